@@ -1,0 +1,82 @@
+"""What the library raises.
+
+CallboardError
+├── CoreError
+│   ├── ActorDead            (also pykka.ActorDeadError)  the receiver has stopped, or stopped before answering
+│   ├── ActorCrashed         (is an ActorDead)            the receiver's handler crashed; it may be restarting
+│   ├── AskTimeout           (also pykka.Timeout, TimeoutError)  no answer within the deadline
+│   ├── AskCycle             actors wait for each other; the names are in the message
+│   ├── MailboxFull          a bounded mailbox has no room
+│   ├── ReplyAlreadySet      (also queue.Full)            a reply was set twice
+│   ├── BlockingCall         a blocking wait on the event loop's own thread
+│   ├── StartFailed          on_start, or the factory, raised
+│   ├── RestartLimit         more restarts than the intensity allows
+│   ├── SpecError            (also ValueError)            a child spec or a name is wrong
+│   ├── NotAStream           the receiver answered a stream request with something that cannot be iterated
+│   └── SystemClosed         the system has stopped, was not started, or belongs to another loop
+├── ProviderError            (callboard.providers.errors)
+├── ToolError                (callboard.tools.errors)
+└── AgentError               (callboard.actors.agents.errors)
+"""
+
+from __future__ import annotations
+
+import queue
+
+import pykka
+
+
+class CallboardError(Exception):
+    """Base class of every error the library raises."""
+
+
+class CoreError(CallboardError):
+    """Base class of the actor core's errors."""
+
+
+class ActorDead(CoreError, pykka.ActorDeadError):
+    """The receiver has stopped, or stopped before it answered."""
+
+
+class ActorCrashed(ActorDead):
+    """The receiver failed while it handled the message; a supervisor may be restarting it."""
+
+
+class AskTimeout(CoreError, pykka.Timeout, TimeoutError):
+    """No answer came within the deadline."""
+
+
+class AskCycle(CoreError):
+    """Actors wait for each other's answers; none of them could ever go on."""
+
+
+class MailboxFull(CoreError):
+    """The receiver's mailbox is bounded and has no room."""
+
+
+class ReplyAlreadySet(CoreError, queue.Full):
+    """A reply was set a second time."""
+
+
+class BlockingCall(CoreError, RuntimeError):
+    """A blocking wait was tried on the event loop's own thread."""
+
+
+class StartFailed(CoreError):
+    """An actor could not be started: its factory or its ``on_start`` raised."""
+
+
+class RestartLimit(CoreError):
+    """A supervisor has restarted its children more often than its intensity allows."""
+
+
+class SpecError(CoreError, ValueError):
+    """A child spec or an actor's name is wrong."""
+
+
+class NotAStream(CoreError, TypeError):
+    """A stream was asked for, and the handler's answer cannot be iterated."""
+
+
+class SystemClosed(CoreError, RuntimeError):
+    """The system has stopped, was never started, or runs in another loop."""

@@ -1,0 +1,1 @@
+"""Language-model providers: neutral types, wire mappings, and the actors that talk to vendors."""

@@ -1,0 +1,118 @@
+"""What providers raise.
+
+ProviderError                 base; carries provider, status, request_id, retry_after, retryable
+├── AuthenticationFailed      401, 403: a wrong or missing key
+├── InvalidRequest            400, 404, 413, 422: sending it again cannot help
+│   ├── UnknownModel          the model's name is not known here
+│   └── ContextTooLong        more tokens than the model takes
+├── RateLimited               429, with retry_after in seconds where the vendor says so
+├── ProviderOverloaded        500, 502, 503, 529: the vendor's trouble
+├── ProviderTimeout           nothing came in time
+├── ConnectionLost            refused, reset, or closed before the answer began
+├── StreamCut                 a stream ended before its finish reason
+├── MalformedResponse         not the protocol: HTML with 200, broken JSON, an answer without a finish reason
+├── BudgetSpent               a configured budget has nothing left
+└── NoProvider                every provider is down, refused or excluded; `causes` says which and why
+"""
+
+from __future__ import annotations
+
+from ..actors.core.errors import CallboardError
+
+
+class ProviderError(CallboardError):
+    """Base class of provider failures.
+
+    Args:
+        message: what went wrong and what to do, without any secret.
+        provider: the provider's name.
+        status: the HTTP status, where there was one.
+        request_id: the vendor's identifier of the request.
+        retry_after: seconds the vendor asked to wait.
+    """
+
+    retryable: bool = False
+    """Whether the same request may succeed if sent again, here or elsewhere."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        provider: str = "",
+        status: int | None = None,
+        request_id: str = "",
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.provider = provider
+        self.status = status
+        self.request_id = request_id
+        self.retry_after = retry_after
+
+
+class AuthenticationFailed(ProviderError):
+    """The key is missing, wrong, or may not do this."""
+
+
+class InvalidRequest(ProviderError):
+    """The request is wrong; sending it again cannot help."""
+
+
+class UnknownModel(InvalidRequest):
+    """No provider here knows the model."""
+
+
+class ContextTooLong(InvalidRequest):
+    """The request has more tokens than the model takes."""
+
+
+class RateLimited(ProviderError):
+    """The vendor refused because of its rate limits."""
+
+    retryable = True
+
+
+class ProviderOverloaded(ProviderError):
+    """The vendor is in trouble."""
+
+    retryable = True
+
+
+class ProviderTimeout(ProviderError):
+    """Nothing came in time."""
+
+    retryable = True
+
+
+class ConnectionLost(ProviderError):
+    """The connection was refused, reset, or closed before the answer began."""
+
+    retryable = True
+
+
+class StreamCut(ProviderError):
+    """A stream ended before its finish reason."""
+
+    retryable = True
+
+
+class MalformedResponse(ProviderError):
+    """What came back is not the protocol."""
+
+    retryable = True
+
+
+class BudgetSpent(ProviderError):
+    """A configured budget has nothing left."""
+
+
+class NoProvider(ProviderError):
+    """Every provider is down, refused or excluded.
+
+    Args:
+        causes: the last error of each provider that was tried or passed over, by name.
+    """
+
+    def __init__(self, message: str, *, causes: dict[str, BaseException] | None = None) -> None:
+        super().__init__(message)
+        self.causes = causes or {}

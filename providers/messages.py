@@ -1,0 +1,219 @@
+"""The neutral types every provider speaks: plain frozen values, no vendor, no I/O.
+
+``wire/`` maps them to and from each vendor's protocol; agents, tools and the pool know only these.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
+FinishReason: TypeAlias = Literal["stop", "length", "tool_calls", "content_filter"]
+ToolChoice: TypeAlias = Literal["auto", "none", "required"] | str
+"""``auto``, ``none``, ``required``, or the name of the one tool the model must call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A run of text inside a message of several parts."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A picture inside a message.
+
+    Args:
+        url: an ``https:`` address or a ``data:`` URL with base64 content.
+        detail: how closely the model should look, where the vendor knows the notion.
+    """
+
+    url: str
+    detail: Literal["auto", "low", "high"] = "auto"
+
+
+Part: TypeAlias = Text | Image
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A model's request to run one tool.
+
+    Args:
+        id: the vendor's identifier; the result must carry the same one.
+        name: the tool's name.
+        arguments: the arguments as the model wrote them: JSON text, not yet validated.
+    """
+
+    id: str
+    name: str
+    arguments: str
+
+    def parsed(self) -> dict[str, Any]:
+        """Return the arguments as a dictionary.
+
+        Raises:
+            ValueError: the text is not a JSON object.
+        """
+        value = json.loads(self.arguments or "{}")
+        if not isinstance(value, dict):
+            raise ValueError(f"arguments of tool call {self.name!r} are {type(value).__name__}, not an object")
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One entry of a conversation.
+
+    Args:
+        role: who speaks.
+        content: the text, or parts in order.
+        tool_calls: what an assistant message asks to run.
+        tool_call_id: for role ``tool``: the call this is the result of.
+        name: for role ``tool`` the tool's name; otherwise an optional name of the speaker.
+        is_error: for role ``tool``: the result describes a failure.
+        reasoning: the model's visible reasoning, where the vendor returns it.
+        cache: mark the prefix up to this message for prompt caching, where the vendor needs a mark.
+    """
+
+    role: Role
+    content: str | tuple[Part, ...] = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str | None = None
+    name: str | None = None
+    is_error: bool = False
+    reasoning: str = ""
+    cache: bool = False
+
+    @property
+    def text(self) -> str:
+        """The message's text, parts joined, pictures left out."""
+        if isinstance(self.content, str):
+            return self.content
+        return "".join(part.text for part in self.content if isinstance(part, Text))
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSpec:
+    """What a model is told of a tool: its name, what it does, and the JSON schema of its arguments (an object)."""
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one completion. ``input_tokens`` includes what was read from or written to a prompt cache;
+    ``output_tokens`` includes reasoning."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    reasoning_tokens: int = 0
+
+    @property
+    def total_tokens(self) -> int:
+        return self.input_tokens + self.output_tokens
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            self.input_tokens + other.input_tokens,
+            self.output_tokens + other.output_tokens,
+            self.cache_read_tokens + other.cache_read_tokens,
+            self.cache_write_tokens + other.cache_write_tokens,
+            self.reasoning_tokens + other.reasoning_tokens,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One completion to make.
+
+    Args:
+        messages: the conversation so far; system messages may stand anywhere.
+        model: a model name as `resolve` understands it, or empty for the provider's default.
+        tools: what the model may call.
+        tool_choice: whether and what it must call.
+        max_tokens: limit on output tokens.
+        temperature, top_p, top_k, frequency_penalty, presence_penalty, seed, stop: sampling, as the vendors name them.
+        reasoning_effort: ``none``, ``low``, ``medium``, ``high``, where the model reasons.
+        response_schema: a JSON schema the answer must fit (structured output).
+        parallel_tool_calls: whether several tools may be asked for at once.
+        user: an opaque end-user identifier passed to the vendor.
+        headers: extra HTTP headers.
+        extra: vendor fields sent as they are.
+    """
+
+    messages: tuple[Message, ...]
+    model: str = ""
+    tools: tuple[ToolSpec, ...] = ()
+    tool_choice: ToolChoice = "auto"
+    max_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+    reasoning_effort: str | None = None
+    response_schema: Mapping[str, Any] | None = None
+    parallel_tool_calls: bool = True
+    user: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """A finished answer.
+
+    Args:
+        message: the assistant's message.
+        finish_reason: why the model stopped. A completion without one is never built: a cut answer is an error.
+        usage: tokens as the vendor counted them.
+        model: the model that answered, as the vendor names it.
+        provider: the name of the provider that answered.
+        request_id: the vendor's identifier of the request.
+        latency: seconds from sending to the last byte.
+        cost: price in US dollars, where known.
+        notes: what was changed on the way (failover, a lesser model, a capability that was dropped), for the caller.
+    """
+
+    message: Message
+    finish_reason: FinishReason
+    usage: Usage = Usage()
+    model: str = ""
+    provider: str = ""
+    request_id: str = ""
+    latency: float = 0.0
+    cost: float | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """One piece of a streamed answer. Exactly one `Delta` with a ``completion`` ends a whole stream.
+
+    Args:
+        text: text to append.
+        reasoning: visible reasoning to append.
+        tool_index: which tool call this piece belongs to, counted from 0.
+        tool_id, tool_name: set on the first piece of a tool call.
+        tool_arguments: JSON text to append to that call's arguments.
+        completion: the whole answer, on the last delta only.
+    """
+
+    text: str = ""
+    reasoning: str = ""
+    tool_index: int | None = None
+    tool_id: str = ""
+    tool_name: str = ""
+    tool_arguments: str = ""
+    completion: Completion | None = None
