@@ -44,7 +44,7 @@ def rate_limits(headers: Mapping[str, str]) -> RateLimits | None:
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds the vendor asks to wait: ``retry-after-ms``, or ``retry-after`` as seconds or as a date; never negative."""
+    """Seconds the vendor asks to wait: ``retry-after-ms``, or ``retry-after`` as seconds or a date; never negative."""
     milliseconds = _number(headers.get("retry-after-ms"))
     if milliseconds is not None:
         return max(0.0, milliseconds / 1000)

@@ -205,7 +205,7 @@ def to_response(completion: Completion, *, id: str, created: int = 0) -> dict[st
 
 
 def to_events(completion: Completion, *, id: str, created: int = 0, size: int = 16) -> Iterator[dict[str, Any]]:
-    """The chunks a server streams for `completion`, text in pieces of `size` characters; ``[DONE]`` is not among them."""
+    """The chunks a server streams for `completion`, text in pieces of `size` characters, without ``[DONE]``."""
 
     def chunk(delta: Mapping[str, Any], finish: str | None = None) -> dict[str, Any]:
         return {
