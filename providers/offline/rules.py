@@ -28,7 +28,7 @@ from .steps import (
 from .toolbox import Job, Toolbox, parameter
 
 _PATH = r"[`'\"]?((?:\.{0,2}/)?(?:[\w.@+-]+/)*[\w@+-][\w.@+-]*\.[A-Za-z]\w{0,7})\b"
-_OUT_VERB = r"\b(?:write|writes|writing|save|store|put|create|report|output|dump|export|record|document)\b"
+_OUT_VERB = r"\b(?:write|writes|writing|save|store|put|create|report|output|dump|export|record|document)\b(?!\.\w)"
 _OUT_STRONG = re.compile(
     rf"\b(?:to|into|as|called|named)\s+(?:(?:the|a)\s+)?(?:file\s+)?(?:called\s+|named\s+)?{_PATH}", re.I
 )
