@@ -20,7 +20,7 @@ import asyncio
 import contextvars
 from asyncio.tasks import _enter_task, _leave_task
 from collections import deque
-from collections.abc import Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator
 from types import CoroutineType, coroutine
 from typing import TYPE_CHECKING, Any, Final
 
@@ -58,22 +58,24 @@ class Dispatcher:
     Args:
         system: whose actors.
         pristine: the context that handlers start from; what one leaves set in it, no other actor sees.
-        simulated: the loop chooses itself which actor is next: each turn is a callback of its own, of one message.
+        choose: a simulated loop's own dispatcher: it is given each actor that is ready, and has `Cell.run_one` called,
+            for one message, when it chooses.
     """
 
-    def __init__(self, system: System, pristine: contextvars.Context, *, simulated: bool) -> None:
+    def __init__(
+        self, system: System, pristine: contextvars.Context, *, choose: Callable[[Cell], object] | None
+    ) -> None:
         self.system = system
         self.loop = system.loop
         self.pristine = pristine
         self.lane: deque[Cell] = deque()
-        self.ready: Any = _OneByOne(self.loop) if simulated else self.lane
-        self.scheduled = simulated
+        self.ready: Any = self.lane if choose is None else _Chosen(choose)
+        self.scheduled = choose is not None
         self.leader: Worker | None = None
-        self._simulated = simulated
         self._driving = False
         self._helped = 0
         self._left = 0
-        self._batch = 1 if simulated else BATCH
+        self._batch = BATCH if choose is None else 1
         self._until: Ask | None = None
 
     # -- whose turn it is ------------------------------------------------------------------------------------------
@@ -290,13 +292,10 @@ async def _carefully(cell: Cell, item: Any, message: Any) -> Any:
     return result
 
 
-class _OneByOne:
-    """The ready queue under a simulated loop: each actor is a callback of its own, so that the loop may choose."""
+class _Chosen:
+    """The ready queue under a simulated loop, which chooses who is next."""
 
-    __slots__ = ("_loop",)
+    __slots__ = ("append",)
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-
-    def append(self, cell: Cell) -> None:
-        self._loop.call_soon(cell.run_one)
+    def __init__(self, choose: Callable[[Cell], object]) -> None:
+        self.append = choose

@@ -132,10 +132,16 @@ class ProbedAsk(Ask):
 
     def _settle(self, state: int, value: Any) -> None:
         super()._settle(state, value)
-        how = "reply" if state == VALUE else "cancel" if state == CANCELLED else "error"
-        if state == ERROR and isinstance(value[0], AskTimeout):
-            how = "timeout"
-        self.cell.system.probe.event("ask_end", actor=self.cell.path, id=self.id, how=how, sender=self.sender)
+        if not self.id:  # refused before it was sent
+            return
+        how, outcome = "reply", value
+        if state == CANCELLED:
+            how, outcome = "cancel", None
+        elif state == ERROR:
+            outcome = value[0]
+            how = "timeout" if isinstance(outcome, AskTimeout) else "error"
+        probe = self.cell.system.probe
+        probe.event("ask_end", actor=self.cell.path, id=self.id, how=how, sender=self.sender, outcome=outcome)
 
 
 class StreamAsk(ProbedAsk):

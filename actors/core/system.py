@@ -84,6 +84,7 @@ class System:
     ) -> None:
         self.name = name
         self.supervision = supervision
+        self.seed = seed
         self.rng = random.Random(seed)
         self.dead_letters = DeadLetters()
         self.loop: asyncio.AbstractEventLoop = cast("asyncio.AbstractEventLoop", None)
@@ -139,9 +140,11 @@ class System:
         self.loop = loop
         self.thread = get_ident()
         self.probe = getattr(loop, "callboard_probe", None)
+        if self.probe is not None and self.seed is None:
+            self.rng.seed(0)  # the same waits in every simulated run
         self.pristine.run(current.set, self)
         self._stopped = Future(self)
-        self.dispatcher = Dispatcher(self, self.pristine, simulated=getattr(loop, "callboard_dispatcher", False))
+        self.dispatcher = Dispatcher(self, self.pristine, choose=getattr(loop, "callboard_dispatcher", None))
         self.ready = self.dispatcher.ready
         if self.probe is None:
             self.fast_thread = self.thread
@@ -511,18 +514,24 @@ class System:
         if not isinstance(item, (ProbedAsk, Envelope)):
             cell.enqueue(item)
             return
-        item.id = self.next_id()
-        item.sender = self.sender()
-        kind = "ask" if isinstance(item, Ask) else "send"
         if isinstance(item.message, pykka.messages._ActorStop):
             cell.enqueue(item)
             return
+        item.id = self.next_id()
+        item.sender = self.sender()
+        kind = "ask" if isinstance(item, Ask) else "send"
         probe.event(kind, actor=cell.path, sender=item.sender, id=item.id, message=item.message)
-        for delay in probe.on_send(item):
+        for delay in probe.on_send(item, cell.path):
             if delay:
                 self.loop.call_later(delay, cell.enqueue, item)
             else:
                 cell.enqueue(item)
+
+    def own_message(self, cell: Cell, message: Any) -> None:
+        """Put a message of an actor to itself into its mailbox: what a timer or a job beside the mailbox brings."""
+        if self.probe is not None:
+            message = Envelope(message, None, 0, cell.path, self.next_id())
+        cell.enqueue(message)
 
     def sender(self) -> str:
         """The path of the actor at work here, or the name of the task."""
