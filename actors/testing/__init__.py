@@ -1,0 +1,1 @@
+"""Simulation testing of message flows: schedules, faults, virtual time, replay."""
