@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from ..core import System
+from ..core.system import System
 from .errors import InvariantViolated, UnhandledFailure
 from .faults import Fault
 from .injector import Injector
