@@ -11,7 +11,7 @@ CallboardError
     ├── UnhandledFailure      an exception that nobody caught ended a callback or a background task
     ├── InvariantViolated     (also AssertionError)  what must always hold did not
     └── SimulationFailed      (also AssertionError)  the report of the first failing schedule
-InjectedCrash                 (an Exception)         what a `Crash` fault raises in an actor
+InjectedCrash                 (a BaseException)      what a `Crash` fault raises in an actor
 """
 
 from __future__ import annotations
@@ -77,5 +77,5 @@ class SimulationFailed(SimulationError, AssertionError):
         self.schedules = schedules
 
 
-class InjectedCrash(Exception):
-    """Raised inside an actor by a `Crash` fault."""
+class InjectedCrash(BaseException):
+    """Raised inside an actor by a `Crash` fault: no ``except Exception`` of a handler hides it."""

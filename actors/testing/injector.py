@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from ..core.life import bury
 from .errors import FaultRefused, InjectedCrash
 from .faults import PROCESSING, SENDING, Crash, Delay, Drop, Duplicate, Fault, Kill, ProviderFault, Slow
 
@@ -49,6 +50,10 @@ class Injector:
             path = cell.label
             nth = self.counts.get(("recv", path), 0) + 1
             for fault in self._processing.get((path, nth), ()):
+                if isinstance(fault, Kill):
+                    self._strike(fault)
+                    bury(cell)
+                    return
                 if isinstance(fault, Slow) and (path, nth) not in self._slowed:
                     self._slowed.add((path, nth))
                     self._strike(fault)
@@ -68,15 +73,12 @@ class Injector:
             if isinstance(fault, Crash) and fault.when == when:
                 self._strike(fault)
                 raise InjectedCrash(f"{path}, message {nth}, {when} the handler")
-            if isinstance(fault, Kill) and when == "before":
-                self._strike(fault)
-                raise InjectedKill(f"{path}, message {nth}")
 
     def on_send(self, envelope: Any) -> Sequence[float]:
         """Return the delays, in seconds, after which copies of a message arrive; none loses it."""
         if not self._sending and not self._needs_remote:
             return NOW
-        path = envelope.actor
+        path = envelope.path
         key = ("send", path)
         nth = self.counts[key] = self.counts.get(key, 0) + 1
         pair = (envelope.sender, path)
@@ -115,12 +117,6 @@ class Injector:
                 f"messages to {', '.join(local)} cannot be dropped or duplicated: between local actors none is ever lost "
                 "or repeated; if a network lies between, declare it with sim.remote(path)"
             )
-
-
-class InjectedKill(InjectedCrash):
-    """Raised inside an actor by a `Kill` fault: no supervisor restarts it."""
-
-    final = True
 
 
 def _by_message(faults: Sequence[Fault], kinds: tuple[type[Any], ...]) -> dict[tuple[str, int], list[Fault]]:
