@@ -539,11 +539,17 @@ class System:
         item.sender = self.sender()
         kind = "ask" if isinstance(item, Ask) else "send"
         probe.event(kind, actor=cell.path, sender=item.sender, id=item.id, message=item.message)
-        for delay in probe.on_send(item):
+        for delay in probe.on_send(item, cell.path):
             if delay:
                 self.loop.call_later(delay, cell.enqueue, item)
             else:
                 cell.enqueue(item)
+
+    def own_message(self, cell: Cell, message: Any) -> None:
+        """Put a message of an actor to itself into its mailbox: what a timer or a job beside the mailbox brings."""
+        if self.probe is not None:
+            message = Envelope(message, None, 0, cell.path, self.next_id())
+        cell.enqueue(message)
 
     def sender(self) -> str:
         """The path of the actor at work here, or the name of the task."""

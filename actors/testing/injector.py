@@ -74,13 +74,12 @@ class Injector:
                 self._strike(fault)
                 raise InjectedCrash(f"{path}, message {nth}, {when} the handler")
 
-    def on_send(self, envelope: Any) -> Sequence[float]:
-        """Return the delays, in seconds, after which copies of a message arrive; none loses it."""
-        if not self._sending and not self._needs_remote:
-            return NOW
-        path = envelope.path
+    def on_send(self, envelope: Any, path: str) -> Sequence[float]:
+        """Return the delays, in seconds, after which copies of a message to ``path`` arrive; none loses it."""
         key = ("send", path)
         nth = self.counts[key] = self.counts.get(key, 0) + 1
+        if not self._sending:
+            return NOW
         pair = (envelope.sender, path)
         now = self.loop.time()
         delay = max(0.0, self._until.get(pair, 0.0) - now)

@@ -142,8 +142,15 @@ class SimulationLoop(asyncio.BaseEventLoop):
         max_steps: steps after which the run is given up.
     """
 
-    callboard_probe: Any = None
-    """Given the facts of every `System` that runs here; see `callboard.actors.core`."""
+    simulation: Any = None
+    """The `Simulation` that this loop runs, if it runs one."""
+    callboard_dispatcher: Callable[[Any], object] | None = None
+    """Called by systems with each actor that becomes ready; None leaves their own dispatcher in charge."""
+
+    @property
+    def callboard_probe(self) -> Any:
+        """What the next `System` that starts here tells its facts to."""
+        return None if self.simulation is None else self.simulation.probe()
 
     def __init__(
         self, schedule: Schedule | None = None, *, order: Order = "contract", max_steps: int = 20_000
@@ -180,8 +187,6 @@ class SimulationLoop(asyncio.BaseEventLoop):
         self._idle: list[asyncio.Future[None]] = []
         self._owner = threading.get_ident()
         self._joined: Callable[[Lane], None] | None = getattr(schedule, "ready", None)
-        if not self.strict:
-            self.callboard_dispatcher = self
         self.set_exception_handler(lambda _, context: None if self.closing else self.unhandled.append(context))
         self.slow_callback_duration = float("inf")
 

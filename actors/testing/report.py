@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import traceback
+
+from .errors import SimulationError
 from .faults import describe
 from .run import Run
 
@@ -43,4 +46,9 @@ def _what(error: BaseException | None) -> list[str]:
     if isinstance(error, BaseExceptionGroup):
         lines = [f"{type(error).__name__}: {error.message}"]
         return lines + [f"  {line}" for inner in error.exceptions for line in _what(inner)]
-    return [f"{type(error).__name__}: {error}"]
+    lines = [f"{type(error).__name__}: {error}"]
+    frames = traceback.extract_tb(error.__traceback__)
+    if frames and not isinstance(error, SimulationError):
+        last = frames[-1]
+        lines.append(f"  {last.filename}:{last.lineno} in {last.name}: {last.line}")
+    return lines

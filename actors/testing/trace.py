@@ -45,7 +45,8 @@ class Fact:
     Args:
         index: its place in the trace, from 0.
         time: virtual seconds since the start.
-        kind: ``send``, ``recv``, ``reply``, ``ask_end``, ``crash``, ``restart``, ``fault``, …, or a mark's kind.
+        kind: ``spawn``, ``send``, ``ask``, ``recv``, ``done``, ``ask_end``, ``crashed``, ``restarted``, ``stopped``,
+            ``dead_letter``, ``system_stopped``, ``fault``, or a mark's kind.
         fields: what belongs to it; also readable as attributes (``fact.actor``).
     """
 
@@ -166,21 +167,21 @@ class Trace(Sequence[Fact]):
 
         body = []
         for _, kind, values in self._rows:
-            if kind == "send":
+            if kind in ("send", "ask"):
                 source, target = who(values.get("sender") or "client"), who(values["actor"])
                 body.append(f"  {source}->>{target}: {_label(values['message'])}")
-            elif kind == "reply":
+            elif kind == "ask_end" and values.get("how") in ("reply", "error"):
                 source, target = who(values["actor"]), who(values.get("sender") or "client")
-                body.append(f"  {source}-->>{target}: {_label(values.get('error') or values.get('value'))}")
-            elif kind in _NOTED and (values.get("actor") or values.get("who")):
-                detail = values.get("what") or values.get("error") or values.get("reason") or ""
+                body.append(f"  {source}-->>{target}: {_label(values.get('outcome'))}")
+            elif kind in _NOTED and values.get("actor"):
+                detail = values.get("what") or values.get("detail") or values.get("reason") or ""
                 text = f"{kind} {_label(detail)}" if detail else kind
-                body.append(f"  Note over {who(values.get('actor') or values['who'])}: {text}")
+                body.append(f"  Note over {who(values['actor'])}: {text}")
         heads = [f"  participant {short} as {path}" for path, short in names.items()]
         return "\n".join(["sequenceDiagram", *heads, *body])
 
 
-_NOTED = ("crash", "restart", "stopped", "fault", "dead_letter", "mark")
+_NOTED = ("crashed", "restarted", "stopped", "fault", "dead_letter")
 
 
 def _label(value: Any) -> str:
@@ -189,31 +190,24 @@ def _label(value: Any) -> str:
 
 
 def _arrow(values: Mapping[str, Any], arrow: str, what: str) -> str:
-    return f"{values.get('sender') or 'client'!s:>12} {arrow} {values.get('actor', '?')!s:<12} {what}"
-
-
-def _send(values: Mapping[str, Any]) -> str:
-    return _arrow(values, "-->" if not values.get("ask") else "-?>", _short(values.get("message")))
-
-
-def _reply(values: Mapping[str, Any]) -> str:
-    outcome = values.get("error") if values.get("error") is not None else values.get("value")
-    return _arrow(values, "<==", _short(outcome))
+    return f"{values.get('sender') or 'client'!s:>12} {arrow:<4} {values.get('actor', '?')!s:<12} {what}"
 
 
 def _ask_end(values: Mapping[str, Any]) -> str:
     if values.get("how") in ("reply", "error"):
-        return ""  # the reply says it
+        return _arrow(values, "<==", _short(values.get("outcome")))
     return _arrow(values, "-x>", f"gave up ({values.get('how')})")
 
 
 _LINES: dict[str, Callable[[Mapping[str, Any]], str]] = {
-    "send": _send,
+    "send": lambda values: _arrow(values, "-->", _short(values.get("message"))),
+    "ask": lambda values: _arrow(values, "-?>", _short(values.get("message"))),
     "recv": lambda values: _arrow(values, "-->|", _short(values.get("message"))),
-    "reply": _reply,
-    "ask": lambda _: "",
     "ask_end": _ask_end,
+    # Told by other lines.
     "done": lambda _: "",
+    "started": lambda _: "",
+    "dead": lambda _: "",
 }
 
 
@@ -221,4 +215,4 @@ def _line(kind: str, values: Mapping[str, Any]) -> str:
     if kind in _LINES:
         return _LINES[kind](values)
     inside = " ".join(f"{name}={_short(value)}" for name, value in values.items() if value not in (None, ""))
-    return f"{'':12}  ** {kind} {inside}"
+    return f"{'':12} ** {kind} {inside}"
