@@ -635,7 +635,7 @@ class System:
             how it ended, or None if it suspended: then `last_worker` drives it and calls ``on_done``.
         """
         loop = self.loop
-        if carried is None and self.probe is None:
+        if carried is None:
             worker = self.spare
             if worker is None:
                 worker = self.spare = Worker(self, self.pristine.copy(), f"{self.name}-spare")
