@@ -39,7 +39,7 @@ class Simulation:
         self.injector = injector
         self._systems = 0
         self._expected: list[Callable[[Fact], object]] = []
-        self._add = self.trace.add
+        self._append = self.trace.rows.append
         self.on_send = injector.on_send
         self.on_process = injector.on_process
         injector.tell = self.event
@@ -54,7 +54,7 @@ class Simulation:
 
     def mark(self, kind: str, **fields: Any) -> None:
         """Put an event of your own into the trace, for invariants to look at."""
-        self._add(self.loop._now, kind, fields)
+        self._append((self.loop._now, kind, fields))
 
     async def idle(self) -> None:
         """Wait until nothing can run without time going on."""
@@ -80,11 +80,11 @@ class Simulation:
         if kind == "dead_letter" and self._expected:
             fact = Fact(len(self.trace), self.loop._now, kind, fields)
             fields["expected"] = any(condition(fact) for condition in self._expected)
-        self._add(self.loop._now, kind, fields)
+        self._append((self.loop._now, kind, fields))
 
     def close(self) -> None:
         """Take nothing down any more."""
-        self._add = lambda *_: None
+        self._append = lambda _: None
 
 
 class _Further:
@@ -228,7 +228,7 @@ def execute(
 
 
 def _left_over(loop: SimulationLoop) -> InvariantViolated | None:
-    tasks = sorted(task.get_name() for task in asyncio.all_tasks(loop) if not task.done())
+    tasks = sorted(task.get_name() for task in loop.unfinished())
     if tasks:
         return InvariantViolated(f"no leaks: still running after the system had stopped: {', '.join(tasks)}")
     timers = [timer for timer in loop.pending_timers() if timer._callback.__name__ != "run_one"]  # a `Slow` fault's
