@@ -127,7 +127,7 @@ class Worker(Coroutine[Any, Any, None]):
         if cell is not None and cell.worker is self:
             try:
                 self.system.probe.on_process(cell.path, cell.more().processed, "in")
-            except BaseException as error:  # noqa: BLE001 - whatever it is, the handler shall have it
+            except BaseException as error:
                 return error
         return None
 

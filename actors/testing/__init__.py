@@ -4,6 +4,7 @@
 token that replays it.
 """
 
+from .clock import run_virtual, virtual_time
 from .errors import (
     Deadlock,
     EscapedSimulation,
@@ -20,6 +21,8 @@ from .errors import (
 from .faults import Crash, Delay, Drop, Duplicate, Fault, Kill, ProviderFault, Slow
 from .invariants import RUNTIME, Invariant, eventually, exactly_once, never
 from .loop import SimulationLoop
+from .probe import Probe
+from .provider import FaultyProvider
 from .run import Run, Simulation
 from .schedules import Hold
 from .simulation import simulate
@@ -36,12 +39,14 @@ __all__ = [
     "Fact",
     "Fault",
     "FaultRefused",
+    "FaultyProvider",
     "Hold",
     "InjectedCrash",
     "Invariant",
     "InvariantViolated",
     "Kill",
     "Nondeterministic",
+    "Probe",
     "ProviderFault",
     "Run",
     "Simulation",
@@ -56,5 +61,7 @@ __all__ = [
     "eventually",
     "exactly_once",
     "never",
+    "run_virtual",
     "simulate",
+    "virtual_time",
 ]

@@ -113,8 +113,8 @@ class Injector:
         local = sorted(self._needs_remote - self.remote)
         if local:
             raise FaultRefused(
-                f"messages to {', '.join(local)} cannot be dropped or duplicated: between local actors none is ever lost "
-                "or repeated; if a network lies between, declare it with sim.remote(path)"
+                f"messages to {', '.join(local)} cannot be dropped or duplicated: between local actors none is ever "
+                "lost or repeated; if a network lies between, declare it with sim.remote(path)"
             )
 
 

@@ -1,4 +1,4 @@
-"""A deterministic asyncio event loop: a virtual clock, and one decision for each step at which several things could run.
+"""A deterministic asyncio event loop: a virtual clock, and one decision for each step that several things could take.
 
 What is ready is kept in *lanes*. A lane is what runs in order whatever the schedule: the steps of one task, the turns
 of one actor, the calls on one executor. All callbacks that belong to no task share one lane, because asyncio promises
@@ -21,116 +21,20 @@ from bisect import insort
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
-from typing import Any, Literal, NoReturn, Protocol, TypeAlias
+from typing import Any, Literal, NoReturn, TypeAlias, TypeVar, TypeVarTuple
 
 from . import fence
 from .errors import Deadlock, EscapedSimulation, SimulationError, StepBudgetSpent
+from .lanes import Executor, ExecutorCall, Lane, Schedule, SimFuture, SimTask
 
 Order: TypeAlias = Literal["contract", "asyncio"]
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 RESOLUTION = 1e-9
 """Timers due within this many seconds of each other are due together."""
 REARM_LIMIT = 100
 """How many timers may be set for "now" within one instant before the clock is moved on by `REARM_STEP`."""
 REARM_STEP = 1e-6
-
-
-class Lane:
-    """What runs in order. ``handles`` hold ``(age, handle)``; ``turn`` counts the steps taken."""
-
-    __slots__ = ("_children", "handles", "label", "priority", "siblings", "source", "turn")
-
-    def __init__(self, source: Any, siblings: deque[Lane] | None = None) -> None:
-        self.source = source
-        self.label = ""
-        self.handles: deque[tuple[int, asyncio.Handle]] = deque()
-        self.turn = 0
-        self.siblings = siblings
-        """The unstarted tasks of this one's parent, oldest first, until this one has started."""
-        self._children: deque[Lane] | None = None
-        self.priority: float | None = None
-
-    def __repr__(self) -> str:
-        return f"<Lane {self.label} turn {self.turn}>"
-
-    @property
-    def children(self) -> deque[Lane]:
-        """The tasks made by this lane that have not started yet, oldest first."""
-        if self._children is None:
-            self._children = deque()
-        return self._children
-
-
-class Schedule(Protocol):
-    """Chooses which lane runs next."""
-
-    def pick(self, order: list[int], lanes: dict[int, Lane]) -> int:
-        """Return an index into ``order``, the ages of the ready lanes, oldest first; ``lanes`` maps age to lane."""
-        ...
-
-
-class SimTask(asyncio.Task[Any]):
-    """A task whose hash is a number counted by the loop.
-
-    ``TaskGroup`` and ``asyncio.wait`` keep tasks in sets; with the usual hash, an address, they would be cancelled
-    in another order in each process.
-    """
-
-    def __init__(self, coro: Any, *, loop: SimulationLoop, name: str | None, context: Context | None) -> None:
-        self.number = loop.next_number()
-        self.unnamed = name is None
-        super().__init__(coro, loop=loop, name=name or f"Task-{self.number}", context=context)
-
-    def __hash__(self) -> int:
-        return self.number
-
-    def set_name(self, value: object, /) -> None:
-        self.unnamed = False
-        super().set_name(value)
-        lane = getattr(self, "lane", None)
-        if lane is not None and lane.label:
-            self.get_loop().relabel(lane)
-
-
-class SimFuture(asyncio.Future[Any]):
-    """A future whose hash is a number counted by the loop."""
-
-    def __init__(self, *, loop: SimulationLoop) -> None:
-        self.number = loop.next_number()
-        super().__init__(loop=loop)
-
-    def __hash__(self) -> int:
-        return self.number
-
-
-class _ExecutorCall:
-    """A function handed to an executor: runs inline, as a step of the executor's own lane."""
-
-    __slots__ = ("args", "func", "future", "label")
-
-    def __init__(self, label: str, func: Callable[..., Any], args: tuple[Any, ...], future: asyncio.Future[Any]) -> None:
-        self.label = label
-        self.func = func
-        self.args = args
-        self.future = future
-
-    def run(self) -> None:
-        if self.future.cancelled():
-            return
-        try:
-            result = self.func(*self.args)
-        except Exception as error:
-            self.future.set_exception(error)
-        else:
-            self.future.set_result(result)
-
-
-class _Executor:
-    """Names the lane of one executor, and keeps that executor alive with it."""
-
-    label = "executor"
-
-    def __init__(self, executor: Any) -> None:
-        self.executor = executor
 
 
 class SimulationLoop(asyncio.BaseEventLoop):
@@ -152,9 +56,7 @@ class SimulationLoop(asyncio.BaseEventLoop):
         """What the next `System` that starts here tells its facts to."""
         return None if self.simulation is None else self.simulation.probe()
 
-    def __init__(
-        self, schedule: Schedule | None = None, *, order: Order = "contract", max_steps: int = 20_000
-    ) -> None:
+    def __init__(self, schedule: Schedule | None = None, *, order: Order = "contract", max_steps: int = 20_000) -> None:
         super().__init__()
         self.schedule = schedule
         self.strict = order == "asyncio"
@@ -210,18 +112,18 @@ class SimulationLoop(asyncio.BaseEventLoop):
 
     def create_task(
         self,
-        coro: Generator[Any, None, Any] | Coroutine[Any, Any, Any],
+        coro: Generator[Any, None, T] | Coroutine[Any, Any, T],
         *,
-        name: str | None = None,
+        name: object = None,
         context: Context | None = None,
         **_: Any,
-    ) -> asyncio.Task[Any]:
+    ) -> asyncio.Task[T]:
         """Make a task with a stable hash. Eager starts are not imitated: a start is a step like any other."""
-        self._check_closed()
+        self._check_closed()  # type: ignore[attr-defined]
         if self.closing:
             coro.close()
             raise SimulationError("the simulation is over: no new task can start")
-        task = SimTask(coro, loop=self, name=name, context=context)
+        task = SimTask(coro, loop=self, name=None if name is None else str(name), context=context)
         self._tasks.append(task)
         return task
 
@@ -231,10 +133,12 @@ class SimulationLoop(asyncio.BaseEventLoop):
 
     # -- what becomes ready ------------------------------------------------------------------------------------
 
-    def call_soon(self, callback: Callable[..., Any], *args: Any, context: Context | None = None) -> asyncio.Handle:
+    def call_soon(
+        self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
+    ) -> asyncio.Handle:
         """Add a step to the lane of the callback's owner: a task, an object with a ``label``, or else nobody."""
         if self._closed:  # type: ignore[attr-defined]
-            self._check_closed()
+            self._check_closed()  # type: ignore[attr-defined]
         handle = asyncio.Handle(callback, args, self, context)
         self._add(callback, handle)
         return handle
@@ -302,10 +206,10 @@ class SimulationLoop(asyncio.BaseEventLoop):
         self._unlabelled.clear()
 
     def call_at(
-        self, when: float, callback: Callable[..., Any], *args: Any, context: Context | None = None
+        self, when: float, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
     ) -> asyncio.TimerHandle:
         """Run the callback at the virtual time ``when``; callbacks of one instant run in the order they were set."""
-        self._check_closed()
+        self._check_closed()  # type: ignore[attr-defined]
         if when <= self._now + RESOLUTION:
             # A rate limiter's float residue can set a timer for "now" for ever; a real clock would have moved on.
             if self._instant != self._now:
@@ -320,7 +224,7 @@ class SimulationLoop(asyncio.BaseEventLoop):
         return timer
 
     def call_later(
-        self, delay: float, callback: Callable[..., Any], *args: Any, context: Context | None = None
+        self, delay: float, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
     ) -> asyncio.TimerHandle:
         """Run the callback after ``delay`` virtual seconds."""
         return self.call_at(self._now + delay, callback, *args, context=context)
@@ -385,7 +289,7 @@ class SimulationLoop(asyncio.BaseEventLoop):
                     handle._context.run(handle._callback, *handle._args)
                 except (SystemExit, KeyboardInterrupt):
                     raise
-                except BaseException as error:  # noqa: BLE001 - as asyncio does
+                except BaseException as error:
                     self.call_exception_handler(
                         {"message": f"exception in {handle._callback!r}", "exception": error, "handle": handle}
                     )
@@ -454,19 +358,19 @@ class SimulationLoop(asyncio.BaseEventLoop):
             self.escaped = error
         raise error
 
-    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
+    def run_in_executor(self, executor: Any, func: Callable[[*Ts], T], *args: *Ts) -> asyncio.Future[T]:
         """Run the function inline, but as a step of its own; calls on one given executor stay in order."""
-        self._check_closed()
+        self._check_closed()  # type: ignore[attr-defined]
         future = self.create_future()
         target = getattr(func, "func", func)
         label = f"thread {getattr(target, '__name__', type(target).__name__)}"
-        call = _ExecutorCall(label, func, args, future)
+        call = ExecutorCall(label, func, args, future)
         if executor is None or self.strict:
             self.call_soon(call.run)
             return future
         lane = self._lanes.get(id(executor))
         if lane is None:
-            lane = self._lanes[id(executor)] = Lane(_Executor(executor))
+            lane = self._lanes[id(executor)] = Lane(Executor(executor))
             self._unlabelled.append(lane)
         self._age += 1
         lane.handles.append((self._age, asyncio.Handle(call.run, (), self, None)))
@@ -475,7 +379,7 @@ class SimulationLoop(asyncio.BaseEventLoop):
         return future
 
     def call_soon_threadsafe(
-        self, callback: Callable[..., Any], *args: Any, context: Context | None = None
+        self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
     ) -> asyncio.Handle:
         """Like `call_soon`; from another thread it is refused."""
         if threading.get_ident() != self._owner:
@@ -507,7 +411,7 @@ class SimulationLoop(asyncio.BaseEventLoop):
             try:
                 if coro is not None:
                     coro.close()
-            except BaseException:  # noqa: S110, BLE001 - what a dying coroutine raises concerns nobody any more
+            except BaseException:
                 pass
         self._tasks.clear()
         self._order.clear()

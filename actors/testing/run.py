@@ -16,7 +16,8 @@ from .errors import InvariantViolated, UnhandledFailure
 from .faults import Fault
 from .injector import Injector
 from .invariants import RUNTIME, Invariant
-from .loop import Order, Schedule, SimulationLoop
+from .lanes import Schedule
+from .loop import Order, SimulationLoop
 from .schedules import Hold
 from .trace import Fact, Trace
 
@@ -206,7 +207,7 @@ def execute(
         sim.close()
         loop.abandon()
         raise
-    except BaseException as raised:  # noqa: BLE001 - whatever it is, it is the result of this run
+    except BaseException as raised:
         error = raised
     if loop.escaped is not None:
         error = loop.escaped
@@ -231,11 +232,17 @@ def _left_over(loop: SimulationLoop) -> InvariantViolated | None:
     tasks = sorted(task.get_name() for task in loop.unfinished())
     if tasks:
         return InvariantViolated(f"no leaks: still running after the system had stopped: {', '.join(tasks)}")
-    timers = [timer for timer in loop.pending_timers() if timer._callback.__name__ != "run_one"]  # a `Slow` fault's
+    timers = [
+        timer for timer in loop.pending_timers() if getattr(_callback(timer), "__name__", "") != "run_one"
+    ]  # a `Slow` fault's
     if timers:
-        names = sorted(getattr(t._callback, "__qualname__", repr(t._callback)) for t in timers)  # type: ignore[attr-defined]
+        names = sorted(getattr(_callback(timer), "__qualname__", "a callback") for timer in timers)
         return InvariantViolated(f"no leaks: timers still set after the system had stopped: {', '.join(names)}")
     return None
+
+
+def _callback(timer: asyncio.TimerHandle) -> Any:
+    return timer._callback  # type: ignore[attr-defined]
 
 
 def _unhandled(context: dict[str, Any]) -> UnhandledFailure:
@@ -255,7 +262,7 @@ def _tear_down(loop: SimulationLoop, task: asyncio.Task[Any]) -> None:
             loop.run_until_complete(task)
         except (KeyboardInterrupt, SystemExit):
             raise
-        except BaseException:  # noqa: S110, BLE001 - the run is over; this is only tidying up
+        except BaseException:
             pass
     if task.done() and not task.cancelled():
         task.exception()  # seen

@@ -21,7 +21,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from heapq import heappop, heappush
 
-from .loop import Lane, Schedule
+from .lanes import Lane, Schedule
 
 
 @dataclass(frozen=True, slots=True, order=True)

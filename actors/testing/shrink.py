@@ -77,7 +77,11 @@ class _Shrinker:
 
 def _lesser(item: Item) -> list[Item]:
     if isinstance(item, Hold):
-        return [replace(item, times=times) for times in sorted({1, 2, item.times // 2, item.times - 1}) if 0 < times < item.times]
+        return [
+            replace(item, times=times)
+            for times in sorted({1, 2, item.times // 2, item.times - 1})
+            if 0 < times < item.times
+        ]
     nth = item.nth or 1
     return [replace(item, nth=earlier) for earlier in sorted({1, nth // 2, nth - 1}) if 0 < earlier < nth]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import random
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -13,12 +14,12 @@ from .errors import Nondeterministic, SimulationFailed, TokenRefused
 from .faults import Fault
 from .injector import place
 from .invariants import Invariant
-from .loop import Order, Schedule
+from .lanes import Schedule
+from .loop import Order
 from .report import report
 from .run import Run, Scenario, execute, reproducible, takes_simulation
 from .schedules import Fifo, Hold, Plan, Recorded
 from .shrink import shrink
-
 
 _COLLECT_EVERY = 32
 """Runs between two collections of young garbage: the collector itself is off, so that it never comes in the middle."""
@@ -131,7 +132,7 @@ class _Search:
             self.fail(run, "the ordinary schedule")
         counts = run.counts
         for seed in seeds:
-            rng = schedules.random.Random(f"faults {seed}")
+            rng = random.Random(f"faults {seed}")
             run = self.run(schedules.schedule(strategy, seed), faults=place(self.faults, counts, rng))
             if not run.ok:
                 self.fail(run, f"seed {seed} ({strategy})")

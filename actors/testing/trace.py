@@ -25,7 +25,7 @@ def stable_repr(value: Any) -> str:
         return "[" + ", ".join(stable_repr(item) for item in value) + "]"
     if kind is dict:
         return "{" + ", ".join(f"{stable_repr(k)}: {stable_repr(v)}" for k, v in value.items()) + "}"
-    if is_dataclass(value) and not isinstance(value, type) and kind.__dataclass_params__.repr:  # type: ignore[attr-defined]
+    if is_dataclass(value) and not isinstance(value, type) and kind.__dataclass_params__.repr:
         inside = ", ".join(f"{f.name}={stable_repr(getattr(value, f.name, None))}" for f in fields(value) if f.repr)
         return f"{kind.__qualname__.rpartition('.')[2]}({inside})"
     if isinstance(value, BaseException):

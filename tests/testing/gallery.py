@@ -6,6 +6,7 @@ Each bug is a function ``(operations, fixed) -> scenario``; ``operations`` is a 
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
@@ -36,7 +37,7 @@ async def together(jobs: dict[str, Coroutine[Any, Any, Any]]) -> None:
             group.create_task(job, name=name)
 
 
-# -- 1. lost update at an await ----------------------------------------------------------------------------------------
+# -- 1. lost update at an await ---------------------------------------------------------------------------------------
 
 
 class Fees(Actor):
@@ -76,7 +77,7 @@ async def _asking(ref: ActorRef[Any], message: Any) -> Any:
     return await ref.ask(message)
 
 
-# -- 2. ask cycle --------------------------------------------------------------------------------------------------------
+# -- 2. ask cycle -----------------------------------------------------------------------------------------------------
 
 
 class Orders(Actor):
@@ -174,7 +175,7 @@ def restart_loses_queue(operations: Operations, fixed: bool) -> Scenario:
     return scenario
 
 
-# -- 4. a late reply to a later ask ------------------------------------------------------------------------------------
+# -- 4. a late reply to a later ask -----------------------------------------------------------------------------------
 
 
 class Prices(Actor):
@@ -228,7 +229,7 @@ def late_reply(operations: Operations, fixed: bool) -> Scenario:
     return scenario
 
 
-# -- 5. a duplicate effect after a retry -------------------------------------------------------------------------------
+# -- 5. a duplicate effect after a retry ------------------------------------------------------------------------------
 
 
 class Receipts(Actor):
@@ -272,7 +273,7 @@ def duplicate_effect(operations: Operations, fixed: bool) -> Scenario:
     return scenario
 
 
-# -- 6. stop against restart -------------------------------------------------------------------------------------------
+# -- 6. stop against restart ------------------------------------------------------------------------------------------
 
 
 class Fragile(Actor):
@@ -387,7 +388,7 @@ def over_admission(operations: Operations, fixed: bool) -> Scenario:
     return scenario
 
 
-# -- 8. a stale cache fill ---------------------------------------------------------------------------------------------
+# -- 8. a stale cache fill --------------------------------------------------------------------------------------------
 
 
 class Store(Actor):
@@ -443,7 +444,7 @@ def stale_cache(operations: Operations, fixed: bool) -> Scenario:
     return scenario
 
 
-# -- 9. cancelled before the first step --------------------------------------------------------------------------------
+# -- 9. cancelled before the first step -------------------------------------------------------------------------------
 
 
 class Jobs(Actor):
@@ -458,9 +459,12 @@ class Jobs(Actor):
                 for i, job in enumerate(jobs):
                     task = group.create_task(self.work(i, job), name=f"job{i}")
                     if self.fixed:
-                        task.add_done_callback(lambda _, i=i: self.sim.mark("ended", job=i))
+                        task.add_done_callback(functools.partial(self.ended, i))
         except ExceptionGroup:
             pass
+
+    def ended(self, number: int, _: object) -> None:
+        self.sim.mark("ended", job=number)
 
     async def work(self, number: int, job: str) -> None:
         try:
@@ -483,7 +487,7 @@ def cancelled_before_start(operations: Operations, fixed: bool) -> Scenario:
     return scenario
 
 
-# -- 10. a permit lost when grant and timeout meet ---------------------------------------------------------------------
+# -- 10. a permit lost when grant and timeout meet --------------------------------------------------------------------
 
 
 class Permits(Actor):
@@ -542,7 +546,7 @@ def permit_lost(operations: Operations, fixed: bool) -> Scenario:
     return scenario
 
 
-# -- 11. check, then act -----------------------------------------------------------------------------------------------
+# -- 11. check, then act ----------------------------------------------------------------------------------------------
 
 
 class Board(Actor):
@@ -579,7 +583,7 @@ def check_then_act(operations: Operations, fixed: bool) -> Scenario:
     return scenario
 
 
-# -- 12. overtaken on another path -------------------------------------------------------------------------------------
+# -- 12. overtaken on another path ------------------------------------------------------------------------------------
 
 
 class Index(Actor):
