@@ -96,8 +96,9 @@ class Dispatcher:
 
     def run_alone(self, cell: Cell) -> None:
         """Process one message of one actor: a turn as a simulated loop schedules it."""
-        self.lane.append(cell)
-        self._drive(None)
+        if cell.state == READY:  # it may have been stopped since
+            self.lane.append(cell)
+            self._drive(None)
 
     def help(self, ask: Ask) -> None:
         """Run ready actors until ``ask`` is answered, for a task that would otherwise suspend."""
@@ -275,7 +276,7 @@ class Dispatcher:
 async def _carefully(cell: Cell, item: Any, message: Any) -> Any:
     """Process a message that carries a scope, or that a probe looks at."""
     system = cell.system
-    probe = system.probe
+    probe = None if item.__class__ is Ask else system.probe  # a request to stop is no message of the user's
     handled = system.handling.set(cell)
     scoped = active.set(item.scope)
     try:
