@@ -5,7 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
 from benchmarks.__main__ import main, names
 from benchmarks.harness import Case, Row, Sample, Suite, measure
 from benchmarks.harness.plot import write_plot
