@@ -29,7 +29,7 @@ from typing import Any, Protocol
 
 from benchmarks.harness.model import Sample
 
-from .clock import Cpu, latencies, resident
+from .clock import Cpu, fill_holes, latencies, resident
 
 BURST, LONG_BURST = 20, 1_000
 FLIGHT = 100
@@ -38,7 +38,11 @@ BRANCHES = 10
 
 
 class LoopSubject(Protocol):
-    """A system under test, made and used inside a running loop. ``Any`` is the subject's own kind of ref."""
+    """A system under test, made and used inside a running loop. ``Any`` is the subject's own kind of ref.
+
+    Three attributes may be added and set to True: ``spawns_are_awaited``, ``tells_are_awaited``, and
+    ``asks_need_tasks`` (an ask is a coroutine, which does nothing until it is awaited).
+    """
 
     async def open(self) -> None: ...
 
@@ -62,8 +66,8 @@ class LoopSubject(Protocol):
     def teller(self, ref: Any) -> Callable[[Any], Any]:
         """What sends one message; its result is awaited only when ``tells_are_awaited``."""
 
-    def asker(self, ref: Any) -> Callable[[Any], Awaitable[Any]]:
-        """What asks once and returns something to await; the request is under way when it returns."""
+    def asker(self, ref: Any) -> Callable[[Any], Any]:
+        """What asks once and returns something to await."""
 
     def blocking_asker(self, ref: Any) -> Callable[[Any], Any]:
         """What asks from a thread that is not the loop's, and blocks."""
@@ -92,7 +96,7 @@ async def spawn(subject: LoopSubject, n: int) -> list[Sample]:
 async def memory(subject: LoopSubject, n: int) -> list[Sample]:
     await subject.asker(await an_echo(subject))(0)
     refs: list[Any] = [None] * n
-    gc.collect()
+    _holes = fill_holes()
     before = resident()
     for index in range(n):
         refs[index] = ref = await an_echo(subject)
@@ -138,6 +142,12 @@ async def ask_seq(subject: LoopSubject, n: int) -> list[Sample]:
     return samples + latencies(seconds)
 
 
+def _started(subject: LoopSubject, ask: Callable[[Any], Any]) -> Callable[[Any], Awaitable[Any]]:
+    if getattr(subject, "asks_need_tasks", False):
+        return lambda message: asyncio.get_running_loop().create_task(ask(message))
+    return ask
+
+
 async def _flights(asks: Sequence[Callable[[Any], Awaitable[Any]]], rounds: int) -> list[Sample]:
     cpu = Cpu()
     for number in range(rounds):
@@ -147,7 +157,7 @@ async def _flights(asks: Sequence[Callable[[Any], Awaitable[Any]]], rounds: int)
 
 
 async def ask_100(subject: LoopSubject, n: int) -> list[Sample]:
-    asks = [subject.asker(await an_echo(subject))] * FLIGHT
+    asks = [_started(subject, subject.asker(await an_echo(subject)))] * FLIGHT
     samples = await _flights(asks, max(1, n // FLIGHT))
     seconds = []
     for number in range(max(1, n // FLIGHT)):
@@ -159,7 +169,7 @@ async def ask_100(subject: LoopSubject, n: int) -> list[Sample]:
 
 
 async def fan(subject: LoopSubject, n: int) -> list[Sample]:
-    asks = [subject.asker(await an_echo(subject)) for _ in range(FLIGHT)]
+    asks = [_started(subject, subject.asker(await an_echo(subject))) for _ in range(FLIGHT)]
     return await _flights(asks, max(1, n // FLIGHT))
 
 
@@ -243,9 +253,12 @@ WITH_HANDLERS = ("tell", "tell_1000", "ask_seq", "ask_100", "fan", "ring", "tree
 
 
 def scenarios(
-    make: Callable[[bool], LoopSubject], leave_out: Sequence[str] = (), asynchronous: bool = True
+    make: Callable[[bool], Any], leave_out: Sequence[str] = (), asynchronous: bool = True
 ) -> dict[str, Callable[[int], list[Sample]]]:
-    """All scenarios for a subject; ``make(True)`` gives it ``async def`` handlers, for the names with ``_async``."""
+    """The scenarios for a subject, but for ``leave_out``, whose methods ``make``'s :class:`LoopSubject` may lack.
+
+    ``make(True)`` gives it ``async def`` handlers, for the names with ``_async``.
+    """
     found = {name: _bind(body, make, False) for name, body in SCENARIOS.items() if name not in leave_out}
     if asynchronous:
         found |= {f"{name}_async": _bind(SCENARIOS[name], make, True) for name in WITH_HANDLERS if name in found}

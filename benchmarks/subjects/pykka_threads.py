@@ -12,7 +12,7 @@ import pykka
 
 from benchmarks.harness.model import Sample
 
-from .clock import Cpu, latencies, resident
+from .clock import Cpu, fill_holes, latencies, resident
 from .loop import BRANCHES, BURST, FLIGHT, LONG_BURST
 
 SCALE = 0.05
@@ -88,7 +88,7 @@ def spawn(n: int) -> list[Sample]:
 
 def memory(n: int) -> list[Sample]:
     Echo.start().ask(0)
-    gc.collect()
+    _holes = fill_holes()
     before = resident()
     refs = [Echo.start() for _ in range(n)]
     for ref in refs:
