@@ -30,8 +30,9 @@ def write_plot(rows: Sequence[Row], baseline: str, path: Path) -> None:
         ticks.append(position + (len(group) - 1) / 2)
         for row in group:
             color = "black" if row.subject == OURS else f"C{subjects.index(row.subject) % 10}"
-            axes.barh(position, row.ratio, color=color, label=row.subject)
-            axes.text(row.ratio or 0, position, f" {row.ratio:.2f}", va="center", fontsize=7)
+            ratio = row.ratio or 0.0
+            axes.barh(position, ratio, color=color, label=row.subject)
+            axes.text(ratio, position, f" {ratio:.2f}", va="center", fontsize=7)
             position += 1
         position += 1.2
     axes.axvline(1, color="grey", linewidth=0.8)

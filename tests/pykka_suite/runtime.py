@@ -24,7 +24,7 @@ if os.environ.get("CALLBOARD_BLOCKING_ASK"):
     def _blocking_ask(self: ActorRef[Any], message: Any, *, block: bool | None = True, **options: Any) -> Any:
         return _ask(self, message, block=block, **options)
 
-    ActorRef.ask = _blocking_ask  # type: ignore[method-assign,assignment]
+    ActorRef.ask = _blocking_ask  # type: ignore[method-assign]
 
 
 @pytest.hookimpl(tryfirst=True)
