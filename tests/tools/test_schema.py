@@ -254,5 +254,3 @@ async def test_bound_methods_and_callable_objects_are_tools_too() -> None:
     called = tool(name="subtract")(two)
     assert (await called.run('{"by": 1}')).value == 10
     assert called.spec.description == "Count on."
-
-

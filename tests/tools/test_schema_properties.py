@@ -29,7 +29,21 @@ _KINDS: dict[str, tuple[Any, st.SearchStrategy[Any], st.SearchStrategy[Any]]] = 
     "optional": (str | None, st.none() | _TEXT, st.sampled_from([1, [], {}, False])),
 }
 # Names that a careless implementation trips over.
-_NAMES = ["a", "b", "self", "cls", "name", "values", "arguments", "model_config", "schema", "kwargs", "title", "_x", "é"]
+_NAMES = [
+    "a",
+    "b",
+    "self",
+    "cls",
+    "name",
+    "values",
+    "arguments",
+    "model_config",
+    "schema",
+    "kwargs",
+    "title",
+    "_x",
+    "é",
+]
 
 
 @st.composite
