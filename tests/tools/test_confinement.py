@@ -40,7 +40,7 @@ def _snapshot(folder: Path) -> dict[str, str]:
 
 
 async def _each_tool(tools: ToolRegistry, path: str) -> dict[str, ToolResult]:
-    calls = {
+    calls: dict[str, dict[str, object]] = {
         "LS": {"path": path},
         "Glob": {"path": path, "pattern": "**"},
         "Grep": {"path": path, "pattern": "secret"},
