@@ -95,7 +95,7 @@ class Gate:
 class Grant:
     """The right to send one request to one endpoint now. Must be ended through its permit and its trial."""
 
-    __slots__ = ("at", "gate", "permit", "tier", "trial")
+    __slots__ = ("at", "gate", "permit", "slow", "tier", "trial")
 
     def __init__(self, gate: Gate, permit: Permit, trial: Trial, at: float, tier: int = 0) -> None:
         self.gate = gate
@@ -103,6 +103,8 @@ class Grant:
         self.permit = permit
         self.trial = trial
         self.at = at
+        self.slow = False
+        """Whether a hedge overtook it: then its cancellation counts as a failure."""
 
     def refund(self) -> None:
         """Give it back unused."""

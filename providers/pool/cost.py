@@ -143,7 +143,7 @@ class Budget:
 
 
 class Reservation:
-    """What a request in flight is expected to cost. Ends exactly once, in `Budgets.settle`."""
+    """What a request in flight is expected to cost. Ends exactly once, in `Budgets.release`."""
 
     __slots__ = ("accounts", "dollars", "ended")
 
@@ -200,13 +200,16 @@ class Budgets:
                 self._reserved[account] = self._reserved.get(account, 0.0) + dollars
         return Reservation(accounts, dollars if self._limits else 0.0)
 
-    def settle(self, reservation: Reservation, dollars: float) -> None:
-        """End a request: book what it really cost in place of the promise."""
+    def release(self, reservation: Reservation) -> None:
+        """End a promise. What was really spent is booked separately, by `book`."""
         if reservation.ended:
             return
         reservation.ended = True
-        for account in reservation.accounts:
-            if reservation.dollars:
-                self._reserved[account] = self._reserved.get(account, 0.0) - reservation.dollars
-            if dollars:
-                self.spent[account] = self.spent.get(account, 0.0) + dollars
+        if reservation.dollars:
+            for account in reservation.accounts:
+                self._reserved[account] -= reservation.dollars
+
+    def book(self, accounts: Iterable[str], dollars: float) -> None:
+        """Count dollars as spent."""
+        for account in accounts:
+            self.spent[account] = self.spent.get(account, 0.0) + dollars

@@ -15,7 +15,7 @@ from typing import Any, cast
 
 from ...actors.core.scope import current_scope
 from ..errors import NoProvider, ProviderTimeout, StreamCut
-from ..messages import Completion, Delta, Request, Usage
+from ..messages import Completion, Delta, Request
 from .admission import Admission, Grant, Ticket
 from .cost import Budgets, Prices
 from .endpoint import Member
@@ -249,6 +249,8 @@ class Dispatcher:
         outputs.add(usage.output_tokens)
         cost = self._cost(job, grant, member, completion, now)
         notes = self._notes(job, grant, member)
+        if completion.limits is not None:
+            grant.gate.limiter.correct(completion.limits, now)
         if self.admission.waiting:
             self.pump()
         if cost == completion.cost and not notes and completion.provider:
@@ -263,6 +265,7 @@ class Dispatcher:
             completion.latency or latency,
             cost,
             completion.notes + notes,
+            completion.limits,
         )
 
     def _cost(self, job: Job, grant: Grant, member: Member, completion: Completion, now: float) -> float | None:
@@ -309,6 +312,9 @@ class Dispatcher:
             counts.failed += 1
             counts.errors[name] = counts.errors.get(name, 0) + 1
             member.last_error = error
+            limits = getattr(error, "limits", None)
+            if limits is not None:
+                gate.limiter.correct(limits, now)
             self._blame(grant, member, error, judge(error), now)
         if self.admission.waiting:
             self.pump()
@@ -514,4 +520,3 @@ class Dispatcher:
 
 
 _NOTHING = Delta()
-_NO_USAGE = Usage()

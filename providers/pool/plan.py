@@ -71,6 +71,14 @@ class Plan:
     tiers: tuple[Tier, ...]
     gates: Tiers
 
+    def hopeless(self) -> bool:
+        """Return whether every endpoint refuses until somebody changes it: waiting would be in vain."""
+        return all(gate.breaker.disabled for tier in self.gates for gate in tier)
+
+    def other_than(self, avoid: Collection[Gate], now: float) -> bool:
+        """Return whether an endpoint that is not down and not in ``avoid`` could be tried."""
+        return any(gate not in avoid and not gate.down(now) for tier in self.gates for gate in tier)
+
     def members(self) -> list[Member]:
         """Every endpoint once, best first."""
         return list(dict.fromkeys(member for tier in self.tiers for member in tier.members))
