@@ -113,7 +113,7 @@ class Grant:
 
 
 Tiers = tuple[tuple[Gate, ...], ...]
-"""Endpoints that can serve a request, best first: a later tier is used only while every endpoint of the earlier is down."""
+"""Endpoints that can serve a request, best first: a later tier is used only while all of the earlier are down."""
 
 
 class Ticket:
@@ -184,7 +184,7 @@ class Admission:
         return ticket.grant
 
     def cancel(self, ticket: Ticket) -> Grant | None:
-        """Take a request out of the line. If it has been granted already, the grant is returned and must be refunded."""
+        """Take a request out of the line. If it was granted already, the grant is returned and must be refunded."""
         if ticket.grant is not None:
             return ticket.grant
         if not ticket.cancelled:

@@ -119,8 +119,8 @@ def _flat_price(vendor: str, model: str) -> Price | None:
         "cache_write": {"input_tokens": 1, "cache_write_tokens": 1},
     }
     for name, kind in kinds.items():
-        low = rate(**{key: small for key in kind})
-        high = rate(**{key: large for key in kind})
+        low = rate(**dict.fromkeys(kind, small))
+        high = rate(**dict.fromkeys(kind, large))
         if low is None or high is None or abs(high - low * (large / small)) > 1e-9 * max(high, 1.0):
             return None
         rates[name] = high
@@ -190,7 +190,7 @@ class Budgets:
                 raise BudgetSpent(
                     f"the budget of {scope} {name or ''}".rstrip()
                     + f" is spent: ${self.spent.get(account, 0.0):.4f} of ${self._limits[account]:.4f}"
-                    + f" (${self._reserved.get(account, 0.0):.4f} promised to requests in flight); raise it with SetBudget"
+                    + f" (${self._reserved.get(account, 0.0):.4f} promised to requests in flight)"
                 )
 
     def reserve(self, accounts: tuple[str, ...], dollars: float) -> Reservation:

@@ -16,8 +16,8 @@ from ..messages import RateLimits
 
 MINUTE = 60.0
 MARGIN = 1.01
-"""The window is held 1 % longer than the vendor's minute: a request is counted there when it arrives, not when it leaves
-here, and two requests 60 s apart on departure may arrive a little closer. It costs 1 % of the throughput."""
+"""The window is held 1 % longer than the vendor's minute: a request is counted there when it arrives, not when it
+leaves here, and two requests 60 s apart on departure may arrive a little closer. It costs 1 % of the throughput."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +187,7 @@ class Limiter:
 
         Args:
             permit: from `take`.
-            tokens: what it really used; None keeps the estimate (a failure, a cancelled call: the vendor may have counted).
+            tokens: what it really used; None keeps the estimate (after a failure the vendor may have counted it).
         """
         if permit.ended:
             return

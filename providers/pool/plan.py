@@ -19,7 +19,7 @@ from .admission import Gate, Tiers
 from .endpoint import Endpoint, Member
 
 DROPPABLE = frozenset({"images", "schema", "reasoning"})
-"""What a request can be sent without. Tools are not: an agent that needs them would get a wrong answer instead of none."""
+"""What a request can be sent without. Not tools: an agent that needs them would get a wrong answer instead of none."""
 
 
 def needs(request: Request) -> frozenset[str]:

@@ -19,11 +19,14 @@ from ...actors.core.children import Supervision
 from ...actors.core.envelope import StreamAsk
 from ...actors.core.errors import ActorDead, SpecError
 from ...actors.core.events import Terminated
+from ...actors.core.ref import ActorRef
 from ...actors.core.scope import current_scope
 from ...actors.core.spec import ChildSpec
 from ..messages import Message, Request
 from .admission import Gate
+from .batch import Batching
 from .breaker import Breaker
+from .cache import Cache
 from .control import (
     SCOPE_KEY,
     AddEndpoint,
@@ -43,7 +46,7 @@ from .endpoint import Endpoint, Member
 from .fanout import fan_out
 from .front import Front
 from .hedge import Hedge
-from .job import ANYONE, Who
+from .job import ANYONE
 from .limiter import Limiter
 from .pacing import Pacer
 from .routing import LeastLoaded, Priority, Routing
@@ -58,7 +61,7 @@ class Pool(Actor):
     """Answers `Request` with a `Completion` (``ask``) or `Delta`s (``stream``), from whichever endpoint can.
 
     A request that no endpoint can take now waits, in order, until its deadline (the scope's, or ``ask(timeout=)``), or
-    for ``patience`` if it has none. What the caller gets then, or when nobody can do it, is `NoProvider` with the causes.
+    for ``patience`` if it has none. After that, or when nobody can do it, the caller gets `NoProvider` with the causes.
 
     Args:
         endpoints: the providers, in order of preference where the routing leaves a tie.
@@ -113,6 +116,8 @@ class Pool(Actor):
         self._batching = batching
         self._probe_interval = probe_interval
         self._retired: dict[Any, Member] = {}
+        self._renamed = 1
+        self._dispatcher: Dispatcher
 
     @classmethod
     def spec(cls, endpoints: Iterable[Endpoint], *, name: str = "pool", **options: Any) -> ChildSpec:
@@ -124,9 +129,7 @@ class Pool(Actor):
     async def on_start(self) -> None:
         """Start the provider actors."""
         loop = asyncio.get_running_loop()
-        self._dispatcher = Dispatcher(
-            loop, prices=self._prices, budgets=self._budgets, rng=self._rng, **self._options
-        )
+        self._dispatcher = Dispatcher(loop, prices=self._prices, budgets=self._budgets, rng=self._rng, **self._options)
         self._front = Front(self._dispatcher, self._cache, self._coalesce, self._batching)
         for endpoint in self._endpoints:
             self._add(endpoint)
@@ -138,19 +141,17 @@ class Pool(Actor):
         if self._probe_interval is not None:
             self.schedule_every(self._probe_interval, Probe())
 
-    async def on_stop(self) -> None:
-        """Stop the queue's timer and the cache."""
-        await self._close()
-
-    async def on_failure(self, *_: Any) -> None:
-        """As `on_stop`: the next incarnation makes its own."""
-        await self._close()
-
-    async def _close(self) -> None:
+    def on_stop(self) -> Any:
+        """Stop the queue's timer and what runs for several requests; close the cache."""
+        if not hasattr(self, "_dispatcher"):  # it failed before it had started
+            return None
         self._dispatcher.close()
         self._front.close()
-        if self._cache is not None:
-            await self._cache.close()
+        return None if self._cache is None else self._cache.close()
+
+    def on_failure(self, *_: Any) -> Any:
+        """As `on_stop`: the next incarnation makes its own."""
+        return self.on_stop()
 
     # -- messages ------------------------------------------------------------------------------------------------------
 
@@ -176,7 +177,9 @@ class Pool(Actor):
         if self._cell.current is None:
             # Under a tell nobody gets the answer, and a failure would count as the pool's own.
             answer.close()
-            logger.warning("%s: a request that was told, not asked, is not sent: nobody would get the answer", self.path)
+            logger.warning(
+                "%s: a request that was told, not asked, is not sent: nobody would get the answer", self.path
+            )
             return None
         return self.reply_with(answer)
 
@@ -279,12 +282,14 @@ class Pool(Actor):
         if endpoint.limits.requests_per_minute is not None:
             gate.pacer = Pacer(endpoint.limits.requests_per_minute)
         taken = old is not None or any(member.ref.name == endpoint.name for member in self._retired.values())
-        ref = self.spawn(replace(endpoint.spec, name=self._name_for(endpoint.name) if taken else endpoint.name))
+        ref: ActorRef[Any] = self.spawn(
+            replace(endpoint.spec, name=self._name_for(endpoint.name) if taken else endpoint.name)
+        )
         self.watch(ref)
         self._dispatcher.members[endpoint.name] = Member(endpoint, gate, ref)
 
     def _name_for(self, name: str) -> str:
-        self._renamed = getattr(self, "_renamed", 1) + 1
+        self._renamed += 1
         return f"{name}~{self._renamed}"
 
     def _price(self, endpoint: Endpoint) -> float:
