@@ -259,6 +259,7 @@ async def test_one_bad_request_of_a_batch_fails_alone() -> None:
     async with pool_of(batching(Script("a")), batching=Batching(size=2)) as pool:
         asks = [pool.ask(Submit(request(text), batch=True)) for text in ("good", "bad")]
         good, bad = await asyncio.gather(*asks, return_exceptions=True)
+    assert isinstance(good, Completion)
     assert good.message.text == "a: good"
     assert isinstance(bad, InvalidRequest)
 
