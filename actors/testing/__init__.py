@@ -1,0 +1,1 @@
+"""Testing: models that follow a script."""
