@@ -1,0 +1,73 @@
+"""Reads the command line. Each command imports what it needs when it runs, so that ``callboard --help`` is quick."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from cyclopts import App, CycloptsError
+
+from ..core.errors import CallboardError
+
+BAD_INPUT = 2
+INTERRUPTED = 130
+"""128 + SIGINT, as shells report a command that Ctrl-C ended."""
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("callboard")
+    except PackageNotFoundError:  # run from the source tree
+        return "not installed"
+
+
+app = App(name="callboard", help="Supervised actors for LLM agents.", version=_version, result_action="return_value")
+
+
+@app.command
+def demo(
+    folder: Path = Path(),
+    /,
+    *,
+    ask: str | None = None,
+    report: Path = Path("report.md"),
+) -> int:
+    """Let a planner and a developer work on a folder, offline, while parts of the team are made to fail.
+
+    Args:
+        folder: the folder to work on; nothing outside it is read or written.
+        ask: the request, in words. By default: list every TODO and FIXME of the folder.
+        report: where in the folder the report is written.
+    """
+    from .demo import demo
+
+    return demo(folder, ask=ask, report=report)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        arguments: the words after ``callboard``; those of this process by default.
+
+    Returns:
+        The exit status: 0, 1 when the command ran and its work failed, 2 for input that is wrong, 130 after Ctrl-C.
+        Every error the library names is one line or two on stderr, never a traceback.
+    """
+    try:
+        status = app(arguments, exit_on_error=False, print_error=False)
+    except CycloptsError as error:
+        return _refuse(str(error))
+    except CallboardError as error:
+        return _refuse(str(error) or type(error).__name__)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return status if isinstance(status, int) else 0
+
+
+def _refuse(message: str) -> int:
+    print(f"callboard: {message.strip()}", file=sys.stderr)  # noqa: T201
+    return BAD_INPUT
