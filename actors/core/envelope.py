@@ -1,0 +1,147 @@
+"""What lies in a mailbox. A plain `tell` is the message itself; everything that carries more is one of these.
+
+An `Ask` is envelope and reply future in one object: an ask allocates once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any
+
+from .errors import AskTimeout
+from .future import CANCELLED, ERROR, PENDING, VALUE, Future
+
+if TYPE_CHECKING:
+    from .cell import Cell
+    from .scope import Scope
+    from .stream import Channel
+    from .worker import Worker
+
+
+class Envelope:
+    """A told message with a scope, a priority, or an identity for the probe."""
+
+    __slots__ = ("id", "message", "priority", "scope", "sender")
+
+    def __init__(self, message: Any, scope: Scope | None, priority: int = 0, sender: str = "", id: int = 0) -> None:
+        self.message = message
+        self.scope = scope
+        self.priority = priority
+        self.sender = sender
+        self.id = id
+
+
+class Ask(Future[Any]):
+    """A message that wants an answer, and the future of that answer."""
+
+    __slots__ = ("cell", "id", "message", "priority", "scope", "sender", "timer", "work")
+
+    def __init__(self, cell: Cell, message: Any, scope: Scope | None, priority: int = 0) -> None:
+        self._asyncio_future_blocking = False
+        self._state = PENDING
+        self._value = None
+        self._callbacks = None
+        self._latch = None
+        self._system = cell.system
+        self.cell = cell
+        self.message = message
+        self.scope = scope
+        self.priority = priority
+        self.timer: asyncio.TimerHandle | None = None
+        self.work: Worker | None = None
+        self.sender = ""
+        self.id = 0
+
+    def __repr__(self) -> str:
+        return (
+            f"<ask {self.message!r} of {self.cell.path}: {('pending', 'answered', 'failed', 'cancelled')[self._state]}>"
+        )
+
+    def answer(self, value: Any) -> None:
+        """Set the value unless the asker has given up: a late reply goes nowhere."""
+        if self._state == PENDING:
+            self._settle(VALUE, value)
+
+    def fail(self, error: BaseException) -> None:
+        """Set the error unless the asker has given up."""
+        if self._state == PENDING:
+            self._settle(ERROR, (error, error.__traceback__))
+
+    def _settle(self, state: int, value: Any) -> None:
+        timer = self.timer
+        if timer is not None:
+            timer.cancel()
+            self.timer = None
+        super()._settle(state, value)
+        probe = self.cell.system.probe
+        if probe is not None:
+            how = "reply" if state == VALUE else "cancel" if state == CANCELLED else "error"
+            if state == ERROR and isinstance(value[0], AskTimeout):
+                how = "timeout"
+            probe.event("ask_end", actor=self.cell.path, id=self.id, how=how, sender=self.sender)
+
+    def cancel(self, msg: Any | None = None) -> bool:
+        """Give up: the answer is no longer wanted. A handler that works on it is cancelled; a queued ask is dropped."""
+        if self._state != PENDING:
+            return False
+        self._settle(CANCELLED, msg)
+        self._call_off()
+        return True
+
+    def expire(self) -> None:
+        """The deadline has come."""
+        self.timer = None
+        if self._state == PENDING:
+            error = AskTimeout(f"{self.cell.path} did not answer {self.message!r:.200} within its deadline")
+            self._settle(ERROR, (error, None))
+            self._call_off()
+
+    def _call_off(self) -> None:
+        work = self.work
+        if work is not None:
+            work.cancel_softly()
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        if self._state == PENDING:
+            system = self.cell.system
+            if system.loop is not asyncio._get_running_loop():
+                yield from self._await_elsewhere()
+            else:
+                system.help(self)
+                if self._state == PENDING:
+                    asker = system.handling_here()
+                    if asker is None:
+                        self._asyncio_future_blocking = True
+                        yield self
+                    else:
+                        asker.waiting_for = self
+                        try:
+                            asker.check_cycle()
+                            self._asyncio_future_blocking = True
+                            yield self
+                        finally:
+                            asker.waiting_for = None
+        return self.result()
+
+    __iter__ = __await__
+
+
+class ProbedAsk(Ask):
+    """An ask in a system with a probe, which is told of each step."""
+
+    __slots__ = ()
+
+    def __hash__(self) -> int:
+        return self.id  # sets of asks iterate alike in every run
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+
+class StreamAsk(Ask):
+    """A request whose answer is a stream of items; the future is done when the stream has begun."""
+
+    __slots__ = ("channel",)
+
+    channel: Channel

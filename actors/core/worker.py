@@ -1,0 +1,175 @@
+"""Running coroutines for actors.
+
+A `Worker` is what an `asyncio.Task` runs in place of the user's coroutine, so that the runtime keeps three powers a
+plain task does not give:
+
+- an ``async def`` handler that never suspends needs no task of its own (its first step is made under the identity of
+  a spare task, so ``asyncio.current_task()``, ``timeout()`` and task groups work from the first line on; asyncio's
+  eager tasks do the same, from Python 3.12 on);
+- a coroutine whose task is cancelled before its first step still gets the cancellation (plain asyncio never enters it);
+- a coroutine that swallows `asyncio.CancelledError` can still be ended: the worker stops driving and closes it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any
+
+from .errors import ActorCrashed
+
+if TYPE_CHECKING:
+    from .cell import Cell
+    from .envelope import Ask
+    from .system import System
+
+logger = logging.getLogger("callboard")
+_NOTHING: Any = object()
+Done = Callable[["Worker", Any, BaseException | None], None]
+
+
+class Worker(Coroutine[Any, Any, None]):
+    """Drives one user coroutine inside one task; reports how it ended to ``on_done`` exactly once."""
+
+    __slots__ = (
+        "__weakref__",
+        "_pending",
+        "answering",
+        "ask",
+        "cell",
+        "context",
+        "coro",
+        "killer",
+        "on_done",
+        "system",
+        "task",
+    )
+
+    def __init__(self, system: System, context: contextvars.Context, name: str) -> None:
+        self.system = system
+        self.context = context
+        self.cell: Cell | None = None
+        self.coro: Coroutine[Any, Any, Any] | None = None
+        self.on_done: Done | None = None
+        self.answering = False
+        self.ask: Ask | None = None
+        self.killer: asyncio.TimerHandle | None = None
+        self._pending: Any = _NOTHING
+        self.task = asyncio.Task(self, loop=system.loop, name=name, context=context)
+        system.workers[self] = None
+
+    # -- handing work over -----------------------------------------------------------------------------------------
+
+    def take(self, cell: Cell, coro: Coroutine[Any, Any, Any], pending: Any, on_done: Done) -> None:
+        """Go on with a coroutine whose first step was made outside the task and now waits for ``pending``."""
+        self.assign(cell, coro, on_done)
+        self._pending = pending
+        waiter = self.system.spare_waiter
+        if waiter is not None:
+            self.system.spare_waiter = None
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def assign(self, cell: Cell, coro: Coroutine[Any, Any, Any], on_done: Done) -> None:
+        """Give a task that has not made a step yet a coroutine that has not either."""
+        self.cell = cell
+        self.coro = coro
+        self.on_done = on_done
+
+    # -- the coroutine protocol the task drives ----------------------------------------------------------------------
+
+    def send(self, value: Any) -> Any:
+        pending = self._pending
+        if pending is not _NOTHING:
+            self._pending = _NOTHING
+            return pending
+        coro = self.coro
+        if coro is None:
+            return self._idle()
+        try:
+            return coro.send(value)
+        except StopIteration as stop:
+            self._finish(stop.value, None)
+        except BaseException as error:  # noqa: BLE001 - every end of a handler is reported, none may pass the loop
+            self._finish(None, error)
+        raise StopIteration
+
+    def throw(self, typ: Any, val: Any = None, tb: Any = None) -> Any:
+        error = typ if isinstance(typ, BaseException) else val if val is not None else typ()
+        coro = self.coro
+        if coro is None:
+            if self is self.system.spare and not self.system.closing:
+                return self._idle()  # somebody cancelled the borrowed identity after its handler had ended
+            self._gone()
+            self.system.worker_ended()
+            raise error
+        pending, self._pending = self._pending, _NOTHING
+        if pending is not _NOTHING and hasattr(pending, "cancel"):
+            pending.cancel()
+        try:
+            return coro.throw(error)
+        except StopIteration as stop:
+            self._finish(stop.value, None)
+        except BaseException as raised:  # noqa: BLE001
+            self._finish(None, raised)
+        raise StopIteration
+
+    def close(self) -> None:
+        coro, self.coro = self.coro, None
+        if coro is not None:
+            coro.close()
+
+    def __await__(self) -> Any:  # pragma: no cover - the ABC wants it; tasks never call it
+        raise TypeError("a worker is driven by its own task")
+
+    def _idle(self) -> Any:
+        if self is not self.system.spare:
+            self._gone()
+            self.system.worker_ended()
+            raise StopIteration
+        waiter = self.system.spare_waiter = self.system.loop.create_future()
+        waiter._asyncio_future_blocking = True
+        return waiter
+
+    # -- ending ------------------------------------------------------------------------------------------------------
+
+    def _gone(self) -> None:
+        self.system.workers.pop(self, None)
+        if self.killer is not None:
+            self.killer.cancel()
+            self.killer = None
+
+    def _finish(self, value: Any, error: BaseException | None) -> None:
+        self.coro = None
+        self._gone()
+        done, self.on_done = self.on_done, None
+        if done is not None:
+            done(self, value, error)
+        self.system.worker_ended()
+
+    def cancel_softly(self) -> None:
+        """Cancel the coroutine; if it has not ended when its actor's shutdown time is over, kill it."""
+        if self.coro is None:
+            return
+        self.task.cancel()
+        if self.killer is None and self.cell is not None:
+            self.killer = self.system.loop.call_later(self.cell.shutdown, self.kill)
+
+    def kill(self) -> None:
+        """End the coroutine now, whatever it does about cancellation."""
+        coro = self.coro
+        if coro is None:
+            return
+        name = self.task.get_name()
+        logger.error("%s: a coroutine did not end when it was cancelled; it is closed", name)
+        self.coro = None
+        try:
+            coro.close()
+        except BaseException as error:  # noqa: BLE001 - it may raise anything, or refuse to close: it is over all the same
+            logger.error("%s: closing the coroutine raised %r", name, error)
+        self.task.cancel()  # the task itself ends in its next step, see throw()
+        done, self.on_done = self.on_done, None
+        if done is not None:
+            done(self, None, ActorCrashed(f"{name} was killed: it did not end when it was cancelled"))

@@ -1,0 +1,95 @@
+"""One running tool call: its timeout, its cancellation, its end.
+
+A call's body runs in a task of its own, so that a body that ignores its cancellation holds nobody up, and a
+``CancelledError`` that a tool raises by itself is not taken for its caller's.
+
+    RUNNING  --the body ended-->                 ENDED (its result)
+    RUNNING  --timeout / cancel()-->             STOPPING (the body's task is cancelled)
+    STOPPING --the body ended-->                 ENDED (ToolTimeout / ToolCancelled)
+    STOPPING --the grace period is over-->       ENDED (the same; the body is left behind, and logged)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from .errors import ToolCancelled, ToolError, ToolTimeout
+from .result import ToolResult
+
+logger = logging.getLogger(__name__)
+
+GRACE = 2.0
+"""Seconds a cancelled body may take to clean up before nobody waits for it any longer."""
+
+_left_behind: set[asyncio.Task[ToolResult]] = set()  # strong references, or the collector could end them midway
+
+
+class Invocation:
+    """A running call.
+
+    Args:
+        name: the tool's name, for the task and the log.
+        body: called with this invocation; its coroutine returns the result and raises nothing but `CancelledError`.
+        timeout: seconds, or None for no limit.
+        on_end: called once with the result, in the loop.
+    """
+
+    __slots__ = ("_name", "_on_end", "_task", "_timer", "verdict")
+
+    def __init__(
+        self,
+        name: str,
+        body: Callable[[Invocation], Coroutine[Any, Any, ToolResult]],
+        timeout: float | None,
+        on_end: Callable[[ToolResult], object],
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        self.verdict: ToolError | None = None
+        """Why the call is being stopped, once it is."""
+        self._name = name
+        self._on_end: Callable[[ToolResult], object] | None = on_end
+        self._task = loop.create_task(body(self), name=f"tool {name}")
+        self._task.add_done_callback(self._ended)
+        self._timer = None if timeout is None else loop.call_later(timeout, self._expire, timeout)
+
+    def cancel(self) -> None:
+        """Stop the call. `on_end` still gets a result, at the latest after the grace period."""
+        if self._on_end is not None and not isinstance(self.verdict, ToolCancelled):
+            self._stop(ToolCancelled(f"{self._name!r} was cancelled before it ended; it may have had effects"))
+
+    def _expire(self, timeout: float) -> None:
+        self._stop(ToolTimeout(f"{self._name!r} did not end within {timeout:g} seconds and was stopped"))
+
+    def _stop(self, verdict: ToolError) -> None:
+        self.verdict = verdict
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(GRACE, self._leave_behind)
+        self._task.cancel()
+
+    def _leave_behind(self) -> None:
+        logger.warning("tool %s ignores its cancellation; its task is left behind", self._name)
+        _left_behind.add(self._task)
+        self._task.add_done_callback(_left_behind.discard)
+        assert self.verdict is not None
+        self._end(ToolResult.failure(self.verdict))
+
+    def _ended(self, task: asyncio.Task[ToolResult]) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if task.cancelled():
+            result = ToolResult.failure(self.verdict or ToolCancelled(f"{self._name!r} was cancelled from outside"))
+        else:
+            error = task.exception()  # only what is no Exception gets here: the loop itself is being torn down
+            result = task.result() if error is None else ToolResult.failure(ToolCancelled(repr(error)))
+            if self.verdict is not None and not result.is_error:
+                result = ToolResult.failure(self.verdict)
+        self._end(result)
+
+    def _end(self, result: ToolResult) -> None:
+        on_end, self._on_end = self._on_end, None
+        if on_end is not None:
+            on_end(result)
