@@ -1,0 +1,97 @@
+"""An endpoint as it is configured, and what the pool keeps of it while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ...actors.core.spec import ChildSpec
+from .breaker import BreakerPolicy
+from .cost import Price
+from .estimate import OutputEstimate
+from .limiter import Limits
+from .retry import RetryBudget, RetryPolicy
+from .stats import EndpointCounts, Latencies
+
+if TYPE_CHECKING:
+    from ...actors.core.ref import ActorRef
+    from .admission import Gate
+
+ALL_CAPABILITIES = frozenset({"tools", "images", "schema", "reasoning"})
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One provider endpoint (and key) in the pool.
+
+    Args:
+        name: unique in the pool; ``name:model`` and ``name/model`` in a request choose this endpoint.
+        spec: how its actor is started. It must answer `Request` with a `Completion`, or a stream of `Delta`.
+        models: the model names it serves; empty if it takes any.
+        aliases: names it also answers to, and the model each stands for (``{"large": "gpt-4o"}``).
+        default_model: what a request without a model gets, for prices and notes; empty to leave it to the provider.
+        limits: its rate limits.
+        priority: lower is preferred by `Priority`.
+        weight: share under `Weighted`.
+        capabilities: what it can do, of ``tools``, ``images``, ``schema``, ``reasoning``, ``batch``.
+        vendor: whose price list applies, as genai-prices names it (``openai``, ``anthropic``); empty for any.
+        price: price per million tokens in place of the list's.
+        key: a label of the key it uses, for budgets and statistics. Never the key itself.
+        retry, breaker: policies.
+    """
+
+    name: str
+    spec: ChildSpec = field(repr=False)  # its arguments may hold a key
+    models: tuple[str, ...] = ()
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    default_model: str = ""
+    limits: Limits = Limits()
+    priority: int = 0
+    weight: float = 1.0
+    capabilities: frozenset[str] = ALL_CAPABILITIES
+    vendor: str = ""
+    price: Price | None = None
+    key: str = ""
+    retry: RetryPolicy = RetryPolicy()
+    breaker: BreakerPolicy = BreakerPolicy()
+
+    def serves(self, model: str) -> str | None:
+        """Return the name under which this endpoint knows ``model``, or None if it does not."""
+        if not model:
+            return ""
+        if model in self.aliases:
+            return self.aliases[model]
+        for mark in ("/", ":"):
+            owner, found, rest = model.partition(mark)
+            if found and owner == self.name:
+                return self.serves(rest)
+        return model if not self.models or model in self.models else None
+
+
+class Member:
+    """An endpoint at run time. Lives in the pool, so a crash of the provider's actor forgets nothing of it."""
+
+    __slots__ = (
+        "accounts",
+        "budget",
+        "counts",
+        "endpoint",
+        "gate",
+        "last_error",
+        "latencies",
+        "outputs",
+        "ref",
+        "restarting",
+    )
+
+    def __init__(self, endpoint: Endpoint, gate: Gate, ref: ActorRef[Any]) -> None:
+        self.endpoint = endpoint
+        self.gate = gate
+        self.ref = ref
+        self.latencies = Latencies()
+        self.counts = EndpointCounts()
+        self.budget = RetryBudget()
+        self.outputs: dict[str, OutputEstimate] = {}
+        self.last_error: BaseException | None = None
+        self.accounts = (f"provider:{endpoint.name}", *((f"key:{endpoint.key}",) if endpoint.key else ()))
