@@ -29,6 +29,7 @@ class Ledger:
     ends: Counter[str] = field(default_factory=Counter)
     _under_way: dict[int, str] = field(default_factory=dict)
     _unanswered: dict[int, str] = field(default_factory=dict)
+    _unheard: int = 0
     _striking: dict[str, BaseException] = field(default_factory=dict)
 
     @contextmanager
@@ -59,13 +60,21 @@ class Ledger:
 
     @property
     def answered(self) -> int:
-        """Asks that ended with a value or a named error."""
-        return self.ends["reply"] + self.ends["error"]
+        """Asks that ended with a value."""
+        return self.ends["reply"]
+
+    @property
+    def refused(self) -> int:
+        """Asks that ended with a named error, a timeout, or because the asker gave up: the asker knows."""
+        return self.ends.total() - self.ends["reply"]
 
     @property
     def lost(self) -> int:
-        """Messages that nobody processed and that did not become dead letters, and asks that never ended."""
-        return len(self._under_way.keys() | self._unanswered.keys())
+        """Messages that vanished, asks that never ended, and messages that became dead letters unknown to the sender.
+
+        A dead letter that was an ask is not lost: its asker was given an error and could repeat it.
+        """
+        return len(self._under_way.keys() | self._unanswered.keys()) + self._unheard
 
     # -- the probe -------------------------------------------------------------------------------------------------
 
@@ -74,11 +83,12 @@ class Ledger:
         self.facts[kind] += 1
         number = fields.get("id", 0)
         if kind in ("send", "ask"):
-            self._under_way[number] = fields["actor"]
+            self._under_way[number] = "ask" if kind == "ask" else "tell"
             if kind == "ask":
                 self._unanswered[number] = fields["actor"]
         elif kind in ("recv", "dead_letter", "not_sent"):
-            self._under_way.pop(number, None)
+            told = self._under_way.pop(number, "ask") == "tell"
+            self._unheard += kind == "dead_letter" and told
         elif kind == "ask_end":
             self.ends[fields["how"]] += 1
             self._unanswered.pop(number, None)
