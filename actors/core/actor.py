@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
@@ -11,7 +12,7 @@ import pykka
 
 from . import life
 from .cell import DEFERRED, Cell, SelfStop
-from .children import Supervision
+from .children import ONE_FOR_ONE, Supervision
 from .envelope import Envelope
 from .errors import CoreError
 from .events import Outcome
@@ -29,13 +30,21 @@ if TYPE_CHECKING:
     from .worker import Worker
 
 T = TypeVar("T")
+logger = logging.getLogger("callboard")
 B = TypeVar("B", bound="Actor")
 
 binding: ContextVar[Cell | None] = ContextVar("callboard_binding", default=None)
 """The cell that the next actor to be constructed belongs to, where a factory other than the class itself makes it."""
 
 
-class Actor(pykka.Actor):
+if TYPE_CHECKING:
+    # pykka declares its hooks `-> None`; here they may be coroutines too, so the type of the base is left out.
+    _Base = object
+else:
+    _Base = pykka.Actor
+
+
+class Actor(_Base):
     """An actor: state that only its own handlers touch, and a mailbox they serve one message at a time.
 
     Subclass it and implement `on_receive`, or methods to be called through a proxy. Handlers and hooks may be ``def``
@@ -46,7 +55,7 @@ class Actor(pykka.Actor):
 
     mailbox_capacity: ClassVar[int] = 100_000
     shutdown_timeout: ClassVar[float] = 5.0
-    supervision: ClassVar[Supervision] = Supervision()
+    supervision: ClassVar[Supervision] = ONE_FOR_ONE
 
     _cell: Cell
 
@@ -86,11 +95,11 @@ class Actor(pykka.Actor):
         return self._cell.ref
 
     @property
-    def _actor_ref(self) -> ActorRef[Self]:  # type: ignore[override]
+    def _actor_ref(self) -> ActorRef[Self]:
         return self._cell.ref
 
     @property
-    def actor_urn(self) -> str:  # type: ignore[override]
+    def actor_urn(self) -> str:
         """See `ActorRef.actor_urn`."""
         return self._cell.ref.actor_urn
 
@@ -231,6 +240,13 @@ class Actor(pykka.Actor):
         if ref._cell.rare is not None:
             ref._cell.rare.watched_by.pop(self._cell, None)
 
+    def on_receive(self, message: Any) -> Any:
+        """Handle a message; what is returned answers an ask. Implement it in the subclass.
+
+        The default logs a warning, for a message that nobody expects.
+        """
+        logger.warning("Unexpected message received by %s: %s", self, message)
+
     # -- pykka's hooks, which here may be coroutines too -----------------------------------------------------------
 
     def on_start(self) -> Any:
@@ -259,6 +275,9 @@ class Actor(pykka.Actor):
 
     def _start_actor_loop(self) -> None:
         raise CoreError("an actor is served by its system: use start() or System.spawn()")
+
+
+life._BASE = Actor
 
 
 class Job:

@@ -103,6 +103,11 @@ class Rare:
         self.up = False
         self.exit = ""
 
+    def holds_anything(self) -> bool:
+        """Whether the incarnation has something that must end before it has ended."""
+        children = self.children
+        return bool(self.jobs or self.timers or self.watching or (children is not None and children.cells))
+
 
 class Cell:
     """One actor's mailbox and scheduling state."""
@@ -293,14 +298,11 @@ class Cell:
                         continue
                     self.current = item
                     try:
-                        if item.scope is None:
-                            result = receive(message)
-                        else:
-                            result = self._receive_scoped(item, message)
-                    except Exception as error:  # noqa: BLE001 - pykka's rule: the asker is told, the actor lives on
+                        result = receive(message) if item.scope is None else self._receive_scoped(item, message)
+                    except Exception as error:
                         self._report(error)
                         item.fail(error)
-                    except BaseException as error:  # noqa: BLE001
+                    except BaseException as error:
                         life.crash(self, error)
                         return limit - left
                     else:
@@ -316,7 +318,7 @@ class Cell:
                 else:
                     try:
                         result = receive(item)
-                    except BaseException as error:  # noqa: BLE001 - every failure of a handler is the supervisor's
+                    except BaseException as error:
                         life.crash(self, error)
                         return limit - left
                     if result.__class__ is CoroutineType and self._drive(result, None):
@@ -350,7 +352,7 @@ class Cell:
                 continue
             try:
                 result = self.actor.on_receive(item)
-            except BaseException as error:  # noqa: BLE001
+            except BaseException as error:
                 life.crash(self, error)
                 return False
             if result.__class__ is CoroutineType and self._drive(result, None):
@@ -383,13 +385,13 @@ class Cell:
                 return self._drive(result, ask, item)
             if probe is not None and item is not message:
                 self._after(item)
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
             if ask is None:
                 life.crash(self, error)
                 return True
             self._report(error)
             ask.fail(error)
-        except BaseException as error:  # noqa: BLE001
+        except BaseException as error:
             life.crash(self, error)
             return True
         else:
@@ -400,7 +402,7 @@ class Cell:
     def _answer(self, ask: Ask | None, result: Any) -> None:
         if ask is not None and result is not DEFERRED:
             if ask.__class__ is StreamAsk:
-                serve(self, ask, result)  # type: ignore[arg-type]
+                serve(self, ask, result)
             else:
                 ask.answer(result)
 
@@ -441,7 +443,7 @@ class Cell:
         if error is None and item is not None and self.system.probe is not None:
             try:
                 self._after(item)
-            except BaseException as injected:  # noqa: BLE001
+            except BaseException as injected:
                 error = injected
         if error is None:
             self._answer(ask, value)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from . import life
-from .errors import RestartLimit, SpecError
+from .errors import RestartLimit, SpecError, StartFailed
 from .lifecycle import Phase, allows
 from .restart import Intensity, affected, wants_restart
 from .spec import Strategy, check_strategy
@@ -40,6 +40,9 @@ class Supervision:
         check_strategy(self.strategy)
         if self.intensity < 0 or self.period <= 0:
             raise SpecError(f"{self!r}: intensity must be at least 0 and period more than 0 seconds")
+
+
+ONE_FOR_ONE = Supervision()
 
 
 class Children:
@@ -121,9 +124,7 @@ class Children:
             return
         delay = spec.backoff.delay(self.intensity.recent - 1, system.rng)
         if self._steps is None and self.supervision.strategy == "one_for_one":
-            if delay or isinstance(
-                error, life.StartFailed
-            ):  # off the stack: an actor that cannot start must not recurse
+            if delay or isinstance(error, StartFailed):  # off the stack: an actor that cannot start must not recurse
                 rare.restart_timer = system.loop.call_later(delay, life.restart, cell)
             else:
                 life.restart(cell)
@@ -141,8 +142,8 @@ class Children:
     def _give_up(self, cell: Cell, error: BaseException | None) -> None:
         supervision = self.supervision
         limit = RestartLimit(
-            f"{self.parent.path or 'the system'}: more than {supervision.intensity} restarts in {supervision.period} s; "
-            f"the last was {cell.path}: {error!r}"
+            f"{self.parent.path or self.parent.system.name}: more than {supervision.intensity} restarts "
+            f"in {supervision.period} s, the last was {cell.path}: {error!r}"
         )
         limit.__cause__ = error
         self._steps, self._group = None, []
@@ -188,6 +189,6 @@ class Children:
                     life.die(cell, "stopped: a sibling was restarted")
                     continue
                 life.restart(cell)
-                while cell.phase == Phase.STARTING:
+                while not allows(cell.phase, "start") and allows(cell.phase, "started"):
                     self._wait_for(cell)
                     yield

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .events import DeadLetter
 
@@ -25,7 +25,7 @@ class DeadLetters:
         self._subscribers: list[Callable[[DeadLetter], object]] = []
         self._next = LOGGED
 
-    def subscribe(self, subscriber: Callable[[DeadLetter], object] | ActorRef[object]) -> Callable[[], None]:
+    def subscribe(self, subscriber: Callable[[DeadLetter], object] | ActorRef[Any]) -> Callable[[], None]:
         """Have each dead letter told to a function, or to an actor. Return a function that ends the subscription."""
         tell = subscriber if callable(subscriber) else subscriber.tell
         self._subscribers.append(tell)

@@ -17,7 +17,7 @@ class Event:
     """A rare fact of an actor's life.
 
     Args:
-        kind: ``started``, ``crashed``, ``restarted``, ``stopped``, ``dead_letter``, ``escalated`` or ``system_stopped``.
+        kind: ``started``, ``crashed``, ``restarted``, ``stopped``, ``escalated``, ``dead_letter``, ``system_stopped``.
         actor: the actor's path.
         time: the event loop's time in seconds.
         detail: what happened, in a line.

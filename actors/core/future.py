@@ -231,7 +231,8 @@ class Future(pykka.Future[T]):
         callbacks, self._callbacks = self._callbacks, None
         if callbacks is None:  # another thread was faster
             return
-        running = asyncio._get_running_loop()
+        running: Any = asyncio._get_running_loop()
+        loop: Any
         for loop, fn, context in callbacks if callbacks.__class__ is list else (callbacks,):
             if loop is None:
                 fn(self)
@@ -260,7 +261,12 @@ class Future(pykka.Future[T]):
     def _await_elsewhere(self) -> Generator[Any, None, None]:
         """Wait on a loop that is not the one that delivers: a future of that loop stands in between."""
         proxy: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.add_done_callback(lambda _: proxy.done() or proxy.set_result(None))
+
+        def wake(_: object) -> None:
+            if not proxy.done():
+                proxy.set_result(None)
+
+        self.add_done_callback(wake)
         try:
             yield from proxy
         except asyncio.CancelledError:
@@ -274,7 +280,7 @@ class Future(pykka.Future[T]):
             if isinstance(source, Future):
                 try:
                     yield from source
-                except Exception:  # noqa: S112 - the hook reads the source again and raises it where it belongs
+                except Exception:
                     continue
         return self.get()
 
@@ -288,9 +294,9 @@ class Future(pykka.Future[T]):
         """Return a future of ``func(value)``."""
         return self._derived(super().map(func))
 
-    def filter(self, func: Callable[[Any], bool]) -> pykka.Future[Iterable[Any]]:  # type: ignore[override]
+    def filter(self, func: Callable[[Any], bool]) -> pykka.Future[Iterable[Any]]:
         """Return a future of the value's items for which ``func`` is true."""
-        return self._derived(super().filter(func))
+        return self._derived(pykka.Future.filter(cast("Any", self), func))
 
     def join(self, *futures: pykka.Future[Any]) -> pykka.Future[Iterable[Any]]:
         """Return a future of the list of this value and the others'."""
@@ -298,7 +304,7 @@ class Future(pykka.Future[T]):
 
     def reduce(self, func: Callable[[Any, Any], Any], *args: Any) -> pykka.Future[Any]:
         """Return a future of `functools.reduce` over the value's items."""
-        return self._derived(super().reduce(func, *args))
+        return self._derived(pykka.Future.reduce(cast("Any", self), func, *args))
 
 
 async def wait(future: pykka.Future[T]) -> T:
@@ -314,7 +320,7 @@ async def wait(future: pykka.Future[T]) -> T:
     def block() -> None:
         try:
             done.set(future.get())
-        except BaseException as error:  # noqa: BLE001 - whatever it is belongs to the waiter
+        except BaseException as error:
             done.set_exception(error)
 
     threading.Thread(target=block, name="callboard-wait", daemon=True).start()

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
-import pykka
 from pykka.messages import _ActorStop
 
 from .envelope import Ask
@@ -28,6 +27,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger("callboard")
 
 IDLE, READY, BUSY, SUSPENDED, DEAD = range(5)  # as in `cell`, which imports this module
+_BASE: Any = None
+"""The actor base class, whose hooks do nothing and need not be called; set by `actor`, which imports this module."""
 
 
 # -- starting ------------------------------------------------------------------------------------------------------
@@ -36,7 +37,7 @@ IDLE, READY, BUSY, SUSPENDED, DEAD = range(5)  # as in `cell`, which imports thi
 def start(cell: Cell) -> None:
     """Start the incarnation whose actor object is in the cell."""
     cell.phase = after(cell.phase, "start")
-    if type(cell.actor).on_start is pykka.Actor.on_start:
+    if type(cell.actor).on_start is _BASE.on_start:
         _started(cell)
         if cell.queue or cell.signals:
             cell.state = READY
@@ -66,7 +67,7 @@ def _run_on_start(cell: Cell) -> bool:
     error: BaseException | None = None
     try:
         result = cell.actor.on_start()
-    except BaseException as raised:  # noqa: BLE001
+    except BaseException as raised:
         error = raised
     else:
         if result.__class__ is CoroutineType:
@@ -221,7 +222,7 @@ def stop(cell: Cell) -> None:
             rare.restart_timer = None
         _ended(cell)
     elif phase == Phase.RUNNING or phase == Phase.STARTING:
-        if phase == Phase.RUNNING and type(cell.actor).on_stop is not pykka.Actor.on_stop:
+        if phase == Phase.RUNNING and type(cell.actor).on_stop is not _BASE.on_stop:
             cell.more().up = True
         if cell.system.active is cell:  # its own handler is on the stack: end when that is done
             cell.signal(lambda: begin_ending(cell))
@@ -246,14 +247,10 @@ def begin_ending(cell: Cell) -> bool:
     cell.state = SUSPENDED
     rare = cell.rare
     kind = type(cell.actor)
-    if cell.worker is None and (
-        kind.on_failure is pykka.Actor.on_failure
-        if cell.phase == Phase.FAILING
-        else kind.on_stop is pykka.Actor.on_stop
-    ):
-        if rare is None or not (rare.jobs or rare.timers or rare.watching or (rare.children and rare.children.cells)):
-            _ended(cell)
-            return False
+    hookless = kind.on_failure is _BASE.on_failure if cell.phase == Phase.FAILING else kind.on_stop is _BASE.on_stop
+    if cell.worker is None and hookless and (rare is None or not rare.holds_anything()):
+        _ended(cell)
+        return False
     rare = cell.more()
     if rare.ending is None:
         rare.ending = _ending(cell)
@@ -317,8 +314,8 @@ def _ending(cell: Cell) -> Iterator[None]:
         yield from _hook(cell, failing)
 
 
-def _overdue(cell: Cell, worker: Worker) -> None:
-    if cell.worker is worker:
+def _overdue(cell: Cell, worker: Worker | None) -> None:
+    if worker is not None and cell.worker is worker:
         logger.warning("%s: the handler did not end within %s s; it is cancelled", cell.path, cell.shutdown)
         worker.task.cancel()
         worker.killer = cell.system.loop.call_later(min(1.0, cell.shutdown), worker.kill)
@@ -335,7 +332,7 @@ def _hook(cell: Cell, failing: bool) -> Iterator[None]:
             result = actor.on_failure(type(cause), cause, cause.__traceback__ if cause is not None else None)
         else:
             result = actor.on_stop()
-    except BaseException as raised:  # noqa: BLE001
+    except BaseException as raised:
         error = raised
     else:
         if result.__class__ is CoroutineType:
@@ -460,7 +457,7 @@ def restart(cell: Cell) -> None:
     rare.up = False
     try:
         cell.system.build(cell, spec.factory, spec.args, spec.kwargs)
-    except BaseException as error:  # noqa: BLE001 - a constructor may raise anything; it is a failure to start
+    except BaseException as error:
         failed = StartFailed(f"{cell.path} could not start: its factory raised {error!r}")
         failed.__cause__ = error
         cell.phase = after(cell.phase, "start")
@@ -474,7 +471,16 @@ def restart(cell: Cell) -> None:
 
 
 def kill(cell: Cell) -> None:
-    """End an actor and its children now, without its hooks: the last resort when the time to stop is over."""
+    """Crash the incarnation at work at once, whatever it does; its supervisor decides, as after any crash."""
+    if cell.phase in (Phase.STARTING, Phase.RUNNING):
+        worker = cell.worker
+        fail_soon(cell, ActorCrashed(f"{cell.path} was killed"))
+        if worker is not None:
+            worker.kill()
+
+
+def bury(cell: Cell) -> None:
+    """End an actor and its children now, without their hooks: the last resort when the time to stop is over."""
     if cell.phase == Phase.DEAD:
         return
     rare = cell.rare
@@ -484,7 +490,7 @@ def kill(cell: Cell) -> None:
             rare.restart_timer.cancel()
         if rare.children is not None:
             for child in reversed(list(rare.children.cells)):
-                kill(child)
+                bury(child)
         for handle in list(rare.timers):
             handle.cancel()
     ask, cell.current = cell.current, None

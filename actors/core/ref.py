@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast, overload
 
 import pykka
 from pykka.messages import ProxySetAttr, _ActorStop
 
+from . import life
 from .cell import DEAD, IDLE, READY
 from .envelope import Ask, Envelope, ProbedAsk, StreamAsk
 from .errors import ActorDead, AskTimeout, BlockingCall, ReplyAlreadySet
@@ -25,7 +26,17 @@ if TYPE_CHECKING:
 A = TypeVar("A", bound="Actor")
 
 
-class ActorRef(pykka.ActorRef[A], Generic[A]):
+if TYPE_CHECKING:
+
+    class _Base(Generic[A]):
+        """pykka's ref, whose `ask` blocks by default and whose attributes are plain, without its type."""
+
+        def proxy(self) -> pykka.ActorProxy[Any]: ...
+else:
+    _Base = pykka.ActorRef
+
+
+class ActorRef(_Base[A]):
     """A reference to an actor; send it, keep it, compare it."""
 
     __slots__ = ("_cell", "_urn")
@@ -47,12 +58,12 @@ class ActorRef(pykka.ActorRef[A], Generic[A]):
     # -- pykka's attributes ----------------------------------------------------------------------------------------
 
     @property
-    def actor_class(self) -> type[A]:  # type: ignore[override]
+    def actor_class(self) -> type[A]:
         """The class of the actor."""
-        return self._cell.actor_class  # type: ignore[return-value]
+        return cast("type[A]", self._cell.actor_class)
 
     @property
-    def actor_urn(self) -> str:  # type: ignore[override]
+    def actor_urn(self) -> str:
         """A universally unique name, made when it is first asked for (uuid4 costs more than the rest of an actor)."""
         try:
             return self._urn
@@ -61,12 +72,12 @@ class ActorRef(pykka.ActorRef[A], Generic[A]):
             return self._urn
 
     @property
-    def actor_inbox(self) -> Inbox:  # type: ignore[override]
+    def actor_inbox(self) -> Inbox:
         """The mailbox as pykka's protocol."""
         return Inbox(self)
 
     @property
-    def actor_stopped(self) -> Stopped:  # type: ignore[override]
+    def actor_stopped(self) -> Stopped:
         """An event-like view of whether the actor has stopped."""
         return Stopped(self._cell)
 
@@ -197,7 +208,7 @@ class ActorRef(pykka.ActorRef[A], Generic[A]):
             if queue is not None and len(queue) >= cell.actor_class.mailbox_capacity:
                 try:
                     cell.check_room()
-                except Exception as full:  # noqa: BLE001
+                except Exception as full:
                     ask.fail(full)
             if ask._state == 0:
                 if get_ident() == system.fast_thread and not priority:
@@ -241,7 +252,7 @@ class ActorRef(pykka.ActorRef[A], Generic[A]):
         else:
             try:
                 cell.check_room()
-            except Exception as full:  # noqa: BLE001
+            except Exception as full:
                 ask.fail(full)
             else:
                 cell.system.deliver(cell, ask)
@@ -308,9 +319,7 @@ class ActorRef(pykka.ActorRef[A], Generic[A]):
             await settled
 
     def kill(self) -> None:
-        """End the actor now, without its hooks; what waits for it ends in `ActorDead`. Its supervisor restarts it not."""
-        from . import life
-
+        """Crash the actor now, in the middle of whatever it does. Its supervisor restarts it as after any crash."""
         self._cell.system.post(life.kill, self._cell)
 
 
@@ -338,7 +347,7 @@ class Inbox:
 def _forward(ask: Ask, reply: Any) -> None:
     try:
         reply.set(ask.result())
-    except BaseException as error:  # noqa: BLE001
+    except BaseException as error:
         reply.set_exception((type(error), error, error.__traceback__))
 
 

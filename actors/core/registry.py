@@ -51,7 +51,8 @@ def _install() -> RefSet:
     with registry._actor_refs_lock:
         if not isinstance(registry._actor_refs, RefSet):
             registry._actor_refs = RefSet(registry._actor_refs)
-        return registry._actor_refs  # type: ignore[no-any-return]
+        installed: RefSet = registry._actor_refs
+        return installed
 
 
 _refs = _install()

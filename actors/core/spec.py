@@ -52,6 +52,9 @@ class Backoff:
         return wait * (1 - self.jitter * rng.random()) if self.jitter else wait
 
 
+NO_BACKOFF = Backoff()
+
+
 @dataclass(frozen=True, slots=True)
 class ChildSpec:
     """How to start a child, and what to do when it ends.
@@ -74,7 +77,7 @@ class ChildSpec:
     name: str | None = None
     restart: Restart = "permanent"
     shutdown: float = 5.0
-    backoff: Backoff = Backoff()
+    backoff: Backoff = NO_BACKOFF
 
     def __post_init__(self) -> None:
         if not callable(self.factory):

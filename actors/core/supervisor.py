@@ -8,7 +8,7 @@ from typing import Any
 from .actor import Actor
 from .children import Supervision
 from .ref import ActorRef
-from .spec import Backoff, ChildSpec, Restart, Strategy
+from .spec import NO_BACKOFF, Backoff, ChildSpec, Restart, Strategy
 
 
 class Supervisor(Actor):
@@ -16,8 +16,8 @@ class Supervisor(Actor):
 
     Args:
         children: child specs, in start order; each has started before the next is.
-        strategy: ``one_for_one`` restarts the child that ended, ``one_for_all`` all of them, ``rest_for_one`` it and those
-            started after it.
+        strategy: ``one_for_one`` restarts the child that ended, ``one_for_all`` all of them,
+            ``rest_for_one`` it and those started after it.
         intensity: how many restarts ``period`` may see; one more stops the children and fails the supervisor.
         period: seconds.
     """
@@ -58,7 +58,7 @@ class Supervisor(Actor):
         period: float = 5.0,
         restart: Restart = "permanent",
         shutdown: float = 30.0,
-        backoff: Backoff = Backoff(),
+        backoff: Backoff = NO_BACKOFF,
     ) -> ChildSpec:
         """Return the child spec of a supervisor, to be supervised itself.
 

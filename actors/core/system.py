@@ -6,6 +6,7 @@ Nothing of a system is shared with another but pykka's registry, which is a dire
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import logging
 import random
@@ -23,7 +24,7 @@ from . import life
 from . import scope as scopes
 from .actor import Actor, binding
 from .cell import BATCH, DEAD, READY, Cell
-from .children import Supervision
+from .children import ONE_FOR_ONE, Children, Supervision
 from .deadletters import DeadLetters
 from .envelope import Ask, Envelope
 from .errors import ActorDead, SpecError, StartFailed, SystemClosed
@@ -85,7 +86,7 @@ class System:
     """
 
     def __init__(
-        self, name: str = "system", *, supervision: Supervision = Supervision(), seed: int | None = None
+        self, name: str = "system", *, supervision: Supervision = ONE_FOR_ONE, seed: int | None = None
     ) -> None:
         self.name = name
         self.supervision = supervision
@@ -106,6 +107,8 @@ class System:
         self.spare: Worker | None = None
         self.spare_waiter: asyncio.Future[None] | None = None
         self.last_worker: Worker | None = None
+        self.pristine = contextvars.Context()
+        self.context = self.pristine.copy()
         self.root = Root(self, None, RootActor)
         self._subscribers: list[Callable[[Event], object]] = []
         self._dispatching = False
@@ -135,10 +138,8 @@ class System:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if self._token is not None:
-            try:
+            with contextlib.suppress(ValueError):  # left in another context than entered: a fixture, an exit stack
                 current.reset(self._token)
-            except ValueError:  # left in another context than entered: a fixture, an exit stack
-                pass
         await self.stop()
         if self.failure is not None and error is None:
             raise self.failure
@@ -149,7 +150,6 @@ class System:
         self.loop = loop
         self.thread = get_ident()
         self.probe = getattr(loop, "callboard_probe", None)
-        self.pristine = contextvars.Context()
         self.pristine.run(current.set, self)
         self.context = self.pristine.copy()
         self._stopped = Future(self)
@@ -164,8 +164,6 @@ class System:
         self.root.phase = Phase.RUNNING
         self.root.more().label = ""
         self.root.more().name = ""
-        from .children import Children
-
         self.root.more().children = Children(self.root, self.supervision)
 
     @classmethod
@@ -263,7 +261,7 @@ class System:
 
     def _kill_all(self) -> None:
         for child in reversed(list(self.root.children.cells)):
-            life.kill(child)
+            life.bury(child)
 
     def worker_ended(self) -> None:
         """Told by each worker as it ends."""
@@ -348,7 +346,8 @@ class System:
         if parent.phase not in (Phase.RUNNING, Phase.STARTING):
             raise ActorDead(f"{parent.path} is stopping and takes no more children")
         cell = Cell(self, parent, factory)
-        cell.ref = ref = ActorRef(cell)
+        ref: ActorRef[Any] = ActorRef(cell)
+        cell.ref = ref
         if name is not None or spec is not None:
             check_name(name)
             rare = cell.more()
@@ -381,11 +380,11 @@ class System:
 
     def build(self, cell: Cell, factory: Any, args: Any, kwargs: Any) -> None:
         """Make the actor object of a cell."""
-        if isinstance(factory, type) and factory.__new__ is Actor.__new__:
-            actor = object.__new__(factory)
+        if isinstance(factory, type) and getattr(factory, "__new__", None) is Actor.__new__:
+            actor: Any = object.__new__(factory)
             actor._cell = cell
             cell.actor = actor
-            actor.__init__(*args, **kwargs)  # type: ignore[misc]
+            actor.__init__(*args, **kwargs)
             return
         token = binding.set(cell)
         try:
@@ -641,8 +640,8 @@ class System:
         try:
             pending = worker.context.run(coro.send, None)
         except StopIteration as stop:
-            outcome = stop.value, None
-        except BaseException as error:  # noqa: BLE001
+            outcome: tuple[Any, BaseException | None] = stop.value, None
+        except BaseException as error:
             outcome = None, error
         else:
             if worker is self.spare:
@@ -720,7 +719,7 @@ _default_lock = threading.Lock()
 
 
 def default_system() -> System:
-    """The system that actors belong to which are started outside of any other: on a thread of its own, made on first use."""
+    """The system of actors started outside of any other: on a thread of its own, made when it is first needed."""
     global _default
     with _default_lock:
         if _default is None or _default.closing:

@@ -92,7 +92,7 @@ class Worker(Coroutine[Any, Any, None]):
             return coro.send(value)
         except StopIteration as stop:
             self._finish(stop.value, None)
-        except BaseException as error:  # noqa: BLE001 - every end of a handler is reported, none may pass the loop
+        except BaseException as error:
             self._finish(None, error)
         raise StopIteration
 
@@ -112,7 +112,7 @@ class Worker(Coroutine[Any, Any, None]):
             return coro.throw(error)
         except StopIteration as stop:
             self._finish(stop.value, None)
-        except BaseException as raised:  # noqa: BLE001
+        except BaseException as raised:
             self._finish(None, raised)
         raise StopIteration
 
@@ -167,7 +167,7 @@ class Worker(Coroutine[Any, Any, None]):
         self.coro = None
         try:
             coro.close()
-        except BaseException as error:  # noqa: BLE001 - it may raise anything, or refuse to close: it is over all the same
+        except BaseException as error:
             logger.error("%s: closing the coroutine raised %r", name, error)
         self.task.cancel()  # the task itself ends in its next step, see throw()
         done, self.on_done = self.on_done, None
