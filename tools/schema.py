@@ -85,11 +85,12 @@ class FunctionSignature:
             self._hints = _hints(self._source, namespace, tolerant=True)
 
     @functools.cached_property
-    def _adapter(self) -> TypeAdapter[dict[str, Any]]:
-        cached: TypeAdapter[dict[str, Any]] | None = _adapters.get(self._source)
-        if cached is None:
-            cached = _adapters[self._source] = self._build()
-        return cached
+    def _built(self) -> _Built:
+        built = _built.get(self._source)
+        if built is None:
+            adapter = self._build()
+            built = _built[self._source] = _Built(adapter, _without_titles(adapter.json_schema()))
+        return built
 
     def _build(self) -> TypeAdapter[dict[str, Any]]:
         from pydantic import PydanticUserError, TypeAdapter
@@ -121,18 +122,19 @@ class FunctionSignature:
             source = source.func
         return read_docstring((source if inspect.isroutine(source) else type(source)).__doc__)
 
-    @functools.cached_property
+    @property
     def parameters(self) -> Mapping[str, Any]:
-        return _without_titles(self._adapter.json_schema())
+        return self._built.schema
 
     def bind(self, name: str, arguments: str | Mapping[str, Any]) -> Bound:
         from pydantic import ValidationError
 
+        adapter = self._built.adapter
         try:
             if isinstance(arguments, str):
-                values = self._adapter.validate_json(arguments.strip() or "{}")
+                values = adapter.validate_json(arguments.strip() or "{}")
             else:
-                values = self._adapter.validate_python(dict(arguments))
+                values = adapter.validate_python(dict(arguments))
         except ValidationError as error:
             raise InvalidArguments(_explain(name, error, self.parameters)) from None
         return Bound(values, functools.partial(self._function, **values))
@@ -201,7 +203,13 @@ class OpenSignature:
         return Bound(values, functools.partial(self._function, values))
 
 
-_adapters: weakref.WeakKeyDictionary[Any, TypeAdapter[dict[str, Any]]] = weakref.WeakKeyDictionary()
+@dataclass(frozen=True, slots=True)
+class _Built:
+    adapter: TypeAdapter[dict[str, Any]]
+    schema: dict[str, Any]
+
+
+_built: weakref.WeakKeyDictionary[Any, _Built] = weakref.WeakKeyDictionary()
 
 
 def _name_of(function: Callable[..., Any]) -> str:
@@ -274,7 +282,8 @@ def _explain(name: str, error: ValidationError, schema: Mapping[str, Any]) -> st
         elif kind in ("unexpected_positional_argument", "arguments_type", "model_type"):
             return f"the arguments of {name!r} must be a JSON object{_expected(schema)}"
         elif kind == "json_invalid":
-            return f"the arguments of {name!r} are not valid JSON: {problem['msg'].removeprefix('Invalid JSON: ')}{_expected(schema)}"
+            reason = problem["msg"].removeprefix("Invalid JSON: ")
+            return f"the arguments of {name!r} are not valid JSON: {reason}{_expected(schema)}"
         else:
             lines.append(f"- {place}: {problem['msg']} (got {_shortened.repr(problem['input'])})")
     return "\n".join(lines) + _expected(schema)
