@@ -23,7 +23,12 @@ class Doubler(Actor):
 class Deaf(Actor):
     shutdown_timeout = 0.01
 
+    def __init__(self, heard: asyncio.Event) -> None:
+        super().__init__()
+        self.heard = heard
+
     async def on_receive(self, message: Any) -> Any:
+        self.heard.set()
         await asyncio.get_running_loop().create_future()
 
 
@@ -37,25 +42,25 @@ async def test_each_message_that_was_answered_is_counted_as_sent_and_answered() 
 
 
 async def test_messages_that_an_actor_never_came_to_are_dead_letters_and_not_lost() -> None:
+    heard = asyncio.Event()
     with Ledger().installed() as ledger:
         async with System() as system:
-            ref = system.spawn(Deaf)
+            ref = system.spawn(Deaf, heard)
             unheard = [ref.ask(n) for n in range(3)]
-            while not ledger.facts["recv"]:
-                await asyncio.sleep(0)
+            await heard.wait()
         assert all(future.done() for future in unheard)
     assert (ledger.facts["recv"], ledger.facts["dead_letter"], ledger.lost) == (1, 2, 0)
     assert (ledger.answered, ledger.refused) == (0, 3)
 
 
 async def test_a_told_message_that_became_a_dead_letter_is_lost_because_nobody_knows() -> None:
+    heard = asyncio.Event()
     with Ledger().installed() as ledger:
         async with System() as system:
-            ref = system.spawn(Deaf)
+            ref = system.spawn(Deaf, heard)
             ref.tell("heard")
             ref.tell("unheard")
-            while not ledger.facts["recv"]:
-                await asyncio.sleep(0)
+            await heard.wait()
     assert (ledger.facts["dead_letter"], ledger.lost) == (1, 1)
 
 
