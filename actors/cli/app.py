@@ -47,6 +47,35 @@ def demo(
     return demo(folder, ask=ask, report=report)
 
 
+@app.command
+def init(folder: Path = Path(), /) -> int:
+    """Write a small team to start from: team.yaml and the instructions of its two agents.
+
+    Args:
+        folder: where to; made if need be. Nothing is overwritten.
+    """
+    from .init import write_team
+
+    team, *others = write_team(folder)
+    _say(f"wrote {team} and {', '.join(path.name for path in others)}")
+    _say(f'now try: callboard run {team} "List every TODO of this folder in report.md"')
+    return 0
+
+
+@app.command
+def tree(process: int | None = None, /) -> int:
+    """Show the actors of the teams that run now, started by this user with ``callboard run`` or ``callboard chat``.
+
+    Args:
+        process: the number of one process. By default: all of them.
+    """
+    from .tree import read_trees
+
+    for found in read_trees(process):
+        _say(found)
+    return 0
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
@@ -66,6 +95,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     return status if isinstance(status, int) else 0
+
+
+def _say(text: str) -> None:
+    print(text)  # noqa: T201
 
 
 def _refuse(message: str) -> int:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
 from pathlib import Path
 
 from ..core.errors import CallboardError
+
+STARTER = Path(__file__).with_name("starter")
 
 
 class CannotWrite(CallboardError):
@@ -21,7 +22,7 @@ def write_team(folder: Path) -> list[Path]:
     Raises:
         CannotWrite: one of the files exists already, or the folder cannot be written to. Nothing is overwritten.
     """
-    starter = sorted(files(__package__).joinpath("starter").iterdir(), key=lambda file: file.name, reverse=True)
+    starter = sorted(STARTER.iterdir(), key=lambda file: file.name, reverse=True)
     texts = {folder / file.name: file.read_text(encoding="utf-8") for file in starter}
     present = [path for path in texts if path.exists()]
     if present:
