@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TextIO
 
 from cyclopts import App, CycloptsError
 
@@ -13,6 +15,13 @@ from ..core.errors import CallboardError
 BAD_INPUT = 2
 INTERRUPTED = 130
 """128 + SIGINT, as shells report a command that Ctrl-C ended."""
+
+DETAILS = 400
+"""Characters of an error's second line."""
+
+
+class NoSuchFolder(CallboardError):
+    """A folder that a command is to work in is not there."""
 
 
 def _version() -> str:
@@ -44,7 +53,7 @@ def demo(
     """
     from .demo import demo
 
-    return demo(folder, ask=ask, report=report)
+    return demo(_existing(folder), ask=ask, report=report)
 
 
 @app.command
@@ -76,6 +85,27 @@ def tree(process: int | None = None, /) -> int:
     return 0
 
 
+@app.command
+def tool(name: str, arguments: str = "{}", /, *, folder: Path = Path()) -> int:
+    """Call one tool as an agent would, to see what it would get.
+
+    Args:
+        name: one of the tools that a team file can name.
+        arguments: what a model would write: a JSON object.
+        folder: the folder that the tool is confined to.
+    """
+    import asyncio
+
+    from ...tools import ToolRegistry
+    from ...tools.builtin.files import file_tools
+
+    result = asyncio.run(ToolRegistry(file_tools(_existing(folder))).get(name).run(arguments))
+    if result.error is not None:
+        raise result.error
+    _say(result.content)
+    return 0
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
@@ -97,10 +127,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return status if isinstance(status, int) else 0
 
 
-def _say(text: str) -> None:
-    print(text)  # noqa: T201
+def _say(text: str, file: TextIO | None = None) -> None:
+    print(text, file=file)
 
 
 def _refuse(message: str) -> int:
-    print(f"callboard: {message.strip()}", file=sys.stderr)  # noqa: T201
+    """Print an error as one line, or two where it has details; tools' errors are longer, being written for models."""
+    first, *details = [line.strip() for line in message.splitlines() if line.strip()]
+    _say(f"callboard: {first}", sys.stderr)
+    if details:
+        _say(textwrap.shorten("  " + "; ".join(line.removeprefix("- ") for line in details), DETAILS), sys.stderr)
     return BAD_INPUT
+
+
+def _existing(folder: Path) -> Path:
+    if not folder.is_dir():
+        what = "is not a folder" if folder.exists() else "does not exist"
+        raise NoSuchFolder(f"the folder {folder} {what}; give one that does, such as . for this one")
+    return folder
