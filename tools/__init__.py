@@ -17,9 +17,10 @@ from .errors import (
 )
 from .registry import ToolRegistry
 from .result import ToolResult
-from .tool import Risk, Scope, Tool, tool
+from .tool import FunctionTool, Risk, Scope, Tool, tool
 
 __all__ = [
+    "FunctionTool",
     "InvalidArguments",
     "OutsideFolder",
     "Risk",

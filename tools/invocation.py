@@ -85,7 +85,7 @@ class Invocation:
         else:
             error = task.exception()  # only what is no Exception gets here: the loop itself is being torn down
             result = task.result() if error is None else ToolResult.failure(ToolCancelled(repr(error)))
-            if self.verdict is not None and not result.is_error:
+            if isinstance(self.verdict, ToolCancelled) and not result.is_error:
                 result = ToolResult.failure(self.verdict)
         self._end(result)
 

@@ -185,6 +185,8 @@ class Tool:
                 result = self._as_result(await self._call(bound))
             if self._on_success is not None and not result.is_error:
                 result = await _settled(self._on_success(dict(values), result)) or result
+            if invocation.verdict is not None:  # it swallowed its cancellation: what comes now comes too late
+                raise invocation.verdict
         except asyncio.CancelledError:
             if invocation.verdict is None:
                 return await self._failed(values, ToolCrashed(f"{self.name!r} cancelled itself"))
