@@ -169,7 +169,7 @@ class Request:
     response_schema: Mapping[str, Any] | None = None
     parallel_tool_calls: bool = True
     user: str | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 

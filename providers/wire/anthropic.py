@@ -207,6 +207,7 @@ class Assembler:
         self._calls: dict[int, int] = {}
         self._reason = ""
         self._usage: dict[str, Any] = {}
+        self.done = False
 
     def feed(self, event: Any, name: str = "") -> list[Delta]:
         """Take one event (`name` is the event's name, which its ``type`` repeats).
@@ -227,6 +228,8 @@ class Assembler:
         elif kind == "message_delta":
             self._reason = (event.get("delta") or {}).get("stop_reason") or self._reason
             self._usage.update({key: value for key, value in (event.get("usage") or {}).items() if value is not None})
+        elif kind == "message_stop":
+            self.done = True
         elif kind == "error":
             raise from_event(event.get("error"), provider=self._provider, request_id=str(event.get("request_id") or ""))
         return []

