@@ -95,7 +95,7 @@ class Gate:
 class Grant:
     """The right to send one request to one endpoint now. Must be ended through its permit and its trial."""
 
-    __slots__ = ("at", "gate", "permit", "tier", "trial")
+    __slots__ = ("at", "gate", "permit", "slow", "tier", "trial")
 
     def __init__(self, gate: Gate, permit: Permit, trial: Trial, at: float, tier: int = 0) -> None:
         self.gate = gate
@@ -103,6 +103,8 @@ class Grant:
         self.permit = permit
         self.trial = trial
         self.at = at
+        self.slow = False
+        """Whether a hedge overtook it: then its cancellation counts as a failure."""
 
     def refund(self) -> None:
         """Give it back unused."""
@@ -111,7 +113,7 @@ class Grant:
 
 
 Tiers = tuple[tuple[Gate, ...], ...]
-"""Endpoints that can serve a request, best first: a later tier is used only while every endpoint of the earlier is down."""
+"""Endpoints that can serve a request, best first: a later tier is used only while all of the earlier are down."""
 
 
 class Ticket:
@@ -182,7 +184,7 @@ class Admission:
         return ticket.grant
 
     def cancel(self, ticket: Ticket) -> Grant | None:
-        """Take a request out of the line. If it has been granted already, the grant is returned and must be refunded."""
+        """Take a request out of the line. If it was granted already, the grant is returned and must be refunded."""
         if ticket.grant is not None:
             return ticket.grant
         if not ticket.cancelled:

@@ -15,6 +15,7 @@ probe at a time, and a gradual return. A cancelled call is neither a failure nor
 
 from __future__ import annotations
 
+import contextlib
 import random
 from collections import deque
 from dataclasses import dataclass
@@ -65,7 +66,7 @@ def _succeed() -> None:
     return None
 
 
-class _RateWindow(pybreaker.CircuitBreakerStorage):  # type: ignore[misc]
+class _RateWindow(pybreaker.CircuitBreakerStorage):
     """pybreaker's storage, with the failures among the latest calls in place of its count of consecutive ones."""
 
     def __init__(self, policy: BreakerPolicy) -> None:
@@ -166,7 +167,7 @@ class Breaker:
         self._pause = policy.pause
         self._until = 0.0
         self._ramp: int | None = None
-        # Suspicion: after a failure only as many calls go out as it would take to open, until one started later succeeds.
+        # Suspicion: after a failure only as many calls go out as it takes to open, until one started later succeeds.
         self._streak = 0
         self._streak_from = 0
         self._fresh = 0
@@ -254,10 +255,8 @@ class Breaker:
         if not self._streak:
             self._streak_from = trial.sequence
         self._streak += 1
-        try:
+        with contextlib.suppress(_CallFailed):
             self._machine.call(_fail)
-        except _CallFailed:
-            pass
         if self._storage.state == pybreaker.STATE_CLOSED and self._ramp is not None:
             self._machine.open()  # one failure is enough for an endpoint that has only just come back
         if self._storage.state == pybreaker.STATE_OPEN:

@@ -119,8 +119,8 @@ def _flat_price(vendor: str, model: str) -> Price | None:
         "cache_write": {"input_tokens": 1, "cache_write_tokens": 1},
     }
     for name, kind in kinds.items():
-        low = rate(**{key: small for key in kind})
-        high = rate(**{key: large for key in kind})
+        low = rate(**dict.fromkeys(kind, small))
+        high = rate(**dict.fromkeys(kind, large))
         if low is None or high is None or abs(high - low * (large / small)) > 1e-9 * max(high, 1.0):
             return None
         rates[name] = high
@@ -143,7 +143,7 @@ class Budget:
 
 
 class Reservation:
-    """What a request in flight is expected to cost. Ends exactly once, in `Budgets.settle`."""
+    """What a request in flight is expected to cost. Ends exactly once, in `Budgets.release`."""
 
     __slots__ = ("accounts", "dollars", "ended")
 
@@ -190,7 +190,7 @@ class Budgets:
                 raise BudgetSpent(
                     f"the budget of {scope} {name or ''}".rstrip()
                     + f" is spent: ${self.spent.get(account, 0.0):.4f} of ${self._limits[account]:.4f}"
-                    + f" (${self._reserved.get(account, 0.0):.4f} promised to requests in flight); raise it with SetBudget"
+                    + f" (${self._reserved.get(account, 0.0):.4f} promised to requests in flight)"
                 )
 
     def reserve(self, accounts: tuple[str, ...], dollars: float) -> Reservation:
@@ -200,13 +200,16 @@ class Budgets:
                 self._reserved[account] = self._reserved.get(account, 0.0) + dollars
         return Reservation(accounts, dollars if self._limits else 0.0)
 
-    def settle(self, reservation: Reservation, dollars: float) -> None:
-        """End a request: book what it really cost in place of the promise."""
+    def release(self, reservation: Reservation) -> None:
+        """End a promise. What was really spent is booked separately, by `book`."""
         if reservation.ended:
             return
         reservation.ended = True
-        for account in reservation.accounts:
-            if reservation.dollars:
-                self._reserved[account] = self._reserved.get(account, 0.0) - reservation.dollars
-            if dollars:
-                self.spent[account] = self.spent.get(account, 0.0) + dollars
+        if reservation.dollars:
+            for account in reservation.accounts:
+                self._reserved[account] -= reservation.dollars
+
+    def book(self, accounts: Iterable[str], dollars: float) -> None:
+        """Count dollars as spent."""
+        for account in accounts:
+            self.spent[account] = self.spent.get(account, 0.0) + dollars

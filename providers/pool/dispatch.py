@@ -17,11 +17,12 @@ from ...actors.core.scope import current_scope
 from ..errors import NoProvider, ProviderTimeout, StreamCut
 from ..messages import Completion, Delta, Request, Usage
 from .admission import Admission, Grant, Ticket
+from .control import BatchAnswer, BatchRequest
 from .cost import Budgets, Prices
 from .endpoint import Member
 from .estimate import OutputEstimate, input_tokens
 from .hedge import Hedge
-from .job import Job, Who
+from .job import ANYONE, Job, Who
 from .plan import Plan, adapt, make_plan, needs
 from .retry import Blame, Verdict, judge
 from .routing import Routing
@@ -72,7 +73,9 @@ class Dispatcher:
 
     def changed(self) -> None:
         """Endpoints were added, removed, replaced, or came back: plans are made anew and the queue is looked at."""
-        self._by_gate = {member.gate: member for member in self.members.values()}
+        # Endpoints that were replaced stay known: their last requests are still in flight.
+        self._by_gate = {gate: member for gate, member in self._by_gate.items() if member.active}
+        self._by_gate.update((member.gate, member) for member in self.members.values())
         self._plans.clear()
         self.pump()
 
@@ -123,10 +126,19 @@ class Dispatcher:
         if job.plan.hopeless():
             self.admission.cancel(ticket)
             raise self._no_provider(job, "every provider refuses until its key or configuration is changed")
-        granted = self.loop.create_future()
-        ticket.on_grant = lambda _: granted.done() or granted.set_result(None)
+        granted: asyncio.Future[None] = self.loop.create_future()
+        timer: asyncio.TimerHandle
+        ticket.on_grant = lambda _: _wake(granted)
         self._arm(now)
-        timer = self.loop.call_at(job.limit, lambda: granted.done() or granted.set_result(None))
+
+        def over() -> None:
+            nonlocal timer
+            if self.loop.time() < job.limit:  # others have joined that can wait longer
+                timer = self.loop.call_at(job.limit, over)
+            else:
+                _wake(granted)
+
+        timer = self.loop.call_at(job.limit, over)
         try:
             await granted
         except BaseException:
@@ -166,15 +178,29 @@ class Dispatcher:
             self._plans[request.model, wanted, only] = plan
         accounts = who.accounts(request.model)
         self.budgets.check(accounts)
-        deadline = current_scope().deadline
-        limit = now + self._patience if deadline is None else deadline
-        job = Job(request, who, plan, accounts, began=now, limit=limit, key=self.admission.place(now, who.priority))
+        job = Job(
+            request, who, plan, accounts, began=now, limit=self.limit(), key=self.admission.place(now, who.priority)
+        )
         job.wanted = wanted
         job.only = only
         if any(member.gate.limiter.counts_tokens for tier in plan.tiers for member in tier.members):
             job.input_tokens = input_tokens(request)
             job.tokens = float(job.input_tokens + self._output_tokens(job))
         return job
+
+    def limit(self) -> float:
+        """Return until when a request accepted here and now may wait: its deadline, or else the pool's patience."""
+        deadline = current_scope().deadline
+        return self.loop.time() + self._patience if deadline is None else deadline
+
+    def serving(self, request: Request) -> tuple[str, ...]:
+        """Return the names of the endpoints that serve a request as it is.
+
+        Raises:
+            UnknownModel, NoProvider: there is none.
+        """
+        plan = make_plan(tuple(self.members.values()), request.model, needs(request), {})
+        return tuple(member.endpoint.name for member in plan.members())
 
     def _output_tokens(self, job: Job) -> int:
         if job.request.max_tokens is not None:
@@ -192,14 +218,17 @@ class Dispatcher:
         Raises:
             ProviderError: `NoProvider` with the causes, or what no other endpoint could do better.
         """
-        job = self.open(request, who)
+        return await self.run(self.open(request, who))
+
+    async def run(self, job: Job) -> Completion:
+        """Return the completion of an accepted request; see `complete`."""
         while True:
             grant = await self._grant(job)
             try:
                 if self._hedge is None:
                     return await self._attempt(job, grant)
                 return await self._hedged(job, grant, self._hedge)
-            except Exception as error:  # noqa: BLE001 - any failure of a provider is judged, none may end the pool
+            except Exception as error:
                 delay = self._after(job, grant, error)
                 if delay > 0.0:
                     await asyncio.sleep(delay)
@@ -217,6 +246,7 @@ class Dispatcher:
 
     def _sent(self, job: Job, grant: Grant) -> Member:
         member = self._by_gate[grant.gate]
+        member.active += 1
         member.counts.sent += 1
         member.counts.probes += grant.trial.probe
         if not job.attempts:
@@ -227,12 +257,25 @@ class Dispatcher:
         return member
 
     @staticmethod
+    def _left(member: Member) -> None:
+        member.active -= 1
+        if not member.active and member.idle is not None and not member.idle.done():
+            member.idle.set_result(None)
+
+    async def idle(self, member: Member) -> None:
+        """Wait until an endpoint has no request in flight."""
+        if member.active:
+            member.idle = self.loop.create_future()
+            await member.idle
+
+    @staticmethod
     def _adapted(job: Job, grant: Grant, member: Member) -> Request:
         tier = job.plan.tiers[grant.tier]
         return adapt(job.request, tier.models[member.endpoint.name], tier.dropped)
 
     def _ended_well(self, job: Job, grant: Grant, member: Member, completion: Completion) -> Completion:
         now = self.loop.time()
+        self._left(member)
         usage = completion.usage
         grant.gate.limiter.release(grant.permit, usage.total_tokens)
         grant.gate.breaker.record(grant.trial, True, now)
@@ -249,6 +292,8 @@ class Dispatcher:
         outputs.add(usage.output_tokens)
         cost = self._cost(job, grant, member, completion, now)
         notes = self._notes(job, grant, member)
+        if completion.limits is not None:
+            grant.gate.limiter.correct(completion.limits, now)
         if self.admission.waiting:
             self.pump()
         if cost == completion.cost and not notes and completion.provider:
@@ -263,6 +308,7 @@ class Dispatcher:
             completion.latency or latency,
             cost,
             completion.notes + notes,
+            completion.limits,
         )
 
     def _cost(self, job: Job, grant: Grant, member: Member, completion: Completion, now: float) -> float | None:
@@ -294,6 +340,7 @@ class Dispatcher:
 
     def _ended_badly(self, job: Job, grant: Grant, member: Member, error: BaseException) -> None:
         now = self.loop.time()
+        self._left(member)
         gate, counts = grant.gate, member.counts
         gate.limiter.release(grant.permit)
         if not isinstance(error, Exception):
@@ -309,6 +356,9 @@ class Dispatcher:
             counts.failed += 1
             counts.errors[name] = counts.errors.get(name, 0) + 1
             member.last_error = error
+            limits = getattr(error, "limits", None)
+            if limits is not None:
+                gate.limiter.correct(limits, now)
             self._blame(grant, member, error, judge(error), now)
         if self.admission.waiting:
             self.pump()
@@ -330,7 +380,7 @@ class Dispatcher:
                     breaker.disable(str(error))
 
     def _after(self, job: Job, grant: Grant, error: Exception) -> float:
-        """Decide what follows a failed attempt: return seconds to wait before the next, or raise what the caller gets."""
+        """Decide what follows a failed attempt: return seconds until the next, or raise what the caller gets."""
         now = self.loop.time()
         gate = grant.gate
         member = self._by_gate.get(gate)
@@ -379,7 +429,8 @@ class Dispatcher:
                 causes[member.endpoint.name] = member.last_error
         listed = "; ".join(f"{name}: {type(error).__name__}: {error}" for name, error in causes.items())
         return NoProvider(
-            f"no provider answered for model {job.request.model or 'default'!r}: {why}" + (f" ({listed})" if listed else ""),
+            f"no provider answered for model {job.request.model or 'default'!r}: {why}"
+            + (f" ({listed})" if listed else ""),
             causes=causes,
         )
 
@@ -391,28 +442,39 @@ class Dispatcher:
         The usual case costs a timer and no task: only when the timer fires is the second call made in a task, and if
         that one is first, it cancels the ask this coroutine waits for.
         """
-        delay = hedge.delay(self._by_gate[gate].latencies for gate in job.plan.gates[grant.tier] if gate in self._by_gate)
+        delay = hedge.delay(
+            self._by_gate[gate].latencies for gate in job.plan.gates[grant.tier] if gate in self._by_gate
+        )
         if delay is None or len(job.plan.gates[grant.tier]) < 2:
             return await self._attempt(job, grant)
         member = self._sent(job, grant)
         ask = member.ref.ask(self._adapted(job, grant, member), timeout=member.endpoint.retry.attempt_timeout)
         second: asyncio.Task[Completion] | None = None
-
-        def overtaken(task: asyncio.Task[Completion]) -> None:
-            if not task.cancelled() and task.exception() is None and not ask.done():
-                grant.slow = True
-                ask.cancel()
+        timer: asyncio.TimerHandle
 
         def late() -> None:
-            nonlocal second
+            nonlocal second, timer
+            if ask.done():
+                return
             other = self._spare(job, grant)
-            if other is None or ask.done():
-                if other is not None:
-                    other.refund()
+            if other is None:
+                timer = self.loop.call_later(delay, late)  # nobody is free, or hedges are not affordable: look again
                 return
             self.counts.hedges += 1
-            second = self.loop.create_task(self._attempt(job, other), name=f"hedge {grant.gate.name}")
-            second.add_done_callback(overtaken)
+            second = self.loop.create_task(self._attempt(job, other), name=f"hedge of {grant.gate.name}")
+            second.add_done_callback(lambda task: over(task, other))
+
+        def over(task: asyncio.Task[Completion], other: Grant) -> None:
+            nonlocal second, timer
+            other.refund()  # of effect only if the task was cancelled before its first step
+            if task.cancelled() or ask.done():
+                return
+            if task.exception() is None:
+                grant.slow = True
+                ask.cancel()
+            else:
+                second = None
+                timer = self.loop.call_later(delay, late)
 
         timer = self.loop.call_later(delay, late)
         try:
@@ -420,7 +482,8 @@ class Dispatcher:
                 completion = await ask
             except BaseException as error:
                 self._ended_badly(job, grant, member, error)
-                if second is None or (isinstance(error, asyncio.CancelledError) and not grant.slow):
+                gave_up = isinstance(error, asyncio.CancelledError) and (not grant.slow or _is_cancelled())
+                if second is None or gave_up:
                     raise
                 if not grant.slow:
                     job.causes[grant.gate.name] = error
@@ -448,6 +511,61 @@ class Dispatcher:
         gate = ready[self.admission.routing.choose(ready, self._rng)]
         return self.admission.take(gate, job.tokens, now, grant.tier)
 
+    # -- past the queue ------------------------------------------------------------------------------------------------
+
+    async def probe(self, name: str, request: Request) -> Completion:
+        """Send one request to one endpoint that is ready, and book the outcome as for any other.
+
+        Raises:
+            ProviderError: what the endpoint answered.
+        """
+        job = self.open(request, Who(endpoint=name))
+        grant = self.admission.take(self.members[name].gate, job.tokens, self.loop.time())
+        return await self._attempt(job, grant)
+
+    async def batch(self, requests: BatchRequest) -> BatchAnswer:
+        """Send several requests as one batch, through an endpoint that takes batches.
+
+        Raises:
+            ProviderError: none does, or the batch failed as a whole.
+        """
+        job = self.open(requests.requests[0], ANYONE)
+        able = job.plan.members()
+        gates = tuple(member.gate for member in able if "batch" in member.endpoint.capabilities)
+        if not gates:
+            raise NoProvider("no endpoint takes batches")
+        job.plan = replace(job.plan, gates=(gates,))
+        job.tokens = float(sum(input_tokens(each) + (each.max_tokens or 0) for each in requests.requests))
+        grant = await self._grant(job)
+        member = self._sent(job, grant)
+        served = tuple(
+            adapt(each, member.endpoint.serves(each.model) or each.model, _ALL) for each in requests.requests
+        )
+        try:
+            answer: BatchAnswer = await member.ref.ask(BatchRequest(served))
+        except BaseException as error:
+            self._ended_badly(job, grant, member, error)
+            raise
+        now = self.loop.time()
+        results: list[Completion | Exception] = []
+        usage = Usage()
+        for result in answer.results:
+            if isinstance(result, Completion):
+                usage += result.usage
+                cost = self._cost(job, grant, member, result, now)
+                result = replace(result, cost=cost, provider=result.provider or member.endpoint.name)
+            results.append(result)
+        self.counts.batched += len(results)
+        member.counts.answered += 1
+        member.counts.input_tokens += usage.input_tokens
+        member.counts.output_tokens += usage.output_tokens
+        # Its latency is not counted: a batch says nothing of how fast a single request is.
+        self._left(member)
+        grant.gate.limiter.release(grant.permit, usage.total_tokens)
+        grant.gate.breaker.record(grant.trial, True, now)
+        self.pump()
+        return BatchAnswer(tuple(results))
+
     # -- streams -----------------------------------------------------------------------------------------------------
 
     async def stream(self, request: Request, who: Who) -> AsyncGenerator[Delta, None]:
@@ -471,12 +589,12 @@ class Dispatcher:
                         begun = True
                         yield delta
                 return
-            except Exception as error:  # noqa: BLE001
+            except Exception as error:
                 if begun:
                     if isinstance(error, StreamCut):
                         raise
                     raise StreamCut(
-                        f"the stream of {member.endpoint.name} broke after it had begun: {type(error).__name__}: {error}",
+                        f"{member.endpoint.name}: the stream broke after it had begun: {type(error).__name__}: {error}",
                         provider=member.endpoint.name,
                     ) from error
                 delay = self._after(job, grant, error)
@@ -513,5 +631,16 @@ class Dispatcher:
             raise
 
 
+def _wake(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
+
+
+def _is_cancelled() -> bool:
+    """Whether the running task itself is asked to end, not only what it waits for."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
 _NOTHING = Delta()
-_NO_USAGE = Usage()
+_ALL: frozenset[str] = frozenset()

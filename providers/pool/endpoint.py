@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -46,15 +47,15 @@ class Endpoint:
     models: tuple[str, ...] = ()
     aliases: Mapping[str, str] = field(default_factory=dict)
     default_model: str = ""
-    limits: Limits = Limits()
+    limits: Limits = field(default_factory=Limits)
     priority: int = 0
     weight: float = 1.0
     capabilities: frozenset[str] = ALL_CAPABILITIES
     vendor: str = ""
     price: Price | None = None
     key: str = ""
-    retry: RetryPolicy = RetryPolicy()
-    breaker: BreakerPolicy = BreakerPolicy()
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    breaker: BreakerPolicy = field(default_factory=BreakerPolicy)
 
     def serves(self, model: str) -> str | None:
         """Return the name under which this endpoint knows ``model``, or None if it does not."""
@@ -74,15 +75,16 @@ class Member:
 
     __slots__ = (
         "accounts",
+        "active",
         "budget",
         "counts",
         "endpoint",
         "gate",
+        "idle",
         "last_error",
         "latencies",
         "outputs",
         "ref",
-        "restarting",
     )
 
     def __init__(self, endpoint: Endpoint, gate: Gate, ref: ActorRef[Any]) -> None:
@@ -93,5 +95,7 @@ class Member:
         self.counts = EndpointCounts()
         self.budget = RetryBudget()
         self.outputs: dict[str, OutputEstimate] = {}
+        self.active = 0
+        self.idle: asyncio.Future[None] | None = None
         self.last_error: BaseException | None = None
         self.accounts = (f"provider:{endpoint.name}", *((f"key:{endpoint.key}",) if endpoint.key else ()))

@@ -22,7 +22,8 @@ class Hedge:
     Args:
         quantile: share of calls that are faster than the hedging delay, 0 to 1.
         minimum: least delay in seconds.
-        maximum: most delay in seconds, and the delay while the usual latency is not known yet; None hedges nothing then.
+        maximum: most delay in seconds, and the delay while the usual latency is not known yet; with None
+            nothing is hedged until it is.
         budget: hedges per request that are allowed on average.
     """
 

@@ -12,10 +12,12 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
+from ..messages import RateLimits
+
 MINUTE = 60.0
 MARGIN = 1.01
-"""The window is held 1 % longer than the vendor's minute: a request is counted there when it arrives, not when it leaves
-here, and two requests 60 s apart on departure may arrive a little closer. It costs 1 % of the throughput."""
+"""The window is held 1 % longer than the vendor's minute: a request is counted there when it arrives, not when it
+leaves here, and two requests 60 s apart on departure may arrive a little closer. It costs 1 % of the throughput."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,22 +39,6 @@ class Limits:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name} is {value}; expected at least 1, or None for no limit")
-
-
-@dataclass(frozen=True, slots=True)
-class RateHeaders:
-    """What a vendor's answer says of its limits; None where it says nothing. Times are seconds from now.
-
-    The vendors' header names differ (``x-ratelimit-remaining-requests``, ``anthropic-ratelimit-requests-remaining``);
-    the provider that read them fills this in.
-    """
-
-    limit_requests: int | None = None
-    remaining_requests: int | None = None
-    reset_requests: float | None = None
-    limit_tokens: int | None = None
-    remaining_tokens: int | None = None
-    reset_tokens: float | None = None
 
 
 class _Entry:
@@ -201,7 +187,7 @@ class Limiter:
 
         Args:
             permit: from `take`.
-            tokens: what it really used; None keeps the estimate (a failure, a cancelled call: the vendor may have counted).
+            tokens: what it really used; None keeps the estimate (after a failure the vendor may have counted it).
         """
         if permit.ended:
             return
@@ -233,16 +219,16 @@ class Limiter:
             at = max(at, self._tokens.next_fit(tokens, now))
         return at
 
-    def correct(self, headers: RateHeaders, now: float) -> None:
+    def correct(self, headers: RateLimits, now: float) -> None:
         """Take what the vendor's headers say; limits that were not configured are adopted from them."""
-        if self._requests is None and headers.limit_requests:
-            self._requests = SlidingWindow(headers.limit_requests)
-        if self._tokens is None and headers.limit_tokens:
-            self._tokens = SlidingWindow(headers.limit_tokens)
+        if self._requests is None and headers.requests_limit:
+            self._requests = SlidingWindow(headers.requests_limit)
+        if self._tokens is None and headers.tokens_limit:
+            self._tokens = SlidingWindow(headers.tokens_limit)
         if self._requests is not None:
-            self._requests.correct(headers.limit_requests, headers.remaining_requests, headers.reset_requests, now)
+            self._requests.correct(headers.requests_limit, headers.requests_remaining, headers.requests_reset, now)
         if self._tokens is not None:
-            self._tokens.correct(headers.limit_tokens, headers.remaining_tokens, headers.reset_tokens, now)
+            self._tokens.correct(headers.tokens_limit, headers.tokens_remaining, headers.tokens_reset, now)
 
     def remaining(self, now: float) -> tuple[float | None, float | None]:
         """Return what is left of requests and of tokens in the current window; None where there is no limit."""

@@ -1,9 +1,9 @@
 """Spacing of departures, on aiolimiter's leaky bucket.
 
-The hard guarantee is the sliding window in `limiter`; by itself it would let a whole minute's requests leave in one herd
-and then nothing for a minute. The bucket in front of it spreads them. It is asked with the amount 1 only, never waited
-on (aiolimiter serves its waiters smallest first; here the pool's FIFO decides who is next), and needs a running loop,
-whose clock it reads, so virtual time works.
+The hard guarantee is the sliding window in `limiter`; by itself it would let a whole minute's requests leave in one
+herd and then nothing for a minute. The bucket in front of it spreads them. It is asked with the amount 1 only and never
+waited on (aiolimiter serves its waiters smallest first; here the pool's FIFO decides who is next). It reads the running
+loop's clock, so virtual time works.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Pacer:
 
     def take(self) -> None:
         """Count one departure. Call only when `ready`."""
-        # acquire() suspends only when there is no room, and nothing can have taken it since ready(): one loop, no await.
+        # acquire() suspends only when there is no room, and nothing can have taken it since ready(): no await between.
         step = self._bucket.acquire()
         try:
             step.send(None)

@@ -19,7 +19,7 @@ from .admission import Gate, Tiers
 from .endpoint import Endpoint, Member
 
 DROPPABLE = frozenset({"images", "schema", "reasoning"})
-"""What a request can be sent without. Tools are not: an agent that needs them would get a wrong answer instead of none."""
+"""What a request can be sent without. Not tools: an agent that needs them would get a wrong answer instead of none."""
 
 
 def needs(request: Request) -> frozenset[str]:
@@ -70,6 +70,14 @@ class Plan:
 
     tiers: tuple[Tier, ...]
     gates: Tiers
+
+    def hopeless(self) -> bool:
+        """Return whether every endpoint refuses until somebody changes it: waiting would be in vain."""
+        return all(gate.breaker.disabled for tier in self.gates for gate in tier)
+
+    def other_than(self, avoid: Collection[Gate], now: float) -> bool:
+        """Return whether an endpoint that is not down and not in ``avoid`` could be tried."""
+        return any(gate not in avoid and not gate.down(now) for tier in self.gates for gate in tier)
 
     def members(self) -> list[Member]:
         """Every endpoint once, best first."""

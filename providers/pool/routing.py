@@ -45,7 +45,7 @@ class Routing(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LeastLoaded:
-    """Power of two choices on expected waiting: of two drawn at random, the one with the lower (in flight + 1) × latency.
+    """Power of two choices: of two drawn at random, the one with the lower (in flight + 1) × latency.
 
     Two draws are nearly as good as looking at all, and unlike "always the best one" do not send a herd to the endpoint
     that looks best at the moment (Mitzenmacher, 2001). A hanging endpoint answers nothing, so what is in flight there
