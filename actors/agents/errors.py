@@ -35,7 +35,13 @@ if TYPE_CHECKING:
 
 
 class AgentError(CallboardError):
-    """Base class of the agents' errors."""
+    """Base class of the agents' errors.
+
+    Attributes:
+        partial: where a run failed, its text, messages, usage, cost and handoffs up to there; otherwise None.
+    """
+
+    partial: Answer | None = None
 
 
 class DefinitionError(AgentError, ValueError):
@@ -71,16 +77,7 @@ class HandoffLimit(HandoffError):
 
 
 class RunError(AgentError):
-    """A run ended without its answer.
-
-    Args:
-        message: what happened and what to do.
-
-    Attributes:
-        partial: the text, messages, usage, cost and handoffs up to the failure; None only when nothing had begun.
-    """
-
-    partial: Answer | None = None
+    """A run ended without its answer; `partial` keeps what was done."""
 
 
 class RunFailed(RunError):
