@@ -75,11 +75,14 @@ class Ask(Future[Any]):
             self.timer = None
         super()._settle(state, value)
         probe = self.cell.system.probe
-        if probe is not None:
-            how = "reply" if state == VALUE else "cancel" if state == CANCELLED else "error"
-            if state == ERROR and isinstance(value[0], AskTimeout):
-                how = "timeout"
-            probe.event("ask_end", actor=self.cell.path, id=self.id, how=how, sender=self.sender)
+        if probe is not None and self.id:  # one that was refused before it was sent has no number
+            how, outcome = "reply", value
+            if state == CANCELLED:
+                how, outcome = "cancel", None
+            elif state == ERROR:
+                outcome = value[0]
+                how = "timeout" if isinstance(outcome, AskTimeout) else "error"
+            probe.event("ask_end", actor=self.cell.path, id=self.id, how=how, sender=self.sender, outcome=outcome)
 
     def cancel(self, msg: Any | None = None) -> bool:
         """Give up: the answer is no longer wanted. A handler that works on it is cancelled; a queued ask is dropped."""

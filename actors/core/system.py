@@ -90,6 +90,7 @@ class System:
     ) -> None:
         self.name = name
         self.supervision = supervision
+        self.seed = seed
         self.rng = random.Random(seed)
         self.dead_letters = DeadLetters()
         self.loop: asyncio.AbstractEventLoop = cast("asyncio.AbstractEventLoop", None)
@@ -150,11 +151,14 @@ class System:
         self.loop = loop
         self.thread = get_ident()
         self.probe = getattr(loop, "callboard_probe", None)
+        if self.probe is not None and self.seed is None:
+            self.rng.seed(0)  # the same waits in every simulated run
         self.pristine.run(current.set, self)
         self.context = self.pristine.copy()
         self._stopped = Future(self)
-        if getattr(loop, "callboard_dispatcher", False):
-            self.ready = _OneByOne(self)
+        dispatcher = getattr(loop, "callboard_dispatcher", None)
+        if dispatcher is not None:
+            self.ready = _OneByOne(dispatcher)
         else:
             self.scheduled = False
         if self.probe is None:
@@ -528,18 +532,24 @@ class System:
         if not isinstance(item, (Ask, Envelope)):
             cell.enqueue(item)
             return
-        item.id = self.next_id()
-        item.sender = self.sender()
-        kind = "ask" if isinstance(item, Ask) else "send"
         if isinstance(item.message, pykka.messages._ActorStop):
             cell.enqueue(item)
             return
+        item.id = self.next_id()
+        item.sender = self.sender()
+        kind = "ask" if isinstance(item, Ask) else "send"
         probe.event(kind, actor=cell.path, sender=item.sender, id=item.id, message=item.message)
-        for delay in probe.on_send(item):
+        for delay in probe.on_send(item, cell.path):
             if delay:
                 self.loop.call_later(delay, cell.enqueue, item)
             else:
                 cell.enqueue(item)
+
+    def own_message(self, cell: Cell, message: Any) -> None:
+        """Put a message of an actor to itself into its mailbox: what a timer or a job beside the mailbox brings."""
+        if self.probe is not None:
+            message = Envelope(message, None, 0, cell.path, self.next_id())
+        cell.enqueue(message)
 
     def sender(self) -> str:
         """The path of the actor at work here, or the name of the task."""
@@ -625,7 +635,7 @@ class System:
             how it ended, or None if it suspended: then `last_worker` drives it and calls ``on_done``.
         """
         loop = self.loop
-        if carried is None and self.probe is None:
+        if carried is None:
             worker = self.spare
             if worker is None:
                 worker = self.spare = Worker(self, self.pristine.copy(), f"{self.name}-spare")
@@ -700,15 +710,13 @@ class System:
 
 
 class _OneByOne:
-    """The ready queue under a simulated loop: each cell is a callback of its own, so that the loop may choose."""
+    """The ready queue under a simulated loop: each ready cell is handed to the loop's dispatcher, which has its
+    ``run_one`` called when it chooses."""
 
-    __slots__ = ("_system",)
+    __slots__ = ("append",)
 
-    def __init__(self, system: System) -> None:
-        self._system = system
-
-    def append(self, cell: Cell) -> None:
-        self._system.loop.call_soon(cell.run_one)
+    def __init__(self, dispatcher: Callable[[Cell], object]) -> None:
+        self.append = dispatcher
 
     def __len__(self) -> int:
         return 0

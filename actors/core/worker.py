@@ -57,7 +57,10 @@ class Worker(Coroutine[Any, Any, None]):
         self.ask: Ask | None = None
         self.killer: asyncio.TimerHandle | None = None
         self._pending: Any = _NOTHING
-        self.task = asyncio.Task(self, loop=system.loop, name=name, context=context)
+        if system.probe is None:
+            self.task: asyncio.Task[Any] = asyncio.Task(self, loop=system.loop, name=name, context=context)
+        else:  # a simulated loop makes tasks of its own kind
+            self.task = system.loop.create_task(self, name=name, context=context)
         system.workers[self] = None
 
     # -- handing work over -----------------------------------------------------------------------------------------
@@ -89,6 +92,8 @@ class Worker(Coroutine[Any, Any, None]):
         if coro is None:
             return self._idle()
         try:
+            if self.system.probe is not None and (error := self._injected()) is not None:
+                return coro.throw(error)
             return coro.send(value)
         except StopIteration as stop:
             self._finish(stop.value, None)
@@ -115,6 +120,16 @@ class Worker(Coroutine[Any, Any, None]):
         except BaseException as raised:
             self._finish(None, raised)
         raise StopIteration
+
+    def _injected(self) -> BaseException | None:
+        """Ask the probe whether a handler fails here, where it goes on after having waited."""
+        cell = self.cell
+        if cell is not None and cell.worker is self:
+            try:
+                self.system.probe.on_process(cell.path, cell.more().processed, "in")
+            except BaseException as error:
+                return error
+        return None
 
     def close(self) -> None:
         coro, self.coro = self.coro, None
