@@ -16,6 +16,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
 from .breaker import Breaker, Trial
+from .cost import Reservation
 from .limiter import Limiter, Permit
 from .routing import Routing
 
@@ -95,7 +96,7 @@ class Gate:
 class Grant:
     """The right to send one request to one endpoint now. Must be ended through its permit and its trial."""
 
-    __slots__ = ("at", "gate", "permit", "slow", "tier", "trial")
+    __slots__ = ("at", "gate", "permit", "reservation", "slow", "tier", "trial")
 
     def __init__(self, gate: Gate, permit: Permit, trial: Trial, at: float, tier: int = 0) -> None:
         self.gate = gate
@@ -103,6 +104,7 @@ class Grant:
         self.permit = permit
         self.trial = trial
         self.at = at
+        self.reservation: Reservation | None = None
         self.slow = False
         """Whether a hedge overtook it: then its cancellation counts as a failure."""
 

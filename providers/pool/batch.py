@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from ..messages import Completion, Request
+from ..errors import NoProvider
+from ..messages import Completion, Request, Usage
 from .control import BatchAnswer, BatchRequest
 from .dispatch import Dispatcher
-from .job import Who
+from .estimate import input_tokens
+from .job import ANYONE, Who
+from .plan import adapt
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +96,7 @@ class Batcher:
     async def _deliver(self, items: list[_Item]) -> None:
         items = [item for item in items if not item.answer.done()]
         try:
-            answers = await self._dispatcher.batch(BatchRequest(tuple(item.request for item in items)))
+            answers = await self._sent(tuple(item.request for item in items))
         except asyncio.CancelledError:
             for item in items:
                 item.answer.cancel()
@@ -109,6 +112,46 @@ class Batcher:
                 item.answer.set_exception(result)
             else:
                 item.answer.set_result(result)
+
+    async def _sent(self, requests: tuple[Request, ...]) -> BatchAnswer:
+        """Send several requests as one batch, through an endpoint that takes batches.
+
+        Raises:
+            Exception: none does, or the batch failed as a whole.
+        """
+        dispatcher = self._dispatcher
+        books = dispatcher.books
+        job = dispatcher.open(requests[0], ANYONE)
+        gates = tuple(member.gate for member in job.plan.members() if "batch" in member.endpoint.capabilities)
+        if not gates:
+            raise NoProvider("no endpoint takes batches")
+        job.plan = replace(job.plan, gates=(gates,))
+        job.input_tokens = sum(map(input_tokens, requests))
+        job.tokens = float(job.input_tokens + sum(each.max_tokens or 0 for each in requests))
+        grant = await dispatcher.grant(job)
+        member = dispatcher.member(grant.gate)
+        served = tuple(adapt(each, member.endpoint.serves(each.model) or each.model, _NOTHING) for each in requests)
+        books.sent(job, grant, member)
+        try:
+            answer: BatchAnswer = await member.ref.ask(BatchRequest(served))
+        except BaseException as error:
+            dispatcher.failed(grant, member, error)
+            raise
+        results: list[Completion | Exception] = []
+        usage = Usage()
+        for result in answer.results:
+            if isinstance(result, Completion):
+                usage += result.usage
+                cost = books.cost(job, grant, member, result, dispatcher.loop.time())
+                result = replace(result, cost=cost, provider=result.provider or member.endpoint.name)
+            results.append(result)
+        books.batch_answered(grant, member, usage)
+        dispatcher.counts.batched += len(results)
+        dispatcher.pump()
+        return BatchAnswer(tuple(results))
+
+
+_NOTHING: frozenset[str] = frozenset()
 
 
 class _SendSingly(Exception):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import SecretStr
 
 from ..messages import Completion, Request
 from .cost import Budget
@@ -93,13 +95,14 @@ class RotateKey:
 
     Args:
         endpoint: its name.
-        key: the new key.
-        argument: the keyword argument of the endpoint's child spec that holds the key.
+        key: the new key; it never shows.
+        argument: the keyword argument of the endpoint's child spec that holds the key, where that is not a
+            `ProviderSpec`.
         label: a new label of the key, for budgets; None keeps the old.
     """
 
     endpoint: str
-    key: Any = field(repr=False)
+    key: SecretStr
     argument: str = "api_key"
     label: str | None = None
 

@@ -171,6 +171,11 @@ class Budgets:
         """Set or replace one budget. What was spent stays booked."""
         self._limits[f"{budget.scope}:{budget.name}"] = budget.dollars
 
+    @property
+    def limited(self) -> bool:
+        """Whether there is any budget at all."""
+        return bool(self._limits)
+
     def exhausted(self, account: str) -> bool:
         """Return whether an account has a budget and nothing of it is left."""
         limit = self._limits.get(account)
@@ -182,8 +187,6 @@ class Budgets:
         Raises:
             BudgetSpent: with the account, what it had and what it spent.
         """
-        if not self._limits:
-            return
         for account in accounts:
             if self.exhausted(account):
                 scope, _, name = account.partition(":")
@@ -195,19 +198,17 @@ class Budgets:
 
     def reserve(self, accounts: tuple[str, ...], dollars: float) -> Reservation:
         """Promise ``dollars`` to a request, so that many at once cannot go over together."""
-        if self._limits:
-            for account in accounts:
-                self._reserved[account] = self._reserved.get(account, 0.0) + dollars
-        return Reservation(accounts, dollars if self._limits else 0.0)
+        for account in accounts:
+            self._reserved[account] = self._reserved.get(account, 0.0) + dollars
+        return Reservation(accounts, dollars)
 
     def release(self, reservation: Reservation) -> None:
         """End a promise. What was really spent is booked separately, by `book`."""
         if reservation.ended:
             return
         reservation.ended = True
-        if reservation.dollars:
-            for account in reservation.accounts:
-                self._reserved[account] -= reservation.dollars
+        for account in reservation.accounts:
+            self._reserved[account] -= reservation.dollars
 
     def book(self, accounts: Iterable[str], dollars: float) -> None:
         """Count dollars as spent."""

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from pydantic import SecretStr
+
 from ...actors.core.spec import ChildSpec
+from ..spec import CAPABILITIES, ProviderSpec
 from .breaker import BreakerPolicy
-from .cost import Price
+from .cost import FREE, Price
 from .estimate import OutputEstimate
 from .limiter import Limits
 from .retry import RetryBudget, RetryPolicy
@@ -57,6 +60,30 @@ class Endpoint:
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     breaker: BreakerPolicy = field(default_factory=BreakerPolicy)
 
+    @classmethod
+    def of(cls, provider: ProviderSpec, spec: ChildSpec, **options: Any) -> Endpoint:
+        """Return the endpoint of a provider: its name, models, capabilities and concurrency, unless ``options`` differ.
+
+        Args:
+            provider: what it is.
+            spec: how its actor is started.
+            options: any field of `Endpoint`.
+        """
+        limits: Limits = options.pop("limits", Limits())
+        if limits.concurrency is None:
+            limits = replace(limits, concurrency=provider.max_in_flight)  # or the rest would wait inside its actor
+        known = CAPABILITIES[provider.kind] if provider.capabilities is None else provider.capabilities
+        settings: dict[str, Any] = {
+            "models": provider.models,
+            "default_model": provider.default_model,
+            "capabilities": frozenset[str](known),
+            "vendor": {"openai": "openai", "responses": "openai", "anthropic": "anthropic"}.get(provider.name, ""),
+            **options,
+        }
+        if provider.kind == "offline":
+            settings.setdefault("price", FREE)
+        return cls(provider.name, spec, limits=limits, **settings)
+
     def serves(self, model: str) -> str | None:
         """Return the name under which this endpoint knows ``model``, or None if it does not."""
         if not model:
@@ -68,6 +95,18 @@ class Endpoint:
             if found and owner == self.name:
                 return self.serves(rest)
         return model if not self.models or model in self.models else None
+
+
+def with_key(spec: ChildSpec, key: SecretStr, argument: str) -> ChildSpec:
+    """Return a child spec with another key: in its `ProviderSpec` if it has one, otherwise as a keyword argument."""
+
+    def changed(value: Any) -> Any:
+        return replace(value, api_key=key) if isinstance(value, ProviderSpec) else value
+
+    if not any(isinstance(value, ProviderSpec) for value in (*spec.args, *spec.kwargs.values())):
+        return replace(spec, kwargs={**spec.kwargs, argument: key})
+    kwargs = {name: changed(value) for name, value in spec.kwargs.items()}
+    return replace(spec, args=tuple(map(changed, spec.args)), kwargs=kwargs)
 
 
 class Member:

@@ -14,6 +14,7 @@ from .cache import Cache, as_cached, fingerprint
 from .control import Submit
 from .dispatch import Dispatcher
 from .job import Job, Who
+from .streaming import stream
 
 
 class _Shared:
@@ -84,7 +85,7 @@ class Front:
                 for delta in replay(found):
                     yield delta
                 return
-            async with aclosing(self._dispatcher.stream(submit.request, submit.who)) as deltas:
+            async with aclosing(stream(self._dispatcher, submit.request, submit.who)) as deltas:
                 async for delta in deltas:
                     if delta.completion is not None:
                         ended = True

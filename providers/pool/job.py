@@ -57,13 +57,11 @@ class Job:
         "rounds",
         "tokens",
         "wanted",
-        "who",
     )
 
     def __init__(
         self,
         request: Request,
-        who: Who,
         plan: Plan,
         accounts: tuple[str, ...],
         *,
@@ -72,7 +70,6 @@ class Job:
         key: tuple[float, int],
     ) -> None:
         self.request = request
-        self.who = who
         self.plan = plan
         self.accounts = accounts
         self.began = began

@@ -71,6 +71,10 @@ class Plan:
     tiers: tuple[Tier, ...]
     gates: Tiers
 
+    def counts_tokens(self) -> bool:
+        """Return whether any endpoint limits tokens."""
+        return any(gate.limiter.counts_tokens for tier in self.gates for gate in tier)
+
     def hopeless(self) -> bool:
         """Return whether every endpoint refuses until somebody changes it: waiting would be in vain."""
         return all(gate.breaker.disabled for tier in self.gates for gate in tier)

@@ -42,11 +42,11 @@ from .control import (
 )
 from .cost import Budget, Budgets, Price, Prices, load_prices
 from .dispatch import Dispatcher
-from .endpoint import Endpoint, Member
+from .endpoint import Endpoint, Member, with_key
 from .fanout import fan_out
 from .front import Front
 from .hedge import Hedge
-from .job import ANYONE
+from .job import ANYONE, Who
 from .limiter import Limiter
 from .pacing import Pacer
 from .routing import LeastLoaded, Priority, Routing
@@ -211,16 +211,17 @@ class Pool(Actor):
         return self.reply_with(answer)
 
     async def _probed(self, name: str) -> Health:
+        members = self._dispatcher.members.values()
+        unwell = [each for each in members if (each.gate.name == name if name else each.gate.breaker.state != "closed")]
+        await asyncio.gather(*(self._pinged(member) for member in unwell), return_exceptions=True)
+        return self._health(GetHealth())
+
+    async def _pinged(self, member: Member) -> None:
         dispatcher = self._dispatcher
         now = dispatcher.loop.time()
-        names = [
-            member.endpoint.name
-            for member in dispatcher.members.values()
-            if (member.endpoint.name == name if name else member.gate.breaker.state != "closed")
-            and member.gate.ready(1.0, now)
-        ]
-        await asyncio.gather(*(dispatcher.probe(each, _PING) for each in names), return_exceptions=True)
-        return self._health(GetHealth())
+        if member.gate.ready(1.0, now):
+            job = dispatcher.open(_PING, Who(endpoint=member.endpoint.name))
+            await dispatcher.attempt(job, dispatcher.admission.take(member.gate, 1.0, now))
 
     def _add_endpoint(self, message: AddEndpoint) -> str:
         self._add(message.endpoint)
@@ -241,8 +242,9 @@ class Pool(Actor):
         if member is None:
             raise SpecError(f"there is no endpoint {message.endpoint!r} in this pool")
         endpoint = member.endpoint
-        spec = replace(endpoint.spec, kwargs={**endpoint.spec.kwargs, message.argument: message.key})
         label = endpoint.key if message.label is None else message.label
+        # The spec is what a restart after a crash starts from, so it is the spec that must get the key.
+        spec = with_key(endpoint.spec, message.key, message.argument)
         return self._add_endpoint(AddEndpoint(replace(endpoint, spec=spec, key=label)))
 
     def _switch(self, message: SwitchProvider) -> str:
