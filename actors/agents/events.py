@@ -138,6 +138,11 @@ class ApprovalRequested(RunEvent):
     tool: str = ""
     arguments: str = ""
 
+    @property
+    def approval(self) -> str:
+        """The id by which it is decided, unique in the agency."""
+        return f"{self.run}:{self.call_id}"
+
 
 @dataclass(frozen=True, slots=True)
 class ApprovalDecided(RunEvent):
@@ -188,10 +193,7 @@ class Bus:
 
     def subscribe(self, subscriber: Subscriber, root: str | None = None) -> Callable[[], None]:
         """Add a subscriber, to one root run or to all; return what removes it."""
-        if root is None:
-            where = self._all
-        else:
-            where = self._rooted.setdefault(root, [])
+        where = self._all if root is None else self._rooted.setdefault(root, [])
         where.append(subscriber)
         self.active = True
 

@@ -243,5 +243,3 @@ def _as_json(value: Any) -> str:
     if dump is not None:
         return str(dump())
     return json.dumps(value, ensure_ascii=False, default=str)
-
-

@@ -192,9 +192,7 @@ class Interrupted(NamedTuple):
     error: RunError
 
 
-Input: TypeAlias = (
-    Begin | Completed | CompletionFailed | ToolFinished | HandoffFinished | Decided | Interrupted
-)
+Input: TypeAlias = Begin | Completed | CompletionFailed | ToolFinished | HandoffFinished | Decided | Interrupted
 
 
 # Commands: what to do next.
@@ -447,9 +445,7 @@ def _with_distinct_ids(message: Message, turn: Turn) -> Message:
     calls = message.tool_calls
     if len({call.id for call in calls}) == len(calls) and all(call.id for call in calls):
         return message
-    named = tuple(
-        replace(call, id=f"call_{len(turn.history)}_{index}") for index, call in enumerate(calls)
-    )
+    named = tuple(replace(call, id=f"call_{len(turn.history)}_{index}") for index, call in enumerate(calls))
     return replace(message, tool_calls=named)
 
 
