@@ -21,13 +21,17 @@ A file that is wrong is refused as a whole, with its name, the line, and what wa
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidatorFunctionWrapHandler, WrapValidator
 
 from ...providers.yamlfile import ConfigError, Location, YamlFile, read_yaml
+from ...tools import Tool
+from .agency import Agency
+from .agent import Agent, Autonomy
+from .errors import DefinitionError
 
 
 def _list(value: Any) -> Any:
@@ -67,6 +71,7 @@ class AgentEntry(BaseModel):
     model: str = Field("", description="a model's name, or nothing for the provider's default")
     tools: Names = Field((), description="a list of tool names")
     handoffs: Names = Field((), description="a list of agent names")
+    autonomy: Autonomy = Field("autonomous", description="which tool calls wait for a person")
 
 
 class Team(BaseModel):
@@ -112,6 +117,10 @@ def read_team(
     agents = {}
     for name, entry in team.agents.items():
         at: Location = ("agents", name)
+        try:
+            Agent(name)
+        except DefinitionError as error:
+            raise file.error(at, str(error)) from None
         for index, tool in enumerate(entry.tools):
             _require(file, (*at, "tools", index), "tool", tool, tools)
         for index, target in enumerate(entry.handoffs):
@@ -122,6 +131,30 @@ def read_team(
             if name != "*":
                 _require(file, ("flows", index, side), "agent", name, team.agents)
     return team.model_copy(update={"agents": agents})
+
+
+def build_agency(team: Team, tools: Iterable[Tool], **options: Any) -> Agency:
+    """An agency that is not started yet, from a team.
+
+    Args:
+        team: from `read_team`.
+        tools: the tools whose names `read_team` was given.
+        options: of the `Agency`, such as ``pool`` and ``system``.
+    """
+    known = {tool.name: tool for tool in tools}
+    agents = [
+        Agent(
+            name,
+            entry.instructions,
+            model=entry.model,
+            tools=[known[tool] for tool in entry.tools],
+            handoffs=entry.handoffs,
+            description=entry.description,
+            autonomy=entry.autonomy,
+        )
+        for name, entry in team.agents.items()
+    ]
+    return Agency(*agents, flows=team.flows, **options)
 
 
 def _instructions(file: YamlFile, at: Location, folder: Path, written: str) -> str:
@@ -143,4 +176,4 @@ def _require(file: YamlFile, at: Location, kind: str, name: str, known: Collecti
     raise file.error(at, f"no {kind} is called {name!r}; {hint}")
 
 
-__all__ = ["AgentEntry", "ConfigError", "Team", "read_team"]
+__all__ = ["AgentEntry", "ConfigError", "Team", "build_agency", "read_team"]

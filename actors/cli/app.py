@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import textwrap
 from collections.abc import Sequence
@@ -42,7 +43,7 @@ def demo(
     /,
     *,
     ask: str | None = None,
-    report: Path = Path("report.md"),
+    report: Path = Path("callboard-report.md"),
 ) -> int:
     """Let a planner and a developer work on a folder, offline, while parts of the team are made to fail.
 
@@ -116,6 +117,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit status: 0, 1 when the command ran and its work failed, 2 for input that is wrong, 130 after Ctrl-C.
         Every error the library names is one line or two on stderr, never a traceback.
     """
+    # What goes wrong is shown by the commands themselves; tracebacks in between would only hide it.
+    logging.getLogger("callboard").addHandler(logging.NullHandler())
     try:
         status = app(arguments, exit_on_error=False, print_error=False)
     except CycloptsError as error:

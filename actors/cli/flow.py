@@ -54,6 +54,7 @@ class Flow:
         self._console = console
         self._began = now()
         self._now = now
+        self._noted: set[str] = set()
 
     def seconds(self) -> float:
         """Time since the flow began."""
@@ -73,7 +74,9 @@ class Flow:
     @run_event.register
     def _(self, event: CompletionFinished) -> None:
         used = f"{event.usage.input_tokens} + {event.usage.output_tokens} tokens, {dollars(event.cost)}, "
-        notes = f" ({'; '.join(event.notes)})" if event.notes else ""
+        news = [note for note in event.notes if note not in self._noted]
+        self._noted.update(news)
+        notes = f" ({'; '.join(news)})" if news else ""
         self._arrow(event.agent, "⇠", event.provider or event.model, f"{used}{event.seconds:.2f} s{notes}", "dim")
 
     @run_event.register
@@ -128,8 +131,12 @@ class Flow:
             self._line("✗", f"{event.actor} crashed: {event.detail}", "red")
         elif event.kind == "restarted":
             self._line("↻", f"{event.actor} was restarted by its supervisor", "green")
-        elif event.kind in ("escalated", "dead_letter"):
-            self._line("✗", f"{event.actor}: {event.kind.replace('_', ' ')}: {event.detail}", "red")
+        elif event.kind == "escalated":
+            self._line("✗", f"{event.actor} was given up: {event.detail}", "red")
+        elif event.kind == "dead_letter":
+            self._line(
+                "✗", f"a message to {event.actor} became a dead letter: {event.detail.partition(': ')[0]}", "dim"
+            )
 
     def say(self, text: str) -> None:
         """Print a remark of the demonstration itself."""
@@ -143,7 +150,7 @@ class Flow:
         self._print(Text(f"{mark:>9} ", style), text, style)
 
     def _print(self, head: Text, text: str, style: str) -> None:
-        line = Text(f"{self.seconds():6.2f} s  ", "dim")
+        line = Text.assemble((f"{self.seconds():6.2f} s  ", "dim"))
         line.append_text(head).append(" ".join(text.split()), style)
         line.truncate(self._console.width, overflow="ellipsis")
         self._console.print(line, soft_wrap=True)

@@ -22,14 +22,17 @@ class Ledger:
     Attributes:
         facts: how often each kind of fact was reported.
         ends: how asks ended: ``reply``, ``error``, ``timeout`` or ``cancel``.
+        processed: messages that an actor took up.
+        unheard: messages that became dead letters and were no asks, so that nobody told their sender.
     """
 
     watcher: Callable[[str, dict[str, Any]], None] = lambda kind, fields: None
     facts: Counter[str] = field(default_factory=Counter)
     ends: Counter[str] = field(default_factory=Counter)
+    processed: int = 0
+    unheard: int = 0
     _under_way: dict[int, str] = field(default_factory=dict)
     _unanswered: dict[int, str] = field(default_factory=dict)
-    _unheard: int = 0
     _striking: dict[str, BaseException] = field(default_factory=dict)
 
     @contextmanager
@@ -74,7 +77,7 @@ class Ledger:
 
         A dead letter that was an ask is not lost: its asker was given an error and could repeat it.
         """
-        return len(self._under_way.keys() | self._unanswered.keys()) + self._unheard
+        return len(self._under_way.keys() | self._unanswered.keys()) + self.unheard
 
     # -- the probe -------------------------------------------------------------------------------------------------
 
@@ -87,14 +90,15 @@ class Ledger:
             if kind == "ask":
                 self._unanswered[number] = fields["actor"]
         elif kind in ("recv", "dead_letter", "not_sent"):
-            told = self._under_way.pop(number, "ask") == "tell"
-            self._unheard += kind == "dead_letter" and told
+            how = self._under_way.pop(number, "")
+            self.processed += kind == "recv" and how != ""
+            self.unheard += kind == "dead_letter" and how == "tell"
         elif kind == "ask_end":
             self.ends[fields["how"]] += 1
             self._unanswered.pop(number, None)
         self.watcher(kind, fields)
 
-    def on_send(self, envelope: Any) -> Sequence[float]:
+    def on_send(self, envelope: Any, path: str) -> Sequence[float]:
         """Deliver each message once and at once."""
         return AT_ONCE
 
