@@ -13,6 +13,7 @@ from cyclopts import App, CycloptsError
 
 from ..core.errors import CallboardError
 
+FAILED = 1
 BAD_INPUT = 2
 INTERRUPTED = 130
 """128 + SIGINT, as shells report a command that Ctrl-C ended."""
@@ -23,6 +24,10 @@ DETAILS = 400
 
 class NoSuchFolder(CallboardError):
     """A folder that a command is to work in is not there."""
+
+
+class EmptyRequest(CallboardError):
+    """There is nothing to do."""
 
 
 def _version() -> str:
@@ -55,6 +60,35 @@ def demo(
     from .demo import demo
 
     return demo(_existing(folder), ask=ask, report=report)
+
+
+@app.command
+def run(team: Path, request: str, /, *, folder: Path = Path()) -> int:
+    """Give a request to a team, and print its answer. How it came about goes to stderr.
+
+    Args:
+        team: the team file.
+        request: what to do, in words.
+        folder: the folder that the team's file tools are confined to.
+    """
+    from .run import run
+
+    if not request.strip():
+        raise EmptyRequest('the request has no words; say what to do: callboard run TEAM.yaml "List every TODO"')
+    return run(team, request, _existing(folder))
+
+
+@app.command
+def chat(team: Path, /, *, folder: Path = Path()) -> int:
+    """Talk to a team: @agent speaks to one of them, /help lists the commands, Ctrl-C cancels a run.
+
+    Args:
+        team: the team file.
+        folder: the folder that the team's file tools are confined to.
+    """
+    from .chat import chat
+
+    return chat(team, _existing(folder))
 
 
 @app.command
@@ -124,7 +158,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except CycloptsError as error:
         return _refuse(str(error))
     except CallboardError as error:
-        return _refuse(str(error) or type(error).__name__)
+        return _refuse(str(error) or type(error).__name__, BAD_INPUT if _is_bad_input(error) else FAILED)
     except KeyboardInterrupt:
         return INTERRUPTED
     return status if isinstance(status, int) else 0
@@ -134,13 +168,30 @@ def _say(text: str, file: TextIO | None = None) -> None:
     print(text, file=file)
 
 
-def _refuse(message: str) -> int:
+def _is_bad_input(error: CallboardError) -> bool:
+    """Whether it is for the user to mend; else the input was right, and the work failed."""
+    from ...providers.errors import AuthenticationFailed, InvalidRequest, NoProvider, ProviderError
+    from ..agents.errors import AgentUnavailable, HandoffError, RunError
+    from ..core.errors import CoreError
+
+    causes: list[BaseException | None] = [error]
+    for cause in causes:
+        if isinstance(cause, AuthenticationFailed | InvalidRequest):
+            return True
+        if cause is not None and cause.__cause__ not in causes:
+            causes.append(cause.__cause__)
+        if isinstance(cause, NoProvider):
+            causes.extend(each for each in cause.causes.values() if each not in causes)
+    return not isinstance(error, RunError | HandoffError | AgentUnavailable | ProviderError | CoreError)
+
+
+def _refuse(message: str, status: int = BAD_INPUT) -> int:
     """Print an error as one line, or two where it has details; tools' errors are longer, being written for models."""
     first, *details = [line.strip() for line in message.splitlines() if line.strip()]
     _say(f"callboard: {first}", sys.stderr)
     if details:
-        _say(textwrap.shorten("  " + "; ".join(line.removeprefix("- ") for line in details), DETAILS), sys.stderr)
-    return BAD_INPUT
+        _say(textwrap.shorten("; ".join(line.removeprefix("- ") for line in details), DETAILS), sys.stderr)
+    return status
 
 
 def _existing(folder: Path) -> Path:

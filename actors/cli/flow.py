@@ -26,6 +26,7 @@ from ..agents.events import (
 )
 
 if TYPE_CHECKING:
+    from ..agents.answer import Answer
     from ..core.events import Event
 
 PLAIN_WIDTH = 160
@@ -34,9 +35,9 @@ PLAIN_WIDTH = 160
 CALLER = "you"
 
 
-def make_console() -> Console:
-    """A console on stdout; in a pipe or a file it writes plain lines that are not folded."""
-    console = Console(highlight=False, markup=False, emoji=False)
+def make_console(*, stderr: bool = False) -> Console:
+    """A console on stdout, or stderr; in a pipe or a file it writes plain lines that are not folded."""
+    console = Console(stderr=stderr, highlight=False, markup=False, emoji=False)
     if not console.is_terminal:
         console.width = PLAIN_WIDTH
     return console
@@ -178,3 +179,10 @@ def first_line(text: str) -> str:
 def dollars(cost: float | None) -> str:
     """A price in words."""
     return "price unknown" if cost is None else f"${cost:.4f}"
+
+
+def total(answer: Answer) -> str:
+    """What an answer took, in a line."""
+    usage = answer.usage
+    used = f"{usage.input_tokens} + {usage.output_tokens} tokens, {dollars(answer.cost)}, {answer.seconds:.2f} s"
+    return f"{'; '.join(answer.chain) or 'no handoff'}; {used}"
