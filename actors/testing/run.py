@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import inspect
+import logging
 import random
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -178,6 +179,7 @@ def execute(
     argument: bool = True,
 ) -> Run:
     """Run the scenario once; never raises what the scenario raised, but puts it into the `Run`."""
+    random.seed(0)
     loop = SimulationLoop(schedule, order=order, max_steps=max_steps)
     injector = Injector(faults)
     sim = Simulation(loop, injector)
@@ -294,13 +296,19 @@ def who_waits(trace: Trace) -> str:
 
 @contextmanager
 def reproducible() -> Iterator[None]:
-    """Keep the global random generator and the garbage collector from deciding anything; both are put back."""
+    """Keep the global random generator and the garbage collector from deciding anything; both are put back.
+
+    The runtime's log is silent meanwhile: hundreds of runs would fill it, and the trace says what it would.
+    """
     state = random.getstate()
     collecting = gc.isenabled()
     gc.disable()
+    logger = logging.getLogger("callboard")
+    silent, logger.disabled = logger.disabled, True
     try:
         yield
     finally:
+        logger.disabled = silent
         random.setstate(state)
         if collecting:
             gc.enable()

@@ -541,6 +541,7 @@ def permit_lost(operations: Operations, fixed: bool) -> Scenario:
     async def scenario(sim: Simulation) -> None:
         permits = sim.system.spawn(Permits, fixed, name="permits")
         await together({f"use{i}": use(permits, seconds) for i, seconds in enumerate(operations)})
+        await sim.idle()
         assert await permits.ask("free") == 1, "the permit is lost"
 
     return scenario
