@@ -9,7 +9,7 @@ from ..core.ref import ActorRef
 from ..core.scope import Scope
 from .answer import Answer
 from .context import KEY, RequestContext, UsageRecord
-from .desk import Desk
+from .desk import Carried, Desk
 from .events import ApprovalRequested
 from .output import Output
 from .profile import Profile
@@ -36,6 +36,7 @@ class Active:
         rules: of its turns.
         output: the type its answer must fit.
         now: the event loop's time in seconds.
+        carried: what the model's actor wants to find in the scope of a request.
     """
 
     __slots__ = (
@@ -63,7 +64,15 @@ class Active:
         "waiting",
     )
 
-    def __init__(self, run: Run, profile: Profile, rules: Rules, output: Output | None, now: float) -> None:
+    def __init__(
+        self,
+        run: Run,
+        profile: Profile,
+        rules: Rules,
+        output: Output | None,
+        now: float,
+        carried: Carried | None = None,
+    ) -> None:
         self.run = run
         self.profile = profile
         self.rules = rules
@@ -71,7 +80,10 @@ class Active:
         self.started = self.step_started = self.clock_started = now
         self.elapsed = 0.0
         self.context = RequestContext(run.root, run.id, run.agent, run.conversation, run.chain, run.user, run.values)
-        self.scope = Scope(None, {KEY: self.context})
+        values: dict[str, Any] = {KEY: self.context}
+        if carried is not None:
+            values.update(carried(run.agent, run.conversation))
+        self.scope = Scope(None, values)
         self.model: ActorRef[Any] | None = None
         self.ask: Any = None
         self.attempts = 0

@@ -20,7 +20,7 @@ from ..journal.store import Journal
 from .agent import Agent
 from .agent_actor import AddAgent, AgencyActor
 from .answer import Answer
-from .desk import Desk
+from .desk import Carried, Desk
 from .errors import AgencyClosed, AgentUnavailable, DefinitionError, UnknownAgent, UnknownConversation
 from .events import ApprovalRequested, RunEvent, Subscriber, TextDelta
 from .handoff import HandoffLimits, HandoffTo, check_flow_names
@@ -191,6 +191,7 @@ class Agency:
         try:
             self._start_model(system)
             self._actor = system.supervise(ChildSpec(AgencyActor, (self._desk,), name=self.name, shutdown=30.0))
+            self._desk.root = self._actor
             await self._actor.started()
         except BaseException:
             if self._given_system is None:
@@ -205,9 +206,12 @@ class Agency:
         elif isinstance(given, ChildSpec):
             self._desk.model = system.supervise(given)
         elif any(isinstance(agent.model, str) for agent in self.agents.values()):
-            from ...providers.pool import pool_from_environment  # type: ignore[import-not-found]
+            from ...providers.pool import pool_from_environment  # type: ignore[attr-defined]
 
             self._desk.model = pool_from_environment(system)
+        model = self._desk.model
+        if model is not None and model.actor_class.__name__ == "Pool":
+            self._desk.carried = _for_pool()
 
     async def _until_gone(self) -> None:
         assert self._actor is not None
@@ -368,8 +372,11 @@ class Agency:
         Raises:
             BlockingCall: called on an event loop's thread.
         """
-        with suppress(RuntimeError):
+        try:
             asyncio.get_running_loop()
+        except RuntimeError:
+            pass
+        else:
             raise BlockingCall("process_sync would block the event loop: await process() instead")
         if self.system is not None:
             coro = self.process(text, agent=agent, conversation=conversation)
@@ -506,6 +513,13 @@ class Agency:
             raise UnknownConversation(f"no call waits for approval as {key!r}; waiting: {waiting}")
         decision = Decision(known.conversation, known.run, known.call_id, approved, arguments, reason)
         self._desk.agents[known.agent].tell(decision)
+
+
+def _for_pool() -> Carried:
+    """What a pool wants to know of a request: it keeps budgets and choices by agent and conversation."""
+    from ...providers.pool import SCOPE_KEY, Who  # not at the top: it takes longer to import than all of this
+
+    return lambda agent, conversation: {SCOPE_KEY: Who(agent, conversation)}
 
 
 async def _ended(reply: Any) -> None:

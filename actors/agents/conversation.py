@@ -387,7 +387,7 @@ class Conversation(Actor):
         profile = desk.profiles[self._agent]
         output = desk.outputs.get(run.id) or profile.output
         rules = profile.rules_for(run.limits, run.external, desk.outputs.get(run.id))
-        active = self._active = Active(run, profile, rules, output, self._now())
+        active = self._active = Active(run, profile, rules, output, self._now(), desk.carried)
         self._start_clock(active)
         return active
 
@@ -457,6 +457,8 @@ class Conversation(Actor):
         self._owner = ended.owner or self._owner
         if self._queue and self._queue[0].id == ended.run:
             self._queue.popleft()
+            if self._begun and self._turn.phase != "ended":  # ended by others while it had no actor
+                self._turn = Turn("ended", cut(self._turn))
             self._begun = False
             self._interrupted = frozenset()
             return

@@ -7,21 +7,26 @@ goes on from the journal and settles the same future.
 from __future__ import annotations
 
 import logging
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
 
 from ..core.errors import ActorDead, CoreError
 from ..core.future import Future
 from ..core.ref import ActorRef
 from ..journal.store import Journal
 from .answer import Answer
-from .errors import AgentError, AgentUnavailable, UnknownAgent
+from .errors import AgentError, AgentUnavailable, RunCancelled, UnknownAgent
 from .events import ApprovalRequested, Bus
 from .handoff import HandoffLimits
 from .output import Output
 from .profile import Profile
-from .run import Accepted, Cancel, Release, Run
+from .run import Accepted, Cancel, Ended, Release, Run
 
 logger = logging.getLogger("callboard")
+
+
+Carried: TypeAlias = Callable[[str, str], Mapping[str, Any]]
+"""Makes values for the scope of a model call from the agent's name and the conversation's id."""
 
 
 class Desk:
@@ -36,8 +41,10 @@ class Desk:
         self.journal = journal
         self.handoff_limits = handoff_limits
         self.bus = Bus()
+        self.root: ActorRef[Any] | None = None
         self.model: ActorRef[Any] | None = None
         self.model_name = ""
+        self.carried: Carried | None = None
         self.agents: dict[str, ActorRef[Any]] = {}
         self.profiles: dict[str, Profile] = {}
         self.outputs: dict[str, Output] = {}
@@ -73,12 +80,20 @@ class Desk:
 
     def _send(self, run: Run) -> None:
         agent = self.agents.get(run.agent)
+        if agent is None:
+            self.fail(run.id, UnknownAgent(f"no agent is called {run.agent!r}; there are {', '.join(self.agents)}"))
+            return
         try:
-            if agent is None:
-                raise UnknownAgent(f"no agent is called {run.agent!r}; there are {', '.join(self.agents)}")
             agent.tell(run)
-        except (CoreError, AgentError) as error:
+        except ActorDead as error:
+            if not self.recovers():  # otherwise its next actor finds the run in the journal
+                self.fail(run.id, unavailable(run.agent, error))
+        except CoreError as error:
             self.fail(run.id, unavailable(run.agent, error))
+
+    def recovers(self) -> bool:
+        """Whether an agent whose actor is dead will have another one: the agency's is alive, or being restarted."""
+        return self.root is not None and self.root.is_alive()
 
     def is_open(self, run_id: str) -> bool:
         """Whether somebody waits for the run's outcome."""
@@ -104,11 +119,16 @@ class Desk:
     def cancel(self, run: Run, reason: str) -> None:
         """Have a run ended, wherever it is."""
         agent = self.agents.get(run.agent)
+        if agent is None:
+            return
         try:
-            if agent is not None:
-                agent.tell(Cancel(run.conversation, run.id, reason))
-        except CoreError as error:
-            self.fail(run.id, unavailable(run.agent, error))
+            agent.tell(Cancel(run.conversation, run.id, reason))
+        except CoreError:
+            # There is no actor that could end it, and the next one must not begin it again.
+            cancelled = RunCancelled(f"the run was cancelled: {reason}")
+            ended = Ended(run.id, Answer("", run.agent, run.conversation, run.id), cancelled)
+            self.journal.append(run.stream_name, (ended,))
+            self.fail(run.id, cancelled)
 
     def release(self, agent: str, conversation: str) -> None:
         """Have a conversation forgotten."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from dataclasses import replace
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from ...providers.messages import Completion, Delta, Message, Request, ToolCall, Usage
 from ..core.actor import Actor
@@ -50,7 +50,7 @@ class Script:
         """How many replies have not been asked for."""
         return len(self._replies) - len(self.requests)
 
-    def next(self, request: Request) -> Completion | Awaitable[Completion]:
+    def next(self, request: Request) -> Completion | Coroutine[Any, Any, Completion]:
         """The reply to a request, or an awaitable of it.
 
         Raises:
@@ -65,18 +65,20 @@ class Script:
 
 def complete(
     reply: Reply | Chosen, request: Request, number: int, usage: Usage, cost: float | None
-) -> Completion | Awaitable[Completion]:
+) -> Completion | Coroutine[Any, Any, Completion]:
     """A reply as a completion, or an awaitable of it; an exception is raised."""
     if callable(reply) and not isinstance(reply, Exception):
-        chosen = reply(request)
-        if inspect.isawaitable(chosen):
-            return _later(chosen, number, usage, cost)
-        reply = chosen
+        if inspect.iscoroutinefunction(reply):
+            return _later(reply, request, number, usage, cost)
+        return _completion(cast("Reply", reply(request)), number, usage, cost)
     return _completion(reply, number, usage, cost)
 
 
-async def _later(chosen: Awaitable[Reply], number: int, usage: Usage, cost: float | None) -> Completion:
-    return _completion(await chosen, number, usage, cost)
+async def _later(
+    function: Callable[[Request], Awaitable[Reply]], request: Request, number: int, usage: Usage, cost: float | None
+) -> Completion:
+    # Called in here and not before: an actor that is killed first would leave a coroutine nobody awaited.
+    return _completion(await function(request), number, usage, cost)
 
 
 def _completion(reply: Reply, number: int, usage: Usage, cost: float | None) -> Completion:
@@ -99,9 +101,9 @@ class _TestModel(Actor):
         reply = self._reply(message)
         if isinstance(reply, Completion):
             return reply
-        return self.reply_with(_awaited(reply))
+        return self.reply_with(reply)
 
-    def _reply(self, request: Request) -> Completion | Awaitable[Completion]:
+    def _reply(self, request: Request) -> Completion | Coroutine[Any, Any, Completion]:
         raise NotImplementedError
 
     async def _stream(self, request: Request) -> AsyncIterator[Delta]:
@@ -111,10 +113,6 @@ class _TestModel(Actor):
             if word:
                 yield Delta(text=word if index == 0 else f" {word}")
         yield Delta(completion=completion)
-
-
-async def _awaited(reply: Awaitable[Completion]) -> Completion:
-    return await reply
 
 
 class ScriptedModel(_TestModel):
@@ -128,7 +126,7 @@ class ScriptedModel(_TestModel):
         super().__init__()
         self.script = script if isinstance(script, Script) else Script(script)
 
-    def _reply(self, request: Request) -> Completion | Awaitable[Completion]:
+    def _reply(self, request: Request) -> Completion | Coroutine[Any, Any, Completion]:
         return self.script.next(request)
 
 
@@ -136,7 +134,8 @@ class FunctionModel(_TestModel):
     """Answers each request with what a function makes of it.
 
     Args:
-        function: takes the request; returns a text, tool calls, a `Completion` or an exception; may be async.
+        function: takes the request; returns a text, tool calls, a `Completion` or an exception; may be
+            an ``async def``.
     """
 
     def __init__(self, function: Chosen) -> None:
@@ -144,6 +143,6 @@ class FunctionModel(_TestModel):
         self._function = function
         self._count = 0
 
-    def _reply(self, request: Request) -> Completion | Awaitable[Completion]:
+    def _reply(self, request: Request) -> Completion | Coroutine[Any, Any, Completion]:
         self._count += 1
         return complete(self._function, request, self._count, Usage(10, 5), None)
