@@ -6,10 +6,10 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import aclosing, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from ...providers.messages import Usage
 from ..agents.agency import Agency
@@ -51,7 +51,7 @@ async def _chat(team_file: Path, folder: Path) -> int:
 
 
 class _Chat:
-    def __init__(self, agency: Agency, read: Callable[[str, str], Any]) -> None:
+    def __init__(self, agency: Agency, read: Read) -> None:
         self.agency = agency
         self.names = list(agency.agents)
         self.read = read
@@ -81,7 +81,7 @@ class _Chat:
                     return
                 self._do(meaning.command)
 
-    async def _interruptible(self, talk: Any) -> None:
+    async def _interruptible(self, talk: Coroutine[Any, Any, None]) -> None:
         """Ctrl-C cancels the run and not the program."""
         loop = asyncio.get_running_loop()
         task = loop.create_task(talk, name="chat")
@@ -149,12 +149,13 @@ class _Chat:
     # -- commands ------------------------------------------------------------------------------------------------------
 
     def _do(self, command: str) -> None:
-        shown = {
+        answers: dict[str, Callable[[], list[str]]] = {
             "/help": self._help,
             "/agents": self._agents,
             "/cost": self._cost,
             "/tree": lambda: list(lines(self.system)),
-        }[command]()
+        }
+        shown = answers[command]()
         self.console.print(*shown, sep="\n", soft_wrap=True)
 
     def _help(self) -> list[str]:
@@ -178,12 +179,16 @@ class _Chat:
             self.used[event.agent] = (usage + event.usage, cost + (event.cost or 0.0), count + 1)
 
 
-def _keyboard(agents: list[str]) -> Callable[[str, str], Any]:
+Read: TypeAlias = Callable[[str, str], Awaitable[str]]
+"""Reads a line: its prompt, and what stands there already. Raises EOFError at the end, KeyboardInterrupt on Ctrl-C."""
+
+
+def _keyboard(agents: list[str]) -> Read:
     """What reads a line: with history and completion in a terminal, plainly from a pipe."""
     if not sys.stdin.isatty():
 
         async def from_pipe(prompt: str, default: str) -> str:
-            line = await asyncio.to_thread(sys.stdin.readline)
+            line: str = await asyncio.to_thread(sys.stdin.readline)
             if not line:
                 raise EOFError
             return line
@@ -206,6 +211,7 @@ def _keyboard(agents: list[str]) -> Callable[[str, str], Any]:
 
     async def from_terminal(prompt: str, default: str) -> str:
         session = requests if prompt == "you> " else decisions
-        return await session.prompt_async(prompt, default=default)
+        line: str = await session.prompt_async(prompt, default=default)
+        return line
 
     return from_terminal
