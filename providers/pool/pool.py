@@ -7,7 +7,6 @@ actor owns the provider actors (its children), the state kept about each, and th
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import random
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
@@ -221,7 +220,7 @@ class Pool(Actor):
     def _probe(self, message: Probe) -> Any:
         answer = self._probed(message.endpoint)
         if self._cell.current is None:
-            self.pipe(answer, lambda _: _PROBED)
+            self.pipe(answer, lambda _: _NOBODY)
             return None
         return self.reply_with(answer)
 
@@ -319,12 +318,10 @@ class Pool(Actor):
     def _retire(self, member: Member) -> None:
         """Stop an actor that gets nothing more, once its requests in flight have ended."""
         self._retired[member.ref] = member
-        self.pipe(self._stop_idle(member), lambda _: _PROBED)
+        self.pipe(self._dispatcher.idle(member), lambda _: _Idle(member))
 
-    async def _stop_idle(self, member: Member) -> None:
-        await self._dispatcher.idle(member)
-        with contextlib.suppress(ActorDead):
-            member.ref.stop()  # nobody waits for it: the watch tells
+    def _stop_idle(self, message: _Idle) -> None:
+        message.member.ref.stop()  # nobody waits for it: the watch tells
 
     def _terminated(self, message: Terminated) -> None:
         if self._retired.pop(message.ref, None) is not None:
@@ -336,8 +333,15 @@ class Pool(Actor):
         self._dispatcher.changed()
 
 
-_PROBED = object()
-"""What a piece of work beside the mailbox sends when it ends and nobody needs to know."""
+@dataclass(frozen=True, slots=True)
+class _Idle:
+    """A replaced endpoint has no request in flight any more."""
+
+    member: Member
+
+
+_NOBODY = object()
+"""What a probe sends when it ends and nobody had asked for it."""
 
 
 def _wants_prices(routing: Any) -> bool:
@@ -383,5 +387,6 @@ _HANDLERS: dict[type, Any] = {
     SwitchProvider: Pool._switch,
     SetBudget: Pool._set_budget,
     Terminated: Pool._terminated,
+    _Idle: Pool._stop_idle,
     object: lambda _self, _message: None,
 }
