@@ -85,7 +85,7 @@ class Gate:
 
     def next_time(self, tokens: float, now: float) -> float | None:
         """Return when time alone may make it ready; None if only an event can."""
-        if not self.present or self.breaker.disabled:
+        if not self.present or self.breaker.disabled or self.limiter.full:
             return None
         at = max(self.limiter.next_fit(tokens, now), self.breaker.next_time(now) or now)
         if self.pacer is not None and not self.pacer.ready():
@@ -184,6 +184,10 @@ class Admission:
             # Others wait, but perhaps only for endpoints this one does not need.
             self.pump(now)
         return ticket.grant
+
+    def leads(self, ticket: Ticket) -> bool:
+        """Return whether a waiting request is the first of its line."""
+        return self._head(self._lines[ticket.tiers]) is ticket
 
     def cancel(self, ticket: Ticket) -> Grant | None:
         """Take a request out of the line. If it was granted already, the grant is returned and must be refunded."""

@@ -141,8 +141,8 @@ class Books:
 
     def _close(self, grant: Grant, member: Member) -> None:
         member.active -= 1
-        if not member.active and member.idle is not None and not member.idle.done():
-            member.idle.set_result(None)
+        if not member.active and member.on_idle is not None:
+            member.on_idle()
         reservation: Reservation | None = grant.reservation
         if reservation is not None:
             self.budgets.release(reservation)

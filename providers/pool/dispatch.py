@@ -85,12 +85,6 @@ class Dispatcher:
         """Return the endpoint behind a gate."""
         return self._by_gate[gate]
 
-    async def idle(self, member: Member) -> None:
-        """Wait until an endpoint has no request in flight."""
-        if member.active:
-            member.idle = self.loop.create_future()
-            await member.idle
-
     def close(self) -> None:
         """Stop the queue's timer."""
         if self._timer is not None:
@@ -157,7 +151,8 @@ class Dispatcher:
 
         ticket.on_grant = lambda _: _wake(granted)
         timer = self.loop.call_at(job.limit, over)
-        self._arm(now)
+        if self.admission.leads(ticket):
+            self._arm(now)
         self._waiters[granted] = None
         try:
             await granted
