@@ -11,12 +11,14 @@ from pydantic import SecretStr
 from callboard.actors import ActorRef, System
 from callboard.providers.build import child_spec
 from callboard.providers.messages import Message, Request
-from callboard.providers.pool import Budget, Endpoint, GetStats, Hedge, LeastLoaded, Limits, Pool, Stats
+from callboard.providers.pool import BreakerPolicy, Budget, Endpoint, GetStats, Hedge, LeastLoaded, Limits, Pool, Stats
 from callboard.providers.spec import ProviderSpec
 
 from .pool_load import DEADLINE, PROMPT, scenarios
 
 SCALE = 4.0
+# With two more providers to go to, two failures of ten are enough; the default is three, for those who have only one.
+BREAKER = BreakerPolicy(error_rate=0.2)
 REQUEST = Request((Message("system", "Be brief."), Message("user", PROMPT)), model="gpt-4o", max_tokens=64)
 
 
@@ -53,7 +55,7 @@ async def make(urls: list[str], connections: int) -> AsyncIterator[Client]:
         spec = ProviderSpec(
             f"p{index}", api_key=SecretStr("key"), base_url=url, models=("gpt-4o",), max_in_flight=connections
         )
-        endpoints.append(Endpoint.of(spec, child_spec(spec), limits=limits, vendor="openai"))
+        endpoints.append(Endpoint.of(spec, child_spec(spec), limits=limits, vendor="openai", breaker=BREAKER))
     async with System("bench") as system:
         pool = system.supervise(
             Pool.spec(

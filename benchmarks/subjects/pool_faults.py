@@ -58,6 +58,7 @@ async def _one(make: Make, count: int, fault: str, rate: float) -> list[Sample]:
         for index in range(3):
             servers.order(set=index, latency=LATENCY)
         async with make(servers.urls, CONNECTIONS) as subject:
+            await drive(subject.call, 200, AT_ONCE)
             healthy = await drive(subject.call, max(count // 2, 300), AT_ONCE)
             servers.order(arrivals=0)
             servers.order(set=0, fault=fault, rate=rate)

@@ -56,7 +56,7 @@ class Dispatcher:
         self.members: dict[str, Member] = {}
         self.pins: dict[str, str] = {}
         """The endpoint each switched conversation is on."""
-        self._hedger = None if hedge is None else Hedger(self, hedge, rng)
+        self._hedger = None if hedge is None else Hedger(self, hedge)
         self._fallbacks = fallbacks
         self._patience = patience
         self._rng = rng
