@@ -1,0 +1,321 @@
+"""The reply future: a `pykka.Future` that asyncio takes for one of its own.
+
+It is set once, read any number of times, awaited on any loop, and waited for with ``get(timeout)`` from any thread.
+Implementing asyncio's future protocol (``_asyncio_future_blocking``, ``add_done_callback``, ``cancel``) lets a task
+wait for it directly, without an `asyncio.Future` between: 0.5 µs less an ask, and ``gather``, ``wait``, ``shield``
+and ``timeout`` work without a helper task.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import sys
+import threading
+from _thread import allocate_lock
+from collections.abc import Callable, Generator, Iterable
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
+
+import pykka
+
+from .errors import AskTimeout, BlockingCall, ReplyAlreadySet
+
+if TYPE_CHECKING:
+    from .system import System
+
+T = TypeVar("T")
+M = TypeVar("M")
+ExcInfo: TypeAlias = tuple[type[BaseException] | None, BaseException | None, TracebackType | None]
+Callback: TypeAlias = Callable[[Any], object]
+
+PENDING, VALUE, ERROR, CANCELLED = range(4)
+_changing = allocate_lock()
+
+
+class Future(pykka.Future[T]):
+    """A value that will be there later.
+
+    On an event loop, ``await`` it. From another thread, call `get`.
+    """
+
+    __slots__ = ("_asyncio_future_blocking", "_callbacks", "_state", "_system", "_value")
+
+    _get_hook = None
+    _sources: tuple[pykka.Future[Any], ...] = ()
+
+    def __init__(self, system: System | None = None) -> None:
+        self._asyncio_future_blocking = False
+        self._state = PENDING
+        self._value: Any = None
+        self._callbacks: Any = None
+        self._system = system
+
+    def __repr__(self) -> str:
+        state = ("pending", "done", "failed", "cancelled")[self._state]
+        return f"<callboard.Future {state}>"
+
+    # -- reading -----------------------------------------------------------------------------------------------
+
+    def get(self, *, timeout: float | None = None) -> T:
+        """Wait in this thread for the value.
+
+        Args:
+            timeout: seconds to wait; None waits without a limit.
+
+        Raises:
+            AskTimeout: nothing came in time.
+            BlockingCall: this is the thread of the event loop that has to set the value.
+            Exception: what the future was failed with.
+        """
+        if self._get_hook is not None:
+            return super().get(timeout=timeout)
+        if self._state == PENDING:
+            self._block(timeout)
+        return self.result()
+
+    def _block(self, timeout: float | None) -> None:
+        system = self._system
+        if system is not None and system.owns_this_thread():
+            raise BlockingCall("get() would block the event loop that has to deliver the value: await the future")
+        latch = allocate_lock()
+        latch.acquire()
+        self.when_done(lambda _: latch.release())
+        if not latch.acquire(timeout=-1 if timeout is None else max(0.0, timeout)) and self._state == PENDING:
+            raise AskTimeout(f"no value within {timeout} seconds")
+
+    def result(self) -> T:
+        """Return the value, or raise the error.
+
+        Raises:
+            asyncio.InvalidStateError: there is no value yet.
+        """
+        state = self._state
+        if state == VALUE:
+            return cast("T", self._value)
+        if state == ERROR:
+            error, traceback = self._value
+            raise error.with_traceback(traceback)
+        if state == CANCELLED:
+            raise asyncio.CancelledError(*([self._value] if self._value is not None else []))
+        if self._get_hook is not None:
+            return super().get(timeout=0)
+        raise asyncio.InvalidStateError("the future has no value yet")
+
+    def exception(self) -> BaseException | None:
+        """Return the error, or None if there is a value."""
+        if self._state == ERROR:
+            return cast("BaseException", self._value[0])
+        self.result()
+        return None
+
+    def done(self) -> bool:
+        """Whether there is a value, an error, or it was cancelled."""
+        return self._state != PENDING
+
+    def cancelled(self) -> bool:
+        """Whether it was cancelled."""
+        return self._state == CANCELLED
+
+    # -- setting -----------------------------------------------------------------------------------------------
+
+    def set(self, value: T | None = None) -> None:
+        """Set the value.
+
+        Raises:
+            ReplyAlreadySet: it has a value, an error or a hook already.
+        """
+        self._settle(VALUE, value)
+
+    def set_exception(self, exc_info: ExcInfo | BaseException | None = None) -> None:
+        """Fail the future.
+
+        Args:
+            exc_info: an exception, a triple as from `sys.exc_info`, or None for the exception being handled.
+
+        Raises:
+            ReplyAlreadySet: it has a value, an error or a hook already.
+        """
+        if isinstance(exc_info, BaseException):
+            self._settle(ERROR, (exc_info, exc_info.__traceback__))
+            return
+        kind, error, traceback = exc_info or sys.exc_info()
+        if error is None:
+            error = kind() if kind is not None else RuntimeError("set_exception() outside of an except block")
+        self._settle(ERROR, (error, traceback))
+
+    def cancel(self, msg: Any | None = None) -> bool:
+        """Give the value up; whoever awaits it gets `asyncio.CancelledError`. Return False if it was there already."""
+        if self._state != PENDING:
+            return False
+        self._settle(CANCELLED, msg)
+        return True
+
+    def _settle(self, state: int, value: Any) -> None:
+        if self._state != PENDING or self._get_hook is not None:
+            raise ReplyAlreadySet("the future has been set already")
+        self._value = value
+        self._state = state
+        if self._callbacks is not None:
+            self._run_callbacks()
+
+    def set_get_hook(self, func: Callable[[float | None], T]) -> None:
+        """Have ``func(timeout)`` make the value when it is first asked for (pykka's contract).
+
+        Raises:
+            ReplyAlreadySet: it has a value already.
+        """
+        if self._state != PENDING:
+            raise ReplyAlreadySet("the future has been set already")
+        pykka.Future.__init__(self)
+        super().set_get_hook(func)
+
+    # -- asyncio's future protocol -----------------------------------------------------------------------------
+
+    def get_loop(self) -> asyncio.AbstractEventLoop:
+        """Return the loop that delivers the value."""
+        return self._system.loop if self._system is not None else asyncio.get_running_loop()
+
+    def add_done_callback(self, fn: Callback, *, context: contextvars.Context | None = None) -> None:
+        """Have the running loop call ``fn(self)`` once there is a value."""
+        loop = asyncio.get_running_loop()
+        if context is None:
+            context = contextvars.copy_context()
+        if self._state != PENDING:
+            loop.call_soon(fn, self, context=context)
+        else:
+            self._add((loop, fn, context))
+
+    def when_done(self, fn: Callback) -> None:
+        """Call ``fn(self)`` in the thread that sets the value, or here and now if it is set."""
+        if self._state != PENDING:
+            fn(self)
+        else:
+            self._add((None, fn, None))
+
+    def _add(self, entry: Any) -> None:
+        with _changing:
+            callbacks = self._callbacks
+            if callbacks is None:
+                self._callbacks = entry
+            elif callbacks.__class__ is list:
+                callbacks.append(entry)
+            else:
+                self._callbacks = [callbacks, entry]
+        # The setter writes the state and then looks for callbacks, we the other way round: one of us sees the other.
+        if self._state != PENDING:
+            self._run_callbacks()
+
+    def remove_done_callback(self, fn: Callback) -> int:
+        """Forget the callback; return how many were forgotten."""
+        with _changing:
+            callbacks = self._callbacks
+            entries = callbacks if callbacks.__class__ is list else [] if callbacks is None else [callbacks]
+            kept = [entry for entry in entries if entry[1] != fn]
+            self._callbacks = kept or None
+        return len(entries) - len(kept)
+
+    def _run_callbacks(self) -> None:
+        with _changing:
+            callbacks, self._callbacks = self._callbacks, None
+        if callbacks is None:  # another thread was faster
+            return
+        running: Any = asyncio._get_running_loop()
+        loop: Any
+        for loop, fn, context in callbacks if callbacks.__class__ is list else (callbacks,):
+            if loop is None:
+                fn(self)
+            elif loop is running:
+                loop.call_soon(fn, self, context=context)
+            else:
+                try:
+                    loop.call_soon_threadsafe(fn, self, context=context)
+                except RuntimeError:  # that loop is closed: nobody waits there any more
+                    continue
+
+    def __await__(self) -> Generator[Any, None, T]:
+        if self._get_hook is not None:
+            return (yield from self._await_hook())
+        if self._state == PENDING:
+            system = self._system
+            if system is not None and system.loop is not asyncio._get_running_loop():
+                yield from self._await_elsewhere()
+            else:
+                self._asyncio_future_blocking = True
+                yield self
+        if self._state == VALUE:
+            return cast("T", self._value)
+        return self.result()
+
+    __iter__ = __await__
+
+    def _await_elsewhere(self) -> Generator[Any, None, None]:
+        """Wait on a loop that is not the one that delivers: a future of that loop stands in between."""
+        proxy: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def wake(_: object) -> None:
+            if not proxy.done():
+                proxy.set_result(None)
+
+        self.add_done_callback(wake)
+        try:
+            yield from proxy
+        except asyncio.CancelledError:
+            system = self._system
+            if system is not None:
+                system.post(self.cancel)
+            raise
+
+    def _await_hook(self) -> Generator[Any, None, T]:
+        for source in self._sources:
+            if isinstance(source, Future):
+                try:
+                    yield from source
+                except Exception:
+                    continue
+        return self.get()
+
+    # -- pykka's combinators, which here know what they wait for ---------------------------------------------------
+
+    def _derived(self, future: pykka.Future[M], *others: pykka.Future[Any]) -> pykka.Future[M]:
+        cast("Future[M]", future)._sources = (self, *others)
+        return future
+
+    def map(self, func: Callable[[T], M]) -> pykka.Future[M]:
+        """Return a future of ``func(value)``."""
+        return self._derived(super().map(func))
+
+    def filter(self, func: Callable[[Any], bool]) -> pykka.Future[Iterable[Any]]:
+        """Return a future of the value's items for which ``func`` is true."""
+        return self._derived(pykka.Future.filter(cast("Any", self), func))
+
+    def join(self, *futures: pykka.Future[Any]) -> pykka.Future[Iterable[Any]]:
+        """Return a future of the list of this value and the others'."""
+        return self._derived(super().join(*futures), *futures)
+
+    def reduce(self, func: Callable[[Any, Any], Any], *args: Any) -> pykka.Future[Any]:
+        """Return a future of `functools.reduce` over the value's items."""
+        return self._derived(pykka.Future.reduce(cast("Any", self), func, *args))
+
+
+async def wait(future: pykka.Future[T]) -> T:
+    """Await any pykka future without blocking the loop.
+
+    A `Future` of ours is awaited as it is; one of pykka's own is waited for on a helper thread, because pykka's
+    ``__await__`` blocks.
+    """
+    if isinstance(future, Future):
+        return await cast("Future[T]", future)
+    done: Future[T] = Future()
+
+    def block() -> None:
+        try:
+            done.set(future.get())
+        except BaseException as error:
+            done.set_exception(error)
+
+    threading.Thread(target=block, name="callboard-wait", daemon=True).start()
+    return await done
+
+
+__all__ = ["Future", "wait"]

@@ -1,0 +1,66 @@
+"""The life of an actor: one table, and no transition anywhere else.
+
+::
+
+    new ──start──▶ starting ──started──▶ running ──fail──▶ failing ──down──▶ restarting ──start──▶ starting
+                      │                     │                 │                  │
+                      └─fail─▶ failing      └─stop─▶ stopping ◀─stop─────────────┴─▶ … ──ended──▶ dead
+
+``failing`` is a crashed incarnation being cleaned up; ``restarting`` has no incarnation: the mailbox waits.
+``suspending`` ends a healthy incarnation that a supervisor will start again (``one_for_all``, ``rest_for_one``).
+A stop is possible in every phase but ``dead`` and always wins over a pending restart.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum, auto
+
+
+class Phase(IntEnum):
+    """Where an actor is in its life."""
+
+    NEW = auto()
+    STARTING = auto()
+    RUNNING = auto()
+    FAILING = auto()
+    SUSPENDING = auto()
+    RESTARTING = auto()
+    STOPPING = auto()
+    DEAD = auto()
+
+
+TRANSITIONS: dict[tuple[Phase, str], Phase] = {
+    (Phase.NEW, "start"): Phase.STARTING,
+    (Phase.STARTING, "started"): Phase.RUNNING,
+    (Phase.STARTING, "fail"): Phase.FAILING,
+    (Phase.RUNNING, "fail"): Phase.FAILING,
+    (Phase.FAILING, "down"): Phase.RESTARTING,
+    (Phase.STARTING, "suspend"): Phase.SUSPENDING,
+    (Phase.RUNNING, "suspend"): Phase.SUSPENDING,
+    (Phase.SUSPENDING, "down"): Phase.RESTARTING,
+    (Phase.RESTARTING, "start"): Phase.STARTING,
+    (Phase.NEW, "stop"): Phase.STOPPING,
+    (Phase.STARTING, "stop"): Phase.STOPPING,
+    (Phase.RUNNING, "stop"): Phase.STOPPING,
+    (Phase.FAILING, "stop"): Phase.STOPPING,
+    (Phase.SUSPENDING, "stop"): Phase.STOPPING,
+    (Phase.RESTARTING, "stop"): Phase.STOPPING,
+    (Phase.STOPPING, "ended"): Phase.DEAD,
+}
+
+
+def after(phase: Phase, event: str) -> Phase:
+    """Return the phase that follows ``phase`` on ``event``.
+
+    Raises:
+        LookupError: the table has no such transition; a caller should have checked.
+    """
+    try:
+        return TRANSITIONS[phase, event]
+    except KeyError:
+        raise LookupError(f"an actor that is {phase.name.lower()} cannot {event}") from None
+
+
+def allows(phase: Phase, event: str) -> bool:
+    """Whether the table has a transition for ``event`` in ``phase``."""
+    return (phase, event) in TRANSITIONS

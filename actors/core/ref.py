@@ -1,0 +1,445 @@
+"""References: how everybody else reaches an actor. A ref stays valid across restarts, and after death says so."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from threading import get_ident
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast, overload
+
+import pykka
+from pykka.messages import ProxySetAttr, _ActorStop
+
+from . import life
+from . import scope as scopes
+from .cell import DEAD, READY, SUSPENDED
+from .envelope import Ask, Envelope, ProbedAsk, StreamAsk
+from .errors import ActorDead, AskTimeout, BlockingCall, CoreError, ReplyAlreadySet
+from .future import Future
+from .lifecycle import Phase
+from .scope import NO_SCOPE, active
+from .stream import Channel, Stream
+
+if TYPE_CHECKING:
+    from .actor import Actor
+    from .cell import Cell
+
+A = TypeVar("A", bound="Actor")
+
+
+if TYPE_CHECKING:
+
+    class _Base(Generic[A]):
+        """pykka's ref, whose `ask` blocks by default and whose attributes are plain, without its type."""
+
+        def proxy(self) -> pykka.ActorProxy[Any]: ...
+else:
+    _Base = pykka.ActorRef
+
+
+class ActorRef(_Base[A]):
+    """A reference to an actor; send it, keep it, compare it."""
+
+    __slots__ = ("_cell", "_urn")
+
+    def __init__(self, cell: Cell) -> None:
+        self._cell = cell
+
+    def __repr__(self) -> str:
+        return f"<ActorRef {self._cell.path} ({self.actor_class.__name__}, {self.actor_urn})>"
+
+    def __str__(self) -> str:
+        return f"{self.actor_class.__name__} {self._cell.path} ({self.actor_urn})"
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    __hash__ = object.__hash__
+
+    # -- pykka's attributes ----------------------------------------------------------------------------------------
+
+    @property
+    def actor_class(self) -> type[A]:
+        """The class of the actor."""
+        return cast("type[A]", self._cell.actor_class)
+
+    @property
+    def actor_urn(self) -> str:
+        """A universally unique name, made when it is first asked for (uuid4 costs more than the rest of an actor)."""
+        try:
+            return self._urn
+        except AttributeError:
+            self._urn: str = self._cell.system.new_urn()
+            return self._urn
+
+    @property
+    def actor_inbox(self) -> Inbox:
+        """The mailbox as pykka's protocol."""
+        return Inbox(self)
+
+    @property
+    def actor_stopped(self) -> Stopped:
+        """An event-like view of whether the actor has stopped."""
+        return Stopped(self._cell)
+
+    @property
+    def _actor_weakref(self) -> Any:
+        return lambda: self._cell.actor
+
+    # -- who it is -------------------------------------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        """The actor's name, unique among its siblings."""
+        return self._cell.name
+
+    @property
+    def path(self) -> str:
+        """The names from the top-level actor down, joined by slashes."""
+        return self._cell.path
+
+    def is_alive(self) -> bool:
+        """Whether the actor takes messages: it has not stopped, and is not stopping. A restarting actor is alive."""
+        cell = self._cell
+        if cell.phase == Phase.FAILING:
+            return cell.rare is not None and cell.rare.spec is not None
+        return cell.phase != Phase.DEAD and cell.phase != Phase.STOPPING
+
+    # -- sending ---------------------------------------------------------------------------------------------------
+
+    def tell(self, message: Any, *, priority: int = 0) -> None:
+        """Send a message and go on.
+
+        Args:
+            message: any object; it is not copied.
+            priority: lower is processed first; messages of equal priority in the order sent.
+
+        Raises:
+            ActorDead: the actor has stopped.
+            MailboxFull: its mailbox has no room.
+        """
+        cell = self._cell
+        system = cell.system
+        if priority or cell.state > SUSPENDED or scopes.in_use or get_ident() != system.fast_thread:
+            self._send(message, priority)
+            return
+        queue = cell.queue
+        if queue is None:
+            queues = system.queues
+            cell.queue = queue = queues.pop() if queues else deque()
+        elif len(queue) >= cell.actor_class.mailbox_capacity:
+            cell.check_room()
+        queue.append(message)
+        if not cell.state:  # IDLE
+            cell.state = READY
+            system.ready.append(cell)
+            if not system.dispatcher.scheduled:
+                system.dispatcher.schedule()
+
+    def _send(self, message: Any, priority: int) -> None:
+        cell = self._cell
+        self._check_alive()
+        cell.check_room()
+        system = cell.system
+        carried = active.get()
+        item = message
+        if carried is not None or priority or system.probe is not None:
+            item = Envelope(message, carried, priority)
+        system.deliver(cell, item)
+
+    async def put(self, message: Any, *, priority: int = 0) -> None:
+        """Send a message, waiting for room if the mailbox is full. Senders that wait are let in one after another.
+
+        Raises:
+            ActorDead: the actor has stopped, or stopped while this waited.
+        """
+        cell = self._cell
+        self._check_alive()
+        rare = cell.rare
+        queue = cell.queue
+        if (rare is None or not rare.waiting) and (queue is None or len(queue) < cell.actor_class.mailbox_capacity):
+            self.tell(message, priority=priority)
+            return
+        carried = active.get()
+        item = message if carried is None and not priority else Envelope(message, carried, priority)
+        admitted: Future[None] = Future(cell.system)
+        cell.more().waiting.append((item, admitted))
+        await admitted
+
+    @overload
+    def ask(self, message: Any, *, block: Literal[True], timeout: float | None = None, priority: int = 0) -> Any: ...
+
+    @overload
+    def ask(
+        self, message: Any, *, block: Literal[False] | None = None, timeout: float | None = None, priority: int = 0
+    ) -> Future[Any]: ...
+
+    @overload
+    def ask(self, message: Any, *, block: bool | None, timeout: float | None = None, priority: int = 0) -> Any: ...
+
+    def ask(self, message: Any, *, block: bool | None = None, timeout: float | None = None, priority: int = 0) -> Any:
+        """Send a message that wants an answer.
+
+        Args:
+            message: any object; it is not copied.
+            block: True waits in this thread and returns the answer itself.
+            timeout: seconds for the answer; an earlier deadline in force here stays.
+            priority: lower is processed first.
+
+        Returns:
+            the future of the answer: ``await`` it on the loop, ``get(timeout=…)`` it in another thread. It ends with
+            the handler's value or exception, `ActorDead`, `ActorCrashed`, `AskTimeout`, `AskCycle`, `MailboxFull`, or
+            by being cancelled, which cancels the handler too.
+        """
+        cell = self._cell
+        system = cell.system
+        if (
+            timeout is not None
+            or block
+            or priority
+            or cell.state > SUSPENDED
+            or scopes.in_use
+            or get_ident() != system.fast_thread
+        ):
+            return self._ask(message, block, timeout, priority)
+        queue = cell.queue
+        if queue is None:
+            queues = system.queues
+            cell.queue = queue = queues.pop() if queues else deque()
+        elif len(queue) >= cell.actor_class.mailbox_capacity:
+            return self._ask(message, block, timeout, priority)
+        ask = Ask(cell, message, None)
+        queue.append(ask)
+        if not cell.state:  # IDLE
+            cell.state = READY
+            system.ready.append(cell)
+            if not system.dispatcher.scheduled:
+                system.dispatcher.schedule()
+        return ask
+
+    def _ask(self, message: Any, block: bool | None, timeout: float | None, priority: int) -> Any:
+        cell = self._cell
+        system = cell.system
+        if block is None and get_ident() != system.thread and message.__class__ is ProxySetAttr:
+            block = True  # pykka's proxies wait for an assignment, to raise what it raises
+        carried = active.get()
+        if timeout is not None:
+            carried = (carried or NO_SCOPE).until(system.loop.time() + timeout)
+        ask = (Ask if system.probe is None else ProbedAsk)(cell, message, carried, priority)
+        self._deliver(ask)
+        return _blocked(ask, timeout) if block else ask
+
+    def _deliver(self, ask: Ask) -> None:
+        """Put an ask into the mailbox, or fail it at once."""
+        cell = self._cell
+        try:
+            self._check_alive()
+            cell.check_room()
+        except CoreError as refused:
+            ask.fail(refused)
+        else:
+            cell.system.deliver(cell, ask)
+
+    def stream(self, message: Any, *, buffer: int = 16, timeout: float | None = None) -> Stream:
+        """Send a message that is answered by a stream of items.
+
+        Args:
+            message: what to ask for.
+            buffer: how many items the actor may be ahead of the reader.
+            timeout: seconds until the stream must have begun; what it sends later inherits the deadline too.
+
+        Returns:
+            an async iterator; leaving it cancels the producer. Reading it raises what `ask` would, or what the
+            producer raised.
+        """
+        cell = self._cell
+        carried = active.get()
+        if timeout is not None:
+            carried = (carried or NO_SCOPE).until(cell.system.loop.time() + timeout)
+        ask = StreamAsk(cell, message, carried)
+        ask.channel = Channel(max(1, buffer))
+        self._deliver(ask)
+        return Stream(ask)
+
+    def _check_alive(self) -> None:
+        if not self.is_alive():
+            raise ActorDead(f"{self} not found")
+
+    # -- its life --------------------------------------------------------------------------------------------------
+
+    @overload
+    def stop(self, *, block: Literal[True], timeout: float | None = None) -> bool: ...
+
+    @overload
+    def stop(self, *, block: bool | None = None, timeout: float | None = None) -> Any: ...
+
+    def stop(self, *, block: bool | None = None, timeout: float | None = None) -> Any:
+        """Ask the actor to stop once it has processed what was sent before.
+
+        Args:
+            block: whether to wait in this thread; by default it does, except on the system's own loop.
+            timeout: seconds to wait.
+
+        Returns:
+            whether there was something to stop: as a bool, or, not blocking, as a future of it.
+        """
+        cell = self._cell
+        if block is None:
+            block = not cell.system.owns_this_thread()
+        ask = Ask(cell, _ActorStop(), None)
+        if cell.state == DEAD:
+            ask.answer(False)
+        else:
+            cell.system.deliver(cell, ask)
+        if block:
+            return _blocked(ask, timeout)
+        return ask
+
+    async def started(self) -> ActorRef[A]:
+        """Wait until the actor has started; return this ref.
+
+        Raises:
+            ActorDead: it died instead.
+        """
+        cell = self._cell
+        while cell.phase not in (Phase.RUNNING, Phase.DEAD):
+            settled: Future[None] = Future(cell.system)
+            cell.more().settled.append(lambda settled=settled: settled.done() or settled.set(None))
+            await settled
+        if cell.phase == Phase.DEAD:
+            rare = cell.rare
+            raise ActorDead(
+                f"{self.path} died before it had started: {rare.error if rare is not None else 'stopped'!r}"
+            )
+        return self
+
+    async def terminated(self) -> None:
+        """Wait until the actor is dead for good."""
+        cell = self._cell
+        while cell.state != DEAD:
+            settled: Future[None] = Future(cell.system)
+            cell.more().settled.append(lambda settled=settled: settled.done() or settled.set(None))
+            await settled
+
+    def kill(self) -> None:
+        """Crash the actor now, in the middle of whatever it does. Its supervisor restarts it as after any crash."""
+        self._cell.system.post(life.kill, self._cell)
+
+
+class Inbox:
+    """A mailbox as pykka's code sees it."""
+
+    __slots__ = ("_ref",)
+
+    def __init__(self, ref: ActorRef[Any]) -> None:
+        self._ref = ref
+
+    def put(self, envelope: Any) -> None:
+        """Add a pykka envelope, as another runtime's `ask` would."""
+        if envelope.reply_to is None:
+            self._ref.tell(envelope.message)
+            return
+        reply = envelope.reply_to
+        self._ref.ask(envelope.message).when_done(lambda ask: _forward(ask, reply))
+
+    def empty(self) -> bool:
+        """Whether nothing waits."""
+        return not self._ref._cell.queue
+
+
+def _forward(ask: Ask, reply: Any) -> None:
+    try:
+        reply.set(ask.result())
+    except BaseException as error:
+        reply.set_exception((type(error), error, error.__traceback__))
+
+
+class Stopped:
+    """Whether an actor has stopped, with the interface of `threading.Event` that pykka's code uses."""
+
+    __slots__ = ("_cell",)
+
+    def __init__(self, cell: Cell) -> None:
+        self._cell = cell
+
+    def is_set(self) -> bool:
+        """Whether it has stopped."""
+        return self._cell.state == DEAD
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait in this thread until it has.
+
+        Args:
+            timeout: seconds.
+        """
+        cell = self._cell
+        done: Future[None] = Future(cell.system)
+
+        def look() -> None:
+            if cell.state == DEAD:
+                done.set(None)
+            else:
+                cell.more().settled.append(look)
+
+        cell.system.post(look)
+        try:
+            done.get(timeout=timeout)
+        except AskTimeout:
+            return False
+        return True
+
+
+def _blocked(ask: Future[Any], timeout: float | None) -> Any:
+    system = ask._system
+    if system is not None and system.owns_this_thread() and not ask.done():
+        raise BlockingCall("a blocking ask or stop on the event loop's own thread would never end: await it instead")
+    return ask.get(timeout=timeout)
+
+
+def ask(ref: pykka.ActorRef[Any], message: Any, *, timeout: float | None = None) -> Future[Any]:
+    """Ask any pykka actor, one on a thread of its own too, without blocking the loop.
+
+    Args:
+        ref: a ref of this library or of pykka.
+        message: what to send.
+        timeout: seconds.
+
+    Returns:
+        a future to await.
+    """
+    if isinstance(ref, ActorRef):
+        return ref.ask(message, timeout=timeout)
+    from pykka._envelope import Envelope as PykkaEnvelope
+
+    reply: Future[Any] = _BridgeReply()
+    if not ref.is_alive():
+        reply.set_exception(ActorDead(f"{ref} not found"))
+        return reply
+    ref.actor_inbox.put(PykkaEnvelope(message, reply))
+    if timeout is not None:
+        loop = asyncio.get_running_loop()
+        timer = loop.call_later(timeout, _expire, reply, ref, message)
+        reply.when_done(lambda _: loop.call_soon_threadsafe(timer.cancel))
+    return reply
+
+
+class _BridgeReply(Future[Any]):
+    """The reply of another runtime's actor, which must not notice that nobody waits any more."""
+
+    __slots__ = ()
+
+    def set(self, value: Any = None) -> None:
+        try:
+            super().set(value)
+        except ReplyAlreadySet:
+            return
+
+    def set_exception(self, exc_info: Any = None) -> None:
+        try:
+            super().set_exception(exc_info)
+        except ReplyAlreadySet:
+            return
+
+
+def _expire(reply: Future[Any], ref: Any, message: Any) -> None:
+    reply.set_exception(AskTimeout(f"{ref} did not answer {message!r:.200} in time"))

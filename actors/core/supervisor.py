@@ -1,0 +1,88 @@
+"""Supervisors: actors whose only work is their children."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from .actor import Actor
+from .children import Supervision
+from .ref import ActorRef
+from .spec import NO_BACKOFF, Backoff, ChildSpec, Restart, Strategy
+
+
+class Supervisor(Actor):
+    """Starts its children in order, stops them in reverse, restarts them by its strategy.
+
+    Args:
+        children: child specs, in start order; each has started before the next is.
+        strategy: ``one_for_one`` restarts the child that ended, ``one_for_all`` all of them,
+            ``rest_for_one`` it and those started after it.
+        intensity: how many restarts ``period`` may see; one more stops the children and fails the supervisor.
+        period: seconds.
+    """
+
+    def __init__(
+        self,
+        children: Sequence[ChildSpec] = (),
+        *,
+        strategy: Strategy = "one_for_one",
+        intensity: int = 3,
+        period: float = 5.0,
+    ) -> None:
+        super().__init__()
+        self._specs = tuple(children)
+        self._cell.children.supervision = Supervision(strategy, intensity, period)
+        self._cell.children.intensity = None
+
+    async def on_start(self) -> None:
+        """Start the children."""
+        for spec in self._specs:
+            ref: ActorRef[Any] = self.spawn(spec)
+            await ref.started()
+
+    def on_receive(self, message: Any) -> Any:
+        """Answer a `ChildSpec` with the ref of a child started from it; refuse anything else."""
+        if isinstance(message, ChildSpec):
+            return self.spawn(message)
+        return super().on_receive(message)
+
+    @classmethod
+    def spec(
+        cls,
+        children: Sequence[ChildSpec] = (),
+        *,
+        name: str | None = None,
+        strategy: Strategy = "one_for_one",
+        intensity: int = 3,
+        period: float = 5.0,
+        restart: Restart = "permanent",
+        shutdown: float = 30.0,
+        backoff: Backoff = NO_BACKOFF,
+    ) -> ChildSpec:
+        """Return the child spec of a supervisor, to be supervised itself.
+
+        Raises:
+            SpecError: the strategy is unknown, or a number is out of range.
+        """
+        Supervision(strategy, intensity, period)
+        options = {"strategy": strategy, "intensity": intensity, "period": period}
+        return ChildSpec(cls, (tuple(children),), options, name, restart, shutdown, backoff)
+
+
+class DynamicSupervisor(Supervisor):
+    """A supervisor of many children of one kind, started while it runs: ``await ref.ask(ChildSpec(…))``.
+
+    It begins without children, always restarts one for one, and lets the children stop all at once.
+
+    Args:
+        intensity: how many restarts ``period`` may see.
+        period: seconds.
+    """
+
+    def __init__(self, *, intensity: int = 3, period: float = 5.0) -> None:
+        super().__init__((), strategy="one_for_one", intensity=intensity, period=period)
+
+    async def on_start(self) -> None:
+        """There is nothing to start yet."""
+        self._cell.children.together = True
