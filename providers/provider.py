@@ -16,9 +16,9 @@ from pydantic import SecretStr
 from ..actors.core.actor import Actor
 from ..actors.core.envelope import StreamAsk
 from .errors import ConnectionLost, ProviderError, StreamCut, UnknownModel
-from .messages import Completion, Delta, Request
+from .messages import Completion, Delta, Request, Usage
 from .spec import Capability, ProviderSpec, dropped
-from .tokens import estimate
+from .tokens import estimate, estimate_message
 from .transport import Direct, Transport
 from .wire import failures
 from .wire.limits import rate_limits
@@ -131,9 +131,28 @@ class Provider(Actor):
                 if close is not None:
                     await close()
 
-    def _finished(self, request: Request, completion: Completion, latency: float) -> Completion:
-        notes = (*completion.notes, *dropped(self.spec, request))
-        return replace(completion, provider=self.spec.name, latency=latency, notes=notes)
+    def _finished(self, request: Request, made: Completion, latency: float) -> Completion:
+        notes, usage = made.notes, made.usage
+        ignored = dropped(self.spec, request)
+        if ignored:
+            notes = (*notes, *ignored)
+        if not usage.total_tokens:
+            # Some endpoints count nothing, or only when they are not streaming; budgets and limits need a number.
+            usage = Usage(estimate(request), estimate_message(made.message))
+            notes = (*notes, f"tokens are estimated: {self.spec.name} reported none")
+        # Spelt out, because dataclasses.replace costs four times as much and this runs for every request.
+        return Completion(
+            made.message,
+            made.finish_reason,
+            usage,
+            made.model,
+            self.spec.name,
+            made.request_id,
+            latency,
+            made.cost,
+            notes,
+            made.limits,
+        )
 
 
 class Assembling(Protocol):
@@ -300,10 +319,14 @@ class HttpProvider(Provider):
             "an event that is not JSON", provider=self.spec.name, request_id=failures.request_id(headers)
         )
 
-    def _headed(self, completion: Completion, headers: Mapping[str, str]) -> Completion:
-        return replace(
-            completion,
-            request_id=failures.request_id(headers) or completion.request_id,
+    def _headed(self, made: Completion, headers: Mapping[str, str]) -> Completion:
+        return Completion(
+            made.message,
+            made.finish_reason,
+            made.usage,
+            made.model,
+            made.provider,
+            failures.request_id(headers) or made.request_id,
             limits=rate_limits(headers),
         )
 
