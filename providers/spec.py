@@ -44,7 +44,7 @@ CAPABILITIES: Mapping[Kind, frozenset[Capability]] = {
         }
     ),
     "litellm": _CHAT | {"top_k"},
-    "offline": frozenset({"tools", "parallel_tools", "stream", "count_tokens"}),
+    "offline": frozenset({"tools", "parallel_tools", "schema", "stream", "stop"}),
 }
 """What each protocol can say. A single model may do less: its vendor then refuses, by name."""
 

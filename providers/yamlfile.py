@@ -185,7 +185,11 @@ def read_yaml(path: str | Path, env: Mapping[str, str] | None = None) -> YamlFil
 def parse_yaml(text: str, path: str | Path = "<text>", env: Mapping[str, str] | None = None) -> YamlFile:
     """As `read_yaml`, from a string."""
     # SafeLoader only: the two steps of yaml.safe_load, apart, because the nodes between them know their lines.
-    loader = yaml.SafeLoader(text)
+    try:
+        loader = yaml.SafeLoader(text)
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise ConfigError(f"expected text, not the character {error.character:#04x}", path=path, line=line) from None
     try:
         node = loader.get_single_node()
         lines: dict[Location, int] = {(): 1}
@@ -197,6 +201,10 @@ def parse_yaml(text: str, path: str | Path = "<text>", env: Mapping[str, str] | 
         what = error.problem or error.context or "not valid YAML"
         raise ConfigError(f"expected valid YAML; {what}", path=path, line=mark.line + 1 if mark else 0) from None
     except yaml.YAMLError as error:
+        raise ConfigError(f"expected valid YAML; {str(error).splitlines()[0]}", path=path) from None
+    except ConfigError:
+        raise
+    except (ValueError, RecursionError) as error:  # a date that does not exist; nesting without end
         raise ConfigError(f"expected valid YAML; {str(error).splitlines()[0]}", path=path) from None
     finally:
         loader.dispose()

@@ -5,6 +5,9 @@ It works without the actor core, and importing it does not import pydantic: sche
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
+from .compose import composite
 from .errors import (
     InvalidArguments,
     OutsideFolder,
@@ -17,9 +20,15 @@ from .errors import (
 )
 from .registry import ToolRegistry
 from .result import ToolResult
-from .tool import Risk, Scope, Tool, tool
+from .runner import run_calls, tool_message
+from .tool import FunctionTool, Risk, Scope, Tool, as_tool, tool
+
+if TYPE_CHECKING:
+    from .base import BaseTool
 
 __all__ = [
+    "BaseTool",
+    "FunctionTool",
     "InvalidArguments",
     "OutsideFolder",
     "Risk",
@@ -33,5 +42,17 @@ __all__ = [
     "ToolResult",
     "ToolTimeout",
     "UnknownTool",
+    "as_tool",
+    "composite",
+    "run_calls",
     "tool",
+    "tool_message",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "BaseTool":  # the one name that needs pydantic at once
+        from .base import BaseTool
+
+        return BaseTool
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 from ..providers.messages import ToolSpec
 from .errors import ToolDefinitionError, UnknownTool
-from .tool import Risk, Scope, Tool
+from .tool import Risk, Scope, Tool, as_tool
 
 # A caller of the key's scope may use tools of these.
 _MAY_USE: dict[Scope, tuple[Scope, ...]] = {
@@ -21,23 +22,24 @@ class ToolRegistry:
     """Tools by name, in the order they were added.
 
     Args:
-        tools: the first ones.
+        tools: the first ones; see `add`.
 
     Raises:
         ToolDefinitionError: two have the same name.
     """
 
-    def __init__(self, tools: Iterable[Tool] = ()) -> None:
+    def __init__(self, tools: Iterable[Tool | type | Callable[..., Any]] = ()) -> None:
         self._tools: dict[str, Tool] = {}
         for tool in tools:
             self.add(tool)
 
-    def add(self, tool: Tool) -> None:
-        """Add a tool.
+    def add(self, declared: Tool | type | Callable[..., Any]) -> None:
+        """Add a tool: a `Tool`, a `BaseTool` class, or a function with type hints.
 
         Raises:
-            ToolDefinitionError: there is another one of that name.
+            ToolDefinitionError: there is another one of that name, or it is no tool.
         """
+        tool = as_tool(declared)
         if self._tools.setdefault(tool.name, tool) is not tool:
             raise ToolDefinitionError(f"there are two tools named {tool.name!r}; give one of them another name")
 

@@ -179,14 +179,23 @@ class OpenSignature:
 
     Args:
         function: called with the arguments, a dictionary, as its one parameter.
-        parameters: the JSON schema that the model is shown.
+        parameters: the JSON schema that the model is shown, or what returns it when it is first needed.
         description: what the tool does.
     """
 
-    def __init__(self, function: Callable[[dict[str, Any]], Any], parameters: Mapping[str, Any], description: str):
+    def __init__(
+        self,
+        function: Callable[[dict[str, Any]], Any],
+        parameters: Mapping[str, Any] | Callable[[], Mapping[str, Any]],
+        description: str,
+    ) -> None:
         self._function = function
-        self.parameters = parameters
+        self._parameters = parameters
         self.documentation = Documentation(description)
+
+    @functools.cached_property
+    def parameters(self) -> Mapping[str, Any]:
+        return self._parameters() if callable(self._parameters) else self._parameters
 
     def bind(self, name: str, arguments: str | Mapping[str, Any]) -> Bound:
         if isinstance(arguments, str):

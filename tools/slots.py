@@ -4,29 +4,46 @@ from __future__ import annotations
 
 import asyncio
 import weakref
+from collections import deque
+from collections.abc import Callable
+
+
+class _Count:
+    __slots__ = ("running", "waiting")
+
+    def __init__(self) -> None:
+        self.running = 0
+        self.waiting: deque[Callable[[], object]] = deque()
 
 
 class Slots:
-    """A semaphore that tools shared by several loops can hold: each loop has its own count.
+    """Slots that calls hold while they run. A tool may be shared by several loops: each has its own count.
 
     Args:
-        limit: how many may run at once in one loop.
+        limit: how many may be held at once in one loop.
     """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._by_loop: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = (
-            weakref.WeakKeyDictionary()
-        )
+        self._counts: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Count] = weakref.WeakKeyDictionary()
 
-    async def acquire(self) -> None:
-        """Wait for a slot. Cancelling the wait takes none."""
-        loop = asyncio.get_running_loop()
-        semaphore = self._by_loop.get(loop)
-        if semaphore is None:
-            semaphore = self._by_loop[loop] = asyncio.Semaphore(self._limit)
-        await semaphore.acquire()
+    def take(self, begin: Callable[[], object]) -> None:
+        """Call ``begin`` with a slot held: now, or when one is given back and those before it have had theirs."""
+        count = self._counts.setdefault(asyncio.get_running_loop(), _Count())
+        if count.running < self._limit:
+            count.running += 1
+            begin()
+        else:
+            count.waiting.append(begin)
+
+    def withdraw(self, begin: Callable[[], object]) -> None:
+        """Wait no longer for the slot that ``begin`` was to have."""
+        self._counts[asyncio.get_running_loop()].waiting.remove(begin)
 
     def release(self) -> None:
         """Give a slot back, in the loop that took it."""
-        self._by_loop[asyncio.get_running_loop()].release()
+        count = self._counts[asyncio.get_running_loop()]
+        if count.waiting:
+            count.waiting.popleft()()
+        else:
+            count.running -= 1

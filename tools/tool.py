@@ -7,8 +7,8 @@ import inspect
 import logging
 import re
 import sys
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Literal, TypeAlias, overload
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any, Literal, TypeAlias, TypedDict, Unpack, overload
 
 from ..providers.messages import ToolSpec
 from .errors import InvalidResult, ToolCrashed, ToolDefinitionError, ToolError
@@ -29,6 +29,7 @@ BeforeCall: TypeAlias = Callable[
 OnSuccess: TypeAlias = Callable[[dict[str, Any], ToolResult], "ToolResult | Awaitable[ToolResult | None] | None"]
 OnError: TypeAlias = Callable[[dict[str, Any], ToolError], "ToolResult | Awaitable[ToolResult | None] | None"]
 
+_ERROR_SHOWN = 4_000  # an error must stay readable where results are kept short
 # What OpenAI and Anthropic both accept.
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
@@ -46,7 +47,8 @@ class Tool:
         scope: who may use it: ``all``, the agent's ``owner``, or an ``admin``.
         timeout: seconds a call may take; None for no limit.
         max_concurrency: how many calls may run at once in one event loop; those above wait in order. None: any number.
-        max_result: characters of the result's text; a longer one is cut in the middle, and says so.
+        max_result: characters of the result's text; a longer one is cut in the middle, and says so. Errors may
+            always have 4,000.
         response: the type that the return value must fit; it is checked, converted, and sent to the model as JSON.
         before_call: called with the checked arguments. It may return others (they are checked too), or a `ToolResult`
             that stands for the call; raising refuses the call.
@@ -143,19 +145,8 @@ class Tool:
         Raises:
             asyncio.CancelledError: the caller was cancelled; the call has been stopped.
         """
-        loop = asyncio.get_running_loop()
-        ended: asyncio.Future[ToolResult] = loop.create_future()
-        slots = self._slots
-        if slots is not None:
-            await slots.acquire()
-
-        def end(result: ToolResult) -> None:
-            if slots is not None:
-                slots.release()
-            if not ended.done():
-                ended.set_result(result)
-
-        invocation = self.start(arguments, end)
+        ended: asyncio.Future[ToolResult] = asyncio.get_running_loop().create_future()
+        invocation = self.start(arguments, ended.set_result)
         try:
             return await asyncio.shield(ended)
         except asyncio.CancelledError:
@@ -165,8 +156,12 @@ class Tool:
             raise
 
     def start(self, arguments: str | Mapping[str, Any], on_end: Callable[[ToolResult], object]) -> Invocation:
-        """Start a call, whatever ``max_concurrency`` says; ``on_end`` gets the result, exactly once."""
-        return Invocation(self.name, lambda invocation: self._run(arguments, invocation), self.timeout, on_end)
+        """Start a call, or let it wait for its turn; ``on_end`` gets the result, exactly once, in the loop."""
+
+        def body(invocation: Invocation) -> Coroutine[Any, Any, ToolResult]:
+            return self._run(arguments, invocation)
+
+        return Invocation(self.name, body, self.timeout, on_end, self._slots)
 
     async def _run(self, arguments: str | Mapping[str, Any], invocation: Invocation) -> ToolResult:
         values: dict[str, Any] = {}
@@ -185,6 +180,8 @@ class Tool:
                 result = self._as_result(await self._call(bound))
             if self._on_success is not None and not result.is_error:
                 result = await _settled(self._on_success(dict(values), result)) or result
+            if invocation.verdict is not None:  # it swallowed its cancellation: what comes now comes too late
+                raise invocation.verdict
         except asyncio.CancelledError:
             if invocation.verdict is None:
                 return await self._failed(values, ToolCrashed(f"{self.name!r} cancelled itself"))
@@ -233,7 +230,7 @@ class Tool:
                 result = await _settled(self._on_error(dict(values), error))
             except Exception:
                 logger.exception("on_error of tool %s raised; the call's own error is reported", self.name)
-        return (result or ToolResult.failure(error)).shortened(self.max_result)
+        return (result or ToolResult.failure(error)).shortened(max(self.max_result, _ERROR_SHOWN))
 
 
 class FunctionTool(Tool):
@@ -248,25 +245,28 @@ class FunctionTool(Tool):
         return self.function(*args, **kwargs)
 
 
+class ToolOptions(TypedDict, total=False):
+    """The options of `Tool` that a declaration may set."""
+
+    name: str
+    description: str
+    risk: Risk
+    idempotent: bool
+    scope: Scope
+    timeout: float | None
+    max_concurrency: int | None
+    max_result: int
+    response: Any
+    before_call: BeforeCall | None
+    on_success: OnSuccess | None
+    on_error: OnError | None
+
+
 @overload
 def tool(function: Callable[..., Any], /) -> FunctionTool: ...
 @overload
-def tool(
-    *,
-    name: str | None = None,
-    description: str = "",
-    risk: Risk = "risky",
-    idempotent: bool = False,
-    scope: Scope = "all",
-    timeout: float | None = 60.0,
-    max_concurrency: int | None = None,
-    max_result: int = 100_000,
-    response: Any = None,
-    before_call: BeforeCall | None = None,
-    on_success: OnSuccess | None = None,
-    on_error: OnError | None = None,
-) -> Callable[[Callable[..., Any]], FunctionTool]: ...
-def tool(function: Callable[..., Any] | None = None, /, *, name: str | None = None, **options: Any) -> Any:
+def tool(**options: Unpack[ToolOptions]) -> Callable[[Callable[..., Any]], FunctionTool]: ...
+def tool(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     """Make a function a tool: ``@tool``, or ``@tool(name=…, risk=…)`` with any option of `Tool`.
 
     Type hints become the JSON schema; the docstring (Google, NumPy or Sphinx style) becomes the description and the
@@ -276,11 +276,28 @@ def tool(function: Callable[..., Any] | None = None, /, *, name: str | None = No
         ToolDefinitionError: the name or an option is wrong, or a parameter cannot be passed by name.
     """
     if function is None:
-        return lambda function: _make(function, name, options, sys._getframe(1))
-    return _make(function, name, options, sys._getframe(1))
+        return lambda function: _make(function, options, sys._getframe(1))
+    return _make(function, options, sys._getframe(1))
 
 
-def _make(function: Callable[..., Any], name: str | None, options: dict[str, Any], frame: Any) -> FunctionTool:
+def as_tool(declared: Tool | type | Callable[..., Any]) -> Tool:
+    """Return what is meant where a tool may be a `Tool`, a `BaseTool` class, or a function with type hints.
+
+    Raises:
+        ToolDefinitionError: it is none of them.
+    """
+    if isinstance(declared, Tool):
+        return declared
+    made = getattr(declared, "as_tool", None) if isinstance(declared, type) else None
+    if made is not None:
+        result: Tool = made()
+        return result
+    if isinstance(declared, type) or not callable(declared):
+        raise ToolDefinitionError(f"{declared!r} is no tool: use @tool, a BaseTool class, or a function")
+    return tool(declared)
+
+
+def _make(function: Callable[..., Any], options: dict[str, Any], frame: Any) -> FunctionTool:
     target = function if inspect.isroutine(function) else getattr(function, "func", type(function).__call__)
     if inspect.isasyncgenfunction(target) or inspect.isgeneratorfunction(target):
         raise ToolDefinitionError(f"{target.__qualname__}: a tool returns its result, it does not yield")
@@ -289,9 +306,8 @@ def _make(function: Callable[..., Any], name: str | None, options: dict[str, Any
         isinstance(hint, str) for hint in getattr(target, "__annotations__", {}).values()
     )
     signature = FunctionSignature(function, namespace=frame.f_locals if local else None)
-    if name is None:
-        name = getattr(function, "__name__", None) or getattr(target, "__name__", "")
-    return FunctionTool(function, signature, name=name, sync=not inspect.iscoroutinefunction(target), **options)
+    options = {"name": getattr(function, "__name__", None) or getattr(target, "__name__", ""), **options}
+    return FunctionTool(function, signature, sync=not inspect.iscoroutinefunction(target), **options)
 
 
 async def _settled(value: Any) -> Any:

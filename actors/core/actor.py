@@ -13,7 +13,6 @@ import pykka
 from . import life
 from .cell import DEFERRED, Cell, SelfStop
 from .children import ONE_FOR_ONE, Supervision
-from .envelope import Envelope
 from .errors import CoreError
 from .events import Outcome
 from .future import Future
@@ -81,6 +80,9 @@ class Actor(_Base):
             self._cell = cell
             return cell
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def __str__(self) -> str:
+        return str(self._cell.ref)
 
     # -- who it is -------------------------------------------------------------------------------------------------
 
@@ -179,7 +181,7 @@ class Actor(_Base):
         def ended(job: Worker, value: Any, error: BaseException | None) -> None:
             outcome: Outcome[T] = Outcome(value, error)
             if cell.phase in (Phase.RUNNING, Phase.STARTING) and (error is None or isinstance(error, Exception)):
-                cell.enqueue(outcome if to_message is None else to_message(outcome))
+                cell.system.own_message(cell, outcome if to_message is None else to_message(outcome))
 
         return Job(cell.system.start_job(cell, coro, ended, scope=active.get()))
 
@@ -316,10 +318,7 @@ class Timer:
             self._handle = None
         else:
             self._handle = cell.system.loop.call_later(self._interval, self._fire)
-        message = self._message
-        cell.enqueue(
-            message if cell.system.probe is None else Envelope(message, None, 0, cell.path, cell.system.next_id())
-        )
+        cell.system.own_message(cell, self._message)
 
     def cancel(self) -> None:
         """Take it back; nothing happens if it has fired."""

@@ -9,17 +9,16 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Final
 
 from pykka.messages import ProxyCall, ProxyGetAttr, ProxySetAttr, _ActorStop
 
-from . import life, scope
+from . import life
 from .children import Children
-from .envelope import Ask, Envelope, ProbedAsk, StreamAsk
+from .envelope import Ask, Envelope, StreamAsk
 from .errors import ActorDead, AskCycle, MailboxFull
 from .events import DeadLetter
-from .future import PENDING, VALUE
+from .future import PENDING
 from .lifecycle import Phase
 from .mailbox import PriorityQueue
 from .stream import serve
@@ -34,17 +33,12 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("callboard")
 
-IDLE, READY, BUSY, SUSPENDED, DEAD = range(5)
+IDLE, READY, BUSY, SUSPENDED, CLOSED, DEAD = range(6)
 """Scheduling states. IDLE: nothing to do. READY: in the dispatcher's queue. BUSY: a handler is at work.
-SUSPENDED: messages wait (starting, restarting, stopping). DEAD: for good."""
-
-BATCH: Final = 100
-"""Messages one actor may process before the next actor has its turn."""
+SUSPENDED: messages wait (starting, restarting). CLOSED: stopping, takes no more. DEAD: for good."""
 
 DEFERRED: Final = object()
 """What a handler returns when the answer comes later."""
-
-PYKKA_MESSAGES = frozenset({ProxyCall, ProxyGetAttr, ProxySetAttr, _ActorStop})
 
 
 class SelfStop(_ActorStop):
@@ -53,12 +47,14 @@ class SelfStop(_ActorStop):
     __slots__ = ()
 
 
+PYKKA_MESSAGES: Final = frozenset({ProxyCall, ProxyGetAttr, ProxySetAttr, _ActorStop, SelfStop})
+
+
 class Rare:
     """What an actor seldom needs; made when it is first used, which keeps an idle actor small."""
 
     __slots__ = (
         "children",
-        "current",
         "ending",
         "error",
         "exit",
@@ -98,7 +94,6 @@ class Rare:
         self.restart_timer: asyncio.TimerHandle | None = None
         self.incarnation = 1
         self.processed = 0
-        self.current: Any = None
         self.graceful = False
         self.up = False
         self.exit = ""
@@ -198,8 +193,8 @@ class Cell:
             return
         queue = self.queue
         if queue is None:
-            pool = self.system.queues
-            queue = self.queue = pool.pop() if pool else deque()
+            queues = self.system.queues
+            queue = self.queue = queues.pop() if queues else deque()
         if queue.__class__ is deque and isinstance(item, (Ask, Envelope)) and item.priority:
             queue = self.queue = PriorityQueue(queue)
         queue.append(item)
@@ -249,7 +244,7 @@ class Cell:
         if isinstance(item, Ask):
             message = item.message
             if message.__class__ in (_ActorStop, SelfStop):
-                item.answer(self.phase != Phase.DEAD or self.state != DEAD)
+                item.answer(True)
                 return
             if item.done():
                 why = "its asker gave up"
@@ -261,217 +256,66 @@ class Cell:
             return
         self.system.dead_letter(self, item, DeadLetter(message, self.path, why))
 
-    # -- one turn ------------------------------------------------------------------------------------------------
+    # -- processing (the dispatcher's part) ----------------------------------------------------------------------
 
     def run_one(self) -> None:
         """Process one message: a turn as the simulator schedules it."""
-        self.system.run_alone(self)
+        self.system.dispatcher.run_alone(self)
 
-    def run(self, limit: int = BATCH) -> int:
-        """Process up to ``limit`` messages; return how many turns of the budget that used."""
-        system = self.system
-        left = limit
-        system.active = self
-        self.state = BUSY
-        try:
-            if self.signals is not None and not self._run_signals():
-                return 1
-            actor = self.actor
-            receive = actor.on_receive
-            queue = self.queue
-            while queue:
-                if not left:
-                    self.state = READY
-                    system.ready.append(self)
-                    break
-                left -= 1
-                item = queue.popleft()
-                kind = item.__class__
-                if kind is Ask:
-                    if item._state != PENDING:
-                        self.refuse(item, "its asker gave up")
-                        continue
-                    message = item.message
-                    if message.__class__ in PYKKA_MESSAGES:
-                        if self._open(item):
-                            return limit - left
-                        continue
-                    self.current = item
-                    try:
-                        result = receive(message) if item.scope is None else self._receive_scoped(item, message)
-                    except Exception as error:
-                        self._report(error)
-                        item.fail(error)
-                    except BaseException as error:
-                        life.crash(self, error)
-                        return limit - left
-                    else:
-                        if result.__class__ is CoroutineType:
-                            if self._drive(result, item):
-                                return limit - left
-                        elif result is not DEFERRED and item._state == PENDING:
-                            item._settle(VALUE, result)
-                    self.current = None
-                elif kind in OPENED:
-                    if self._open(item):
-                        return limit - left
-                else:
-                    try:
-                        result = receive(item)
-                    except BaseException as error:
-                        life.crash(self, error)
-                        return limit - left
-                    if result.__class__ is CoroutineType and self._drive(result, None):
-                        return limit - left
-                if self.signals is not None:
-                    self.state = READY
-                    system.ready.append(self)
-                    break
-            else:
-                self.state = IDLE
-                if queue is not None:
-                    self.queue = None
-                    pool = system.queues
-                    if len(pool) < 1000 and queue.__class__ is deque:
-                        pool.append(queue)
-            if self.rare is not None:
-                self.admit()
-            return limit - left + 1
-        finally:
-            system.active = None
+    def next_signal(self) -> Any:
+        """Take the next of the first lane: a message for the handler, or None after a step of the actor's life."""
+        item = self.signals.popleft()
+        if not self.signals:
+            self.signals = None
+        if callable(item):
+            item()
+            return None
+        # A Terminated: the watch ends as it is delivered, so that it is told once however often it was asked for.
+        watching = self.more().watching
+        return item if watching.pop(item.ref._cell, self) is None else None
 
-    def _run_signals(self) -> bool:
-        """Process the first lane; False if the turn is over."""
-        while self.signals:
-            item = self.signals.popleft()
-            if not self.signals:
-                self.signals = None
-            if callable(item):
-                if not item():
-                    return False
-                continue
-            try:
-                result = self.actor.on_receive(item)
-            except BaseException as error:
-                life.crash(self, error)
-                return False
-            if result.__class__ is CoroutineType and self._drive(result, None):
-                return False
-        self.signals = None
-        return True
+    def receive(self, message: Any) -> Any:
+        """Hand a message to the actor; what comes back may be a coroutine."""
+        if message.__class__ in PYKKA_MESSAGES:
+            if isinstance(message, _ActorStop):
+                life.stop_gracefully(self, self.current, final=message.__class__ is _ActorStop)
+                return DEFERRED
+            return self.actor._handle_receive(message)
+        return self.actor.on_receive(message)
 
-    def _open(self, item: Any) -> bool:
-        """Process an item that is not a plain message; True if the turn is over."""
-        ask: Ask | None = item if isinstance(item, Ask) else None
-        message = item if item.__class__ in PYKKA_MESSAGES or item.__class__ is SelfStop else item.message
-        if message.__class__ in (_ActorStop, SelfStop):
-            life.stop_gracefully(self, ask, final=message.__class__ is _ActorStop)
-            return True
-        if ask is not None and ask.done():
-            self.refuse(item, "its asker gave up")
-            return False
-        probe = self.system.probe
-        self.current = ask
-        try:
-            if probe is not None and item is not message:
-                self._before(item, message)
-            if item is not message and item.scope is not None:
-                result = self._receive_scoped(item, message)
-            elif message.__class__ in PYKKA_MESSAGES:
-                result = self.actor._handle_receive(message)
-            else:
-                result = self.actor.on_receive(message)
-            if result.__class__ is CoroutineType:
-                return self._drive(result, ask, item)
-            if probe is not None and item is not message:
-                self._after(item)
-        except Exception as error:
-            if ask is None:
-                life.crash(self, error)
-                return True
-            self._report(error)
-            ask.fail(error)
-        except BaseException as error:
-            life.crash(self, error)
-            return True
-        else:
-            self._answer(ask, result)
-        self.current = None
-        return False
+    def settle(self, ask: Ask | None, value: Any, error: BaseException | None) -> bool:
+        """A handler has ended: answer, or crash. False if that ends the turn.
 
-    def _answer(self, ask: Ask | None, result: Any) -> None:
-        if ask is not None and result is not DEFERRED:
-            if ask.__class__ is StreamAsk:
-                serve(self, ask, result)
-            else:
-                ask.answer(result)
-
-    def _receive_scoped(self, item: Any, message: Any) -> Any:
-        token = scope.active.set(item.scope)
-        try:
-            if message.__class__ in PYKKA_MESSAGES:
-                return self.actor._handle_receive(message)
-            return self.actor.on_receive(message)
-        finally:
-            scope.active.reset(token)
-
-    def _report(self, error: BaseException) -> None:
-        if logger.isEnabledFor(logging.INFO):
-            logger.info("%s: exception returned to the asker", self.path, exc_info=error)
-
-    # -- coroutine handlers ----------------------------------------------------------------------------------------
-
-    def _drive(self, coro: Any, ask: Ask | None, item: Any = None) -> bool:
-        """Make the first step of a handler's coroutine; True if it suspended or crashed (the turn is over)."""
-        carried = ask.scope if ask is not None else item.scope if item.__class__ is Envelope else None
-        system = self.system
-        outcome = system.first_step(self, coro, carried, self._handled)
-        if outcome is None:
-            self.worker = system.last_worker
-            if ask is not None:
-                ask.work = self.worker
-            if item is not None:
-                self.more().current = item
-            if self.phase != Phase.RUNNING:  # the handler's first step has led to its own stop
-                life.begin_ending(self)
-            return True
-        value, error = outcome
-        return self._close(ask, item, value, error)
-
-    def _close(self, ask: Ask | None, item: Any, value: Any, error: BaseException | None) -> bool:
-        """A coroutine handler has ended; True if that crashed the actor."""
-        if error is None and item is not None and self.system.probe is not None:
-            try:
-                self._after(item)
-            except BaseException as injected:
-                error = injected
+        pykka's rule: an exception under an ask is the asker's affair and the actor lives on; one that nobody is told
+        about, or that is no `Exception`, crashes the actor.
+        """
         if error is None:
-            self._answer(ask, value)
+            if ask is not None and value is not DEFERRED:
+                if isinstance(ask, StreamAsk):
+                    serve(self, ask, value)
+                else:
+                    ask.answer(value)
         elif ask is not None and isinstance(error, Exception):
-            self._report(error)
+            if logger.isEnabledFor(logging.INFO):
+                logger.info("Exception returned from %s to caller:", self.ref, exc_info=error)
             ask.fail(error)
-        elif ask is not None and ask.done() and isinstance(error, asyncio.CancelledError):
+        elif ask is not None and ask._state != PENDING and isinstance(error, asyncio.CancelledError):
             pass  # the asker gave up and the handler obeyed
         else:
             life.crash(self, error)
-            return True
+            return False
         self.current = None
-        return False
+        return True
 
-    def _handled(self, worker: Worker, value: Any, error: BaseException | None) -> None:
-        """The suspended handler has ended."""
+    def handled(self, worker: Worker, value: Any, error: BaseException | None) -> None:
+        """A handler that had suspended has ended."""
         self.worker = None
-        rare = self.rare
-        item = None
-        if rare is not None:
-            item, rare.current = rare.current, None
         ask = self.current
         if ask is not None:
             ask.work = None
-        if self.phase != Phase.RUNNING:
+        if self.phase not in life.ALIVE:
             life.handler_ended(self, ask, value, error)
-            return
-        if not self._close(ask, item, value, error):
+        elif self.settle(ask, value, error):
             self.state = READY
             self.system.make_ready(self)
 
@@ -498,7 +342,8 @@ class Cell:
 
     # -- the probe (simulation) --------------------------------------------------------------------------------------
 
-    def _before(self, item: Any, message: Any) -> None:
+    def probe_before(self, item: Any, message: Any) -> None:
+        """Tell the probe that a message is about to be processed; it may raise to crash the actor."""
         rare = self.more()
         rare.processed += 1
         probe = self.system.probe
@@ -507,12 +352,8 @@ class Cell:
         )
         probe.on_process(self.path, rare.processed, "before")
 
-    def _after(self, item: Any) -> None:
+    def probe_after(self, item: Any) -> None:
+        """Tell the probe that a message has been processed; it may raise to crash the actor."""
         probe = self.system.probe
-        assert probe is not None
         probe.on_process(self.path, self.more().processed, "after")
         probe.event("done", actor=self.path, id=item.id, incarnation=self.more().incarnation)
-
-
-OPENED: set[Any] = {Envelope, ProbedAsk, StreamAsk, SelfStop, *PYKKA_MESSAGES}
-"""Classes of queue items that are not plain messages."""

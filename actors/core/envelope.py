@@ -35,23 +35,19 @@ class Envelope:
 class Ask(Future[Any]):
     """A message that wants an answer, and the future of that answer."""
 
-    __slots__ = ("cell", "id", "message", "priority", "scope", "sender", "timer", "work")
+    __slots__ = ("cell", "message", "priority", "scope", "work")
 
     def __init__(self, cell: Cell, message: Any, scope: Scope | None, priority: int = 0) -> None:
         self._asyncio_future_blocking = False
         self._state = PENDING
         self._value = None
         self._callbacks = None
-        self._latch = None
         self._system = cell.system
         self.cell = cell
         self.message = message
         self.scope = scope
         self.priority = priority
-        self.timer: asyncio.TimerHandle | None = None
         self.work: Worker | None = None
-        self.sender = ""
-        self.id = 0
 
     def __repr__(self) -> str:
         return (
@@ -68,18 +64,10 @@ class Ask(Future[Any]):
         if self._state == PENDING:
             self._settle(ERROR, (error, error.__traceback__))
 
-    def _settle(self, state: int, value: Any) -> None:
-        timer = self.timer
-        if timer is not None:
-            timer.cancel()
-            self.timer = None
-        super()._settle(state, value)
-        probe = self.cell.system.probe
-        if probe is not None:
-            how = "reply" if state == VALUE else "cancel" if state == CANCELLED else "error"
-            if state == ERROR and isinstance(value[0], AskTimeout):
-                how = "timeout"
-            probe.event("ask_end", actor=self.cell.path, id=self.id, how=how, sender=self.sender)
+    def arm(self, deadline: float) -> None:
+        """Have the ask end at ``deadline``, in the loop's seconds, unless it is answered before."""
+        timer = self.cell.system.loop.call_at(deadline, self.expire)
+        self.when_done(lambda _: timer.cancel())
 
     def cancel(self, msg: Any | None = None) -> bool:
         """Give up: the answer is no longer wanted. A handler that works on it is cancelled; a queued ask is dropped."""
@@ -91,7 +79,6 @@ class Ask(Future[Any]):
 
     def expire(self) -> None:
         """The deadline has come."""
-        self.timer = None
         if self._state == PENDING:
             error = AskTimeout(f"{self.cell.path} did not answer {self.message!r:.200} within its deadline")
             self._settle(ERROR, (error, None))
@@ -108,7 +95,7 @@ class Ask(Future[Any]):
             if system.loop is not asyncio._get_running_loop():
                 yield from self._await_elsewhere()
             else:
-                system.help(self)
+                system.dispatcher.help(self)
                 if self._state == PENDING:
                     asker = system.handling_here()
                     if asker is None:
@@ -122,15 +109,20 @@ class Ask(Future[Any]):
                             yield self
                         finally:
                             asker.waiting_for = None
+        if self._state == VALUE:
+            return self._value
         return self.result()
 
     __iter__ = __await__
 
 
 class ProbedAsk(Ask):
-    """An ask in a system with a probe, which is told of each step."""
+    """An ask in a system with a probe, which is told how it ended."""
 
-    __slots__ = ()
+    __slots__ = ("id", "sender")
+
+    id: int
+    sender: str
 
     def __hash__(self) -> int:
         return self.id  # sets of asks iterate alike in every run
@@ -138,10 +130,29 @@ class ProbedAsk(Ask):
     def __eq__(self, other: object) -> bool:
         return self is other
 
+    def _settle(self, state: int, value: Any) -> None:
+        super()._settle(state, value)
+        if not self.id:  # refused before it was sent
+            return
+        how, outcome = "reply", value
+        if state == CANCELLED:
+            how, outcome = "cancel", None
+        elif state == ERROR:
+            outcome = value[0]
+            how = "timeout" if isinstance(outcome, AskTimeout) else "error"
+        probe = self.cell.system.probe
+        probe.event("ask_end", actor=self.cell.path, id=self.id, how=how, sender=self.sender, outcome=outcome)
 
-class StreamAsk(Ask):
+
+class StreamAsk(ProbedAsk):
     """A request whose answer is a stream of items; the future is done when the stream has begun."""
 
     __slots__ = ("channel",)
 
     channel: Channel
+
+    def _settle(self, state: int, value: Any) -> None:
+        if self.cell.system.probe is None:
+            Ask._settle(self, state, value)
+        else:
+            super()._settle(state, value)

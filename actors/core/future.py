@@ -30,7 +30,7 @@ ExcInfo: TypeAlias = tuple[type[BaseException] | None, BaseException | None, Tra
 Callback: TypeAlias = Callable[[Any], object]
 
 PENDING, VALUE, ERROR, CANCELLED = range(4)
-_creation = allocate_lock()
+_changing = allocate_lock()
 
 
 class Future(pykka.Future[T]):
@@ -39,7 +39,7 @@ class Future(pykka.Future[T]):
     On an event loop, ``await`` it. From another thread, call `get`.
     """
 
-    __slots__ = ("_asyncio_future_blocking", "_callbacks", "_latch", "_state", "_system", "_value")
+    __slots__ = ("_asyncio_future_blocking", "_callbacks", "_state", "_system", "_value")
 
     _get_hook = None
     _sources: tuple[pykka.Future[Any], ...] = ()
@@ -49,7 +49,6 @@ class Future(pykka.Future[T]):
         self._state = PENDING
         self._value: Any = None
         self._callbacks: Any = None
-        self._latch: Any = None
         self._system = system
 
     def __repr__(self) -> str:
@@ -78,24 +77,12 @@ class Future(pykka.Future[T]):
     def _block(self, timeout: float | None) -> None:
         system = self._system
         if system is not None and system.owns_this_thread():
-            raise BlockingCall(
-                "get() would block the event loop that has to deliver the value: await the future instead"
-            )
-        latch = self._latch
-        if latch is None:
-            with _creation:
-                latch = self._latch
-                if latch is None:
-                    latch = allocate_lock()
-                    latch.acquire()
-                    self._latch = latch
-        # The setter writes the state before it reads the latch, we the other way round: one of us sees the other.
-        if self._state == PENDING:
-            if not latch.acquire(timeout=-1 if timeout is None else max(0.0, timeout)):
-                if self._state == PENDING:
-                    raise AskTimeout(f"no value within {timeout} seconds")
-                return
-            latch.release()
+            raise BlockingCall("get() would block the event loop that has to deliver the value: await the future")
+        latch = allocate_lock()
+        latch.acquire()
+        self.when_done(lambda _: latch.release())
+        if not latch.acquire(timeout=-1 if timeout is None else max(0.0, timeout)) and self._state == PENDING:
+            raise AskTimeout(f"no value within {timeout} seconds")
 
     def result(self) -> T:
         """Return the value, or raise the error.
@@ -171,8 +158,6 @@ class Future(pykka.Future[T]):
         self._state = state
         if self._callbacks is not None:
             self._run_callbacks()
-        if self._latch is not None:
-            self._latch.release()
 
     def set_get_hook(self, func: Callable[[float | None], T]) -> None:
         """Have ``func(timeout)`` make the value when it is first asked for (pykka's contract).
@@ -198,8 +183,8 @@ class Future(pykka.Future[T]):
             context = contextvars.copy_context()
         if self._state != PENDING:
             loop.call_soon(fn, self, context=context)
-            return
-        self._add((loop, fn, context))
+        else:
+            self._add((loop, fn, context))
 
     def when_done(self, fn: Callback) -> None:
         """Call ``fn(self)`` in the thread that sets the value, or here and now if it is set."""
@@ -209,26 +194,30 @@ class Future(pykka.Future[T]):
             self._add((None, fn, None))
 
     def _add(self, entry: Any) -> None:
-        callbacks = self._callbacks
-        if callbacks is None:
-            self._callbacks = entry
-        elif callbacks.__class__ is list:
-            callbacks.append(entry)
-        else:
-            self._callbacks = [callbacks, entry]
-        if self._state != PENDING and self._callbacks is not None:  # set by another thread in between
+        with _changing:
+            callbacks = self._callbacks
+            if callbacks is None:
+                self._callbacks = entry
+            elif callbacks.__class__ is list:
+                callbacks.append(entry)
+            else:
+                self._callbacks = [callbacks, entry]
+        # The setter writes the state and then looks for callbacks, we the other way round: one of us sees the other.
+        if self._state != PENDING:
             self._run_callbacks()
 
     def remove_done_callback(self, fn: Callback) -> int:
         """Forget the callback; return how many were forgotten."""
-        callbacks = self._callbacks
-        entries = callbacks if callbacks.__class__ is list else [] if callbacks is None else [callbacks]
-        kept = [entry for entry in entries if entry[1] != fn]
-        self._callbacks = kept or None
+        with _changing:
+            callbacks = self._callbacks
+            entries = callbacks if callbacks.__class__ is list else [] if callbacks is None else [callbacks]
+            kept = [entry for entry in entries if entry[1] != fn]
+            self._callbacks = kept or None
         return len(entries) - len(kept)
 
     def _run_callbacks(self) -> None:
-        callbacks, self._callbacks = self._callbacks, None
+        with _changing:
+            callbacks, self._callbacks = self._callbacks, None
         if callbacks is None:  # another thread was faster
             return
         running: Any = asyncio._get_running_loop()
@@ -254,6 +243,8 @@ class Future(pykka.Future[T]):
             else:
                 self._asyncio_future_blocking = True
                 yield self
+        if self._state == VALUE:
+            return cast("T", self._value)
         return self.result()
 
     __iter__ = __await__

@@ -19,14 +19,15 @@ from .errors import ActorCrashed, ActorDead, StartFailed
 from .events import Terminated
 from .lifecycle import Phase, after
 from .registry import unregister
+from .worker import Worker
 
 if TYPE_CHECKING:
     from .cell import Cell
-    from .worker import Worker
 
 logger = logging.getLogger("callboard")
 
-IDLE, READY, BUSY, SUSPENDED, DEAD = range(5)  # as in `cell`, which imports this module
+ALIVE = frozenset({Phase.STARTING, Phase.RUNNING})
+IDLE, READY, BUSY, SUSPENDED, CLOSED, DEAD = range(6)  # as in `cell`, which imports this module
 _BASE: Any = None
 """The actor base class, whose hooks do nothing and need not be called; set by `actor`, which imports this module."""
 
@@ -60,49 +61,51 @@ def _started(cell: Cell) -> None:
     _settle(cell)
 
 
-def _run_on_start(cell: Cell) -> bool:
+def _run_on_start(cell: Cell) -> None:
     if cell.phase != Phase.STARTING:
         begin_ending(cell)
-        return False
-    error: BaseException | None = None
+        return
     try:
         result = cell.actor.on_start()
-    except BaseException as raised:
-        error = raised
+    except BaseException as error:
+        _after_on_start(cell, error)
+        return
+    if result.__class__ is CoroutineType:
+        cell.state = SUSPENDED
+        _run_hook(cell, result, _on_start_ended)
     else:
-        if result.__class__ is CoroutineType:
-            outcome = cell.system.first_step(cell, result, None, _on_start_ended)
-            if outcome is None:
-                cell.worker = cell.system.last_worker
-                if cell.phase != Phase.STARTING:
-                    begin_ending(cell)
-                return False
-            _, error = outcome
-    return _after_on_start(cell, error)
+        _after_on_start(cell, None)
 
 
-def _after_on_start(cell: Cell, error: BaseException | None) -> bool:
+def _run_hook(cell: Cell, coro: Any, on_done: Any) -> None:
+    """Run a hook's coroutine in a task of its own; the actor waits for it as for a handler."""
+    context = cell.system.pristine.copy()
+    context.run(cell.system.handling.set, cell)
+    worker = cell.worker = Worker(cell.system, context, cell.path)
+    worker.assign(cell, coro, on_done)
+
+
+def _after_on_start(cell: Cell, error: BaseException | None) -> None:
     if cell.phase != Phase.STARTING:  # stopped meanwhile
         cell.more().up = error is None
         if cell.more().ending is None:
             begin_ending(cell)
         else:
             advance(cell)
-        return False
-    if error is not None:
+    elif error is not None:
         failed = StartFailed(f"{cell.path} could not start: on_start raised {error!r}")
         failed.__cause__ = error
         crash(cell, failed)
-        return False
-    _started(cell)
-    return True
+    else:
+        _started(cell)
 
 
 def _on_start_ended(worker: Worker, value: Any, error: BaseException | None) -> None:
     cell = worker.cell
     assert cell is not None
     cell.worker = None
-    if _after_on_start(cell, error):
+    _after_on_start(cell, error)
+    if cell.phase == Phase.RUNNING:
         cell.state = READY
         cell.system.make_ready(cell)
 
@@ -128,7 +131,7 @@ def crash(cell: Cell, error: BaseException) -> None:
     cell.state = SUSPENDED
     rare.error = error
     rare.exit = "crash"
-    logger.error("%s crashed", cell.path, exc_info=error)
+    logger.error("Unhandled exception in %s:", cell.ref, exc_info=error)
     cell.system.emit("crashed", cell, repr(error))
     begin_ending(cell)
 
@@ -154,15 +157,10 @@ def interrupted(cell: Cell, error: BaseException) -> ActorDead:
 
 def fail_soon(cell: Cell, error: BaseException) -> None:
     """Crash an actor from outside of its handlers, between two messages."""
-    if cell.state == BUSY:
-        cell.signal(lambda: _crash_signal(cell, error))
+    if cell.system.active is cell:
+        cell.signal(lambda: crash(cell, error))
     else:
         crash(cell, error)
-
-
-def _crash_signal(cell: Cell, error: BaseException) -> bool:
-    crash(cell, error)
-    return False
 
 
 def handler_ended(cell: Cell, ask: Ask | None, value: Any, error: BaseException | None) -> None:
@@ -170,7 +168,7 @@ def handler_ended(cell: Cell, ask: Ask | None, value: Any, error: BaseException 
     cell.current = None
     if ask is not None:
         if error is None:
-            cell._answer(ask, value)
+            cell.settle(ask, value, None)
         elif isinstance(error, Exception):
             ask.fail(error)
         else:
@@ -242,20 +240,19 @@ def suspend(cell: Cell) -> None:
         begin_ending(cell)
 
 
-def begin_ending(cell: Cell) -> bool:
-    """End the incarnation as far as it goes without waiting; False, which ends a turn."""
-    cell.state = SUSPENDED
+def begin_ending(cell: Cell) -> None:
+    """End the incarnation as far as it goes without waiting."""
+    cell.state = CLOSED if cell.phase == Phase.STOPPING else SUSPENDED
     rare = cell.rare
     kind = type(cell.actor)
     hookless = kind.on_failure is _BASE.on_failure if cell.phase == Phase.FAILING else kind.on_stop is _BASE.on_stop
     if cell.worker is None and hookless and (rare is None or not rare.holds_anything()):
         _ended(cell)
-        return False
+        return
     rare = cell.more()
     if rare.ending is None:
         rare.ending = _ending(cell)
     advance(cell)
-    return False
 
 
 def advance(cell: Cell) -> None:
@@ -324,7 +321,6 @@ def _overdue(cell: Cell, worker: Worker | None) -> None:
 def _hook(cell: Cell, failing: bool) -> Iterator[None]:
     rare = cell.more()
     actor = cell.actor
-    name = "on_failure" if failing else "on_stop"
     error: BaseException | None = None
     try:
         if failing:
@@ -336,17 +332,13 @@ def _hook(cell: Cell, failing: bool) -> Iterator[None]:
         error = raised
     else:
         if result.__class__ is CoroutineType:
-            outcome = cell.system.first_step(cell, result, None, _hook_ended)
-            if outcome is None:
-                worker = cell.worker = cell.system.last_worker
-                timer = cell.system.loop.call_later(cell.shutdown, _overdue, cell, worker)
-                while cell.worker is not None:
-                    yield
-                timer.cancel()
-            else:
-                error = outcome[1]
+            _run_hook(cell, result, _hook_ended)
+            timer = cell.system.loop.call_later(cell.shutdown, _overdue, cell, cell.worker)
+            while cell.worker is not None:
+                yield
+            timer.cancel()
     if error is not None:
-        logger.error("%s: %s raised", cell.path, name, exc_info=error)
+        logger.error("Unhandled exception in %s:", cell.ref, exc_info=error)
 
 
 def _hook_ended(worker: Worker, value: Any, error: BaseException | None) -> None:
@@ -354,7 +346,7 @@ def _hook_ended(worker: Worker, value: Any, error: BaseException | None) -> None
     assert cell is not None
     cell.worker = None
     if error is not None:
-        logger.error("%s: its last hook raised", cell.path, exc_info=error)
+        logger.error("Unhandled exception in %s:", cell.ref, exc_info=error)
     advance(cell)
 
 
@@ -424,7 +416,7 @@ def die(cell: Cell, reason: str) -> None:
 
 def _tell_terminated(watcher: Cell, cell: Cell, reason: str) -> None:
     def deliver() -> None:
-        if watcher.rare is not None and watcher.rare.watching.pop(cell, _OVER) is not _OVER:
+        if watcher.rare is not None and cell in watcher.rare.watching:
             watcher.signal(Terminated(cell.ref, reason))
 
     if watcher.system is cell.system:

@@ -11,9 +11,10 @@ import pykka
 from pykka.messages import ProxySetAttr, _ActorStop
 
 from . import life
-from .cell import DEAD, IDLE, READY
+from . import scope as scopes
+from .cell import DEAD, READY, SUSPENDED
 from .envelope import Ask, Envelope, ProbedAsk, StreamAsk
-from .errors import ActorDead, AskTimeout, BlockingCall, ReplyAlreadySet
+from .errors import ActorDead, AskTimeout, BlockingCall, CoreError, ReplyAlreadySet
 from .future import Future
 from .lifecycle import Phase
 from .scope import NO_SCOPE, active
@@ -48,7 +49,7 @@ class ActorRef(_Base[A]):
         return f"<ActorRef {self._cell.path} ({self.actor_class.__name__}, {self.actor_urn})>"
 
     def __str__(self) -> str:
-        return f"{self.actor_class.__name__} ({self.actor_urn})"
+        return f"{self.actor_class.__name__} {self._cell.path} ({self.actor_urn})"
 
     def __eq__(self, other: object) -> bool:
         return self is other
@@ -99,8 +100,10 @@ class ActorRef(_Base[A]):
 
     def is_alive(self) -> bool:
         """Whether the actor takes messages: it has not stopped, and is not stopping. A restarting actor is alive."""
-        phase = self._cell.phase
-        return phase != Phase.DEAD and phase != Phase.STOPPING
+        cell = self._cell
+        if cell.phase == Phase.FAILING:
+            return cell.rare is not None and cell.rare.spec is not None
+        return cell.phase != Phase.DEAD and cell.phase != Phase.STOPPING
 
     # -- sending ---------------------------------------------------------------------------------------------------
 
@@ -117,21 +120,21 @@ class ActorRef(_Base[A]):
         """
         cell = self._cell
         system = cell.system
-        if priority or get_ident() != system.fast_thread or active.get() is not None or cell.phase > Phase.RESTARTING:
+        if priority or cell.state > SUSPENDED or scopes.in_use or get_ident() != system.fast_thread:
             self._send(message, priority)
             return
         queue = cell.queue
         if queue is None:
-            pool = system.queues
-            cell.queue = queue = pool.pop() if pool else deque()
+            queues = system.queues
+            cell.queue = queue = queues.pop() if queues else deque()
         elif len(queue) >= cell.actor_class.mailbox_capacity:
             cell.check_room()
         queue.append(message)
-        if cell.state == IDLE:
+        if not cell.state:  # IDLE
             cell.state = READY
             system.ready.append(cell)
-            if not system.scheduled:
-                system.schedule()
+            if not system.dispatcher.scheduled:
+                system.dispatcher.schedule()
 
     def _send(self, message: Any, priority: int) -> None:
         cell = self._cell
@@ -190,44 +193,52 @@ class ActorRef(_Base[A]):
         """
         cell = self._cell
         system = cell.system
-        carried = active.get()
+        if (
+            timeout is not None
+            or block
+            or priority
+            or cell.state > SUSPENDED
+            or scopes.in_use
+            or get_ident() != system.fast_thread
+        ):
+            return self._ask(message, block, timeout, priority)
+        queue = cell.queue
+        if queue is None:
+            queues = system.queues
+            cell.queue = queue = queues.pop() if queues else deque()
+        elif len(queue) >= cell.actor_class.mailbox_capacity:
+            return self._ask(message, block, timeout, priority)
+        ask = Ask(cell, message, None)
+        queue.append(ask)
+        if not cell.state:  # IDLE
+            cell.state = READY
+            system.ready.append(cell)
+            if not system.dispatcher.scheduled:
+                system.dispatcher.schedule()
+        return ask
+
+    def _ask(self, message: Any, block: bool | None, timeout: float | None, priority: int) -> Any:
+        cell = self._cell
+        system = cell.system
         if block is None and get_ident() != system.thread and message.__class__ is ProxySetAttr:
             block = True  # pykka's proxies wait for an assignment, to raise what it raises
+        carried = active.get()
         if timeout is not None:
             carried = (carried or NO_SCOPE).until(system.loop.time() + timeout)
-        ask = (
-            Ask(cell, message, carried, priority)
-            if system.probe is None
-            else ProbedAsk(cell, message, carried, priority)
-        )
-        phase = cell.phase
-        if phase > Phase.RESTARTING:
-            ask.fail(ActorDead(f"{self} not found"))
+        ask = (Ask if system.probe is None else ProbedAsk)(cell, message, carried, priority)
+        self._deliver(ask)
+        return _blocked(ask, timeout) if block else ask
+
+    def _deliver(self, ask: Ask) -> None:
+        """Put an ask into the mailbox, or fail it at once."""
+        cell = self._cell
+        try:
+            self._check_alive()
+            cell.check_room()
+        except CoreError as refused:
+            ask.fail(refused)
         else:
-            queue = cell.queue
-            if queue is not None and len(queue) >= cell.actor_class.mailbox_capacity:
-                try:
-                    cell.check_room()
-                except Exception as full:
-                    ask.fail(full)
-            if ask._state == 0:
-                if get_ident() == system.fast_thread and not priority:
-                    if queue is None:
-                        pool = system.queues
-                        cell.queue = queue = pool.pop() if pool else deque()
-                    queue.append(ask)
-                    if carried is not None and carried.deadline is not None:
-                        ask.timer = system.loop.call_at(carried.deadline, ask.expire)
-                    if cell.state == IDLE:
-                        cell.state = READY
-                        system.ready.append(cell)
-                        if not system.scheduled:
-                            system.schedule()
-                else:
-                    system.deliver(cell, ask)
-        if block:
-            return _blocked(ask, timeout)
-        return ask
+            cell.system.deliver(cell, ask)
 
     def stream(self, message: Any, *, buffer: int = 16, timeout: float | None = None) -> Stream:
         """Send a message that is answered by a stream of items.
@@ -247,15 +258,7 @@ class ActorRef(_Base[A]):
             carried = (carried or NO_SCOPE).until(cell.system.loop.time() + timeout)
         ask = StreamAsk(cell, message, carried)
         ask.channel = Channel(max(1, buffer))
-        if not self.is_alive():
-            ask.fail(ActorDead(f"{self} not found"))
-        else:
-            try:
-                cell.check_room()
-            except Exception as full:
-                ask.fail(full)
-            else:
-                cell.system.deliver(cell, ask)
+        self._deliver(ask)
         return Stream(ask)
 
     def _check_alive(self) -> None:

@@ -41,6 +41,8 @@ class Scope:
 
 
 NO_SCOPE = Scope()
+in_use = False
+"""Whether any scope was ever set in this process; until then a send need not look for one (35 ns of 150)."""
 active: ContextVar[Scope | None] = ContextVar("callboard_scope", default=None)
 """The scope in force, or None where there is none (the common case, kept cheap)."""
 
@@ -61,6 +63,8 @@ def scope(*, timeout: float | None = None, values: Mapping[str, Any] | None = No
     Yields:
         the scope in force inside.
     """
+    global in_use
+    in_use = True
     outer = current_scope()
     inner = Scope(outer.deadline, {**outer.values, **values} if values else outer.values)
     if timeout is not None:

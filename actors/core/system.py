@@ -12,21 +12,21 @@ import logging
 import random
 import threading
 import uuid
-from asyncio.tasks import _enter_task, _leave_task
 from collections import deque
 from collections.abc import Callable, Coroutine
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import pykka
 
 from . import life
 from . import scope as scopes
 from .actor import Actor, binding
-from .cell import BATCH, DEAD, READY, Cell
+from .cell import DEAD, Cell
 from .children import ONE_FOR_ONE, Children, Supervision
 from .deadletters import DeadLetters
-from .envelope import Ask, Envelope
+from .dispatcher import Dispatcher
+from .envelope import Ask, Envelope, ProbedAsk
 from .errors import ActorDead, SpecError, StartFailed, SystemClosed
 from .events import Event, Terminated
 from .future import Future
@@ -45,12 +45,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger("callboard")
 T = TypeVar("T")
 A = TypeVar("A", bound=Actor)
-
-BUDGET: Final = 500
-"""Messages processed per callback of the loop, before it may look at its sockets and timers again."""
-
-HELPED: Final = 64
-"""Asks in a row answered without going back to the loop; then the asker has to wait for it once."""
 
 current: contextvars.ContextVar[System | None] = contextvars.ContextVar("callboard_system", default=None)
 handling: contextvars.ContextVar[Cell | None] = contextvars.ContextVar("callboard_cell", default=None)
@@ -90,6 +84,7 @@ class System:
     ) -> None:
         self.name = name
         self.supervision = supervision
+        self.seed = seed
         self.rng = random.Random(seed)
         self.dead_letters = DeadLetters()
         self.loop: asyncio.AbstractEventLoop = cast("asyncio.AbstractEventLoop", None)
@@ -97,22 +92,17 @@ class System:
         self.fast_thread = -1
         self.probe: Any = None
         self.ready: Any = deque()
-        self.scheduled = True
+        self.dispatcher: Dispatcher = cast("Dispatcher", None)
+        self.handling = handling
         self.queues: list[deque[Any]] = []
         self.active: Cell | None = None
         self.closing = False
         self.closed = False
         self.failure: BaseException | None = None
         self.workers: dict[Worker, None] = {}
-        self.spare: Worker | None = None
-        self.spare_waiter: asyncio.Future[None] | None = None
-        self.last_worker: Worker | None = None
         self.pristine = contextvars.Context()
-        self.context = self.pristine.copy()
         self.root = Root(self, None, RootActor)
         self._subscribers: list[Callable[[Event], object]] = []
-        self._dispatching = False
-        self._helped = 0
         self._inbox: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
         self._inbox_flag = False
         self._ids = 0
@@ -150,13 +140,12 @@ class System:
         self.loop = loop
         self.thread = get_ident()
         self.probe = getattr(loop, "callboard_probe", None)
+        if self.probe is not None and self.seed is None:
+            self.rng.seed(0)  # the same waits in every simulated run
         self.pristine.run(current.set, self)
-        self.context = self.pristine.copy()
         self._stopped = Future(self)
-        if getattr(loop, "callboard_dispatcher", False):
-            self.ready = _OneByOne(self)
-        else:
-            self.scheduled = False
+        self.dispatcher = Dispatcher(self, self.pristine, choose=getattr(loop, "callboard_dispatcher", None))
+        self.ready = self.dispatcher.ready
         if self.probe is None:
             self.fast_thread = self.thread
         self.root.actor = RootActor.__new__(RootActor)
@@ -247,15 +236,13 @@ class System:
         finally:
             killer.cancel()
             self._kill_all()
-            if self.spare is not None:
-                self.spare.task.cancel()
+            self.dispatcher.close()
             while self.workers:
                 self._idle = self.loop.create_future()
                 await self._idle
             await asyncio.sleep(0)  # the last worker's task is done in this very step
             self._drain_inbox()
             self.closed = True
-            self.scheduled = True
             self.emit("system_stopped", self.root)
             self._stopped.set(None)
 
@@ -263,8 +250,9 @@ class System:
         for child in reversed(list(self.root.children.cells)):
             life.bury(child)
 
-    def worker_ended(self) -> None:
+    def worker_ended(self, worker: Worker) -> None:
         """Told by each worker as it ends."""
+        self.workers.pop(worker, None)
         if self._idle is not None and not self.workers and not self._idle.done():
             self._idle.set_result(None)
 
@@ -418,7 +406,7 @@ class System:
                 self.post(tell)
 
         def tell() -> None:
-            if watching.pop(watched, life) is not life:
+            if watched in watching:
                 watcher.signal(Terminated(watched.ref, "stopped"))
 
         if watched.system is self:
@@ -449,7 +437,7 @@ class System:
         """Take in a message that no handler will process."""
         self.dead_letters.publish(letter)
         if self.probe is not None:
-            id = item.id if isinstance(item, (Ask, Envelope)) else 0
+            id = getattr(item, "id", 0)
             self.probe.event("dead_letter", actor=cell.path, id=id, message=letter.message, reason=letter.reason)
         if self._subscribers:
             event = Event("dead_letter", cell.path, self.loop.time(), f"{letter.reason}: {letter.message!r:.100}")
@@ -514,10 +502,8 @@ class System:
             self.post(self._deliver_here, cell, item)
 
     def _deliver_here(self, cell: Cell, item: Any) -> None:
-        if isinstance(item, Ask):
-            carried = item.scope
-            if carried is not None and carried.deadline is not None and not item.done():
-                item.timer = self.loop.call_at(carried.deadline, item.expire)
+        if isinstance(item, Ask) and item.scope is not None and item.scope.deadline is not None and not item.done():
+            item.arm(item.scope.deadline)
         if self.probe is not None:
             self._probed(cell, item)
         else:
@@ -525,21 +511,27 @@ class System:
 
     def _probed(self, cell: Cell, item: Any) -> None:
         probe = self.probe
-        if not isinstance(item, (Ask, Envelope)):
+        if not isinstance(item, (ProbedAsk, Envelope)):
+            cell.enqueue(item)
+            return
+        if isinstance(item.message, pykka.messages._ActorStop):
             cell.enqueue(item)
             return
         item.id = self.next_id()
         item.sender = self.sender()
         kind = "ask" if isinstance(item, Ask) else "send"
-        if isinstance(item.message, pykka.messages._ActorStop):
-            cell.enqueue(item)
-            return
         probe.event(kind, actor=cell.path, sender=item.sender, id=item.id, message=item.message)
-        for delay in probe.on_send(item):
+        for delay in probe.on_send(item, cell.path):
             if delay:
                 self.loop.call_later(delay, cell.enqueue, item)
             else:
                 cell.enqueue(item)
+
+    def own_message(self, cell: Cell, message: Any) -> None:
+        """Put a message of an actor to itself into its mailbox: what a timer or a job beside the mailbox brings."""
+        if self.probe is not None:
+            message = Envelope(message, None, 0, cell.path, self.next_id())
+        cell.enqueue(message)
 
     def sender(self) -> str:
         """The path of the actor at work here, or the name of the task."""
@@ -549,116 +541,15 @@ class System:
         task = asyncio.current_task() if asyncio._get_running_loop() is not None else None
         return task.get_name() if task is not None else "outside"
 
-    # -- dispatching -----------------------------------------------------------------------------------------------
+    # -- scheduling ------------------------------------------------------------------------------------------------
 
     def make_ready(self, cell: Cell) -> None:
         """Queue a cell for its turn."""
         self.ready.append(cell)
-        if not self.scheduled:
-            self.schedule()
+        if not self.dispatcher.scheduled:
+            self.dispatcher.schedule()
 
-    def schedule(self) -> None:
-        """Have the loop call the dispatcher."""
-        self.scheduled = True
-        self.loop.call_soon(self._dispatch, context=self.context)
-
-    def _dispatch(self) -> None:
-        self._helped = 0
-        self._drain(None)
-        if self.ready:
-            self.loop.call_soon(self._dispatch, context=self.context)
-        else:
-            self.scheduled = False
-
-    def _drain(self, until: Ask | None) -> None:
-        """Give ready cells their turns, until the budget is spent or ``until`` is answered."""
-        ready = self.ready
-        context = self.context
-        pristine = self.pristine
-        left = BUDGET
-        self._dispatching = True
-        try:
-            while ready and left > 0:
-                cell = ready.popleft()
-                if cell.state == READY:
-                    left -= cell.run(BATCH)
-                    if context != pristine:  # a handler left a context variable set: the next actor must not see it
-                        self.context = pristine.copy()
-                        return
-                if until is not None and until._state:
-                    return
-        finally:
-            self._dispatching = False
-
-    def help(self, ask: Ask) -> None:
-        """Run ready actors in place of waiting for them: a task that would suspend for an answer first looks whether
-        the answer can be had here and now. Without it an ask costs two passes of the event loop (measured: 2.4 times
-        the CPU)."""
-        if self._dispatching or self._helped >= HELPED or not self.ready or self.probe is not None:
-            return
-        loop = self.loop
-        task = asyncio.current_task(loop)
-        if task is None:
-            return
-        self._helped += 1
-        _leave_task(loop, task)
-        try:
-            self.context.run(self._drain, ask)
-        finally:
-            _enter_task(loop, task)
-
-    def run_alone(self, cell: Cell) -> None:
-        """One message of one cell, as the simulator schedules it."""
-        if cell.state != READY:
-            return
-        self.context = self.pristine.copy()
-        self.context.run(cell.run, 1)
-
-    # -- coroutines ------------------------------------------------------------------------------------------------
-
-    def first_step(
-        self, cell: Cell, coro: Coroutine[Any, Any, Any], carried: Scope | None, on_done: Done
-    ) -> tuple[Any, BaseException | None] | None:
-        """Make the first step of a handler's coroutine.
-
-        Returns:
-            how it ended, or None if it suspended: then `last_worker` drives it and calls ``on_done``.
-        """
-        loop = self.loop
-        if carried is None and self.probe is None:
-            worker = self.spare
-            if worker is None:
-                worker = self.spare = Worker(self, self.pristine.copy(), f"{self.name}-spare")
-        else:
-            context = self.pristine.copy()
-            context.run(handling.set, cell)
-            if carried is not None:
-                context.run(scopes.active.set, carried)
-            worker = Worker(self, context, cell.path)
-        task = worker.task
-        _enter_task(loop, task)
-        try:
-            pending = worker.context.run(coro.send, None)
-        except StopIteration as stop:
-            outcome: tuple[Any, BaseException | None] = stop.value, None
-        except BaseException as error:
-            outcome = None, error
-        else:
-            if worker is self.spare:
-                self.spare = None
-                task.set_name(cell.path)
-                worker.context.run(handling.set, cell)
-            worker.take(cell, coro, pending, on_done)
-            self.last_worker = worker
-            return None
-        finally:
-            _leave_task(loop, task)
-        if worker is self.spare and worker.context != self.pristine:
-            self.spare = None
-            if self.spare_waiter is not None:
-                self.spare_waiter.set_result(None)
-                self.spare_waiter = None
-        return outcome
+    # -- work beside mailboxes -------------------------------------------------------------------------------------
 
     def start_job(
         self,
@@ -697,21 +588,6 @@ class System:
             return None
         worker = cell.worker
         return cell if worker is not None and worker.task is asyncio.current_task(self.loop) else None
-
-
-class _OneByOne:
-    """The ready queue under a simulated loop: each cell is a callback of its own, so that the loop may choose."""
-
-    __slots__ = ("_system",)
-
-    def __init__(self, system: System) -> None:
-        self._system = system
-
-    def append(self, cell: Cell) -> None:
-        self._system.loop.call_soon(cell.run_one)
-
-    def __len__(self) -> int:
-        return 0
 
 
 _default: System | None = None

@@ -3,9 +3,7 @@
 A `Worker` is what an `asyncio.Task` runs in place of the user's coroutine, so that the runtime keeps three powers a
 plain task does not give:
 
-- an ``async def`` handler that never suspends needs no task of its own (its first step is made under the identity of
-  a spare task, so ``asyncio.current_task()``, ``timeout()`` and task groups work from the first line on; asyncio's
-  eager tasks do the same, from Python 3.12 on);
+- a coroutine may have made its first steps before the task has (see `dispatcher`), under the task's identity;
 - a coroutine whose task is cancelled before its first step still gets the cancellation (plain asyncio never enters it);
 - a coroutine that swallows `asyncio.CancelledError` can still be ended: the worker stops driving and closes it.
 """
@@ -36,13 +34,16 @@ class Worker(Coroutine[Any, Any, None]):
     __slots__ = (
         "__weakref__",
         "_pending",
+        "_waiter",
         "answering",
         "ask",
         "cell",
         "context",
         "coro",
+        "killed",
         "killer",
         "on_done",
+        "standby",
         "system",
         "task",
     )
@@ -54,10 +55,16 @@ class Worker(Coroutine[Any, Any, None]):
         self.coro: Coroutine[Any, Any, Any] | None = None
         self.on_done: Done | None = None
         self.answering = False
+        self.killed = False
+        self.standby: Coroutine[Any, Any, None] | None = None
+        self._waiter: asyncio.Future[None] | None = None
         self.ask: Ask | None = None
         self.killer: asyncio.TimerHandle | None = None
         self._pending: Any = _NOTHING
-        self.task = asyncio.Task(self, loop=system.loop, name=name, context=context)
+        if system.probe is None:
+            self.task: asyncio.Task[Any] = asyncio.Task(self, loop=system.loop, name=name, context=context)
+        else:  # a simulated loop makes tasks of its own kind
+            self.task = system.loop.create_task(self, name=name, context=context)
         system.workers[self] = None
 
     # -- handing work over -----------------------------------------------------------------------------------------
@@ -65,18 +72,31 @@ class Worker(Coroutine[Any, Any, None]):
     def take(self, cell: Cell, coro: Coroutine[Any, Any, Any], pending: Any, on_done: Done) -> None:
         """Go on with a coroutine whose first step was made outside the task and now waits for ``pending``."""
         self.assign(cell, coro, on_done)
+        self.standby = None
         self._pending = pending
-        waiter = self.system.spare_waiter
-        if waiter is not None:
-            self.system.spare_waiter = None
-            if not waiter.done():
-                waiter.set_result(None)
+        self._wake()
 
     def assign(self, cell: Cell, coro: Coroutine[Any, Any, Any], on_done: Done) -> None:
         """Give a task that has not made a step yet a coroutine that has not either."""
         self.cell = cell
         self.coro = coro
         self.on_done = on_done
+
+    def retire(self) -> None:
+        """End the task of a leader that leads no more."""
+        self.standby = None
+        self._wake()
+
+    def _wake(self) -> None:
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    def report(self, value: Any, error: BaseException | None) -> None:
+        """Say how the handler has ended that the task went on with; the coroutine itself ends right after."""
+        done, self.on_done = self.on_done, None
+        if done is not None:
+            done(self, value, error)
 
     # -- the coroutine protocol the task drives ----------------------------------------------------------------------
 
@@ -89,6 +109,8 @@ class Worker(Coroutine[Any, Any, None]):
         if coro is None:
             return self._idle()
         try:
+            if self.system.probe is not None and (error := self._injected()) is not None:
+                return coro.throw(error)
             return coro.send(value)
         except StopIteration as stop:
             self._finish(stop.value, None)
@@ -100,10 +122,9 @@ class Worker(Coroutine[Any, Any, None]):
         error = typ if isinstance(typ, BaseException) else val if val is not None else typ()
         coro = self.coro
         if coro is None:
-            if self is self.system.spare and not self.system.closing:
-                return self._idle()  # somebody cancelled the borrowed identity after its handler had ended
+            if self.standby is not None and not self.system.closing:
+                return self._idle()  # somebody cancelled the leader's identity after the handler had ended
             self._gone()
-            self.system.worker_ended()
             raise error
         pending, self._pending = self._pending, _NOTHING
         if pending is not _NOTHING and hasattr(pending, "cancel"):
@@ -116,6 +137,16 @@ class Worker(Coroutine[Any, Any, None]):
             self._finish(None, raised)
         raise StopIteration
 
+    def _injected(self) -> BaseException | None:
+        """Ask the probe whether a handler fails here, where it goes on after having waited."""
+        cell = self.cell
+        if cell is not None and cell.worker is self:
+            try:
+                self.system.probe.on_process(cell.path, cell.more().processed, "in")
+            except BaseException as error:
+                return error
+        return None
+
     def close(self) -> None:
         coro, self.coro = self.coro, None
         if coro is not None:
@@ -125,29 +156,25 @@ class Worker(Coroutine[Any, Any, None]):
         raise TypeError("a worker is driven by its own task")
 
     def _idle(self) -> Any:
-        if self is not self.system.spare:
+        if self.standby is None:
             self._gone()
-            self.system.worker_ended()
             raise StopIteration
-        waiter = self.system.spare_waiter = self.system.loop.create_future()
-        waiter._asyncio_future_blocking = True
-        return waiter
+        self._waiter = self.system.loop.create_future()
+        self._waiter._asyncio_future_blocking = True
+        return self._waiter
 
     # -- ending ------------------------------------------------------------------------------------------------------
 
     def _gone(self) -> None:
-        self.system.workers.pop(self, None)
         if self.killer is not None:
             self.killer.cancel()
             self.killer = None
+        self.system.worker_ended(self)
 
     def _finish(self, value: Any, error: BaseException | None) -> None:
         self.coro = None
+        self.report(value, error)
         self._gone()
-        done, self.on_done = self.on_done, None
-        if done is not None:
-            done(self, value, error)
-        self.system.worker_ended()
 
     def cancel_softly(self) -> None:
         """Cancel the coroutine; if it has not ended when its actor's shutdown time is over, kill it."""
@@ -155,7 +182,11 @@ class Worker(Coroutine[Any, Any, None]):
             return
         self.task.cancel()
         if self.killer is None and self.cell is not None:
-            self.killer = self.system.loop.call_later(self.cell.shutdown, self.kill)
+            self.killer = self.system.loop.call_later(self.cell.shutdown, self._hung)
+
+    def _hung(self) -> None:
+        logger.error("%s: a coroutine did not end when it was cancelled; it is closed", self.task.get_name())
+        self.kill()
 
     def kill(self) -> None:
         """End the coroutine now, whatever it does about cancellation."""
@@ -163,13 +194,11 @@ class Worker(Coroutine[Any, Any, None]):
         if coro is None:
             return
         name = self.task.get_name()
-        logger.error("%s: a coroutine did not end when it was cancelled; it is closed", name)
         self.coro = None
+        self.killed = True
         try:
             coro.close()
         except BaseException as error:
-            logger.error("%s: closing the coroutine raised %r", name, error)
+            logger.error("%s: closing a coroutine raised %r", name, error)
         self.task.cancel()  # the task itself ends in its next step, see throw()
-        done, self.on_done = self.on_done, None
-        if done is not None:
-            done(self, None, ActorCrashed(f"{name} was killed: it did not end when it was cancelled"))
+        self.report(None, ActorCrashed(f"{name} was killed while it was at work"))

@@ -91,7 +91,7 @@ class Books:
         grant.gate.breaker.record(grant.trial, True, self.loop.time())
 
     def failed(self, grant: Grant, member: Member, error: BaseException) -> None:
-        """Close a call that raised or was cancelled. Nothing is learned of a cancelled one, unless a hedge overtook it."""
+        """Close a call that raised or was cancelled. A cancelled one teaches nothing, unless a hedge overtook it."""
         now = self.loop.time()
         gate, counts = grant.gate, member.counts
         self._close(grant, member)

@@ -62,6 +62,8 @@ class Dispatcher:
         self._rng = rng
         self._by_gate: dict[Gate, Member] = {}
         self._plans: dict[tuple[str, frozenset[str], str], Plan] = {}
+        self._epoch = 0
+        self._waiters: dict[asyncio.Future[None], None] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
 
@@ -73,6 +75,10 @@ class Dispatcher:
         self._by_gate = {gate: member for gate, member in self._by_gate.items() if member.active}
         self._by_gate.update((member.gate, member) for member in self.members.values())
         self._plans.clear()
+        self._epoch += 1
+        # Those who wait plan anew, in their old places: what they waited for may be gone, or something better there.
+        for waiter in list(self._waiters):
+            _wake(waiter)
         self.pump()
 
     def member(self, gate: Gate) -> Member:
@@ -124,13 +130,18 @@ class Dispatcher:
             BudgetSpent: it may not be sent any more.
         """
         while True:
+            if job.epoch != self._epoch:
+                job.epoch = self._epoch
+                job.plan = self._plan(job)
             now = self.loop.time()
             ticket = Ticket(job.plan.gates, job.tokens, job.key, job.avoid)
             grant = self.admission.submit(ticket, now) or await self._waited(job, ticket, now)
+            if grant is None:
+                continue  # the endpoints have changed
             if not self.books.budgets.limited or self._affordable(job, grant):
                 return grant
 
-    async def _waited(self, job: Job, ticket: Ticket, now: float) -> Grant:
+    async def _waited(self, job: Job, ticket: Ticket, now: float) -> Grant | None:
         if job.plan.hopeless():
             self.admission.cancel(ticket)
             raise self.no_provider(job, "every provider refuses until its key or configuration is changed")
@@ -147,6 +158,7 @@ class Dispatcher:
         ticket.on_grant = lambda _: _wake(granted)
         timer = self.loop.call_at(job.limit, over)
         self._arm(now)
+        self._waiters[granted] = None
         try:
             await granted
         except BaseException:
@@ -158,8 +170,11 @@ class Dispatcher:
             raise
         finally:
             timer.cancel()
+            del self._waiters[granted]
         if ticket.grant is None:
             self.admission.cancel(ticket)
+            if job.epoch != self._epoch:
+                return None
             self.pump()
             raise self.no_provider(job, f"none came free within {job.limit - job.began:.3g} s")
         ticket.grant.at = self.loop.time()  # granted and woken in different steps: the wait is not part of the call
@@ -220,6 +235,7 @@ class Dispatcher:
         if limited:
             self.books.budgets.check(accounts)
         job = Job(request, plan, accounts, began=now, limit=self.limit(), key=self.admission.place(now, who.priority))
+        job.epoch = self._epoch
         job.wanted = wanted
         job.only = only
         if limited or plan.counts_tokens():
@@ -285,7 +301,9 @@ class Dispatcher:
     def failed(self, grant: Grant, member: Member, error: BaseException) -> None:
         """Book a failure, and let go who waits for the room it leaves."""
         self.books.failed(grant, member, error)
-        if self.admission.waiting:
+        if grant.gate.breaker.disabled:
+            self.changed()
+        elif self.admission.waiting:
             self.pump()
 
     @staticmethod
@@ -329,13 +347,16 @@ class Dispatcher:
 
     def _exclude(self, job: Job, gate: Gate, error: Exception) -> None:
         job.excluded = (*job.excluded, gate)
-        members = tuple(self.members.values())
         try:
-            job.plan = make_plan(members, job.request.model, job.wanted, self._fallbacks, job.excluded, job.only)
+            job.plan = self._plan(job)
         except NoProvider:
             if len(job.causes) == 1:
                 raise error from None  # nobody else was asked: the error itself says it best
             raise self.no_provider(job, "none can do it") from error
+
+    def _plan(self, job: Job) -> Plan:
+        members = tuple(self.members.values())
+        return make_plan(members, job.request.model, job.wanted, self._fallbacks, job.excluded, job.only)
 
     def no_provider(self, job: Job, why: str) -> NoProvider:
         """Return the error for a request that nobody answered, with the last error of each endpoint."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ...actors.core.ref import ActorRef
     from .admission import Gate
 
+_VENDORS = {"openai": "openai", "responses": "openai", "anthropic": "anthropic"}
 ALL_CAPABILITIES = frozenset({"tools", "images", "schema", "reasoning"})
 
 
@@ -77,7 +78,7 @@ class Endpoint:
             "models": provider.models,
             "default_model": provider.default_model,
             "capabilities": frozenset[str](known),
-            "vendor": {"openai": "openai", "responses": "openai", "anthropic": "anthropic"}.get(provider.name, ""),
+            "vendor": provider.name if provider.base_url else _VENDORS.get(provider.kind, provider.name),
             **options,
         }
         if provider.kind == "offline":

@@ -47,6 +47,7 @@ class Job:
         "avoid",
         "began",
         "causes",
+        "epoch",
         "excluded",
         "input_tokens",
         "key",
@@ -78,6 +79,7 @@ class Job:
         self.input_tokens = 0
         self.tokens = 0.0
         self.attempts = 0
+        self.epoch = 0
         self.rounds = 0  # retries after which every endpoint had been tried
         self.avoid: tuple[Gate, ...] = ()
         self.excluded: tuple[Gate, ...] = ()

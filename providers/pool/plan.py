@@ -77,7 +77,7 @@ class Plan:
 
     def hopeless(self) -> bool:
         """Return whether every endpoint refuses until somebody changes it: waiting would be in vain."""
-        return all(gate.breaker.disabled for tier in self.gates for gate in tier)
+        return all(gate.breaker.disabled or not gate.present for tier in self.gates for gate in tier)
 
     def other_than(self, avoid: Collection[Gate], now: float) -> bool:
         """Return whether an endpoint that is not down and not in ``avoid`` could be tried."""

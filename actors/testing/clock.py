@@ -1,0 +1,63 @@
+"""Virtual time for ordinary tests: sleeping costs nothing, and an hour's timeout is tested in a millisecond."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+from collections.abc import Callable, Coroutine
+from typing import Any, ParamSpec, TypeVar
+
+from .errors import UnhandledFailure
+from .loop import SimulationLoop
+
+P = ParamSpec("P")
+T = TypeVar("T")
+_MAX_STEPS = 10_000_000
+
+
+def run_virtual(main: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine as `asyncio.run` does, but on a virtual clock: when nothing can run, it jumps on.
+
+    Everything runs in the order of a stock loop; the system's own dispatcher serves the actors. Real I/O, threads and
+    processes are refused.
+
+    Raises:
+        Deadlock: nothing can ever go on.
+        EscapedSimulation: something real was tried.
+        UnhandledFailure: a callback or a background task failed, and nobody looked.
+    """
+    loop = SimulationLoop(None, order="asyncio", max_steps=_MAX_STEPS)
+    try:
+        result = loop.run_until_complete(main)
+        _end(loop)
+    finally:
+        loop.abandon()
+    if loop.escaped is not None:
+        raise loop.escaped
+    for context in loop.unhandled:
+        raise UnhandledFailure(str(context.get("message"))) from context.get("exception")
+    return result
+
+
+def _end(loop: SimulationLoop) -> None:
+    """Cancel what the coroutine left running, as `asyncio.run` does."""
+    left = loop.unfinished()
+    for task in left:
+        task.cancel()
+    if left:
+        loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+    loop.run_until_complete(loop.shutdown_asyncgens())
+
+
+def virtual_time(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
+    """Make an ordinary test function of an ``async def`` one, run by `run_virtual`."""
+
+    @functools.wraps(function)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> T:
+        return run_virtual(function(*args, **kwargs))
+
+    # pytest-asyncio looks through __wrapped__ for coroutine functions; pytest needs the signature for fixtures.
+    wrapper.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
+    del wrapper.__wrapped__
+    return wrapper

@@ -1,0 +1,81 @@
+"""What simulation testing raises.
+
+CallboardError
+└── SimulationError
+    ├── EscapedSimulation     real I/O, a thread or a subprocess was tried inside a simulation
+    ├── Deadlock              nothing can run, no timer is set, and the scenario is not done
+    ├── StepBudgetSpent       the scenario took more steps than allowed: probably a livelock
+    ├── Nondeterministic      the same schedule did not give the same run twice
+    ├── TokenRefused          a replay token does not belong to this scenario, code or workload
+    ├── FaultRefused          (also ValueError)      a fault the delivery contract excludes, or that names nothing
+    ├── UnhandledFailure      an exception that nobody caught ended a callback or a background task
+    ├── InvariantViolated     (also AssertionError)  what must always hold did not
+    └── SimulationFailed      (also AssertionError)  the report of the first failing schedule
+InjectedCrash                 (a BaseException)      what a `Crash` fault raises in an actor
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..core.errors import CallboardError
+
+if TYPE_CHECKING:
+    from .run import Run
+
+
+class SimulationError(CallboardError):
+    """Base class of the simulator's own errors."""
+
+
+class EscapedSimulation(SimulationError):
+    """Code under simulation reached for the real world, where nothing can be replayed."""
+
+
+class Deadlock(SimulationError):
+    """Nothing is ready, no timer is pending, and the scenario has not ended."""
+
+
+class StepBudgetSpent(SimulationError):
+    """The scenario did not end within the allowed number of steps."""
+
+
+class Nondeterministic(SimulationError):
+    """The same schedule gave two different runs: something outside the simulation decides."""
+
+
+class TokenRefused(SimulationError):
+    """A replay token that does not fit what it is replayed on."""
+
+
+class FaultRefused(SimulationError, ValueError):
+    """A fault that the delivery contract excludes, or whose numbers make no sense."""
+
+
+class UnhandledFailure(SimulationError):
+    """An exception reached the event loop because nobody caught it."""
+
+
+class InvariantViolated(SimulationError, AssertionError):
+    """An invariant does not hold for a run."""
+
+
+class SimulationFailed(SimulationError, AssertionError):
+    """A schedule under which the scenario fails; the text is the report.
+
+    Args:
+        report: the whole report, as printed.
+        run: the failing run, shrunk: ``run.error``, ``run.trace``, ``run.plan``.
+        token: replays exactly this run.
+        schedules: how many schedules ran until the failure was found.
+    """
+
+    def __init__(self, report: str, run: Run, token: str, schedules: int) -> None:
+        super().__init__(report)
+        self.run = run
+        self.token = token
+        self.schedules = schedules
+
+
+class InjectedCrash(BaseException):
+    """Raised inside an actor by a `Crash` fault: no ``except Exception`` of a handler hides it."""

@@ -1,0 +1,150 @@
+"""Makes faults happen: answers the runtime's questions before each send, each turn and each provider request."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from ..core.life import bury
+from .errors import FaultRefused, InjectedCrash
+from .faults import PROCESSING, SENDING, Crash, Delay, Drop, Duplicate, Fault, Kill, ProviderFault, Slow
+
+if TYPE_CHECKING:
+    from .loop import SimulationLoop
+
+NOW = (0.0,)
+
+
+class Injector:
+    """Holds the faults of one run, all of them with a number, and strikes when their message comes.
+
+    It is also the dispatcher of the systems in the run: each ready actor becomes a step of its own lane.
+    """
+
+    loop: SimulationLoop
+    tell: Callable[..., None]
+
+    def __init__(self, faults: Sequence[Fault] = ()) -> None:
+        self.counts: dict[tuple[str, str], int] = {}
+        self.remote: set[str] = set()
+        self._needs_remote = {fault.actor for fault in faults if isinstance(fault, Drop | Duplicate)}
+        self._processing = _by_message(faults, PROCESSING)
+        self._sending = _by_message(faults, SENDING)
+        self._providers = _by_message(faults, (ProviderFault,))
+        self._until: dict[tuple[str, str], float] = {}
+        self._slowed: set[tuple[str, int]] = set()
+
+    def _strike(self, fault: Fault, **more: Any) -> None:
+        extra = {"when": fault.when} if isinstance(fault, Crash) else {}
+        if isinstance(fault, Slow | Delay):
+            extra = {"seconds": fault.seconds}  # type: ignore[dict-item]
+        self.tell("fault", what=type(fault).__name__.lower(), actor=fault.actor, nth=fault.nth, **extra, **more)
+
+    # -- the dispatcher ----------------------------------------------------------------------------------------
+
+    def __call__(self, cell: Any) -> None:
+        """Schedule one turn of a ready actor."""
+        if self._processing:
+            path = cell.label
+            nth = self.counts.get(("recv", path), 0) + 1
+            for fault in self._processing.get((path, nth), ()):
+                if isinstance(fault, Kill):
+                    self._strike(fault)
+                    bury(cell)
+                    return
+                if isinstance(fault, Slow) and (path, nth) not in self._slowed:
+                    self._slowed.add((path, nth))
+                    self._strike(fault)
+                    self.loop.call_later(fault.seconds, cell.run_one)
+                    return
+        self.loop.call_soon(cell.run_one)
+
+    # -- the probe's questions -----------------------------------------------------------------------------------
+
+    def on_process(self, path: str, nth: int, when: str) -> None:
+        """Before, in and after the handler of an actor's ``nth`` message; may raise `InjectedCrash`."""
+        if when == "before":
+            self.counts["recv", path] = nth
+        if not self._processing:
+            return
+        for fault in self._processing.get((path, nth), ()):
+            if isinstance(fault, Crash) and fault.when == when:
+                self._strike(fault)
+                raise InjectedCrash(f"{path}, message {nth}, {when} the handler")
+
+    def on_send(self, envelope: Any, path: str) -> Sequence[float]:
+        """Return the delays, in seconds, after which copies of a message to ``path`` arrive; none loses it."""
+        key = ("send", path)
+        nth = self.counts[key] = self.counts.get(key, 0) + 1
+        if not self._sending:
+            return NOW
+        pair = (envelope.sender, path)
+        now = self.loop.time()
+        delay = max(0.0, self._until.get(pair, 0.0) - now)
+        copies = 1
+        for fault in self._sending.get((path, nth), ()):
+            if isinstance(fault, Delay):
+                self._strike(fault)
+                delay = max(delay, fault.seconds)
+                self._until[pair] = now + delay
+            elif path in self.remote:
+                self._strike(fault, id=envelope.id)
+                copies = 0 if isinstance(fault, Drop) else 2
+        return (delay,) * copies
+
+    def on_request(self, path: str) -> ProviderFault | None:
+        """The fault, if any, of a provider's next request."""
+        key = ("request", path)
+        nth = self.counts[key] = self.counts.get(key, 0) + 1
+        for fault in self._providers.get((path, nth), ()):
+            assert isinstance(fault, ProviderFault)
+            self.tell("fault", what=fault.what, actor=path, nth=nth)
+            return fault
+        return None
+
+    def check_remote(self) -> None:
+        """Refuse faults that the delivery contract excludes.
+
+        Raises:
+            FaultRefused: a message of a local actor was to be lost or repeated.
+        """
+        local = sorted(self._needs_remote - self.remote)
+        if local:
+            raise FaultRefused(
+                f"messages to {', '.join(local)} cannot be dropped or duplicated: between local actors none is ever "
+                "lost or repeated; if a network lies between, declare it with sim.remote(path)"
+            )
+
+
+def _by_message(faults: Sequence[Fault], kinds: tuple[type[Any], ...]) -> dict[tuple[str, int], list[Fault]]:
+    table: dict[tuple[str, int], list[Fault]] = {}
+    for fault in faults:
+        if isinstance(fault, kinds) and fault.nth is not None:
+            table.setdefault((fault.actor, fault.nth), []).append(fault)
+    return table
+
+
+_COUNTED: dict[type[Any], str] = {Crash: "recv", Kill: "recv", Slow: "recv", Delay: "send", Drop: "send"}
+
+
+def place(faults: Sequence[Fault], counts: dict[tuple[str, str], int], rng: random.Random) -> tuple[Fault, ...]:
+    """Give the faults that may strike anywhere a place, or leave them out, by chance.
+
+    Args:
+        faults: with or without numbers; those with one are returned as they are.
+        counts: messages per actor in an ordinary run; a fault may also fall on the first one beyond.
+        rng: where the chances come from.
+    """
+    placed: list[Fault] = []
+    for fault in faults:
+        if fault.nth is not None:
+            placed.append(fault)
+            continue
+        if rng.random() < 0.25:
+            continue
+        what = "request" if isinstance(fault, ProviderFault) else _COUNTED.get(type(fault), "send")
+        most = counts.get((what, fault.actor), 0) + 1
+        placed.append(replace(fault, nth=1 + int(rng.random() * most)))
+    return tuple(placed)

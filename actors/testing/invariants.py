@@ -1,0 +1,190 @@
+"""What must hold for a run whatever the schedule.
+
+An invariant is a function of the trace that raises `InvariantViolated` (or any `AssertionError`). `RUNTIME` are the
+promises of the runtime itself, checked after every run; a scenario's own stand beside them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from typing import Any, TypeAlias
+
+from .errors import InvariantViolated
+from .trace import Fact, Trace, stable_repr
+
+Invariant: TypeAlias = Callable[[Trace], object]
+Condition: TypeAlias = Callable[[Fact], object]
+_EPSILON = 1e-6
+
+
+def never(condition: Condition, what: str = "") -> Invariant:
+    """No event may satisfy ``condition``.
+
+    Args:
+        condition: a function of one event.
+        what: named in the failure.
+    """
+
+    def check(trace: Trace) -> None:
+        for fact in trace:
+            if condition(fact):
+                raise InvariantViolated(f"never {what or 'this'}: {_show(fact)}")
+
+    return check
+
+
+def eventually(condition: Condition, *, within: float, after: Condition | None = None, what: str = "") -> Invariant:
+    """Some event satisfies ``condition`` in time.
+
+    Args:
+        condition: a function of one event.
+        within: virtual seconds, from the start or from each event that satisfies ``after``.
+        after: where each wait begins; None waits once, from the start.
+        what: named in the failure.
+    """
+
+    def check(trace: Trace) -> None:
+        hits = [fact for fact in trace if condition(fact)]
+        starts = [(-1, 0.0, "the start")] if after is None else []
+        if after is not None:
+            starts = [(fact.index, fact.time, _show(fact)) for fact in trace if after(fact)]
+        for index, time, name in starts:
+            if not any(hit.index > index and hit.time <= time + within + _EPSILON for hit in hits):
+                raise InvariantViolated(f"eventually {what or 'this'}: not within {within:g} s of {name}")
+
+    return check
+
+
+def exactly_once(kind: str, key: str, *, expected: Callable[[Trace], Any] | None = None) -> Invariant:
+    """Events of a kind happen once for each key: an effect is neither repeated nor, if expected, left out.
+
+    Args:
+        kind: the events' kind, such as that of a mark: ``sim.mark("charged", order=7)``.
+        key: the field that tells one effect from another.
+        expected: returns the keys that must occur; None asks only that none is repeated.
+    """
+
+    def check(trace: Trace) -> None:
+        seen: dict[Hashable, Fact] = {}
+        for fact in trace.of(kind):
+            value = fact.get(key)
+            if value in seen:
+                raise InvariantViolated(f"exactly once: {kind} {key}={stable_repr(value)} happened again")
+            seen[value] = fact
+        for value in expected(trace) if expected is not None else ():
+            if value not in seen:
+                raise InvariantViolated(f"exactly once: {kind} {key}={stable_repr(value)} never happened")
+
+    return check
+
+
+def fifo_per_pair(trace: Trace) -> None:
+    """Messages of one sender to one receiver are taken up in the order in which they were sent."""
+    last: dict[tuple[Any, ...], int] = {}
+    for _, kind, row in trace.rows:
+        if kind == "recv" and not row.get("duplicate"):
+            pair = (row.get("system"), row.get("sender"), row["actor"], row.get("priority", 0))
+            number = row["id"]
+            if last.get(pair, -1) > number:
+                raise InvariantViolated(
+                    f"FIFO per pair: {row['actor']} took message {number} of {row.get('sender') or 'client'} "
+                    f"after message {last[pair]}"
+                )
+            last[pair] = number
+
+
+def at_most_once(trace: Trace) -> None:
+    """No message is processed twice, across restarts too; only one that a fault duplicated may be."""
+    seen: set[tuple[Any, int]] = set()
+    twice = {
+        (row.get("system"), row.get("id"))
+        for _, kind, row in trace.rows
+        if kind == "fault" and row["what"] == "duplicate"
+    }
+    for _, kind, row in trace.rows:
+        if kind == "recv":
+            number = (row.get("system"), row["id"])
+            if number in seen and number not in twice:
+                raise InvariantViolated(f"at most once: {row['actor']} processed message {row['id']} twice")
+            seen.add(number)
+
+
+def conservation(trace: Trace) -> None:
+    """Each message sent is processed, a dead letter, or dropped by a fault: none vanishes."""
+    ended = {
+        (row.get("system"), row.get("id"))
+        for _, kind, row in trace.rows
+        if kind in ("recv", "dead_letter") or (kind == "fault" and row["what"] == "drop")
+    }
+    for _, kind, row in trace.rows:
+        if kind in ("send", "ask") and (row.get("system"), row["id"]) not in ended:
+            raise InvariantViolated(
+                f"conservation: message {row['id']} {stable_repr(row['message'])} from {row.get('sender') or 'client'} "
+                f"to {row['actor']} vanished"
+            )
+
+
+def asks_resolved_once(trace: Trace) -> None:
+    """Each ask ends exactly once, by a reply, an error, a timeout or a cancellation."""
+    ends: dict[tuple[Any, int], int] = {}
+    for _, kind, row in trace.rows:
+        if kind == "ask":
+            ends.setdefault((row.get("system"), row["id"]), 0)
+        elif kind == "ask_end":
+            number = (row.get("system"), row["id"])
+            ends[number] = ends.get(number, 0) + 1
+    for _, kind, row in trace.rows:
+        if kind == "ask" and ends[row.get("system"), row["id"]] != 1:
+            count = ends[row.get("system"), row["id"]]
+            raise InvariantViolated(f"asks resolved once: ask {row['id']} of {row['actor']} ended {count} times")
+
+
+def nothing_after_stop(trace: Trace) -> None:
+    """Once a system has stopped, none of its actors starts, restarts or processes anything."""
+    stopped: set[Any] = set()
+    for _, kind, row in trace.rows:
+        if kind == "system_stopped":
+            stopped.add(row.get("system"))
+        elif stopped and kind in ("spawn", "restarted", "recv") and row.get("system") in stopped:
+            raise InvariantViolated(f"nothing after stop: {kind} of {row.get('actor')} after the system had stopped")
+
+
+def no_dead_letters(trace: Trace) -> None:
+    """No told message becomes a dead letter, unless the scenario expects it or a fault killed the receiver.
+
+    An ask that nobody answers ends in an error its asker sees, which is the scenario's to judge.
+    """
+    asks: set[tuple[Any, int]] = set()
+    killed: set[str] = set()
+    for _, kind, row in trace.rows:
+        if kind == "ask":
+            asks.add((row.get("system"), row["id"]))
+        elif kind == "fault" and row["what"] == "kill":
+            killed.add(row["actor"])
+        elif kind == "dead_letter" and not row.get("expected") and not _within(row["actor"], killed):
+            if (row.get("system"), row.get("id")) in asks:
+                continue
+            raise InvariantViolated(
+                f"no dead letters: {stable_repr(row.get('message'))} to {row['actor']} ({row.get('reason', '')}); "
+                "if it is meant to be one, say so with sim.expect_dead_letters()"
+            )
+
+
+def _within(path: str, killed: set[str]) -> bool:
+    return any(path == top or path.startswith(top + "/") for top in killed)
+
+
+def _show(fact: Fact) -> str:
+    inside = " ".join(f"{name}={stable_repr(value)}" for name, value in fact.fields.items())
+    return f"event {fact.index} at {fact.time:.3f} s: {fact.kind} {inside}"
+
+
+RUNTIME: tuple[Invariant, ...] = (
+    fifo_per_pair,
+    at_most_once,
+    conservation,
+    asks_resolved_once,
+    nothing_after_stop,
+    no_dead_letters,
+)
+"""The promises of the runtime, checked after every simulated run."""

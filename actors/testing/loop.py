@@ -1,0 +1,444 @@
+"""A deterministic asyncio event loop: a virtual clock, and one decision for each step that several things could take.
+
+What is ready is kept in *lanes*. A lane is what runs in order whatever the schedule: the steps of one task, the turns
+of one actor, the calls on one executor. All callbacks that belong to no task share one lane, because asyncio promises
+that they run first in, first out; tasks made by one parent start in the order in which they were made, because
+asyncio promises that too, and a schedule that broke it would raise false alarms. Which lane takes the next step is
+the schedule's choice; the oldest ready lane is always choice 0.
+
+With ``order="asyncio"`` there is a single lane: only the schedule of a stock loop occurs, and variety comes from
+faults alone.
+
+Only `asyncio.BaseEventLoop` is built upon, which has no selector: whatever needs one is refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import threading
+from bisect import insort
+from collections import deque
+from collections.abc import Callable, Coroutine, Generator
+from contextvars import Context
+from typing import Any, Literal, NoReturn, TypeAlias, TypeVar, TypeVarTuple
+
+from . import fence
+from .errors import Deadlock, EscapedSimulation, SimulationError, StepBudgetSpent
+from .lanes import Executor, ExecutorCall, Lane, Schedule, SimFuture, SimTask
+
+Order: TypeAlias = Literal["contract", "asyncio"]
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+RESOLUTION = 1e-9
+"""Timers due within this many seconds of each other are due together."""
+REARM_LIMIT = 100
+"""How many timers may be set for "now" within one instant before the clock is moved on by `REARM_STEP`."""
+REARM_STEP = 1e-6
+
+
+class SimulationLoop(asyncio.BaseEventLoop):
+    """An event loop that does the same thing each time it is given the same schedule.
+
+    Args:
+        schedule: chooses among the ready lanes; None takes the oldest.
+        order: ``contract`` lets any lane overtake any other; ``asyncio`` runs everything first in, first out.
+        max_steps: steps after which the run is given up.
+    """
+
+    simulation: Any = None
+    """The `Simulation` that this loop runs, if it runs one."""
+    callboard_dispatcher: Callable[[Any], object] | None = None
+    """Called by systems with each actor that becomes ready; None leaves their own dispatcher in charge."""
+
+    @property
+    def callboard_probe(self) -> Any:
+        """What the next `System` that starts here tells its facts to."""
+        return None if self.simulation is None else self.simulation.probe()
+
+    def __init__(self, schedule: Schedule | None = None, *, order: Order = "contract", max_steps: int = 20_000) -> None:
+        super().__init__()
+        self.schedule = schedule
+        self.strict = order == "asyncio"
+        self.max_steps = max_steps
+        self.steps = 0
+        self.picks: list[int] = []
+        """The choice made at each contested step: 0 is the oldest ready lane."""
+        self.unhandled: list[dict[str, Any]] = []
+        """What reached the exception handler."""
+        self.escaped: EscapedSimulation | None = None
+        self.who_waits: Callable[[], str] = str
+        """Asked for a description of who waits for whom when nothing can go on."""
+        self.closing = False
+        self._now = 0.0
+        self._number = 0
+        self._age = 0
+        self._order: list[int] = []
+        self._by_age: dict[int, Lane] = {}
+        self._shared = Lane(None)
+        self._shared.label = "loop"
+        self._lanes: dict[int, Lane] = {}
+        self._labels: dict[str, int] = {}
+        # Not asyncio.all_tasks(): it goes through the tasks of all loops, those of earlier runs among them. Keeping
+        # the tasks also means that when the garbage collector runs decides nothing.
+        self._tasks: list[SimTask] = []
+        self._unlabelled: list[Lane] = []
+        self._running_lane = self._shared
+        self._fifo: deque[asyncio.Handle] = deque()
+        self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
+        self._cancelled_timers = 0
+        self._instant = -1.0
+        self._rearmed = 0
+        self._idle: list[asyncio.Future[None]] = []
+        self._owner = threading.get_ident()
+        self._joined: Callable[[Lane], None] | None = getattr(schedule, "ready", None)
+        self.set_exception_handler(lambda _, context: None if self.closing else self.unhandled.append(context))
+        self.slow_callback_duration = float("inf")
+
+    # -- identity and time -------------------------------------------------------------------------------------
+
+    def next_number(self) -> int:
+        """Return the next number that identifies a task or future."""
+        self._number += 1
+        return self._number
+
+    def time(self) -> float:
+        """Return the virtual time, in seconds since the loop was made."""
+        return self._now
+
+    def create_future(self) -> asyncio.Future[Any]:
+        """Make a future with a stable hash."""
+        return SimFuture(loop=self)
+
+    def create_task(
+        self,
+        coro: Generator[Any, None, T] | Coroutine[Any, Any, T],
+        *,
+        name: object = None,
+        context: Context | None = None,
+        **_: Any,
+    ) -> asyncio.Task[T]:
+        """Make a task with a stable hash. Eager starts are not imitated: a start is a step like any other."""
+        self._check_closed()  # type: ignore[attr-defined]
+        if self.closing:
+            coro.close()
+            raise SimulationError("the simulation is over: no new task can start")
+        task = SimTask(coro, loop=self, name=None if name is None else str(name), context=context)
+        self._tasks.append(task)
+        return task
+
+    def unfinished(self) -> list[asyncio.Task[Any]]:
+        """Return the tasks that are not done, oldest first."""
+        return [task for task in self._tasks if not task.done()]
+
+    # -- what becomes ready ------------------------------------------------------------------------------------
+
+    def call_soon(
+        self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
+    ) -> asyncio.Handle:
+        """Add a step to the lane of the callback's owner: a task, an object with a ``label``, or else nobody."""
+        if self._closed:  # type: ignore[attr-defined]
+            self._check_closed()  # type: ignore[attr-defined]
+        handle = asyncio.Handle(callback, args, self, context)
+        self._add(callback, handle)
+        return handle
+
+    def _add(self, callback: Callable[..., Any], handle: asyncio.Handle) -> None:
+        if self.strict:
+            self._fifo.append(handle)
+            return
+        owner = getattr(callback, "__self__", None)
+        if owner is None:
+            lane = self._shared
+        elif owner.__class__ is SimTask:
+            try:
+                lane = owner.lane
+            except AttributeError:  # the first step, asked for inside Task.__init__
+                siblings = self._running_lane.children
+                lane = owner.lane = Lane(owner, siblings)
+                self._unlabelled.append(lane)
+                siblings.append(lane)
+                if len(siblings) > 1:  # waits for its elder siblings' first step
+                    self._age += 1
+                    lane.handles.append((self._age, handle))
+                    return
+        else:
+            found = self._lanes.get(id(owner))
+            lane = found if found is not None else self._lane_of(owner)
+        self._age = age = self._age + 1
+        handles = lane.handles
+        handles.append((age, handle))
+        if len(handles) == 1:
+            self._order.append(age)
+            self._by_age[age] = lane
+            if self._joined is not None:
+                self._joined(lane)
+
+    def _lane_of(self, owner: Any) -> Lane:
+        if not isinstance(owner, asyncio.Task) and not isinstance(getattr(owner, "label", None), str):
+            return self._shared
+        lane = self._lanes[id(owner)] = Lane(owner)  # the lane keeps its owner alive: the id is not used again
+        self._unlabelled.append(lane)
+        return lane
+
+    def relabel(self, lane: Lane) -> None:
+        """Give the lane a label anew before the next choice: its task has another name now."""
+        lane.label = ""
+        self._unlabelled.append(lane)
+
+    def _name_lanes(self) -> None:
+        """Label the lanes made in the last step, in the order in which they were made.
+
+        Not at once: before Python 3.13 a task gets its name after it was made.
+        """
+        labels = self._labels
+        for lane in self._unlabelled:
+            source = lane.source
+            if source.__class__ is SimTask:
+                if source.unnamed:
+                    label = getattr(source.get_coro(), "__qualname__", "task").rpartition(".")[2]
+                else:
+                    label = source.get_name()
+            else:
+                label = source.get_name() if isinstance(source, asyncio.Task) else source.label
+            seen = labels[label] = labels.get(label, 0) + 1
+            lane.label = label if seen == 1 else f"{label}~{seen}"
+        self._unlabelled.clear()
+
+    def call_at(
+        self, when: float, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        """Run the callback at the virtual time ``when``; callbacks of one instant run in the order they were set."""
+        self._check_closed()  # type: ignore[attr-defined]
+        if when <= self._now + RESOLUTION:
+            # A rate limiter's float residue can set a timer for "now" for ever; a real clock would have moved on.
+            if self._instant != self._now:
+                self._instant, self._rearmed = self._now, 0
+            self._rearmed += 1
+            if self._rearmed > REARM_LIMIT:
+                when = self._now + REARM_STEP
+        timer = asyncio.TimerHandle(when, callback, args, self, context)
+        timer._scheduled = True  # type: ignore[attr-defined]
+        self._age += 1
+        heapq.heappush(self._timers, (when, self._age, timer))
+        return timer
+
+    def call_later(
+        self, delay: float, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        """Run the callback after ``delay`` virtual seconds."""
+        return self.call_at(self._now + delay, callback, *args, context=context)
+
+    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
+        if handle._scheduled:  # type: ignore[attr-defined]
+            self._cancelled_timers += 1
+            if self._cancelled_timers > 1000 and self._cancelled_timers * 2 > len(self._timers):
+                self._timers = [entry for entry in self._timers if not entry[2].cancelled()]
+                heapq.heapify(self._timers)
+                self._cancelled_timers = 0
+
+    def pending_timers(self) -> list[asyncio.TimerHandle]:
+        """Return the timers that are set, earliest first."""
+        return [entry[2] for entry in sorted(self._timers) if not entry[2].cancelled()]
+
+    # -- the scheduler -----------------------------------------------------------------------------------------
+
+    def _run_once(self) -> None:
+        """Take steps until the loop is stopped."""
+        order, by_age, fifo = self._order, self._by_age, self._fifo
+        record = self.picks.append
+        while True:
+            timers = self._timers
+            if timers and timers[0][0] <= self._now + RESOLUTION:
+                self._fire()
+            while not order and not fifo:
+                if self._stopping:  # type: ignore[attr-defined]
+                    return
+                self._advance()
+            self.steps += 1
+            if self.steps > self.max_steps:
+                self.max_steps = 1 << 62  # the teardown must be able to go on
+                raise StepBudgetSpent(
+                    f"the scenario did not end within {self.steps - 1} steps "
+                    f"({self._now:g} virtual seconds): a livelock, or raise max_steps"
+                )
+            if fifo:
+                handle: Any = fifo.popleft()
+            else:
+                if self._unlabelled:
+                    self._name_lanes()
+                if len(order) == 1:
+                    age = order.pop()
+                elif self.schedule is None:
+                    age = order.pop(0)
+                else:
+                    pick = self.schedule.pick(order, by_age)
+                    record(pick)
+                    age = order.pop(pick)
+                lane = self._running_lane = by_age.pop(age)
+                lane.turn += 1
+                handles = lane.handles
+                handle = handles.popleft()[1]
+                if handles:
+                    self._rejoin(lane)
+                if lane.siblings is not None:
+                    self._started(lane)
+            if not handle._cancelled:
+                # Handle._run() written out: it is a fifth of a step's cost.
+                try:
+                    handle._context.run(handle._callback, *handle._args)
+                except (SystemExit, KeyboardInterrupt):
+                    raise
+                except BaseException as error:
+                    self.call_exception_handler(
+                        {"message": f"exception in {handle._callback!r}", "exception": error, "handle": handle}
+                    )
+            if self._stopping:  # type: ignore[attr-defined]
+                return
+
+    def _rejoin(self, lane: Lane) -> None:
+        """Put a lane back among the ready ones, at the age of the first step it still has."""
+        age = lane.handles[0][0]
+        insort(self._order, age)
+        self._by_age[age] = lane
+        if self._joined is not None:
+            self._joined(lane)
+
+    def _started(self, lane: Lane) -> None:
+        siblings = lane.siblings
+        lane.siblings = None
+        assert siblings is not None
+        siblings.popleft()
+        if siblings:
+            self._rejoin(siblings[0])
+
+    def _fire(self) -> None:
+        timers = self._timers
+        limit = self._now + RESOLUTION
+        while timers and timers[0][0] <= limit:
+            timer = heapq.heappop(timers)[2]
+            timer._scheduled = False  # type: ignore[attr-defined]
+            if timer.cancelled():
+                self._cancelled_timers -= 1
+            else:
+                self._add(timer._callback, timer)  # type: ignore[attr-defined]
+
+    def _advance(self) -> None:
+        """Nothing is ready: wake who waits for that, or move the clock to the next timer."""
+        if self._idle:
+            waiting, self._idle = self._idle, []
+            for future in waiting:
+                if not future.done():
+                    future.set_result(None)
+            return
+        timers = self._timers
+        while timers and timers[0][2].cancelled():
+            heapq.heappop(timers)[2]._scheduled = False  # type: ignore[attr-defined]
+            self._cancelled_timers -= 1
+        if not timers:
+            raise Deadlock(self.who_waits() or "nothing is ready, no timer is set, and the scenario has not ended")
+        self._now = max(self._now, timers[0][0])
+        self._fire()
+
+    async def idle(self) -> None:
+        """Wait until nothing else can run without the clock moving on."""
+        future = self.create_future()
+        self._idle.append(future)
+        await future
+
+    # -- the fence ---------------------------------------------------------------------------------------------
+
+    def refuse(self, what: str) -> NoReturn:
+        """Refuse an operation that cannot be replayed, and remember that it was tried."""
+        error = EscapedSimulation(
+            f"{what} inside a simulation: it is real and cannot be replayed. "
+            "Put it behind an actor or a provider, and simulate with a scripted one"
+        )
+        if self.escaped is None:
+            self.escaped = error
+        raise error
+
+    def run_in_executor(self, executor: Any, func: Callable[[*Ts], T], *args: *Ts) -> asyncio.Future[T]:
+        """Run the function inline, but as a step of its own; calls on one given executor stay in order."""
+        self._check_closed()  # type: ignore[attr-defined]
+        future = self.create_future()
+        target = getattr(func, "func", func)
+        label = f"thread {getattr(target, '__name__', type(target).__name__)}"
+        call = ExecutorCall(label, func, args, future)
+        if executor is None or self.strict:
+            self.call_soon(call.run)
+            return future
+        lane = self._lanes.get(id(executor))
+        if lane is None:
+            lane = self._lanes[id(executor)] = Lane(Executor(executor))
+            self._unlabelled.append(lane)
+        self._age += 1
+        lane.handles.append((self._age, asyncio.Handle(call.run, (), self, None)))
+        if len(lane.handles) == 1:
+            self._rejoin(lane)
+        return future
+
+    def call_soon_threadsafe(
+        self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
+    ) -> asyncio.Handle:
+        """Like `call_soon`; from another thread it is refused."""
+        if threading.get_ident() != self._owner:
+            self.refuse("a call from another thread")
+        return self.call_soon(callback, *args, context=context)
+
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:
+        """Do nothing: there is no executor."""
+
+    def _write_to_self(self) -> None:
+        """Nothing to wake: the loop never sleeps."""
+
+    def _process_events(self, event_list: Any) -> None:
+        """There are no events but our own."""
+
+    def run_forever(self) -> None:
+        """Run until stopped, with the fence up."""
+        with fence.around(self):
+            super().run_forever()
+
+    # -- the end -----------------------------------------------------------------------------------------------
+
+    def abandon(self) -> None:
+        """Drop what is left without letting it act: close coroutines, forget callbacks, close the loop."""
+        self.closing = True
+        for task in self.unfinished():
+            task._log_destroy_pending = False  # type: ignore[attr-defined]
+            coro = task.get_coro()
+            try:
+                if coro is not None:
+                    coro.close()
+            except BaseException:
+                pass
+        self._tasks.clear()
+        self._order.clear()
+        self._by_age.clear()
+        self._fifo.clear()
+        self._timers.clear()
+        self._lanes.clear()
+        self._shared.handles.clear()
+        self.close()
+
+
+_REAL = (
+    "create_connection create_server create_datagram_endpoint create_unix_connection create_unix_server getaddrinfo "
+    "getnameinfo sock_recv sock_recv_into sock_recvfrom sock_recvfrom_into sock_sendall sock_sendto sock_connect "
+    "sock_accept sock_sendfile sendfile start_tls add_reader remove_reader add_writer remove_writer "
+    "connect_accepted_socket subprocess_exec subprocess_shell connect_read_pipe connect_write_pipe "
+    "add_signal_handler remove_signal_handler"
+)
+
+
+def _refusal(name: str) -> Callable[..., NoReturn]:
+    def method(self: SimulationLoop, *_: Any, **__: Any) -> NoReturn:
+        self.refuse(f"loop.{name}()")
+
+    method.__name__ = name
+    return method
+
+
+for _name in _REAL.split():
+    setattr(SimulationLoop, _name, _refusal(_name))

@@ -1,0 +1,54 @@
+"""The report of a failure, for people."""
+
+from __future__ import annotations
+
+import traceback
+
+from .errors import SimulationError
+from .faults import describe
+from .run import Run
+
+_LAST_EVENTS = 60
+
+
+def report(run: Run, history: str, token: str) -> str:
+    """Return the report.
+
+    Args:
+        run: the failing run.
+        history: how it was found.
+        token: replays it.
+    """
+    deviations = [*map(str, run.holds), *map(describe, run.faults)]
+    schedule = "schedule: the oldest ready first"
+    if deviations:
+        schedule += ", except:"
+    return "\n".join(
+        [
+            *_what(run.error),
+            "",
+            schedule,
+            *(f"  {deviation}" for deviation in deviations),
+            "",
+            f"trace ({len(run.trace)} events, {run.time:.3f} virtual seconds, {run.steps} steps):",
+            run.trace.text(last=_LAST_EVENTS),
+            "",
+            f"{history}.",
+            f'replay: simulate(scenario, replay="{token}")',
+            f"    or: pytest --sim-replay={token}",
+        ]
+    )
+
+
+def _what(error: BaseException | None) -> list[str]:
+    if error is None:
+        return ["no failure"]
+    if isinstance(error, BaseExceptionGroup):
+        lines = [f"{type(error).__name__}: {error.message}"]
+        return lines + [f"  {line}" for inner in error.exceptions for line in _what(inner)]
+    lines = [f"{type(error).__name__}: {error}"]
+    frames = traceback.extract_tb(error.__traceback__)
+    if frames and not isinstance(error, SimulationError):
+        last = frames[-1]
+        lines.append(f"  {last.filename}:{last.lineno} in {last.name}: {last.line}")
+    return lines

@@ -1,0 +1,314 @@
+"""One simulated run: a scenario under one schedule and one set of faults."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import inspect
+import logging
+import random
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from ..core.system import System
+from .errors import InvariantViolated, UnhandledFailure
+from .faults import Fault
+from .injector import Injector
+from .invariants import RUNTIME, Invariant
+from .lanes import Schedule
+from .loop import Order, SimulationLoop
+from .schedules import Hold
+from .trace import Fact, Trace
+
+Scenario: TypeAlias = Callable[..., Awaitable[object]]
+_TEARDOWN_STEPS = 5_000
+
+
+class Simulation:
+    """What a scenario is given; also the probe that the systems inside report to.
+
+    ``system`` is a started `System`. When the scenario has ended, what can still run without time going on runs; then
+    the system is stopped.
+    """
+
+    system: System
+
+    def __init__(self, loop: SimulationLoop, injector: Injector) -> None:
+        self.loop = loop
+        self.trace = Trace()
+        self.injector = injector
+        self._systems = 0
+        self._expected: list[Callable[[Fact], object]] = []
+        self._append = self.trace.rows.append
+        self.on_send = injector.on_send
+        self.on_process = injector.on_process
+        injector.tell = self.event
+        injector.loop = loop
+
+    # -- for the scenario --------------------------------------------------------------------------------------
+
+    @property
+    def now(self) -> float:
+        """Virtual seconds since the start."""
+        return self.loop.time()
+
+    def mark(self, kind: str, **fields: Any) -> None:
+        """Put an event of your own into the trace, for invariants to look at."""
+        self._append((self.loop._now, kind, fields))
+
+    async def idle(self) -> None:
+        """Wait until nothing can run without time going on."""
+        await self.loop.idle()
+
+    def expect_dead_letters(self, condition: Callable[[Fact], object] = lambda _: True) -> None:
+        """Allow dead letters that satisfy ``condition``, a function of the ``dead_letter`` event."""
+        self._expected.append(condition)
+
+    def remote(self, *paths: str) -> None:
+        """Declare that messages to these actors cross a network, so that `Drop` and `Duplicate` may strike them."""
+        self.injector.remote.update(paths)
+
+    def probe(self) -> Simulation | _Further:
+        """Return the probe of the next system that starts in this run."""
+        self._systems += 1
+        return self if self._systems == 1 else _Further(self, self._systems)
+
+    # -- the probe ---------------------------------------------------------------------------------------------
+
+    def event(self, kind: str, **fields: Any) -> None:
+        """Take down a fact. Called by the runtime."""
+        if kind == "dead_letter" and self._expected:
+            fact = Fact(len(self.trace), self.loop._now, kind, fields)
+            fields["expected"] = any(condition(fact) for condition in self._expected)
+        self._append((self.loop._now, kind, fields))
+
+    def close(self) -> None:
+        """Take nothing down any more."""
+        self._append = lambda _: None
+
+
+class _Further:
+    """The probe of a second, third, … system in one run: their envelopes are numbered anew, so they are told apart."""
+
+    def __init__(self, sim: Simulation, number: int) -> None:
+        self.on_send = sim.on_send
+        self.on_process = sim.on_process
+        self._sim = sim
+        self._number = number
+
+    def event(self, kind: str, **fields: Any) -> None:
+        self._sim.event(kind, system=self._number, **fields)
+
+
+@dataclass(slots=True)
+class Run:
+    """How one run went.
+
+    Args:
+        error: what failed, or None.
+        trace: what happened, up to the failure.
+        steps: steps of the loop.
+        time: virtual seconds.
+        picks: the choice made at each contested step.
+        holds, faults: the plan it ran under; of a searched schedule, the holds are not counted yet.
+        unused: holds that did not come up.
+        counts: how many messages each actor had a chance to fail at.
+    """
+
+    error: BaseException | None
+    trace: Trace
+    steps: int
+    time: float
+    picks: list[int]
+    holds: tuple[Hold, ...]
+    faults: tuple[Fault, ...]
+    unused: set[tuple[str, int]]
+    counts: dict[tuple[str, str], int]
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing failed."""
+        return self.error is None
+
+    @property
+    def deviations(self) -> int:
+        """Holds and faults: how far the schedule is from the ordinary one."""
+        return len(self.holds) + len(self.faults)
+
+    @property
+    def failure(self) -> Any:
+        """What tells one failure from another: the kind, and the place it was raised at."""
+        return None if self.error is None else failure_key(self.error)
+
+
+def failure_key(error: BaseException) -> Any:
+    """Return what tells one failure from another."""
+    if isinstance(error, BaseExceptionGroup):
+        return tuple(sorted({str(failure_key(inner)) for inner in error.exceptions}))
+    kind = type(error).__qualname__
+    if isinstance(error, InvariantViolated):
+        return kind, str(error).partition(":")[0]
+    if isinstance(error, UnhandledFailure) and error.__cause__ is not None:
+        return kind, failure_key(error.__cause__)
+    place = ""
+    traceback = error.__traceback__
+    while traceback is not None:
+        code = traceback.tb_frame.f_code
+        place = f"{code.co_filename}:{traceback.tb_lineno}"
+        traceback = traceback.tb_next
+    return kind, place
+
+
+def takes_simulation(scenario: Scenario) -> bool:
+    """Whether the scenario wants the `Simulation` as its argument."""
+    parameters = inspect.signature(scenario).parameters.values()
+    return any(p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in parameters)
+
+
+def execute(
+    scenario: Scenario,
+    schedule: Schedule | None,
+    *,
+    holds: Sequence[Hold] = (),
+    faults: Sequence[Fault] = (),
+    invariants: Sequence[Invariant] = (),
+    order: Order = "contract",
+    max_steps: int = 20_000,
+    argument: bool = True,
+) -> Run:
+    """Run the scenario once; never raises what the scenario raised, but puts it into the `Run`."""
+    random.seed(0)
+    loop = SimulationLoop(schedule, order=order, max_steps=max_steps)
+    injector = Injector(faults)
+    sim = Simulation(loop, injector)
+    loop.simulation = sim
+    loop.callboard_dispatcher = injector
+    loop.who_waits = lambda: who_waits(sim.trace)
+    failed_at: int | None = None
+    error: BaseException | None = None
+
+    async def main() -> None:
+        nonlocal failed_at
+        async with System("sim") as system:
+            sim.system = system
+            try:
+                await (scenario(sim) if argument else scenario())
+                await loop.idle()  # what was sent last is still taken up
+            except BaseException:
+                failed_at = len(sim.trace)
+                raise
+
+    task = loop.create_task(main(), name="client")
+    try:
+        loop.run_until_complete(task)
+        injector.check_remote()
+        error = _left_over(loop)
+    except (KeyboardInterrupt, SystemExit):
+        sim.close()
+        loop.abandon()
+        raise
+    except BaseException as raised:
+        error = raised
+    if loop.escaped is not None:
+        error = loop.escaped
+    elif error is None and loop.unhandled:
+        error = _unhandled(loop.unhandled[0])
+    trace = sim.trace.upto(failed_at)
+    if error is None:
+        try:
+            for invariant in (*RUNTIME, *invariants):
+                invariant(trace)
+        except AssertionError as violated:
+            error = violated
+    steps, time = loop.steps, loop.time()
+    sim.close()
+    sim.trace = Trace()
+    _tear_down(loop, task)
+    unused: set[tuple[str, int]] = getattr(schedule, "unused", set())
+    return Run(error, trace, steps, time, loop.picks, tuple(holds), tuple(faults), unused, injector.counts)
+
+
+def _left_over(loop: SimulationLoop) -> InvariantViolated | None:
+    tasks = sorted(task.get_name() for task in loop.unfinished())
+    if tasks:
+        return InvariantViolated(f"no leaks: still running after the system had stopped: {', '.join(tasks)}")
+    timers = [
+        timer for timer in loop.pending_timers() if getattr(_callback(timer), "__name__", "") != "run_one"
+    ]  # a `Slow` fault's
+    if timers:
+        names = sorted(getattr(_callback(timer), "__qualname__", "a callback") for timer in timers)
+        return InvariantViolated(f"no leaks: timers still set after the system had stopped: {', '.join(names)}")
+    return None
+
+
+def _callback(timer: asyncio.TimerHandle) -> Any:
+    return timer._callback  # type: ignore[attr-defined]
+
+
+def _unhandled(context: dict[str, Any]) -> UnhandledFailure:
+    cause = context.get("exception")
+    failure = UnhandledFailure(f"{context.get('message', 'unhandled failure')}: {cause!r}")
+    failure.__cause__ = cause
+    return failure
+
+
+def _tear_down(loop: SimulationLoop, task: asyncio.Task[Any]) -> None:
+    """Let a run that did not end stop its systems, for a limited number of steps; then drop what is left."""
+    if not task.done():
+        loop.schedule = None
+        loop.max_steps = loop.steps + _TEARDOWN_STEPS
+        task.cancel()
+        try:
+            loop.run_until_complete(task)
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException:
+            pass
+    if task.done() and not task.cancelled():
+        task.exception()  # seen
+    loop.abandon()
+
+
+def who_waits(trace: Trace) -> str:
+    """Say who waits for whose answer, the cycle first if there is one."""
+    waiting: dict[Any, tuple[str, str]] = {}
+    for _, kind, row in trace.rows:
+        if kind == "ask":
+            waiting[row["id"]] = (row.get("sender") or "client", row["actor"])
+        elif kind == "ask_end":
+            waiting.pop(row["id"], None)
+    edges: dict[str, list[str]] = {}
+    for source, target in waiting.values():
+        edges.setdefault(source, []).append(target)
+    lines = "; ".join(f"{source} waits for {target}" for source, target in waiting.values())
+    for start in edges:
+        path = [start]
+        while path[-1] in edges:
+            following = edges[path[-1]][0]
+            if following in path:
+                cycle = [*path[path.index(following) :], following]
+                return f"ask cycle {' → '.join(cycle)} ({lines})"
+            path.append(following)
+    return f"nothing is ready and no timer is set: {lines}" if lines else ""
+
+
+@contextmanager
+def reproducible() -> Iterator[None]:
+    """Keep the global random generator and the garbage collector from deciding anything; both are put back.
+
+    The runtime's log is silent meanwhile: hundreds of runs would fill it, and the trace says what it would.
+    """
+    state = random.getstate()
+    collecting = gc.isenabled()
+    gc.disable()
+    logger = logging.getLogger("callboard")
+    silent, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = silent
+        random.setstate(state)
+        if collecting:
+            gc.enable()

@@ -1,0 +1,212 @@
+"""Schedules: who runs next where several could.
+
+A schedule sees the ready lanes oldest first and returns an index; 0 is the oldest. No single strategy finds every
+bug soonest, so ``mix`` cycles through three:
+
+- `PCT`: random priorities with few changes; finds bugs that need few, long delays (Burckhardt et al., "A Randomized
+  Scheduler with Probabilistic Guarantees of Finding Bugs", ASPLOS 2010).
+- `Uniform`: a fair coin at each step; finds bugs that need many small delays.
+- `POS`: a fresh random priority for each step (after Yuan, Yang, Gu, "Partial Order Aware Concurrency Sampling",
+  CAV 2018).
+
+A *plan* is a schedule written down: oldest first, except for holds. Counting, for each turn of each lane, how often
+younger lanes went first gives the holds of any schedule, and the plan made of them is that schedule again (it is the
+inversion table of a permutation); and unlike a list of choices it still means something after one hold is left out.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+from dataclasses import dataclass
+from heapq import heappop, heappush
+
+from .lanes import Lane, Schedule
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Hold:
+    """A lane is passed over: ``lane``'s turn number ``turn`` waits until ``times`` younger steps have run first."""
+
+    lane: str
+    turn: int
+    times: int
+
+    def __str__(self) -> str:
+        return f"hold back {self.lane} (turn {self.turn}) for {self.times} turn{'s' if self.times > 1 else ''}"
+
+
+class Fifo:
+    """Always the oldest."""
+
+    def pick(self, order: list[int], lanes: dict[int, Lane]) -> int:
+        return 0
+
+
+class Uniform:
+    """Any ready lane with equal chance."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self._random = rng.random
+
+    def pick(self, order: list[int], lanes: dict[int, Lane]) -> int:
+        return int(self._random() * len(order))
+
+
+class _ByPriority:
+    """The ready lane of the highest priority, from a heap whose stale entries are dropped when they surface."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self._random = rng.random
+        self._heap: list[tuple[float, int]] = []
+
+    def _join(self, lane: Lane, priority: float) -> None:
+        heappush(self._heap, (priority, lane.handles[0][0]))
+
+    def _top(self, order: list[int], lanes: dict[int, Lane]) -> int:
+        heap = self._heap
+        while heap[0][1] not in lanes:
+            heappop(heap)
+        return heap[0][1]
+
+
+class POS(_ByPriority):
+    """A fresh random priority for each step of each lane."""
+
+    def ready(self, lane: Lane) -> None:
+        self._join(lane, self._random())
+
+    def pick(self, order: list[int], lanes: dict[int, Lane]) -> int:
+        return _index(order, self._top(order, lanes))
+
+
+class PCT(_ByPriority):
+    """A random priority for each lane, and ``depth - 1`` moments at which the leading lane falls to the last place.
+
+    Args:
+        rng: where the chances come from.
+        depth: how many orderings a bug may need.
+        horizon: contested steps within which the priority changes lie; four times later chances become equal, so
+            that a lane that is waited for is not starved for ever.
+    """
+
+    def __init__(self, rng: random.Random, *, depth: int = 3, horizon: int = 60) -> None:
+        super().__init__(rng)
+        self._changes = set(rng.sample(range(horizon), depth - 1))
+        self._end = 4 * horizon
+        self._step = 0
+        self._last = 1.0
+
+    def ready(self, lane: Lane) -> None:
+        if lane.priority is None:
+            lane.priority = self._random()
+        self._join(lane, lane.priority)
+
+    def pick(self, order: list[int], lanes: dict[int, Lane]) -> int:
+        step = self._step
+        self._step = step + 1
+        if step > self._end:
+            return int(self._random() * len(order))
+        age = self._top(order, lanes)
+        if step in self._changes:
+            lane = lanes[age]
+            heappop(self._heap)
+            self._last += 1.0
+            lane.priority = self._last
+            self._join(lane, self._last)
+            age = self._top(order, lanes)
+        return _index(order, age)
+
+
+def _index(order: list[int], age: int) -> int:
+    # The usual case is a handful of lanes, where a linear search in C beats a bisection.
+    if len(order) < 64:
+        return order.index(age)
+    low, high = 0, len(order)
+    while low < high:
+        middle = (low + high) // 2
+        if order[middle] < age:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+class Recorded:
+    """The choices of an earlier run, counted into holds: `holds` describes the same schedule as a plan."""
+
+    def __init__(self, picks: list[int]) -> None:
+        self._picks = picks
+        self._step = 0
+        self._passed: dict[tuple[str, int], int] = {}
+
+    @property
+    def holds(self) -> list[Hold]:
+        """The holds counted so far, in the order in which they began."""
+        return [Hold(label, turn, times) for (label, turn), times in self._passed.items()]
+
+    def pick(self, order: list[int], lanes: dict[int, Lane]) -> int:
+        step = self._step
+        self._step = step + 1
+        # A run that goes on where the recorded one ended is compared afterwards; here it just takes the oldest.
+        pick = self._picks[step] if step < len(self._picks) else 0
+        pick = min(pick, len(order) - 1)
+        for age in order[:pick]:
+            lane = lanes[age]
+            key = (lane.label, lane.turn + 1)
+            self._passed[key] = self._passed.get(key, 0) + 1
+        return pick
+
+
+class Plan:
+    """Oldest first, except for holds."""
+
+    def __init__(self, holds: Iterable[Hold]) -> None:
+        self._left = {(hold.lane, hold.turn): hold.times for hold in holds}
+        self.unused = set(self._left)
+        """The holds whose lane and turn have not come up."""
+
+    def pick(self, order: list[int], lanes: dict[int, Lane]) -> int:
+        left = self._left
+        if not left:
+            return 0
+        passed: list[tuple[str, int]] = []
+        for index, age in enumerate(order):
+            lane = lanes[age]
+            key = (lane.label, lane.turn + 1)
+            if key not in left:
+                for held in passed:
+                    left[held] -= 1
+                    if not left[held]:
+                        del left[held]
+                return index
+            self.unused.discard(key)
+            passed.append(key)
+        del left[passed[0]]  # everything is held back: the oldest goes
+        return 0
+
+
+STRATEGIES = ("mix", "pct", "pos", "uniform", "fifo")
+
+
+def schedule(strategy: str, seed: int, salt: str = "") -> Schedule:
+    """Return the schedule with that number.
+
+    Args:
+        strategy: one of `STRATEGIES`; ``mix`` cycles through PCT, uniform and POS.
+        seed: which one.
+        salt: mixed into the seed.
+
+    Raises:
+        ValueError: there is no such strategy.
+    """
+    if strategy not in STRATEGIES:
+        raise ValueError(f"strategy {strategy!r} is not one of {', '.join(STRATEGIES)}")
+    kind = ("pct", "uniform", "pos")[seed % 3] if strategy == "mix" else strategy
+    if kind == "fifo":
+        return Fifo()
+    rng = random.Random(f"{salt}{seed}")
+    if kind == "pct":
+        # Shallow and deep bugs, short and long flows: the depth and horizon go round as well.
+        return PCT(rng, depth=2 + seed // 3 % 3, horizon=(20, 60, 200)[seed // 9 % 3])
+    return Uniform(rng) if kind == "uniform" else POS(rng)

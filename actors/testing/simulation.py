@@ -1,0 +1,205 @@
+"""`simulate`: search for a schedule under which a scenario fails, make it small, and report it."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import random
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from . import schedules, token
+from .errors import Nondeterministic, SimulationFailed, TokenRefused
+from .faults import Fault
+from .injector import place
+from .invariants import Invariant
+from .lanes import Schedule
+from .loop import Order
+from .report import report
+from .run import Run, Scenario, execute, reproducible, takes_simulation
+from .schedules import Fifo, Hold, Plan, Recorded
+from .shrink import shrink
+
+_COLLECT_EVERY = 32
+"""Runs between two collections of young garbage: the collector itself is off, so that it never comes in the middle."""
+
+
+@dataclass(slots=True)
+class Settings:
+    """What the command line asks for: more seeds than a test's own number, or one token instead of a search."""
+
+    seeds: int | None = None
+    replay: str | None = None
+    refused: list[TokenRefused] = field(default_factory=list)
+    replayed: bool = False
+
+
+settings = Settings()
+
+
+def simulate(
+    scenario: Scenario,
+    *,
+    seeds: int | Iterable[int] = 20,
+    strategy: str = "mix",
+    faults: Sequence[Fault] = (),
+    invariants: Sequence[Invariant] = (),
+    replay: str | None = None,
+    max_steps: int = 20_000,
+    order: Order = "contract",
+) -> Run:
+    """Run a scenario under the ordinary schedule and then under many others, until one fails.
+
+    Args:
+        scenario: ``async def scenario(sim)``, given a `Simulation` with a started system; or a coroutine function
+            without arguments that starts what it needs. It is called once a schedule and must start afresh each time.
+        seeds: how many schedules to try, or which.
+        strategy: ``mix``, ``pct``, ``pos``, ``uniform``, or ``fifo`` (only faults vary).
+        faults: what may go wrong; see `callboard.actors.testing.faults`.
+        invariants: what must hold for each run's trace, beside the runtime's own promises.
+        replay: a token; only that schedule is run.
+        max_steps: steps of the loop after which a run counts as a livelock.
+        order: ``contract``: any schedule the ordering contract allows. ``asyncio``: only that of a stock loop.
+
+    Returns:
+        the last run, which did not fail.
+
+    Raises:
+        SimulationFailed: a schedule under which the scenario raises, an invariant breaks, or nothing can go on.
+        Nondeterministic: the same schedule gave two different runs.
+        TokenRefused: the token belongs to another scenario, or to another version of the code or workload.
+    """
+    search = _Search(scenario, tuple(faults), tuple(invariants), max_steps, order)
+    with reproducible():
+        if replay is not None:
+            return search.replay(token.Token.decode(replay))
+        if settings.replay is not None:
+            try:
+                run = search.replay(token.Token.decode(settings.replay))
+            except TokenRefused as refused:
+                settings.refused.append(refused)  # perhaps another simulation of this test is the one
+                return search.run(Fifo())
+            settings.replayed = True
+            return run
+        return search.search(_numbers(settings.seeds if settings.seeds is not None else seeds), strategy)
+
+
+def _numbers(seeds: int | Iterable[int]) -> Iterable[int]:
+    return range(seeds) if isinstance(seeds, int) else seeds
+
+
+class _Search:
+    def __init__(
+        self,
+        scenario: Scenario,
+        faults: tuple[Fault, ...],
+        invariants: tuple[Invariant, ...],
+        max_steps: int,
+        order: Order,
+    ) -> None:
+        self.scenario = scenario
+        self.name = token.scenario_name(scenario)
+        self.faults = faults
+        self.fixed = tuple(fault for fault in faults if fault.nth is not None)
+        self.invariants = invariants
+        self.max_steps = max_steps
+        self.order = order
+        self.argument = takes_simulation(scenario)
+        self.runs = 0
+
+    def run(self, schedule: Schedule | None, holds: Sequence[Hold] = (), faults: Sequence[Fault] | None = None) -> Run:
+        self.runs += 1
+        if not self.runs % _COLLECT_EVERY:
+            gc.collect(1)
+        return execute(
+            self.scenario,
+            schedule,
+            holds=holds,
+            faults=self.fixed if faults is None else faults,
+            invariants=self.invariants,
+            order=self.order,
+            max_steps=self.max_steps,
+            argument=self.argument,
+        )
+
+    def plan(self, holds: Sequence[Hold], faults: Sequence[Fault]) -> Run:
+        return self.run(Plan(holds), holds, faults)
+
+    def search(self, seeds: Iterable[int], strategy: str) -> Run:
+        run = self.run(Fifo())
+        if not run.ok:
+            self.fail(run, "the ordinary schedule")
+        counts = run.counts
+        for seed in seeds:
+            rng = random.Random(f"faults {seed}")
+            run = self.run(schedules.schedule(strategy, seed), faults=place(self.faults, counts, rng))
+            if not run.ok:
+                self.fail(run, f"seed {seed} ({strategy})")
+        return run
+
+    def fail(self, run: Run, found: str) -> None:
+        schedules_run = self.runs
+        counted = self.count(run)
+        before = counted.deviations
+        spent = 0
+        if _worth_shrinking():
+            counted, spent = shrink(self.plan, counted, fixed=self.fixed)
+        history = f"found with {found}, schedule {schedules_run}"
+        if spent:
+            history += f"; made small from {before} deviations in {spent} more"
+        raise self.failed(counted, history, schedules_run) from counted.error
+
+    def count(self, run: Run) -> Run:
+        """Run the same schedule again as a plan of holds."""
+        holds: list[Hold] = []
+        if any(run.picks):
+            recorded = Recorded(run.picks)
+            again = self.run(recorded, faults=run.faults)
+            self.check_same(run, again)
+            holds = recorded.holds
+        planned = self.plan(holds, run.faults)
+        self.check_same(run, planned)
+        return planned
+
+    def check_same(self, run: Run, again: Run) -> None:
+        if run.trace.digest() == again.trace.digest() and run.failure == again.failure:
+            return
+        at = next(
+            (i for i, (a, b) in enumerate(zip(run.trace, again.trace, strict=False)) if repr(a) != repr(b)),
+            min(len(run.trace), len(again.trace)),
+        )
+        raise Nondeterministic(
+            f"the same schedule gave two different runs, which part at event {at}: something outside the simulation "
+            "decides (wall clock, uuid, id(), the order of a set, state kept between runs). "
+            f"The first run ended with {run.error!r}, the second with {again.error!r}"
+        )
+
+    def failed(self, run: Run, history: str, schedules_run: int) -> SimulationFailed:
+        text = token.Token(self.name, self.order, run.holds, self.moved(run), tuple(run.trace.prefixes())).encode()
+        return SimulationFailed(report(run, history, text), run, text, schedules_run)
+
+    def moved(self, run: Run) -> tuple[Fault, ...]:
+        return tuple(fault for fault in run.faults if fault not in self.fixed)
+
+    def replay(self, given: token.Token) -> Run:
+        given.check_scenario(self.name)
+        self.order = given.order  # type: ignore[assignment]
+        run = self.plan(given.holds, (*self.fixed, *given.faults))
+        given.check_trace(run.trace, run.unused)
+        if not run.ok:
+            settings.replayed = True
+            raise self.failed(run, "replayed", 1) from run.error
+        return run
+
+
+def _worth_shrinking() -> bool:
+    """Whether somebody will read this failure: while Hypothesis still looks for a smaller workload, nobody does."""
+    if "hypothesis" not in sys.modules:
+        return True
+    from hypothesis import control
+
+    with contextlib.suppress(Exception):
+        if control.currently_in_test_context():
+            return bool(control.current_build_context().is_final)
+    return True

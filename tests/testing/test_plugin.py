@@ -1,0 +1,97 @@
+"""The pytest plugin, tried on small test files of a user's."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+USER_TEST = """
+import asyncio
+from callboard.actors import Actor
+
+class Register(Actor):
+    value = 0
+    def on_receive(self, message):
+        if message is not None:
+            self.value = message
+        return self.value
+
+def make(workers, extra):
+    async def scenario(sim):
+        register = sim.system.spawn(Register, name="register")
+        async def add():
+            await asyncio.sleep(0)
+            await register.ask(await register.ask(None) + 1)
+        async with asyncio.TaskGroup() as group:
+            for number in range(workers):
+                group.create_task(add(), name=f"worker{number}")
+        sim.mark("extra", extra=extra)
+        if extra:
+            assert await register.ask(None) == workers, "an addition is lost"
+    return scenario
+
+def test_additions(simulation):
+    simulation(make(2, EXTRA), seeds=SEEDS)
+"""
+
+
+@pytest.fixture
+def user(pytester: pytest.Pytester) -> pytest.Pytester:
+    pytester.makepyprojecttoml("[tool.pytest.ini_options]\nasyncio_default_fixture_loop_scope = 'function'\n")
+    return pytester
+
+
+def write(user: pytest.Pytester, *, extra: object = 1, seeds: int = 20) -> None:
+    user.makepyfile(USER_TEST.replace("EXTRA", repr(extra)).replace("SEEDS", str(seeds)))
+
+
+def token_of(result: pytest.RunResult) -> str:
+    found = re.search(r"--sim-replay=(\S+)", result.stdout.str())
+    assert found is not None, "the failure shows no token"
+    return found.group(1)
+
+
+def run(user: pytest.Pytester, *options: str) -> pytest.RunResult:
+    return user.runpytest_inprocess("-p", "callboard.actors.testing.plugin", "-p", "no:cacheprovider", *options)
+
+
+def test_a_failure_shows_the_report_and_the_token(user: pytest.Pytester) -> None:
+    write(user)
+    result = run(user)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*an addition is lost*", "*--sim-replay=sim1-*"])
+
+
+def test_the_token_replays_the_failure(user: pytest.Pytester) -> None:
+    write(user)
+    token = token_of(run(user))
+    result = run(user, f"--sim-replay={token}")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*an addition is lost*", "*E*replayed.*"])
+
+
+def test_the_token_is_refused_when_the_code_has_changed(user: pytest.Pytester) -> None:
+    write(user)
+    token = token_of(run(user))
+    write(user, extra="")
+    result = run(user, f"--sim-replay={token}")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*TokenRefused*has changed*"])
+
+
+def test_more_seeds_can_be_asked_for(user: pytest.Pytester) -> None:
+    write(user, seeds=0, extra=0)
+    run(user, "--sim-seeds=50").assert_outcomes(passed=1)
+
+
+def test_with_no_seeds_only_the_ordinary_schedule_runs(user: pytest.Pytester) -> None:
+    write(user)
+    result = run(user, "--sim-seeds=0")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*found with the ordinary schedule*"])
+
+
+def test_a_test_without_simulation_is_not_touched_by_the_token(user: pytest.Pytester) -> None:
+    user.makepyfile("def test_plain(): pass")
+    run(user, "--sim-replay=sim1-nonsense").assert_outcomes(passed=1)

@@ -1,0 +1,462 @@
+"""`simulate`: what it reports, replays, refuses and injects."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from typing import Any
+
+import pytest
+
+from callboard.actors import Actor, ActorCrashed, ActorDead, ActorRef, AskTimeout, ChildSpec, System
+from callboard.actors.testing import (
+    Crash,
+    Deadlock,
+    Delay,
+    Drop,
+    Duplicate,
+    FaultRefused,
+    InvariantViolated,
+    Kill,
+    Nondeterministic,
+    Simulation,
+    SimulationFailed,
+    Slow,
+    StepBudgetSpent,
+    TokenRefused,
+    UnhandledFailure,
+    eventually,
+    exactly_once,
+    never,
+    simulate,
+)
+
+from .gallery import Operations, Scenario, check_then_act, stale_cache
+
+
+class Counter(Actor):
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[Any] = []
+
+    def on_receive(self, message: Any) -> Any:
+        if message == "seen":
+            return list(self.seen)
+        self.seen.append(message)
+        return len(self.seen)
+
+
+class Forwarder(Actor):
+    def __init__(self, target: ActorRef[Any]) -> None:
+        super().__init__()
+        self.target = target
+
+    async def on_receive(self, message: Any) -> Any:
+        return await self.target.ask(message)
+
+
+STALE = ("read", "write", "read", "read")
+
+
+def failing(operations: Operations = STALE) -> Scenario:
+    return stale_cache(operations, False)
+
+
+def find(scenario: Scenario, **options: Any) -> SimulationFailed:
+    with pytest.raises(SimulationFailed) as caught:
+        simulate(scenario, **{"seeds": 300, **options})
+    return caught.value
+
+
+# -- the report --------------------------------------------------------------------------------------------------------
+
+
+def test_the_report_says_what_failed_under_which_schedule_and_how_to_replay_it() -> None:
+    text = str(find(failing()))
+    assert "the cache says" in text
+    assert "hold back read" in text
+    assert "store" in text
+    assert "simulate(scenario, replay=" in text
+    assert "--sim-replay=sim1-" in text
+
+
+def test_the_cause_is_chained() -> None:
+    assert isinstance(find(failing()).__cause__, AssertionError)
+
+
+def test_a_failure_under_the_ordinary_schedule_has_no_deviations() -> None:
+    async def scenario(sim: Simulation) -> None:
+        raise RuntimeError("always")
+
+    failed = find(scenario)
+    assert failed.run.deviations == 0
+    assert failed.schedules == 1
+
+
+def test_the_schedule_is_made_as_small_as_it_can_be() -> None:
+    failed = find(failing())
+    for left_out in failed.run.holds:
+        fewer = [hold for hold in failed.run.holds if hold is not left_out]
+        from callboard.actors.testing.run import execute
+        from callboard.actors.testing.schedules import Plan
+
+        assert execute(failing(), Plan(fewer)).ok, f"{left_out} was not needed"
+
+
+def test_the_trace_can_be_read_by_kind_and_drawn() -> None:
+    trace = find(failing()).run.trace
+    assert {fact.actor for fact in trace.of("ask")} <= {"store", "cache"}
+    diagram = trace.mermaid()
+    assert diagram.startswith("sequenceDiagram\n")
+    assert "->>" in diagram
+    assert "-->>" in diagram
+
+
+def test_simulate_returns_the_last_run_where_nothing_fails() -> None:
+    run = simulate(stale_cache(STALE, True), seeds=3)
+    assert run.ok
+    assert run.trace.of("ask")
+
+
+# -- replaying ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_token_replays_the_same_run() -> None:
+    failed = find(failing())
+    again = find(failing(), replay=failed.token)
+    assert again.run.trace.digest() == failed.run.trace.digest()
+    assert again.token == failed.token
+    assert again.schedules == 1
+
+
+def test_a_token_is_refused_where_the_workload_has_changed() -> None:
+    token = find(failing()).token
+    with pytest.raises(TokenRefused, match="workload"):
+        simulate(failing(("write",)), replay=token)
+
+
+def test_a_token_is_refused_where_the_code_has_changed() -> None:
+    token = find(failing()).token
+    with pytest.raises(TokenRefused, match="code under test has changed"):
+        simulate(stale_cache(STALE, True), replay=token)
+
+
+def test_a_token_of_another_scenario_is_refused_by_name() -> None:
+    token = find(failing()).token
+    with pytest.raises(TokenRefused, match="check_then_act"):
+        simulate(check_then_act(("a", "b"), True), replay=token)
+
+
+@pytest.mark.parametrize("text", ["", "hello", "sim1-", "sim1-AAAA", "sim1-%%%%"])
+def test_what_is_no_token_is_refused(text: str) -> None:
+    with pytest.raises(TokenRefused, match="token"):
+        simulate(failing(), replay=text)
+
+
+def test_a_token_that_was_cut_is_refused() -> None:
+    token = find(failing()).token
+    with pytest.raises(TokenRefused, match="copied whole"):
+        simulate(failing(), replay=token[: len(token) // 2])
+
+
+def test_code_that_does_not_repeat_itself_is_named_as_such() -> None:
+    numbers = itertools.count()
+
+    async def scenario(sim: Simulation) -> None:
+        counter = sim.system.spawn(Counter, name="counter")
+        counter.tell(next(numbers))
+        await asyncio.sleep(1)
+        raise RuntimeError("something")
+
+    with pytest.raises(Nondeterministic, match="something outside the simulation"):
+        simulate(scenario)
+
+
+# -- what counts as a failure ------------------------------------------------------------------------------------------
+
+
+def test_an_ask_that_nobody_will_answer_is_a_deadlock_that_names_who_waits() -> None:
+    class Mute(Actor):
+        async def on_receive(self, message: Any) -> None:
+            await asyncio.get_running_loop().create_future()
+
+    async def scenario(sim: Simulation) -> None:
+        mute = sim.system.spawn(Mute, name="mute")
+        forwarder = sim.system.spawn(Forwarder, mute, name="forwarder")
+        await forwarder.ask("hello")
+
+    failed = find(scenario)
+    assert isinstance(failed.run.error, Deadlock)
+    assert "forwarder waits for mute" in str(failed.run.error)
+
+
+def test_a_livelock_spends_the_step_budget() -> None:
+    class Pinger(Actor):
+        def on_receive(self, message: Any) -> None:
+            self.ref.tell(message)
+
+    async def scenario(sim: Simulation) -> None:
+        sim.system.spawn(Pinger, name="pinger").tell("go")
+        await sim.idle()
+
+    assert isinstance(find(scenario, max_steps=500).run.error, StepBudgetSpent)
+
+
+def test_a_task_left_running_is_a_leak() -> None:
+    async def scenario(sim: Simulation) -> None:
+        sim.task = asyncio.create_task(asyncio.sleep(100), name="forgotten")  # type: ignore[attr-defined]
+
+    failed = find(scenario)
+    assert isinstance(failed.run.error, InvariantViolated)
+    assert "forgotten" in str(failed.run.error)
+
+
+def test_a_timer_left_set_is_a_leak() -> None:
+    async def scenario(sim: Simulation) -> None:
+        asyncio.get_running_loop().call_later(100, int)
+
+    assert "no leaks" in str(find(scenario).run.error)
+
+
+def test_an_exception_in_a_callback_is_not_overlooked() -> None:
+    def broken() -> None:
+        raise ZeroDivisionError("in a callback")
+
+    async def scenario(sim: Simulation) -> None:
+        asyncio.get_running_loop().call_soon(broken)
+        await asyncio.sleep(1)
+
+    failed = find(scenario)
+    assert isinstance(failed.run.error, UnhandledFailure)
+    assert "in a callback" in str(failed)
+
+
+def test_a_message_to_an_actor_that_stopped_is_a_dead_letter_unless_expected() -> None:
+    def make(expected: bool) -> Scenario:
+        async def scenario(sim: Simulation) -> None:
+            if expected:
+                sim.expect_dead_letters(lambda letter: letter.message == "late")
+            counter = sim.system.spawn(Counter, name="counter")
+            stopping = counter.stop()
+            counter.tell("late")
+            await stopping
+
+        return scenario
+
+    assert "late" in str(find(make(False)).run.error)
+    assert simulate(make(True)).ok
+
+
+def test_a_scenario_without_argument_starts_its_own_systems_and_is_checked_too() -> None:
+    async def scenario() -> None:
+        async with System("one") as one, System("two") as two:
+            first, second = one.spawn(Counter, name="counter"), two.spawn(Counter, name="counter")
+            for number in range(3):
+                first.tell(number)
+                second.tell(number)
+            assert await first.ask("seen") == await second.ask("seen") == [0, 1, 2]
+
+    run = simulate(scenario, seeds=30)
+    assert len(run.trace.of("send")) == 6
+
+
+# -- invariants --------------------------------------------------------------------------------------------------------
+
+
+def test_an_invariant_of_the_scenario_stands_beside_those_of_the_runtime() -> None:
+    async def scenario(sim: Simulation) -> None:
+        counter = sim.system.spawn(Counter, name="counter")
+        async with asyncio.TaskGroup() as group:
+            for name in ("a", "b"):
+                group.create_task(_ask(counter, name), name=name)
+
+    def a_first(trace: Any) -> None:
+        assert trace.of("recv")[0].message == "a", "b came first"
+
+    failed = find(scenario, invariants=[a_first])
+    assert failed.run.deviations == 1
+    assert "b came first" in str(failed)
+
+
+async def _ask(ref: ActorRef[Any], message: Any) -> Any:
+    await asyncio.sleep(0)
+    return await ref.ask(message)
+
+
+def marks(*times_and_keys: tuple[float, str]) -> Scenario:
+    async def scenario(sim: Simulation) -> None:
+        for when, key in times_and_keys:
+            await asyncio.sleep(when - sim.now)
+            sim.mark("effect", key=key)
+
+    return scenario
+
+
+def test_never_fails_on_the_event_it_forbids() -> None:
+    forbidden = never(lambda fact: fact.kind == "effect" and fact.key == "b", "b")
+    assert simulate(marks((1, "a")), invariants=[forbidden]).ok
+    assert "never b" in str(find(marks((1, "a"), (2, "b")), invariants=[forbidden]).run.error)
+
+
+def test_eventually_holds_until_its_time_is_over() -> None:
+    def reached(within: float) -> Any:
+        return eventually(lambda fact: fact.kind == "effect" and fact.key == "b", within=within)
+
+    assert simulate(marks((1, "a"), (2, "b")), invariants=[reached(2)]).ok
+    assert "eventually" in str(find(marks((1, "a"), (2, "b")), invariants=[reached(1.5)]).run.error)
+
+
+def test_eventually_counts_from_each_event_it_comes_after() -> None:
+    follows = eventually(
+        lambda fact: fact.kind == "effect" and fact.key == "b",
+        after=lambda fact: fact.kind == "effect" and fact.key == "a",
+        within=1,
+    )
+    assert simulate(marks((1, "a"), (2, "b"), (5, "a"), (6, "b")), invariants=[follows]).ok
+    assert not_within(marks((1, "a"), (2, "b"), (5, "a")), follows)
+
+
+def not_within(scenario: Scenario, invariant: Any) -> bool:
+    return "not within" in str(find(scenario, invariants=[invariant]).run.error)
+
+
+def test_exactly_once_fails_on_a_repetition_and_on_an_omission() -> None:
+    once = exactly_once("effect", "key", expected=lambda _: ["a", "b"])
+    assert simulate(marks((1, "a"), (2, "b")), invariants=[once]).ok
+    assert "again" in str(find(marks((1, "a"), (2, "b"), (3, "a")), invariants=[once]).run.error)
+    assert "never happened" in str(find(marks((1, "a")), invariants=[once]).run.error)
+
+
+# -- faults ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("when", "kept"), [("before", [0, 2]), ("after", [0, 2])])
+def test_a_crash_strikes_at_its_message_and_the_supervisor_restarts(when: Any, kept: list[int]) -> None:
+    processed: list[int] = []
+
+    class Worker(Actor):
+        def on_receive(self, message: int) -> int:
+            processed.append(message)
+            return message
+
+    async def scenario(sim: Simulation) -> None:
+        processed.clear()
+        worker = sim.system.supervise(ChildSpec(Worker, name="worker"))
+        answered = []
+        for number in range(3):
+            try:
+                answered.append(await worker.ask(number))
+            except ActorCrashed:
+                continue
+        assert answered == kept
+        assert processed == (kept if when == "before" else [0, 1, 2])
+
+    simulate(scenario, faults=[Crash("worker", 2, when)])
+
+
+def test_a_crash_in_the_handler_strikes_where_it_waited() -> None:
+    log: list[str] = []
+
+    class Slowly(Actor):
+        async def on_receive(self, message: Any) -> None:
+            log.append("begun")
+            await asyncio.sleep(1)
+            log.append("done")
+
+    async def scenario(sim: Simulation) -> None:
+        log.clear()
+        worker = sim.system.supervise(ChildSpec(Slowly, name="worker"))
+        with pytest.raises(ActorCrashed):
+            await worker.ask("x")
+        assert log == ["begun"]
+        await worker.ask("y")
+        assert log == ["begun", "begun", "done"]
+
+    simulate(scenario, faults=[Crash("worker", 1, "in")])
+
+
+def test_a_killed_actor_is_not_restarted() -> None:
+    async def scenario(sim: Simulation) -> None:
+        worker = sim.system.supervise(ChildSpec(Counter, name="worker"))
+        await worker.ask(1)
+        with pytest.raises(ActorDead):
+            await worker.ask(2)
+        assert not worker.is_alive()
+
+    simulate(scenario, faults=[Kill("worker", 2)])
+
+
+def test_a_slow_actor_takes_its_message_up_late() -> None:
+    async def scenario(sim: Simulation) -> None:
+        worker = sim.system.spawn(Counter, name="worker")
+        with pytest.raises(AskTimeout):
+            await worker.ask(1, timeout=2)
+        await asyncio.sleep(5)
+        assert await worker.ask("seen") == []  # nobody waited any more: it was not processed
+
+    simulate(scenario, faults=[Slow("worker", 1, seconds=5)])
+
+
+def test_a_delayed_message_does_not_overtake_the_senders_next_one() -> None:
+    async def scenario(sim: Simulation) -> None:
+        worker = sim.system.spawn(Counter, name="worker")
+        for number in range(4):
+            worker.tell(number)
+        await asyncio.sleep(3)
+        assert await worker.ask("seen") == [0, 1, 2, 3]
+
+    simulate(scenario, faults=[Delay("worker", 2, seconds=1)])
+
+
+@pytest.mark.parametrize("fault", [Drop("worker", 2), Duplicate("worker", 2)])
+def test_between_local_actors_nothing_is_lost_or_repeated(fault: Drop | Duplicate) -> None:
+    async def scenario(sim: Simulation) -> None:
+        sim.system.spawn(Counter, name="worker").tell(1)
+
+    with pytest.raises(SimulationFailed, match=r"sim.remote") as caught:
+        simulate(scenario, faults=[fault])
+    assert isinstance(caught.value.run.error, FaultRefused)
+
+
+@pytest.mark.parametrize(("fault", "seen"), [(Drop("worker", 2), [0, 2]), (Duplicate("worker", 2), [0, 1, 1, 2])])
+def test_across_a_network_a_message_may_be_lost_or_repeated(fault: Drop | Duplicate, seen: list[int]) -> None:
+    async def scenario(sim: Simulation) -> None:
+        sim.remote("worker")
+        worker = sim.system.spawn(Counter, name="worker")
+        for number in range(3):
+            worker.tell(number)
+        assert await worker.ask("seen") == seen
+
+    simulate(scenario, faults=[fault])
+
+
+def test_a_fault_without_a_number_is_placed_by_the_search_and_shown_in_the_report() -> None:
+    async def scenario(sim: Simulation) -> None:
+        worker = sim.system.supervise(ChildSpec(Counter, name="worker"))
+        for number in range(3):
+            await worker.ask(number)
+
+    failed = find(scenario, faults=[Crash("worker")])
+    assert [type(fault) for fault in failed.run.faults] == [Crash]
+    assert "crash worker, message 1" in str(failed)
+    assert find(scenario, faults=[Crash("worker")], replay=failed.token).run.faults == failed.run.faults
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Crash(""),
+        lambda: Crash("a", 0),
+        lambda: Crash("a", 1, "sometime"),  # type: ignore[arg-type]
+        lambda: Slow("a", 1, seconds=0),
+        lambda: Delay("a", 1, seconds=-1),
+    ],
+)
+def test_a_fault_that_makes_no_sense_is_refused(make: Any) -> None:
+    with pytest.raises(FaultRefused):
+        make()
+
+
+def test_an_unknown_strategy_is_refused() -> None:
+    with pytest.raises(ValueError, match="guess"):
+        simulate(failing(), strategy="guess")
