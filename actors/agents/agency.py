@@ -6,11 +6,14 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ...providers.messages import Message, ToolSpec
 from ..core.errors import BlockingCall, CoreError
+from ..core.future import Future
 from ..core.ref import ActorRef
 from ..core.scope import current_scope
 from ..core.spec import ChildSpec
@@ -26,7 +29,7 @@ from .events import ApprovalRequested, RunEvent, Subscriber, TextDelta
 from .handoff import HandoffLimits, HandoffTo, check_flow_names
 from .output import Output
 from .profile import Profile, reachable_from
-from .run import Decision, Release, Run
+from .run import Accepted, Decision, Ended, Release, Run
 from .turn import Limits
 
 if TYPE_CHECKING:
@@ -52,6 +55,7 @@ class Agency:
         pool: the same actor, under the name that fits it better.
         system: the system to live in; by default one of its own.
         journal: where completed steps are kept; by default in memory, which survives every crash but the process's.
+            A path is an SQLite file, which survives that too; see `resumed`.
         handoff_limits: how far handoffs may go.
         name: of the agency's actor.
 
@@ -67,7 +71,7 @@ class Agency:
         model: ActorRef[Any] | ChildSpec | str | None = None,
         pool: ActorRef[Any] | ChildSpec | None = None,
         system: System | None = None,
-        journal: Journal | None = None,
+        journal: Journal | str | Path | None = None,
         handoff_limits: HandoffLimits | None = None,
         name: str = "agency",
     ) -> None:
@@ -84,8 +88,10 @@ class Agency:
         self._model = pool if pool is not None else model
         self._given_system = system
         self.system: System | None = None
-        self._journal = journal
-        self._desk = Desk(journal if journal is not None else MemoryJournal(), handoff_limits or HandoffLimits())
+        self._owns_journal = journal is None or isinstance(journal, str | Path)
+        self._desk = Desk(_journal(journal), handoff_limits or HandoffLimits())
+        self.resumed: dict[str, Future[Answer]] = {}
+        """The answers of runs that an earlier process left unfinished, by run id; filled by `start`, to be awaited."""
         self._desk.model_name = model if isinstance(model, str) else ""
         self._actor: ActorRef[Any] | None = None
         self._count = 0
@@ -103,9 +109,12 @@ class Agency:
             raise DefinitionError(f"two agents are called {agent.name!r}; names are unique in an agency")
         self.agents[agent.name] = agent
         for item in agent.handoffs:
-            target = item.agent if isinstance(item, HandoffTo) else item
-            if isinstance(target, Agent):
-                self._take_in(target)
+            if isinstance(item, HandoffTo):
+                for target in (item.agent, *item.agents):
+                    if target is not None:
+                        self._take_in(target)
+            elif isinstance(item, Agent):
+                self._take_in(item)
 
     def _read_flows(self, flows: Iterable[Flow] | str) -> tuple[tuple[str, str], ...]:
         pairs: Iterable[Any] = [("*", "*")] if flows == "*" else flows
@@ -129,6 +138,8 @@ class Agency:
                     )
         for agent in self.agents.values():
             for item in agent.handoffs:
+                if isinstance(item, HandoffTo) and (item.stages or item.work):
+                    continue
                 target = item if isinstance(item, str) else item.target if isinstance(item, HandoffTo) else item.name
                 if target not in self.agents:
                     raise UnknownAgent(f"{agent.name} hands off to {target!r}, who is not there; there are {known}")
@@ -190,6 +201,7 @@ class Agency:
         self.system = system
         try:
             self._start_model(system)
+            self._take_up()
             self._actor = system.supervise(ChildSpec(AgencyActor, (self._desk,), name=self.name, shutdown=30.0))
             self._desk.root = self._actor
             await self._actor.started()
@@ -215,6 +227,35 @@ class Agency:
         model = self._desk.model
         if model is not None and model.actor_class.__name__ == "Pool":
             self._desk.carried = _for_pool()
+
+    def _take_up(self) -> None:
+        """Find what an earlier process left; the agents go on with it when they start."""
+        journal = self._desk.journal
+        left: dict[str, list[Run]] = {}
+        for stream in journal.streams():
+            events = journal.load(stream)
+            runs = [event.run for event in events if isinstance(event, Accepted)]
+            outcomes = {event.run: event for event in events if isinstance(event, Ended)}
+            left[stream] = runs
+            for run in runs:
+                if run.id != run.root or (run.id in outcomes and not run.once):
+                    continue
+                future = self.resumed[run.id] = self._desk.expect(run)
+                future.add_done_callback(partial(self._forget_resumed, run.id))
+                if (ended := outcomes.get(run.id)) is not None:  # its caller may never have seen it
+                    journal.drop(stream)
+                    if ended.error is None:
+                        future.set(ended.answer)
+                    else:
+                        ended.error.partial = ended.answer
+                        future.set_exception(ended.error)
+        for stream, runs in left.items():
+            # What other agents did for a run that has ended since is of no use to anybody.
+            if runs and all(run.once and run.id != run.root and run.root not in self.resumed for run in runs):
+                journal.drop(stream)
+
+    def _forget_resumed(self, run_id: str, _: Future[Answer]) -> None:
+        self._desk.forget(run_id)
 
     async def _until_gone(self) -> None:
         assert self._actor is not None
@@ -245,7 +286,7 @@ class Agency:
             await self.system.stop()
         elif self._actor is not None and self._actor.is_alive():
             await self._stop_actor()
-        if self._journal is None:
+        if self._owns_journal:
             self._desk.journal.close()
 
     async def _stop_actor(self) -> None:
@@ -413,7 +454,8 @@ class Agency:
         if conversation is not None and (not conversation or "/" in conversation):
             raise UnknownConversation(f"{conversation!r} cannot name a conversation: not empty, and no '/'")
         self._count += 1
-        run_id = f"r{self._count}"
+        session = self._desk.journal.session
+        run_id = f"r{session}-{self._count}" if session else f"r{self._count}"
         deadline = current_scope().deadline
         if deadline is not None:
             left = max(0.0, deadline - asyncio.get_running_loop().time())
@@ -451,8 +493,6 @@ class Agency:
             desk.handoffs.pop(run.id, None)
             if desk.outputs:
                 desk.outputs.pop(run.id, None)
-            if run.once:
-                desk.release(run.agent, run.conversation)
 
     async def release(self, conversation: str, *, agent: Agent | str | None = None) -> None:
         """Forget a conversation and all that belongs to it. A run of it under way is cancelled.
@@ -465,7 +505,7 @@ class Agency:
         ref = self._desk.agents.get(name)
         if ref is None:
             raise UnknownAgent(f"no agent is called {name!r}; there are {', '.join(self.agents)}")
-        await ref.ask(Release(conversation))
+        await ref.ask(Release(conversation, wait=True))
 
     # -- looking on ----------------------------------------------------------------------------------------------------
 
@@ -516,6 +556,17 @@ class Agency:
             raise UnknownConversation(f"no call waits for approval as {key!r}; waiting: {waiting}")
         decision = Decision(known.conversation, known.run, known.call_id, approved, arguments, reason)
         self._desk.agents[known.agent].tell(decision)
+
+
+def _journal(given: Journal | str | Path | None) -> Journal:
+    if given is None:
+        return MemoryJournal()
+    if not isinstance(given, str | Path):
+        return given
+    from ..journal.sqlite import SqliteJournal  # not at the top: few need it at once
+    from .codec import decode, encode
+
+    return SqliteJournal(given, encode, decode)
 
 
 def _for_pool() -> Carried:
