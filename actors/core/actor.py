@@ -81,6 +81,9 @@ class Actor(_Base):
             return cell
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
+    def __str__(self) -> str:
+        return str(self._cell.ref)
+
     # -- who it is -------------------------------------------------------------------------------------------------
 
     @property

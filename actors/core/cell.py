@@ -295,7 +295,7 @@ class Cell:
                     ask.answer(value)
         elif ask is not None and isinstance(error, Exception):
             if logger.isEnabledFor(logging.INFO):
-                logger.info("%s: exception returned to the asker", self.path, exc_info=error)
+                logger.info("Exception returned from %s to caller:", self.ref, exc_info=error)
             ask.fail(error)
         elif ask is not None and ask._state != PENDING and isinstance(error, asyncio.CancelledError):
             pass  # the asker gave up and the handler obeyed

@@ -58,24 +58,24 @@ class Dispatcher:
     Args:
         system: whose actors.
         pristine: the context that handlers start from; what one leaves set in it, no other actor sees.
-        simulated: under a simulated loop, which chooses itself which actor is next: called with each ready cell, it
-            has the cell's ``run_one`` called once, which processes one message.
+        choose: a simulated loop's own dispatcher: it is given each actor that is ready, and has `Cell.run_one` called,
+            for one message, when it chooses.
     """
 
     def __init__(
-        self, system: System, pristine: contextvars.Context, *, simulated: Callable[[Cell], object] | None
+        self, system: System, pristine: contextvars.Context, *, choose: Callable[[Cell], object] | None
     ) -> None:
         self.system = system
         self.loop = system.loop
         self.pristine = pristine
         self.lane: deque[Cell] = deque()
-        self.ready: Any = self.lane if simulated is None else _OneByOne(simulated)
-        self.scheduled = simulated is not None
+        self.ready: Any = self.lane if choose is None else _Chosen(choose)
+        self.scheduled = choose is not None
         self.leader: Worker | None = None
         self._driving = False
         self._helped = 0
         self._left = 0
-        self._batch = BATCH if simulated is None else 1
+        self._batch = BATCH if choose is None else 1
         self._until: Ask | None = None
 
     # -- whose turn it is ------------------------------------------------------------------------------------------
@@ -293,10 +293,10 @@ async def _carefully(cell: Cell, item: Any, message: Any) -> Any:
     return result
 
 
-class _OneByOne:
-    """The ready queue under a simulated loop: each ready actor is handed to the loop, so that it may choose."""
+class _Chosen:
+    """The ready queue under a simulated loop, which chooses who is next."""
 
     __slots__ = ("append",)
 
-    def __init__(self, simulated: Callable[[Cell], object]) -> None:
-        self.append = simulated
+    def __init__(self, choose: Callable[[Cell], object]) -> None:
+        self.append = choose

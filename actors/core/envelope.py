@@ -142,9 +142,8 @@ class ProbedAsk(Ask):
         elif state == ERROR:
             outcome = value[0]
             how = "timeout" if isinstance(outcome, AskTimeout) else "error"
-        self.cell.system.probe.event(
-            "ask_end", actor=self.cell.path, id=self.id, how=how, sender=self.sender, outcome=outcome
-        )
+        probe = self.cell.system.probe
+        probe.event("ask_end", actor=self.cell.path, id=self.id, how=how, sender=self.sender, outcome=outcome)
 
 
 class StreamAsk(ProbedAsk):

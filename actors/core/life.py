@@ -131,7 +131,7 @@ def crash(cell: Cell, error: BaseException) -> None:
     cell.state = SUSPENDED
     rare.error = error
     rare.exit = "crash"
-    logger.error("%s crashed", cell.path, exc_info=error)
+    logger.error("Unhandled exception in %s:", cell.ref, exc_info=error)
     cell.system.emit("crashed", cell, repr(error))
     begin_ending(cell)
 
@@ -321,7 +321,6 @@ def _overdue(cell: Cell, worker: Worker | None) -> None:
 def _hook(cell: Cell, failing: bool) -> Iterator[None]:
     rare = cell.more()
     actor = cell.actor
-    name = "on_failure" if failing else "on_stop"
     error: BaseException | None = None
     try:
         if failing:
@@ -339,7 +338,7 @@ def _hook(cell: Cell, failing: bool) -> Iterator[None]:
                 yield
             timer.cancel()
     if error is not None:
-        logger.error("%s: %s raised", cell.path, name, exc_info=error)
+        logger.error("Unhandled exception in %s:", cell.ref, exc_info=error)
 
 
 def _hook_ended(worker: Worker, value: Any, error: BaseException | None) -> None:
@@ -347,7 +346,7 @@ def _hook_ended(worker: Worker, value: Any, error: BaseException | None) -> None
     assert cell is not None
     cell.worker = None
     if error is not None:
-        logger.error("%s: its last hook raised", cell.path, exc_info=error)
+        logger.error("Unhandled exception in %s:", cell.ref, exc_info=error)
     advance(cell)
 
 

@@ -49,7 +49,7 @@ class ActorRef(_Base[A]):
         return f"<ActorRef {self._cell.path} ({self.actor_class.__name__}, {self.actor_urn})>"
 
     def __str__(self) -> str:
-        return f"{self.actor_class.__name__} ({self.actor_urn})"
+        return f"{self.actor_class.__name__} {self._cell.path} ({self.actor_urn})"
 
     def __eq__(self, other: object) -> bool:
         return self is other
@@ -100,8 +100,10 @@ class ActorRef(_Base[A]):
 
     def is_alive(self) -> bool:
         """Whether the actor takes messages: it has not stopped, and is not stopping. A restarting actor is alive."""
-        phase = self._cell.phase
-        return phase != Phase.DEAD and phase != Phase.STOPPING
+        cell = self._cell
+        if cell.phase == Phase.FAILING:
+            return cell.rare is not None and cell.rare.spec is not None
+        return cell.phase != Phase.DEAD and cell.phase != Phase.STOPPING
 
     # -- sending ---------------------------------------------------------------------------------------------------
 

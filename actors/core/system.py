@@ -144,7 +144,7 @@ class System:
             self.rng.seed(0)  # the same waits in every simulated run
         self.pristine.run(current.set, self)
         self._stopped = Future(self)
-        self.dispatcher = Dispatcher(self, self.pristine, simulated=getattr(loop, "callboard_dispatcher", None))
+        self.dispatcher = Dispatcher(self, self.pristine, choose=getattr(loop, "callboard_dispatcher", None))
         self.ready = self.dispatcher.ready
         if self.probe is None:
             self.fast_thread = self.thread

@@ -641,7 +641,8 @@ class Watcher(Actor):
             self.ended.append(message.ref.path)
         elif isinstance(message, ActorRef):
             self.watch(message)
-            self.watch(message)
+            if message.is_alive():
+                self.watch(message)  # watching twice changes nothing
         return list(self.ended)
 
 
