@@ -1,39 +1,57 @@
-# `make demo` and `make test` set up everything they need in .venv.
+# `make demo` and `make test` set up everything they need in .venv; the demo installs no development tool.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 READY  := $(VENV)/.ready
+DEV    := $(VENV)/.ready-dev
 FOLDER ?= .
 ASK    ?=
+# Through the environment, so that quotes in a request reach the program as they were typed.
+export FOLDER ASK
 
-.PHONY: demo test lint types layers unit bench clean
+.PHONY: demo test lint types layers unit bench bench-peers clean
 
 demo: $(READY)
-	$(BIN)/callboard demo "$(FOLDER)" $(if $(ASK),--ask "$(ASK)")
+	@$(BIN)/callboard demo "$$FOLDER" $${ASK:+--ask "$$ASK"}
 
 test: lint types layers unit
 
-lint: $(READY)
+lint: $(DEV)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: $(READY)
+types: $(DEV)
 	$(BIN)/mypy
 
-layers: $(READY)
+layers: $(DEV)
 	$(BIN)/lint-imports
 
-unit: $(READY)
+unit: $(DEV)
 	$(BIN)/python -m pytest -q
 
-bench: $(READY)
+bench: $(DEV)
 	$(BIN)/python -m benchmarks core
 
-clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+# The peers get an environment of their own: their pins are not ours. `make bench` finds it there.
+bench-peers: .venv-peers/.ready
 
-$(READY): pyproject.toml
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Callboard needs Python 3.11 or newer; set PYTHON=python3.11")'
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+.venv-peers/.ready: benchmarks/peers.txt
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/peers.txt
 	touch $@
+
+clean:
+	rm -rf $(VENV) .venv-peers .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit("Callboard needs Python 3.11 or newer: make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+
+$(READY): pyproject.toml | $(VENV)/bin/python
+	$(PIP) -e .
+	touch $@
+
+$(DEV): pyproject.toml | $(VENV)/bin/python
+	$(PIP) -e '.[dev]'
+	touch $@ $(READY)

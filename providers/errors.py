@@ -13,11 +13,18 @@ ProviderError                 base; carries provider, status, request_id, retry_
 ├── MalformedResponse         not the protocol: HTML with 200, broken JSON, an answer without a finish reason
 ├── BudgetSpent               a configured budget has nothing left
 └── NoProvider                every provider is down, refused or excluded; `causes` says which and why
+
+ConfigError                   a configuration file is wrong; path and line   (callboard.providers.yamlfile)
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ..actors.core.errors import CallboardError
+
+if TYPE_CHECKING:
+    from .messages import RateLimits
 
 
 class ProviderError(CallboardError):
@@ -29,6 +36,7 @@ class ProviderError(CallboardError):
         status: the HTTP status, where there was one.
         request_id: the vendor's identifier of the request.
         retry_after: seconds the vendor asked to wait.
+        limits: what the response's headers said of the vendor's rate limits.
     """
 
     retryable: bool = False
@@ -42,12 +50,14 @@ class ProviderError(CallboardError):
         status: int | None = None,
         request_id: str = "",
         retry_after: float | None = None,
+        limits: RateLimits | None = None,
     ) -> None:
         super().__init__(message)
         self.provider = provider
         self.status = status
         self.request_id = request_id
         self.retry_after = retry_after
+        self.limits = limits
 
 
 class AuthenticationFailed(ProviderError):

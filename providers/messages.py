@@ -77,6 +77,8 @@ class Message:
         name: for role ``tool`` the tool's name; otherwise an optional name of the speaker.
         is_error: for role ``tool``: the result describes a failure.
         reasoning: the model's visible reasoning, where the vendor returns it.
+        reasoning_state: the vendor's own form of that reasoning (signed or encrypted blocks) as JSON text, to be sent
+            back unchanged: a vendor may refuse tool results whose reasoning is missing.
         cache: mark the prefix up to this message for prompt caching, where the vendor needs a mark.
     """
 
@@ -88,6 +90,7 @@ class Message:
     is_error: bool = False
     reasoning: str = ""
     cache: bool = False
+    reasoning_state: str = ""
 
     @property
     def text(self) -> str:
@@ -166,8 +169,26 @@ class Request:
     response_schema: Mapping[str, Any] | None = None
     parallel_tool_calls: bool = True
     user: str | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimits:
+    """What a vendor's response headers said of its limits; None where they said nothing.
+
+    Args:
+        requests_limit, tokens_limit: what is allowed per window (the vendors' windows are mostly a minute).
+        requests_remaining, tokens_remaining: what is left in this window.
+        requests_reset, tokens_reset: seconds until the window is full again.
+    """
+
+    requests_limit: int | None = None
+    requests_remaining: int | None = None
+    requests_reset: float | None = None
+    tokens_limit: int | None = None
+    tokens_remaining: int | None = None
+    tokens_reset: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +205,7 @@ class Completion:
         latency: seconds from sending to the last byte.
         cost: price in US dollars, where known.
         notes: what was changed on the way (failover, a lesser model, a capability that was dropped), for the caller.
+        limits: what the response's headers said of the vendor's rate limits.
     """
 
     message: Message
@@ -195,6 +217,7 @@ class Completion:
     latency: float = 0.0
     cost: float | None = None
     notes: tuple[str, ...] = ()
+    limits: RateLimits | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

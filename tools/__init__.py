@@ -1,1 +1,58 @@
-"""Tools that models may call."""
+"""Tools that models may call: functions with type hints, checked, limited, cancellable.
+
+It works without the actor core, and importing it does not import pydantic: schemas are built on first use.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .compose import composite
+from .errors import (
+    InvalidArguments,
+    OutsideFolder,
+    ToolCancelled,
+    ToolCrashed,
+    ToolDefinitionError,
+    ToolError,
+    ToolTimeout,
+    UnknownTool,
+)
+from .registry import ToolRegistry
+from .result import ToolResult
+from .runner import run_calls, tool_message
+from .tool import FunctionTool, Risk, Scope, Tool, as_tool, tool
+
+if TYPE_CHECKING:
+    from .base import BaseTool
+
+__all__ = [
+    "BaseTool",
+    "FunctionTool",
+    "InvalidArguments",
+    "OutsideFolder",
+    "Risk",
+    "Scope",
+    "Tool",
+    "ToolCancelled",
+    "ToolCrashed",
+    "ToolDefinitionError",
+    "ToolError",
+    "ToolRegistry",
+    "ToolResult",
+    "ToolTimeout",
+    "UnknownTool",
+    "as_tool",
+    "composite",
+    "run_calls",
+    "tool",
+    "tool_message",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "BaseTool":  # the one name that needs pydantic at once
+        from .base import BaseTool
+
+        return BaseTool
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -96,7 +96,7 @@ class Dispatcher:
 
     def run_alone(self, cell: Cell) -> None:
         """Process one message of one actor: a turn as a simulated loop schedules it."""
-        if cell.state == READY:  # it may have been stopped since
+        if cell.state == READY:
             self.lane.append(cell)
             self._drive(None)
 
@@ -233,7 +233,7 @@ class Dispatcher:
                             continue
                         cell.current = ask = item
                 try:
-                    if kind is not message.__class__ and (probe is not None or item.scope is not None):
+                    if item is not message and (item.scope is not None or (probe is not None and kind is not Ask)):
                         result = await _carefully(cell, item, message)
                     else:
                         result = cell.receive(message)
@@ -276,7 +276,7 @@ class Dispatcher:
 async def _carefully(cell: Cell, item: Any, message: Any) -> Any:
     """Process a message that carries a scope, or that a probe looks at."""
     system = cell.system
-    probe = None if item.__class__ is Ask else system.probe  # a request to stop is no message of the user's
+    probe = system.probe
     handled = system.handling.set(cell)
     scoped = active.set(item.scope)
     try:

@@ -1,0 +1,1 @@
+"""Agents: descriptions, conversations, handoffs, agencies."""

@@ -1,0 +1,541 @@
+"""Agencies: agents, who may reach whom, and the way in."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from ...providers.messages import Message, ToolSpec
+from ..core.errors import BlockingCall, CoreError
+from ..core.ref import ActorRef
+from ..core.scope import current_scope
+from ..core.spec import ChildSpec
+from ..core.system import System
+from ..journal.memory import MemoryJournal
+from ..journal.store import Journal
+from .agent import Agent
+from .agent_actor import AddAgent, AgencyActor
+from .answer import Answer
+from .desk import Carried, Desk
+from .errors import AgencyClosed, AgentUnavailable, DefinitionError, UnknownAgent, UnknownConversation
+from .events import ApprovalRequested, RunEvent, Subscriber, TextDelta
+from .handoff import HandoffLimits, HandoffTo, check_flow_names
+from .output import Output
+from .profile import Profile, reachable_from
+from .run import Decision, Release, Run
+from .turn import Limits
+
+if TYPE_CHECKING:
+    from typing import Self
+
+Flow: TypeAlias = "tuple[Agent | str, Agent | str]"
+Question: TypeAlias = "str | Message | Sequence[Message]"
+
+
+class Agency:
+    """A team of agents.
+
+    ``async with`` starts it: a system (or the one given), a pool of providers from the environment (or the model
+    given), and an actor for each agent.
+
+    Args:
+        agents: the first one is asked where no other is named. Agents that they hand off to are added by themselves.
+        flows: who may delegate to whom, as pairs of agents or names; ``"*"`` stands for everyone. An agent's own
+            ``handoffs`` count too.
+        shared_instructions: put before every agent's own.
+        model: an actor that answers `Request` (a pool, a provider, a scripted model), a `ChildSpec` to start one
+            from, or the name of the model that agents use which name none.
+        pool: the same actor, under the name that fits it better.
+        system: the system to live in; by default one of its own.
+        journal: where completed steps are kept; by default in memory, which survives every crash but the process's.
+        handoff_limits: how far handoffs may go.
+        name: of the agency's actor.
+
+    Raises:
+        DefinitionError: no agents, two of one name, or a flow or handoff that names nobody.
+    """
+
+    def __init__(
+        self,
+        *agents: Agent,
+        flows: Iterable[Flow] | str = (),
+        shared_instructions: str = "",
+        model: ActorRef[Any] | ChildSpec | str | None = None,
+        pool: ActorRef[Any] | ChildSpec | None = None,
+        system: System | None = None,
+        journal: Journal | None = None,
+        handoff_limits: HandoffLimits | None = None,
+        name: str = "agency",
+    ) -> None:
+        if not agents:
+            raise DefinitionError("an agency needs at least one agent")
+        self.name = name
+        self.agents: dict[str, Agent] = {}
+        check_flow_names(agent.name for agent in agents)
+        for agent in agents:
+            self._take_in(agent)
+        self.entry = agents[0].name
+        self.flows = self._read_flows(flows)
+        self._shared = shared_instructions
+        self._model = pool if pool is not None else model
+        self._given_system = system
+        self.system: System | None = None
+        self._journal = journal
+        self._desk = Desk(journal if journal is not None else MemoryJournal(), handoff_limits or HandoffLimits())
+        self._desk.model_name = model if isinstance(model, str) else ""
+        self._actor: ActorRef[Any] | None = None
+        self._count = 0
+        self._closed = False
+        self._watch: asyncio.Task[None] | None = None
+        self._make_profiles()
+
+    # -- who is in it --------------------------------------------------------------------------------------------------
+
+    def _take_in(self, agent: Agent) -> None:
+        known = self.agents.get(agent.name)
+        if known is agent:
+            return
+        if known is not None:
+            raise DefinitionError(f"two agents are called {agent.name!r}; names are unique in an agency")
+        self.agents[agent.name] = agent
+        for item in agent.handoffs:
+            target = item.agent if isinstance(item, HandoffTo) else item
+            if isinstance(target, Agent):
+                self._take_in(target)
+
+    def _read_flows(self, flows: Iterable[Flow] | str) -> tuple[tuple[str, str], ...]:
+        pairs: Iterable[Any] = [("*", "*")] if flows == "*" else flows
+        read = []
+        for pair in pairs:
+            if isinstance(pair, str) or len(tuple(pair)) != 2:
+                raise DefinitionError(f"flow {pair!r} is not a pair (sender, target)")
+            read.append(tuple(end if isinstance(end, str) else end.name for end in pair))
+            for end in pair:
+                if isinstance(end, Agent):
+                    self._take_in(end)
+        return tuple((source, target) for source, target in read)
+
+    def _make_profiles(self) -> None:
+        known = ", ".join(self.agents)
+        for source, target in self.flows:
+            for end in (source, target):
+                if end != "*" and end not in self.agents:
+                    raise UnknownAgent(
+                        f"the flow ({source}, {target}) names no agent of this agency; there are {known}"
+                    )
+        for agent in self.agents.values():
+            for item in agent.handoffs:
+                target = item if isinstance(item, str) else item.target if isinstance(item, HandoffTo) else item.name
+                if target not in self.agents:
+                    raise UnknownAgent(f"{agent.name} hands off to {target!r}, who is not there; there are {known}")
+            reachable = reachable_from(agent, self.agents, self.flows)
+            self._desk.profiles[agent.name] = Profile(agent, reachable, self._shared)
+
+    async def add_agent(self, agent: Agent, *, flows: Iterable[Flow] = ()) -> None:
+        """Take in one more agent, also while runs are under way; they see it from their next run on.
+
+        Args:
+            agent: whom.
+            flows: added to the agency's.
+
+        Raises:
+            DefinitionError: the name is taken, or a flow names nobody.
+        """
+        before, old_flows = dict(self.agents), self.flows
+        try:
+            if agent.name in self.agents:
+                raise DefinitionError(f"two agents are called {agent.name!r}; names are unique in an agency")
+            self._take_in(agent)
+            self.flows = self.flows + self._read_flows(flows)
+            self._make_profiles()
+        except DefinitionError:
+            self.agents, self.flows = before, old_flows
+            for name in list(self._desk.profiles):
+                if name not in before:
+                    del self._desk.profiles[name]
+            self._make_profiles()
+            raise
+        if self._actor is not None:
+            for name in self.agents:
+                if name not in self._desk.agents:
+                    await self._actor.ask(AddAgent(name))
+
+    # -- its life ------------------------------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        """Start the actors. Runs that a durable journal holds unfinished are gone on with.
+
+        Raises:
+            AgencyClosed: it was started before.
+        """
+        if self.system is not None or self._closed:
+            raise AgencyClosed("an agency is started once; make a new one from the same agents")
+        system = self._given_system
+        if system is None:
+            system = System(self.name)
+            await system.__aenter__()
+        self.system = system
+        try:
+            self._start_model(system)
+            self._actor = system.supervise(ChildSpec(AgencyActor, (self._desk,), name=self.name, shutdown=30.0))
+            self._desk.root = self._actor
+            await self._actor.started()
+        except BaseException:
+            if self._given_system is None:
+                await system.stop()
+            raise
+        self._watch = asyncio.get_running_loop().create_task(self._until_gone(), name=f"{self.name}-watch")
+
+    def _start_model(self, system: System) -> None:
+        given = self._model
+        if isinstance(given, ActorRef):
+            self._desk.model = given
+        elif isinstance(given, ChildSpec):
+            self._desk.model = system.supervise(given)
+        elif any(isinstance(agent.model, str) for agent in self.agents.values()):
+            from ...providers.pool import pool_from_environment  # type: ignore[attr-defined]
+
+            self._desk.model = pool_from_environment(system)
+        model = self._desk.model
+        if model is not None and model.actor_class.__name__ == "Pool":
+            self._desk.carried = _for_pool()
+
+    async def _until_gone(self) -> None:
+        assert self._actor is not None
+        with suppress(CoreError):
+            await self._actor.terminated()
+        self._desk.fail_open(AgentUnavailable("the agency's actors have stopped"))
+
+    async def stop(self, *, drain: float = 0.0) -> None:
+        """Stop. What is still running then ends in `AgencyClosed`; nothing is dropped silently.
+
+        Args:
+            drain: seconds to wait for runs under way; new ones are refused meanwhile.
+        """
+        self._closed = True
+        if self.system is None:
+            return
+        if drain > 0:
+            await self.drained(drain)
+        for run in self._desk.open_runs():
+            if run.id == run.root:
+                self._desk.cancel(run, "the agency stops")
+        self._desk.fail_open(AgencyClosed("the agency stopped before the run had its answer"))
+        if self._watch is not None:
+            self._watch.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._watch
+        if self._given_system is None:
+            await self.system.stop()
+        elif self._actor is not None and self._actor.is_alive():
+            await self._stop_actor()
+        if self._journal is None:
+            self._desk.journal.close()
+
+    async def _stop_actor(self) -> None:
+        assert self._actor is not None
+        with suppress(CoreError):
+            await self._actor.stop()
+
+    async def drained(self, seconds: float) -> bool:
+        """Wait until no run is under way.
+
+        Args:
+            seconds: how long at most.
+
+        Returns:
+            whether that came about in time.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + seconds
+        while open_runs := self._desk.open_runs():
+            left = deadline - loop.time()
+            if left <= 0:
+                return False
+            waiting = [self._desk.submit(run) for run in open_runs]
+            with suppress(TimeoutError):
+                async with asyncio.timeout(left):
+                    await asyncio.wait([asyncio.ensure_future(_ended(reply)) for reply in waiting])
+        return True
+
+    # -- runs ----------------------------------------------------------------------------------------------------------
+
+    async def run(
+        self,
+        question: Question,
+        *,
+        agent: Agent | str | None = None,
+        conversation: str | None = None,
+        user: str = "",
+        values: Mapping[str, Any] | None = None,
+        limits: Limits | None = None,
+        output_type: Any = None,
+        tools: Sequence[ToolSpec] = (),
+    ) -> Answer:
+        """Ask, and wait for the answer.
+
+        Cancelling it, or a deadline of the surrounding `scope`, stops the provider calls, tools and agents at work.
+
+        Args:
+            question: a text, a message, or several messages.
+            agent: whom to ask; the first agent by default.
+            conversation: the id of the conversation to continue or begin; it is kept until `release`. Without one
+                the conversation ends with the run.
+            user: whom it is for; in the request context.
+            values: what else tools and hooks may need to know; in the request context.
+            limits: in place of the agent's own.
+            output_type: the type the answer must fit, in place of the agent's own.
+            tools: tools that the caller runs itself: the answer's ``tool_calls`` say which to run, and the results
+                are sent as messages of role ``tool`` in the same conversation.
+
+        Raises:
+            RunError: the run ended without an answer; its ``partial`` keeps what was done.
+            HandoffError: handoffs went too deep or in circles.
+            AgentUnavailable: the agent has failed for good.
+            AgencyClosed: the agency is not running, or stopped meanwhile.
+            UnknownAgent: nobody has that name.
+        """
+        run = self._new_run(question, agent, conversation, user, values, limits, output_type, tools, stream=False)
+        return await self._await(run)
+
+    async def run_streaming(
+        self,
+        question: Question,
+        *,
+        agent: Agent | str | None = None,
+        conversation: str | None = None,
+        user: str = "",
+        values: Mapping[str, Any] | None = None,
+        limits: Limits | None = None,
+        output_type: Any = None,
+        tools: Sequence[ToolSpec] = (),
+    ) -> AsyncGenerator[RunEvent]:
+        """Ask, and yield what happens, also in agents handed off to. The last event is the run's `RunFinished`.
+
+        The arguments are those of `run`. Leaving the iteration (``aclose``) cancels the run. Text that is not read
+        in time is put together, so that a slow reader costs no more memory than the answer.
+
+        Raises:
+            AgentError: as `run`, after the last event.
+        """
+        run = self._new_run(question, agent, conversation, user, values, limits, output_type, tools, stream=True)
+        events: deque[RunEvent] = deque()
+        arrived = asyncio.Event()
+
+        def take(event: RunEvent) -> None:
+            last = events[-1] if events else None
+            if isinstance(event, TextDelta) and isinstance(last, TextDelta) and last.run == event.run:
+                at = (event.root, event.run, event.agent, event.conversation, event.chain, event.at)
+                events[-1] = TextDelta(*at, last.text + event.text)
+            else:
+                events.append(event)
+            arrived.set()
+
+        unsubscribe = self._desk.bus.subscribe(take, run.root)
+        task = asyncio.get_running_loop().create_task(self._await(run), name=f"run {run.id}")
+        task.add_done_callback(lambda _: arrived.set())
+        try:
+            while not task.done() or events:
+                while events:
+                    yield events.popleft()
+                if not task.done():
+                    arrived.clear()
+                    await arrived.wait()
+            await task
+        finally:
+            unsubscribe()
+            if not task.done():
+                task.cancel()
+            with suppress(BaseException):
+                await task
+
+    async def process(self, text: str, *, agent: Agent | str | None = None, conversation: str | None = None) -> str:
+        """Ask, and return the answer's text. For the arguments and errors see `run`."""
+        return (await self.run(text, agent=agent, conversation=conversation)).text
+
+    def process_sync(self, text: str, *, agent: Agent | str | None = None, conversation: str | None = None) -> str:
+        """`process` for code without an event loop. An agency that is not running is started for this one request.
+
+        Raises:
+            BlockingCall: called on an event loop's thread.
+        """
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            pass
+        else:
+            raise BlockingCall("process_sync would block the event loop: await process() instead")
+        if self.system is not None:
+            coro = self.process(text, agent=agent, conversation=conversation)
+            return asyncio.run_coroutine_threadsafe(coro, self.system.loop).result()
+
+        async def once() -> str:
+            async with self:
+                return await self.process(text, agent=agent, conversation=conversation)
+
+        return asyncio.run(once())
+
+    def _new_run(
+        self,
+        question: Question,
+        agent: Agent | str | None,
+        conversation: str | None,
+        user: str,
+        values: Mapping[str, Any] | None,
+        limits: Limits | None,
+        output_type: Any,
+        tools: Sequence[ToolSpec],
+        *,
+        stream: bool,
+    ) -> Run:
+        if self._closed or self._actor is None:
+            state = "has stopped or is stopping" if self._closed else "is not running: use `async with` it"
+            raise AgencyClosed(f"the agency {state}")
+        name = self.entry if agent is None else agent if isinstance(agent, str) else agent.name
+        if name not in self.agents:
+            raise UnknownAgent(f"no agent is called {name!r}; there are {', '.join(self.agents)}")
+        if conversation is not None and (not conversation or "/" in conversation):
+            raise UnknownConversation(f"{conversation!r} cannot name a conversation: not empty, and no '/'")
+        self._count += 1
+        run_id = f"r{self._count}"
+        deadline = current_scope().deadline
+        if deadline is not None:
+            left = max(0.0, deadline - asyncio.get_running_loop().time())
+            own = limits or self.agents[name].limits
+            seconds = left if own.seconds is None else min(left, own.seconds)
+            limits = Limits(own.steps, own.tokens, own.cost, seconds)
+        if output_type is not None:
+            self._desk.outputs[run_id] = Output(output_type)
+        return Run(
+            run_id,
+            run_id,
+            name,
+            conversation if conversation is not None else run_id,
+            as_messages(question),
+            (name,),
+            (),
+            user,
+            values or {},
+            limits,
+            stream,
+            tuple(tools),
+            None,
+            conversation is None,
+        )
+
+    async def _await(self, run: Run) -> Answer:
+        desk = self._desk
+        try:
+            return await desk.submit(run)
+        except asyncio.CancelledError:
+            desk.cancel(run, "its caller was cancelled")
+            raise
+        finally:
+            desk.forget(run.id)
+            desk.handoffs.pop(run.id, None)
+            if desk.outputs:
+                desk.outputs.pop(run.id, None)
+            if run.once:
+                desk.release(run.agent, run.conversation)
+
+    async def release(self, conversation: str, *, agent: Agent | str | None = None) -> None:
+        """Forget a conversation and all that belongs to it. A run of it under way is cancelled.
+
+        Args:
+            conversation: its id.
+            agent: whose; the first agent's by default.
+        """
+        name = self.entry if agent is None else agent if isinstance(agent, str) else agent.name
+        ref = self._desk.agents.get(name)
+        if ref is None:
+            raise UnknownAgent(f"no agent is called {name!r}; there are {', '.join(self.agents)}")
+        await ref.ask(Release(conversation))
+
+    # -- looking on ----------------------------------------------------------------------------------------------------
+
+    def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
+        """Have ``subscriber(event)`` called for every event of every run, at once; it must be quick.
+
+        Returns:
+            what ends it.
+        """
+        return self._desk.bus.subscribe(subscriber)
+
+    # -- approvals -----------------------------------------------------------------------------------------------------
+
+    @property
+    def approvals(self) -> tuple[ApprovalRequested, ...]:
+        """The calls that wait for a person, in the order in which they were asked for."""
+        return tuple(self._desk.approvals.values())
+
+    def approve(self, approval: ApprovalRequested | str, *, arguments: str | None = None) -> None:
+        """Let a call run.
+
+        Args:
+            approval: the event, or its ``approval`` id.
+            arguments: JSON text in place of what the model wrote.
+
+        Raises:
+            UnknownConversation: nothing waits under that id.
+        """
+        self._decide(approval, True, arguments, "")
+
+    def deny(self, approval: ApprovalRequested | str, reason: str = "") -> None:
+        """Refuse a call.
+
+        Args:
+            approval: the event, or its ``approval`` id.
+            reason: told to the model.
+
+        Raises:
+            UnknownConversation: nothing waits under that id.
+        """
+        self._decide(approval, False, None, reason)
+
+    def _decide(self, approval: ApprovalRequested | str, approved: bool, arguments: str | None, reason: str) -> None:
+        key = approval if isinstance(approval, str) else approval.approval
+        known = self._desk.approvals.get(key)
+        if known is None:
+            waiting = ", ".join(self._desk.approvals) or "nothing"
+            raise UnknownConversation(f"no call waits for approval as {key!r}; waiting: {waiting}")
+        decision = Decision(known.conversation, known.run, known.call_id, approved, arguments, reason)
+        self._desk.agents[known.agent].tell(decision)
+
+
+def _for_pool() -> Carried:
+    """What a pool wants to know of a request: it keeps budgets and choices by agent and conversation."""
+    from ...providers.pool import SCOPE_KEY, Who  # not at the top: it takes longer to import than all of this
+
+    return lambda agent, conversation: {SCOPE_KEY: Who(agent, conversation)}
+
+
+async def _ended(reply: Any) -> None:
+    with suppress(Exception):
+        await reply
+
+
+def as_messages(question: Question) -> tuple[Message, ...]:
+    """A question as messages.
+
+    Raises:
+        DefinitionError: there is nothing in it.
+    """
+    if isinstance(question, str):
+        return (Message("user", question),)
+    messages = (question,) if isinstance(question, Message) else tuple(question)
+    if not messages:
+        raise DefinitionError("there is nothing to ask: no message was given")
+    return messages

@@ -1,0 +1,108 @@
+"""What an agent is: a plain description. Agencies make actors of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+from ...tools import Tool, tool
+from ..core.ref import ActorRef
+from .context import RequestContext
+from .errors import DefinitionError
+from .handoff import HandoffTo
+from .turn import Limits
+
+Autonomy: TypeAlias = Literal["manual", "supervised", "autonomous"]
+Instructions: TypeAlias = "str | Callable[[RequestContext], str]"
+
+# URL-safe, and also what every vendor takes in a tool's name, because handoffs are named after their target.
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,48}")
+
+
+@dataclass(eq=False)
+class Agent:
+    """An agent: a name, instructions, and what it may use.
+
+    Args:
+        name: 1 to 48 letters, digits, ``_`` and ``-``.
+        instructions: the system message, or a function of the request context that returns it.
+        model: a model's name, empty for the provider's default, or an actor that answers `Request`.
+        tools: tools, or functions with type hints, which are made tools.
+        handoffs: agents (or their names) it may delegate to, and what `handoff` returns.
+        description: one sentence for the agents that may hand off to it.
+        limits: what one run may use.
+        autonomy: which tool calls wait for a person: all (``manual``), risky ones (``supervised``), none
+            (``autonomous``).
+        output_type: the type the final answer must fit; the answer's ``value`` then has it.
+        settings: fields of `Request` to set: ``temperature``, ``max_tokens``, ``reasoning_effort``…
+
+    Raises:
+        DefinitionError: the name, a setting or the autonomy is wrong, or two tools have one name.
+    """
+
+    name: str
+    instructions: Instructions = ""
+    model: str | ActorRef[Any] = field(default="", kw_only=True)
+    tools: Sequence[Tool | Callable[..., Any]] = field(default=(), kw_only=True)
+    handoffs: Sequence[Agent | str | HandoffTo] = field(default=(), kw_only=True)
+    description: str = field(default="", kw_only=True)
+    limits: Limits = field(default_factory=Limits, kw_only=True)
+    autonomy: Autonomy = field(default="autonomous", kw_only=True)
+    output_type: Any = field(default=None, kw_only=True)
+    settings: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
+            raise DefinitionError(f"agent name {self.name!r}: use 1 to 48 letters, digits, '_' and '-'")
+        if self.autonomy not in ("manual", "supervised", "autonomous"):
+            raise DefinitionError(
+                f"agent {self.name}: autonomy is {self.autonomy!r}; use manual, supervised or autonomous"
+            )
+        self.tools = as_tools(self.tools, self.name)
+        self.handoffs = tuple(self.handoffs)
+        unknown = set(self.settings) - SETTINGS
+        if unknown:
+            raise DefinitionError(
+                f"agent {self.name}: no setting is called {', '.join(sorted(unknown))}; "
+                f"there are {', '.join(sorted(SETTINGS))}"
+            )
+
+
+SETTINGS = frozenset(
+    {
+        "tool_choice",
+        "max_tokens",
+        "temperature",
+        "top_p",
+        "top_k",
+        "frequency_penalty",
+        "presence_penalty",
+        "seed",
+        "stop",
+        "reasoning_effort",
+        "parallel_tool_calls",
+        "user",
+        "headers",
+        "extra",
+    }
+)
+
+
+def as_tools(given: Iterable[Tool | Callable[..., Any]], agent: str) -> tuple[Tool, ...]:
+    """Tools as they are, functions made tools.
+
+    Raises:
+        DefinitionError: something cannot be a tool, or two have one name.
+    """
+    made: dict[str, Tool] = {}
+    for item in given:
+        if not isinstance(item, Tool):
+            if not callable(item):
+                raise DefinitionError(f"agent {agent}: {item!r} is neither a tool nor a function")
+            item = tool(item)
+        if item.name in made:
+            raise DefinitionError(f"agent {agent}: two tools are called {item.name!r}; rename one with @tool(name=…)")
+        made[item.name] = item
+    return tuple(made.values())

@@ -1,0 +1,59 @@
+"""The request context: what a tool, a hook or another actor may know of the run it works for.
+
+It travels as a carried value of the actor core's scope, so it crosses mailboxes: an actor that a tool asks sees the
+same context as the tool.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ...providers.messages import Usage
+from ..core.scope import active
+
+KEY = "callboard.request"
+
+
+@dataclass(frozen=True, slots=True)
+class UsageRecord:
+    """What one completion used."""
+
+    agent: str
+    model: str
+    provider: str
+    usage: Usage
+    cost: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class RequestContext:
+    """Who is asking for what.
+
+    Args:
+        request: the id of the run the caller started.
+        run: the id of the run this is part of.
+        agent: the agent at work.
+        conversation: its conversation's id.
+        chain: the agents from the first asked to this one.
+        user: whom the request is for, as the caller said.
+        values: what else the caller passed along.
+        usage: a record of each completion of this run so far.
+    """
+
+    request: str
+    run: str
+    agent: str
+    conversation: str
+    chain: tuple[str, ...] = ()
+    user: str = ""
+    values: Mapping[str, Any] = field(default_factory=dict)
+    usage: list[UsageRecord] = field(default_factory=list)
+
+
+def request_context() -> RequestContext | None:
+    """The context of the run that this code works for, or None outside of one."""
+    scope = active.get()
+    context = scope.values.get(KEY) if scope is not None else None
+    return context if isinstance(context, RequestContext) else None

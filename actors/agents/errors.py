@@ -1,0 +1,128 @@
+"""What agents raise.
+
+AgentError
+├── DefinitionError          (also ValueError)  an agent, agency or handoff is described wrongly
+│   ├── UnknownAgent         no agent of that name here; the known ones are in the message
+│   └── UnknownConversation  the conversation was never started, or has been released
+├── HandoffError
+│   ├── HandoffRefused       the flows do not allow it; the allowed targets are in the message
+│   ├── HandoffDepth         agents handed off to each other deeper than allowed
+│   ├── HandoffCycle         one agent came up too often in one chain, or was given the very same task again
+│   └── HandoffLimit         one run made more handoffs in all than allowed
+├── RunError                 a run ended without its answer; `partial` keeps what was done
+│   ├── RunFailed            a provider, or the library itself, failed; the cause is chained
+│   ├── RunCancelled         the caller, or a person, cancelled it
+│   ├── LimitReached
+│   │   ├── StepLimit        more completions than allowed
+│   │   ├── TokenLimit       more tokens than allowed
+│   │   ├── CostLimit        more dollars than allowed
+│   │   └── TimeLimit        more seconds than allowed
+│   ├── AnswerBlocked        the vendor's content filter stopped the answer
+│   ├── InvalidAnswer        the answer does not fit the requested type, also after the repair rounds
+│   └── GuardrailTripped     a guardrail refused what went in or came out
+├── AgentUnavailable         the agent's actor, or the conversation's, has failed for good
+└── AgencyClosed             the agency has stopped or is draining; nothing new is accepted
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..core.errors import CallboardError
+
+if TYPE_CHECKING:
+    from .answer import Answer
+
+
+class AgentError(CallboardError):
+    """Base class of the agents' errors.
+
+    Attributes:
+        partial: where a run failed, its text, messages, usage, cost and handoffs up to there; otherwise None.
+    """
+
+    partial: Answer | None = None
+
+
+class DefinitionError(AgentError, ValueError):
+    """An agent, an agency or a handoff is described wrongly."""
+
+
+class UnknownAgent(DefinitionError):
+    """No agent of that name exists here."""
+
+
+class UnknownConversation(DefinitionError):
+    """The conversation was never started, or has been released."""
+
+
+class HandoffError(AgentError):
+    """Base class of handoffs that were refused."""
+
+
+class HandoffRefused(HandoffError):
+    """The agency's flows do not allow the handoff."""
+
+
+class HandoffDepth(HandoffError):
+    """Agents handed off to each other deeper than the agency allows."""
+
+
+class HandoffCycle(HandoffError):
+    """One agent came up too often in a chain of handoffs, or was given the very same task again."""
+
+
+class HandoffLimit(HandoffError):
+    """One run made more handoffs, in all its branches, than the agency allows."""
+
+
+class RunError(AgentError):
+    """A run ended without its answer; `partial` keeps what was done."""
+
+
+class RunFailed(RunError):
+    """A provider failed for good, or the library itself did; the cause is chained."""
+
+
+class RunCancelled(RunError):
+    """The run was cancelled."""
+
+
+class LimitReached(RunError):
+    """Base class of the limits of a run."""
+
+
+class StepLimit(LimitReached):
+    """The run needed more completions than allowed."""
+
+
+class TokenLimit(LimitReached):
+    """The run used more tokens than allowed."""
+
+
+class CostLimit(LimitReached):
+    """The run cost more dollars than allowed."""
+
+
+class TimeLimit(LimitReached):
+    """The run took more seconds than allowed, not counting time spent waiting for approvals."""
+
+
+class AnswerBlocked(RunError):
+    """The vendor's content filter stopped the answer."""
+
+
+class InvalidAnswer(RunError):
+    """The answer does not fit the requested type, also after the repair rounds."""
+
+
+class GuardrailTripped(RunError):
+    """A guardrail refused what went in or came out."""
+
+
+class AgentUnavailable(AgentError):
+    """The agent's actor, or the conversation's, has failed for good."""
+
+
+class AgencyClosed(AgentError):
+    """The agency has stopped or is draining; it accepts nothing new."""

@@ -1,0 +1,215 @@
+"""What can be seen of a run while it goes on: typed events, delivered to subscribers and yielded by streaming.
+
+Every event says which run it belongs to (``root``: the run the caller started; ``run``: the one this agent makes for
+it), which agent and conversation, the chain of agents that leads there, and the event loop's time in seconds.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from ...providers.messages import Usage
+from .answer import NO_USAGE, Answer, HandoffKind
+from .errors import AgentError
+
+logger = logging.getLogger("callboard")
+
+
+@dataclass(frozen=True, slots=True)
+class RunEvent:
+    """Base class.
+
+    Args:
+        root: the id of the run the caller started.
+        run: the id of this agent's run.
+        agent: the agent's name.
+        conversation: the conversation's id.
+        chain: the agents from the first asked to this one.
+        at: the event loop's time, seconds.
+    """
+
+    root: str
+    run: str
+    agent: str
+    conversation: str
+    chain: tuple[str, ...]
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted(RunEvent):
+    """The agent began to work on a request."""
+
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CompletionStarted(RunEvent):
+    """The model was asked; ``step`` counts from 1."""
+
+    step: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta(RunEvent):
+    """A piece of the answer's text, in a streamed run."""
+
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReasoningDelta(RunEvent):
+    """A piece of visible reasoning: a delta in a streamed run, the whole of a step's otherwise."""
+
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CompletionFinished(RunEvent):
+    """The model has answered."""
+
+    step: int = 0
+    usage: Usage = NO_USAGE
+    cost: float | None = None
+    seconds: float = 0.0
+    model: str = ""
+    provider: str = ""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Retried(RunEvent):
+    """The model is asked once more; text streamed for this step so far is void."""
+
+    reason: str = ""
+    attempt: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ToolStarted(RunEvent):
+    """A tool was called."""
+
+    call_id: str = ""
+    tool: str = ""
+    arguments: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolFinished(RunEvent):
+    """A tool has returned, or failed."""
+
+    call_id: str = ""
+    tool: str = ""
+    content: str = ""
+    is_error: bool = False
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class HandoffStarted(RunEvent):
+    """A task, or the conversation, goes to another agent."""
+
+    call_id: str = ""
+    target: str = ""
+    kind: HandoffKind = "delegate"
+    task: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HandoffFinished(RunEvent):
+    """The other agent has answered, or the handoff was refused or failed (``failed`` says why)."""
+
+    call_id: str = ""
+    target: str = ""
+    kind: HandoffKind = "delegate"
+    text: str = ""
+    failed: str = ""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalRequested(RunEvent):
+    """A call waits for a person; decide with `Agency.approve` or `Agency.deny`."""
+
+    call_id: str = ""
+    tool: str = ""
+    arguments: str = ""
+
+    @property
+    def approval(self) -> str:
+        """The id by which it is decided, unique in the agency."""
+        return f"{self.run}:{self.call_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalDecided(RunEvent):
+    """A person has decided."""
+
+    call_id: str = ""
+    tool: str = ""
+    approved: bool = False
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed(RunEvent):
+    """The conversation's actor was restarted and goes on from its last completed step."""
+
+    steps: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class HookFailed(RunEvent):
+    """A hook raised; the run goes on without it."""
+
+    hook: str = ""
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunFinished(RunEvent):
+    """The run has its answer, or ended without one (then ``error`` is set and ``answer`` keeps what was done)."""
+
+    answer: Answer | None = None
+    error: AgentError | None = None
+
+
+Subscriber: TypeAlias = Callable[[RunEvent], object]
+
+
+class Bus:
+    """Hands events to subscribers, at once and in order. A subscriber that raises is logged and stays subscribed."""
+
+    __slots__ = ("_all", "_rooted", "active")
+
+    def __init__(self) -> None:
+        self._all: list[Subscriber] = []
+        self._rooted: dict[str, list[Subscriber]] = {}
+        self.active = False
+        """Whether anybody listens: nobody makes events for nobody."""
+
+    def subscribe(self, subscriber: Subscriber, root: str | None = None) -> Callable[[], None]:
+        """Add a subscriber, to one root run or to all; return what removes it."""
+        where = self._all if root is None else self._rooted.setdefault(root, [])
+        where.append(subscriber)
+        self.active = True
+
+        def unsubscribe() -> None:
+            if subscriber in where:
+                where.remove(subscriber)
+            if root is not None and not where:
+                self._rooted.pop(root, None)
+            self.active = bool(self._all or self._rooted)
+
+        return unsubscribe
+
+    def emit(self, event: RunEvent) -> None:
+        """Hand an event to everybody it concerns."""
+        for subscriber in (*self._all, *self._rooted.get(event.root, ())):
+            try:
+                subscriber(event)
+            except Exception:
+                logger.exception("a subscriber to run events raised")

@@ -1,0 +1,107 @@
+"""Keeping a conversation valid for every vendor, whatever was cut off.
+
+The vendors agree on one rule that a cancelled or failed run breaks easily: each tool call of an assistant message is
+answered by exactly one tool message, right after it, and no tool message stands alone. `repaired` restores the rule,
+`problems` checks it. Pure functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import islice
+
+from ...providers.messages import Message, ToolCall
+
+UNANSWERED = "Not run: the conversation went on without this call's result."
+
+
+def result_of(call: ToolCall, content: str, *, is_error: bool = False) -> Message:
+    """The tool message that answers ``call``."""
+    return Message("tool", content, tool_call_id=call.id, name=call.name, is_error=is_error)
+
+
+def with_results(message: Message, results: Sequence[Message | None], missing: str) -> tuple[Message, ...]:
+    """An assistant message followed by one result for each of its calls, in the calls' order.
+
+    Args:
+        message: the assistant message.
+        results: a result, or None, for each call.
+        missing: the text that stands in for a result that is not there; it is marked as an error.
+    """
+    answered = [
+        result if result is not None else result_of(call, missing, is_error=True)
+        for call, result in zip(message.tool_calls, results, strict=True)
+    ]
+    return (message, *answered)
+
+
+def repaired(messages: Iterable[Message], missing: str = UNANSWERED) -> tuple[Message, ...]:
+    """The messages with every tool call answered exactly once, right after it, and orphaned results left out.
+
+    A valid history comes back unchanged. Empty assistant messages, which some vendors refuse, are left out.
+    """
+    kept: list[Message] = []
+    source = list(messages)
+    for index, message in enumerate(source):
+        if message.role == "tool":
+            continue
+        if message.role == "assistant" and message.tool_calls:
+            results = [_first_result(islice(source, index + 1, None), call.id) for call in message.tool_calls]
+            kept.extend(with_results(message, results, missing))
+        elif message.role == "assistant" and not message.content:
+            continue
+        else:
+            kept.append(message)
+    return tuple(kept)
+
+
+def problems(messages: Sequence[Message]) -> list[str]:
+    """What a vendor would refuse in this history, in words; empty when it is valid."""
+    found: list[str] = []
+    open_calls: list[str] = []
+    for index, message in enumerate(messages):
+        if message.role == "tool":
+            if message.tool_call_id in open_calls:
+                open_calls.remove(message.tool_call_id)
+            else:
+                found.append(f"message {index} answers a call {message.tool_call_id!r} that is not open")
+            continue
+        if open_calls:
+            found.append(f"message {index} comes before the results of {open_calls}")
+            open_calls = []
+        if message.role == "assistant":
+            open_calls = [call.id for call in message.tool_calls]
+            if len(set(open_calls)) != len(open_calls):
+                found.append(f"message {index} uses one call id twice")
+            if not message.tool_calls and not message.content:
+                found.append(f"message {index} is an empty assistant message")
+    if open_calls:
+        found.append(f"the calls {open_calls} have no result")
+    return found
+
+
+def without_calls(messages: Iterable[Message], names: frozenset[str]) -> tuple[Message, ...]:
+    """The messages without the calls of these tools and their results; an assistant message left empty goes too."""
+    kept: list[Message] = []
+    dropped: set[str] = set()
+    for message in messages:
+        if message.role == "assistant" and message.tool_calls:
+            calls = tuple(call for call in message.tool_calls if call.name not in names)
+            dropped = {call.id for call in message.tool_calls} - {call.id for call in calls}
+            if not dropped:
+                kept.append(message)
+            elif calls or message.content:
+                kept.append(Message("assistant", message.content, calls, name=message.name))
+        elif message.role != "tool" or message.tool_call_id not in dropped:
+            kept.append(message)
+    return tuple(kept)
+
+
+def _first_result(following: Iterable[Message], call_id: str) -> Message | None:
+    """The result of a call among what follows it, up to the next time somebody reuses the id."""
+    for message in following:
+        if message.role == "tool" and message.tool_call_id == call_id:
+            return message
+        if any(call.id == call_id for call in message.tool_calls):
+            return None
+    return None

@@ -1,0 +1,129 @@
+"""An agent made ready for work: its tools by name, what its model is told, and the rules of its turns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from ...providers.messages import Message, Request, ToolCall, ToolSpec
+from ...tools import Tool
+from .agent import Agent
+from .context import RequestContext
+from .errors import DefinitionError
+from .handoff import SEND_MESSAGE, HandoffTo, send_message_spec
+from .output import Output
+from .turn import Limits, Rules
+
+
+class Profile:
+    """What a conversation needs to know of its agent.
+
+    Args:
+        agent: the description.
+        reachable: names and descriptions of the agents it may delegate to by `SEND_MESSAGE`.
+        shared: instructions that every agent of the agency has.
+
+    Raises:
+        DefinitionError: a tool and a handoff have one name.
+    """
+
+    def __init__(self, agent: Agent, reachable: Sequence[tuple[str, str]], shared: str = "") -> None:
+        self.agent = agent
+        self.name = agent.name
+        self.shared = shared
+        self.reachable = tuple(name for name, _ in reachable)
+        self.tools: dict[str, Tool] = {t.name: t for t in agent.tools if isinstance(t, Tool)}
+        self.handoffs: dict[str, HandoffTo] = {h.name: h for h in agent.handoffs if isinstance(h, HandoffTo)}
+        specs = [t.spec for t in self.tools.values()]
+        specs.extend(h.spec for h in self.handoffs.values())
+        if reachable:
+            specs.append(send_message_spec(reachable))
+        names = [spec.name for spec in specs]
+        for name in names:
+            if names.count(name) > 1:
+                raise DefinitionError(f"agent {agent.name}: a tool and a handoff, or two of them, are called {name!r}")
+        self.specs: tuple[ToolSpec, ...] = tuple(specs)
+        self.output = Output(agent.output_type) if agent.output_type is not None else None
+        delegates = {h.name for h in self.handoffs.values() if h.kind == "delegate"}
+        if reachable:
+            delegates.add(SEND_MESSAGE)
+        self.rules = Rules(
+            limits=agent.limits,
+            delegates=frozenset(delegates),
+            transfers=frozenset(h.name for h in self.handoffs.values() if h.kind == "transfer"),
+            needs_approval=self._needs_approval,
+            check=self.output.problem if self.output is not None else None,
+        )
+        self._system = self._system_message(agent.instructions) if isinstance(agent.instructions, str) else None
+        self._settings = dict(agent.settings)
+        if isinstance(self._settings.get("stop"), list):
+            self._settings["stop"] = tuple(self._settings["stop"])
+
+    def _needs_approval(self, call: ToolCall) -> bool:
+        autonomy = self.agent.autonomy
+        if autonomy == "autonomous":
+            return False
+        if autonomy == "manual":
+            return True
+        tool = self.tools.get(call.name)
+        return tool is None or tool.risk != "safe"
+
+    def _system_message(self, instructions: str) -> tuple[Message, ...]:
+        text = "\n\n".join(part for part in (self.shared, instructions) if part)
+        return (Message("system", text),) if text else ()
+
+    def rules_for(self, limits: Limits | None, external: Sequence[ToolSpec], output: Output | None) -> Rules:
+        """The rules of one run."""
+        rules = self.rules
+        if limits is None and not external and output is None:
+            return rules
+        return replace(
+            rules,
+            limits=limits or rules.limits,
+            external=frozenset(spec.name for spec in external),
+            check=output.problem if output is not None else rules.check,
+        )
+
+    def request(
+        self,
+        history: tuple[Message, ...],
+        context: RequestContext,
+        external: tuple[ToolSpec, ...] = (),
+        schema: Mapping[str, Any] | None = None,
+        model: str = "",
+    ) -> Request:
+        """What the model is asked next.
+
+        Args:
+            history: the conversation so far.
+            context: for instructions that depend on it.
+            external: tools the caller runs.
+            schema: the JSON schema the final answer must fit.
+            model: the model's name where the agent names none.
+        """
+        system = self._system
+        if system is None:
+            instructions = self.agent.instructions
+            system = self._system_message(instructions if isinstance(instructions, str) else instructions(context))
+        named = self.agent.model
+        return Request(
+            system + history,
+            named if isinstance(named, str) and named else model,
+            self.specs + external if external else self.specs,
+            response_schema=schema,
+            **self._settings,
+        )
+
+
+def reachable_from(
+    sender: Agent, agents: Mapping[str, Agent], flows: Sequence[tuple[str, str]]
+) -> list[tuple[str, str]]:
+    """Names and descriptions of the agents that ``sender`` may delegate to, in the agency's order."""
+    named = {
+        item if isinstance(item, str) else item.name for item in sender.handoffs if not isinstance(item, HandoffTo)
+    }
+    for source, target in flows:
+        if source in (sender.name, "*"):
+            named.update(agents if target == "*" else (target,))
+    return [(name, agent.description) for name, agent in agents.items() if name in named and name != sender.name]

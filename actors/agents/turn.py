@@ -1,0 +1,463 @@
+"""The turn loop of one run as a pure state machine: no I/O, no clock, no actors.
+
+``advance(turn, input, rules)`` returns the next `Turn` and the `Command`s to carry out; what they yield comes back as
+the next input. A journal of the inputs is therefore the whole run: folding them again gives the same turn, and
+`outstanding` says which commands are still to be carried out.
+
+================  ===================  ==============================================================
+phase             input                next phase
+================  ===================  ==============================================================
+idle, ended       Begin                completing
+completing        Completed            acting (calls to carry out), completing (repair), or ended
+completing        CompletionFailed     ended
+acting            ToolFinished         acting, or completing once every call has its result
+acting            HandoffFinished      acting, completing, or ended (a transfer's answer, a fatal refusal)
+acting            Decided              acting, or completing (the last call was denied)
+all but ended     Interrupted          ended
+ended             anything else        ended: what comes late is ignored
+================  ===================  ==============================================================
+
+At every point `cut` is a history that every vendor accepts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+from ...providers.messages import Completion, Message, ToolCall, Usage
+from .answer import HandoffRecord
+from .errors import (
+    AgentError,
+    AnswerBlocked,
+    CostLimit,
+    InvalidAnswer,
+    RunError,
+    RunFailed,
+    StepLimit,
+    TokenLimit,
+)
+from .history import repaired, result_of, with_results, without_calls
+
+Phase: TypeAlias = Literal["idle", "completing", "acting", "ended"]
+
+NOT_RUN = "Not run: the run ended before this call had a result."
+ONE_TRANSFER = "Not carried out: a conversation can be transferred to one agent only."
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one run may use; None means no limit.
+
+    Args:
+        steps: completions asked of the model by this agent.
+        tokens: input and output tokens, including those of agents it delegated to.
+        cost: US dollars, including those of agents it delegated to; completions of unknown price count as nothing.
+        seconds: time, not counting time spent waiting for approvals.
+    """
+
+    steps: int | None = 25
+    tokens: int | None = None
+    cost: float | None = None
+    seconds: float | None = 600.0
+
+
+def _nothing_needs_approval(call: ToolCall) -> bool:
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How the calls of a completion are treated.
+
+    Args:
+        limits: what the run may use.
+        delegates: names of calls that hand a task to another agent and get its answer back.
+        transfers: names of calls that give the conversation to another agent.
+        external: names of tools that the caller runs.
+        needs_approval: whether a call waits for a person.
+        check: returns what is wrong with a final text, or None; for structured answers.
+        repairs: how often the model may correct a final text that ``check`` refused.
+    """
+
+    limits: Limits = Limits()
+    delegates: frozenset[str] = frozenset()
+    transfers: frozenset[str] = frozenset()
+    external: frozenset[str] = frozenset()
+    needs_approval: Callable[[ToolCall], bool] = _nothing_needs_approval
+    check: Callable[[str], str | None] | None = None
+    repairs: int = 1
+
+
+class Turn(NamedTuple):
+    """The state of a conversation between two inputs.
+
+    Attributes:
+        history: the committed messages; always valid.
+        message: the assistant message whose calls are being carried out, not yet in the history.
+        results: for each call of ``message`` its result, or None.
+        approved: ids of calls a person has approved.
+        start: where in the history this run's own messages begin.
+        steps, usage, cost, handoffs: of this run so far.
+        repairs: corrections of the final text asked for so far.
+        notes: what providers reported having changed on the way.
+    """
+
+    phase: Phase = "idle"
+    history: tuple[Message, ...] = ()
+    message: Message | None = None
+    results: tuple[Message | None, ...] = ()
+    approved: frozenset[str] = frozenset()
+    start: int = 0
+    steps: int = 0
+    usage: Usage = Usage()
+    cost: float = 0.0
+    handoffs: tuple[HandoffRecord, ...] = ()
+    repairs: int = 0
+    notes: tuple[str, ...] = ()
+
+
+# Inputs: what happened. These are what a journal keeps.
+
+
+class Begin(NamedTuple):
+    """A new run: the caller's messages are added to the conversation."""
+
+    messages: tuple[Message, ...]
+
+
+class Completed(NamedTuple):
+    """The model has answered."""
+
+    completion: Completion
+
+
+class CompletionFailed(NamedTuple):
+    """The model will not answer."""
+
+    error: Exception
+
+
+class ToolFinished(NamedTuple):
+    """A tool has returned, or failed in a way the model is told of."""
+
+    call_id: str
+    content: str
+    is_error: bool = False
+
+
+class HandoffFinished(NamedTuple):
+    """Another agent has answered, or the handoff failed in a way the model is told of.
+
+    Args:
+        call_id: the call that handed off.
+        content: the other agent's answer, or what went wrong.
+        is_error: whether it is the latter.
+        final: the conversation was transferred: this is the run's answer.
+        fatal: set when the handoff's refusal ends the run.
+        steps, usage, cost, handoffs: what the other agent, and those behind it, used and did.
+    """
+
+    call_id: str
+    content: str
+    is_error: bool = False
+    final: bool = False
+    fatal: AgentError | None = None
+    usage: Usage = Usage()
+    cost: float = 0.0
+    steps: int = 0
+    handoffs: tuple[HandoffRecord, ...] = ()
+
+
+class Decided(NamedTuple):
+    """A person has approved or denied a call.
+
+    Args:
+        call_id: the call.
+        approved: whether it may run.
+        arguments: JSON text that replaces the arguments, or None.
+        reason: told to the model when it was denied.
+    """
+
+    call_id: str
+    approved: bool
+    arguments: str | None = None
+    reason: str = ""
+
+
+class Interrupted(NamedTuple):
+    """The run was stopped from outside: cancelled, out of time, refused by a guardrail."""
+
+    error: RunError
+
+
+Input: TypeAlias = Begin | Completed | CompletionFailed | ToolFinished | HandoffFinished | Decided | Interrupted
+
+
+# Commands: what to do next.
+
+
+class Complete(NamedTuple):
+    """Ask the model to go on from the history."""
+
+
+class CallTool(NamedTuple):
+    """Run a tool."""
+
+    call: ToolCall
+
+
+class HandOff(NamedTuple):
+    """Hand a task, or the conversation, to another agent."""
+
+    call: ToolCall
+    transfer: bool
+
+
+class AskApproval(NamedTuple):
+    """Ask a person whether the call may run."""
+
+    call: ToolCall
+
+
+class Finish(NamedTuple):
+    """The run has its answer. With ``external`` calls the caller runs those and comes back with their results."""
+
+    text: str
+    external: tuple[ToolCall, ...] = ()
+
+
+class Fail(NamedTuple):
+    """The run ends without its answer."""
+
+    error: AgentError
+
+
+Command: TypeAlias = Complete | CallTool | HandOff | AskApproval | Finish | Fail
+Commands: TypeAlias = tuple[Command, ...]
+
+COMPLETE: Commands = (Complete(),)
+
+
+def advance(turn: Turn, happened: Input, rules: Rules) -> tuple[Turn, Commands]:
+    """The next state and what to do, after ``happened``.
+
+    Raises:
+        TypeError: the input cannot happen in this phase; the shell around the machine has a bug.
+    """
+    step = _TRANSITIONS.get((turn.phase, type(happened)))
+    if step is None:
+        if turn.phase == "ended":
+            return turn, ()
+        raise TypeError(f"{type(happened).__name__} cannot happen while a turn is {turn.phase}")
+    return step(turn, happened, rules)
+
+
+def outstanding(turn: Turn, rules: Rules) -> Commands:
+    """The commands that are still to be carried out; what a restarted conversation does first."""
+    if turn.phase == "completing":
+        return COMPLETE
+    if turn.phase != "acting" or turn.message is None:
+        return ()
+    commands: list[Command] = []
+    transfer: ToolCall | None = None
+    for call, result in zip(turn.message.tool_calls, turn.results, strict=True):
+        if result is not None or call.name in rules.external:
+            continue
+        if call.name in rules.transfers:
+            transfer = transfer or call
+        elif call.name in rules.delegates:
+            commands.append(HandOff(call, False))
+        elif call.id not in turn.approved and rules.needs_approval(call):
+            commands.append(AskApproval(call))
+        else:
+            commands.append(CallTool(call))
+    # The other calls first: their results are part of the conversation that is handed over.
+    if transfer is not None and not commands:
+        commands.append(HandOff(transfer, True))
+    return tuple(commands)
+
+
+def cut(turn: Turn, missing: str = NOT_RUN) -> tuple[Message, ...]:
+    """The history if the conversation stopped here, valid for every vendor."""
+    if turn.message is None:
+        return turn.history
+    return turn.history + with_results(turn.message, turn.results, missing)
+
+
+def transferred(turn: Turn, rules: Rules) -> tuple[Message, ...]:
+    """The conversation as it is handed over: every earlier handoff call and its result is left out, so that it does
+    not grow from hop to hop."""
+    return without_calls(cut(turn), rules.transfers | rules.delegates)
+
+
+def _begin(turn: Turn, begin: Begin, rules: Rules) -> tuple[Turn, Commands]:
+    # Calls left open for the caller are answered by the tool messages it brings, or marked as not run.
+    open_calls = () if turn.message is None else (turn.message, *(r for r in turn.results if r is not None))
+    history = turn.history + repaired((*open_calls, *begin.messages))
+    return Turn("completing", history, start=len(turn.history)), COMPLETE
+
+
+def _completed(turn: Turn, happened: Completed, rules: Rules) -> tuple[Turn, Commands]:
+    completion = happened.completion
+    message = completion.message
+    turn = turn._replace(
+        steps=turn.steps + 1,
+        usage=turn.usage + completion.usage if turn.steps or turn.usage.total_tokens else completion.usage,
+        cost=turn.cost + (completion.cost or 0.0),
+        notes=turn.notes + completion.notes if completion.notes else turn.notes,
+    )
+    if message.tool_calls:
+        message = _with_distinct_ids(message, turn)
+        turn = turn._replace(phase="acting", message=message, results=(None,) * len(message.tool_calls))
+        if (over := _over_limit(turn, rules.limits)) is not None:
+            return _fail(turn, over)
+        return _go_on(turn, rules)
+    if message.content:
+        turn = turn._replace(history=(*turn.history, message))
+    if completion.finish_reason == "content_filter":
+        return _fail(turn, AnswerBlocked("the vendor's content filter stopped the answer; rephrase the request"))
+    text = message.text
+    if rules.check is not None and (wrong := rules.check(text)) is not None:
+        return _repair(turn, wrong, rules)
+    return turn._replace(phase="ended"), (Finish(text),)
+
+
+def _repair(turn: Turn, wrong: str, rules: Rules) -> tuple[Turn, Commands]:
+    if turn.repairs >= rules.repairs:
+        return _fail(turn, InvalidAnswer(f"the answer does not fit the requested type: {wrong}"))
+    if (over := _over_limit(turn, rules.limits)) is not None:
+        return _fail(turn, over)
+    ask = Message("user", f"That answer does not fit the requested form: {wrong}\nAnswer again, with the form only.")
+    return turn._replace(phase="completing", history=(*turn.history, ask), repairs=turn.repairs + 1), COMPLETE
+
+
+def _completion_failed(turn: Turn, happened: CompletionFailed, rules: Rules) -> tuple[Turn, Commands]:
+    error = happened.error
+    if not isinstance(error, RunError):
+        failed = RunFailed(f"{type(error).__name__}: {error}")
+        failed.__cause__ = error
+        error = failed
+    return _fail(turn, error)
+
+
+def _tool_finished(turn: Turn, happened: ToolFinished, rules: Rules) -> tuple[Turn, Commands]:
+    return _go_on(_answered(turn, happened.call_id, happened.content, happened.is_error), rules, fresh=False)
+
+
+def _handoff_finished(turn: Turn, happened: HandoffFinished, rules: Rules) -> tuple[Turn, Commands]:
+    turn = turn._replace(
+        usage=turn.usage + happened.usage,
+        cost=turn.cost + happened.cost,
+        handoffs=turn.handoffs + happened.handoffs,
+    )
+    if happened.fatal is not None:
+        return _fail(turn, happened.fatal)
+    if happened.final:
+        turn = _answered(turn, happened.call_id, "The conversation was transferred.", False)
+        history = cut(turn, ONE_TRANSFER)
+        if happened.content:
+            history = (*history, Message("assistant", happened.content))
+        ended = turn._replace(phase="ended", history=history, message=None, results=())
+        return ended, (Finish(happened.content),)
+    return _go_on(_answered(turn, happened.call_id, happened.content, happened.is_error), rules, fresh=False)
+
+
+def _decided(turn: Turn, happened: Decided, rules: Rules) -> tuple[Turn, Commands]:
+    if not happened.approved:
+        reason = happened.reason or "no reason was given"
+        return _go_on(_answered(turn, happened.call_id, f"Denied by a person: {reason}", True), rules, fresh=False)
+    message = turn.message
+    assert message is not None
+    if happened.arguments is not None:
+        # The history tells what really ran.
+        calls = tuple(
+            replace(call, arguments=happened.arguments) if call.id == happened.call_id else call
+            for call in message.tool_calls
+        )
+        message = replace(message, tool_calls=calls)
+    turn = turn._replace(message=message, approved=turn.approved | {happened.call_id})
+    call = _call(message, happened.call_id)
+    return turn, (CallTool(call),) if call is not None else ()
+
+
+def _interrupted(turn: Turn, happened: Interrupted, rules: Rules) -> tuple[Turn, Commands]:
+    return _fail(turn, happened.error)
+
+
+def _go_on(turn: Turn, rules: Rules, *, fresh: bool = True) -> tuple[Turn, Commands]:
+    """What follows when calls are to be carried out (``fresh``), or one more has its result."""
+    message = turn.message
+    assert message is not None
+    if None not in turn.results:
+        committed = (*turn.history, message, *(result for result in turn.results if result is not None))
+        turn = turn._replace(phase="completing", history=committed, message=None, results=(), approved=frozenset())
+        if (over := _over_limit(turn, rules.limits)) is not None:
+            return _fail(turn, over)
+        return turn, COMPLETE
+    if fresh:
+        commands = outstanding(turn, rules)
+    else:
+        # The others are under way already; only a transfer waits until it is the last.
+        left = outstanding(turn, rules)
+        commands = tuple(command for command in left if isinstance(command, HandOff) and command.transfer)
+        if left and not commands:
+            return turn, ()
+    if commands:
+        return turn, commands
+    open_calls = tuple(c for c, r in zip(message.tool_calls, turn.results, strict=True) if r is None)
+    return turn._replace(phase="ended"), (Finish(message.text, open_calls),)
+
+
+def _answered(turn: Turn, call_id: str, content: str, is_error: bool) -> Turn:
+    """The turn with a call's first result; a second one is ignored."""
+    message = turn.message
+    assert message is not None
+    calls = message.tool_calls
+    for index, call in enumerate(calls):
+        if call.id == call_id and turn.results[index] is None:
+            result = result_of(call, content, is_error=is_error)
+            return turn._replace(results=(*turn.results[:index], result, *turn.results[index + 1 :]))
+    return turn
+
+
+def _fail(turn: Turn, error: AgentError) -> tuple[Turn, Commands]:
+    return turn._replace(phase="ended", history=cut(turn), message=None, results=()), (Fail(error),)
+
+
+def _over_limit(turn: Turn, limits: Limits) -> RunError | None:
+    if limits.steps is not None and turn.steps >= limits.steps:
+        return StepLimit(f"no answer within {limits.steps} steps; raise Limits.steps or give a smaller task")
+    if limits.tokens is not None and turn.usage.total_tokens >= limits.tokens:
+        return TokenLimit(f"{turn.usage.total_tokens} tokens used, {limits.tokens} allowed; raise Limits.tokens")
+    if limits.cost is not None and turn.cost >= limits.cost:
+        return CostLimit(f"{turn.cost:.4f} dollars spent, {limits.cost:.4f} allowed; raise Limits.cost")
+    return None
+
+
+def _call(message: Message, call_id: str) -> ToolCall | None:
+    return next((call for call in message.tool_calls if call.id == call_id), None)
+
+
+def _with_distinct_ids(message: Message, turn: Turn) -> Message:
+    """Some compatible endpoints leave call ids empty or use one twice; a result could then not be told apart."""
+    calls = message.tool_calls
+    if len({call.id for call in calls}) == len(calls) and all(call.id for call in calls):
+        return message
+    named = tuple(replace(call, id=f"call_{len(turn.history)}_{index}") for index, call in enumerate(calls))
+    return replace(message, tool_calls=named)
+
+
+_TRANSITIONS: dict[tuple[Phase, type], Callable[[Turn, Any, Rules], tuple[Turn, Commands]]] = {
+    ("idle", Begin): _begin,
+    ("ended", Begin): _begin,
+    ("completing", Completed): _completed,
+    ("completing", CompletionFailed): _completion_failed,
+    ("acting", ToolFinished): _tool_finished,
+    ("acting", HandoffFinished): _handoff_finished,
+    ("acting", Decided): _decided,
+    ("idle", Interrupted): _interrupted,
+    ("completing", Interrupted): _interrupted,
+    ("acting", Interrupted): _interrupted,
+}

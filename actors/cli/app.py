@@ -1,0 +1,201 @@
+"""Reads the command line. Each command imports what it needs when it runs, so that ``callboard --help`` is quick."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TextIO
+
+from cyclopts import App, CycloptsError
+
+from ..core.errors import CallboardError
+
+FAILED = 1
+BAD_INPUT = 2
+INTERRUPTED = 130
+"""128 + SIGINT, as shells report a command that Ctrl-C ended."""
+
+DETAILS = 400
+"""Characters of an error's second line."""
+
+
+class NoSuchFolder(CallboardError):
+    """A folder that a command is to work in is not there."""
+
+
+class EmptyRequest(CallboardError):
+    """There is nothing to do."""
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("callboard")
+    except PackageNotFoundError:  # run from the source tree
+        return "not installed"
+
+
+app = App(name="callboard", help="Supervised actors for LLM agents.", version=_version, result_action="return_value")
+
+
+@app.command
+def demo(
+    folder: Path = Path(),
+    /,
+    *,
+    ask: str | None = None,
+    report: Path = Path("callboard-report.md"),
+) -> int:
+    """Let a planner and a developer work on a folder, offline, while parts of the team are made to fail.
+
+    Args:
+        folder: the folder to work on; nothing outside it is read or written.
+        ask: the request, in words. By default: list every TODO and FIXME of the folder.
+        report: where in the folder the report is written.
+    """
+    from .demo import demo
+
+    return demo(_existing(folder), ask=ask, report=report)
+
+
+@app.command
+def run(team: Path, request: str, /, *, folder: Path = Path()) -> int:
+    """Give a request to a team, and print its answer. How it came about goes to stderr.
+
+    Args:
+        team: the team file.
+        request: what to do, in words.
+        folder: the folder that the team's file tools are confined to.
+    """
+    from .run import run
+
+    if not request.strip():
+        raise EmptyRequest('the request has no words; say what to do: callboard run TEAM.yaml "List every TODO"')
+    return run(team, request, _existing(folder))
+
+
+@app.command
+def chat(team: Path, /, *, folder: Path = Path()) -> int:
+    """Talk to a team: @agent speaks to one of them, /help lists the commands, Ctrl-C cancels a run.
+
+    Args:
+        team: the team file.
+        folder: the folder that the team's file tools are confined to.
+    """
+    from .chat import chat
+
+    return chat(team, _existing(folder))
+
+
+@app.command
+def init(folder: Path = Path(), /) -> int:
+    """Write a small team to start from: team.yaml and the instructions of its two agents.
+
+    Args:
+        folder: where to; made if need be. Nothing is overwritten.
+    """
+    from .init import write_team
+
+    team, *others = write_team(folder)
+    _say(f"wrote {team} and {', '.join(path.name for path in others)}")
+    _say(f'now try: callboard run {team} "List every TODO of this folder in report.md"')
+    return 0
+
+
+@app.command
+def tree(process: int | None = None, /) -> int:
+    """Show the actors of the teams that run now, started by this user with ``callboard run`` or ``callboard chat``.
+
+    Args:
+        process: the number of one process. By default: all of them.
+    """
+    from .tree import read_trees
+
+    for found in read_trees(process):
+        _say(found)
+    return 0
+
+
+@app.command
+def tool(name: str, arguments: str = "{}", /, *, folder: Path = Path()) -> int:
+    """Call one tool as an agent would, to see what it would get.
+
+    Args:
+        name: one of the tools that a team file can name.
+        arguments: what a model would write: a JSON object.
+        folder: the folder that the tool is confined to.
+    """
+    import asyncio
+
+    from ...tools import ToolRegistry
+    from ...tools.builtin.files import file_tools
+
+    result = asyncio.run(ToolRegistry(file_tools(_existing(folder))).get(name).run(arguments))
+    if result.error is not None:
+        raise result.error
+    _say(result.content)
+    return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        arguments: the words after ``callboard``; those of this process by default.
+
+    Returns:
+        The exit status: 0, 1 when the command ran and its work failed, 2 for input that is wrong, 130 after Ctrl-C.
+        Every error the library names is one line or two on stderr, never a traceback.
+    """
+    # What goes wrong is shown by the commands themselves; tracebacks in between would only hide it.
+    logging.getLogger("callboard").addHandler(logging.NullHandler())
+    try:
+        status = app(arguments, exit_on_error=False, print_error=False)
+    except CycloptsError as error:
+        return _refuse(str(error))
+    except CallboardError as error:
+        return _refuse(str(error) or type(error).__name__, BAD_INPUT if _is_bad_input(error) else FAILED)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return status if isinstance(status, int) else 0
+
+
+def _say(text: str, file: TextIO | None = None) -> None:
+    print(text, file=file)
+
+
+def _is_bad_input(error: CallboardError) -> bool:
+    """Whether it is for the user to mend; else the input was right, and the work failed."""
+    from ...providers.errors import AuthenticationFailed, InvalidRequest, NoProvider, ProviderError
+    from ..agents.errors import AgentUnavailable, HandoffError, RunError
+    from ..core.errors import CoreError
+
+    causes: list[BaseException | None] = [error]
+    for cause in causes:
+        if isinstance(cause, AuthenticationFailed | InvalidRequest):
+            return True
+        if cause is not None and cause.__cause__ not in causes:
+            causes.append(cause.__cause__)
+        if isinstance(cause, NoProvider):
+            causes.extend(each for each in cause.causes.values() if each not in causes)
+    return not isinstance(error, RunError | HandoffError | AgentUnavailable | ProviderError | CoreError)
+
+
+def _refuse(message: str, status: int = BAD_INPUT) -> int:
+    """Print an error as one line, or two where it has details; tools' errors are longer, being written for models."""
+    first, *details = [line.strip() for line in message.splitlines() if line.strip()]
+    _say(f"callboard: {first}", sys.stderr)
+    if details:
+        _say(textwrap.shorten("; ".join(line.removeprefix("- ") for line in details), DETAILS), sys.stderr)
+    return status
+
+
+def _existing(folder: Path) -> Path:
+    if not folder.is_dir():
+        what = "is not a folder" if folder.exists() else "does not exist"
+        raise NoSuchFolder(f"the folder {folder} {what}; give one that does, such as . for this one")
+    return folder

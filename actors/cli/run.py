@@ -1,0 +1,49 @@
+"""``callboard run``: one request to a team. The answer goes to stdout, how it came about to stderr."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+from ..agents.events import ApprovalRequested, RunEvent
+from .flow import Flow, make_console, total
+from .team import running
+
+
+def run(team_file: Path, request: str, folder: Path) -> int:
+    """Ask a team, print its answer.
+
+    Args:
+        team_file: the team file.
+        request: what to ask its first agent.
+        folder: what the team's file tools are confined to.
+
+    Returns:
+        0; a run without an answer raises.
+
+    Raises:
+        CallboardError: the file is wrong, or the run ended without an answer.
+    """
+    return asyncio.run(_run(team_file, request, folder))
+
+
+async def _run(team_file: Path, request: str, folder: Path) -> int:
+    console = make_console(stderr=True)
+    flow = Flow(console, asyncio.get_running_loop().time)
+    async with running(team_file, folder) as agency:
+        assert agency.system is not None
+        agency.system.subscribe(flow.system_event)
+
+        def look(event: RunEvent) -> None:
+            flow.run_event(event)
+            if isinstance(event, ApprovalRequested):
+                # Soon, not now: the agency notes the request after its subscribers have been told of it.
+                reason = "nobody is there to approve it; only `callboard chat` asks"
+                asyncio.get_running_loop().call_soon(agency.deny, event, reason)
+
+        agency.subscribe(look)
+        answer = await agency.run(request)
+    console.print(total(answer), style="dim")
+    sys.stdout.write(answer.text.rstrip("\n") + "\n")
+    return 0

@@ -1,0 +1,148 @@
+"""Models for tests: actors that answer `Request` as a provider does, from a script or a function."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
+from dataclasses import replace
+from typing import Any, TypeAlias, cast
+
+from ...providers.messages import Completion, Delta, Message, Request, ToolCall, Usage
+from ..core.actor import Actor
+from ..core.envelope import StreamAsk
+
+Reply: TypeAlias = "str | Completion | ToolCall | tuple[ToolCall, ...] | list[ToolCall] | Exception"
+Chosen: TypeAlias = "Callable[[Request], Reply | Awaitable[Reply]]"
+
+
+def call(name: str, id: str = "", /, **arguments: Any) -> ToolCall:
+    """A tool call as a model writes it.
+
+    Args:
+        name: the tool's name.
+        id: the call's id; left empty, it is numbered.
+        arguments: the arguments.
+    """
+    return ToolCall(id, name, json.dumps(arguments))
+
+
+class Script:
+    """What a model says, in order, and what it was asked; shared by all incarnations of the model's actor.
+
+    Args:
+        replies: for each request a text, tool calls, a whole `Completion`, an exception to raise, or a function of
+            the request that returns one of these.
+        usage: tokens of each completion that is not given whole.
+        cost: dollars of each such completion.
+    """
+
+    def __init__(
+        self, replies: Iterable[Reply | Chosen], *, usage: Usage | None = None, cost: float | None = None
+    ) -> None:
+        self._replies = list(replies)
+        self._usage = usage or Usage(10, 5)
+        self._cost = cost
+        self.requests: list[Request] = []
+
+    @property
+    def left(self) -> int:
+        """How many replies have not been asked for."""
+        return len(self._replies) - len(self.requests)
+
+    def next(self, request: Request) -> Completion | Coroutine[Any, Any, Completion]:
+        """The reply to a request, or an awaitable of it.
+
+        Raises:
+            AssertionError: the script is at its end.
+        """
+        number = len(self.requests)
+        self.requests.append(request)
+        if number >= len(self._replies):
+            raise AssertionError(f"the script has {len(self._replies)} replies, and this is request {number + 1}")
+        return complete(self._replies[number], request, number, self._usage, self._cost)
+
+
+def complete(
+    reply: Reply | Chosen, request: Request, number: int, usage: Usage, cost: float | None
+) -> Completion | Coroutine[Any, Any, Completion]:
+    """A reply as a completion, or an awaitable of it; an exception is raised."""
+    if callable(reply) and not isinstance(reply, Exception):
+        if inspect.iscoroutinefunction(reply):
+            return _later(reply, request, number, usage, cost)
+        return _completion(cast("Reply", reply(request)), number, usage, cost)
+    return _completion(reply, number, usage, cost)
+
+
+async def _later(
+    function: Callable[[Request], Awaitable[Reply]], request: Request, number: int, usage: Usage, cost: float | None
+) -> Completion:
+    # Called in here and not before: an actor that is killed first would leave a coroutine nobody awaited.
+    return _completion(await function(request), number, usage, cost)
+
+
+def _completion(reply: Reply, number: int, usage: Usage, cost: float | None) -> Completion:
+    if isinstance(reply, Exception):
+        raise reply
+    if isinstance(reply, Completion):
+        return reply
+    if isinstance(reply, str):
+        return Completion(Message("assistant", reply), "stop", usage, "scripted", "scripted", cost=cost)
+    calls = (reply,) if isinstance(reply, ToolCall) else tuple(reply)
+    named = tuple(item if item.id else replace(item, id=f"call_{number}_{index}") for index, item in enumerate(calls))
+    return Completion(Message("assistant", "", named), "tool_calls", usage, "scripted", "scripted", cost=cost)
+
+
+class _TestModel(Actor):
+    def on_receive(self, message: Any) -> Any:
+        """Answer a request, whole or as a stream of words."""
+        if isinstance(self._cell.current, StreamAsk):
+            return self._stream(message)
+        reply = self._reply(message)
+        if isinstance(reply, Completion):
+            return reply
+        return self.reply_with(reply)
+
+    def _reply(self, request: Request) -> Completion | Coroutine[Any, Any, Completion]:
+        raise NotImplementedError
+
+    async def _stream(self, request: Request) -> AsyncIterator[Delta]:
+        reply = self._reply(request)
+        completion = reply if isinstance(reply, Completion) else await reply
+        for index, word in enumerate(completion.message.text.split(" ")):
+            if word:
+                yield Delta(text=word if index == 0 else f" {word}")
+        yield Delta(completion=completion)
+
+
+class ScriptedModel(_TestModel):
+    """Answers each request with the next reply of its script.
+
+    Args:
+        script: the script, or its replies.
+    """
+
+    def __init__(self, script: Script | Iterable[Reply | Chosen]) -> None:
+        super().__init__()
+        self.script = script if isinstance(script, Script) else Script(script)
+
+    def _reply(self, request: Request) -> Completion | Coroutine[Any, Any, Completion]:
+        return self.script.next(request)
+
+
+class FunctionModel(_TestModel):
+    """Answers each request with what a function makes of it.
+
+    Args:
+        function: takes the request; returns a text, tool calls, a `Completion` or an exception; may be
+            an ``async def``.
+    """
+
+    def __init__(self, function: Chosen) -> None:
+        super().__init__()
+        self._function = function
+        self._count = 0
+
+    def _reply(self, request: Request) -> Completion | Coroutine[Any, Any, Completion]:
+        self._count += 1
+        return complete(self._function, request, self._count, Usage(10, 5), None)

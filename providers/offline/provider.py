@@ -1,0 +1,32 @@
+"""The offline model as a provider actor."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+from ..messages import Completion, Delta, Request
+from ..provider import Provider, as_deltas
+from ..spec import ProviderSpec
+from ..wire.openai_chat import pieces
+from .model import complete
+
+_PIECE = 24
+"""Characters of a streamed piece."""
+
+
+class OfflineProvider(Provider):
+    """Answers by rules, with no key and no network; see `callboard.providers.offline`."""
+
+    def __init__(self, spec: ProviderSpec | None = None) -> None:
+        super().__init__(spec or ProviderSpec("offline", "offline", default_model="offline"))
+
+    async def complete(self, request: Request) -> Completion:
+        return complete(request)
+
+    async def stream(self, request: Request) -> AsyncIterator[Delta]:
+        for delta in as_deltas(complete(request)):
+            for piece in pieces(delta.text, _PIECE):
+                yield replace(delta, text=piece)
+            if not delta.text:
+                yield delta

@@ -1,0 +1,164 @@
+"""What a call's end means for its endpoint: limits settled, the breaker told, latency, tokens and cost booked."""
+
+from __future__ import annotations
+
+import asyncio
+
+from ..messages import Completion, Usage
+from .admission import Grant
+from .cost import Budgets, Prices, Reservation
+from .endpoint import Member
+from .estimate import OutputEstimate
+from .job import Job
+from .retry import Blame, Verdict, judge
+from .stats import PoolCounts
+
+
+class Books:
+    """Opens and closes the account of each call. A call is opened by `sent` and closed by exactly one other method.
+
+    Args:
+        loop: its time counts.
+        prices: what answers cost.
+        budgets: what may be spent.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, prices: Prices, budgets: Budgets) -> None:
+        self.loop = loop
+        self.prices = prices
+        self.budgets = budgets
+        self.counts = PoolCounts()
+
+    def sent(self, job: Job, grant: Grant, member: Member) -> None:
+        """Count a call that is now made."""
+        member.active += 1
+        counts = member.counts
+        counts.sent += 1
+        counts.probes += grant.trial.probe
+        if not job.attempts:
+            member.budget.deposit()
+        job.attempts += 1
+        if self.budgets.limited:
+            expected = Usage(job.input_tokens, int(job.tokens) - job.input_tokens)
+            dollars = self._priced(job, grant, member, "", expected, self.loop.time()) or 0.0
+            grant.reservation = self.budgets.reserve((*job.accounts, *member.accounts), dollars)
+
+    def answered(self, job: Job, grant: Grant, member: Member, completion: Completion) -> Completion:
+        """Close a call that was answered; return the completion as the caller gets it: priced, with notes."""
+        now = self.loop.time()
+        usage = completion.usage
+        self._close(grant, member)
+        grant.gate.limiter.release(grant.permit, usage.total_tokens)
+        grant.gate.breaker.record(grant.trial, True, now)
+        latency = now - grant.at
+        member.latencies.add(latency)
+        grant.gate.latency = member.latencies.average
+        counts = member.counts
+        counts.answered += 1
+        counts.input_tokens += usage.input_tokens
+        counts.output_tokens += usage.output_tokens
+        outputs = member.outputs.get(job.request.model)
+        if outputs is None:
+            outputs = member.outputs.setdefault(job.request.model, OutputEstimate())
+        outputs.add(usage.output_tokens)
+        if completion.limits is not None:
+            grant.gate.limiter.correct(completion.limits, now)
+        cost = self.cost(job, grant, member, completion, now)
+        notes = self._notes(job, grant, member)
+        if cost == completion.cost and not notes and completion.provider:
+            return completion
+        # Written out: dataclasses.replace costs three times as much.
+        return Completion(
+            completion.message,
+            completion.finish_reason,
+            usage,
+            completion.model,
+            completion.provider or member.endpoint.name,
+            completion.request_id,
+            completion.latency or latency,
+            cost,
+            completion.notes + notes,
+            completion.limits,
+        )
+
+    def batch_answered(self, grant: Grant, member: Member, usage: Usage) -> None:
+        """Close a batch call. Its latency is not counted: it says nothing of how fast a single request is."""
+        self._close(grant, member)
+        member.counts.answered += 1
+        member.counts.input_tokens += usage.input_tokens
+        member.counts.output_tokens += usage.output_tokens
+        grant.gate.limiter.release(grant.permit, usage.total_tokens)
+        grant.gate.breaker.record(grant.trial, True, self.loop.time())
+
+    def failed(self, grant: Grant, member: Member, error: BaseException) -> None:
+        """Close a call that raised or was cancelled. A cancelled one teaches nothing, unless a hedge overtook it."""
+        now = self.loop.time()
+        gate, counts = grant.gate, member.counts
+        self._close(grant, member)
+        gate.limiter.release(grant.permit)
+        if isinstance(error, Exception):
+            name = type(error).__name__
+            counts.failed += 1
+            counts.errors[name] = counts.errors.get(name, 0) + 1
+            member.last_error = error
+            limits = getattr(error, "limits", None)
+            if limits is not None:
+                gate.limiter.correct(limits, now)
+            self._blame(grant, member, error, judge(error), now)
+        elif grant.slow:
+            counts.slow += 1
+            gate.breaker.record(grant.trial, False, now)
+        else:
+            counts.cancelled += 1
+            gate.breaker.cancel(grant.trial)
+
+    def cost(self, job: Job, grant: Grant, member: Member, completion: Completion, now: float) -> float | None:
+        """Return what a completion cost in US dollars, booked; None where no price is known."""
+        cost = completion.cost
+        if cost is None:
+            cost = self._priced(job, grant, member, completion.model, completion.usage, now)
+        if cost:
+            member.counts.cost += cost
+            self.budgets.book((*job.accounts, *member.accounts), cost)
+        return cost
+
+    def _priced(self, job: Job, grant: Grant, member: Member, model: str, usage: Usage, now: float) -> float | None:
+        endpoint = member.endpoint
+        if endpoint.price is not None:
+            return endpoint.price.of(usage)
+        model = model or job.plan.tiers[grant.tier].models.get(endpoint.name, "") or endpoint.default_model
+        return self.prices.cost(endpoint.vendor, model, usage, now)
+
+    def _notes(self, job: Job, grant: Grant, member: Member) -> tuple[str, ...]:
+        notes: tuple[str, ...] = ()
+        if job.causes:
+            failed = ", ".join(f"{name} ({type(error).__name__})" for name, error in job.causes.items())
+            notes = (f"answered by {member.endpoint.name} after failures at {failed}",)
+        changed = job.plan.tiers[grant.tier].notes
+        if changed:
+            self.counts.degraded += 1
+        return notes + changed
+
+    def _close(self, grant: Grant, member: Member) -> None:
+        member.active -= 1
+        if not member.active and member.idle is not None and not member.idle.done():
+            member.idle.set_result(None)
+        reservation: Reservation | None = grant.reservation
+        if reservation is not None:
+            self.budgets.release(reservation)
+
+    @staticmethod
+    def _blame(grant: Grant, member: Member, error: BaseException, verdict: Verdict, now: float) -> None:
+        breaker = grant.gate.breaker
+        match verdict.blame:
+            case Blame.NONE:
+                breaker.record(grant.trial, True, now)  # it answered, and told us that the request is wrong
+            case Blame.FAILURE:
+                breaker.record(grant.trial, False, now)
+            case Blame.PAUSE:
+                after = getattr(error, "retry_after", None)
+                if breaker.cancel(grant.trial) or breaker.state == "open":
+                    breaker.trip(now, None if after is None else member.endpoint.retry.pause(after))
+            case Blame.DISABLE:
+                if breaker.cancel(grant.trial):
+                    breaker.disable(str(error))

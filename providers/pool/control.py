@@ -1,0 +1,141 @@
+"""What the pool answers besides `Request`. All are plain messages for ``ask``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import SecretStr
+
+from ..messages import Completion, Request
+from .cost import Budget
+from .endpoint import Endpoint
+from .job import ANYONE, Who
+
+SCOPE_KEY = "callboard.who"
+"""Under this key of the scope's values a `Who` travels with a plain `Request`:
+``with scope(values={SCOPE_KEY: Who(agent="planner")}): await pool.ask(request)``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Submit:
+    """A request with what a plain `Request` cannot say. Answered as the request itself would be, also as a stream.
+
+    Args:
+        request: what to complete.
+        who: on whose behalf, how urgent.
+        batch: it may wait for the endpoint's batch window and go out together with others.
+        cached: whether a cached or a coalesced answer will do, where the pool has a cache or coalesces.
+    """
+
+    request: Request
+    who: Who = ANYONE
+    batch: bool = False
+    cached: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class FanOut:
+    """The same request to several endpoints at once.
+
+    Args:
+        request: what to complete.
+        providers: names of endpoints; empty for all that serve the model.
+        combine: ``first`` answers with the first completion and cancels the rest; ``majority`` with the completion most
+            of them agree on, as soon as that is decided; ``all`` with a dictionary of completion or error by name.
+        who: on whose behalf.
+    """
+
+    request: Request
+    providers: tuple[str, ...] = ()
+    combine: Literal["first", "majority", "all"] = "first"
+    who: Who = ANYONE
+
+
+@dataclass(frozen=True, slots=True)
+class GetHealth:
+    """Answered with `Health`."""
+
+
+@dataclass(frozen=True, slots=True)
+class GetStats:
+    """Answered with `Stats`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Send a tiny request to one endpoint, or to each that is not well, and count the outcome. Answered with `Health`.
+
+    Args:
+        endpoint: its name; empty for all whose breaker is not closed and may be probed now.
+    """
+
+    endpoint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AddEndpoint:
+    """Add an endpoint, or replace the one of the same name: new requests go to the new actor, requests in flight end
+    at the old one. Its limits' state is kept, its breaker starts anew. Answered with the endpoint's name."""
+
+    endpoint: Endpoint
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveEndpoint:
+    """Send nothing more to an endpoint and stop its actor when its requests in flight have ended. Answered with whether
+    it was there."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class RotateKey:
+    """Give an endpoint a new key without a restart: requests in flight end with the old one.
+
+    Args:
+        endpoint: its name.
+        key: the new key; it never shows.
+        argument: the keyword argument of the endpoint's child spec that holds the key, where that is not a
+            `ProviderSpec`.
+        label: a new label of the key, for budgets; None keeps the old.
+    """
+
+    endpoint: str
+    key: SecretStr
+    argument: str = "api_key"
+    label: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchProvider:
+    """Send a conversation's requests to one endpoint from now on. Answered with the endpoint it was on, or empty.
+
+    Args:
+        conversation: as in `Who.conversation`.
+        endpoint: its name; empty to let the pool choose again.
+    """
+
+    conversation: str
+    endpoint: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetBudget:
+    """Set or replace a budget. Answered with what the account has spent so far, in US dollars."""
+
+    budget: Budget
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRequest:
+    """Several requests for an endpoint with the ``batch`` capability, to be answered by one `BatchAnswer`."""
+
+    requests: tuple[Request, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BatchAnswer:
+    """The answers to a `BatchRequest`, in its order: a completion, or what went wrong with that one request."""
+
+    results: tuple[Completion | Exception, ...]

@@ -1,0 +1,376 @@
+"""One request's way through the pool: admitted, sent, judged, sent again. The shell around the pure policies.
+
+Every coroutine here runs beside the pool actor's mailbox, all on its loop. However a request ends, its grant is ended
+exactly once, in `books`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Mapping, Sequence
+
+from ...actors.core.scope import current_scope
+from ..errors import BudgetSpent, NoProvider
+from ..messages import Completion, Request
+from .admission import Admission, Gate, Grant, Ticket
+from .books import Books
+from .cost import Budgets, Prices
+from .endpoint import Member
+from .estimate import OutputEstimate, input_tokens
+from .hedge import Hedge
+from .hedging import Hedger
+from .job import Job, Who
+from .plan import Plan, adapt, make_plan, needs
+from .retry import judge
+from .routing import Routing
+
+
+class Dispatcher:
+    """Sends requests through the pool's endpoints.
+
+    Args:
+        loop: the loop whose time counts.
+        routing, hedge, fallbacks, patience: see `Pool`.
+        prices: what answers cost.
+        budgets: what may be spent.
+        rng: all randomness.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        routing: Routing,
+        hedge: Hedge | None,
+        fallbacks: Mapping[str, Sequence[str]],
+        patience: float,
+        prices: Prices,
+        budgets: Budgets,
+        rng: random.Random,
+    ) -> None:
+        self.loop = loop
+        self.admission = Admission(routing, rng)
+        self.books = Books(loop, prices, budgets)
+        self.counts = self.books.counts
+        self.members: dict[str, Member] = {}
+        self.pins: dict[str, str] = {}
+        """The endpoint each switched conversation is on."""
+        self._hedger = None if hedge is None else Hedger(self, hedge, rng)
+        self._fallbacks = fallbacks
+        self._patience = patience
+        self._rng = rng
+        self._by_gate: dict[Gate, Member] = {}
+        self._plans: dict[tuple[str, frozenset[str], str], Plan] = {}
+        self._epoch = 0
+        self._waiters: dict[asyncio.Future[None], None] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
+
+    # -- endpoints ---------------------------------------------------------------------------------------------------
+
+    def changed(self) -> None:
+        """Endpoints were added, removed, replaced, or came back: plans are made anew and the queue is looked at."""
+        # Endpoints that were replaced stay known: their last requests are still in flight.
+        self._by_gate = {gate: member for gate, member in self._by_gate.items() if member.active}
+        self._by_gate.update((member.gate, member) for member in self.members.values())
+        self._plans.clear()
+        self._epoch += 1
+        # Those who wait plan anew, in their old places: what they waited for may be gone, or something better there.
+        for waiter in list(self._waiters):
+            _wake(waiter)
+        self.pump()
+
+    def member(self, gate: Gate) -> Member:
+        """Return the endpoint behind a gate."""
+        return self._by_gate[gate]
+
+    async def idle(self, member: Member) -> None:
+        """Wait until an endpoint has no request in flight."""
+        if member.active:
+            member.idle = self.loop.create_future()
+            await member.idle
+
+    def close(self) -> None:
+        """Stop the queue's timer."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    # -- the queue ---------------------------------------------------------------------------------------------------
+
+    def pump(self) -> None:
+        """Let go who can go, and come back when time alone lets the next one go."""
+        admission = self.admission
+        if admission.waiting:
+            now = self.loop.time()
+            admission.pump(now)
+            self._arm(now)
+
+    def _arm(self, now: float) -> None:
+        at = self.admission.next_time(now)
+        if at is None:
+            return
+        if self._timer is not None:
+            if self._timer_at == at:
+                return
+            self._timer.cancel()
+        self._timer_at = at
+        self._timer = self.loop.call_at(at, self._due)
+
+    def _due(self) -> None:
+        self._timer = None
+        self.pump()
+
+    async def grant(self, job: Job) -> Grant:
+        """Return the right to send the job's request somewhere, waiting in line for it.
+
+        Raises:
+            NoProvider: none came free before the job's time limit, or none ever will.
+            BudgetSpent: it may not be sent any more.
+        """
+        while True:
+            if job.epoch != self._epoch:
+                job.epoch = self._epoch
+                job.plan = self._plan(job)
+            now = self.loop.time()
+            ticket = Ticket(job.plan.gates, job.tokens, job.key, job.avoid)
+            grant = self.admission.submit(ticket, now) or await self._waited(job, ticket, now)
+            if grant is None:
+                continue  # the endpoints have changed
+            if not self.books.budgets.limited or self._affordable(job, grant):
+                return grant
+
+    async def _waited(self, job: Job, ticket: Ticket, now: float) -> Grant | None:
+        if job.plan.hopeless():
+            self.admission.cancel(ticket)
+            raise self.no_provider(job, "every provider refuses until its key or configuration is changed")
+        granted: asyncio.Future[None] = self.loop.create_future()
+        timer: asyncio.TimerHandle
+
+        def over() -> None:
+            nonlocal timer
+            if self.loop.time() < job.limit:  # others have joined that can wait longer
+                timer = self.loop.call_at(job.limit, over)
+            else:
+                _wake(granted)
+
+        ticket.on_grant = lambda _: _wake(granted)
+        timer = self.loop.call_at(job.limit, over)
+        self._arm(now)
+        self._waiters[granted] = None
+        try:
+            await granted
+        except BaseException:
+            # Cancelled; perhaps in the same step of the loop in which it was granted: then the grant goes to the next.
+            grant = self.admission.cancel(ticket)
+            if grant is not None:
+                grant.refund()
+            self.pump()
+            raise
+        finally:
+            timer.cancel()
+            del self._waiters[granted]
+        if ticket.grant is None:
+            self.admission.cancel(ticket)
+            if job.epoch != self._epoch:
+                return None
+            self.pump()
+            raise self.no_provider(job, f"none came free within {job.limit - job.began:.3g} s")
+        ticket.grant.at = self.loop.time()  # granted and woken in different steps: the wait is not part of the call
+        return ticket.grant
+
+    def _affordable(self, job: Job, grant: Grant) -> bool:
+        """Check the budgets again now that the request would be sent; False if another endpoint must be found."""
+        budgets, member = self.books.budgets, self.member(grant.gate)
+        try:
+            budgets.check(job.accounts)
+        except BudgetSpent:
+            grant.refund()
+            self.pump()
+            raise
+        try:
+            budgets.check(member.accounts)
+        except BudgetSpent as error:
+            grant.refund()
+            self.pump()
+            job.causes[grant.gate.name] = error
+            self._exclude(job, grant.gate, error)
+            return False
+        return True
+
+    # -- requests ----------------------------------------------------------------------------------------------------
+
+    def limit(self) -> float:
+        """Return until when a request accepted here and now may wait: its deadline, or else the pool's patience."""
+        deadline = current_scope().deadline
+        return self.loop.time() + self._patience if deadline is None else deadline
+
+    def serving(self, request: Request) -> tuple[str, ...]:
+        """Return the names of the endpoints that serve a request as it is.
+
+        Raises:
+            UnknownModel, NoProvider: there is none.
+        """
+        plan = make_plan(tuple(self.members.values()), request.model, needs(request), {})
+        return tuple(member.endpoint.name for member in plan.members())
+
+    def open(self, request: Request, who: Who) -> Job:
+        """Accept a request.
+
+        Raises:
+            UnknownModel: no endpoint serves its model.
+            NoProvider: those that do cannot do what it needs.
+            BudgetSpent: who asks, or the model, has nothing left.
+        """
+        now = self.loop.time()
+        only = who.endpoint or self.pins.get(who.conversation, "")
+        wanted = needs(request)
+        plan = self._plans.get((request.model, wanted, only))
+        if plan is None:
+            plan = make_plan(tuple(self.members.values()), request.model, wanted, self._fallbacks, only=only)
+            self._plans[request.model, wanted, only] = plan
+        accounts = who.accounts(request.model)
+        limited = self.books.budgets.limited
+        if limited:
+            self.books.budgets.check(accounts)
+        job = Job(request, plan, accounts, began=now, limit=self.limit(), key=self.admission.place(now, who.priority))
+        job.epoch = self._epoch
+        job.wanted = wanted
+        job.only = only
+        if limited or plan.counts_tokens():
+            job.input_tokens = input_tokens(request)
+            job.tokens = float(job.input_tokens + self._output_tokens(job))
+        return job
+
+    def _output_tokens(self, job: Job) -> int:
+        if job.request.max_tokens is not None:
+            return job.request.max_tokens
+        seen = [
+            estimate.tokens(job.request)
+            for member in job.plan.tiers[0].members
+            if (estimate := member.outputs.get(job.request.model)) is not None
+        ]
+        return max(seen) if seen else OutputEstimate().tokens(job.request)
+
+    async def complete(self, request: Request, who: Who) -> Completion:
+        """Return the completion of ``request``, from whichever endpoint gives it.
+
+        Raises:
+            ProviderError: `NoProvider` with the causes, or what no other endpoint could do better.
+        """
+        return await self.run(self.open(request, who))
+
+    async def run(self, job: Job) -> Completion:
+        """Return the completion of an accepted request; see `complete`."""
+        while True:
+            grant = await self.grant(job)
+            try:
+                if self._hedger is None:
+                    return await self.attempt(job, grant)
+                return await self._hedger.attempt(job, grant)
+            except Exception as error:  # any failure of a provider is judged, none may end the pool
+                delay = self.after(job, grant, error)
+            if delay > 0.0:
+                await asyncio.sleep(delay)
+
+    async def attempt(self, job: Job, grant: Grant) -> Completion:
+        """Send the request once; book how it ended.
+
+        Raises:
+            Exception: whatever the provider answered with.
+        """
+        member = self._by_gate[grant.gate]
+        self.books.sent(job, grant, member)
+        try:
+            completion: Completion = await member.ref.ask(
+                self.adapted(job, grant), timeout=member.endpoint.retry.attempt_timeout
+            )
+        except BaseException as error:
+            self.failed(grant, member, error)
+            raise
+        return self.answered(job, grant, member, completion)
+
+    def answered(self, job: Job, grant: Grant, member: Member, completion: Completion) -> Completion:
+        """Book an answer, and let go who waits for the room it leaves."""
+        completion = self.books.answered(job, grant, member, completion)
+        if self.admission.waiting:
+            self.pump()
+        return completion
+
+    def failed(self, grant: Grant, member: Member, error: BaseException) -> None:
+        """Book a failure, and let go who waits for the room it leaves."""
+        self.books.failed(grant, member, error)
+        if grant.gate.breaker.disabled:
+            self.changed()
+        elif self.admission.waiting:
+            self.pump()
+
+    @staticmethod
+    def adapted(job: Job, grant: Grant) -> Request:
+        """Return the request as the granted endpoint gets it."""
+        tier = job.plan.tiers[grant.tier]
+        return adapt(job.request, tier.models[grant.gate.name], tier.dropped)
+
+    # -- after a failure ---------------------------------------------------------------------------------------------
+
+    def after(self, job: Job, grant: Grant, error: Exception) -> float:
+        """Decide what follows a failed attempt: return seconds until the next, or raise what the caller gets."""
+        now = self.loop.time()
+        gate = grant.gate
+        member = self._by_gate[gate]
+        verdict = judge(error)
+        if not verdict.elsewhere and not verdict.again:
+            raise error
+        job.causes[gate.name] = error
+        if verdict.again and gate.present:
+            job.avoid = (*job.avoid, gate)
+        else:
+            self._exclude(job, gate, error)
+        policy = member.endpoint.retry
+        if job.attempts >= policy.attempts:
+            raise self.no_provider(job, f"it was sent {job.attempts} times") from error
+        self.counts.retries += 1
+        if job.plan.other_than(job.avoid, now):
+            self.counts.failovers += 1
+            delay = 0.0
+        else:
+            job.avoid = ()
+            job.rounds += 1
+            delay = policy.backoff(job.rounds, self._rng)
+        if gate.breaker.state == "closed" and verdict.again:
+            # A brown-out: the breaker lets calls through, so the budget is what keeps retries from making it worse.
+            delay = max(delay, member.budget.reserve_retry(now))
+        if now + delay >= job.limit:
+            raise self.no_provider(job, "there is no time left for another attempt") from error
+        return delay
+
+    def _exclude(self, job: Job, gate: Gate, error: Exception) -> None:
+        job.excluded = (*job.excluded, gate)
+        try:
+            job.plan = self._plan(job)
+        except NoProvider:
+            if len(job.causes) == 1:
+                raise error from None  # nobody else was asked: the error itself says it best
+            raise self.no_provider(job, "none can do it") from error
+
+    def _plan(self, job: Job) -> Plan:
+        members = tuple(self.members.values())
+        return make_plan(members, job.request.model, job.wanted, self._fallbacks, job.excluded, job.only)
+
+    def no_provider(self, job: Job, why: str) -> NoProvider:
+        """Return the error for a request that nobody answered, with the last error of each endpoint."""
+        causes = dict(job.causes)
+        for member in job.plan.members():
+            if member.endpoint.name not in causes and member.last_error is not None:
+                causes[member.endpoint.name] = member.last_error
+        listed = "; ".join(f"{name}: {type(error).__name__}: {error}" for name, error in causes.items())
+        model = job.request.model or "default"
+        return NoProvider(
+            f"no provider answered for model {model!r}: {why}" + (f" ({listed})" if listed else ""), causes=causes
+        )
+
+
+def _wake(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)

@@ -1,0 +1,373 @@
+"""The pool: one actor that answers `Request` like a provider does, from several of them.
+
+It is thin: what is decided stands in the pure modules beside it, how a request goes through them in `dispatch`. The
+actor owns the provider actors (its children), the state kept about each, and the answers to control messages.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from ...actors.core.actor import Actor
+from ...actors.core.children import Supervision
+from ...actors.core.envelope import StreamAsk
+from ...actors.core.errors import ActorDead, SpecError
+from ...actors.core.events import Terminated
+from ...actors.core.ref import ActorRef
+from ...actors.core.scope import current_scope
+from ...actors.core.spec import ChildSpec
+from ..messages import Message, Request
+from .admission import Gate
+from .batch import Batching
+from .breaker import Breaker
+from .cache import Cache
+from .control import (
+    SCOPE_KEY,
+    AddEndpoint,
+    FanOut,
+    GetHealth,
+    GetStats,
+    Probe,
+    RemoveEndpoint,
+    RotateKey,
+    SetBudget,
+    Submit,
+    SwitchProvider,
+)
+from .cost import Budget, Budgets, Price, Prices, load_prices
+from .dispatch import Dispatcher
+from .endpoint import Endpoint, Member, with_key
+from .fanout import fan_out
+from .front import Front
+from .hedge import Hedge
+from .job import ANYONE, Who
+from .limiter import Limiter
+from .pacing import Pacer
+from .routing import LeastLoaded, Priority, Routing
+from .stats import EndpointHealth, Health, State, Stats
+
+logger = logging.getLogger("callboard.pool")
+
+_PING = Request((Message("user", "ping"),), max_tokens=1)
+
+
+class Pool(Actor):
+    """Answers `Request` with a `Completion` (``ask``) or `Delta`s (``stream``), from whichever endpoint can.
+
+    A request that no endpoint can take now waits, in order, until its deadline (the scope's, or ``ask(timeout=)``), or
+    for ``patience`` if it has none. After that, or when nobody can do it, the caller gets `NoProvider` with the causes.
+
+    Args:
+        endpoints: the providers, in order of preference where the routing leaves a tie.
+        routing: which of several free endpoints gets a request.
+        fallbacks: lesser models by model, best first, used while every endpoint of the model is down.
+        hedge: sends slow calls a second time; None for never.
+        patience: seconds a request without a deadline waits for an endpoint.
+        cache: keeps completions of equal requests; None for none. See `cache`.
+        coalesce: whether equal requests in flight share one call.
+        batching: how requests submitted with ``batch`` are put together; None to send them singly.
+        prices: US dollars by model name, in place of the price list's.
+        budgets: limits on spending.
+        probe_interval: seconds between health probes of endpoints that are not well; None leaves it to requests.
+        seed: of all randomness (routing, jitter); None for a seed from the system.
+    """
+
+    # A provider that crashes on every request is the breaker's business; it must not take the pool down with it.
+    supervision = Supervision(intensity=1_000, period=10.0)
+
+    def __init__(
+        self,
+        endpoints: Iterable[Endpoint] = (),
+        *,
+        routing: Routing | None = None,
+        fallbacks: Mapping[str, Sequence[str]] | None = None,
+        hedge: Hedge | None = None,
+        patience: float = 30.0,
+        cache: Cache | None = None,
+        coalesce: bool = False,
+        batching: Batching | None = None,
+        prices: Mapping[str, Price] | None = None,
+        budgets: Iterable[Budget] = (),
+        probe_interval: float | None = None,
+        seed: int | None = None,
+    ) -> None:
+        super().__init__()
+        self._endpoints = tuple(endpoints)
+        names = [endpoint.name for endpoint in self._endpoints]
+        if len(set(names)) != len(names):
+            raise SpecError(f"endpoint names must be unique in a pool: {', '.join(names)}")
+        self._rng = random.Random(seed)
+        self._prices = Prices(prices)
+        self._budgets = Budgets(budgets)
+        self._options: dict[str, Any] = {
+            "routing": routing or Priority(LeastLoaded()),
+            "fallbacks": dict(fallbacks or {}),
+            "hedge": hedge,
+            "patience": patience,
+        }
+        self._cache = cache
+        self._coalesce = coalesce
+        self._batching = batching
+        self._probe_interval = probe_interval
+        self._retired: dict[Any, Member] = {}
+        self._renamed = 1
+        self._dispatcher: Dispatcher
+
+    @classmethod
+    def spec(cls, endpoints: Iterable[Endpoint], *, name: str = "pool", **options: Any) -> ChildSpec:
+        """Return the child spec of a pool; ``options`` are the constructor's."""
+        return ChildSpec(cls, (tuple(endpoints),), options, name=name)
+
+    # -- life ----------------------------------------------------------------------------------------------------------
+
+    async def on_start(self) -> None:
+        """Start the provider actors."""
+        loop = asyncio.get_running_loop()
+        self._dispatcher = Dispatcher(loop, prices=self._prices, budgets=self._budgets, rng=self._rng, **self._options)
+        self._front = Front(self._dispatcher, self._cache, self._coalesce, self._batching)
+        for endpoint in self._endpoints:
+            self._add(endpoint)
+        self._dispatcher.changed()
+        if any(endpoint.price is None for endpoint in self._endpoints):
+            await loop.run_in_executor(None, load_prices)
+        if self._cache is not None:
+            await self._cache.open()
+        if self._probe_interval is not None:
+            self.schedule_every(self._probe_interval, Probe())
+
+    def on_stop(self) -> Any:
+        """Stop the queue's timer and what runs for several requests; close the cache."""
+        if not hasattr(self, "_dispatcher"):  # it failed before it had started
+            return None
+        self._dispatcher.close()
+        self._front.close()
+        return None if self._cache is None else self._cache.close()
+
+    def on_failure(self, *_: Any) -> Any:
+        """As `on_stop`: the next incarnation makes its own."""
+        return self.on_stop()
+
+    # -- messages ------------------------------------------------------------------------------------------------------
+
+    def on_receive(self, message: Any) -> Any:
+        """Answer requests beside the mailbox, control messages at once."""
+        kind = message.__class__
+        if kind is Request:
+            return self._serve(Submit(message, current_scope().values.get(SCOPE_KEY, ANYONE)))
+        if kind is Submit:
+            return self._serve(message)
+        handler = _HANDLERS.get(kind)
+        if handler is None:
+            return super().on_receive(message)
+        return handler(self, message)
+
+    def _serve(self, submit: Submit) -> Any:
+        asked = self._cell.current
+        if asked.__class__ is StreamAsk:
+            return self._front.stream(submit)
+        return self._reply(self._front.complete(submit))
+
+    def _reply(self, answer: Coroutine[Any, Any, Any]) -> Any:
+        if self._cell.current is None:
+            # Under a tell nobody gets the answer, and a failure would count as the pool's own.
+            answer.close()
+            logger.warning(
+                "%s: a request that was told, not asked, is not sent: nobody would get the answer", self.path
+            )
+            return None
+        return self.reply_with(answer)
+
+    def _fan_out(self, message: FanOut) -> Any:
+        return self._reply(fan_out(self._dispatcher, message))
+
+    def _health(self, _: GetHealth) -> Health:
+        now = self._dispatcher.loop.time()
+        return Health(tuple(_health_of(member, now) for member in self._dispatcher.members.values()))
+
+    def _stats(self, _: GetStats) -> Stats:
+        dispatcher = self._dispatcher
+        return Stats(
+            pool=replace(dispatcher.counts),
+            endpoints={
+                name: replace(member.counts, errors=dict(member.counts.errors))
+                for name, member in dispatcher.members.items()
+            },
+            waiting=dispatcher.admission.waiting,
+            cost=self._budgets.spent.get("pool:", 0.0),
+            spent=dict(self._budgets.spent),
+        )
+
+    def _probe(self, message: Probe) -> Any:
+        answer = self._probed(message.endpoint)
+        if self._cell.current is None:
+            self.pipe(answer, lambda _: _PROBED)
+            return None
+        return self.reply_with(answer)
+
+    async def _probed(self, name: str) -> Health:
+        members = self._dispatcher.members.values()
+        unwell = [each for each in members if (each.gate.name == name if name else each.gate.breaker.state != "closed")]
+        await asyncio.gather(*(self._pinged(member) for member in unwell), return_exceptions=True)
+        return self._health(GetHealth())
+
+    async def _pinged(self, member: Member) -> None:
+        dispatcher = self._dispatcher
+        now = dispatcher.loop.time()
+        if member.gate.ready(1.0, now):
+            job = dispatcher.open(_PING, Who(endpoint=member.endpoint.name))
+            await dispatcher.attempt(job, dispatcher.admission.take(member.gate, 1.0, now))
+
+    def _add_endpoint(self, message: AddEndpoint) -> str:
+        self._add(message.endpoint)
+        self._dispatcher.changed()
+        return message.endpoint.name
+
+    def _remove_endpoint(self, message: RemoveEndpoint) -> bool:
+        member = self._dispatcher.members.pop(message.name, None)
+        if member is None:
+            return False
+        member.gate.present = False
+        self._retire(member)
+        self._dispatcher.changed()
+        return True
+
+    def _rotate_key(self, message: RotateKey) -> str:
+        member = self._dispatcher.members.get(message.endpoint)
+        if member is None:
+            raise SpecError(f"there is no endpoint {message.endpoint!r} in this pool")
+        endpoint = member.endpoint
+        label = endpoint.key if message.label is None else message.label
+        # The spec is what a restart after a crash starts from, so it is the spec that must get the key.
+        spec = with_key(endpoint.spec, message.key, message.argument)
+        return self._add_endpoint(AddEndpoint(replace(endpoint, spec=spec, key=label)))
+
+    def _switch(self, message: SwitchProvider) -> str:
+        pins = self._dispatcher.pins
+        before = pins.pop(message.conversation, "")
+        if message.endpoint:
+            if message.endpoint not in self._dispatcher.members:
+                if before:
+                    pins[message.conversation] = before
+                raise SpecError(f"there is no endpoint {message.endpoint!r} in this pool")
+            pins[message.conversation] = message.endpoint
+        return before
+
+    def _set_budget(self, message: SetBudget) -> float:
+        self._budgets.set(message.budget)
+        return self._budgets.spent.get(f"{message.budget.scope}:{message.budget.name}", 0.0)
+
+    # -- provider actors -----------------------------------------------------------------------------------------------
+
+    def _add(self, endpoint: Endpoint) -> None:
+        old = self._dispatcher.members.get(endpoint.name)
+        if old is not None:
+            # The vendor goes on counting across our change of actor.
+            limiter = old.gate.limiter if old.endpoint.limits == endpoint.limits else Limiter(endpoint.limits)
+            old.gate.present = False
+            self._retire(old)
+        else:
+            limiter = Limiter(endpoint.limits)
+        gate = Gate(
+            endpoint.name,
+            limiter,
+            Breaker(endpoint.breaker, self._rng),
+            priority=endpoint.priority,
+            weight=endpoint.weight,
+            price=self._price(endpoint),
+        )
+        if endpoint.limits.requests_per_minute is not None:
+            gate.pacer = Pacer(endpoint.limits.requests_per_minute)
+        taken = old is not None or any(member.ref.name == endpoint.name for member in self._retired.values())
+        ref: ActorRef[Any] = self.spawn(
+            replace(endpoint.spec, name=self._name_for(endpoint.name) if taken else endpoint.name)
+        )
+        self.watch(ref)
+        self._dispatcher.members[endpoint.name] = Member(endpoint, gate, ref)
+
+    def _name_for(self, name: str) -> str:
+        self._renamed += 1
+        return f"{name}~{self._renamed}"
+
+    def _price(self, endpoint: Endpoint) -> float:
+        if endpoint.price is not None:
+            return endpoint.price.input + endpoint.price.output
+        if not _wants_prices(self._options["routing"]):
+            return float("inf")  # the price list need not be loaded
+        model = endpoint.default_model or (endpoint.models[0] if endpoint.models else "")
+        return self._prices.price(endpoint.vendor, model)
+
+    def _retire(self, member: Member) -> None:
+        """Stop an actor that gets nothing more, once its requests in flight have ended."""
+        self._retired[member.ref] = member
+        self.pipe(self._stop_idle(member), lambda _: _PROBED)
+
+    async def _stop_idle(self, member: Member) -> None:
+        await self._dispatcher.idle(member)
+        with contextlib.suppress(ActorDead):
+            await member.ref.stop()
+
+    def _terminated(self, message: Terminated) -> None:
+        if self._retired.pop(message.ref, None) is not None:
+            return
+        for member in self._dispatcher.members.values():
+            if member.ref is message.ref:
+                member.gate.present = False
+                member.last_error = ActorDead(f"{member.endpoint.name}: its actor has stopped: {message.reason}")
+        self._dispatcher.changed()
+
+
+_PROBED = object()
+"""What a piece of work beside the mailbox sends when it ends and nobody needs to know."""
+
+
+def _wants_prices(routing: Any) -> bool:
+    from .routing import Cheapest
+
+    return isinstance(routing, Cheapest) or (hasattr(routing, "then") and _wants_prices(routing.then))
+
+
+def _health_of(member: Member, now: float) -> EndpointHealth:
+    gate, counts = member.gate, member.counts
+    breaker = gate.breaker
+    state: State
+    reason = ""
+    if not gate.present:
+        state = "restarting"
+    elif breaker.disabled:
+        state, reason = "disabled", breaker.disabled
+    else:
+        state = "ramping" if breaker.ramping else breaker.state  # type: ignore[assignment]
+    if state != "closed" and not reason and member.last_error is not None:
+        reason = f"{type(member.last_error).__name__}: {member.last_error}"
+    ended = counts.answered + counts.failed + counts.slow
+    return EndpointHealth(
+        name=gate.name,
+        state=state,
+        available=gate.ready(1.0, now),
+        error_rate=(counts.failed + counts.slow) / ended if ended else 0.0,
+        latency=member.latencies.average,
+        latency_p95=member.latencies.quantile(0.95),
+        in_flight=gate.in_flight,
+        reason=reason,
+    )
+
+
+_HANDLERS: dict[type, Any] = {
+    FanOut: Pool._fan_out,
+    GetHealth: Pool._health,
+    GetStats: Pool._stats,
+    Probe: Pool._probe,
+    AddEndpoint: Pool._add_endpoint,
+    RemoveEndpoint: Pool._remove_endpoint,
+    RotateKey: Pool._rotate_key,
+    SwitchProvider: Pool._switch,
+    SetBudget: Pool._set_budget,
+    Terminated: Pool._terminated,
+    object: lambda _self, _message: None,
+}

@@ -1,0 +1,145 @@
+"""What the pool counts, and the snapshots it answers with. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+State = Literal["closed", "open", "half-open", "ramping", "disabled", "restarting"]
+
+
+class Latencies:
+    """A running picture of how long calls take: a moving average and quantiles over the latest calls.
+
+    Args:
+        size: how many calls are remembered.
+    """
+
+    __slots__ = ("_next", "_ring", "_size", "_sorted", "_stale", "average", "count")
+
+    def __init__(self, size: int = 256) -> None:
+        self._size = size
+        self._ring: list[float] = []
+        self._next = 0
+        self._sorted: list[float] = []
+        self._stale = 0
+        self.count = 0
+        self.average = 0.0
+
+    def add(self, seconds: float) -> None:
+        """Count one call."""
+        self.count += 1
+        self.average = seconds if self.count == 1 else self.average + 0.1 * (seconds - self.average)
+        if len(self._ring) < self._size:
+            self._ring.append(seconds)
+        else:
+            self._ring[self._next] = seconds
+            self._next = (self._next + 1) % self._size
+        self._stale += 1
+
+    def quantile(self, share: float) -> float:
+        """Return the latency in seconds that ``share`` (0 to 1) of the latest calls stayed within; 0 before any."""
+        if not self._ring:
+            return 0.0
+        # Sorted again only after a sixteenth of the ring is new: a quantile does not move faster than that.
+        if not self._sorted or self._stale * 16 >= len(self._ring):
+            self._sorted = sorted(self._ring)
+            self._stale = 0
+        values = self._sorted
+        return values[min(len(values) - 1, int(share * len(values)))]
+
+
+@dataclass(slots=True)
+class EndpointCounts:
+    """What happened at one endpoint since the pool started."""
+
+    sent: int = 0
+    answered: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    slow: int = 0
+    """Calls a hedge overtook; they count as failures in the breaker."""
+    probes: int = 0
+    errors: dict[str, int] = field(default_factory=dict)
+    """Failures by error class."""
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost: float = 0.0
+    """US dollars, of the answers whose price is known."""
+
+
+@dataclass(slots=True)
+class PoolCounts:
+    """What happened to the requests the pool accepted. accepted = answered + failed + cancelled + pending."""
+
+    accepted: int = 0
+    answered: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    retries: int = 0
+    failovers: int = 0
+    hedges: int = 0
+    hedges_won: int = 0
+    degraded: int = 0
+    cache_hits: int = 0
+    coalesced: int = 0
+    batched: int = 0
+
+    @property
+    def pending(self) -> int:
+        return self.accepted - self.answered - self.failed - self.cancelled
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointHealth:
+    """How one endpoint does.
+
+    Args:
+        state: of its breaker; ``ramping`` just after it returned, ``disabled`` when its key was refused,
+            ``restarting`` while its actor is.
+        available: whether a request could be sent to it now.
+        error_rate: share of failures among the calls that ended, 0 to 1.
+        latency, latency_p95: seconds.
+        reason: why it is not available, where that is known.
+    """
+
+    name: str
+    state: State
+    available: bool
+    error_rate: float
+    latency: float
+    latency_p95: float
+    in_flight: int
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How the pool's endpoints do now."""
+
+    endpoints: tuple[EndpointHealth, ...]
+
+    @property
+    def available(self) -> bool:
+        """Whether at least one endpoint is."""
+        return any(endpoint.available for endpoint in self.endpoints)
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """The pool's counts.
+
+    Args:
+        pool: of requests.
+        endpoints: of calls, by endpoint.
+        waiting: requests in the queue now.
+        cost: US dollars spent, of the answers whose price is known.
+        spent: US dollars by budget: ``agent:planner``, ``model:gpt-4o``.
+    """
+
+    pool: PoolCounts
+    endpoints: Mapping[str, EndpointCounts]
+    waiting: int
+    cost: float
+    spent: Mapping[str, float]

@@ -1,0 +1,161 @@
+"""What a provider actor is made of, as plain data: one endpoint, one key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Literal, TypeAlias
+
+from pydantic import SecretStr
+
+from .messages import Image, Request
+from .wire.openai_chat import OPENAI, Dialect
+
+Kind: TypeAlias = Literal["openai", "responses", "anthropic", "litellm", "offline"]
+"""The protocol: OpenAI's chat completions (its Pro and Codex models by responses), always responses, Anthropic's
+messages, whatever LiteLLM speaks, or the rule-based model."""
+
+Capability: TypeAlias = Literal[
+    "tools",
+    "parallel_tools",
+    "images",
+    "schema",
+    "reasoning",
+    "stream",
+    "seed",
+    "penalties",
+    "top_k",
+    "stop",
+    "cache_marks",
+    "count_tokens",
+    "batch",
+]
+
+_CHAT: frozenset[Capability] = frozenset(
+    {"tools", "parallel_tools", "images", "schema", "reasoning", "stream", "seed", "penalties", "stop"}
+)
+CAPABILITIES: Mapping[Kind, frozenset[Capability]] = {
+    "openai": _CHAT | {"batch"},
+    "responses": frozenset({"tools", "parallel_tools", "images", "schema", "reasoning", "stream", "batch"}),
+    "anthropic": frozenset(
+        {
+            *("tools", "parallel_tools", "images", "schema", "reasoning", "stream", "top_k", "stop"),
+            *("cache_marks", "count_tokens", "batch"),
+        }
+    ),
+    "litellm": _CHAT | {"top_k"},
+    "offline": frozenset({"tools", "parallel_tools", "schema", "stream", "stop"}),
+}
+"""What each protocol can say. A single model may do less: its vendor then refuses, by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderSpec:
+    """One provider: an endpoint, a key and how to use them.
+
+    Args:
+        name: how users call it; the part before ``:`` or ``/`` in a model's name.
+        kind: the protocol it speaks.
+        api_key: the key; it is never shown. None where the endpoint wants none.
+        base_url: the endpoint's address; empty for the vendor's own.
+        default_model: the model of requests that name none.
+        models: models it is known to have, so that their bare names lead here.
+        headers: sent with every request.
+        timeout: seconds of silence after which a request has failed.
+        connect_timeout: seconds a connection may take to stand.
+        max_in_flight: requests sent at once; the others wait in order.
+        dialect: how its copy of OpenAI's protocol differs.
+        capabilities: what it can do; None for all its protocol can say.
+        defaults: values for fields of `Request` that a request leaves open.
+        model_defaults: the same for single models, stronger than `defaults`.
+    """
+
+    name: str
+    kind: Kind = "openai"
+    api_key: SecretStr | None = None
+    base_url: str = ""
+    default_model: str = ""
+    models: tuple[str, ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    timeout: float = 120.0
+    connect_timeout: float = 10.0
+    max_in_flight: int = 256
+    dialect: Dialect = OPENAI
+    capabilities: frozenset[Capability] | None = None
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    model_defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @property
+    def secret(self) -> str:
+        """The key itself, for those who send it; empty if there is none."""
+        return self.api_key.get_secret_value() if self.api_key is not None else ""
+
+    def supports(self, capability: Capability) -> bool:
+        """Whether the provider can do something, as far as its protocol and its dialect say."""
+        if self.capabilities is not None:
+            return capability in self.capabilities
+        return capability in CAPABILITIES[self.kind]
+
+    def model_of(self, request: Request) -> str:
+        """The model's name as the vendor knows it: without this provider's own prefix."""
+        model = request.model or self.default_model
+        for mark in ":/":
+            head, found, rest = model.partition(mark)
+            if found and head == self.name:
+                return rest or self.default_model
+        return model
+
+    def completed(self, request: Request) -> Request:
+        """`request` with this provider's defaults where it leaves a field open."""
+        if not self.defaults and not self.model_defaults:
+            return request
+        given = {**self.defaults, **self.model_defaults.get(self.model_of(request), {})}
+        missing = {name: value for name, value in given.items() if getattr(request, name) == _OPEN.get(name)}
+        return replace(request, **missing) if missing else request
+
+
+_OPEN = {item.name: item.default for item in fields(Request)}
+
+
+def needs(request: Request) -> frozenset[Capability]:
+    """What a provider must be able to do for `request` to be served whole."""
+    wanted: set[Capability] = set()
+    if request.tools:
+        wanted.add("tools")
+    if request.response_schema is not None:
+        wanted.add("schema")
+    if request.reasoning_effort not in (None, "none"):
+        wanted.add("reasoning")
+    if request.seed is not None:
+        wanted.add("seed")
+    if request.frequency_penalty is not None or request.presence_penalty is not None:
+        wanted.add("penalties")
+    if request.top_k is not None:
+        wanted.add("top_k")
+    if request.stop:
+        wanted.add("stop")
+    if any(not isinstance(m.content, str) and any(isinstance(p, Image) for p in m.content) for m in request.messages):
+        wanted.add("images")
+    return frozenset(wanted)
+
+
+# Sampling fields a provider may leave out: the answer is still one to the question, and a note says so.
+# Tools, pictures, a schema are not left out here: whether to go on without them is the pool's decision.
+MINOR: Mapping[Capability, str] = {
+    "seed": "the seed",
+    "penalties": "penalties",
+    "top_k": "top_k",
+    "stop": "stop sequences",
+}
+
+
+def dropped(spec: ProviderSpec, request: Request) -> tuple[str, ...]:
+    """Notes on what of `request` the provider leaves out."""
+    wanted = needs(request)
+    if not wanted:
+        return ()
+    return tuple(f"{spec.name} ignores {what}" for name, what in MINOR.items() if name in wanted - _had(spec))
+
+
+def _had(spec: ProviderSpec) -> frozenset[Capability]:
+    return spec.capabilities if spec.capabilities is not None else CAPABILITIES[spec.kind]

@@ -1,0 +1,51 @@
+"""Counting tokens without a vendor: UTF-8 bytes over 4.
+
+Characters over 4 is 62 % off for Chinese, Japanese and Korean text; bytes over 4 stays within about a fifth for both.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Protocol
+
+from .messages import Image, Message, Request
+
+IMAGE_TOKENS = 765
+"""What a picture counts for when nothing is known of its size (OpenAI's figure for 1024 × 1024 at high detail)."""
+MESSAGE_TOKENS = 4
+"""What role and separators of one message cost."""
+
+
+class TokenCounter(Protocol):
+    """Says how many tokens a text has."""
+
+    def count(self, text: str) -> int:
+        """Tokens of `text`, at least 0."""
+
+
+class BytesCounter:
+    """The fallback for every model: UTF-8 bytes over 4, rounded up."""
+
+    def count(self, text: str) -> int:
+        return -(-len(text.encode("utf-8", "replace")) // 4)
+
+
+FALLBACK = BytesCounter()
+
+
+def estimate(request: Request, counter: TokenCounter = FALLBACK) -> int:
+    """Input tokens of a request: messages, tool calls, tool specs and pictures."""
+    total = sum(estimate_message(message, counter) for message in request.messages)
+    for tool in request.tools:
+        total += counter.count(tool.name + tool.description + json.dumps(dict(tool.parameters), ensure_ascii=False))
+    return total
+
+
+def estimate_message(message: Message, counter: TokenCounter = FALLBACK) -> int:
+    """Tokens of one message."""
+    total = MESSAGE_TOKENS + counter.count(message.text)
+    for call in message.tool_calls:
+        total += counter.count(call.name + call.arguments)
+    if not isinstance(message.content, str):
+        total += IMAGE_TOKENS * sum(isinstance(part, Image) for part in message.content)
+    return total

@@ -1,0 +1,35 @@
+"""What the agents' tests share: small tools, and agencies around scripted models."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from callboard.actors import ChildSpec
+from callboard.actors.agents.agency import Agency
+from callboard.actors.agents.agent import Agent
+from callboard.actors.testing.models import FunctionModel, Script, ScriptedModel
+from callboard.providers.messages import Request
+from callboard.tools import tool
+
+
+def scripted(script: Script) -> ChildSpec:
+    """A supervised model that follows a script; a restart goes on in the script."""
+    return ChildSpec(ScriptedModel, (script,), name="model")
+
+
+def function(model: Callable[[Request], Any]) -> ChildSpec:
+    """A supervised model that is a function of the request."""
+    return ChildSpec(FunctionModel, (model,), name="model")
+
+
+def solo(script: Script | Callable[[Request], Any], **options: Any) -> Agency:
+    """An agency of one agent."""
+    model = scripted(script) if isinstance(script, Script) else function(script)
+    return Agency(Agent("Solo", "You work alone.", **options), model=model)
+
+
+@tool(risk="safe")
+async def add(a: int, b: int) -> int:
+    """Add two numbers."""
+    return a + b

@@ -1,0 +1,106 @@
+"""Bad input through the real command line: status 2, one or two lines that say what to do, no traceback."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from .command import assert_refused, callboard
+
+TEAM = """\
+agents:
+  Planner:
+    tools: [LS]
+    handoffs: [Developer]
+  Developer:
+    tools: [Grep]
+"""
+
+
+@pytest.fixture
+def team(tmp_path: Path) -> Path:
+    path = tmp_path / "team.yaml"
+    path.write_text(TEAM, encoding="utf-8")
+    return path
+
+
+def wrong(team: Path, right: str, written: str) -> Path:
+    assert right in TEAM
+    team.write_text(TEAM.replace(right, written), encoding="utf-8")
+    return team
+
+
+def test_an_unknown_tool_is_refused_with_line_and_closest_match(team: Path) -> None:
+    done = callboard("run", wrong(team, "[Grep]", "[Grpe]"), "List every TODO", cwd=team.parent)
+    assert_refused(done, "team.yaml, line 6", "no tool is called 'Grpe'; did you mean 'Grep'?")
+
+
+def test_an_unknown_agent_is_refused_with_line_and_closest_match(team: Path) -> None:
+    done = callboard("run", wrong(team, "[Developer]", "[Develper]"), "List every TODO", cwd=team.parent)
+    assert_refused(done, "team.yaml, line 4", "no agent is called 'Develper'; did you mean 'Developer'?")
+
+
+def test_an_unknown_model_is_refused(team: Path) -> None:
+    done = callboard("run", wrong(team, "tools: [LS]", "model: gtp-5"), "List every TODO", cwd=team.parent)
+    assert_refused(done, "gtp-5")
+
+
+def test_a_malformed_team_file_is_refused_with_its_line(team: Path) -> None:
+    done = callboard("run", wrong(team, "tools: [LS]", "tools: [LS"), "List every TODO", cwd=team.parent)
+    assert_refused(done, "team.yaml, line ", "expected valid YAML")
+
+
+def test_a_team_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    assert_refused(callboard("run", "nowhere.yaml", "List every TODO", cwd=tmp_path), "nowhere.yaml: no such file")
+
+
+def test_a_key_that_the_team_file_takes_from_the_environment_and_is_not_set_is_refused(team: Path) -> None:
+    team.write_text(TEAM + "providers:\n  mine:\n    api_key: ${MY_KEY}\n", encoding="utf-8")
+    done = callboard("run", team, "List every TODO", cwd=team.parent)
+    assert_refused(done, "team.yaml, line 9", "set the environment variable MY_KEY")
+
+
+@pytest.mark.parametrize("command", [["demo"], ["run", "team.yaml", "List every TODO", "--folder"]])
+def test_a_folder_that_does_not_exist_is_refused(team: Path, command: list[str]) -> None:
+    done = callboard(*command, "nowhere", cwd=team.parent)
+    assert_refused(done, "the folder nowhere does not exist; give one that does")
+
+
+def test_a_file_given_as_the_folder_is_refused(team: Path) -> None:
+    assert_refused(callboard("demo", "team.yaml", cwd=team.parent), "is not a folder")
+
+
+def test_a_report_outside_the_folder_is_refused(tmp_path: Path) -> None:
+    assert_refused(callboard("demo", tmp_path, "--report", "../report.md", cwd=tmp_path), "../report.md", "outside")
+
+
+def test_a_request_without_words_is_refused(team: Path) -> None:
+    assert_refused(callboard("run", team, " ", cwd=team.parent), "request")
+    assert_refused(callboard("run", team, cwd=team.parent), "requires an argument")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ('{"patern": "TODO"}', "pattern: required, but missing"),
+        ('{"pattern": 5}', "valid string"),
+        ("[1, 2", "not valid JSON"),
+        ("[1, 2]", "object"),
+    ],
+)
+def test_arguments_that_do_not_fit_a_tools_schema_are_refused(tmp_path: Path, arguments: str, said: str) -> None:
+    assert_refused(callboard("tool", "Grep", arguments, cwd=tmp_path), "Grep", said)
+
+
+def test_a_tool_that_does_not_exist_is_refused_with_the_closest_one(tmp_path: Path) -> None:
+    assert_refused(callboard("tool", "Grpe", "{}", cwd=tmp_path), "did you mean 'Grep'?")
+
+
+def test_a_path_that_leaves_the_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "inside").mkdir()
+    (tmp_path / "secret.txt").write_text("x")
+    (tmp_path / "inside" / "link.txt").symlink_to(tmp_path / "secret.txt")
+    for path in ("../secret.txt", str(tmp_path / "secret.txt"), "link.txt"):
+        done = callboard("tool", "Read", f'{{"path": "{path}"}}', "--folder", "inside", cwd=tmp_path)
+        assert_refused(done, "outside the folder")

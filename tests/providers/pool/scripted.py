@@ -1,0 +1,114 @@
+"""Provider actors that do as they are told."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from callboard.actors import Actor, ChildSpec
+from callboard.actors.core.envelope import StreamAsk
+from callboard.providers.messages import Completion, Delta, Message, Request, Usage
+from callboard.providers.pool import FREE, Endpoint
+
+Behaviour = Callable[["Script", Request], Exception | None]
+
+
+@dataclass
+class Script:
+    """What a scripted provider does, and what it saw. Lives outside the actor, so it survives its crashes."""
+
+    name: str = "a"
+    latency: float = 0.05
+    failure: Behaviour = lambda _script, _request: None
+    usage: Usage = field(default_factory=lambda: Usage(10, 5))
+    text: str = ""
+    hang: bool = False
+    crash: bool = False
+    cut_after: int | None = None
+    deltas: int = 3
+    seen: list[tuple[float, Request]] = field(default_factory=list)
+    in_flight: int = 0
+    most: int = 0
+    cancelled: int = 0
+    started: int = 0
+    keys: list[str] = field(default_factory=list)
+
+    @property
+    def times(self) -> list[float]:
+        return [time for time, _ in self.seen]
+
+
+def fails(error: Callable[[], Exception]) -> Behaviour:
+    """Always fail."""
+    return lambda _script, _request: error()
+
+
+def fails_until(time: float, error: Callable[[], Exception]) -> Behaviour:
+    """Fail until the loop's time."""
+    return lambda _script, _request: error() if asyncio.get_running_loop().time() < time else None
+
+
+class Scripted(Actor):
+    """Answers as its script says."""
+
+    def __init__(self, script: Script, api_key: str = "first") -> None:
+        super().__init__()
+        self.script = script
+        self.key = api_key
+        script.started += 1
+
+    def on_receive(self, message: Any) -> Any:
+        assert isinstance(message, Request)
+        if self.script.crash:
+            raise SystemExit("crashed on purpose")
+        if isinstance(self._cell.current, StreamAsk):
+            return self._stream(message)
+        return self.reply_with(self._complete(message))
+
+    async def _work(self, request: Request) -> None:
+        script = self.script
+        script.seen.append((asyncio.get_running_loop().time(), request))
+        script.keys.append(self.key)
+        script.in_flight += 1
+        script.most = max(script.most, script.in_flight)
+        try:
+            if script.hang:
+                await asyncio.Event().wait()
+            await asyncio.sleep(script.latency)
+            error = script.failure(script, request)
+            if error is not None:
+                raise error
+        except asyncio.CancelledError:
+            script.cancelled += 1
+            raise
+        finally:
+            script.in_flight -= 1
+
+    def _answer(self, request: Request) -> Completion:
+        text = self.script.text or f"{self.script.name}: {request.messages[-1].text}"
+        return Completion(Message("assistant", text), "stop", self.script.usage, request.model, self.script.name)
+
+    async def _complete(self, request: Request) -> Completion:
+        await self._work(request)
+        return self._answer(request)
+
+    async def _stream(self, request: Request) -> AsyncGenerator[Delta, None]:
+        await self._work(request)
+        for index in range(self.script.deltas):
+            if self.script.cut_after == index:
+                return
+            yield Delta(text=str(index))
+        yield Delta(completion=self._answer(request))
+
+
+def endpoint(script: Script, **options: Any) -> Endpoint:
+    """An endpoint served by a scripted provider; its actor takes the key as ``api_key``."""
+    options.setdefault("price", FREE)
+    return Endpoint(script.name, ChildSpec(Scripted, (script,)), **options)
+
+
+def request(text: str = "hello", **options: Any) -> Request:
+    """A request with one user message."""
+    return Request((Message("user", text),), **options)

@@ -1,0 +1,274 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from callboard.actors import ActorRef, AskTimeout, System, scope
+from callboard.providers.errors import (
+    AuthenticationFailed,
+    ConnectionLost,
+    InvalidRequest,
+    MalformedResponse,
+    NoProvider,
+    ProviderOverloaded,
+    RateLimited,
+    StreamCut,
+    UnknownModel,
+)
+from callboard.providers.messages import Completion, Request
+from callboard.providers.pool import GetHealth, GetStats, Hedge, Limits, Pool, Submit, Who
+
+from .scripted import Script, endpoint, fails, fails_until, request
+from .virtual import virtual_time
+
+
+@asynccontextmanager
+async def pool_of(*scripts: Script, **options: Any) -> AsyncIterator[ActorRef[Pool]]:
+    async with System("test") as system:
+        options.setdefault("seed", 1)
+        yield system.supervise(Pool.spec([endpoint(script) for script in scripts], **options))
+
+
+async def outcomes(pool: ActorRef[Pool], count: int, *, at_once: int, timeout: float = 60.0) -> list[Any]:
+    """Send requests, at most so many at once, and return what came of each."""
+    free = asyncio.Semaphore(at_once)
+
+    async def one(number: int) -> Any:
+        async with free:
+            return await pool.ask(request(str(number)), timeout=timeout)
+
+    return await asyncio.gather(*(one(number) for number in range(count)), return_exceptions=True)
+
+
+def lost(results: list[Any]) -> list[Any]:
+    return [result for result in results if not isinstance(result, Completion)]
+
+
+@virtual_time
+async def test_a_request_is_answered_by_a_provider() -> None:
+    async with pool_of(Script("a")) as pool:
+        completion = await pool.ask(request("hi"))
+        assert completion.message.text == "a: hi"
+        assert completion.provider == "a"
+        assert completion.cost == 0.0
+        assert completion.notes == ()
+
+
+FAILURES = {
+    "reset": lambda: ConnectionLost("reset"),
+    "500": lambda: ProviderOverloaded("500", status=500),
+    "429": lambda: RateLimited("429", status=429, retry_after=2.0),
+    "429 without retry-after": lambda: RateLimited("429", status=429),
+    "malformed": lambda: MalformedResponse("<html>"),
+    "401": lambda: AuthenticationFailed("401", status=401),
+    "a bug": lambda: ZeroDivisionError("bug"),
+}
+
+
+@pytest.mark.parametrize("kind", FAILURES)
+@virtual_time
+async def test_one_provider_failing_in_any_way_loses_no_request_and_is_soon_left_alone(kind: str) -> None:
+    bad, good, other = Script("bad", failure=fails(FAILURES[kind])), Script("good"), Script("other")
+    bad.latency = 0.0
+    async with pool_of(bad, good, other) as pool:
+        results = await outcomes(pool, 200, at_once=20)
+        assert not lost(results)
+        # The first failures open the breaker; after that there are single probes, pauses growing.
+        assert len(bad.seen) <= 10, f"{len(bad.seen)} requests were sent to a provider that always fails"
+
+
+@virtual_time
+async def test_a_crashing_provider_actor_loses_no_request_and_is_restarted() -> None:
+    bad, good = Script("bad", crash=True), Script("good")
+    async with pool_of(bad, good) as pool:
+        results = await outcomes(pool, 100, at_once=10)
+        assert not lost(results)
+        assert bad.started > 1, "the crashed actor was not started again"
+        bad.crash = False
+        await asyncio.sleep(60)
+        await outcomes(pool, 100, at_once=10)
+        assert bad.seen, "the restarted provider gets no requests"
+
+
+@virtual_time
+async def test_requests_wait_while_every_provider_is_down_and_leave_as_a_ramp() -> None:
+    scripts = [Script(name, failure=fails_until(3.0, lambda: ProviderOverloaded("503"))) for name in "abc"]
+    async with pool_of(*scripts) as pool:
+        results = await outcomes(pool, 500, at_once=500, timeout=60.0)
+        assert not lost(results)
+        for script in scripts:
+            back = [time for time in script.times if time >= 3.0 - script.latency]
+            first = [time for time in back if time < back[0] + script.latency * 0.9]
+            assert len(first) <= 2, f"{len(first)} requests went to {script.name} at once on its return"
+
+
+@virtual_time
+async def test_a_request_fails_at_its_deadline_with_a_named_error_and_a_request_without_one_after_the_patience() -> (
+    None
+):
+    async with pool_of(Script("a", failure=fails(lambda: ProviderOverloaded("503"))), patience=5.0) as pool:
+        loop = asyncio.get_running_loop()
+        with pytest.raises((AskTimeout, NoProvider)):
+            await pool.ask(request(), timeout=2.0)
+        assert loop.time() <= 2.0
+        with pytest.raises(NoProvider) as caught:
+            await pool.ask(request())
+        assert isinstance(caught.value.causes["a"], ProviderOverloaded)
+        assert loop.time() <= 8.0
+
+
+@virtual_time
+async def test_a_wrong_request_is_refused_at_once_and_does_not_count_against_the_provider() -> None:
+    script = Script("a", failure=fails(lambda: InvalidRequest("bad", status=400)))
+    async with pool_of(script, Script("b", failure=fails(lambda: InvalidRequest("bad", status=400)))) as pool:
+        for _ in range(20):
+            with pytest.raises(InvalidRequest):
+                await pool.ask(request())
+        health = await pool.ask(GetHealth())
+        assert [each.state for each in health.endpoints] == ["closed", "closed"]
+
+
+@virtual_time
+async def test_a_refused_key_is_an_error_at_once_when_no_other_provider_is_there() -> None:
+    async with pool_of(Script("a", failure=fails(lambda: AuthenticationFailed("401")))) as pool:
+        with pytest.raises(AuthenticationFailed):
+            await pool.ask(request())
+        with pytest.raises(NoProvider):
+            await pool.ask(request())
+        assert asyncio.get_running_loop().time() < 1.0
+
+
+@virtual_time
+async def test_a_model_nobody_serves_is_a_named_error() -> None:
+    async with System("test") as system:
+        pool = system.supervise(Pool.spec([endpoint(Script("a"), models=("small",))]))
+        with pytest.raises(UnknownModel, match="huge"):
+            await pool.ask(request(model="huge"))
+
+
+@virtual_time
+async def test_the_request_limit_holds_in_every_minute_and_requests_leave_in_order() -> None:
+    script = Script("a", latency=0.01)
+    async with System("test") as system:
+        pool = system.supervise(Pool.spec([endpoint(script, limits=Limits(requests_per_minute=60))], seed=1))
+        results = await outcomes(pool, 200, at_once=200, timeout=1000)
+        assert not lost(results)
+    times = script.times
+    assert all(later - sooner > 60 for sooner, later in zip(times, times[60:], strict=False))
+    assert [each.messages[-1].text for _, each in script.seen] == [str(number) for number in range(200)]
+    assert times[-1] < 200, "the limit is not used up"
+
+
+@virtual_time
+async def test_concurrency_stays_within_its_limit() -> None:
+    script = Script("a")
+    async with System("test") as system:
+        pool = system.supervise(Pool.spec([endpoint(script, limits=Limits(concurrency=3))], seed=1))
+        assert not lost(await outcomes(pool, 50, at_once=50))
+    assert script.most == 3
+
+
+@virtual_time
+async def test_a_hanging_provider_costs_no_more_than_the_hedging_delay() -> None:
+    scripts = [Script(name) for name in "abc"]
+    async with pool_of(*scripts, hedge=Hedge(minimum=0.06)) as pool:
+        await outcomes(pool, 200, at_once=10)
+        scripts[0].hang = True
+        loop = asyncio.get_running_loop()
+        latencies = []
+
+        async def timed(number: int) -> None:
+            began = loop.time()
+            await pool.ask(request(str(number)), timeout=30)
+            latencies.append(loop.time() - began)
+
+        before = len(scripts[0].seen)
+        for _ in range(40):
+            await asyncio.gather(*(timed(number) for number in range(10)))
+        assert max(latencies) <= 0.2, f"the slowest took {max(latencies)} s"
+        assert len(scripts[0].seen) - before <= 10
+        stats = await pool.ask(GetStats())
+        assert stats.pool.hedges_won >= 1
+        assert stats.pool.pending == 0
+
+
+@virtual_time
+async def test_cancelling_an_ask_cancels_the_providers_call_and_counts_neither_way() -> None:
+    script = Script("a", hang=True)
+    async with pool_of(script) as pool:
+        ask = pool.ask(request())
+        await asyncio.sleep(1)
+        ask.cancel()
+        await asyncio.sleep(1)
+        assert script.cancelled == 1
+        stats = await pool.ask(GetStats())
+        assert (stats.pool.cancelled, stats.endpoints["a"].cancelled, stats.endpoints["a"].failed) == (1, 1, 0)
+
+
+@virtual_time
+async def test_a_failed_stream_is_invisible_before_its_first_delta() -> None:
+    bad, good = Script("bad", failure=fails(lambda: ConnectionLost("reset"))), Script("good")
+    async with System("test") as system:
+        pool = system.supervise(Pool.spec([endpoint(bad, priority=0), endpoint(good, priority=1)], seed=1))
+        deltas = [delta async for delta in pool.stream(request("hi"))]
+        assert [delta.text for delta in deltas] == ["0", "1", "2", ""]
+        assert deltas[-1].completion is not None
+        assert deltas[-1].completion.provider == "good"
+        assert "bad (ConnectionLost)" in deltas[-1].completion.notes[0]
+
+
+@virtual_time
+async def test_a_stream_cut_after_its_first_delta_ends_in_one_error() -> None:
+    async with pool_of(Script("a", cut_after=2), Script("b", cut_after=2)) as pool:
+        seen = []
+
+        async def read() -> None:
+            async for delta in pool.stream(request()):
+                seen.append(delta.text)
+
+        with pytest.raises(StreamCut):
+            await read()
+        assert seen == ["0", "1"]
+        stats = await pool.ask(GetStats())
+        assert (stats.pool.failed, stats.pool.pending) == (1, 0)
+
+
+@virtual_time
+async def test_leaving_a_stream_cancels_the_providers_call_and_frees_its_place() -> None:
+    script = Script("a", deltas=1000)
+    async with System("test") as system:
+        pool = system.supervise(Pool.spec([endpoint(script, limits=Limits(concurrency=1))], seed=1))
+        async with pool.stream(request()) as deltas:
+            assert (await anext(deltas)).text == "0"
+        assert (await pool.ask(request("next"), timeout=5)).message.text == "a: next"
+
+
+@virtual_time
+async def test_higher_priority_overtakes_but_nobody_waits_for_ever() -> None:
+    script = Script("a", latency=1.0)
+    async with System("test") as system:
+        pool = system.supervise(Pool.spec([endpoint(script, limits=Limits(concurrency=1))], seed=1))
+        first = [pool.ask(request("running")), pool.ask(request("normal"))]
+        await asyncio.sleep(0.1)
+        urgent = [pool.ask(Submit(request(f"urgent {n}"), Who(priority=1))) for n in range(3)]
+        await asyncio.gather(*first, *urgent)
+        order = [each.messages[-1].text for _, each in script.seen]
+        assert order == ["running", "urgent 0", "urgent 1", "urgent 2", "normal"]
+
+
+@virtual_time
+async def test_the_deadline_in_force_is_inherited_by_the_providers_call() -> None:
+    script = Script("a", hang=True)
+    async with pool_of(script) as pool:
+        with pytest.raises(AskTimeout), scope(timeout=1.0):
+            await pool.ask(request())
+        await asyncio.sleep(0)
+        assert script.cancelled == 1
+
+
+def test_a_request_is_a_request() -> None:
+    assert isinstance(request(), Request)

@@ -1,0 +1,463 @@
+"""Degradation, caches, coalescing, batches, fan-out, switching, keys, probes, budgets."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from callboard.actors import ActorRef, ChildSpec, SpecError, System, scope
+from callboard.providers.errors import (
+    AuthenticationFailed,
+    BudgetSpent,
+    ContextTooLong,
+    InvalidRequest,
+    NoProvider,
+    ProviderOverloaded,
+    RateLimited,
+)
+from callboard.providers.messages import Completion, Image, Message, RateLimits, Request, Text, Usage
+from callboard.providers.pool import (
+    SCOPE_KEY,
+    AddEndpoint,
+    BatchAnswer,
+    Batching,
+    BatchRequest,
+    Budget,
+    Cache,
+    Endpoint,
+    FanOut,
+    GetHealth,
+    GetStats,
+    Limits,
+    MemoryCache,
+    Pool,
+    Price,
+    Probe,
+    RemoveEndpoint,
+    RotateKey,
+    SetBudget,
+    SqliteCache,
+    Submit,
+    SwitchProvider,
+    Who,
+)
+
+from .scripted import Script, Scripted, endpoint, fails, fails_until, request
+from .virtual import virtual_time
+
+
+@asynccontextmanager
+async def pool_of(*endpoints: Endpoint, **options: Any) -> AsyncIterator[ActorRef[Pool]]:
+    async with System("test") as system:
+        yield system.supervise(Pool.spec(endpoints, seed=1, **options))
+
+
+def overloaded() -> Exception:
+    return ProviderOverloaded("503", status=503)
+
+
+# -- degradation -------------------------------------------------------------------------------------------------------
+
+
+@virtual_time
+async def test_a_lesser_model_answers_while_the_one_asked_for_is_down_and_the_answer_says_so() -> None:
+    large, small = Script("large", failure=fails_until(5.0, overloaded)), Script("small")
+    async with pool_of(
+        endpoint(large, models=("big",)), endpoint(small, models=("mini",)), fallbacks={"big": ("mini",)}
+    ) as pool:
+        completion = await pool.ask(request(model="big"))
+        assert completion.provider == "small"
+        assert small.seen[0][1].model == "mini"
+        assert "degraded to model mini" in completion.notes
+        await asyncio.sleep(60)
+        assert (await pool.ask(request(model="big"))).provider == "large", "the better model is back"
+
+
+@virtual_time
+async def test_a_busy_model_is_waited_for_rather_than_degraded() -> None:
+    large, small = Script("large"), Script("small")
+    async with pool_of(
+        endpoint(large, models=("big",), limits=Limits(concurrency=1)),
+        endpoint(small, models=("mini",)),
+        fallbacks={"big": ("mini",)},
+    ) as pool:
+        answers = await asyncio.gather(*(pool.ask(request(model="big")) for _ in range(5)))
+        assert {answer.provider for answer in answers} == {"large"}
+
+
+@virtual_time
+async def test_a_capability_is_dropped_where_nobody_has_it_and_the_answer_says_so() -> None:
+    script = Script("a")
+    async with pool_of(endpoint(script, capabilities=frozenset({"tools"}))) as pool:
+        picture = Message("user", (Text("what is this?"), Image("https://example.org/cat.png")))
+        asked = Request((picture,), response_schema={"type": "object"}, reasoning_effort="high")
+        completion = await pool.ask(asked)
+    assert set(completion.notes) == {f"capability dropped: {name}" for name in ("images", "reasoning", "schema")}
+    sent = script.seen[0][1]
+    assert sent.response_schema is None
+    assert sent.reasoning_effort is None
+    assert "what is this?" in sent.messages[0].text
+    assert '{"type": "object"}' in sent.messages[-1].text
+
+
+@virtual_time
+async def test_an_endpoint_with_the_capability_is_preferred_to_one_without() -> None:
+    less, more = Script("less"), Script("more")
+    async with pool_of(endpoint(less, capabilities=frozenset(), priority=-1), endpoint(more)) as pool:
+        completion = await pool.ask(request(response_schema={"type": "object"}))
+    assert completion.provider == "more"
+    assert completion.notes == ()
+
+
+@virtual_time
+async def test_a_prompt_too_long_for_one_model_goes_to_another() -> None:
+    short = Script("short", failure=fails(lambda: ContextTooLong("8k only")))
+    async with pool_of(endpoint(short), endpoint(Script("long"), priority=1)) as pool:
+        for _ in range(10):
+            assert (await pool.ask(request())).provider == "long"
+        assert (await pool.ask(GetHealth())).endpoints[0].state == "closed", "the endpoint was not at fault"
+
+
+# -- caches and coalescing ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+@virtual_time
+async def test_an_equal_request_is_answered_from_the_cache_for_nothing(kind: str, tmp_path: Path) -> None:
+    script = Script("a")
+    cache: Cache = MemoryCache() if kind == "memory" else SqliteCache(tmp_path / "cache.db")
+    async with pool_of(endpoint(script, price=Price(10, 10)), cache=cache) as pool:
+        first = await pool.ask(request("same"))
+        second = await pool.ask(request("same"))
+        await pool.ask(request("other"))
+        await pool.ask(Submit(request("same"), cached=False))
+        stats = await pool.ask(GetStats())
+    assert len(script.seen) == 3
+    assert first.cost
+    assert second == replace(first, cost=0.0, latency=0.0, notes=("cached",))
+    assert stats.pool.cache_hits == 1
+
+
+@virtual_time
+async def test_what_the_sqlite_cache_keeps_outlives_the_pool(tmp_path: Path) -> None:
+    script = Script("a")
+    for _ in range(2):
+        async with pool_of(endpoint(script), cache=SqliteCache(tmp_path / "cache.db")) as pool:
+            await pool.ask(request("same"))
+    assert len(script.seen) == 1
+
+
+@virtual_time
+async def test_a_cached_answer_expires(tmp_path: Path) -> None:
+    now = 1_000.0
+    caches: list[Cache] = [MemoryCache(ttl=10, clock=lambda: now), SqliteCache(tmp_path / "c.db", 10, lambda: now)]
+    completion = Completion(Message("assistant", "x"), "stop")
+    for cache in caches:
+        now = 1_000.0
+        await cache.open()
+        await cache.put("key", completion)
+        now += 9.9
+        assert await cache.get("key") == completion
+        now += 0.1
+        assert await cache.get("key") is None
+        await cache.close()
+
+
+@virtual_time
+async def test_the_memory_cache_drops_what_was_used_longest_ago() -> None:
+    cache = MemoryCache(size=2)
+    completion = Completion(Message("assistant", "x"), "stop")
+    for key in ("a", "b"):
+        await cache.put(key, completion)
+    await cache.get("a")
+    await cache.put("c", completion)
+    assert [key for key in "abc" if await cache.get(key)] == ["a", "c"]
+
+
+@virtual_time
+async def test_a_cached_answer_can_be_streamed() -> None:
+    script = Script("a", text="012")
+    async with pool_of(endpoint(script), cache=MemoryCache()) as pool:
+        first = [delta async for delta in pool.stream(request())]
+        second = [delta async for delta in pool.stream(request())]
+    assert len(script.seen) == 1
+    assert "".join(delta.text for delta in second) == "".join(delta.text for delta in first)
+    assert second[-1].completion is not None
+    assert "cached" in second[-1].completion.notes
+
+
+@virtual_time
+async def test_equal_requests_in_flight_share_one_call() -> None:
+    script = Script("a")
+    async with pool_of(endpoint(script), coalesce=True) as pool:
+        answers = await asyncio.gather(*(pool.ask(request("same")) for _ in range(10)), pool.ask(request("other")))
+        assert len(script.seen) == 2
+        assert {answer.message.text for answer in answers} == {"a: same", "a: other"}
+        await pool.ask(request("same"))
+        assert len(script.seen) == 3, "coalescing is not a cache"
+        assert (await pool.ask(GetStats())).pool.coalesced == 9
+
+
+@virtual_time
+async def test_a_shared_call_goes_on_while_anybody_waits_and_is_cancelled_when_nobody_does() -> None:
+    script = Script("a", latency=10.0)
+    async with pool_of(endpoint(script), coalesce=True) as pool:
+        first, second = pool.ask(request("same"), timeout=1.0), pool.ask(request("same"), timeout=30.0)
+        with pytest.raises(TimeoutError):
+            await first
+        assert (await second).message.text == "a: same"
+        third = pool.ask(request("same"))
+        await asyncio.sleep(1)
+        third.cancel()
+        await asyncio.sleep(1)
+        assert (len(script.seen), script.cancelled) == (2, 1)
+
+
+# -- batches -----------------------------------------------------------------------------------------------------------
+
+
+class BatchingProvider(Scripted):
+    """Takes batches; refuses the request "bad" in them."""
+
+    def on_receive(self, message: Any) -> Any:
+        if not isinstance(message, BatchRequest):
+            return super().on_receive(message)
+        self.script.seen += [(asyncio.get_running_loop().time(), each) for each in message.requests]
+        self.script.most = max(self.script.most, len(message.requests))
+        if self.script.cut_after is not None:
+            raise ProviderOverloaded("batch api is down")
+        return BatchAnswer(tuple(self._one(each) for each in message.requests))
+
+    def _one(self, each: Request) -> Completion | Exception:
+        return InvalidRequest("bad") if each.messages[-1].text == "bad" else self._answer(each)
+
+
+def batching(script: Script) -> Endpoint:
+    spec = ChildSpec(BatchingProvider, (script,))
+    return Endpoint(script.name, spec, capabilities=frozenset({"batch"}), price=Price(1, 1))
+
+
+@virtual_time
+async def test_requests_that_may_wait_go_out_together_by_size_and_by_time() -> None:
+    script = Script("a")
+    async with pool_of(batching(script), batching=Batching(size=4, window=2.0)) as pool:
+        answers = await asyncio.gather(*(pool.ask(Submit(request(str(n)), batch=True)) for n in range(6)))
+    assert [answer.message.text for answer in answers] == [f"a: {n}" for n in range(6)]
+    assert script.times == [0.0] * 4 + [2.0] * 2
+    assert all(answer.cost == pytest.approx(15e-6) for answer in answers)
+
+
+@virtual_time
+async def test_one_bad_request_of_a_batch_fails_alone() -> None:
+    async with pool_of(batching(Script("a")), batching=Batching(size=2)) as pool:
+        asks = [pool.ask(Submit(request(text), batch=True)) for text in ("good", "bad")]
+        good, bad = await asyncio.gather(*asks, return_exceptions=True)
+    assert isinstance(good, Completion)
+    assert good.message.text == "a: good"
+    assert isinstance(bad, InvalidRequest)
+
+
+@virtual_time
+async def test_a_batch_that_fails_as_a_whole_is_sent_singly() -> None:
+    script = Script("a", cut_after=0)
+    async with pool_of(batching(script), batching=Batching(size=2)) as pool:
+        answers = await asyncio.gather(*(pool.ask(Submit(request(str(n)), batch=True)) for n in range(2)))
+    assert [answer.message.text for answer in answers] == ["a: 0", "a: 1"]
+
+
+# -- fan-out -----------------------------------------------------------------------------------------------------------
+
+
+@virtual_time
+async def test_first_answers_with_the_fastest_and_cancels_the_rest() -> None:
+    scripts = [Script("slow", latency=9.0), Script("bad", 0.01, fails(overloaded)), Script("fast", latency=0.1)]
+    async with pool_of(*map(endpoint, scripts)) as pool:
+        completion = await pool.ask(FanOut(request()))
+        assert completion.provider == "fast"
+        await asyncio.sleep(0)
+        assert scripts[0].cancelled == 1
+
+
+@virtual_time
+async def test_majority_answers_as_soon_as_it_is_decided() -> None:
+    scripts = [
+        Script("a", 0.1, text="Yes "),
+        Script("b", 0.2, text="no"),
+        Script("c", 0.3, text="yes"),
+        Script("d", 99),
+    ]
+    async with pool_of(*map(endpoint, scripts[:3])) as pool:
+        completion = await pool.ask(FanOut(request(), combine="majority"))
+        assert completion.message.text == "Yes "
+        assert completion.notes == ("majority: 2 of 3 agree",)
+
+
+@virtual_time
+async def test_all_answers_with_every_outcome_by_name() -> None:
+    scripts = [Script("a"), Script("b", failure=fails(lambda: InvalidRequest("no"))), Script("c")]
+    async with pool_of(*map(endpoint, scripts)) as pool:
+        outcomes = await pool.ask(FanOut(request(), ("c", "b"), combine="all"))
+        assert list(outcomes) == ["c", "b"]
+        assert outcomes["c"].message.text == "c: hello"
+        assert isinstance(outcomes["b"], InvalidRequest)
+
+
+@virtual_time
+async def test_a_fan_out_in_which_all_fail_names_the_causes() -> None:
+    scripts = [Script(name, failure=fails(lambda: InvalidRequest("no"))) for name in "ab"]
+    async with pool_of(*map(endpoint, scripts)) as pool:
+        with pytest.raises(NoProvider) as caught:
+            await pool.ask(FanOut(request()))
+        assert set(caught.value.causes) == {"a", "b"}
+
+
+# -- changing the pool while it runs -----------------------------------------------------------------------------------
+
+
+@virtual_time
+async def test_a_conversation_is_switched_to_another_provider_while_it_runs() -> None:
+    async with pool_of(endpoint(Script("a")), endpoint(Script("b"), priority=1)) as pool:
+        who = Who(conversation="c1")
+        assert (await pool.ask(Submit(request(), who))).provider == "a"
+        assert await pool.ask(SwitchProvider("c1", "b")) == ""
+        assert (await pool.ask(Submit(request(), who))).provider == "b"
+        with scope(values={SCOPE_KEY: who}):
+            assert (await pool.ask(request())).provider == "b"
+        assert (await pool.ask(request())).provider == "a"
+        assert await pool.ask(SwitchProvider("c1", "")) == "b"
+        assert (await pool.ask(Submit(request(), who))).provider == "a"
+        with pytest.raises(SpecError, match="nowhere"):
+            await pool.ask(SwitchProvider("c1", "nowhere"))
+
+
+@virtual_time
+async def test_a_key_is_rotated_without_losing_a_request_and_revives_a_refused_endpoint() -> None:
+    script = Script("a", latency=1.0)
+    async with pool_of(endpoint(script)) as pool:
+        running = [pool.ask(request(str(n))) for n in range(5)]
+        await asyncio.sleep(0.5)
+        await pool.ask(RotateKey("a", SecretStr("second")))
+        await pool.ask(request("later"))
+        assert [type(answer) for answer in await asyncio.gather(*running)] == [Completion] * 5
+        assert script.keys[:5] == ["first"] * 5
+        script.failure = fails(lambda: AuthenticationFailed("401"))
+        with pytest.raises(AuthenticationFailed):
+            await pool.ask(request())
+        assert (await pool.ask(GetHealth())).endpoints[0].state == "disabled"
+        script.failure = lambda _script, _request: None
+        await pool.ask(RotateKey("a", SecretStr("third")))
+        assert (await pool.ask(request())).message.text == "a: hello"
+    assert "second" not in repr(RotateKey("a", SecretStr("second")))
+
+
+@virtual_time
+async def test_endpoints_come_and_go_while_the_pool_runs() -> None:
+    async with pool_of(endpoint(Script("a", latency=1.0))) as pool:
+        running = pool.ask(request())
+        await asyncio.sleep(0.1)
+        await pool.ask(AddEndpoint(endpoint(Script("b"))))
+        assert await pool.ask(RemoveEndpoint("a"))
+        assert not await pool.ask(RemoveEndpoint("a"))
+        assert (await pool.ask(request())).provider == "b"
+        assert (await running).provider == "a", "a request in flight ends where it is"
+
+
+@virtual_time
+async def test_a_request_waiting_for_a_removed_endpoint_goes_to_another() -> None:
+    stuck = Script("a", latency=50.0)
+    async with pool_of(endpoint(stuck, limits=Limits(concurrency=1))) as pool:
+        running, waiting = pool.ask(request("1")), pool.ask(request("2"), timeout=20)
+        await asyncio.sleep(1)
+        await pool.ask(AddEndpoint(endpoint(Script("b"))))
+        assert (await waiting).provider == "b"
+        running.cancel()
+
+
+@virtual_time
+async def test_a_probe_revives_an_endpoint_without_a_users_request() -> None:
+    script = Script("a", failure=fails_until(5.0, overloaded))
+    async with pool_of(endpoint(script), endpoint(Script("b"), priority=1), probe_interval=1.0) as pool:
+        for _ in range(5):
+            await pool.ask(request())
+        assert (await pool.ask(GetHealth())).endpoints[0].state == "open"
+        await asyncio.sleep(60)
+        health = (await pool.ask(GetHealth())).endpoints[0]
+        assert health.available
+        assert {each.messages[-1].text for time, each in script.seen if time > 5} == {"ping"}
+        assert isinstance(await pool.ask(Probe("b")), type(await pool.ask(GetHealth())))
+
+
+# -- budgets -----------------------------------------------------------------------------------------------------------
+
+
+@virtual_time
+async def test_a_spent_budget_refuses_with_a_named_error_until_it_is_raised() -> None:
+    async with pool_of(
+        endpoint(Script("a", usage=Usage(1_000_000, 0)), price=Price(1, 1)), budgets=[Budget("agent", "planner", 2.5)]
+    ) as pool:
+        planner = Who(agent="planner")
+        for _ in range(3):
+            assert (await pool.ask(Submit(request(), planner))).cost == 1.0
+        with pytest.raises(BudgetSpent, match=r"agent planner.*\$3\.0000 of \$2\.5000"):
+            await pool.ask(Submit(request(), planner))
+        await pool.ask(Submit(request(), Who(agent="developer")))
+        assert await pool.ask(SetBudget(Budget("agent", "planner", 10.0))) == 3.0
+        await pool.ask(Submit(request(), planner))
+        stats = await pool.ask(GetStats())
+        assert (stats.cost, stats.spent["agent:planner"], stats.spent["provider:a"]) == (5.0, 4.0, 5.0)
+
+
+@virtual_time
+async def test_requests_in_flight_together_do_not_overspend_together() -> None:
+    script = Script("a", usage=Usage(20, 1_000_000))
+    async with pool_of(endpoint(script, price=Price(0, 1)), budgets=[Budget("pool", "", 3.0)]) as pool:
+        asks = [pool.ask(request(max_tokens=1_000_000)) for _ in range(10)]
+        results = await asyncio.gather(*asks, return_exceptions=True)
+    assert [type(result) for result in results] == [Completion] * 3 + [BudgetSpent] * 7
+
+
+@virtual_time
+async def test_an_endpoint_whose_budget_is_spent_is_passed_over() -> None:
+    a = endpoint(Script("a", usage=Usage(1_000_000, 0)), price=Price(1, 1), key="team")
+    async with pool_of(a, endpoint(Script("b"), priority=1), budgets=[Budget("key", "team", 1.0)]) as pool:
+        answers = [await pool.ask(request()) for _ in range(3)]
+    assert [answer.provider for answer in answers] == ["a", "b", "b"]
+
+
+# -- limits ------------------------------------------------------------------------------------------------------------
+
+
+@virtual_time
+async def test_token_limits_are_held_with_estimates_that_are_settled() -> None:
+    script = Script("a", latency=0.01, usage=Usage(10, 40))
+    async with pool_of(endpoint(script, limits=Limits(tokens_per_minute=500))) as pool:
+        asks = [pool.ask(request(max_tokens=100), timeout=600) for _ in range(40)]
+        await asyncio.gather(*asks)
+    for start in script.times:
+        assert sum(start <= at < start + 60 for at in script.times) * 50 <= 500
+    # Ten fit into a minute by their true usage; by the estimate it would have been four.
+    assert script.times[-1] < 60.6 * 5
+
+
+@virtual_time
+async def test_limits_in_the_vendors_headers_are_kept_though_nobody_configured_them() -> None:
+    left = 3
+
+    def limited(_script: Script, _request: Request) -> Exception | None:
+        nonlocal left
+        left -= 1
+        told = RateLimits(requests_limit=3, requests_remaining=max(0, left), requests_reset=60.0)
+        return RateLimited("429", status=429, retry_after=60.0, limits=told) if left < 0 else None
+
+    script = Script("a", failure=limited)
+    async with pool_of(endpoint(script)) as pool:
+        first = [pool.ask(request(str(n)), timeout=100) for n in range(4)]
+        await asyncio.gather(*first, return_exceptions=True)
+        assert len(script.seen) <= 5

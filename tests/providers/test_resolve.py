@@ -1,0 +1,160 @@
+"""Model names as users write them, and what the environment offers."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from callboard.providers.errors import AuthenticationFailed, UnknownModel
+from callboard.providers.messages import Message, Request
+from callboard.providers.presets import PRESETS
+from callboard.providers.resolve import Registry, Target, from_environment
+from callboard.providers.spec import ProviderSpec
+
+KEYS = {
+    "OPENAI_API_KEY": "sk-o",
+    "ANTHROPIC_API_KEY": "sk-a",
+    "OPENROUTER_API_KEY": "sk-r",
+    "OLLAMA_HOST": "127.0.0.1:11434",
+    "LM_MODEL_LARGE": "openai:gpt-4o",
+    "LM_MODEL_VERY_SMALL": "small",
+    "LM_MODEL_SMALL": "claude-haiku-4-5",
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "provider", "model"),
+    [
+        ("gpt-4o", "openai", "gpt-4o"),
+        ("o1", "openai", "o1"),
+        ("o4-mini", "openai", "o4-mini"),
+        ("chatgpt-4o-latest", "openai", "chatgpt-4o-latest"),
+        ("claude-sonnet-5", "anthropic", "claude-sonnet-5"),
+        ("openai:gpt-4o", "openai", "gpt-4o"),
+        ("openai/gpt-4o", "openai", "gpt-4o"),
+        ("OpenAI:gpt-4o", "openai", "gpt-4o"),
+        ("openrouter/anthropic/claude-3", "openrouter", "anthropic/claude-3"),
+        ("openrouter:openai/gpt-4o", "openrouter", "openai/gpt-4o"),
+        ("ollama/llama3:8b", "ollama", "llama3:8b"),
+        ("anthropic", "anthropic", "claude-sonnet-5"),
+        ("offline", "offline", "offline"),
+        ("large", "openai", "gpt-4o"),
+        ("LARGE", "openai", "gpt-4o"),
+        ("very-small", "anthropic", "claude-haiku-4-5"),
+        ("very_small", "anthropic", "claude-haiku-4-5"),
+        ("", "openai", "gpt-5.4-mini"),
+    ],
+)
+def test_names_lead_where_users_mean_them_to(name: str, provider: str, model: str) -> None:
+    assert from_environment(KEYS).resolve(name) == Target(provider, model)
+
+
+def test_without_any_key_there_is_the_offline_model_only() -> None:
+    registry = from_environment({"PATH": "/bin"})
+    assert registry.names() == ["offline"]
+    assert registry.resolve() == Target("offline", "offline")
+
+
+@pytest.mark.parametrize(
+    ("name", "variable"), [("gpt-4o", "OPENAI_API_KEY"), ("groq:x", "GROQ_API_KEY"), ("claude-x", "ANTHROPIC_API_KEY")]
+)
+def test_a_vendor_without_its_key_is_an_error_that_names_the_variable(name: str, variable: str) -> None:
+    with pytest.raises(AuthenticationFailed, match=variable):
+        from_environment({}).resolve(name)
+
+
+def test_an_unknown_model_is_an_error_that_says_what_to_write() -> None:
+    with pytest.raises(UnknownModel, match=r"provider:model.*offline"):
+        from_environment({}).resolve("wombat-7")
+    with pytest.raises(UnknownModel, match="did you mean 'openai'"):
+        from_environment(KEYS).resolve("opnai:gpt-4o")
+    with pytest.raises(UnknownModel):
+        Registry().resolve()
+
+
+def test_litellm_takes_what_nobody_else_knows() -> None:
+    registry = from_environment({}).with_provider(ProviderSpec("litellm", "litellm"))
+    assert registry.resolve("bedrock/some-model") == Target("litellm", "bedrock/some-model")
+    assert registry.resolve("groq:llama") == Target("litellm", "groq/llama")
+
+
+def test_aliases_that_go_round_in_a_circle_are_an_error() -> None:
+    with pytest.raises(UnknownModel, match="circle"):
+        from_environment({"LM_MODEL_A": "b", "LM_MODEL_B": "a"}).resolve("a")
+
+
+def test_a_default_model_can_be_set() -> None:
+    registry = from_environment({**KEYS, "LM_MODEL_DEFAULT": "small"})
+    assert registry.resolve() == Target("anthropic", "claude-haiku-4-5")
+
+
+def test_a_custom_provider_comes_from_four_variables() -> None:
+    env = {
+        "ACME_API_BASE": "https://llm.acme.example/v1",
+        "ACME_API_KEY": "k",
+        "ACME_API_TYPE": "anthropic",
+        "ACME_API_NAME": "acme-eu",
+    }
+    registry = from_environment(env)
+    spec = registry.providers["acme-eu"]
+    assert (spec.kind, spec.base_url, spec.secret) == ("anthropic", "https://llm.acme.example/v1", "k")
+    assert registry.resolve("acme-eu:m1") == Target("acme-eu", "m1")
+    assert from_environment({"ACME_API_BASE": "http://x/v1"}).providers["acme"].kind == "openai"
+    assert "weather" not in from_environment({"WEATHER_API_BASE": "http://x", "WEATHER_API_TYPE": "rest"}).providers
+
+
+def test_addresses_of_vendors_can_be_changed_by_the_environment() -> None:
+    registry = from_environment(
+        {"OPENAI_API_KEY": "k", "OPENAI_BASE_URL": "http://proxy/v1", "OLLAMA_HOST": "gpu:11434"}
+    )
+    assert registry.providers["openai"].base_url == "http://proxy/v1"
+    assert registry.providers["ollama"].base_url == "http://gpu:11434/v1"
+
+
+def test_providers_are_registered_listed_and_removed_at_run_time() -> None:
+    registry = Registry().with_provider(ProviderSpec("a", models=("m",))).with_provider(ProviderSpec("b"))
+    assert registry.names() == ["a", "b"]
+    assert registry.resolve("m") == Target("a", "m")
+    assert registry.with_alias("Quick-One", "b:x").resolve("quick_one") == Target("b", "x")
+    assert registry.without_provider("a").names() == ["b"]
+
+
+def test_a_token_of_github_alone_does_not_enable_its_models() -> None:
+    assert from_environment({"GITHUB_TOKEN": "t"}).names() == ["offline"]
+    assert "github" in from_environment({"GITHUB_MODELS_API_KEY": "t"}).names()
+
+
+@given(st.text(max_size=30))
+def test_any_name_is_resolved_or_refused_with_a_named_error(name: str) -> None:
+    for registry in (from_environment({}), from_environment(KEYS)):
+        with suppress(UnknownModel, AuthenticationFailed):
+            assert registry.resolve(name).provider in registry.providers
+
+
+@pytest.mark.parametrize("preset", PRESETS.values(), ids=list(PRESETS))
+def test_every_preset_is_reached_through_its_own_variable(preset: object) -> None:
+    from callboard.providers.presets import Preset
+
+    assert isinstance(preset, Preset)
+    env = {(preset.keys or preset.bases)[0]: "http://x/v1" if not preset.keys else "k"}
+    assert preset.name in from_environment(env).providers
+
+
+def test_defaults_fill_what_a_request_leaves_open_and_nothing_else() -> None:
+    spec = ProviderSpec(
+        "p", default_model="m", defaults={"temperature": 0.2, "seed": 1}, model_defaults={"big": {"temperature": 0.9}}
+    )
+    request = Request((Message("user", "x"),), seed=7)
+    assert spec.completed(request).temperature == 0.2
+    assert spec.completed(request).seed == 7
+    big = Request((Message("user", "x"),), model="p:big")
+    assert spec.completed(big).temperature == 0.9
+    assert spec.model_of(big) == "big"
+
+
+def test_keys_are_in_no_repr() -> None:
+    registry = from_environment(KEYS)
+    assert "sk-" not in repr(registry)

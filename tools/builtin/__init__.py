@@ -1,0 +1,1 @@
+"""Tools that come with the library; each module is imported only when it is used."""

@@ -1,0 +1,124 @@
+"""Composite tools: several calls in one, each with its own result or error."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Any
+
+from ..providers.messages import ToolCall
+from .errors import InvalidArguments
+from .registry import ToolRegistry
+from .result import ToolResult
+from .runner import run_calls
+from .schema import OpenSignature
+from .tool import Tool
+
+
+def composite(
+    tools: Iterable[Tool | type | Callable[..., Any]],
+    *,
+    name: str = "batch",
+    description: str = "",
+    concurrency: int = 10,
+) -> Tool:
+    """A tool that makes several calls of other tools at once.
+
+    It takes ``{"calls": [{"tool": …, "arguments": {…}}, …]}`` and answers ``{"results": [{"tool": …, "result": …} or
+    {"tool": …, "error": …}, …]}``, in the order of the calls; one that fails does not touch the others. It is risky if
+    one of its tools is, and idempotent if all are. Each call keeps its own tool's timeout.
+
+    Args:
+        tools: what may be called.
+        name: the composite's own name.
+        description: what it is for; empty names its tools.
+        concurrency: how many calls run at once.
+
+    Raises:
+        ToolDefinitionError: two of the tools have the same name.
+    """
+    members = ToolRegistry(tools)
+    names = [tool.name for tool in members]
+
+    async def run(arguments: dict[str, Any]) -> ToolResult:
+        entries = arguments["calls"]
+        if not isinstance(entries, list):
+            raise InvalidArguments(f"'calls' of {name!r} must be a list of objects with 'tool' and 'arguments'")
+        results = await run_calls(
+            [_as_call(index, entry) for index, entry in enumerate(entries)],
+            members,
+            scope="admin",  # who may use the composite may use what it is made of
+            concurrency=concurrency,
+        )
+        answers = [_as_entry(entry, result) for entry, result in zip(entries, results, strict=True)]
+        value = {"results": answers}
+        return ToolResult(json.dumps(value, ensure_ascii=False), value=value)
+
+    return Tool(
+        OpenSignature(
+            run, partial(_schema, members), description or f"Make several calls at once: {', '.join(names)}."
+        ),
+        name=name,
+        risk="risky" if any(tool.risk == "risky" for tool in members) else "safe",
+        idempotent=all(tool.idempotent for tool in members),
+        scope=max((tool.scope for tool in members), key=("all", "owner", "admin").index, default="all"),
+        timeout=None,
+    )
+
+
+def _schema(members: ToolRegistry) -> dict[str, Any]:
+    definitions: dict[str, Any] = {}
+    kinds: list[dict[str, Any]] = []
+    for tool in members:
+        arguments = dict(tool.spec.parameters)
+        own = arguments.pop("$defs", {})
+        # A reference is resolved from the outermost schema, so the definitions move there, under names of their own.
+        renamed = {f"#/$defs/{key}": f"#/$defs/{tool.name}.{key}" for key in own}
+        definitions.update({f"{tool.name}.{key}": _renamed(value, renamed) for key, value in own.items()})
+        kinds.append(
+            {
+                "type": "object",
+                "description": tool.spec.description,
+                "properties": {"tool": {"const": tool.name}, "arguments": _renamed(arguments, renamed)},
+                "required": ["tool", "arguments"],
+            }
+        )
+    schema: dict[str, Any] = {
+        "type": "object",
+        "properties": {"calls": {"type": "array", "items": {"anyOf": kinds}}},
+        "required": ["calls"],
+        "additionalProperties": False,
+    }
+    if definitions:
+        schema["$defs"] = definitions
+    return schema
+
+
+def _renamed(value: Any, renamed: Mapping[str, str]) -> Any:
+    if isinstance(value, dict):
+        return {
+            key: renamed.get(item, item) if key == "$ref" and isinstance(item, str) else _renamed(item, renamed)
+            for key, item in value.items()
+        }
+    if isinstance(value, list):
+        return [_renamed(item, renamed) for item in value]
+    return value
+
+
+def _as_call(index: int, entry: Any) -> ToolCall:
+    if not isinstance(entry, dict):
+        return ToolCall(str(index), "", json.dumps(entry))
+    return ToolCall(str(index), str(entry.get("tool", "")), json.dumps(entry.get("arguments", {})))
+
+
+def _as_entry(entry: Any, result: ToolResult) -> dict[str, Any]:
+    name = entry.get("tool") if isinstance(entry, dict) else None
+    if result.is_error:
+        return {"tool": name, "error": result.content}
+    if isinstance(result.value, str) or result.value is None:
+        return {"tool": name, "result": result.content}
+    try:
+        return {"tool": name, "result": json.loads(result.content)}
+    except ValueError:  # shortened, or no JSON in the first place
+        return {"tool": name, "result": result.content}

@@ -1,0 +1,95 @@
+"""What tools raise, and what a failed call's result carries in ``ToolResult.error``.
+
+ToolError                     base; its text is written for the model that made the call
+├── ToolDefinitionError       (also ValueError)  a tool, or a set of tools, is declared wrongly
+├── UnknownTool               (also LookupError) no tool of that name is available to the caller
+├── InvalidArguments          (also ValueError)  the arguments do not fit the tool's schema
+├── InvalidResult             what the tool returned does not fit its response schema
+├── ToolTimeout               (also TimeoutError) the call took longer than the tool's timeout
+├── ToolCancelled             the call was cancelled before it ended
+├── ToolCrashed               the tool's own code raised; the exception is the cause
+├── FileError                 a file operation failed
+│   ├── OutsideFolder         (also PermissionError) the path leaves the folder the tool is confined to
+│   ├── NoSuchPath            (also FileNotFoundError) nothing is there
+│   └── UnsuitableFile        it is there, but binary, too large, or not a regular file
+├── CommandFailed             a command ended with a non-zero status
+├── FetchFailed               a web page could not be fetched
+├── CodeFailed                sandboxed code did not pass its type check, or raised
+├── TaskError                 a task list was asked for something that cannot be
+└── MissingExtra              (also ImportError) an optional dependency is not installed; the text says which
+"""
+
+from __future__ import annotations
+
+from ..actors.core.errors import CallboardError
+
+
+class ToolError(CallboardError):
+    """Base class of tool failures. A tool raises it for a text that the model should read as it stands."""
+
+
+class ToolDefinitionError(ToolError, ValueError):
+    """A tool, or a set of tools, is declared wrongly."""
+
+
+class UnknownTool(ToolError, LookupError):
+    """No tool of that name is available to the caller."""
+
+
+class InvalidArguments(ToolError, ValueError):
+    """The arguments do not fit the tool's schema; the text says which and what was expected."""
+
+
+class InvalidResult(ToolError):
+    """What the tool returned does not fit its response schema."""
+
+
+class ToolTimeout(ToolError, TimeoutError):
+    """The call took longer than the tool's timeout."""
+
+
+class ToolCancelled(ToolError):
+    """The call was cancelled before it ended. It may have had effects."""
+
+
+class ToolCrashed(ToolError):
+    """The tool's own code raised; the exception is ``__cause__``."""
+
+
+class FileError(ToolError):
+    """A file operation failed."""
+
+
+class OutsideFolder(FileError, PermissionError):
+    """The path leaves the folder that the tool is confined to."""
+
+
+class NoSuchPath(FileError, FileNotFoundError):
+    """Nothing is there."""
+
+
+class UnsuitableFile(FileError):
+    """It is there, but binary, too large, or not a regular file."""
+
+
+class CommandFailed(ToolError):
+    """A command ended with a non-zero status."""
+
+
+class FetchFailed(ToolError):
+    """A web page could not be fetched."""
+
+
+class CodeFailed(ToolError):
+    """Sandboxed code did not pass its type check, raised, or went over a limit."""
+
+
+class TaskError(ToolError):
+    """A task list was asked for something that cannot be: an unknown task, a cycle."""
+
+
+class MissingExtra(ToolError, ImportError):
+    """An optional dependency is not installed."""
+
+    def __init__(self, extra: str, needed_for: str) -> None:
+        super().__init__(f"{needed_for} needs an optional dependency: pip install 'callboard[{extra}]'")

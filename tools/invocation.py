@@ -1,0 +1,124 @@
+"""One running tool call: its timeout, its cancellation, its end.
+
+A call's body runs in a task of its own, so that a body that ignores its cancellation holds nobody up, and a
+``CancelledError`` that a tool raises by itself is not taken for its caller's.
+
+    WAITING  --a slot is free-->                 RUNNING (the timeout starts)
+    WAITING  --cancel()-->                       ENDED (ToolCancelled)
+    RUNNING  --the body ended-->                 ENDED (its result)
+    RUNNING  --timeout / cancel()-->             STOPPING (the body's task is cancelled)
+    STOPPING --the body ended-->                 ENDED (ToolTimeout / ToolCancelled)
+    STOPPING --the grace period is over-->       ENDED (the same; the body is left behind, and logged)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from .errors import ToolCancelled, ToolError, ToolTimeout
+from .result import ToolResult
+from .slots import Slots
+
+logger = logging.getLogger(__name__)
+
+GRACE = 2.0
+"""Seconds a cancelled body may take to clean up before nobody waits for it any longer."""
+
+_left_behind: set[asyncio.Task[ToolResult]] = set()  # strong references, or the collector could end them midway
+
+
+class Invocation:
+    """A running call.
+
+    Args:
+        name: the tool's name, for the task and the log.
+        body: called with this invocation; its coroutine returns the result and raises nothing but `CancelledError`.
+        timeout: seconds, or None for no limit. The wait for a slot does not count.
+        on_end: called once with the result, in the loop.
+        slots: where to take a slot before the body starts; None: start now.
+    """
+
+    __slots__ = ("_body", "_name", "_on_end", "_slots", "_task", "_timeout", "_timer", "_waiting", "verdict")
+
+    def __init__(
+        self,
+        name: str,
+        body: Callable[[Invocation], Coroutine[Any, Any, ToolResult]],
+        timeout: float | None,
+        on_end: Callable[[ToolResult], object],
+        slots: Slots | None = None,
+    ) -> None:
+        self.verdict: ToolError | None = None
+        """Why the call is being stopped, once it is."""
+        self._name = name
+        self._body = body
+        self._timeout = timeout
+        self._on_end: Callable[[ToolResult], object] | None = on_end
+        self._slots = slots
+        self._task: asyncio.Task[ToolResult] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        if slots is None:
+            self._begin()
+        else:
+            self._waiting = self._begin  # one object, so that the queue can be searched for it
+            slots.take(self._waiting)
+
+    def _begin(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._task = loop.create_task(self._body(self), name=f"tool {self._name}")
+        self._task.add_done_callback(self._ended)
+        if self._timeout is not None:
+            self._timer = loop.call_later(self._timeout, self._expire, self._timeout)
+
+    def cancel(self) -> None:
+        """Stop the call. `on_end` still gets a result, at the latest after the grace period."""
+        if self._on_end is None or isinstance(self.verdict, ToolCancelled):
+            return
+        if self._task is None:
+            assert self._slots is not None
+            self._slots.withdraw(self._waiting)
+            on_end, self._on_end = self._on_end, None
+            on_end(ToolResult.failure(ToolCancelled(f"{self._name!r} was cancelled before it started")))
+        else:
+            self._stop(ToolCancelled(f"{self._name!r} was cancelled before it ended; it may have had effects"))
+
+    def _expire(self, timeout: float) -> None:
+        self._stop(ToolTimeout(f"{self._name!r} did not end within {timeout:g} seconds and was stopped"))
+
+    def _stop(self, verdict: ToolError) -> None:
+        self.verdict = verdict
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(GRACE, self._leave_behind)
+        assert self._task is not None
+        self._task.cancel()
+
+    def _leave_behind(self) -> None:
+        logger.warning("tool %s ignores its cancellation; its task is left behind", self._name)
+        assert self._task is not None
+        assert self.verdict is not None
+        _left_behind.add(self._task)
+        self._task.add_done_callback(_left_behind.discard)
+        self._end(ToolResult.failure(self.verdict))
+
+    def _ended(self, task: asyncio.Task[ToolResult]) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if task.cancelled():
+            result = ToolResult.failure(self.verdict or ToolCancelled(f"{self._name!r} was cancelled from outside"))
+        else:
+            error = task.exception()  # only what is no Exception gets here: the loop itself is being torn down
+            result = task.result() if error is None else ToolResult.failure(ToolCancelled(repr(error)))
+            if isinstance(self.verdict, ToolCancelled) and not result.is_error:
+                result = ToolResult.failure(self.verdict)
+        self._end(result)
+
+    def _end(self, result: ToolResult) -> None:
+        on_end, self._on_end = self._on_end, None
+        if on_end is not None:
+            if self._slots is not None:
+                self._slots.release()
+            on_end(result)

@@ -1,0 +1,314 @@
+"""A tool: what a model may call, with its schema, its limits and its hooks."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import re
+import sys
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any, Literal, TypeAlias, TypedDict, Unpack, overload
+
+from ..providers.messages import ToolSpec
+from .errors import InvalidResult, ToolCrashed, ToolDefinitionError, ToolError
+from .invocation import Invocation
+from .result import ToolResult, render
+from .schema import Bound, FunctionSignature, Signature
+from .slots import Slots
+from .threads import in_thread
+
+logger = logging.getLogger(__name__)
+
+Risk: TypeAlias = Literal["safe", "risky"]
+Scope: TypeAlias = Literal["all", "owner", "admin"]
+
+BeforeCall: TypeAlias = Callable[
+    [dict[str, Any]], "Mapping[str, Any] | ToolResult | Awaitable[Mapping[str, Any] | ToolResult | None] | None"
+]
+OnSuccess: TypeAlias = Callable[[dict[str, Any], ToolResult], "ToolResult | Awaitable[ToolResult | None] | None"]
+OnError: TypeAlias = Callable[[dict[str, Any], ToolError], "ToolResult | Awaitable[ToolResult | None] | None"]
+
+_ERROR_SHOWN = 4_000  # an error must stay readable where results are kept short
+# What OpenAI and Anthropic both accept.
+_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+
+
+class Tool:
+    """What a model may call. Usually made by `tool`, from a function, or from a `BaseTool`.
+
+    Args:
+        signature: what it takes and how it is called. The call may return an awaitable; when ``sync``, it is made in
+            a thread, so that the loop goes on.
+        name: letters, digits, ``_`` and ``-``, at most 64.
+        description: what it does, for the model; empty takes it from the docstring.
+        risk: ``safe``, or ``risky``: to be approved where an agent is supervised. What nobody declared is risky.
+        idempotent: a call that was interrupted may be made again.
+        scope: who may use it: ``all``, the agent's ``owner``, or an ``admin``.
+        timeout: seconds a call may take; None for no limit.
+        max_concurrency: how many calls may run at once in one event loop; those above wait in order. None: any number.
+        max_result: characters of the result's text; a longer one is cut in the middle, and says so. Errors may
+            always have 4,000.
+        response: the type that the return value must fit; it is checked, converted, and sent to the model as JSON.
+        before_call: called with the checked arguments. It may return others (they are checked too), or a `ToolResult`
+            that stands for the call; raising refuses the call.
+        on_success: called with the arguments and the result, which it may replace by returning another.
+        on_error: called with the arguments (empty if they did not fit) and the error; it may return a result instead.
+        sync: the call blocks.
+
+    The three hooks may be ``async``; a plain one runs in the loop and must be quick. Their time counts as the call's.
+    """
+
+    def __init__(
+        self,
+        signature: Signature,
+        *,
+        name: str,
+        description: str = "",
+        risk: Risk = "risky",
+        idempotent: bool = False,
+        scope: Scope = "all",
+        timeout: float | None = 60.0,
+        max_concurrency: int | None = None,
+        max_result: int = 100_000,
+        response: Any = None,
+        before_call: BeforeCall | None = None,
+        on_success: OnSuccess | None = None,
+        on_error: OnError | None = None,
+        sync: bool = False,
+    ) -> None:
+        if not _NAME.fullmatch(name):
+            raise ToolDefinitionError(f"tool name {name!r}: use 1 to 64 letters, digits, '_' and '-'")
+        if risk not in ("safe", "risky"):
+            raise ToolDefinitionError(f"tool {name!r}: risk must be 'safe' or 'risky', not {risk!r}")
+        if scope not in ("all", "owner", "admin"):
+            raise ToolDefinitionError(f"tool {name!r}: scope must be 'all', 'owner' or 'admin', not {scope!r}")
+        if timeout is not None and timeout <= 0:
+            raise ToolDefinitionError(f"tool {name!r}: timeout must be positive seconds or None, not {timeout!r}")
+        if max_result < 1:
+            raise ToolDefinitionError(f"tool {name!r}: max_result must be positive, not {max_result!r}")
+        if max_concurrency is not None and max_concurrency < 1:
+            raise ToolDefinitionError(f"tool {name!r}: max_concurrency must be positive, not {max_concurrency!r}")
+        self.name = name
+        self.risk: Risk = risk
+        self.idempotent = idempotent
+        self.scope: Scope = scope
+        self.timeout = timeout
+        self.max_result = max_result
+        self._signature = signature
+        self._description = description
+        self._sync = sync
+        self._slots = None if max_concurrency is None else Slots(max_concurrency)
+        self._response = response
+        self._response_adapter: Any = None
+        self._before_call = before_call
+        self._on_success = on_success
+        self._on_error = on_error
+        self._spec: ToolSpec | None = None
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name} ({self.risk})>"
+
+    @property
+    def spec(self) -> ToolSpec:
+        """What the model is told: name, description, JSON schema.
+
+        Raises:
+            ToolDefinitionError: a parameter's type has no schema.
+        """
+        if self._spec is None:
+            description = self._description or self._signature.documentation.description
+            self._spec = ToolSpec(self.name, description, self._signature.parameters)
+        return self._spec
+
+    @property
+    def response_schema(self) -> Mapping[str, Any] | None:
+        """The JSON schema of the return value, where a response type was declared."""
+        schema: Mapping[str, Any] | None = None if self._response is None else self._adapter.json_schema()
+        return schema
+
+    def check(self, arguments: str | Mapping[str, Any]) -> dict[str, Any]:
+        """Return the arguments, checked and converted, without calling.
+
+        Raises:
+            InvalidArguments: they do not fit the schema.
+        """
+        return self._signature.bind(self.name, arguments).values
+
+    async def run(self, arguments: str | Mapping[str, Any] = "{}") -> ToolResult:
+        """Call the tool with JSON text or a mapping.
+
+        Returns:
+            The result. A failure of any kind, the timeout included, is a result with ``is_error`` and a text from which
+            the model can repair its call.
+
+        Raises:
+            asyncio.CancelledError: the caller was cancelled; the call has been stopped.
+        """
+        ended: asyncio.Future[ToolResult] = asyncio.get_running_loop().create_future()
+        invocation = self.start(arguments, ended.set_result)
+        try:
+            return await asyncio.shield(ended)
+        except asyncio.CancelledError:
+            invocation.cancel()
+            # Bounded by the grace period; a second cancel stops only this waiting.
+            await asyncio.wait({ended})
+            raise
+
+    def start(self, arguments: str | Mapping[str, Any], on_end: Callable[[ToolResult], object]) -> Invocation:
+        """Start a call, or let it wait for its turn; ``on_end`` gets the result, exactly once, in the loop."""
+
+        def body(invocation: Invocation) -> Coroutine[Any, Any, ToolResult]:
+            return self._run(arguments, invocation)
+
+        return Invocation(self.name, body, self.timeout, on_end, self._slots)
+
+    async def _run(self, arguments: str | Mapping[str, Any], invocation: Invocation) -> ToolResult:
+        values: dict[str, Any] = {}
+        try:
+            bound = self._signature.bind(self.name, arguments)
+            values = bound.values
+            result: ToolResult | None = None
+            if self._before_call is not None:
+                answer = await _settled(self._before_call(dict(values)))
+                if isinstance(answer, ToolResult):
+                    result = answer
+                elif answer is not None:
+                    bound = self._signature.bind(self.name, answer)
+                    values = bound.values
+            if result is None:
+                result = self._as_result(await self._call(bound))
+            if self._on_success is not None and not result.is_error:
+                result = await _settled(self._on_success(dict(values), result)) or result
+            if invocation.verdict is not None:  # it swallowed its cancellation: what comes now comes too late
+                raise invocation.verdict
+        except asyncio.CancelledError:
+            if invocation.verdict is None:
+                return await self._failed(values, ToolCrashed(f"{self.name!r} cancelled itself"))
+            if self._on_error is None:
+                raise
+            return await self._failed(values, invocation.verdict)
+        except ToolError as error:
+            return await self._failed(values, error)
+        except (Exception, SystemExit) as error:
+            # SystemExit too: raised in a task it would end the loop, and every other actor with it.
+            logger.warning("tool %s raised %s", self.name, type(error).__name__, exc_info=error)
+            crash = ToolCrashed(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
+            crash.__cause__ = error
+            return await self._failed(values, crash)
+        return result.shortened(self.max_result)
+
+    async def _call(self, bound: Bound) -> Any:
+        value = await in_thread(bound.invoke) if self._sync else bound.invoke()
+        return await _settled(value)
+
+    def _as_result(self, value: Any) -> ToolResult:
+        if isinstance(value, ToolResult):
+            return value
+        if self._response is None:
+            return ToolResult(render(value), value=value)
+        from pydantic import ValidationError
+
+        try:
+            checked = self._adapter.validate_python(value, from_attributes=True)
+        except ValidationError as error:
+            raise InvalidResult(f"what {self.name!r} returned does not fit its response type: {error}") from error
+        return ToolResult(self._adapter.dump_json(checked).decode(), value=checked)
+
+    @property
+    def _adapter(self) -> Any:
+        if self._response_adapter is None:
+            from pydantic import TypeAdapter
+
+            self._response_adapter = TypeAdapter(self._response)
+        return self._response_adapter
+
+    async def _failed(self, values: dict[str, Any], error: ToolError) -> ToolResult:
+        result: ToolResult | None = None
+        if self._on_error is not None:
+            try:
+                result = await _settled(self._on_error(dict(values), error))
+            except Exception:
+                logger.exception("on_error of tool %s raised; the call's own error is reported", self.name)
+        return (result or ToolResult.failure(error)).shortened(max(self.max_result, _ERROR_SHOWN))
+
+
+class FunctionTool(Tool):
+    """A tool made from a function; calling it calls the function."""
+
+    def __init__(self, function: Callable[..., Any], signature: Signature, **options: Any) -> None:
+        super().__init__(signature, **options)
+        self.function = function
+        self.__doc__ = function.__doc__
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.function(*args, **kwargs)
+
+
+class ToolOptions(TypedDict, total=False):
+    """The options of `Tool` that a declaration may set."""
+
+    name: str
+    description: str
+    risk: Risk
+    idempotent: bool
+    scope: Scope
+    timeout: float | None
+    max_concurrency: int | None
+    max_result: int
+    response: Any
+    before_call: BeforeCall | None
+    on_success: OnSuccess | None
+    on_error: OnError | None
+
+
+@overload
+def tool(function: Callable[..., Any], /) -> FunctionTool: ...
+@overload
+def tool(**options: Unpack[ToolOptions]) -> Callable[[Callable[..., Any]], FunctionTool]: ...
+def tool(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
+    """Make a function a tool: ``@tool``, or ``@tool(name=…, risk=…)`` with any option of `Tool`.
+
+    Type hints become the JSON schema; the docstring (Google, NumPy or Sphinx style) becomes the description and the
+    parameters' descriptions. A plain ``def`` runs in a thread, an ``async def`` in the loop.
+
+    Raises:
+        ToolDefinitionError: the name or an option is wrong, or a parameter cannot be passed by name.
+    """
+    if function is None:
+        return lambda function: _make(function, options, sys._getframe(1))
+    return _make(function, options, sys._getframe(1))
+
+
+def as_tool(declared: Tool | type | Callable[..., Any]) -> Tool:
+    """Return what is meant where a tool may be a `Tool`, a `BaseTool` class, or a function with type hints.
+
+    Raises:
+        ToolDefinitionError: it is none of them.
+    """
+    if isinstance(declared, Tool):
+        return declared
+    made = getattr(declared, "as_tool", None) if isinstance(declared, type) else None
+    if made is not None:
+        result: Tool = made()
+        return result
+    if isinstance(declared, type) or not callable(declared):
+        raise ToolDefinitionError(f"{declared!r} is no tool: use @tool, a BaseTool class, or a function")
+    return tool(declared)
+
+
+def _make(function: Callable[..., Any], options: dict[str, Any], frame: Any) -> FunctionTool:
+    target = function if inspect.isroutine(function) else getattr(function, "func", type(function).__call__)
+    if inspect.isasyncgenfunction(target) or inspect.isgeneratorfunction(target):
+        raise ToolDefinitionError(f"{target.__qualname__}: a tool returns its result, it does not yield")
+    # String annotations of a nested function may name its surroundings' local classes, seen only from here.
+    local = "<locals>" in getattr(target, "__qualname__", "") and any(
+        isinstance(hint, str) for hint in getattr(target, "__annotations__", {}).values()
+    )
+    signature = FunctionSignature(function, namespace=frame.f_locals if local else None)
+    options = {"name": getattr(function, "__name__", None) or getattr(target, "__name__", ""), **options}
+    return FunctionTool(function, signature, sync=not inspect.iscoroutinefunction(target), **options)
+
+
+async def _settled(value: Any) -> Any:
+    return await value if inspect.isawaitable(value) else value
