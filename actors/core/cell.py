@@ -270,7 +270,9 @@ class Cell:
         if callable(item):
             item()
             return None
-        return item
+        # A Terminated: the watch ends as it is delivered, so that it is told once however often it was asked for.
+        watching = self.more().watching
+        return item if watching.pop(item.ref._cell, self) is None else None
 
     def receive(self, message: Any) -> Any:
         """Hand a message to the actor; what comes back may be a coroutine."""

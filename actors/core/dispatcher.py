@@ -96,8 +96,9 @@ class Dispatcher:
 
     def run_alone(self, cell: Cell) -> None:
         """Process one message of one actor: a turn as a simulated loop schedules it."""
-        self.lane.append(cell)
-        self._drive(None)
+        if cell.state == READY:
+            self.lane.append(cell)
+            self._drive(None)
 
     def help(self, ask: Ask) -> None:
         """Run ready actors until ``ask`` is answered, for a task that would otherwise suspend."""
@@ -232,7 +233,7 @@ class Dispatcher:
                             continue
                         cell.current = ask = item
                 try:
-                    if kind is not message.__class__ and (probe is not None or item.scope is not None):
+                    if item is not message and (item.scope is not None or (probe is not None and kind is not Ask)):
                         result = await _carefully(cell, item, message)
                     else:
                         result = cell.receive(message)

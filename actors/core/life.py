@@ -416,7 +416,7 @@ def die(cell: Cell, reason: str) -> None:
 
 def _tell_terminated(watcher: Cell, cell: Cell, reason: str) -> None:
     def deliver() -> None:
-        if watcher.rare is not None and watcher.rare.watching.pop(cell, _OVER) is not _OVER:
+        if watcher.rare is not None and cell in watcher.rare.watching:
             watcher.signal(Terminated(cell.ref, reason))
 
     if watcher.system is cell.system:

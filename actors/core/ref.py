@@ -236,8 +236,6 @@ class ActorRef(_Base[A]):
             self._check_alive()
             cell.check_room()
         except CoreError as refused:
-            ask.id = 0  # type: ignore[attr-defined]
-            ask.sender = ""  # type: ignore[attr-defined]
             ask.fail(refused)
         else:
             cell.system.deliver(cell, ask)

@@ -406,7 +406,7 @@ class System:
                 self.post(tell)
 
         def tell() -> None:
-            if watching.pop(watched, life) is not life:
+            if watched in watching:
                 watcher.signal(Terminated(watched.ref, "stopped"))
 
         if watched.system is self:

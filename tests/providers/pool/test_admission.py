@@ -139,8 +139,8 @@ def test_a_lesser_tier_is_used_only_while_the_better_one_is_down_and_not_while_i
 
 
 def test_an_endpoint_that_failed_the_request_is_used_again_only_if_there_is_no_other() -> None:
-    admission, tried, other = queue(), gate("tried"), gate("other", concurrency=1)
-    for expected in (other, tried):
+    admission, tried, other = queue(), gate("tried"), gate("other", concurrency=10)
+    for expected in [other] * 10 + [tried]:
         grant = admission.submit(Ticket(((tried, other),), 1, admission.place(0.0), avoid=(tried,)), 0.0)
         assert grant is not None
         assert grant.gate is expected

@@ -1,0 +1,64 @@
+"""``python -m benchmarks NAME [--quick] [--json FILE] [--plot FILE] [--only SCENARIO,…]``."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.util
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from .harness import Suite, measure
+from .harness.model import OURS
+from .harness.plot import write_plot
+from .harness.report import stored_ratios, table, write_json
+
+NAMES = ("core", "pool", "agents", "simulation")
+
+
+def names() -> list[str]:
+    """The suites that are here."""
+    return [name for name in NAMES if importlib.util.find_spec(f"{__package__}.{name}") is not None]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one suite and print it. Returns 0, 1 when one of our own cases failed, 2 for a wrong command line."""
+    known = names()
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=f"Suites: {', '.join(known)}.")
+    parser.add_argument("name", metavar="NAME", help=f"one of: {', '.join(known)}")
+    parser.add_argument("--quick", action="store_true", help="smaller sizes; the same number of runs")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows to FILE")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the ratios into FILE (PNG)")
+    parser.add_argument("--only", default="", metavar="SCENARIO,…", help="run these scenarios only")
+    options = parser.parse_args(argv)
+    if options.name not in known:
+        print(f"unknown benchmark {options.name!r}; there are: {', '.join(known)}", file=sys.stderr)
+        return 2
+    suite: Suite = importlib.import_module(f"{__package__}.{options.name}").suite(options.quick)
+    only = [scenario for scenario in options.only.split(",") if scenario]
+    unknown = sorted(set(only) - {case.scenario for case in suite.cases})
+    try:
+        if unknown:
+            print(f"unknown scenario: {', '.join(unknown)}", file=sys.stderr)
+            return 2
+        results = measure(suite, only, lambda line: print(f"… {line}", file=sys.stderr, flush=True))
+    finally:
+        suite.close()
+    print(table(results.rows, stored_ratios(options.name)))
+    print(f"\nmedians of {suite.repeats} interleaved runs; ratios to {suite.baseline}")
+    for note in suite.notes:
+        print(note)
+    for subject, reason in suite.skipped.items():
+        print(f"skipped {subject}: {reason}")
+    for scenario, subject, reason in results.failures:
+        print(f"failed {scenario} {subject}: {reason}")
+    if options.json:
+        write_json(results.rows, options.json)
+    if options.plot:
+        write_plot(results.rows, suite.baseline, options.plot)
+    return 1 if any(subject == OURS for _scenario, subject, _reason in results.failures) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

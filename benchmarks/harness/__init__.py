@@ -1,0 +1,16 @@
+"""The benchmark harness: what a suite is, how it is run, and how its results are shown.
+
+A suite is a module ``benchmarks/NAME.py`` with one function::
+
+    def suite(quick: bool) -> Suite
+
+It returns the :class:`Case` objects to measure, one for each (scenario, subject). The runner calls each case's
+``run`` ``repeats`` times, the subjects of a scenario in turn (A B A B …), so that a slow minute of the machine hits
+them all, and reports medians. A ratio is a subject's median divided by the median of the suite's baseline subject
+in the same scenario.
+"""
+
+from .model import Case, Row, Sample, Suite
+from .runner import measure
+
+__all__ = ["Case", "Row", "Sample", "Suite", "measure"]

@@ -1,0 +1,67 @@
+"""The harness's nouns: Sample, Case, Suite, Row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+OURS = "callboard"
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One measured number. ``suffix`` is appended to the scenario's name: ``Sample(12.0, "µs", "_p99")``."""
+
+    value: float
+    unit: str
+    suffix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One subject in one scenario. ``run`` does the work once and returns what it measured.
+
+    It may raise: the case is then left out of the table, and the reason is printed.
+    """
+
+    scenario: str
+    subject: str
+    run: Callable[[], Sample | Sequence[Sample]]
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """What ``suite(quick)`` returns.
+
+    ``baseline`` names the subject all ratios refer to, ``skipped`` maps a subject that is not here to the reason,
+    ``close`` is called at the end, whatever happened. ``notes`` are printed under the table.
+    """
+
+    baseline: str
+    cases: Sequence[Case]
+    skipped: Mapping[str, str] = field(default_factory=dict)
+    repeats: int = 5
+    notes: Sequence[str] = ()
+    close: Callable[[], None] = lambda: None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table: the median of a case's runs and their spread. ``ratio`` is None without a baseline."""
+
+    scenario: str
+    subject: str
+    value: float
+    low: float
+    high: float
+    unit: str
+    ratio: float | None
+
+    def as_json(self) -> dict[str, object]:
+        return {
+            "scenario": self.scenario,
+            "subject": self.subject,
+            "value": self.value,
+            "unit": self.unit,
+            "ratio": self.ratio,
+        }

@@ -1,0 +1,69 @@
+"""The table, the JSON file and the stored baseline."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from .model import OURS, Row
+
+BASELINES = Path(__file__).parent.parent / "baselines"
+HEADER = ("scenario", "subject", "median", "min", "max", "unit", "ratio", "stored ratio")
+
+
+def stored_ratios(name: str, folder: Path = BASELINES) -> dict[tuple[str, str], float]:
+    """The ratios of the run kept in ``baselines/NAME.json``, by (scenario, subject); empty when there is none."""
+    path = folder / f"{name}.json"
+    if not path.exists():
+        return {}
+    rows = json.loads(path.read_text(encoding="utf-8"))
+    return {(row["scenario"], row["subject"]): row["ratio"] for row in rows if row["ratio"] is not None}
+
+
+def write_json(rows: Iterable[Row], path: Path) -> None:
+    """Write ``rows`` as a JSON list of objects with the keys scenario, subject, value, unit, ratio."""
+    lines = ",\n".join("  " + json.dumps(row.as_json(), ensure_ascii=False) for row in rows)
+    path.write_text(f"[\n{lines}\n]\n" if lines else "[]\n", encoding="utf-8")
+
+
+def table(rows: Sequence[Row], stored: dict[tuple[str, str], float]) -> str:
+    """The rows as aligned text, an empty line between scenarios, our own rows marked with an asterisk."""
+    cells = [HEADER]
+    for row in rows:
+        before = stored.get((row.scenario, row.subject))
+        mark = "*" if row.subject == OURS else " "
+        cells.append(
+            (
+                row.scenario,
+                mark + row.subject,
+                number(row.value),
+                number(row.low),
+                number(row.high),
+                row.unit,
+                "" if row.ratio is None else f"{row.ratio:.2f}",
+                "" if before is None else f"{before:.2f}",
+            )
+        )
+    widths = [max(len(line[column]) for line in cells) for column in range(len(HEADER))]
+    lines = []
+    last = ""
+    for index, line in enumerate(cells):
+        if index and line[0] != last:
+            lines.append("")
+            last = line[0]
+        text = "  ".join(
+            cell.ljust(width) if column in (0, 1, 5) else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+        )
+        lines.append(text.rstrip())
+    return "\n".join(lines)
+
+
+def number(value: float) -> str:
+    """Three significant digits, without an exponent, thousands separated."""
+    if value == 0:
+        return "0"
+    if abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.3g}" if abs(value) >= 0.001 else f"{value:.1e}"

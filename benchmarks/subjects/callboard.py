@@ -1,0 +1,170 @@
+"""Our own actors: supervised, with bounded mailboxes, as a user writes them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
+
+from callboard.actors import Actor, ActorRef, ChildSpec, Supervisor, System
+
+from .loop import BRANCHES, scenarios
+
+SCALE = 1.0
+
+
+class Echo(Actor):
+    def on_receive(self, message: Any) -> Any:
+        return message
+
+
+class AsyncEcho(Actor):
+    async def on_receive(self, message: Any) -> Any:
+        return message
+
+
+class Sink(Actor):
+    def __init__(self, target: int, reached: asyncio.Event) -> None:
+        super().__init__()
+        self.target, self.reached, self.count = target, reached, 0
+
+    def on_receive(self, message: Any) -> Any:
+        self.count += 1
+        if self.count == self.target:
+            self.count = 0
+            self.reached.set()
+
+
+class AsyncSink(Sink):
+    async def on_receive(self, message: Any) -> None:
+        self.count += 1
+        if self.count == self.target:
+            self.count = 0
+            self.reached.set()
+
+
+class Link(Actor):
+    def __init__(self, members: list[Any], following: int, finished: asyncio.Event) -> None:
+        super().__init__()
+        self.members, self.following, self.finished = members, following, finished
+
+    def on_receive(self, message: int) -> Any:
+        if message:
+            self.members[self.following].tell(message - 1)
+        else:
+            self.finished.set()
+
+
+class AsyncLink(Link):
+    async def on_receive(self, message: int) -> None:
+        if message:
+            self.members[self.following].tell(message - 1)
+        else:
+            self.finished.set()
+
+
+class Node(Actor):
+    def __init__(self, parent: Any, depth: int, finished: asyncio.Event) -> None:
+        super().__init__()
+        self.parent, self.depth, self.finished = parent, depth, finished
+        self.total, self.missing = 0, BRANCHES
+
+    def on_receive(self, message: Any) -> Any:
+        if message == "go":
+            if self.depth:
+                for _ in range(BRANCHES):
+                    self.spawn(Node, self.ref, self.depth - 1, self.finished).tell("go")
+            else:
+                self.answer(1)
+        else:
+            self.total += message
+            self.missing -= 1
+            if not self.missing:
+                self.answer(self.total)
+
+    def answer(self, total: int) -> None:
+        if self.parent is None:
+            self.finished.set()
+        else:
+            self.parent.tell(total)
+
+
+class AsyncNode(Node):
+    async def on_receive(self, message: Any) -> None:
+        if message == "go":
+            if self.depth:
+                for _ in range(BRANCHES):
+                    self.spawn(AsyncNode, self.ref, self.depth - 1, self.finished).tell("go")
+            else:
+                self.answer(1)
+        else:
+            self.total += message
+            self.missing -= 1
+            if not self.missing:
+                self.answer(self.total)
+
+
+class Fragile(Actor):
+    def __init__(self) -> None:
+        super().__init__()
+        self.state: dict[str, Any] = {}
+
+    def on_receive(self, message: Any) -> Any:
+        if message == "boom":
+            raise ValueError(message)
+        return message
+
+
+class AsyncFragile(Fragile):
+    async def on_receive(self, message: Any) -> Any:
+        if message == "boom":
+            raise ValueError(message)
+        return message
+
+
+class Callboard:
+    def __init__(self, handlers_are_async: bool) -> None:
+        self.asynchronous = handlers_are_async
+        self.system = System("benchmark")
+
+    async def open(self) -> None:
+        await self.system.__aenter__()
+
+    async def close(self) -> None:
+        await self.system.__aexit__(None, None, None)
+
+    def echoes(self) -> Callable[[], ActorRef[Any]]:
+        return partial(self.system.spawn, AsyncEcho if self.asynchronous else Echo)
+
+    async def sink(self, target: int, reached: asyncio.Event) -> ActorRef[Any]:
+        return self.system.spawn(AsyncSink if self.asynchronous else Sink, target, reached)
+
+    async def ring(self, size: int, finished: asyncio.Event) -> ActorRef[Any]:
+        link = AsyncLink if self.asynchronous else Link
+        members: list[Any] = []
+        members += [self.system.spawn(link, members, (index + 1) % size, finished) for index in range(size)]
+        return self.system.spawn(link, members, 0, finished)
+
+    async def tree(self, depth: int, finished: asyncio.Event) -> ActorRef[Any]:
+        return self.system.spawn(AsyncNode if self.asynchronous else Node, None, depth, finished)
+
+    async def fragile(self) -> ActorRef[Any]:
+        spec = ChildSpec(AsyncFragile if self.asynchronous else Fragile, name="fragile")
+        self.system.supervise(Supervisor.spec([spec], intensity=10**9, period=1.0, name="limits"))
+        await asyncio.sleep(0)
+        ref = self.system.find("limits/fragile")
+        assert ref is not None, "the supervisor has not started its child"
+        return ref
+
+    def teller(self, ref: ActorRef[Any]) -> Callable[[Any], None]:
+        return ref.tell
+
+    def asker(self, ref: ActorRef[Any]) -> Callable[[Any], Awaitable[Any]]:
+        return ref.ask
+
+    def blocking_asker(self, ref: ActorRef[Any]) -> Callable[[Any], Any]:
+        return lambda message: ref.ask(message).get()
+
+
+SCENARIOS = scenarios(Callboard)

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from benchmarks.__main__ import main, names
+from benchmarks.harness import Case, Row, Sample, Suite, measure
+from benchmarks.harness.plot import write_plot
+from benchmarks.harness.report import stored_ratios, table, write_json
+
+
+def scripted(log: list[str], subject: str, values: list[float]) -> Callable[[], Sample]:
+    remaining = iter(values)
+
+    def run() -> Sample:
+        log.append(subject)
+        return Sample(next(remaining), "µs")
+
+    return run
+
+
+def test_subjects_of_a_scenario_run_in_turn() -> None:
+    log: list[str] = []
+    cases = [Case("tell", name, scripted(log, name, [1.0] * 3)) for name in ("a", "b")]
+    measure(Suite("a", cases, repeats=3))
+    assert log == ["a", "b", "a", "b", "a", "b"]
+
+
+def test_a_row_holds_median_spread_and_the_ratio_to_the_baseline() -> None:
+    cases = [
+        Case("tell", "base", scripted([], "base", [4.0, 2.0, 3.0])),
+        Case("tell", "callboard", scripted([], "callboard", [9.0, 5.0, 6.0])),
+    ]
+    rows = measure(Suite("base", cases, repeats=3)).rows
+    assert rows == [
+        Row("tell", "base", 3.0, 2.0, 4.0, "µs", 1.0),
+        Row("tell", "callboard", 6.0, 5.0, 9.0, "µs", 2.0),
+    ]
+
+
+def test_a_suffixed_sample_is_a_scenario_of_its_own() -> None:
+    cases = [Case("ask", "base", lambda: [Sample(1.0, "µs"), Sample(7.0, "µs", "_p99")])]
+    rows = measure(Suite("base", cases)).rows
+    assert [(row.scenario, row.value) for row in rows] == [("ask", 1.0), ("ask_p99", 7.0)]
+
+
+def test_a_subject_without_a_baseline_has_no_ratio() -> None:
+    rows = measure(Suite("missing", [Case("tell", "b", lambda: Sample(1.0, "µs"))])).rows
+    assert [row.ratio for row in rows] == [None]
+
+
+def test_a_failing_case_is_reported_and_the_others_go_on() -> None:
+    def fail() -> Sample:
+        raise OSError("no such peer")
+
+    cases = [Case("tell", "peer", fail), Case("tell", "base", lambda: Sample(1.0, "µs"))]
+    results = measure(Suite("base", cases))
+    assert results.failures == [("tell", "peer", "OSError: no such peer")]
+    assert [row.subject for row in results.rows] == ["base"]
+
+
+def test_only_the_named_scenarios_run() -> None:
+    cases = [Case(name, "base", lambda: Sample(1.0, "µs")) for name in ("tell", "ask")]
+    assert [row.scenario for row in measure(Suite("base", cases), only=["ask"]).rows] == ["ask"]
+
+
+def test_an_unknown_name_exits_with_2_and_lists_the_suites(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["no-such-suite"]) == 2
+    error = capsys.readouterr().err
+    assert "no-such-suite" in error
+    assert all(name in error for name in names())
+
+
+def test_the_json_file_is_a_list_of_rows_with_five_keys(tmp_path: Path) -> None:
+    path = tmp_path / "out.json"
+    write_json([Row("tell", "callboard", 2.0, 1.0, 3.0, "µs", 0.5)], path)
+    assert json.loads(path.read_text(encoding="utf-8")) == [
+        {"scenario": "tell", "subject": "callboard", "value": 2.0, "unit": "µs", "ratio": 0.5}
+    ]
+
+
+def test_stored_ratios_are_read_back_from_a_baseline_file(tmp_path: Path) -> None:
+    write_json([Row("tell", "callboard", 2.0, 1.0, 3.0, "µs", 0.5)], tmp_path / "core.json")
+    assert stored_ratios("core", tmp_path) == {("tell", "callboard"): 0.5}
+    assert stored_ratios("pool", tmp_path) == {}
+
+
+def test_the_table_shows_spread_and_stored_ratio_and_marks_our_rows() -> None:
+    text = table([Row("tell", "callboard", 2.0, 1.0, 3.0, "µs", 0.5)], {("tell", "callboard"): 0.625})
+    assert text.splitlines()[-1].split() == ["tell", "*callboard", "2", "1", "3", "µs", "0.50", "0.62"]
+
+
+def test_the_plot_is_a_png_file(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    path = tmp_path / "plot.png"
+    write_plot([Row("tell", "base", 1, 1, 1, "µs", 1.0), Row("tell", "callboard", 2, 2, 2, "µs", 2.0)], "base", path)
+    assert path.read_bytes().startswith(b"\x89PNG")

@@ -1,0 +1,212 @@
+"""The tool WebFetch: one page as text."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import socket
+import ssl
+from contextlib import aclosing
+from html.parser import HTMLParser
+from typing import TYPE_CHECKING
+
+from ..errors import FetchFailed
+from ..threads import in_thread
+from ..tool import Tool, tool
+
+if TYPE_CHECKING:
+    import httpx
+
+_REDIRECTS = 5
+_TEXTUAL = ("text/", "application/json", "application/xml", "application/xhtml", "application/javascript")
+
+
+def web_fetch_tool(
+    *, timeout: float = 30.0, max_bytes: int = 2_000_000, max_result: int = 50_000, private: bool = False
+) -> Tool:
+    """The tool WebFetch.
+
+    It fetches by GET, over http and https, follows a few redirects, and returns text; HTML is reduced to its text and
+    links. It is risky: an address can carry data out.
+
+    Args:
+        timeout: seconds for the whole fetch.
+        max_bytes: bytes of the page that are read; the rest is left out, and the result says so.
+        max_result: characters of text the model sees.
+        private: also allow addresses of this machine and of private networks. Each redirect is checked, and the
+            connection goes to the very address that was checked.
+    """
+
+    async def web_fetch(url: str) -> str:
+        """Fetch a page from the web and return its text.
+
+        Args:
+            url: the address, starting with http:// or https://.
+        """
+        client = await _client(timeout)
+        async with client:
+            return await _fetch(client, url, max_bytes, private)
+
+    return tool(name="WebFetch", risk="risky", idempotent=True, timeout=timeout, max_result=max_result)(web_fetch)
+
+
+async def _client(timeout: float) -> httpx.AsyncClient:
+    # Importing httpx and reading the certificates take tens of milliseconds: not in the loop.
+    tls = await in_thread(tls_context)
+    import httpx
+
+    return httpx.AsyncClient(
+        verify=tls, timeout=timeout, trust_env=False, headers={"user-agent": "callboard", "accept-encoding": "gzip"}
+    )
+
+
+def tls_context() -> ssl.SSLContext:
+    """The certificates to check servers by, with httpx loaded on the way. Slow the first time: call it in a thread."""
+    import httpx  # noqa: F401
+
+    return ssl.create_default_context()
+
+
+async def _fetch(client: httpx.AsyncClient, url: str, max_bytes: int, private: bool) -> str:
+    import httpx
+
+    try:
+        target = httpx.URL(url)
+        for _ in range(_REDIRECTS + 1):
+            request = await _pinned(client, target, private)
+            async with aclosing(await client.send(request, stream=True)) as response:
+                if response.has_redirect_location:
+                    target = target.join(response.headers["location"])
+                    continue
+                return await _text(response, target, max_bytes)
+    except httpx.InvalidURL as error:
+        raise FetchFailed(f"{url!r} is not a valid address: {error}") from None
+    except httpx.HTTPError as error:
+        raise FetchFailed(f"{url}: {error or type(error).__name__}") from error
+    raise FetchFailed(f"{url}: more than {_REDIRECTS} redirects")
+
+
+async def _pinned(client: httpx.AsyncClient, url: httpx.URL, private: bool) -> httpx.Request:
+    """A request to the address that was checked, so that the name cannot resolve to another one meanwhile."""
+    if url.scheme not in ("http", "https") or not url.host:
+        raise FetchFailed(f"{str(url)!r} is not an http or https address")
+    if url.userinfo:
+        raise FetchFailed("an address must not hold a user name or password")
+    port = url.port or (443 if url.scheme == "https" else 80)
+    try:
+        found = await in_thread(lambda: socket.getaddrinfo(url.host, port, type=socket.SOCK_STREAM))
+    except (OSError, UnicodeError):
+        raise FetchFailed(f"the host {url.host!r} is not known") from None
+    # IPv4 first: many machines know IPv6 addresses that they cannot reach.
+    addresses = [str(entry[4][0]) for entry in sorted(found, key=lambda entry: entry[0] != socket.AF_INET)]
+    for address in addresses:
+        if not private and not _is_public(address):
+            raise FetchFailed(f"{url.host!r} is an address of a private network, which may not be fetched from here")
+    return client.build_request(
+        "GET",
+        url.copy_with(host=addresses[0]),
+        headers={"host": url.netloc.decode("ascii")},
+        extensions={"sni_hostname": url.raw_host.decode("ascii")},
+    )
+
+
+def _is_public(address: str) -> bool:
+    ip = ipaddress.ip_address(address.split("%")[0])
+    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:
+        ip = ip.ipv4_mapped
+    return ip.is_global and not ip.is_multicast
+
+
+async def _text(response: httpx.Response, url: httpx.URL, max_bytes: int) -> str:
+    kind = response.headers.get("content-type", "text/plain").split(";")[0].strip().lower()
+    if response.is_error:
+        body = (await _body(response, 2_000))[0]
+        shown = _decoded(response, body) if kind.startswith(_TEXTUAL) else ""
+        raise FetchFailed(f"{url}: status {response.status_code} {response.reason_phrase}\n{shown}".rstrip())
+    if not (kind.startswith(_TEXTUAL) or kind.endswith(("+json", "+xml"))):
+        raise FetchFailed(f"{url} is {kind}, which is no text")
+    body, cut = await _body(response, max_bytes)
+    text = _decoded(response, body)
+    if kind in ("text/html", "application/xhtml+xml"):
+        text = await in_thread(lambda: html_to_text(text))
+    elif kind == "application/json":
+        text = _indented(text)
+    note = f"\n[… only the first {max_bytes:,} bytes were read …]" if cut else ""
+    return (text.strip() or "(the page is empty)") + note
+
+
+async def _body(response: httpx.Response, limit: int) -> tuple[bytes, bool]:
+    data = bytearray()
+    async for chunk in response.aiter_bytes(65_536):
+        data += chunk
+        if len(data) > limit:
+            return bytes(data[:limit]), True
+    return bytes(data), False
+
+
+def _decoded(response: httpx.Response, body: bytes) -> str:
+    try:
+        return body.decode(response.charset_encoding or "utf-8", errors="replace")
+    except LookupError:  # a charset nobody knows
+        return body.decode("utf-8", errors="replace")
+
+
+def _indented(text: str) -> str:
+    try:
+        return json.dumps(json.loads(text), indent=1, ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return text
+
+
+class _TextOfHtml(HTMLParser):
+    _HIDDEN = frozenset({"script", "style", "noscript", "template", "svg", "head"})
+    _BLOCKS = frozenset(
+        {"p", "div", "section", "article", "header", "footer", "ul", "ol", "li", "tr", "table", "pre", "br", "hr"}
+        | {"h1", "h2", "h3", "h4", "h5", "h6", "blockquote", "main", "nav", "aside", "form", "dt", "dd", "title"}
+    )
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.parts: list[str] = []
+        self._hidden: list[str] = []
+        self._links: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag in self._HIDDEN:
+            self._hidden.append(tag)
+        elif tag == "body":  # a head need not be closed
+            self._hidden.clear()
+        elif tag == "title" and self._hidden == ["head"]:  # it says what the page is
+            self._hidden = ["title"]
+        elif tag == "a":
+            self._links.append(dict(attrs).get("href") or "")
+        elif tag in self._BLOCKS:
+            self.parts.append("\n- " if tag == "li" else "\n" + "#" * int(tag[1]) + " " if tag[1:].isdigit() else "\n")
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in self._hidden:
+            del self._hidden[self._hidden.index(tag) :]
+            self.parts.append("\n")
+        elif tag == "a" and self._links:
+            target = self._links.pop()
+            if target.startswith(("http://", "https://", "/")):
+                self.parts.append(f" ({target})")
+        elif tag in self._BLOCKS:
+            self.parts.append("\n")
+
+    def handle_data(self, data: str) -> None:
+        if not self._hidden or self._hidden == ["title"]:
+            self.parts.append(data)
+
+
+def html_to_text(html: str) -> str:
+    """The readable text of a page: headings, lists and paragraphs on lines of their own, links with their target."""
+    parser = _TextOfHtml()
+    parser.feed(html)
+    parser.close()
+    lines = (" ".join(line.split()) for line in "".join(parser.parts).split("\n"))
+    kept: list[str] = []
+    for line in lines:
+        if (line and line != "-") or (kept and kept[-1]):
+            kept.append("" if line == "-" else line)
+    return "\n".join(kept).strip()
