@@ -448,8 +448,6 @@ class Agency:
             desk.handoffs.pop(run.id, None)
             if desk.outputs:
                 desk.outputs.pop(run.id, None)
-            if run.once:
-                desk.release(run.agent, run.conversation)
 
     async def release(self, conversation: str, *, agent: Agent | str | None = None) -> None:
         """Forget a conversation and all that belongs to it. A run of it under way is cancelled.
@@ -462,7 +460,7 @@ class Agency:
         ref = self._desk.agents.get(name)
         if ref is None:
             raise UnknownAgent(f"no agent is called {name!r}; there are {', '.join(self.agents)}")
-        await ref.ask(Release(conversation))
+        await ref.ask(Release(conversation, wait=True))
 
     # -- looking on ----------------------------------------------------------------------------------------------------
 

@@ -305,8 +305,8 @@ class Conversation(Actor):
             active.answering = answer
         self._apply(active, returned)
         self._desk.forget(nested.run.id)
-        if not final:
-            self._desk.release(handoff.target, nested.run.conversation)
+        if not final:  # its actor has stopped by itself; this side has written down what it needs
+            self._desk.journal.drop(nested.run.stream_name)
 
     def _on_refused(self, message: Refused) -> None:
         active, call, error = message
@@ -443,13 +443,23 @@ class Conversation(Actor):
         self._active = None
         self._close(ended)
         self._desk.crashes.pop(self._stream, None)
-        self._emit(active, RunFinished, answer=ended.answer, error=ended.error)
+        if self._desk.bus.active:
+            self._emit(active, RunFinished, answer=ended.answer, error=ended.error)
         self._report(ended)
-        if not self._queue:
-            if not active.run.once:
-                self._desk.journal.compact(self._stream, Snapshot(self._turn.history, self._owner, ended))
-        else:
+        if active.run.once:
+            self._leave(active.run)
+        elif self._queue:
             self._start_next()
+        else:
+            self._desk.journal.compact(self._stream, Snapshot(self._turn.history, self._owner, ended))
+
+    def _leave(self, run: Run) -> None:
+        """The conversation was for this run only."""
+        if self._owner is not None:
+            self._desk.release(*self._owner)
+        if run.id == run.root:
+            self._desk.journal.drop(self._stream)  # otherwise the agent that asked does, once it has the outcome
+        self.stop()
 
     def _close(self, ended: Ended) -> None:
         """The state after a run's end, live and in replay alike."""
@@ -530,7 +540,8 @@ class Conversation(Actor):
     def _complete(self, active: Active, command: Complete) -> None:
         active.attempts = 0
         active.step_started = self._now()
-        self._emit(active, CompletionStarted, step=self._turn.steps + 1)
+        if self._desk.bus.active:
+            self._emit(active, CompletionStarted, step=self._turn.steps + 1)
         self._ask_model(active)
 
     def _ask_model(self, active: Active) -> None:
@@ -664,7 +675,9 @@ class Conversation(Actor):
             handoff=handoff,
             once=not command.transfer,
         )
-        self._emit(active, HandoffStarted, call_id=call.id, target=handoff.target, kind=handoff.kind, task=handoff.task)
+        if desk.bus.active:
+            to = {"target": handoff.target, "kind": handoff.kind, "task": handoff.task}
+            self._emit(active, HandoffStarted, call_id=call.id, **to)
         active.nested[call.id] = Nested(nested, handoff, command.transfer, False, self._now())
         desk.submit(nested).add_done_callback(partial(self._when_handed_back, active, call.id))
 

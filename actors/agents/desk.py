@@ -128,6 +128,8 @@ class Desk:
             cancelled = RunCancelled(f"the run was cancelled: {reason}")
             ended = Ended(run.id, Answer("", run.agent, run.conversation, run.id), cancelled)
             self.journal.append(run.stream_name, (ended,))
+            if run.once:
+                self.journal.drop(run.stream_name)
             self.fail(run.id, cancelled)
 
     def release(self, agent: str, conversation: str) -> None:
