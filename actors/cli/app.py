@@ -54,7 +54,7 @@ def demo(
 
     Args:
         folder: the folder to work on; nothing outside it is read or written.
-        ask: the request, in words. By default: list every TODO and FIXME of the folder.
+        ask: the request, in words. By default: what the folder's README promises that its files do not contain.
         report: where in the folder the report is written.
     """
     from .demo import demo

@@ -13,6 +13,7 @@ from callboard.actors.cli.ledger import Ledger
 from .command import callboard
 
 REPORT = "callboard-report.md"
+ASK = "List every TODO and FIXME with its file and line"
 
 
 def make_folder(root: Path) -> Path:
@@ -36,7 +37,7 @@ def worked_on(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def shown(worked_on: Path) -> str:
     """What one run, which several tests look at, has printed."""
-    done = callboard("demo", worked_on, cwd=worked_on)
+    done = callboard("demo", worked_on, "--ask", ASK, cwd=worked_on)
     assert done.status == 0, done
     assert done.err == ""
     return done.out
@@ -100,18 +101,18 @@ def test_a_lost_message_makes_the_command_fail(folder: Path, monkeypatch: pytest
     assert main(["demo", str(folder)]) == 1
 
 
-def test_another_request_is_done_as_well(folder: Path) -> None:
-    ask = "Find what README.md promises that the files do not contain"
-    done = callboard("demo", folder, "--ask", ask, "--report", "out/missing.md", cwd=folder)
+def test_by_default_the_readmes_promises_are_looked_for(folder: Path) -> None:
+    done = callboard("demo", folder, "--report", "out/missing.md", cwd=folder)
     assert done.status == 0, done
-    report = (folder / "out" / "missing.md").read_text(encoding="utf-8")
-    assert "src/gone.py" in report
+    missing, _, found = (folder / "out" / "missing.md").read_text(encoding="utf-8").partition("## Found")
+    assert "src/gone.py" in missing
+    assert "src/two.py" in found
     assert rows(done.out)["messages"].endswith(" 0 lost")
 
 
 def test_the_last_report_is_replaced_and_not_searched(folder: Path) -> None:
     for _ in range(2):
-        assert callboard("demo", folder, cwd=folder).status == 0
+        assert callboard("demo", folder, "--ask", ASK, cwd=folder).status == 0
         assert REPORT not in (folder / REPORT).read_text(encoding="utf-8")
 
 
