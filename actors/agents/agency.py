@@ -206,9 +206,12 @@ class Agency:
         elif isinstance(given, ChildSpec):
             self._desk.model = system.supervise(given)
         elif any(isinstance(agent.model, str) for agent in self.agents.values()):
-            from ...providers.pool import pool_from_environment  # type: ignore[attr-defined]
+            from ...providers.pool import pool_from_environment
 
-            self._desk.model = pool_from_environment(system)
+            named = [agent.model or self._desk.model_name for agent in self.agents.values()]
+            self._desk.model = system.supervise(
+                pool_from_environment([name for name in named if isinstance(name, str)])
+            )
         model = self._desk.model
         if model is not None and model.actor_class.__name__ == "Pool":
             self._desk.carried = _for_pool()

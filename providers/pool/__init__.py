@@ -20,6 +20,7 @@ from .control import (
 )
 from .cost import FREE, Budget, Price
 from .endpoint import Endpoint
+from .environment import pool_from_environment
 from .hedge import Hedge
 from .job import Who
 from .limiter import Limits
@@ -66,4 +67,5 @@ __all__ = [
     "SwitchProvider",
     "Weighted",
     "Who",
+    "pool_from_environment",
 ]
