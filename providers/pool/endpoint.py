@@ -105,7 +105,8 @@ def with_key(spec: ChildSpec, key: SecretStr, argument: str) -> ChildSpec:
         return replace(value, api_key=key) if isinstance(value, ProviderSpec) else value
 
     if not any(isinstance(value, ProviderSpec) for value in (*spec.args, *spec.kwargs.values())):
-        return replace(spec, kwargs={**spec.kwargs, argument: key})
+        plain = isinstance(spec.kwargs.get(argument), str)
+        return replace(spec, kwargs={**spec.kwargs, argument: key.get_secret_value() if plain else key})
     kwargs = {name: changed(value) for name, value in spec.kwargs.items()}
     return replace(spec, args=tuple(map(changed, spec.args)), kwargs=kwargs)
 
