@@ -161,6 +161,9 @@ class Cell:
     @property
     def path(self) -> str:
         """The names from the top-level actor down, joined by slashes."""
+        rare = self.rare
+        if rare is not None and rare.label is not None:
+            return rare.label
         rare = self.more()
         if rare.label is None:
             parent = self.parent
@@ -346,14 +349,15 @@ class Cell:
         """Tell the probe that a message is about to be processed; it may raise to crash the actor."""
         rare = self.more()
         rare.processed += 1
+        path = self.path
         probe = self.system.probe
-        probe.event(
-            "recv", actor=self.path, sender=item.sender, id=item.id, message=message, incarnation=rare.incarnation
-        )
-        probe.on_process(self.path, rare.processed, "before")
+        probe.event("recv", actor=path, sender=item.sender, id=item.id, message=message, incarnation=rare.incarnation)
+        probe.on_process(path, rare.processed, "before")
 
     def probe_after(self, item: Any) -> None:
         """Tell the probe that a message has been processed; it may raise to crash the actor."""
+        rare = self.more()
+        path = self.path
         probe = self.system.probe
-        probe.on_process(self.path, self.more().processed, "after")
-        probe.event("done", actor=self.path, id=item.id, incarnation=self.more().incarnation)
+        probe.on_process(path, rare.processed, "after")
+        probe.event("done", actor=path, id=item.id, incarnation=rare.incarnation)

@@ -520,8 +520,9 @@ class System:
         item.id = self.next_id()
         item.sender = self.sender()
         kind = "ask" if isinstance(item, Ask) else "send"
-        probe.event(kind, actor=cell.path, sender=item.sender, id=item.id, message=item.message)
-        for delay in probe.on_send(item, cell.path):
+        path = cell.path
+        probe.event(kind, actor=path, sender=item.sender, id=item.id, message=item.message)
+        for delay in probe.on_send(item, path):
             if delay:
                 self.loop.call_later(delay, cell.enqueue, item)
             else:

@@ -170,6 +170,47 @@ def no_dead_letters(trace: Trace) -> None:
             )
 
 
+def runtime(trace: Trace) -> None:
+    """Check `RUNTIME`, quickly where all is well: one pass over the trace, and the single checks only if it is odd."""
+    if _odd(trace):
+        for invariant in RUNTIME:
+            invariant(trace)
+
+
+def _odd(trace: Trace) -> bool:
+    """Whether anything could be wrong: False is certain; True only asks for a closer look."""
+    last: dict[tuple[Any, Any], int] = {}
+    sent: set[int] = set()
+    received: set[int] = set()
+    pending: set[int] = set()
+    stopped = False
+    for _, kind, row in trace.rows:
+        if kind == "recv":
+            number = row["id"]
+            pair = (row["sender"], row["actor"])
+            if stopped or number in received or last.get(pair, 0) > number:
+                return True
+            last[pair] = number
+            received.add(number)
+        elif kind == "send":
+            sent.add(row["id"])
+        elif kind == "ask":
+            sent.add(row["id"])
+            pending.add(row["id"])
+        elif kind == "ask_end":
+            if row["id"] not in pending:
+                return True
+            pending.remove(row["id"])
+        elif kind in _ODD or (stopped and kind in ("spawn", "restarted")) or "system" in row:
+            return True
+        elif kind == "system_stopped":
+            stopped = True
+    return bool(pending) or not sent <= received
+
+
+_ODD = ("dead_letter", "fault")
+
+
 def _within(path: str, killed: set[str]) -> bool:
     return any(path == top or path.startswith(top + "/") for top in killed)
 

@@ -16,7 +16,7 @@ from ..core.system import System
 from .errors import InvariantViolated, UnhandledFailure
 from .faults import Fault
 from .injector import Injector
-from .invariants import RUNTIME, Invariant
+from .invariants import Invariant, runtime
 from .lanes import Schedule
 from .loop import Order, SimulationLoop
 from .schedules import Hold
@@ -218,7 +218,8 @@ def execute(
     trace = sim.trace.upto(failed_at)
     if error is None:
         try:
-            for invariant in (*RUNTIME, *invariants):
+            runtime(trace)
+            for invariant in invariants:
                 invariant(trace)
         except AssertionError as violated:
             error = violated
