@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from callboard.tools.builtin.todo import Todo, TodoList
+from callboard.tools.tasks.todo import Todo, TodoList
 
 
 async def test_the_list_is_replaced_and_shown() -> None:
