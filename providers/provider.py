@@ -16,9 +16,9 @@ from pydantic import SecretStr
 from ..actors.core.actor import Actor
 from ..actors.core.envelope import StreamAsk
 from .errors import ConnectionLost, ProviderError, StreamCut, UnknownModel
-from .messages import Completion, Delta, Request
+from .messages import Completion, Delta, Request, Usage
 from .spec import Capability, ProviderSpec, dropped
-from .tokens import estimate
+from .tokens import estimate, estimate_message
 from .transport import Direct, Transport
 from .wire import failures
 from .wire.limits import rate_limits
@@ -133,6 +133,11 @@ class Provider(Actor):
 
     def _finished(self, request: Request, completion: Completion, latency: float) -> Completion:
         notes = (*completion.notes, *dropped(self.spec, request))
+        if not completion.usage.total_tokens:
+            # Some endpoints count nothing, or only when they are not streaming; budgets and limits need a number.
+            said = estimate_message(completion.message)
+            completion = replace(completion, usage=Usage(estimate(request), said))
+            notes = (*notes, f"tokens are estimated: {self.spec.name} reported none")
         return replace(completion, provider=self.spec.name, latency=latency, notes=notes)
 
 
