@@ -103,9 +103,12 @@ class Agency:
             raise DefinitionError(f"two agents are called {agent.name!r}; names are unique in an agency")
         self.agents[agent.name] = agent
         for item in agent.handoffs:
-            target = item.agent if isinstance(item, HandoffTo) else item
-            if isinstance(target, Agent):
-                self._take_in(target)
+            if isinstance(item, HandoffTo):
+                for target in (item.agent, *item.agents):
+                    if target is not None:
+                        self._take_in(target)
+            elif isinstance(item, Agent):
+                self._take_in(item)
 
     def _read_flows(self, flows: Iterable[Flow] | str) -> tuple[tuple[str, str], ...]:
         pairs: Iterable[Any] = [("*", "*")] if flows == "*" else flows
@@ -129,6 +132,8 @@ class Agency:
                     )
         for agent in self.agents.values():
             for item in agent.handoffs:
+                if isinstance(item, HandoffTo) and (item.stages or item.work):
+                    continue
                 target = item if isinstance(item, str) else item.target if isinstance(item, HandoffTo) else item.name
                 if target not in self.agents:
                     raise UnknownAgent(f"{agent.name} hands off to {target!r}, who is not there; there are {known}")

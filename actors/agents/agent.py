@@ -12,6 +12,7 @@ from ..core.ref import ActorRef
 from .context import RequestContext
 from .errors import DefinitionError
 from .handoff import HandoffTo
+from .hooks import Hook
 from .turn import Limits
 
 Autonomy: TypeAlias = Literal["manual", "supervised", "autonomous"]
@@ -37,6 +38,7 @@ class Agent:
             (``autonomous``).
         output_type: the type the final answer must fit; the answer's ``value`` then has it.
         settings: fields of `Request` to set: ``temperature``, ``max_tokens``, ``reasoning_effort``…
+        hooks: functions that see and may change what a run does; see `hooks`.
 
     Raises:
         DefinitionError: the name, a setting or the autonomy is wrong, or two tools have one name.
@@ -52,6 +54,7 @@ class Agent:
     autonomy: Autonomy = field(default="autonomous", kw_only=True)
     output_type: Any = field(default=None, kw_only=True)
     settings: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
+    hooks: Sequence[Hook] = field(default=(), kw_only=True)
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):

@@ -116,6 +116,13 @@ class Desk:
         """The outcome has been taken; let go of it."""
         self._replies.pop(run_id, None)
 
+    def drop(self, *run_ids: str) -> None:
+        """The outcomes have been written down elsewhere; let go of them and of the conversations behind them."""
+        for run_id in run_ids:
+            known = self._replies.pop(run_id, None)
+            if known is not None:
+                self.journal.drop(known[1].stream_name)
+
     def cancel(self, run: Run, reason: str) -> None:
         """Have a run ended, wherever it is."""
         agent = self.agents.get(run.agent)

@@ -12,6 +12,7 @@ from .agent import Agent
 from .context import RequestContext
 from .errors import DefinitionError
 from .handoff import SEND_MESSAGE, HandoffTo, send_message_spec
+from .hooks import by_event
 from .output import Output
 from .turn import Limits, Rules
 
@@ -44,6 +45,7 @@ class Profile:
             if names.count(name) > 1:
                 raise DefinitionError(f"agent {agent.name}: a tool and a handoff, or two of them, are called {name!r}")
         self.specs: tuple[ToolSpec, ...] = tuple(specs)
+        self.hooks = by_event(agent.hooks)
         self.output = Output(agent.output_type) if agent.output_type is not None else None
         delegates = {h.name for h in self.handoffs.values() if h.kind == "delegate"}
         if reachable:
