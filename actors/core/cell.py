@@ -352,12 +352,14 @@ class Cell:
         path = self.path
         probe = self.system.probe
         probe.event("recv", actor=path, sender=item.sender, id=item.id, message=message, incarnation=rare.incarnation)
-        probe.on_process(path, rare.processed, "before")
+        if probe.on_process is not None:
+            probe.on_process(path, rare.processed, "before")
 
     def probe_after(self, item: Any) -> None:
         """Tell the probe that a message has been processed; it may raise to crash the actor."""
         rare = self.more()
         path = self.path
         probe = self.system.probe
-        probe.on_process(path, rare.processed, "after")
+        if probe.on_process is not None:
+            probe.on_process(path, rare.processed, "after")
         probe.event("done", actor=path, id=item.id, incarnation=rare.incarnation)

@@ -121,8 +121,10 @@ class ProbedAsk(Ask):
 
     __slots__ = ("id", "sender")
 
-    id: int
-    sender: str
+    def __init__(self, cell: Cell, message: Any, scope: Scope | None, priority: int = 0) -> None:
+        super().__init__(cell, message, scope, priority)
+        self.id = 0  # until it is sent
+        self.sender = ""
 
     def __hash__(self) -> int:
         return self.id  # sets of asks iterate alike in every run

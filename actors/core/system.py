@@ -522,6 +522,9 @@ class System:
         kind = "ask" if isinstance(item, Ask) else "send"
         path = cell.path
         probe.event(kind, actor=path, sender=item.sender, id=item.id, message=item.message)
+        if probe.on_send is None:
+            cell.enqueue(item)
+            return
         for delay in probe.on_send(item, path):
             if delay:
                 self.loop.call_later(delay, cell.enqueue, item)

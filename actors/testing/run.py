@@ -42,8 +42,9 @@ class Simulation:
         self._systems = 0
         self._expected: list[Callable[[Fact], object]] = []
         self._append = self.trace.rows.append
-        self.on_send = injector.on_send
-        self.on_process = injector.on_process
+        # None where no fault could strike: then the runtime does not ask.
+        self.on_send = injector.on_send if injector.sending else None
+        self.on_process = injector.on_process if injector.processing else None
         injector.tell = self.event
         injector.loop = loop
 
@@ -114,7 +115,7 @@ class Run:
         picks: the choice made at each contested step.
         holds, faults: the plan it ran under; of a searched schedule, the holds are not counted yet.
         unused: holds that did not come up.
-        counts: how many messages each actor had a chance to fail at.
+        requests: how many requests each faulty provider had.
     """
 
     error: BaseException | None
@@ -125,7 +126,7 @@ class Run:
     holds: tuple[Hold, ...]
     faults: tuple[Fault, ...]
     unused: set[tuple[str, int]]
-    counts: dict[tuple[str, str], int]
+    requests: dict[str, int]
 
     @property
     def ok(self) -> bool:
@@ -228,7 +229,7 @@ def execute(
     sim.trace = Trace()
     _tear_down(loop, task)
     unused: set[tuple[str, int]] = getattr(schedule, "unused", set())
-    return Run(error, trace, steps, time, loop.picks, tuple(holds), tuple(faults), unused, injector.counts)
+    return Run(error, trace, steps, time, loop.picks, tuple(holds), tuple(faults), unused, injector.requests)
 
 
 def _left_over(loop: SimulationLoop) -> InvariantViolated | None:
