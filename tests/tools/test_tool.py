@@ -227,16 +227,33 @@ async def test_a_tool_that_hangs_ends_at_its_timeout() -> None:
     assert not _others()
 
 
-async def test_a_blocking_tool_that_hangs_ends_at_its_timeout_and_is_told() -> None:
-    told, go = threading.Event(), threading.Event()
+async def test_a_blocking_tool_that_hangs_ends_at_its_timeout() -> None:
+    go = threading.Event()
 
     @tool(timeout=0.01)
     def hang() -> None:
         go.wait(30)
+
+    assert isinstance((await hang.run()).error, ToolTimeout)
+    go.set()
+
+
+async def test_a_blocking_tool_can_ask_whether_its_caller_has_given_up() -> None:
+    started, told, go = threading.Event(), threading.Event(), threading.Event()
+
+    @tool
+    def hang() -> None:
+        assert not gave_up()
+        started.set()
+        go.wait(30)
         if gave_up():
             told.set()
 
-    assert isinstance((await hang.run()).error, ToolTimeout)
+    task = asyncio.ensure_future(hang.run())
+    await asyncio.to_thread(started.wait, 30)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
     go.set()
     assert await asyncio.to_thread(told.wait, 30)
 
@@ -453,7 +470,7 @@ class TestHooks:
             await asyncio.sleep(0)
             return ToolResult("rescued")
 
-        @tool(on_error=rescue, timeout=0.01)
+        @tool(on_error=rescue, timeout=0.01 if kind == "timeout" else 60)
         async def fail(n: int) -> None:
             if kind == "timeout":
                 await asyncio.Event().wait()
