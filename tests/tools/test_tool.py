@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import contextvars
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -256,6 +258,37 @@ async def test_a_blocking_tool_can_ask_whether_its_caller_has_given_up() -> None
         await task
     go.set()
     assert await asyncio.to_thread(told.wait, 30)
+
+
+def test_the_interpreter_switches_more_often_only_while_a_blocking_tool_runs() -> None:
+    # In a process of its own: here, threads that other tests left behind may still be running.
+    program = """
+import asyncio, sys
+from callboard.tools import tool
+@tool
+def interval():
+    return sys.getswitchinterval()
+async def main():
+    before = sys.getswitchinterval()
+    results = await asyncio.gather(*(interval.run() for _ in range(20)))
+    print(max(result.value for result in results) < before == sys.getswitchinterval())
+asyncio.run(main())
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "True"
+
+
+def test_a_blocking_tool_that_hangs_does_not_keep_the_program_from_ending() -> None:
+    program = """
+import asyncio, threading
+from callboard.tools import tool
+@tool(timeout=0.01)
+def hang():
+    threading.Event().wait()
+print(asyncio.run(hang.run()).is_error)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip() == "True"
 
 
 async def test_hung_blocking_tools_do_not_starve_others() -> None:
