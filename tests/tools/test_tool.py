@@ -416,6 +416,21 @@ async def test_at_most_max_concurrency_calls_run_at_once_in_order() -> None:
     assert order == list(range(20))
 
 
+async def test_a_call_that_waited_for_a_slot_runs_in_its_own_callers_context() -> None:
+    user = contextvars.ContextVar("user", default="nobody")
+
+    @tool(max_concurrency=1)
+    async def who() -> str:
+        await asyncio.sleep(0)
+        return user.get()
+
+    async def call(name: str) -> str:
+        user.set(name)
+        return (await who.run()).content
+
+    assert await asyncio.gather(*(call(name) for name in ("ada", "bob", "eve"))) == ["ada", "bob", "eve"]
+
+
 def test_a_limited_tool_can_be_used_in_one_loop_after_another() -> None:
     @tool(max_concurrency=1)
     async def work() -> int:
