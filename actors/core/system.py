@@ -224,6 +224,8 @@ class System:
                 await asyncio.shield(self._stopped)
             return
         self.closing = True
+        if self.probe is not None:
+            self.probe.event("system_stopping", actor="")
         killer = self.loop.call_later(timeout, self._kill_all)
         try:
             self.root.phase = Phase.STOPPING
