@@ -161,6 +161,9 @@ class Cell:
     @property
     def path(self) -> str:
         """The names from the top-level actor down, joined by slashes."""
+        rare = self.rare
+        if rare is not None and rare.label is not None:
+            return rare.label
         rare = self.more()
         if rare.label is None:
             parent = self.parent
@@ -313,7 +316,7 @@ class Cell:
         ask = self.current
         if ask is not None:
             ask.work = None
-        if self.phase not in life.ALIVE:
+        if self.phase > Phase.RUNNING:
             life.handler_ended(self, ask, value, error)
         elif self.settle(ask, value, error):
             self.state = READY
@@ -346,14 +349,17 @@ class Cell:
         """Tell the probe that a message is about to be processed; it may raise to crash the actor."""
         rare = self.more()
         rare.processed += 1
+        path = self.path
         probe = self.system.probe
-        probe.event(
-            "recv", actor=self.path, sender=item.sender, id=item.id, message=message, incarnation=rare.incarnation
-        )
-        probe.on_process(self.path, rare.processed, "before")
+        probe.event("recv", actor=path, sender=item.sender, id=item.id, message=message, incarnation=rare.incarnation)
+        if probe.on_process is not None:
+            probe.on_process(path, rare.processed, "before")
 
     def probe_after(self, item: Any) -> None:
         """Tell the probe that a message has been processed; it may raise to crash the actor."""
+        rare = self.more()
+        path = self.path
         probe = self.system.probe
-        probe.on_process(self.path, self.more().processed, "after")
-        probe.event("done", actor=self.path, id=item.id, incarnation=self.more().incarnation)
+        if probe.on_process is not None:
+            probe.on_process(path, rare.processed, "after")
+        probe.event("done", actor=path, id=item.id, incarnation=rare.incarnation)
