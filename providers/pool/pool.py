@@ -355,7 +355,7 @@ def _wants_prices(routing: Any) -> bool:
 
 
 def _health_of(member: Member, now: float) -> EndpointHealth:
-    gate, counts = member.gate, member.counts
+    gate = member.gate
     breaker = gate.breaker
     state: State
     reason = ""
@@ -367,12 +367,11 @@ def _health_of(member: Member, now: float) -> EndpointHealth:
         state = "ramping" if breaker.ramping else breaker.state  # type: ignore[assignment]
     if state != "closed" and not reason and member.last_error is not None:
         reason = f"{type(member.last_error).__name__}: {member.last_error}"
-    ended = counts.answered + counts.failed + counts.slow
     return EndpointHealth(
         name=gate.name,
         state=state,
         available=gate.ready(1.0, now),
-        error_rate=(counts.failed + counts.slow) / ended if ended else 0.0,
+        error_rate=member.recent.count(False) / len(member.recent) if member.recent else 0.0,
         latency=member.latencies.average,
         latency_p95=member.latencies.quantile(0.95),
         in_flight=gate.in_flight,
