@@ -135,7 +135,9 @@ _FIELDS: Mapping[str, Capability] = {
 @lru_cache(maxsize=64)
 def _spoken(dialect: Dialect) -> frozenset[Capability]:
     """What chat completions can say in a dialect."""
-    return (CAPABILITIES["openai"] | {"top_k"}) - {name for field, name in _FIELDS.items() if field in dialect.drops}
+    lost = {name for field, name in _FIELDS.items() if field in dialect.drops}
+    more: frozenset[Capability] = frozenset({"top_k"})
+    return (CAPABILITIES["openai"] | more) - lost
 
 
 _OPEN = {item.name: item.default for item in fields(Request)}

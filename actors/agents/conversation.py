@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -33,7 +34,7 @@ from .active import (
 )
 from .answer import NO_USAGE, Answer, HandoffRecord, ReasoningStep
 from .carry import Carrier
-from .desk import Desk
+from .desk import Desk, not_kept
 from .errors import (
     AgentError,
     GuardrailTripped,
@@ -129,6 +130,10 @@ class Conversation(Carrier):
             self._interrupted |= set(event.call_ids)
         elif kind is Ended:
             self._close(event)
+            answer = event.answer if event.answer.messages else replace(event.answer, messages=cut(self._turn))
+            if event.error is not None:
+                event.error.partial = answer
+            self._last = event._replace(answer=answer)
         elif kind is Snapshot:
             self._turn = Turn("ended", event.history)
             self._owner = event.owner
@@ -402,7 +407,7 @@ class Conversation(Carrier):
                     self._finalize(active, last)
                     return
                 ended = self._outcome(active, last)
-                events.append(ended)
+                events.append(self._kept(active, ended))
             elif isinstance(last, CallTool) or len(commands) > 1:
                 started = tuple(command.call.id for command in commands if isinstance(command, CallTool))
                 if started:
@@ -412,6 +417,11 @@ class Conversation(Carrier):
             self._go_on(active, commands, ended)
         elif commands:
             pending.add_done_callback(partial(self._when_safe, active, commands, ended))
+
+    @staticmethod
+    def _kept(active: Active, ended: Ended) -> Ended:
+        """The outcome as the journal keeps it: a conversation that goes on has its messages there already."""
+        return ended if active.run.once else ended._replace(answer=replace(ended.answer, messages=()))
 
     def _finalize(self, active: Active, last: Finish | Fail) -> None:
         if not active.finalizing:
@@ -433,14 +443,18 @@ class Conversation(Carrier):
             self._end(active, outcome.unwrap())
 
     def _end(self, active: Active, ended: Ended) -> None:
-        pending = self._desk.journal.append(self._stream, (ended,))
+        pending = self._desk.journal.append(self._stream, (self._kept(active, ended),))
         if pending is None:
             self._go_on(active, (), ended)
         else:
             pending.add_done_callback(partial(self._when_safe, active, (), ended))
 
     def _when_safe(self, active: Active, commands: Commands, ended: Ended | None, pending: Future[None]) -> None:
-        pending.result()
+        error = pending.exception()
+        if error is not None:
+            # Going on would do what a restart could not know of: the run ends here, by name.
+            answer = Answer("", self._agent, self._id, active.run.id)
+            commands, ended = (), Ended(active.run.id, answer, not_kept(error))
         self._send(Safe(active, commands, ended))
 
     def _on_safe(self, message: Safe) -> None:

@@ -266,19 +266,6 @@ def check_chain(chain: Sequence[str], tasks: Sequence[str], handoff: Handoff, li
         raise HandoffCycle(f"{handoff.target} was given the same task {limits.repeats} times in one chain: {way}")
 
 
-def check_flow_names(names: Iterable[str]) -> None:
-    """Refuse two agents of one name.
-
-    Raises:
-        DefinitionError: a name comes twice.
-    """
-    seen: set[str] = set()
-    for name in names:
-        if name in seen:
-            raise DefinitionError(f"two agents are called {name!r}; names are unique in an agency")
-        seen.add(name)
-
-
 def _as_json(value: Any) -> str:
     dump = getattr(value, "model_dump_json", None)
     if dump is not None:

@@ -84,8 +84,7 @@ class Hook:
     name: str = field(default="")
 
     def __post_init__(self) -> None:
-        if self.event not in HOOK_EVENTS:
-            raise DefinitionError(f"hook event {self.event!r} is not one of {', '.join(HOOK_EVENTS)}")
+        _check(self.event)
         if not callable(self.function):
             raise DefinitionError(f"a hook is a function, not {self.function!r}")
         if not self.name:
@@ -98,6 +97,7 @@ def hook(event: HookEvent, *, priority: int = 0) -> Callable[[Callable[[HookCont
     Raises:
         DefinitionError: there is no such event.
     """
+    _check(event)
     return lambda function: Hook(event, function, priority)
 
 
@@ -107,7 +107,13 @@ def guardrail(event: HookEvent, *, priority: int = 100) -> Callable[[Callable[[H
     Raises:
         DefinitionError: there is no such event.
     """
+    _check(event)
     return lambda function: Hook(event, function, priority, guardrail=True)
+
+
+def _check(event: str) -> None:
+    if event not in HOOK_EVENTS:
+        raise DefinitionError(f"hook event {event!r} is not one of {', '.join(HOOK_EVENTS)}")
 
 
 def by_event(hooks: Iterable[Hook]) -> Mapping[str, tuple[Hook, ...]]:

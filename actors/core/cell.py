@@ -316,7 +316,7 @@ class Cell:
         ask = self.current
         if ask is not None:
             ask.work = None
-        if self.phase not in life.ALIVE:
+        if self.phase > Phase.RUNNING:
             life.handler_ended(self, ask, value, error)
         elif self.settle(ask, value, error):
             self.state = READY

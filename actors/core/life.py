@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("callboard")
 
-ALIVE = frozenset({Phase.STARTING, Phase.RUNNING})
 IDLE, READY, BUSY, SUSPENDED, CLOSED, DEAD = range(6)  # as in `cell`, which imports this module
 _BASE: Any = None
 """The actor base class, whose hooks do nothing and need not be called; set by `actor`, which imports this module."""
@@ -57,8 +56,10 @@ def start(cell: Cell) -> None:
 
 def _started(cell: Cell) -> None:
     cell.phase = after(cell.phase, "started")
-    cell.system.emit("started", cell)
-    _settle(cell)
+    if cell.system.observed:
+        cell.system.emit("started", cell)
+    if cell.rare is not None and cell.rare.settled:
+        _settle(cell)
 
 
 def _run_on_start(cell: Cell) -> None:
@@ -121,7 +122,7 @@ def crash(cell: Cell, error: BaseException) -> None:
         ask.fail(_told(cell, error))
     if isinstance(error, KeyboardInterrupt):
         cell.system.interrupt(error)
-    if cell.phase not in (Phase.STARTING, Phase.RUNNING):
+    if cell.phase > Phase.RUNNING:
         if cell.phase == Phase.STOPPING and cell.more().ending is None:
             begin_ending(cell)
         return
@@ -132,7 +133,8 @@ def crash(cell: Cell, error: BaseException) -> None:
     rare.error = error
     rare.exit = "crash"
     logger.error("Unhandled exception in %s:", cell.ref, exc_info=error)
-    cell.system.emit("crashed", cell, repr(error))
+    if cell.system.observed:
+        cell.system.emit("crashed", cell, repr(error))
     begin_ending(cell)
 
 
@@ -365,8 +367,9 @@ def _ended(cell: Cell) -> None:
         _settle(cell)
     else:
         parent.children.down(cell, rare.error)
-    for ask in _take(rare.stopping):
-        ask.answer(True)
+    if rare.stopping:
+        for ask in _take(rare.stopping):
+            ask.answer(True)
 
 
 def _take(items: list[Any]) -> list[Any]:
@@ -397,7 +400,8 @@ def die(cell: Cell, reason: str) -> None:
             cell.refuse(item, why)
     if cell.parent is not None:
         cell.parent.children.remove(cell)
-    cell.system.emit("stopped", cell, reason)
+    if cell.system.observed:
+        cell.system.emit("stopped", cell, reason)
     if rare is None:
         return
     rare.ending = None
@@ -455,7 +459,8 @@ def restart(cell: Cell) -> None:
         cell.phase = after(cell.phase, "start")
         crash(cell, failed)
         return
-    cell.system.emit("restarted", cell, f"incarnation {rare.incarnation}")
+    if cell.system.observed:
+        cell.system.emit("restarted", cell, f"incarnation {rare.incarnation}")
     start(cell)
 
 
@@ -464,7 +469,7 @@ def restart(cell: Cell) -> None:
 
 def kill(cell: Cell) -> None:
     """Crash the incarnation at work at once, whatever it does; its supervisor decides, as after any crash."""
-    if cell.phase in (Phase.STARTING, Phase.RUNNING):
+    if cell.phase <= Phase.RUNNING:
         worker = cell.worker
         fail_soon(cell, ActorCrashed(f"{cell.path} was killed"))
         if worker is not None:

@@ -295,6 +295,10 @@ class ActorRef(_Base[A]):
             return _blocked(ask, timeout)
         return ask
 
+    def has_started(self) -> bool:
+        """Whether the actor is up: it has started, and has not crashed or stopped since."""
+        return self._cell.phase == Phase.RUNNING
+
     async def started(self) -> ActorRef[A]:
         """Wait until the actor has started; return this ref.
 

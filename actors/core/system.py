@@ -102,6 +102,7 @@ class System:
         self.workers: dict[Worker, None] = {}
         self.pristine = contextvars.Context()
         self.root = Root(self, None, RootActor)
+        self.observed = False
         self._subscribers: list[Callable[[Event], object]] = []
         self._inbox: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
         self._inbox_flag = False
@@ -142,6 +143,7 @@ class System:
         self.probe = getattr(loop, "callboard_probe", None)
         if self.probe is not None and self.seed is None:
             self.rng.seed(0)  # the same waits in every simulated run
+        self.observed = self.observed or self.probe is not None
         self.pristine.run(current.set, self)
         self._stopped = Future(self)
         self.dispatcher = Dispatcher(self, self.pristine, choose=getattr(loop, "callboard_dispatcher", None))
@@ -222,6 +224,8 @@ class System:
                 await asyncio.shield(self._stopped)
             return
         self.closing = True
+        if self.probe is not None:
+            self.probe.event("system_stopping", actor="")
         killer = self.loop.call_later(timeout, self._kill_all)
         try:
             self.root.phase = Phase.STOPPING
@@ -331,7 +335,7 @@ class System:
             factory, args, kwargs, name = spec.factory, spec.args, spec.kwargs, name or spec.name
         elif not (isinstance(what, type) and issubclass(what, Actor)):
             raise SpecError(f"{what!r} is neither an Actor class nor a ChildSpec")
-        if parent.phase not in (Phase.RUNNING, Phase.STARTING):
+        if parent.phase > Phase.RUNNING:
             raise ActorDead(f"{parent.path} is stopping and takes no more children")
         cell = Cell(self, parent, factory)
         ref: ActorRef[Any] = ActorRef(cell)
@@ -419,7 +423,13 @@ class System:
     def subscribe(self, subscriber: Callable[[Event], object]) -> Callable[[], None]:
         """Have lifecycle events told to a function, on the loop's thread. Return a function that ends that."""
         self._subscribers.append(subscriber)
-        return lambda: self._subscribers.remove(subscriber)
+        self.observed = True
+
+        def end() -> None:
+            self._subscribers.remove(subscriber)
+            self.observed = bool(self._subscribers) or self.probe is not None
+
+        return end
 
     def emit(self, kind: str, cell: Cell, detail: str = "") -> None:
         """Tell an event to the subscribers and the probe."""
@@ -575,7 +585,7 @@ class System:
         def ended(job: Worker, value: Any, error: BaseException | None) -> None:
             jobs.pop(job, None)
             on_done(job, value, error)
-            if cell.phase not in (Phase.RUNNING, Phase.STARTING):
+            if cell.phase > Phase.RUNNING:
                 life.advance(cell)
 
         worker.assign(cell, coro, ended)

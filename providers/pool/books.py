@@ -52,7 +52,8 @@ class Books:
         grant.gate.breaker.record(grant.trial, True, now)
         latency = now - grant.at
         member.latencies.add(latency)
-        grant.gate.latency = member.latencies.average
+        grant.gate.average = member.latencies.average
+        grant.gate.tail = member.latencies.quantile(0.95)
         counts = member.counts
         counts.answered += 1
         counts.input_tokens += usage.input_tokens
@@ -140,9 +141,10 @@ class Books:
         return notes + changed
 
     def _close(self, grant: Grant, member: Member) -> None:
+        grant.gate.flying.pop(grant, None)
         member.active -= 1
-        if not member.active and member.idle is not None and not member.idle.done():
-            member.idle.set_result(None)
+        if not member.active and member.on_idle is not None:
+            member.on_idle()
         reservation: Reservation | None = grant.reservation
         if reservation is not None:
             self.budgets.release(reservation)

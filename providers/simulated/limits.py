@@ -43,9 +43,9 @@ class Bucket:
 
     def wait(self, amount: float, now: float) -> float:
         """Seconds until `amount` is in it; 0 if it is. More than the whole counts as the whole."""
+        lacking = min(amount, float(self.size)) - self.level(now)
         # The grain of a float: what lacks less than this is there.
-        lacking = min(amount, float(self.size)) - self.level(now) - 1e-9
-        return max(0.0, lacking / self._rate)
+        return lacking / self._rate if lacking > 1e-9 else 0.0
 
     def take(self, amount: float, now: float) -> None:
         """Take `amount` out; the level may fall below nothing. A negative amount is put back."""

@@ -86,7 +86,7 @@ async def test_a_call_that_is_given_up_is_cancelled_at_the_server(how: str) -> N
     async with McpServer(world.server) as server:
         hang = ToolRegistry(server.tools).get("hang")
         if how == "timeout":
-            hang.timeout = 0.1
+            hang.timeout = 1.0
         task = asyncio.ensure_future(hang.run())
         await world.started.wait()
         if how == "cancel":
