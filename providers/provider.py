@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from ..actors.core.actor import Actor
 from ..actors.core.envelope import StreamAsk
-from .errors import ConnectionLost, ProviderError, StreamCut, UnknownModel
+from .errors import ConnectionLost, InvalidRequest, ProviderError, StreamCut, UnknownModel
 from .messages import Completion, Delta, Request, Usage
 from .spec import Capability, ProviderSpec, dropped
 from .tokens import estimate, estimate_message
@@ -87,6 +87,10 @@ class Provider(Actor):
         """Input tokens of a request, as exactly as this provider can say."""
         return estimate(request)
 
+    async def batch(self, requests: tuple[Request, ...]) -> list[Completion | ProviderError]:
+        """Answer many requests through the vendor's batch endpoint, which may take hours."""
+        raise InvalidRequest(f"{self.spec.name} takes no batches", provider=self.spec.name)
+
     async def rotate(self, api_key: SecretStr) -> None:
         """Take another key."""
         self.spec = replace(self.spec, api_key=api_key)
@@ -105,7 +109,22 @@ class Provider(Actor):
             return self.reply_with(self.count_tokens(self.spec.completed(message.request)))
         if isinstance(message, RotateKey):
             return self.reply_with(self.rotate(message.api_key))
+        if type(message).__name__ == "BatchRequest":
+            return self.reply_with(self._batched(message))
         raise TypeError(f"{self.path} takes Request, Supports, Describe, CountTokens or RotateKey, not {message!r:.80}")
+
+    async def _batched(self, message: Any) -> Any:
+        # Here and not above: the pool is built on this module.
+        from .pool.control import BatchAnswer
+
+        requests = tuple(self.spec.completed(request) for request in message.requests)
+        outcomes = await self.batch(requests)
+        return BatchAnswer(
+            tuple(
+                self._finished(request, outcome, 0.0) if isinstance(outcome, Completion) else outcome
+                for request, outcome in zip(requests, outcomes, strict=True)
+            )
+        )
 
     async def _completed(self, request: Request) -> Completion:
         clock = asyncio.get_running_loop().time
