@@ -53,12 +53,19 @@ def _most_at_once(arrivals: list[float], span: float) -> int:
     return most
 
 
+async def _warm(subject: Subject) -> None:
+    """Let imports and connections be made, and what they have slowed down be forgotten."""
+    for _ in range(3):
+        await drive(subject.call, 200, AT_ONCE)
+        await asyncio.sleep(0.7)
+
+
 async def _one(make: Make, count: int, fault: str, rate: float) -> list[Sample]:
     with Servers(3) as servers:
         for index in range(3):
             servers.order(set=index, latency=LATENCY)
         async with make(servers.urls, CONNECTIONS) as subject:
-            await drive(subject.call, 200, AT_ONCE)
+            await _warm(subject)
             healthy = await drive(subject.call, max(count // 2, 300), AT_ONCE)
             servers.order(arrivals=0)
             servers.order(set=0, fault=fault, rate=rate)
@@ -86,7 +93,7 @@ async def _all(make: Make, count: int, fault: str) -> list[Sample]:
         for index in range(3):
             servers.order(set=index, latency=LATENCY)
         async with make(servers.urls, CONNECTIONS) as subject:
-            await drive(subject.call, 300, AT_ONCE)
+            await _warm(subject)
             for index in range(3):
                 servers.order(set=index, fault=fault)
                 servers.order(arrivals=index)
