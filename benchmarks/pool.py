@@ -2,9 +2,9 @@
 
 Each subject runs in a process of its own, LiteLLM in the environment ``make bench-peers`` makes if it is there; the
 simulated providers run in another. ``cpu_N`` and ``stream`` are CPU time of the client's process per request with N
-requests in flight (64 streams), ``wall_1000`` is wall time over the ideal of the connections allowed, ``…_rss`` what the
-resident memory grew by meanwhile. In ``fault_…`` one of three providers goes wrong for a while (``all_…``: all of them for
-three seconds): ``lost`` are requests that got no answer.
+requests in flight (64 streams), ``wall_1000`` is wall time over the ideal of the connections allowed, ``…_rss`` what
+the resident memory grew by meanwhile. In ``fault_…`` one of three providers goes wrong for a while (in ``all_…`` all of
+them, for three seconds): ``lost`` are requests that got no answer.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def suite(quick: bool) -> Suite:
             worker.close()
 
     notes = (
-        "_bad: requests the faulty provider got beside single probes; _return, _herd: most requests at once on its return",
-        "_overtaken: by how many places a request was answered before its turn; all share the latency's spread",
+        "_bad: requests the faulty provider got beside single probes; _return, _herd: most at once on its return",
+        "_late: how much later than first come, first served explains an answer came",
     )
     return Suite(BASELINE, cases, skipped, repeats=3 if quick else 5, notes=notes, close=close)

@@ -20,7 +20,7 @@ PROMPT = "Summarise the following notes in two sentences. " * 8
 CONNECTIONS = 256
 WALL_CONNECTIONS = 100
 """Connections a subject may open to one server in `wall_1000`: what the ideal is reckoned with."""
-DEADLINE = 60.0
+DEADLINE = 300.0
 
 
 class Subject(Protocol):

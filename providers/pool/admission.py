@@ -45,6 +45,7 @@ class Gate:
     """
 
     __slots__ = (
+        "answered_from",
         "average",
         "breaker",
         "flying",
@@ -81,6 +82,8 @@ class Gate:
         """Seconds within which 95 % of its calls end."""
         self.latency = 0.0
         """Seconds a call is expected to take, as of the last `look`."""
+        self.answered_from = float("-inf")
+        """When the latest call was sent that has been answered."""
         self.flying: dict[Grant, None] = {}
         """Calls in flight, the oldest first."""
         self.pacer: Spacing | None = None
@@ -96,7 +99,7 @@ class Gate:
         What hangs answers nothing, so its average stays as good as it was; this is how it shows.
         """
         self.latency = self.average
-        if self.flying:
+        if self.flying and self.average:
             age = now - next(iter(self.flying)).at
             if age > self.tail:
                 self.latency = max(age, self.average)
