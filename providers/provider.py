@@ -14,7 +14,6 @@ from typing import Any, Protocol
 from pydantic import SecretStr
 
 from ..actors.core.actor import Actor
-from ..actors.core.envelope import StreamAsk
 from .errors import ConnectionLost, InvalidRequest, ProviderError, StreamCut, UnknownModel
 from .messages import Completion, Delta, Request, Usage
 from .spec import Capability, ProviderSpec, dropped
@@ -67,7 +66,7 @@ class Provider(Actor):
     """Answers `Request` with a `Completion`, or, asked for a stream, with `Delta` values.
 
     At most ``spec.max_in_flight`` requests run at once; the others wait in the order they came. Derive from it and
-    implement `complete` and `stream`.
+    implement `complete`, and `stream` where there is something to stream.
     """
 
     def __init__(self, spec: ProviderSpec) -> None:
@@ -79,9 +78,14 @@ class Provider(Actor):
     async def complete(self, request: Request) -> Completion:
         """Make one completion. Raises a `ProviderError`."""
 
-    @abstractmethod
-    def stream(self, request: Request) -> AsyncIterator[Delta]:
-        """The pieces of one completion, the last with the whole of it. Raises a `ProviderError`."""
+    async def stream(self, request: Request) -> AsyncIterator[Delta]:
+        """The pieces of one completion, the last with the whole of it; by default in as few as can be.
+
+        Raises:
+            ProviderError: also in the middle.
+        """
+        for delta in as_deltas(await self.complete(request)):
+            yield delta
 
     async def count_tokens(self, request: Request) -> int:
         """Input tokens of a request, as exactly as this provider can say."""
@@ -98,7 +102,7 @@ class Provider(Actor):
     def on_receive(self, message: Any) -> Any:
         if isinstance(message, Request):
             request = self.spec.completed(message)
-            if isinstance(self._cell.current, StreamAsk):
+            if self.expects == "stream":
                 return self._streamed(request)
             return self.reply_with(self._completed(request))
         if isinstance(message, Supports):

@@ -352,12 +352,12 @@ class Carrier(Actor):
     # -- small things --------------------------------------------------------------------------------------------------
 
     def _now(self) -> float:
-        return self._cell.system.loop.time()
+        return self.system.loop.time()
 
     def _send(self, message: Any) -> None:
         """A message to itself from a callback; if the actor has ended, the next incarnation finds out by itself."""
         try:
-            self._cell.ref.tell(message)
+            self.ref.tell(message)
         except CoreError:
             logger.debug("%s has ended; %s is not needed any more", self._stream, type(message).__name__)
 

@@ -238,7 +238,7 @@ class Dispatcher:
                         cell.state = IDLE
                         if queue is not None:  # an idle actor keeps no queue: an empty deque has 600 bytes
                             cell.queue = None
-                            if queue.__class__ is deque and len(queues) < 1000:
+                            if queue.__class__ is deque:
                                 queues.append(queue)
                         break
                     if not turn:

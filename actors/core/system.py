@@ -28,9 +28,9 @@ from .deadletters import DeadLetters
 from .dispatcher import Dispatcher
 from .envelope import Ask, Envelope, ProbedAsk
 from .errors import ActorDead, SpecError, StartFailed, SystemClosed
-from .events import Event, Terminated
+from .events import Event, Node, Terminated
 from .future import Future
-from .lifecycle import Phase
+from .lifecycle import NAMES, Phase
 from .ref import ActorRef
 from .registry import register
 from .spec import ChildSpec, check_name
@@ -94,7 +94,7 @@ class System:
         self.ready: Any = deque()
         self.dispatcher: Dispatcher = cast("Dispatcher", None)
         self.handling = handling
-        self.queues: list[deque[Any]] = []
+        self.queues: deque[deque[Any]] = deque(maxlen=1000)  # empty ones, for the next mailbox that needs one
         self.active: Cell | None = None
         self.closing = False
         self.closed = False
@@ -324,6 +324,20 @@ class System:
             cell = cell.rare.children.find(name)
         return None if cell is None else cell.ref
 
+    def tree(self) -> tuple[Node, ...]:
+        """Return the actors that run, from the top level down. On the loop's thread only."""
+
+        def nodes(cell: Cell) -> tuple[Node, ...]:
+            rare = cell.rare
+            return () if rare is None or rare.children is None else tuple(map(node, rare.children.cells))
+
+        def node(cell: Cell) -> Node:
+            kind = cell.actor_class if isinstance(cell.actor_class, type) else type(cell.actor)
+            restarts = cell.rare.incarnation - 1 if cell.rare is not None else 0
+            return Node(cell.name, kind.__name__, NAMES[cell.phase], len(cell.queue or ()), restarts, nodes(cell))
+
+        return nodes(self.root)
+
     def spawn_in(self, parent: Cell, what: Any, args: tuple[Any, ...], name: str | None, kwargs: Any) -> ActorRef[Any]:
         """Start a child of ``parent``; `spawn` of actors and systems come here."""
         if self.closing or self.loop is None:
@@ -333,7 +347,7 @@ class System:
         if what.__class__ is ChildSpec:
             spec = what
             factory, args, kwargs, name = spec.factory, spec.args, spec.kwargs, name or spec.name
-        elif not (isinstance(what, type) and issubclass(what, Actor)):
+        elif Actor not in getattr(what, "__mro__", ()):  # issubclass() of an ABC costs a fifth of a spawn
             raise SpecError(f"{what!r} is neither an Actor class nor a ChildSpec")
         if parent.phase > Phase.RUNNING:
             raise ActorDead(f"{parent.path} is stopping and takes no more children")
@@ -387,6 +401,7 @@ class System:
             raise SpecError(f"the factory of {cell.path} returned {type(actor).__name__}, which is no callboard Actor")
         cell.actor = actor
         cell.actor_class = type(actor)
+        cell.capacity = actor.mailbox_capacity
         actor._cell = cell
 
     def forget(self, cell: Cell) -> None:

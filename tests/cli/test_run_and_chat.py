@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import pty
 import select
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
+
+from callboard.providers import Completion, Request
+from callboard.providers.offline import complete
+from callboard.providers.simulated import SimulatedProvider
 
 from .command import Done, callboard, offline
 
@@ -104,41 +110,85 @@ def test_input_that_ends_while_a_call_waits_denies_it(folder: Path) -> None:
     assert not (folder / "work" / "out.md").exists()
 
 
-def test_ctrl_c_cancels_the_run_and_not_the_program(folder: Path) -> None:
-    """In a pseudo-terminal: Ctrl-C reaches the program as it does from a keyboard."""
-    parent, child = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-c", IN_A_TERMINAL, "chat", "careful.yaml", "--folder", "work"],
-        cwd=folder,
-        env={**offline(), "TERM": "xterm", "XDG_STATE_HOME": str(folder)},
-        stdin=child,
-        stdout=child,
-        stderr=child,
-        start_new_session=True,
-    )
-    os.close(child)
-    seen = ""
+class Terminal:
+    """``callboard chat`` in a pseudo-terminal, where Ctrl-C does what it does on a keyboard."""
 
-    def until(words: str) -> None:
-        nonlocal seen
-        while words not in seen:
-            ready, _, _ = select.select([parent], [], [], 60)
-            assert ready, f"{words!r} did not come after {seen!r}"
-            seen += os.read(parent, 65536).decode("utf-8", "replace")
-        seen = seen.partition(words)[2]
+    def __init__(self, folder: Path, team: str) -> None:
+        self._parent, child = pty.openpty()
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", IN_A_TERMINAL, "chat", team, "--folder", "work"],
+            cwd=folder,
+            env={**offline(), "TERM": "xterm", "XDG_STATE_HOME": str(folder)},
+            stdin=child,
+            stdout=child,
+            stderr=child,
+            start_new_session=True,
+        )
+        os.close(child)
+        self._seen = ""
 
+    def until(self, *words: str) -> None:
+        """Read until each of these has come, in order."""
+        for word in words:
+            while word not in self._seen:
+                ready, _, _ = select.select([self._parent], [], [], 60)
+                assert ready, f"{word!r} did not come after {self._seen!r}"
+                self._seen += os.read(self._parent, 65536).decode("utf-8", "replace")
+            self._seen = self._seen.partition(word)[2]
+
+    def press(self, keys: str) -> None:
+        os.write(self._parent, keys.encode())
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        os.close(self._parent)
+
+
+def test_ctrl_c_at_an_approval_cancels_the_run_and_not_the_program(folder: Path) -> None:
+    terminal = Terminal(folder, "careful.yaml")
     try:
-        until("you>")
-        os.write(parent, ASK.encode() + b"\r")
-        until("allow?")
-        os.write(parent, b"\x03")
-        until("cancelled")
-        os.write(parent, b"/cost\r")
-        until("1 completions")
-        os.write(parent, b"\x04")
-        assert process.wait(60) == 0
+        terminal.until("you>")
+        terminal.press(f"{ASK}\r")
+        terminal.until("allow?")
+        terminal.press("\x03")
+        terminal.until("cancelled", "you>")
+        terminal.press("/cost\r")
+        terminal.until("1 completions", "you>")
+        terminal.press("\x04")
+        assert terminal.process.wait(60) == 0
     finally:
-        process.kill()
-        process.wait()
-        os.close(parent)
+        terminal.close()
     assert not (folder / "work" / "out.md").exists()
+
+
+async def test_ctrl_c_cancels_a_request_in_flight_and_the_chat_goes_on(folder: Path) -> None:
+    asked = threading.Event()
+
+    async def only_the_second_time(request: Request) -> Completion:
+        if not asked.is_set():
+            asked.set()
+            await asyncio.get_running_loop().create_future()
+        return complete(request)
+
+    async with SimulatedProvider(only_the_second_time) as server:
+        mine = f"providers:\n  mine:\n    base_url: {server.base_url}\n    default_model: any\n"
+        (folder / "mine.yaml").write_text(TEAM.format(autonomy="autonomous") + mine, encoding="utf-8")
+
+        def interrupt_and_ask_again() -> int:
+            terminal = Terminal(folder, "mine.yaml")
+            try:
+                terminal.until("you>")
+                terminal.press("hello\r")
+                assert asked.wait(60)
+                terminal.press("\x03")
+                terminal.until("cancelled", "you>")
+                terminal.press("hello again\r")
+                terminal.until("Planner>", "you>")
+                terminal.press("\x04")
+                return terminal.process.wait(60)
+            finally:
+                terminal.close()
+
+        assert await asyncio.to_thread(interrupt_and_ask_again) == 0
+        assert server.stats.disconnects == 1, "the cancelled request was still under way"
