@@ -99,9 +99,10 @@ class ProviderSpec:
         """All it can do."""
         if self.capabilities is not None:
             return self.capabilities
-        if self.kind != "openai":
-            return CAPABILITIES[self.kind]
-        return _spoken(self.dialect)
+        spoken = _spoken(self.dialect) if self.kind == "openai" else CAPABILITIES[self.kind]
+        # Those who copy a protocol leave the batch endpoints out, or make them their own way.
+        own = not self.base_url or any(host in self.base_url for host in ("api.openai.com", "api.anthropic.com"))
+        return spoken if own else spoken - {"batch"}
 
     def model_of(self, request: Request) -> str:
         """The model's name as the vendor knows it: without this provider's own prefix."""

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from .errors import ConnectionLost, InvalidRequest, ProviderError, ProviderTimeout
-from .wire.failures import blot
+from .wire.failures import blot, from_status
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,16 +247,24 @@ class Sdk:
         raise problem
 
     def _problem(self, error: Exception) -> Exception:
-        import httpx2
+        return sdk_problem(error, self._provider, self._secret)
 
-        name = type(error).__name__
-        if isinstance(error, httpx2.TimeoutException | TimeoutError) or name == "APITimeoutError":
-            return ProviderTimeout(f"{self._provider} did not answer in time", provider=self._provider)
-        if isinstance(error, httpx2.HTTPError | OSError) or name == "APIConnectionError":
-            return ConnectionLost(f"{self._provider} lost the connection ({name})", provider=self._provider)
-        if type(error).__module__.partition(".")[0] in ("openai", "anthropic"):
-            return ProviderError(f"{self._provider}: {blot(str(error), self._secret)}", provider=self._provider)
-        return error
+
+def sdk_problem(error: Exception, provider: str, secret: str = "") -> Exception:
+    """What an exception of an SDK or of its HTTP client means; another exception comes back as it is."""
+    import httpx2
+
+    response = getattr(error, "response", None)
+    if response is not None:
+        return from_status(response.status_code, response.content, response.headers, provider=provider, secret=secret)
+    name = type(error).__name__
+    if isinstance(error, httpx2.TimeoutException | TimeoutError) or name == "APITimeoutError":
+        return ProviderTimeout(f"{provider} did not answer in time", provider=provider)
+    if isinstance(error, httpx2.HTTPError | OSError) or name == "APIConnectionError":
+        return ConnectionLost(f"{provider} lost the connection ({name})", provider=provider)
+    if type(error).__module__.partition(".")[0] in ("openai", "anthropic"):
+        return ProviderError(f"{provider}: {blot(str(error), secret)}", provider=provider)
+    return error
 
 
 class _SdkOpened:

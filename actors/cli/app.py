@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
 import textwrap
@@ -193,6 +194,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit status: 0, 1 when the command ran and its work failed, 2 for input that is wrong, 130 after Ctrl-C.
         Every error the library names is one line or two on stderr, never a traceback.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that knows no arrows still gets the words
     # What goes wrong is shown by the commands themselves; tracebacks in between would only hide it.
     logging.getLogger("callboard").addHandler(logging.NullHandler())
     try:

@@ -77,6 +77,7 @@ class Dispatcher:
         self.scheduled = choose is not None
         self.leader: Worker | None = None
         self._driving = False
+        self._closed = False
         self._helped = 0
         self._left = 0
         self._batch = BATCH if choose is None else 1
@@ -116,6 +117,8 @@ class Dispatcher:
 
     def _drive(self, until: Ask | None) -> None:
         """Step the leader until nothing is ready, the budget is spent, or ``until`` is answered."""
+        if self._closed:
+            return
         self._left = BUDGET
         self._until = until
         self._driving = True
@@ -186,7 +189,9 @@ class Dispatcher:
             life.begin_ending(cell)
 
     def close(self) -> None:
-        """Let the leader's task end."""
+        """Let the leader's task end; there will not be another."""
+        self.lane.clear()
+        self._closed = True
         worker, self.leader = self.leader, None
         if worker is not None:
             if worker.standby is not None:
@@ -233,7 +238,7 @@ class Dispatcher:
                         cell.state = IDLE
                         if queue is not None:  # an idle actor keeps no queue: an empty deque has 600 bytes
                             cell.queue = None
-                            if queue.__class__ is deque and len(queues) < 1000:
+                            if queue.__class__ is deque:
                                 queues.append(queue)
                         break
                     if not turn:

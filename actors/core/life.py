@@ -34,17 +34,25 @@ _BASE: Any = None
 # -- starting ------------------------------------------------------------------------------------------------------
 
 
+_UP = {phase: after(after(phase, "start"), "started") for phase in (Phase.NEW, Phase.RESTARTING)}
+"""Where an actor without `on_start` is right after its start."""
+
+
 def start(cell: Cell) -> None:
     """Start the incarnation whose actor object is in the cell."""
-    cell.phase = after(cell.phase, "start")
     if type(cell.actor).on_start is _BASE.on_start:
-        _started(cell)
+        cell.phase = _UP[cell.phase]
+        if cell.system.observed:
+            cell.system.emit("started", cell)
+        if cell.rare is not None and cell.rare.settled:
+            _settle(cell)
         if cell.queue or cell.signals:
             cell.state = READY
             cell.system.make_ready(cell)
         else:
             cell.state = IDLE
         return
+    cell.phase = after(cell.phase, "start")
     if cell.signals is not None:
         cell.signals.appendleft(lambda: _run_on_start(cell))
         cell.state = READY

@@ -94,7 +94,7 @@ class System:
         self.ready: Any = deque()
         self.dispatcher: Dispatcher = cast("Dispatcher", None)
         self.handling = handling
-        self.queues: list[deque[Any]] = []
+        self.queues: deque[deque[Any]] = deque(maxlen=1000)  # empty ones, for the next mailbox that needs one
         self.active: Cell | None = None
         self.closing = False
         self.closed = False
@@ -224,6 +224,8 @@ class System:
                 await asyncio.shield(self._stopped)
             return
         self.closing = True
+        if self.probe is not None:
+            self.probe.event("system_stopping", actor="")
         killer = self.loop.call_later(timeout, self._kill_all)
         try:
             self.root.phase = Phase.STOPPING
@@ -331,7 +333,7 @@ class System:
         if what.__class__ is ChildSpec:
             spec = what
             factory, args, kwargs, name = spec.factory, spec.args, spec.kwargs, name or spec.name
-        elif not (isinstance(what, type) and issubclass(what, Actor)):
+        elif Actor not in getattr(what, "__mro__", ()):  # issubclass() of an ABC costs a fifth of a spawn
             raise SpecError(f"{what!r} is neither an Actor class nor a ChildSpec")
         if parent.phase > Phase.RUNNING:
             raise ActorDead(f"{parent.path} is stopping and takes no more children")
@@ -385,6 +387,7 @@ class System:
             raise SpecError(f"the factory of {cell.path} returned {type(actor).__name__}, which is no callboard Actor")
         cell.actor = actor
         cell.actor_class = type(actor)
+        cell.capacity = actor.mailbox_capacity
         actor._cell = cell
 
     def forget(self, cell: Cell) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -121,9 +120,9 @@ class Member:
         "counts",
         "endpoint",
         "gate",
-        "idle",
         "last_error",
         "latencies",
+        "on_idle",
         "outputs",
         "ref",
     )
@@ -137,6 +136,7 @@ class Member:
         self.budget = RetryBudget()
         self.outputs: dict[str, OutputEstimate] = {}
         self.active = 0
-        self.idle: asyncio.Future[None] | None = None
+        self.on_idle: Callable[[], None] | None = None
+        """Called when the last request in flight has ended; set once the endpoint gets no more."""
         self.last_error: BaseException | None = None
         self.accounts = (f"provider:{endpoint.name}", *((f"key:{endpoint.key}",) if endpoint.key else ()))

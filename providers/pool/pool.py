@@ -318,7 +318,11 @@ class Pool(Actor):
     def _retire(self, member: Member) -> None:
         """Stop an actor that gets nothing more, once its requests in flight have ended."""
         self._retired[member.ref] = member
-        self.pipe(self._dispatcher.idle(member), lambda _: _Idle(member))
+        message = _Idle(member)
+        if member.active:
+            member.on_idle = lambda: self.ref.tell(message) if self.ref.is_alive() else None
+        else:
+            self._stop_idle(message)
 
     def _stop_idle(self, message: _Idle) -> None:
         message.member.ref.stop()  # nobody waits for it: the watch tells

@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 from ..messages import Completion, Request
 from ..tokens import estimate
 from ..wire import anthropic, openai_chat, openai_responses, sse
+from .batches import Batches
 from .faults import Fault, Latency
 from .http import Connection, Incoming, Server
 from .limits import Enforcer, Limits
@@ -99,6 +100,7 @@ class SimulatedProvider:
         self.failure_rate = failure_rate
         self.limits = limits
         self.stats = Stats()
+        self.batches = Batches(self._batched)
         self.log: deque[tuple[str, Mapping[str, Any]]] = deque(maxlen=_LOGGED)
         self._host, self._port = host, port
         self._keys = None if keys is None else frozenset(keys)
@@ -155,6 +157,11 @@ class SimulatedProvider:
         )
         if route == "health":
             exchange.reply(200, {"status": "ok"})
+        elif self.batches.knows(incoming.path):
+            if self._keys is not None and exchange.key() not in self._keys:
+                exchange.refuse(401, "authentication_error", "this key is not known")
+            else:
+                connection.run(exchange.batch(self.batches))
         elif route == "models":
             exchange.reply(200, {"object": "list", "data": [{"id": "simulated", "object": "model"}]})
         elif not route or incoming.method != "POST":
@@ -212,6 +219,21 @@ class SimulatedProvider:
             self._after_latency(exchange, lambda: exchange.reply_body(200, body, completion))
             return
         exchange.connection.run(exchange.served(completion, fault, self._latency()))
+
+    async def _batched(self, path: str, payload: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
+        """One request of a batch; faults come to it as to any, as an error status."""
+        protocol = "anthropic" if path.endswith("/messages") else "responses" if path.endswith("/responses") else "chat"
+        shape = _Exchange.shaped(self, protocol)
+        fault = self._draw()
+        if fault is not None:
+            return fault.status, shape.error(fault.status, fault.type or "api_error", "simulated")
+        try:
+            request = _READERS[protocol](payload)
+        except (ValueError, TypeError, AttributeError) as error:
+            return 400, shape.error(400, "invalid_request_error", str(error))
+        made = self.answer(request) if callable(self.answer) else self.answer
+        completion = await made if inspect.isawaitable(made) else made
+        return 200, shape.whole(completion if completion.model else replace(completion, model=request.model))
 
     def _after_latency(self, exchange: _Exchange, action: Callable[[], None]) -> None:
         delay = self._latency()
@@ -281,6 +303,13 @@ class _Exchange:
         self.charged = -1
         self.open = True
 
+    @classmethod
+    def shaped(cls, server: SimulatedProvider, protocol: str) -> _Exchange:
+        """One without a connection, for the forms of its protocol."""
+        exchange = cls.__new__(cls)
+        exchange.server, exchange.protocol, exchange.id = server, protocol, f"req_{server.stats.requests}"
+        return exchange
+
     def key(self) -> str:
         headers = self.incoming.headers
         return headers.get("x-api-key") or headers.get("authorization", "").removeprefix("Bearer ")
@@ -316,6 +345,10 @@ class _Exchange:
             self.connection.reset()
         else:
             pass  # the connection stays as it is until the client leaves
+
+    async def batch(self, batches: Batches) -> None:
+        status, body = await batches.handle(self.incoming, self.server.url)
+        self.reply_body(status, body)
 
     async def awaited(self, made: Awaitable[Completion], request: Request, fault: Fault | None, latency: float) -> None:
         completion = await made

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from pathlib import Path
 
@@ -86,7 +87,7 @@ async def test_a_call_that_is_given_up_is_cancelled_at_the_server(how: str) -> N
     async with McpServer(world.server) as server:
         hang = ToolRegistry(server.tools).get("hang")
         if how == "timeout":
-            hang.timeout = 0.1
+            hang.timeout = 1.0
         task = asyncio.ensure_future(hang.run())
         await world.started.wait()
         if how == "cancel":
@@ -128,6 +129,22 @@ async def test_a_server_that_cannot_be_reached_is_a_named_error(tmp_path: Path) 
         with pytest.raises(ToolError):
             async with McpServer(target, timeout=20):
                 pass
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+@pytest.mark.parametrize("how", ["cancel", "timeout"])
+async def test_connecting_to_a_server_that_never_answers_is_given_up(how: str, tmp_path: Path) -> None:
+    before = {child.pid for child in psutil.Process().children()}
+    os.mkfifo(tmp_path / "started")
+    command = ["sh", "-c", f"echo > {tmp_path}/started; exec sleep 1000"]
+    server = McpServer(command, timeout=1.0 if how == "timeout" else 60.0)
+    task = asyncio.ensure_future(server.__aenter__())
+    await asyncio.to_thread((tmp_path / "started").read_text)
+    if how == "cancel":
+        task.cancel()
+    with pytest.raises(asyncio.CancelledError if how == "cancel" else ToolError):
+        await task
+    assert {child.pid for child in psutil.Process().children()} <= before
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 

@@ -131,7 +131,7 @@ async def test_a_broken_answer_is_a_named_error(answer: bytes) -> None:
 
 
 async def test_a_server_that_hangs_is_given_up_at_the_timeout() -> None:
-    impatient = web_fetch_tool(private=True, timeout=0.2)
+    impatient = web_fetch_tool(private=True, timeout=1.0)
     async with _serving() as web:
         result = await impatient.run({"url": f"{web.url}/hang"})
         assert isinstance(result.error, ToolTimeout | FetchFailed)

@@ -75,14 +75,15 @@ class McpServer:
         await self._close()
 
     async def _close(self) -> None:
-        self._client = None
+        connecting, self._client = self._client is None, None
         keeper, leave = self._keeper, self._leave
         if keeper is None or leave is None:
             return
         self._keeper = None
         leave.set()
-        done, _ = await asyncio.wait({keeper}, timeout=5.0)
-        if not done:  # still connecting, or a server that does not let go
+        if not connecting:
+            await asyncio.wait({keeper}, timeout=5.0)
+        if not keeper.done():  # or a server that does not let go
             keeper.cancel()
             await asyncio.wait({keeper}, timeout=5.0)
 
@@ -103,8 +104,8 @@ class McpServer:
                     connected.set_result(listed)
                 await leave.wait()
         except asyncio.CancelledError:
-            if not connected.done():
-                connected.cancel()
+            if not connected.done() and not leave.is_set():  # the transport's doing, not its user's
+                connected.set_exception(ToolError("the connection to the MCP server broke off"))
         except Exception as error:
             if not connected.done():
                 connected.set_exception(ToolError(f"the MCP server cannot be used: {_reason(error)}"))
