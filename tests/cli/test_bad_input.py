@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
+
+from callboard.providers.simulated import SimulatedProvider
 
 from .command import assert_refused, callboard
 
@@ -59,6 +62,22 @@ def test_a_key_that_the_team_file_takes_from_the_environment_and_is_not_set_is_r
     team.write_text(TEAM + "providers:\n  mine:\n    api_key: ${MY_KEY}\n", encoding="utf-8")
     done = callboard("run", team, "List every TODO", cwd=team.parent)
     assert_refused(done, "team.yaml, line 9", "set the environment variable MY_KEY")
+
+
+def test_a_model_whose_key_is_missing_is_refused_with_the_variable_to_set(team: Path) -> None:
+    done = callboard("run", wrong(team, "tools: [LS]", "model: gpt-5"), "List every TODO", cwd=team.parent)
+    assert_refused(done, "team.yaml, line 3", "set OPENAI_API_KEY")
+
+
+async def test_a_key_that_the_vendor_does_not_take_is_refused_without_showing_it(team: Path) -> None:
+    async with SimulatedProvider(keys=["right"]) as server:
+        mine = f"providers:\n  mine:\n    base_url: {server.base_url}\n    api_key: ${{MINE}}\n    default_model: any\n"
+        team.write_text(TEAM + mine, encoding="utf-8")
+        done = await asyncio.to_thread(callboard, "run", team, "hello", cwd=team.parent, env={"MINE": "sk-wrong"})
+    assert done.status == 2, done
+    assert "mine answered 401" in done.err
+    assert "Traceback" not in done.err
+    assert "sk-wrong" not in done.err + done.out
 
 
 @pytest.mark.parametrize("command", [["demo"], ["run", "team.yaml", "List every TODO", "--folder"]])
