@@ -30,7 +30,11 @@ def team(tmp_path: Path) -> Path:
 
 def wrong(team: Path, right: str, written: str) -> Path:
     assert right in TEAM
-    team.write_text(TEAM.replace(right, written), encoding="utf-8")
+    return rewrite(team, TEAM.replace(right, written))
+
+
+def rewrite(team: Path, text: str) -> Path:
+    team.write_text(text, encoding="utf-8")
     return team
 
 
@@ -59,7 +63,7 @@ def test_a_team_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_key_that_the_team_file_takes_from_the_environment_and_is_not_set_is_refused(team: Path) -> None:
-    team.write_text(TEAM + "providers:\n  mine:\n    api_key: ${MY_KEY}\n", encoding="utf-8")
+    rewrite(team, TEAM + "providers:\n  mine:\n    api_key: ${MY_KEY}\n")
     done = callboard("run", team, "List every TODO", cwd=team.parent)
     assert_refused(done, "team.yaml, line 9", "set the environment variable MY_KEY")
 
@@ -72,7 +76,7 @@ def test_a_model_whose_key_is_missing_is_refused_with_the_variable_to_set(team: 
 async def test_a_key_that_the_vendor_does_not_take_is_refused_without_showing_it(team: Path) -> None:
     async with SimulatedProvider(keys=["right"]) as server:
         mine = f"providers:\n  mine:\n    base_url: {server.base_url}\n    api_key: ${{MINE}}\n    default_model: any\n"
-        team.write_text(TEAM + mine, encoding="utf-8")
+        rewrite(team, TEAM + mine)
         done = await asyncio.to_thread(callboard, "run", team, "hello", cwd=team.parent, env={"MINE": "sk-wrong"})
     assert done.status == 2, done
     assert "mine answered 401" in done.err
