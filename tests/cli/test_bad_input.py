@@ -98,6 +98,12 @@ def test_a_report_outside_the_folder_is_refused(tmp_path: Path) -> None:
     assert_refused(callboard("demo", tmp_path, "--report", "../report.md", cwd=tmp_path), "../report.md", "outside")
 
 
+def test_a_report_in_the_place_of_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "mine.md").write_text("mine", encoding="utf-8")
+    assert_refused(callboard("demo", tmp_path, "--report", "mine.md", cwd=tmp_path), "would overwrite mine.md")
+    assert (tmp_path / "mine.md").read_text(encoding="utf-8") == "mine"
+
+
 def test_a_request_without_words_is_refused(team: Path) -> None:
     assert_refused(callboard("run", team, " ", cwd=team.parent), "request")
     assert_refused(callboard("run", team, cwd=team.parent), "requires an argument")
