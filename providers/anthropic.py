@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
+from .batches import anthropic_batch, pauses
+from .errors import ProviderError
 from .messages import Completion, Request
 from .provider import Assembling, HttpProvider, Protocolled
 from .spec import ProviderSpec
-from .transport import Sdk, Transport
+from .transport import Sdk, Transport, sdk_problem
 from .wire import anthropic
 
 _NOT_COUNTED = ("max_tokens", "temperature", "top_p", "top_k", "stop_sequences", "metadata", "stream")
@@ -41,6 +43,9 @@ class AnthropicProvider(HttpProvider):
             traced twice. It is closed with the actor.
     """
 
+    batch_pauses: ClassVar[tuple[float, float]] = (1.0, 60.0)
+    """Seconds between the first two looks at a batch, and at most between two."""
+
     def __init__(self, spec: ProviderSpec, client: Any = None) -> None:
         super().__init__(spec)
         self._client = client
@@ -64,6 +69,23 @@ class AnthropicProvider(HttpProvider):
         if reply.status >= 400:
             raise self._refused(reply.status, reply.headers, reply.body)
         return int(json.loads(reply.body)["input_tokens"])
+
+    async def batch(self, requests: tuple[Request, ...]) -> list[Completion | ProviderError]:
+        if not self.spec.supports("batch"):
+            return await super().batch(requests)
+        client = self._client or self._make_client(self.spec.secret)
+        model = self.spec.model_of(requests[0])
+        protocol = self.protocol(model)
+        payloads = [protocol.to_payload(request, model=self.spec.model_of(request)) for request in requests]
+        problem: Exception
+        try:
+            return await anthropic_batch(client, payloads, protocol, self.spec.name, pauses(*self.batch_pauses))
+        except Exception as error:
+            problem = sdk_problem(error, self.spec.name, self.spec.secret)
+        finally:
+            if client is not self._client:
+                await client.close()
+        raise problem
 
     def _make_client(self, secret: str) -> Any:
         from anthropic import AsyncAnthropic

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
+from .batches import openai_batch, pauses
+from .errors import ProviderError
 from .messages import Completion, Request
 from .provider import Assembling, HttpProvider, Protocolled
 from .spec import ProviderSpec
-from .transport import Sdk, Transport
+from .transport import Sdk, Transport, sdk_problem
 from .wire import openai_chat, openai_responses
 from .wire.openai_chat import OPENAI, Dialect
 
@@ -59,6 +61,9 @@ class OpenAIProvider(HttpProvider):
             with the headers the SDK makes. It is closed with the actor.
     """
 
+    batch_pauses: ClassVar[tuple[float, float]] = (1.0, 60.0)
+    """Seconds between the first two looks at a batch, and at most between two."""
+
     def __init__(self, spec: ProviderSpec, client: Any = None) -> None:
         super().__init__(spec)
         self._client = client
@@ -75,6 +80,23 @@ class OpenAIProvider(HttpProvider):
         if self._client is not None:
             return Sdk(self.spec.name, self._client, secret=self.spec.secret)
         return await self.direct(self._make_client)
+
+    async def batch(self, requests: tuple[Request, ...]) -> list[Completion | ProviderError]:
+        if not self.spec.supports("batch"):
+            return await super().batch(requests)
+        client = self._client or self._make_client(self.spec.secret)
+        model = self.spec.model_of(requests[0])
+        protocol = self.protocol(model)
+        payloads = [protocol.to_payload(request, model=self.spec.model_of(request)) for request in requests]
+        problem: Exception
+        try:
+            return await openai_batch(client, payloads, protocol, self.spec.name, pauses(*self.batch_pauses))
+        except Exception as error:
+            problem = sdk_problem(error, self.spec.name, self.spec.secret)
+        finally:
+            if client is not self._client:
+                await client.close()
+        raise problem
 
     def _make_client(self, secret: str) -> Any:
         from openai import AsyncOpenAI

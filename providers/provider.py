@@ -15,10 +15,10 @@ from pydantic import SecretStr
 
 from ..actors.core.actor import Actor
 from ..actors.core.envelope import StreamAsk
-from .errors import ConnectionLost, ProviderError, StreamCut, UnknownModel
-from .messages import Completion, Delta, Request
+from .errors import ConnectionLost, InvalidRequest, ProviderError, StreamCut, UnknownModel
+from .messages import Completion, Delta, Request, Usage
 from .spec import Capability, ProviderSpec, dropped
-from .tokens import estimate
+from .tokens import estimate, estimate_message
 from .transport import Direct, Transport
 from .wire import failures
 from .wire.limits import rate_limits
@@ -67,7 +67,7 @@ class Provider(Actor):
     """Answers `Request` with a `Completion`, or, asked for a stream, with `Delta` values.
 
     At most ``spec.max_in_flight`` requests run at once; the others wait in the order they came. Derive from it and
-    implement `complete` and `stream`.
+    implement `complete`, and `stream` where there is something to stream.
     """
 
     def __init__(self, spec: ProviderSpec) -> None:
@@ -79,13 +79,22 @@ class Provider(Actor):
     async def complete(self, request: Request) -> Completion:
         """Make one completion. Raises a `ProviderError`."""
 
-    @abstractmethod
-    def stream(self, request: Request) -> AsyncIterator[Delta]:
-        """The pieces of one completion, the last with the whole of it. Raises a `ProviderError`."""
+    async def stream(self, request: Request) -> AsyncIterator[Delta]:
+        """The pieces of one completion, the last with the whole of it; by default in as few as can be.
+
+        Raises:
+            ProviderError: also in the middle.
+        """
+        for delta in as_deltas(await self.complete(request)):
+            yield delta
 
     async def count_tokens(self, request: Request) -> int:
         """Input tokens of a request, as exactly as this provider can say."""
         return estimate(request)
+
+    async def batch(self, requests: tuple[Request, ...]) -> list[Completion | ProviderError]:
+        """Answer many requests through the vendor's batch endpoint, which may take hours."""
+        raise InvalidRequest(f"{self.spec.name} takes no batches", provider=self.spec.name)
 
     async def rotate(self, api_key: SecretStr) -> None:
         """Take another key."""
@@ -105,7 +114,22 @@ class Provider(Actor):
             return self.reply_with(self.count_tokens(self.spec.completed(message.request)))
         if isinstance(message, RotateKey):
             return self.reply_with(self.rotate(message.api_key))
+        if type(message).__name__ == "BatchRequest":
+            return self.reply_with(self._batched(message))
         raise TypeError(f"{self.path} takes Request, Supports, Describe, CountTokens or RotateKey, not {message!r:.80}")
+
+    async def _batched(self, message: Any) -> Any:
+        # Here and not above: the pool is built on this module.
+        from .pool.control import BatchAnswer
+
+        requests = tuple(self.spec.completed(request) for request in message.requests)
+        outcomes = await self.batch(requests)
+        return BatchAnswer(
+            tuple(
+                self._finished(request, outcome, 0.0) if isinstance(outcome, Completion) else outcome
+                for request, outcome in zip(requests, outcomes, strict=True)
+            )
+        )
 
     async def _completed(self, request: Request) -> Completion:
         clock = asyncio.get_running_loop().time
@@ -131,9 +155,28 @@ class Provider(Actor):
                 if close is not None:
                     await close()
 
-    def _finished(self, request: Request, completion: Completion, latency: float) -> Completion:
-        notes = (*completion.notes, *dropped(self.spec, request))
-        return replace(completion, provider=self.spec.name, latency=latency, notes=notes)
+    def _finished(self, request: Request, made: Completion, latency: float) -> Completion:
+        notes, usage = made.notes, made.usage
+        ignored = dropped(self.spec, request)
+        if ignored:
+            notes = (*notes, *ignored)
+        if not usage.total_tokens:
+            # Some endpoints count nothing, or only when they are not streaming; budgets and limits need a number.
+            usage = Usage(estimate(request), estimate_message(made.message))
+            notes = (*notes, f"tokens are estimated: {self.spec.name} reported none")
+        # Spelt out, because dataclasses.replace costs four times as much and this runs for every request.
+        return Completion(
+            made.message,
+            made.finish_reason,
+            usage,
+            made.model,
+            self.spec.name,
+            made.request_id,
+            latency,
+            made.cost,
+            notes,
+            made.limits,
+        )
 
 
 class Assembling(Protocol):
@@ -300,10 +343,14 @@ class HttpProvider(Provider):
             "an event that is not JSON", provider=self.spec.name, request_id=failures.request_id(headers)
         )
 
-    def _headed(self, completion: Completion, headers: Mapping[str, str]) -> Completion:
-        return replace(
-            completion,
-            request_id=failures.request_id(headers) or completion.request_id,
+    def _headed(self, made: Completion, headers: Mapping[str, str]) -> Completion:
+        return Completion(
+            made.message,
+            made.finish_reason,
+            made.usage,
+            made.model,
+            made.provider,
+            failures.request_id(headers) or made.request_id,
             limits=rate_limits(headers),
         )
 

@@ -75,7 +75,7 @@ class Registry:
 
     def with_alias(self, alias: str, model: str) -> Registry:
         """With one more alias."""
-        return replace(self, aliases={**self.aliases, _key(alias): model})
+        return replace(self, aliases={**self.aliases, alias_key(alias): model})
 
     def names(self) -> list[str]:
         """The providers' names, the default first."""
@@ -121,7 +121,7 @@ class Registry:
 
     def _unaliased(self, name: str) -> str:
         seen = [name]
-        while (found := self.aliases.get(_key(name))) is not None:
+        while (found := self.aliases.get(alias_key(name))) is not None:
             if found in seen:
                 raise UnknownModel(f"the aliases {' → '.join([*seen, found])} go round in a circle")
             seen.append(found)
@@ -207,7 +207,8 @@ def _custom(env: Mapping[str, str]) -> Iterable[ProviderSpec]:
         )
 
 
-def _key(alias: str) -> str:
+def alias_key(alias: str) -> str:
+    """An alias as registries keep it: lower case, underscores."""
     return alias.lower().replace("-", "_")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from functools import lru_cache
 from typing import Any, Literal, TypeAlias
 
 from pydantic import SecretStr
@@ -92,9 +93,16 @@ class ProviderSpec:
 
     def supports(self, capability: Capability) -> bool:
         """Whether the provider can do something, as far as its protocol and its dialect say."""
+        return capability in self.abilities()
+
+    def abilities(self) -> frozenset[Capability]:
+        """All it can do."""
         if self.capabilities is not None:
-            return capability in self.capabilities
-        return capability in CAPABILITIES[self.kind]
+            return self.capabilities
+        spoken = _spoken(self.dialect) if self.kind == "openai" else CAPABILITIES[self.kind]
+        # Those who copy a protocol leave the batch endpoints out, or make them their own way.
+        own = not self.base_url or any(host in self.base_url for host in ("api.openai.com", "api.anthropic.com"))
+        return spoken if own else spoken - {"batch"}
 
     def model_of(self, request: Request) -> str:
         """The model's name as the vendor knows it: without this provider's own prefix."""
@@ -112,6 +120,25 @@ class ProviderSpec:
         given = {**self.defaults, **self.model_defaults.get(self.model_of(request), {})}
         missing = {name: value for name, value in given.items() if getattr(request, name) == _OPEN.get(name)}
         return replace(request, **missing) if missing else request
+
+
+_FIELDS: Mapping[str, Capability] = {
+    "seed": "seed",
+    "stop": "stop",
+    "frequency_penalty": "penalties",
+    "top_k": "top_k",
+    "reasoning_effort": "reasoning",
+    "response_schema": "schema",
+    "parallel_tool_calls": "parallel_tools",
+}
+
+
+@lru_cache(maxsize=64)
+def _spoken(dialect: Dialect) -> frozenset[Capability]:
+    """What chat completions can say in a dialect."""
+    lost = {name for field, name in _FIELDS.items() if field in dialect.drops}
+    more: frozenset[Capability] = frozenset({"top_k"})
+    return (CAPABILITIES["openai"] | more) - lost
 
 
 _OPEN = {item.name: item.default for item in fields(Request)}
@@ -142,6 +169,7 @@ def needs(request: Request) -> frozenset[Capability]:
 # Sampling fields a provider may leave out: the answer is still one to the question, and a note says so.
 # Tools, pictures, a schema are not left out here: whether to go on without them is the pool's decision.
 MINOR: Mapping[Capability, str] = {
+    "reasoning": "the reasoning effort",
     "seed": "the seed",
     "penalties": "penalties",
     "top_k": "top_k",
@@ -154,8 +182,5 @@ def dropped(spec: ProviderSpec, request: Request) -> tuple[str, ...]:
     wanted = needs(request)
     if not wanted:
         return ()
-    return tuple(f"{spec.name} ignores {what}" for name, what in MINOR.items() if name in wanted - _had(spec))
-
-
-def _had(spec: ProviderSpec) -> frozenset[Capability]:
-    return spec.capabilities if spec.capabilities is not None else CAPABILITIES[spec.kind]
+    had = spec.abilities()
+    return tuple(f"{spec.name} ignores {what}" for name, what in MINOR.items() if name in wanted - had)

@@ -2,6 +2,7 @@
 
 Used for ``llm.yaml`` and for team files. Expansion happens on parsed strings, so a value from the environment can
 never change the file's structure, and an error quotes what stands in the file, never what the environment held.
+A mapping that says ``enabled: false`` is not expanded.
 """
 
 from __future__ import annotations
@@ -228,6 +229,9 @@ def _note_lines(
         for key, value in node.value:
             if not isinstance(key, yaml.ScalarNode):
                 continue
+            if key.tag == "tag:yaml.org,2002:bool":
+                problem = f"expected a name; YAML reads {key.value} as true or false: write it in quotes"
+                raise ConfigError(problem, path=path, line=key.start_mark.line + 1)
             step: str | int = key.value
             if key.tag == "tag:yaml.org,2002:int" and str(key.value).isdecimal():
                 step = int(key.value)
@@ -247,6 +251,8 @@ def _expanded(value: Any, location: Location, env: Mapping[str, str] | None, fil
         except ValueError as error:
             raise file.error(location, str(error)) from None
     if isinstance(value, dict):
+        if value.get("enabled") is False:  # what is switched off needs no variable to be set
+            return value
         return {key: _expanded(item, (*location, key), env, file) for key, item in value.items()}
     if isinstance(value, list):
         return [_expanded(item, (*location, index), env, file) for index, item in enumerate(value)]

@@ -39,7 +39,8 @@ PACE = 0.25
 STRUCK_REQUEST = 2
 """The request, counted per provider, in the middle of which that provider is killed."""
 
-DEFAULT_REQUEST = "List every TODO and FIXME with its file and line."
+PROMISES = "Find what {readme} promises that the files do not contain"
+MARKS = "List every TODO and FIXME with its file and line"
 SHOWN = 12
 """Lines of the report that are shown; the file has all."""
 
@@ -73,7 +74,8 @@ def demo(folder: Path, *, ask: str | None, report: Path) -> int:
 
     Args:
         folder: an existing folder; tools reach nothing outside it.
-        ask: the request; by default `DEFAULT_REQUEST`.
+        ask: the request; by default what the folder's README promises and does not hold, or, where there is no
+            README, every TODO and FIXME.
         report: the report's path within the folder. What stands there is replaced.
 
     Returns:
@@ -92,7 +94,12 @@ def demo(folder: Path, *, ask: str | None, report: Path) -> int:
         target.unlink()  # or the search would find the last report
     except OSError as error:
         raise NoReport(f"cannot write the report {target}: {error.strerror}; give another --report or folder") from None
-    return asyncio.run(_Demonstration(root, target, ask or DEFAULT_REQUEST, make_console()).run())
+    return asyncio.run(_Demonstration(root, target, ask or _request_for(root), make_console()).run())
+
+
+def _request_for(root: Path) -> str:
+    readme = next((path.name for path in sorted(root.glob("README*")) if path.is_file()), None)
+    return MARKS if readme is None else PROMISES.format(readme=readme)
 
 
 class _Demonstration:

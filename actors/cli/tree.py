@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..core.errors import CallboardError
+from ..core.lifecycle import NAMES
 
 if TYPE_CHECKING:
     from ..core.cell import Cell
@@ -48,8 +49,8 @@ def _below(cell: Cell, indent: str) -> Iterator[str]:
 
 def _state(cell: Cell) -> str:
     said = [cell.actor_class.__name__ if isinstance(cell.actor_class, type) else type(cell.actor).__name__]
-    if cell.phase.name != "RUNNING":
-        said.append(cell.phase.name.lower())
+    if NAMES[cell.phase] != "running":
+        said.append(NAMES[cell.phase])
     waiting = len(cell.queue) if cell.queue is not None else 0
     if waiting:
         said.append(f"{waiting} waiting")

@@ -180,7 +180,7 @@ class Actor(_Base):
 
         def ended(job: Worker, value: Any, error: BaseException | None) -> None:
             outcome: Outcome[T] = Outcome(value, error)
-            if cell.phase in (Phase.RUNNING, Phase.STARTING) and (error is None or isinstance(error, Exception)):
+            if cell.phase <= Phase.RUNNING and (error is None or isinstance(error, Exception)):
                 cell.system.own_message(cell, outcome if to_message is None else to_message(outcome))
 
         return Job(cell.system.start_job(cell, coro, ended, scope=active.get()))

@@ -94,7 +94,7 @@ class System:
         self.ready: Any = deque()
         self.dispatcher: Dispatcher = cast("Dispatcher", None)
         self.handling = handling
-        self.queues: list[deque[Any]] = []
+        self.queues: deque[deque[Any]] = deque(maxlen=1000)  # empty ones, for the next mailbox that needs one
         self.active: Cell | None = None
         self.closing = False
         self.closed = False
@@ -102,6 +102,7 @@ class System:
         self.workers: dict[Worker, None] = {}
         self.pristine = contextvars.Context()
         self.root = Root(self, None, RootActor)
+        self.observed = False
         self._subscribers: list[Callable[[Event], object]] = []
         self._inbox: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
         self._inbox_flag = False
@@ -142,6 +143,7 @@ class System:
         self.probe = getattr(loop, "callboard_probe", None)
         if self.probe is not None and self.seed is None:
             self.rng.seed(0)  # the same waits in every simulated run
+        self.observed = self.observed or self.probe is not None
         self.pristine.run(current.set, self)
         self._stopped = Future(self)
         self.dispatcher = Dispatcher(self, self.pristine, choose=getattr(loop, "callboard_dispatcher", None))
@@ -331,9 +333,9 @@ class System:
         if what.__class__ is ChildSpec:
             spec = what
             factory, args, kwargs, name = spec.factory, spec.args, spec.kwargs, name or spec.name
-        elif not (isinstance(what, type) and issubclass(what, Actor)):
+        elif Actor not in getattr(what, "__mro__", ()):  # issubclass() of an ABC costs a fifth of a spawn
             raise SpecError(f"{what!r} is neither an Actor class nor a ChildSpec")
-        if parent.phase not in (Phase.RUNNING, Phase.STARTING):
+        if parent.phase > Phase.RUNNING:
             raise ActorDead(f"{parent.path} is stopping and takes no more children")
         cell = Cell(self, parent, factory)
         ref: ActorRef[Any] = ActorRef(cell)
@@ -385,6 +387,7 @@ class System:
             raise SpecError(f"the factory of {cell.path} returned {type(actor).__name__}, which is no callboard Actor")
         cell.actor = actor
         cell.actor_class = type(actor)
+        cell.capacity = actor.mailbox_capacity
         actor._cell = cell
 
     def forget(self, cell: Cell) -> None:
@@ -421,7 +424,13 @@ class System:
     def subscribe(self, subscriber: Callable[[Event], object]) -> Callable[[], None]:
         """Have lifecycle events told to a function, on the loop's thread. Return a function that ends that."""
         self._subscribers.append(subscriber)
-        return lambda: self._subscribers.remove(subscriber)
+        self.observed = True
+
+        def end() -> None:
+            self._subscribers.remove(subscriber)
+            self.observed = bool(self._subscribers) or self.probe is not None
+
+        return end
 
     def emit(self, kind: str, cell: Cell, detail: str = "") -> None:
         """Tell an event to the subscribers and the probe."""
@@ -577,7 +586,7 @@ class System:
         def ended(job: Worker, value: Any, error: BaseException | None) -> None:
             jobs.pop(job, None)
             on_done(job, value, error)
-            if cell.phase not in (Phase.RUNNING, Phase.STARTING):
+            if cell.phase > Phase.RUNNING:
                 life.advance(cell)
 
         worker.assign(cell, coro, ended)

@@ -52,7 +52,9 @@ class Books:
         grant.gate.breaker.record(grant.trial, True, now)
         latency = now - grant.at
         member.latencies.add(latency)
-        grant.gate.latency = member.latencies.average
+        grant.gate.answered_from = max(grant.gate.answered_from, grant.at)
+        grant.gate.average = member.latencies.average
+        grant.gate.tail = member.latencies.quantile(0.95)
         counts = member.counts
         counts.answered += 1
         counts.input_tokens += usage.input_tokens
@@ -105,7 +107,10 @@ class Books:
             if limits is not None:
                 gate.limiter.correct(limits, now)
             self._blame(grant, member, error, judge(error), now)
-        elif grant.slow:
+        elif grant.slow and gate.answered_from < grant.at:
+            # Overtaken, and nothing sent since has been answered either: it hangs, or has become slow. Being overtaken
+            # alone says little: one call in twenty is slower than its 95 % quantile, and after a stall of this process
+            # every call is.
             counts.slow += 1
             gate.breaker.record(grant.trial, False, now)
         else:
@@ -140,9 +145,10 @@ class Books:
         return notes + changed
 
     def _close(self, grant: Grant, member: Member) -> None:
+        grant.gate.flying.pop(grant, None)
         member.active -= 1
-        if not member.active and member.idle is not None and not member.idle.done():
-            member.idle.set_result(None)
+        if not member.active and member.on_idle is not None:
+            member.on_idle()
         reservation: Reservation | None = grant.reservation
         if reservation is not None:
             self.budgets.release(reservation)

@@ -44,7 +44,7 @@ class BreakerPolicy:
     error_rate: float = 0.3
     max_age: float = 60.0
     pause: float = 0.5
-    factor: float = 2.0
+    factor: float = 1.5
     max_pause: float = 30.0
     ramp: int = 64
 

@@ -56,7 +56,7 @@ class Dispatcher:
         self.members: dict[str, Member] = {}
         self.pins: dict[str, str] = {}
         """The endpoint each switched conversation is on."""
-        self._hedger = None if hedge is None else Hedger(self, hedge, rng)
+        self._hedger = None if hedge is None else Hedger(self, hedge)
         self._fallbacks = fallbacks
         self._patience = patience
         self._rng = rng
@@ -84,12 +84,6 @@ class Dispatcher:
     def member(self, gate: Gate) -> Member:
         """Return the endpoint behind a gate."""
         return self._by_gate[gate]
-
-    async def idle(self, member: Member) -> None:
-        """Wait until an endpoint has no request in flight."""
-        if member.active:
-            member.idle = self.loop.create_future()
-            await member.idle
 
     def close(self) -> None:
         """Stop the queue's timer."""
@@ -157,7 +151,8 @@ class Dispatcher:
 
         ticket.on_grant = lambda _: _wake(granted)
         timer = self.loop.call_at(job.limit, over)
-        self._arm(now)
+        if self.admission.leads(ticket):
+            self._arm(now)
         self._waiters[granted] = None
         try:
             await granted

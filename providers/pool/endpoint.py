@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -105,7 +104,8 @@ def with_key(spec: ChildSpec, key: SecretStr, argument: str) -> ChildSpec:
         return replace(value, api_key=key) if isinstance(value, ProviderSpec) else value
 
     if not any(isinstance(value, ProviderSpec) for value in (*spec.args, *spec.kwargs.values())):
-        return replace(spec, kwargs={**spec.kwargs, argument: key})
+        plain = isinstance(spec.kwargs.get(argument), str)
+        return replace(spec, kwargs={**spec.kwargs, argument: key.get_secret_value() if plain else key})
     kwargs = {name: changed(value) for name, value in spec.kwargs.items()}
     return replace(spec, args=tuple(map(changed, spec.args)), kwargs=kwargs)
 
@@ -120,9 +120,9 @@ class Member:
         "counts",
         "endpoint",
         "gate",
-        "idle",
         "last_error",
         "latencies",
+        "on_idle",
         "outputs",
         "ref",
     )
@@ -136,6 +136,7 @@ class Member:
         self.budget = RetryBudget()
         self.outputs: dict[str, OutputEstimate] = {}
         self.active = 0
-        self.idle: asyncio.Future[None] | None = None
+        self.on_idle: Callable[[], None] | None = None
+        """Called when the last request in flight has ended; set once the endpoint gets no more."""
         self.last_error: BaseException | None = None
         self.accounts = (f"provider:{endpoint.name}", *((f"key:{endpoint.key}",) if endpoint.key else ()))

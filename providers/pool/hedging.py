@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from typing import TYPE_CHECKING
 
 from ..messages import Completion
@@ -21,14 +20,12 @@ class Hedger:
     Args:
         dispatcher: makes the calls.
         policy: when.
-        rng: for the choice of the second endpoint.
     """
 
-    def __init__(self, dispatcher: Dispatcher, policy: Hedge, rng: random.Random) -> None:
+    def __init__(self, dispatcher: Dispatcher, policy: Hedge) -> None:
         self._dispatcher = dispatcher
         self._policy = policy
         self._allowance = policy.allowance()
-        self._rng = rng
 
     async def attempt(self, job: Job, grant: Grant) -> Completion:
         """Send the request; if it takes unusually long, a second time elsewhere; return the first answer.
@@ -112,8 +109,7 @@ class Hedger:
         ]
         if not ready or not self._allowance.take(now):
             return None
-        gate = ready[admission.routing.choose(ready, self._rng)]
-        return admission.take(gate, job.tokens, now, grant.tier)
+        return admission.take(admission.choose(ready, now), job.tokens, now, grant.tier)
 
 
 def _is_cancelled() -> bool:

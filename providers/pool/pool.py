@@ -7,11 +7,10 @@ actor owns the provider actors (its children), the state kept about each, and th
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import random
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ...actors.core.actor import Actor
@@ -57,6 +56,14 @@ logger = logging.getLogger("callboard.pool")
 _PING = Request((Message("user", "ping"),), max_tokens=1)
 
 
+@dataclass(slots=True)
+class Memory:
+    """What the vendors go on counting while the pool itself is restarted."""
+
+    limiters: dict[str, Limiter] = field(default_factory=dict)
+    budgets: Budgets = field(default_factory=Budgets)
+
+
 class Pool(Actor):
     """Answers `Request` with a `Completion` (``ask``) or `Delta`s (``stream``), from whichever endpoint can.
 
@@ -75,6 +82,7 @@ class Pool(Actor):
         prices: US dollars by model name, in place of the price list's.
         budgets: limits on spending.
         probe_interval: seconds between health probes of endpoints that are not well; None leaves it to requests.
+        memory: what a restart of the pool itself must not forget; `spec` provides it.
         seed: of all randomness (routing, jitter); None for a seed from the system.
     """
 
@@ -95,16 +103,22 @@ class Pool(Actor):
         prices: Mapping[str, Price] | None = None,
         budgets: Iterable[Budget] = (),
         probe_interval: float | None = None,
+        memory: Memory | None = None,
         seed: int | None = None,
     ) -> None:
         super().__init__()
+        memory = memory or Memory()
         self._endpoints = tuple(endpoints)
         names = [endpoint.name for endpoint in self._endpoints]
         if len(set(names)) != len(names):
             raise SpecError(f"endpoint names must be unique in a pool: {', '.join(names)}")
         self._rng = random.Random(seed)
         self._prices = Prices(prices)
-        self._budgets = Budgets(budgets)
+        self._limiters = memory.limiters
+        self._budgets = memory.budgets
+        if not self._budgets.limited:
+            for budget in budgets:
+                self._budgets.set(budget)
         self._options: dict[str, Any] = {
             "routing": routing or Priority(LeastLoaded()),
             "fallbacks": dict(fallbacks or {}),
@@ -122,7 +136,7 @@ class Pool(Actor):
     @classmethod
     def spec(cls, endpoints: Iterable[Endpoint], *, name: str = "pool", **options: Any) -> ChildSpec:
         """Return the child spec of a pool; ``options`` are the constructor's."""
-        return ChildSpec(cls, (tuple(endpoints),), options, name=name)
+        return ChildSpec(cls, (tuple(endpoints),), {"memory": Memory(), **options}, name=name)
 
     # -- life ----------------------------------------------------------------------------------------------------------
 
@@ -206,7 +220,7 @@ class Pool(Actor):
     def _probe(self, message: Probe) -> Any:
         answer = self._probed(message.endpoint)
         if self._cell.current is None:
-            self.pipe(answer, lambda _: _PROBED)
+            self.pipe(answer, lambda _: _NOBODY)
             return None
         return self.reply_with(answer)
 
@@ -267,12 +281,11 @@ class Pool(Actor):
     def _add(self, endpoint: Endpoint) -> None:
         old = self._dispatcher.members.get(endpoint.name)
         if old is not None:
-            # The vendor goes on counting across our change of actor.
-            limiter = old.gate.limiter if old.endpoint.limits == endpoint.limits else Limiter(endpoint.limits)
             old.gate.present = False
             self._retire(old)
-        else:
-            limiter = Limiter(endpoint.limits)
+        limiter = self._limiters.get(endpoint.name)
+        if limiter is None or limiter.limits != endpoint.limits:
+            limiter = self._limiters[endpoint.name] = Limiter(endpoint.limits)
         gate = Gate(
             endpoint.name,
             limiter,
@@ -305,12 +318,14 @@ class Pool(Actor):
     def _retire(self, member: Member) -> None:
         """Stop an actor that gets nothing more, once its requests in flight have ended."""
         self._retired[member.ref] = member
-        self.pipe(self._stop_idle(member), lambda _: _PROBED)
+        message = _Idle(member)
+        if member.active:
+            member.on_idle = lambda: self.ref.tell(message) if self.ref.is_alive() else None
+        else:
+            self._stop_idle(message)
 
-    async def _stop_idle(self, member: Member) -> None:
-        await self._dispatcher.idle(member)
-        with contextlib.suppress(ActorDead):
-            await member.ref.stop()
+    def _stop_idle(self, message: _Idle) -> None:
+        message.member.ref.stop()  # nobody waits for it: the watch tells
 
     def _terminated(self, message: Terminated) -> None:
         if self._retired.pop(message.ref, None) is not None:
@@ -322,8 +337,15 @@ class Pool(Actor):
         self._dispatcher.changed()
 
 
-_PROBED = object()
-"""What a piece of work beside the mailbox sends when it ends and nobody needs to know."""
+@dataclass(frozen=True, slots=True)
+class _Idle:
+    """A replaced endpoint has no request in flight any more."""
+
+    member: Member
+
+
+_NOBODY = object()
+"""What a probe sends when it ends and nobody had asked for it."""
 
 
 def _wants_prices(routing: Any) -> bool:
@@ -338,7 +360,7 @@ def _health_of(member: Member, now: float) -> EndpointHealth:
     state: State
     reason = ""
     if not gate.present:
-        state = "restarting"
+        state = "stopped"
     elif breaker.disabled:
         state, reason = "disabled", breaker.disabled
     else:
@@ -369,5 +391,6 @@ _HANDLERS: dict[type, Any] = {
     SwitchProvider: Pool._switch,
     SetBudget: Pool._set_budget,
     Terminated: Pool._terminated,
+    _Idle: Pool._stop_idle,
     object: lambda _self, _message: None,
 }

@@ -94,6 +94,7 @@ def test_lines_are_found_through_mappings_and_lists() -> None:
         ("names:\n  - ok\n  - ${NOPE}\n", 3, ["NOPE"]),
         ("names: !!python/object/apply:os.system [x]\n", 1, ["valid YAML"]),
         ("a: &x [*x]\n", 1, ["alias"]),
+        ("a: 1\noff: 1\n", 2, ["off", "quotes"]),
     ],
 )
 def test_a_wrong_file_is_refused_with_its_line_and_what_was_expected(text: str, line: int, words: list[str]) -> None:

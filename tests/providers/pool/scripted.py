@@ -53,7 +53,7 @@ def fails_until(time: float, error: Callable[[], Exception]) -> Behaviour:
 class Scripted(Actor):
     """Answers as its script says."""
 
-    def __init__(self, script: Script, api_key: str = "first") -> None:
+    def __init__(self, script: Script, api_key: str) -> None:
         super().__init__()
         self.script = script
         self.key = api_key
@@ -106,7 +106,7 @@ class Scripted(Actor):
 def endpoint(script: Script, **options: Any) -> Endpoint:
     """An endpoint served by a scripted provider; its actor takes the key as ``api_key``."""
     options.setdefault("price", FREE)
-    return Endpoint(script.name, ChildSpec(Scripted, (script,)), **options)
+    return Endpoint(script.name, ChildSpec(Scripted, (script,), {"api_key": "first"}), **options)
 
 
 def request(text: str = "hello", **options: Any) -> Request:

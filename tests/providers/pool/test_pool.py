@@ -210,6 +210,32 @@ async def test_cancelling_an_ask_cancels_the_providers_call_and_counts_neither_w
 
 
 @virtual_time
+async def test_a_request_cancelled_in_the_very_step_it_is_granted_leaves_its_place_to_the_next() -> None:
+    script = Script("a", latency=1.0)
+    async with System("test") as system:
+        pool = system.supervise(Pool.spec([endpoint(script, limits=Limits(concurrency=1))], seed=1))
+        running, doomed, last = pool.ask(request("1")), pool.ask(request("2")), pool.ask(request("3"), timeout=10)
+        # Called in the step in which the first answer arrives, after the pool has granted the second.
+        running.add_done_callback(lambda _: doomed.cancel())
+        assert (await last).message.text == "a: 3"
+        stats = await pool.ask(GetStats())
+        assert (stats.pool.cancelled, stats.pool.pending, stats.waiting) == (1, 0, 0)
+
+
+@virtual_time
+async def test_a_hedge_that_is_not_possible_at_first_is_made_as_soon_as_it_is() -> None:
+    hung, other = Script("a"), Script("b")
+    async with System("test") as system:
+        limited = endpoint(other, limits=Limits(concurrency=1), priority=1)
+        pool = system.supervise(Pool.spec([endpoint(hung), limited], seed=1, hedge=Hedge(minimum=0.06, maximum=0.1)))
+        await outcomes(pool, 50, at_once=1)
+        hung.hang, other.latency = True, 5.0
+        busy = pool.ask(Submit(request(), Who(endpoint="b")))
+        assert (await pool.ask(request("x"), timeout=30)).provider == "b"
+        await busy
+
+
+@virtual_time
 async def test_a_failed_stream_is_invisible_before_its_first_delta() -> None:
     bad, good = Script("bad", failure=fails(lambda: ConnectionLost("reset"))), Script("good")
     async with System("test") as system:

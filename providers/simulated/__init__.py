@@ -1,0 +1,48 @@
+"""A provider on loopback: real HTTP, the vendors' wire protocols, their limits, and their faults on demand.
+
+```python
+async with SimulatedProvider(latency=0.05, fault=cut(after=3), failure_rate=0.3) as server:
+    client = AsyncOpenAI(api_key="any", base_url=server.base_url)
+```
+
+It answers by the offline model's rules unless it is given an answer. It is for tests and benchmarks of services that
+talk to language models; it is no model.
+"""
+
+from .faults import (
+    Fault,
+    Latency,
+    cut,
+    error,
+    hang,
+    html,
+    malformed,
+    parse_fault,
+    rate_limited,
+    reset,
+    stream_error,
+    trickle,
+    unauthorized,
+)
+from .limits import Limits
+from .server import SimulatedProvider, Stats, serve_forever
+
+__all__ = [
+    "Fault",
+    "Latency",
+    "Limits",
+    "SimulatedProvider",
+    "Stats",
+    "cut",
+    "error",
+    "hang",
+    "html",
+    "malformed",
+    "parse_fault",
+    "rate_limited",
+    "reset",
+    "serve_forever",
+    "stream_error",
+    "trickle",
+    "unauthorized",
+]

@@ -1,0 +1,95 @@
+"""A simulated provider, a system, and providers of every kind that talk to it over loopback."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from callboard.actors import ActorRef, System
+from callboard.providers.anthropic import AnthropicProvider
+from callboard.providers.build import child_spec
+from callboard.providers.openai import OpenAIProvider
+from callboard.providers.presets import PRESETS
+from callboard.providers.resolve import preset_spec
+from callboard.providers.simulated import SimulatedProvider
+from callboard.providers.spec import ProviderSpec
+
+KEY = "sk-contract-0123456789abcdef"
+
+
+@dataclass
+class Rig:
+    """What a test of the contract works with."""
+
+    server: SimulatedProvider
+    system: System
+    ref: ActorRef[Any]
+    spec: ProviderSpec
+
+
+def openai_spec(server: SimulatedProvider, **changes: Any) -> ProviderSpec:
+    spec = ProviderSpec("openai", "openai", SecretStr(KEY), server.base_url, default_model="gpt-test", timeout=5.0)
+    return replace(spec, **changes)
+
+
+def anthropic_spec(server: SimulatedProvider, **changes: Any) -> ProviderSpec:
+    spec = ProviderSpec("anthropic", "anthropic", SecretStr(KEY), server.url, default_model="claude-test", timeout=5.0)
+    return replace(spec, **changes)
+
+
+def _openai_sdk(server: SimulatedProvider, system: System, spec: ProviderSpec) -> ActorRef[Any]:
+    from openai import AsyncOpenAI
+
+    client = AsyncOpenAI(api_key=KEY, base_url=server.base_url, timeout=spec.timeout)
+    return system.spawn(OpenAIProvider, spec, client)
+
+
+def _anthropic_sdk(server: SimulatedProvider, system: System, spec: ProviderSpec) -> ActorRef[Any]:
+    from anthropic import AsyncAnthropic
+
+    client = AsyncAnthropic(api_key=KEY, base_url=server.url, timeout=spec.timeout, open_telemetry=False)
+    return system.spawn(AnthropicProvider, spec, client)
+
+
+def _plain(server: SimulatedProvider, system: System, spec: ProviderSpec) -> ActorRef[Any]:
+    return system.spawn(child_spec(spec, restart="temporary"))
+
+
+def _compatible(name: str) -> Callable[[SimulatedProvider], ProviderSpec]:
+    def make(server: SimulatedProvider, **changes: Any) -> ProviderSpec:
+        spec = preset_spec(PRESETS[name], KEY, server.base_url)
+        return replace(spec, default_model="some-model", timeout=5.0, **changes)
+
+    return make
+
+
+Spawn = Callable[[SimulatedProvider, System, ProviderSpec], ActorRef[Any]]
+KINDS: dict[str, tuple[Callable[..., ProviderSpec], Spawn]] = {
+    "openai": (openai_spec, _plain),
+    "openai-sdk": (openai_spec, _openai_sdk),
+    "responses": (lambda server, **changes: openai_spec(server, kind="responses", **changes), _plain),
+    "anthropic": (anthropic_spec, _plain),
+    "anthropic-sdk": (anthropic_spec, _anthropic_sdk),
+    **{name: (_compatible(name), _plain) for name in PRESETS if name not in ("openai", "anthropic")},
+}
+if importlib.util.find_spec("litellm") is not None:
+    KINDS["litellm"] = (
+        lambda server, **changes: replace(
+            openai_spec(server, name="litellm", kind="litellm"), default_model="openai/m"
+        ),
+        _plain,
+    )
+
+
+@pytest.fixture(params=list(KINDS))
+async def rig(request: pytest.FixtureRequest) -> AsyncIterator[Rig]:
+    """One provider of each kind, and the server it talks to."""
+    make, spawn = KINDS[request.param]
+    async with SimulatedProvider(keys=[KEY]) as server, System("contract") as system:
+        spec = make(server)
+        yield Rig(server, system, spawn(server, system, spec), spec)
