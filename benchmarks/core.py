@@ -2,14 +2,13 @@
 
 Each subject runs in a process of its own, peers in the environment ``make bench-peers`` makes (``.venv-peers``). What
 the scenarios do is in :mod:`benchmarks.subjects.loop`. Costs are CPU time of the whole process per unit of work; the
-rows ``…_p50`` and ``…_p99`` are wall-clock latencies. ``memory_N`` starts a fresh process for every run, because freed
-memory that the allocator keeps would hide the growth.
+rows ``…_p50`` and ``…_p99`` are wall-clock latencies. Scenarios whose actors are many start a fresh process for every
+run: an allocator that still has the last run's memory makes new actors cheap. Logging is off.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from functools import partial
 
 from .harness import Case, Sample, Suite
@@ -42,8 +41,10 @@ SIZES = {
 }
 QUICK = 0.1
 MEMORY = (1_000, 10_000, 100_000)
+GROWING = ("spawn", "tree")
 # A thread or a process each: a machine is full long before 100,000 of them.
-MEMORY_LIMITS = {"pykka": 10_000, "thespian": 0, "ray": 0}
+MEMORY_LIMITS = {"pykka": 10_000}
+OF_PROCESSES = ("thespian", "ray")
 ON_UVLOOP = ("callsoon", "taskqueue", "callboard")
 # These rows stand in for the `_async` ones of the baseline, which has plain handlers only.
 PLAIN_ONLY = ("callsoon",)
@@ -87,26 +88,28 @@ def _cases(name: str, workers: dict[str, Worker], quick: bool) -> list[Case]:
                 if suffix and not any(name + suffix in other.scenarios for other in workers.values()):
                     continue
                 n = max(1, round(full * worker.scale))
-                cases.append(Case(name + suffix + loop, subject, partial(worker.run, inner, n, bool(loop))))
+                run = partial(worker.run, inner, n, bool(loop))
+                if name in GROWING and subject not in OF_PROCESSES:
+                    run = partial(_fresh, subject, inner, n, bool(loop))
+                cases.append(Case(name + suffix + loop, subject, run))
     return cases
 
 
 def _memory(n: int, workers: dict[str, Worker]) -> list[Case]:
     return [
-        Case(f"memory_{n}", subject, _fresh(subject, n))
+        Case(f"memory_{n}", subject, partial(_fresh, subject, "memory", n))
         for subject, worker in workers.items()
         if "memory" in worker.scenarios and n <= MEMORY_LIMITS.get(subject, n)
     ]
 
 
-def _fresh(subject: str, n: int) -> Callable[[], list[Sample]]:
+def _fresh(subject: str, scenario: str, n: int, uvloop: bool = False) -> list[Sample]:
+    """Run once in a process of its own, which has warmed its code up but not its memory."""
     module, is_peer = SUBJECTS[subject]
-
-    def run() -> list[Sample]:
-        worker = Worker(module, str(PEERS) if is_peer else sys.executable)
-        try:
-            return worker.run("memory", n)
-        finally:
-            worker.close()
-
-    return run
+    worker = Worker(module, str(PEERS) if is_peer else sys.executable)
+    try:
+        if scenario != "memory":
+            worker.run(scenario, 100, uvloop)
+        return worker.run(scenario, n, uvloop)
+    finally:
+        worker.close()

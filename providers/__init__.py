@@ -1,1 +1,46 @@
-"""Language-model providers: neutral types, wire mappings, and the actors that talk to vendors."""
+"""Language-model providers: neutral types, wire mappings, and the actors that talk to vendors.
+
+Here are only the types and errors; a provider, the pool and the simulated server are imported from their own modules.
+"""
+
+from .errors import (
+    AuthenticationFailed,
+    BudgetSpent,
+    ConnectionLost,
+    ContextTooLong,
+    InvalidRequest,
+    MalformedResponse,
+    NoProvider,
+    ProviderError,
+    ProviderOverloaded,
+    ProviderTimeout,
+    RateLimited,
+    StreamCut,
+    UnknownModel,
+)
+from .messages import Completion, Delta, Image, Message, Request, Text, ToolCall, ToolSpec, Usage
+
+__all__ = [
+    "AuthenticationFailed",
+    "BudgetSpent",
+    "Completion",
+    "ConnectionLost",
+    "ContextTooLong",
+    "Delta",
+    "Image",
+    "InvalidRequest",
+    "MalformedResponse",
+    "Message",
+    "NoProvider",
+    "ProviderError",
+    "ProviderOverloaded",
+    "ProviderTimeout",
+    "RateLimited",
+    "Request",
+    "StreamCut",
+    "Text",
+    "ToolCall",
+    "ToolSpec",
+    "UnknownModel",
+    "Usage",
+]

@@ -21,7 +21,7 @@ from .errors import (
 from .registry import ToolRegistry
 from .result import ToolResult
 from .runner import run_calls, tool_message
-from .tool import FunctionTool, Risk, Scope, Tool, as_tool, tool
+from .tool import FunctionTool, Risk, Tool, as_tool, tool
 
 if TYPE_CHECKING:
     from .base import BaseTool
@@ -32,7 +32,6 @@ __all__ = [
     "InvalidArguments",
     "OutsideFolder",
     "Risk",
-    "Scope",
     "Tool",
     "ToolCancelled",
     "ToolCrashed",

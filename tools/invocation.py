@@ -14,6 +14,7 @@ A call's body runs in a task of its own, so that a body that ignores its cancell
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -41,7 +42,18 @@ class Invocation:
         slots: where to take a slot before the body starts; None: start now.
     """
 
-    __slots__ = ("_body", "_name", "_on_end", "_slots", "_task", "_timeout", "_timer", "_waiting", "verdict")
+    __slots__ = (
+        "_body",
+        "_context",
+        "_name",
+        "_on_end",
+        "_slots",
+        "_task",
+        "_timeout",
+        "_timer",
+        "_waiting",
+        "verdict",
+    )
 
     def __init__(
         self,
@@ -58,18 +70,21 @@ class Invocation:
         self._timeout = timeout
         self._on_end: Callable[[ToolResult], object] | None = on_end
         self._slots = slots
+        self._context: contextvars.Context | None = None
         self._task: asyncio.Task[ToolResult] | None = None
         self._timer: asyncio.TimerHandle | None = None
         if slots is None:
             self._begin()
         else:
+            # When its turn comes, it is the call before that makes room: this call's context is kept for it.
+            self._context = contextvars.copy_context()
             self._waiting = self._begin  # one object, so that the queue can be searched for it
             slots.take(self._waiting)
 
     def _begin(self) -> None:
         loop = asyncio.get_running_loop()
-        self._task = loop.create_task(self._body(self), name=f"tool {self._name}")
-        self._task.add_done_callback(self._ended)
+        self._task = loop.create_task(self._body(self), name=f"tool {self._name}", context=self._context)
+        self._task.add_done_callback(self._ended, context=self._context)
         if self._timeout is not None:
             self._timer = loop.call_later(self._timeout, self._expire, self._timeout)
 

@@ -39,7 +39,8 @@ async def run_calls(
         scope: for whom the model acts.
         concurrency: how many run at once, besides each tool's own ``max_concurrency``.
         on_result: called in the loop as each call ends, exactly once per call: also when this coroutine is cancelled,
-            with a `ToolCancelled` for those that had not ended.
+            with a `ToolCancelled` for those that had not ended. (A task that is cancelled before its first step never
+            runs, in asyncio; then nothing was started and nothing is answered.)
 
     Returns:
         The results, in the order of the calls. A call that fails does not touch the others.

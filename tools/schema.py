@@ -117,10 +117,14 @@ class FunctionSignature:
 
     @functools.cached_property
     def documentation(self) -> Documentation:
-        source: Any = self._function
-        if isinstance(source, functools.partial):
-            source = source.func
-        return read_docstring((source if inspect.isroutine(source) else type(source)).__doc__)
+        found = _documented.get(self._source)
+        if found is None:
+            source: Any = self._function
+            if isinstance(source, functools.partial):
+                source = source.func
+            found = read_docstring((source if inspect.isroutine(source) else type(source)).__doc__)
+            _documented[self._source] = found
+        return found
 
     @property
     def parameters(self) -> Mapping[str, Any]:
@@ -218,6 +222,8 @@ class _Built:
     schema: dict[str, Any]
 
 
+# By what carries the hints, so that the same method of many instances is read once.
+_documented: weakref.WeakKeyDictionary[Any, Documentation] = weakref.WeakKeyDictionary()
 _built: weakref.WeakKeyDictionary[Any, _Built] = weakref.WeakKeyDictionary()
 
 

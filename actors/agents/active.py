@@ -4,27 +4,32 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from ...providers.messages import Completion
+from ...providers.messages import Completion, Message, ToolCall
+from ..core.events import Outcome
+from ..core.future import Future
 from ..core.ref import ActorRef
 from ..core.scope import Scope
 from .answer import Answer
+from .clock import Alarm
 from .context import KEY, RequestContext, UsageRecord
 from .desk import Carried, Desk
 from .events import ApprovalRequested
+from .handoff import Handoff
 from .output import Output
 from .profile import Profile
-from .run import Run
-from .turn import Rules
+from .run import Ended, Run
+from .turn import Commands, HandOff, Rules
 
 
 class Nested(NamedTuple):
     """A run another agent makes for this one."""
 
     run: Run
-    handoff: Any  # a Handoff; None where the run was forwarded to the conversation's owner
+    handoff: Handoff | None  # None where the run was forwarded to the conversation's owner
     transfer: bool
-    forwarded: bool
     started: float
+    rest: tuple[str, ...] = ()  # further stages of a pipeline, each given the answer of the one before
+    before: tuple[Answer, ...] = ()  # the answers of its earlier stages
 
 
 class Active:
@@ -46,6 +51,7 @@ class Active:
         "clock_started",
         "context",
         "elapsed",
+        "finalizing",
         "forward",
         "jobs",
         "model",
@@ -59,6 +65,7 @@ class Active:
         "seen",
         "since",
         "started",
+        "state",
         "step_started",
         "timer",
         "waiting",
@@ -79,7 +86,9 @@ class Active:
         self.output = output
         self.started = self.step_started = self.clock_started = now
         self.elapsed = 0.0
-        self.context = RequestContext(run.root, run.id, run.agent, run.conversation, run.chain, run.user, run.values)
+        self.context = RequestContext(
+            run.root, run.id, run.agent, run.conversation, run.chain, run.user, run.values, []
+        )
         values: dict[str, Any] = {KEY: self.context}
         if carried is not None:
             values.update(carried(run.agent, run.conversation))
@@ -90,10 +99,12 @@ class Active:
         self.seen = False
         """Whether a subscriber has been given text of the step under way."""
         self.jobs: dict[str, Any] = {}
+        self.state: dict[str, Any] = {}
+        self.finalizing = False
         self.since: dict[str, float] = {}
         self.nested: dict[str, Nested] = {}
         self.waiting: dict[str, ApprovalRequested] = {}
-        self.timer: Any = None
+        self.timer: Alarm | None = None
         self.owner: tuple[str, str] | None = None
         self.forward: Nested | None = None
         self.answering: Answer | None = None
@@ -123,3 +134,73 @@ class Active:
         for request in self.waiting.values():
             desk.approvals.pop(request.approval, None)
         self.waiting.clear()
+
+
+# Messages that a conversation sends itself when work beside its mailbox has ended.
+
+
+class Answered(NamedTuple):
+    """The model's answer has come, or its failure."""
+
+    active: Active
+    outcome: Any
+
+
+class ToolDone(NamedTuple):
+    """A tool call has ended."""
+
+    active: Active
+    call: ToolCall
+    outcome: Outcome[Any]
+
+
+class Prepared(NamedTuple):
+    """Hooks have seen a handoff (or refused it)."""
+
+    active: Active
+    command: HandOff
+    outcome: Outcome[Handoff]
+
+
+class HandedBack(NamedTuple):
+    """Another agent has answered, or failed; ``reply`` has the answer or raises when asked for its result."""
+
+    active: Active
+    call_id: str
+    reply: Future[Answer]
+
+
+class Refused(NamedTuple):
+    """A handoff was not carried out."""
+
+    active: Active
+    call: ToolCall
+    error: Exception
+
+
+class Greeted(NamedTuple):
+    """The connection hooks have seen what the caller said."""
+
+    active: Active
+    outcome: Outcome[tuple[Message, ...]]
+
+
+class Finalized(NamedTuple):
+    """The finalize hooks have seen the outcome."""
+
+    active: Active
+    outcome: Outcome[Ended]
+
+
+class Safe(NamedTuple):
+    """The journal has written what the commands follow from."""
+
+    active: Active
+    commands: Commands
+    ended: Ended | None
+
+
+class TimeUp(NamedTuple):
+    """The run has used its time."""
+
+    active: Active

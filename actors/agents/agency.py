@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ...providers.messages import Message, ToolSpec
 from ..core.errors import BlockingCall, CoreError
+from ..core.future import Future
 from ..core.ref import ActorRef
 from ..core.scope import current_scope
 from ..core.spec import ChildSpec
@@ -21,18 +24,18 @@ from .agent import Agent
 from .agent_actor import AddAgent, AgencyActor
 from .answer import Answer
 from .desk import Carried, Desk
-from .errors import AgencyClosed, AgentUnavailable, DefinitionError, UnknownAgent, UnknownConversation
+from .errors import AgencyClosed, AgentError, AgentUnavailable, DefinitionError, UnknownConversation
 from .events import ApprovalRequested, RunEvent, Subscriber, TextDelta
-from .handoff import HandoffLimits, HandoffTo, check_flow_names
+from .handoff import HandoffLimits
 from .output import Output
-from .profile import Profile, reachable_from
+from .resume import take_up
+from .roster import Flow, Roster
 from .run import Decision, Release, Run
 from .turn import Limits
 
 if TYPE_CHECKING:
     from typing import Self
 
-Flow: TypeAlias = "tuple[Agent | str, Agent | str]"
 Question: TypeAlias = "str | Message | Sequence[Message]"
 
 
@@ -52,6 +55,7 @@ class Agency:
         pool: the same actor, under the name that fits it better.
         system: the system to live in; by default one of its own.
         journal: where completed steps are kept; by default in memory, which survives every crash but the process's.
+            A path is an SQLite file, which survives that too; see `resumed`.
         handoff_limits: how far handoffs may go.
         name: of the agency's actor.
 
@@ -67,73 +71,49 @@ class Agency:
         model: ActorRef[Any] | ChildSpec | str | None = None,
         pool: ActorRef[Any] | ChildSpec | None = None,
         system: System | None = None,
-        journal: Journal | None = None,
+        journal: Journal | str | Path | None = None,
         handoff_limits: HandoffLimits | None = None,
         name: str = "agency",
     ) -> None:
-        if not agents:
-            raise DefinitionError("an agency needs at least one agent")
         self.name = name
-        self.agents: dict[str, Agent] = {}
-        check_flow_names(agent.name for agent in agents)
-        for agent in agents:
-            self._take_in(agent)
-        self.entry = agents[0].name
-        self.flows = self._read_flows(flows)
-        self._shared = shared_instructions
+        self._roster = Roster(agents, flows, shared_instructions)
         self._model = pool if pool is not None else model
         self._given_system = system
         self.system: System | None = None
-        self._journal = journal
-        self._desk = Desk(journal if journal is not None else MemoryJournal(), handoff_limits or HandoffLimits())
+        self._owns_journal = journal is None or isinstance(journal, str | Path)
+        self._desk = Desk(_journal(journal), handoff_limits or HandoffLimits())
+        self.resumed: dict[str, Future[Answer]] = {}
+        """The answers of runs that an earlier process left unfinished, by run id; filled by `start`, to be awaited."""
         self._desk.model_name = model if isinstance(model, str) else ""
         self._actor: ActorRef[Any] | None = None
         self._count = 0
         self._closed = False
         self._watch: asyncio.Task[None] | None = None
-        self._make_profiles()
+        self._stopping: asyncio.Task[None] | None = None
+        self._desk.profiles = self._roster.profiles
 
     # -- who is in it --------------------------------------------------------------------------------------------------
 
-    def _take_in(self, agent: Agent) -> None:
-        known = self.agents.get(agent.name)
-        if known is agent:
-            return
-        if known is not None:
-            raise DefinitionError(f"two agents are called {agent.name!r}; names are unique in an agency")
-        self.agents[agent.name] = agent
-        for item in agent.handoffs:
-            target = item.agent if isinstance(item, HandoffTo) else item
-            if isinstance(target, Agent):
-                self._take_in(target)
+    @property
+    def agents(self) -> Mapping[str, Agent]:
+        """The agents by name, the entry point first."""
+        return self._roster.agents
 
-    def _read_flows(self, flows: Iterable[Flow] | str) -> tuple[tuple[str, str], ...]:
-        pairs: Iterable[Any] = [("*", "*")] if flows == "*" else flows
-        read = []
-        for pair in pairs:
-            if isinstance(pair, str) or len(tuple(pair)) != 2:
-                raise DefinitionError(f"flow {pair!r} is not a pair (sender, target)")
-            read.append(tuple(end if isinstance(end, str) else end.name for end in pair))
-            for end in pair:
-                if isinstance(end, Agent):
-                    self._take_in(end)
-        return tuple((source, target) for source, target in read)
+    @property
+    def entry(self) -> str:
+        """The name of the agent that is asked where no other is named."""
+        return self._roster.entry
 
-    def _make_profiles(self) -> None:
-        known = ", ".join(self.agents)
-        for source, target in self.flows:
-            for end in (source, target):
-                if end != "*" and end not in self.agents:
-                    raise UnknownAgent(
-                        f"the flow ({source}, {target}) names no agent of this agency; there are {known}"
-                    )
-        for agent in self.agents.values():
-            for item in agent.handoffs:
-                target = item if isinstance(item, str) else item.target if isinstance(item, HandoffTo) else item.name
-                if target not in self.agents:
-                    raise UnknownAgent(f"{agent.name} hands off to {target!r}, who is not there; there are {known}")
-            reachable = reachable_from(agent, self.agents, self.flows)
-            self._desk.profiles[agent.name] = Profile(agent, reachable, self._shared)
+    @property
+    def flows(self) -> tuple[tuple[str, str], ...]:
+        """Who may delegate to whom, by name, as given."""
+        return self._roster.flows
+
+    def diagram(self) -> str:
+        """The team as a Mermaid flowchart; for what was really said see `conversation_diagram`."""
+        from .diagram import team_diagram
+
+        return team_diagram(self.agents, {name: profile.reachable for name, profile in self._desk.profiles.items()})
 
     async def add_agent(self, agent: Agent, *, flows: Iterable[Flow] = ()) -> None:
         """Take in one more agent, also while runs are under way; they see it from their next run on.
@@ -145,26 +125,18 @@ class Agency:
         Raises:
             DefinitionError: the name is taken, or a flow names nobody.
         """
-        before, old_flows = dict(self.agents), self.flows
-        try:
-            if agent.name in self.agents:
-                raise DefinitionError(f"two agents are called {agent.name!r}; names are unique in an agency")
-            self._take_in(agent)
-            self.flows = self.flows + self._read_flows(flows)
-            self._make_profiles()
-        except DefinitionError:
-            self.agents, self.flows = before, old_flows
-            for name in list(self._desk.profiles):
-                if name not in before:
-                    del self._desk.profiles[name]
-            self._make_profiles()
-            raise
+        self._roster.add(agent, flows)
         if self._actor is not None:
             for name in self.agents:
                 if name not in self._desk.agents:
                     await self._actor.ask(AddAgent(name))
 
     # -- its life ------------------------------------------------------------------------------------------------------
+
+    @property
+    def stopping(self) -> bool:
+        """Whether it has stopped or is about to: new runs are refused."""
+        return self._closed
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -190,6 +162,7 @@ class Agency:
         self.system = system
         try:
             self._start_model(system)
+            self.resumed = take_up(self._desk)
             self._actor = system.supervise(ChildSpec(AgencyActor, (self._desk,), name=self.name, shutdown=30.0))
             self._desk.root = self._actor
             await self._actor.started()
@@ -245,13 +218,44 @@ class Agency:
             await self.system.stop()
         elif self._actor is not None and self._actor.is_alive():
             await self._stop_actor()
-        if self._journal is None:
+        self._desk.clock.close()
+        if self._owns_journal:
             self._desk.journal.close()
 
     async def _stop_actor(self) -> None:
         assert self._actor is not None
         with suppress(CoreError):
             await self._actor.stop()
+
+    def stop_on_signals(
+        self, *, drain: float = 30.0, signals: Sequence[signal.Signals] = (signal.SIGTERM,)
+    ) -> asyncio.Event:
+        """Stop when the process is told to end: runs under way are waited for, new ones are refused.
+
+        Args:
+            drain: seconds to wait; what is still running then ends in a named error.
+            signals: on which.
+
+        Returns:
+            an event that is set once the agency has stopped.
+        """
+        loop = asyncio.get_running_loop()
+        stopped = asyncio.Event()
+
+        async def stop() -> None:
+            try:
+                await self.stop(drain=drain)
+            finally:
+                stopped.set()
+
+        def begin(number: signal.Signals) -> None:
+            loop.remove_signal_handler(number)  # a second one does what it always does
+            if self._stopping is None:
+                self._stopping = loop.create_task(stop(), name=f"{self.name}-stop")
+
+        for number in signals:
+            loop.add_signal_handler(number, begin, number)
+        return stopped
 
     async def drained(self, seconds: float) -> bool:
         """Wait until no run is under way.
@@ -365,6 +369,31 @@ class Agency:
             with suppress(BaseException):
                 await task
 
+    async def fan_out(
+        self, question: Question, agents: Iterable[Agent | str] | None = None, **options: Any
+    ) -> dict[str, Answer | AgentError]:
+        """Ask several agents the same at once.
+
+        Args:
+            question: as for `run`.
+            agents: whom; all by default.
+            options: of `run`, but ``agent`` and ``conversation``.
+
+        Returns:
+            for each agent its answer, or the error it ended in: one that fails does not disturb the others.
+        """
+        names = [self._roster.name_of(agent) for agent in (self.agents if agents is None else agents)]
+
+        async def one(name: str) -> Answer | AgentError:
+            try:
+                return await self.run(question, agent=name, **options)
+            except AgentError as error:
+                return error
+
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one(name), name=f"fan-out {name}") for name in names]
+        return {name: task.result() for name, task in zip(names, tasks, strict=True)}
+
     async def process(self, text: str, *, agent: Agent | str | None = None, conversation: str | None = None) -> str:
         """Ask, and return the answer's text. For the arguments and errors see `run`."""
         return (await self.run(text, agent=agent, conversation=conversation)).text
@@ -407,13 +436,12 @@ class Agency:
         if self._closed or self._actor is None:
             state = "has stopped or is stopping" if self._closed else "is not running: use `async with` it"
             raise AgencyClosed(f"the agency {state}")
-        name = self.entry if agent is None else agent if isinstance(agent, str) else agent.name
-        if name not in self.agents:
-            raise UnknownAgent(f"no agent is called {name!r}; there are {', '.join(self.agents)}")
+        name = self._roster.name_of(agent)
         if conversation is not None and (not conversation or "/" in conversation):
             raise UnknownConversation(f"{conversation!r} cannot name a conversation: not empty, and no '/'")
         self._count += 1
-        run_id = f"r{self._count}"
+        session = self._desk.journal.session
+        run_id = f"r{session}-{self._count}" if session else f"r{self._count}"
         deadline = current_scope().deadline
         if deadline is not None:
             left = max(0.0, deadline - asyncio.get_running_loop().time())
@@ -451,8 +479,6 @@ class Agency:
             desk.handoffs.pop(run.id, None)
             if desk.outputs:
                 desk.outputs.pop(run.id, None)
-            if run.once:
-                desk.release(run.agent, run.conversation)
 
     async def release(self, conversation: str, *, agent: Agent | str | None = None) -> None:
         """Forget a conversation and all that belongs to it. A run of it under way is cancelled.
@@ -461,11 +487,10 @@ class Agency:
             conversation: its id.
             agent: whose; the first agent's by default.
         """
-        name = self.entry if agent is None else agent if isinstance(agent, str) else agent.name
-        ref = self._desk.agents.get(name)
+        ref = self._desk.agents.get(self._roster.name_of(agent))
         if ref is None:
-            raise UnknownAgent(f"no agent is called {name!r}; there are {', '.join(self.agents)}")
-        await ref.ask(Release(conversation))
+            raise AgencyClosed("the agency is not running: use `async with` it")
+        await ref.ask(Release(conversation, wait=True))
 
     # -- looking on ----------------------------------------------------------------------------------------------------
 
@@ -516,6 +541,17 @@ class Agency:
             raise UnknownConversation(f"no call waits for approval as {key!r}; waiting: {waiting}")
         decision = Decision(known.conversation, known.run, known.call_id, approved, arguments, reason)
         self._desk.agents[known.agent].tell(decision)
+
+
+def _journal(given: Journal | str | Path | None) -> Journal:
+    if given is None:
+        return MemoryJournal()
+    if not isinstance(given, str | Path):
+        return given
+    from ..journal.sqlite import SqliteJournal  # not at the top: few need it at once
+    from .codec import decode, encode
+
+    return SqliteJournal(given, encode, decode)
 
 
 def _for_pool() -> Carried:

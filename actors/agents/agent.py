@@ -12,6 +12,8 @@ from ..core.ref import ActorRef
 from .context import RequestContext
 from .errors import DefinitionError
 from .handoff import HandoffTo
+from .hooks import Hook
+from .skills import Skill, in_order
 from .turn import Limits
 
 Autonomy: TypeAlias = Literal["manual", "supervised", "autonomous"]
@@ -37,6 +39,8 @@ class Agent:
             (``autonomous``).
         output_type: the type the final answer must fit; the answer's ``value`` then has it.
         settings: fields of `Request` to set: ``temperature``, ``max_tokens``, ``reasoning_effort``…
+        hooks: functions that see and may change what a run does; see `hooks`.
+        skills: tools, hooks, handoffs and prompts that belong together.
 
     Raises:
         DefinitionError: the name, a setting or the autonomy is wrong, or two tools have one name.
@@ -52,6 +56,8 @@ class Agent:
     autonomy: Autonomy = field(default="autonomous", kw_only=True)
     output_type: Any = field(default=None, kw_only=True)
     settings: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
+    hooks: Sequence[Hook] = field(default=(), kw_only=True)
+    skills: Sequence[Skill] = field(default=(), kw_only=True)
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
@@ -62,12 +68,25 @@ class Agent:
             )
         self.tools = as_tools(self.tools, self.name)
         self.handoffs = tuple(self.handoffs)
+        self.all_skills = in_order(self.skills)
+        from_skills = (tool for skill in self.all_skills for tool in skill.tools)
+        self.all_tools = as_tools((*self.tools, *from_skills), self.name)
         unknown = set(self.settings) - SETTINGS
         if unknown:
             raise DefinitionError(
                 f"agent {self.name}: no setting is called {', '.join(sorted(unknown))}; "
                 f"there are {', '.join(sorted(SETTINGS))}"
             )
+
+    @property
+    def all_handoffs(self) -> tuple[Agent | str | HandoffTo, ...]:
+        """Its own handoffs and those of its skills."""
+        return (*self.handoffs, *(item for skill in self.all_skills for item in skill.handoffs))
+
+    @property
+    def all_hooks(self) -> tuple[Hook, ...]:
+        """Its own hooks and those of its skills."""
+        return (*self.hooks, *(item for skill in self.all_skills for item in skill.hooks))
 
 
 SETTINGS = frozenset(

@@ -6,11 +6,12 @@ from typing import Any, ClassVar, NamedTuple
 
 from ..core.actor import Actor
 from ..core.children import Supervision
+from ..core.errors import ActorDead, MailboxFull
 from ..core.events import Terminated
 from ..core.ref import ActorRef
 from ..core.spec import ChildSpec
 from .conversation import Conversation
-from .desk import Desk
+from .desk import Desk, unavailable
 from .errors import AgentUnavailable
 from .run import Accepted, Ended, Release, Run, Snapshot
 
@@ -32,7 +33,6 @@ class AgentActor(Actor):
         super().__init__()
         self._desk = desk
         self._agent = agent
-        self._conversations: dict[str, ActorRef[Any]] = {}
 
     def on_start(self) -> None:
         """Go on with what the journal says is unfinished."""
@@ -43,22 +43,30 @@ class AgentActor(Actor):
 
     def on_receive(self, message: Any) -> Any:
         """Pass a message to its conversation."""
-        known = self._conversations.get(message.conversation)
-        if known is not None:
+        kind = type(message)
+        known = self.find_child(message.conversation)
+        if known is None:
+            if kind is Run:
+                if self._desk.is_open(message.id):
+                    self._open(message.conversation)  # it finds the run in the journal
+            elif kind is Release:
+                self._desk.journal.drop(f"{self._agent}/{message.conversation}")
+            return None
+        try:
             known.tell(message)
-            if type(message) is Release:
-                del self._conversations[message.conversation]
-                return self.reply_with(known.terminated())
-        elif type(message) is Run:
-            if self._desk.is_open(message.id):
-                self._open(message.conversation)  # it finds the run in the journal
-        elif type(message) is Release:
-            self._desk.journal.drop(f"{self._agent}/{message.conversation}")
+        except ActorDead:
+            if kind is Run:  # it was released this moment; its name is free in the next
+                self.schedule(0.01, message)
+        except MailboxFull as error:
+            if kind is Run:
+                self._desk.fail(message.id, unavailable(self._agent, error))
+        if kind is Release and message.wait:
+            return self.reply_with(known.terminated())
         return None
 
     def _open(self, conversation: str) -> None:
-        spec = ChildSpec(Conversation, (self._desk, self._agent, conversation), name=conversation, restart="transient")
-        self._conversations[conversation] = self.spawn(spec)
+        made = (self._desk, self._agent, conversation)
+        self.spawn(ChildSpec(Conversation, made, name=conversation, restart="transient"))
 
 
 class AddAgent(NamedTuple):

@@ -10,26 +10,37 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from ...providers.errors import ProviderError
-from ...providers.messages import Completion, Message, Request, ToolCall
-from ..core.actor import Actor
-from ..core.errors import ActorDead, CoreError
+from ...providers.messages import Message
+from ..core.errors import ActorDead
 from ..core.events import Outcome
 from ..core.future import Future
-from ..core.scope import active as active_scope
-from .active import Active, Nested
-from .answer import Answer, HandoffRecord, ReasoningStep
-from .desk import Desk
+from .active import (
+    Active,
+    Answered,
+    Finalized,
+    Greeted,
+    HandedBack,
+    Nested,
+    Prepared,
+    Refused,
+    Safe,
+    TimeUp,
+    ToolDone,
+)
+from .answer import NO_USAGE, Answer, HandoffRecord, ReasoningStep
+from .carry import Carrier
+from .desk import Desk, not_kept
 from .errors import (
     AgentError,
+    GuardrailTripped,
     HandoffCycle,
     HandoffDepth,
-    HandoffError,
     HandoffLimit,
-    HandoffRefused,
     RunCancelled,
     RunError,
     RunFailed,
@@ -37,45 +48,30 @@ from .errors import (
 )
 from .events import (
     ApprovalDecided,
-    ApprovalRequested,
-    CompletionFinished,
-    CompletionStarted,
     HandoffFinished,
-    HandoffStarted,
-    ReasoningDelta,
     Resumed,
     Retried,
-    RunEvent,
     RunFinished,
     RunStarted,
-    TextDelta,
-    ToolFinished,
-    ToolStarted,
 )
-from .handoff import check_chain, read_call
 from .run import Accepted, Cancel, Decision, Ended, Release, Run, Snapshot, ToolsStarted
 from .turn import (
-    AskApproval,
     Begin,
     CallTool,
     Commands,
-    Complete,
     Completed,
     CompletionFailed,
     Decided,
     Fail,
     Finish,
-    HandOff,
     Input,
     Interrupted,
     Turn,
     advance,
     cut,
     outstanding,
-    transferred,
 )
 from .turn import HandoffFinished as HandoffReturned
-from .turn import ToolFinished as ToolReturned
 
 logger = logging.getLogger("callboard")
 
@@ -85,59 +81,10 @@ MAX_CRASHES = 3
 MAX_RETRIES = 3
 """Times a completion is asked for again because the model's actor crashed or a stream was cut."""
 
-INTERRUPTED = (
-    "Interrupted: the tool was running when its agent was restarted. It may have had its effect; "
-    "check before you call it again."
-)
 _FATAL = (HandoffDepth, HandoffCycle, HandoffLimit)
 
 
-class Answered(NamedTuple):
-    """The model's answer has come, or its failure."""
-
-    active: Active
-    outcome: Any
-
-
-class ToolDone(NamedTuple):
-    """A tool call has ended."""
-
-    active: Active
-    call: ToolCall
-    outcome: Outcome[Any]
-
-
-class HandedBack(NamedTuple):
-    """Another agent has answered, or failed."""
-
-    active: Active
-    call_id: str
-    reply: Future[Answer]
-
-
-class Refused(NamedTuple):
-    """A handoff was not carried out."""
-
-    active: Active
-    call: ToolCall
-    error: Exception
-
-
-class Safe(NamedTuple):
-    """The journal has written what the commands follow from."""
-
-    active: Active
-    commands: Commands
-    ended: Ended | None
-
-
-class TimeUp(NamedTuple):
-    """The run has used its time."""
-
-    active: Active
-
-
-class Conversation(Actor):
+class Conversation(Carrier):
     """One conversation of one agent.
 
     Args:
@@ -159,6 +106,7 @@ class Conversation(Actor):
         self._last: Ended | None = None
         self._begun = False
         self._interrupted: frozenset[str] = frozenset()
+        self._replayed: Commands = ()
 
     # -- a new incarnation ---------------------------------------------------------------------------------------------
 
@@ -182,6 +130,10 @@ class Conversation(Actor):
             self._interrupted |= set(event.call_ids)
         elif kind is Ended:
             self._close(event)
+            answer = event.answer if event.answer.messages else replace(event.answer, messages=cut(self._turn))
+            if event.error is not None:
+                event.error.partial = answer
+            self._last = event._replace(answer=answer)
         elif kind is Snapshot:
             self._turn = Turn("ended", event.history)
             self._owner = event.owner
@@ -191,7 +143,7 @@ class Conversation(Actor):
             run = self._queue[0]
             profile = self._desk.profiles[self._agent]
             rules = profile.rules_for(run.limits, run.external, self._desk.outputs.get(run.id))
-            self._turn, _ = advance(self._turn, event, rules)
+            self._turn, self._replayed = advance(self._turn, event, rules)
 
     def _resume(self) -> None:
         crashes = self._desk.crashes[self._stream] = self._desk.crashes.get(self._stream, 0) + 1
@@ -201,6 +153,11 @@ class Conversation(Actor):
             self._apply(active, Interrupted(error))
             return
         self._emit(active, Resumed, steps=self._turn.steps)
+        if self._turn.phase == "ended":  # it crashed while hooks looked at the outcome
+            last = self._replayed[-1]
+            assert isinstance(last, Finish | Fail)
+            self._finalize(active, last)
+            return
         self._carry(active, outstanding(self._turn, active.rules))
 
     # -- messages ------------------------------------------------------------------------------------------------------
@@ -254,6 +211,8 @@ class Conversation(Actor):
         active.jobs.pop(call.id, None)
         try:
             result = outcome.unwrap()
+        except GuardrailTripped as error:
+            self._apply(active, Interrupted(error))
         except Exception as error:  # a tool of another make than ours, which reports failures as results
             self._tool_returned(active, call, f"{type(error).__name__}: {error}", True)
         else:
@@ -270,8 +229,11 @@ class Conversation(Actor):
             answer = reply.result()
         except AgentError as raised:
             error, answer = raised, raised.partial
-        if nested.forwarded:
+        if nested.handoff is None:
             self._finish_forwarded(active, nested, answer, error)
+            return
+        if answer is not None and error is None and nested.rest:
+            self._next_stage(active, call_id, nested, answer)
             return
         handoff, final = nested.handoff, nested.transfer and error is None
         failed = "" if error is None else f"{type(error).__name__}: {error}"
@@ -295,18 +257,21 @@ class Conversation(Actor):
             final,
             error if isinstance(error, _FATAL) or (nested.transfer and error is not None) else None,
         )
-        if answer is not None:
-            returned = returned._replace(usage=answer.usage, cost=answer.cost, steps=answer.steps)
-            returned = returned._replace(handoffs=(record, *answer.handoffs))
-        else:
-            returned = returned._replace(handoffs=(record,))
+        answers = nested.before if answer is None else (*nested.before, answer)
+        returned = returned._replace(
+            usage=sum((one.usage for one in answers), NO_USAGE),
+            cost=sum(one.cost for one in answers),
+            steps=sum(one.steps for one in answers),
+            handoffs=(record, *(deeper for one in answers for deeper in one.handoffs)),
+        )
         if final:
             active.owner = (handoff.target, nested.run.conversation)
             active.answering = answer
         self._apply(active, returned)
-        self._desk.forget(nested.run.id)
-        if not final:
-            self._desk.release(handoff.target, nested.run.conversation)
+        if final:
+            self._desk.forget(nested.run.id)
+        else:  # their actors have stopped by themselves; this side has written down what it needs
+            self._desk.drop(*(one.run for one in nested.before if one.run), nested.run.id)
 
     def _on_refused(self, message: Refused) -> None:
         active, call, error = message
@@ -368,15 +333,8 @@ class Conversation(Actor):
         self._desk.crashes.pop(self._stream, None)
         self.stop()
 
-    def on_stop(self) -> None:
-        """Nobody reads what the model would still answer."""
-        self._let_go()
-
     def on_failure(self, *_: Any) -> None:
-        """The next incarnation asks again for what was not finished."""
-        self._let_go()
-
-    def _let_go(self) -> None:
+        """The next incarnation asks again for what was not finished; nobody reads what would still come."""
         if self._active is not None and self._active.ask is not None:
             self._active.ask.cancel()
 
@@ -401,8 +359,31 @@ class Conversation(Actor):
         if self._owner is not None:
             self._forward(active, self._owner)
             return
+        if "connection" in active.profile.hooks:
+            active.jobs[""] = self.pipe(self._greet(active), lambda outcome: Greeted(active, outcome))
+            return
+        self._begin(active, run.messages)
+
+    def _begin(self, active: Active, messages: tuple[Message, ...]) -> None:
         self._begun = True
-        self._apply(active, Begin(run.messages))
+        self._apply(active, Begin(messages))
+
+    async def _greet(self, active: Active) -> tuple[Message, ...]:
+        return (await self._hooked(active, "connection", messages=active.run.messages)).messages
+
+    def _on_greeted(self, message: Greeted) -> None:
+        active, outcome = message
+        if active is not self._active:
+            return
+        active.jobs.pop("", None)
+        try:
+            self._begin(active, outcome.unwrap())
+        except GuardrailTripped as error:
+            # What was refused must not stay in the conversation: the run begins without it, and ends.
+            self._begun = True
+            self._turn, _ = advance(self._turn, Begin(()), active.rules)
+            self._desk.journal.append(self._stream, (Begin(()),))
+            self._apply(active, Interrupted(error))
 
     def _apply(self, active: Active, happened: Input) -> None:
         """One step: the machine, the journal, then what the machine wants done."""
@@ -414,8 +395,12 @@ class Conversation(Actor):
         if commands:
             last = commands[-1]
             if isinstance(last, Finish | Fail):
+                if "finalize" in active.profile.hooks:
+                    self._desk.journal.append(self._stream, events)
+                    self._finalize(active, last)
+                    return
                 ended = self._outcome(active, last)
-                events.append(ended)
+                events.append(self._kept(active, ended))
             elif isinstance(last, CallTool) or len(commands) > 1:
                 started = tuple(command.call.id for command in commands if isinstance(command, CallTool))
                 if started:
@@ -424,10 +409,45 @@ class Conversation(Actor):
         if pending is None:
             self._go_on(active, commands, ended)
         elif commands:
-            pending.add_done_callback(partial(self._when_safe, active, commands, ended))
+            pending.when_done(partial(self._when_safe, active, commands, ended))
+
+    @staticmethod
+    def _kept(active: Active, ended: Ended) -> Ended:
+        """The outcome as the journal keeps it: a conversation that goes on has its messages there already."""
+        return ended if active.run.once else ended._replace(answer=replace(ended.answer, messages=()))
+
+    def _finalize(self, active: Active, last: Finish | Fail) -> None:
+        if not active.finalizing:
+            active.finalizing = True
+            work = self._finalized(active, self._outcome(active, last))
+            self.pipe(work, lambda outcome: Finalized(active, outcome))
+
+    async def _finalized(self, active: Active, ended: Ended) -> Ended:
+        try:
+            context = await self._hooked(active, "finalize", answer=ended.answer, error=ended.error)
+        except GuardrailTripped as error:
+            error.partial = ended.answer
+            return ended._replace(error=ended.error or error)
+        return ended._replace(answer=context.answer or ended.answer)
+
+    def _on_finalized(self, message: Finalized) -> None:
+        active, outcome = message
+        if active is self._active:
+            self._end(active, outcome.unwrap())
+
+    def _end(self, active: Active, ended: Ended) -> None:
+        pending = self._desk.journal.append(self._stream, (self._kept(active, ended),))
+        if pending is None:
+            self._go_on(active, (), ended)
+        else:
+            pending.when_done(partial(self._when_safe, active, (), ended))
 
     def _when_safe(self, active: Active, commands: Commands, ended: Ended | None, pending: Future[None]) -> None:
-        pending.result()
+        error = pending.exception()
+        if error is not None:
+            # Going on would do what a restart could not know of: the run ends here, by name.
+            answer = Answer("", self._agent, self._id, active.run.id)
+            commands, ended = (), Ended(active.run.id, answer, not_kept(error))
         self._send(Safe(active, commands, ended))
 
     def _on_safe(self, message: Safe) -> None:
@@ -443,13 +463,23 @@ class Conversation(Actor):
         self._active = None
         self._close(ended)
         self._desk.crashes.pop(self._stream, None)
-        self._emit(active, RunFinished, answer=ended.answer, error=ended.error)
+        if self._desk.bus.active:
+            self._emit(active, RunFinished, answer=ended.answer, error=ended.error)
         self._report(ended)
-        if not self._queue:
-            if not active.run.once:
-                self._desk.journal.compact(self._stream, Snapshot(self._turn.history, self._owner, ended))
-        else:
+        if active.run.once:
+            self._leave(active.run)
+        elif self._queue:
             self._start_next()
+        else:
+            self._desk.journal.compact(self._stream, Snapshot(self._turn.history, self._owner, ended))
+
+    def _leave(self, run: Run) -> None:
+        """The conversation was for this run only."""
+        if self._owner is not None:
+            self._desk.release(*self._owner)
+        if run.id == run.root:
+            self._desk.journal.drop(self._stream)  # otherwise the agent that asked does, once it has the outcome
+        self.stop()
 
     def _close(self, ended: Ended) -> None:
         """The state after a run's end, live and in replay alike."""
@@ -519,210 +549,13 @@ class Conversation(Actor):
         else:
             self._apply(active, Interrupted(error))
 
-    # -- what the machine wants done -----------------------------------------------------------------------------------
-
-    def _carry(self, active: Active, commands: Commands) -> None:
-        for command in commands:
-            if active is not self._active:
-                return  # an earlier command has ended the run
-            _COMMANDS[type(command)](self, active, command)
-
-    def _complete(self, active: Active, command: Complete) -> None:
-        active.attempts = 0
-        active.step_started = self._now()
-        self._emit(active, CompletionStarted, step=self._turn.steps + 1)
-        self._ask_model(active)
-
-    def _ask_model(self, active: Active) -> None:
-        desk = self._desk
-        profile = active.profile
-        named = profile.agent.model
-        model = active.model = desk.model if isinstance(named, str) else named
-        active.seen = False
-        if model is None:
-            self._apply(active, CompletionFailed(RunFailed("there is no model: give the agency a pool or a model")))
-            return
-        schema = active.output.schema if active.output is not None else None
-        request = profile.request(self._turn.history, active.context, active.run.external, schema, desk.model_name)
-        token = active_scope.set(active.scope)
-        if active.run.stream:
-            coro = self._streamed(active, request)
-            active.ask = self.pipe(coro, lambda outcome: Answered(active, outcome))
-            active_scope.reset(token)
-            return
-        ask = active.ask = model.ask(request)
-        active_scope.reset(token)
-        ask.add_done_callback(partial(self._when_answered, active))
-
-    def _when_answered(self, active: Active, ask: Future[Completion]) -> None:
-        if not ask.cancelled():
-            self._send(Answered(active, ask))
-
-    async def _streamed(self, active: Active, request: Request) -> Completion:
-        completion: Completion | None = None
-        assert active.model is not None
-        async with active.model.stream(request) as deltas:
-            async for delta in deltas:
-                if delta.text:
-                    active.seen = True
-                    self._emit(active, TextDelta, text=delta.text)
-                if delta.reasoning:
-                    self._emit(active, ReasoningDelta, text=delta.reasoning)
-                completion = delta.completion or completion
-        if completion is None:
-            raise RunFailed("the model's stream ended without a completion")
-        return completion
-
-    def _record(self, active: Active, completion: Completion) -> None:
-        active.used(completion)
-        if not self._desk.bus.active:
-            return
-        if completion.message.reasoning and not active.run.stream:
-            self._emit(active, ReasoningDelta, text=completion.message.reasoning)
-        self._emit(
-            active,
-            CompletionFinished,
-            step=self._turn.steps + 1,
-            usage=completion.usage,
-            cost=completion.cost,
-            seconds=self._now() - active.step_started,
-            model=completion.model,
-            provider=completion.provider,
-            notes=completion.notes,
-        )
-
-    def _call_tool(self, active: Active, command: CallTool) -> None:
-        call = command.call
-        tool = active.profile.tools.get(call.name)
-        active.since[call.id] = self._now()
-        self._emit(active, ToolStarted, call_id=call.id, tool=call.name, arguments=call.arguments)
-        if tool is None:
-            names = ", ".join(active.profile.tools) or "none"
-            self._tool_returned(active, call, f"no tool is called {call.name!r}; there are: {names}", True)
-            return
-        if call.id in self._interrupted and not tool.idempotent:
-            self._tool_returned(active, call, INTERRUPTED, True)
-            return
-        token = active_scope.set(active.scope)
-        job = self.pipe(tool.run(call.arguments), lambda outcome: ToolDone(active, call, outcome))
-        active_scope.reset(token)
-        active.jobs[call.id] = job
-
-    def _tool_returned(self, active: Active, call: ToolCall, content: str, is_error: bool) -> None:
-        self._desk.crashes.pop(self._stream, None)
-        seconds = self._now() - active.since.pop(call.id, active.started)
-        self._emit(
-            active,
-            ToolFinished,
-            call_id=call.id,
-            tool=call.name,
-            content=content,
-            is_error=is_error,
-            seconds=seconds,
-        )
-        self._apply(active, ToolReturned(call.id, content, is_error))
-
-    def _ask_approval(self, active: Active, command: AskApproval) -> None:
-        call = command.call
-        run, bus = active.run, self._desk.bus
-        at = (run.root, run.id, self._agent, self._id, run.chain, self._now())
-        request = ApprovalRequested(*at, call.id, call.name, call.arguments)
-        active.waiting[call.id] = self._desk.approvals[request.approval] = request
-        self._stop_clock(active)
-        if bus.active:
-            bus.emit(request)
-
-    def _hand_off(self, active: Active, command: HandOff) -> None:
-        call, run, desk = command.call, active.run, self._desk
-        profile = active.profile
-        try:
-            handoff = read_call(call, self._agent, profile.handoffs, profile.reachable)
-            check_chain(run.chain, run.tasks, handoff, desk.handoff_limits)
-            if handoff.target not in desk.profiles:
-                raise HandoffRefused(f"no agent is called {handoff.target!r}; there are {', '.join(desk.profiles)}")
-            if desk.count_handoff(run.root) > desk.handoff_limits.total:
-                raise HandoffLimit(f"more than {desk.handoff_limits.total} handoffs in one run")
-        except HandoffError as error:
-            self._send(Refused(active, call, error))
-            return
-        messages: tuple[Message, ...] = (handoff.as_message(),)
-        if command.transfer:
-            offered = profile.handoffs[call.name]
-            history = transferred(self._turn, active.rules)
-            messages = tuple(offered.history_filter(cut(self._turn)) if offered.history_filter else history)
-        # The id follows from the journal: a restarted conversation finds the run it had sent.
-        nested_id = f"{run.id}.{self._turn.steps}.{call.id}"
-        nested = run._replace(
-            id=nested_id,
-            agent=handoff.target,
-            conversation=nested_id,
-            messages=messages,
-            chain=(*run.chain, handoff.target),
-            tasks=(*run.tasks, f"{handoff.target}: {handoff.task}") if not command.transfer else run.tasks,
-            limits=None,
-            external=(),
-            handoff=handoff,
-            once=not command.transfer,
-        )
-        self._emit(active, HandoffStarted, call_id=call.id, target=handoff.target, kind=handoff.kind, task=handoff.task)
-        active.nested[call.id] = Nested(nested, handoff, command.transfer, False, self._now())
-        desk.submit(nested).add_done_callback(partial(self._when_handed_back, active, call.id))
-
-    def _when_handed_back(self, active: Active, call_id: str, reply: Future[Answer]) -> None:
-        self._send(HandedBack(active, call_id, reply))
-
-    def _forward(self, active: Active, owner: tuple[str, str]) -> None:
-        """The conversation was transferred: its new owner answers."""
-        run = active.run
-        forwarded = run._replace(
-            id=f"{run.id}>", agent=owner[0], conversation=owner[1], chain=(*run.chain, owner[0]), once=False
-        )
-        active.nested[""] = active.forward = Nested(forwarded, None, True, True, self._now())
-        self._desk.submit(forwarded).add_done_callback(partial(self._when_handed_back, active, ""))
-
     def _finish_forwarded(
         self, active: Active, nested: Nested, answer: Answer | None, error: AgentError | None
     ) -> None:
         ended = Ended(active.run.id, answer or Answer("", self._agent, self._id, active.run.id), error)
-        pending = self._desk.journal.append(self._stream, (ended,))
         self._desk.forget(nested.run.id)
         active.nested.pop("", None)
-        if pending is None:
-            self._go_on(active, (), ended)
-        else:
-            pending.add_done_callback(partial(self._when_safe, active, (), ended))
-
-    # -- small things --------------------------------------------------------------------------------------------------
-
-    def _now(self) -> float:
-        return self._cell.system.loop.time()
-
-    def _send(self, message: Any) -> None:
-        """A message to itself from a callback; if the actor has ended, the next incarnation finds out by itself."""
-        try:
-            self._cell.ref.tell(message)
-        except CoreError:
-            logger.debug("%s has ended; %s is not needed any more", self._stream, type(message).__name__)
-
-    def _emit(self, active: Active, event: type[RunEvent], /, **fields: Any) -> None:
-        bus = self._desk.bus
-        if bus.active:
-            run = active.run
-            bus.emit(event(run.root, run.id, self._agent, self._id, run.chain, self._now(), **fields))
-
-    def _start_clock(self, active: Active) -> None:
-        seconds = active.rules.limits.seconds
-        if seconds is not None and active.timer is None:
-            left = seconds - active.elapsed
-            active.clock_started = self._now()
-            active.timer = self.schedule(max(0.0, left), TimeUp(active))
-
-    def _stop_clock(self, active: Active) -> None:
-        """While a person thinks, the run's time stands still."""
-        if active.timer is not None:
-            active.timer.cancel()
-            active.timer = None
-            active.elapsed += self._now() - active.clock_started
+        self._end(active, ended)
 
 
 def _last_text(messages: tuple[Message, ...]) -> str:
@@ -748,12 +581,9 @@ _HANDLERS: dict[type, Callable[[Conversation, Any], None]] = {
     Decision: Conversation._on_decision,
     Cancel: Conversation._on_cancel,
     TimeUp: Conversation._on_time_up,
+    Greeted: Conversation._on_greeted,
+    Finalized: Conversation._on_finalized,
+    Prepared: Conversation._on_prepared,
     Safe: Conversation._on_safe,
     Release: Conversation._on_release,
-}
-_COMMANDS: dict[type, Callable[[Conversation, Active, Any], None]] = {
-    Complete: Conversation._complete,
-    CallTool: Conversation._call_tool,
-    HandOff: Conversation._hand_off,
-    AskApproval: Conversation._ask_approval,
 }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, TypeAlias
 
 from ..core.errors import ActorDead, CoreError
@@ -15,7 +16,8 @@ from ..core.future import Future
 from ..core.ref import ActorRef
 from ..journal.store import Journal
 from .answer import Answer
-from .errors import AgentError, AgentUnavailable, RunCancelled, UnknownAgent
+from .clock import Clock
+from .errors import AgentError, AgentUnavailable, RunCancelled, RunFailed, UnknownAgent
 from .events import ApprovalRequested, Bus
 from .handoff import HandoffLimits
 from .output import Output
@@ -41,6 +43,7 @@ class Desk:
         self.journal = journal
         self.handoff_limits = handoff_limits
         self.bus = Bus()
+        self.clock = Clock()
         self.root: ActorRef[Any] | None = None
         self.model: ActorRef[Any] | None = None
         self.model_name = ""
@@ -69,8 +72,15 @@ class Desk:
         if pending is None:
             self._send(run)
         else:
-            pending.add_done_callback(lambda _: self._send(run))
+            pending.when_done(partial(self._when_accepted, run))
         return reply
+
+    def _when_accepted(self, run: Run, pending: Future[None]) -> None:
+        error = pending.exception()
+        if error is None:
+            self._send(run)
+        else:
+            self.fail(run.id, not_kept(error))
 
     def expect(self, run: Run) -> Future[Answer]:
         """The future of a run that is in the journal already."""
@@ -116,6 +126,13 @@ class Desk:
         """The outcome has been taken; let go of it."""
         self._replies.pop(run_id, None)
 
+    def drop(self, *run_ids: str) -> None:
+        """The outcomes have been written down elsewhere; let go of them and of the conversations behind them."""
+        for run_id in run_ids:
+            known = self._replies.pop(run_id, None)
+            if known is not None:
+                self.journal.drop(known[1].stream_name)
+
     def cancel(self, run: Run, reason: str) -> None:
         """Have a run ended, wherever it is."""
         agent = self.agents.get(run.agent)
@@ -128,6 +145,8 @@ class Desk:
             cancelled = RunCancelled(f"the run was cancelled: {reason}")
             ended = Ended(run.id, Answer("", run.agent, run.conversation, run.id), cancelled)
             self.journal.append(run.stream_name, (ended,))
+            if run.once:
+                self.journal.drop(run.stream_name)
             self.fail(run.id, cancelled)
 
     def release(self, agent: str, conversation: str) -> None:
@@ -153,6 +172,13 @@ class Desk:
         """Count one more handoff of a root run; return how many there were."""
         count = self.handoffs[root] = self.handoffs.get(root, 0) + 1
         return count
+
+
+def not_kept(error: BaseException) -> RunFailed:
+    """The named error of a run whose steps cannot be written down."""
+    failed = RunFailed(f"the journal failed: {error}")
+    failed.__cause__ = error
+    return failed
 
 
 def unavailable(agent: str, error: Exception) -> AgentUnavailable:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 
 from ...providers.messages import Message, ToolCall, ToolSpec
-from .answer import HandoffKind
+from .answer import Answer, HandoffKind
 from .errors import DefinitionError, HandoffCycle, HandoffDepth, HandoffRefused
 
 if TYPE_CHECKING:
@@ -63,6 +63,9 @@ class HandoffTo:
     on_handoff: Callable[[Handoff], Any] | None = None
     input_type: Any = None
     history_filter: HistoryFilter | None = None
+    stages: tuple[str, ...] = ()
+    agents: tuple[Agent, ...] = ()
+    work: Callable[[Handoff], Awaitable[Answer]] | None = None
 
     @property
     def spec(self) -> ToolSpec:
@@ -84,8 +87,36 @@ class HandoffTo:
         )
 
 
+class Pipeline:
+    """A target of several agents: each is given the answer of the one before, the last one's answer comes back.
+
+    Args:
+        name: as the model knows it.
+        stages: the agents, in order; at least one.
+        description: when to use it.
+    """
+
+    def __init__(self, name: str, *stages: Agent, description: str = "") -> None:
+        if not stages:
+            raise DefinitionError(f"pipeline {name!r} needs at least one agent")
+        self.name = name
+        self.stages = stages
+        self.description = description or f"A pipeline: {', '.join(agent.name for agent in stages)}."
+
+
+class Outside(Protocol):
+    """A target that is no agent of this agency: it is given the handoff and returns the answer."""
+
+    name: str
+    description: str
+
+    async def answer(self, handoff: Handoff) -> Answer:
+        """Do the task. Raises an `AgentError`."""
+        ...
+
+
 def handoff(
-    target: Agent | str,
+    target: Agent | str | Pipeline | Outside,
     *,
     kind: HandoffKind = "delegate",
     name: str = "",
@@ -97,7 +128,8 @@ def handoff(
     """Offer an agent's model a handoff as a tool of its own.
 
     Args:
-        target: the agent, or its name.
+        target: an agent or its name, a `Pipeline`, or something `Outside` (`RemoteAgent`). Another model is an agent
+            with nothing but a name and a model.
         kind: ``delegate``: the answer comes back to the sender; ``transfer``: the target takes the conversation over.
         name: the tool's name; ``delegate_to_…`` or ``transfer_to_…`` by default.
         description: when to use it; by default the target's description.
@@ -107,17 +139,16 @@ def handoff(
             earlier handoffs, so that it does not grow from hop to hop.
 
     Raises:
-        DefinitionError: the kind is unknown.
+        DefinitionError: the kind is unknown, or the target cannot take a conversation over.
     """
     if kind not in ("delegate", "transfer"):
         raise DefinitionError(f"handoff kind {kind!r}: use delegate or transfer")
-    agent = None if isinstance(target, str) else target
     target_name = target if isinstance(target, str) else target.name
-    about = description or (agent.description if agent is not None else "")
+    about = description or ("" if isinstance(target, str) else target.description)
     verb = "Hand a task to" if kind == "delegate" else "Give the conversation to"
-    return HandoffTo(
+    made = HandoffTo(
         target_name,
-        agent,
+        None,
         kind,
         name or f"{kind}_to_{target_name}",
         f"{verb} {target_name}. {about}".strip(),
@@ -125,6 +156,16 @@ def handoff(
         input_type,
         history_filter,
     )
+    if isinstance(target, str):
+        return made
+    work = getattr(target, "answer", None)
+    if not isinstance(target, Pipeline) and work is None:
+        return replace(made, agent=cast("Agent", target))
+    if kind == "transfer":
+        raise DefinitionError(f"a conversation is transferred to an agent; {target_name} can only be delegated to")
+    if isinstance(target, Pipeline):
+        return replace(made, stages=tuple(agent.name for agent in target.stages), agents=target.stages)
+    return replace(made, work=work)
 
 
 def send_message_spec(reachable: Iterable[tuple[str, str]]) -> ToolSpec:
@@ -223,19 +264,6 @@ def check_chain(chain: Sequence[str], tasks: Sequence[str], handoff: Handoff, li
         raise HandoffCycle(f"{handoff.target} stands {limits.visits} times in one chain: {way}")
     if handoff.kind == "delegate" and tasks.count(f"{handoff.target}: {handoff.task}") >= limits.repeats:
         raise HandoffCycle(f"{handoff.target} was given the same task {limits.repeats} times in one chain: {way}")
-
-
-def check_flow_names(names: Iterable[str]) -> None:
-    """Refuse two agents of one name.
-
-    Raises:
-        DefinitionError: a name comes twice.
-    """
-    seen: set[str] = set()
-    for name in names:
-        if name in seen:
-            raise DefinitionError(f"two agents are called {name!r}; names are unique in an agency")
-        seen.add(name)
 
 
 def _as_json(value: Any) -> str:

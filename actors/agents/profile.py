@@ -12,6 +12,7 @@ from .agent import Agent
 from .context import RequestContext
 from .errors import DefinitionError
 from .handoff import SEND_MESSAGE, HandoffTo, send_message_spec
+from .hooks import by_event
 from .output import Output
 from .turn import Limits, Rules
 
@@ -32,9 +33,10 @@ class Profile:
         self.agent = agent
         self.name = agent.name
         self.shared = shared
+        self.reached = reachable
         self.reachable = tuple(name for name, _ in reachable)
-        self.tools: dict[str, Tool] = {t.name: t for t in agent.tools if isinstance(t, Tool)}
-        self.handoffs: dict[str, HandoffTo] = {h.name: h for h in agent.handoffs if isinstance(h, HandoffTo)}
+        self.tools: dict[str, Tool] = {t.name: t for t in agent.all_tools}
+        self.handoffs: dict[str, HandoffTo] = {h.name: h for h in agent.all_handoffs if isinstance(h, HandoffTo)}
         specs = [t.spec for t in self.tools.values()]
         specs.extend(h.spec for h in self.handoffs.values())
         if reachable:
@@ -44,6 +46,7 @@ class Profile:
             if names.count(name) > 1:
                 raise DefinitionError(f"agent {agent.name}: a tool and a handoff, or two of them, are called {name!r}")
         self.specs: tuple[ToolSpec, ...] = tuple(specs)
+        self.hooks = by_event(agent.all_hooks)
         self.output = Output(agent.output_type) if agent.output_type is not None else None
         delegates = {h.name for h in self.handoffs.values() if h.kind == "delegate"}
         if reachable:
@@ -70,7 +73,8 @@ class Profile:
         return tool is None or tool.risk != "safe"
 
     def _system_message(self, instructions: str) -> tuple[Message, ...]:
-        text = "\n\n".join(part for part in (self.shared, instructions) if part)
+        taught = [skill.instructions for skill in self.agent.all_skills]
+        text = "\n\n".join(part for part in (self.shared, instructions, *taught) if part)
         return (Message("system", text),) if text else ()
 
     def rules_for(self, limits: Limits | None, external: Sequence[ToolSpec], output: Output | None) -> Rules:
@@ -121,7 +125,7 @@ def reachable_from(
 ) -> list[tuple[str, str]]:
     """Names and descriptions of the agents that ``sender`` may delegate to, in the agency's order."""
     named = {
-        item if isinstance(item, str) else item.name for item in sender.handoffs if not isinstance(item, HandoffTo)
+        item if isinstance(item, str) else item.name for item in sender.all_handoffs if not isinstance(item, HandoffTo)
     }
     for source, target in flows:
         if source in (sender.name, "*"):

@@ -79,9 +79,10 @@ class Decision(NamedTuple):
 
 
 class Release(NamedTuple):
-    """Forget a conversation: stop its actor, drop its journal."""
+    """Forget a conversation: stop its actor, drop its journal. With ``wait`` the answer comes when that is done."""
 
     conversation: str
+    wait: bool = False
 
 
 # Journal events besides the turn's inputs.

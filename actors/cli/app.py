@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
 import textwrap
@@ -48,14 +49,14 @@ def demo(
     /,
     *,
     ask: str | None = None,
-    report: Path = Path("callboard-report.md"),
+    report: Path | None = None,
 ) -> int:
     """Let a planner and a developer work on a folder, offline, while parts of the team are made to fail.
 
     Args:
         folder: the folder to work on; nothing outside it is read or written.
-        ask: the request, in words. By default: list every TODO and FIXME of the folder.
-        report: where in the folder the report is written.
+        ask: the request, in words. By default: what the folder's README promises that its files do not contain.
+        report: where in the folder the report is written. By default: callboard-report.md.
     """
     from .demo import demo
 
@@ -101,7 +102,7 @@ def init(folder: Path = Path(), /) -> int:
     from .init import write_team
 
     team, *others = write_team(folder)
-    _say(f"wrote {team} and {', '.join(path.name for path in others)}")
+    _say(f"wrote {', '.join(str(path) for path in (team, *others))}")
     _say(f'now try: callboard run {team} "List every TODO of this folder in report.md"')
     return 0
 
@@ -118,6 +119,48 @@ def tree(process: int | None = None, /) -> int:
     for found in read_trees(process):
         _say(found)
     return 0
+
+
+@app.command
+def simulate_provider(
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8089,
+    latency: float = 0.0,
+    chunk_delay: float = 0.0,
+    fault: str = "",
+    failure_rate: float = 1.0,
+    requests_per_minute: int | None = None,
+    tokens_per_minute: int | None = None,
+    seed: int = 0,
+) -> int:
+    """Serve OpenAI's and Anthropic's protocols on loopback, with rate limits and faults on demand, until Ctrl-C.
+
+    Args:
+        host: the address to listen on.
+        port: the port; 0 for any that is free.
+        latency: seconds before the first byte.
+        chunk_delay: seconds between two events of a stream.
+        fault: what goes wrong: a status such as 503 or 429:2 (retry after 2 s), reset, cut:5, hang, malformed, html,
+            trickle:0.5, stream_error.
+        failure_rate: with what probability it does, 0 to 1.
+        requests_per_minute: requests a key may make.
+        tokens_per_minute: tokens a key may use.
+        seed: of the random choices.
+    """
+    from .simulate import simulate
+
+    return simulate(
+        host=host,
+        port=port,
+        latency=latency,
+        chunk_delay=chunk_delay,
+        fault=fault,
+        failure_rate=failure_rate,
+        requests_per_minute=requests_per_minute,
+        tokens_per_minute=tokens_per_minute,
+        seed=seed,
+    )
 
 
 @app.command
@@ -151,6 +194,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit status: 0, 1 when the command ran and its work failed, 2 for input that is wrong, 130 after Ctrl-C.
         Every error the library names is one line or two on stderr, never a traceback.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that knows no arrows still gets the words
     # What goes wrong is shown by the commands themselves; tracebacks in between would only hide it.
     logging.getLogger("callboard").addHandler(logging.NullHandler())
     try:

@@ -56,6 +56,7 @@ class _Chat:
         self.names = list(agency.agents)
         self.read = read
         self.console = make_console()
+        self.flow = Flow(self.console, asyncio.get_running_loop().time)
         self.used: dict[str, tuple[Usage, float, int]] = {}
         self.open_line = False
         agency.subscribe(self._count)
@@ -97,17 +98,17 @@ class _Chat:
             loop.remove_signal_handler(signal.SIGINT)
 
     async def _talk(self, say: Say) -> None:
-        flow = Flow(self.console, asyncio.get_running_loop().time)
+        self.flow.begin()
         events = self.agency.run_streaming(say.text, agent=say.agent, conversation=CONVERSATION)
         try:
             async with aclosing(events):
                 async for event in events:
-                    await self._show(event, flow)
+                    await self._show(event)
         except CallboardError as error:
             self._end_line()
             self.console.print(str(error), style="red")
 
-    async def _show(self, event: RunEvent, flow: Flow) -> None:
+    async def _show(self, event: RunEvent) -> None:
         if isinstance(event, TextDelta):
             if len(event.chain) == 1:
                 if not self.open_line:
@@ -123,7 +124,7 @@ class _Chat:
             if isinstance(event, Retried):
                 self._end_line()
             if not self.open_line:
-                flow.run_event(event)
+                self.flow.run_event(event)
 
     async def _decide(self, event: ApprovalRequested) -> None:
         self.console.print(f"{event.agent} wants {event.tool}: {arguments_in_words(event.arguments)}", style="yellow")

@@ -53,9 +53,13 @@ class Flow:
 
     def __init__(self, console: Console, now: Callable[[], float]) -> None:
         self._console = console
-        self._began = now()
         self._now = now
         self._noted: set[str] = set()
+        self.begin()
+
+    def begin(self) -> None:
+        """Count the time from now."""
+        self._began = self._now()
 
     def seconds(self) -> float:
         """Time since the flow began."""

@@ -111,6 +111,7 @@ class Cell:
         "__weakref__",
         "actor",
         "actor_class",
+        "capacity",
         "current",
         "parent",
         "phase",
@@ -128,6 +129,7 @@ class Cell:
         self.system = system
         self.parent = parent
         self.actor_class = actor_class
+        self.capacity = getattr(actor_class, "mailbox_capacity", 0)  # 0 until a factory has made the actor
         self.state = SUSPENDED
         self.phase = Phase.NEW
         self.queue: Any = None
@@ -154,13 +156,18 @@ class Cell:
         if rare.name is None:
             kind = self.actor_class.__name__
             numbering = self.parent.more().numbering if self.parent is not None else {}
-            numbering[kind] = n = numbering.get(kind, 0) + 1
-            rare.name = f"{kind}-{n}"
+            taken = self.parent.children.names if self.parent is not None else {}
+            while rare.name is None or rare.name in taken:
+                numbering[kind] = n = numbering.get(kind, 0) + 1
+                rare.name = f"{kind}-{n}"
         return rare.name
 
     @property
     def path(self) -> str:
         """The names from the top-level actor down, joined by slashes."""
+        rare = self.rare
+        if rare is not None and rare.label is not None:
+            return rare.label
         rare = self.more()
         if rare.label is None:
             parent = self.parent
@@ -178,10 +185,11 @@ class Cell:
     @property
     def children(self) -> Children:
         """The actor's children, with the policy its class sets."""
-        rare = self.more()
-        if rare.children is None:
-            rare.children = Children(self, self.actor_class.supervision)
-        return rare.children
+        rare = self.rare or self.more()
+        children = rare.children
+        if children is None:
+            children = rare.children = Children(self, self.actor_class.supervision)
+        return children
 
     # -- receiving -----------------------------------------------------------------------------------------------
 
@@ -220,9 +228,9 @@ class Cell:
             MailboxFull: it has none.
         """
         queue = self.queue
-        if queue is not None and len(queue) >= self.actor_class.mailbox_capacity:
+        if queue is not None and len(queue) >= self.capacity:
             raise MailboxFull(
-                f"the mailbox of {self.path} is full ({self.actor_class.mailbox_capacity} messages): "
+                f"the mailbox of {self.path} is full ({self.capacity} messages): "
                 "send slower, `await ref.put(…)` for room, or raise mailbox_capacity"
             )
 
@@ -231,7 +239,7 @@ class Cell:
         rare = self.rare
         if rare is None or not rare.waiting:
             return
-        capacity = self.actor_class.mailbox_capacity
+        capacity = self.capacity
         while rare.waiting and (self.queue is None or len(self.queue) < capacity):
             item, admitted = rare.waiting.popleft()
             if not admitted.done():
@@ -313,7 +321,7 @@ class Cell:
         ask = self.current
         if ask is not None:
             ask.work = None
-        if self.phase not in life.ALIVE:
+        if self.phase > Phase.RUNNING:
             life.handler_ended(self, ask, value, error)
         elif self.settle(ask, value, error):
             self.state = READY
@@ -346,14 +354,17 @@ class Cell:
         """Tell the probe that a message is about to be processed; it may raise to crash the actor."""
         rare = self.more()
         rare.processed += 1
+        path = self.path
         probe = self.system.probe
-        probe.event(
-            "recv", actor=self.path, sender=item.sender, id=item.id, message=message, incarnation=rare.incarnation
-        )
-        probe.on_process(self.path, rare.processed, "before")
+        probe.event("recv", actor=path, sender=item.sender, id=item.id, message=message, incarnation=rare.incarnation)
+        if probe.on_process is not None:
+            probe.on_process(path, rare.processed, "before")
 
     def probe_after(self, item: Any) -> None:
         """Tell the probe that a message has been processed; it may raise to crash the actor."""
+        rare = self.more()
+        path = self.path
         probe = self.system.probe
-        probe.on_process(self.path, self.more().processed, "after")
-        probe.event("done", actor=self.path, id=item.id, incarnation=self.more().incarnation)
+        if probe.on_process is not None:
+            probe.on_process(path, rare.processed, "after")
+        probe.event("done", actor=path, id=item.id, incarnation=rare.incarnation)

@@ -111,10 +111,9 @@ class Children:
         """Decide about a child whose incarnation is over and which no one asked to stop."""
         rare = cell.more()
         spec = rare.spec
-        reason = "stopped" if error is None else f"crashed: {error!r}"
-        gone = self.closing or self.parent.phase not in (Phase.NEW, Phase.STARTING, Phase.RUNNING)
+        gone = self.closing or self.parent.phase > Phase.RUNNING
         if spec is None or gone or not wants_restart(spec.restart, failed=error is not None):
-            life.die(cell, reason)
+            life.die(cell, "stopped" if error is None else f"crashed: {error!r}")
             return
         if self.intensity is None:
             self.intensity = Intensity(self.supervision.intensity, self.supervision.period)
@@ -122,7 +121,7 @@ class Children:
         if not self.intensity.record(system.loop.time()):
             self._give_up(cell, error)
             return
-        delay = spec.backoff.delay(self.intensity.recent - 1, system.rng)
+        delay = spec.backoff.delay(self.intensity.recent - 1, system.rng) if spec.backoff.initial else 0.0
         if self._steps is None and self.supervision.strategy == "one_for_one":
             if delay or isinstance(error, StartFailed):  # off the stack: an actor that cannot start must not recurse
                 rare.restart_timer = system.loop.call_later(delay, life.restart, cell)

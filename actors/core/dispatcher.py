@@ -25,9 +25,10 @@ from types import CoroutineType, coroutine
 from typing import TYPE_CHECKING, Any, Final
 
 from . import life
-from .cell import BUSY, DEFERRED, IDLE, READY, Cell
+from .cell import BUSY, DEFERRED, IDLE, PYKKA_MESSAGES, READY, Cell
 from .envelope import Ask, Envelope, ProbedAsk, StreamAsk
-from .future import PENDING, VALUE
+from .future import VALUE
+from .lifecycle import Phase
 from .scope import active
 from .worker import Worker
 
@@ -40,11 +41,14 @@ BATCH: Final = 100
 BUDGET: Final = 500
 """Messages processed before the loop may look at its sockets and timers again."""
 
+HAND_OVER: Final = 5
+"""What a handler that suspends takes from the budget, besides its message."""
+
 HELPED: Final = 64
 """Times in a row that a task may be spared the wait for the loop; then it has to take it once."""
 
 _PAUSED: Final = object()
-_OPENED: Final = frozenset({Envelope, ProbedAsk, StreamAsk})
+_OPENED: Final = frozenset({Envelope, ProbedAsk, StreamAsk, *PYKKA_MESSAGES})
 
 
 @coroutine
@@ -73,10 +77,13 @@ class Dispatcher:
         self.scheduled = choose is not None
         self.leader: Worker | None = None
         self._driving = False
+        self._closed = False
         self._helped = 0
         self._left = 0
         self._batch = BATCH if choose is None else 1
         self._until: Ask | None = None
+        self._entered: asyncio.Task[Any] | None = None
+        self._lent: asyncio.Task[Any] | None = None
 
     # -- whose turn it is ------------------------------------------------------------------------------------------
 
@@ -102,36 +109,23 @@ class Dispatcher:
 
     def help(self, ask: Ask) -> None:
         """Run ready actors until ``ask`` is answered, for a task that would otherwise suspend."""
-        if self._driving or self._helped >= HELPED or not self.lane:
-            return
-        task = asyncio.current_task(self.loop)
-        if task is None:
-            return
-        self._helped += 1
-        _leave_task(self.loop, task)
-        try:
+        if self.lane and not self._driving and self._helped < HELPED:
+            self._helped += 1
             self._drive(ask)
-        finally:
-            _enter_task(self.loop, task)
 
     # -- the leader ------------------------------------------------------------------------------------------------
 
     def _drive(self, until: Ask | None) -> None:
         """Step the leader until nothing is ready, the budget is spent, or ``until`` is answered."""
-        loop = self.loop
+        if self._closed:
+            return
         self._left = BUDGET
         self._until = until
         self._driving = True
         try:
             while True:
-                worker = self.leader
-                if worker is None:
-                    worker = self.leader = Worker(self.system, self.pristine.copy(), f"{self.system.name}-leader")
-                    worker.standby = self._serve(worker)
-                task = worker.task
-                standby = worker.standby
-                assert standby is not None
-                _enter_task(loop, task)
+                worker = self.leader or self._lead()
+                standby: Any = worker.standby
                 try:
                     pending = worker.context.run(standby.send, None)
                 except StopIteration:  # it has retired, see _serve
@@ -141,14 +135,42 @@ class Dispatcher:
                     if pending is _PAUSED:
                         return
                     self._hand_over(worker, standby, pending)
-                finally:
-                    _leave_task(loop, task)
+                if self._entered is not None:
+                    self._leave()
+                self._left -= HAND_OVER
                 if not self.lane or self._left <= 0 or (until is not None and until._state):
                     return
         finally:
             self._driving = False
             self._until = None
             self.system.active = None
+            if self._entered is not None:
+                self._leave()
+            if self._lent is not None:
+                _enter_task(self.loop, self._lent)
+                self._lent = None
+
+    def _lead(self) -> Worker:
+        worker = self.leader = Worker(self.system, self.pristine.copy(), f"{self.system.name}-leader")
+        worker.standby = self._serve(worker)
+        return worker
+
+    def _enter(self, task: asyncio.Task[Any]) -> None:
+        """Take on the identity of a leader's task: a coroutine is about to run that may look for it.
+
+        Where a task is being helped, that one's identity is laid aside until the helping is over.
+        """
+        helped = asyncio.current_task(self.loop)
+        if helped is not None:
+            _leave_task(self.loop, helped)
+            self._lent = helped
+        _enter_task(self.loop, task)
+        self._entered = task
+
+    def _leave(self) -> None:
+        assert self._entered is not None
+        _leave_task(self.loop, self._entered)
+        self._entered = None
 
     def _hand_over(self, worker: Worker, standby: Coroutine[Any, Any, None], pending: Any) -> None:
         """A handler has suspended: its worker's task goes on with it."""
@@ -163,11 +185,13 @@ class Dispatcher:
         worker.task.set_name(cell.path)
         worker.context.run(system.handling.set, cell)
         worker.take(cell, standby, pending, cell.handled)
-        if cell.phase not in life.ALIVE:  # the handler's first step has led to its actor's end
+        if cell.phase > Phase.RUNNING:  # the handler's first step has led to its actor's end
             life.begin_ending(cell)
 
     def close(self) -> None:
-        """Let the leader's task end."""
+        """Let the leader's task end; there will not be another."""
+        self.lane.clear()
+        self._closed = True
         worker, self.leader = self.leader, None
         if worker is not None:
             if worker.standby is not None:
@@ -182,19 +206,26 @@ class Dispatcher:
         context = worker.context
         probe = system.probe
         queues = system.queues
+        batch = self._batch
+        left = self._left
+        until = self._until
         while True:
-            until = self._until
-            if not lane or self._left <= 0 or (until is not None and until._state):
+            # 1. The next actor.
+            if not lane or left <= 0 or (until is not None and until._state):
                 system.active = None
                 await _pause()
+                left = self._left
+                until = self._until
                 continue
             cell = lane.popleft()
             if cell.state != READY:
                 continue
             cell.state = BUSY
             system.active = cell
-            left = self._batch
+            receive: Any = cell.actor.on_receive if cell.actor is not None else None
+            turn = batch
             while True:
+                # 2. Its next message: the first lane before the mailbox.
                 if cell.signals is not None:
                     item = cell.next_signal()
                     if item is None:
@@ -205,40 +236,47 @@ class Dispatcher:
                     queue = cell.queue
                     if not queue:
                         cell.state = IDLE
-                        if queue is not None:
+                        if queue is not None:  # an idle actor keeps no queue: an empty deque has 600 bytes
                             cell.queue = None
-                            if queue.__class__ is deque and len(queues) < 1000:
+                            if queue.__class__ is deque:
                                 queues.append(queue)
                         break
-                    if not left:
+                    if not turn:
                         cell.state = READY
                         self.ready.append(cell)
                         break
                     item = queue.popleft()
-                left -= 1
+                turn -= 1
+                # 3. The handler.
                 kind = item.__class__
                 ask: Ask | None = None
-                message = item
-                if kind is Ask:
-                    if item._state != PENDING:
-                        cell.refuse(item, "its asker gave up")
-                        continue
-                    cell.current = ask = item
-                    message = item.message
-                elif kind in _OPENED:
-                    message = item.message
-                    if kind is not Envelope:
-                        if item._state != PENDING:
+                try:
+                    if kind is Ask:
+                        if item._state:
                             cell.refuse(item, "its asker gave up")
                             continue
                         cell.current = ask = item
-                try:
-                    if item is not message and (item.scope is not None or (probe is not None and kind is not Ask)):
-                        result = await _carefully(cell, item, message)
+                        message = item.message
+                        if item.scope is None and message.__class__ not in PYKKA_MESSAGES:
+                            result = receive(message)
+                        else:
+                            result = _carefully(cell, item, message, None)
+                    elif kind not in _OPENED:
+                        result = receive(item)
+                    elif kind is Envelope:
+                        result = _carefully(cell, item, item.message, probe)
+                    elif kind in PYKKA_MESSAGES:
+                        result = cell.receive(item)
                     else:
-                        result = cell.receive(message)
-                        if result.__class__ is CoroutineType:
-                            result = await result
+                        if item._state:
+                            cell.refuse(item, "its asker gave up")
+                            continue
+                        cell.current = ask = item
+                        result = _carefully(cell, item, item.message, probe)
+                    if result.__class__ is CoroutineType:
+                        if self._entered is None:
+                            self._enter(worker.task)
+                        result = await result
                 except BaseException as error:
                     if worker.killed:
                         raise
@@ -248,36 +286,33 @@ class Dispatcher:
                     if not cell.settle(ask, None, error):
                         break
                 else:
+                    # 4. The answer.
                     if self.leader is not worker:
                         worker.report(result, None)
                         return
                     if ask is not None:
-                        if result is DEFERRED or kind is StreamAsk:
+                        if kind is not Ask or result is DEFERRED:
                             cell.settle(ask, result, None)
-                        elif ask._state == PENDING:
-                            if kind is Ask:
-                                ask._value = result
-                                ask._state = VALUE
-                                if ask._callbacks is not None:
-                                    ask._run_callbacks()
-                            else:
-                                ask._settle(VALUE, result)
+                        elif not ask._state:
+                            ask._value = result
+                            ask._state = VALUE
+                            if ask._callbacks is not None:
+                                ask._run_callbacks()
                         cell.current = None
                 if cell.state != BUSY:
                     break
-            self._left -= self._batch - left + 1
+            left -= batch - turn + 1
             if cell.rare is not None:
                 cell.admit()
             if context != pristine:  # a handler left a context variable set: this context is not used again
-                system.active = None
+                self._left = left
                 return
 
 
-async def _carefully(cell: Cell, item: Any, message: Any) -> Any:
-    """Process a message that carries a scope, or that a probe looks at."""
-    system = cell.system
-    probe = system.probe
-    handled = system.handling.set(cell)
+async def _carefully(cell: Cell, item: Any, message: Any, probe: Any) -> Any:
+    """Process a message that carries a scope, that a probe looks at, or that is one of pykka's."""
+    handling = cell.system.handling
+    handled = handling.set(cell)
     scoped = active.set(item.scope)
     try:
         if probe is not None:
@@ -289,7 +324,7 @@ async def _carefully(cell: Cell, item: Any, message: Any) -> Any:
             cell.probe_after(item)
     finally:
         active.reset(scoped)
-        system.handling.reset(handled)
+        handling.reset(handled)
     return result
 
 

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("callboard")
 
-ALIVE = frozenset({Phase.STARTING, Phase.RUNNING})
 IDLE, READY, BUSY, SUSPENDED, CLOSED, DEAD = range(6)  # as in `cell`, which imports this module
 _BASE: Any = None
 """The actor base class, whose hooks do nothing and need not be called; set by `actor`, which imports this module."""
@@ -35,17 +34,25 @@ _BASE: Any = None
 # -- starting ------------------------------------------------------------------------------------------------------
 
 
+_UP = {phase: after(after(phase, "start"), "started") for phase in (Phase.NEW, Phase.RESTARTING)}
+"""Where an actor without `on_start` is right after its start."""
+
+
 def start(cell: Cell) -> None:
     """Start the incarnation whose actor object is in the cell."""
-    cell.phase = after(cell.phase, "start")
     if type(cell.actor).on_start is _BASE.on_start:
-        _started(cell)
+        cell.phase = _UP[cell.phase]
+        if cell.system.observed:
+            cell.system.emit("started", cell)
+        if cell.rare is not None and cell.rare.settled:
+            _settle(cell)
         if cell.queue or cell.signals:
             cell.state = READY
             cell.system.make_ready(cell)
         else:
             cell.state = IDLE
         return
+    cell.phase = after(cell.phase, "start")
     if cell.signals is not None:
         cell.signals.appendleft(lambda: _run_on_start(cell))
         cell.state = READY
@@ -57,8 +64,10 @@ def start(cell: Cell) -> None:
 
 def _started(cell: Cell) -> None:
     cell.phase = after(cell.phase, "started")
-    cell.system.emit("started", cell)
-    _settle(cell)
+    if cell.system.observed:
+        cell.system.emit("started", cell)
+    if cell.rare is not None and cell.rare.settled:
+        _settle(cell)
 
 
 def _run_on_start(cell: Cell) -> None:
@@ -121,7 +130,7 @@ def crash(cell: Cell, error: BaseException) -> None:
         ask.fail(_told(cell, error))
     if isinstance(error, KeyboardInterrupt):
         cell.system.interrupt(error)
-    if cell.phase not in (Phase.STARTING, Phase.RUNNING):
+    if cell.phase > Phase.RUNNING:
         if cell.phase == Phase.STOPPING and cell.more().ending is None:
             begin_ending(cell)
         return
@@ -132,7 +141,8 @@ def crash(cell: Cell, error: BaseException) -> None:
     rare.error = error
     rare.exit = "crash"
     logger.error("Unhandled exception in %s:", cell.ref, exc_info=error)
-    cell.system.emit("crashed", cell, repr(error))
+    if cell.system.observed:
+        cell.system.emit("crashed", cell, repr(error))
     begin_ending(cell)
 
 
@@ -365,8 +375,9 @@ def _ended(cell: Cell) -> None:
         _settle(cell)
     else:
         parent.children.down(cell, rare.error)
-    for ask in _take(rare.stopping):
-        ask.answer(True)
+    if rare.stopping:
+        for ask in _take(rare.stopping):
+            ask.answer(True)
 
 
 def _take(items: list[Any]) -> list[Any]:
@@ -388,8 +399,9 @@ def die(cell: Cell, reason: str) -> None:
     cell.actor = None
     cell.signals = None
     queue, cell.queue = cell.queue, None
-    why = f"{cell.ref} stopped before handling the message"
     rare = cell.rare
+    # A ref's text makes its URN, which costs more than the rest of this: only if somebody is to be told.
+    why = f"{cell.ref} stopped before handling the message" if queue or (rare is not None and rare.waiting) else ""
     for item in queue or ():
         if rare is not None and isinstance(item, Ask) and isinstance(item.message, _ActorStop):
             rare.stopping.append(item)
@@ -397,7 +409,8 @@ def die(cell: Cell, reason: str) -> None:
             cell.refuse(item, why)
     if cell.parent is not None:
         cell.parent.children.remove(cell)
-    cell.system.emit("stopped", cell, reason)
+    if cell.system.observed:
+        cell.system.emit("stopped", cell, reason)
     if rare is None:
         return
     rare.ending = None
@@ -455,7 +468,8 @@ def restart(cell: Cell) -> None:
         cell.phase = after(cell.phase, "start")
         crash(cell, failed)
         return
-    cell.system.emit("restarted", cell, f"incarnation {rare.incarnation}")
+    if cell.system.observed:
+        cell.system.emit("restarted", cell, f"incarnation {rare.incarnation}")
     start(cell)
 
 
@@ -464,7 +478,7 @@ def restart(cell: Cell) -> None:
 
 def kill(cell: Cell) -> None:
     """Crash the incarnation at work at once, whatever it does; its supervisor decides, as after any crash."""
-    if cell.phase in (Phase.STARTING, Phase.RUNNING):
+    if cell.phase <= Phase.RUNNING:
         worker = cell.worker
         fail_soon(cell, ActorCrashed(f"{cell.path} was killed"))
         if worker is not None:

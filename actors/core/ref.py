@@ -127,7 +127,7 @@ class ActorRef(_Base[A]):
         if queue is None:
             queues = system.queues
             cell.queue = queue = queues.pop() if queues else deque()
-        elif len(queue) >= cell.actor_class.mailbox_capacity:
+        elif len(queue) >= cell.capacity:
             cell.check_room()
         queue.append(message)
         if not cell.state:  # IDLE
@@ -157,7 +157,7 @@ class ActorRef(_Base[A]):
         self._check_alive()
         rare = cell.rare
         queue = cell.queue
-        if (rare is None or not rare.waiting) and (queue is None or len(queue) < cell.actor_class.mailbox_capacity):
+        if (rare is None or not rare.waiting) and (queue is None or len(queue) < cell.capacity):
             self.tell(message, priority=priority)
             return
         carried = active.get()
@@ -206,7 +206,7 @@ class ActorRef(_Base[A]):
         if queue is None:
             queues = system.queues
             cell.queue = queue = queues.pop() if queues else deque()
-        elif len(queue) >= cell.actor_class.mailbox_capacity:
+        elif len(queue) >= cell.capacity:
             return self._ask(message, block, timeout, priority)
         ask = Ask(cell, message, None)
         queue.append(ask)
@@ -294,6 +294,10 @@ class ActorRef(_Base[A]):
         if block:
             return _blocked(ask, timeout)
         return ask
+
+    def has_started(self) -> bool:
+        """Whether the actor is up: it has started, and has not crashed or stopped since."""
+        return self._cell.phase == Phase.RUNNING
 
     async def started(self) -> ActorRef[A]:
         """Wait until the actor has started; return this ref.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from .actor import Actor
@@ -35,11 +35,19 @@ class Supervisor(Actor):
         self._cell.children.supervision = Supervision(strategy, intensity, period)
         self._cell.children.intensity = None
 
-    async def on_start(self) -> None:
-        """Start the children."""
-        for spec in self._specs:
+    def on_start(self) -> Any:
+        """Start the children, each when the one before it has started."""
+        specs = iter(self._specs)
+        for spec in specs:
             ref: ActorRef[Any] = self.spawn(spec)
-            await ref.started()
+            if not ref.has_started():
+                return self._start_the_rest(ref, specs)
+        return None
+
+    async def _start_the_rest(self, ref: ActorRef[Any], specs: Iterator[ChildSpec]) -> None:
+        await ref.started()
+        for spec in specs:
+            await self.spawn(spec).started()
 
     def on_receive(self, message: Any) -> Any:
         """Answer a `ChildSpec` with the ref of a child started from it; refuse anything else."""

@@ -28,9 +28,9 @@ from .deadletters import DeadLetters
 from .dispatcher import Dispatcher
 from .envelope import Ask, Envelope, ProbedAsk
 from .errors import ActorDead, SpecError, StartFailed, SystemClosed
-from .events import Event, Terminated
+from .events import Event, Node, Terminated
 from .future import Future
-from .lifecycle import Phase
+from .lifecycle import NAMES, Phase
 from .ref import ActorRef
 from .registry import register
 from .spec import ChildSpec, check_name
@@ -94,7 +94,7 @@ class System:
         self.ready: Any = deque()
         self.dispatcher: Dispatcher = cast("Dispatcher", None)
         self.handling = handling
-        self.queues: list[deque[Any]] = []
+        self.queues: deque[deque[Any]] = deque(maxlen=1000)  # empty ones, for the next mailbox that needs one
         self.active: Cell | None = None
         self.closing = False
         self.closed = False
@@ -102,6 +102,7 @@ class System:
         self.workers: dict[Worker, None] = {}
         self.pristine = contextvars.Context()
         self.root = Root(self, None, RootActor)
+        self.observed = False
         self._subscribers: list[Callable[[Event], object]] = []
         self._inbox: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
         self._inbox_flag = False
@@ -142,6 +143,7 @@ class System:
         self.probe = getattr(loop, "callboard_probe", None)
         if self.probe is not None and self.seed is None:
             self.rng.seed(0)  # the same waits in every simulated run
+        self.observed = self.observed or self.probe is not None
         self.pristine.run(current.set, self)
         self._stopped = Future(self)
         self.dispatcher = Dispatcher(self, self.pristine, choose=getattr(loop, "callboard_dispatcher", None))
@@ -222,6 +224,8 @@ class System:
                 await asyncio.shield(self._stopped)
             return
         self.closing = True
+        if self.probe is not None:
+            self.probe.event("system_stopping", actor="")
         killer = self.loop.call_later(timeout, self._kill_all)
         try:
             self.root.phase = Phase.STOPPING
@@ -320,6 +324,20 @@ class System:
             cell = cell.rare.children.find(name)
         return None if cell is None else cell.ref
 
+    def tree(self) -> tuple[Node, ...]:
+        """Return the actors that run, from the top level down. On the loop's thread only."""
+
+        def nodes(cell: Cell) -> tuple[Node, ...]:
+            rare = cell.rare
+            return () if rare is None or rare.children is None else tuple(map(node, rare.children.cells))
+
+        def node(cell: Cell) -> Node:
+            kind = cell.actor_class if isinstance(cell.actor_class, type) else type(cell.actor)
+            restarts = cell.rare.incarnation - 1 if cell.rare is not None else 0
+            return Node(cell.name, kind.__name__, NAMES[cell.phase], len(cell.queue or ()), restarts, nodes(cell))
+
+        return nodes(self.root)
+
     def spawn_in(self, parent: Cell, what: Any, args: tuple[Any, ...], name: str | None, kwargs: Any) -> ActorRef[Any]:
         """Start a child of ``parent``; `spawn` of actors and systems come here."""
         if self.closing or self.loop is None:
@@ -329,9 +347,9 @@ class System:
         if what.__class__ is ChildSpec:
             spec = what
             factory, args, kwargs, name = spec.factory, spec.args, spec.kwargs, name or spec.name
-        elif not (isinstance(what, type) and issubclass(what, Actor)):
+        elif Actor not in getattr(what, "__mro__", ()):  # issubclass() of an ABC costs a fifth of a spawn
             raise SpecError(f"{what!r} is neither an Actor class nor a ChildSpec")
-        if parent.phase not in (Phase.RUNNING, Phase.STARTING):
+        if parent.phase > Phase.RUNNING:
             raise ActorDead(f"{parent.path} is stopping and takes no more children")
         cell = Cell(self, parent, factory)
         ref: ActorRef[Any] = ActorRef(cell)
@@ -383,6 +401,7 @@ class System:
             raise SpecError(f"the factory of {cell.path} returned {type(actor).__name__}, which is no callboard Actor")
         cell.actor = actor
         cell.actor_class = type(actor)
+        cell.capacity = actor.mailbox_capacity
         actor._cell = cell
 
     def forget(self, cell: Cell) -> None:
@@ -419,7 +438,13 @@ class System:
     def subscribe(self, subscriber: Callable[[Event], object]) -> Callable[[], None]:
         """Have lifecycle events told to a function, on the loop's thread. Return a function that ends that."""
         self._subscribers.append(subscriber)
-        return lambda: self._subscribers.remove(subscriber)
+        self.observed = True
+
+        def end() -> None:
+            self._subscribers.remove(subscriber)
+            self.observed = bool(self._subscribers) or self.probe is not None
+
+        return end
 
     def emit(self, kind: str, cell: Cell, detail: str = "") -> None:
         """Tell an event to the subscribers and the probe."""
@@ -520,8 +545,12 @@ class System:
         item.id = self.next_id()
         item.sender = self.sender()
         kind = "ask" if isinstance(item, Ask) else "send"
-        probe.event(kind, actor=cell.path, sender=item.sender, id=item.id, message=item.message)
-        for delay in probe.on_send(item, cell.path):
+        path = cell.path
+        probe.event(kind, actor=path, sender=item.sender, id=item.id, message=item.message)
+        if probe.on_send is None:
+            cell.enqueue(item)
+            return
+        for delay in probe.on_send(item, path):
             if delay:
                 self.loop.call_later(delay, cell.enqueue, item)
             else:
@@ -571,7 +600,7 @@ class System:
         def ended(job: Worker, value: Any, error: BaseException | None) -> None:
             jobs.pop(job, None)
             on_done(job, value, error)
-            if cell.phase not in (Phase.RUNNING, Phase.STARTING):
+            if cell.phase > Phase.RUNNING:
                 life.advance(cell)
 
         worker.assign(cell, coro, ended)

@@ -109,7 +109,8 @@ class Worker(Coroutine[Any, Any, None]):
         if coro is None:
             return self._idle()
         try:
-            if self.system.probe is not None and (error := self._injected()) is not None:
+            probe = self.system.probe
+            if probe is not None and probe.on_process is not None and (error := self._injected()) is not None:
                 return coro.throw(error)
             return coro.send(value)
         except StopIteration as stop:

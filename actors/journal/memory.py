@@ -11,6 +11,8 @@ class MemoryJournal:
 
     __slots__ = ("_streams",)
 
+    session = 0
+
     def __init__(self) -> None:
         self._streams: dict[str, list[Any]] = {}
 

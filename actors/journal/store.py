@@ -9,7 +9,14 @@ from ..core.future import Future
 
 
 class Journal(Protocol):
-    """Streams of events. Called on the event loop's thread; none of it may block for long."""
+    """Streams of events. Called on the event loop's thread; none of it may block for long.
+
+    Attributes:
+        session: how often this journal has been opened, this time included; 0 if it holds nothing from before. It
+            keeps ids made in one process apart from those of an earlier one.
+    """
+
+    session: int
 
     def append(self, stream: str, events: Sequence[Any]) -> Future[None] | None:
         """Add events to the end of a stream, all or none.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..core.life import bury
 from .errors import FaultRefused, InjectedCrash
@@ -13,8 +14,9 @@ from .faults import PROCESSING, SENDING, Crash, Delay, Drop, Duplicate, Fault, K
 
 if TYPE_CHECKING:
     from .loop import SimulationLoop
+    from .trace import Trace
 
-NOW = (0.0,)
+Chances: TypeAlias = "Counter[tuple[str, str]]"
 
 
 class Injector:
@@ -27,11 +29,14 @@ class Injector:
     tell: Callable[..., None]
 
     def __init__(self, faults: Sequence[Fault] = ()) -> None:
-        self.counts: dict[tuple[str, str], int] = {}
+        self.requests: dict[str, int] = {}
+        """How many requests each faulty provider has had."""
+        self._taken: dict[str, int] = {}
+        self._sent: dict[str, int] = {}
         self.remote: set[str] = set()
         self._needs_remote = {fault.actor for fault in faults if isinstance(fault, Drop | Duplicate)}
-        self._processing = _by_message(faults, PROCESSING)
-        self._sending = _by_message(faults, SENDING)
+        self.processing = _by_message(faults, PROCESSING)
+        self.sending = _by_message(faults, SENDING)
         self._providers = _by_message(faults, (ProviderFault,))
         self._until: dict[tuple[str, str], float] = {}
         self._slowed: set[tuple[str, int]] = set()
@@ -46,10 +51,10 @@ class Injector:
 
     def __call__(self, cell: Any) -> None:
         """Schedule one turn of a ready actor."""
-        if self._processing:
+        if self.processing:
             path = cell.label
-            nth = self.counts.get(("recv", path), 0) + 1
-            for fault in self._processing.get((path, nth), ()):
+            nth = self._taken.get(path, 0) + 1
+            for fault in self.processing.get((path, nth), ()):
                 if isinstance(fault, Kill):
                     self._strike(fault)
                     bury(cell)
@@ -66,25 +71,20 @@ class Injector:
     def on_process(self, path: str, nth: int, when: str) -> None:
         """Before, in and after the handler of an actor's ``nth`` message; may raise `InjectedCrash`."""
         if when == "before":
-            self.counts["recv", path] = nth
-        if not self._processing:
-            return
-        for fault in self._processing.get((path, nth), ()):
+            self._taken[path] = nth
+        for fault in self.processing.get((path, nth), ()):
             if isinstance(fault, Crash) and fault.when == when:
                 self._strike(fault)
                 raise InjectedCrash(f"{path}, message {nth}, {when} the handler")
 
     def on_send(self, envelope: Any, path: str) -> Sequence[float]:
         """Return the delays, in seconds, after which copies of a message to ``path`` arrive; none loses it."""
-        key = ("send", path)
-        nth = self.counts[key] = self.counts.get(key, 0) + 1
-        if not self._sending:
-            return NOW
+        nth = self._sent[path] = self._sent.get(path, 0) + 1
         pair = (envelope.sender, path)
         now = self.loop.time()
         delay = max(0.0, self._until.get(pair, 0.0) - now)
         copies = 1
-        for fault in self._sending.get((path, nth), ()):
+        for fault in self.sending.get((path, nth), ()):
             if isinstance(fault, Delay):
                 self._strike(fault)
                 delay = max(delay, fault.seconds)
@@ -96,8 +96,7 @@ class Injector:
 
     def on_request(self, path: str) -> ProviderFault | None:
         """The fault, if any, of a provider's next request."""
-        key = ("request", path)
-        nth = self.counts[key] = self.counts.get(key, 0) + 1
+        nth = self.requests[path] = self.requests.get(path, 0) + 1
         for fault in self._providers.get((path, nth), ()):
             assert isinstance(fault, ProviderFault)
             self.tell("fault", what=fault.what, actor=path, nth=nth)
@@ -126,15 +125,23 @@ def _by_message(faults: Sequence[Fault], kinds: tuple[type[Any], ...]) -> dict[t
     return table
 
 
-_COUNTED: dict[type[Any], str] = {Crash: "recv", Kill: "recv", Slow: "recv", Delay: "send", Drop: "send"}
+def chances(trace: Trace, requests: dict[str, int]) -> Chances:
+    """Count where faults could have struck in a run: messages taken up and sent, by actor, and provider requests."""
+    found: Chances = Counter({("request", path): count for path, count in requests.items()})
+    for _, kind, row in trace.rows:
+        if kind == "recv":
+            found["recv", row["actor"]] += 1
+        elif kind in ("send", "ask"):
+            found["send", row["actor"]] += 1
+    return found
 
 
-def place(faults: Sequence[Fault], counts: dict[tuple[str, str], int], rng: random.Random) -> tuple[Fault, ...]:
+def place(faults: Sequence[Fault], counts: Chances, rng: random.Random) -> tuple[Fault, ...]:
     """Give the faults that may strike anywhere a place, or leave them out, by chance.
 
     Args:
         faults: with or without numbers; those with one are returned as they are.
-        counts: messages per actor in an ordinary run; a fault may also fall on the first one beyond.
+        counts: `chances` in an ordinary run; a fault may also fall on the first one beyond.
         rng: where the chances come from.
     """
     placed: list[Fault] = []
@@ -144,7 +151,7 @@ def place(faults: Sequence[Fault], counts: dict[tuple[str, str], int], rng: rand
             continue
         if rng.random() < 0.25:
             continue
-        what = "request" if isinstance(fault, ProviderFault) else _COUNTED.get(type(fault), "send")
-        most = counts.get((what, fault.actor), 0) + 1
+        what = "request" if isinstance(fault, ProviderFault) else "recv" if isinstance(fault, PROCESSING) else "send"
+        most = counts[what, fault.actor] + 1
         placed.append(replace(fault, nth=1 + int(rng.random() * most)))
     return tuple(placed)

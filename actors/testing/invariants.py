@@ -150,19 +150,23 @@ def nothing_after_stop(trace: Trace) -> None:
 
 
 def no_dead_letters(trace: Trace) -> None:
-    """No told message becomes a dead letter, unless the scenario expects it or a fault killed the receiver.
+    """No told message becomes a dead letter, unless the scenario expects it, a fault struck the receiver or an actor
+    above it, or the whole system was stopped.
 
     An ask that nobody answers ends in an error its asker sees, which is the scenario's to judge.
     """
     asks: set[tuple[Any, int]] = set()
-    killed: set[str] = set()
+    struck: set[str] = set()
+    stopping: set[Any] = set()
     for _, kind, row in trace.rows:
-        if kind == "ask":
+        if kind == "system_stopping":
+            stopping.add(row.get("system"))
+        elif kind == "ask":
             asks.add((row.get("system"), row["id"]))
-        elif kind == "fault" and row["what"] == "kill":
-            killed.add(row["actor"])
-        elif kind == "dead_letter" and not row.get("expected") and not _within(row["actor"], killed):
-            if (row.get("system"), row.get("id")) in asks:
+        elif kind == "fault" and row["what"] in ("kill", "crash"):
+            struck.add(row["actor"])
+        elif kind == "dead_letter" and not row.get("expected") and not _within(row["actor"], struck):
+            if row.get("system") in stopping or (row.get("system"), row.get("id")) in asks:
                 continue
             raise InvariantViolated(
                 f"no dead letters: {stable_repr(row.get('message'))} to {row['actor']} ({row.get('reason', '')}); "
@@ -170,8 +174,49 @@ def no_dead_letters(trace: Trace) -> None:
             )
 
 
-def _within(path: str, killed: set[str]) -> bool:
-    return any(path == top or path.startswith(top + "/") for top in killed)
+def runtime(trace: Trace) -> None:
+    """Check `RUNTIME`, quickly where all is well: one pass over the trace, and the single checks only if it is odd."""
+    if _odd(trace):
+        for invariant in RUNTIME:
+            invariant(trace)
+
+
+def _odd(trace: Trace) -> bool:
+    """Whether anything could be wrong: False is certain; True only asks for a closer look."""
+    last: dict[tuple[Any, Any], int] = {}
+    sent: set[int] = set()
+    received: set[int] = set()
+    pending: set[int] = set()
+    stopped = False
+    for _, kind, row in trace.rows:
+        if kind == "recv":
+            number = row["id"]
+            pair = (row["sender"], row["actor"])
+            if stopped or number in received or last.get(pair, 0) > number:
+                return True
+            last[pair] = number
+            received.add(number)
+        elif kind == "send":
+            sent.add(row["id"])
+        elif kind == "ask":
+            sent.add(row["id"])
+            pending.add(row["id"])
+        elif kind == "ask_end":
+            if row["id"] not in pending:
+                return True
+            pending.remove(row["id"])
+        elif kind in _ODD or (stopped and kind in ("spawn", "restarted")) or "system" in row:
+            return True
+        elif kind == "system_stopped":
+            stopped = True
+    return bool(pending) or not sent <= received
+
+
+_ODD = ("dead_letter", "fault")
+
+
+def _within(path: str, struck: set[str]) -> bool:
+    return any(path == top or path.startswith(top + "/") for top in struck)
 
 
 def _show(fact: Fact) -> str:

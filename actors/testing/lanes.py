@@ -53,7 +53,7 @@ class SimTask(asyncio.Task[Any]):
     in another order in each process.
     """
 
-    lane: Lane
+    lane: Lane | None = None
     """Where its steps are queued; there from its first step on."""
 
     def __init__(self, coro: Any, *, loop: SimulationLoop, name: str | None, context: Context | None) -> None:
@@ -68,9 +68,8 @@ class SimTask(asyncio.Task[Any]):
     def set_name(self, value: object, /) -> None:
         self.unnamed = False
         super().set_name(value)
-        lane = getattr(self, "lane", None)
-        if lane is not None and lane.label:
-            self._sim_loop.relabel(lane)
+        if self.lane is not None and self.lane.label:
+            self._sim_loop.relabel(self.lane)
 
 
 class SimFuture(asyncio.Future[Any]):

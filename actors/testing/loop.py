@@ -151,9 +151,10 @@ class SimulationLoop(asyncio.BaseEventLoop):
         if owner is None:
             lane = self._shared
         elif owner.__class__ is SimTask:
-            try:
-                lane = owner.lane
-            except AttributeError:  # the first step, asked for inside Task.__init__
+            known: Lane | None = owner.lane
+            if known is not None:
+                lane = known
+            else:  # the first step, asked for inside Task.__init__
                 siblings = self._running_lane.children
                 lane = owner.lane = Lane(owner, siblings)
                 self._unlabelled.append(lane)
@@ -163,8 +164,7 @@ class SimulationLoop(asyncio.BaseEventLoop):
                     lane.handles.append((self._age, handle))
                     return
         else:
-            found = self._lanes.get(id(owner))
-            lane = found if found is not None else self._lane_of(owner)
+            lane = self._lanes.get(id(owner)) or self._lane_of(owner)
         self._age = age = self._age + 1
         handles = lane.handles
         handles.append((age, handle))
@@ -405,7 +405,10 @@ class SimulationLoop(asyncio.BaseEventLoop):
     def abandon(self) -> None:
         """Drop what is left without letting it act: close coroutines, forget callbacks, close the loop."""
         self.closing = True
-        for task in self.unfinished():
+        for task in self._tasks:
+            task.lane = None  # a cycle less for the garbage collector
+            if task.done():
+                continue
             task._log_destroy_pending = False  # type: ignore[attr-defined]
             coro = task.get_coro()
             try:

@@ -16,7 +16,7 @@ from ..core.system import System
 from .errors import InvariantViolated, UnhandledFailure
 from .faults import Fault
 from .injector import Injector
-from .invariants import RUNTIME, Invariant
+from .invariants import Invariant, runtime
 from .lanes import Schedule
 from .loop import Order, SimulationLoop
 from .schedules import Hold
@@ -42,8 +42,9 @@ class Simulation:
         self._systems = 0
         self._expected: list[Callable[[Fact], object]] = []
         self._append = self.trace.rows.append
-        self.on_send = injector.on_send
-        self.on_process = injector.on_process
+        # None where no fault could strike: then the runtime does not ask.
+        self.on_send = injector.on_send if injector.sending else None
+        self.on_process = injector.on_process if injector.processing else None
         injector.tell = self.event
         injector.loop = loop
 
@@ -114,7 +115,7 @@ class Run:
         picks: the choice made at each contested step.
         holds, faults: the plan it ran under; of a searched schedule, the holds are not counted yet.
         unused: holds that did not come up.
-        counts: how many messages each actor had a chance to fail at.
+        requests: how many requests each faulty provider had.
     """
 
     error: BaseException | None
@@ -125,7 +126,7 @@ class Run:
     holds: tuple[Hold, ...]
     faults: tuple[Fault, ...]
     unused: set[tuple[str, int]]
-    counts: dict[tuple[str, str], int]
+    requests: dict[str, int]
 
     @property
     def ok(self) -> bool:
@@ -218,7 +219,8 @@ def execute(
     trace = sim.trace.upto(failed_at)
     if error is None:
         try:
-            for invariant in (*RUNTIME, *invariants):
+            runtime(trace)
+            for invariant in invariants:
                 invariant(trace)
         except AssertionError as violated:
             error = violated
@@ -227,7 +229,7 @@ def execute(
     sim.trace = Trace()
     _tear_down(loop, task)
     unused: set[tuple[str, int]] = getattr(schedule, "unused", set())
-    return Run(error, trace, steps, time, loop.picks, tuple(holds), tuple(faults), unused, injector.counts)
+    return Run(error, trace, steps, time, loop.picks, tuple(holds), tuple(faults), unused, injector.requests)
 
 
 def _left_over(loop: SimulationLoop) -> InvariantViolated | None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from . import schedules, token
 from .errors import Nondeterministic, SimulationFailed, TokenRefused
 from .faults import Fault
-from .injector import place
+from .injector import chances, place
 from .invariants import Invariant
 from .lanes import Schedule
 from .loop import Order
@@ -130,7 +130,7 @@ class _Search:
         run = self.run(Fifo())
         if not run.ok:
             self.fail(run, "the ordinary schedule")
-        counts = run.counts
+        counts = chances(run.trace, run.requests)
         for seed in seeds:
             rng = random.Random(f"faults {seed}")
             run = self.run(schedules.schedule(strategy, seed), faults=place(self.faults, counts, rng))

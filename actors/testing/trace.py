@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from typing import Any, overload
 
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
-_LIMIT = 160
+_LIMIT = 120
 
 
 def stable_repr(value: Any) -> str:
-    """Return a ``repr`` that is the same in every process: sets are sorted, addresses left out."""
+    """Return a ``repr`` that is the same in every process: sets are sorted, addresses left out; so are the fields of
+    dataclasses that have their default."""
     kind = type(value)
     if kind in (str, int, float, bool, bytes, type(None)):
         return repr(value)
@@ -26,11 +27,19 @@ def stable_repr(value: Any) -> str:
     if kind is dict:
         return "{" + ", ".join(f"{stable_repr(k)}: {stable_repr(v)}" for k, v in value.items()) + "}"
     if is_dataclass(value) and not isinstance(value, type) and kind.__dataclass_params__.repr:
-        inside = ", ".join(f"{f.name}={stable_repr(getattr(value, f.name, None))}" for f in fields(value) if f.repr)
+        shown = [(f.name, getattr(value, f.name, None)) for f in fields(value) if f.repr and not _is_default(value, f)]
+        inside = ", ".join(f"{name}={stable_repr(item)}" for name, item in shown)
         return f"{kind.__qualname__.rpartition('.')[2]}({inside})"
     if isinstance(value, BaseException):
         return f"{kind.__name__}({', '.join(stable_repr(arg) for arg in value.args)})"
     return _ADDRESS.sub("", repr(value))
+
+
+def _is_default(value: Any, field: Field[Any]) -> bool:
+    default = field.default_factory() if field.default_factory is not MISSING else field.default
+    return (
+        default is not MISSING and type(default) is type(item := getattr(value, field.name, None)) and default == item
+    )
 
 
 def _short(value: Any) -> str:
@@ -208,6 +217,7 @@ _LINES: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "done": lambda _: "",
     "started": lambda _: "",
     "dead": lambda _: "",
+    "system_stopping": lambda _: "",
 }
 
 

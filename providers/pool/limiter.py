@@ -41,10 +41,16 @@ class Limits:
                 raise ValueError(f"{name} is {value}; expected at least 1, or None for no limit")
 
 
-class _Entry:
-    __slots__ = ("amount", "live", "until")
+class _Slot:
+    """What was admitted within a short time, all of it counted until the last of it leaves the window.
 
-    def __init__(self, until: float, amount: float) -> None:
+    Counted singly, a thousand requests a second would be 60,000 objects for the garbage collector to walk through.
+    """
+
+    __slots__ = ("amount", "live", "opened", "until")
+
+    def __init__(self, opened: float, until: float, amount: float) -> None:
+        self.opened = opened
         self.until = until  # kept as the end, so that "has it ended" and "when does it end" cannot round apart
         self.amount = amount
         self.live = True
@@ -58,23 +64,24 @@ class SlidingWindow:
         period: length of the window in seconds.
     """
 
-    __slots__ = ("_entries", "_foreign", "_foreign_until", "limit", "period", "used")
+    __slots__ = ("_foreign", "_foreign_until", "_grain", "_slots", "limit", "period", "used")
 
     def __init__(self, limit: float, period: float = MINUTE * MARGIN) -> None:
         self.limit = limit
         self.period = period
+        self._grain = period / 1_000.0
         self.used = 0.0
-        self._entries: deque[_Entry] = deque()
+        self._slots: deque[_Slot] = deque()
         self._foreign = 0.0
         self._foreign_until = 0.0
 
     def _expire(self, now: float) -> None:
-        entries = self._entries
-        while entries and entries[0].until <= now:
-            entry = entries.popleft()
-            entry.live = False
-            self.used -= entry.amount
-        if not entries:
+        slots = self._slots
+        while slots and slots[0].until <= now:
+            slot = slots.popleft()
+            slot.live = False
+            self.used -= slot.amount
+        if not slots:
             self.used = 0.0  # drops what float sums left over
         if self._foreign and now >= self._foreign_until:
             self._foreign = 0.0
@@ -88,18 +95,29 @@ class SlidingWindow:
         self._expire(now)
         return self.used + self._foreign + min(amount, self.limit) <= self.limit
 
-    def take(self, amount: float, now: float) -> _Entry:
-        """Count ``amount`` at ``now`` and return the entry, for `settle`."""
-        entry = _Entry(now + self.period, min(amount, self.limit))
-        self._entries.append(entry)
-        self.used += entry.amount
-        return entry
+    def take(self, amount: float, now: float) -> _Slot:
+        """Count ``amount`` at ``now`` and return where, for `settle`."""
+        amount = min(amount, self.limit)
+        self.used += amount
+        slots = self._slots
+        if slots:
+            last = slots[-1]
+            if now - last.opened < self._grain:
+                last.amount += amount
+                last.until = now + self.period
+                return last
+        slot = _Slot(now, now + self.period, amount)
+        slots.append(slot)
+        return slot
 
-    def settle(self, entry: _Entry, amount: float) -> None:
-        """Replace an estimate by the true amount, unless it has left the window. The truth may exceed the limit."""
-        if entry.live:
-            self.used += amount - entry.amount
-            entry.amount = amount
+    def settle(self, slot: _Slot, more: float) -> None:
+        """Add to an amount that was taken too low, or subtract, unless it has left the window.
+
+        The truth may exceed the limit.
+        """
+        if slot.live:
+            self.used += more
+            slot.amount += more
 
     def next_fit(self, amount: float, now: float) -> float:
         """Return the earliest time at which ``amount`` fits if nothing else is admitted; ``now`` if it fits already."""
@@ -108,13 +126,13 @@ class SlidingWindow:
         room = self.limit - min(amount, self.limit)
         used = self.used
         foreign_until = self._foreign_until if self._foreign else now
-        # Two things leave the window with time: entries, one by one, and what others used, at once.
-        for entry in self._entries:
-            used -= entry.amount
-            if used + (self._foreign if entry.until < foreign_until else 0.0) <= room:
-                return entry.until
-            if entry.until >= foreign_until and used + entry.amount <= room:
+        # Two things leave the window with time: slots, one by one, and what others used, at once.
+        for slot in self._slots:
+            if slot.until >= foreign_until and used <= room:
                 return foreign_until
+            used -= slot.amount
+            if used + (self._foreign if slot.until < foreign_until else 0.0) <= room:
+                return slot.until
         return foreign_until
 
     def correct(self, limit: float | None, remaining: float | None, reset: float | None, now: float) -> None:
@@ -139,11 +157,12 @@ class SlidingWindow:
 class Permit:
     """One admitted request's share of the limits. Ends exactly once: in `Limiter.release` or `Limiter.refund`."""
 
-    __slots__ = ("ended", "request", "tokens")
+    __slots__ = ("amount", "ended", "request", "tokens")
 
-    def __init__(self, request: _Entry | None, tokens: _Entry | None) -> None:
+    def __init__(self, request: _Slot | None, tokens: _Slot | None, amount: float) -> None:
         self.request = request
         self.tokens = tokens
+        self.amount = amount
         self.ended = False
 
 
@@ -159,6 +178,11 @@ class Limiter:
         self.in_flight = 0
         self._requests = None if limits.requests_per_minute is None else SlidingWindow(limits.requests_per_minute)
         self._tokens = None if limits.tokens_per_minute is None else SlidingWindow(limits.tokens_per_minute)
+
+    @property
+    def full(self) -> bool:
+        """Whether as many requests are in flight as may be."""
+        return self.limits.concurrency is not None and self.in_flight >= self.limits.concurrency
 
     @property
     def counts_tokens(self) -> bool:
@@ -177,9 +201,12 @@ class Limiter:
     def take(self, tokens: float, now: float) -> Permit:
         """Admit a request that `fits`. The permit must be given back by `release` or `refund`."""
         self.in_flight += 1
+        if self._tokens is not None:
+            tokens = self._tokens.clamp(tokens)
         return Permit(
             None if self._requests is None else self._requests.take(1, now),
             None if self._tokens is None else self._tokens.take(tokens, now),
+            tokens,
         )
 
     def release(self, permit: Permit, tokens: float | None = None) -> None:
@@ -194,7 +221,7 @@ class Limiter:
         permit.ended = True
         self.in_flight -= 1
         if tokens is not None and permit.tokens is not None and self._tokens is not None:
-            self._tokens.settle(permit.tokens, tokens)
+            self._tokens.settle(permit.tokens, tokens - permit.amount)
 
     def refund(self, permit: Permit) -> None:
         """End a request that was admitted but never sent: nothing of it stays counted."""
@@ -203,9 +230,9 @@ class Limiter:
         permit.ended = True
         self.in_flight -= 1
         if permit.request is not None and self._requests is not None:
-            self._requests.settle(permit.request, 0)
+            self._requests.settle(permit.request, -1)
         if permit.tokens is not None and self._tokens is not None:
-            self._tokens.settle(permit.tokens, 0)
+            self._tokens.settle(permit.tokens, -permit.amount)
 
     def next_fit(self, tokens: float, now: float) -> float:
         """Return the earliest time the rate limits have room (seconds, the caller's clock).

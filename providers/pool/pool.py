@@ -7,16 +7,14 @@ actor owns the provider actors (its children), the state kept about each, and th
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import random
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ...actors.core.actor import Actor
 from ...actors.core.children import Supervision
-from ...actors.core.envelope import StreamAsk
 from ...actors.core.errors import ActorDead, SpecError
 from ...actors.core.events import Terminated
 from ...actors.core.ref import ActorRef
@@ -57,6 +55,14 @@ logger = logging.getLogger("callboard.pool")
 _PING = Request((Message("user", "ping"),), max_tokens=1)
 
 
+@dataclass(slots=True)
+class Memory:
+    """What the vendors go on counting while the pool itself is restarted."""
+
+    limiters: dict[str, Limiter] = field(default_factory=dict)
+    budgets: Budgets = field(default_factory=Budgets)
+
+
 class Pool(Actor):
     """Answers `Request` with a `Completion` (``ask``) or `Delta`s (``stream``), from whichever endpoint can.
 
@@ -75,6 +81,7 @@ class Pool(Actor):
         prices: US dollars by model name, in place of the price list's.
         budgets: limits on spending.
         probe_interval: seconds between health probes of endpoints that are not well; None leaves it to requests.
+        memory: what a restart of the pool itself must not forget; `spec` provides it.
         seed: of all randomness (routing, jitter); None for a seed from the system.
     """
 
@@ -95,16 +102,22 @@ class Pool(Actor):
         prices: Mapping[str, Price] | None = None,
         budgets: Iterable[Budget] = (),
         probe_interval: float | None = None,
+        memory: Memory | None = None,
         seed: int | None = None,
     ) -> None:
         super().__init__()
+        memory = memory or Memory()
         self._endpoints = tuple(endpoints)
         names = [endpoint.name for endpoint in self._endpoints]
         if len(set(names)) != len(names):
             raise SpecError(f"endpoint names must be unique in a pool: {', '.join(names)}")
         self._rng = random.Random(seed)
         self._prices = Prices(prices)
-        self._budgets = Budgets(budgets)
+        self._limiters = memory.limiters
+        self._budgets = memory.budgets
+        if not self._budgets.limited:
+            for budget in budgets:
+                self._budgets.set(budget)
         self._options: dict[str, Any] = {
             "routing": routing or Priority(LeastLoaded()),
             "fallbacks": dict(fallbacks or {}),
@@ -122,7 +135,7 @@ class Pool(Actor):
     @classmethod
     def spec(cls, endpoints: Iterable[Endpoint], *, name: str = "pool", **options: Any) -> ChildSpec:
         """Return the child spec of a pool; ``options`` are the constructor's."""
-        return ChildSpec(cls, (tuple(endpoints),), options, name=name)
+        return ChildSpec(cls, (tuple(endpoints),), {"memory": Memory(), **options}, name=name)
 
     # -- life ----------------------------------------------------------------------------------------------------------
 
@@ -168,13 +181,12 @@ class Pool(Actor):
         return handler(self, message)
 
     def _serve(self, submit: Submit) -> Any:
-        asked = self._cell.current
-        if asked.__class__ is StreamAsk:
+        if self.expects == "stream":
             return self._front.stream(submit)
         return self._reply(self._front.complete(submit))
 
     def _reply(self, answer: Coroutine[Any, Any, Any]) -> Any:
-        if self._cell.current is None:
+        if self.expects == "nothing":
             # Under a tell nobody gets the answer, and a failure would count as the pool's own.
             answer.close()
             logger.warning(
@@ -205,8 +217,8 @@ class Pool(Actor):
 
     def _probe(self, message: Probe) -> Any:
         answer = self._probed(message.endpoint)
-        if self._cell.current is None:
-            self.pipe(answer, lambda _: _PROBED)
+        if self.expects == "nothing":
+            self.pipe(answer, lambda _: _NOBODY)
             return None
         return self.reply_with(answer)
 
@@ -267,12 +279,11 @@ class Pool(Actor):
     def _add(self, endpoint: Endpoint) -> None:
         old = self._dispatcher.members.get(endpoint.name)
         if old is not None:
-            # The vendor goes on counting across our change of actor.
-            limiter = old.gate.limiter if old.endpoint.limits == endpoint.limits else Limiter(endpoint.limits)
             old.gate.present = False
             self._retire(old)
-        else:
-            limiter = Limiter(endpoint.limits)
+        limiter = self._limiters.get(endpoint.name)
+        if limiter is None or limiter.limits != endpoint.limits:
+            limiter = self._limiters[endpoint.name] = Limiter(endpoint.limits)
         gate = Gate(
             endpoint.name,
             limiter,
@@ -305,12 +316,14 @@ class Pool(Actor):
     def _retire(self, member: Member) -> None:
         """Stop an actor that gets nothing more, once its requests in flight have ended."""
         self._retired[member.ref] = member
-        self.pipe(self._stop_idle(member), lambda _: _PROBED)
+        message = _Idle(member)
+        if member.active:
+            member.on_idle = lambda: self.ref.tell(message) if self.ref.is_alive() else None
+        else:
+            self._stop_idle(message)
 
-    async def _stop_idle(self, member: Member) -> None:
-        await self._dispatcher.idle(member)
-        with contextlib.suppress(ActorDead):
-            await member.ref.stop()
+    def _stop_idle(self, message: _Idle) -> None:
+        message.member.ref.stop()  # nobody waits for it: the watch tells
 
     def _terminated(self, message: Terminated) -> None:
         if self._retired.pop(message.ref, None) is not None:
@@ -322,8 +335,15 @@ class Pool(Actor):
         self._dispatcher.changed()
 
 
-_PROBED = object()
-"""What a piece of work beside the mailbox sends when it ends and nobody needs to know."""
+@dataclass(frozen=True, slots=True)
+class _Idle:
+    """A replaced endpoint has no request in flight any more."""
+
+    member: Member
+
+
+_NOBODY = object()
+"""What a probe sends when it ends and nobody had asked for it."""
 
 
 def _wants_prices(routing: Any) -> bool:
@@ -333,24 +353,23 @@ def _wants_prices(routing: Any) -> bool:
 
 
 def _health_of(member: Member, now: float) -> EndpointHealth:
-    gate, counts = member.gate, member.counts
+    gate = member.gate
     breaker = gate.breaker
     state: State
     reason = ""
     if not gate.present:
-        state = "restarting"
+        state = "stopped"
     elif breaker.disabled:
         state, reason = "disabled", breaker.disabled
     else:
         state = "ramping" if breaker.ramping else breaker.state  # type: ignore[assignment]
     if state != "closed" and not reason and member.last_error is not None:
         reason = f"{type(member.last_error).__name__}: {member.last_error}"
-    ended = counts.answered + counts.failed + counts.slow
     return EndpointHealth(
         name=gate.name,
         state=state,
         available=gate.ready(1.0, now),
-        error_rate=(counts.failed + counts.slow) / ended if ended else 0.0,
+        error_rate=member.recent.count(False) / len(member.recent) if member.recent else 0.0,
         latency=member.latencies.average,
         latency_p95=member.latencies.quantile(0.95),
         in_flight=gate.in_flight,
@@ -369,5 +388,6 @@ _HANDLERS: dict[type, Any] = {
     SwitchProvider: Pool._switch,
     SetBudget: Pool._set_budget,
     Terminated: Pool._terminated,
+    _Idle: Pool._stop_idle,
     object: lambda _self, _message: None,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -33,3 +34,12 @@ def solo(script: Script | Callable[[Request], Any], **options: Any) -> Agency:
 async def add(a: int, b: int) -> int:
     """Add two numbers."""
     return a + b
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Let the loop run until the condition holds; for what tells nobody when it happens."""
+    for _ in range(100_000):
+        if condition():
+            return
+        await asyncio.sleep(0)
+    raise AssertionError("it never came about")

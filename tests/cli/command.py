@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -22,13 +23,26 @@ class Done:
     err: str
 
 
-def callboard(*arguments: str | Path, cwd: Path, env: Mapping[str, str] | None = None) -> Done:
-    """Run ``callboard`` with these arguments, offline: no key of the machine's own reaches it."""
-    clean = {name: value for name, value in os.environ.items() if not name.endswith(("_API_KEY", "_BASE_URL"))}
+def offline() -> dict[str, str]:
+    """This process's environment without any vendor's key, and with the checkout's library."""
+    clean = {name: value for name, value in os.environ.items() if not re.search("_(API_KEY|API_BASE|BASE_URL)$", name)}
+    return {**clean, "PYTHONPATH": str(ROOT / ".src"), "PYTHONUTF8": "1"}
+
+
+def callboard(*arguments: str | Path, cwd: Path, env: Mapping[str, str] | None = None, typed: str = "") -> Done:
+    """Run ``callboard`` with these arguments, offline.
+
+    Args:
+        arguments: the words after ``callboard``.
+        cwd: where it runs.
+        env: variables to set.
+        typed: what it reads from stdin.
+    """
     done = subprocess.run(
         [sys.executable, "-c", _MAIN, *(str(argument) for argument in arguments)],
         cwd=cwd,
-        env={**clean, "PYTHONPATH": str(ROOT / ".src"), "PYTHONUTF8": "1", **(env or {})},
+        env={**offline(), **(env or {})},
+        input=typed,
         capture_output=True,
         encoding="utf-8",
         timeout=120,

@@ -77,3 +77,9 @@ def test_where_nothing_runs_the_tree_says_so(tmp_path: Path, monkeypatch: pytest
     with pytest.raises(NothingRuns):
         read_trees()
     assert_refused(callboard("tree", cwd=tmp_path, env={"TMPDIR": str(tmp_path)}), "no running team")
+
+
+def test_an_output_without_arrows_still_gets_the_words(tmp_path: Path) -> None:
+    done = callboard("demo", tmp_path, cwd=tmp_path, env={"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"})
+    assert done.status == 0, done.err
+    assert "Planner ? Developer" in done.out

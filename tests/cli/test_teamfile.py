@@ -8,8 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callboard.actors.agents.teamfile import Team, read_team
+from callboard.actors.agents.teamfile import Team, build_agency, read_team
+from callboard.providers.pool import Limits
 from callboard.providers.yamlfile import ConfigError
+from callboard.tools import Tool
+from callboard.tools.builtin.files import file_tools
 
 TOOLS = ("LS", "Glob", "Grep", "Read", "Write")
 GOOD = """\
@@ -25,6 +28,16 @@ flows:
   - [Planner, Developer]
   - [Developer, "*"]
 """
+PROVIDERS = """\
+providers:
+  openai:
+    api_key: ${KEY}
+    limits: {requests_per_minute: 60, concurrency: 2}
+  mine:
+    base_url: http://127.0.0.1:9/v1
+    models: [small]
+    kind: openai
+"""
 
 
 @pytest.fixture
@@ -36,7 +49,7 @@ def folder(tmp_path: Path) -> Path:
 def read(folder: Path, text: str, **env: str) -> Team:
     path = folder / "team.yaml"
     path.write_text(text, encoding="utf-8")
-    return read_team(path, tools=TOOLS, env=env)
+    return read_team(path, tools=TOOLS, env={"OPENAI_API_KEY": "sk-openai", "ANTHROPIC_API_KEY": "sk-ant", **env})
 
 
 def refusal(folder: Path, text: str) -> str:
@@ -52,7 +65,7 @@ def test_a_team_file_gives_agents_in_its_order_with_instructions_tools_and_flows
     assert team.agents["Planner"].tools == ("LS", "Read")
     assert team.agents["Planner"].handoffs == ("Developer",)
     assert team.flows == (("Planner", "Developer"), ("Developer", "*"))
-    assert team.providers is None
+    assert {"openai", "anthropic", "offline"} == set(team.registry.providers)
 
 
 def test_instructions_that_end_in_md_are_read_from_the_file_beside_the_team_file(folder: Path) -> None:
@@ -64,10 +77,56 @@ def test_a_model_may_come_from_the_environment(folder: Path) -> None:
     assert read(folder, GOOD, TEAM_MODEL="claude-opus-5").agents["Developer"].model == "claude-opus-5"
 
 
-def test_a_team_never_shows_its_providers_keys(folder: Path) -> None:
-    team = read(folder, GOOD + "providers: {mine: {api_key: '${KEY}'}}\n", KEY="sk-secret")
-    assert team.providers == {"mine": {"api_key": "sk-secret"}}
+def test_a_providers_section_stands_in_place_of_the_environment_and_never_shows_its_keys(folder: Path) -> None:
+    text = GOOD + PROVIDERS
+    team = read(folder, text, KEY="sk-secret")
+    assert set(team.registry.providers) == {"openai", "mine"}
+    assert team.registry.providers["openai"].secret == "sk-secret"
+    assert team.registry.providers["mine"].base_url == "http://127.0.0.1:9/v1"
+    assert team.limits["openai"] == Limits(requests_per_minute=60, concurrency=2)
     assert "sk-secret" not in repr(team)
+
+
+def test_a_vendor_without_a_key_of_its_own_takes_the_usual_variable(folder: Path) -> None:
+    team = read(folder, GOOD + "providers: {openai: {}}\n")
+    assert team.registry.providers["openai"].secret == "sk-openai"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (("openai:", "opnai:"), "line 13: providers.opnai: no vendor is called 'opnai'; did you mean 'openai'?"),
+        (("  openai:\n    api_key: ${KEY}", "  groq:\n    api_key: ''"), "line 13: providers.groq: the key is missing"),
+        (("api_key: ${KEY}", "key: ${KEY}"), "line 14: providers.openai.key: unknown entry; did you mean 'api_key'?"),
+        (("requests_per_minute: 60", "requests_per_minute: 0"), "line 15: providers.openai.limits.requests_per_minute"),
+        (("models: [small]", "models: small"), "line 18: providers.mine.models: expected a list"),
+        (("kind: openai", "kind: opnai"), "line 19: providers.mine.kind: expected"),
+    ],
+)
+def test_a_wrong_providers_section_is_refused_with_the_line_and_without_its_key(
+    folder: Path, wrong: tuple[str, str], said: str
+) -> None:
+    text = GOOD + PROVIDERS
+    assert wrong[0] in text
+    with pytest.raises(ConfigError) as caught:
+        read(folder, text.replace(*wrong), KEY="sk-secret")
+    assert said in str(caught.value)
+    assert "sk-secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("model", ["gtp-5", "openia:gpt-5", "mistral-small-latest"])
+def test_an_unknown_model_or_one_without_its_key_is_refused_with_the_line(folder: Path, model: str) -> None:
+    said = refusal(folder, GOOD.replace("${TEAM_MODEL:-gpt-5-mini}", model))
+    assert said.startswith("team.yaml, line 8: agents.Developer.model: ")
+    assert model in said
+
+
+def test_the_agency_of_a_team_has_its_agents_flows_and_tools(folder: Path) -> None:
+    team = read(folder, GOOD)
+    agency = build_agency(team, [tool for tool in file_tools(folder) if tool.name in TOOLS])
+    assert list(agency.agents) == ["Planner", "Developer"]
+    assert [tool.name for tool in agency.agents["Planner"].tools if isinstance(tool, Tool)] == ["LS", "Read"]
+    assert agency.flows == (("Planner", "Developer"), ("Developer", "*"))
 
 
 @pytest.mark.parametrize(

@@ -448,7 +448,7 @@ def test_more_restarts_than_the_intensity_end_the_supervisor() -> None:
     async def scenario(sim: Simulation) -> None:
         sim.expect_dead_letters()
         spec = Supervisor.spec([ChildSpec(Worker, name="worker")], intensity=2, period=5.0, name="top")
-        top = sim.system.spawn(_temporary(spec))
+        top: ActorRef[Any] = sim.system.spawn(_temporary(spec))
         await sim.idle()
         for _ in range(3):
             worker = sim.system.find("top/worker")
@@ -641,7 +641,8 @@ class Watcher(Actor):
             self.ended.append(message.ref.path)
         elif isinstance(message, ActorRef):
             self.watch(message)
-            self.watch(message)
+            if message.is_alive():
+                self.watch(message)  # watching twice changes nothing
         return list(self.ended)
 
 
@@ -726,7 +727,7 @@ class Streamer(Actor):
         super().__init__()
         self.log = log
 
-    async def on_receive(self, message: int) -> AsyncIterator[int]:  # type: ignore[override]
+    async def on_receive(self, message: int) -> AsyncIterator[int]:
         try:
             for number in range(message):
                 self.log("made", number)

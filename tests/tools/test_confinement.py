@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
@@ -154,6 +155,25 @@ def test_a_link_put_in_a_folders_place_after_the_check_does_not_lead_out() -> No
             (root / "a").symlink_to(outside / "secret.txt")
             with pytest.raises(FileError, match="changed while it was being used"):
                 os.close(folder.open_file(place))
+
+
+def test_a_link_put_in_a_folders_place_between_looking_and_opening_does_not_lead_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with _world() as (root, outside, _):
+        look = os.stat
+
+        def look_then_swap(name: str, **options: Any) -> os.stat_result:
+            seen = look(name, **options)
+            if name == "sub" and not (root / "sub").is_symlink():
+                shutil.rmtree(root / "sub")
+                (root / "sub").symlink_to(outside)
+            return seen
+
+        folder = Folder(root)
+        monkeypatch.setattr(os, "stat", look_then_swap)
+        with pytest.raises(FileError, match="changed while it was being used"):
+            folder.read("sub/deep/a", 100)
 
 
 def test_swapping_a_folder_for_a_link_again_and_again_never_shows_what_is_outside() -> None:

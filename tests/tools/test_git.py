@@ -45,7 +45,7 @@ async def test_it_shows_state_and_history(git: Tool, repository: Path) -> None:
     assert "+two" in await _run(git, "diff")
     assert "+two" in await _run(git, "diff", "HEAD", "--", "f.txt")
     assert "one" in await _run(git, "show", "HEAD:f.txt")
-    assert "Ada" in await _run(git, "blame", "-L1,1", "f.txt")
+    assert "Ada" in await _run(git, "blame", "-L1,1", "HEAD", "--", "f.txt")
     assert await _run(git, "ls-files") == "f.txt"
     assert "trunk" in await _run(git, "branch")
     assert (git.risk, git.idempotent) == ("safe", True)

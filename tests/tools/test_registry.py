@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from callboard.tools import Scope, ToolDefinitionError, ToolRegistry, UnknownTool, tool
+from callboard.tools import ToolDefinitionError, ToolRegistry, UnknownTool, tool
+from callboard.tools.tool import Scope
 
 
 @tool(risk="safe")

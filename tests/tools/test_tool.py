@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import contextvars
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -227,18 +229,66 @@ async def test_a_tool_that_hangs_ends_at_its_timeout() -> None:
     assert not _others()
 
 
-async def test_a_blocking_tool_that_hangs_ends_at_its_timeout_and_is_told() -> None:
-    told, go = threading.Event(), threading.Event()
+async def test_a_blocking_tool_that_hangs_ends_at_its_timeout() -> None:
+    go = threading.Event()
 
     @tool(timeout=0.01)
     def hang() -> None:
         go.wait(30)
-        if gave_up():
-            told.set()
 
     assert isinstance((await hang.run()).error, ToolTimeout)
     go.set()
+
+
+async def test_a_blocking_tool_can_ask_whether_its_caller_has_given_up() -> None:
+    started, told, go = threading.Event(), threading.Event(), threading.Event()
+
+    @tool
+    def hang() -> None:
+        assert not gave_up()
+        started.set()
+        go.wait(30)
+        if gave_up():
+            told.set()
+
+    task = asyncio.ensure_future(hang.run())
+    await asyncio.to_thread(started.wait, 30)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    go.set()
     assert await asyncio.to_thread(told.wait, 30)
+
+
+def test_the_interpreter_switches_more_often_only_while_a_blocking_tool_runs() -> None:
+    # In a process of its own: here, threads that other tests left behind may still be running.
+    program = """
+import asyncio, sys
+from callboard.tools import tool
+@tool
+def interval():
+    return sys.getswitchinterval()
+async def main():
+    before = sys.getswitchinterval()
+    results = await asyncio.gather(*(interval.run() for _ in range(20)))
+    print(max(result.value for result in results) < before == sys.getswitchinterval())
+asyncio.run(main())
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "True"
+
+
+def test_a_blocking_tool_that_hangs_does_not_keep_the_program_from_ending() -> None:
+    program = """
+import asyncio, threading
+from callboard.tools import tool
+@tool(timeout=0.01)
+def hang():
+    threading.Event().wait()
+print(asyncio.run(hang.run()).is_error)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip() == "True"
 
 
 async def test_hung_blocking_tools_do_not_starve_others() -> None:
@@ -366,6 +416,21 @@ async def test_at_most_max_concurrency_calls_run_at_once_in_order() -> None:
     assert order == list(range(20))
 
 
+async def test_a_call_that_waited_for_a_slot_runs_in_its_own_callers_context() -> None:
+    user = contextvars.ContextVar("user", default="nobody")
+
+    @tool(max_concurrency=1)
+    async def who() -> str:
+        await asyncio.sleep(0)
+        return user.get()
+
+    async def call(name: str) -> str:
+        user.set(name)
+        return (await who.run()).content
+
+    assert await asyncio.gather(*(call(name) for name in ("ada", "bob", "eve"))) == ["ada", "bob", "eve"]
+
+
 def test_a_limited_tool_can_be_used_in_one_loop_after_another() -> None:
     @tool(max_concurrency=1)
     async def work() -> int:
@@ -453,7 +518,7 @@ class TestHooks:
             await asyncio.sleep(0)
             return ToolResult("rescued")
 
-        @tool(on_error=rescue, timeout=0.01)
+        @tool(on_error=rescue, timeout=0.01 if kind == "timeout" else 60)
         async def fail(n: int) -> None:
             if kind == "timeout":
                 await asyncio.Event().wait()

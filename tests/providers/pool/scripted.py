@@ -28,6 +28,7 @@ class Script:
     crash: bool = False
     cut_after: int | None = None
     deltas: int = 3
+    pause: float = 0.0
     seen: list[tuple[float, Request]] = field(default_factory=list)
     in_flight: int = 0
     most: int = 0
@@ -53,7 +54,7 @@ def fails_until(time: float, error: Callable[[], Exception]) -> Behaviour:
 class Scripted(Actor):
     """Answers as its script says."""
 
-    def __init__(self, script: Script, api_key: str = "first") -> None:
+    def __init__(self, script: Script, api_key: str) -> None:
         super().__init__()
         self.script = script
         self.key = api_key
@@ -99,6 +100,7 @@ class Scripted(Actor):
         for index in range(self.script.deltas):
             if self.script.cut_after == index:
                 return
+            await asyncio.sleep(self.script.pause)
             yield Delta(text=str(index))
         yield Delta(completion=self._answer(request))
 
@@ -106,7 +108,7 @@ class Scripted(Actor):
 def endpoint(script: Script, **options: Any) -> Endpoint:
     """An endpoint served by a scripted provider; its actor takes the key as ``api_key``."""
     options.setdefault("price", FREE)
-    return Endpoint(script.name, ChildSpec(Scripted, (script,)), **options)
+    return Endpoint(script.name, ChildSpec(Scripted, (script,), {"api_key": "first"}), **options)
 
 
 def request(text: str = "hello", **options: Any) -> Request:

@@ -146,6 +146,18 @@ def test_an_endpoint_that_failed_the_request_is_used_again_only_if_there_is_no_o
         assert grant.gate is expected
 
 
+def test_an_endpoint_whose_oldest_call_is_overdue_is_taken_to_be_slow() -> None:
+    tested = gate()
+    tested.average, tested.tail = 1.0, 3.0
+    overdue = Admission.take(tested, 1, 0.0)
+    for now, expected in ((2.0, 1.0), (3.0, 1.0), (9.0, 9.0)):
+        tested.look(now)
+        assert tested.latency == expected
+    overdue.refund()
+    tested.look(9.0)
+    assert tested.latency == 1.0
+
+
 def test_a_cancellation_in_the_same_instant_as_the_grant_gives_the_place_to_the_next() -> None:
     admission, tested = queue(), gate(concurrency=1, requests_per_minute=2)
     first = admission.submit(Ticket(((tested,),), 1, admission.place(0.0)), 0.0)

@@ -210,6 +210,32 @@ async def test_cancelling_an_ask_cancels_the_providers_call_and_counts_neither_w
 
 
 @virtual_time
+async def test_a_request_cancelled_in_the_very_step_it_is_granted_leaves_its_place_to_the_next() -> None:
+    script = Script("a", latency=1.0)
+    async with System("test") as system:
+        pool = system.supervise(Pool.spec([endpoint(script, limits=Limits(concurrency=1))], seed=1))
+        running, doomed, last = pool.ask(request("1")), pool.ask(request("2")), pool.ask(request("3"), timeout=10)
+        # Called in the step in which the first answer arrives, after the pool has granted the second.
+        running.add_done_callback(lambda _: doomed.cancel())
+        assert (await last).message.text == "a: 3"
+        stats = await pool.ask(GetStats())
+        assert (stats.pool.cancelled, stats.pool.pending, stats.waiting) == (1, 0, 0)
+
+
+@virtual_time
+async def test_a_hedge_that_is_not_possible_at_first_is_made_as_soon_as_it_is() -> None:
+    hung, other = Script("a"), Script("b")
+    async with System("test") as system:
+        limited = endpoint(other, limits=Limits(concurrency=1), priority=1)
+        pool = system.supervise(Pool.spec([endpoint(hung), limited], seed=1, hedge=Hedge(minimum=0.06, maximum=0.1)))
+        await outcomes(pool, 50, at_once=1)
+        hung.hang, other.latency = True, 5.0
+        busy = pool.ask(Submit(request(), Who(endpoint="b")))
+        assert (await pool.ask(request("x"), timeout=30)).provider == "b"
+        await busy
+
+
+@virtual_time
 async def test_a_failed_stream_is_invisible_before_its_first_delta() -> None:
     bad, good = Script("bad", failure=fails(lambda: ConnectionLost("reset"))), Script("good")
     async with System("test") as system:
@@ -258,6 +284,40 @@ async def test_higher_priority_overtakes_but_nobody_waits_for_ever() -> None:
         await asyncio.gather(*first, *urgent)
         order = [each.messages[-1].text for _, each in script.seen]
         assert order == ["running", "urgent 0", "urgent 1", "urgent 2", "normal"]
+
+
+@virtual_time
+async def test_callers_in_a_hurry_do_not_make_a_working_provider_look_broken() -> None:
+    script = Script("a", latency=1.0)
+    async with pool_of(script) as pool:
+        await outcomes(pool, 20, at_once=5)
+        assert len(lost(await outcomes(pool, 30, at_once=5, timeout=0.3))) == 30
+        assert (await pool.ask(GetHealth())).endpoints[0].state == "closed"
+
+
+@virtual_time
+async def test_a_hanging_provider_is_left_alone_though_every_caller_gives_up_before_any_timeout_of_its_own() -> None:
+    hung, other = Script("a", hang=True), Script("b")
+    async with System("test") as system:
+        pool = system.supervise(Pool.spec([endpoint(hung), endpoint(other, priority=1)], seed=1))
+        assert len(lost(await outcomes(pool, 3, at_once=1, timeout=2.0))) == 3
+        assert not lost(await outcomes(pool, 5, at_once=1, timeout=0.2))
+
+
+@virtual_time
+async def test_a_stream_ends_at_its_deadline() -> None:
+    async with pool_of(Script("a", deltas=5, pause=1.0)) as pool:
+        seen = []
+
+        async def read() -> None:
+            with scope(timeout=2.5):
+                async for delta in pool.stream(request()):
+                    seen.append(delta.text)
+
+        with pytest.raises((StreamCut, AskTimeout)):
+            await read()
+        assert seen == ["0", "1"]
+        assert asyncio.get_running_loop().time() == pytest.approx(2.5)
 
 
 @virtual_time

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -240,7 +241,7 @@ class BatchingProvider(Scripted):
 
 
 def batching(script: Script) -> Endpoint:
-    spec = ChildSpec(BatchingProvider, (script,))
+    spec = ChildSpec(BatchingProvider, (script, "key"))
     return Endpoint(script.name, spec, capabilities=frozenset({"batch"}), price=Price(1, 1))
 
 
@@ -287,16 +288,15 @@ async def test_first_answers_with_the_fastest_and_cancels_the_rest() -> None:
 
 @virtual_time
 async def test_majority_answers_as_soon_as_it_is_decided() -> None:
-    scripts = [
-        Script("a", 0.1, text="Yes "),
-        Script("b", 0.2, text="no"),
-        Script("c", 0.3, text="yes"),
-        Script("d", 99),
-    ]
-    async with pool_of(*map(endpoint, scripts[:3])) as pool:
+    said = [("a", 0.1, "Yes "), ("b", 0.2, "no"), ("c", 0.3, "yes"), ("d", 0.4, "YES"), ("e", 99.0, "no")]
+    scripts = [Script(name, latency, text=text) for name, latency, text in said]
+    async with pool_of(*map(endpoint, scripts)) as pool:
         completion = await pool.ask(FanOut(request(), combine="majority"))
         assert completion.message.text == "Yes "
-        assert completion.notes == ("majority: 2 of 3 agree",)
+        assert completion.notes == ("majority: 3 of 5 agree",)
+        assert asyncio.get_running_loop().time() == pytest.approx(0.4)
+        await asyncio.sleep(0)
+        assert scripts[4].cancelled == 1
 
 
 @virtual_time
@@ -346,7 +346,8 @@ async def test_a_key_is_rotated_without_losing_a_request_and_revives_a_refused_e
         await pool.ask(RotateKey("a", SecretStr("second")))
         await pool.ask(request("later"))
         assert [type(answer) for answer in await asyncio.gather(*running)] == [Completion] * 5
-        assert script.keys[:5] == ["first"] * 5
+        assert script.keys == ["first"] * 5 + ["second"]
+        assert script.cancelled == 0
         script.failure = fails(lambda: AuthenticationFailed("401"))
         with pytest.raises(AuthenticationFailed):
             await pool.ask(request())
@@ -424,11 +425,42 @@ async def test_requests_in_flight_together_do_not_overspend_together() -> None:
 
 
 @virtual_time
+async def test_what_was_promised_to_a_request_is_free_again_when_it_ends() -> None:
+    script = Script("a", usage=Usage(0, 1))
+    async with pool_of(endpoint(script, price=Price(0, 1)), budgets=[Budget("pool", "", 2.0)]) as pool:
+        for _ in range(5):
+            await pool.ask(request(max_tokens=1_000_000))
+        script.failure = fails(lambda: InvalidRequest("no"))
+        for _ in range(5):
+            with pytest.raises(InvalidRequest):
+                await pool.ask(request(max_tokens=1_000_000))
+
+
+@virtual_time
 async def test_an_endpoint_whose_budget_is_spent_is_passed_over() -> None:
     a = endpoint(Script("a", usage=Usage(1_000_000, 0)), price=Price(1, 1), key="team")
     async with pool_of(a, endpoint(Script("b"), priority=1), budgets=[Budget("key", "team", 1.0)]) as pool:
         answers = [await pool.ask(request()) for _ in range(3)]
     assert [answer.provider for answer in answers] == ["a", "b", "b"]
+
+
+# -- the pool's own restart --------------------------------------------------------------------------------------------
+
+
+@virtual_time
+async def test_a_restarted_pool_has_not_forgotten_its_limits_and_budgets() -> None:
+    script = Script("a", latency=0.0, usage=Usage(1_000_000, 0))
+    tested = endpoint(script, limits=Limits(requests_per_minute=3), price=Price(1, 1))
+    async with pool_of(tested, budgets=[Budget("pool", "", 4.5)]) as pool:
+        for _ in range(2):
+            await pool.ask(request())
+        pool.tell(SetBudget(None))  # type: ignore[arg-type]  # nobody asked, so the failure is the pool's own
+        await asyncio.sleep(1)
+        assert script.started == 2
+        await asyncio.gather(*(pool.ask(request(), timeout=100) for _ in range(3)))
+        assert script.times[3] > 60
+        with pytest.raises(BudgetSpent):
+            await pool.ask(request())
 
 
 # -- limits ------------------------------------------------------------------------------------------------------------
@@ -444,6 +476,16 @@ async def test_token_limits_are_held_with_estimates_that_are_settled() -> None:
         assert sum(start <= at < start + 60 for at in script.times) * 50 <= 500
     # Ten fit into a minute by their true usage; by the estimate it would have been four.
     assert script.times[-1] < 60.6 * 5
+
+
+@virtual_time
+async def test_requests_leave_spaced_once_a_burst_is_used_up() -> None:
+    script = Script("a", latency=0.0)
+    async with pool_of(endpoint(script, limits=Limits(requests_per_minute=600))) as pool:
+        await asyncio.gather(*(pool.ask(request(str(n)), timeout=600) for n in range(300)))
+    assert script.times[99] == 0.0
+    spaced = script.times[100:]
+    assert all(later - sooner == pytest.approx(0.1, rel=0.02) for sooner, later in pairwise(spaced))
 
 
 @virtual_time

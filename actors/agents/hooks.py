@@ -1,0 +1,161 @@
+"""Hooks: functions that see, and may change, what a run is about to do; guardrails are hooks that may refuse it.
+
+==============  ======================================  ===========================================
+event           when                                    what it may change in the context
+==============  ======================================  ===========================================
+``connection``  a run begins                            ``messages``: what the caller said
+``request``     before each completion                  ``model_request``
+``chunk``       each piece of a streamed completion     ``chunk``; None leaves it out
+``response``    after each completion                   ``completion``
+``toolcall``    before each tool call                   ``call``; ``result`` stands for the call
+``handoff``     before each handoff                     ``handoff``
+``finalize``    the run has its outcome                 ``answer``
+==============  ======================================  ===========================================
+
+Hooks of one event run one after another, higher priority first, equal ones in the order given. One that raises is
+reported (`HookFailed`, and the log) and passed over, with what it had changed undone; a guardrail that raises ends the
+run in `GuardrailTripped`.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias, get_args
+
+from ...providers.messages import Completion, Delta, Message, Request, ToolCall
+from ...tools import ToolResult
+from .answer import Answer
+from .context import RequestContext
+from .errors import DefinitionError, GuardrailTripped
+from .handoff import Handoff
+
+logger = logging.getLogger("callboard")
+
+HookEvent: TypeAlias = Literal["connection", "request", "chunk", "response", "toolcall", "handoff", "finalize"]
+HOOK_EVENTS: tuple[HookEvent, ...] = get_args(HookEvent)
+
+
+@dataclass(slots=True)
+class HookContext:
+    """What a hook sees and may change; which fields are set depends on the event.
+
+    Args:
+        event: which one it is.
+        request: the request context of the run.
+        state: kept for the whole run, for hooks to share.
+        error: on ``finalize``: why the run failed, or None.
+    """
+
+    event: HookEvent
+    request: RequestContext
+    state: dict[str, Any]
+    messages: tuple[Message, ...] = ()
+    model_request: Request | None = None
+    chunk: Delta | None = None
+    completion: Completion | None = None
+    call: ToolCall | None = None
+    result: ToolResult | None = None
+    handoff: Handoff | None = None
+    answer: Answer | None = None
+    error: Exception | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """A function bound to an event.
+
+    Args:
+        event: when it is called.
+        function: takes the `HookContext` and changes it, or returns another one; may be async. It must be quick where
+            it is not.
+        priority: higher is called earlier.
+        guardrail: raising ends the run.
+        name: for reports.
+    """
+
+    event: HookEvent
+    function: Callable[[HookContext], Any]
+    priority: int = 0
+    guardrail: bool = False
+    name: str = field(default="")
+
+    def __post_init__(self) -> None:
+        _check(self.event)
+        if not callable(self.function):
+            raise DefinitionError(f"a hook is a function, not {self.function!r}")
+        if not self.name:
+            object.__setattr__(self, "name", getattr(self.function, "__name__", repr(self.function)))
+
+
+def hook(event: HookEvent, *, priority: int = 0) -> Callable[[Callable[[HookContext], Any]], Hook]:
+    """Make a function a hook: ``@hook("request")``.
+
+    Raises:
+        DefinitionError: there is no such event.
+    """
+    _check(event)
+    return lambda function: Hook(event, function, priority)
+
+
+def guardrail(event: HookEvent, *, priority: int = 100) -> Callable[[Callable[[HookContext], Any]], Hook]:
+    """Make a function a guardrail: if it raises, the run ends in `GuardrailTripped`.
+
+    Raises:
+        DefinitionError: there is no such event.
+    """
+    _check(event)
+    return lambda function: Hook(event, function, priority, guardrail=True)
+
+
+def _check(event: str) -> None:
+    if event not in HOOK_EVENTS:
+        raise DefinitionError(f"hook event {event!r} is not one of {', '.join(HOOK_EVENTS)}")
+
+
+def by_event(hooks: Iterable[Hook]) -> Mapping[str, tuple[Hook, ...]]:
+    """The hooks of each event that has any, in calling order."""
+    sorted_hooks = sorted(hooks, key=lambda item: -item.priority)  # stable: equal priorities stay in order
+    return {
+        event: tuple(item for item in sorted_hooks if item.event == event)
+        for event in HOOK_EVENTS
+        if any(item.event == event for item in sorted_hooks)
+    }
+
+
+async def run_hooks(
+    hooks: Iterable[Hook], context: HookContext, report: Callable[[Hook, Exception], object]
+) -> HookContext:
+    """Call the hooks of an event.
+
+    Args:
+        hooks: in calling order.
+        context: what they see.
+        report: told of hooks that failed.
+
+    Returns:
+        the context as they left it.
+
+    Raises:
+        GuardrailTripped: a guardrail raised.
+    """
+    for item in hooks:
+        before = copy.copy(context)
+        try:
+            changed = item.function(context)
+            if inspect.isawaitable(changed):
+                changed = await changed
+            if isinstance(changed, HookContext):
+                context = changed
+        except Exception as error:
+            if item.guardrail:
+                if isinstance(error, GuardrailTripped):
+                    raise
+                raise GuardrailTripped(f"guardrail {item.name} refused ({context.event}): {error}") from error
+            logger.warning("hook %s failed on %s", item.name, context.event, exc_info=error)
+            report(item, error)
+            context = before
+    return context

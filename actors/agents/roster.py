@@ -1,0 +1,120 @@
+"""Who is in an agency, and who may reach whom. Data only; nothing here runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, TypeAlias
+
+from .agent import Agent
+from .errors import DefinitionError, UnknownAgent
+from .handoff import HandoffTo
+from .profile import Profile, reachable_from
+
+Flow: TypeAlias = "tuple[Agent | str, Agent | str]"
+
+
+class Roster:
+    """The agents of an agency and the flows between them.
+
+    Args:
+        agents: the first one is the entry point. Agents that they hand off to are added.
+        flows: pairs of agents or names; ``"*"`` stands for everyone.
+        shared: instructions that all have.
+
+    Raises:
+        DefinitionError: no agents, two of one name, or a flow or handoff that names nobody.
+    """
+
+    def __init__(self, agents: Iterable[Agent], flows: Iterable[Flow] | str, shared: str) -> None:
+        self.agents: dict[str, Agent] = {}
+        self.flows: tuple[tuple[str, str], ...] = ()
+        self.profiles: dict[str, Profile] = {}
+        self._shared = shared
+        given = list(agents)
+        if not given:
+            raise DefinitionError("an agency needs at least one agent")
+        for agent in given:
+            if agent.name in self.agents and self.agents[agent.name] is agent and given.count(agent) > 1:
+                raise DefinitionError(f"two agents are called {agent.name!r}; names are unique in an agency")
+            self._take_in(agent)
+        self.entry = given[0].name
+        self._add_flows(flows)
+        self._make_profiles()
+
+    def name_of(self, agent: Agent | str | None) -> str:
+        """The name of an agent that is here; of the entry point for None.
+
+        Raises:
+            UnknownAgent: nobody here has that name.
+        """
+        name = self.entry if agent is None else agent if isinstance(agent, str) else agent.name
+        if name not in self.agents:
+            raise UnknownAgent(f"no agent is called {name!r}; there are {', '.join(self.agents)}")
+        return name
+
+    def add(self, agent: Agent, flows: Iterable[Flow]) -> None:
+        """Take in one more agent, and those it hands off to; all or nothing.
+
+        Raises:
+            DefinitionError: the name is taken, or a flow names nobody.
+        """
+        agents, known_flows, profiles = dict(self.agents), self.flows, dict(self.profiles)
+        try:
+            if agent.name in self.agents:
+                raise DefinitionError(f"two agents are called {agent.name!r}; names are unique in an agency")
+            self._take_in(agent)
+            self._add_flows(flows)
+            self._make_profiles()
+        except DefinitionError:
+            self.agents, self.flows = agents, known_flows
+            self.profiles.clear()
+            self.profiles.update(profiles)
+            raise
+
+    def _take_in(self, agent: Agent) -> None:
+        known = self.agents.get(agent.name)
+        if known is agent:
+            return
+        if known is not None:
+            raise DefinitionError(f"two agents are called {agent.name!r}; names are unique in an agency")
+        self.agents[agent.name] = agent
+        for item in agent.all_handoffs:
+            if isinstance(item, HandoffTo):
+                for target in (item.agent, *item.agents):
+                    if target is not None:
+                        self._take_in(target)
+            elif isinstance(item, Agent):
+                self._take_in(item)
+
+    def _add_flows(self, flows: Iterable[Flow] | str) -> None:
+        pairs: Iterable[Any] = [("*", "*")] if flows == "*" else flows
+        for pair in pairs:
+            if isinstance(pair, str) or len(tuple(pair)) != 2:
+                raise DefinitionError(f"flow {pair!r} is not a pair (sender, target)")
+            source, target = pair
+            for end in pair:
+                if isinstance(end, Agent):
+                    self._take_in(end)
+            self.flows = (*self.flows, (_name(source), _name(target)))
+
+    def _make_profiles(self) -> None:
+        known = ", ".join(self.agents)
+        for source, target in self.flows:
+            for end in (source, target):
+                if end != "*" and end not in self.agents:
+                    raise UnknownAgent(f"the flow ({source}, {target}) names nobody here; there are {known}")
+        for agent in self.agents.values():
+            for item in agent.all_handoffs:
+                if isinstance(item, HandoffTo) and (item.stages or item.work):
+                    continue
+                name = item.target if isinstance(item, HandoffTo) else _name(item)
+                if name not in self.agents:
+                    raise UnknownAgent(f"{agent.name} hands off to {name!r}, who is not there; there are {known}")
+            reachable = reachable_from(agent, self.agents, self.flows)
+            made = self.profiles.get(agent.name)
+            if made is None or made.reached != reachable:  # the others stay as they are: an agency may have thousands
+                self.profiles[agent.name] = Profile(agent, reachable, self._shared)
+
+
+def _name(end: Agent | str) -> str:
+    return end if isinstance(end, str) else end.name

@@ -1,0 +1,59 @@
+"""Skills: tools, hooks, handoffs and a piece of prompt that belong together and may build on each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ...tools import Tool
+from .errors import DefinitionError
+from .handoff import HandoffTo
+from .hooks import Hook
+
+if TYPE_CHECKING:
+    from .agent import Agent
+
+
+@dataclass(frozen=True, slots=True)
+class Skill:
+    """What an agent can be taught as one thing.
+
+    Args:
+        name: unique among an agent's skills.
+        instructions: added to the agent's own.
+        tools, hooks, handoffs: as an agent's.
+        requires: skills that this one builds on; they are added before it.
+    """
+
+    name: str
+    instructions: str = ""
+    tools: Sequence[Tool | Callable[..., Any]] = ()
+    hooks: Sequence[Hook] = ()
+    handoffs: Sequence[Agent | str | HandoffTo] = ()
+    requires: Sequence[Skill] = ()
+
+
+def in_order(skills: Iterable[Skill]) -> list[Skill]:
+    """The skills and all that they require, each once, what is required first.
+
+    Raises:
+        DefinitionError: two different skills have one name, or they require each other.
+    """
+    ordered: dict[str, Skill] = {}
+
+    def add(skill: Skill, way: tuple[str, ...]) -> None:
+        if skill.name in way:
+            raise DefinitionError(f"skills require each other: {' → '.join((*way, skill.name))}")
+        known = ordered.get(skill.name)
+        if known is not None:
+            if known is not skill:
+                raise DefinitionError(f"two skills are called {skill.name!r}")
+            return
+        for required in skill.requires:
+            add(required, (*way, skill.name))
+        ordered[skill.name] = skill
+
+    for skill in skills:
+        add(skill, ())
+    return list(ordered.values())

@@ -1,0 +1,70 @@
+"""``python -m benchmarks agents``: our agents beside a bare asyncio loop and other agent frameworks.
+
+Each subject runs in a process of its own, peers in the environment ``make bench-peers`` makes (``.venv-peers``). The
+model is instant and in-process everywhere, so what is measured is the framework. ``conversations_1000`` is 1,000
+conversations at once, three turns each, with a model that takes 50 ms: the ideal is 0.15 s of wall time.
+"""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+
+from .harness import Case, Sample, Suite
+from .subjects.process import PEERS, Worker, WorkerFailed
+
+BASELINE = "bare"
+# subject -> (module, in the peers' environment)
+SUBJECTS = {
+    "bare": ("agents_bare", False),
+    "callboard": ("agents_callboard", False),
+}
+# Units of work of one run at scale 1.
+SIZES = {"turn": 2_000, "tools_3": 500, "tools_parallel_10": 200, "handoffs_10": 100}
+CONVERSATIONS = (("conversations_100", 100), ("conversations_1000", 1_000), ("conversations_4000", 4_000))
+QUICK = 0.1
+
+
+def suite(quick: bool) -> Suite:
+    """All scenarios; ``quick`` takes a tenth of the size and leaves out 4,000 conversations."""
+    workers: dict[str, Worker] = {}
+    skipped: dict[str, str] = {}
+    for subject, (module, is_peer) in SUBJECTS.items():
+        if is_peer and not PEERS.exists():
+            skipped[subject] = "no .venv-peers (make bench-peers)"
+            continue
+        try:
+            workers[subject] = Worker(module, str(PEERS) if is_peer else sys.executable)
+        except WorkerFailed as error:
+            skipped[subject] = str(error)
+    cases = []
+    for name, size in SIZES.items():
+        for subject, worker in workers.items():
+            if name in worker.scenarios:
+                n = max(1, round(size * (QUICK if quick else 1) * worker.scale))
+                cases.append(Case(name, subject, partial(worker.run, name, n)))
+    for name, n in CONVERSATIONS[: 2 if quick else 3]:
+        for subject, worker in workers.items():
+            if "conversations" in worker.scenarios and (n <= 1_000 or worker.scale == 1):
+                cases.append(Case(name, subject, partial(worker.run, "conversations", n)))
+    for name, scenario, n in (("memory_1000", "memory", 1_000), ("import", "import", 1)):
+        for subject, worker in workers.items():
+            if scenario in worker.scenarios:
+                cases.append(Case(name, subject, partial(_fresh, subject, scenario, n)))
+
+    def close() -> None:
+        for worker in workers.values():
+            worker.close()
+
+    notes = ("conversations_…: '_wall' in seconds (ideal 0.15), '_cpu' per turn, '_p99' of a turn, '_rss' growth",)
+    return Suite(BASELINE, cases, skipped, repeats=5, notes=notes, close=close)
+
+
+def _fresh(subject: str, scenario: str, n: int) -> list[Sample]:
+    """Run once in a process of its own, which has warmed up neither its code nor its memory."""
+    module, is_peer = SUBJECTS[subject]
+    worker = Worker(module, str(PEERS) if is_peer else sys.executable)
+    try:
+        return worker.run(scenario, n)
+    finally:
+        worker.close()

@@ -1,0 +1,267 @@
+"""``python -m benchmarks simulation``: finding bugs by simulation, and what a simulated schedule costs.
+
+The bugs are those of ``tests/testing/gallery.py``. ``gallery`` hunts each of them once a run, with workloads drawn anew
+by Hypothesis (the run's number is the seed): how many were found within 500 schedules, the most schedules any needed,
+the largest report, and the median CPU of search and shrinking together. ``twins`` counts alarms on the fixed twins.
+``replay`` replays a token of each bug in fresh processes under other hash seeds, and in other Pythons where there are
+any: those named in ``CALLBOARD_PYTHONS`` (separated like ``PATH``), else ``python3.11`` to ``python3.13`` on the path.
+``schedule_…`` is the CPU of one simulated run; the baseline beside it runs the same flow on a stock event loop, once.
+``step_…`` is the CPU of one step of the loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import random
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
+from itertools import count
+from pathlib import Path
+
+from tests.testing.gallery import GALLERY
+from tests.testing.hunt import hunt
+
+from callboard.actors import Actor, ActorRef, System
+from callboard.actors.testing import SimulationFailed, simulate
+
+from .harness import Case, Sample, Suite
+
+BASELINE = "asyncio"
+BUDGET = 500
+TWIN_SCHEDULES = 1_000
+MESSAGES = 50
+ROOT = Path(__file__).parents[1]
+VERSIONS = ("3.11", "3.12", "3.13")
+
+Flow = Callable[[System], Awaitable[None]]
+
+
+def suite(quick: bool) -> Suite:
+    """All scenarios; ``quick`` tries a tenth of the schedules on the twins and in the cost measurements."""
+    logging.getLogger("callboard").setLevel(logging.CRITICAL)
+    tenth = 10 if quick else 1
+    seeds = count()
+    pythons, missing = _pythons()
+    cases = [
+        Case("gallery", "callboard", lambda: _gallery(next(seeds))),
+        Case("twins", "callboard", lambda: _twins(next(seeds), TWIN_SCHEDULES // tenth)),
+        Case("replay", "callboard", lambda: _replay(pythons)),
+    ]
+    for name, flow in (("tell", _tells), ("ask", _asks), ("relay", _relays)):
+        scenario = f"schedule_{name}_{MESSAGES}"
+        cases.append(Case(scenario, BASELINE, partial(_plain, flow(MESSAGES))))
+        cases.append(Case(scenario, "callboard", partial(_schedule, flow(MESSAGES), 300 // tenth)))
+    for size in (50, 5_000):
+        cases.append(Case(f"step_{size}", "callboard", partial(_step, _burst(size), max(3, 20_000 // size))))
+    notes = (
+        f"gallery: {len(GALLERY)} bugs, at most {BUDGET} schedules each; rows: the worst bug's, cpu: the median",
+        f"replay: processes that agreed: hash seeds 0, 1, 4711 in each of {len(pythons)} Pythons",
+        *missing,
+    )
+    return Suite(BASELINE, cases, repeats=5, notes=notes)
+
+
+# -- finding -----------------------------------------------------------------------------------------------------------
+
+
+def _gallery(seed: int) -> list[Sample]:
+    found = [hunted for bug in GALLERY if (hunted := hunt(bug, seed=seed, budget=BUDGET)) is not None]
+    return [
+        Sample(len(found), "bugs", "_found"),
+        Sample(max(hunted.schedules for hunted in found), "schedules", "_schedules"),
+        Sample(max(len(hunted.operations) for hunted in found), "operations", "_operations"),
+        Sample(max(hunted.failure.run.deviations for hunted in found), "deviations", "_deviations"),
+        Sample(statistics.median(hunted.cpu for hunted in found), "s", "_cpu"),
+        Sample(max(hunted.cpu for hunted in found), "s", "_cpu_worst"),
+    ]
+
+
+def _twins(seed: int, schedules: int) -> Sample:
+    rng = random.Random(seed)
+    alarms = 0
+    for bug in GALLERY:
+        for first in range(0, schedules, 50):
+            operations = [rng.choice(bug.alphabet) for _ in range(rng.randint(1, bug.longest))]
+            try:
+                simulate(bug.build(operations, True), seeds=range(first, first + 50), faults=bug.faults)
+            except SimulationFailed:
+                alarms += 1
+    return Sample(alarms, "alarms")
+
+
+# -- replaying ---------------------------------------------------------------------------------------------------------
+
+_PROGRAM = """
+import ast, logging, sys
+logging.disable(logging.CRITICAL)
+from callboard.actors.testing import SimulationFailed, simulate
+from tests.testing.gallery import GALLERY
+for line in sys.stdin:
+    number, operations, token = line.split("\\t")
+    bug = GALLERY[int(number)]
+    try:
+        simulate(bug.build(ast.literal_eval(operations), False), faults=bug.faults, replay=token)
+    except SimulationFailed as failed:
+        print(failed.run.trace.digest())
+"""
+
+
+def _pythons() -> tuple[list[str], list[str]]:
+    named = os.environ.get("CALLBOARD_PYTHONS", "").split(os.pathsep)
+    candidates = [name for name in named if name] or [shutil.which(f"python{version}") or "" for version in VERSIONS]
+    found = [sys.executable]
+    missing = []
+    for name in candidates:
+        if name and _works(name):
+            if _version(name) not in {_version(known) for known in found}:
+                found.append(name)
+        elif name:
+            missing.append(f"replay: left out {name}: it does not run callboard")
+    if len(found) < len(VERSIONS):
+        missing.append(f"replay: only {len(found)} of {len(VERSIONS)} Python versions here; see CALLBOARD_PYTHONS")
+    return found, missing
+
+
+def _environment(hash_seed: str = "0") -> dict[str, str]:
+    # The packages of this interpreter serve the others too: what the gallery imports is pure Python.
+    packages = [path for path in sys.path if path.endswith("site-packages")]
+    path = os.pathsep.join([str(ROOT / ".src"), str(ROOT), *packages])
+    return {**os.environ, "PYTHONPATH": path, "PYTHONHASHSEED": hash_seed}
+
+
+def _run(python: str, program: str, text: str = "", hash_seed: str = "0") -> str | None:
+    done = subprocess.run(
+        [python, "-c", program], input=text, env=_environment(hash_seed), capture_output=True, text=True, cwd=ROOT
+    )
+    return done.stdout if done.returncode == 0 else None
+
+
+def _works(python: str) -> bool:
+    return _run(python, "import tests.testing.gallery") is not None
+
+
+def _version(python: str) -> str | None:
+    return _run(python, "import sys; print(sys.version_info[:2])")
+
+
+def _replay(pythons: list[str]) -> Sample:
+    lines, digests = [], []
+    for number, bug in enumerate(GALLERY):
+        found = hunt(bug, budget=BUDGET)
+        if found is not None:
+            lines.append(f"{number}\t{tuple(found.operations)!r}\t{found.failure.token}")
+            digests.append(found.failure.run.trace.digest())
+    text = "\n".join(lines) + "\n"
+    agreed = 0
+    for python in pythons:
+        for hash_seed in ("0", "1", "4711"):
+            output = _run(python, _PROGRAM, text, hash_seed)
+            agreed += output is not None and output.split() == digests
+    return Sample(agreed, f"of {3 * len(pythons)}")
+
+
+# -- cost --------------------------------------------------------------------------------------------------------------
+
+
+class Echo(Actor):
+    def on_receive(self, message: object) -> object:
+        return message
+
+
+class Relay(Actor):
+    def __init__(self, target: ActorRef[Echo]) -> None:
+        super().__init__()
+        self.target = target
+
+    async def on_receive(self, message: object) -> object:
+        return await self.target.ask(message)
+
+
+def _tells(messages: int) -> Flow:
+    async def flow(system: System) -> None:
+        actors = [system.spawn(Echo, name=f"echo{number}") for number in range(5)]
+        for number in range(messages - len(actors)):
+            actors[number % len(actors)].tell(number)
+        for actor in actors:
+            await actor.ask("done")
+
+    return flow
+
+
+def _asks(messages: int) -> Flow:
+    async def flow(system: System) -> None:
+        echo = system.spawn(Echo, name="echo")
+        await _clients(echo, messages)
+
+    return flow
+
+
+def _relays(messages: int) -> Flow:
+    """Each ask goes on to a second actor: two messages."""
+
+    async def flow(system: System) -> None:
+        relay = system.spawn(Relay, system.spawn(Echo, name="echo"), name="relay")
+        await _clients(relay, messages // 2)
+
+    return flow
+
+
+async def _clients(target: ActorRef[Echo] | ActorRef[Relay], asks: int, clients: int = 5) -> None:
+    async def client() -> None:
+        for number in range(asks // clients):
+            await target.ask(number)
+
+    async with asyncio.TaskGroup() as group:
+        for number in range(clients):
+            group.create_task(client(), name=f"client{number}")
+
+
+def _burst(asks: int) -> Flow:
+    async def flow(system: System) -> None:
+        actors = [system.spawn(Echo, name=f"echo{number}") for number in range(5)]
+
+        async def one(number: int) -> None:
+            await actors[number % len(actors)].ask(number)
+
+        async with asyncio.TaskGroup() as group:
+            for number in range(asks):
+                group.create_task(one(number), name=f"ask{number}")
+
+    return flow
+
+
+def _simulated(flow: Flow, schedules: int) -> Iterator[float]:
+    """The number of steps of one schedule, then the CPU seconds of one."""
+    steps = simulate(lambda sim: flow(sim.system), seeds=1, max_steps=10**9).steps
+    yield steps
+    began = time.process_time()
+    simulate(lambda sim: flow(sim.system), seeds=schedules, max_steps=10**9)
+    yield (time.process_time() - began) / (schedules + 1)
+
+
+def _schedule(flow: Flow, schedules: int) -> Sample:
+    _, seconds = _simulated(flow, schedules)
+    return Sample(seconds * 1e3, "ms")
+
+
+def _step(flow: Flow, schedules: int) -> Sample:
+    steps, seconds = _simulated(flow, schedules)
+    return Sample(seconds / steps * 1e6, "µs")
+
+
+def _plain(flow: Flow) -> Sample:
+    async def main() -> float:
+        began = time.process_time()
+        async with System() as system:
+            await flow(system)
+        return time.process_time() - began
+
+    runs = [asyncio.run(main()) for _ in range(20)]
+    return Sample(statistics.median(runs) * 1e3, "ms")

@@ -1,0 +1,139 @@
+"""Our own agents, as a user writes them, with a model actor that answers at once."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import time
+from collections.abc import Callable
+from typing import Any
+
+from benchmarks.harness.model import Sample
+from callboard import Actor, Agency, Agent, ChildSpec, Completion, Message, Request, ToolCall, Usage, tool
+
+from .agents_common import ARGUMENTS, HOPS, LATENCY, TURNS, importing, repeated, side_by_side
+from .clock import Cpu, fill_holes, resident
+
+SCALE = 1.0
+USAGE = Usage(10, 5)
+DONE = Completion(Message("assistant", "done"), "stop", USAGE)
+
+
+@tool(risk="safe")
+async def add(a: int, b: int) -> int:
+    """Add two numbers."""
+    return a + b
+
+
+def calls(*made: ToolCall) -> Completion:
+    return Completion(Message("assistant", "", made), "tool_calls", USAGE)
+
+
+class Calling(Actor):
+    """Calls the tool in rounds, then is done."""
+
+    def __init__(self, rounds: int, at_once: int) -> None:
+        super().__init__()
+        self.wanted, self.at_once = rounds * at_once, at_once
+
+    def on_receive(self, request: Request) -> Completion:
+        if sum(message.role == "tool" for message in request.messages) < self.wanted:
+            return calls(*(ToolCall(f"c{n}", "add", ARGUMENTS) for n in range(self.at_once)))
+        return DONE
+
+
+class Passing(Actor):
+    """Hands off to the next agent, then is done."""
+
+    def on_receive(self, request: Request) -> Completion:
+        last = request.messages[-1]
+        number = int(last.text) if last.role == "user" else HOPS
+        if number == HOPS:
+            return DONE
+        to = f'{{"target_agent": "A{number + 1}", "message": "{number + 1}"}}'
+        return calls(ToolCall("h", "SendMessage", to))
+
+
+class Slow(Actor):
+    def on_receive(self, request: Request) -> Any:
+        return self.reply_with(self.answer())
+
+    async def answer(self) -> Completion:
+        await asyncio.sleep(LATENCY)
+        return DONE
+
+
+def solo(model: ChildSpec, **options: Any) -> Agency:
+    return Agency(Agent("A0", "You are helpful.", **options), model=model)
+
+
+def repeat(agency: Callable[[], Agency], unit: str, question: str = "go") -> Callable[[int], list[Sample]]:
+    def run(n: int) -> list[Sample]:
+        async def measured() -> list[Sample]:
+            async with agency() as running:
+                return await repeated(lambda: running.run(question), n, unit)
+
+        return asyncio.run(measured())
+
+    return run
+
+
+def chain() -> Agency:
+    agents = [Agent(f"A{number}", "You are helpful.") for number in range(HOPS + 1)]
+    flows = [(f"A{number}", f"A{number + 1}") for number in range(HOPS)]
+    return Agency(*agents, flows=flows, model=ChildSpec(Passing))
+
+
+def conversations(n: int) -> list[Sample]:
+    async def measured() -> list[Sample]:
+        async with solo(ChildSpec(Slow)) as agency:
+
+            async def converse(number: int, note: Callable[[float], None]) -> None:
+                for _ in range(TURNS):
+                    started = time.perf_counter()
+                    await agency.run("go", conversation=f"c{number}")
+                    note(time.perf_counter() - started)
+
+            samples = await side_by_side(converse, n)
+            for number in range(n):
+                await agency.release(f"c{number}")
+            return samples
+
+    return asyncio.run(measured())
+
+
+def memory(n: int) -> list[Sample]:
+    """``n`` agents, each of which has answered once and keeps its conversation."""
+
+    async def measured() -> list[Sample]:
+        async with solo(ChildSpec(Calling, (0, 0))) as agency:
+            await agency.run("go", conversation="c")
+            holes = fill_holes()
+            before = resident()
+            cpu = Cpu()
+            for number in range(1, n + 1):
+                await agency.add_agent(Agent(f"A{number}", "You are helpful."))
+            created = cpu.per(n, "agent", "_create")
+            for number in range(1, n + 1):
+                await agency.run("go", agent=f"A{number}", conversation="c")
+            gc.collect()
+            grown = (resident() - before) / 2**20
+            del holes
+            return [Sample(grown, "MiB", "_rss"), created]
+
+    return asyncio.run(measured())
+
+
+def importing_it(n: int) -> list[Sample]:
+    return importing("callboard")
+
+
+SCENARIOS: dict[str, Callable[[int], list[Sample]]] = {
+    "turn": repeat(lambda: solo(ChildSpec(Calling, (0, 0))), "turn"),
+    "tools_3": repeat(lambda: solo(ChildSpec(Calling, (3, 1)), tools=[add]), "run"),
+    "tools_parallel_10": repeat(lambda: solo(ChildSpec(Calling, (1, 10)), tools=[add]), "run"),
+    "handoffs_10": repeat(chain, "run", "0"),
+    "conversations": conversations,
+    "memory": memory,
+    "import": importing_it,
+}

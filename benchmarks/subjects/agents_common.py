@@ -1,0 +1,64 @@
+"""What the agent subjects share: sizes, the pace of the model, and how a run is measured."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable
+
+from benchmarks.harness.model import Sample
+
+from .clock import Cpu, latencies, resident
+
+TURNS = 3
+LATENCY = 0.05
+ARGUMENTS = '{"a": 1, "b": 2}'
+HOPS = 10
+
+
+async def repeated(once: Callable[[], Awaitable[object]], n: int, unit: str) -> list[Sample]:
+    """CPU time of ``n`` calls, one after another, after a short warm-up."""
+    for _ in range(min(20, n)):
+        await once()
+    cpu = Cpu()
+    for _ in range(n):
+        await once()
+    return [cpu.per(n, unit)]
+
+
+async def side_by_side(converse: Callable[[int, Callable[[float], None]], Awaitable[object]], n: int) -> list[Sample]:
+    """``n`` conversations at once; each calls the function it is given with the duration of each of its turns."""
+    turns: list[float] = []
+    before = resident()
+    cpu = Cpu()
+    started = time.perf_counter()
+    await asyncio.gather(*(converse(number, turns.append) for number in range(n)))
+    wall = time.perf_counter() - started
+    per_turn = cpu.per(n * TURNS, "turn", "_cpu")
+    p99 = latencies(turns)[1].value / 1000
+    grown = (resident() - before) / 2**20
+    return [
+        Sample(wall, "s", "_wall"),
+        per_turn,
+        Sample(p99, "ms", "_p99"),
+        Sample(grown, "MiB", "_rss"),
+    ]
+
+
+def importing(module: str) -> list[Sample]:
+    """Wall time and memory of an import in a fresh interpreter, less those of an empty one."""
+
+    def cost(statement: str) -> tuple[float, float]:
+        code = (
+            f"import time, resource; t = time.perf_counter(); {statement}; t = time.perf_counter() - t\n"
+            "print(t, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
+        )
+        seconds, megabytes = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout.split()
+        return float(seconds), float(megabytes)
+
+    seconds, megabytes = cost(f"import {module}")
+    return [Sample(seconds * 1000, "ms", "_time"), Sample(megabytes, "MiB", "_rss")]

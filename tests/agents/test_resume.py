@@ -1,0 +1,90 @@
+"""The process is killed (SIGKILL) in the middle of a run; the next one finishes the run from the journal."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from callboard.actors.agents.agency import Agency
+from callboard.actors.agents.agent import Agent
+from callboard.actors.agents.errors import RunFailed, StepLimit
+from callboard.actors.agents.turn import Limits
+from callboard.actors.testing.models import Script, call
+
+from .support import add, scripted
+
+PROGRAM = Path(__file__).with_name("team_to_kill.py")
+
+
+def start(folder: Path, what: str) -> subprocess.Popen[str]:
+    arguments = [sys.executable, "-m", "tests.agents.team_to_kill", str(folder / "j.db"), str(folder / "log"), what]
+    return subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, cwd=PROGRAM.parents[2])
+
+
+@pytest.mark.parametrize("at", [1, 3, 5, 8, 11, 14, 17, 20, 23])
+def test_a_killed_process_leaves_its_run_to_the_next_one(tmp_path: Path, at: int) -> None:
+    process = start(tmp_path, "ask")
+    assert process.stdout is not None
+    for number, _ in enumerate(process.stdout, 1):
+        if number == at:
+            process.kill()
+            break
+    process.communicate()
+    before = (tmp_path / "log").read_text().splitlines() if (tmp_path / "log").exists() else []
+
+    again = start(tmp_path, "resume")
+    output, _ = again.communicate(timeout=60)
+    assert again.returncode == 0
+    last = output.splitlines()[-1]
+    assert last.startswith("ANSWER all: "), f"killed at event {at}, then: {output}"
+    log = (tmp_path / "log").read_text().splitlines()
+    tools = Counter(line for line in log if line.startswith("tool"))
+    assert set(tools.values()) == {1}, f"a tool that is not idempotent ran twice: {tools}"
+    asked = Counter(line for line in log if not line.startswith("tool"))
+    repeated = [line for line, times in asked.items() if times > 1]
+    assert len(repeated) <= 2, f"more was asked again than what was under way (one call for each agent): {repeated}"
+    assert all(line in before[-4:] for line in repeated), f"a finished completion was asked for again: {repeated}"
+
+    third = start(tmp_path, "resume")
+    output, _ = third.communicate(timeout=60)
+    assert output.splitlines()[-1] == "NOTHING", "a finished run was taken up once more"
+
+
+async def test_conversations_outlive_the_process(tmp_path: Path) -> None:
+    path = tmp_path / "j.db"
+    script = Script([call("add", a=1, b=2), "three", "I said three."])
+    agent = Agent("A", tools=[add])
+    async with Agency(agent, model=scripted(script), journal=path) as agency:
+        await agency.run("1 + 2?", conversation="c")
+    async with Agency(agent, model=scripted(script), journal=path) as agency:
+        answer = await agency.run("what did you say?", conversation="c")
+        assert [m.role for m in answer.messages] == ["user", "assistant", "tool", "assistant", "user", "assistant"]
+        await agency.release("c")
+    async with Agency(agent, model=scripted(Script(["hello"])), journal=path) as agency:
+        assert len((await agency.run("hi", conversation="c")).messages) == 2
+
+
+async def test_a_failed_run_is_kept_as_failed(tmp_path: Path) -> None:
+    script = Script([call("add", a=1, b=2), "fine"])
+    agent = Agent("A", tools=[add], limits=Limits(steps=1))
+    async with Agency(agent, model=scripted(script), journal=tmp_path / "j.db") as agency:
+        with pytest.raises(StepLimit):
+            await agency.run("?", conversation="c")
+        assert (await agency.run("?", conversation="c")).text == "fine"
+
+
+async def test_a_journal_that_cannot_be_written_fails_runs_by_name(tmp_path: Path) -> None:
+    from callboard.actors.journal.sqlite import SqliteJournal
+
+    def encode(event: object) -> bytes:
+        raise OSError("disk full")
+
+    journal = SqliteJournal(tmp_path / "j.db", encode, lambda data: None)
+    async with Agency(Agent("A"), model=scripted(Script(["x"])), journal=journal) as agency:
+        with pytest.raises(RunFailed, match="disk full"):
+            await agency.run("?")
+    journal.close()

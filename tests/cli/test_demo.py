@@ -1,0 +1,129 @@
+"""The demonstration does real work on any folder, survives what it does to itself, and counts honestly."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from callboard.actors.cli import main
+from callboard.actors.cli.ledger import Ledger
+
+from .command import callboard
+
+REPORT = "callboard-report.md"
+ASK = "List every TODO and FIXME with its file and line"
+
+
+def make_folder(root: Path) -> Path:
+    (root / "src" / "deep").mkdir(parents=True)
+    (root / "src" / "deep" / "one.py").write_text("x = 1\n\n# TODO: first\n", encoding="utf-8")
+    (root / "src" / "two.py").write_text("y = 2  # FIXME second\n", encoding="utf-8")
+    (root / "README.md").write_text("# It\n\nSee `src/two.py`, `src/gone.py`.\n", encoding="utf-8")
+    return root
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return make_folder(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def worked_on(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_folder(tmp_path_factory.mktemp("worked-on"))
+
+
+@pytest.fixture(scope="module")
+def shown(worked_on: Path) -> str:
+    """What one run, which several tests look at, has printed."""
+    done = callboard("demo", worked_on, "--ask", ASK, cwd=worked_on)
+    assert done.status == 0, done
+    assert done.err == ""
+    return done.out
+
+
+def rows(shown: str) -> dict[str, str]:
+    """The closing table, first column to second."""
+    table = shown[shown.rindex("\nfailed ") :]
+    return dict(re.findall(r"^(\w[\w ]*?) {2,}(.*?) *$", table, re.MULTILINE))
+
+
+def test_the_report_has_every_place_that_was_asked_for(worked_on: Path, shown: str) -> None:
+    report = (worked_on / REPORT).read_text(encoding="utf-8")
+    assert re.search(r"src/deep/one\.py\D+3\b.*TODO: first", report)
+    assert re.search(r"src/two\.py\D+1\b.*FIXME second", report)
+    assert f"Report   {worked_on.resolve() / REPORT}" in shown
+
+
+def test_the_flow_shows_who_sent_what_to_whom_tools_tokens_and_cost(shown: str) -> None:
+    assert re.search(r"you → Planner +List every TODO", shown)
+    assert re.search(r"Planner → Developer +List every TODO", shown)
+    assert re.search(r"Developer → Grep +pattern=", shown)
+    assert re.search(r"Developer → Write +path=", shown)
+    assert re.search(r"Planner ← Developer", shown)
+    assert re.search(r"you ← Planner", shown)
+    assert re.search(r"Developer ⇠ beta +\d+ \+ \d+ tokens, \$0\.0000, \d+\.\d\d s", shown)
+
+
+def test_a_provider_is_killed_in_mid_request_and_the_other_one_answers_it(shown: str) -> None:
+    assert "the demo kills provider pool/alpha, which has a request in flight" in shown
+    assert "answered by beta after failures at alpha" in shown
+
+
+def test_an_agent_is_crashed_at_work_and_goes_on_from_its_last_step(shown: str) -> None:
+    assert "the demo crashes agent agency/Developer, in the middle of its work" in shown
+    assert "Developer goes on from its last completed step" in shown
+
+
+def test_the_closing_table_says_what_failed_what_was_restarted_and_that_nothing_was_lost(shown: str) -> None:
+    table = rows(shown)
+    assert table["failed"].startswith("pool/alpha: ")
+    assert "agency/Developer: Struck" in shown
+    assert table["restarted"] == "pool/alpha, agency/Developer"
+    assert table["handoffs"] == "Planner → Developer"
+    sent, processed, lost = map(int, re.findall(r"\d+", table["messages"]))
+    letters, unheard = map(int, re.findall(r"\d+", table["dead letters"]))
+    asked, answered, ended = map(int, re.findall(r"\d+", table["asks"]))
+    assert (lost, unheard) == (0, 0)
+    assert sent == processed + letters
+    assert asked == answered + ended
+    assert ended >= 1, "the killed provider had a request in flight"
+
+
+def test_without_a_terminal_the_output_is_plain_text(shown: str) -> None:
+    assert "\x1b" not in shown
+    assert not set(shown) & set("│╭╰─")
+
+
+def test_a_lost_message_makes_the_command_fail(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Ledger, "lost", property(lambda ledger: 1))
+    assert main(["demo", str(folder)]) == 1
+
+
+def test_by_default_the_readmes_promises_are_looked_for(folder: Path) -> None:
+    done = callboard("demo", folder, "--report", "out/missing.md", cwd=folder)
+    assert done.status == 0, done
+    missing, _, found = (folder / "out" / "missing.md").read_text(encoding="utf-8").partition("## Found")
+    assert "src/gone.py" in missing
+    assert "src/two.py" in found
+    assert rows(done.out)["messages"].endswith(" 0 lost")
+
+
+def test_the_last_report_is_replaced_and_not_searched(folder: Path) -> None:
+    for _ in range(2):
+        assert callboard("demo", folder, "--ask", ASK, cwd=folder).status == 0
+        assert REPORT not in (folder / REPORT).read_text(encoding="utf-8")
+
+
+def test_an_empty_folder_gets_a_report_too(tmp_path: Path) -> None:
+    done = callboard("demo", tmp_path, cwd=tmp_path)
+    assert done.status == 0, done
+    assert (tmp_path / REPORT).stat().st_size > 0
+
+
+def test_a_folder_that_cannot_be_written_to_is_refused(tmp_path: Path) -> None:
+    (tmp_path / REPORT).mkdir()
+    done = callboard("demo", tmp_path, cwd=tmp_path)
+    assert done.status == 2
+    assert "cannot write the report" in done.err

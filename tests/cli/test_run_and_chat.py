@@ -1,0 +1,194 @@
+"""``callboard run`` and ``callboard chat``, as a user runs them: from a team file, offline."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pty
+import select
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from callboard.providers import Completion, Request
+from callboard.providers.offline import complete
+from callboard.providers.simulated import SimulatedProvider
+
+from .command import Done, callboard, offline
+
+TEAM = """\
+agents:
+  Planner:
+    instructions: Hand the work over to the Developer; do none of it yourself.
+  Developer:
+    instructions: Do it.
+    tools: [LS, Grep, Write]
+    autonomy: {autonomy}
+flows:
+  - [Planner, Developer]
+"""
+IN_A_TERMINAL = """\
+import fcntl, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # so that Ctrl-C sends a signal, as in a real terminal
+from callboard.actors.cli import main
+sys.exit(main())
+"""
+ASK = "List every TODO and write the report to out.md"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "a.txt").write_text("TODO: one\n", encoding="utf-8")
+    (tmp_path / "team.yaml").write_text(TEAM.format(autonomy="autonomous"), encoding="utf-8")
+    (tmp_path / "careful.yaml").write_text(TEAM.format(autonomy="supervised"), encoding="utf-8")
+    return tmp_path
+
+
+def talk(folder: Path, *lines: str, team: str = "team.yaml") -> Done:
+    done = callboard("chat", team, "--folder", "work", cwd=folder, typed="".join(f"{line}\n" for line in lines))
+    assert done.status == 0, done
+    return done
+
+
+def test_run_prints_the_answer_to_stdout_and_how_it_came_about_to_stderr(folder: Path) -> None:
+    done = callboard("run", "team.yaml", ASK, "--folder", "work", cwd=folder)
+    assert done.status == 0, done
+    assert "a.txt:1" in done.out
+    assert "→" not in done.out
+    assert "Planner → Developer" in done.err
+    assert "Developer → Write" in done.err
+    assert "TODO: one" in (folder / "work" / "out.md").read_text(encoding="utf-8")
+
+
+def test_run_denies_what_would_need_a_person(folder: Path) -> None:
+    done = callboard("run", "careful.yaml", ASK, "--folder", "work", cwd=folder)
+    assert done.status == 0, done
+    assert "nobody is there to approve it" in done.out
+    assert not (folder / "work" / "out.md").exists()
+
+
+def test_a_chat_keeps_the_conversation_and_tells_agents_cost_and_tree(folder: Path) -> None:
+    done = talk(folder, "/agents", "/cost", ASK, "@developer List the files", "/cost", "/tree", "/quit", "not read")
+    assert "Planner → Developer" in done.out
+    assert "nothing has been used yet" in done.out
+    assert "Developer> a.txt" in done.out
+    assert "Planner      2 completions" in done.out
+    assert "└── chat  Conversation" in done.out
+    assert "not read" not in done.out
+
+
+def test_a_chat_explains_a_line_it_does_not_understand(folder: Path) -> None:
+    done = talk(folder, "@Zoe hello", "/agnets")
+    assert "no agent is called @Zoe; there are @Planner, @Developer" in done.out
+    assert "did you mean /agents?" in done.out
+
+
+def test_a_risky_call_is_approved_in_the_chat(folder: Path) -> None:
+    done = talk(folder, ASK, "yes", team="careful.yaml")
+    assert 'Developer wants Write: path="out.md"' in done.out
+    assert (folder / "work" / "out.md").exists()
+
+
+def test_a_risky_call_is_denied_in_the_chat_with_a_reason_that_the_model_is_told(folder: Path) -> None:
+    done = talk(folder, ASK, "no, I keep that file", team="careful.yaml")
+    assert "I keep that file" in done.out
+    assert not (folder / "work" / "out.md").exists()
+
+
+def test_the_arguments_of_a_risky_call_are_edited_in_the_chat(folder: Path) -> None:
+    talk(folder, ASK, "edit", '{"path": "other.md", "content": "mine"}', team="careful.yaml")
+    assert (folder / "work" / "other.md").read_text(encoding="utf-8") == "mine"
+    assert not (folder / "work" / "out.md").exists()
+
+
+def test_input_that_ends_while_a_call_waits_denies_it(folder: Path) -> None:
+    talk(folder, ASK, team="careful.yaml")
+    assert not (folder / "work" / "out.md").exists()
+
+
+class Terminal:
+    """``callboard chat`` in a pseudo-terminal, where Ctrl-C does what it does on a keyboard."""
+
+    def __init__(self, folder: Path, team: str) -> None:
+        self._parent, child = pty.openpty()
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", IN_A_TERMINAL, "chat", team, "--folder", "work"],
+            cwd=folder,
+            env={**offline(), "TERM": "xterm", "XDG_STATE_HOME": str(folder)},
+            stdin=child,
+            stdout=child,
+            stderr=child,
+            start_new_session=True,
+        )
+        os.close(child)
+        self._seen = ""
+
+    def until(self, *words: str) -> None:
+        """Read until each of these has come, in order."""
+        for word in words:
+            while word not in self._seen:
+                ready, _, _ = select.select([self._parent], [], [], 60)
+                assert ready, f"{word!r} did not come after {self._seen!r}"
+                self._seen += os.read(self._parent, 65536).decode("utf-8", "replace")
+            self._seen = self._seen.partition(word)[2]
+
+    def press(self, keys: str) -> None:
+        os.write(self._parent, keys.encode())
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        os.close(self._parent)
+
+
+def test_ctrl_c_at_an_approval_cancels_the_run_and_not_the_program(folder: Path) -> None:
+    terminal = Terminal(folder, "careful.yaml")
+    try:
+        terminal.until("you>")
+        terminal.press(f"{ASK}\r")
+        terminal.until("allow?")
+        terminal.press("\x03")
+        terminal.until("cancelled", "you>")
+        terminal.press("/cost\r")
+        terminal.until("1 completions", "you>")
+        terminal.press("\x04")
+        assert terminal.process.wait(60) == 0
+    finally:
+        terminal.close()
+    assert not (folder / "work" / "out.md").exists()
+
+
+async def test_ctrl_c_cancels_a_request_in_flight_and_the_chat_goes_on(folder: Path) -> None:
+    asked = threading.Event()
+
+    async def only_the_second_time(request: Request) -> Completion:
+        if not asked.is_set():
+            asked.set()
+            await asyncio.get_running_loop().create_future()
+        return complete(request)
+
+    async with SimulatedProvider(only_the_second_time) as server:
+        mine = f"providers:\n  mine:\n    base_url: {server.base_url}\n    default_model: any\n"
+        (folder / "mine.yaml").write_text(TEAM.format(autonomy="autonomous") + mine, encoding="utf-8")
+
+        def interrupt_and_ask_again() -> int:
+            terminal = Terminal(folder, "mine.yaml")
+            try:
+                terminal.until("you>")
+                terminal.press("hello\r")
+                assert asked.wait(60)
+                terminal.press("\x03")
+                terminal.until("cancelled", "you>")
+                terminal.press("hello again\r")
+                terminal.until("Planner>", "you>")
+                terminal.press("\x04")
+                return terminal.process.wait(60)
+            finally:
+                terminal.close()
+
+        assert await asyncio.to_thread(interrupt_and_ask_again) == 0
+        assert server.stats.disconnects == 1, "the cancelled request was still under way"

@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import Literal
+
+import psutil
+import pytest
+
+from callboard.tools import Tool, tool
+from callboard.tools.builtin.code import python_tool
+from callboard.tools.errors import CodeFailed, MissingExtra
+
+pytest.importorskip("pydantic_monty")
+
+
+@tool(risk="safe", idempotent=True)
+async def add(a: int, b: int = 1) -> int:
+    return a + b
+
+
+@tool
+async def lookup(name: str, kind: Literal["a", "b"] = "a", tags: list[str] | None = None) -> dict[str, str]:
+    if name == "broken":
+        raise ValueError("the index is broken")
+    return {name: kind + "".join(tags or [])}
+
+
+def _workers() -> list[psutil.Process]:
+    return [child for child in psutil.Process().children(recursive=True) if "monty" in " ".join(child.cmdline())]
+
+
+async def _run(code: str, made: Tool | None = None) -> str:
+    result = await (made or python_tool()).run({"code": code})
+    assert not result.is_error, result.content
+    return result.content
+
+
+async def test_it_returns_what_is_printed_and_the_last_value() -> None:
+    assert await _run("print('hi')\n6 * 7") == "hi\n42"
+    assert await _run("x = 1") == "(no output)"
+    assert await _run("import json\njson.dumps([1])") == "[1]"
+
+
+async def test_nothing_is_kept_between_calls() -> None:
+    made = python_tool()
+    await _run("x = 1", made)
+    assert (await made.run({"code": "x"})).is_error
+
+
+async def test_code_that_does_not_pass_its_type_check_is_not_run() -> None:
+    made = python_tool([lookup])
+    for code in ("print('ran')\nx: int = 'a'", "print('ran')\nawait lookup(nme='x')", "print('ran')\ndef f(:"):
+        result = await made.run({"code": code})
+        assert isinstance(result.error, CodeFailed)
+        assert "the code was not run" in result.content
+        assert "\nran" not in result.content
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("1 / 0", "ZeroDivisionError"),
+        ("while True: pass", "time limit"),
+        ("x = [0]\nwhile True: x = x + x", "memory limit"),
+        ("def f(n: int) -> int: return f(n + 1)\nf(0)", "RecursionError"),
+        ("import time\ntime.sleep(3000)", "sleep limit"),
+        ("import os\nos.listdir('/')", "Permission denied"),
+        ("from pathlib import Path\nPath('/etc/passwd').read_text()", "Permission denied"),
+        ("import os\nos.environ['HOME']", ""),
+        ("import socket", ""),
+        ("import subprocess", ""),
+    ],
+)
+async def test_errors_limits_and_attempts_to_get_out_are_shown_to_the_model(code: str, said: str) -> None:
+    result = await python_tool(timeout=0.5, max_memory=20_000_000).run({"code": code})
+    assert isinstance(result.error, CodeFailed), result.content
+    assert said in result.content
+
+
+async def test_what_was_printed_before_an_error_is_shown() -> None:
+    result = await python_tool().run({"code": "print('so far')\n1 / 0"})
+    assert "so far\n" in result.content
+
+
+async def test_code_may_call_tools_with_checked_arguments() -> None:
+    made = python_tool([add, lookup])
+    assert await _run("await add(1) + await add(a=3, b=4)", made) == "9"
+    code = "import asyncio\nawait asyncio.gather(lookup('x'), lookup('y', kind='b', tags=['t']))"
+    assert await _run(code, made) == "[{'x': 'a'}, {'y': 'bt'}]"
+    caught = "try:\n    await lookup('broken')\nexcept RuntimeError as e:\n    print(e)"
+    assert "the index is broken" in await _run(caught, made)
+
+
+def test_it_is_as_risky_as_what_it_may_call() -> None:
+    assert (python_tool().risk, python_tool([add]).risk, python_tool([add, lookup]).risk) == ("safe", "safe", "risky")
+
+
+async def test_cancelling_ends_the_sandbox() -> None:
+    started = asyncio.Event()
+
+    @tool
+    async def begun() -> None:
+        started.set()
+
+    task = asyncio.ensure_future(python_tool([begun]).run({"code": "await begun()\nwhile True: pass"}))
+    await started.wait()
+    workers = _workers()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert workers
+    _, alive = psutil.wait_procs(workers, timeout=10)
+    assert not alive
+
+
+async def test_a_missing_extra_says_which_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pydantic_monty", None)
+    result = await python_tool().run({"code": "1"})
+    assert isinstance(result.error, MissingExtra)
+    assert "pip install 'callboard[sandbox]'" in result.content
