@@ -395,6 +395,19 @@ async def test_a_probe_revives_an_endpoint_without_a_users_request() -> None:
         assert isinstance(await pool.ask(Probe("b")), type(await pool.ask(GetHealth())))
 
 
+@virtual_time
+async def test_a_request_that_is_refused_without_asking_the_vendor_says_nothing_about_the_vendor() -> None:
+    script = Script("a", failure=fails(overloaded))
+    async with pool_of(endpoint(script), patience=1.0) as pool:
+        with pytest.raises(NoProvider):
+            await pool.ask(request())
+        script.failure = fails(lambda: ContextTooLong("counted before it was sent"))
+        await asyncio.sleep(60)
+        with pytest.raises(ContextTooLong):
+            await pool.ask(request())
+        assert (await pool.ask(GetHealth())).endpoints[0].state == "half-open"
+
+
 # -- budgets -----------------------------------------------------------------------------------------------------------
 
 
