@@ -14,6 +14,7 @@ import pytest
 from pydantic import SecretStr
 
 from callboard.actors import ActorRef, ChildSpec, SpecError, System, scope
+from callboard.actors.testing import virtual_time
 from callboard.providers.errors import (
     AuthenticationFailed,
     BudgetSpent,
@@ -51,7 +52,6 @@ from callboard.providers.pool import (
 )
 
 from .scripted import Script, Scripted, endpoint, fails, fails_until, request
-from .virtual import virtual_time
 
 
 @asynccontextmanager
