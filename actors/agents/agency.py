@@ -194,6 +194,7 @@ class Agency:
         with suppress(CoreError):
             await self._actor.terminated()
         self._desk.fail_open(AgentUnavailable("the agency's actors have stopped"))
+        self._desk.cancel_calls()
 
     async def stop(self, *, drain: float = 0.0) -> None:
         """Stop. What is still running then ends in `AgencyClosed`; nothing is dropped silently.
@@ -219,6 +220,8 @@ class Agency:
         elif self._actor is not None and self._actor.is_alive():
             await self._stop_actor()
         self._desk.clock.close()
+        self._desk.cancel_calls()
+        await self._desk.calls_ended()
         if self._owns_journal:
             self._desk.journal.close()
 

@@ -100,6 +100,7 @@ class Conversation(Carrier):
         self._id = conversation
         self._stream = f"{agent}/{conversation}"
         self._turn = Turn()
+        self._time = self._cell.system.loop.time
         self._queue: deque[Run] = deque()
         self._active: Active | None = None
         self._owner: tuple[str, str] | None = None
@@ -146,6 +147,7 @@ class Conversation(Carrier):
             self._turn, self._replayed = advance(self._turn, event, rules)
 
     def _resume(self) -> None:
+        self._desk.cancel_calls(self._queue[0].id)  # left by an incarnation that was killed
         crashes = self._desk.crashes[self._stream] = self._desk.crashes.get(self._stream, 0) + 1
         active = self._activate(self._queue[0])
         if crashes > MAX_CRASHES:
@@ -335,8 +337,10 @@ class Conversation(Carrier):
 
     def on_failure(self, *_: Any) -> None:
         """The next incarnation asks again for what was not finished; nobody reads what would still come."""
-        if self._active is not None and self._active.ask is not None:
-            self._active.ask.cancel()
+        if self._active is not None:
+            self._desk.cancel_calls(self._active.run.id)
+            if self._active.ask is not None:
+                self._active.ask.cancel()
 
     # -- runs ----------------------------------------------------------------------------------------------------------
 
