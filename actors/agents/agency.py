@@ -127,9 +127,8 @@ class Agency:
         """
         self._roster.add(agent, flows)
         if self._actor is not None:
-            for name in self.agents:
-                if name not in self._desk.agents:
-                    await self._actor.ask(AddAgent(name))
+            for name in self.agents.keys() - self._desk.agents.keys():
+                await self._actor.ask(AddAgent(name))
 
     # -- its life ------------------------------------------------------------------------------------------------------
 

@@ -8,7 +8,6 @@ An incarnation begins by folding the journal, so a restarted one goes on from th
 from __future__ import annotations
 
 import logging
-from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -101,7 +100,7 @@ class Conversation(Carrier):
         self._stream = f"{agent}/{conversation}"
         self._turn = Turn()
         self._time = self._cell.system.loop.time
-        self._queue: deque[Run] = deque()
+        self._queue: list[Run] = []  # an empty deque takes 0.6 kB
         self._active: Active | None = None
         self._owner: tuple[str, str] | None = None
         self._last: Ended | None = None
@@ -490,7 +489,7 @@ class Conversation(Carrier):
         self._last = ended
         self._owner = ended.owner or self._owner
         if self._queue and self._queue[0].id == ended.run:
-            self._queue.popleft()
+            del self._queue[0]
             if self._begun and self._turn.phase != "ended":  # ended by others while it had no actor
                 self._turn = Turn("ended", cut(self._turn))
             self._begun = False
