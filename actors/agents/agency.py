@@ -125,9 +125,9 @@ class Agency:
         Raises:
             DefinitionError: the name is taken, or a flow names nobody.
         """
-        self._roster.add(agent, flows)
+        added = self._roster.add(agent, flows)
         if self._actor is not None:
-            for name in self.agents.keys() - self._desk.agents.keys():
+            for name in added:
                 await self._actor.ask(AddAgent(name))
 
     # -- its life ------------------------------------------------------------------------------------------------------

@@ -403,7 +403,7 @@ class Conversation(Carrier):
                     self._finalize(active, last)
                     return
                 ended = self._outcome(active, last)
-                events.append(self._kept(active, ended))
+                events.append(ended)
             elif isinstance(last, CallTool) or len(commands) > 1:
                 started = tuple(command.call.id for command in commands if isinstance(command, CallTool))
                 if started:
@@ -413,11 +413,6 @@ class Conversation(Carrier):
             self._go_on(active, commands, ended)
         elif commands:
             pending.when_done(partial(self._when_safe, active, commands, ended))
-
-    @staticmethod
-    def _kept(active: Active, ended: Ended) -> Ended:
-        """The outcome as the journal keeps it: a conversation that goes on has its messages there already."""
-        return ended if active.run.once else ended._replace(answer=replace(ended.answer, messages=()))
 
     def _finalize(self, active: Active, last: Finish | Fail) -> None:
         if not active.finalizing:
@@ -439,7 +434,7 @@ class Conversation(Carrier):
             self._end(active, outcome.unwrap())
 
     def _end(self, active: Active, ended: Ended) -> None:
-        pending = self._desk.journal.append(self._stream, (self._kept(active, ended),))
+        pending = self._desk.journal.append(self._stream, (ended,))
         if pending is None:
             self._go_on(active, (), ended)
         else:
@@ -532,9 +527,9 @@ class Conversation(Carrier):
             turn.notes,
         )
         if isinstance(last, Finish):
-            return Ended(run.id, answer, None, active.owner)
+            return Ended(run.id, answer, None, active.owner, run.once)
         last.error.partial = answer
-        return Ended(run.id, answer, last.error)
+        return Ended(run.id, answer, last.error, None, run.once)
 
     @staticmethod
     def _value(active: Active, last: Finish | Fail) -> Any:

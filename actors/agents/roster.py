@@ -52,8 +52,8 @@ class Roster:
             raise UnknownAgent(f"no agent is called {name!r}; there are {', '.join(self.agents)}")
         return name
 
-    def add(self, agent: Agent, flows: Iterable[Flow]) -> None:
-        """Take in one more agent, and those it hands off to; all or nothing.
+    def add(self, agent: Agent, flows: Iterable[Flow]) -> list[str]:
+        """Take in one more agent, and those it hands off to; all or nothing. Returns the names that are new.
 
         Raises:
             DefinitionError: the name is taken, or a flow names nobody.
@@ -67,6 +67,7 @@ class Roster:
             new = [name for name in self.agents if name not in agents]
             concerned = any(target == "*" or target in new for _, target in self.flows) or self.flows != known_flows
             self._make_profiles(self.agents if concerned else new)
+            return new
         except DefinitionError:
             self.agents, self.flows = agents, known_flows
             self.profiles.clear()
@@ -103,7 +104,9 @@ class Roster:
         for source, target in self.flows:
             for end in (source, target):
                 if end != "*" and end not in self.agents:
-                    raise UnknownAgent(f"the flow ({source}, {target}) names nobody here; there are {', '.join(self.agents)}")
+                    raise UnknownAgent(
+                        f"the flow ({source}, {target}) names nobody here; there are {', '.join(self.agents)}"
+                    )
         for agent in [self.agents[name] for name in names]:
             for item in agent.all_handoffs:
                 if isinstance(item, HandoffTo) and (item.stages or item.work):
