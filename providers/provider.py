@@ -14,7 +14,6 @@ from typing import Any, Protocol
 from pydantic import SecretStr
 
 from ..actors.core.actor import Actor
-from ..actors.core.envelope import StreamAsk
 from .errors import ConnectionLost, InvalidRequest, ProviderError, StreamCut, UnknownModel
 from .messages import Completion, Delta, Request, Usage
 from .spec import Capability, ProviderSpec, dropped
@@ -103,7 +102,7 @@ class Provider(Actor):
     def on_receive(self, message: Any) -> Any:
         if isinstance(message, Request):
             request = self.spec.completed(message)
-            if isinstance(self._cell.current, StreamAsk):
+            if self.expects == "stream":
                 return self._streamed(request)
             return self.reply_with(self._completed(request))
         if isinstance(message, Supports):

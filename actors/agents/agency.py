@@ -218,6 +218,7 @@ class Agency:
             await self.system.stop()
         elif self._actor is not None and self._actor.is_alive():
             await self._stop_actor()
+        self._desk.clock.close()
         if self._owns_journal:
             self._desk.journal.close()
 

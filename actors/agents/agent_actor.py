@@ -44,7 +44,7 @@ class AgentActor(Actor):
     def on_receive(self, message: Any) -> Any:
         """Pass a message to its conversation."""
         kind = type(message)
-        known = self._cell.children.names.get(message.conversation)
+        known = self.find_child(message.conversation)
         if known is None:
             if kind is Run:
                 if self._desk.is_open(message.id):
@@ -53,7 +53,7 @@ class AgentActor(Actor):
                 self._desk.journal.drop(f"{self._agent}/{message.conversation}")
             return None
         try:
-            known.ref.tell(message)
+            known.tell(message)
         except ActorDead:
             if kind is Run:  # it was released this moment; its name is free in the next
                 self.schedule(0.01, message)
@@ -61,7 +61,7 @@ class AgentActor(Actor):
             if kind is Run:
                 self._desk.fail(message.id, unavailable(self._agent, error))
         if kind is Release and message.wait:
-            return self.reply_with(known.ref.terminated())
+            return self.reply_with(known.terminated())
         return None
 
     def _open(self, conversation: str) -> None:

@@ -113,7 +113,7 @@ class Carrier(Actor):
             return
         ask = active.ask = model.ask(request)
         active_scope.reset(token)
-        ask.add_done_callback(partial(self._when_answered, active))
+        ask.when_done(partial(self._when_answered, active))
 
     def _when_answered(self, active: Active, ask: Future[Completion]) -> None:
         if not ask.cancelled():
@@ -301,7 +301,7 @@ class Carrier(Actor):
 
     def _submit(self, active: Active, call_id: str, nested: Nested) -> None:
         active.nested[call_id] = nested
-        self._desk.submit(nested.run).add_done_callback(partial(self._when_handed_back, active, call_id))
+        self._desk.submit(nested.run).when_done(partial(self._when_handed_back, active, call_id))
 
     def _when_handed_back(self, active: Active, call_id: str, reply: Future[Answer]) -> None:
         self._send(HandedBack(active, call_id, reply))
@@ -352,12 +352,12 @@ class Carrier(Actor):
     # -- small things --------------------------------------------------------------------------------------------------
 
     def _now(self) -> float:
-        return self._cell.system.loop.time()
+        return self.system.loop.time()
 
     def _send(self, message: Any) -> None:
         """A message to itself from a callback; if the actor has ended, the next incarnation finds out by itself."""
         try:
-            self._cell.ref.tell(message)
+            self.ref.tell(message)
         except CoreError:
             logger.debug("%s has ended; %s is not needed any more", self._stream, type(message).__name__)
 
@@ -372,7 +372,7 @@ class Carrier(Actor):
         if seconds is not None and active.timer is None:
             left = seconds - active.elapsed
             active.clock_started = self._now()
-            active.timer = self.schedule(max(0.0, left), TimeUp(active))
+            active.timer = self._desk.clock.call_at(active.clock_started + left, self._send, TimeUp(active))
 
     def _stop_clock(self, active: Active) -> None:
         """While a person thinks, the run's time stands still."""

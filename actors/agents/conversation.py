@@ -333,15 +333,8 @@ class Conversation(Carrier):
         self._desk.crashes.pop(self._stream, None)
         self.stop()
 
-    def on_stop(self) -> None:
-        """Nobody reads what the model would still answer."""
-        self._let_go()
-
     def on_failure(self, *_: Any) -> None:
-        """The next incarnation asks again for what was not finished."""
-        self._let_go()
-
-    def _let_go(self) -> None:
+        """The next incarnation asks again for what was not finished; nobody reads what would still come."""
         if self._active is not None and self._active.ask is not None:
             self._active.ask.cancel()
 
@@ -416,7 +409,7 @@ class Conversation(Carrier):
         if pending is None:
             self._go_on(active, commands, ended)
         elif commands:
-            pending.add_done_callback(partial(self._when_safe, active, commands, ended))
+            pending.when_done(partial(self._when_safe, active, commands, ended))
 
     @staticmethod
     def _kept(active: Active, ended: Ended) -> Ended:
@@ -447,7 +440,7 @@ class Conversation(Carrier):
         if pending is None:
             self._go_on(active, (), ended)
         else:
-            pending.add_done_callback(partial(self._when_safe, active, (), ended))
+            pending.when_done(partial(self._when_safe, active, (), ended))
 
     def _when_safe(self, active: Active, commands: Commands, ended: Ended | None, pending: Future[None]) -> None:
         error = pending.exception()

@@ -16,6 +16,7 @@ from ..core.future import Future
 from ..core.ref import ActorRef
 from ..journal.store import Journal
 from .answer import Answer
+from .clock import Clock
 from .errors import AgentError, AgentUnavailable, RunCancelled, RunFailed, UnknownAgent
 from .events import ApprovalRequested, Bus
 from .handoff import HandoffLimits
@@ -42,6 +43,7 @@ class Desk:
         self.journal = journal
         self.handoff_limits = handoff_limits
         self.bus = Bus()
+        self.clock = Clock()
         self.root: ActorRef[Any] | None = None
         self.model: ActorRef[Any] | None = None
         self.model_name = ""
@@ -70,7 +72,7 @@ class Desk:
         if pending is None:
             self._send(run)
         else:
-            pending.add_done_callback(partial(self._when_accepted, run))
+            pending.when_done(partial(self._when_accepted, run))
         return reply
 
     def _when_accepted(self, run: Run, pending: Future[None]) -> None:

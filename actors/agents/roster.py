@@ -111,7 +111,9 @@ class Roster:
                 if name not in self.agents:
                     raise UnknownAgent(f"{agent.name} hands off to {name!r}, who is not there; there are {known}")
             reachable = reachable_from(agent, self.agents, self.flows)
-            self.profiles[agent.name] = Profile(agent, reachable, self._shared)
+            made = self.profiles.get(agent.name)
+            if made is None or made.reached != reachable:  # the others stay as they are: an agency may have thousands
+                self.profiles[agent.name] = Profile(agent, reachable, self._shared)
 
 
 def _name(end: Agent | str) -> str:

@@ -302,20 +302,28 @@ def _begin(turn: Turn, begin: Begin, rules: Rules) -> tuple[Turn, Commands]:
 def _completed(turn: Turn, happened: Completed, rules: Rules) -> tuple[Turn, Commands]:
     completion = happened.completion
     message = completion.message
-    turn = turn._replace(
-        steps=turn.steps + 1,
-        usage=turn.usage + completion.usage if turn.steps or turn.usage.total_tokens else completion.usage,
-        cost=turn.cost + (completion.cost or 0.0),
-        notes=turn.notes + completion.notes if completion.notes else turn.notes,
-    )
-    if message.tool_calls:
+    calls = message.tool_calls
+    if calls:
         message = _with_distinct_ids(message, turn)
-        turn = turn._replace(phase="acting", message=message, results=(None,) * len(message.tool_calls))
+    # One tuple for the whole step: this is the hottest transition.
+    turn = Turn(
+        "acting" if calls else "completing",
+        turn.history if calls or not message.content else (*turn.history, message),
+        message if calls else None,
+        (None,) * len(calls),
+        turn.approved,
+        turn.start,
+        turn.steps + 1,
+        turn.usage + completion.usage if turn.steps else completion.usage,
+        turn.cost + (completion.cost or 0.0),
+        turn.handoffs,
+        turn.repairs,
+        turn.notes + completion.notes,
+    )
+    if calls:
         if (over := _over_limit(turn, rules.limits)) is not None:
             return _fail(turn, over)
         return _go_on(turn, rules)
-    if message.content:
-        turn = turn._replace(history=(*turn.history, message))
     if completion.finish_reason == "content_filter":
         return _fail(turn, AnswerBlocked("the vendor's content filter stopped the answer; rephrase the request"))
     text = message.text

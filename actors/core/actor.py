@@ -6,13 +6,14 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, cast
 
 import pykka
 
 from . import life
 from .cell import DEFERRED, Cell, SelfStop
 from .children import ONE_FOR_ONE, Supervision
+from .envelope import StreamAsk
 from .errors import CoreError
 from .events import Outcome
 from .future import Future
@@ -165,6 +166,11 @@ class Actor(_Base):
         """
         return cast("ActorRef[B]", self._cell.system.spawn_in(self._cell, what, args, name, kwargs))
 
+    def find_child(self, name: str) -> ActorRef[Any] | None:
+        """Return the child of that name, or None."""
+        cell = self._cell.children.find(name)
+        return None if cell is None else cell.ref
+
     # -- work beside the mailbox -----------------------------------------------------------------------------------
 
     def pipe(self, coro: Coroutine[Any, Any, T], to_message: Callable[[Outcome[T]], Any] | None = None) -> Job:
@@ -211,6 +217,14 @@ class Actor(_Base):
         if ask is not None:
             ask.work = job
         return DEFERRED
+
+    @property
+    def expects(self) -> Literal["nothing", "answer", "stream"]:
+        """What the sender of the message at work waits for. Only good until the handler first waits itself."""
+        ask = self._cell.current
+        if ask is None:
+            return "nothing"
+        return "stream" if isinstance(ask, StreamAsk) else "answer"
 
     # -- timers ----------------------------------------------------------------------------------------------------
 

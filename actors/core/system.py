@@ -28,9 +28,9 @@ from .deadletters import DeadLetters
 from .dispatcher import Dispatcher
 from .envelope import Ask, Envelope, ProbedAsk
 from .errors import ActorDead, SpecError, StartFailed, SystemClosed
-from .events import Event, Terminated
+from .events import Event, Node, Terminated
 from .future import Future
-from .lifecycle import Phase
+from .lifecycle import NAMES, Phase
 from .ref import ActorRef
 from .registry import register
 from .spec import ChildSpec, check_name
@@ -323,6 +323,20 @@ class System:
                 return None
             cell = cell.rare.children.find(name)
         return None if cell is None else cell.ref
+
+    def tree(self) -> tuple[Node, ...]:
+        """Return the actors that run, from the top level down. On the loop's thread only."""
+
+        def nodes(cell: Cell) -> tuple[Node, ...]:
+            rare = cell.rare
+            return () if rare is None or rare.children is None else tuple(map(node, rare.children.cells))
+
+        def node(cell: Cell) -> Node:
+            kind = cell.actor_class if isinstance(cell.actor_class, type) else type(cell.actor)
+            restarts = cell.rare.incarnation - 1 if cell.rare is not None else 0
+            return Node(cell.name, kind.__name__, NAMES[cell.phase], len(cell.queue or ()), restarts, nodes(cell))
+
+        return nodes(self.root)
 
     def spawn_in(self, parent: Cell, what: Any, args: tuple[Any, ...], name: str | None, kwargs: Any) -> ActorRef[Any]:
         """Start a child of ``parent``; `spawn` of actors and systems come here."""

@@ -15,7 +15,6 @@ from typing import Any
 
 from ...actors.core.actor import Actor
 from ...actors.core.children import Supervision
-from ...actors.core.envelope import StreamAsk
 from ...actors.core.errors import ActorDead, SpecError
 from ...actors.core.events import Terminated
 from ...actors.core.ref import ActorRef
@@ -182,13 +181,12 @@ class Pool(Actor):
         return handler(self, message)
 
     def _serve(self, submit: Submit) -> Any:
-        asked = self._cell.current
-        if asked.__class__ is StreamAsk:
+        if self.expects == "stream":
             return self._front.stream(submit)
         return self._reply(self._front.complete(submit))
 
     def _reply(self, answer: Coroutine[Any, Any, Any]) -> Any:
-        if self._cell.current is None:
+        if self.expects == "nothing":
             # Under a tell nobody gets the answer, and a failure would count as the pool's own.
             answer.close()
             logger.warning(
@@ -219,7 +217,7 @@ class Pool(Actor):
 
     def _probe(self, message: Probe) -> Any:
         answer = self._probed(message.endpoint)
-        if self._cell.current is None:
+        if self.expects == "nothing":
             self.pipe(answer, lambda _: _NOBODY)
             return None
         return self.reply_with(answer)
@@ -355,7 +353,7 @@ def _wants_prices(routing: Any) -> bool:
 
 
 def _health_of(member: Member, now: float) -> EndpointHealth:
-    gate, counts = member.gate, member.counts
+    gate = member.gate
     breaker = gate.breaker
     state: State
     reason = ""
@@ -367,12 +365,11 @@ def _health_of(member: Member, now: float) -> EndpointHealth:
         state = "ramping" if breaker.ramping else breaker.state  # type: ignore[assignment]
     if state != "closed" and not reason and member.last_error is not None:
         reason = f"{type(member.last_error).__name__}: {member.last_error}"
-    ended = counts.answered + counts.failed + counts.slow
     return EndpointHealth(
         name=gate.name,
         state=state,
         available=gate.ready(1.0, now),
-        error_rate=(counts.failed + counts.slow) / ended if ended else 0.0,
+        error_rate=member.recent.count(False) / len(member.recent) if member.recent else 0.0,
         latency=member.latencies.average,
         latency_p95=member.latencies.quantile(0.95),
         in_flight=gate.in_flight,

@@ -145,7 +145,7 @@ async def test_ten_thousand_runs_leave_no_memory_behind() -> None:
         await some(agency, 200)
         before = await some(agency, 500)
         after = await some(agency, 9500)
-    assert after - before < 100, f"{after - before} objects more after 9,500 runs"
+    assert after - before < 200, f"{after - before} objects more after 9,500 runs"
 
 
 async def test_errors_are_not_swallowed_when_a_whole_team_fails() -> None:

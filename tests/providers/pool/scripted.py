@@ -28,6 +28,7 @@ class Script:
     crash: bool = False
     cut_after: int | None = None
     deltas: int = 3
+    pause: float = 0.0
     seen: list[tuple[float, Request]] = field(default_factory=list)
     in_flight: int = 0
     most: int = 0
@@ -99,6 +100,7 @@ class Scripted(Actor):
         for index in range(self.script.deltas):
             if self.script.cut_after == index:
                 return
+            await asyncio.sleep(self.script.pause)
             yield Delta(text=str(index))
         yield Delta(completion=self._answer(request))
 

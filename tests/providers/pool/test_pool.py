@@ -287,6 +287,40 @@ async def test_higher_priority_overtakes_but_nobody_waits_for_ever() -> None:
 
 
 @virtual_time
+async def test_callers_in_a_hurry_do_not_make_a_working_provider_look_broken() -> None:
+    script = Script("a", latency=1.0)
+    async with pool_of(script) as pool:
+        await outcomes(pool, 20, at_once=5)
+        assert len(lost(await outcomes(pool, 30, at_once=5, timeout=0.3))) == 30
+        assert (await pool.ask(GetHealth())).endpoints[0].state == "closed"
+
+
+@virtual_time
+async def test_a_hanging_provider_is_left_alone_though_every_caller_gives_up_before_any_timeout_of_its_own() -> None:
+    hung, other = Script("a", hang=True), Script("b")
+    async with System("test") as system:
+        pool = system.supervise(Pool.spec([endpoint(hung), endpoint(other, priority=1)], seed=1))
+        assert len(lost(await outcomes(pool, 3, at_once=1, timeout=2.0))) == 3
+        assert not lost(await outcomes(pool, 5, at_once=1, timeout=0.2))
+
+
+@virtual_time
+async def test_a_stream_ends_at_its_deadline() -> None:
+    async with pool_of(Script("a", deltas=5, pause=1.0)) as pool:
+        seen = []
+
+        async def read() -> None:
+            with scope(timeout=2.5):
+                async for delta in pool.stream(request()):
+                    seen.append(delta.text)
+
+        with pytest.raises((StreamCut, AskTimeout)):
+            await read()
+        assert seen == ["0", "1"]
+        assert asyncio.get_running_loop().time() == pytest.approx(2.5)
+
+
+@virtual_time
 async def test_the_deadline_in_force_is_inherited_by_the_providers_call() -> None:
     script = Script("a", hang=True)
     async with pool_of(script) as pool:
