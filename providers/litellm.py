@@ -127,11 +127,14 @@ class LiteLLMProvider(Provider):
                 if isinstance(error, ProviderError)
                 else ProviderError(f"{self.spec.name}: {type(error).__name__}", provider=self.spec.name)
             )
-        response = getattr(error, "response", None)
+        headers = getattr(error, "litellm_response_headers", None)
+        headers = headers or getattr(getattr(error, "response", None), "headers", None) or {}
         text = blot(str(getattr(error, "message", error)), self.spec.secret)
+        if text.endswith("Connection error."):  # it calls that a server error too
+            kind = ConnectionLost
         return (kind or (ProviderOverloaded if (status or 0) >= 500 else InvalidRequest))(
             f"{self.spec.name} failed: {text}",
             provider=self.spec.name,
             status=status,
-            retry_after=retry_after(getattr(response, "headers", None) or {}),
+            retry_after=retry_after(headers),
         )
