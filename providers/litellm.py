@@ -18,6 +18,7 @@ from .errors import (
     ProviderOverloaded,
     ProviderTimeout,
     RateLimited,
+    StreamCut,
     UnknownModel,
 )
 from .messages import Completion, Delta, Request
@@ -89,6 +90,11 @@ class LiteLLMProvider(Provider):
                 await close()
         if problem is not None:
             raise problem
+        # LiteLLM puts "stop" at the end of a stream that was cut; only its own notes tell what really came.
+        if not getattr(response, "received_finish_reason", "?") and not getattr(
+            response, "intermittent_finish_reason", ""
+        ):
+            raise StreamCut(f"{self.spec.name} stopped in the middle of its answer", provider=self.spec.name)
         yield Delta(completion=assembler.completion())
 
     async def _call(self, request: Request, *, stream: bool) -> Any:
