@@ -16,13 +16,14 @@ from callboard.providers import errors as e
 from callboard.providers.build import child_spec
 from callboard.providers.messages import Completion, Message, Request, Usage
 from callboard.providers.offline import OfflineProvider
+from callboard.providers.presets import PRESETS
 from callboard.providers.provider import CountTokens, Describe, Gate, Provider, RotateKey, Supports
 from callboard.providers.resolve import OFFLINE
 from callboard.providers.simulated import SimulatedProvider
 from callboard.providers.spec import Kind, ProviderSpec
 from callboard.providers.tokens import FALLBACK, estimate
 from callboard.providers.transport import Direct
-from tests.providers.conftest import KINDS, anthropic_spec, openai_spec
+from tests.providers.conftest import KINDS, anthropic_spec, compatible, openai_spec
 
 ASK = Request((Message("user", "hello"),))
 
@@ -223,6 +224,15 @@ async def test_a_transport_shows_no_key() -> None:
     transport = Direct("p", lambda key: None, {"authorization": "sk-hidden"}, timeout=1, connect_timeout=1)
     assert "sk-hidden" not in repr(transport)
     await transport.close()
+
+
+@pytest.mark.parametrize("name", [name for name in PRESETS if name not in ("openai", "anthropic")])
+async def test_every_preset_answers_whole_and_streamed(name: str) -> None:
+    async with SimulatedProvider() as server, System("preset") as system:
+        ref: ActorRef[Any] = system.supervise(child_spec(compatible(name)(server)))
+        whole = await ref.ask(ASK)
+        assert whole.provider == name
+        assert [delta async for delta in ref.stream(ASK)][-1].completion.message == whole.message
 
 
 async def test_claudes_tokens_are_counted_by_its_own_endpoint() -> None:
