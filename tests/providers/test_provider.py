@@ -136,6 +136,27 @@ def test_a_gate_never_overfills_never_leaks_a_place_and_keeps_the_order(
     asyncio.run(scenario())
 
 
+async def test_a_place_granted_to_one_who_is_cancelled_in_the_same_turn_goes_on() -> None:
+    gate = Gate(1)
+    holder = gate.room()
+    await holder.__aenter__()
+
+    async def visit() -> None:
+        async with gate.room():
+            pass
+
+    waiting = asyncio.create_task(visit())
+    await asyncio.sleep(0)
+    assert gate.waiting == 1
+    await holder.__aexit__(None, None, None)  # grants the place without a turn of the loop
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    assert waiting.cancelled()
+    assert gate.inside == 0
+    async with asyncio.timeout(5):
+        await visit()
+
+
 async def test_the_offline_provider_answers_asks_and_streams_alike() -> None:
     async with System("offline") as system:
         ref: ActorRef[Any] = system.supervise(child_spec(OFFLINE))
