@@ -10,6 +10,7 @@ from ..core.future import Future
 from ..core.ref import ActorRef
 from ..core.scope import Scope
 from .answer import Answer
+from .clock import Alarm
 from .context import KEY, RequestContext, UsageRecord
 from .desk import Carried, Desk
 from .events import ApprovalRequested
@@ -85,7 +86,9 @@ class Active:
         self.output = output
         self.started = self.step_started = self.clock_started = now
         self.elapsed = 0.0
-        self.context = RequestContext(run.root, run.id, run.agent, run.conversation, run.chain, run.user, run.values)
+        self.context = RequestContext(
+            run.root, run.id, run.agent, run.conversation, run.chain, run.user, run.values, []
+        )
         values: dict[str, Any] = {KEY: self.context}
         if carried is not None:
             values.update(carried(run.agent, run.conversation))
@@ -101,7 +104,7 @@ class Active:
         self.since: dict[str, float] = {}
         self.nested: dict[str, Nested] = {}
         self.waiting: dict[str, ApprovalRequested] = {}
-        self.timer: Any = None
+        self.timer: Alarm | None = None
         self.owner: tuple[str, str] | None = None
         self.forward: Nested | None = None
         self.answering: Answer | None = None

@@ -41,9 +41,9 @@ class ReasoningStep:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that would make each of 13 fields three times as dear on every run
 class Answer:
-    """The outcome of a run; also what an error keeps of an unfinished one.
+    """The outcome of a run; also what an error keeps of an unfinished one. Change it with `dataclasses.replace`.
 
     Args:
         text: the final text.

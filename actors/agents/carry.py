@@ -71,6 +71,7 @@ class Carrier(Actor):
     _turn: Turn
     _active: Active | None
     _interrupted: frozenset[str]
+    _time: Callable[[], float]
 
     def _apply(self, active: Active, happened: Input) -> None:
         raise NotImplementedError
@@ -113,7 +114,7 @@ class Carrier(Actor):
             return
         ask = active.ask = model.ask(request)
         active_scope.reset(token)
-        ask.add_done_callback(partial(self._when_answered, active))
+        ask.when_done(partial(self._when_answered, active))
 
     def _when_answered(self, active: Active, ask: Future[Completion]) -> None:
         if not ask.cancelled():
@@ -194,10 +195,18 @@ class Carrier(Actor):
             self._tool_returned(active, call, INTERRUPTED, True)
             return
         token = active_scope.set(active.scope)
-        work = self._tool(active, call) if "toolcall" in active.profile.hooks else tool.run(call.arguments)
-        job = self.pipe(work, lambda outcome: ToolDone(active, call, outcome))
+        if "toolcall" in active.profile.hooks:
+            work = self._tool(active, call)
+            active.jobs[call.id] = self.pipe(work, lambda outcome: ToolDone(active, call, outcome))
+        else:
+            # Not piped: a call has a task of its own already.
+            ended = partial(self._when_returned, active, call)
+            active.jobs[call.id] = self._desk.start_call(active.run.id, tool, call.arguments, ended)
         active_scope.reset(token)
-        active.jobs[call.id] = job
+
+    def _when_returned(self, active: Active, call: ToolCall, result: ToolResult) -> None:
+        if active is self._active:
+            self._send(ToolDone(active, call, Outcome(result, None)))
 
     async def _tool(self, active: Active, call: ToolCall) -> ToolResult:
         """A tool call with hooks before it."""
@@ -301,7 +310,7 @@ class Carrier(Actor):
 
     def _submit(self, active: Active, call_id: str, nested: Nested) -> None:
         active.nested[call_id] = nested
-        self._desk.submit(nested.run).add_done_callback(partial(self._when_handed_back, active, call_id))
+        self._desk.submit(nested.run).when_done(partial(self._when_handed_back, active, call_id))
 
     def _when_handed_back(self, active: Active, call_id: str, reply: Future[Answer]) -> None:
         self._send(HandedBack(active, call_id, reply))
@@ -352,7 +361,7 @@ class Carrier(Actor):
     # -- small things --------------------------------------------------------------------------------------------------
 
     def _now(self) -> float:
-        return self.system.loop.time()
+        return self._time()
 
     def _send(self, message: Any) -> None:
         """A message to itself from a callback; if the actor has ended, the next incarnation finds out by itself."""
@@ -372,7 +381,7 @@ class Carrier(Actor):
         if seconds is not None and active.timer is None:
             left = seconds - active.elapsed
             active.clock_started = self._now()
-            active.timer = self.schedule(max(0.0, left), TimeUp(active))
+            active.timer = self._desk.clock.call_at(active.clock_started + left, self._send, TimeUp(active))
 
     def _stop_clock(self, active: Active) -> None:
         """While a person thinks, the run's time stands still."""

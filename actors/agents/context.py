@@ -7,8 +7,7 @@ same context as the tool.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from ...providers.messages import Usage
 from ..core.scope import active
@@ -16,8 +15,7 @@ from ..core.scope import active
 KEY = "callboard.request"
 
 
-@dataclass(frozen=True, slots=True)
-class UsageRecord:
+class UsageRecord(NamedTuple):
     """What one completion used."""
 
     agent: str
@@ -27,8 +25,7 @@ class UsageRecord:
     cost: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class RequestContext:
+class RequestContext(NamedTuple):
     """Who is asking for what.
 
     Args:
@@ -46,10 +43,10 @@ class RequestContext:
     run: str
     agent: str
     conversation: str
-    chain: tuple[str, ...] = ()
-    user: str = ""
-    values: Mapping[str, Any] = field(default_factory=dict)
-    usage: list[UsageRecord] = field(default_factory=list)
+    chain: tuple[str, ...]
+    user: str
+    values: Mapping[str, Any]
+    usage: list[UsageRecord]
 
 
 def request_context() -> RequestContext | None:

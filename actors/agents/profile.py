@@ -33,6 +33,7 @@ class Profile:
         self.agent = agent
         self.name = agent.name
         self.shared = shared
+        self.reached = reachable
         self.reachable = tuple(name for name, _ in reachable)
         self.tools: dict[str, Tool] = {t.name: t for t in agent.all_tools}
         self.handoffs: dict[str, HandoffTo] = {h.name: h for h in agent.all_handoffs if isinstance(h, HandoffTo)}

@@ -399,8 +399,9 @@ def die(cell: Cell, reason: str) -> None:
     cell.actor = None
     cell.signals = None
     queue, cell.queue = cell.queue, None
-    why = f"{cell.ref} stopped before handling the message"
     rare = cell.rare
+    # A ref's text makes its URN, which costs more than the rest of this: only if somebody is to be told.
+    why = f"{cell.ref} stopped before handling the message" if queue or (rare is not None and rare.waiting) else ""
     for item in queue or ():
         if rare is not None and isinstance(item, Ask) and isinstance(item.message, _ActorStop):
             rare.stopping.append(item)
@@ -413,11 +414,11 @@ def die(cell: Cell, reason: str) -> None:
     if rare is None:
         return
     rare.ending = None
-    for item, admitted in rare.waiting:
+    for item, admitted in rare.waiting or ():
         if not admitted.done():
             admitted.set_exception(ActorDead(why))
         cell.refuse(item, why) if isinstance(item, Ask) else None
-    rare.waiting.clear()
+    rare.waiting = None
     for watcher in list(rare.watched_by):
         _tell_terminated(watcher, cell, reason)
     rare.watched_by.clear()

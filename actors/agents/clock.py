@@ -1,0 +1,78 @@
+"""Alarms for many runs with few timers.
+
+Nearly every run ends long before its time limit, so a timer of its own for each would be made only to be cancelled,
+and would lie in the event loop's heap meanwhile. Alarms that are far off share one timer for each
+second; they ring up to that much late. Near ones have their own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final
+
+GRAIN: Final = 1.0
+"""Seconds by which a shared alarm may be late."""
+
+NEAR: Final = 30.0
+"""Seconds below which an alarm is exact."""
+
+
+class Alarm:
+    """A call to be made at a time, unless it is cancelled."""
+
+    __slots__ = ("_among", "_argument", "_call", "_timer")
+
+    def __init__(self, call: Callable[[Any], object], argument: Any) -> None:
+        self._call = call
+        self._argument = argument
+        self._among: dict[Alarm, None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    def cancel(self) -> None:
+        """Take it back; nothing happens if it has rung."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        elif self._among is not None:
+            self._among.pop(self, None)
+            self._among = None
+
+    def ring(self) -> None:
+        """Make the call."""
+        self._timer = self._among = None
+        self._call(self._argument)
+
+
+class Clock:
+    """Makes alarms on the running event loop."""
+
+    def __init__(self) -> None:
+        self._shared: dict[int, tuple[asyncio.TimerHandle, dict[Alarm, None]]] = {}
+
+    def call_at(self, when: float, call: Callable[[Any], object], argument: Any) -> Alarm:
+        """Call ``call(argument)`` when the event loop's time is ``when`` seconds, or up to `GRAIN` later."""
+        loop = asyncio.get_running_loop()
+        alarm = Alarm(call, argument)
+        if when - loop.time() < NEAR:
+            alarm._timer = loop.call_at(when, alarm.ring)
+            return alarm
+        slot = int(when / GRAIN) + 1
+        shared = self._shared.get(slot)
+        if shared is None:
+            shared = self._shared[slot] = (loop.call_at(slot * GRAIN, self._ring, slot), {})
+        alarm._among = shared[1]
+        alarm._among[alarm] = None
+        return alarm
+
+    def _ring(self, slot: int) -> None:
+        _, alarms = self._shared.pop(slot)
+        for alarm in list(alarms):
+            alarm.ring()
+
+    def close(self) -> None:
+        """Cancel all alarms that share a timer."""
+        for timer, alarms in self._shared.values():
+            timer.cancel()
+            alarms.clear()
+        self._shared.clear()
