@@ -14,10 +14,11 @@ from pydantic import SecretStr
 from callboard.actors import ActorRef, ChildSpec, System
 from callboard.providers import errors as e
 from callboard.providers.build import child_spec
+from callboard.providers.gate import Gate
 from callboard.providers.messages import Completion, Message, Request, Usage
 from callboard.providers.offline import OfflineProvider
 from callboard.providers.presets import PRESETS
-from callboard.providers.provider import CountTokens, Describe, Gate, Provider, RotateKey, Supports
+from callboard.providers.provider import CountTokens, Describe, Provider, RotateKey, Supports
 from callboard.providers.resolve import OFFLINE
 from callboard.providers.simulated import SimulatedProvider
 from callboard.providers.spec import Kind, ProviderSpec
