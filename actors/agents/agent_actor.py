@@ -55,10 +55,9 @@ class AgentActor(Actor):
                     self._begin(message)
             elif kind is Cancel:
                 self._desk.cancelled.pop(message.run, None)
-            if kind is not Release or not self._desk.journal.load(f"{self._agent}/{message.conversation}"):
-                return None
-            # It may have been transferred: only the conversation itself knows what else to release.
-            known = self._open(message.conversation)
+            elif kind is Release:
+                return self._release_idle(message)
+            return None
         if kind is Release:
             return self.reply_with(self._release(known.ref, message))
         try:
@@ -83,12 +82,24 @@ class AgentActor(Actor):
             except Exception as error:
                 logger.warning("%s crashed on being released", conversation.path, exc_info=error)
         await conversation.terminated()
+        await self._forget(message.conversation, owner)
+
+    def _release_idle(self, message: Release) -> Any:
+        """Release a conversation that has no actor: it was handed over, or has not been asked since a restart."""
+        stream = f"{self._agent}/{message.conversation}"
+        owner = owner_of(self._desk.journal.load(stream))
+        if owner is None:
+            self._desk.journal.drop(stream)
+            return None
+        return self.reply_with(self._forget(message.conversation, owner))
+
+    async def _forget(self, conversation: str, owner: tuple[str, str] | None) -> None:
         if owner is not None and owner[0] in self._desk.agents:
             try:
                 await self._desk.agents[owner[0]].ask(Release(owner[1]))
             except Exception as error:
                 logger.warning("%s/%s was not released", *owner, exc_info=error)
-        self._desk.journal.drop(f"{self._agent}/{message.conversation}")
+        self._desk.journal.drop(f"{self._agent}/{conversation}")
 
     def _begin(self, run: Run) -> None:
         """Start a run's conversation, which finds the run in the journal."""
@@ -141,6 +152,12 @@ class AgencyActor(Actor):
         ref: ActorRef[Any] = self.spawn(ChildSpec(AgentActor, (self._desk, agent), name=agent))
         self._desk.agents[agent] = ref
         self.watch(ref)
+
+
+def owner_of(events: Any) -> tuple[str, str] | None:
+    """Agent and conversation that took a conversation over, as its journal says."""
+    owners = [event.owner for event in events if isinstance(event, Ended | Snapshot) and event.owner is not None]
+    return owners[-1] if owners else None
 
 
 def is_unfinished(events: Any) -> bool:
