@@ -85,7 +85,7 @@ class System:
         self.name = name
         self.supervision = supervision
         self.seed = seed
-        self.rng = random.Random(seed)
+        self.rng: random.Random = cast("random.Random", None)
         self.dead_letters = DeadLetters()
         self.loop: asyncio.AbstractEventLoop = cast("asyncio.AbstractEventLoop", None)
         self.thread = 0
@@ -141,8 +141,8 @@ class System:
         self.loop = loop
         self.thread = get_ident()
         self.probe = getattr(loop, "callboard_probe", None)
-        if self.probe is not None and self.seed is None:
-            self.rng.seed(0)  # the same waits in every simulated run
+        # Under a probe the waits are the same in every run.
+        self.rng = random.Random(0 if self.seed is None and self.probe is not None else self.seed)
         self.observed = self.observed or self.probe is not None
         self.pristine.run(current.set, self)
         self._stopped = Future(self)
