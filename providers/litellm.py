@@ -115,6 +115,8 @@ class LiteLLMProvider(Provider):
         raise problem
 
     def _problem(self, error: Exception) -> Exception:
+        # In the middle of a stream LiteLLM wraps what happened in an error of its own.
+        error = getattr(error, "original_exception", None) or error
         kind = _BY_NAME.get(type(error).__name__)
         status = getattr(error, "status_code", None)
         if not isinstance(status, int):

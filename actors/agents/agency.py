@@ -125,11 +125,10 @@ class Agency:
         Raises:
             DefinitionError: the name is taken, or a flow names nobody.
         """
-        self._roster.add(agent, flows)
+        added = self._roster.add(agent, flows)
         if self._actor is not None:
-            for name in self.agents:
-                if name not in self._desk.agents:
-                    await self._actor.ask(AddAgent(name))
+            for name in added:
+                await self._actor.ask(AddAgent(name))
 
     # -- its life ------------------------------------------------------------------------------------------------------
 
@@ -194,6 +193,7 @@ class Agency:
         with suppress(CoreError):
             await self._actor.terminated()
         self._desk.fail_open(AgentUnavailable("the agency's actors have stopped"))
+        self._desk.cancel_calls()
 
     async def stop(self, *, drain: float = 0.0) -> None:
         """Stop. What is still running then ends in `AgencyClosed`; nothing is dropped silently.
@@ -219,6 +219,8 @@ class Agency:
         elif self._actor is not None and self._actor.is_alive():
             await self._stop_actor()
         self._desk.clock.close()
+        self._desk.cancel_calls()
+        await self._desk.calls_ended()
         if self._owns_journal:
             self._desk.journal.close()
 

@@ -71,6 +71,7 @@ class Carrier(Actor):
     _turn: Turn
     _active: Active | None
     _interrupted: frozenset[str]
+    _time: Callable[[], float]
 
     def _apply(self, active: Active, happened: Input) -> None:
         raise NotImplementedError
@@ -194,10 +195,18 @@ class Carrier(Actor):
             self._tool_returned(active, call, INTERRUPTED, True)
             return
         token = active_scope.set(active.scope)
-        work = self._tool(active, call) if "toolcall" in active.profile.hooks else tool.run(call.arguments)
-        job = self.pipe(work, lambda outcome: ToolDone(active, call, outcome))
+        if "toolcall" in active.profile.hooks:
+            work = self._tool(active, call)
+            active.jobs[call.id] = self.pipe(work, lambda outcome: ToolDone(active, call, outcome))
+        else:
+            # Not piped: a call has a task of its own already.
+            ended = partial(self._when_returned, active, call)
+            active.jobs[call.id] = self._desk.start_call(active.run.id, tool, call.arguments, ended)
         active_scope.reset(token)
-        active.jobs[call.id] = job
+
+    def _when_returned(self, active: Active, call: ToolCall, result: ToolResult) -> None:
+        if active is self._active:
+            self._send(ToolDone(active, call, Outcome(result, None)))
 
     async def _tool(self, active: Active, call: ToolCall) -> ToolResult:
         """A tool call with hooks before it."""
@@ -352,7 +361,7 @@ class Carrier(Actor):
     # -- small things --------------------------------------------------------------------------------------------------
 
     def _now(self) -> float:
-        return self.system.loop.time()
+        return self._time()
 
     def _send(self, message: Any) -> None:
         """A message to itself from a callback; if the actor has ended, the next incarnation finds out by itself."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 from ...providers.messages import Completion, Image, Message, Text, ToolCall, ToolSpec, Usage
@@ -47,6 +47,8 @@ _FIELDS: dict[type[Any], tuple[str, ...]] = {
 
 def encode(event: Any) -> bytes:
     """An event as JSON."""
+    if type(event) is Ended and not event.once:
+        event = event._replace(answer=replace(event.answer, messages=()))
     return json.dumps(_plain(event), ensure_ascii=False, separators=(",", ":")).encode()
 
 

@@ -8,7 +8,6 @@ An incarnation begins by folding the journal, so a restarted one goes on from th
 from __future__ import annotations
 
 import logging
-from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -100,7 +99,8 @@ class Conversation(Carrier):
         self._id = conversation
         self._stream = f"{agent}/{conversation}"
         self._turn = Turn()
-        self._queue: deque[Run] = deque()
+        self._time = self._cell.system.loop.time
+        self._queue: list[Run] = []  # an empty deque takes 0.6 kB
         self._active: Active | None = None
         self._owner: tuple[str, str] | None = None
         self._last: Ended | None = None
@@ -146,6 +146,7 @@ class Conversation(Carrier):
             self._turn, self._replayed = advance(self._turn, event, rules)
 
     def _resume(self) -> None:
+        self._desk.cancel_calls(self._queue[0].id)  # left by an incarnation that was killed
         crashes = self._desk.crashes[self._stream] = self._desk.crashes.get(self._stream, 0) + 1
         active = self._activate(self._queue[0])
         if crashes > MAX_CRASHES:
@@ -335,8 +336,10 @@ class Conversation(Carrier):
 
     def on_failure(self, *_: Any) -> None:
         """The next incarnation asks again for what was not finished; nobody reads what would still come."""
-        if self._active is not None and self._active.ask is not None:
-            self._active.ask.cancel()
+        if self._active is not None:
+            self._desk.cancel_calls(self._active.run.id)
+            if self._active.ask is not None:
+                self._active.ask.cancel()
 
     # -- runs ----------------------------------------------------------------------------------------------------------
 
@@ -400,7 +403,7 @@ class Conversation(Carrier):
                     self._finalize(active, last)
                     return
                 ended = self._outcome(active, last)
-                events.append(self._kept(active, ended))
+                events.append(ended)
             elif isinstance(last, CallTool) or len(commands) > 1:
                 started = tuple(command.call.id for command in commands if isinstance(command, CallTool))
                 if started:
@@ -410,11 +413,6 @@ class Conversation(Carrier):
             self._go_on(active, commands, ended)
         elif commands:
             pending.when_done(partial(self._when_safe, active, commands, ended))
-
-    @staticmethod
-    def _kept(active: Active, ended: Ended) -> Ended:
-        """The outcome as the journal keeps it: a conversation that goes on has its messages there already."""
-        return ended if active.run.once else ended._replace(answer=replace(ended.answer, messages=()))
 
     def _finalize(self, active: Active, last: Finish | Fail) -> None:
         if not active.finalizing:
@@ -436,7 +434,7 @@ class Conversation(Carrier):
             self._end(active, outcome.unwrap())
 
     def _end(self, active: Active, ended: Ended) -> None:
-        pending = self._desk.journal.append(self._stream, (self._kept(active, ended),))
+        pending = self._desk.journal.append(self._stream, (ended,))
         if pending is None:
             self._go_on(active, (), ended)
         else:
@@ -486,7 +484,7 @@ class Conversation(Carrier):
         self._last = ended
         self._owner = ended.owner or self._owner
         if self._queue and self._queue[0].id == ended.run:
-            self._queue.popleft()
+            del self._queue[0]
             if self._begun and self._turn.phase != "ended":  # ended by others while it had no actor
                 self._turn = Turn("ended", cut(self._turn))
             self._begun = False
@@ -529,9 +527,9 @@ class Conversation(Carrier):
             turn.notes,
         )
         if isinstance(last, Finish):
-            return Ended(run.id, answer, None, active.owner)
+            return Ended(run.id, answer, None, active.owner, run.once)
         last.error.partial = answer
-        return Ended(run.id, answer, last.error)
+        return Ended(run.id, answer, last.error, None, run.once)
 
     @staticmethod
     def _value(active: Active, last: Finish | Fail) -> Any:

@@ -6,11 +6,13 @@ goes on from the journal and settles the same future.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, TypeAlias
 
+from ...tools import Tool, ToolResult
 from ..core.errors import ActorDead, CoreError
 from ..core.future import Future
 from ..core.ref import ActorRef
@@ -54,6 +56,9 @@ class Desk:
         self.crashes: dict[str, int] = {}
         self.handoffs: dict[str, int] = {}
         self.approvals: dict[str, ApprovalRequested] = {}
+        self._calls: dict[int, tuple[str, Any]] = {}
+        self._call_count = 0
+        self._no_calls: asyncio.Event | None = None
         self._replies: dict[str, tuple[Future[Answer], Run]] = {}
 
     # -- runs --------------------------------------------------------------------------------------------------------
@@ -167,6 +172,36 @@ class Desk:
         for run in self.open_runs():
             if agent is None or run.agent == agent:
                 self.fail(run.id, error)
+
+    # -- tool calls: their tasks are their own, so an actor's death alone ends none ------------------------------------
+
+    def start_call(self, run_id: str, tool: Tool, arguments: str, on_end: Callable[[ToolResult], object]) -> Any:
+        """Start a tool call; return its handle. ``on_end`` is called with the result, whatever happens."""
+        self._call_count = number = self._call_count + 1
+
+        def ended(result: ToolResult) -> None:
+            self._calls.pop(number, None)
+            if self._no_calls is not None and not self._calls:
+                self._no_calls.set()
+            on_end(result)
+
+        started = tool.start(arguments, ended)
+        self._calls[number] = (run_id, started)
+        return started
+
+    def cancel_calls(self, run_id: str | None = None) -> None:
+        """Cancel the tool calls of a run, or all there are."""
+        for owner, call in list(self._calls.values()):
+            if run_id is None or owner == run_id:
+                call.cancel()
+
+    async def calls_ended(self) -> None:
+        """Wait until no tool call is under way; bounded, once they are cancelled, by the grace period of each."""
+        if self._calls:
+            self._no_calls = asyncio.Event()
+            await self._no_calls.wait()
+
+    # -- handoffs ------------------------------------------------------------------------------------------------------
 
     def count_handoff(self, root: str) -> int:
         """Count one more handoff of a root run; return how many there were."""

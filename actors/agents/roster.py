@@ -39,7 +39,7 @@ class Roster:
             self._take_in(agent)
         self.entry = given[0].name
         self._add_flows(flows)
-        self._make_profiles()
+        self._make_profiles(self.agents)
 
     def name_of(self, agent: Agent | str | None) -> str:
         """The name of an agent that is here; of the entry point for None.
@@ -52,8 +52,8 @@ class Roster:
             raise UnknownAgent(f"no agent is called {name!r}; there are {', '.join(self.agents)}")
         return name
 
-    def add(self, agent: Agent, flows: Iterable[Flow]) -> None:
-        """Take in one more agent, and those it hands off to; all or nothing.
+    def add(self, agent: Agent, flows: Iterable[Flow]) -> list[str]:
+        """Take in one more agent, and those it hands off to; all or nothing. Returns the names that are new.
 
         Raises:
             DefinitionError: the name is taken, or a flow names nobody.
@@ -64,7 +64,10 @@ class Roster:
                 raise DefinitionError(f"two agents are called {agent.name!r}; names are unique in an agency")
             self._take_in(agent)
             self._add_flows(flows)
-            self._make_profiles()
+            new = [name for name in self.agents if name not in agents]
+            concerned = any(target == "*" or target in new for _, target in self.flows) or self.flows != known_flows
+            self._make_profiles(self.agents if concerned else new)
+            return new
         except DefinitionError:
             self.agents, self.flows = agents, known_flows
             self.profiles.clear()
@@ -97,19 +100,21 @@ class Roster:
                     self._take_in(end)
             self.flows = (*self.flows, (_name(source), _name(target)))
 
-    def _make_profiles(self) -> None:
-        known = ", ".join(self.agents)
+    def _make_profiles(self, names: Iterable[str]) -> None:
         for source, target in self.flows:
             for end in (source, target):
                 if end != "*" and end not in self.agents:
-                    raise UnknownAgent(f"the flow ({source}, {target}) names nobody here; there are {known}")
-        for agent in self.agents.values():
+                    raise UnknownAgent(
+                        f"the flow ({source}, {target}) names nobody here; there are {', '.join(self.agents)}"
+                    )
+        for agent in [self.agents[name] for name in names]:
             for item in agent.all_handoffs:
                 if isinstance(item, HandoffTo) and (item.stages or item.work):
                     continue
                 name = item.target if isinstance(item, HandoffTo) else _name(item)
                 if name not in self.agents:
-                    raise UnknownAgent(f"{agent.name} hands off to {name!r}, who is not there; there are {known}")
+                    there = ", ".join(self.agents)
+                    raise UnknownAgent(f"{agent.name} hands off to {name!r}, who is not there; there are {there}")
             reachable = reachable_from(agent, self.agents, self.flows)
             made = self.profiles.get(agent.name)
             if made is None or made.reached != reachable:  # the others stay as they are: an agency may have thousands

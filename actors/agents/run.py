@@ -108,12 +108,15 @@ class Ended(NamedTuple):
         answer: the answer, also what is kept of a failed run.
         error: why it failed, or None.
         owner: agent and conversation that took the conversation over, if one did.
+        once: the conversation ended with the run. Where it goes on, its messages are in the journal already, and a
+            journal need not keep them once more.
     """
 
     run: str
     answer: Answer
     error: AgentError | None = None
     owner: tuple[str, str] | None = None
+    once: bool = False
 
 
 class Snapshot(NamedTuple):

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias, cast
 
 from ...providers.messages import Completion, Message, ToolCall, Usage
 from .answer import HandoffRecord
@@ -43,6 +43,7 @@ from .history import repaired, result_of, with_results, without_calls
 Phase: TypeAlias = Literal["idle", "completing", "acting", "ended"]
 
 NOT_RUN = "Not run: the run ended before this call had a result."
+TRANSFERRED = "The conversation was transferred."
 ONE_TRANSFER = "Not carried out: a conversation can be transferred to one agent only."
 
 
@@ -355,21 +356,18 @@ def _tool_finished(turn: Turn, happened: ToolFinished, rules: Rules) -> tuple[Tu
 
 
 def _handoff_finished(turn: Turn, happened: HandoffFinished, rules: Rules) -> tuple[Turn, Commands]:
-    turn = turn._replace(
-        usage=turn.usage + happened.usage,
-        cost=turn.cost + happened.cost,
-        handoffs=turn.handoffs + happened.handoffs,
+    if happened.fatal is None and not happened.final:
+        turn = _answered(turn, happened.call_id, happened.content, happened.is_error, happened)
+        return _go_on(turn, rules, fresh=False)
+    turn = _answered(
+        turn, happened.call_id, TRANSFERRED if happened.final else happened.content, not happened.final, happened
     )
     if happened.fatal is not None:
         return _fail(turn, happened.fatal)
-    if happened.final:
-        turn = _answered(turn, happened.call_id, "The conversation was transferred.", False)
-        history = cut(turn, ONE_TRANSFER)
-        if happened.content:
-            history = (*history, Message("assistant", happened.content))
-        ended = turn._replace(phase="ended", history=history, message=None, results=())
-        return ended, (Finish(happened.content),)
-    return _go_on(_answered(turn, happened.call_id, happened.content, happened.is_error), rules, fresh=False)
+    history = cut(turn, ONE_TRANSFER)
+    if happened.content:
+        history = (*history, Message("assistant", happened.content))
+    return turn._replace(phase="ended", history=history, message=None, results=()), (Finish(happened.content),)
 
 
 def _decided(turn: Turn, happened: Decided, rules: Rules) -> tuple[Turn, Commands]:
@@ -399,7 +397,7 @@ def _go_on(turn: Turn, rules: Rules, *, fresh: bool = True) -> tuple[Turn, Comma
     message = turn.message
     assert message is not None
     if None not in turn.results:
-        committed = (*turn.history, message, *(result for result in turn.results if result is not None))
+        committed = (*turn.history, message, *cast("tuple[Message, ...]", turn.results))
         turn = turn._replace(phase="completing", history=committed, message=None, results=(), approved=frozenset())
         if (over := _over_limit(turn, rules.limits)) is not None:
             return _fail(turn, over)
@@ -418,16 +416,24 @@ def _go_on(turn: Turn, rules: Rules, *, fresh: bool = True) -> tuple[Turn, Comma
     return turn._replace(phase="ended"), (Finish(message.text, open_calls),)
 
 
-def _answered(turn: Turn, call_id: str, content: str, is_error: bool) -> Turn:
-    """The turn with a call's first result; a second one is ignored."""
+def _answered(turn: Turn, call_id: str, content: str, is_error: bool, handoff: HandoffFinished | None = None) -> Turn:
+    """The turn with a call's first result (a second one is ignored), and what a handoff used and did."""
     message = turn.message
     assert message is not None
-    calls = message.tool_calls
-    for index, call in enumerate(calls):
-        if call.id == call_id and turn.results[index] is None:
+    results = turn.results
+    for index, call in enumerate(message.tool_calls):
+        if call.id == call_id and results[index] is None:
             result = result_of(call, content, is_error=is_error)
-            return turn._replace(results=(*turn.results[:index], result, *turn.results[index + 1 :]))
-    return turn
+            results = (*results[:index], result, *results[index + 1 :])
+            break
+    if handoff is None:
+        return turn._replace(results=results)
+    return turn._replace(
+        results=results,
+        usage=turn.usage + handoff.usage,
+        cost=turn.cost + handoff.cost,
+        handoffs=turn.handoffs + handoff.handoffs,
+    )
 
 
 def _fail(turn: Turn, error: AgentError) -> tuple[Turn, Commands]:

@@ -86,7 +86,7 @@ class Rare:
         self.timers: dict[Any, None] = {}
         self.watching: dict[Cell, None] = {}
         self.watched_by: dict[Cell, None] = {}
-        self.waiting: deque[tuple[Any, Future[None]]] = deque()
+        self.waiting: deque[tuple[Any, Future[None]]] | None = None  # an empty deque takes 0.7 kB
         self.stopping: list[Any] = []
         self.settled: list[Any] = []
         self.ending: Any = None

@@ -414,11 +414,11 @@ def die(cell: Cell, reason: str) -> None:
     if rare is None:
         return
     rare.ending = None
-    for item, admitted in rare.waiting:
+    for item, admitted in rare.waiting or ():
         if not admitted.done():
             admitted.set_exception(ActorDead(why))
         cell.refuse(item, why) if isinstance(item, Ask) else None
-    rare.waiting.clear()
+    rare.waiting = None
     for watcher in list(rare.watched_by):
         _tell_terminated(watcher, cell, reason)
     rare.watched_by.clear()

@@ -163,7 +163,10 @@ class ActorRef(_Base[A]):
         carried = active.get()
         item = message if carried is None and not priority else Envelope(message, carried, priority)
         admitted: Future[None] = Future(cell.system)
-        cell.more().waiting.append((item, admitted))
+        rare = cell.more()
+        if rare.waiting is None:
+            rare.waiting = deque()
+        rare.waiting.append((item, admitted))
         await admitted
 
     @overload

@@ -161,7 +161,10 @@ class Books:
         breaker = grant.gate.breaker
         match verdict.blame:
             case Blame.NONE:
-                breaker.record(grant.trial, True, now)  # it answered, and told us that the request is wrong
+                if getattr(error, "status", None) is None:
+                    breaker.cancel(grant.trial)  # refused before it was sent: the vendor was not even asked
+                else:
+                    breaker.record(grant.trial, True, now)  # it answered, and told us that the request is wrong
             case Blame.FAILURE:
                 breaker.record(grant.trial, False, now)
             case Blame.PAUSE:

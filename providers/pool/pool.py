@@ -82,7 +82,7 @@ class Pool(Actor):
         budgets: limits on spending.
         probe_interval: seconds between health probes of endpoints that are not well; None leaves it to requests.
         memory: what a restart of the pool itself must not forget; `spec` provides it.
-        seed: of all randomness (routing, jitter); None for a seed from the system.
+        seed: of all randomness (routing, jitter); None to take one from the actor system.
     """
 
     # A provider that crashes on every request is the breaker's business; it must not take the pool down with it.
@@ -111,7 +111,7 @@ class Pool(Actor):
         names = [endpoint.name for endpoint in self._endpoints]
         if len(set(names)) != len(names):
             raise SpecError(f"endpoint names must be unique in a pool: {', '.join(names)}")
-        self._rng = random.Random(seed)
+        self._seed = seed
         self._prices = Prices(prices)
         self._limiters = memory.limiters
         self._budgets = memory.budgets
@@ -142,6 +142,7 @@ class Pool(Actor):
     async def on_start(self) -> None:
         """Start the provider actors."""
         loop = asyncio.get_running_loop()
+        self._rng = random.Random(self.system.rng.random() if self._seed is None else self._seed)
         self._dispatcher = Dispatcher(loop, prices=self._prices, budgets=self._budgets, rng=self._rng, **self._options)
         self._front = Front(self._dispatcher, self._cache, self._coalesce, self._batching)
         for endpoint in self._endpoints:
@@ -232,7 +233,9 @@ class Pool(Actor):
         dispatcher = self._dispatcher
         now = dispatcher.loop.time()
         if member.gate.ready(1.0, now):
-            job = dispatcher.open(_PING, Who(endpoint=member.endpoint.name))
+            endpoint = member.endpoint
+            model = endpoint.default_model or (endpoint.models[0] if endpoint.models else "")
+            job = dispatcher.open(replace(_PING, model=model), Who(endpoint=endpoint.name))
             await dispatcher.attempt(job, dispatcher.admission.take(member.gate, 1.0, now))
 
     def _add_endpoint(self, message: AddEndpoint) -> str:

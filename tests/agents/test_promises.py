@@ -164,3 +164,51 @@ async def test_two_turns_at_once_on_one_conversation_are_both_answered_in_order(
     async with solo(echo) as agency:
         one, two = await asyncio.gather(agency.run("1", conversation="c"), agency.run("2", conversation="c"))
     assert [m.text for m in two.messages] == [*(m.text for m in one.messages), "2", "to 2"]
+
+
+async def test_stopping_the_agency_stops_tools_and_leaves_no_task() -> None:
+    started, stopped = asyncio.Event(), asyncio.Event()
+
+    @tool
+    async def endless() -> str:
+        started.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            stopped.set()
+        return ""
+
+    before = asyncio.all_tasks()
+    async with solo(Script([call("endless")]), tools=[endless]) as agency:
+        run = asyncio.ensure_future(agency.run("?"))
+        await started.wait()
+    assert stopped.is_set()
+    with pytest.raises(AgentError):
+        await run
+    assert asyncio.all_tasks() == before
+
+
+async def test_a_killed_conversation_takes_its_tools_with_it() -> None:
+    running = most = 0
+    started = asyncio.Event()
+
+    @tool(idempotent=True)
+    async def slow() -> str:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        started.set()
+        try:
+            await asyncio.sleep(0.01)
+        finally:
+            running -= 1
+        return "done"
+
+    async with solo(Script([call("slow"), "ok"]), tools=[slow]) as agency:
+        run = asyncio.ensure_future(agency.run("?", conversation="c"))
+        await started.wait()
+        ref = agency.system.find("agency/Solo/c") if agency.system else None
+        assert ref is not None
+        ref.kill()
+        assert (await run).text == "ok"
+    assert running == 0

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from callboard.actors import Actor, ChildSpec
-from callboard.actors.core.envelope import StreamAsk
 from callboard.providers.messages import Completion, Delta, Message, Request, Usage
 from callboard.providers.pool import FREE, Endpoint
 
@@ -64,7 +63,7 @@ class Scripted(Actor):
         assert isinstance(message, Request)
         if self.script.crash:
             raise SystemExit("crashed on purpose")
-        if isinstance(self._cell.current, StreamAsk):
+        if self.expects == "stream":
             return self._stream(message)
         return self.reply_with(self._complete(message))
 

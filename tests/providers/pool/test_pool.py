@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from callboard.actors import ActorRef, AskTimeout, System, scope
+from callboard.actors.testing import virtual_time
 from callboard.providers.errors import (
     AuthenticationFailed,
     ConnectionLost,
@@ -23,7 +24,6 @@ from callboard.providers.messages import Completion, Request
 from callboard.providers.pool import GetHealth, GetStats, Hedge, Limits, Pool, Submit, Who
 
 from .scripted import Script, endpoint, fails, fails_until, request
-from .virtual import virtual_time
 
 
 @asynccontextmanager

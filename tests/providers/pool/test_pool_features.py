@@ -14,6 +14,7 @@ import pytest
 from pydantic import SecretStr
 
 from callboard.actors import ActorRef, ChildSpec, SpecError, System, scope
+from callboard.actors.testing import virtual_time
 from callboard.providers.errors import (
     AuthenticationFailed,
     BudgetSpent,
@@ -51,7 +52,6 @@ from callboard.providers.pool import (
 )
 
 from .scripted import Script, Scripted, endpoint, fails, fails_until, request
-from .virtual import virtual_time
 
 
 @asynccontextmanager
@@ -393,6 +393,19 @@ async def test_a_probe_revives_an_endpoint_without_a_users_request() -> None:
         assert health.available
         assert {each.messages[-1].text for time, each in script.seen if time > 5} == {"ping"}
         assert isinstance(await pool.ask(Probe("b")), type(await pool.ask(GetHealth())))
+
+
+@virtual_time
+async def test_a_request_that_is_refused_without_asking_the_vendor_says_nothing_about_the_vendor() -> None:
+    script = Script("a", failure=fails(overloaded))
+    async with pool_of(endpoint(script), patience=1.0) as pool:
+        with pytest.raises(NoProvider):
+            await pool.ask(request())
+        script.failure = fails(lambda: ContextTooLong("counted before it was sent"))
+        await asyncio.sleep(60)
+        with pytest.raises(ContextTooLong):
+            await pool.ask(request())
+        assert (await pool.ask(GetHealth())).endpoints[0].state == "half-open"
 
 
 # -- budgets -----------------------------------------------------------------------------------------------------------
