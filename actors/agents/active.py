@@ -115,7 +115,7 @@ class Active:
             UsageRecord(self.run.agent, completion.model, completion.provider, completion.usage, completion.cost)
         )
 
-    def abort(self, desk: Desk, reason: str) -> None:
+    def abort(self, desk: Desk) -> None:
         """Stop all that is under way: the model call, tools, agents handed off to, the clock."""
         if self.timer is not None:
             self.timer.cancel()
@@ -127,7 +127,6 @@ class Active:
             job.cancel()
         self.jobs.clear()
         for nested in self.nested.values():
-            desk.cancel(nested.run, reason)
             desk.forget(nested.run.id)
             desk.release(nested.run.agent, nested.run.conversation)
         self.nested.clear()

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequenc
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from ...providers.messages import Message, ToolSpec
 from ..core.errors import BlockingCall, CoreError
@@ -37,6 +37,10 @@ if TYPE_CHECKING:
     from typing import Self
 
 Question: TypeAlias = "str | Message | Sequence[Message]"
+
+
+MAX_ASKS: Final = 10
+"""Times a message to an agent's actor is sent again because the actor crashed on it."""
 
 
 class Agency:
@@ -128,7 +132,7 @@ class Agency:
         added = self._roster.add(agent, flows)
         if self._actor is not None:
             for name in added:
-                await self._actor.ask(AddAgent(name))
+                await self._insist(AddAgent(name))
 
     # -- its life ------------------------------------------------------------------------------------------------------
 
@@ -467,6 +471,7 @@ class Agency:
             tuple(tools),
             None,
             conversation is None,
+            conversation is None,
         )
 
     async def _await(self, run: Run) -> Answer:
@@ -489,10 +494,24 @@ class Agency:
             conversation: its id.
             agent: whose; the first agent's by default.
         """
-        ref = self._desk.agents.get(self._roster.name_of(agent))
-        if ref is None:
+        name = self._roster.name_of(agent)
+        if name not in self._desk.agents:
             raise AgencyClosed("the agency is not running: use `async with` it")
-        await ref.ask(Release(conversation, wait=True))
+        await self._insist(Release(conversation), name)
+
+    async def _insist(self, message: Any, agent: str = "") -> None:
+        """Ask until it is answered: whoever is asked may crash meanwhile, and be restarted."""
+        for left in reversed(range(MAX_ASKS)):
+            try:
+                ref = self._desk.agents[agent] if agent else self._actor
+                assert ref is not None
+                await ref.ask(message)
+            except Exception:
+                if left == 0 or not self._desk.recovers():
+                    raise
+                await asyncio.sleep(0)
+            else:
+                return
 
     # -- looking on ----------------------------------------------------------------------------------------------------
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any, ClassVar, NamedTuple
 
 from ..core.actor import Actor
 from ..core.children import Supervision
-from ..core.errors import ActorDead, MailboxFull
+from ..core.errors import ActorDead, CoreError, MailboxFull
 from ..core.events import Terminated
 from ..core.ref import ActorRef
 from ..core.spec import ChildSpec
 from .conversation import Conversation
 from .desk import Desk, unavailable
 from .errors import AgentUnavailable
-from .run import Accepted, Ended, Release, Run, Snapshot
+from .run import Accepted, Cancel, Ended, Release, Run, Snapshot
+
+logger = logging.getLogger("callboard")
 
 
 class AgentActor(Actor):
@@ -48,10 +51,14 @@ class AgentActor(Actor):
         if known is None:
             if kind is Run:
                 if self._desk.is_open(message.id):
-                    self._open(message.conversation)  # it finds the run in the journal
+                    self._begin(message)
+            elif kind is Cancel:
+                self._desk.cancelled.pop(message.run, None)
             elif kind is Release:
-                self._desk.journal.drop(f"{self._agent}/{message.conversation}")
+                return self._release_idle(message)
             return None
+        if kind is Release:
+            return self.reply_with(self._release(known, message))
         try:
             known.tell(message)
         except ActorDead:
@@ -60,13 +67,49 @@ class AgentActor(Actor):
         except MailboxFull as error:
             if kind is Run:
                 self._desk.fail(message.id, unavailable(self._agent, error))
-        if kind is Release and message.wait:
-            return self.reply_with(known.terminated())
         return None
 
-    def _open(self, conversation: str) -> None:
+    async def _release(self, conversation: ActorRef[Any], message: Release) -> None:
+        """Have a conversation end, also if it crashes on being told, and those that it was transferred to."""
+        owner: tuple[str, str] | None = None
+        while conversation.is_alive():
+            try:
+                owner = await conversation.ask(message)
+                break
+            except CoreError:
+                continue
+            except Exception as error:
+                logger.warning("%s crashed on being released", conversation.path, exc_info=error)
+        await conversation.terminated()
+        await self._forget(message.conversation, owner)
+
+    def _release_idle(self, message: Release) -> Any:
+        """Release a conversation that has no actor: it was handed over, or has not been asked since a restart."""
+        stream = f"{self._agent}/{message.conversation}"
+        owner = owner_of(self._desk.journal.load(stream))
+        if owner is None:
+            self._desk.journal.drop(stream)
+            return None
+        return self.reply_with(self._forget(message.conversation, owner))
+
+    async def _forget(self, conversation: str, owner: tuple[str, str] | None) -> None:
+        if owner is not None and owner[0] in self._desk.agents:
+            try:
+                await self._desk.agents[owner[0]].ask(Release(owner[1]))
+            except Exception as error:
+                logger.warning("%s/%s was not released", *owner, exc_info=error)
+        self._desk.journal.drop(f"{self._agent}/{conversation}")
+
+    def _begin(self, run: Run) -> None:
+        """Start a run's conversation, which finds the run in the journal."""
+        journal, stream = self._desk.journal, run.stream_name
+        if not any(type(event) is Accepted and event.run.id == run.id for event in journal.load(stream)):
+            journal.append(stream, (Accepted(run),))  # the conversation was released after it had been accepted
+        self._open(run.conversation)
+
+    def _open(self, conversation: str) -> ActorRef[Any]:
         made = (self._desk, self._agent, conversation)
-        self.spawn(ChildSpec(Conversation, made, name=conversation, restart="transient"))
+        return self.spawn(ChildSpec(Conversation, made, name=conversation, restart="transient"))
 
 
 class AddAgent(NamedTuple):
@@ -96,7 +139,8 @@ class AgencyActor(Actor):
     def on_receive(self, message: Any) -> Any:
         """Start a further agent, or end the open runs of one that is gone for good."""
         if isinstance(message, AddAgent):
-            self._start(message.agent)
+            if message.agent not in self._cell.children.names:  # it may be asked again, after a crash
+                self._start(message.agent)
         elif isinstance(message, Terminated):
             name = message.ref.name
             if self._desk.agents.get(name) is message.ref:
@@ -106,6 +150,12 @@ class AgencyActor(Actor):
         ref: ActorRef[Any] = self.spawn(ChildSpec(AgentActor, (self._desk, agent), name=agent))
         self._desk.agents[agent] = ref
         self.watch(ref)
+
+
+def owner_of(events: Any) -> tuple[str, str] | None:
+    """Agent and conversation that took a conversation over, as its journal says."""
+    owners = [event.owner for event in events if isinstance(event, Ended | Snapshot) and event.owner is not None]
+    return owners[-1] if owners else None
 
 
 def is_unfinished(events: Any) -> bool:

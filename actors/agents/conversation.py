@@ -153,6 +153,9 @@ class Conversation(Carrier):
             error = RunFailed(f"the conversation crashed {crashes} times at the same step; the run is given up")
             self._apply(active, Interrupted(error))
             return
+        if (reason := self._desk.cancelled.get(active.run.id)) is not None and self._turn.phase != "ended":
+            self._interrupt(active, RunCancelled(f"the run was cancelled: {reason}"))
+            return
         self._emit(active, Resumed, steps=self._turn.steps)
         if self._turn.phase == "ended":  # it crashed while hooks looked at the outcome
             last = self._replayed[-1]
@@ -313,6 +316,7 @@ class Conversation(Carrier):
                 self._close(ended)
                 self._report(ended)
                 return
+        self._desk.cancelled.pop(cancel.run, None)
 
     def _on_time_up(self, message: TimeUp) -> None:
         active = message.active
@@ -320,19 +324,20 @@ class Conversation(Carrier):
             seconds = active.rules.limits.seconds
             self._interrupt(active, TimeLimit(f"no answer within {seconds:g} seconds; raise Limits.seconds"))
 
-    def _on_release(self, release: Release) -> None:
+    def _on_release(self, release: Release) -> tuple[str, str] | None:
         runs = list(self._queue)
         active, self._active = self._active, None
         self._queue.clear()
+        error = RunCancelled("the run was cancelled: its conversation was released")
         if active is not None:
-            active.abort(self._desk, "its conversation was released")
+            active.abort(self._desk)
+            self._emit(active, RunFinished, error=error)
         for run in runs:
-            self._desk.fail(run.id, RunCancelled("the run was cancelled: its conversation was released"))
-        if self._owner is not None:
-            self._desk.release(*self._owner)
-        self._desk.journal.drop(self._stream)
+            self._desk.cancelled.pop(run.id, None)
+            self._desk.fail(run.id, error)
         self._desk.crashes.pop(self._stream, None)
         self.stop()
+        return self._owner
 
     def on_failure(self, *_: Any) -> None:
         """The next incarnation asks again for what was not finished; nobody reads what would still come."""
@@ -457,7 +462,7 @@ class Conversation(Carrier):
             if self._turn.phase != "ended":  # it was not ended while the journal was being written
                 self._carry(active, commands)
             return
-        active.abort(self._desk, "the run it belonged to has ended")
+        active.abort(self._desk)
         self._active = None
         self._close(ended)
         self._desk.crashes.pop(self._stream, None)
@@ -469,7 +474,19 @@ class Conversation(Carrier):
         elif self._queue:
             self._start_next()
         else:
-            self._desk.journal.compact(self._stream, Snapshot(self._turn.history, self._owner, ended))
+            self._compact(ended)
+
+    def _compact(self, ended: Ended) -> None:
+        """Between two runs the messages are all there is to keep, and runs that have been accepted meanwhile."""
+        journal = self._desk.journal
+        accepted: dict[str, Accepted] = {}
+        for event in journal.load(self._stream):
+            if type(event) is Accepted:
+                accepted[event.run.id] = event
+            elif type(event) is Ended:
+                accepted.pop(event.run, None)
+        snapshot = Snapshot(self._turn.history, self._owner, ended)
+        journal.compact(self._stream, (snapshot, *accepted.values()))
 
     def _leave(self, run: Run) -> None:
         """The conversation was for this run only."""
@@ -483,6 +500,8 @@ class Conversation(Carrier):
         """The state after a run's end, live and in replay alike."""
         self._last = ended
         self._owner = ended.owner or self._owner
+        if self._desk.cancelled:
+            self._desk.cancelled.pop(ended.run, None)
         if self._queue and self._queue[0].id == ended.run:
             del self._queue[0]
             if self._begun and self._turn.phase != "ended":  # ended by others while it had no actor
@@ -570,7 +589,7 @@ def _reasoning(agent: str, messages: tuple[Message, ...]) -> tuple[ReasoningStep
     )
 
 
-_HANDLERS: dict[type, Callable[[Conversation, Any], None]] = {
+_HANDLERS: dict[type, Callable[[Conversation, Any], object]] = {
     Run: Conversation._on_run,
     Answered: Conversation._on_answered,
     ToolDone: Conversation._on_tool_done,

@@ -55,6 +55,8 @@ class Desk:
         self.outputs: dict[str, Output] = {}
         self.crashes: dict[str, int] = {}
         self.handoffs: dict[str, int] = {}
+        self.cancelled: dict[str, str] = {}
+        """Why runs were cancelled, until they have ended: the message that says so may be lost in a crash."""
         self.approvals: dict[str, ApprovalRequested] = {}
         self._calls: dict[int, tuple[str, Any]] = {}
         self._call_count = 0
@@ -143,10 +145,12 @@ class Desk:
         agent = self.agents.get(run.agent)
         if agent is None:
             return
+        self.cancelled[run.id] = reason
         try:
             agent.tell(Cancel(run.conversation, run.id, reason))
         except CoreError:
             # There is no actor that could end it, and the next one must not begin it again.
+            del self.cancelled[run.id]
             cancelled = RunCancelled(f"the run was cancelled: {reason}")
             ended = Ended(run.id, Answer("", run.agent, run.conversation, run.id), cancelled)
             self.journal.append(run.stream_name, (ended,))

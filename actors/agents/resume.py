@@ -36,7 +36,7 @@ def take_up(desk: Desk) -> dict[str, Future[Answer]]:
                 journal.drop(stream)
                 _settle(future, ended)
     for stream, runs in left.items():
-        if runs and all(run.once and run.id != run.root and run.root not in taken for run in runs):
+        if runs and all((run.once or run.fleeting) and run.root not in taken for run in runs):
             journal.drop(stream)
     return taken
 

@@ -33,6 +33,7 @@ class Run(NamedTuple):
         external: tools that the caller runs.
         handoff: the handoff it comes from.
         once: the conversation ends with this run.
+        fleeting: so does the one of the run the caller started, and all that came of it.
     """
 
     id: str
@@ -49,6 +50,7 @@ class Run(NamedTuple):
     external: tuple[ToolSpec, ...] = ()
     handoff: Handoff | None = None
     once: bool = False
+    fleeting: bool = False
 
     @property
     def stream_name(self) -> str:
@@ -79,10 +81,9 @@ class Decision(NamedTuple):
 
 
 class Release(NamedTuple):
-    """Forget a conversation: stop its actor, drop its journal. With ``wait`` the answer comes when that is done."""
+    """Forget a conversation: stop its actor, drop its journal. The answer comes when that is done."""
 
     conversation: str
-    wait: bool = False
 
 
 # Journal events besides the turn's inputs.

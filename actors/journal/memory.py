@@ -28,10 +28,10 @@ class MemoryJournal:
         """The stream's events; empty if there is no such stream."""
         return self._streams.get(stream, ())
 
-    def compact(self, stream: str, snapshot: Any) -> None:
-        """Keep the snapshot in place of all events before it."""
+    def compact(self, stream: str, events: Sequence[Any]) -> None:
+        """Keep these events in place of all that are there."""
         if stream in self._streams:
-            self._streams[stream] = [snapshot]
+            self._streams[stream] = list(events)
 
     def drop(self, stream: str) -> None:
         """Forget a stream."""

@@ -98,14 +98,15 @@ class SqliteJournal:
             return ()
         return self._opened(stream)
 
-    def compact(self, stream: str, snapshot: Any) -> None:
-        """Put the snapshot in place of all events before it, where those are many."""
+    def compact(self, stream: str, events: Sequence[Any]) -> None:
+        """Put these events in place of all that are there, where those are many."""
         kept = self._live.get(stream)
         if kept is None or len(kept) <= COMPACT_AFTER:
             return
-        self._live[stream] = [snapshot]
-        self._versions[stream] += 1
-        self._work.put(("compact", stream, self._versions[stream], (snapshot,), None, None))
+        self._live[stream] = list(events)
+        version = self._versions[stream] + 1
+        self._versions[stream] += len(events)
+        self._work.put(("compact", stream, version, tuple(events), None, None))
 
     def drop(self, stream: str) -> None:
         """Forget a stream."""

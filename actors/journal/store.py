@@ -30,8 +30,8 @@ class Journal(Protocol):
         """The stream's events in the order appended, those not yet safe included; empty if there is no such stream."""
         ...
 
-    def compact(self, stream: str, snapshot: Any) -> None:
-        """Offer one event that stands for all before it. A hint: a journal may keep what it has and ignore it."""
+    def compact(self, stream: str, events: Sequence[Any]) -> None:
+        """Offer events that stand for all that are there. A hint: a journal may keep what it has and ignore it."""
         ...
 
     def drop(self, stream: str) -> None:

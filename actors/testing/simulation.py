@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import gc
 import random
@@ -10,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from . import schedules, token
-from .errors import Nondeterministic, SimulationFailed, TokenRefused
+from .errors import Nondeterministic, SimulationError, SimulationFailed, TokenRefused
 from .faults import Fault
 from .injector import chances, place
 from .invariants import Invariant
@@ -74,8 +75,11 @@ def simulate(
     Raises:
         SimulationFailed: a schedule under which the scenario raises, an invariant breaks, or nothing can go on.
         Nondeterministic: the same schedule gave two different runs.
+        SimulationError: an event loop is running here already.
         TokenRefused: the token belongs to another scenario, or to another version of the code or workload.
     """
+    if asyncio._get_running_loop() is not None:
+        raise SimulationError("simulate() runs a loop of its own: call it from an ordinary test, not from an async one")
     search = _Search(scenario, tuple(faults), tuple(invariants), max_steps, order)
     with reproducible():
         if replay is not None:

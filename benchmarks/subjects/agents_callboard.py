@@ -125,7 +125,7 @@ def memory(n: int) -> list[Sample]:
 
 
 def importing_it(n: int) -> list[Sample]:
-    return importing("callboard")
+    return importing("from callboard import Agency, Agent, tool")
 
 
 SCENARIOS: dict[str, Callable[[int], list[Sample]]] = {

@@ -30,7 +30,7 @@ from callboard.actors.agents.turn import Limits
 from callboard.actors.testing.models import Script, call
 from callboard.providers.messages import Message, Request, ToolCall, Usage
 
-from .support import add, function, scripted
+from .support import add, function, scripted, until
 
 
 def send(target: str, message: str = "do it", id: str = "") -> ToolCall:
@@ -264,9 +264,7 @@ async def test_cancelling_a_run_stops_the_agents_it_handed_off_to() -> None:
         await stopped.wait()
         with pytest.raises(asyncio.CancelledError):
             await run
-        for _ in range(10):
-            await asyncio.sleep(0)
-        assert agency._desk.journal.streams() == []
+        await until(lambda: agency._desk.journal.streams() == [])
         assert not agency._desk._replies
 
 
@@ -342,9 +340,7 @@ async def test_any_team_gives_an_answer_or_a_named_error_and_leaves_nothing_behi
             outcomes = await asyncio.gather(*(agency.run("go") for _ in range(runs)), return_exceptions=True)
             for outcome in outcomes:
                 assert isinstance(outcome, Answer | AgentError), f"neither an answer nor a named error: {outcome!r}"
-            for _ in range(50):
-                await asyncio.sleep(0)
-            assert agency._desk.journal.streams() == []
+            await until(lambda: agency._desk.journal.streams() == [])
             assert not agency._desk._replies
     assert set(started.values()) | set(ended.values()) <= {1}, "a run started or ended twice"
     assert started == ended, "a run never ended"

@@ -43,7 +43,7 @@ def test_a_killed_process_leaves_its_run_to_the_next_one(tmp_path: Path, at: int
     assert last.startswith("ANSWER all: "), f"killed at event {at}, then: {output}"
     log = (tmp_path / "log").read_text().splitlines()
     tools = Counter(line for line in log if line.startswith("tool"))
-    assert set(tools.values()) == {1}, f"a tool that is not idempotent ran twice: {tools}"
+    assert max(tools.values(), default=0) <= 1, f"a tool that is not idempotent ran twice: {tools}"
     asked = Counter(line for line in log if not line.startswith("tool"))
     repeated = [line for line, times in asked.items() if times > 1]
     assert len(repeated) <= 2, f"more was asked again than what was under way (one call for each agent): {repeated}"
@@ -88,3 +88,19 @@ async def test_a_journal_that_cannot_be_written_fails_runs_by_name(tmp_path: Pat
         with pytest.raises(RunFailed, match="disk full"):
             await agency.run("?")
     journal.close()
+
+
+def test_a_run_survives_several_kills(tmp_path: Path) -> None:
+    for what, at in (("ask", 9), ("resume", 4), ("resume", 4), ("resume", 3)):
+        process = start(tmp_path, what)
+        assert process.stdout is not None
+        for number, _ in enumerate(process.stdout, 1):
+            if number == at:
+                process.kill()
+                break
+        process.communicate()
+    last = start(tmp_path, "resume")
+    output, _ = last.communicate(timeout=60)
+    assert output.splitlines()[-1].startswith("ANSWER all: ")
+    tools = Counter(line for line in (tmp_path / "log").read_text().splitlines() if line.startswith("tool"))
+    assert max(tools.values(), default=0) <= 1, f"a tool that is not idempotent ran twice: {tools}"

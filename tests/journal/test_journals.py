@@ -77,15 +77,15 @@ async def test_a_dropped_stream_is_gone_and_may_begin_anew(path: Path) -> None:
 async def test_many_events_give_way_to_a_snapshot(path: Path) -> None:
     journal = opened(path)
     journal.append("a", [0])
-    journal.compact("a", "too early")
+    journal.compact("a", ["too early"])
     assert list(journal.load("a")) == [0]
     journal.append("a", list(range(COMPACT_AFTER)))
-    journal.compact("a", "snapshot")
+    journal.compact("a", ["snapshot", "and more"])
     journal.append("a", ["after"])
-    assert list(journal.load("a")) == ["snapshot", "after"]
+    assert list(journal.load("a")) == ["snapshot", "and more", "after"]
     journal.close()
     again = opened(path)
-    assert list(again.load("a")) == ["snapshot", "after"]
+    assert list(again.load("a")) == ["snapshot", "and more", "after"]
     again.close()
 
 
@@ -147,8 +147,8 @@ async def test_both_journals_hold_the_same_whatever_is_done(
             memory.append(stream, [value] * 40)
             file.append(stream, [value] * 40)
         elif len(memory.load(stream)) > COMPACT_AFTER:
-            memory.compact(stream, value)
-            file.compact(stream, value)
+            memory.compact(stream, [value, value])
+            file.compact(stream, [value, value])
         assert sorted(file.streams()) == sorted(memory.streams())
         assert list(file.load("a")) == list(memory.load("a"))
         assert list(file.load("b")) == list(memory.load("b"))

@@ -22,6 +22,7 @@ from callboard.actors.testing import (
     Kill,
     Nondeterministic,
     Simulation,
+    SimulationError,
     SimulationFailed,
     Slow,
     StepBudgetSpent,
@@ -476,6 +477,11 @@ def test_a_fault_without_a_number_is_placed_by_the_search_and_shown_in_the_repor
 def test_a_fault_that_makes_no_sense_is_refused(make: Any) -> None:
     with pytest.raises(FaultRefused):
         make()
+
+
+async def test_from_an_async_test_it_is_refused_with_what_to_do() -> None:
+    with pytest.raises(SimulationError, match="ordinary test"):
+        simulate(failing())
 
 
 def test_an_unknown_strategy_is_refused() -> None:

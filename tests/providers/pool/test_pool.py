@@ -209,14 +209,24 @@ async def test_cancelling_an_ask_cancels_the_providers_call_and_counts_neither_w
         assert (stats.pool.cancelled, stats.endpoints["a"].cancelled, stats.endpoints["a"].failed) == (1, 1, 0)
 
 
+@pytest.mark.parametrize("hops", range(10))
 @virtual_time
-async def test_a_request_cancelled_in_the_very_step_it_is_granted_leaves_its_place_to_the_next() -> None:
+async def test_a_request_cancelled_in_the_very_step_it_is_granted_leaves_its_place_to_the_next(hops: int) -> None:
     script = Script("a", latency=1.0)
     async with System("test") as system:
         pool = system.supervise(Pool.spec([endpoint(script, limits=Limits(concurrency=1))], seed=1))
+        loop = asyncio.get_running_loop()
         running, doomed, last = pool.ask(request("1")), pool.ask(request("2")), pool.ask(request("3"), timeout=10)
-        # Called in the step in which the first answer arrives, after the pool has granted the second.
-        running.add_done_callback(lambda _: doomed.cancel())
+
+        def cancel(left: int) -> None:
+            if left:
+                loop.call_soon(cancel, left - 1)
+            else:
+                doomed.cancel()
+
+        # The first answer comes now; some steps of the loop later the pool grants the second. One of the hops meets it.
+        loop.call_at(1.0, cancel, hops)
+        await running
         assert (await last).message.text == "a: 3"
         stats = await pool.ask(GetStats())
         assert (stats.pool.cancelled, stats.pool.pending, stats.waiting) == (1, 0, 0)

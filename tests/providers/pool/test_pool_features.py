@@ -221,6 +221,14 @@ async def test_a_shared_call_goes_on_while_anybody_waits_and_is_cancelled_when_n
         assert (len(script.seen), script.cancelled) == (2, 1)
 
 
+@virtual_time
+async def test_a_shared_call_waits_for_as_long_as_the_most_patient_of_those_who_share_it() -> None:
+    script = Script("a", failure=fails_until(5.0, overloaded))
+    async with pool_of(endpoint(script), coalesce=True, patience=2.0) as pool:
+        asks = [pool.ask(request("same")), pool.ask(request("same"), timeout=60.0)]
+        assert [answer.message.text for answer in await asyncio.gather(*asks)] == ["a: same"] * 2
+
+
 # -- batches -----------------------------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,27 @@
+"""The facade: every name is there, once, and importing it is cheap."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import callboard
+
+
+def test_every_exported_name_is_there() -> None:
+    assert len(set(callboard.__all__)) == len(callboard.__all__)
+    for name in callboard.__all__:
+        assert getattr(callboard, name) is not None
+        assert name in dir(callboard)
+    with pytest.raises(AttributeError, match="Agnet"):
+        callboard.Agnet  # noqa: B018
+
+
+@pytest.mark.parametrize("statement", ["import callboard", "from callboard import Agency, Agent, tool"])
+def test_importing_loads_no_sdk(statement: str) -> None:
+    heavy = ["openai", "anthropic", "litellm", "genai_prices", "rich", "uvicorn", "pydantic", "httpx", "sqlite3"]
+    code = f"{statement}\nimport sys\nprint([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
