@@ -5,8 +5,9 @@ One import for users: ``from callboard import Agent, Agency, tool``. Nothing ins
 Names are loaded when they are first used, so that a program pays only for the parts it needs.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING
+from typing import Any as _Any
 
 if TYPE_CHECKING:
     from .actors import Actor, ActorRef, ChildSpec, Supervisor, System, scope
@@ -88,11 +89,11 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> _Any:
     module = _HOME_OF.get(name)
     if module is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(module, __name__), name)
+    value = globals()[name] = getattr(_import_module(module, __name__), name)
     return value
 
 
