@@ -107,7 +107,7 @@ class Future(pykka.Future[T]):
             error, traceback = self._value
             raise error.with_traceback(traceback)
         if state == CANCELLED:
-            raise asyncio.CancelledError(*([self._value] if self._value is not None else []))
+            raise self._make_cancelled_error()
         if self._get_hook is not None:
             return super().get(timeout=0)
         raise asyncio.InvalidStateError("the future has no value yet")
@@ -122,6 +122,14 @@ class Future(pykka.Future[T]):
     def done(self) -> bool:
         """Whether there is a value, an error, or it was cancelled."""
         return self._state != PENDING
+
+    @property
+    def _cancel_message(self) -> Any:
+        return self._value if self._state == CANCELLED else None
+
+    def _make_cancelled_error(self) -> asyncio.CancelledError:  # asyncio.gather() calls it
+        message = self._cancel_message
+        return asyncio.CancelledError() if message is None else asyncio.CancelledError(message)
 
     def cancelled(self) -> bool:
         """Whether it was cancelled."""
