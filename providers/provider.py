@@ -53,6 +53,20 @@ class RotateKey:
     api_key: SecretStr
 
 
+@dataclass(frozen=True, slots=True)
+class BatchRequest:
+    """Several requests for a provider with the ``batch`` capability, to be answered by one `BatchAnswer`."""
+
+    requests: tuple[Request, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BatchAnswer:
+    """The answers to a `BatchRequest`, in its order: a completion, or what went wrong with that one request."""
+
+    results: tuple[Completion | Exception, ...]
+
+
 class Provider(Actor):
     """Answers `Request` with a `Completion`, or, asked for a stream, with `Delta` values.
 
@@ -104,14 +118,11 @@ class Provider(Actor):
             return self.reply_with(self.count_tokens(self.spec.completed(message.request)))
         if isinstance(message, RotateKey):
             return self.reply_with(self.rotate(message.api_key))
-        if type(message).__name__ == "BatchRequest":
+        if isinstance(message, BatchRequest):
             return self.reply_with(self._batched(message))
         raise TypeError(f"{self.path} takes Request, Supports, Describe, CountTokens or RotateKey, not {message!r:.80}")
 
-    async def _batched(self, message: Any) -> Any:
-        # Here and not above: the pool is built on this module.
-        from .pool.control import BatchAnswer
-
+    async def _batched(self, message: BatchRequest) -> BatchAnswer:
         requests = tuple(self.spec.completed(request) for request in message.requests)
         outcomes = await self.batch(requests)
         return BatchAnswer(

@@ -6,8 +6,6 @@ from .cache import Cache, MemoryCache, SqliteCache
 from .control import (
     SCOPE_KEY,
     AddEndpoint,
-    BatchAnswer,
-    BatchRequest,
     FanOut,
     GetHealth,
     GetStats,
@@ -33,8 +31,6 @@ __all__ = [
     "FREE",
     "SCOPE_KEY",
     "AddEndpoint",
-    "BatchAnswer",
-    "BatchRequest",
     "Batching",
     "BreakerPolicy",
     "Budget",

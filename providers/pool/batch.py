@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from ..errors import NoProvider
 from ..messages import Completion, Request, Usage
-from .control import BatchAnswer, BatchRequest
+from ..provider import BatchAnswer, BatchRequest
 from .dispatch import Dispatcher
 from .estimate import input_tokens
 from .job import ANYONE, Who

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import SecretStr
 
-from ..messages import Completion, Request
+from ..messages import Request
 from .cost import Budget
 from .endpoint import Endpoint
 from .job import ANYONE, Who
@@ -125,17 +125,3 @@ class SetBudget:
     """Set or replace a budget. Answered with what the account has spent so far, in US dollars."""
 
     budget: Budget
-
-
-@dataclass(frozen=True, slots=True)
-class BatchRequest:
-    """Several requests for an endpoint with the ``batch`` capability, to be answered by one `BatchAnswer`."""
-
-    requests: tuple[Request, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class BatchAnswer:
-    """The answers to a `BatchRequest`, in its order: a completion, or what went wrong with that one request."""
-
-    results: tuple[Completion | Exception, ...]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import SecretStr
 
 from ...actors.core.spec import ChildSpec
-from ..spec import CAPABILITIES, ProviderSpec
+from ..spec import ProviderSpec
 from .breaker import BreakerPolicy
 from .cost import FREE, Price
 from .estimate import OutputEstimate
@@ -73,11 +73,10 @@ class Endpoint:
         limits: Limits = options.pop("limits", Limits())
         if limits.concurrency is None:
             limits = replace(limits, concurrency=provider.max_in_flight)  # or the rest would wait inside its actor
-        known = CAPABILITIES[provider.kind] if provider.capabilities is None else provider.capabilities
         settings: dict[str, Any] = {
             "models": provider.models,
             "default_model": provider.default_model,
-            "capabilities": frozenset[str](known),
+            "capabilities": frozenset[str](provider.abilities()),
             "vendor": provider.name if provider.base_url else _VENDORS.get(provider.kind, provider.name),
             **options,
         }

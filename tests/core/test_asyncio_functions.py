@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -42,7 +42,7 @@ async def test_gather_collects_answers_in_the_order_asked(gate: ActorRef[Gate]) 
     held = gate.ask("wait")
     quick = gate.ask("quick")
     gate.tell("open")
-    assert await asyncio.gather(held, quick) == ["let through", "quick"]
+    assert list(await asyncio.gather(held, quick)) == ["let through", "quick"]
 
 
 async def test_gather_ends_when_one_of_its_asks_is_cancelled(gate: ActorRef[Gate]) -> None:
@@ -68,7 +68,7 @@ async def test_gather_returns_a_cancelled_ask_among_the_results_where_it_is_aske
 
 async def test_wait_returns_when_the_first_answer_is_there(gate: ActorRef[Gate]) -> None:
     held, quick = gate.ask("wait"), gate.ask("quick")
-    done, pending = await asyncio.wait({held, quick}, return_when=asyncio.FIRST_COMPLETED)
+    done, pending = await asyncio.wait(cast(Any, {held, quick}), return_when=asyncio.FIRST_COMPLETED)
     assert done == {quick}
     assert pending == {held}
     gate.tell("open")

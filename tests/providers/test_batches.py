@@ -12,7 +12,7 @@ from callboard.providers import errors as e
 from callboard.providers.anthropic import AnthropicProvider
 from callboard.providers.messages import Completion, Message, Request
 from callboard.providers.openai import OpenAIProvider
-from callboard.providers.pool.control import BatchRequest
+from callboard.providers.provider import BatchRequest
 from callboard.providers.simulated import SimulatedProvider, error
 from callboard.providers.spec import CAPABILITIES
 from tests.providers.conftest import anthropic_spec, openai_spec

@@ -28,9 +28,7 @@ from callboard.providers.messages import Completion, Image, Message, RateLimits,
 from callboard.providers.pool import (
     SCOPE_KEY,
     AddEndpoint,
-    BatchAnswer,
     Batching,
-    BatchRequest,
     Budget,
     Cache,
     Endpoint,
@@ -50,6 +48,7 @@ from callboard.providers.pool import (
     SwitchProvider,
     Who,
 )
+from callboard.providers.provider import BatchAnswer, BatchRequest
 
 from .scripted import Script, Scripted, endpoint, fails, fails_until, request
 
