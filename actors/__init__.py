@@ -18,7 +18,7 @@ from .core.errors import (
     StartFailed,
     SystemClosed,
 )
-from .core.events import DeadLetter, Event, Outcome, Terminated
+from .core.events import DeadLetter, Event, Node, Outcome, Terminated
 from .core.future import Future, wait
 from .core.ref import ActorRef, ask
 from .core.scope import Scope, current_scope, scope
@@ -44,6 +44,7 @@ __all__ = [
     "Event",
     "Future",
     "MailboxFull",
+    "Node",
     "NotAStream",
     "Outcome",
     "ReplyAlreadySet",

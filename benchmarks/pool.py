@@ -64,6 +64,7 @@ def suite(quick: bool) -> Suite:
             worker.close()
 
     notes = (
+        "every subject: gc.freeze() after the warm-up, as a service does after its start",
         "_bad: requests the faulty provider got beside single probes; _return, _herd: most at once on its return",
         "_late: how much later than first come, first served explains an answer came",
     )

@@ -1,7 +1,8 @@
 """Simulated providers in a process of their own, so that their CPU is not counted.
 
 ``python -m benchmarks.pool_server N`` prints N base URLs as JSON, then obeys one JSON object a line on standard input:
-``{"set": 0, "fault": "503", "rate": 1.0, "latency": [0.05, 0.08], "limits": {…}}``, ``{"stats": 0}``, ``{"arrivals": 0}``.
+``{"set": 0, "fault": "503", "rate": 1.0, "latency": [0.05, 0.08], "limits": {…}}``, ``{"stats": 0}``,
+``{"arrivals": 0}``.
 """
 
 from __future__ import annotations

@@ -13,8 +13,8 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeAlias
 
 from .errors import ProviderError, ProviderOverloaded
+from .http import Protocolled
 from .messages import Completion
-from .provider import Protocolled
 from .wire.failures import from_event, from_status
 
 Outcome: TypeAlias = Completion | ProviderError

@@ -18,6 +18,7 @@ from .errors import (
     ProviderOverloaded,
     ProviderTimeout,
     RateLimited,
+    StreamCut,
     UnknownModel,
 )
 from .messages import Completion, Delta, Request
@@ -89,6 +90,11 @@ class LiteLLMProvider(Provider):
                 await close()
         if problem is not None:
             raise problem
+        # LiteLLM puts "stop" at the end of a stream that was cut; only its own notes tell what really came.
+        if not getattr(response, "received_finish_reason", "?") and not getattr(
+            response, "intermittent_finish_reason", ""
+        ):
+            raise StreamCut(f"{self.spec.name} stopped in the middle of its answer", provider=self.spec.name)
         yield Delta(completion=assembler.completion())
 
     async def _call(self, request: Request, *, stream: bool) -> Any:
@@ -115,6 +121,8 @@ class LiteLLMProvider(Provider):
         raise problem
 
     def _problem(self, error: Exception) -> Exception:
+        # In the middle of a stream LiteLLM wraps what happened in an error of its own.
+        error = getattr(error, "original_exception", None) or error
         kind = _BY_NAME.get(type(error).__name__)
         status = getattr(error, "status_code", None)
         if not isinstance(status, int):
@@ -125,11 +133,14 @@ class LiteLLMProvider(Provider):
                 if isinstance(error, ProviderError)
                 else ProviderError(f"{self.spec.name}: {type(error).__name__}", provider=self.spec.name)
             )
-        response = getattr(error, "response", None)
+        headers = getattr(error, "litellm_response_headers", None)
+        headers = headers or getattr(getattr(error, "response", None), "headers", None) or {}
         text = blot(str(getattr(error, "message", error)), self.spec.secret)
+        if text.endswith("Connection error."):  # it calls that a server error too
+            kind = ConnectionLost
         return (kind or (ProviderOverloaded if (status or 0) >= 500 else InvalidRequest))(
             f"{self.spec.name} failed: {text}",
             provider=self.spec.name,
             status=status,
-            retry_after=retry_after(getattr(response, "headers", None) or {}),
+            retry_after=retry_after(headers),
         )

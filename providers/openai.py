@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 
 from .batches import openai_batch, pauses
 from .errors import ProviderError
+from .http import Assembling, HttpProvider, Protocolled
 from .messages import Completion, Request
-from .provider import Assembling, HttpProvider, Protocolled
 from .spec import ProviderSpec
 from .transport import Sdk, Transport, sdk_problem
 from .wire import openai_chat, openai_responses

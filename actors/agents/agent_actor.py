@@ -6,7 +6,6 @@ import logging
 from typing import Any, ClassVar, NamedTuple
 
 from ..core.actor import Actor
-from ..core.cell import Cell
 from ..core.children import Supervision
 from ..core.errors import ActorDead, CoreError, MailboxFull
 from ..core.events import Terminated
@@ -48,7 +47,7 @@ class AgentActor(Actor):
     def on_receive(self, message: Any) -> Any:
         """Pass a message to its conversation."""
         kind = type(message)
-        known = self._cell.children.names.get(message.conversation)
+        known = self.find_child(message.conversation)
         if known is None:
             if kind is Run:
                 if self._desk.is_open(message.id):
@@ -59,9 +58,9 @@ class AgentActor(Actor):
                 return self._release_idle(message)
             return None
         if kind is Release:
-            return self.reply_with(self._release(known.ref, message))
+            return self.reply_with(self._release(known, message))
         try:
-            known.ref.tell(message)
+            known.tell(message)
         except ActorDead:
             if kind is Run:  # it was released this moment; its name is free in the next
                 self.schedule(0.01, message)
@@ -108,10 +107,9 @@ class AgentActor(Actor):
             journal.append(stream, (Accepted(run),))  # the conversation was released after it had been accepted
         self._open(run.conversation)
 
-    def _open(self, conversation: str) -> Cell:
+    def _open(self, conversation: str) -> ActorRef[Any]:
         made = (self._desk, self._agent, conversation)
-        ref: ActorRef[Any] = self.spawn(ChildSpec(Conversation, made, name=conversation, restart="transient"))
-        return ref._cell
+        return self.spawn(ChildSpec(Conversation, made, name=conversation, restart="transient"))
 
 
 class AddAgent(NamedTuple):

@@ -366,7 +366,7 @@ class Carrier(Actor):
     def _send(self, message: Any) -> None:
         """A message to itself from a callback; if the actor has ended, the next incarnation finds out by itself."""
         try:
-            self._cell.ref.tell(message)
+            self.ref.tell(message)
         except CoreError:
             logger.debug("%s has ended; %s is not needed any more", self._stream, type(message).__name__)
 

@@ -49,14 +49,14 @@ def demo(
     /,
     *,
     ask: str | None = None,
-    report: Path = Path("callboard-report.md"),
+    report: Path | None = None,
 ) -> int:
     """Let a planner and a developer work on a folder, offline, while parts of the team are made to fail.
 
     Args:
         folder: the folder to work on; nothing outside it is read or written.
         ask: the request, in words. By default: what the folder's README promises that its files do not contain.
-        report: where in the folder the report is written.
+        report: where in the folder the report is written. By default: callboard-report.md.
     """
     from .demo import demo
 

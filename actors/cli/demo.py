@@ -41,6 +41,7 @@ STRUCK_REQUEST = 2
 
 PROMISES = "Find what {readme} promises that the files do not contain"
 MARKS = "List every TODO and FIXME with its file and line"
+REPORT = "callboard-report.md"
 SHOWN = 12
 """Lines of the report that are shown; the file has all."""
 
@@ -69,14 +70,14 @@ class Paced(OfflineProvider):
             yield delta
 
 
-def demo(folder: Path, *, ask: str | None, report: Path) -> int:
+def demo(folder: Path, *, ask: str | None, report: Path | None) -> int:
     """Run the demonstration.
 
     Args:
         folder: an existing folder; tools reach nothing outside it.
         ask: the request; by default what the folder's README promises and does not hold, or, where there is no
             README, every TODO and FIXME.
-        report: the report's path within the folder. What stands there is replaced.
+        report: the report's path within the folder, where nothing stands yet; by default `REPORT`, which is replaced.
 
     Returns:
         0 if the answer came and no message was lost, else 1.
@@ -85,9 +86,11 @@ def demo(folder: Path, *, ask: str | None, report: Path) -> int:
         NoReport: the report's path leads out of the folder, or cannot be written.
     """
     root = folder.resolve()
-    target = (root / report).resolve()
+    target = (root / (report or REPORT)).resolve()
     if not target.is_relative_to(root):
         raise NoReport(f"the report {report} lies outside the folder {folder}; give a path inside it")
+    if report is not None and target.exists():
+        raise NoReport(f"the report would overwrite {report}; give a path where nothing stands")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text("", encoding="utf-8")
@@ -135,11 +138,11 @@ class _Demonstration:
                     self.flow.say(f"no answer: {error}")
         seconds = self.flow.seconds()
         if answer is not None:
-            self._close(answer, seconds)
+            self._close(answer)
         self.console.print(self._table(answer, seconds))
         return 0 if answer is not None and self.ledger.lost == 0 else 1
 
-    def _close(self, answer: Answer, seconds: float) -> None:
+    def _close(self, answer: Answer) -> None:
         """Name the report; if the team wrote none, its answer is the report."""
         by_team = self.report.exists()
         if not by_team:
@@ -203,9 +206,8 @@ class _Demonstration:
         table.add_row("failed", "\n".join(f"{event.actor}: {event.detail}" for event in self.crashes) or "nothing")
         table.add_row("restarted", ", ".join(event.actor for event in self.restarts) or "nothing")
         table.add_row("messages", f"{ledger.sent} sent, {ledger.processed} processed, {ledger.lost} lost")
-        table.add_row(
-            "asks", f"{ledger.asked} asked, {ledger.answered} answered, {ledger.refused} ended by the failures above"
-        )
+        asks = f"{ledger.asked} asked, {ledger.answered} answered, {ledger.refused} failed or called off"
+        table.add_row("asks", asks)
         letters = f"{ledger.facts['dead_letter']}, of which {ledger.unheard} unknown to their sender"
         table.add_row("dead letters", letters)
         if answer is not None:

@@ -11,16 +11,15 @@ import contextlib
 import os
 import socket
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..core.errors import CallboardError
-from ..core.lifecycle import NAMES
 
 if TYPE_CHECKING:
-    from ..core.cell import Cell
+    from ..core.events import Node
     from ..core.system import System
 
 PATIENCE = 2.0
@@ -34,29 +33,24 @@ class NothingRuns(CallboardError):
 def lines(system: System) -> Iterator[str]:
     """The actors of a system, one a line, children below their parents."""
     yield f"{system.name} (process {os.getpid()})"
-    yield from _below(system.root, "")
+    yield from _below(system.tree(), "")
 
 
-def _below(cell: Cell, indent: str) -> Iterator[str]:
-    if cell.rare is None or cell.rare.children is None:
-        return
-    children = list(cell.rare.children.cells)
-    for number, child in enumerate(children, 1):
-        last = number == len(children)
-        yield f"{indent}{'└── ' if last else '├── '}{child.name}  {_state(child)}"
-        yield from _below(child, indent + ("    " if last else "│   "))
+def _below(nodes: Sequence[Node], indent: str) -> Iterator[str]:
+    for number, node in enumerate(nodes, 1):
+        last = number == len(nodes)
+        yield f"{indent}{'└── ' if last else '├── '}{node.name}  {_state(node)}"
+        yield from _below(node.children, indent + ("    " if last else "│   "))
 
 
-def _state(cell: Cell) -> str:
-    said = [cell.actor_class.__name__ if isinstance(cell.actor_class, type) else type(cell.actor).__name__]
-    if NAMES[cell.phase] != "running":
-        said.append(NAMES[cell.phase])
-    waiting = len(cell.queue) if cell.queue is not None else 0
-    if waiting:
-        said.append(f"{waiting} waiting")
-    restarts = cell.rare.incarnation - 1 if cell.rare is not None else 0
-    if restarts:
-        said.append(f"restarted {restarts}×")
+def _state(node: Node) -> str:
+    said = [node.kind]
+    if node.phase != "running":
+        said.append(node.phase)
+    if node.waiting:
+        said.append(f"{node.waiting} waiting")
+    if node.restarts:
+        said.append(f"restarted {node.restarts}×")
     return ", ".join(said)
 
 

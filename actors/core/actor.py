@@ -6,14 +6,15 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeGuard, TypeVar, cast
 
 import pykka
 
 from . import life
-from .cell import DEFERRED, Cell, SelfStop
+from .cell import DEAD, DEFERRED, Cell, SelfStop
 from .children import ONE_FOR_ONE, Supervision
-from .errors import CoreError
+from .envelope import StreamAsk
+from .errors import ActorDead, CoreError
 from .events import Outcome
 from .future import Future
 from .lifecycle import Phase
@@ -65,6 +66,8 @@ class Actor(_Base):
             binding.set(None)
             self._cell = cell
             cell.actor = self
+            cell.actor_class = cls  # the cell knows only the factory so far
+            cell.capacity = cls.mailbox_capacity
         return self
 
     def __init__(self, *_args: Any, **_kwargs: Any) -> None:
@@ -77,6 +80,7 @@ class Actor(_Base):
             cell = Cell(default_system(), None, type(self))
             cell.ref = ActorRef(cell)
             cell.actor = self
+            cell.phase, cell.state = Phase.DEAD, DEAD  # nobody serves it: an ask fails at once
             self._cell = cell
             return cell
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
@@ -165,6 +169,11 @@ class Actor(_Base):
         """
         return cast("ActorRef[B]", self._cell.system.spawn_in(self._cell, what, args, name, kwargs))
 
+    def find_child(self, name: str) -> ActorRef[Any] | None:
+        """Return the child of that name, or None."""
+        cell = self._cell.children.find(name)
+        return None if cell is None else cell.ref
+
     # -- work beside the mailbox -----------------------------------------------------------------------------------
 
     def pipe(self, coro: Coroutine[Any, Any, T], to_message: Callable[[Outcome[T]], Any] | None = None) -> Job:
@@ -179,8 +188,10 @@ class Actor(_Base):
         cell = self._cell
 
         def ended(job: Worker, value: Any, error: BaseException | None) -> None:
-            outcome: Outcome[T] = Outcome(value, error)
-            if cell.phase <= Phase.RUNNING and (error is None or isinstance(error, Exception)):
+            if _fatal(error):
+                life.fail_soon(cell, error)
+            elif cell.phase <= Phase.RUNNING and not _called_off(job, error):
+                outcome: Outcome[T] = Outcome(value, error)
                 cell.system.own_message(cell, outcome if to_message is None else to_message(outcome))
 
         return Job(cell.system.start_job(cell, coro, ended, scope=active.get()))
@@ -193,24 +204,36 @@ class Actor(_Base):
         After a ``tell`` there is nobody to answer: a failure then crashes the actor, as a failing handler would.
         """
         cell = self._cell
-        ask, cell.current = cell.current, cell.current
+        ask = cell.current
+        if ask is not None and ask.done():  # the asker has given up meanwhile
+            coro.close()
+            return DEFERRED
 
         def ended(job: Worker, value: Any, error: BaseException | None) -> None:
             if ask is not None:
-                ask.work = None
+                if ask.work is job:
+                    ask.work = None
                 if error is None:
                     ask.answer(value)
                 elif isinstance(error, Exception):
                     ask.fail(error)
                 else:
                     ask.fail(life.interrupted(cell, error))
-            elif error is not None and isinstance(error, Exception) and cell.phase == Phase.RUNNING:
+            if _fatal(error) or (ask is None and isinstance(error, Exception) and cell.phase == Phase.RUNNING):
                 life.fail_soon(cell, error)
 
         job = cell.system.start_job(cell, coro, ended, answering=True, scope=active.get())
         if ask is not None:
             ask.work = job
         return DEFERRED
+
+    @property
+    def expects(self) -> Literal["nothing", "answer", "stream"]:
+        """What the sender of the message at work waits for. Only good until the handler first waits itself."""
+        ask = self._cell.current
+        if ask is None:
+            return "nothing"
+        return "stream" if isinstance(ask, StreamAsk) else "answer"
 
     # -- timers ----------------------------------------------------------------------------------------------------
 
@@ -282,6 +305,16 @@ class Actor(_Base):
 life._BASE = Actor
 
 
+def _fatal(error: BaseException | None) -> TypeGuard[BaseException]:
+    """Whether work beside the mailbox raised what crashes an actor wherever it is raised: `SystemExit` or the like."""
+    return error is not None and not isinstance(error, (Exception, asyncio.CancelledError))
+
+
+def _called_off(job: Worker, error: BaseException | None) -> bool:
+    """Whether the work ended because it was cancelled from outside, and not by a cancellation of its own."""
+    return isinstance(error, asyncio.CancelledError) and job.task.cancelling() > 0
+
+
 class Job:
     """A handle on work that runs beside a mailbox."""
 
@@ -291,7 +324,7 @@ class Job:
         self._worker = worker
 
     def cancel(self) -> None:
-        """Cancel the work. What it sends back then, if anything, is up to it."""
+        """Cancel the work. Nothing comes back, unless the coroutine catches the cancellation and returns or raises."""
         self._worker.cancel_softly()
 
     def done(self) -> bool:
@@ -305,6 +338,8 @@ class Timer:
     __slots__ = ("_cell", "_handle", "_interval", "_message")
 
     def __init__(self, cell: Cell, delay: float, message: Any, interval: float | None) -> None:
+        if cell.state == DEAD:
+            raise ActorDead(f"{cell.ref} has stopped: nothing can be scheduled for it")
         self._cell = cell
         self._message = message
         self._interval = interval

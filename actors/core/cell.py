@@ -63,10 +63,11 @@ class Rare:
         "jobs",
         "label",
         "name",
-        "numbering",
         "processed",
         "restart_timer",
+        "row",
         "settled",
+        "since",
         "spec",
         "stopping",
         "timers",
@@ -81,7 +82,6 @@ class Rare:
         self.label: str | None = None
         self.spec: ChildSpec | None = None
         self.children: Children | None = None
-        self.numbering: dict[str, int] = {}
         self.jobs: dict[Worker, None] = {}
         self.timers: dict[Any, None] = {}
         self.watching: dict[Cell, None] = {}
@@ -93,6 +93,8 @@ class Rare:
         self.error: BaseException | None = None
         self.restart_timer: asyncio.TimerHandle | None = None
         self.incarnation = 1
+        self.row = 0
+        self.since = 0.0
         self.processed = 0
         self.graceful = False
         self.up = False
@@ -154,12 +156,11 @@ class Cell:
         """The actor's name; made from its class, counted by its parent, if none was given."""
         rare = self.more()
         if rare.name is None:
-            kind = self.actor_class.__name__
-            numbering = self.parent.more().numbering if self.parent is not None else {}
-            taken = self.parent.children.names if self.parent is not None else {}
-            while rare.name is None or rare.name in taken:
-                numbering[kind] = n = numbering.get(kind, 0) + 1
-                rare.name = f"{kind}-{n}"
+            kind = getattr(self.actor_class, "__name__", type(self.actor_class).__name__)  # a factory may have none
+            if self.parent is None:
+                rare.name = f"{kind}-1"
+            else:
+                rare.name = self.parent.children.make_name(self, kind)
         return rare.name
 
     @property
@@ -239,12 +240,22 @@ class Cell:
         rare = self.rare
         if rare is None or not rare.waiting:
             return
-        capacity = self.capacity
-        while rare.waiting and (self.queue is None or len(self.queue) < capacity):
+        while rare.waiting and self.state < CLOSED and (self.queue is None or len(self.queue) < self.capacity):
             item, admitted = rare.waiting.popleft()
             if not admitted.done():
-                self.enqueue(item)
+                self.system.deliver(self, item)
                 admitted.set(None)
+
+    def admit_or_wait(self, item: Any, admitted: Future[None]) -> None:
+        """Let a sender in, or have it wait behind those that wait already."""
+        if self.state >= CLOSED:
+            admitted.set_exception(ActorDead(f"{self.ref} not found"))
+        elif not admitted.done():  # it has not given up before this thread's loop came to it
+            rare = self.more()
+            if rare.waiting is None:
+                rare.waiting = deque()
+            rare.waiting.append((item, admitted))
+            self.admit()
 
     def refuse(self, item: Any, why: str) -> None:
         """End an item that will not be processed: an answer to who asked, a dead letter for the rest."""
@@ -319,7 +330,7 @@ class Cell:
         """A handler that had suspended has ended."""
         self.worker = None
         ask = self.current
-        if ask is not None:
+        if ask is not None and ask.work is worker:  # not a job that the handler has left the answer to
             ask.work = None
         if self.phase > Phase.RUNNING:
             life.handler_ended(self, ask, value, error)

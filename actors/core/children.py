@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -53,10 +54,12 @@ class Children:
         "_delay",
         "_group",
         "_steps",
+        "_timer",
         "cells",
         "closing",
         "intensity",
         "names",
+        "numbering",
         "parent",
         "supervision",
         "together",
@@ -68,12 +71,14 @@ class Children:
         self.intensity: Intensity | None = None
         self.cells: dict[Cell, None] = {}
         self.names: dict[str, Cell] = {}
+        self.numbering: dict[str, int] = {}
         self.closing = False
         self.together = False
         self._group: list[Cell] = []
         self._steps: Iterator[None] | None = None
         self._again = False
         self._delay = 0.0
+        self._timer: asyncio.TimerHandle | None = None
 
     def add(self, cell: Cell, name: str | None) -> None:
         """Take a child in.
@@ -82,12 +87,20 @@ class Children:
             SpecError: a sibling has that name.
         """
         if name is not None:
-            if name in self.names:
-                raise SpecError(
-                    f"there is already an actor named {self.names[name].path!r}; names are unique among siblings"
-                )
-            self.names[name] = cell
+            holder = self.names.setdefault(name, cell)  # in one step: actors are spawned from other threads too
+            if holder is not cell:
+                raise SpecError(f"there is already an actor named {holder.path!r}; names are unique among siblings")
         self.cells[cell] = None
+
+    def make_name(self, cell: Cell, kind: str) -> str:
+        """Return a name for a child that was given none: its class's, and a number."""
+        while True:
+            self.numbering[kind] = number = self.numbering.get(kind, 0) + 1
+            name = f"{kind}-{number}"
+            if cell not in self.cells:  # dead: nobody can look it up
+                return name
+            if self.names.setdefault(name, cell) is cell:
+                return name
 
     def remove(self, cell: Cell) -> None:
         """Forget a child that is dead."""
@@ -100,10 +113,7 @@ class Children:
 
     def find(self, name: str) -> Cell | None:
         """Return the child of that name."""
-        cell = self.names.get(name)
-        if cell is None:  # names made by the runtime are not indexed: they are made when they are first asked for
-            cell = next((c for c in self.cells if c.rare is not None and c.rare.name == name), None)
-        return cell
+        return self.names.get(name)
 
     # -- a child has ended -----------------------------------------------------------------------------------------
 
@@ -121,22 +131,36 @@ class Children:
         if not self.intensity.record(system.loop.time()):
             self._give_up(cell, error)
             return
-        delay = spec.backoff.delay(self.intensity.recent - 1, system.rng) if spec.backoff.initial else 0.0
-        if self._steps is None and self.supervision.strategy == "one_for_one":
+        delay = self._delay_of(cell, error)
+        if self.supervision.strategy == "one_for_one":
             if delay or isinstance(error, StartFailed):  # off the stack: an actor that cannot start must not recurse
+                if life.stop_waits(cell):
+                    life.die(cell, "stopped")
+                    return
                 rare.restart_timer = system.loop.call_later(delay, life.restart, cell)
             else:
                 life.restart(cell)
             return
         supervised = [c for c in self.cells if c.rare is not None and c.rare.spec is not None]
-        hit = affected(self.supervision.strategy, supervised, cell)
-        self._group = [c for c in self.cells if c in hit or c in self._group]
+        hit = {*affected(self.supervision.strategy, supervised, cell), *self._group}
+        self._group = [c for c in self.cells if c in hit]
         self._delay = max(self._delay, delay)
         self._again = True
         if self._steps is None:
             self._steps = self._restart_group()
         # Off the stack: the child that ended is still on it.
         system.loop.call_soon(self._advance)
+
+    def _delay_of(self, cell: Cell, error: BaseException | None) -> float:
+        """Return the wait before this restart: it grows with each one until the child has stayed up for a period."""
+        rare = cell.more()
+        assert rare.spec is not None
+        system = self.parent.system
+        if not isinstance(error, StartFailed) and system.loop.time() - rare.since > self.supervision.period:
+            rare.row = 0
+        delay = rare.spec.backoff.delay(rare.row, system.rng)
+        rare.row += 1
+        return delay
 
     def _give_up(self, cell: Cell, error: BaseException | None) -> None:
         supervision = self.supervision
@@ -145,7 +169,7 @@ class Children:
             f"in {supervision.period} s, the last was {cell.path}: {error!r}"
         )
         limit.__cause__ = error
-        self._steps, self._group = None, []
+        self._end_group()
         life.die(cell, f"crashed: {error!r}")
         self.parent.system.emit("escalated", self.parent, str(limit))
         self.parent.system.escalate(self.parent, limit)
@@ -156,13 +180,20 @@ class Children:
         steps = self._steps
         if steps is None or steps.gi_running:  # type: ignore[attr-defined]
             return
-        if next(steps, self) is self:
-            self._steps, self._group, self._delay = None, [], 0.0
+        if self.closing or self.parent.phase > Phase.RUNNING or next(steps, self) is self:
+            self._end_group()
+
+    def _end_group(self) -> None:
+        self._steps, self._group, self._delay, self._again = None, [], 0.0, False
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _wait_for(self, cell: Cell) -> None:
         cell.more().settled.append(lambda: self.parent.system.loop.call_soon(self._advance))
 
     def _restart_group(self) -> Iterator[None]:
+        loop = self.parent.system.loop
         while self._again:
             self._again = False
             for cell in reversed(self._group):
@@ -172,14 +203,12 @@ class Children:
                     self._wait_for(cell)
                     yield
             if self._delay:
-                due = self.parent.system.loop.time() + self._delay
+                self._timer = loop.call_later(self._delay, self._waited)
                 self._delay = 0.0
-                while (left := due - self.parent.system.loop.time()) > 0:
-                    timer = self.parent.system.loop.call_later(left, self._advance)
+                while self._timer is not None:
                     yield
-                    timer.cancel()
             for cell in list(self._group):
-                if self._again:
+                if self._again or self._steps is None:  # one has failed again, or it was once too often
                     break
                 if cell.phase != Phase.RESTARTING:
                     continue
@@ -188,6 +217,12 @@ class Children:
                     life.die(cell, "stopped: a sibling was restarted")
                     continue
                 life.restart(cell)
-                while not allows(cell.phase, "start") and allows(cell.phase, "started"):
+                while cell.phase == Phase.STARTING:
                     self._wait_for(cell)
                     yield
+            if self._again:  # the loop has its turn between two tries
+                yield
+
+    def _waited(self) -> None:
+        self._timer = None
+        self._advance()

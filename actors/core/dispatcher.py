@@ -24,11 +24,11 @@ from collections.abc import Callable, Coroutine, Generator
 from types import CoroutineType, coroutine
 from typing import TYPE_CHECKING, Any, Final
 
-from . import life
+from pykka.messages import _ActorStop
+
 from .cell import BUSY, DEFERRED, IDLE, PYKKA_MESSAGES, READY, Cell
 from .envelope import Ask, Envelope, ProbedAsk, StreamAsk
 from .future import VALUE
-from .lifecycle import Phase
 from .scope import active
 from .worker import Worker
 
@@ -131,6 +131,10 @@ class Dispatcher:
                 except StopIteration:  # it has retired, see _serve
                     self.leader = None
                     worker.retire()
+                except BaseException:  # interrupted between two handlers: another one leads on
+                    self.leader = None
+                    worker.retire()
+                    raise
                 else:
                     if pending is _PAUSED:
                         return
@@ -182,20 +186,30 @@ class Dispatcher:
         cell.worker = worker
         if cell.current is not None:
             cell.current.work = worker
+        if cell.rare is not None:
+            cell.admit()
         worker.task.set_name(cell.path)
         worker.context.run(system.handling.set, cell)
         worker.take(cell, standby, pending, cell.handled)
-        if cell.phase > Phase.RUNNING:  # the handler's first step has led to its actor's end
-            life.begin_ending(cell)
+        # The handler's first step may have led to its actor's end; that does not wait until it is through.
+        while cell.signals is not None and callable(cell.signals[0]):
+            cell.next_signal()
+
+    def dismiss(self, worker: Worker) -> None:
+        """A leader's task was cancelled: by a handler that cancelled the current task, or as the loop shuts down."""
+        if worker.standby is not None:
+            worker.standby.close()
+            worker.standby = None
+        if self.leader is worker:
+            self.leader = None
 
     def close(self) -> None:
         """Let the leader's task end; there will not be another."""
         self.lane.clear()
         self._closed = True
-        worker, self.leader = self.leader, None
+        worker = self.leader
         if worker is not None:
-            if worker.standby is not None:
-                worker.standby.close()
+            self.dismiss(worker)
             worker.retire()
 
     async def _serve(self, worker: Worker) -> None:
@@ -241,7 +255,7 @@ class Dispatcher:
                             if queue.__class__ is deque:
                                 queues.append(queue)
                         break
-                    if not turn:
+                    if turn <= 0:
                         cell.state = READY
                         self.ready.append(cell)
                         break
@@ -252,11 +266,11 @@ class Dispatcher:
                 ask: Ask | None = None
                 try:
                     if kind is Ask:
-                        if item._state:
+                        message = item.message
+                        if item._state and message.__class__ is not _ActorStop:  # a stop is not taken back
                             cell.refuse(item, "its asker gave up")
                             continue
                         cell.current = ask = item
-                        message = item.message
                         if item.scope is None and message.__class__ not in PYKKA_MESSAGES:
                             result = receive(message)
                         else:
@@ -304,7 +318,8 @@ class Dispatcher:
             left -= batch - turn + 1
             if cell.rare is not None:
                 cell.admit()
-            if context != pristine:  # a handler left a context variable set: this context is not used again
+            # A handler left a context variable set, or has cancelled its task: neither is used again.
+            if context != pristine or (self._entered is not None and worker.task.cancelling()):
                 self._left = left
                 return
 

@@ -80,6 +80,10 @@ class Ask(Future[Any]):
         """Give up: the answer is no longer wanted. A handler that works on it is cancelled; a queued ask is dropped."""
         if self._state != PENDING:
             return False
+        system = self.cell.system
+        if not system.owns_this_thread() and not system.closed:
+            system.post(self.cancel, msg)  # a handler, and its task, are touched on their own loop only
+            return True
         self._settle(CANCELLED, msg)
         self._call_off()
         return True

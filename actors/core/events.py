@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -71,4 +70,22 @@ class Outcome(Generic[T]):
         return self.value  # type: ignore[return-value]
 
 
-Subscriber = Callable[[Any], None]
+@dataclass(frozen=True, slots=True)
+class Node:
+    """An actor as `System.tree` shows it.
+
+    Args:
+        name: unique among its siblings.
+        kind: the name of its class.
+        phase: ``running``, or ``starting``, ``failing``, ``suspending``, ``restarting``, ``stopping``.
+        waiting: messages in its mailbox.
+        restarts: how often it has been restarted.
+        children: in start order.
+    """
+
+    name: str
+    kind: str
+    phase: str
+    waiting: int
+    restarts: int
+    children: tuple[Node, ...]

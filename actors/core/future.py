@@ -9,10 +9,13 @@ and ``timeout`` work without a helper task.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
+import functools
+import logging
 import sys
 import threading
-from _thread import allocate_lock
+from _thread import RLock, allocate_lock
 from collections.abc import Callable, Generator, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
@@ -30,7 +33,9 @@ ExcInfo: TypeAlias = tuple[type[BaseException] | None, BaseException | None, Tra
 Callback: TypeAlias = Callable[[Any], object]
 
 PENDING, VALUE, ERROR, CANCELLED = range(4)
-_changing = allocate_lock()
+logger = logging.getLogger("callboard")
+
+_changing = RLock()  # may be taken again: the garbage collector runs finalizers anywhere, and one may set a future
 
 
 class Future(pykka.Future[T]):
@@ -80,8 +85,13 @@ class Future(pykka.Future[T]):
             raise BlockingCall("get() would block the event loop that has to deliver the value: await the future")
         latch = allocate_lock()
         latch.acquire()
-        self.when_done(lambda _: latch.release())
+
+        def release(_: object) -> None:
+            latch.release()
+
+        self.when_done(release)
         if not latch.acquire(timeout=-1 if timeout is None else max(0.0, timeout)) and self._state == PENDING:
+            self.remove_done_callback(release)
             raise AskTimeout(f"no value within {timeout} seconds")
 
     def result(self) -> T:
@@ -152,10 +162,11 @@ class Future(pykka.Future[T]):
         return True
 
     def _settle(self, state: int, value: Any) -> None:
-        if self._state != PENDING or self._get_hook is not None:
-            raise ReplyAlreadySet("the future has been set already")
-        self._value = value
-        self._state = state
+        with _changing:  # two threads may set it at once; one of them is told
+            if self._state != PENDING or self._get_hook is not None:
+                raise ReplyAlreadySet("the future has been set already")
+            self._value = value
+            self._state = state
         if self._callbacks is not None:
             self._run_callbacks()
 
@@ -224,7 +235,10 @@ class Future(pykka.Future[T]):
         loop: Any
         for loop, fn, context in callbacks if callbacks.__class__ is list else (callbacks,):
             if loop is None:
-                fn(self)
+                try:
+                    fn(self)
+                except Exception:
+                    logger.exception("a callback of %r raised", self)
             elif loop is running:
                 loop.call_soon(fn, self, context=context)
             else:
@@ -268,34 +282,33 @@ class Future(pykka.Future[T]):
 
     def _await_hook(self) -> Generator[Any, None, T]:
         for source in self._sources:
-            if isinstance(source, Future):
-                try:
-                    yield from source
-                except Exception:
-                    continue
+            with contextlib.suppress(Exception):  # get() raises it
+                yield from wait(source).__await__()
         return self.get()
 
     # -- pykka's combinators, which here know what they wait for ---------------------------------------------------
 
-    def _derived(self, future: pykka.Future[M], *others: pykka.Future[Any]) -> pykka.Future[M]:
-        cast("Future[M]", future)._sources = (self, *others)
+    def _derived(self, hook: Callable[[float | None], M], *others: pykka.Future[Any]) -> Future[M]:
+        future: Future[M] = Future()
+        future.set_get_hook(hook)
+        future._sources = (self, *others)
         return future
 
-    def map(self, func: Callable[[T], M]) -> pykka.Future[M]:
+    def map(self, func: Callable[[T], M]) -> Future[M]:
         """Return a future of ``func(value)``."""
-        return self._derived(super().map(func))
+        return self._derived(lambda timeout: func(self.get(timeout=timeout)))
 
-    def filter(self, func: Callable[[Any], bool]) -> pykka.Future[Iterable[Any]]:
+    def filter(self, func: Callable[[Any], bool]) -> Future[Iterable[Any]]:
         """Return a future of the value's items for which ``func`` is true."""
-        return self._derived(pykka.Future.filter(cast("Any", self), func))
+        return self._derived(lambda timeout: list(filter(func, cast("Any", self.get(timeout=timeout)))))
 
-    def join(self, *futures: pykka.Future[Any]) -> pykka.Future[Iterable[Any]]:
+    def join(self, *futures: pykka.Future[Any]) -> Future[Iterable[Any]]:
         """Return a future of the list of this value and the others'."""
-        return self._derived(super().join(*futures), *futures)
+        return self._derived(lambda timeout: [f.get(timeout=timeout) for f in (self, *futures)], *futures)
 
-    def reduce(self, func: Callable[[Any, Any], Any], *args: Any) -> pykka.Future[Any]:
+    def reduce(self, func: Callable[[Any, Any], Any], *args: Any) -> Future[Any]:
         """Return a future of `functools.reduce` over the value's items."""
-        return self._derived(pykka.Future.reduce(cast("Any", self), func, *args))
+        return self._derived(lambda timeout: functools.reduce(func, cast("Any", self.get(timeout=timeout)), *args))
 
 
 async def wait(future: pykka.Future[T]) -> T:
@@ -309,10 +322,13 @@ async def wait(future: pykka.Future[T]) -> T:
     done: Future[T] = Future()
 
     def block() -> None:
-        try:
-            done.set(future.get())
-        except BaseException as error:
-            done.set_exception(error)
+        with contextlib.suppress(ReplyAlreadySet):  # whoever waited has given up
+            try:
+                value = future.get()
+            except BaseException as error:
+                done.set_exception(error)
+            else:
+                done.set(value)
 
     threading.Thread(target=block, name="callboard-wait", daemon=True).start()
     return await done

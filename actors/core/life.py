@@ -64,6 +64,8 @@ def start(cell: Cell) -> None:
 
 def _started(cell: Cell) -> None:
     cell.phase = after(cell.phase, "started")
+    if cell.rare is not None and cell.rare.spec is not None:
+        cell.rare.since = cell.system.loop.time()
     if cell.system.observed:
         cell.system.emit("started", cell)
     if cell.rare is not None and cell.rare.settled:
@@ -97,6 +99,8 @@ def _run_hook(cell: Cell, coro: Any, on_done: Any) -> None:
 def _after_on_start(cell: Cell, error: BaseException | None) -> None:
     if cell.phase != Phase.STARTING:  # stopped meanwhile
         cell.more().up = error is None
+        if isinstance(error, Exception) and cell.phase == Phase.STOPPING:
+            logger.error("Unhandled exception in %s:", cell.ref, exc_info=error)
         if cell.more().ending is None:
             begin_ending(cell)
         else:
@@ -131,7 +135,7 @@ def crash(cell: Cell, error: BaseException) -> None:
     if isinstance(error, KeyboardInterrupt):
         cell.system.interrupt(error)
     if cell.phase > Phase.RUNNING:
-        if cell.phase == Phase.STOPPING and cell.more().ending is None:
+        if cell.phase in (Phase.STOPPING, Phase.SUSPENDING) and cell.more().ending is None:
             begin_ending(cell)
         return
     cell.more().up = False
@@ -148,7 +152,7 @@ def crash(cell: Cell, error: BaseException) -> None:
 
 def _told(cell: Cell, error: BaseException) -> BaseException:
     """What the asker of the message is told."""
-    if isinstance(error, Exception):
+    if isinstance(error, ActorCrashed):
         return error
     told = ActorCrashed(f"{cell.path} crashed while it handled the message: {error!r}")
     told.__cause__ = error
@@ -167,7 +171,7 @@ def interrupted(cell: Cell, error: BaseException) -> ActorDead:
 
 def fail_soon(cell: Cell, error: BaseException) -> None:
     """Crash an actor from outside of its handlers, between two messages."""
-    if cell.system.active is cell:
+    if cell.system.active is cell or cell.phase == Phase.NEW:
         cell.signal(lambda: crash(cell, error))
     else:
         crash(cell, error)
@@ -182,9 +186,11 @@ def handler_ended(cell: Cell, ask: Ask | None, value: Any, error: BaseException 
         elif isinstance(error, Exception):
             ask.fail(error)
         else:
-            dead = ActorDead(f"{cell.path} stopped before it answered")
-            dead.__cause__ = error
-            ask.fail(dead)
+            ask.fail(interrupted(cell, error))
+    elif isinstance(error, Exception) and cell.phase != Phase.FAILING:
+        logger.error("Unhandled exception in %s:", cell.ref, exc_info=error)  # nobody else is told
+    if isinstance(error, KeyboardInterrupt):
+        cell.system.interrupt(error)
     if cell.more().ending is None:
         begin_ending(cell)
     else:
@@ -192,6 +198,22 @@ def handler_ended(cell: Cell, ask: Ask | None, value: Any, error: BaseException 
 
 
 # -- stopping --------------------------------------------------------------------------------------------------------
+
+
+def ask_to_stop(cell: Cell, ask: Ask) -> None:
+    """Take a stop in: behind what was sent before, or, where the actor has crashed, at once: it beats the restart."""
+    if cell.phase not in (Phase.FAILING, Phase.SUSPENDING, Phase.RESTARTING):
+        cell.enqueue(ask)
+        return
+    rare = cell.more()
+    rare.stopping.append(ask)
+    if cell.phase != Phase.FAILING or rare.spec is not None:
+        stop(cell)
+
+
+def stop_waits(cell: Cell) -> bool:
+    """Whether a stop stands in the mailbox."""
+    return any((item.message if isinstance(item, Ask) else item).__class__ is _ActorStop for item in cell.queue or ())
 
 
 def stop_gracefully(cell: Cell, ask: Ask | None, *, final: bool) -> None:
@@ -255,7 +277,10 @@ def begin_ending(cell: Cell) -> None:
     cell.state = CLOSED if cell.phase == Phase.STOPPING else SUSPENDED
     rare = cell.rare
     kind = type(cell.actor)
-    hookless = kind.on_failure is _BASE.on_failure if cell.phase == Phase.FAILING else kind.on_stop is _BASE.on_stop
+    hookless = (
+        cell.actor is None  # its factory raised
+        or (kind.on_failure is _BASE.on_failure if cell.phase == Phase.FAILING else kind.on_stop is _BASE.on_stop)
+    )
     if cell.worker is None and hookless and (rare is None or not rare.holds_anything()):
         _ended(cell)
         return
@@ -285,10 +310,7 @@ def _ending(cell: Cell) -> Iterator[None]:
     if cell.worker is not None:
         if failing:
             cell.worker.cancel_softly()
-        timer = cell.system.loop.call_later(cell.shutdown, _overdue, cell, cell.worker)
-        while cell.worker is not None:
-            yield
-        timer.cancel()
+        yield from _worker(cell)
     # 2. Answers under way, if the stop was asked for in the mailbox.
     while rare.graceful and any(job.answering for job in rare.jobs):
         yield
@@ -304,10 +326,29 @@ def _ending(cell: Cell) -> Iterator[None]:
                 child.more().settled.append(lambda: advance(cell))
                 yield
         rare.children.closing = False
+        rare.children.intensity = None  # the next incarnation's children begin with a clean record
     # 4. Timers, jobs and watches belong to the incarnation.
+    yield from _release(cell)
+    # 5. The hook; it may have begun something again.
+    if cell.actor is not None and (failing or rare.up):
+        yield from _hook(cell, failing)
+        yield from _release(cell)
+
+
+def _worker(cell: Cell) -> Iterator[None]:
+    """Wait for the handler or hook at work, for as long as the actor may take to stop."""
+    timer = cell.system.loop.call_later(cell.shutdown, _overdue, cell, cell.worker)
+    try:
+        while cell.worker is not None:
+            yield
+    finally:
+        timer.cancel()
+
+
+def _release(cell: Cell) -> Iterator[None]:
+    rare = cell.more()
     for handle in list(rare.timers):
         handle.cancel()
-    rare.timers.clear()
     for job in list(rare.jobs):
         job.cancel_softly()
     while rare.jobs:
@@ -316,9 +357,6 @@ def _ending(cell: Cell) -> Iterator[None]:
         if watched.rare is not None:
             watched.rare.watched_by.pop(cell, None)
     rare.watching.clear()
-    # 5. The hook.
-    if failing or rare.up:
-        yield from _hook(cell, failing)
 
 
 def _overdue(cell: Cell, worker: Worker | None) -> None:
@@ -331,24 +369,26 @@ def _overdue(cell: Cell, worker: Worker | None) -> None:
 def _hook(cell: Cell, failing: bool) -> Iterator[None]:
     rare = cell.more()
     actor = cell.actor
-    error: BaseException | None = None
+    context = cell.system.pristine.copy()  # whoever stops the actor is on the stack: this is not their context
     try:
         if failing:
             cause = rare.error
-            result = actor.on_failure(type(cause), cause, cause.__traceback__ if cause is not None else None)
+            traceback = cause.__traceback__ if cause is not None else None
+            result = context.run(actor.on_failure, type(cause), cause, traceback)
         else:
-            result = actor.on_stop()
-    except BaseException as raised:
-        error = raised
-    else:
-        if result.__class__ is CoroutineType:
-            _run_hook(cell, result, _hook_ended)
-            timer = cell.system.loop.call_later(cell.shutdown, _overdue, cell, cell.worker)
-            while cell.worker is not None:
-                yield
-            timer.cancel()
-    if error is not None:
-        logger.error("Unhandled exception in %s:", cell.ref, exc_info=error)
+            result = context.run(actor.on_stop)
+    except BaseException as error:
+        _hook_failed(cell, error)
+        return
+    if result.__class__ is CoroutineType:
+        _run_hook(cell, result, _hook_ended)
+        yield from _worker(cell)
+
+
+def _hook_failed(cell: Cell, error: BaseException) -> None:
+    logger.error("Unhandled exception in %s:", cell.ref, exc_info=error)
+    if isinstance(error, KeyboardInterrupt):
+        cell.system.interrupt(error)
 
 
 def _hook_ended(worker: Worker, value: Any, error: BaseException | None) -> None:
@@ -356,7 +396,7 @@ def _hook_ended(worker: Worker, value: Any, error: BaseException | None) -> None
     assert cell is not None
     cell.worker = None
     if error is not None:
-        logger.error("Unhandled exception in %s:", cell.ref, exc_info=error)
+        _hook_failed(cell, error)
     advance(cell)
 
 
@@ -368,6 +408,7 @@ def _ended(cell: Cell) -> None:
     rare = cell.more()
     cell.phase = after(cell.phase, "down")
     cell.actor = None
+    cell.signals = None  # what was asked of this incarnation is no affair of the next one
     rare.graceful = False
     parent = cell.parent
     assert parent is not None
@@ -403,10 +444,7 @@ def die(cell: Cell, reason: str) -> None:
     # A ref's text makes its URN, which costs more than the rest of this: only if somebody is to be told.
     why = f"{cell.ref} stopped before handling the message" if queue or (rare is not None and rare.waiting) else ""
     for item in queue or ():
-        if rare is not None and isinstance(item, Ask) and isinstance(item.message, _ActorStop):
-            rare.stopping.append(item)
-        else:
-            cell.refuse(item, why)
+        cell.refuse(item, why)
     if cell.parent is not None:
         cell.parent.children.remove(cell)
     if cell.system.observed:
@@ -414,10 +452,9 @@ def die(cell: Cell, reason: str) -> None:
     if rare is None:
         return
     rare.ending = None
-    for item, admitted in rare.waiting or ():
+    for _, admitted in rare.waiting or ():
         if not admitted.done():
             admitted.set_exception(ActorDead(why))
-        cell.refuse(item, why) if isinstance(item, Ask) else None
     rare.waiting = None
     for watcher in list(rare.watched_by):
         _tell_terminated(watcher, cell, reason)
@@ -455,7 +492,12 @@ def restart(cell: Cell) -> None:
     if cell.phase != Phase.RESTARTING:
         return
     spec = rare.spec
+    parent = cell.parent
     assert spec is not None
+    assert parent is not None
+    if parent.children.closing or parent.phase > Phase.RUNNING:
+        die(cell, "stopped: its parent is stopping")
+        return
     rare.incarnation += 1
     rare.error = None
     rare.exit = ""
@@ -465,6 +507,7 @@ def restart(cell: Cell) -> None:
     except BaseException as error:
         failed = StartFailed(f"{cell.path} could not start: its factory raised {error!r}")
         failed.__cause__ = error
+        cell.actor = None  # half made: it has no hooks to call
         cell.phase = after(cell.phase, "start")
         crash(cell, failed)
         return
@@ -494,11 +537,7 @@ def bury(cell: Cell) -> None:
         rare.ending = None
         if rare.restart_timer is not None:
             rare.restart_timer.cancel()
-        if rare.children is not None:
-            for child in reversed(list(rare.children.cells)):
-                bury(child)
-        for handle in list(rare.timers):
-            handle.cancel()
+            rare.restart_timer = None
     ask, cell.current = cell.current, None
     if ask is not None:
         ask.work = None
@@ -507,8 +546,19 @@ def bury(cell: Cell) -> None:
     if worker is not None:
         worker.on_done = None
         worker.kill()
+    discard(cell)
+    die(cell, "killed: it did not stop in time")
+
+
+def discard(cell: Cell) -> None:
+    """End the children, timers and jobs of an actor that is not to be waited for."""
+    rare = cell.rare
     if rare is not None:
+        for handle in list(rare.timers):
+            handle.cancel()
         for job in list(rare.jobs):
             job.kill()
         rare.jobs.clear()
-    die(cell, "killed: it did not stop in time")
+        if rare.children is not None:
+            for child in reversed(list(rare.children.cells)):
+                bury(child)

@@ -17,7 +17,7 @@ from .envelope import Ask, Envelope, ProbedAsk, StreamAsk
 from .errors import ActorDead, AskTimeout, BlockingCall, CoreError, ReplyAlreadySet
 from .future import Future
 from .lifecycle import Phase
-from .scope import NO_SCOPE, active
+from .scope import active
 from .stream import Channel, Stream
 
 if TYPE_CHECKING:
@@ -120,7 +120,12 @@ class ActorRef(_Base[A]):
         """
         cell = self._cell
         system = cell.system
-        if priority or cell.state > SUSPENDED or scopes.in_use or get_ident() != system.fast_thread:
+        if (
+            priority
+            or cell.state > SUSPENDED
+            or get_ident() != system.fast_thread
+            or (scopes.in_use and active.get() is not None)
+        ):
             self._send(message, priority)
             return
         queue = cell.queue
@@ -154,19 +159,14 @@ class ActorRef(_Base[A]):
             ActorDead: the actor has stopped, or stopped while this waited.
         """
         cell = self._cell
+        system = cell.system
         self._check_alive()
-        rare = cell.rare
-        queue = cell.queue
-        if (rare is None or not rare.waiting) and (queue is None or len(queue) < cell.capacity):
-            self.tell(message, priority=priority)
-            return
         carried = active.get()
-        item = message if carried is None and not priority else Envelope(message, carried, priority)
-        admitted: Future[None] = Future(cell.system)
-        rare = cell.more()
-        if rare.waiting is None:
-            rare.waiting = deque()
-        rare.waiting.append((item, admitted))
+        item = message
+        if carried is not None or priority or system.probe is not None:
+            item = Envelope(message, carried, priority)
+        admitted: Future[None] = Future(system)
+        system.post(cell.admit_or_wait, item, admitted)
         await admitted
 
     @overload
@@ -201,8 +201,8 @@ class ActorRef(_Base[A]):
             or block
             or priority
             or cell.state > SUSPENDED
-            or scopes.in_use
             or get_ident() != system.fast_thread
+            or (scopes.in_use and active.get() is not None)
         ):
             return self._ask(message, block, timeout, priority)
         queue = cell.queue
@@ -225,9 +225,7 @@ class ActorRef(_Base[A]):
         system = cell.system
         if block is None and get_ident() != system.thread and message.__class__ is ProxySetAttr:
             block = True  # pykka's proxies wait for an assignment, to raise what it raises
-        carried = active.get()
-        if timeout is not None:
-            carried = (carried or NO_SCOPE).until(system.loop.time() + timeout)
+        carried = scopes.carried(system.loop, timeout)
         ask = (Ask if system.probe is None else ProbedAsk)(cell, message, carried, priority)
         self._deliver(ask)
         return _blocked(ask, timeout) if block else ask
@@ -256,10 +254,7 @@ class ActorRef(_Base[A]):
             producer raised.
         """
         cell = self._cell
-        carried = active.get()
-        if timeout is not None:
-            carried = (carried or NO_SCOPE).until(cell.system.loop.time() + timeout)
-        ask = StreamAsk(cell, message, carried)
+        ask = StreamAsk(cell, message, scopes.carried(cell.system.loop, timeout))
         ask.channel = Channel(max(1, buffer))
         self._deliver(ask)
         return Stream(ask)
@@ -293,7 +288,7 @@ class ActorRef(_Base[A]):
         if cell.state == DEAD:
             ask.answer(False)
         else:
-            cell.system.deliver(cell, ask)
+            cell.system.post(life.ask_to_stop, cell, ask)
         if block:
             return _blocked(ask, timeout)
         return ask
@@ -310,9 +305,7 @@ class ActorRef(_Base[A]):
         """
         cell = self._cell
         while cell.phase not in (Phase.RUNNING, Phase.DEAD):
-            settled: Future[None] = Future(cell.system)
-            cell.more().settled.append(lambda settled=settled: settled.done() or settled.set(None))
-            await settled
+            await _change(cell)
         if cell.phase == Phase.DEAD:
             rare = cell.rare
             raise ActorDead(
@@ -324,13 +317,29 @@ class ActorRef(_Base[A]):
         """Wait until the actor is dead for good."""
         cell = self._cell
         while cell.state != DEAD:
-            settled: Future[None] = Future(cell.system)
-            cell.more().settled.append(lambda settled=settled: settled.done() or settled.set(None))
-            await settled
+            await _change(cell)
 
     def kill(self) -> None:
         """Crash the actor now, in the middle of whatever it does. Its supervisor restarts it as after any crash."""
         self._cell.system.post(life.kill, self._cell)
+
+
+def _change(cell: Cell) -> Future[None]:
+    """Return a future that is done when the actor has started or ended next, or is dead."""
+    changed: Future[None] = Future(cell.system)
+
+    def tell() -> None:
+        if not changed.done():
+            changed.set(None)
+
+    def subscribe() -> None:
+        if cell.state == DEAD:
+            tell()
+        else:
+            cell.more().settled.append(tell)
+
+    cell.system.post(subscribe)
+    return changed
 
 
 class Inbox:
@@ -423,10 +432,11 @@ def ask(ref: pykka.ActorRef[Any], message: Any, *, timeout: float | None = None)
         reply.set_exception(ActorDead(f"{ref} not found"))
         return reply
     ref.actor_inbox.put(PykkaEnvelope(message, reply))
-    if timeout is not None:
-        loop = asyncio.get_running_loop()
-        timer = loop.call_later(timeout, _expire, reply, ref, message)
-        reply.when_done(lambda _: loop.call_soon_threadsafe(timer.cancel))
+    loop = asyncio.get_running_loop() if timeout is not None else asyncio._get_running_loop()
+    carried = None if loop is None else scopes.carried(loop, timeout)
+    if loop is not None and carried is not None and carried.deadline is not None:
+        timer = loop.call_at(carried.deadline, _expire, reply, ref, message)
+        reply.add_done_callback(lambda _: timer.cancel())
     return reply
 
 

@@ -52,6 +52,16 @@ def current_scope() -> Scope:
     return active.get() or NO_SCOPE
 
 
+def carried(loop: asyncio.AbstractEventLoop, timeout: float | None) -> Scope | None:
+    """Return what a send carries here: the scope in force, with an earlier deadline where ``timeout`` sets one."""
+    global in_use
+    outer = active.get()
+    if timeout is None:
+        return outer
+    in_use = True
+    return (outer or NO_SCOPE).until(loop.time() + timeout)
+
+
 @contextmanager
 def scope(*, timeout: float | None = None, values: Mapping[str, Any] | None = None) -> Iterator[Scope]:
     """Put a deadline and carried values in force for the sends made inside.

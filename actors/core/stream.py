@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
-from .errors import ActorDead, NotAStream, SystemClosed
+from . import life
+from .errors import NotAStream, SystemClosed
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -48,12 +50,18 @@ class Channel:
             _wake(self._getter)
             _wake(self._putter)
 
+    def abandon(self) -> None:
+        """Drop what was not read: nobody will."""
+        self._items.clear()
+        self.finish(None)
+
     async def get(self) -> Any:
-        """Return the next item, `_END` after the last, or raise the producer's error."""
+        """Return the next item, `_END` after the last, or raise the producer's error, once."""
         while not self._items:
             if self.finished:
                 if self.error is not None:
-                    raise self.error
+                    error, self.error = self.error, None
+                    raise error
                 return _END
             self._getter = asyncio.get_running_loop().create_future()
             await self._getter
@@ -85,6 +93,8 @@ class Stream(AsyncIterator[Any]):
             if ask.cell.system.loop is not asyncio.get_running_loop():
                 raise SystemClosed("a stream is read on the event loop of its system")
             self._begun = True
+            if ask.cancelled():  # it was closed before it was read
+                raise StopAsyncIteration
             try:
                 await ask
             except BaseException:
@@ -113,21 +123,22 @@ class Stream(AsyncIterator[Any]):
 
     def __del__(self) -> None:
         ask = self._ask
-        if not ask.channel.finished and not ask.cell.system.closed:
-            ask.cell.system.post(self._leave_later, ask)
-
-    @staticmethod
-    def _leave_later(ask: StreamAsk) -> None:
-        if not ask.channel.finished:
-            _abandon(ask)
+        system = ask.cell.system
+        if not ask.channel.finished and not system.closed:
+            # Not now: the garbage collector calls this anywhere, in the middle of the dispatcher too.
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                system.loop.call_soon_threadsafe(_abandon, ask)
 
     def _leave(self) -> None:
-        if not self._ask.channel.finished:
-            _abandon(self._ask)
+        _abandon(self._ask)
 
 
 def _abandon(ask: StreamAsk) -> None:
-    ask.channel.finish(None)
+    channel = ask.channel
+    if channel.finished:
+        channel.abandon()
+        return
+    channel.abandon()
     if not ask.cancel() and ask.work is not None:
         ask.work.cancel_softly()
 
@@ -163,7 +174,5 @@ def _produced(job: Worker, value: Any, error: BaseException | None) -> None:
     assert ask is not None
     ask.work = None
     if error is not None and not isinstance(error, Exception):
-        dead = ActorDead(f"{ask.cell.path} stopped in the middle of a stream")
-        dead.__cause__ = error
-        error = dead
+        error = life.interrupted(ask.cell, error)
     ask.channel.finish(error)  # type: ignore[attr-defined]

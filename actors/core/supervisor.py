@@ -33,7 +33,6 @@ class Supervisor(Actor):
         super().__init__()
         self._specs = tuple(children)
         self._cell.children.supervision = Supervision(strategy, intensity, period)
-        self._cell.children.intensity = None
 
     def on_start(self) -> Any:
         """Start the children, each when the one before it has started."""
@@ -90,7 +89,4 @@ class DynamicSupervisor(Supervisor):
 
     def __init__(self, *, intensity: int = 3, period: float = 5.0) -> None:
         super().__init__((), strategy="one_for_one", intensity=intensity, period=period)
-
-    async def on_start(self) -> None:
-        """There is nothing to start yet."""
         self._cell.children.together = True

@@ -6,6 +6,7 @@ Nothing of a system is shared with another but pykka's registry, which is a dire
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import contextlib
 import contextvars
 import logging
@@ -27,10 +28,10 @@ from .children import ONE_FOR_ONE, Children, Supervision
 from .deadletters import DeadLetters
 from .dispatcher import Dispatcher
 from .envelope import Ask, Envelope, ProbedAsk
-from .errors import ActorDead, SpecError, StartFailed, SystemClosed
-from .events import Event, Terminated
+from .errors import ActorDead, BlockingCall, CoreError, SpecError, StartFailed, SystemClosed
+from .events import Event, Node, Terminated
 from .future import Future
-from .lifecycle import Phase
+from .lifecycle import NAMES, Phase
 from .ref import ActorRef
 from .registry import register
 from .spec import ChildSpec, check_name
@@ -43,6 +44,9 @@ if TYPE_CHECKING:
     from .scope import Scope
 
 logger = logging.getLogger("callboard")
+PATIENCE = 1.0
+"""Seconds that a stop waits for the tasks of what it has killed; longer only tasks that ignore cancellation need."""
+
 T = TypeVar("T")
 A = TypeVar("A", bound=Actor)
 
@@ -85,7 +89,7 @@ class System:
         self.name = name
         self.supervision = supervision
         self.seed = seed
-        self.rng = random.Random(seed)
+        self.rng: random.Random = cast("random.Random", None)
         self.dead_letters = DeadLetters()
         self.loop: asyncio.AbstractEventLoop = cast("asyncio.AbstractEventLoop", None)
         self.thread = 0
@@ -106,11 +110,13 @@ class System:
         self._subscribers: list[Callable[[Event], object]] = []
         self._inbox: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
         self._inbox_flag = False
+        self._inbox_lock = threading.RLock()
         self._ids = 0
         self._stopped: Future[None] | None = None
         self._idle: asyncio.Future[None] | None = None
         self._token: contextvars.Token[System | None] | None = None
         self._own_thread: threading.Thread | None = None
+        self._stopping: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
         state = (
@@ -141,8 +147,8 @@ class System:
         self.loop = loop
         self.thread = get_ident()
         self.probe = getattr(loop, "callboard_probe", None)
-        if self.probe is not None and self.seed is None:
-            self.rng.seed(0)  # the same waits in every simulated run
+        # Under a probe the waits are the same in every run.
+        self.rng = random.Random(0 if self.seed is None and self.probe is not None else self.seed)
         self.observed = self.observed or self.probe is not None
         self.pristine.run(current.set, self)
         self._stopped = Future(self)
@@ -197,13 +203,41 @@ class System:
         Args:
             coro: what to run.
             timeout: seconds to wait.
+
+        Raises:
+            SystemClosed: the system does not run, or stopped before the coroutine had ended.
+            BlockingCall: this is the thread of the system's loop.
         """
-        return asyncio.run_coroutine_threadsafe(coro, self.loop).result(timeout)
+        try:
+            if self.loop is not None and self.owns_this_thread():
+                raise BlockingCall("run() on the event loop's own thread would never end: await the coroutine instead")
+            if self.loop is None or self.closed:
+                raise SystemClosed(f"{self!r} does not run")
+            future = asyncio.run_coroutine_threadsafe(coro, self.loop)
+        except BaseException as error:
+            coro.close()
+            if isinstance(error, RuntimeError) and not isinstance(error, CoreError):  # the loop has closed just now
+                raise SystemClosed(f"{self!r} does not run") from error
+            raise
+        try:
+            return future.result(timeout)
+        except concurrent.futures.CancelledError:
+            if not self.closed:
+                raise
+            raise SystemClosed(f"{self!r} stopped before the coroutine had ended") from None
 
     def close(self, timeout: float = 10.0) -> None:
-        """Stop the system from another thread, and wait until its thread has ended."""
+        """Stop the system from another thread, and wait until its thread has ended.
+
+        Args:
+            timeout: seconds for an orderly stop; then what is left is killed.
+
+        Raises:
+            BlockingCall: this is the thread of the system's loop.
+        """
         if not self.closed:
-            self.run(self.stop(timeout))
+            with contextlib.suppress(SystemClosed):  # it has stopped of itself meanwhile
+                self.run(self.stop(timeout))
         if self._own_thread is not None:
             self._own_thread.join()
 
@@ -219,13 +253,28 @@ class System:
         if asyncio.get_running_loop() is not self.loop:
             raise SystemClosed(f"{self!r} runs in another event loop; stop it there, or with close() from a thread")
         assert self._stopped is not None
-        if self.closing:
-            if not self.closed:
-                await asyncio.shield(self._stopped)
+        self._begin_stop(timeout)
+        if self.closed:
             return
-        self.closing = True
-        if self.probe is not None:
-            self.probe.event("system_stopping", actor="")
+        try:
+            await asyncio.shield(self._stopped)
+        except asyncio.CancelledError:
+            if self.handling_here() is None:  # a handler that stops its system is itself stopped
+                self._kill_all()
+                await asyncio.shield(self._stopped)
+            raise
+
+    def _begin_stop(self, timeout: float = 10.0) -> None:
+        if not self.closing:
+            self.closing = True
+            if self.probe is not None:
+                self.probe.event("system_stopping", actor="")
+            # A task of its own, not the caller's: that one may be a handler, which the stop ends.
+            context = self.pristine.copy()
+            self._stopping = self.loop.create_task(self._stop(timeout), name=f"{self.name}-stop", context=context)
+
+    async def _stop(self, timeout: float) -> None:
+        assert self._stopped is not None
         killer = self.loop.call_later(timeout, self._kill_all)
         try:
             self.root.phase = Phase.STOPPING
@@ -241,18 +290,27 @@ class System:
             killer.cancel()
             self._kill_all()
             self.dispatcher.close()
-            while self.workers:
+            if self.workers:
                 self._idle = self.loop.create_future()
+                patience = self.loop.call_later(PATIENCE, self._leave_behind)
                 await self._idle
+                patience.cancel()
             await asyncio.sleep(0)  # the last worker's task is done in this very step
-            self._drain_inbox()
             self.closed = True
+            self._drain_inbox()
             self.emit("system_stopped", self.root)
             self._stopped.set(None)
 
     def _kill_all(self) -> None:
         for child in reversed(list(self.root.children.cells)):
             life.bury(child)
+
+    def _leave_behind(self) -> None:
+        names = sorted(worker.task.get_name() for worker in self.workers)
+        logger.error("%r: tasks of killed actors wait for tasks of theirs that ignore cancellation: %s", self, names)
+        self.workers.clear()
+        if self._idle is not None and not self._idle.done():
+            self._idle.set_result(None)
 
     def worker_ended(self, worker: Worker) -> None:
         """Told by each worker as it ends."""
@@ -272,15 +330,7 @@ class System:
             return
         logger.critical("%r: %s; the system stops", self, error)
         self.failure = error
-        self.start_job(self.root, self._stop_after_failure(), lambda job, value, raised: None)
-
-    async def _stop_after_failure(self) -> None:
-        # Not awaited from inside: the stop waits for all workers, of which this is one.
-        self.loop.call_soon(lambda: self._tasks_of_stop())
-
-    def _tasks_of_stop(self) -> None:
-        task = self.loop.create_task(self.stop(), name=f"{self.name}-stop")
-        self._stopping_task = task
+        self._begin_stop()
 
     def interrupt(self, error: KeyboardInterrupt) -> None:
         """A handler was interrupted from the keyboard: that is the program's affair, not the actor's alone."""
@@ -324,6 +374,20 @@ class System:
             cell = cell.rare.children.find(name)
         return None if cell is None else cell.ref
 
+    def tree(self) -> tuple[Node, ...]:
+        """Return the actors that run, from the top level down. On the loop's thread only."""
+
+        def nodes(cell: Cell) -> tuple[Node, ...]:
+            rare = cell.rare
+            return () if rare is None or rare.children is None else tuple(map(node, rare.children.cells))
+
+        def node(cell: Cell) -> Node:
+            kind = cell.actor_class if isinstance(cell.actor_class, type) else type(cell.actor)
+            restarts = cell.rare.incarnation - 1 if cell.rare is not None else 0
+            return Node(cell.name, kind.__name__, NAMES[cell.phase], len(cell.queue or ()), restarts, nodes(cell))
+
+        return nodes(self.root)
+
     def spawn_in(self, parent: Cell, what: Any, args: tuple[Any, ...], name: str | None, kwargs: Any) -> ActorRef[Any]:
         """Start a child of ``parent``; `spawn` of actors and systems come here."""
         if self.closing or self.loop is None:
@@ -351,6 +415,7 @@ class System:
             self.build(cell, factory, args, kwargs)
         except BaseException as error:
             cell.phase, cell.state = Phase.DEAD, DEAD
+            life.discard(cell)
             children.remove(cell)
             if spec is None or not isinstance(error, Exception):
                 raise
@@ -438,11 +503,14 @@ class System:
             event = Event(kind, cell.path, self.loop.time(), detail)
             if self.probe is not None:
                 self.probe.event(kind, actor=event.actor, detail=detail)
-            for tell in list(self._subscribers):
-                try:
-                    tell(event)
-                except Exception:
-                    logger.exception("a subscriber of events raised")
+            self._publish(event)
+
+    def _publish(self, event: Event) -> None:
+        for tell in list(self._subscribers):
+            try:
+                tell(event)
+            except Exception:
+                logger.exception("a subscriber of events raised")
 
     def dead_letter(self, cell: Cell, item: Any, letter: DeadLetter) -> None:
         """Take in a message that no handler will process."""
@@ -451,9 +519,9 @@ class System:
             id = getattr(item, "id", 0)
             self.probe.event("dead_letter", actor=cell.path, id=id, message=letter.message, reason=letter.reason)
         if self._subscribers:
-            event = Event("dead_letter", cell.path, self.loop.time(), f"{letter.reason}: {letter.message!r:.100}")
-            for tell in list(self._subscribers):
-                tell(event)
+            self._publish(
+                Event("dead_letter", cell.path, self.loop.time(), f"{letter.reason}: {letter.message!r:.100}")
+            )
 
     def next_id(self) -> int:
         """A number no other envelope of this system has."""
@@ -473,37 +541,33 @@ class System:
         return get_ident() == self.thread
 
     def post(self, call: Callable[..., object], *args: Any) -> None:
-        """Call a function on the loop's thread: now if this is it, else soon, in the order posted from each thread."""
+        """Call a function on the loop's thread: now if this is it, else soon, in the order posted from each thread.
+
+        When the system has stopped, all its actors are dead and its loop may be gone: then it is called here and now.
+        """
         if get_ident() == self.thread:
             call(*args)
             return
-        if self.closed:
-            self._refuse_posted(call, args)
-            return
         self._inbox.append((call, args))
-        if not self._inbox_flag:
+        # First in, then the look: a system that closes looks into the inbox afterwards, so one of the two sees it.
+        if self.closed:
+            self._drain_inbox()
+        elif not self._inbox_flag:
             self._inbox_flag = True
             try:
                 self.loop.call_soon_threadsafe(self._drain_inbox)
             except RuntimeError:  # the loop is closed
-                self._inbox_flag = False
-                self._drain_closed()
+                self._drain_inbox()
 
     def _drain_inbox(self) -> None:
         self._inbox_flag = False
-        inbox = self._inbox
-        while inbox:
-            call, args = inbox.popleft()
-            call(*args)
-
-    def _drain_closed(self) -> None:
-        while self._inbox:
-            self._refuse_posted(*self._inbox.popleft())
-
-    def _refuse_posted(self, call: Callable[..., object], args: tuple[Any, ...]) -> None:
-        if call == self._deliver_here:
-            cell, item = args
-            cell.refuse(item, f"{cell.ref} stopped before handling the message: its system has stopped")
+        with self._inbox_lock:  # once it is closed, on whichever threads still send
+            while self._inbox:
+                call, args = self._inbox.popleft()
+                try:
+                    call(*args)
+                except Exception:
+                    logger.exception("%r: what another thread has sent failed", self)
 
     def deliver(self, cell: Cell, item: Any) -> None:
         """Put an item into a mailbox from any thread."""
@@ -513,7 +577,13 @@ class System:
             self.post(self._deliver_here, cell, item)
 
     def _deliver_here(self, cell: Cell, item: Any) -> None:
-        if isinstance(item, Ask) and item.scope is not None and item.scope.deadline is not None and not item.done():
+        if (
+            isinstance(item, Ask)
+            and item.scope is not None
+            and item.scope.deadline is not None
+            and not item.done()
+            and cell.state != DEAD
+        ):
             item.arm(item.scope.deadline)
         if self.probe is not None:
             self._probed(cell, item)
@@ -575,7 +645,14 @@ class System:
         answering: bool = False,
         scope: Scope | None = None,
     ) -> Worker:
-        """Run a coroutine beside a mailbox, as part of the actor's incarnation."""
+        """Run a coroutine beside a mailbox, as part of the actor's incarnation.
+
+        Raises:
+            ActorDead: the incarnation that would own it is over.
+        """
+        if cell.state == DEAD:
+            coro.close()
+            raise ActorDead(f"{cell.ref} has stopped: nothing runs beside it any more")
         context = contextvars.copy_context()
         context.run(handling.set, cell)
         context.run(scopes.active.set, scope)
@@ -585,7 +662,10 @@ class System:
 
         def ended(job: Worker, value: Any, error: BaseException | None) -> None:
             jobs.pop(job, None)
-            on_done(job, value, error)
+            try:
+                on_done(job, value, error)
+            except Exception as raised:  # the actor's own function, which was to make a message of the outcome
+                life.fail_soon(cell, raised)
             if cell.phase > Phase.RUNNING:
                 life.advance(cell)
 

@@ -123,8 +123,8 @@ class Worker(Coroutine[Any, Any, None]):
         error = typ if isinstance(typ, BaseException) else val if val is not None else typ()
         coro = self.coro
         if coro is None:
-            if self.standby is not None and not self.system.closing:
-                return self._idle()  # somebody cancelled the leader's identity after the handler had ended
+            if self.standby is not None:
+                self.system.dispatcher.dismiss(self)
             self._gone()
             raise error
         pending, self._pending = self._pending, _NOTHING
@@ -174,8 +174,10 @@ class Worker(Coroutine[Any, Any, None]):
 
     def _finish(self, value: Any, error: BaseException | None) -> None:
         self.coro = None
-        self.report(value, error)
-        self._gone()
+        try:
+            self.report(value, error)
+        finally:
+            self._gone()
 
     def cancel_softly(self) -> None:
         """Cancel the coroutine; if it has not ended when its actor's shutdown time is over, kill it."""
@@ -193,6 +195,9 @@ class Worker(Coroutine[Any, Any, None]):
         """End the coroutine now, whatever it does about cancellation."""
         coro = self.coro
         if coro is None:
+            return
+        if getattr(coro, "cr_running", False):  # it kills itself: as soon as it waits, which is as soon as one can
+            self.system.loop.call_soon(self.kill)
             return
         name = self.task.get_name()
         self.coro = None

@@ -21,6 +21,7 @@ from .errors import (
 from .faults import Crash, Delay, Drop, Duplicate, Fault, Kill, ProviderFault, Slow
 from .invariants import RUNTIME, Invariant, eventually, exactly_once, never
 from .loop import SimulationLoop
+from .models import FunctionModel, Script, ScriptedModel
 from .probe import Probe
 from .provider import FaultyProvider
 from .run import Run, Simulation
@@ -40,6 +41,7 @@ __all__ = [
     "Fault",
     "FaultRefused",
     "FaultyProvider",
+    "FunctionModel",
     "Hold",
     "InjectedCrash",
     "Invariant",
@@ -49,6 +51,8 @@ __all__ = [
     "Probe",
     "ProviderFault",
     "Run",
+    "Script",
+    "ScriptedModel",
     "Simulation",
     "SimulationError",
     "SimulationFailed",

@@ -64,7 +64,7 @@ class Injector:
                     self._strike(fault)
                     self.loop.call_later(fault.seconds, cell.run_one)
                     return
-        self.loop.call_soon(cell.run_one)
+        self.loop.call_turn(cell)
 
     # -- the probe's questions -----------------------------------------------------------------------------------
 

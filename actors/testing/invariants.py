@@ -196,6 +196,8 @@ def _odd(trace: Trace) -> bool:
                 return True
             last[pair] = number
             received.add(number)
+        elif kind == "done":
+            continue
         elif kind == "send":
             sent.add(row["id"])
         elif kind == "ask":

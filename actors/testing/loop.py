@@ -25,7 +25,7 @@ from typing import Any, Literal, NoReturn, TypeAlias, TypeVar, TypeVarTuple
 
 from . import fence
 from .errors import Deadlock, EscapedSimulation, SimulationError, StepBudgetSpent
-from .lanes import Executor, ExecutorCall, Lane, Schedule, SimFuture, SimTask
+from .lanes import Executor, ExecutorCall, Lane, Schedule, SimFuture, SimTask, Step
 
 Order: TypeAlias = Literal["contract", "asyncio"]
 T = TypeVar("T")
@@ -139,7 +139,7 @@ class SimulationLoop(asyncio.BaseEventLoop):
         """Add a step to the lane of the callback's owner: a task, an object with a ``label``, or else nobody."""
         if self._closed:  # type: ignore[attr-defined]
             self._check_closed()  # type: ignore[attr-defined]
-        handle = asyncio.Handle(callback, args, self, context)
+        handle = Step(callback, args, self, context)
         self._add(callback, handle)
         return handle
 
@@ -169,6 +169,21 @@ class SimulationLoop(asyncio.BaseEventLoop):
         handles = lane.handles
         handles.append((age, handle))
         if len(handles) == 1:
+            self._order.append(age)
+            self._by_age[age] = lane
+            if self._joined is not None:
+                self._joined(lane)
+
+    def call_turn(self, cell: Any) -> None:
+        """Add a turn of a ready actor to the actor's lane: ``call_soon(cell.run_one)`` with fewer questions asked."""
+        handle = Step(cell.run_one, (), self, None)
+        if self.strict:
+            self._fifo.append(handle)
+            return
+        lane = self._lanes.get(id(cell)) or self._lane_of(cell)
+        self._age = age = self._age + 1
+        lane.handles.append((age, handle))
+        if len(lane.handles) == 1:
             self._order.append(age)
             self._by_age[age] = lane
             if self._joined is not None:
@@ -373,7 +388,7 @@ class SimulationLoop(asyncio.BaseEventLoop):
             lane = self._lanes[id(executor)] = Lane(Executor(executor))
             self._unlabelled.append(lane)
         self._age += 1
-        lane.handles.append((self._age, asyncio.Handle(call.run, (), self, None)))
+        lane.handles.append((self._age, Step(call.run, (), self, None)))
         if len(lane.handles) == 1:
             self._rejoin(lane)
         return future

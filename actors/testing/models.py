@@ -10,7 +10,6 @@ from typing import Any, TypeAlias, cast
 
 from ...providers.messages import Completion, Delta, Message, Request, ToolCall, Usage
 from ..core.actor import Actor
-from ..core.envelope import StreamAsk
 
 Reply: TypeAlias = "str | Completion | ToolCall | tuple[ToolCall, ...] | list[ToolCall] | Exception"
 Chosen: TypeAlias = "Callable[[Request], Reply | Awaitable[Reply]]"
@@ -96,7 +95,7 @@ def _completion(reply: Reply, number: int, usage: Usage, cost: float | None) -> 
 class _TestModel(Actor):
     def on_receive(self, message: Any) -> Any:
         """Answer a request, whole or as a stream of words."""
-        if isinstance(self._cell.current, StreamAsk):
+        if self.expects == "stream":
             return self._stream(message)
         reply = self._reply(message)
         if isinstance(reply, Completion):

@@ -10,7 +10,6 @@ from typing import Any
 from ...providers.errors import ProviderOverloaded, ProviderTimeout, RateLimited, StreamCut
 from ...providers.messages import Completion, Delta, Request
 from ..core.actor import Actor
-from ..core.envelope import StreamAsk
 from ..core.ref import ActorRef
 from .faults import ProviderFault
 
@@ -36,7 +35,7 @@ class FaultyProvider(Actor):
         if not isinstance(message, Request):
             return self.reply_with(_asked(self._target, message))
         fault = self._next_fault()
-        if isinstance(self._cell.current, StreamAsk):
+        if self.expects == "stream":
             return self._streamed(message, fault)
         return self.reply_with(self._completed(message, fault))
 

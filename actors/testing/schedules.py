@@ -189,13 +189,12 @@ class Plan:
 STRATEGIES = ("mix", "pct", "pos", "uniform", "fifo")
 
 
-def schedule(strategy: str, seed: int, salt: str = "") -> Schedule:
+def schedule(strategy: str, seed: int) -> Schedule:
     """Return the schedule with that number.
 
     Args:
         strategy: one of `STRATEGIES`; ``mix`` cycles through PCT, uniform and POS.
         seed: which one.
-        salt: mixed into the seed.
 
     Raises:
         ValueError: there is no such strategy.
@@ -205,7 +204,7 @@ def schedule(strategy: str, seed: int, salt: str = "") -> Schedule:
     kind = ("pct", "uniform", "pos")[seed % 3] if strategy == "mix" else strategy
     if kind == "fifo":
         return Fifo()
-    rng = random.Random(f"{salt}{seed}")
+    rng = random.Random(seed)
     if kind == "pct":
         # Shallow and deep bugs, short and long flows: the depth and horizon go round as well.
         return PCT(rng, depth=2 + seed // 3 % 3, horizon=(20, 60, 200)[seed // 9 % 3])

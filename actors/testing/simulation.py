@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import gc
 import random
@@ -10,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from . import schedules, token
-from .errors import Nondeterministic, SimulationFailed, TokenRefused
+from .errors import Nondeterministic, SimulationError, SimulationFailed, TokenRefused
 from .faults import Fault
 from .injector import chances, place
 from .invariants import Invariant
@@ -23,6 +24,12 @@ from .shrink import shrink
 
 _COLLECT_EVERY = 32
 """Runs between two collections of young garbage: the collector itself is off, so that it never comes in the middle."""
+
+
+_FEW = 2
+"""Deviations at which a report is small enough not to look for a smaller one."""
+_OTHER_SEEDS = 200
+_OTHER_STARTS = 5
 
 
 @dataclass(slots=True)
@@ -68,8 +75,11 @@ def simulate(
     Raises:
         SimulationFailed: a schedule under which the scenario raises, an invariant breaks, or nothing can go on.
         Nondeterministic: the same schedule gave two different runs.
+        SimulationError: an event loop is running here already.
         TokenRefused: the token belongs to another scenario, or to another version of the code or workload.
     """
+    if asyncio._get_running_loop() is not None:
+        raise SimulationError("simulate() runs a loop of its own: call it from an ordinary test, not from an async one")
     search = _Search(scenario, tuple(faults), tuple(invariants), max_steps, order)
     with reproducible():
         if replay is not None:
@@ -132,8 +142,8 @@ class _Search:
             self.fail(run, "the ordinary schedule")
         counts = chances(run.trace, run.requests)
         for seed in seeds:
-            rng = random.Random(f"faults {seed}")
-            run = self.run(schedules.schedule(strategy, seed), faults=place(self.faults, counts, rng))
+            faults = self.faults if self.fixed == self.faults else place(self.faults, counts, random.Random(~seed))
+            run = self.run(schedules.schedule(strategy, seed), faults=faults)
             if not run.ok:
                 self.fail(run, f"seed {seed} ({strategy})")
         return run
@@ -141,14 +151,28 @@ class _Search:
     def fail(self, run: Run, found: str) -> None:
         schedules_run = self.runs
         counted = self.count(run)
-        before = counted.deviations
-        spent = 0
-        if _worth_shrinking():
-            counted, spent = shrink(self.plan, counted, fixed=self.fixed)
         history = f"found with {found}, schedule {schedules_run}"
-        if spent:
-            history += f"; made small from {before} deviations in {spent} more"
+        if _worth_shrinking():
+            before = counted.deviations
+            counted = self.smallest(counted)
+            history += f"; made small from {before} deviations in {self.runs - schedules_run} more"
         raise self.failed(counted, history, schedules_run) from counted.error
+
+    def smallest(self, failing: Run) -> Run:
+        """Make a failing plan small. If much is left of it, start again from other schedules that fail likewise:
+        what delta debugging leaves of one may be less than what it leaves of another."""
+        best, _ = shrink(self.plan, failing, fixed=self.fixed)
+        starts = 0
+        for seed in range(_OTHER_SEEDS):
+            if best.deviations - len(self.fixed) <= _FEW or starts == _OTHER_STARTS:
+                break
+            faults = (*self.fixed, *self.moved(best))
+            other = self.run(schedules.schedule("mix", seed), faults=faults)
+            if other.failure == failing.failure:
+                starts += 1
+                shrunk, _ = shrink(self.plan, self.count(other), fixed=self.fixed)
+                best = min(best, shrunk, key=lambda run: run.deviations)
+        return best
 
     def count(self, run: Run) -> Run:
         """Run the same schedule again as a plan of holds."""

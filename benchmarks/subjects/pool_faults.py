@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from benchmarks.harness import Sample
 
-from .pool_load import CONNECTIONS, Make, Servers, Subject, drive
+from .pool_load import CONNECTIONS, Make, Servers, Subject, drive, settle
 
 AT_ONCE = 24
 LATENCY = [0.03, 0.05]
@@ -57,6 +57,7 @@ async def _warm(subject: Subject) -> None:
     for _ in range(3):
         await drive(subject.call, 200, AT_ONCE)
         await asyncio.sleep(0.7)
+    settle()
 
 
 async def _one(make: Make, count: int, fault: str, rate: float) -> list[Sample]:

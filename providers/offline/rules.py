@@ -206,7 +206,7 @@ def compare(box: Toolbox, document: str, out: str) -> Plan:
     absent: set[str] = set()
     if names and box.has("search"):
         checked = names[:_NAMES_CHECKED]
-        results: list[Result] = yield [search_call(box, promise.what, literal=True) for promise in checked]
+        results: list[Result] = yield [search_call(box, promise.what, literal=True, whole=True) for promise in checked]
         for promise, result in zip(checked, results, strict=True):
             elsewhere = [match for match in matches_of(result) if match.path not in (source, out)]
             if not result.failed and not elsewhere:

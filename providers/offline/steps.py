@@ -80,13 +80,17 @@ def search(box: Toolbox, pattern: str, *, path: str = "", glob: str = "", litera
     return result
 
 
-def search_call(box: Toolbox, pattern: str, *, path: str = "", glob: str = "", literal: bool = False) -> Call:
-    """The call that `search` makes."""
+def search_call(
+    box: Toolbox, pattern: str, *, path: str = "", glob: str = "", literal: bool = False, whole: bool = False
+) -> Call:
+    """The call that `search` makes; with ``whole``, literal text counts only where it is no part of a longer word."""
     spec = box.jobs["search"]
     name = parameter(spec, "pattern")
     about = f"{name} {properties(spec)[name].get('description', '')} {spec.description}".lower()
     if literal and ("regex" in about or "regular" in about):
-        pattern = escaped(pattern)
+        plain, pattern = pattern, escaped(pattern)
+        if whole:
+            pattern = (r"\b" if plain[:1].isalnum() else "") + pattern + (r"\b" if plain[-1:].isalnum() else "")
     arguments: dict[str, Any] = {name: pattern}
     place = parameter(spec, "path")
     if place and (path or place in required(spec)):

@@ -119,7 +119,7 @@ class Gate:
 
     def next_time(self, tokens: float, now: float) -> float | None:
         """Return when time alone may make it ready; None if only an event can."""
-        if not self.present or self.breaker.disabled or self.limiter.full:
+        if not self.present or self.limiter.full:
             return None
         at = max(self.limiter.next_fit(tokens, now), self.breaker.next_time(now) or now)
         if self.pacer is not None and not self.pacer.ready():
@@ -141,7 +141,7 @@ class Grant:
         self.reservation: Reservation | None = None
         gate.flying[self] = None
         self.slow = False
-        """Whether a hedge overtook it: then its cancellation counts as a failure."""
+        """Whether it took too long, for a hedge or for its deadline: then its cancellation may count as a failure."""
 
     def refund(self) -> None:
         """Give it back unused."""

@@ -135,7 +135,7 @@ class Batcher:
         try:
             answer: BatchAnswer = await member.ref.ask(BatchRequest(served))
         except BaseException as error:
-            dispatcher.failed(grant, member, error)
+            dispatcher.failed(job, grant, member, error)
             raise
         results: list[Completion | Exception] = []
         usage = Usage()

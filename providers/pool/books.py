@@ -57,6 +57,7 @@ class Books:
         grant.gate.tail = member.latencies.quantile(0.95)
         counts = member.counts
         counts.answered += 1
+        member.recent.append(True)
         counts.input_tokens += usage.input_tokens
         counts.output_tokens += usage.output_tokens
         outputs = member.outputs.get(job.request.model)
@@ -101,17 +102,19 @@ class Books:
         if isinstance(error, Exception):
             name = type(error).__name__
             counts.failed += 1
+            member.recent.append(False)
             counts.errors[name] = counts.errors.get(name, 0) + 1
             member.last_error = error
             limits = getattr(error, "limits", None)
             if limits is not None:
                 gate.limiter.correct(limits, now)
             self._blame(grant, member, error, judge(error), now)
-        elif grant.slow and gate.answered_from < grant.at:
-            # Overtaken, and nothing sent since has been answered either: it hangs, or has become slow. Being overtaken
-            # alone says little: one call in twenty is slower than its 95 % quantile, and after a stall of this process
-            # every call is.
+        elif grant.slow and gate.answered_from < grant.at and now - grant.at > gate.tail:
+            # Overtaken or out of time, and nothing sent since has been answered either: it hangs, or has become slow.
+            # Being overtaken alone says little: one call in twenty is slower than its 95 % quantile, and after a stall
+            # of this process every call is; nor does the deadline of a caller in a hurry.
             counts.slow += 1
+            member.recent.append(False)
             gate.breaker.record(grant.trial, False, now)
         else:
             counts.cancelled += 1
@@ -158,7 +161,10 @@ class Books:
         breaker = grant.gate.breaker
         match verdict.blame:
             case Blame.NONE:
-                breaker.record(grant.trial, True, now)  # it answered, and told us that the request is wrong
+                if getattr(error, "status", None) is None:
+                    breaker.cancel(grant.trial)  # refused before it was sent: the vendor was not even asked
+                else:
+                    breaker.record(grant.trial, True, now)  # it answered, and told us that the request is wrong
             case Blame.FAILURE:
                 breaker.record(grant.trial, False, now)
             case Blame.PAUSE:
@@ -167,4 +173,4 @@ class Books:
                     breaker.trip(now, None if after is None else member.endpoint.retry.pause(after))
             case Blame.DISABLE:
                 if breaker.cancel(grant.trial):
-                    breaker.disable(str(error))
+                    breaker.disable(now, str(error))

@@ -54,6 +54,10 @@ class BreakerPolicy:
         return max(1, round(self.window * self.error_rate))
 
 
+_DISABLED = 60.0
+"""Seconds between two probes of an endpoint that is disabled."""
+
+
 class _CallFailed(Exception):
     """Tells pybreaker that a call failed."""
 
@@ -172,7 +176,7 @@ class Breaker:
         self._streak_from = 0
         self._fresh = 0
         self.disabled = ""
-        """Why the endpoint must not be called at all (a refused key), until `reset`; empty if it may be."""
+        """Why calling it is in vain until somebody changes something (a refused key); empty if it is not."""
 
     @property
     def state(self) -> str:
@@ -186,8 +190,6 @@ class Breaker:
 
     def down(self, now: float) -> bool:
         """Return whether nobody can be served: disabled, open, or half-open with the probe still out."""
-        if self.disabled:
-            return True
         state = self._storage.state
         if state == pybreaker.STATE_CLOSED:
             return False
@@ -195,8 +197,6 @@ class Breaker:
 
     def allows(self, now: float) -> bool:
         """Return whether a call may be admitted at ``now``."""
-        if self.disabled:
-            return False
         state = self._storage.state
         if state == pybreaker.STATE_CLOSED:
             if self._ramp is not None and self._in_flight >= self._ramp:
@@ -240,6 +240,7 @@ class Breaker:
         self._storage.now = now
         if ok:
             self._machine.call(_succeed)
+            self.disabled = ""
             if trial.sequence > self._streak_from:
                 self._streak = 0
             if trial.probe:
@@ -275,8 +276,9 @@ class Breaker:
         self._machine.open()
         self._opened(now, pause or 0.0)
 
-    def disable(self, reason: str) -> None:
-        """Admit nothing until `reset`."""
+    def disable(self, now: float, reason: str) -> None:
+        """Open for long, and say why: only a change from outside will help. A probe a minute finds out about that."""
+        self.trip(now, _DISABLED)
         self.disabled = reason
 
     def reset(self) -> None:
@@ -291,7 +293,7 @@ class Breaker:
 
     def next_time(self, now: float) -> float | None:
         """Return when an open breaker may be probed; None when only an event, not time, can change what it allows."""
-        if self.disabled or self.state != pybreaker.STATE_OPEN:
+        if self.state != pybreaker.STATE_OPEN:
             return None
         return max(now, self._until)
 

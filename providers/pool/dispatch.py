@@ -25,6 +25,9 @@ from .plan import Plan, adapt, make_plan, needs
 from .retry import judge
 from .routing import Routing
 
+_INSTANT = 1e-3
+"""Seconds within which two timers for the same moment fire."""
+
 
 class Dispatcher:
     """Sends requests through the pool's endpoints.
@@ -230,6 +233,7 @@ class Dispatcher:
         if limited:
             self.books.budgets.check(accounts)
         job = Job(request, plan, accounts, began=now, limit=self.limit(), key=self.admission.place(now, who.priority))
+        job.deadline = current_scope().deadline
         job.epoch = self._epoch
         job.wanted = wanted
         job.only = only
@@ -282,7 +286,7 @@ class Dispatcher:
                 self.adapted(job, grant), timeout=member.endpoint.retry.attempt_timeout
             )
         except BaseException as error:
-            self.failed(grant, member, error)
+            self.failed(job, grant, member, error)
             raise
         return self.answered(job, grant, member, completion)
 
@@ -293,8 +297,12 @@ class Dispatcher:
             self.pump()
         return completion
 
-    def failed(self, grant: Grant, member: Member, error: BaseException) -> None:
+    def failed(self, job: Job, grant: Grant, member: Member, error: BaseException) -> None:
         """Book a failure, and let go who waits for the room it leaves."""
+        if job.deadline is not None and self.loop.time() >= job.deadline - _INSTANT:
+            # The caller's time is over. Whether our cancellation or the provider's ask comes first is chance.
+            grant.slow = True
+            error = asyncio.CancelledError()
         self.books.failed(grant, member, error)
         if grant.gate.breaker.disabled:
             self.changed()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -124,6 +125,7 @@ class Member:
         "latencies",
         "on_idle",
         "outputs",
+        "recent",
         "ref",
     )
 
@@ -133,6 +135,8 @@ class Member:
         self.ref = ref
         self.latencies = Latencies()
         self.counts = EndpointCounts()
+        self.recent: deque[bool] = deque(maxlen=100)
+        """How the latest calls ended."""
         self.budget = RetryBudget()
         self.outputs: dict[str, OutputEstimate] = {}
         self.active = 0

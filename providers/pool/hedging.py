@@ -51,6 +51,7 @@ class Hedger:
         ask = member.ref.ask(dispatcher.adapted(job, grant), timeout=member.endpoint.retry.attempt_timeout)
         second: asyncio.Task[Completion] | None = None
         timer: asyncio.TimerHandle
+        overtaken = False
 
         def late() -> None:
             nonlocal second, timer
@@ -65,11 +66,11 @@ class Hedger:
             second.add_done_callback(lambda task: over(task, other))
 
         def over(task: asyncio.Task[Completion], other: Grant) -> None:
-            nonlocal second, timer
+            nonlocal second, timer, overtaken
             other.refund()  # of effect only if the task was cancelled before its first step
             if task.cancelled() or task.exception() is None:
                 if not task.cancelled() and not ask.done():
-                    grant.slow = True
+                    grant.slow = overtaken = True
                     ask.cancel()
             elif not ask.done():
                 second = None
@@ -80,11 +81,11 @@ class Hedger:
             try:
                 completion: Completion = await ask
             except BaseException as error:
-                dispatcher.failed(grant, member, error)
-                gave_up = isinstance(error, asyncio.CancelledError) and (not grant.slow or _is_cancelled())
+                dispatcher.failed(job, grant, member, error)
+                gave_up = isinstance(error, asyncio.CancelledError) and (not overtaken or _is_cancelled())
                 if second is None or gave_up:
                     raise
-                if not grant.slow:
+                if not overtaken:
                     job.causes[grant.gate.name] = error
                 answer = await second
                 dispatcher.counts.hedges_won += 1

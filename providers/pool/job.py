@@ -47,6 +47,7 @@ class Job:
         "avoid",
         "began",
         "causes",
+        "deadline",
         "epoch",
         "excluded",
         "input_tokens",
@@ -79,6 +80,7 @@ class Job:
         self.input_tokens = 0
         self.tokens = 0.0
         self.attempts = 0
+        self.deadline: float | None = None
         self.epoch = 0
         self.rounds = 0  # retries after which every endpoint had been tried
         self.avoid: tuple[Gate, ...] = ()

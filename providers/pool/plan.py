@@ -160,7 +160,7 @@ def adapt(request: Request, model: str, dropped: frozenset[str]) -> Request:
         messages = tuple(_without_images(message) for message in messages)
     if "schema" in dropped and request.response_schema is not None:
         # It cannot be enforced any more, but it can be asked for.
-        wish = "Answer with JSON only, fitting this JSON schema:\n" + json.dumps(request.response_schema)
+        wish = "Answer with JSON only, fitting this JSON schema:\n" + json.dumps(request.response_schema, default=str)
         messages = (*messages, Message("system", wish))
     return replace(
         request,

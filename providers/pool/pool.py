@@ -15,7 +15,6 @@ from typing import Any
 
 from ...actors.core.actor import Actor
 from ...actors.core.children import Supervision
-from ...actors.core.envelope import StreamAsk
 from ...actors.core.errors import ActorDead, SpecError
 from ...actors.core.events import Terminated
 from ...actors.core.ref import ActorRef
@@ -83,7 +82,7 @@ class Pool(Actor):
         budgets: limits on spending.
         probe_interval: seconds between health probes of endpoints that are not well; None leaves it to requests.
         memory: what a restart of the pool itself must not forget; `spec` provides it.
-        seed: of all randomness (routing, jitter); None for a seed from the system.
+        seed: of all randomness (routing, jitter); None to take one from the actor system.
     """
 
     # A provider that crashes on every request is the breaker's business; it must not take the pool down with it.
@@ -112,7 +111,7 @@ class Pool(Actor):
         names = [endpoint.name for endpoint in self._endpoints]
         if len(set(names)) != len(names):
             raise SpecError(f"endpoint names must be unique in a pool: {', '.join(names)}")
-        self._rng = random.Random(seed)
+        self._seed = seed
         self._prices = Prices(prices)
         self._limiters = memory.limiters
         self._budgets = memory.budgets
@@ -143,6 +142,7 @@ class Pool(Actor):
     async def on_start(self) -> None:
         """Start the provider actors."""
         loop = asyncio.get_running_loop()
+        self._rng = random.Random(self.system.rng.random() if self._seed is None else self._seed)
         self._dispatcher = Dispatcher(loop, prices=self._prices, budgets=self._budgets, rng=self._rng, **self._options)
         self._front = Front(self._dispatcher, self._cache, self._coalesce, self._batching)
         for endpoint in self._endpoints:
@@ -182,13 +182,12 @@ class Pool(Actor):
         return handler(self, message)
 
     def _serve(self, submit: Submit) -> Any:
-        asked = self._cell.current
-        if asked.__class__ is StreamAsk:
+        if self.expects == "stream":
             return self._front.stream(submit)
         return self._reply(self._front.complete(submit))
 
     def _reply(self, answer: Coroutine[Any, Any, Any]) -> Any:
-        if self._cell.current is None:
+        if self.expects == "nothing":
             # Under a tell nobody gets the answer, and a failure would count as the pool's own.
             answer.close()
             logger.warning(
@@ -219,7 +218,7 @@ class Pool(Actor):
 
     def _probe(self, message: Probe) -> Any:
         answer = self._probed(message.endpoint)
-        if self._cell.current is None:
+        if self.expects == "nothing":
             self.pipe(answer, lambda _: _NOBODY)
             return None
         return self.reply_with(answer)
@@ -234,7 +233,9 @@ class Pool(Actor):
         dispatcher = self._dispatcher
         now = dispatcher.loop.time()
         if member.gate.ready(1.0, now):
-            job = dispatcher.open(_PING, Who(endpoint=member.endpoint.name))
+            endpoint = member.endpoint
+            model = endpoint.default_model or (endpoint.models[0] if endpoint.models else "")
+            job = dispatcher.open(replace(_PING, model=model), Who(endpoint=endpoint.name))
             await dispatcher.attempt(job, dispatcher.admission.take(member.gate, 1.0, now))
 
     def _add_endpoint(self, message: AddEndpoint) -> str:
@@ -355,7 +356,7 @@ def _wants_prices(routing: Any) -> bool:
 
 
 def _health_of(member: Member, now: float) -> EndpointHealth:
-    gate, counts = member.gate, member.counts
+    gate = member.gate
     breaker = gate.breaker
     state: State
     reason = ""
@@ -367,12 +368,11 @@ def _health_of(member: Member, now: float) -> EndpointHealth:
         state = "ramping" if breaker.ramping else breaker.state  # type: ignore[assignment]
     if state != "closed" and not reason and member.last_error is not None:
         reason = f"{type(member.last_error).__name__}: {member.last_error}"
-    ended = counts.answered + counts.failed + counts.slow
     return EndpointHealth(
         name=gate.name,
         state=state,
         available=gate.ready(1.0, now),
-        error_rate=(counts.failed + counts.slow) / ended if ended else 0.0,
+        error_rate=member.recent.count(False) / len(member.recent) if member.recent else 0.0,
         latency=member.latencies.average,
         latency_p95=member.latencies.quantile(0.95),
         in_flight=gate.in_flight,

@@ -96,10 +96,10 @@ class EndpointHealth:
     """How one endpoint does.
 
     Args:
-        state: of its breaker; ``ramping`` just after it returned, ``disabled`` when its key was refused,
+        state: of its breaker; ``ramping`` just after it returned, ``disabled`` while its key is refused,
             ``stopped`` when its actor is dead for good.
         available: whether a request could be sent to it now.
-        error_rate: share of failures among the calls that ended, 0 to 1.
+        error_rate: share of failures among the latest hundred calls, 0 to 1.
         latency, latency_p95: seconds.
         reason: why it is not available, where that is known.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
@@ -54,6 +55,7 @@ async def stream(dispatcher: Dispatcher, request: Request, who: Who) -> AsyncGen
 async def _deltas(dispatcher: Dispatcher, job: Job, grant: Grant, member: Member) -> AsyncGenerator[Delta, None]:
     """Yield one call's deltas; book how it ended, exactly once."""
     name = member.endpoint.name
+    loop = dispatcher.loop
     patience = member.endpoint.retry.attempt_timeout
     ended = False
     dispatcher.books.sent(job, grant, member)
@@ -61,16 +63,16 @@ async def _deltas(dispatcher: Dispatcher, job: Job, grant: Grant, member: Member
         async with member.ref.stream(dispatcher.adapted(job, grant)) as deltas:
             first = True
             while True:
+                until = job.deadline
+                if first and patience is not None:
+                    until = min(until or math.inf, loop.time() + patience)
                 try:
-                    if first and patience is not None:
-                        async with asyncio.timeout(patience):
-                            delta: Delta = await anext(deltas)
-                    else:
-                        delta = await anext(deltas)
+                    async with asyncio.timeout_at(until):
+                        delta: Delta = await anext(deltas)
                 except StopAsyncIteration:
                     raise StreamCut(f"{name}: the stream ended before its finish reason", provider=name) from None
                 except TimeoutError:
-                    raise ProviderTimeout(f"{name} sent nothing within {patience} s", provider=name) from None
+                    raise ProviderTimeout(f"{name} sent nothing in time", provider=name) from None
                 if delta.completion is not None:
                     ended = True
                     yield replace(delta, completion=dispatcher.answered(job, grant, member, delta.completion))
@@ -81,5 +83,5 @@ async def _deltas(dispatcher: Dispatcher, job: Job, grant: Grant, member: Member
                 yield delta
     except BaseException as error:
         if not ended:
-            dispatcher.failed(grant, member, error)
+            dispatcher.failed(job, grant, member, error)
         raise

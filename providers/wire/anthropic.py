@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ..errors import StreamCut
@@ -450,16 +451,7 @@ def _read_turn(turn: Any, names: dict[str, str]) -> Iterator[Message]:
 
 
 def _marked(message: Message, cache: bool) -> Message:
-    if not cache:
-        return message
-    return Message(
-        message.role,
-        message.content,
-        tool_calls=message.tool_calls,
-        reasoning=message.reasoning,
-        reasoning_state=message.reasoning_state,
-        cache=True,
-    )
+    return replace(message, cache=True) if cache else message
 
 
 def _read_parts(content: Any) -> str | tuple[Part, ...]:

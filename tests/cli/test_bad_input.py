@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
+
+from callboard.providers.simulated import SimulatedProvider
 
 from .command import assert_refused, callboard
 
@@ -27,7 +30,11 @@ def team(tmp_path: Path) -> Path:
 
 def wrong(team: Path, right: str, written: str) -> Path:
     assert right in TEAM
-    team.write_text(TEAM.replace(right, written), encoding="utf-8")
+    return rewrite(team, TEAM.replace(right, written))
+
+
+def rewrite(team: Path, text: str) -> Path:
+    team.write_text(text, encoding="utf-8")
     return team
 
 
@@ -56,9 +63,25 @@ def test_a_team_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_key_that_the_team_file_takes_from_the_environment_and_is_not_set_is_refused(team: Path) -> None:
-    team.write_text(TEAM + "providers:\n  mine:\n    api_key: ${MY_KEY}\n", encoding="utf-8")
+    rewrite(team, TEAM + "providers:\n  mine:\n    api_key: ${MY_KEY}\n")
     done = callboard("run", team, "List every TODO", cwd=team.parent)
     assert_refused(done, "team.yaml, line 9", "set the environment variable MY_KEY")
+
+
+def test_a_model_whose_key_is_missing_is_refused_with_the_variable_to_set(team: Path) -> None:
+    done = callboard("run", wrong(team, "tools: [LS]", "model: gpt-5"), "List every TODO", cwd=team.parent)
+    assert_refused(done, "team.yaml, line 3", "set OPENAI_API_KEY")
+
+
+async def test_a_key_that_the_vendor_does_not_take_is_refused_without_showing_it(team: Path) -> None:
+    async with SimulatedProvider(keys=["right"]) as server:
+        mine = f"providers:\n  mine:\n    base_url: {server.base_url}\n    api_key: ${{MINE}}\n    default_model: any\n"
+        rewrite(team, TEAM + mine)
+        done = await asyncio.to_thread(callboard, "run", team, "hello", cwd=team.parent, env={"MINE": "sk-wrong"})
+    assert done.status == 2, done
+    assert "mine answered 401" in done.err
+    assert "Traceback" not in done.err
+    assert "sk-wrong" not in done.err + done.out
 
 
 @pytest.mark.parametrize("command", [["demo"], ["run", "team.yaml", "List every TODO", "--folder"]])
@@ -73,6 +96,12 @@ def test_a_file_given_as_the_folder_is_refused(team: Path) -> None:
 
 def test_a_report_outside_the_folder_is_refused(tmp_path: Path) -> None:
     assert_refused(callboard("demo", tmp_path, "--report", "../report.md", cwd=tmp_path), "../report.md", "outside")
+
+
+def test_a_report_in_the_place_of_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "mine.md").write_text("mine", encoding="utf-8")
+    assert_refused(callboard("demo", tmp_path, "--report", "mine.md", cwd=tmp_path), "would overwrite mine.md")
+    assert (tmp_path / "mine.md").read_text(encoding="utf-8") == "mine"
 
 
 def test_a_request_without_words_is_refused(team: Path) -> None:

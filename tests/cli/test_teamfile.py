@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from callboard.actors.agents.teamfile import Team, build_agency, read_team
-from callboard.providers.pool import Limits
+from callboard.providers.pool import GetHealth, Limits
 from callboard.providers.yamlfile import ConfigError
 from callboard.tools import Tool
 from callboard.tools.builtin.files import file_tools
@@ -155,6 +155,17 @@ def test_a_wrong_team_file_is_refused_with_the_line_and_what_was_expected(
 ) -> None:
     assert GOOD.count(wrong[0]) >= 1
     assert said in refusal(folder, GOOD.replace(*wrong))
+
+
+async def test_a_providers_limits_hold_in_the_pool_of_the_agency(folder: Path) -> None:
+    team = read(folder, "agents: {A: {}}\nproviders: {offline: {limits: {requests_per_minute: 1}}}\n")
+    async with build_agency(team, []) as agency:
+        assert agency.system is not None
+        pool = agency.system.find("pool")
+        assert pool is not None
+        assert (await pool.ask(GetHealth())).available
+        await agency.run("hello")
+        assert not (await pool.ask(GetHealth())).available, "the minute's only request has been made"
 
 
 @pytest.mark.parametrize("text", ["", "- a", "agents: {}", "agents: []", "agents:\n  A:\n", "agents:\n  A: 3\n", "42"])

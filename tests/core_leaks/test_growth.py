@@ -55,18 +55,15 @@ async def lives(others: int) -> dict[str, Work]:
     return kept()[others]
 
 
-SCANS = pytest.mark.xfail(reason="System.find looks through all siblings for names the runtime has made", strict=True)
-
-
 @pytest.mark.parametrize(
     "step",
     [
         "spawn",
         "find",
-        pytest.param("find without a given name", marks=SCANS),
+        "find without a given name",
         "ask",
         "stop",
-        pytest.param("find the dead", marks=SCANS),
+        "find the dead",
     ],
 )
 async def test_one_actor_costs_the_same_among_100_and_among_100_000(step: str) -> None:

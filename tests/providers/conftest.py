@@ -60,7 +60,7 @@ def _plain(server: SimulatedProvider, system: System, spec: ProviderSpec) -> Act
     return system.spawn(child_spec(spec, restart="temporary"))
 
 
-def _compatible(name: str) -> Callable[[SimulatedProvider], ProviderSpec]:
+def compatible(name: str) -> Callable[[SimulatedProvider], ProviderSpec]:
     def make(server: SimulatedProvider, **changes: Any) -> ProviderSpec:
         spec = preset_spec(PRESETS[name], KEY, server.base_url)
         return replace(spec, default_model="some-model", timeout=5.0, **changes)
@@ -75,7 +75,8 @@ KINDS: dict[str, tuple[Callable[..., ProviderSpec], Spawn]] = {
     "responses": (lambda server, **changes: openai_spec(server, kind="responses", **changes), _plain),
     "anthropic": (anthropic_spec, _plain),
     "anthropic-sdk": (anthropic_spec, _anthropic_sdk),
-    **{name: (_compatible(name), _plain) for name in PRESETS if name not in ("openai", "anthropic")},
+    # One preset for each dialect; that every preset answers is a test of its own.
+    **{name: (compatible(name), _plain) for name in ("google", "mistral", "vllm")},
 }
 if importlib.util.find_spec("litellm") is not None:
     KINDS["litellm"] = (

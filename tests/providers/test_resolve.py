@@ -114,6 +114,10 @@ def test_addresses_of_vendors_can_be_changed_by_the_environment() -> None:
     assert registry.providers["ollama"].base_url == "http://gpu:11434/v1"
 
 
+def test_an_address_without_the_key_it_needs_enables_nothing() -> None:
+    assert from_environment({"OPENAI_BASE_URL": "http://proxy/v1"}).names() == ["offline"]
+
+
 def test_providers_are_registered_listed_and_removed_at_run_time() -> None:
     registry = Registry().with_provider(ProviderSpec("a", models=("m",))).with_provider(ProviderSpec("b"))
     assert registry.names() == ["a", "b"]

@@ -13,7 +13,7 @@ from callboard.actors.testing import SimulationFailed, simulate
 
 from .gallery import Bug, Operations
 
-SEEDS = 10
+SEEDS = 12
 """Schedules searched for each workload, beside the ordinary one."""
 
 

@@ -127,7 +127,8 @@ def run_team(*, transfer: bool) -> tuple[Any, list[RunEvent]]:
         agency = team(log, transfer=transfer)
         async with agency:
             agency.subscribe(seen.append)
-            answer = await asyncio.wait_for(agency.run("go", conversation="c"), 600)
+            async with asyncio.timeout(600):
+                answer = await agency.run("go", conversation="c")
         assert answer.text.endswith("part 0 done; part 1 done; part 2 done"), answer.text
         finished = Counter(event.call_id for event in seen if isinstance(event, ToolFinished))
         assert set(finished.values()) == {1}, f"a finished tool ran again: {finished}"
@@ -227,7 +228,8 @@ def test_handoffs_through_any_agency_end_in_an_answer_or_a_named_error(plan: Age
 
         agency = Agency(*(Agent(name, name) for name in plan.agents), flows=plan.flows, model=function(model))
         async with agency:
-            answer = await asyncio.wait_for(agency.run("go"), 600)
+            async with asyncio.timeout(600):
+                answer = await agency.run("go")
         entry = plan.agents[0]
         assert answer.text == f"{entry} has {len(following[entry])}"
 

@@ -157,6 +157,35 @@ def test_a_task_cancelled_before_its_first_step_never_runs() -> None:
     assert run(main) == []
 
 
+def test_a_task_group_cancels_its_tasks_in_one_order() -> None:
+    async def main() -> list[int]:
+        cancelled: list[int] = []
+
+        async def child(number: int) -> None:
+            try:
+                await asyncio.sleep(1000)
+            except asyncio.CancelledError:
+                cancelled.append(number)
+                raise
+
+        async def fail() -> None:
+            await asyncio.sleep(1)
+            raise ValueError
+
+        async def together() -> None:
+            async with asyncio.TaskGroup() as group:
+                for number in range(30):
+                    group.create_task(child(number))
+                group.create_task(fail())
+
+        with pytest.raises(ExceptionGroup):
+            await together()
+        return cancelled
+
+    # The group keeps its tasks in a set; small numbers as hashes make that the order of creation.
+    assert run(main) == list(range(30))
+
+
 def test_a_rate_limiter_whose_timers_are_due_at_once_does_not_stop_the_clock() -> None:
     async def main() -> float:
         await asyncio.sleep(0.1)

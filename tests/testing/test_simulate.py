@@ -7,6 +7,8 @@ import itertools
 from typing import Any
 
 import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
 
 from callboard.actors import Actor, ActorCrashed, ActorDead, ActorRef, AskTimeout, ChildSpec, System
 from callboard.actors.testing import (
@@ -20,6 +22,7 @@ from callboard.actors.testing import (
     Kill,
     Nondeterministic,
     Simulation,
+    SimulationError,
     SimulationFailed,
     Slow,
     StepBudgetSpent,
@@ -101,6 +104,25 @@ def test_the_schedule_is_made_as_small_as_it_can_be() -> None:
         from callboard.actors.testing.schedules import Plan
 
         assert execute(failing(), Plan(fewer)).ok, f"{left_out} was not needed"
+
+
+def test_under_hypothesis_only_the_example_that_is_reported_is_made_small() -> None:
+    reports: list[str] = []
+
+    @settings(database=None, deadline=None, max_examples=100, phases=[Phase.generate, Phase.shrink])
+    @given(operations=st.lists(st.sampled_from(["read", "write"]), min_size=4, max_size=6))
+    def search(operations: list[str]) -> None:
+        try:
+            simulate(failing(operations), seeds=30)
+        except SimulationFailed as failed:
+            reports.append(str(failed))
+            raise
+
+    with pytest.raises(SimulationFailed):
+        search()
+    assert len(reports) > 2
+    assert ["made small" in report for report in reports[:2]] == [False, False]
+    assert "made small" in reports[-1]
 
 
 def test_the_trace_can_be_read_by_kind_and_drawn() -> None:
@@ -455,6 +477,11 @@ def test_a_fault_without_a_number_is_placed_by_the_search_and_shown_in_the_repor
 def test_a_fault_that_makes_no_sense_is_refused(make: Any) -> None:
     with pytest.raises(FaultRefused):
         make()
+
+
+async def test_from_an_async_test_it_is_refused_with_what_to_do() -> None:
+    with pytest.raises(SimulationError, match="ordinary test"):
+        simulate(failing())
 
 
 def test_an_unknown_strategy_is_refused() -> None:

@@ -111,10 +111,10 @@ def converse(
 
 PROJECT = {
     "README_dot_md": "# Widget\nSee `docs/guide.md` and [licence](LICENSE).\nRun `make demo` or `make fly`.\n"
-    "Call `spin_up()` or `tear_down()`.\n\n```python\nfrom widget import Widget, Gadget\n```\n",
+    "Call `spin_up()` or `tear_down()`.\n\n```python\nfrom widget import Widget, Gadget, Colour\n```\n",
     "LICENSE": "free\n",
     "Makefile": "demo: build\n\tpython -m widget\n",
-    "widget__init_dot_py": "class Widget:  # TODO: colours\n    def spin_up(self): ...\n",
+    "widget__init_dot_py": "class Widget:  # TODO: Colours\n    def spin_up(self): ...\n",
     "widget__more_dot_py": "x = 1\n\n# TODO later\n# FIXME now\n",
 }
 
@@ -148,7 +148,13 @@ def test_what_the_readme_promises_and_the_files_do_not_hold_is_found() -> None:
         folder.run,
     )
     missing = [line for line in answer.splitlines() if line.startswith("- ")]
-    assert [re.search(r"`(.+?)`", line)[1] for line in missing] == ["docs/guide.md", "fly", "tear_down", "Gadget"]  # type: ignore[index]
+    assert [name for line in missing for name in re.findall(r"`(.+?)`", line)] == [
+        "docs/guide.md",
+        "fly",
+        "tear_down",
+        "Gadget",
+        "Colour",
+    ]
     assert "README.md:2" in missing[0]
     assert "gaps.md" in answer
     assert "LICENSE" in folder.files["gaps.md"]

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from callboard.actors import Actor, ChildSpec
-from callboard.actors.core.envelope import StreamAsk
 from callboard.providers.messages import Completion, Delta, Message, Request, Usage
 from callboard.providers.pool import FREE, Endpoint
 
@@ -28,6 +27,7 @@ class Script:
     crash: bool = False
     cut_after: int | None = None
     deltas: int = 3
+    pause: float = 0.0
     seen: list[tuple[float, Request]] = field(default_factory=list)
     in_flight: int = 0
     most: int = 0
@@ -63,7 +63,7 @@ class Scripted(Actor):
         assert isinstance(message, Request)
         if self.script.crash:
             raise SystemExit("crashed on purpose")
-        if isinstance(self._cell.current, StreamAsk):
+        if self.expects == "stream":
             return self._stream(message)
         return self.reply_with(self._complete(message))
 
@@ -99,6 +99,7 @@ class Scripted(Actor):
         for index in range(self.script.deltas):
             if self.script.cut_after == index:
                 return
+            await asyncio.sleep(self.script.pause)
             yield Delta(text=str(index))
         yield Delta(completion=self._answer(request))
 

@@ -172,14 +172,18 @@ def test_an_endpoint_that_asked_for_a_pause_gets_at_least_that() -> None:
     assert tested.next_time(1.0) == 9.0
 
 
-def test_a_disabled_breaker_stays_so_until_it_is_reset() -> None:
+def test_a_disabled_breaker_is_probed_once_a_minute_until_it_works_or_is_reset() -> None:
     tested = breaker()
-    tested.disable("401")
-    assert not tested.allows(1e9)
-    assert tested.down(1e9)
-    assert tested.next_time(0.0) is None
+    tested.disable(0.0, "401")
+    assert not tested.allows(59.0)
+    tested.admit(60.0)
+    assert not tested.allows(60.0)
     tested.reset()
+    assert tested.disabled == ""
     assert tested.allows(0.0)
+    tested.disable(0.0, "401")
+    tested.record(tested.admit(60.0), True, 60.0)
+    assert (tested.disabled, tested.state) == ("", "closed")
 
 
 class BreakerMachine(RuleBasedStateMachine):

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from callboard.actors import ActorRef, AskTimeout, System, scope
+from callboard.actors.testing import virtual_time
 from callboard.providers.errors import (
     AuthenticationFailed,
     ConnectionLost,
@@ -23,7 +24,6 @@ from callboard.providers.messages import Completion, Request
 from callboard.providers.pool import GetHealth, GetStats, Hedge, Limits, Pool, Submit, Who
 
 from .scripted import Script, endpoint, fails, fails_until, request
-from .virtual import virtual_time
 
 
 @asynccontextmanager
@@ -209,14 +209,24 @@ async def test_cancelling_an_ask_cancels_the_providers_call_and_counts_neither_w
         assert (stats.pool.cancelled, stats.endpoints["a"].cancelled, stats.endpoints["a"].failed) == (1, 1, 0)
 
 
+@pytest.mark.parametrize("hops", range(10))
 @virtual_time
-async def test_a_request_cancelled_in_the_very_step_it_is_granted_leaves_its_place_to_the_next() -> None:
+async def test_a_request_cancelled_in_the_very_step_it_is_granted_leaves_its_place_to_the_next(hops: int) -> None:
     script = Script("a", latency=1.0)
     async with System("test") as system:
         pool = system.supervise(Pool.spec([endpoint(script, limits=Limits(concurrency=1))], seed=1))
+        loop = asyncio.get_running_loop()
         running, doomed, last = pool.ask(request("1")), pool.ask(request("2")), pool.ask(request("3"), timeout=10)
-        # Called in the step in which the first answer arrives, after the pool has granted the second.
-        running.add_done_callback(lambda _: doomed.cancel())
+
+        def cancel(left: int) -> None:
+            if left:
+                loop.call_soon(cancel, left - 1)
+            else:
+                doomed.cancel()
+
+        # The first answer comes now; some steps of the loop later the pool grants the second. One of the hops meets it.
+        loop.call_at(1.0, cancel, hops)
+        await running
         assert (await last).message.text == "a: 3"
         stats = await pool.ask(GetStats())
         assert (stats.pool.cancelled, stats.pool.pending, stats.waiting) == (1, 0, 0)
@@ -284,6 +294,40 @@ async def test_higher_priority_overtakes_but_nobody_waits_for_ever() -> None:
         await asyncio.gather(*first, *urgent)
         order = [each.messages[-1].text for _, each in script.seen]
         assert order == ["running", "urgent 0", "urgent 1", "urgent 2", "normal"]
+
+
+@virtual_time
+async def test_callers_in_a_hurry_do_not_make_a_working_provider_look_broken() -> None:
+    script = Script("a", latency=1.0)
+    async with pool_of(script) as pool:
+        await outcomes(pool, 20, at_once=5)
+        assert len(lost(await outcomes(pool, 30, at_once=5, timeout=0.3))) == 30
+        assert (await pool.ask(GetHealth())).endpoints[0].state == "closed"
+
+
+@virtual_time
+async def test_a_hanging_provider_is_left_alone_though_every_caller_gives_up_before_any_timeout_of_its_own() -> None:
+    hung, other = Script("a", hang=True), Script("b")
+    async with System("test") as system:
+        pool = system.supervise(Pool.spec([endpoint(hung), endpoint(other, priority=1)], seed=1))
+        assert len(lost(await outcomes(pool, 3, at_once=1, timeout=2.0))) == 3
+        assert not lost(await outcomes(pool, 5, at_once=1, timeout=0.2))
+
+
+@virtual_time
+async def test_a_stream_ends_at_its_deadline() -> None:
+    async with pool_of(Script("a", deltas=5, pause=1.0)) as pool:
+        seen = []
+
+        async def read() -> None:
+            with scope(timeout=2.5):
+                async for delta in pool.stream(request()):
+                    seen.append(delta.text)
+
+        with pytest.raises((StreamCut, AskTimeout)):
+            await read()
+        assert seen == ["0", "1"]
+        assert asyncio.get_running_loop().time() == pytest.approx(2.5)
 
 
 @virtual_time

@@ -14,6 +14,7 @@ import pytest
 from pydantic import SecretStr
 
 from callboard.actors import ActorRef, ChildSpec, SpecError, System, scope
+from callboard.actors.testing import virtual_time
 from callboard.providers.errors import (
     AuthenticationFailed,
     BudgetSpent,
@@ -51,7 +52,6 @@ from callboard.providers.pool import (
 )
 
 from .scripted import Script, Scripted, endpoint, fails, fails_until, request
-from .virtual import virtual_time
 
 
 @asynccontextmanager
@@ -219,6 +219,14 @@ async def test_a_shared_call_goes_on_while_anybody_waits_and_is_cancelled_when_n
         third.cancel()
         await asyncio.sleep(1)
         assert (len(script.seen), script.cancelled) == (2, 1)
+
+
+@virtual_time
+async def test_a_shared_call_waits_for_as_long_as_the_most_patient_of_those_who_share_it() -> None:
+    script = Script("a", failure=fails_until(5.0, overloaded))
+    async with pool_of(endpoint(script), coalesce=True, patience=2.0) as pool:
+        asks = [pool.ask(request("same")), pool.ask(request("same"), timeout=60.0)]
+        assert [answer.message.text for answer in await asyncio.gather(*asks)] == ["a: same"] * 2
 
 
 # -- batches -----------------------------------------------------------------------------------------------------------
@@ -393,6 +401,19 @@ async def test_a_probe_revives_an_endpoint_without_a_users_request() -> None:
         assert health.available
         assert {each.messages[-1].text for time, each in script.seen if time > 5} == {"ping"}
         assert isinstance(await pool.ask(Probe("b")), type(await pool.ask(GetHealth())))
+
+
+@virtual_time
+async def test_a_request_that_is_refused_without_asking_the_vendor_says_nothing_about_the_vendor() -> None:
+    script = Script("a", failure=fails(overloaded))
+    async with pool_of(endpoint(script), patience=1.0) as pool:
+        with pytest.raises(NoProvider):
+            await pool.ask(request())
+        script.failure = fails(lambda: ContextTooLong("counted before it was sent"))
+        await asyncio.sleep(60)
+        with pytest.raises(ContextTooLong):
+            await pool.ask(request())
+        assert (await pool.ask(GetHealth())).endpoints[0].state == "half-open"
 
 
 # -- budgets -----------------------------------------------------------------------------------------------------------

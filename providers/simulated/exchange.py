@@ -1,0 +1,243 @@
+"""One request to the simulated provider and its answer, in the form of its protocol and with its fault."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Iterable
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from ..messages import Completion, Request
+from ..wire import anthropic, openai_chat, openai_responses, sse
+from .batches import Batches
+from .faults import Fault
+from .http import Connection, Incoming
+from .limits import Enforcer
+
+if TYPE_CHECKING:
+    from .server import SimulatedProvider
+
+_PAGE = b"<!doctype html><html><head><title>502</title></head><body><h1>Bad gateway</h1></body></html>"
+
+
+class Exchange:
+    """One request and its answer."""
+
+    __slots__ = (
+        "charged",
+        "connection",
+        "enforcer",
+        "id",
+        "incoming",
+        "open",
+        "protocol",
+        "server",
+        "stream",
+        "usage_asked",
+    )
+
+    def __init__(self, server: SimulatedProvider, incoming: Incoming, connection: Connection, number: int) -> None:
+        self.server = server
+        self.incoming = incoming
+        self.connection = connection
+        self.id = f"req_{number}"
+        self.protocol = "chat"
+        self.stream = False
+        self.usage_asked = True
+        self.enforcer: Enforcer | None = None
+        self.charged = -1
+        self.open = True
+
+    @classmethod
+    def shaped(cls, server: SimulatedProvider, protocol: str) -> Exchange:
+        """One without a connection, for the forms of its protocol."""
+        exchange = cls.__new__(cls)
+        exchange.server, exchange.protocol, exchange.id = server, protocol, f"req_{server.stats.requests}"
+        return exchange
+
+    def key(self) -> str:
+        headers = self.incoming.headers
+        return headers.get("x-api-key") or headers.get("authorization", "").removeprefix("Bearer ")
+
+    # -- answers ---------------------------------------------------------------------------------------------------
+
+    def reply(self, status: int, body: Any) -> None:
+        self.reply_body(status, dumped(body))
+
+    def reply_body(self, status: int, body: bytes, completion: Completion | None = None) -> None:
+        self.close(status, completion)
+        self.connection.reply(status, self.headers("application/json"), body)
+
+    def refuse(self, status: int, type: str, message: str, retry_after: float | None = None) -> None:
+        self.close(status)
+        headers = self.headers("application/json")
+        if retry_after is not None:
+            # Whole seconds, rounded up, as the standard wants, and the exact time beside it, as OpenAI sends it.
+            headers += [
+                ("retry-after", str(int(-(-retry_after // 1)))),
+                ("retry-after-ms", f"{retry_after * 1000:.0f}"),
+            ]
+        self.connection.reply(status, headers, dumped(self.error(status, type, message)))
+
+    def fail(self, fault: Fault) -> None:
+        if fault.kind == "status":
+            self.refuse(fault.status, fault.type, f"simulated {fault.status}", fault.retry_after)
+        elif fault.kind == "html":
+            self.close(200)
+            self.connection.reply(200, self.headers("text/html; charset=utf-8"), _PAGE)
+        elif fault.kind == "reset":
+            self.close(0)
+            self.connection.reset()
+        else:
+            pass  # the connection stays as it is until the client leaves
+
+    async def batch(self, batches: Batches) -> None:
+        status, body = await batches.handle(self.incoming, self.server.url)
+        self.reply_body(status, body)
+
+    async def awaited(self, made: Awaitable[Completion], request: Request, fault: Fault | None, latency: float) -> None:
+        completion = await made
+        await self.served(
+            completion if completion.model else replace(completion, model=request.model or "simulated"), fault, latency
+        )
+
+    async def served(self, completion: Completion, fault: Fault | None, latency: float) -> None:
+        if latency > 0:
+            await asyncio.sleep(latency)
+        if self.stream:
+            await self._streamed(completion, fault)
+        else:
+            await self._sent(completion, fault)
+
+    async def _sent(self, completion: Completion, fault: Fault | None) -> None:
+        body = dumped(self.whole(completion))
+        headers = self.headers("application/json")
+        kind = fault.kind if fault else ""
+        if fault is not None and kind == "stream_error":
+            self.refuse(fault.status, fault.type, "simulated")
+        elif kind == "malformed":
+            self.close(200, completion)
+            self.connection.reply(200, headers, body[: len(body) // 2])
+        elif kind == "cut":
+            self.close(200, completion)
+            self.connection.partial(200, headers, body, len(body) // 2)
+        elif fault is not None and kind == "trickle":
+            self.connection.begin(200, headers)
+            for start in range(0, len(body), 64):
+                await asyncio.sleep(fault.delay)
+                await self.connection.piece(body[start : start + 64])
+            self.close(200, completion)
+            self.connection.end()
+        else:
+            self.close(200, completion)
+            self.connection.reply(200, headers, body)
+
+    async def _streamed(self, completion: Completion, fault: Fault | None) -> None:
+        kind = fault.kind if fault else ""
+        delay = fault.delay if fault is not None and kind == "trickle" else self.server.chunk_delay
+        events = list(self._events(completion))
+        # A fault in the middle comes before the finish reason (at the earliest three events before the end), however
+        # short the answer is: after it the answer would be whole.
+        after = min(fault.after if fault is not None else 0, max(0, len(events) - 3))
+        self.connection.begin(200, [*self.headers("text/event-stream; charset=utf-8"), ("cache-control", "no-cache")])
+        if not delay and not kind:
+            self.close(200, completion)
+            await self.connection.piece(b"".join(events))
+            self.connection.end()
+            return
+        for number, event in enumerate(events):
+            if kind in ("cut", "malformed", "stream_error") and number == after:
+                assert fault is not None
+                await self._broken(event, fault)
+                return
+            if delay:
+                await asyncio.sleep(delay)
+            await self.connection.piece(event)
+        self.close(200, completion)
+        self.connection.end()
+
+    async def _broken(self, event: bytes, fault: Fault) -> None:
+        if fault.kind == "stream_error":
+            error = self.error(fault.status, fault.type, "simulated, in the middle of a stream")
+            if self.protocol == "responses":
+                error = {
+                    "type": "error",
+                    "code": fault.type,
+                    "message": error["error"]["message"],
+                    "sequence_number": 0,
+                }
+            name = "error" if self.protocol != "chat" else ""
+            await self.connection.piece(sse.event(error, name))
+            self.close(200)
+            self.connection.end()
+        elif fault.kind == "malformed":
+            await self.connection.piece(event[: len(event) // 2] + b"\n\n")
+            self.close(200)
+            self.connection.end()
+        else:
+            self.close(200)
+            # Let out what was written; a reset in the same turn would throw it away.
+            await asyncio.sleep(0.005)
+            self.connection.reset()
+
+    # -- the protocol's forms --------------------------------------------------------------------------------------
+
+    def whole(self, completion: Completion) -> dict[str, Any]:
+        if self.protocol == "anthropic":
+            return anthropic.to_response(completion, id=f"msg_{self.id}")
+        if self.protocol == "responses":
+            return openai_responses.to_response(completion, id=f"resp_{self.id}")
+        return openai_chat.to_response(completion, id=f"chatcmpl-{self.id}")
+
+    def _events(self, completion: Completion) -> Iterable[bytes]:
+        size = self.server.chunk_size
+        if self.protocol == "anthropic":
+            for item in anthropic.to_events(completion, id=f"msg_{self.id}", size=size):
+                yield sse.event(item, item["type"])
+        elif self.protocol == "responses":
+            for item in openai_responses.to_events(completion, id=f"resp_{self.id}", size=size):
+                yield sse.event(item, item["type"])
+        else:
+            for item in openai_chat.to_events(completion, id=f"chatcmpl-{self.id}", size=size):
+                if item["choices"] or self.usage_asked:
+                    yield sse.event(item)
+            yield sse.event("[DONE]")
+
+    def error(self, status: int, type: str, message: str) -> dict[str, Any]:
+        if self.protocol == "anthropic":
+            return {"type": "error", "error": {"type": type, "message": message}, "request_id": self.id}
+        code = {429: "rate_limit_exceeded", 401: "invalid_api_key"}.get(status)
+        form = {"rate_limit_error": "requests", "api_error": "server_error", "overloaded_error": "server_error"}
+        return {"error": {"message": message, "type": form.get(type, type), "param": None, "code": code}}
+
+    def headers(self, content_type: str) -> list[tuple[str, str]]:
+        headers = [
+            ("content-type", content_type),
+            ("date", self.server.date()),
+            ("request-id" if self.protocol == "anthropic" else "x-request-id", self.id),
+        ]
+        if self.enforcer is not None:
+            now = asyncio.get_running_loop().time()
+            headers += self.enforcer.headers(self.protocol, now, datetime.now(UTC).replace(microsecond=0))
+        return headers
+
+    def close(self, status: int, completion: Completion | None = None) -> None:
+        """Count the exchange as done; only the first call counts. Status 0 is no answer."""
+        if not self.open:
+            return
+        self.open = False
+        stats = self.server.stats
+        stats.in_flight -= 1
+        if status:
+            stats.statuses[status] += 1
+        used = completion.usage.total_tokens if completion is not None else 0
+        stats.tokens += used
+        if self.enforcer is not None and self.charged >= 0:
+            self.enforcer.settle(self.charged, used, asyncio.get_running_loop().time())
+
+
+def dumped(value: Any) -> bytes:
+    """JSON as the vendors write it: one line, no spaces."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")

@@ -1,0 +1,102 @@
+"""The runtime's invariants, each on a trace that breaks it and on one that does not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from callboard.actors.testing import RUNTIME, InvariantViolated, Trace
+from callboard.actors.testing.invariants import runtime
+
+Row = tuple[str, dict[str, Any]]
+
+
+def trace(*rows: Row) -> Trace:
+    made = Trace()
+    for kind, fields in rows:
+        made.add(0.0, kind, fields)
+    return made
+
+
+def send(id: int, sender: str = "a", actor: str = "b") -> Row:
+    return "send", {"actor": actor, "sender": sender, "id": id, "message": id}
+
+
+def ask(id: int) -> Row:
+    return "ask", {"actor": "b", "sender": "a", "id": id, "message": id}
+
+
+def recv(id: int, sender: str = "a", actor: str = "b") -> Row:
+    return "recv", {"actor": actor, "sender": sender, "id": id, "message": id}
+
+
+def ends(id: int, how: str = "reply") -> Row:
+    return "ask_end", {"actor": "b", "sender": "a", "id": id, "how": how, "outcome": None}
+
+
+def dead(id: int, **more: Any) -> Row:
+    return "dead_letter", {"actor": "b", "id": id, "message": id, "reason": "stopped", **more}
+
+
+def struck(what: str, actor: str = "b", **more: Any) -> Row:
+    return "fault", {"what": what, "actor": actor, "nth": 1, **more}
+
+
+STOPPED: Row = ("system_stopped", {"actor": ""})
+STOPPING: Row = ("system_stopping", {"actor": ""})
+
+BROKEN: dict[str, list[Row]] = {
+    "fifo_per_pair": [send(1), send(2), recv(2), recv(1)],
+    "at_most_once": [send(1), recv(1), recv(1)],
+    "conservation": [send(1), send(2), recv(2)],
+    "asks_resolved_once": [ask(1), recv(1)],
+    "nothing_after_stop": [send(1), STOPPED, recv(1)],
+    "no_dead_letters": [send(1), dead(1)],
+}
+FINE: dict[str, list[Row]] = {
+    "another sender may be overtaken": [send(1, "a"), send(2, "c"), recv(2, "c"), recv(1, "a")],
+    "another receiver may be faster": [send(1), send(2, actor="c"), recv(2, actor="c"), recv(1)],
+    "a duplicated message may come twice": [send(1), struck("duplicate", id=1), recv(1), recv(1)],
+    "a dropped message may be missing": [send(1), struck("drop", id=1)],
+    "an ask may time out and be refused": [ask(1), ends(1, "timeout"), dead(1)],
+    "an expected dead letter": [send(1), dead(1, expected=True)],
+    "a dead letter of an actor that was killed": [struck("kill"), send(1), dead(1)],
+    "a dead letter below an actor that crashed": [struck("crash", "top"), send(1), dead(1, actor="top/b")],
+    "a dead letter of a system that stops": [send(1), STOPPING, dead(1), STOPPED],
+    "two systems that number alike": [
+        send(1),
+        recv(1),
+        ("send", {**send(1)[1], "system": 2}),
+        ("recv", {**recv(1)[1], "system": 2}),
+    ],
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_an_invariant_breaks_on_its_own_trace_and_on_no_other(name: str) -> None:
+    found = set()
+    for invariant in RUNTIME:
+        try:
+            invariant(trace(*BROKEN[name]))
+        except InvariantViolated:
+            found.add(invariant.__name__)
+    assert found == {name}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_the_quick_check_sees_what_the_single_ones_see(name: str) -> None:
+    with pytest.raises(InvariantViolated):
+        runtime(trace(*BROKEN[name]))
+
+
+@pytest.mark.parametrize("name", FINE)
+def test_what_the_contract_allows_is_no_violation(name: str) -> None:
+    runtime(trace(*FINE[name]))
+    for invariant in RUNTIME:
+        invariant(trace(*FINE[name]))
+
+
+def test_an_ask_that_ends_twice_is_a_violation() -> None:
+    with pytest.raises(InvariantViolated, match="ended 2 times"):
+        runtime(trace(ask(1), recv(1), ends(1), ends(1)))
