@@ -37,9 +37,7 @@ def calling(rounds: int, at_once: int) -> FunctionModel:
     return FunctionModel(model)
 
 
-def repeat(
-    model: FunctionModel, unit: str, tools: tuple[Callable[..., Any], ...] = ()
-) -> Callable[[int], list[Sample]]:
+def repeat(model: FunctionModel, unit: str, *tools: Callable[..., Any]) -> Callable[[int], list[Sample]]:
     def run(n: int) -> list[Sample]:
         agent = Agent(model, system_prompt="You are helpful.", tools=list(tools))
         return asyncio.run(repeated(lambda: agent.run("go"), n, unit))
