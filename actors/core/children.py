@@ -221,6 +221,7 @@ class Children:
                     self._wait_for(cell)
                     yield
             if self._again:  # the loop has its turn between two tries
+                loop.call_soon(self._advance)
                 yield
 
     def _waited(self) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from callboard.actors import Actor, Event, System
 
-GUARD = 30.0
+GUARD = 10.0
 """Seconds after which a test that hangs is ended. Nothing is timed by it."""
 
 

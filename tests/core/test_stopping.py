@@ -82,8 +82,9 @@ async def test_a_stop_of_the_system_lets_the_message_at_work_end_and_refuses_the
         ref.tell("told")
         await hold.begun.wait()
         stopping = asyncio.create_task(system.stop())
-        while ref.is_alive():
+        for _ in range(3):
             await asyncio.sleep(0)
+        assert not ref.is_alive()
         hold.go.set()
         await stopping
     assert first.result() == "hold"
@@ -416,7 +417,7 @@ async def test_a_stop_of_the_system_that_is_cancelled_kills_and_still_leaves_not
         ask = system.spawn(Deaf).ask(hold)
         await hold.begun.wait()
         stopping = asyncio.create_task(system.stop())
-        while not repr(system).endswith("closing>"):
+        for _ in range(3):
             await asyncio.sleep(0)
         stopping.cancel()
         with pytest.raises(asyncio.CancelledError):
