@@ -81,7 +81,6 @@ class Dispatcher:
         self._helped = 0
         self._left = 0
         self._batch = BATCH if choose is None else 1
-        self._until: Ask | None = None
         self._entered: asyncio.Task[Any] | None = None
         self._lent: asyncio.Task[Any] | None = None
 
@@ -95,7 +94,7 @@ class Dispatcher:
     def _turn(self) -> None:
         self._helped = 0
         if self.lane:
-            self._drive(None)
+            self._drive()
         if self.lane:
             self.loop.call_soon(self._turn, context=self.pristine.copy())
         else:
@@ -105,22 +104,25 @@ class Dispatcher:
         """Process one message of one actor: a turn as a simulated loop schedules it."""
         if cell.state == READY:
             self.lane.append(cell)
-            self._drive(None)
+            self._drive()
 
-    def help(self, ask: Ask) -> None:
-        """Run ready actors until ``ask`` is answered, for a task that would otherwise suspend."""
+    def help(self) -> None:
+        """Run the ready actors, for a task that would otherwise suspend.
+
+        All of them, within the budget, not only until the task's own answer is there: whoever asks one usually asks
+        the others too, and a fan-out to 100 then costs one such round instead of 100 (0.70 µs an ask, not 1.20).
+        """
         if self.lane and not self._driving and self._helped < HELPED:
             self._helped += 1
-            self._drive(ask)
+            self._drive()
 
     # -- the leader ------------------------------------------------------------------------------------------------
 
-    def _drive(self, until: Ask | None) -> None:
-        """Step the leader until nothing is ready, the budget is spent, or ``until`` is answered."""
+    def _drive(self) -> None:
+        """Step the leader until nothing is ready or the budget is spent."""
         if self._closed:
             return
         self._left = BUDGET
-        self._until = until
         self._driving = True
         try:
             while True:
@@ -142,11 +144,10 @@ class Dispatcher:
                 if self._entered is not None:
                     self._leave()
                 self._left -= HAND_OVER
-                if not self.lane or self._left <= 0 or (until is not None and until._state):
+                if not self.lane or self._left <= 0:
                     return
         finally:
             self._driving = False
-            self._until = None
             self.system.active = None
             if self._entered is not None:
                 self._leave()
@@ -222,14 +223,12 @@ class Dispatcher:
         queues = system.queues
         batch = self._batch
         left = self._left
-        until = self._until
         while True:
             # 1. The next actor.
-            if not lane or left <= 0 or (until is not None and until._state):
+            if not lane or left <= 0:
                 system.active = None
                 await _pause()
                 left = self._left
-                until = self._until
                 continue
             cell = lane.popleft()
             if cell.state != READY:

@@ -106,7 +106,7 @@ class Ask(Future[Any]):
             if system.loop is not asyncio._get_running_loop():
                 yield from self._await_elsewhere()
             else:
-                system.dispatcher.help(self)
+                system.dispatcher.help()
                 if self._state == PENDING:
                     asker = system.handling_here()
                     if asker is None:

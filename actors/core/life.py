@@ -42,10 +42,7 @@ def start(cell: Cell) -> None:
     """Start the incarnation whose actor object is in the cell."""
     if type(cell.actor).on_start is _BASE.on_start:
         cell.phase = _UP[cell.phase]
-        if cell.system.observed:
-            cell.system.emit("started", cell)
-        if cell.rare is not None and cell.rare.settled:
-            _settle(cell)
+        _started(cell)
         if cell.queue or cell.signals:
             cell.state = READY
             cell.system.make_ready(cell)
@@ -63,12 +60,13 @@ def start(cell: Cell) -> None:
 
 
 def _started(cell: Cell) -> None:
-    cell.phase = after(cell.phase, "started")
-    if cell.rare is not None and cell.rare.spec is not None:
-        cell.rare.since = cell.system.loop.time()
+    """Tell that the incarnation is up."""
+    rare = cell.rare
+    if rare is not None:
+        rare.since = cell.system.loop.time()
     if cell.system.observed:
         cell.system.emit("started", cell)
-    if cell.rare is not None and cell.rare.settled:
+    if rare is not None and rare.settled:
         _settle(cell)
 
 
@@ -110,6 +108,7 @@ def _after_on_start(cell: Cell, error: BaseException | None) -> None:
         failed.__cause__ = error
         crash(cell, failed)
     else:
+        cell.phase = after(cell.phase, "started")
         _started(cell)
 
 
