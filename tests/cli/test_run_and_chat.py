@@ -64,6 +64,16 @@ def test_run_prints_the_answer_to_stdout_and_how_it_came_about_to_stderr(folder:
     assert "TODO: one" in (folder / "work" / "out.md").read_text(encoding="utf-8")
 
 
+def test_a_team_file_may_name_every_built_in_tool(folder: Path) -> None:
+    subprocess.run(["git", "init", "-q", "work"], cwd=folder, check=True)
+    every = "LS, Glob, Grep, Read, Write, Edit, MultiEdit, Bash, Git, WebFetch, RunPython, TodoWrite"
+    team = (folder / "team.yaml").read_text(encoding="utf-8").replace("LS, Grep, Write", every)
+    (folder / "every.yaml").write_text(team, encoding="utf-8")
+    done = callboard("run", "every.yaml", ASK, "--folder", "work", cwd=folder)
+    assert done.status == 0, done
+    assert "a.txt:1" in done.out
+
+
 def test_run_denies_what_would_need_a_person(folder: Path) -> None:
     done = callboard("run", "careful.yaml", ASK, "--folder", "work", cwd=folder)
     assert done.status == 0, done
