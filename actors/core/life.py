@@ -325,7 +325,6 @@ def _ending(cell: Cell) -> Iterator[None]:
                 child.more().settled.append(lambda: advance(cell))
                 yield
         rare.children.closing = False
-        rare.children.intensity = None  # the next incarnation's children begin with a clean record
     # 4. Timers, jobs and watches belong to the incarnation.
     yield from _release(cell)
     # 5. The hook; it may have begun something again.
@@ -501,6 +500,8 @@ def restart(cell: Cell) -> None:
     rare.error = None
     rare.exit = ""
     rare.up = False
+    if rare.children is not None:
+        rare.children.intensity = None  # this incarnation's children begin with a clean record
     try:
         cell.system.build(cell, spec.factory, spec.args, spec.kwargs)
     except BaseException as error:

@@ -53,6 +53,7 @@ class Channel:
     def abandon(self) -> None:
         """Drop what was not read: nobody will."""
         self._items.clear()
+        self.error = None
         self.finish(None)
 
     async def get(self) -> Any:

@@ -437,7 +437,7 @@ def test_specs_that_cannot_be_are_refused() -> None:
         Supervisor.spec([], strategy="one_for_two")  # type: ignore[arg-type]
     for options in ({"restart": "always"}, {"shutdown": -1.0}, {"name": "a/b"}, {"name": ""}):
         with pytest.raises(SpecError):
-            ChildSpec(Echo, **options)  # type: ignore[arg-type]
+            ChildSpec(Echo, **options)
     with pytest.raises(SpecError):
         ChildSpec("Echo")  # type: ignore[arg-type]
     with pytest.raises(SpecError):

