@@ -66,7 +66,7 @@ def _started(cell: Cell) -> None:
         rare.since = cell.system.loop.time()
     if cell.system.observed:
         cell.system.emit("started", cell)
-    if rare is not None and rare.settled:
+    if rare is not None and rare.has("settled"):
         _settle(cell)
 
 
@@ -414,7 +414,7 @@ def _ended(cell: Cell) -> None:
         _settle(cell)
     else:
         parent.children.down(cell, rare.error)
-    if rare.stopping:
+    if rare.has("stopping"):
         for ask in _take(rare.stopping):
             ask.answer(True)
 
@@ -454,11 +454,13 @@ def die(cell: Cell, reason: str) -> None:
         if not admitted.done():
             admitted.set_exception(ActorDead(why))
     rare.waiting = None
-    for watcher in list(rare.watched_by):
-        _tell_terminated(watcher, cell, reason)
-    rare.watched_by.clear()
-    for ask in _take(rare.stopping):
-        ask.answer(True)
+    if rare.has("watched_by"):
+        for watcher in list(rare.watched_by):
+            _tell_terminated(watcher, cell, reason)
+        rare.watched_by.clear()
+    if rare.has("stopping"):
+        for ask in _take(rare.stopping):
+            ask.answer(True)
     _settle(cell)
 
 
@@ -475,7 +477,7 @@ def _tell_terminated(watcher: Cell, cell: Cell, reason: str) -> None:
 
 def _settle(cell: Cell) -> None:
     rare = cell.rare
-    if rare is not None and rare.settled:
+    if rare is not None and rare.has("settled"):
         for callback in _take(rare.settled):
             callback()
 
