@@ -442,6 +442,7 @@ def die(cell: Cell, reason: str) -> None:
     if rare is None:
         return
     rare.ending = None
+    rare.exit = reason  # for those who begin to watch it now
     for _, admitted in rare.waiting:
         if not admitted.done():
             admitted.set_exception(ActorDead(why))

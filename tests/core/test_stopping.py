@@ -517,3 +517,23 @@ def test_a_hook_runs_in_no_context_of_who_stops_it() -> None:
         assert seen == ["clean"]
 
     run(main())
+
+
+@pytest.mark.parametrize("late", [True, False])
+@on_each_loop
+async def test_a_watcher_is_told_why_the_actor_ended_also_when_it_asks_too_late(late: bool) -> None:
+    async with System() as system:
+        got: list[Any] = []
+        watcher, stopped, crashed = system.spawn(Collect, got), system.spawn(Gate), system.spawn(Gate)
+        for ref in () if late else (stopped, crashed):
+            await watcher.ask(ref)
+        crashed.tell(ValueError("broken"))
+        await crashed.terminated()
+        await stopped.stop()
+        for ref in (stopped, crashed) if late else ():
+            await watcher.ask(ref)
+        await watcher.ask(None)
+        reasons = {each.ref: each.reason for each in got}
+        assert reasons[stopped] == "stopped"
+        assert "broken" in reasons[crashed]
+        assert len(got) == 2
