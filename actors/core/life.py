@@ -308,7 +308,6 @@ def _ending(cell: Cell) -> Iterator[None]:
         yield
     # 3. The children, the last one first.
     if rare.children is not None:
-        rare.children.closing = True
         if rare.children.together:
             for child in reversed(list(rare.children.cells)):
                 stop(child)
@@ -317,7 +316,6 @@ def _ending(cell: Cell) -> Iterator[None]:
             while child.phase != Phase.DEAD:
                 child.more().settled.append(lambda: advance(cell))
                 yield
-        rare.children.closing = False
     # 4. Timers, jobs and watches belong to the incarnation.
     yield from _release(cell)
     # 5. The hook; it may have begun something again.
@@ -486,7 +484,7 @@ def restart(cell: Cell) -> None:
     parent = cell.parent
     assert spec is not None
     assert parent is not None
-    if parent.children.closing or parent.phase > Phase.RUNNING:
+    if parent.phase > Phase.RUNNING:
         die(cell, "stopped: its parent is stopping")
         return
     rare.incarnation += 1

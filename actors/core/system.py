@@ -271,9 +271,7 @@ class System:
         killer = self.loop.call_later(timeout, self._kill_all)
         try:
             self.root.phase = Phase.STOPPING
-            children = self.root.children
-            children.closing = True
-            for child in reversed(list(children.cells)):
+            for child in reversed(list(self.root.children.cells)):
                 life.stop(child)
                 while child.state != DEAD:
                     gone: Future[None] = Future(self)
