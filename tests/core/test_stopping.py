@@ -14,6 +14,7 @@ from callboard.actors import (
     Actor,
     ActorDead,
     ActorRef,
+    AskTimeout,
     Backoff,
     ChildSpec,
     Supervisor,
@@ -238,6 +239,32 @@ async def test_a_handler_that_swallows_cancellation_is_killed_within_a_second_mo
         await system.stop()
         assert asyncio.get_running_loop().time() == 4.0
         assert isinstance(ask.exception(), ActorDead)
+
+
+@virtual_time
+async def test_a_handler_that_ignores_its_asker_giving_up_is_closed_in_its_own_context_and_the_actor_lives(
+    caplog: Any,
+) -> None:
+    made: list[int] = []
+
+    class Counted(Deaf):
+        shutdown_timeout = 3.0
+
+        def __init__(self) -> None:
+            super().__init__()
+            made.append(1)
+
+        async def on_receive(self, message: Any) -> Any:
+            return await super().on_receive(message) if isinstance(message, Hold) else message
+
+    async with System() as system:
+        ref = system.supervise(ChildSpec(Counted, name="a", shutdown=3.0))
+        with pytest.raises(AskTimeout):
+            await ref.ask(Hold(), timeout=2)
+        assert await ref.ask("alive") == "alive"
+        assert asyncio.get_running_loop().time() == 5.0
+        assert made == [1]
+    assert "closing a coroutine raised" not in caplog.text
 
 
 @virtual_time
