@@ -56,7 +56,6 @@ class Children:
         "_steps",
         "_timer",
         "cells",
-        "closing",
         "intensity",
         "names",
         "numbering",
@@ -72,7 +71,6 @@ class Children:
         self.cells: dict[Cell, None] = {}
         self.names: dict[str, Cell] = {}
         self.numbering: dict[str, int] = {}
-        self.closing = False
         self.together = False
         self._group: list[Cell] = []
         self._steps: Iterator[None] | None = None
@@ -121,8 +119,11 @@ class Children:
         """Decide about a child whose incarnation is over and which no one asked to stop."""
         rare = cell.more()
         spec = rare.spec
-        gone = self.closing or self.parent.phase > Phase.RUNNING
-        if spec is None or gone or not wants_restart(spec.restart, failed=error is not None):
+        if (
+            spec is None
+            or self.parent.phase > Phase.RUNNING
+            or not wants_restart(spec.restart, failed=error is not None)
+        ):
             life.die(cell, "stopped" if error is None else f"crashed: {error!r}")
             return
         if self.intensity is None:
@@ -180,7 +181,7 @@ class Children:
         steps = self._steps
         if steps is None or steps.gi_running:  # type: ignore[attr-defined]
             return
-        if self.closing or self.parent.phase > Phase.RUNNING or next(steps, self) is self:
+        if self.parent.phase > Phase.RUNNING or next(steps, self) is self:
             self._end_group()
 
     def _end_group(self) -> None:

@@ -219,6 +219,7 @@ class Dispatcher:
         lane = self.lane
         pristine = self.pristine
         context = worker.context
+        cancelling = worker.task.cancelling
         probe = system.probe
         queues = system.queues
         batch = self._batch
@@ -318,7 +319,7 @@ class Dispatcher:
             if cell.rare is not None:
                 cell.admit()
             # A handler left a context variable set, or has cancelled its task: neither is used again.
-            if context != pristine or (self._entered is not None and worker.task.cancelling()):
+            if context != pristine or (self._entered is not None and cancelling()):
                 self._left = left
                 return
 

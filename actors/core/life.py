@@ -315,7 +315,6 @@ def _ending(cell: Cell) -> Iterator[None]:
         yield
     # 3. The children, the last one first.
     if rare.children is not None:
-        rare.children.closing = True
         if rare.children.together:
             for child in reversed(list(rare.children.cells)):
                 stop(child)
@@ -324,7 +323,6 @@ def _ending(cell: Cell) -> Iterator[None]:
             while child.phase != Phase.DEAD:
                 child.more().settled.append(lambda: advance(cell))
                 yield
-        rare.children.closing = False
     # 4. Timers, jobs and watches belong to the incarnation.
     yield from _release(cell)
     # 5. The hook; it may have begun something again.
@@ -450,6 +448,7 @@ def die(cell: Cell, reason: str) -> None:
     if rare is None:
         return
     rare.ending = None
+    rare.exit = reason  # for those who begin to watch it now
     for _, admitted in rare.waiting or ():
         if not admitted.done():
             admitted.set_exception(ActorDead(why))
@@ -495,7 +494,7 @@ def restart(cell: Cell) -> None:
     parent = cell.parent
     assert spec is not None
     assert parent is not None
-    if parent.children.closing or parent.phase > Phase.RUNNING:
+    if parent.phase > Phase.RUNNING:
         die(cell, "stopped: its parent is stopping")
         return
     rare.incarnation += 1

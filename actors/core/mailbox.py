@@ -5,18 +5,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from heapq import heappop, heappush
-from typing import Any, Protocol
+from typing import Any
 
 from .envelope import Ask, Envelope
-
-
-class Queue(Protocol):
-    """What a mailbox needs of its queue; `collections.deque` has it."""
-
-    def append(self, item: Any, /) -> None: ...
-    def popleft(self) -> Any: ...
-    def __len__(self) -> int: ...
-    def __iter__(self) -> Iterator[Any]: ...
 
 
 class PriorityQueue:

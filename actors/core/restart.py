@@ -29,11 +29,6 @@ class Intensity:
             times.popleft()
         return len(times) <= self.limit
 
-    @property
-    def recent(self) -> int:
-        """How many restarts the last period has seen, as of the last `record`."""
-        return len(self._times)
-
 
 def wants_restart(restart: Restart, *, failed: bool) -> bool:
     """Whether a child of this restart type is started again after it ended."""

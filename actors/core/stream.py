@@ -57,12 +57,11 @@ class Channel:
         self.finish(None)
 
     async def get(self) -> Any:
-        """Return the next item, `_END` after the last, or raise the producer's error, once."""
+        """Return the next item, `_END` after the last, or raise the producer's error."""
         while not self._items:
             if self.finished:
                 if self.error is not None:
-                    error, self.error = self.error, None
-                    raise error
+                    raise self.error
                 return _END
             self._getter = asyncio.get_running_loop().create_future()
             await self._getter

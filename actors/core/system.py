@@ -68,10 +68,6 @@ class Root(Cell):
         return ""
 
 
-class RootActor(Actor):
-    """What the root would be if it handled messages; its class carries the policy."""
-
-
 class System:
     """Actors, and the event loop that serves them.
 
@@ -105,7 +101,7 @@ class System:
         self.failure: BaseException | None = None
         self.workers: dict[Worker, None] = {}
         self.pristine = contextvars.Context()
-        self.root = Root(self, None, RootActor)
+        self.root = Root(self, None, Actor)
         self.observed = False
         self._subscribers: list[Callable[[Event], object]] = []
         self._inbox: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
@@ -156,7 +152,6 @@ class System:
         self.ready = self.dispatcher.ready
         if self.probe is None:
             self.fast_thread = self.thread
-        self.root.actor = RootActor.__new__(RootActor)
         self.root.ref = ActorRef(self.root)
         self.root.phase = Phase.RUNNING
         self.root.more().label = ""
@@ -278,9 +273,7 @@ class System:
         killer = self.loop.call_later(timeout, self._kill_all)
         try:
             self.root.phase = Phase.STOPPING
-            children = self.root.children
-            children.closing = True
-            for child in reversed(list(children.cells)):
+            for child in reversed(list(self.root.children.cells)):
                 life.stop(child)
                 while child.state != DEAD:
                     gone: Future[None] = Future(self)
@@ -477,7 +470,8 @@ class System:
 
         def tell() -> None:
             if watched in watching:
-                watcher.signal(Terminated(watched.ref, "stopped"))
+                reason = watched.rare.exit if watched.rare is not None else ""
+                watcher.signal(Terminated(watched.ref, reason or "stopped"))
 
         if watched.system is self:
             add()

@@ -203,7 +203,7 @@ class Worker(Coroutine[Any, Any, None]):
         self.coro = None
         self.killed = True
         try:
-            coro.close()
+            self.context.run(coro.close)  # where its context variables can be reset
         except BaseException as error:
             logger.error("%s: closing a coroutine raised %r", name, error)
         self.task.cancel()  # the task itself ends in its next step, see throw()

@@ -671,6 +671,10 @@ class Sets(Actor):
 async def test_a_context_variable_that_a_handler_sets_is_seen_by_no_other_actor() -> None:
     async with System() as system:
         first, second = system.spawn(Sets, name="first"), system.spawn(Sets, name="second")
+        for _ in range(3):
+            setting, looking = first.ask("set"), second.ask("look")
+            assert await setting in ("clean", "first", "on_start")
+            assert await looking == "clean"
         asks = [ref.ask(message) for message in ("set", "async", "look") for ref in (first, second)]
         found = [await ask for ask in asks]
         assert set(found[0::2]) <= {"clean", "first", "on_start"}

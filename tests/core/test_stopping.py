@@ -14,6 +14,7 @@ from callboard.actors import (
     Actor,
     ActorDead,
     ActorRef,
+    AskTimeout,
     Backoff,
     ChildSpec,
     Supervisor,
@@ -238,6 +239,32 @@ async def test_a_handler_that_swallows_cancellation_is_killed_within_a_second_mo
         await system.stop()
         assert asyncio.get_running_loop().time() == 4.0
         assert isinstance(ask.exception(), ActorDead)
+
+
+@virtual_time
+async def test_a_handler_that_ignores_its_asker_giving_up_is_closed_in_its_own_context_and_the_actor_lives(
+    caplog: Any,
+) -> None:
+    made: list[int] = []
+
+    class Counted(Deaf):
+        shutdown_timeout = 3.0
+
+        def __init__(self) -> None:
+            super().__init__()
+            made.append(1)
+
+        async def on_receive(self, message: Any) -> Any:
+            return await super().on_receive(message) if isinstance(message, Hold) else message
+
+    async with System() as system:
+        ref = system.supervise(ChildSpec(Counted, name="a", shutdown=3.0))
+        with pytest.raises(AskTimeout):
+            await ref.ask(Hold(), timeout=2)
+        assert await ref.ask("alive") == "alive"
+        assert asyncio.get_running_loop().time() == 5.0
+        assert made == [1]
+    assert "closing a coroutine raised" not in caplog.text
 
 
 @virtual_time
@@ -517,3 +544,23 @@ def test_a_hook_runs_in_no_context_of_who_stops_it() -> None:
         assert seen == ["clean"]
 
     run(main())
+
+
+@pytest.mark.parametrize("late", [True, False])
+@on_each_loop
+async def test_a_watcher_is_told_why_the_actor_ended_also_when_it_asks_too_late(late: bool) -> None:
+    async with System() as system:
+        got: list[Any] = []
+        watcher, stopped, crashed = system.spawn(Collect, got), system.spawn(Gate), system.spawn(Gate)
+        for ref in () if late else (stopped, crashed):
+            await watcher.ask(ref)
+        crashed.tell(ValueError("broken"))
+        await crashed.terminated()
+        await stopped.stop()
+        for ref in (stopped, crashed) if late else ():
+            await watcher.ask(ref)
+        await watcher.ask(None)
+        reasons = {each.ref: each.reason for each in got}
+        assert reasons[stopped] == "stopped"
+        assert "broken" in reasons[crashed]
+        assert len(got) == 2
