@@ -459,3 +459,25 @@ async def test_names_are_unique_among_siblings_also_those_the_runtime_makes() ->
         assert system.find(second.path) is None
         with pytest.raises(ActorDead):
             await second.started()
+
+
+@virtual_time
+async def test_a_parent_that_gives_its_children_up_does_not_wait_for_its_own_handler() -> None:
+    class Parent(Gate):
+        supervision = Supervision(intensity=0)
+
+        def on_start(self) -> None:
+            self.spawn(ChildSpec(Fragile, name="child"))
+
+    async with System() as system:
+        parent, hold = system.supervise(ChildSpec(Parent, name="parent")), Hold()
+        ask = parent.ask(hold)
+        await hold.begun.wait()
+        child = system.find("parent/child")
+        assert child is not None
+        child.tell(ValueError())
+        with pytest.raises(ActorCrashed):
+            await ask
+        assert await parent.ask(1) == 1
+        assert hold.cancelled.is_set()
+        assert asyncio.get_running_loop().time() == 0

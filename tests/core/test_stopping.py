@@ -437,7 +437,7 @@ async def test_a_handler_that_stops_its_own_system_is_itself_stopped() -> None:
     assert asyncio.get_running_loop().time() == 2.0
 
 
-@on_each_loop
+@virtual_time
 async def test_a_stop_of_the_system_that_is_cancelled_kills_and_still_leaves_nothing() -> None:
     system = System()
     async with system:
@@ -451,6 +451,7 @@ async def test_a_stop_of_the_system_that_is_cancelled_kills_and_still_leaves_not
         with pytest.raises(asyncio.CancelledError):
             await stopping
         assert isinstance(ask.exception(), ActorDead)
+        assert asyncio.get_running_loop().time() == 0
 
 
 @on_each_loop
@@ -531,15 +532,15 @@ def test_a_hook_runs_in_no_context_of_who_stops_it() -> None:
     seen: list[str] = []
 
     class Sets(Actor):
-        def on_stop(self) -> None:
+        def on_failure(self, *_: Any) -> None:
             seen.append(variable.get())
             variable.set("from the hook")
 
     async def main() -> None:
         async with System() as system:
-            system.spawn(Sets)
+            ref = system.spawn(Sets)
             variable.set("mine")
-            await system.stop()
+            ref.kill()
             assert variable.get() == "mine"
         assert seen == ["clean"]
 
