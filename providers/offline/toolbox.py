@@ -89,11 +89,28 @@ def open_toolbox(specs: Iterable[ToolSpec]) -> Toolbox:
             tools[spec.name] = spec
     jobs: dict[Job, ToolSpec] = {}
     for job in ("search", "glob", "list", "read", "write", "edit"):
-        scored = [(_fitness(spec, job), -place, spec) for place, spec in enumerate(tools.values())]
+        able = [spec for spec in tools.values() if _can_be_called(spec, job)]
+        scored = [(_fitness(spec, job), -place, spec) for place, spec in enumerate(able)]
         best = max(scored, default=(0, 0, None), key=lambda one: one[:2])
         if best[2] is not None and best[0] > 0:
             jobs[job] = best[2]
     return Toolbox(tools, jobs, tuple(handoffs))
+
+
+_FILLED: Mapping[Job, tuple[tuple[str, ...], ...]] = {
+    "search": (("pattern",), ("path",)),
+    "glob": (("pattern", "glob"), ("path",), ("limit",)),
+    "list": (("pattern", "glob"), ("path",), ("limit",)),
+    "read": (("path",),),
+    "write": (("path",), ("content",)),
+    "edit": (("path",), ("old",), ("new",)),
+}
+"""For each job the parameters that `steps` and `rules` have a value for, by role."""
+
+
+def _can_be_called(spec: ToolSpec, job: Job) -> bool:
+    """Whether there is a value for all that a tool wants to be given in a job."""
+    return required(spec) <= {parameter(spec, *roles) for roles in _FILLED[job]}
 
 
 def properties(spec: ToolSpec) -> Mapping[str, Mapping[str, Any]]:

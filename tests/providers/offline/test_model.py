@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from callboard.providers.messages import Completion, Message, Request, ToolCall, ToolSpec
@@ -383,6 +383,12 @@ phrases = st.lists(st.sampled_from(TOKENS.split()) | st.text(max_size=8), max_si
 replies = st.text(max_size=60) | st.sampled_from(["a.py:3:TODO x", "README.md\nsrc/a.py", "Error: no", "     1\t`x_y`"])
 
 
+@example(
+    "find 'a'",
+    [spec("Grep", "", None, **{name: {"type": "string"} for name in ("path", "query", "n")})],
+    [("", False)],
+    "",
+)
 @given(phrases, tools, st.lists(st.tuples(replies, st.booleans()), min_size=1, max_size=4), st.text(max_size=40))
 def test_any_request_ends_in_an_answer_and_is_answered_alike_each_time(
     task: str, offered: list[ToolSpec], answers: list[tuple[str, bool]], system: str
