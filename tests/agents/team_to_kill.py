@@ -1,12 +1,15 @@
 """A process with a team on a durable journal, for `test_resume` to kill. Prints each event as a line.
 
-Arguments: the journal's file, a file in which tools and the model leave a line each time they really work, and
-``ask`` or ``resume``.
+Arguments: the journal's file, a file in which tools and the model leave a line each time they really work, ``ask`` or
+``resume``, and the number of the event at which the process kills itself (SIGKILL), 0 for never: killed from outside it
+might have finished first.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -20,7 +23,9 @@ from callboard.providers.messages import Request
 from callboard.tools import tool
 
 
-async def main(journal: str, log: Path, what: str) -> None:
+async def main(journal: str, log: Path, what: str, kill_at: int) -> None:
+    shown = 0
+
     def note(line: str) -> None:
         with log.open("a", encoding="utf-8") as file:
             file.write(line + "\n")
@@ -48,7 +53,11 @@ async def main(journal: str, log: Path, what: str) -> None:
         return "; ".join(m.text for m in results)
 
     def show(event: RunEvent) -> None:
+        nonlocal shown
         print(type(event).__name__, event.agent, flush=True)
+        shown += 1
+        if shown == kill_at:
+            os.kill(os.getpid(), signal.SIGKILL)
 
     dev = Agent("Dev", "dev", tools=[work, look])
     async with Agency(
@@ -67,4 +76,4 @@ async def main(journal: str, log: Path, what: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], Path(sys.argv[2]), sys.argv[3]))
+    asyncio.run(main(sys.argv[1], Path(sys.argv[2]), sys.argv[3], int(sys.argv[4])))

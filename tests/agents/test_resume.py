@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -20,27 +21,27 @@ from .support import add, scripted
 PROGRAM = Path(__file__).with_name("team_to_kill.py")
 
 
-def start(folder: Path, what: str) -> subprocess.Popen[str]:
+def killed(folder: Path, what: str, at: int) -> None:
+    """Run the program until it is killed at an event."""
+    assert ran(folder, what, at).returncode == -signal.SIGKILL, f"it ended before event {at}"
+
+
+def ran(folder: Path, what: str, kill_at: int = 0) -> subprocess.CompletedProcess[str]:
     arguments = [sys.executable, "-m", "tests.agents.team_to_kill", str(folder / "j.db"), str(folder / "log"), what]
-    return subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, cwd=PROGRAM.parents[2])
+    return subprocess.run(
+        [*arguments, str(kill_at)], stdout=subprocess.PIPE, text=True, cwd=PROGRAM.parents[2], timeout=60
+    )
 
 
 @pytest.mark.parametrize("at", [1, 3, 5, 8, 11, 14, 17, 20, 23])
 def test_a_killed_process_leaves_its_run_to_the_next_one(tmp_path: Path, at: int) -> None:
-    process = start(tmp_path, "ask")
-    assert process.stdout is not None
-    for number, _ in enumerate(process.stdout, 1):
-        if number == at:
-            process.kill()
-            break
-    process.communicate()
+    killed(tmp_path, "ask", at)
     before = (tmp_path / "log").read_text().splitlines() if (tmp_path / "log").exists() else []
 
-    again = start(tmp_path, "resume")
-    output, _ = again.communicate(timeout=60)
+    again = ran(tmp_path, "resume")
     assert again.returncode == 0
-    last = output.splitlines()[-1]
-    assert last.startswith("ANSWER all: "), f"killed at event {at}, then: {output}"
+    last = again.stdout.splitlines()[-1]
+    assert last.startswith("ANSWER all: "), f"killed at event {at}, then: {again.stdout}"
     log = (tmp_path / "log").read_text().splitlines()
     tools = Counter(line for line in log if line.startswith("tool"))
     assert max(tools.values(), default=0) <= 1, f"a tool that is not idempotent ran twice: {tools}"
@@ -49,9 +50,8 @@ def test_a_killed_process_leaves_its_run_to_the_next_one(tmp_path: Path, at: int
     assert len(repeated) <= 2, f"more was asked again than what was under way (one call for each agent): {repeated}"
     assert all(line in before[-4:] for line in repeated), f"a finished completion was asked for again: {repeated}"
 
-    third = start(tmp_path, "resume")
-    output, _ = third.communicate(timeout=60)
-    assert output.splitlines()[-1] == "NOTHING", "a finished run was taken up once more"
+    third = ran(tmp_path, "resume")
+    assert third.stdout.splitlines()[-1] == "NOTHING", "a finished run was taken up once more"
 
 
 async def test_conversations_outlive_the_process(tmp_path: Path) -> None:
@@ -92,15 +92,7 @@ async def test_a_journal_that_cannot_be_written_fails_runs_by_name(tmp_path: Pat
 
 def test_a_run_survives_several_kills(tmp_path: Path) -> None:
     for what, at in (("ask", 9), ("resume", 4), ("resume", 4), ("resume", 3)):
-        process = start(tmp_path, what)
-        assert process.stdout is not None
-        for number, _ in enumerate(process.stdout, 1):
-            if number == at:
-                process.kill()
-                break
-        process.communicate()
-    last = start(tmp_path, "resume")
-    output, _ = last.communicate(timeout=60)
-    assert output.splitlines()[-1].startswith("ANSWER all: ")
+        killed(tmp_path, what, at)
+    assert ran(tmp_path, "resume").stdout.splitlines()[-1].startswith("ANSWER all: ")
     tools = Counter(line for line in (tmp_path / "log").read_text().splitlines() if line.startswith("tool"))
     assert max(tools.values(), default=0) <= 1, f"a tool that is not idempotent ran twice: {tools}"
