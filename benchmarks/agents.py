@@ -23,6 +23,7 @@ SUBJECTS = {
     "langgraph": ("agents_langgraph", True),
     "autogen": ("agents_autogen", True),
     "strands": ("agents_strands", True),
+    "agent-framework": ("agents_microsoft", True),
 }
 # Units of work of one run at scale 1.
 SIZES = {"turn": 2_000, "tools_3": 500, "tools_parallel_10": 200, "handoffs_10": 100}
