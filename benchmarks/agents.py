@@ -20,6 +20,10 @@ SUBJECTS = {
     "callboard": ("agents_callboard", False),
     "pydantic-ai": ("agents_pydantic_ai", True),
     "openai-agents": ("agents_openai", True),
+    "langgraph": ("agents_langgraph", True),
+    "autogen": ("agents_autogen", True),
+    "strands": ("agents_strands", True),
+    "agent-framework": ("agents_microsoft", True),
 }
 # Units of work of one run at scale 1.
 SIZES = {"turn": 2_000, "tools_3": 500, "tools_parallel_10": 200, "handoffs_10": 100}
