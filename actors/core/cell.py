@@ -62,6 +62,7 @@ class Rare:
         "incarnation",
         "jobs",
         "label",
+        "made",
         "name",
         "processed",
         "restart_timer",
@@ -93,6 +94,7 @@ class Rare:
         self.graceful = False
         self.up = False
         self.exit = ""
+        self.made: tuple[str, ...] = ()
 
     # Made when they are first asked for: a supervised actor seldom has any of them (empty, they take 0.4 kB).
     jobs: dict[Worker, None]
@@ -105,21 +107,19 @@ class Rare:
     def __getattr__(self, name: str) -> Any:
         made: Any = [] if name in ("stopping", "settled") else {}
         setattr(self, name, made)  # raises AttributeError itself for a name that is no slot
+        self.made += (name,)
         return made
 
     def has(self, name: str) -> bool:
         """Whether a collection has anything in it; unlike reading it, this does not make it."""
-        try:
-            return bool(object.__getattribute__(self, name))
-        except AttributeError:
-            return False
+        return name in self.made and bool(getattr(self, name))
 
     def holds_anything(self) -> bool:
         """Whether the incarnation has something that must end before it has ended."""
         children = self.children
         if children is not None and children.cells:
             return True
-        return self.has("jobs") or self.has("timers") or self.has("watching")
+        return bool(self.made) and (self.has("jobs") or self.has("timers") or self.has("watching"))
 
 
 class Cell:
