@@ -7,11 +7,10 @@ conversations at once, three turns each, with a model that takes 50 ms: the idea
 
 from __future__ import annotations
 
-import sys
 from functools import partial
 
 from .harness import Case, Sample, Suite
-from .subjects.process import PEERS, Worker, WorkerFailed
+from .subjects.process import Worker, interpreter, start_workers
 
 BASELINE = "bare"
 # subject -> (module, in the peers' environment)
@@ -33,16 +32,7 @@ QUICK = 0.1
 
 def suite(quick: bool) -> Suite:
     """All scenarios; ``quick`` takes a tenth of the size and leaves out 4,000 conversations."""
-    workers: dict[str, Worker] = {}
-    skipped: dict[str, str] = {}
-    for subject, (module, is_peer) in SUBJECTS.items():
-        if is_peer and not PEERS.exists():
-            skipped[subject] = "no .venv-peers (make bench-peers)"
-            continue
-        try:
-            workers[subject] = Worker(module, str(PEERS) if is_peer else sys.executable)
-        except WorkerFailed as error:
-            skipped[subject] = str(error)
+    workers, skipped = start_workers(SUBJECTS)
     cases = []
     for name, size in SIZES.items():
         for subject, worker in workers.items():
@@ -69,7 +59,7 @@ def suite(quick: bool) -> Suite:
 def _fresh(subject: str, scenario: str, n: int) -> list[Sample]:
     """Run once in a process of its own, which has warmed up neither its code nor its memory."""
     module, is_peer = SUBJECTS[subject]
-    worker = Worker(module, str(PEERS) if is_peer else sys.executable)
+    worker = Worker(module, interpreter(is_peer))
     try:
         return worker.run(scenario, n)
     finally:

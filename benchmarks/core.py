@@ -8,11 +8,10 @@ run: an allocator that still has the last run's memory makes new actors cheap. L
 
 from __future__ import annotations
 
-import sys
 from functools import partial
 
 from .harness import Case, Sample, Suite
-from .subjects.process import PEERS, Worker, WorkerFailed
+from .subjects.process import Worker, interpreter, start_workers
 
 BASELINE = "callsoon"
 # subject -> (module, in the peers' environment)
@@ -52,16 +51,7 @@ PLAIN_ONLY = ("callsoon",)
 
 def suite(quick: bool) -> Suite:
     """All scenarios; ``quick`` takes a tenth of the size and leaves out memory at 100,000."""
-    workers: dict[str, Worker] = {}
-    skipped: dict[str, str] = {}
-    for subject, (module, is_peer) in SUBJECTS.items():
-        if is_peer and not PEERS.exists():
-            skipped[subject] = "no .venv-peers (make bench-peers)"
-            continue
-        try:
-            workers[subject] = Worker(module, str(PEERS) if is_peer else sys.executable)
-        except WorkerFailed as error:
-            skipped[subject] = str(error)
+    workers, skipped = start_workers(SUBJECTS)
     cases = [case for name in SIZES for case in _cases(name, workers, quick)]
     cases += [case for n in MEMORY[: 2 if quick else 3] for case in _memory(n, workers)]
 
@@ -106,7 +96,7 @@ def _memory(n: int, workers: dict[str, Worker]) -> list[Case]:
 def _fresh(subject: str, scenario: str, n: int, uvloop: bool = False) -> list[Sample]:
     """Run once in a process of its own, which has warmed its code up but not its memory."""
     module, is_peer = SUBJECTS[subject]
-    worker = Worker(module, str(PEERS) if is_peer else sys.executable)
+    worker = Worker(module, interpreter(is_peer))
     try:
         if scenario != "memory":
             worker.run(scenario, 100, uvloop)

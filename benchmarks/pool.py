@@ -14,7 +14,7 @@ import sys
 
 from .harness import Case, Suite
 from .subjects.pool_faults import ALL, ONE
-from .subjects.process import PEERS, Worker, WorkerFailed
+from .subjects.process import start_workers
 
 BASELINE = "openai"
 SUBJECTS = {
@@ -31,16 +31,7 @@ NOT_LITELLM = ("fault_hang",)
 def suite(quick: bool) -> Suite:
     """All scenarios; ``quick`` takes a quarter of the requests and three runs instead of five."""
     os.environ["CALLBOARD_BENCH_PYTHON"] = sys.executable
-    workers: dict[str, Worker] = {}
-    skipped: dict[str, str] = {}
-    for subject, (module, is_peer) in SUBJECTS.items():
-        if is_peer and not PEERS.exists():
-            skipped[subject] = "no .venv-peers (make bench-peers)"
-            continue
-        try:
-            workers[subject] = Worker(module, str(PEERS) if is_peer else sys.executable, limit=300.0)
-        except WorkerFailed as error:
-            skipped[subject] = str(error)
+    workers, skipped = start_workers(SUBJECTS, limit=300.0)
 
     def case(scenario: str, subject: str, count: int) -> Case:
         return Case(scenario, subject, lambda: workers[subject].run(scenario, count))

@@ -14,7 +14,8 @@ from typing import Any, TypeAlias
 
 from .errors import ProviderError, ProviderOverloaded
 from .http import Protocolled
-from .messages import Completion
+from .messages import Completion, Request
+from .transport import sdk_problem
 from .wire.failures import from_event, from_status
 
 Outcome: TypeAlias = Completion | ProviderError
@@ -37,6 +38,30 @@ def pauses(first: float = 1.0, longest: float = 60.0) -> Pauses:
             yield
 
     return wait
+
+
+async def ordered(send: Callable[..., Any], client: Any, provider: Any, requests: Sequence[Request]) -> list[Outcome]:
+    """Order a batch for an `HttpProvider` that is built on a vendor's SDK.
+
+    Args:
+        send: `openai_batch` or `anthropic_batch`.
+        client: the SDK's client.
+        provider: whose `protocol`, ``spec`` and ``batch_pauses`` count.
+        requests: what to order; the first one's model decides the protocol.
+
+    Raises:
+        ProviderError: the vendor refused, or could not be reached.
+    """
+    spec = provider.spec
+    protocol = provider.protocol(spec.model_of(requests[0]))
+    payloads = [protocol.to_payload(request, model=spec.model_of(request)) for request in requests]
+    problem: Exception
+    try:
+        outcomes: list[Outcome] = await send(client, payloads, protocol, spec.name, pauses(*provider.batch_pauses))
+        return outcomes
+    except Exception as error:
+        problem = sdk_problem(error, spec.name, spec.secret)
+    raise problem  # out here: the SDK's own error, which may quote a key, is not its context
 
 
 async def openai_batch(

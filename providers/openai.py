@@ -6,12 +6,12 @@ import re
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from .batches import openai_batch, pauses
+from .batches import openai_batch, ordered
 from .errors import ProviderError
 from .http import Assembling, HttpProvider, Protocolled
 from .messages import Completion, Request
 from .spec import ProviderSpec
-from .transport import Sdk, Transport, sdk_problem
+from .transport import Sdk, Transport
 from .wire import openai_chat, openai_responses
 from .wire.openai_chat import OPENAI, Dialect
 
@@ -85,18 +85,11 @@ class OpenAIProvider(HttpProvider):
         if not self.spec.supports("batch"):
             return await super().batch(requests)
         client = self._client or self._make_client(self.spec.secret)
-        model = self.spec.model_of(requests[0])
-        protocol = self.protocol(model)
-        payloads = [protocol.to_payload(request, model=self.spec.model_of(request)) for request in requests]
-        problem: Exception
         try:
-            return await openai_batch(client, payloads, protocol, self.spec.name, pauses(*self.batch_pauses))
-        except Exception as error:
-            problem = sdk_problem(error, self.spec.name, self.spec.secret)
+            return await ordered(openai_batch, client, self, requests)
         finally:
             if client is not self._client:
                 await client.close()
-        raise problem
 
     def _make_client(self, secret: str) -> Any:
         from openai import AsyncOpenAI

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -92,3 +93,28 @@ class Worker:
         self._errors.seek(0)
         lines = self._errors.read().decode(errors="replace").strip().splitlines()
         return f"the process ended with {self._process.returncode}: {lines[-1] if lines else 'no output'}"
+
+
+def interpreter(is_peer: bool) -> str:
+    """The Python that a subject runs in: the peers' own, or this one."""
+    return str(PEERS) if is_peer else sys.executable
+
+
+def start_workers(
+    subjects: Mapping[str, tuple[str, bool]], limit: float = 120.0
+) -> tuple[dict[str, Worker], dict[str, str]]:
+    """Start a worker for each subject (its module, and whether it is a peer).
+
+    Returns the workers by subject, and for each subject that is not there the reason.
+    """
+    workers: dict[str, Worker] = {}
+    skipped: dict[str, str] = {}
+    for subject, (module, is_peer) in subjects.items():
+        if is_peer and not PEERS.exists():
+            skipped[subject] = "no .venv-peers (make bench-peers)"
+            continue
+        try:
+            workers[subject] = Worker(module, interpreter(is_peer), limit)
+        except WorkerFailed as error:
+            skipped[subject] = str(error)
+    return workers, skipped
