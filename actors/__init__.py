@@ -1,8 +1,7 @@
 """Actors on asyncio: the core's public names. Agents and what is above them come from ``callboard`` itself."""
 
 from .core.actor import Actor
-from .core.children import Supervision
-from .core.errors import (
+from .core.base.errors import (
     ActorCrashed,
     ActorDead,
     AskCycle,
@@ -16,16 +15,22 @@ from .core.errors import (
     RestartLimit,
     SpecError,
     StartFailed,
+    StreamExpected,
     SystemClosed,
 )
-from .core.events import DeadLetter, Event, Node, Outcome, Terminated
-from .core.future import Future, wait
-from .core.ref import ActorRef, ask
-from .core.scope import Scope, current_scope, scope
-from .core.spec import Backoff, ChildSpec
-from .core.stream import Stream
+from .core.base.events import DeadLetter, Event, Node, Outcome
+from .core.base.restart import Backoff, Supervision
+from .core.base.scope import Scope, current_scope, scope
+from .core.base.spec import ChildSpec, Mailbox
+from .core.current import current_system
+from .core.mail.future import Future, wait
+from .core.processing.timers import ReceiveTimeout
+from .core.refs.bridge import ask
+from .core.refs.ref import ActorRef
+from .core.refs.stream import Stream
+from .core.refs.watching import Terminated
 from .core.supervisor import DynamicSupervisor, Supervisor
-from .core.system import System, current_system
+from .core.system import System
 
 __all__ = [
     "Actor",
@@ -43,16 +48,19 @@ __all__ = [
     "DynamicSupervisor",
     "Event",
     "Future",
+    "Mailbox",
     "MailboxFull",
     "Node",
     "NotAStream",
     "Outcome",
+    "ReceiveTimeout",
     "ReplyAlreadySet",
     "RestartLimit",
     "Scope",
     "SpecError",
     "StartFailed",
     "Stream",
+    "StreamExpected",
     "Supervision",
     "Supervisor",
     "System",

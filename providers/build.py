@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..actors.core.spec import Backoff, ChildSpec
+from ..actors.core.base.restart import Backoff
+from ..actors.core.base.spec import ChildSpec
 from .spec import ProviderSpec
 
 

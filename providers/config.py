@@ -30,7 +30,7 @@ from typing import Annotated, Any, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
-from ..actors.core.spec import ChildSpec
+from ..actors.core.base.spec import ChildSpec
 from .errors import AuthenticationFailed, UnknownModel
 from .messages import Request
 from .presets import PRESETS

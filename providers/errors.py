@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..actors.core.errors import CallboardError
+from ..actors.core.base.errors import CallboardError
 
 if TYPE_CHECKING:
     from .messages import RateLimits

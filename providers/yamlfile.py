@@ -20,7 +20,7 @@ from typing import Any, TypeAlias, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from ..actors.core.errors import CallboardError
+from ..actors.core.base.errors import CallboardError
 
 Location: TypeAlias = tuple[str | int, ...]
 """Where a value stands: the keys and list positions that lead to it, from the top."""

@@ -21,7 +21,7 @@ ToolError                     base; its text is written for the model that made 
 
 from __future__ import annotations
 
-from ..actors.core.errors import CallboardError
+from ..actors.core.base.errors import CallboardError
 
 
 class ToolError(CallboardError):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .actors.agents.remote import RemoteAgent
     from .actors.agents.skills import Skill
     from .actors.agents.turn import Limits
-    from .actors.core.errors import CallboardError
+    from .actors.core.base.errors import CallboardError
     from .providers.messages import Completion, Delta, Message, Request, ToolCall, ToolSpec, Usage
     from .tools import Tool, ToolResult, tool
 
@@ -41,7 +41,7 @@ _HOMES = {
     ".actors.agents.remote": ("RemoteAgent",),
     ".actors.agents.skills": ("Skill",),
     ".actors.agents.turn": ("Limits",),
-    ".actors.core.errors": ("CallboardError",),
+    ".actors.core.base.errors": ("CallboardError",),
     ".providers.messages": ("Completion", "Delta", "Message", "Request", "ToolCall", "ToolSpec", "Usage"),
     ".tools": ("Tool", "ToolResult", "tool"),
 }

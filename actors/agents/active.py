@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from ...providers.messages import Completion, Message, ToolCall
-from ..core.events import Outcome
-from ..core.future import Future
-from ..core.ref import ActorRef
-from ..core.scope import Scope
+from ..core.base.events import Outcome
+from ..core.base.scope import Scope
+from ..core.mail.future import Future
+from ..core.refs.ref import ActorRef
 from .answer import Answer
 from .clock import Alarm
 from .context import KEY, RequestContext, UsageRecord

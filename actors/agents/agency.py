@@ -12,11 +12,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from ...providers.messages import Message, ToolSpec
-from ..core.errors import BlockingCall, CoreError
-from ..core.future import Future
-from ..core.ref import ActorRef
-from ..core.scope import current_scope
-from ..core.spec import ChildSpec
+from ..core.base.errors import BlockingCall, CoreError
+from ..core.base.scope import current_scope
+from ..core.base.spec import ChildSpec
+from ..core.mail.future import Future
+from ..core.refs.ref import ActorRef
 from ..core.system import System
 from ..journal.memory import MemoryJournal
 from ..journal.store import Journal

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from ...tools import Tool, tool
-from ..core.ref import ActorRef
+from ..core.refs.ref import ActorRef
 from .context import RequestContext
 from .errors import DefinitionError
 from .handoff import HandoffTo

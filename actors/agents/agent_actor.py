@@ -6,11 +6,11 @@ import logging
 from typing import Any, ClassVar, NamedTuple
 
 from ..core.actor import Actor
-from ..core.children import Supervision
-from ..core.errors import ActorDead, CoreError, MailboxFull
-from ..core.events import Terminated
-from ..core.ref import ActorRef
-from ..core.spec import ChildSpec
+from ..core.base.errors import ActorDead, CoreError, MailboxFull
+from ..core.base.restart import Supervision
+from ..core.base.spec import ChildSpec
+from ..core.refs.ref import ActorRef
+from ..core.refs.watching import Terminated
 from .conversation import Conversation
 from .desk import Desk, unavailable
 from .errors import AgentUnavailable

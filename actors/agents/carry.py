@@ -15,11 +15,11 @@ from typing import Any
 from ...providers.messages import Completion, Delta, Message, Request, ToolCall
 from ...tools import ToolResult
 from ..core.actor import Actor
-from ..core.errors import CoreError
-from ..core.events import Outcome
-from ..core.future import Future
-from ..core.ref import ActorRef
-from ..core.scope import active as active_scope
+from ..core.base.errors import CoreError
+from ..core.base.events import Outcome
+from ..core.base.scope import active as active_scope
+from ..core.mail.future import Future
+from ..core.refs.ref import ActorRef
 from .active import Active, Answered, HandedBack, Nested, Prepared, Refused, TimeUp, ToolDone
 from .answer import Answer
 from .desk import Desk

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from ...providers.messages import Usage
-from ..core.scope import active
+from ..core.base.scope import active
 
 KEY = "callboard.request"
 

@@ -15,9 +15,9 @@ from typing import Any
 
 from ...providers.errors import ProviderError
 from ...providers.messages import Message
-from ..core.errors import ActorDead
-from ..core.events import Outcome
-from ..core.future import Future
+from ..core.base.errors import ActorDead
+from ..core.base.events import Outcome
+from ..core.mail.future import Future
 from .active import (
     Active,
     Answered,
@@ -99,7 +99,7 @@ class Conversation(Carrier):
         self._id = conversation
         self._stream = f"{agent}/{conversation}"
         self._turn = Turn()
-        self._time = self._cell.system.loop.time
+        self._time = self._cell.runtime.loop.time
         self._queue: list[Run] = []  # an empty deque takes 0.6 kB
         self._active: Active | None = None
         self._owner: tuple[str, str] | None = None

@@ -13,9 +13,9 @@ from functools import partial
 from typing import Any, TypeAlias
 
 from ...tools import Tool, ToolResult
-from ..core.errors import ActorDead, CoreError
-from ..core.future import Future
-from ..core.ref import ActorRef
+from ..core.base.errors import ActorDead, CoreError
+from ..core.mail.future import Future
+from ..core.refs.ref import ActorRef
 from ..journal.store import Journal
 from .answer import Answer
 from .clock import Clock

@@ -28,7 +28,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..core.errors import CallboardError
+from ..core.base.errors import CallboardError
 
 if TYPE_CHECKING:
     from .answer import Answer

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from ..core.future import Future
+from ..core.mail.future import Future
 from .answer import Answer
 from .desk import Desk
 from .run import Accepted, Ended, Run

@@ -12,7 +12,7 @@ from typing import TextIO
 
 from cyclopts import App, CycloptsError
 
-from ..core.errors import CallboardError
+from ..core.base.errors import CallboardError
 
 FAILED = 1
 BAD_INPUT = 2
@@ -218,7 +218,7 @@ def _is_bad_input(error: CallboardError) -> bool:
     """Whether it is for the user to mend; else the input was right, and the work failed."""
     from ...providers.errors import AuthenticationFailed, InvalidRequest, NoProvider, ProviderError
     from ..agents.errors import AgentUnavailable, HandoffError, RunError
-    from ..core.errors import CoreError
+    from ..core.base.errors import CoreError
 
     causes: list[BaseException | None] = [error]
     for cause in causes:

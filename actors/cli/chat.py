@@ -22,7 +22,7 @@ from ..agents.events import (
     RunStarted,
     TextDelta,
 )
-from ..core.errors import CallboardError
+from ..core.base.errors import CallboardError
 from .flow import Flow, arguments_in_words, dollars, make_console
 from .say import COMMANDS, Do, Mistake, Say, understand
 from .team import running

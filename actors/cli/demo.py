@@ -26,9 +26,9 @@ from ..agents.agent import Agent
 from ..agents.answer import Answer
 from ..agents.errors import AgentError
 from ..agents.events import RunEvent, ToolFinished
-from ..core.errors import CallboardError
-from ..core.events import Event
-from ..core.spec import ChildSpec
+from ..core.base.errors import CallboardError
+from ..core.base.events import Event
+from ..core.base.spec import ChildSpec
 from .flow import Flow, dollars, make_console
 from .init import STARTER
 from .ledger import Ledger

@@ -27,7 +27,7 @@ from ..agents.events import (
 
 if TYPE_CHECKING:
     from ..agents.answer import Answer
-    from ..core.events import Event
+    from ..core.base.events import Event
 
 PLAIN_WIDTH = 160
 """Columns of a line where there is no terminal: long enough to be read, short enough for a log."""

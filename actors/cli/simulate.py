@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 from ...providers.simulated import Fault, Limits, SimulatedProvider, parse_fault, serve_forever
-from ..core.errors import CallboardError
+from ..core.base.errors import CallboardError
 from .flow import make_console
 
 

@@ -16,10 +16,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..core.errors import CallboardError
+from ..core.base.errors import CallboardError
 
 if TYPE_CHECKING:
-    from ..core.events import Node
+    from ..core.base.events import Node
     from ..core.system import System
 
 PATIENCE = 2.0

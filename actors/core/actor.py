@@ -2,39 +2,38 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
+from collections import deque
 from collections.abc import Callable, Coroutine
-from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeGuard, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast, overload
 
 import pykka
 
-from . import life
-from .cell import DEAD, DEFERRED, Cell, SelfStop
-from .children import ONE_FOR_ONE, Supervision
-from .envelope import StreamAsk
-from .errors import ActorDead, CoreError
-from .events import Outcome
-from .future import Future
-from .lifecycle import Phase
-from .ref import ActorRef
-from .scope import active
+from .base.behaviour import Behaviour, check_seconds
+from .base.errors import CoreError, MailboxFull, SpecError, brief
+from .base.events import Outcome
+from .base.lifecycle import move
+from .base.scope import active
+from .base.spec import ChildSpec, Mailbox
+from .current import current_system, default_system
+from .life.starting import plain_new
+from .life.supervision import restart_child
+from .mail.cell import DEAD, Cell
+from .mail.envelope import DEFERRED, PUT_ASIDE, Envelope, SelfStop, StreamAsk
+from .mail.future import Future
+from .mail.mailbox import deliver, enqueue_first
+from .processing.jobs import Job, pipe, reply_with
+from .processing.timers import Patience, Timer
+from .refs.ref import ActorRef
+from .refs.watching import unwatch, watch
+from .spawning import spawn
 
 if TYPE_CHECKING:
-    from types import TracebackType
     from typing import Self
 
-    from .spec import ChildSpec
     from .system import System
-    from .worker import Worker
 
 T = TypeVar("T")
-logger = logging.getLogger("callboard")
 B = TypeVar("B", bound="Actor")
-
-binding: ContextVar[Cell | None] = ContextVar("callboard_binding", default=None)
-"""The cell that the next actor to be constructed belongs to, where a factory other than the class itself makes it."""
 
 
 if TYPE_CHECKING:
@@ -44,7 +43,24 @@ else:
     _Base = pykka.Actor
 
 
-class Actor(_Base):
+class _Own(Generic[T]):
+    """A property that an actor's class, or ``self.name = …``, may replace: the runtime does not read it from there."""
+
+    def __init__(self, get: Callable[[Any], T]) -> None:
+        self._get = get
+        self.__doc__ = get.__doc__
+
+    @overload
+    def __get__(self, actor: None, owner: Any = None) -> _Own[T]: ...
+
+    @overload
+    def __get__(self, actor: object, owner: Any = None) -> T: ...
+
+    def __get__(self, actor: object, owner: Any = None) -> Any:
+        return self if actor is None else self._get(actor)
+
+
+class Actor(Behaviour, _Base):
     """An actor: state that only its own handlers touch, and a mailbox they serve one message at a time.
 
     Subclass it and implement `on_receive`, or methods to be called through a proxy. Handlers and hooks may be ``def``
@@ -53,34 +69,22 @@ class Actor(_Base):
     children started with a child spec.
     """
 
-    mailbox_capacity: ClassVar[int] = 100_000
-    shutdown_timeout: ClassVar[float] = 5.0
-    supervision: ClassVar[Supervision] = ONE_FOR_ONE
-
     _cell: Cell
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        self = object.__new__(cls)
-        cell = binding.get()
-        if cell is not None:
-            binding.set(None)
-            self._cell = cell
-            cell.actor = self
-            cell.actor_class = cls  # the cell knows only the factory so far
-            cell.capacity = cls.mailbox_capacity
-        return self
+    if not TYPE_CHECKING:
+        __new__ = plain_new
 
     def __init__(self, *_args: Any, **_kwargs: Any) -> None:
         pass
 
     def __getattr__(self, name: str) -> Any:
         if name == "_cell":  # constructed directly, not started: pykka allows that
-            from .system import default_system
-
-            cell = Cell(default_system(), None, type(self))
+            cell = Cell(default_system().runtime, None, type(self))
             cell.ref = ActorRef(cell)
             cell.actor = self
-            cell.phase, cell.state = Phase.DEAD, DEAD  # nobody serves it: an ask fails at once
+            move(cell, "stop")
+            move(cell, "ended")  # nobody serves it: an ask fails at once
+            cell.state = DEAD
             self._cell = cell
             return cell
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
@@ -90,49 +94,60 @@ class Actor(_Base):
 
     # -- who it is -------------------------------------------------------------------------------------------------
 
-    @property
-    def ref(self) -> ActorRef[Self]:
-        """The actor's own reference, to hand to others."""
-        return self._cell.ref
+    if TYPE_CHECKING:
 
-    @property
-    def actor_ref(self) -> ActorRef[Self]:
-        """The same, under pykka's name."""
-        return self._cell.ref
+        @property
+        def ref(self) -> ActorRef[Self]:
+            """The actor's own reference, to hand to others."""
 
-    @property
-    def _actor_ref(self) -> ActorRef[Self]:
-        return self._cell.ref
+        @property
+        def actor_ref(self) -> ActorRef[Self]:
+            """The same, under pykka's name."""
 
-    @property
-    def actor_urn(self) -> str:
+        @property
+        def _actor_ref(self) -> ActorRef[Self]: ...
+
+    else:
+        ref = _Own(lambda self: self._cell.ref)
+        actor_ref = _actor_ref = _Own(lambda self: self._cell.ref)
+
+    @_Own
+    def actor_urn(self: Any) -> str:
         """See `ActorRef.actor_urn`."""
-        return self._cell.ref.actor_urn
+        return self._cell.ref.actor_urn  # type: ignore[no-any-return]
 
-    @property
-    def actor_inbox(self) -> Any:
+    @_Own
+    def actor_inbox(self: Any) -> Any:
         """See `ActorRef.actor_inbox`."""
         return self._cell.ref.actor_inbox
 
-    @property
-    def actor_stopped(self) -> Any:
+    @_Own
+    def actor_stopped(self: Any) -> Any:
         """See `ActorRef.actor_stopped`."""
         return self._cell.ref.actor_stopped
 
-    @property
-    def name(self) -> str:
+    @_Own
+    def name(self: Any) -> str:
         """See `ActorRef.name`."""
-        return self._cell.name
+        return self._cell.name  # type: ignore[no-any-return]
 
-    @property
-    def path(self) -> str:
+    @_Own
+    def path(self: Any) -> str:
         """See `ActorRef.path`."""
-        return self._cell.path
+        return self._cell.path  # type: ignore[no-any-return]
 
-    @property
-    def system(self) -> System:
+    @_Own
+    def system(self: Any) -> System:
         """The system the actor lives in."""
-        return self._cell.system
+        return self._cell.runtime.system  # type: ignore[no-any-return]
+
+    @_Own
+    def expects(self: Any) -> Literal["nothing", "answer", "stream"]:
+        """What the sender of the message at work waits for. Only good until the handler first waits itself."""
+        ask = self._cell.current
+        if ask is None:
+            return "nothing"
+        return "stream" if isinstance(ask, StreamAsk) else "answer"
 
     # -- starting and stopping -------------------------------------------------------------------------------------
 
@@ -146,28 +161,49 @@ class Actor(_Base):
         Raises:
             SystemClosed: there is none, and a running loop in which none can be made unasked.
         """
-        from .system import current_system
-
         return current_system().spawn(cls, *args, **kwargs)
 
     def stop(self) -> None:
         """Stop this actor once it has processed what is in its mailbox. A `permanent` child is then restarted."""
-        self._cell.system.deliver(self._cell, SelfStop())
+        self._cell.runtime.post(deliver, self._cell, SelfStop())
 
     # -- children --------------------------------------------------------------------------------------------------
 
-    def spawn(self, what: type[B] | ChildSpec, *args: Any, name: str | None = None, **kwargs: Any) -> ActorRef[B]:
+    def spawn(
+        self,
+        what: type[B] | ChildSpec,
+        *args: Any,
+        name: str | None = None,
+        mailbox: Mailbox | None = None,
+        **kwargs: Any,
+    ) -> ActorRef[B]:
         """Start a child. Children are stopped before their parent's ``on_stop``, the last one first.
 
         Args:
             what: an actor class, called with the further arguments and not restarted when it crashes, or a child spec,
                 which says itself how it is made and restarted.
             name: unique among the siblings; made from the class where it is left out.
+            mailbox: how its mailbox is bounded, where its class should not say.
 
         Raises:
-            SpecError: a sibling has that name.
+            SpecError: a sibling has that name, or the class's settings are wrong.
         """
-        return cast("ActorRef[B]", self._cell.system.spawn_in(self._cell, what, args, name, kwargs))
+        cell = self._cell
+        return cast("ActorRef[B]", spawn(cell.runtime, cell, what, args, name, mailbox, kwargs))
+
+    def restart_child(self, child: ActorRef[Any] | str) -> None:
+        """Start a healthy child again in its place; its mailbox is kept, and it does not count as a failure.
+
+        Args:
+            child: its ref, or its name.
+
+        Raises:
+            SpecError: there is no such child, or it was started without a child spec.
+        """
+        cell = self._cell.children.find(child) if isinstance(child, str) else getattr(child, "_cell", None)
+        if cell is None or cell.parent is not self._cell:
+            raise SpecError(f"{self._cell.path} has no child {brief(child)} to start again")
+        restart_child(cell)
 
     def find_child(self, name: str) -> ActorRef[Any] | None:
         """Return the child of that name, or None."""
@@ -185,67 +221,80 @@ class Actor(_Base):
             coro: what to run.
             to_message: makes the message from the `Outcome`; by default the outcome is the message.
         """
-        cell = self._cell
-
-        def ended(job: Worker, value: Any, error: BaseException | None) -> None:
-            if _fatal(error):
-                life.fail_soon(cell, error)
-            elif cell.phase <= Phase.RUNNING and not _called_off(job, error):
-                outcome: Outcome[T] = Outcome(value, error)
-                cell.system.own_message(cell, outcome if to_message is None else to_message(outcome))
-
-        return Job(cell.system.start_job(cell, coro, ended, scope=active.get()))
+        return pipe(self._cell, coro, to_message)
 
     def reply_with(self, coro: Coroutine[Any, Any, Any]) -> Any:
         """Answer the message at work with the outcome of a coroutine that runs beside the mailbox.
 
-        Return its result from the handler: ``return self.reply_with(self.fetch(message))``. Cancelling the ask, or its
-        deadline, cancels the coroutine; if this incarnation ends first, the asker gets `ActorDead` or `ActorCrashed`.
+        Write ``return self.reply_with(self.fetch(message))``. Cancelling the ask, or its deadline, cancels the
+        coroutine; if this incarnation ends first, the asker gets `ActorDead` or `ActorCrashed`.
         After a ``tell`` there is nobody to answer: a failure then crashes the actor, as a failing handler would.
         """
+        return reply_with(self._cell, coro)
+
+    def stash(self, message: Any) -> Any:
+        """Put the message at work aside, to be processed after `unstash_all`; return the result from the handler.
+
+        An ask stays unanswered until then. What is stashed is put back before the mailbox's messages when the actor is
+        restarted, and refused when it dies.
+
+        Args:
+            message: what the handler was given.
+
+        Raises:
+            MailboxFull: as many messages are stashed as the mailbox holds.
+        """
         cell = self._cell
+        details = cell.more()
+        if details.stash is None:
+            details.stash = deque()
+        if len(details.stash) >= cell.capacity:
+            raise MailboxFull(f"{cell.path} has stashed {len(details.stash)} messages, as many as its mailbox holds")
         ask = cell.current
-        if ask is not None and ask.done():  # the asker has given up meanwhile
-            coro.close()
-            return DEFERRED
-
-        def ended(job: Worker, value: Any, error: BaseException | None) -> None:
-            if ask is not None:
-                if ask.work is job:
-                    ask.work = None
-                if error is None:
-                    ask.answer(value)
-                elif isinstance(error, Exception):
-                    ask.fail(error)
-                else:
-                    ask.fail(life.interrupted(cell, error))
-            if _fatal(error) or (ask is None and isinstance(error, Exception) and cell.phase == Phase.RUNNING):
-                life.fail_soon(cell, error)
-
-        job = cell.system.start_job(cell, coro, ended, answering=True, scope=active.get())
         if ask is not None:
-            ask.work = job
+            cell.current = None
+            ask.work = PUT_ASIDE
+            details.stash.append(ask)
+        else:
+            carried = active.get()
+            details.stash.append(message if carried is None else Envelope(message, carried))
         return DEFERRED
 
-    @property
-    def expects(self) -> Literal["nothing", "answer", "stream"]:
-        """What the sender of the message at work waits for. Only good until the handler first waits itself."""
-        ask = self._cell.current
-        if ask is None:
-            return "nothing"
-        return "stream" if isinstance(ask, StreamAsk) else "answer"
+    def unstash_all(self) -> None:
+        """Put what is stashed back into the mailbox, in its order, before all that waits there."""
+        cell = self._cell
+        details = cell.details
+        if details is not None and details.stash:
+            stash, details.stash = details.stash, None
+            enqueue_first(cell, stash)
 
     # -- timers ----------------------------------------------------------------------------------------------------
 
     def schedule(self, delay: float, message: Any) -> Timer:
         """Send this actor a message after ``delay`` seconds, unless it is cancelled or this incarnation ends first."""
-        return Timer(self._cell, delay, message, None)
+        return Timer(self._cell, check_seconds(delay, "delay"), message, None)
 
     def schedule_every(self, interval: float, message: Any) -> Timer:
         """Send this actor a message every ``interval`` seconds until it is cancelled or this incarnation ends."""
-        if interval <= 0:
-            raise ValueError(f"interval is {interval} seconds; it must be more than 0")
+        if check_seconds(interval, "interval") == 0:
+            raise ValueError("interval is 0 seconds; it must be more than 0")
         return Timer(self._cell, interval, message, interval)
+
+    def set_receive_timeout(self, seconds: float | None) -> None:
+        """Have a `ReceiveTimeout` sent to this actor whenever no message has come for a while.
+
+        It ends with this incarnation.
+
+        Args:
+            seconds: how long that is, more than 0; None ends it.
+
+        Raises:
+            SpecError: it is no number of seconds.
+        """
+        details = self._cell.more()
+        if details.patience is not None:
+            details.patience.cancel()
+        details.patience = None if seconds is None else Patience(self._cell, seconds)
 
     # -- watching --------------------------------------------------------------------------------------------------
 
@@ -257,36 +306,12 @@ class Actor(_Base):
         """
         if not isinstance(ref, ActorRef):
             raise CoreError(f"{ref!r} cannot be watched: it is not an actor of this library")
-        self._cell.system.watch(self._cell, ref._cell)
+        watch(self._cell, ref._cell)
 
     def unwatch(self, ref: ActorRef[Any]) -> None:
         """Take `watch` back; nothing happens if it is not watched."""
-        self._cell.more().watching.pop(ref._cell, None)
-        if ref._cell.rare is not None:
-            ref._cell.rare.watched_by.pop(self._cell, None)
-
-    def on_receive(self, message: Any) -> Any:
-        """Handle a message; what is returned answers an ask. Implement it in the subclass.
-
-        The default logs a warning, for a message that nobody expects.
-        """
-        logger.warning("Unexpected message received by %s: %s", self, message)
-
-    # -- pykka's hooks, which here may be coroutines too -----------------------------------------------------------
-
-    def on_start(self) -> Any:
-        """Called before the first message. A failure counts as a crash."""
-
-    def on_stop(self) -> Any:
-        """Called after the last message, when the children have stopped. Not called after a crash."""
-
-    def on_failure(
-        self,
-        exception_type: type[BaseException] | None,
-        exception_value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> Any:
-        """Called after a crash, before a supervisor starts the next incarnation."""
+        if isinstance(ref, ActorRef):
+            unwatch(self._cell, ref._cell)
 
     # -- pykka's internals -----------------------------------------------------------------------------------------
 
@@ -300,65 +325,3 @@ class Actor(_Base):
 
     def _start_actor_loop(self) -> None:
         raise CoreError("an actor is served by its system: use start() or System.spawn()")
-
-
-life._BASE = Actor
-
-
-def _fatal(error: BaseException | None) -> TypeGuard[BaseException]:
-    """Whether work beside the mailbox raised what crashes an actor wherever it is raised: `SystemExit` or the like."""
-    return error is not None and not isinstance(error, (Exception, asyncio.CancelledError))
-
-
-def _called_off(job: Worker, error: BaseException | None) -> bool:
-    """Whether the work ended because it was cancelled from outside, and not by a cancellation of its own."""
-    return isinstance(error, asyncio.CancelledError) and job.task.cancelling() > 0
-
-
-class Job:
-    """A handle on work that runs beside a mailbox."""
-
-    __slots__ = ("_worker",)
-
-    def __init__(self, worker: Worker) -> None:
-        self._worker = worker
-
-    def cancel(self) -> None:
-        """Cancel the work. Nothing comes back, unless the coroutine catches the cancellation and returns or raises."""
-        self._worker.cancel_softly()
-
-    def done(self) -> bool:
-        """Whether it has ended."""
-        return self._worker.coro is None
-
-
-class Timer:
-    """A message to an actor itself, later."""
-
-    __slots__ = ("_cell", "_handle", "_interval", "_message")
-
-    def __init__(self, cell: Cell, delay: float, message: Any, interval: float | None) -> None:
-        if cell.state == DEAD:
-            raise ActorDead(f"{cell.ref} has stopped: nothing can be scheduled for it")
-        self._cell = cell
-        self._message = message
-        self._interval = interval
-        self._handle: asyncio.TimerHandle | None = cell.system.loop.call_later(delay, self._fire)
-        cell.more().timers[self] = None
-
-    def _fire(self) -> None:
-        cell = self._cell
-        if self._interval is None:
-            cell.more().timers.pop(self, None)
-            self._handle = None
-        else:
-            self._handle = cell.system.loop.call_later(self._interval, self._fire)
-        cell.system.own_message(cell, self._message)
-
-    def cancel(self) -> None:
-        """Take it back; nothing happens if it has fired."""
-        if self._handle is not None:
-            self._handle.cancel()
-            self._handle = None
-        if self._cell.rare is not None:
-            self._cell.rare.timers.pop(self, None)

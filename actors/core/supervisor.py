@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from .actor import Actor
-from .children import Supervision
-from .ref import ActorRef
-from .spec import NO_BACKOFF, Backoff, ChildSpec, Restart, Strategy
+from .base.restart import NO_BACKOFF, Backoff, Restart, Strategy, Supervision
+from .base.spec import ChildSpec
+from .refs.ref import ActorRef
 
 
 class Supervisor(Actor):

@@ -5,7 +5,7 @@ JournalError(CallboardError)   events cannot be written or read; the cause is ch
 
 from __future__ import annotations
 
-from ..core.errors import CallboardError
+from ..core.base.errors import CallboardError
 
 
 class JournalError(CallboardError):

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from ..core.future import Future
+from ..core.mail.future import Future
 from .errors import JournalError
 
 logger = logging.getLogger("callboard")

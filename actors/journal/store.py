@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from ..core.future import Future
+from ..core.mail.future import Future
 
 
 class Journal(Protocol):

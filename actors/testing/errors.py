@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..core.errors import CallboardError
+from ..core.base.errors import CallboardError
 
 if TYPE_CHECKING:
     from .run import Run

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from ..core.life import bury
+from ..core.life.death import bury
 from .errors import FaultRefused, InjectedCrash
 from .faults import PROCESSING, SENDING, Crash, Delay, Drop, Duplicate, Fault, Kill, ProviderFault, Slow
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from ..core.actor import Actor
-from ..core.ref import ActorRef
+from ..core.refs.ref import ActorRef
 from ..core.system import System
 
 M = TypeVar("M")

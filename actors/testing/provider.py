@@ -10,7 +10,7 @@ from typing import Any
 from ...providers.errors import ProviderOverloaded, ProviderTimeout, RateLimited, StreamCut
 from ...providers.messages import Completion, Delta, Request
 from ..core.actor import Actor
-from ..core.ref import ActorRef
+from ..core.refs.ref import ActorRef
 from .faults import ProviderFault
 
 

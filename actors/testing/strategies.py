@@ -14,8 +14,9 @@ from typing import Any
 from hypothesis import strategies as st
 
 from ..core.actor import Actor
-from ..core.ref import ActorRef
-from ..core.spec import STRATEGIES, ChildSpec
+from ..core.base.restart import STRATEGIES
+from ..core.base.spec import ChildSpec
+from ..core.refs.ref import ActorRef
 from ..core.supervisor import Supervisor
 from .faults import Crash, Delay, Drop, Duplicate, Fault, Kill, ProviderFault, Slow
 

@@ -10,7 +10,7 @@ import asyncio
 import random
 from collections.abc import Mapping, Sequence
 
-from ...actors.core.scope import current_scope
+from ...actors.core.base.scope import current_scope
 from ..errors import BudgetSpent, NoProvider
 from ..messages import Completion, Request
 from .admission import Admission, Gate, Grant, Ticket

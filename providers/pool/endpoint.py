@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
 
-from ...actors.core.spec import ChildSpec
+from ...actors.core.base.spec import ChildSpec
 from ..spec import ProviderSpec
 from .breaker import BreakerPolicy
 from .cost import FREE, Price
@@ -19,7 +19,7 @@ from .retry import RetryBudget, RetryPolicy
 from .stats import EndpointCounts, Latencies
 
 if TYPE_CHECKING:
-    from ...actors.core.ref import ActorRef
+    from ...actors.core.refs.ref import ActorRef
     from .admission import Gate
 
 _VENDORS = {"openai": "openai", "responses": "openai", "anthropic": "anthropic"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from ...actors.core.spec import ChildSpec
+from ...actors.core.base.spec import ChildSpec
 from ..build import child_spec
 from ..resolve import Registry, from_environment
 from .endpoint import Endpoint

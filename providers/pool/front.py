@@ -7,7 +7,7 @@ import contextvars
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from ...actors.core.scope import Scope, active, current_scope
+from ...actors.core.base.scope import Scope, active, current_scope
 from ..messages import Completion, Delta, Request
 from .batch import Batcher, Batching
 from .cache import Cache, as_cached, fingerprint

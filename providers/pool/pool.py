@@ -14,12 +14,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ...actors.core.actor import Actor
-from ...actors.core.children import Supervision
-from ...actors.core.errors import ActorDead, SpecError
-from ...actors.core.events import Terminated
-from ...actors.core.ref import ActorRef
-from ...actors.core.scope import current_scope
-from ...actors.core.spec import ChildSpec
+from ...actors.core.base.errors import ActorDead, SpecError
+from ...actors.core.base.restart import Supervision
+from ...actors.core.base.scope import current_scope
+from ...actors.core.base.spec import ChildSpec
+from ...actors.core.refs.ref import ActorRef
+from ...actors.core.refs.watching import Terminated
 from ..messages import Message, Request
 from .admission import Gate
 from .batch import Batching

@@ -10,7 +10,7 @@ import random
 from dataclasses import dataclass
 from enum import Enum
 
-from ...actors.core.errors import ActorDead
+from ...actors.core.base.errors import ActorDead
 from ..errors import (
     AuthenticationFailed,
     BudgetSpent,

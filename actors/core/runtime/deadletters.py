@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Final, Protocol
 
-from .events import DeadLetter
-
-if TYPE_CHECKING:
-    from .ref import ActorRef
+from ..base.errors import ActorDead, brief
+from ..base.events import DeadLetter
 
 logger = logging.getLogger("callboard.deadletters")
 
-LOGGED = 10
+LOGGED: Final = 10
 """Dead letters logged one by one; after that only each tenfold count, so that a flood does not drown the log."""
+
+
+class Tells(Protocol):
+    """An actor's ref, as far as it is needed here."""
+
+    def tell(self, message: Any) -> object:
+        """Send a message."""
 
 
 class DeadLetters:
@@ -25,22 +30,35 @@ class DeadLetters:
         self._subscribers: list[Callable[[DeadLetter], object]] = []
         self._next = LOGGED
 
-    def subscribe(self, subscriber: Callable[[DeadLetter], object] | ActorRef[Any]) -> Callable[[], None]:
-        """Have each dead letter told to a function, or to an actor. Return a function that ends the subscription."""
+    def subscribe(self, subscriber: Callable[[DeadLetter], object] | Tells) -> Callable[[], None]:
+        """Have each dead letter told to a function, or to an actor as long as it lives.
+
+        Returns:
+            a function that ends the subscription; calling it again does nothing.
+        """
         tell = subscriber if callable(subscriber) else subscriber.tell
         self._subscribers.append(tell)
-        return lambda: self._subscribers.remove(tell)
+
+        def end() -> None:
+            if tell in self._subscribers:
+                self._subscribers.remove(tell)
+
+        return end
 
     def publish(self, letter: DeadLetter) -> None:
         """Take a dead letter in."""
         self.count += 1
         if self.count <= LOGGED:
-            logger.info("dead letter for %s (%s): %.200r", letter.recipient, letter.reason, letter.message)
+            logger.info("dead letter for %s (%s): %s", letter.recipient, letter.reason, brief(letter.message))
         elif self.count == self._next * 10:
             self._next = self.count
             logger.info("%d dead letters so far", self.count)
         for tell in list(self._subscribers):
             try:
                 tell(letter)
+            except ActorDead as dead:
+                logger.info("a subscriber of dead letters has ended and is told no more: %s", dead)
+                if tell in self._subscribers:
+                    self._subscribers.remove(tell)
             except Exception:
                 logger.exception("a subscriber of dead letters raised")

@@ -1,4 +1,4 @@
-"""What the library raises.
+"""The exception tree of the library.
 
 CallboardError
 ├── CoreError
@@ -13,7 +13,8 @@ CallboardError
 │   ├── RestartLimit         more restarts than the intensity allows
 │   ├── SpecError            (also ValueError)            a child spec or a name is wrong
 │   ├── NotAStream           the receiver answered a stream request with something that cannot be iterated
-│   └── SystemClosed         the system has stopped, was not started, or belongs to another loop
+│   ├── StreamExpected       the receiver answers with a stream, and was asked for one answer
+│   └── SystemClosed         the system has stopped, was not started, or belongs to another loop or process
 ├── ProviderError            (callboard.providers.errors)
 ├── ToolError                (callboard.tools.errors)
 └── AgentError               (callboard.actors.agents.errors)
@@ -22,6 +23,7 @@ CallboardError
 from __future__ import annotations
 
 import queue
+from typing import Final
 
 import pykka
 
@@ -78,5 +80,22 @@ class NotAStream(CoreError, TypeError):
     """A stream was asked for, and the handler's answer cannot be iterated."""
 
 
+class StreamExpected(CoreError, TypeError):
+    """The handler answers with a stream of items, and was asked for one answer: read it with ``ref.stream()``."""
+
+
 class SystemClosed(CoreError, RuntimeError):
-    """The system has stopped, was never started, or runs in another loop."""
+    """The system has stopped, was never started, or belongs to another event loop or process."""
+
+
+LONGEST: Final = 200
+"""Characters of an error's or a message's text that go into another text, so that nested texts cannot grow."""
+
+
+def brief(thing: object) -> str:
+    """Return a text of an error or a message that is never long, whatever its ``repr`` does."""
+    try:
+        text = repr(thing)
+    except Exception as error:
+        return f"<{type(thing).__name__}, whose repr raised {type(error).__name__}>"
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"

@@ -1,11 +1,11 @@
 """Running coroutines for actors.
 
-A `Worker` is what an `asyncio.Task` runs in place of the user's coroutine, so that the runtime keeps three powers a
+A `Driver` is what an `asyncio.Task` runs in place of the user's coroutine, so that the runtime keeps three powers a
 plain task does not give:
 
-- a coroutine may have made its first steps before the task has (see `dispatcher`), under the task's identity;
+- a coroutine may have made its first steps before the task has (see the dispatcher), under the task's identity;
 - a coroutine whose task is cancelled before its first step still gets the cancellation (plain asyncio never enters it);
-- a coroutine that swallows `asyncio.CancelledError` can still be ended: the worker stops driving and closes it.
+- a coroutine that swallows `asyncio.CancelledError` can still be ended: the driver stops driving and closes it.
 """
 
 from __future__ import annotations
@@ -14,86 +14,67 @@ import asyncio
 import contextvars
 import logging
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from .errors import ActorCrashed
-
-if TYPE_CHECKING:
-    from .cell import Cell
-    from .envelope import Ask
-    from .system import System
+from ..base.errors import ActorCrashed
+from .runtime import NOWHERE, Receiver, Runtime
 
 logger = logging.getLogger("callboard")
-_NOTHING: Any = object()
-Done = Callable[["Worker", Any, BaseException | None], None]
+NOTHING: Any = object()
+Done = Callable[["Driver", Any, BaseException | None], None]
 
 
-class Worker(Coroutine[Any, Any, None]):
-    """Drives one user coroutine inside one task; reports how it ended to ``on_done`` exactly once."""
+class Driver(Coroutine[Any, Any, None]):
+    """Drives one coroutine inside one task; reports how it ended to ``on_done`` exactly once.
+
+    Args:
+        runtime: whose loop, and who counts it as long as it lives.
+        context: what the coroutine runs in.
+        name: the task's.
+
+    Attributes:
+        answering: whether somebody waits for the outcome: a graceful stop lets it finish.
+        killed: whether the coroutine was closed before its end.
+    """
 
     __slots__ = (
         "__weakref__",
-        "_pending",
-        "_waiter",
         "answering",
-        "ask",
         "cell",
         "context",
         "coro",
         "killed",
         "killer",
         "on_done",
-        "standby",
-        "system",
+        "pending",
+        "runtime",
         "task",
     )
 
-    def __init__(self, system: System, context: contextvars.Context, name: str) -> None:
-        self.system = system
+    def __init__(self, runtime: Runtime, context: contextvars.Context, name: str) -> None:
+        self.runtime = runtime
         self.context = context
-        self.cell: Cell | None = None
-        self.coro: Coroutine[Any, Any, Any] | None = None
+        self.cell: Receiver | None = None
+        self.coro: Any = None
         self.on_done: Done | None = None
         self.answering = False
         self.killed = False
-        self.standby: Coroutine[Any, Any, None] | None = None
-        self._waiter: asyncio.Future[None] | None = None
-        self.ask: Ask | None = None
         self.killer: asyncio.TimerHandle | None = None
-        self._pending: Any = _NOTHING
-        if system.probe is None:
-            self.task: asyncio.Task[Any] = asyncio.Task(self, loop=system.loop, name=name, context=context)
+        self.pending: Any = NOTHING
+        if runtime.probe is None:
+            self.task: asyncio.Task[Any] = asyncio.Task(self, loop=runtime.loop, name=name, context=context)
         else:  # a simulated loop makes tasks of its own kind
-            self.task = system.loop.create_task(self, name=name, context=context)
-        system.workers[self] = None
+            self.task = runtime.loop.create_task(self, name=name, context=context)
+        runtime.drivers[self] = None
 
-    # -- handing work over -----------------------------------------------------------------------------------------
-
-    def take(self, cell: Cell, coro: Coroutine[Any, Any, Any], pending: Any, on_done: Done) -> None:
-        """Go on with a coroutine whose first step was made outside the task and now waits for ``pending``."""
-        self.assign(cell, coro, on_done)
-        self.standby = None
-        self._pending = pending
-        self._wake()
-
-    def assign(self, cell: Cell, coro: Coroutine[Any, Any, Any], on_done: Done) -> None:
+    def assign(self, cell: Receiver, coro: Any, on_done: Done) -> None:
         """Give a task that has not made a step yet a coroutine that has not either."""
         self.cell = cell
         self.coro = coro
         self.on_done = on_done
 
-    def retire(self) -> None:
-        """End the task of a leader that leads no more."""
-        self.standby = None
-        self._wake()
-
-    def _wake(self) -> None:
-        waiter, self._waiter = self._waiter, None
-        if waiter is not None and not waiter.done():
-            waiter.set_result(None)
-
     def report(self, value: Any, error: BaseException | None) -> None:
-        """Say how the handler has ended that the task went on with; the coroutine itself ends right after."""
+        """Say how the coroutine has ended, unless that was said already."""
         done, self.on_done = self.on_done, None
         if done is not None:
             done(self, value, error)
@@ -101,15 +82,15 @@ class Worker(Coroutine[Any, Any, None]):
     # -- the coroutine protocol the task drives ----------------------------------------------------------------------
 
     def send(self, value: Any) -> Any:
-        pending = self._pending
-        if pending is not _NOTHING:
-            self._pending = _NOTHING
+        pending = self.pending
+        if pending is not NOTHING:
+            self.pending = NOTHING
             return pending
         coro = self.coro
         if coro is None:
             return self._idle()
         try:
-            probe = self.system.probe
+            probe = self.runtime.probe
             if probe is not None and probe.on_process is not None and (error := self._injected()) is not None:
                 return coro.throw(error)
             return coro.send(value)
@@ -121,14 +102,15 @@ class Worker(Coroutine[Any, Any, None]):
 
     def throw(self, typ: Any, val: Any = None, tb: Any = None) -> Any:
         error = typ if isinstance(typ, BaseException) else val if val is not None else typ()
+        # Perhaps the loop is being shut down: until it has called the dispatcher again, nobody may rely on it.
+        self.runtime.home = NOWHERE
         coro = self.coro
         if coro is None:
-            if self.standby is not None:
-                self.system.dispatcher.dismiss(self)
+            self._dismissed()
             self._gone()
             raise error
-        pending, self._pending = self._pending, _NOTHING
-        if pending is not _NOTHING and hasattr(pending, "cancel"):
+        pending, self.pending = self.pending, NOTHING
+        if pending is not NOTHING and hasattr(pending, "cancel"):
             pending.cancel()
         try:
             return coro.throw(error)
@@ -138,31 +120,45 @@ class Worker(Coroutine[Any, Any, None]):
             self._finish(None, raised)
         raise StopIteration
 
-    def _injected(self) -> BaseException | None:
-        """Ask the probe whether a handler fails here, where it goes on after having waited."""
-        cell = self.cell
-        if cell is not None and cell.worker is self:
-            try:
-                self.system.probe.on_process(cell.path, cell.more().processed, "in")
-            except BaseException as error:
-                return error
-        return None
-
     def close(self) -> None:
         coro, self.coro = self.coro, None
         if coro is not None:
             coro.close()
 
     def __await__(self) -> Any:  # pragma: no cover - the ABC wants it; tasks never call it
-        raise TypeError("a worker is driven by its own task")
+        raise TypeError("a driver is driven by its own task")
+
+    def _injected(self) -> BaseException | None:
+        """Ask the probe whether a handler fails here, where it goes on after having waited."""
+        cell: Any = self.cell
+        if cell is not None and cell.driver is self:
+            try:
+                self.runtime.probe.on_process(cell.path, cell.more().processed, "in")
+            except BaseException as error:
+                return error
+        return None
 
     def _idle(self) -> Any:
-        if self.standby is None:
-            self._gone()
-            raise StopIteration
-        self._waiter = self.system.loop.create_future()
-        self._waiter._asyncio_future_blocking = True
-        return self._waiter
+        """The task has nothing to drive: it ends. A leader waits for its next handler here."""
+        self._gone()
+        raise StopIteration
+
+    def _dismissed(self) -> None:
+        """The task was cancelled while it had nothing to drive."""
+
+    # -- what a debugger sees of the task ----------------------------------------------------------------------------
+
+    @property
+    def cr_frame(self) -> Any:
+        """The frame of the user's coroutine, so that `asyncio.Task.get_stack` shows where it hangs."""
+        inner = self.cr_await
+        frame = getattr(inner, "cr_frame", None)
+        return frame if frame is not None else getattr(self.coro, "cr_frame", None)
+
+    @property
+    def cr_await(self) -> Any:
+        """What the serving loop waits for: the coroutine of the handler at work."""
+        return getattr(self.coro, "gi_yieldfrom", None)
 
     # -- ending ------------------------------------------------------------------------------------------------------
 
@@ -170,7 +166,7 @@ class Worker(Coroutine[Any, Any, None]):
         if self.killer is not None:
             self.killer.cancel()
             self.killer = None
-        self.system.worker_ended(self)
+        self.runtime.driver_ended(self)
 
     def _finish(self, value: Any, error: BaseException | None) -> None:
         self.coro = None
@@ -185,7 +181,7 @@ class Worker(Coroutine[Any, Any, None]):
             return
         self.task.cancel()
         if self.killer is None and self.cell is not None:
-            self.killer = self.system.loop.call_later(self.cell.shutdown, self._hung)
+            self.killer = self.runtime.loop.call_later(self.cell.shutdown, self._hung)
 
     def _hung(self) -> None:
         logger.error("%s: a coroutine did not end when it was cancelled; it is closed", self.task.get_name())
@@ -196,8 +192,9 @@ class Worker(Coroutine[Any, Any, None]):
         coro = self.coro
         if coro is None:
             return
-        if getattr(coro, "cr_running", False):  # it kills itself: as soon as it waits, which is as soon as one can
-            self.system.loop.call_soon(self.kill)
+        # It kills itself: as soon as it waits, which is as soon as one can.
+        if getattr(coro, "cr_running", False) or getattr(coro, "gi_running", False):
+            self.runtime.loop.call_soon(self.kill)
             return
         name = self.task.get_name()
         self.coro = None

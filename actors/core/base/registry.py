@@ -8,12 +8,9 @@ Nothing of ours depends on the registry: two systems share it only as a director
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pykka
-
-if TYPE_CHECKING:
-    from .ref import ActorRef
 
 
 class RefSet:
@@ -32,6 +29,9 @@ class RefSet:
 
     def discard(self, ref: Any) -> None:
         self._refs.pop(ref, None)
+
+    def clear(self) -> None:
+        self._refs.clear()
 
     def __contains__(self, ref: object) -> bool:
         return ref in self._refs
@@ -59,6 +59,11 @@ _refs = _install()
 register = _refs.append  # dict operations are atomic: the registry's lock only guards its own read-then-write
 
 
-def unregister(ref: ActorRef[Any]) -> None:
+def unregister(ref: pykka.ActorRef[Any]) -> None:
     """Take an actor out of the registry; nothing happens if it is not there."""
     _refs.discard(ref)
+
+
+def forget_all() -> None:
+    """Empty the directory: what a forked process has inherited runs in its parent only."""
+    _refs.clear()

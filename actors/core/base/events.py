@@ -1,12 +1,9 @@
-"""What the runtime tells: lifecycle facts, dead letters, and the messages it sends to actors itself."""
+"""What the runtime tells about itself, as plain values: lifecycle facts, dead letters, outcomes, the tree."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
-
-if TYPE_CHECKING:
-    from .ref import ActorRef
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -26,19 +23,6 @@ class Event:
     actor: str
     time: float
     detail: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Terminated:
-    """Sent once to an actor that watches another, when that one is dead for good.
-
-    Args:
-        ref: the actor that ended.
-        reason: ``stopped``, or what it failed with.
-    """
-
-    ref: ActorRef[Any]
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)

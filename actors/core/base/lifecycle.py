@@ -1,4 +1,4 @@
-"""The life of an actor: one table, and no transition anywhere else.
+"""The life of an actor: one table of phases, and the only function that changes one.
 
 ::
 
@@ -13,7 +13,7 @@ A stop is possible in every phase but ``dead`` and always wins over a pending re
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Protocol
 
 
 class Phase:
@@ -51,16 +51,22 @@ TRANSITIONS: dict[tuple[int, str], int] = {
 }
 
 
-def after(phase: int, event: str) -> int:
-    """Return the phase that follows ``phase`` on ``event``.
+class Alive(Protocol):
+    """What has a phase."""
+
+    phase: int
+
+
+def move(cell: Alive, event: str) -> None:
+    """Put an actor into the phase that follows on ``event``.
 
     Raises:
         LookupError: the table has no such transition; a caller should have checked.
     """
     try:
-        return TRANSITIONS[phase, event]
+        cell.phase = TRANSITIONS[cell.phase, event]
     except KeyError:
-        raise LookupError(f"an actor that is {NAMES[phase]} cannot {event}") from None
+        raise LookupError(f"an actor that is {NAMES[cell.phase]} cannot {event}") from None
 
 
 def allows(phase: int, event: str) -> bool:

@@ -7,7 +7,7 @@ and while the receiver handles the message the same scope is in force, so nested
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import MappingProxyType
@@ -52,14 +52,29 @@ def current_scope() -> Scope:
     return active.get() or NO_SCOPE
 
 
-def carried(loop: asyncio.AbstractEventLoop, timeout: float | None) -> Scope | None:
-    """Return what a send carries here: the scope in force, with an earlier deadline where ``timeout`` sets one."""
+def carried(clock: Callable[[], float], timeout: float | None) -> Scope | None:
+    """Return what a send carries here: the scope in force, with an earlier deadline where ``timeout`` sets one.
+
+    Args:
+        clock: the time of the receiver's loop.
+        timeout: seconds from now.
+
+    Raises:
+        TypeError: the timeout is no number.
+    """
     global in_use
     outer = active.get()
     if timeout is None:
         return outer
     in_use = True
-    return (outer or NO_SCOPE).until(loop.time() + timeout)
+    deadline = clock() + _seconds(timeout)
+    return Scope(deadline) if outer is None else outer.until(deadline)
+
+
+def _seconds(timeout: float) -> float:
+    if isinstance(timeout, (float, int)) and timeout == timeout:  # not NaN, which is neither early nor late
+        return timeout
+    raise TypeError(f"timeout is {timeout!r:.200}; it must be a number of seconds")
 
 
 @contextmanager
@@ -78,7 +93,7 @@ def scope(*, timeout: float | None = None, values: Mapping[str, Any] | None = No
     outer = current_scope()
     inner = Scope(outer.deadline, {**outer.values, **values} if values else outer.values)
     if timeout is not None:
-        inner = inner.until(asyncio.get_running_loop().time() + timeout)
+        inner = inner.until(asyncio.get_running_loop().time() + _seconds(timeout))
     token = active.set(inner)
     try:
         yield inner

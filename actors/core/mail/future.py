@@ -13,6 +13,7 @@ import contextlib
 import contextvars
 import functools
 import logging
+import os
 import sys
 import threading
 from _thread import RLock, allocate_lock
@@ -22,10 +23,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 import pykka
 
-from .errors import AskTimeout, BlockingCall, ReplyAlreadySet
+from ..base.errors import AskTimeout, BlockingCall, ReplyAlreadySet, SystemClosed
 
 if TYPE_CHECKING:
-    from .system import System
+    from ..runtime.runtime import Runtime
 
 T = TypeVar("T")
 M = TypeVar("M")
@@ -38,23 +39,41 @@ logger = logging.getLogger("callboard")
 _changing = RLock()  # may be taken again: the garbage collector runs finalizers anywhere, and one may set a future
 
 
+def _forked() -> None:
+    global _changing
+    _changing = RLock()  # another thread of the parent may have held it
+
+
+os.register_at_fork(after_in_child=_forked)
+
+
+class Failure:
+    """What a future was failed with."""
+
+    __slots__ = ("error", "seen", "traceback")
+
+    def __init__(self, error: BaseException, traceback: TracebackType | None) -> None:
+        self.error = error
+        self.traceback = traceback
+        self.seen = False
+
+
 class Future(pykka.Future[T]):
     """A value that will be there later.
 
     On an event loop, ``await`` it. From another thread, call `get`.
     """
 
-    __slots__ = ("_asyncio_future_blocking", "_callbacks", "_state", "_system", "_value")
+    __slots__ = ("_callbacks", "_runtime", "_state", "_value")
 
     _get_hook = None
-    _sources: tuple[pykka.Future[Any], ...] = ()
+    _asyncio_future_blocking = False  # set by asyncio on the few that a task waits for
 
-    def __init__(self, system: System | None = None) -> None:
-        self._asyncio_future_blocking = False
+    def __init__(self, runtime: Runtime | None = None) -> None:
         self._state = PENDING
         self._value: Any = None
         self._callbacks: Any = None
-        self._system = system
+        self._runtime = runtime
 
     def __repr__(self) -> str:
         state = ("pending", "done", "failed", "cancelled")[self._state]
@@ -80,8 +99,8 @@ class Future(pykka.Future[T]):
         return self.result()
 
     def _block(self, timeout: float | None) -> None:
-        system = self._system
-        if system is not None and system.owns_this_thread():
+        runtime = self._runtime
+        if runtime is not None and runtime.owns_this_thread():
             raise BlockingCall("get() would block the event loop that has to deliver the value: await the future")
         latch = allocate_lock()
         latch.acquire()
@@ -104,8 +123,9 @@ class Future(pykka.Future[T]):
         if state == VALUE:
             return cast("T", self._value)
         if state == ERROR:
-            error, traceback = self._value
-            raise error.with_traceback(traceback)
+            failure: Failure = self._value
+            failure.seen = True
+            raise failure.error.with_traceback(failure.traceback)
         if state == CANCELLED:
             raise self._make_cancelled_error()
         if self._get_hook is not None:
@@ -115,7 +135,9 @@ class Future(pykka.Future[T]):
     def exception(self) -> BaseException | None:
         """Return the error, or None if there is a value."""
         if self._state == ERROR:
-            return cast("BaseException", self._value[0])
+            failure: Failure = self._value
+            failure.seen = True
+            return failure.error
         self.result()
         return None
 
@@ -155,12 +177,12 @@ class Future(pykka.Future[T]):
             ReplyAlreadySet: it has a value, an error or a hook already.
         """
         if isinstance(exc_info, BaseException):
-            self._settle(ERROR, (exc_info, exc_info.__traceback__))
+            self._settle(ERROR, Failure(exc_info, exc_info.__traceback__))
             return
         kind, error, traceback = exc_info or sys.exc_info()
         if error is None:
             error = kind() if kind is not None else RuntimeError("set_exception() outside of an except block")
-        self._settle(ERROR, (error, traceback))
+        self._settle(ERROR, Failure(error, traceback))
 
     def cancel(self, msg: Any | None = None) -> bool:
         """Give the value up; whoever awaits it gets `asyncio.CancelledError`. Return False if it was there already."""
@@ -171,7 +193,7 @@ class Future(pykka.Future[T]):
 
     def _settle(self, state: int, value: Any) -> None:
         with _changing:  # two threads may set it at once; one of them is told
-            if self._state != PENDING or self._get_hook is not None:
+            if self._state != PENDING or (self._get_hook is not None and state != CANCELLED):
                 raise ReplyAlreadySet("the future has been set already")
             self._value = value
             self._state = state
@@ -192,8 +214,11 @@ class Future(pykka.Future[T]):
     # -- asyncio's future protocol -----------------------------------------------------------------------------
 
     def get_loop(self) -> asyncio.AbstractEventLoop:
-        """Return the loop that delivers the value."""
-        return self._system.loop if self._system is not None else asyncio.get_running_loop()
+        """Return the loop that callbacks are called on: the running one, whichever loop delivers the value."""
+        running = asyncio._get_running_loop()
+        if running is not None:
+            return running
+        return self._runtime.loop if self._runtime is not None else asyncio.get_running_loop()
 
     def add_done_callback(self, fn: Callback, *, context: contextvars.Context | None = None) -> None:
         """Have the running loop call ``fn(self)`` once there is a value."""
@@ -256,11 +281,11 @@ class Future(pykka.Future[T]):
                     continue
 
     def __await__(self) -> Generator[Any, None, T]:
-        if self._get_hook is not None:
-            return (yield from self._await_hook())
+        if self._get_hook is not None and self._state == PENDING:
+            return self.get()
         if self._state == PENDING:
-            system = self._system
-            if system is not None and system.loop is not asyncio._get_running_loop():
+            runtime = self._runtime
+            if runtime is not None and runtime.loop is not asyncio._get_running_loop():
                 yield from self._await_elsewhere()
             else:
                 self._asyncio_future_blocking = True
@@ -273,6 +298,13 @@ class Future(pykka.Future[T]):
 
     def _await_elsewhere(self) -> Generator[Any, None, None]:
         """Wait on a loop that is not the one that delivers: a future of that loop stands in between."""
+        runtime = self._runtime
+        if runtime is not None:
+            try:
+                runtime.check_reachable()
+            except SystemClosed:
+                self.cancel()
+                raise
         proxy: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
         def wake(_: object) -> None:
@@ -283,40 +315,103 @@ class Future(pykka.Future[T]):
         try:
             yield from proxy
         except asyncio.CancelledError:
-            system = self._system
-            if system is not None:
-                system.post(self.cancel)
+            self.remove_done_callback(wake)
+            if runtime is not None:
+                runtime.post(self.cancel)
             raise
 
-    def _await_hook(self) -> Generator[Any, None, T]:
-        for source in self._sources:
-            with contextlib.suppress(Exception):  # get() raises it
-                yield from wait(source).__await__()
-        return self.get()
-
-    # -- pykka's combinators, which here know what they wait for ---------------------------------------------------
-
-    def _derived(self, hook: Callable[[float | None], M], *others: pykka.Future[Any]) -> Future[M]:
-        future: Future[M] = Future()
-        future.set_get_hook(hook)
-        future._sources = (self, *others)
-        return future
+    # -- pykka's combinators ---------------------------------------------------------------------------------------
 
     def map(self, func: Callable[[T], M]) -> Future[M]:
         """Return a future of ``func(value)``."""
-        return self._derived(lambda timeout: func(self.get(timeout=timeout)))
+        return Derived(lambda timeout: func(self.get(timeout=timeout)), self)
 
     def filter(self, func: Callable[[Any], bool]) -> Future[Iterable[Any]]:
         """Return a future of the value's items for which ``func`` is true."""
-        return self._derived(lambda timeout: list(filter(func, cast("Any", self.get(timeout=timeout)))))
+        return Derived(lambda timeout: list(filter(func, cast("Any", self.get(timeout=timeout)))), self)
 
     def join(self, *futures: pykka.Future[Any]) -> Future[Iterable[Any]]:
         """Return a future of the list of this value and the others'."""
-        return self._derived(lambda timeout: [f.get(timeout=timeout) for f in (self, *futures)], *futures)
+        return Derived(lambda timeout: [f.get(timeout=timeout) for f in (self, *futures)], self, *futures)
 
     def reduce(self, func: Callable[[Any, Any], Any], *args: Any) -> Future[Any]:
         """Return a future of `functools.reduce` over the value's items."""
-        return self._derived(lambda timeout: functools.reduce(func, cast("Any", self.get(timeout=timeout)), *args))
+        return Derived(
+            lambda timeout: functools.reduce(func, cast("Any", self.get(timeout=timeout)), *args),
+            self,
+        )
+
+
+class Derived(Future[T]):
+    """A value made of other futures' values, when it is got, or, once somebody waits for it, when they are there.
+
+    Giving it up gives them up too: a cancelled ``map`` cancels the ask.
+
+    Args:
+        compute: makes the value; it gets the others' with the timeout it is given.
+        sources: the others.
+    """
+
+    __slots__ = ("_compute", "_following", "_missing", "_sources")
+
+    def __init__(self, compute: Callable[[float | None], T], *sources: pykka.Future[Any]) -> None:
+        super().__init__()
+        self._compute = compute
+        self._sources = sources
+        self._missing = len(sources)
+        self._following = False
+
+    def get(self, *, timeout: float | None = None) -> T:
+        """See `Future.get`."""
+        if self._state == PENDING:
+            self._make(timeout, waits=True)
+        return self.result()
+
+    def cancel(self, msg: Any | None = None) -> bool:
+        """Give the value up, and the others with it."""
+        if self._state != PENDING:
+            return False
+        self._settle(CANCELLED, msg)
+        for source in self._sources:
+            if isinstance(source, Future):
+                source.cancel(msg)
+        return True
+
+    def _add(self, entry: Any) -> None:
+        super()._add(entry)
+        if not self._following:
+            self._following = True
+            for source in self._sources:
+                if isinstance(source, Future):
+                    source.when_done(self._source_done)
+                else:
+                    _block_for(source).when_done(self._source_done)
+
+    def _source_done(self, _: object) -> None:
+        with _changing:
+            self._missing -= 1
+            if self._missing:
+                return
+        if self._state == PENDING:
+            self._make(0)
+
+    def _make(self, timeout: float | None, *, waits: bool = False) -> None:
+        try:
+            value = self._compute(timeout)
+        except pykka.Timeout as error:
+            if waits and not all(isinstance(source, Future) and source.done() for source in self._sources):
+                raise
+            self._end(ERROR, Failure(error, error.__traceback__))
+        except asyncio.CancelledError as error:
+            self._end(CANCELLED, error.args[0] if error.args else None)
+        except BaseException as error:
+            self._end(ERROR, Failure(error, error.__traceback__))
+        else:
+            self._end(VALUE, value)
+
+    def _end(self, state: int, value: Any) -> None:
+        with contextlib.suppress(ReplyAlreadySet):  # another thread was faster, or it has been cancelled
+            self._settle(state, value)
 
 
 async def wait(future: pykka.Future[T]) -> T:
@@ -327,6 +422,11 @@ async def wait(future: pykka.Future[T]) -> T:
     """
     if isinstance(future, Future):
         return await cast("Future[T]", future)
+    return await _block_for(future)
+
+
+def _block_for(future: pykka.Future[T]) -> Future[T]:
+    """Return a future of ours for one of pykka's own, which a helper thread waits for."""
     done: Future[T] = Future()
 
     def block() -> None:
@@ -339,7 +439,4 @@ async def wait(future: pykka.Future[T]) -> T:
                 done.set(value)
 
     threading.Thread(target=block, name="callboard-wait", daemon=True).start()
-    return await done
-
-
-__all__ = ["Future", "wait"]
+    return done

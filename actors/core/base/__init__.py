@@ -1,0 +1,1 @@
+"""Values and pure decisions: no loop, no thread, no actor object is touched here."""

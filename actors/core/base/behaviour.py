@@ -1,0 +1,110 @@
+"""What the runtime calls on an actor, and what an actor's class says about itself.
+
+`Actor` adds to it what an actor can do. The rooms below it know this part only.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from types import TracebackType
+from typing import Any, ClassVar, get_origin
+
+from .errors import SpecError, brief
+from .restart import ONE_FOR_ONE, Supervision
+
+logger = logging.getLogger("callboard")
+
+
+class Behaviour:
+    """The hooks and settings that the runtime reads.
+
+    Attributes:
+        mailbox_capacity: messages that may wait; a whole number of at least 1, or `math.inf` for no bound. Read when
+            the actor has been built, so that ``__init__`` may set it.
+        shutdown_timeout: seconds the actor may take to stop where no child spec says otherwise.
+        supervision: how it restarts children started with a child spec.
+    """
+
+    mailbox_capacity: ClassVar[float] = 100_000
+    shutdown_timeout: ClassVar[float] = 5.0
+    supervision: ClassVar[Supervision] = ONE_FOR_ONE
+
+    def on_receive(self, message: Any) -> Any:
+        """Handle a message; what is returned answers an ask. Implement it in the subclass.
+
+        The default logs a warning, for a message that nobody expects.
+        """
+        logger.warning("Unexpected message received by %s: %s", self, brief(message))
+
+    def on_start(self) -> Any:
+        """Called before the first message. A failure counts as a crash."""
+
+    def on_stop(self) -> Any:
+        """Called after the last message, when the children have stopped. Not called after a crash."""
+
+    def on_failure(
+        self,
+        exception_type: type[BaseException] | None,
+        exception_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> Any:
+        """Called after a crash, before a supervisor starts the next incarnation."""
+
+
+def capacity_of(actor: Any) -> float:
+    """Return the mailbox capacity that an actor, or its class, asks for.
+
+    Raises:
+        SpecError: it is no number of messages.
+    """
+    return check_capacity(actor.mailbox_capacity, f"{_class_name(actor)}.mailbox_capacity")
+
+
+def check_capacity(capacity: Any, where: str) -> float:
+    """Return a capacity as it is.
+
+    Raises:
+        SpecError: it is no whole number of at least 1 and not `math.inf`; the text begins with ``where``.
+    """
+    if (capacity.__class__ is int and capacity > 0) or capacity == math.inf:
+        return capacity  # type: ignore[no-any-return]
+    raise SpecError(
+        f"{where} is {brief(capacity)}: it must be a whole number of messages, at least 1, or math.inf for no bound"
+    )
+
+
+def check_seconds(seconds: Any, where: str) -> float:
+    """Return a duration as it is.
+
+    Raises:
+        SpecError: it is no number of seconds, or less than 0; the text begins with ``where``.
+    """
+    if isinstance(seconds, (int, float)) and not isinstance(seconds, bool) and seconds >= 0:
+        return seconds
+    raise SpecError(f"{where} is {brief(seconds)} seconds; it must be a number of at least 0")
+
+
+def check_class(actor: Any) -> None:
+    """Refuse an actor, or a class, whose settings the runtime could not work with.
+
+    Raises:
+        SpecError: a capacity or a time is none.
+    """
+    capacity_of(actor)
+    check_seconds(actor.shutdown_timeout, f"{_class_name(actor)}.shutdown_timeout")
+    if not isinstance(actor.supervision, Supervision):
+        raise SpecError(f"{_class_name(actor)}.supervision is {brief(actor.supervision)}, which is no Supervision")
+
+
+def behaviour_class(what: Any) -> type[Behaviour] | None:
+    """Return the actor class that ``what`` is, or stands for as ``Cache[int]`` does; None if it is neither."""
+    # issubclass() of an ABC costs a fifth of a spawn.
+    if Behaviour in getattr(what, "__mro__", ()):
+        return what  # type: ignore[no-any-return]
+    origin = get_origin(what)
+    return origin if origin is not None and Behaviour in getattr(origin, "__mro__", ()) else None
+
+
+def _class_name(actor: Any) -> str:
+    return actor.__name__ if isinstance(actor, type) else type(actor).__name__

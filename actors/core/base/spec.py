@@ -1,0 +1,100 @@
+"""How a child is made and named, how its mailbox is bounded, and when it is made again. Plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias, get_args
+
+from .behaviour import Behaviour, check_capacity, check_seconds
+from .errors import SpecError, brief
+from .restart import NO_BACKOFF, RESTARTS, Backoff, Restart
+
+Overflow: TypeAlias = Literal["refuse", "drop_oldest", "drop_newest"]
+OVERFLOWS: tuple[str, ...] = get_args(Overflow)
+
+
+@dataclass(frozen=True, slots=True)
+class Mailbox:
+    """How a mailbox is bounded; given at spawn, it goes before what the actor's class says.
+
+    Args:
+        capacity: messages that may wait, at least 1, or `math.inf`; None takes the class's ``mailbox_capacity``.
+        overflow: what happens when it is full. ``refuse``: the sender gets `MailboxFull`. ``drop_oldest``,
+            ``drop_newest``: a message becomes a dead letter (an ask ends in `MailboxFull`), and the sender goes on.
+
+    Raises:
+        SpecError: the capacity is none, or the overflow is unknown.
+    """
+
+    capacity: float | None = None
+    overflow: Overflow = "refuse"
+
+    def __post_init__(self) -> None:
+        if self.capacity is not None:
+            check_capacity(self.capacity, "mailbox capacity")
+        if self.overflow not in OVERFLOWS:
+            raise SpecError(f"mailbox overflow {self.overflow!r} is not one of {', '.join(OVERFLOWS)}")
+
+
+@dataclass(frozen=True, slots=True)
+class ChildSpec:
+    """How to start a child, and what to do when it ends.
+
+    Args:
+        factory: an actor class, or a function that returns a new actor; called again for each restart.
+        args, kwargs: what to call it with.
+        name: unique among the siblings; made from the class where it is left out.
+        restart: ``permanent`` is restarted whenever it ends, ``transient`` only when it crashed, ``temporary`` never.
+        shutdown: seconds it may take to stop before it is killed.
+        backoff: the wait before a restart.
+        mailbox: how its mailbox is bounded, where its class should not say.
+
+    Raises:
+        SpecError: the factory cannot be called, the restart type is unknown, or shutdown is negative.
+    """
+
+    factory: Callable[..., Behaviour]
+    args: tuple[Any, ...] = ()
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    name: str | None = None
+    restart: Restart = "permanent"
+    shutdown: float = 5.0
+    backoff: Backoff = NO_BACKOFF
+    mailbox: Mailbox | None = None
+
+    def __post_init__(self) -> None:
+        where = f"child {self.name!r}"
+        if not callable(self.factory):
+            raise SpecError(f"{where}: factory {brief(self.factory)} cannot be called")
+        if not isinstance(self.args, tuple):
+            raise SpecError(f"{where}: args is {brief(self.args)}; it must be a tuple, such as ({brief(self.args)},)")
+        if not isinstance(self.kwargs, Mapping):
+            raise SpecError(f"{where}: kwargs is {brief(self.kwargs)}; it must be a mapping")
+        if self.restart not in RESTARTS:
+            raise SpecError(f"{where}: restart {self.restart!r} is not one of {', '.join(RESTARTS)}")
+        check_seconds(self.shutdown, f"{where}: shutdown")
+        if not isinstance(self.backoff, Backoff):
+            raise SpecError(f"{where}: backoff is {brief(self.backoff)}, which is no Backoff")
+        check_mailbox(self.mailbox)
+        check_name(self.name)
+
+
+def check_mailbox(mailbox: Any) -> None:
+    """Refuse what is no mailbox option.
+
+    Raises:
+        SpecError: it is neither a `Mailbox` nor None.
+    """
+    if mailbox is not None and not isinstance(mailbox, Mailbox):
+        raise SpecError(f"mailbox is {brief(mailbox)}: give a Mailbox(capacity=…, overflow=…)")
+
+
+def check_name(name: Any) -> None:
+    """Refuse a name that would make an ambiguous path.
+
+    Raises:
+        SpecError: it is no text, empty, or holds a slash.
+    """
+    if name is not None and (not isinstance(name, str) or not name or "/" in name):
+        raise SpecError(f"{brief(name)} cannot name an actor: a name is a text, not empty, that holds no '/'")

@@ -1,0 +1,1 @@
+"""How incarnations of an actor start, crash, end and start again."""

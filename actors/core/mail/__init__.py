@@ -1,0 +1,1 @@
+"""What travels, and where it waits: futures, envelopes, cells as plain data, mailboxes."""

@@ -1,0 +1,262 @@
+"""A cell is the runtime side of one actor, as plain data: who it is, its mailbox, whether it is scheduled.
+
+The cell outlives the actor object: a restart puts a new actor into the same cell, so refs and queued messages stay.
+What is done to a cell are functions, in the room whose concern it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from threading import RLock
+from typing import Any
+
+from ..base.behaviour import Behaviour
+from ..base.lifecycle import Phase
+from ..base.restart import History
+from ..base.spec import ChildSpec, Mailbox
+from ..runtime.driver import Driver
+from ..runtime.runtime import Runtime
+from .children import Children
+from .envelope import Admission, Ask
+
+IDLE, READY, BUSY, SUSPENDED, CLOSED, DEAD = range(6)
+"""Scheduling states. IDLE: nothing to do. READY: in the dispatcher's queue. BUSY: a handler is at work.
+SUSPENDED: messages wait (starting, restarting). CLOSED: stopping, takes no more. DEAD: for good."""
+
+_making = RLock()  # a name or a path is asked for in any thread: the details are made once
+
+
+def _forked() -> None:
+    global _making
+    _making = RLock()  # another thread of the parent may have held it
+
+
+os.register_at_fork(after_in_child=_forked)
+
+
+class Details:
+    """What an actor seldom needs; made when it is first used, which keeps an idle actor small.
+
+    Attributes:
+        graceful: whether the stop stood in the mailbox: answers under way are finished first.
+        owes_on_stop: whether `on_stop` is still to be called.
+        exit_reason: how the incarnation ended, or for a dead actor, why.
+        previous: the last incarnation while there is none, for proxies that look at its attributes.
+        in_flight: messages of other threads that have a place in the mailbox and have not arrived.
+    """
+
+    __slots__ = (
+        "children",
+        "ending",
+        "error",
+        "exit_reason",
+        "graceful",
+        "history",
+        "in_flight",
+        "incarnation",
+        "jobs",
+        "label",
+        "made",
+        "mailbox",
+        "name",
+        "on_change",
+        "owes_on_stop",
+        "patience",
+        "previous",
+        "processed",
+        "restart_timer",
+        "spec",
+        "stash",
+        "stopping",
+        "timers",
+        "waiting",
+        "watched_by",
+        "watching",
+    )
+
+    def __init__(self) -> None:
+        self.name: str | None = None
+        self.label: str | None = None
+        self.spec: ChildSpec | None = None
+        self.mailbox: Mailbox | None = None
+        self.children: Children[Cell] | None = None
+        self.waiting: OrderedDict[Admission, Any] | None = None  # an empty one takes 0.7 kB
+        self.stash: deque[Any] | None = None
+        self.ending: Any = None
+        self.error: BaseException | None = None
+        self.restart_timer: asyncio.Handle | None = None
+        self.patience: Any = None
+        self.history: History | None = None
+        self.previous: Any = None
+        self.incarnation = 1
+        self.processed = 0
+        self.in_flight = 0
+        self.graceful = False
+        self.owes_on_stop = False
+        self.exit_reason = ""
+        self.made: tuple[str, ...] = ()
+
+    # Made when they are first asked for: a supervised actor seldom has any of them (empty, they take 0.4 kB).
+    jobs: dict[Driver, None]
+    timers: dict[Any, None]
+    watching: dict[Cell, None]
+    watched_by: dict[Cell, None]
+    stopping: list[Ask]
+    on_change: dict[Callable[[], object], None]
+    """Called once, when the incarnation has started or ended next, or the actor is dead."""
+
+    def __getattr__(self, name: str) -> Any:
+        with _making:
+            if name in self.made:
+                return getattr(self, name)
+            made: Any = [] if name == "stopping" else {}
+            setattr(self, name, made)  # raises AttributeError itself for a name that is no slot
+            self.made += (name,)
+            return made
+
+    def has(self, name: str) -> bool:
+        """Whether a collection has anything in it; unlike reading it, this does not make it."""
+        return name in self.made and bool(getattr(self, name))
+
+    def holds_anything(self) -> bool:
+        """Whether the incarnation has something that must end before it has ended."""
+        children = self.children
+        if children:
+            return True
+        return bool(self.made) and (self.has("jobs") or self.has("timers") or self.has("watching"))
+
+
+class Cell:
+    """One actor's place in its system.
+
+    Args:
+        runtime: of its system.
+        parent: the cell of its parent; None at the top.
+        actor_class: the class of its actor, or the factory until that has made one.
+    """
+
+    __slots__ = (
+        "actor",
+        "actor_class",
+        "capacity",
+        "current",
+        "details",
+        "driver",
+        "parent",
+        "phase",
+        "queue",
+        "ref",
+        "runtime",
+        "signals",
+        "state",
+        "waiting_for",
+    )
+
+    def __init__(self, runtime: Runtime, parent: Cell | None, actor_class: Any) -> None:
+        self.runtime = runtime
+        self.parent = parent
+        self.actor_class = actor_class
+        self.capacity: float = 0  # until the actor has been built
+        self.state = SUSPENDED
+        self.phase = Phase.NEW
+        self.queue: Any = None
+        self.signals: deque[Any] | None = None
+        self.actor: Any = None
+        self.driver: Driver | None = None
+        self.current: Ask | None = None
+        self.waiting_for: Ask | Admission | None = None
+        self.details: Details | None = None
+        self.ref: Any = None
+
+    def more(self) -> Details:
+        """The seldom-needed part, made on first use."""
+        details = self.details
+        if details is None:
+            with _making:
+                details = self.details
+                if details is None:
+                    details = self.details = Details()
+        return details
+
+    @property
+    def name(self) -> str:
+        """The actor's name; made from its class, counted by its parent, if none was given."""
+        details = self.details
+        if details is not None and details.name is not None:
+            return details.name
+        details = self.more()
+        with _making:
+            if details.name is None:
+                kind = getattr(self.actor_class, "__name__", type(self.actor_class).__name__)  # a factory may have none
+                parent = self.parent
+                details.name = f"{kind}-1" if parent is None else parent.children.make_name(self, kind)
+            return details.name
+
+    @property
+    def path(self) -> str:
+        """The names from the top-level actor down, joined by slashes."""
+        details = self.details
+        if details is not None and details.label is not None:
+            return details.label
+        above: list[Cell] = []
+        cell: Cell | None = self
+        while cell is not None and (cell.details is None or cell.details.label is None):
+            above.append(cell)
+            cell = cell.parent
+        label = "" if cell is None else cell.path
+        for cell in reversed(above):  # a list, not the stack: trees are as deep as they like
+            label = f"{label}/{cell.name}" if label else cell.name
+            cell.more().label = label
+        return label
+
+    label = path
+
+    @property
+    def shutdown(self) -> float:
+        """Seconds this actor may take to stop."""
+        details = self.details
+        if details is not None and details.spec is not None:
+            return details.spec.shutdown
+        return self.actor_class.shutdown_timeout  # type: ignore[no-any-return]
+
+    @property
+    def children(self) -> Children[Cell]:
+        """The actor's children, with the policy its class sets."""
+        details = self.details or self.more()
+        children = details.children
+        if children is None:
+            with _making:
+                children = details.children
+                if children is None:
+                    children = details.children = Children(self.actor_class.supervision)
+        return children
+
+    def run_one(self) -> None:
+        """Process one message: a turn as a simulated loop schedules it."""
+        self.runtime.run_alone(self)
+
+
+class Root(Cell):
+    """The parent of the top-level actors; the system itself in the tree.
+
+    Args:
+        runtime: of the system.
+        supervision: how top-level actors with a child spec are restarted.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, runtime: Runtime, supervision: Any) -> None:
+        super().__init__(runtime, None, Behaviour)
+        details = self.more()
+        details.name = details.label = ""
+        details.children = Children(supervision)
+
+
+def describe(cell: Cell) -> str:
+    """Return an actor's class and path, for logs and errors."""
+    kind = cell.actor_class
+    return f"{getattr(kind, '__name__', type(kind).__name__)} {cell.path}"

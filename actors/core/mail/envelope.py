@@ -1,0 +1,314 @@
+"""What lies in a mailbox, and how an ask ends: a late reply, a given-up ask and a cycle are decided here.
+
+A plain `tell` is the message itself; everything that carries more is one of these. An ask is its own reply future: one
+object instead of two, and whoever processes it settles it. It ends exactly once; what comes later goes nowhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Generator
+from types import TracebackType
+from typing import Any, Final
+
+from pykka.messages import ProxyCall, ProxyGetAttr, ProxySetAttr, _ActorStop
+
+from ..base.errors import AskCycle, AskTimeout, brief
+from ..base.scope import Scope
+from ..runtime.driver import Driver
+from ..runtime.runtime import Receiver, Runtime
+from .channel import Channel
+from .future import CANCELLED, ERROR, PENDING, VALUE, Failure, Future
+
+logger = logging.getLogger("callboard")
+
+DEFERRED: Final = object()
+"""What a handler returns when the answer comes later."""
+
+
+class SelfStop(_ActorStop):
+    """An actor's request to itself to stop: the end of a `permanent` child that its supervisor answers by a restart."""
+
+    __slots__ = ()
+
+
+PYKKA_MESSAGES: Final = frozenset({ProxyCall, ProxyGetAttr, ProxySetAttr, _ActorStop, SelfStop})
+STOPS: Final = frozenset({_ActorStop, SelfStop})
+
+
+class Envelope:
+    """A told message with a scope, a priority, or an identity for the probe."""
+
+    __slots__ = ("id", "message", "priority", "scope", "sender")
+
+    def __init__(self, message: Any, scope: Scope | None, priority: int = 0, sender: str = "", id: int = 0) -> None:
+        self.message = message
+        self.scope = scope
+        self.priority = priority
+        self.sender = sender
+        self.id = id
+
+
+class Once(Envelope):
+    """A message of which only one may wait at a time: a tick is left out while the one before is not taken up.
+
+    Args:
+        taken: called when it is taken up, or ends as a dead letter.
+    """
+
+    __slots__ = ("taken",)
+
+    def __init__(self, message: Any, taken: Callable[[], None], sender: str = "", id: int = 0) -> None:
+        super().__init__(message, None, 0, sender, id)
+        self.taken = taken
+
+
+class _AskFailure(Failure):
+    """An error that an asker is told; logged if nobody has looked at it when it is forgotten."""
+
+    __slots__ = ("_path",)
+
+    def __init__(self, error: BaseException, traceback: TracebackType | None, path: str) -> None:
+        super().__init__(error, traceback)
+        self._path = path
+
+    def __del__(self) -> None:
+        if not self.seen:
+            logger.error("an ask of %s failed, and its error was never retrieved: %s", self._path, brief(self.error))
+
+
+class Putaside:
+    """Stands for the work on an ask whose message the actor has stashed: there is nothing to cancel."""
+
+    def cancel_softly(self) -> None:
+        """Do nothing: the ask is refused when the message is taken up again."""
+
+
+PUT_ASIDE: Final = Putaside()
+
+
+class Ask(Future[Any]):
+    """A message that wants an answer, and the future of that answer.
+
+    Args:
+        cell: whom it is sent to.
+        message: what is sent.
+        scope: the deadline and carried values it is sent with.
+        priority: lower is processed first.
+    """
+
+    __slots__ = ("cell", "message", "work")
+
+    priority = 0
+    # Seldom set: an instance's own value lies in its dict, which is made then. An ask is made for every message, and
+    # each store counts; `ActorRef.ask` does not even call `__init__`.
+    scope: Scope | None = None
+
+    def __init__(self, cell: Receiver, message: Any, scope: Scope | None, priority: int = 0) -> None:
+        self._state = PENDING
+        self._callbacks = None
+        self.cell = cell
+        self.message = message
+        self.work: Driver | Putaside | None = None
+        if scope is not None:
+            self.scope = scope
+        if priority:
+            self.priority = priority
+
+    @property
+    def _runtime(self) -> Runtime:  # type: ignore[override]
+        return self.cell.runtime
+
+    def __repr__(self) -> str:
+        state = ("pending", "answered", "failed", "cancelled")[self._state]
+        return f"<ask {brief(self.message)} of {self.cell.path}: {state}>"
+
+    def answer(self, value: Any) -> None:
+        """Set the value unless the asker has given up: a late reply goes nowhere."""
+        if self._state == PENDING:
+            self._settle(VALUE, value)
+
+    def fail(self, error: BaseException) -> None:
+        """Set the error unless the asker has given up."""
+        if self._state == PENDING:
+            runtime = self.cell.runtime
+            if runtime.probe is None:
+                self._settle(ERROR, _AskFailure(error, error.__traceback__, self.cell.path))
+            else:  # which is told of every end
+                self._settle(ERROR, Failure(error, error.__traceback__))
+
+    def failed(self) -> bool:
+        """Whether it has ended in an error."""
+        return self._state == ERROR
+
+    def cancel(self, msg: Any | None = None) -> bool:
+        """Give up: the answer is no longer wanted. A handler that works on it is cancelled; a queued ask is dropped."""
+        if self._state != PENDING:
+            return False
+        runtime = self.cell.runtime
+        if not runtime.owns_this_thread() and not runtime.closed and not runtime.forked:
+            runtime.post(self.cancel, msg)  # a handler, and its task, are touched on their own loop only
+            return True
+        self._settle(CANCELLED, msg)
+        self._call_off()
+        return True
+
+    def expire(self) -> None:
+        """The deadline has come."""
+        if self._state == PENDING:
+            self.fail(AskTimeout(f"{self.cell.path} did not answer {brief(self.message)} within its deadline"))
+            self._call_off()
+
+    def is_late(self, now: float) -> bool:
+        """Whether its deadline has passed at ``now``, in the loop's seconds; then it has ended in `AskTimeout`."""
+        scope = self.scope
+        if scope is None or scope.deadline is None or now < scope.deadline:
+            return False
+        self.expire()
+        return True
+
+    def _call_off(self) -> None:
+        work = self.work
+        if work is not None:
+            work.cancel_softly()
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        if self._state == PENDING:
+            runtime = self.cell.runtime
+            if runtime.loop is not asyncio._get_running_loop():
+                yield from self._await_elsewhere()
+            else:
+                runtime.help()
+                if self._state == PENDING:
+                    asker = runtime.handling_here()
+                    if asker is None:
+                        self._asyncio_future_blocking = True
+                        yield self
+                    else:
+                        asker.waiting_for = self
+                        try:
+                            check_cycle(asker)
+                            self._asyncio_future_blocking = True
+                            yield self
+                        finally:
+                            asker.waiting_for = None
+        if self._state == VALUE:
+            return self._value
+        return self.result()
+
+    __iter__ = __await__
+
+
+class Admission(Future[None]):
+    """What a `put` waits for: that its message is let into a full mailbox.
+
+    Args:
+        cell: whose mailbox.
+        scope: its deadline is the waiting's.
+    """
+
+    __slots__ = ("cell", "on_given_up", "scope")
+
+    def __init__(self, cell: Receiver, scope: Scope | None) -> None:
+        super().__init__(cell.runtime)
+        self.cell = cell
+        self.scope = scope
+        self.on_given_up: Callable[[], None] | None = None
+
+    def cancel(self, msg: Any | None = None) -> bool:
+        """Wait no longer: the message is not sent."""
+        if self._state != PENDING:
+            return False
+        runtime = self.cell.runtime
+        if not runtime.owns_this_thread() and not runtime.closed and not runtime.forked:
+            runtime.post(self.cancel, msg)
+            return True
+        self._settle(CANCELLED, msg)
+        self._given_up()
+        return True
+
+    def expire(self) -> None:
+        """The deadline has come."""
+        if self._state == PENDING:
+            error = AskTimeout(f"the mailbox of {self.cell.path} had no room within the deadline")
+            self._settle(ERROR, Failure(error, None))
+            self._given_up()
+
+    def _given_up(self) -> None:
+        if self.on_given_up is not None:
+            self.on_given_up()
+
+    def __await__(self) -> Generator[Any, None, None]:
+        if self._state == PENDING:
+            runtime = self.cell.runtime
+            asker = runtime.handling_here() if runtime.loop is asyncio._get_running_loop() else None
+            if asker is None:
+                yield from super().__await__()
+            else:
+                asker.waiting_for = self
+                try:
+                    check_cycle(asker)
+                    yield from super().__await__()
+                finally:
+                    asker.waiting_for = None
+        return self.result()
+
+    __iter__ = __await__
+
+
+def check_cycle(asker: Any) -> None:
+    """Refuse to wait where the one waited for waits, directly or not, for this actor.
+
+    Raises:
+        AskCycle: with the names in order.
+    """
+    first: Ask | Admission = asker.waiting_for
+    waits: Ask | Admission | None = first
+    names = [asker.path]
+    while waits is not None and waits._state == PENDING:
+        cell = waits.cell
+        names.append(cell.path)
+        if cell is asker:
+            first.cancel()
+            raise AskCycle(f"these actors wait for each other: {' → '.join(names)}")
+        waits = cell.waiting_for
+
+
+class ProbedAsk(Ask):
+    """An ask in a system with a probe, which is told how it ended."""
+
+    __slots__ = ("id", "sender")
+
+    def __init__(self, cell: Receiver, message: Any, scope: Scope | None, priority: int = 0) -> None:
+        super().__init__(cell, message, scope, priority)
+        self.id = 0  # until it is sent
+        self.sender = ""
+
+    def __hash__(self) -> int:
+        return self.id  # sets of asks iterate alike in every run
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def _settle(self, state: int, value: Any) -> None:
+        super()._settle(state, value)
+        if not self.id:  # refused before it was sent
+            return
+        how, outcome = "reply", value
+        if state == CANCELLED:
+            how, outcome = "cancel", None
+        elif state == ERROR:
+            outcome = value.error
+            how = "timeout" if isinstance(outcome, AskTimeout) else "error"
+        probe = self.cell.runtime.probe
+        if probe is not None:
+            probe.event("ask_end", actor=self.cell.path, id=self.id, how=how, sender=self.sender, outcome=outcome)
+
+
+class StreamAsk(ProbedAsk):
+    """A request whose answer is a stream of items; the future is done when the stream has begun."""
+
+    __slots__ = ("channel",)
+
+    channel: Channel

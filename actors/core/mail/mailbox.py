@@ -1,0 +1,346 @@
+"""Mailboxes: how an item gets in from any thread, what happens when there is no room, and what is refused."""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict, deque
+from threading import Lock, get_ident
+from typing import Any
+
+from ..base.errors import ActorDead, MailboxFull, brief
+from ..base.events import DeadLetter
+from ..base.lifecycle import Phase
+from ..base.spec import Overflow
+from .cell import BUSY, CLOSED, DEAD, IDLE, READY, Cell
+from .envelope import STOPS, Admission, Ask, Envelope, Once, ProbedAsk
+from .queue import PriorityQueue, pop_oldest
+
+_reserving = Lock()
+
+
+def _forked() -> None:
+    global _reserving
+    _reserving = Lock()  # another thread of the parent may have held it
+
+
+os.register_at_fork(after_in_child=_forked)
+
+GAVE_UP = "its asker gave up"
+LATE = "its deadline has passed"
+OVERFLOW = "its mailbox was full"
+
+
+# -- getting in --------------------------------------------------------------------------------------------------------
+
+
+def is_alive(cell: Cell) -> bool:
+    """Whether the actor takes messages: it has not stopped, and is not stopping. A restarting actor is alive."""
+    phase = cell.phase
+    if phase == Phase.FAILING:
+        return cell.details is not None and cell.details.spec is not None
+    return phase != Phase.DEAD and phase != Phase.STOPPING
+
+
+def send(cell: Cell, item: Any) -> None:
+    """Put a told message into a mailbox, from any thread.
+
+    Raises:
+        ActorDead: the actor has stopped.
+        MailboxFull: there is no room.
+        SystemClosed: it could never arrive.
+    """
+    runtime = cell.runtime
+    if runtime.probe is None:
+        runtime.check_reachable()
+    if not is_alive(cell):
+        raise ActorDead(f"{cell.ref} not found")
+    if get_ident() == runtime.thread:
+        if make_room(cell, item):
+            deliver(cell, item)
+    elif reserve(cell):
+        try:
+            runtime.post(_arrive, cell, item)
+        except BaseException:
+            unreserve(cell)
+            raise
+    else:
+        runtime.post(_arrive_full, cell, item)
+
+
+def send_ask(cell: Cell, ask: Ask) -> None:
+    """Put an ask into a mailbox, from any thread; what is in the way fails the ask."""
+    try:
+        if ask.is_late(cell.runtime.clock()):
+            return
+        send(cell, ask)
+    except Exception as refused:
+        ask.fail(refused)
+
+
+def deliver(cell: Cell, item: Any) -> None:
+    """Put an item that there is room for into a mailbox, on the loop's thread."""
+    runtime = cell.runtime
+    if isinstance(item, Ask) and not item._state and cell.state != DEAD:
+        scope = item.scope
+        if scope is not None and scope.deadline is not None:
+            runtime.deadlines.add(scope.deadline, item)
+    if runtime.probe is not None:
+        _deliver_probed(cell, item)
+    else:
+        enqueue(cell, item)
+
+
+def enqueue(cell: Cell, item: Any) -> None:
+    """Put an item behind the others, without a look at the capacity. On the loop's thread only."""
+    state = cell.state
+    if state == DEAD:
+        refuse(cell, item, f"{cell.path} is dead")
+        return
+    runtime = cell.runtime
+    queue = cell.queue
+    if queue is None:
+        queues = runtime.queues
+        queue = cell.queue = queues.pop() if queues else deque()
+    if queue.__class__ is deque and isinstance(item, (Ask, Envelope)) and item.priority:
+        queue = cell.queue = _prioritised(cell, queue)
+    queue.append(item)
+    if state == IDLE:
+        cell.state = READY
+        runtime.make_ready(cell)
+
+
+def enqueue_first(cell: Cell, items: deque[Any]) -> None:
+    """Put items before all that wait, in their order."""
+    runtime = cell.runtime
+    queue = cell.queue
+    if queue is None:
+        queues = runtime.queues
+        queue = cell.queue = queues.pop() if queues else deque()
+    for item in reversed(items):
+        queue.appendleft(item)
+        if isinstance(item, Ask) and runtime.probe is None:  # a probe is told that it is taken up again, see `handling`
+            item.work = None
+    if cell.state == IDLE and items:
+        cell.state = READY
+        runtime.make_ready(cell)
+
+
+def signal(cell: Cell, item: Any) -> None:
+    """Put an item into the lane that goes before all messages."""
+    if cell.state == DEAD:
+        return
+    if cell.signals is None:
+        cell.signals = deque()
+    cell.signals.append(item)
+    if cell.state == IDLE:
+        cell.state = READY
+        cell.runtime.make_ready(cell)
+
+
+def own_message(cell: Cell, message: Any) -> None:
+    """Put a message of an actor to itself into its mailbox: what a timer or a job beside the mailbox brings."""
+    runtime = cell.runtime
+    if runtime.probe is not None and message.__class__ is not Once:
+        message = Envelope(message, None, 0, cell.path, runtime.next_id())
+    enqueue(cell, message)
+
+
+def _prioritised(cell: Cell, plain: deque[Any]) -> PriorityQueue:
+    """Turn a mailbox into one with priorities; the dispatcher, which may hold the old queue, finds that one empty."""
+    queue = PriorityQueue(plain)
+    plain.clear()
+    if cell.state == BUSY:
+        signal(cell, _nothing)
+    return queue
+
+
+def _nothing() -> None:
+    """What a signal does that only makes the dispatcher look again."""
+
+
+def _arrive(cell: Cell, item: Any) -> None:
+    unreserve(cell)
+    deliver(cell, item)
+
+
+def _arrive_full(cell: Cell, item: Any) -> None:
+    if make_room(cell, item):
+        deliver(cell, item)
+
+
+def _deliver_probed(cell: Cell, item: Any) -> None:
+    runtime = cell.runtime
+    probe = runtime.probe
+    assert probe is not None
+    if not isinstance(item, (ProbedAsk, Envelope)) or item.message.__class__ in STOPS:
+        enqueue(cell, item)
+        return
+    item.id = runtime.next_id()
+    item.sender = runtime.sender()
+    kind = "ask" if isinstance(item, Ask) else "send"
+    path = cell.path
+    probe.event(kind, actor=path, sender=item.sender, id=item.id, message=item.message, priority=item.priority)
+    if probe.on_send is None:
+        enqueue(cell, item)
+        return
+    for delay in probe.on_send(item, path):
+        if delay:
+            runtime.loop.call_later(delay, enqueue, cell, item)
+        else:
+            enqueue(cell, item)
+
+
+# -- room --------------------------------------------------------------------------------------------------------------
+
+
+def make_room(cell: Cell, item: Any) -> bool:
+    """Decide about a message for a mailbox that may be full; the only place that does.
+
+    Returns:
+        whether the message goes in: False if it was dropped instead, as the mailbox's options say.
+
+    Raises:
+        MailboxFull: it does not.
+    """
+    queue = cell.queue
+    if queue is None or len(queue) < cell.capacity:
+        return True
+    overflow = _overflow(cell)
+    if overflow == "refuse":
+        raise _full(cell)
+    if overflow == "drop_oldest":
+        oldest = pop_oldest(queue)
+        if oldest is not None:
+            _drop(cell, oldest)
+            return True
+    _drop(cell, item)
+    return False
+
+
+def reserve(cell: Cell) -> bool:
+    """Take a place for a message that another thread sends.
+
+    The place is taken off the capacity until the message arrives, so that the loop's own sends, which look at nothing
+    else, respect it too.
+
+    Returns:
+        whether there was one; False only where the mailbox drops messages when it is full.
+
+    Raises:
+        MailboxFull: there was none.
+    """
+    with _reserving:
+        cell.more().in_flight += 1
+        cell.capacity -= 1
+        queue = cell.queue
+        if (0 if queue is None else len(queue)) <= cell.capacity:
+            return True
+        cell.capacity += 1
+        cell.more().in_flight -= 1
+    if _overflow(cell) == "refuse":
+        raise _full(cell)
+    return False
+
+
+def bound(cell: Cell, capacity: float) -> None:
+    """Bound a mailbox."""
+    details = cell.details
+    if details is None:
+        cell.capacity = capacity
+        return
+    with _reserving:
+        cell.capacity = capacity - details.in_flight
+
+
+def unreserve(cell: Cell) -> None:
+    """Give the place back: the message is there, or will not come."""
+    with _reserving:
+        cell.more().in_flight -= 1
+        cell.capacity += 1
+
+
+def admit(cell: Cell) -> None:
+    """Let senders in that waited for room."""
+    details = cell.details
+    if details is None or not details.waiting:
+        return
+    waiting = details.waiting
+    while waiting and cell.state < CLOSED and (cell.queue is None or len(cell.queue) < cell.capacity):
+        admitted, item = waiting.popitem(last=False)
+        if not admitted._state:
+            deliver(cell, item)
+            admitted.set(None)
+
+
+def admit_or_wait(cell: Cell, item: Any, admitted: Admission) -> None:
+    """Let a sender in, or have it wait behind those that wait already."""
+    if cell.state >= CLOSED:
+        admitted.set_exception(ActorDead(f"{cell.ref} not found"))
+        return
+    if admitted._state:  # it has given up before this thread's loop came to it
+        return
+    details = cell.more()
+    if not details.waiting and (cell.queue is None or len(cell.queue) < cell.capacity):
+        deliver(cell, item)
+        admitted.set(None)
+        return
+    waiting = details.waiting
+    if waiting is None:
+        waiting = details.waiting = OrderedDict()
+    waiting[admitted] = item
+    admitted.on_given_up = lambda: waiting.pop(admitted, None)
+    scope = admitted.scope
+    if scope is not None and scope.deadline is not None:
+        cell.runtime.deadlines.add(scope.deadline, admitted)
+
+
+def _overflow(cell: Cell) -> Overflow:
+    details = cell.details
+    return "refuse" if details is None or details.mailbox is None else details.mailbox.overflow
+
+
+def _full(cell: Cell) -> MailboxFull:
+    details = cell.details
+    capacity = cell.capacity + (0 if details is None else details.in_flight)
+    return MailboxFull(
+        f"the mailbox of {cell.path} is full ({capacity} messages): "
+        "send slower, `await ref.put(…)` for room, or raise mailbox_capacity"
+    )
+
+
+def _drop(cell: Cell, item: Any) -> None:
+    if isinstance(item, Ask):
+        item.fail(_full(cell))
+        to_dead_letters(cell, item, item.message, OVERFLOW)
+    else:
+        refuse(cell, item, OVERFLOW)
+
+
+# -- what is not processed ---------------------------------------------------------------------------------------------
+
+
+def refuse(cell: Cell, item: Any, why: str) -> None:
+    """End an item that will not be processed: an answer to who asked, a dead letter for the rest."""
+    message = item
+    if isinstance(item, Ask):
+        message = item.message
+        if message.__class__ in STOPS:
+            item.answer(True)
+            return
+        if item._state:
+            if why != LATE:
+                why = GAVE_UP
+        else:
+            item.fail(ActorDead(why))
+    elif isinstance(item, Envelope):
+        message = item.message
+        if item.__class__ is Once:
+            item.taken()
+    if message.__class__ not in STOPS:
+        to_dead_letters(cell, item, message, why)
+
+
+def to_dead_letters(cell: Cell, item: Any, message: Any, why: str) -> None:
+    """Count and tell a message that no handler will process."""
+    path = cell.path
+    cell.runtime.dead_letter(path, item, DeadLetter(message, path, why), brief(message))

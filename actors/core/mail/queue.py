@@ -1,0 +1,80 @@
+"""The queue of a mailbox that has seen a priority: lowest number first, first in first out among equals."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterator
+from heapq import heapify, heappop, heappush
+from typing import Any
+
+from .envelope import STOPS, Ask, Envelope
+
+
+class PriorityQueue:
+    """Items by priority. A stop goes behind everything that was sent before it and before everything sent after it.
+
+    Args:
+        items: what the mailbox held until now, in order.
+    """
+
+    __slots__ = ("_count", "_heap", "_stopped")
+
+    def __init__(self, items: deque[Any] | None = None) -> None:
+        self._heap: list[tuple[float, int, Any]] = []
+        self._count = 0
+        self._stopped = False
+        for item in items or ():
+            self.append(item)
+
+    def append(self, item: Any) -> None:
+        """Add an item."""
+        opened = isinstance(item, (Ask, Envelope))
+        priority: float = item.priority if opened else 0
+        if (item.message if opened else item).__class__ in STOPS:
+            self._stopped = True
+        if self._stopped:
+            priority = math.inf
+        self._count += 1
+        heappush(self._heap, (priority, self._count, item))
+
+    def appendleft(self, item: Any) -> None:
+        """Add an item before all others."""
+        first = self._heap[0][0] if self._heap else 0
+        heappush(self._heap, (min(first, 0), -self._count, item))
+        self._count += 1
+
+    def popleft(self) -> Any:
+        """Take the first item."""
+        return heappop(self._heap)[2]
+
+    def pop_oldest(self) -> Any:
+        """Take the item that has waited longest; None where only a stop waits."""
+        waiting = [entry for entry in self._heap if not _is_stop(entry[2])]
+        if not waiting:
+            return None
+        oldest = min(waiting, key=lambda entry: entry[1])
+        self._heap.remove(oldest)
+        heapify(self._heap)
+        return oldest[2]
+
+    def __len__(self) -> int:
+        return len(self._heap)
+
+    def __iter__(self) -> Iterator[Any]:
+        return (item for _, _, item in sorted(self._heap, key=lambda entry: entry[:2]))
+
+
+def pop_oldest(queue: Any) -> Any:
+    """Take the message out of a mailbox's queue that has waited longest; None where only a stop waits."""
+    if queue.__class__ is PriorityQueue:
+        return queue.pop_oldest()
+    for index, item in enumerate(queue):
+        if not _is_stop(item):
+            del queue[index]
+            return item
+    return None
+
+
+def _is_stop(item: Any) -> bool:
+    return (item.message if isinstance(item, (Ask, Envelope)) else item).__class__ in STOPS

@@ -1,0 +1,171 @@
+"""One message: how it is handed to the actor, and what its end means: an answer, a crash, or an answer later."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from types import AsyncGeneratorType, CoroutineType
+from typing import Any
+
+from pykka.messages import _ActorStop
+
+from ..base.errors import StreamExpected
+from ..base.lifecycle import Phase
+from ..base.scope import active
+from ..life.crash import crash, ended_late, note
+from ..life.death import Down
+from ..life.ending import stop_gracefully
+from ..mail.cell import READY, Cell, describe
+from ..mail.envelope import DEFERRED, PUT_ASIDE, PYKKA_MESSAGES, Ask, Envelope, Once, StreamAsk
+from ..mail.future import PENDING
+from ..mail.mailbox import GAVE_UP, LATE, refuse
+from ..refs.watching import delivered
+from ..runtime.driver import Driver
+from ..runtime.parts import Probe
+from ..runtime.runtime import handling
+from .producing import exhaust, serve
+
+logger = logging.getLogger("callboard")
+
+
+def next_signal(cell: Cell) -> Any:
+    """Take the next of the first lane: a message for the handler, or None after a step of the actor's life."""
+    signals = cell.signals
+    assert signals is not None
+    item = signals.popleft()
+    if not signals:
+        cell.signals = None
+    if item.__class__ is Down:
+        return delivered(cell, item)
+    item()
+    return None
+
+
+def is_unwanted(cell: Cell, ask: Ask) -> bool:
+    """Refuse an ask whose asker waits no longer, or whose deadline has passed now that it is taken up."""
+    if ask._state:
+        refuse(cell, ask, GAVE_UP)
+        return True
+    if ask.is_late(cell.runtime.clock()):
+        refuse(cell, ask, LATE)
+        return True
+    return False
+
+
+def receive(cell: Cell, message: Any) -> Any:
+    """Hand a message to the actor; what comes back may be a coroutine."""
+    if message.__class__ in PYKKA_MESSAGES:
+        if isinstance(message, _ActorStop):
+            stop_gracefully(cell, cell.current, final=message.__class__ is _ActorStop)
+            return DEFERRED
+        return cell.actor._handle_receive(message)
+    return cell.actor.on_receive(message)
+
+
+async def receive_carefully(cell: Cell, item: Any, message: Any, probe: Probe | None) -> Any:
+    """Process a message that carries a scope, that a probe looks at, or of which only one may wait."""
+    handled = handling.set(cell)
+    scoped = active.set(item.scope)
+    try:
+        if item.__class__ is Once:
+            item.taken()
+        if probe is not None:
+            _probe_before(cell, item, message, probe)
+        result = receive(cell, message)
+        if result.__class__ is CoroutineType:
+            result = await result
+        if probe is not None:
+            _probe_after(cell, item, probe)
+    finally:
+        active.reset(scoped)
+        handling.reset(handled)
+    return result
+
+
+def settle(cell: Cell, item: Any, ask: Ask | None, value: Any, error: BaseException | None) -> bool:
+    """A handler has ended: answer, or crash. False if that ends the turn.
+
+    pykka's rule: an exception under an ask is the asker's affair and the actor lives on; one that nobody is told
+    about, or that is no `Exception`, crashes the actor.
+    """
+    if error is None:
+        answer(cell, ask, value)
+    elif ask is not None and isinstance(error, Exception):
+        note(cell, ask.message, error)
+        if logger.isEnabledFor(logging.INFO):
+            logger.info("Exception returned from %s to caller:", cell.ref, exc_info=error)
+        ask.fail(error)
+    elif ask is not None and ask._state != PENDING and isinstance(error, asyncio.CancelledError):
+        pass  # the asker gave up and the handler obeyed
+    else:
+        crash(cell, error, item.message if isinstance(item, Envelope) else item)
+        return False
+    cell.current = None
+    return True
+
+
+def answer(cell: Cell, ask: Ask | None, value: Any) -> None:
+    """Give a handler's value to who asked; a stream of items is iterated beside the mailbox."""
+    if value is DEFERRED:
+        return
+    if isinstance(ask, StreamAsk):
+        serve(cell, ask, value)
+    elif value.__class__ is AsyncGeneratorType:
+        if ask is None:
+            exhaust(cell, value)
+        else:
+            ask.fail(
+                StreamExpected(f"{describe(cell)} answers with a stream of items: read it with ref.stream(), not ask")
+            )
+    elif ask is not None and (value is not None or ask.work is None):  # else `reply_with` answers it
+        ask.answer(value)
+
+
+def handled(cell: Cell, item: Any, driver: Driver, value: Any, error: BaseException | None) -> None:
+    """A handler that had suspended has ended."""
+    cell.driver = None
+    ask = cell.current
+    if ask is not None and ask.work is driver:  # not a job that the handler has left the answer to
+        ask.work = None
+    if cell.phase > Phase.RUNNING:
+        cell.current = None
+        if error is None:
+            answer(cell, ask, value)
+        ended_late(cell, ask, error)
+    elif settle(cell, item, ask, value, error):
+        cell.state = READY
+        cell.runtime.make_ready(cell)
+
+
+# -- the probe (simulation) --------------------------------------------------------------------------------------------
+
+
+def _probe_before(cell: Cell, item: Any, message: Any, probe: Probe) -> None:
+    """Tell the probe that a message is about to be processed; it may raise to crash the actor."""
+    details = cell.more()
+    details.processed += 1
+    path = cell.path
+    kind = "recv"
+    if isinstance(item, Ask) and item.work is PUT_ASIDE:  # it was stashed: it has been taken up once
+        item.work = None
+        kind = "recv_again"
+    probe.event(
+        kind,
+        actor=path,
+        sender=item.sender,
+        id=item.id,
+        message=message,
+        incarnation=details.incarnation,
+        priority=item.priority,
+    )
+    if probe.on_process is not None:
+        probe.on_process(path, details.processed, "before")
+
+
+def _probe_after(cell: Cell, item: Any, probe: Probe) -> None:
+    """Tell the probe that a message has been processed; it may raise to crash the actor."""
+    details = cell.more()
+    path = cell.path
+    if probe.on_process is not None:
+        probe.on_process(path, details.processed, "after")
+    probe.event("done", actor=path, id=item.id, incarnation=details.incarnation)

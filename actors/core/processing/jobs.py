@@ -1,0 +1,119 @@
+"""Work beside a mailbox, as part of an actor's incarnation, and what its end means."""
+
+from __future__ import annotations
+
+import contextvars
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from ..base import scope as scopes
+from ..base.errors import ActorDead
+from ..base.events import Outcome
+from ..base.lifecycle import Phase
+from ..base.scope import Scope
+from ..life.crash import called_off, crash_soon, interrupted, is_fatal
+from ..life.ending import advance
+from ..mail.cell import DEAD, Cell, describe
+from ..mail.envelope import DEFERRED
+from ..mail.mailbox import own_message
+from ..runtime.driver import Done, Driver
+from ..runtime.runtime import handling
+
+T = TypeVar("T")
+
+
+class Job:
+    """A handle on work that runs beside a mailbox."""
+
+    __slots__ = ("_driver",)
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+
+    def cancel(self) -> None:
+        """Cancel the work. Nothing comes back, unless the coroutine catches the cancellation and returns or raises."""
+        self._driver.cancel_softly()
+
+    def done(self) -> bool:
+        """Whether it has ended."""
+        return self._driver.coro is None
+
+
+def start_job(
+    cell: Cell, coro: Coroutine[Any, Any, Any], on_done: Done, *, answering: bool = False, scope: Scope | None = None
+) -> Driver:
+    """Run a coroutine beside a mailbox, as part of the actor's incarnation.
+
+    Args:
+        cell: of the actor.
+        coro: what to run.
+        on_done: told how it ended.
+        answering: whether somebody waits for it: a graceful stop lets it finish.
+        scope: what its sends carry.
+
+    Raises:
+        ActorDead: the incarnation that would own it is over.
+    """
+    if cell.state == DEAD:
+        coro.close()
+        raise ActorDead(f"{describe(cell)} has stopped: nothing runs beside it any more")
+    context = contextvars.copy_context()
+    context.run(handling.set, cell)
+    context.run(scopes.active.set, scope)
+    jobs = cell.more().jobs
+    driver = Driver(cell.runtime, context, f"{cell.path}+job")
+    driver.answering = answering
+
+    def ended(job: Driver, value: Any, error: BaseException | None) -> None:
+        jobs.pop(job, None)
+        try:
+            on_done(job, value, error)
+        except Exception as raised:  # the actor's own function, which was to make a message of the outcome
+            crash_soon(cell, raised)
+        if cell.phase > Phase.RUNNING:
+            advance(cell)
+
+    driver.assign(cell, coro, ended)
+    jobs[driver] = None
+    return driver
+
+
+def pipe(cell: Cell, coro: Coroutine[Any, Any, T], to_message: Callable[[Outcome[T]], Any] | None) -> Job:
+    """Run a coroutine beside the mailbox; how it ended comes back as a message of the actor to itself."""
+
+    def ended(job: Driver, value: Any, error: BaseException | None) -> None:
+        if error is not None and is_fatal(error):
+            crash_soon(cell, error)
+        elif cell.phase <= Phase.RUNNING and not called_off(job, error):
+            outcome: Outcome[T] = Outcome(value, error)
+            own_message(cell, outcome if to_message is None else to_message(outcome))
+
+    return Job(start_job(cell, coro, ended, scope=scopes.active.get()))
+
+
+def reply_with(cell: Cell, coro: Coroutine[Any, Any, Any]) -> Any:
+    """Answer the message at work with the outcome of a coroutine that runs beside the mailbox."""
+    ask = cell.current
+    if ask is not None and ask.done():  # the asker has given up meanwhile
+        coro.close()
+        return DEFERRED
+
+    def ended(job: Driver, value: Any, error: BaseException | None) -> None:
+        if ask is not None:
+            if ask.work is job:
+                ask.work = None
+            if error is None:
+                ask.answer(value)
+            elif isinstance(error, Exception):
+                ask.fail(error)
+            else:
+                ask.fail(interrupted(cell, error))
+        if error is not None and (
+            is_fatal(error) or (ask is None and isinstance(error, Exception) and cell.phase == Phase.RUNNING)
+        ):
+            crash_soon(cell, error)
+
+    job = start_job(cell, coro, ended, answering=True, scope=scopes.active.get())
+    if ask is not None:
+        ask.work = job
+    return DEFERRED

@@ -1,0 +1,1 @@
+"""How everybody else reaches an actor."""

@@ -1,0 +1,1 @@
+"""What the parts of one system share: the loop, its threads, deadlines, who is told what, coroutines in tasks."""

@@ -1,0 +1,35 @@
+"""The shapes of higher things that the runtime must know: what expires, and what a simulation is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+
+class Expires(Protocol):
+    """Something that ends at its deadline unless it has ended before."""
+
+    _state: int
+    """0 while it has not ended."""
+
+    def expire(self) -> None:
+        """The deadline has come."""
+
+    def when_done(self, fn: Callable[[Any], object]) -> None:
+        """Call a function when it has ended."""
+
+
+class Probe(Protocol):
+    """What a simulated loop, or a ledger of messages, is told of a system.
+
+    Attributes:
+        on_send: given a message and the receiver's path, returns the delays, in seconds, after which copies arrive.
+        on_process: given a path, how many messages that actor has taken up, and ``before``, ``in`` or ``after``; what
+            it raises, the handler raises.
+    """
+
+    on_send: Callable[[Any, str], Sequence[float]] | None
+    on_process: Callable[[str, int, str], None] | None
+
+    def event(self, kind: str, **row: Any) -> None:
+        """Something has happened."""
