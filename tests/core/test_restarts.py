@@ -72,6 +72,7 @@ def test_exactly_intensity_restarts_in_a_period_survive_and_one_more_does_not(
                     with pytest.raises(ActorCrashed):
                         await ref.ask(SystemExit())
                 last = exceeded(times, intensity, period)
+                await asyncio.sleep(0)
                 assert ref.is_alive()
         except RestartLimit:  # it interrupts the body
             pass
