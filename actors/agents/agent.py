@@ -11,7 +11,7 @@ from ...tools import Tool, tool
 from ..core.refs.ref import ActorRef
 from .context import RequestContext
 from .errors import DefinitionError
-from .handoff import HandoffTo
+from .handoff import HandoffTo, Target
 from .hooks import Hook
 from .skills import Skill, in_order
 from .turn import Limits
@@ -79,7 +79,7 @@ class Agent:
             )
 
     @property
-    def all_handoffs(self) -> tuple[Agent | str | HandoffTo, ...]:
+    def all_handoffs(self) -> tuple[Target | str | HandoffTo, ...]:
         """Its own handoffs and those of its skills."""
         return (*self.handoffs, *(item for skill in self.all_skills for item in skill.handoffs))
 

@@ -5,14 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
+from typing import Any, Protocol, TypeAlias
 
 from ...providers.messages import Message, ToolCall, ToolSpec
 from .answer import Answer, HandoffKind
 from .errors import DefinitionError, HandoffCycle, HandoffDepth, HandoffRefused
-
-if TYPE_CHECKING:
-    from .agent import Agent
 
 SEND_MESSAGE = "SendMessage"
 HistoryFilter: TypeAlias = Callable[[tuple[Message, ...]], Sequence[Message]]
@@ -51,12 +48,19 @@ class Handoff:
         return Message("user", "\n\n".join(part for part in parts if part))
 
 
+class Target(Protocol):
+    """Who or what a task may be handed to: an `Agent`, a `Pipeline`, or something `Outside`."""
+
+    name: str
+    description: str
+
+
 @dataclass(frozen=True, slots=True)
 class HandoffTo:
     """A handoff as an agent offers it to its model; made by `handoff`."""
 
     target: str
-    agent: Agent | None
+    agent: Target | None
     kind: HandoffKind
     name: str
     description: str
@@ -64,7 +68,7 @@ class HandoffTo:
     input_type: Any = None
     history_filter: HistoryFilter | None = None
     stages: tuple[str, ...] = ()
-    agents: tuple[Agent, ...] = ()
+    agents: tuple[Target, ...] = ()
     work: Callable[[Handoff], Awaitable[Answer]] | None = None
 
     @property
@@ -96,7 +100,7 @@ class Pipeline:
         description: when to use it.
     """
 
-    def __init__(self, name: str, *stages: Agent, description: str = "") -> None:
+    def __init__(self, name: str, *stages: Target, description: str = "") -> None:
         if not stages:
             raise DefinitionError(f"pipeline {name!r} needs at least one agent")
         self.name = name
@@ -104,11 +108,8 @@ class Pipeline:
         self.description = description or f"A pipeline: {', '.join(agent.name for agent in stages)}."
 
 
-class Outside(Protocol):
+class Outside(Target, Protocol):
     """A target that is no agent of this agency: it is given the handoff and returns the answer."""
-
-    name: str
-    description: str
 
     async def answer(self, handoff: Handoff) -> Answer:
         """Do the task. Raises an `AgentError`."""
@@ -116,7 +117,7 @@ class Outside(Protocol):
 
 
 def handoff(
-    target: Agent | str | Pipeline | Outside,
+    target: Target | str,
     *,
     kind: HandoffKind = "delegate",
     name: str = "",
@@ -160,7 +161,7 @@ def handoff(
         return made
     work = getattr(target, "answer", None)
     if not isinstance(target, Pipeline) and work is None:
-        return replace(made, agent=cast("Agent", target))
+        return replace(made, agent=target)
     if kind == "transfer":
         raise DefinitionError(f"a conversation is transferred to an agent; {target_name} can only be delegated to")
     if isinstance(target, Pipeline):

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from .agent import Agent
 from .errors import DefinitionError, UnknownAgent
-from .handoff import HandoffTo
+from .handoff import HandoffTo, Target
 from .profile import Profile, reachable_from
 
 Flow: TypeAlias = "tuple[Agent | str, Agent | str]"
@@ -74,7 +74,11 @@ class Roster:
             self.profiles.update(profiles)
             raise
 
-    def _take_in(self, agent: Agent) -> None:
+    def _take_in(self, agent: Target) -> None:
+        if not isinstance(agent, Agent):
+            raise DefinitionError(
+                f"{agent.name!r} is not an Agent; hand off to an agent, a Pipeline of agents, or what has `answer`"
+            )
         known = self.agents.get(agent.name)
         if known is agent:
             return
@@ -121,5 +125,5 @@ class Roster:
                 self.profiles[agent.name] = Profile(agent, reachable, self._shared)
 
 
-def _name(end: Agent | str) -> str:
+def _name(end: Target | str) -> str:
     return end if isinstance(end, str) else end.name

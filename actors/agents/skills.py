@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ...tools import Tool
 from .errors import DefinitionError
-from .handoff import HandoffTo
+from .handoff import HandoffTo, Target
 from .hooks import Hook
-
-if TYPE_CHECKING:
-    from .agent import Agent
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +27,7 @@ class Skill:
     instructions: str = ""
     tools: Sequence[Tool | Callable[..., Any]] = ()
     hooks: Sequence[Hook] = ()
-    handoffs: Sequence[Agent | str | HandoffTo] = ()
+    handoffs: Sequence[Target | str | HandoffTo] = ()
     requires: Sequence[Skill] = ()
 
 

@@ -14,6 +14,7 @@ from callboard.providers.messages import Message, Request
 from callboard.providers.pool import BreakerPolicy, Budget, Endpoint, GetStats, Hedge, LeastLoaded, Limits, Pool, Stats
 from callboard.providers.spec import ProviderSpec
 
+from .pool_faults import faults
 from .pool_load import DEADLINE, PROMPT, scenarios
 
 SCALE = 4.0
@@ -70,4 +71,4 @@ async def make(urls: list[str], connections: int) -> AsyncIterator[Client]:
         yield Client(pool)
 
 
-SCENARIOS = scenarios(make, SCALE, fails_over=True)
+SCENARIOS = scenarios(make, SCALE) | faults(make)

@@ -29,7 +29,7 @@ OUTAGE = 3.0
 
 
 def faults(make: Make) -> dict[str, Callable[[int], list[Sample]]]:
-    """The fault scenarios."""
+    """The fault scenarios, for subjects that fail over from one provider to another."""
     found: dict[str, Callable[[int], list[Sample]]] = {}
     for name, fault in ONE.items():
         rate = 0.3 if name == "flaky" else 1.0

@@ -9,6 +9,7 @@ from typing import Any
 
 import litellm  # type: ignore[import-not-found, unused-ignore]
 
+from .pool_faults import faults
 from .pool_load import DEADLINE, PROMPT, scenarios
 
 SCALE = 0.5
@@ -52,4 +53,4 @@ async def make(urls: list[str], connections: int) -> AsyncIterator[Client]:
         await litellm.close_litellm_async_clients()
 
 
-SCENARIOS = scenarios(make, SCALE, fails_over=True)
+SCENARIOS = scenarios(make, SCALE) | faults(make)

@@ -130,8 +130,8 @@ def _must_succeed(load: Load) -> None:
         raise RuntimeError(f"{len(load.errors)} failed, the first with {load.errors[0]!r:.300}")
 
 
-def scenarios(make: Make, scale: float, *, fails_over: bool) -> dict[str, Callable[[int], list[Sample]]]:
-    """The scenarios a subject takes part in."""
+def scenarios(make: Make, scale: float) -> dict[str, Callable[[int], list[Sample]]]:
+    """The scenarios that every subject takes part in; those with faults are in `pool_faults`."""
 
     def run(coro: Any) -> list[Sample]:
         result: list[Sample] = asyncio.run(coro)
@@ -142,10 +142,6 @@ def scenarios(make: Make, scale: float, *, fails_over: bool) -> dict[str, Callab
         found[f"cpu_{at_once}"] = lambda n, at_once=at_once: run(_cpu(make, max(at_once, int(n * scale)), at_once))  # type: ignore[misc]
     found["stream"] = lambda n: run(_streams(make, int(n * scale), 64))
     found["wall_1000"] = lambda n: run(_wall(make, n))
-    if fails_over:
-        from .pool_faults import faults
-
-        found |= faults(make)
     return found
 
 

@@ -43,4 +43,4 @@ async def make(urls: list[str], connections: int) -> AsyncIterator[Client]:
         yield Client(client)
 
 
-SCENARIOS = scenarios(make, SCALE, fails_over=False)
+SCENARIOS = scenarios(make, SCALE)

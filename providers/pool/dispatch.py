@@ -59,7 +59,7 @@ class Dispatcher:
         self.members: dict[str, Member] = {}
         self.pins: dict[str, str] = {}
         """The endpoint each switched conversation is on."""
-        self._hedger = None if hedge is None else Hedger(self, hedge)
+        self._hedger = None if hedge is None else Hedger(hedge, self.admission)
         self._fallbacks = fallbacks
         self._patience = patience
         self._rng = rng
@@ -267,7 +267,7 @@ class Dispatcher:
             try:
                 if self._hedger is None:
                     return await self.attempt(job, grant)
-                return await self._hedger.attempt(job, grant)
+                return await self._hedged(job, grant, self._hedger)
             except Exception as error:  # any failure of a provider is judged, none may end the pool
                 delay = self.after(job, grant, error)
             if delay > 0.0:
@@ -289,6 +289,70 @@ class Dispatcher:
             self.failed(job, grant, member, error)
             raise
         return self.answered(job, grant, member, completion)
+
+    async def _hedged(self, job: Job, grant: Grant, hedger: Hedger) -> Completion:
+        """Send the request; if it takes unusually long, a second time elsewhere; return the first answer.
+
+        The usual case costs a timer and no task: only when the timer fires is the second call made, in a task, and if
+        that one is first, it cancels the ask this coroutine waits for.
+
+        Raises:
+            Exception: what the first call failed with, if there was no second; otherwise what the second did.
+        """
+        loop = self.loop
+        delay = hedger.delay([self._by_gate[gate].latencies for gate in job.plan.gates[grant.tier]])
+        if delay is None:
+            return await self.attempt(job, grant)
+        pause = delay
+        member = self._by_gate[grant.gate]
+        self.books.sent(job, grant, member)
+        ask = member.ref.ask(self.adapted(job, grant), timeout=member.endpoint.retry.attempt_timeout)
+        second: asyncio.Task[Completion] | None = None
+        timer: asyncio.TimerHandle
+        overtaken = False
+
+        def late() -> None:
+            nonlocal second, timer
+            if ask.done():
+                return
+            other = hedger.spare(job, grant, loop.time())
+            if other is None:
+                timer = loop.call_later(pause, late)  # nobody is free, or hedges are not affordable: look again
+                return
+            self.counts.hedges += 1
+            second = loop.create_task(self.attempt(job, other), name=f"hedge of {grant.gate.name}")
+            second.add_done_callback(lambda task: over(task, other))
+
+        def over(task: asyncio.Task[Completion], other: Grant) -> None:
+            nonlocal second, timer, overtaken
+            other.refund()  # of effect only if the task was cancelled before its first step
+            if task.cancelled() or task.exception() is None:
+                if not task.cancelled() and not ask.done():
+                    grant.slow = overtaken = True
+                    ask.cancel()
+            elif not ask.done():
+                second = None
+                timer = loop.call_later(pause, late)
+
+        timer = loop.call_later(pause, late)
+        try:
+            try:
+                completion: Completion = await ask
+            except BaseException as error:
+                self.failed(job, grant, member, error)
+                gave_up = isinstance(error, asyncio.CancelledError) and (not overtaken or _is_cancelled())
+                if second is None or gave_up:
+                    raise
+                if not overtaken:
+                    job.causes[grant.gate.name] = error
+                answer = await second
+                self.counts.hedges_won += 1
+                return answer
+            return self.answered(job, grant, member, completion)
+        finally:
+            timer.cancel()
+            if second is not None and not second.done():
+                second.cancel()
 
     def answered(self, job: Job, grant: Grant, member: Member, completion: Completion) -> Completion:
         """Book an answer, and let go who waits for the room it leaves."""
@@ -372,6 +436,12 @@ class Dispatcher:
         return NoProvider(
             f"no provider answered for model {model!r}: {why}" + (f" ({listed})" if listed else ""), causes=causes
         )
+
+
+def _is_cancelled() -> bool:
+    """Whether the running task itself is asked to end, not only what it waits for."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _wake(waiter: asyncio.Future[None]) -> None:

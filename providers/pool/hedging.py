@@ -1,107 +1,40 @@
-"""Hedged calls: the asyncio side of `hedge`."""
+"""When and where a call is sent a second time: the state of `hedge` in a pool. The dispatcher makes the calls."""
 
 from __future__ import annotations
 
-import asyncio
-from typing import TYPE_CHECKING
+from collections.abc import Collection
 
-from ..messages import Completion
 from .admission import Admission, Grant
 from .hedge import Hedge
 from .job import Job
-
-if TYPE_CHECKING:
-    from .dispatch import Dispatcher
+from .stats import Latencies
 
 
 class Hedger:
-    """Makes calls that are sent a second time if they take unusually long.
+    """Says when a call takes unusually long, and grants a second one.
 
     Args:
-        dispatcher: makes the calls.
-        policy: when.
+        policy: how long is unusual, and how many second calls are allowed.
+        admission: lets calls go.
     """
 
-    def __init__(self, dispatcher: Dispatcher, policy: Hedge) -> None:
-        self._dispatcher = dispatcher
+    def __init__(self, policy: Hedge, admission: Admission) -> None:
         self._policy = policy
+        self._admission = admission
         self._allowance = policy.allowance()
 
-    async def attempt(self, job: Job, grant: Grant) -> Completion:
-        """Send the request; if it takes unusually long, a second time elsewhere; return the first answer.
+    def delay(self, latencies: Collection[Latencies]) -> float | None:
+        """Return seconds after which a call that is now made is sent a second time, or None for never.
 
-        The usual case costs a timer and no task: only when the timer fires is the second call made, in a task, and if
-        that one is first, it cancels the ask this coroutine waits for.
-
-        Raises:
-            Exception: what the first call failed with, if there was no second; otherwise what the second did.
+        Args:
+            latencies: of the endpoints that could answer.
         """
-        dispatcher = self._dispatcher
-        loop = dispatcher.loop
-        gates = job.plan.gates[grant.tier]
         self._allowance.deposit()
-        delay = None
-        if len(gates) > 1:
-            delay = self._policy.delay(dispatcher.member(gate).latencies for gate in gates)
-        if delay is None:
-            return await dispatcher.attempt(job, grant)
-        pause = delay
-        member = dispatcher.member(grant.gate)
-        dispatcher.books.sent(job, grant, member)
-        ask = member.ref.ask(dispatcher.adapted(job, grant), timeout=member.endpoint.retry.attempt_timeout)
-        second: asyncio.Task[Completion] | None = None
-        timer: asyncio.TimerHandle
-        overtaken = False
+        return self._policy.delay(latencies) if len(latencies) > 1 else None
 
-        def late() -> None:
-            nonlocal second, timer
-            if ask.done():
-                return
-            other = self._spare(job, grant)
-            if other is None:
-                timer = loop.call_later(pause, late)  # nobody is free, or hedges are not affordable: look again
-                return
-            dispatcher.counts.hedges += 1
-            second = loop.create_task(dispatcher.attempt(job, other), name=f"hedge of {grant.gate.name}")
-            second.add_done_callback(lambda task: over(task, other))
-
-        def over(task: asyncio.Task[Completion], other: Grant) -> None:
-            nonlocal second, timer, overtaken
-            other.refund()  # of effect only if the task was cancelled before its first step
-            if task.cancelled() or task.exception() is None:
-                if not task.cancelled() and not ask.done():
-                    grant.slow = overtaken = True
-                    ask.cancel()
-            elif not ask.done():
-                second = None
-                timer = loop.call_later(pause, late)
-
-        timer = loop.call_later(pause, late)
-        try:
-            try:
-                completion: Completion = await ask
-            except BaseException as error:
-                dispatcher.failed(job, grant, member, error)
-                gave_up = isinstance(error, asyncio.CancelledError) and (not overtaken or _is_cancelled())
-                if second is None or gave_up:
-                    raise
-                if not overtaken:
-                    job.causes[grant.gate.name] = error
-                answer = await second
-                dispatcher.counts.hedges_won += 1
-                return answer
-            return dispatcher.answered(job, grant, member, completion)
-        finally:
-            timer.cancel()
-            if second is not None and not second.done():
-                second.cancel()
-
-    def _spare(self, job: Job, grant: Grant) -> Grant | None:
+    def spare(self, job: Job, grant: Grant, now: float) -> Grant | None:
         """Return a grant for a second call: another endpoint that is free, if nobody waits and it is affordable."""
-        dispatcher = self._dispatcher
-        now = dispatcher.loop.time()
-        admission: Admission = dispatcher.admission
-        if admission.waiting:
+        if self._admission.waiting:
             return None
         ready = [
             gate
@@ -110,10 +43,4 @@ class Hedger:
         ]
         if not ready or not self._allowance.take(now):
             return None
-        return admission.take(admission.choose(ready, now), job.tokens, now, grant.tier)
-
-
-def _is_cancelled() -> bool:
-    """Whether the running task itself is asked to end, not only what it waits for."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
+        return self._admission.take(self._admission.choose(ready, now), job.tokens, now, grant.tier)

@@ -25,7 +25,8 @@ from .faults import (
     unauthorized,
 )
 from .limits import Limits
-from .server import SimulatedProvider, Stats, serve_forever
+from .server import SimulatedProvider, serve_forever
+from .state import Stats
 
 __all__ = [
     "Fault",

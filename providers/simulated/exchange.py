@@ -7,7 +7,7 @@ import json
 from collections.abc import Awaitable, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..messages import Completion, Request
 from ..wire import anthropic, openai_chat, openai_responses, sse
@@ -15,9 +15,7 @@ from .batches import Batches
 from .faults import Fault
 from .http import Connection, Incoming
 from .limits import Enforcer
-
-if TYPE_CHECKING:
-    from .server import SimulatedProvider
+from .state import State
 
 _PAGE = b"<!doctype html><html><head><title>502</title></head><body><h1>Bad gateway</h1></body></html>"
 
@@ -33,13 +31,13 @@ class Exchange:
         "incoming",
         "open",
         "protocol",
-        "server",
+        "state",
         "stream",
         "usage_asked",
     )
 
-    def __init__(self, server: SimulatedProvider, incoming: Incoming, connection: Connection, number: int) -> None:
-        self.server = server
+    def __init__(self, state: State, incoming: Incoming, connection: Connection, number: int) -> None:
+        self.state = state
         self.incoming = incoming
         self.connection = connection
         self.id = f"req_{number}"
@@ -51,10 +49,10 @@ class Exchange:
         self.open = True
 
     @classmethod
-    def shaped(cls, server: SimulatedProvider, protocol: str) -> Exchange:
+    def shaped(cls, protocol: str, number: int) -> Exchange:
         """One without a connection, for the forms of its protocol."""
         exchange = cls.__new__(cls)
-        exchange.server, exchange.protocol, exchange.id = server, protocol, f"req_{server.stats.requests}"
+        exchange.protocol, exchange.id = protocol, f"req_{number}"
         return exchange
 
     def key(self) -> str:
@@ -93,8 +91,8 @@ class Exchange:
         else:
             pass  # the connection stays as it is until the client leaves
 
-    async def batch(self, batches: Batches) -> None:
-        status, body = await batches.handle(self.incoming, self.server.url)
+    async def batch(self, batches: Batches, url: str) -> None:
+        status, body = await batches.handle(self.incoming, url)
         self.reply_body(status, body)
 
     async def awaited(self, made: Awaitable[Completion], request: Request, fault: Fault | None, latency: float) -> None:
@@ -136,7 +134,7 @@ class Exchange:
 
     async def _streamed(self, completion: Completion, fault: Fault | None) -> None:
         kind = fault.kind if fault else ""
-        delay = fault.delay if fault is not None and kind == "trickle" else self.server.chunk_delay
+        delay = fault.delay if fault is not None and kind == "trickle" else self.state.chunk_delay
         events = list(self._events(completion))
         # A fault in the middle comes before the finish reason (at the earliest three events before the end), however
         # short the answer is: after it the answer would be whole.
@@ -192,7 +190,7 @@ class Exchange:
         return openai_chat.to_response(completion, id=f"chatcmpl-{self.id}")
 
     def _events(self, completion: Completion) -> Iterable[bytes]:
-        size = self.server.chunk_size
+        size = self.state.chunk_size
         if self.protocol == "anthropic":
             for item in anthropic.to_events(completion, id=f"msg_{self.id}", size=size):
                 yield sse.event(item, item["type"])
@@ -215,7 +213,7 @@ class Exchange:
     def headers(self, content_type: str) -> list[tuple[str, str]]:
         headers = [
             ("content-type", content_type),
-            ("date", self.server.date()),
+            ("date", self.state.date()),
             ("request-id" if self.protocol == "anthropic" else "x-request-id", self.id),
         ]
         if self.enforcer is not None:
@@ -228,7 +226,7 @@ class Exchange:
         if not self.open:
             return
         self.open = False
-        stats = self.server.stats
+        stats = self.state.stats
         stats.in_flight -= 1
         if status:
             stats.statuses[status] += 1

@@ -6,11 +6,9 @@ import asyncio
 import inspect
 import json
 import random
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
-from email.utils import format_datetime
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 from ..messages import Completion, Request
@@ -21,6 +19,7 @@ from .exchange import Exchange, dumped
 from .faults import Fault, Latency
 from .http import Connection, Incoming, Server
 from .limits import Enforcer, Limits
+from .state import State, Stats
 
 Answer: TypeAlias = Completion | Callable[[Request], Completion | Awaitable[Completion]]
 _LOGGED = 1000
@@ -32,27 +31,6 @@ _ROUTES = {
     "/models": "models",
     "/health": "health",
 }
-
-
-@dataclass
-class Stats:
-    """What the server has seen.
-
-    Args:
-        requests: requests that came.
-        statuses: answers by HTTP status; resets and hangs are not among them.
-        in_flight: requests that have no answer yet.
-        most_in_flight: the largest number of them.
-        disconnects: clients that left before their answer was complete.
-        tokens: tokens of the answers.
-    """
-
-    requests: int = 0
-    statuses: Counter[int] = field(default_factory=Counter)
-    in_flight: int = 0
-    most_in_flight: int = 0
-    disconnects: int = 0
-    tokens: int = 0
 
 
 class SimulatedProvider:
@@ -94,14 +72,12 @@ class SimulatedProvider:
             answer = complete
         self.answer = answer
         self.latency = latency
-        self.chunk_delay = chunk_delay
-        self.chunk_size = chunk_size
         self.fault = fault
         self.failure_rate = failure_rate
         self.limits = limits
-        self.stats = Stats()
         self.batches = Batches(self._batched)
         self.log: deque[tuple[str, Mapping[str, Any]]] = deque(maxlen=_LOGGED)
+        self._state = State(chunk_delay, chunk_size)
         self._host, self._port = host, port
         self._keys = None if keys is None else frozenset(keys)
         self._rng = random.Random(seed)
@@ -109,7 +85,6 @@ class SimulatedProvider:
         self._enforcers: dict[str, Enforcer] = {}
         self._server = Server(self._handle, self._left)
         self._encoded: tuple[Any, dict[tuple[str, str], bytes]] = (None, {})
-        self._date = ("", 0.0)
 
     # -- use -------------------------------------------------------------------------------------------------------
 
@@ -122,6 +97,29 @@ class SimulatedProvider:
     def base_url(self) -> str:
         """OpenAI's base URL."""
         return f"{self.url}/v1"
+
+    @property
+    def stats(self) -> Stats:
+        """What it has seen."""
+        return self._state.stats
+
+    @property
+    def chunk_delay(self) -> float:
+        """Seconds between two events of a stream."""
+        return self._state.chunk_delay
+
+    @chunk_delay.setter
+    def chunk_delay(self, seconds: float) -> None:
+        self._state.chunk_delay = seconds
+
+    @property
+    def chunk_size(self) -> int:
+        """Characters in an event of a stream."""
+        return self._state.chunk_size
+
+    @chunk_size.setter
+    def chunk_size(self, characters: int) -> None:
+        self._state.chunk_size = characters
 
     def script(self, *faults: Fault | None) -> None:
         """What happens to the next requests, in order: a fault, or None for a right answer. Comes before `fault`."""
@@ -149,7 +147,7 @@ class SimulatedProvider:
         stats.requests += 1
         stats.in_flight += 1
         stats.most_in_flight = max(stats.most_in_flight, stats.in_flight)
-        exchange = Exchange(self, incoming, connection, stats.requests)
+        exchange = Exchange(self._state, incoming, connection, stats.requests)
         connection.on_lost = lambda: exchange.close(0)
         route = next((kind for tail, kind in _ROUTES.items() if incoming.path.endswith(tail)), "")
         exchange.protocol = (
@@ -161,7 +159,7 @@ class SimulatedProvider:
             if self._keys is not None and exchange.key() not in self._keys:
                 exchange.refuse(401, "authentication_error", "this key is not known")
             else:
-                connection.run(exchange.batch(self.batches))
+                connection.run(exchange.batch(self.batches, self.url))
         elif route == "models":
             exchange.reply(200, {"object": "list", "data": [{"id": "simulated", "object": "model"}]})
         elif not route or incoming.method != "POST":
@@ -223,7 +221,7 @@ class SimulatedProvider:
     async def _batched(self, path: str, payload: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
         """One request of a batch; faults come to it as to any, as an error status."""
         protocol = "anthropic" if path.endswith("/messages") else "responses" if path.endswith("/responses") else "chat"
-        shape = Exchange.shaped(self, protocol)
+        shape = Exchange.shaped(protocol, self.stats.requests)
         fault = self._draw()
         if fault is not None:
             return fault.status, shape.error(fault.status, fault.type or "api_error", "simulated")
@@ -263,13 +261,6 @@ class SimulatedProvider:
         if key not in cache:
             cache[key] = dumped(exchange.whole(completion))
         return cache[key]
-
-    def date(self) -> str:
-        """The ``date`` header, made anew once a second."""
-        now = asyncio.get_running_loop().time()
-        if not self._date[0] or now - self._date[1] >= 1.0:
-            self._date = (format_datetime(datetime.now(UTC), usegmt=True), now)
-        return self._date[0]
 
     def _left(self) -> None:
         self.stats.disconnects += 1

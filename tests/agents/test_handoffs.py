@@ -245,6 +245,16 @@ async def test_something_outside_the_agency_may_do_the_task_or_fail() -> None:
     assert answer.cost == 2.0
 
 
+def test_a_handoff_to_what_is_neither_an_agent_nor_can_answer_is_refused_when_the_agency_is_made() -> None:
+    class Elsewhere:
+        name = "Elsewhere"
+        description = "far away"
+
+    for target in (Elsewhere(), Pipeline("Line", Agent("One"), Elsewhere())):
+        with pytest.raises(DefinitionError, match="'Elsewhere' is not an Agent"):
+            Agency(Agent("A", handoffs=[handoff(target)]), model="offline")
+
+
 async def test_cancelling_a_run_stops_the_agents_it_handed_off_to() -> None:
     asked, stopped = asyncio.Event(), asyncio.Event()
 
