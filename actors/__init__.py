@@ -26,6 +26,7 @@ from .core.spec import Backoff, ChildSpec
 from .core.stream import Stream
 from .core.supervisor import DynamicSupervisor, Supervisor
 from .core.system import System, current_system
+from .core.typed import Returns, handles
 
 __all__ = [
     "Actor",
@@ -49,6 +50,7 @@ __all__ = [
     "Outcome",
     "ReplyAlreadySet",
     "RestartLimit",
+    "Returns",
     "Scope",
     "SpecError",
     "StartFailed",
@@ -61,6 +63,7 @@ __all__ = [
     "ask",
     "current_scope",
     "current_system",
+    "handles",
     "scope",
     "wait",
 ]

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeGuard, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Literal, ParamSpec, TypeGuard, TypeVar, overload
 
 import pykka
 
@@ -20,6 +20,7 @@ from .future import Future
 from .lifecycle import Phase
 from .ref import ActorRef
 from .scope import active
+from .typed import M_contra, Receives
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -30,8 +31,12 @@ if TYPE_CHECKING:
     from .worker import Worker
 
 T = TypeVar("T")
+P = ParamSpec("P")
+T1 = TypeVar("T1")
+T2 = TypeVar("T2")
+T3 = TypeVar("T3")
 logger = logging.getLogger("callboard")
-B = TypeVar("B", bound="Actor")
+A = TypeVar("A", bound="Actor[Any]")
 
 binding: ContextVar[Cell | None] = ContextVar("callboard_binding", default=None)
 """The cell that the next actor to be constructed belongs to, where a factory other than the class itself makes it."""
@@ -44,7 +49,7 @@ else:
     _Base = pykka.Actor
 
 
-class Actor(_Base):
+class Actor(Receives[M_contra], _Base):
     """An actor: state that only its own handlers touch, and a mailbox they serve one message at a time.
 
     Subclass it and implement `on_receive`, or methods to be called through a proxy. Handlers and hooks may be ``def``
@@ -136,8 +141,8 @@ class Actor(_Base):
 
     # -- starting and stopping -------------------------------------------------------------------------------------
 
-    @classmethod
-    def start(cls, *args: Any, **kwargs: Any) -> ActorRef[Self]:
+    @classmethod  # pyright: ignore[reportArgumentType]  # that its first argument is a class
+    def start(cls: Callable[P, A], *args: P.args, **kwargs: P.kwargs) -> ActorRef[A]:
         """Start an actor at the top level of the current system, as pykka does.
 
         The current system is the one of the handler this is called in, else the innermost ``async with System()``
@@ -156,7 +161,43 @@ class Actor(_Base):
 
     # -- children --------------------------------------------------------------------------------------------------
 
-    def spawn(self, what: type[B] | ChildSpec, *args: Any, name: str | None = None, **kwargs: Any) -> ActorRef[B]:
+    # A ParamSpec leaves no room for a keyword of ours: with `name` the first three positional arguments are checked.
+
+    @overload
+    def spawn(self, what: ChildSpec[A], /, *, name: str | None = None) -> ActorRef[A]: ...
+
+    @overload
+    def spawn(self, what: Callable[P, A], /, *args: P.args, **kwargs: P.kwargs) -> ActorRef[A]: ...
+
+    @overload  # mypy takes any keyword for one of P's; it comes here nevertheless
+    def spawn(  # type: ignore[overload-cannot-match]
+        self, what: Callable[..., A], /, *, name: str | None, **kwargs: Any
+    ) -> ActorRef[A]: ...
+
+    @overload
+    def spawn(
+        self, what: Callable[Concatenate[T1, P], A], arg1: T1, /, *, name: str | None, **kwargs: Any
+    ) -> ActorRef[A]: ...
+
+    @overload
+    def spawn(
+        self, what: Callable[Concatenate[T1, T2, P], A], arg1: T1, arg2: T2, /, *, name: str | None, **kwargs: Any
+    ) -> ActorRef[A]: ...
+
+    @overload
+    def spawn(
+        self,
+        what: Callable[Concatenate[T1, T2, T3, P], A],
+        arg1: T1,
+        arg2: T2,
+        arg3: T3,
+        /,
+        *args: Any,
+        name: str | None,
+        **kwargs: Any,
+    ) -> ActorRef[A]: ...
+
+    def spawn(self, what: Any, /, *args: Any, name: Any = None, **kwargs: Any) -> ActorRef[Any]:
         """Start a child. Children are stopped before their parent's ``on_stop``, the last one first.
 
         Args:
@@ -167,7 +208,7 @@ class Actor(_Base):
         Raises:
             SpecError: a sibling has that name.
         """
-        return cast("ActorRef[B]", self._cell.system.spawn_in(self._cell, what, args, name, kwargs))
+        return self._cell.system.spawn_in(self._cell, what, args, name, kwargs)
 
     def find_child(self, name: str) -> ActorRef[Any] | None:
         """Return the child of that name, or None."""
@@ -196,7 +237,7 @@ class Actor(_Base):
 
         return Job(cell.system.start_job(cell, coro, ended, scope=active.get()))
 
-    def reply_with(self, coro: Coroutine[Any, Any, Any]) -> Any:
+    def reply_with(self, coro: Coroutine[Any, Any, T]) -> T:
         """Answer the message at work with the outcome of a coroutine that runs beside the mailbox.
 
         Return its result from the handler: ``return self.reply_with(self.fetch(message))``. Cancelling the ask, or its
@@ -207,7 +248,7 @@ class Actor(_Base):
         ask = cell.current
         if ask is not None and ask.done():  # the asker has given up meanwhile
             coro.close()
-            return DEFERRED
+            return DEFERRED  # type: ignore[return-value]  # the answer comes later
 
         def ended(job: Worker, value: Any, error: BaseException | None) -> None:
             if ask is not None:
@@ -225,7 +266,7 @@ class Actor(_Base):
         job = cell.system.start_job(cell, coro, ended, answering=True, scope=active.get())
         if ask is not None:
             ask.work = job
-        return DEFERRED
+        return DEFERRED  # type: ignore[return-value]
 
     @property
     def expects(self) -> Literal["nothing", "answer", "stream"]:
@@ -265,11 +306,15 @@ class Actor(_Base):
         if ref._cell.rare is not None:
             ref._cell.rare.watched_by.pop(self._cell, None)
 
-    def on_receive(self, message: Any) -> Any:
+    def on_receive(self, message: M_contra) -> Any:
         """Handle a message; what is returned answers an ask. Implement it in the subclass.
 
-        The default logs a warning, for a message that nobody expects.
+        The default hands the message to the method that `handles` its class. Where there is none it logs a warning,
+        for a message that nobody expects.
         """
+        for kind in type(message).__mro__:
+            if kind in self._handlers:
+                return getattr(self, self._handlers[kind])(message)
         logger.warning("Unexpected message received by %s: %s", self, message)
 
     # -- pykka's hooks, which here may be coroutines too -----------------------------------------------------------

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import AsyncIterator, Callable, Coroutine
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, Literal, ParamSpec, TypeVar, cast, overload
 
 import pykka
-from pykka.messages import ProxySetAttr, _ActorStop
+from pykka.messages import ProxyCall, ProxySetAttr, _ActorStop
 
 from . import life
 from . import scope as scopes
@@ -19,17 +20,19 @@ from .future import Future
 from .lifecycle import Phase
 from .scope import active
 from .stream import Channel, Stream
+from .typed import Asked, M, R, Receives
 
 if TYPE_CHECKING:
-    from .actor import Actor
     from .cell import Cell
 
-A = TypeVar("A", bound="Actor")
+P = ParamSpec("P")
+A = TypeVar("A", bound=Receives[Any])
+A_co = TypeVar("A_co", bound=Receives[Any], covariant=True)
 
 
 if TYPE_CHECKING:
 
-    class _Base(Generic[A]):
+    class _Base(Generic[A_co]):
         """pykka's ref, whose `ask` blocks by default and whose attributes are plain, without its type."""
 
         def proxy(self) -> pykka.ActorProxy[Any]: ...
@@ -37,7 +40,7 @@ else:
     _Base = pykka.ActorRef
 
 
-class ActorRef(_Base[A]):
+class ActorRef(_Base[A_co]):
     """A reference to an actor; send it, keep it, compare it."""
 
     __slots__ = ("_cell", "_urn")
@@ -59,9 +62,9 @@ class ActorRef(_Base[A]):
     # -- pykka's attributes ----------------------------------------------------------------------------------------
 
     @property
-    def actor_class(self) -> type[A]:
+    def actor_class(self) -> type[A_co]:
         """The class of the actor."""
-        return cast("type[A]", self._cell.actor_class)
+        return cast("type[A_co]", self._cell.actor_class)
 
     @property
     def actor_urn(self) -> str:
@@ -107,7 +110,7 @@ class ActorRef(_Base[A]):
 
     # -- sending ---------------------------------------------------------------------------------------------------
 
-    def tell(self, message: Any, *, priority: int = 0) -> None:
+    def tell(self: ActorRef[Receives[M]], message: M, *, priority: int = 0) -> None:
         """Send a message and go on.
 
         Args:
@@ -152,7 +155,7 @@ class ActorRef(_Base[A]):
             item = Envelope(message, carried, priority)
         system.deliver(cell, item)
 
-    async def put(self, message: Any, *, priority: int = 0) -> None:
+    async def put(self: ActorRef[Receives[M]], message: M, *, priority: int = 0) -> None:
         """Send a message, waiting for room if the mailbox is full. Senders that wait are let in one after another.
 
         Raises:
@@ -162,23 +165,85 @@ class ActorRef(_Base[A]):
         system = cell.system
         self._check_alive()
         carried = active.get()
-        item = message
+        item: Any = message
         if carried is not None or priority or system.probe is not None:
             item = Envelope(message, carried, priority)
         admitted: Future[None] = Future(system)
         system.post(cell.admit_or_wait, item, admitted)
         await admitted
 
+    # Three for each way of waiting: a message that declares its reply; the same, where another reply is expected of it
+    # (else mypy would go on to the third); a message that declares none.
+
     @overload
-    def ask(self, message: Any, *, block: Literal[True], timeout: float | None = None, priority: int = 0) -> Any: ...
+    def ask(  # pyright: ignore[reportOverlappingOverload]
+        self: ActorRef[Receives[M]],
+        message: Asked[M, R],
+        *,
+        block: Literal[False] | None = None,
+        timeout: float | None = None,
+        priority: int = 0,
+    ) -> Future[R]: ...
 
     @overload
     def ask(
-        self, message: Any, *, block: Literal[False] | None = None, timeout: float | None = None, priority: int = 0
+        self: ActorRef[Receives[M]],
+        message: Asked[M, Any],
+        *,
+        block: Literal[False] | None = None,
+        timeout: float | None = None,
+        priority: int = 0,
+    ) -> Future[object]: ...
+
+    @overload
+    def ask(
+        self: ActorRef[Receives[M]],
+        message: M,
+        *,
+        block: Literal[False] | None = None,
+        timeout: float | None = None,
+        priority: int = 0,
     ) -> Future[Any]: ...
 
     @overload
-    def ask(self, message: Any, *, block: bool | None, timeout: float | None = None, priority: int = 0) -> Any: ...
+    def ask(
+        self: ActorRef[Receives[M]],
+        message: Asked[M, R],
+        *,
+        block: Literal[True],
+        timeout: float | None = None,
+        priority: int = 0,
+    ) -> R: ...
+
+    @overload
+    def ask(
+        self: ActorRef[Receives[M]],
+        message: Asked[M, Any],
+        *,
+        block: Literal[True],
+        timeout: float | None = None,
+        priority: int = 0,
+    ) -> object: ...
+
+    @overload
+    def ask(
+        self: ActorRef[Receives[M]],
+        message: M,
+        *,
+        block: Literal[True],
+        timeout: float | None = None,
+        priority: int = 0,
+    ) -> Any: ...
+
+    @overload
+    def ask(
+        self: ActorRef[Receives[M]],
+        message: M,
+        *,
+        block: bool | None,
+        timeout: float | None = None,
+        priority: int = 0,
+    ) -> Any: ...
 
     def ask(self, message: Any, *, block: bool | None = None, timeout: float | None = None, priority: int = 0) -> Any:
         """Send a message that wants an answer.
@@ -241,7 +306,26 @@ class ActorRef(_Base[A]):
         else:
             cell.system.deliver(cell, ask)
 
-    def stream(self, message: Any, *, buffer: int = 16, timeout: float | None = None) -> Stream:
+    @overload
+    def stream(
+        self: ActorRef[Receives[M]],
+        message: Asked[M, AsyncIterator[R]],
+        *,
+        buffer: int = 16,
+        timeout: float | None = None,
+    ) -> Stream[R]: ...
+
+    @overload
+    def stream(
+        self: ActorRef[Receives[M]], message: Asked[M, Any], *, buffer: int = 16, timeout: float | None = None
+    ) -> Stream[object]: ...
+
+    @overload
+    def stream(
+        self: ActorRef[Receives[M]], message: M, *, buffer: int = 16, timeout: float | None = None
+    ) -> Stream[Any]: ...
+
+    def stream(self, message: Any, *, buffer: int = 16, timeout: float | None = None) -> Stream[Any]:
         """Send a message that is answered by a stream of items.
 
         Args:
@@ -258,6 +342,31 @@ class ActorRef(_Base[A]):
         ask.channel = Channel(max(1, buffer))
         self._deliver(ask)
         return Stream(ask)
+
+    @overload
+    def call(
+        self: ActorRef[A],
+        method: Callable[Concatenate[A, P], Coroutine[Any, Any, R]],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Future[R]: ...
+
+    @overload
+    def call(
+        self: ActorRef[A], method: Callable[Concatenate[A, P], R], *args: P.args, **kwargs: P.kwargs
+    ) -> Future[R]: ...
+
+    def call(self, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Future[Any]:
+        """Call a method in the actor, in its turn among the messages, as a proxy does; types are checked.
+
+        Args:
+            method: named by the class: ``ref.call(Counter.add, 3)``. A subclass's own one is called where there is one.
+            args, kwargs: what to call it with. A deadline is set by `scope`.
+
+        Returns:
+            the future of what the method returns, as `ask` gives it.
+        """
+        return self.ask(ProxyCall(attr_path=(method.__name__,), args=args, kwargs=kwargs))
 
     def _check_alive(self) -> None:
         if not self.is_alive():
@@ -297,7 +406,7 @@ class ActorRef(_Base[A]):
         """Whether the actor is up: it has started, and has not crashed or stopped since."""
         return self._cell.phase == Phase.RUNNING
 
-    async def started(self) -> ActorRef[A]:
+    async def started(self) -> ActorRef[A_co]:
         """Wait until the actor has started; return this ref.
 
         Raises:
@@ -410,6 +519,14 @@ def _blocked(ask: Future[Any], timeout: float | None) -> Any:
     if system is not None and system.owns_this_thread() and not ask.done():
         raise BlockingCall("a blocking ask or stop on the event loop's own thread would never end: await it instead")
     return ask.get(timeout=timeout)
+
+
+@overload
+def ask(ref: pykka.ActorRef[Any], message: Asked[Any, R], *, timeout: float | None = None) -> Future[R]: ...
+
+
+@overload
+def ask(ref: pykka.ActorRef[Any], message: Any, *, timeout: float | None = None) -> Future[Any]: ...
 
 
 def ask(ref: pykka.ActorRef[Any], message: Any, *, timeout: float | None = None) -> Future[Any]:

@@ -8,12 +8,18 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar, get_args, overload
 
 from .errors import SpecError
+from .typed import Receives
 
 if TYPE_CHECKING:
-    from .actor import Actor
+    import typing_extensions
+
+    A = TypeVar("A", bound=Receives[Any])
+    A_co = typing_extensions.TypeVar("A_co", bound=Receives[Any], covariant=True, default=Any)
+else:
+    A_co = TypeVar("A_co", covariant=True)
 
 Restart: TypeAlias = Literal["permanent", "transient", "temporary"]
 Strategy: TypeAlias = Literal["one_for_one", "one_for_all", "rest_for_one"]
@@ -56,7 +62,7 @@ NO_BACKOFF = Backoff()
 
 
 @dataclass(frozen=True, slots=True)
-class ChildSpec:
+class ChildSpec(Generic[A_co]):
     """How to start a child, and what to do when it ends.
 
     Args:
@@ -71,13 +77,53 @@ class ChildSpec:
         SpecError: the factory cannot be called, the restart type is unknown, or shutdown is negative.
     """
 
-    factory: Callable[..., Actor]
+    factory: Callable[..., A_co]
     args: tuple[Any, ...] = ()
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     name: str | None = None
     restart: Restart = "permanent"
     shutdown: float = 5.0
     backoff: Backoff = NO_BACKOFF
+
+    if TYPE_CHECKING:
+        # With a factory alone, that it can be called so is checked; args and kwargs are not.
+
+        @overload
+        def __init__(
+            self,
+            factory: Callable[[], A_co],
+            *,
+            name: str | None = None,
+            restart: Restart = "permanent",
+            shutdown: float = 5.0,
+            backoff: Backoff = NO_BACKOFF,
+        ) -> None: ...
+
+        @overload
+        def __init__(
+            self,
+            factory: Callable[..., A_co],
+            args: tuple[Any, ...],
+            kwargs: Mapping[str, Any] = ...,
+            name: str | None = None,
+            restart: Restart = "permanent",
+            shutdown: float = 5.0,
+            backoff: Backoff = NO_BACKOFF,
+        ) -> None: ...
+
+        @overload
+        def __init__(
+            self,
+            factory: Callable[..., A_co],
+            *,
+            kwargs: Mapping[str, Any],
+            name: str | None = None,
+            restart: Restart = "permanent",
+            shutdown: float = 5.0,
+            backoff: Backoff = NO_BACKOFF,
+        ) -> None: ...
+
+        def __init__(self, factory: Any, *args: Any, **kwargs: Any) -> None: ...
 
     def __post_init__(self) -> None:
         if not callable(self.factory):

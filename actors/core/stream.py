@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from . import life
 from .errors import NotAStream, SystemClosed
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .envelope import StreamAsk
     from .worker import Worker
 
+T_co = TypeVar("T_co", covariant=True)
 _END: Any = object()
 
 
@@ -75,7 +76,7 @@ def _wake(waiter: asyncio.Future[None] | None) -> None:
         waiter.set_result(None)
 
 
-class Stream(AsyncIterator[Any]):
+class Stream(AsyncIterator[T_co]):
     """The items an actor answers with, one after another.
 
     Iterate it, or use it as ``async with``; leaving early, or closing it, cancels the producer.
@@ -87,7 +88,7 @@ class Stream(AsyncIterator[Any]):
         self._ask = ask
         self._begun = False
 
-    async def __anext__(self) -> Any:
+    async def __anext__(self) -> T_co:
         ask = self._ask
         if not self._begun:
             if ask.cell.system.loop is not asyncio.get_running_loop():
@@ -107,13 +108,13 @@ class Stream(AsyncIterator[Any]):
             raise
         if item is _END:
             raise StopAsyncIteration
-        return item
+        return cast("T_co", item)
 
     async def aclose(self) -> None:
         """Stop listening; the producer is cancelled."""
         self._leave()
 
-    async def __aenter__(self) -> Stream:
+    async def __aenter__(self) -> Stream[T_co]:
         return self
 
     async def __aexit__(

@@ -16,7 +16,7 @@ import uuid
 from collections import deque
 from collections.abc import Callable, Coroutine
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast, overload
 
 import pykka
 
@@ -48,7 +48,11 @@ PATIENCE = 1.0
 """Seconds that a stop waits for the tasks of what it has killed; longer only tasks that ignore cancellation need."""
 
 T = TypeVar("T")
-A = TypeVar("A", bound=Actor)
+P = ParamSpec("P")
+T1 = TypeVar("T1")
+T2 = TypeVar("T2")
+T3 = TypeVar("T3")
+A = TypeVar("A", bound=Actor[Any])
 
 current: contextvars.ContextVar[System | None] = contextvars.ContextVar("callboard_system", default=None)
 handling: contextvars.ContextVar[Cell | None] = contextvars.ContextVar("callboard_cell", default=None)
@@ -335,7 +339,43 @@ class System:
 
     # -- actors ----------------------------------------------------------------------------------------------------
 
-    def spawn(self, what: type[A] | ChildSpec, *args: Any, name: str | None = None, **kwargs: Any) -> ActorRef[A]:
+    # A ParamSpec leaves no room for a keyword of ours: with `name` the first three positional arguments are checked.
+
+    @overload
+    def spawn(self, what: ChildSpec[A], /, *, name: str | None = None) -> ActorRef[A]: ...
+
+    @overload
+    def spawn(self, what: Callable[P, A], /, *args: P.args, **kwargs: P.kwargs) -> ActorRef[A]: ...
+
+    @overload  # mypy takes any keyword for one of P's; it comes here nevertheless
+    def spawn(  # type: ignore[overload-cannot-match]
+        self, what: Callable[..., A], /, *, name: str | None, **kwargs: Any
+    ) -> ActorRef[A]: ...
+
+    @overload
+    def spawn(
+        self, what: Callable[Concatenate[T1, P], A], arg1: T1, /, *, name: str | None, **kwargs: Any
+    ) -> ActorRef[A]: ...
+
+    @overload
+    def spawn(
+        self, what: Callable[Concatenate[T1, T2, P], A], arg1: T1, arg2: T2, /, *, name: str | None, **kwargs: Any
+    ) -> ActorRef[A]: ...
+
+    @overload
+    def spawn(
+        self,
+        what: Callable[Concatenate[T1, T2, T3, P], A],
+        arg1: T1,
+        arg2: T2,
+        arg3: T3,
+        /,
+        *args: Any,
+        name: str | None,
+        **kwargs: Any,
+    ) -> ActorRef[A]: ...
+
+    def spawn(self, what: Any, /, *args: Any, name: Any = None, **kwargs: Any) -> ActorRef[Any]:
         """Start an actor at the top level. It is not restarted when it crashes, unless ``what`` is a child spec.
 
         Args:
@@ -346,9 +386,9 @@ class System:
             SpecError: the name is taken.
             SystemClosed: the system does not run.
         """
-        return cast("ActorRef[A]", self.spawn_in(self.root, what, args, name, kwargs))
+        return self.spawn_in(self.root, what, args, name, kwargs)
 
-    def supervise(self, spec: ChildSpec) -> ActorRef[Any]:
+    def supervise(self, spec: ChildSpec[A]) -> ActorRef[A]:
         """Start an actor at the top level, restarted as its child spec says.
 
         Raises:
@@ -385,7 +425,7 @@ class System:
         """Start a child of ``parent``; `spawn` of actors and systems come here."""
         if self.closing or self.loop is None:
             raise SystemClosed(f"{self!r} does not run: actors start inside `async with System()`")
-        spec: ChildSpec | None = None
+        spec: ChildSpec[Any] | None = None
         factory = what
         if what.__class__ is ChildSpec:
             spec = what

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from ..core.actor import Actor
 from ..core.ref import ActorRef
-from ..core.spec import STRATEGIES, ChildSpec
+from ..core.spec import STRATEGIES, ChildSpec, Restart
 from ..core.supervisor import Supervisor
 from .faults import Crash, Delay, Drop, Duplicate, Fault, Kill, ProviderFault, Slow
 
@@ -102,7 +102,7 @@ class Tree:
     """A supervision tree: a leaf has a restart type, a supervisor a strategy and children."""
 
     name: str
-    restart: str = "permanent"
+    restart: Restart = "permanent"
     strategy: str = ""
     children: tuple[Tree, ...] = ()
 
@@ -116,7 +116,7 @@ class Tree:
     def spec(self, worker: Callable[..., Actor], *args: Any) -> ChildSpec:
         """The child spec of the whole tree, whose leaves are ``worker(*args)``."""
         if not self.strategy:
-            return ChildSpec(worker, args=args, name=self.name, restart=self.restart)  # type: ignore[arg-type]
+            return ChildSpec(worker, args=args, name=self.name, restart=self.restart)
         children = [child.spec(worker, *args) for child in self.children]
         return Supervisor.spec(children, strategy=self.strategy, name=self.name)  # type: ignore[arg-type]
 
@@ -126,7 +126,8 @@ def supervision_trees(draw: st.DrawFn, *, depth: int = 2, width: int = 3) -> Tre
     """Draw supervision trees: at most ``depth`` supervisors above each other, at most ``width`` children each."""
 
     def subtree(name: str, left: int) -> Tree:
-        restart = draw(st.sampled_from(["permanent", "transient", "temporary"]))
+        restarts: tuple[Restart, ...] = ("permanent", "transient", "temporary")
+        restart = draw(st.sampled_from(restarts))
         if left == 0 or not draw(st.booleans()):
             return Tree(name, restart)
         return supervisor(name, left - 1)
