@@ -16,7 +16,6 @@ from .typed import Receives
 if TYPE_CHECKING:
     import typing_extensions
 
-    A = TypeVar("A", bound=Receives[Any])
     A_co = typing_extensions.TypeVar("A_co", bound=Receives[Any], covariant=True, default=Any)
 else:
     A_co = TypeVar("A_co", covariant=True)

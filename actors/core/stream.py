@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import life
 from .errors import NotAStream, SystemClosed
@@ -102,13 +102,13 @@ class Stream(AsyncIterator[T_co]):
                 ask.channel.finish(None)
                 raise
         try:
-            item = await ask.channel.get()
+            item: T_co = await ask.channel.get()
         except BaseException:
             self._leave()
             raise
         if item is _END:
             raise StopAsyncIteration
-        return cast("T_co", item)
+        return item
 
     async def aclose(self) -> None:
         """Stop listening; the producer is cancelled."""
