@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import GenericAlias
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar, get_args, overload
 
 from .errors import SpecError
@@ -84,7 +85,9 @@ class ChildSpec(Generic[A_co]):
     shutdown: float = 5.0
     backoff: Backoff = NO_BACKOFF
 
-    if TYPE_CHECKING:
+    if not TYPE_CHECKING:  # what typing's alias makes it cannot mark, as the class is frozen and slotted (Python 3.11)
+        __class_getitem__ = classmethod(GenericAlias)
+    else:
         # With a factory alone, that it can be called so is checked; args and kwargs are not.
 
         @overload

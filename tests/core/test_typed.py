@@ -11,7 +11,18 @@ from typing import Any, Generic, TypeVar
 import pydantic
 import pytest
 
-from callboard.actors import Actor, ActorCrashed, ActorRef, Returns, Scope, System, current_scope, handles, scope
+from callboard.actors import (
+    Actor,
+    ActorCrashed,
+    ActorRef,
+    ChildSpec,
+    Returns,
+    Scope,
+    System,
+    current_scope,
+    handles,
+    scope,
+)
 from tests.core.support import on_each_loop
 
 T = TypeVar("T")
@@ -250,6 +261,10 @@ async def test_an_actor_may_be_generic_in_what_it_takes_and_otherwise() -> None:
         numbers = system.spawn(Numbers, name="numbers")
         assert await numbers.ask(3) == 3
         assert await system.spawn(Pair).ask(3) == (3, 3)
+
+
+def test_a_child_spec_may_be_made_for_an_actor_by_name() -> None:
+    assert ChildSpec[Counter](Counter, (3,)) == ChildSpec(Counter, (3,))
 
 
 def test_a_message_that_declares_its_reply_stays_the_plain_object_it_is() -> None:
