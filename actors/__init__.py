@@ -22,6 +22,7 @@ from .core.base.events import DeadLetter, Event, Node, Outcome
 from .core.base.restart import Backoff, Supervision
 from .core.base.scope import Scope, current_scope, scope
 from .core.base.spec import ChildSpec, Mailbox
+from .core.base.typed import Returns, handles
 from .core.current import current_system
 from .core.mail.future import Future, wait
 from .core.processing.timers import ReceiveTimeout
@@ -56,6 +57,7 @@ __all__ = [
     "ReceiveTimeout",
     "ReplyAlreadySet",
     "RestartLimit",
+    "Returns",
     "Scope",
     "SpecError",
     "StartFailed",
@@ -69,6 +71,7 @@ __all__ = [
     "ask",
     "current_scope",
     "current_system",
+    "handles",
     "scope",
     "wait",
 ]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from typing import Any as _Any
 
 if TYPE_CHECKING:
-    from .actors import Actor, ActorRef, ChildSpec, Supervisor, System, scope
+    from .actors import Actor, ActorRef, ChildSpec, Returns, Supervisor, System, handles, scope
     from .actors.agents.agency import Agency
     from .actors.agents.agent import Agent
     from .actors.agents.answer import Answer
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .tools import Tool, ToolResult, tool
 
 _HOMES = {
-    ".actors": ("Actor", "ActorRef", "ChildSpec", "Supervisor", "System", "scope"),
+    ".actors": ("Actor", "ActorRef", "ChildSpec", "Returns", "Supervisor", "System", "handles", "scope"),
     ".actors.agents.agency": ("Agency",),
     ".actors.agents.agent": ("Agent",),
     ".actors.agents.answer": ("Answer",),
@@ -65,6 +65,7 @@ __all__ = [
     "Pipeline",
     "RemoteAgent",
     "Request",
+    "Returns",
     "Skill",
     "Supervisor",
     "System",
@@ -81,6 +82,7 @@ __all__ = [
     "create_developer_agent",
     "create_planner_agent",
     "guardrail",
+    "handles",
     "handoff",
     "hook",
     "request_context",

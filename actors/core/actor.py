@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar, cast, overload
 
 import pykka
 
@@ -13,7 +13,7 @@ from .base.errors import CoreError, MailboxFull, SpecError, brief
 from .base.events import Outcome
 from .base.lifecycle import move
 from .base.scope import active
-from .base.spec import ChildSpec, Mailbox
+from .base.typed import M_contra
 from .current import current_system, default_system
 from .life.starting import plain_new
 from .life.supervision import restart_child
@@ -25,7 +25,7 @@ from .processing.jobs import Job, pipe, reply_with
 from .processing.timers import Patience, Timer
 from .refs.ref import ActorRef
 from .refs.watching import unwatch, watch
-from .spawning import spawn
+from .spawning import Spawns, spawn
 
 if TYPE_CHECKING:
     from typing import Self
@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from .system import System
 
 T = TypeVar("T")
-B = TypeVar("B", bound="Actor")
+P = ParamSpec("P")
+A = TypeVar("A", bound="Actor[Any]")
 
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class _Own(Generic[T]):
         return self if actor is None else self._get(actor)
 
 
-class Actor(Behaviour, _Base):
+class Actor(Spawns, Behaviour[M_contra], _Base):
     """An actor: state that only its own handlers touch, and a mailbox they serve one message at a time.
 
     Subclass it and implement `on_receive`, or methods to be called through a proxy. Handlers and hooks may be ``def``
@@ -151,8 +152,8 @@ class Actor(Behaviour, _Base):
 
     # -- starting and stopping -------------------------------------------------------------------------------------
 
-    @classmethod
-    def start(cls, *args: Any, **kwargs: Any) -> ActorRef[Self]:
+    @classmethod  # pyright: ignore[reportArgumentType]  # that its first argument is a class
+    def start(cls: Callable[P, A], *args: P.args, **kwargs: P.kwargs) -> ActorRef[A]:
         """Start an actor at the top level of the current system, as pykka does.
 
         The current system is the one of the handler this is called in, else the innermost ``async with System()``
@@ -169,27 +170,15 @@ class Actor(Behaviour, _Base):
 
     # -- children --------------------------------------------------------------------------------------------------
 
-    def spawn(
-        self,
-        what: type[B] | ChildSpec,
-        *args: Any,
-        name: str | None = None,
-        mailbox: Mailbox | None = None,
-        **kwargs: Any,
-    ) -> ActorRef[B]:
-        """Start a child. Children are stopped before their parent's ``on_stop``, the last one first.
+    if not TYPE_CHECKING:  # see `Spawns`
 
-        Args:
-            what: an actor class, called with the further arguments and not restarted when it crashes, or a child spec,
-                which says itself how it is made and restarted.
-            name: unique among the siblings; made from the class where it is left out.
-            mailbox: how its mailbox is bounded, where its class should not say.
+        def spawn(self, what: Any, /, *args: Any, name: Any = None, mailbox: Any = None, **kwargs: Any) -> Any:
+            """Start a child; see `Spawns.spawn`.
 
-        Raises:
-            SpecError: a sibling has that name, or the class's settings are wrong.
-        """
-        cell = self._cell
-        return cast("ActorRef[B]", spawn(cell.runtime, cell, what, args, name, mailbox, kwargs))
+            Children are stopped before their parent's ``on_stop``, the last one first.
+            """
+            cell = self._cell
+            return spawn(cell.runtime, cell, what, args, name, mailbox, kwargs)
 
     def restart_child(self, child: ActorRef[Any] | str) -> None:
         """Start a healthy child again in its place; its mailbox is kept, and it does not count as a failure.
@@ -223,14 +212,14 @@ class Actor(Behaviour, _Base):
         """
         return pipe(self._cell, coro, to_message)
 
-    def reply_with(self, coro: Coroutine[Any, Any, Any]) -> Any:
+    def reply_with(self, coro: Coroutine[Any, Any, T]) -> T:
         """Answer the message at work with the outcome of a coroutine that runs beside the mailbox.
 
         Write ``return self.reply_with(self.fetch(message))``. Cancelling the ask, or its deadline, cancels the
         coroutine; if this incarnation ends first, the asker gets `ActorDead` or `ActorCrashed`.
         After a ``tell`` there is nobody to answer: a failure then crashes the actor, as a failing handler would.
         """
-        return reply_with(self._cell, coro)
+        return cast("T", reply_with(self._cell, coro))
 
     def stash(self, message: Any) -> Any:
         """Put the message at work aside, to be processed after `unstash_all`; return the result from the handler.

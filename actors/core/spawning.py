@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextvars
+from collections.abc import Callable
 from threading import get_ident
-from typing import Any
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, overload
 
 from .base.behaviour import Behaviour, behaviour_class, capacity_of, check_class
 from .base.errors import ActorDead, SpecError, SystemClosed, brief
@@ -18,9 +19,97 @@ from .mail.future import Future
 from .refs.ref import ActorRef
 from .runtime.runtime import Runtime
 
+P = ParamSpec("P")
+T1 = TypeVar("T1")
+T2 = TypeVar("T2")
+T3 = TypeVar("T3")
+A = TypeVar("A", bound=Behaviour[Any])
 _new: Any = object.__new__
 _PLAIN = "_callboard_plain"
 """Where a class keeps what `_spawn_plain` asks of it: its own `on_start`, `__init__` and settings, once looked at."""
+
+
+class Spawns:
+    """What starts actors: a system at the top level, an actor its children. The types of their ``spawn``, once."""
+
+    if TYPE_CHECKING:
+        # A ParamSpec leaves no room for a keyword of ours: with `name` the first three positional arguments are checked.
+
+        @overload
+        def spawn(
+            self, what: ChildSpec[A], /, *, name: str | None = None, mailbox: Mailbox | None = None
+        ) -> ActorRef[A]: ...
+
+        @overload
+        def spawn(self, what: Callable[P, A], /, *args: P.args, **kwargs: P.kwargs) -> ActorRef[A]: ...
+
+        @overload  # mypy takes any keyword for one of P's; it comes here nevertheless
+        def spawn(  # type: ignore[overload-cannot-match]
+            self, what: Callable[..., A], /, *, name: str | None, mailbox: Mailbox | None = None, **kwargs: Any
+        ) -> ActorRef[A]: ...
+
+        @overload
+        def spawn(
+            self,
+            what: Callable[Concatenate[T1, P], A],
+            arg1: T1,
+            /,
+            *,
+            name: str | None,
+            mailbox: Mailbox | None = None,
+            **kwargs: Any,
+        ) -> ActorRef[A]: ...
+
+        @overload
+        def spawn(
+            self,
+            what: Callable[Concatenate[T1, T2, P], A],
+            arg1: T1,
+            arg2: T2,
+            /,
+            *,
+            name: str | None,
+            mailbox: Mailbox | None = None,
+            **kwargs: Any,
+        ) -> ActorRef[A]: ...
+
+        @overload
+        def spawn(
+            self,
+            what: Callable[Concatenate[T1, T2, T3, P], A],
+            arg1: T1,
+            arg2: T2,
+            arg3: T3,
+            /,
+            *args: Any,
+            name: str | None,
+            mailbox: Mailbox | None = None,
+            **kwargs: Any,
+        ) -> ActorRef[A]: ...
+
+        @overload
+        def spawn(  # type: ignore[overload-cannot-match]
+            self, what: Callable[..., A], /, *args: Any, name: str | None = None, mailbox: Mailbox | None, **kwargs: Any
+        ) -> ActorRef[A]: ...
+
+        def spawn(
+            self, what: Any, /, *args: Any, name: Any = None, mailbox: Any = None, **kwargs: Any
+        ) -> ActorRef[Any]:
+            """Start an actor. It is not restarted when it crashes, unless ``what`` is a child spec.
+
+            From another thread than the loop's, this waits there until the actor has been built on the loop's.
+
+            Args:
+                what: an actor class, called with the further arguments, or a child spec.
+                name: unique among the siblings; made from the class where it is left out.
+                mailbox: how its mailbox is bounded, where its class should not say.
+
+            Raises:
+                SpecError: a sibling has that name, or the class's settings are wrong.
+                StartFailed: the factory of a child spec raised.
+                ActorDead: the actor whose child it were is stopping.
+                SystemClosed: the system does not run.
+            """
 
 
 def spawn(
@@ -70,7 +159,7 @@ def spawn(
 
 def _place(runtime: Runtime, parent: Cell, what: Any, name: str | None, mailbox: Mailbox | None) -> Cell:
     """Make a cell and give it its place, so that from now on the name is taken."""
-    spec: ChildSpec | None = None
+    spec: ChildSpec[Any] | None = None
     if what.__class__ is ChildSpec:
         spec = what
         factory: Any = spec.factory

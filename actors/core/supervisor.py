@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Self
 
 from .actor import Actor
 from .base.restart import NO_BACKOFF, Backoff, Restart, Strategy, Supervision
@@ -24,7 +24,7 @@ class Supervisor(Actor):
 
     def __init__(
         self,
-        children: Sequence[ChildSpec] = (),
+        children: Sequence[ChildSpec[Any]] = (),
         *,
         strategy: Strategy = "one_for_one",
         intensity: int = 3,
@@ -43,7 +43,7 @@ class Supervisor(Actor):
                 return self._start_the_rest(ref, specs)
         return None
 
-    async def _start_the_rest(self, ref: ActorRef[Any], specs: Iterator[ChildSpec]) -> None:
+    async def _start_the_rest(self, ref: ActorRef[Any], specs: Iterator[ChildSpec[Any]]) -> None:
         await ref.started()
         for spec in specs:
             await self.spawn(spec).started()
@@ -57,7 +57,7 @@ class Supervisor(Actor):
     @classmethod
     def spec(
         cls,
-        children: Sequence[ChildSpec] = (),
+        children: Sequence[ChildSpec[Any]] = (),
         *,
         name: str | None = None,
         strategy: Strategy = "one_for_one",
@@ -66,7 +66,7 @@ class Supervisor(Actor):
         restart: Restart = "permanent",
         shutdown: float = 30.0,
         backoff: Backoff = NO_BACKOFF,
-    ) -> ChildSpec:
+    ) -> ChildSpec[Self]:
         """Return the child spec of a supervisor, to be supervised itself.
 
         Raises:

@@ -16,12 +16,12 @@ from collections.abc import Callable, Coroutine, Iterator
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
-from .base.behaviour import Behaviour, check_seconds
+from .base.behaviour import check_seconds
 from .base.errors import BlockingCall, CoreError, SpecError, SystemClosed, brief
 from .base.events import Event, Node
 from .base.lifecycle import NAMES, move
 from .base.restart import ONE_FOR_ONE, Supervision
-from .base.spec import ChildSpec, Mailbox
+from .base.spec import ChildSpec
 from .life.death import bury
 from .life.ending import stop
 from .life.supervision import down
@@ -31,7 +31,7 @@ from .processing.dispatcher import Dispatcher
 from .refs.ref import ActorRef
 from .runtime.deadletters import DeadLetters
 from .runtime.runtime import KILL_GRACE, Runtime
-from .spawning import spawn
+from .spawning import A, Spawns, spawn
 
 if TYPE_CHECKING:
     import random
@@ -43,7 +43,6 @@ STOP_TIMEOUT: Final = 10.0
 """Seconds for an orderly stop where nothing else is said."""
 
 T = TypeVar("T")
-A = TypeVar("A", bound=Behaviour)
 
 current: contextvars.ContextVar[System | None] = contextvars.ContextVar("callboard_system", default=None)
 """The system whose handler, or whose ``with`` block, this code is in."""
@@ -56,7 +55,7 @@ def threads_of_their_own() -> list[System]:
     return [system for system in list(_in_threads) if not system.closed and not system.runtime.forked]
 
 
-class System:
+class System(Spawns):
     """Actors, and the event loop that serves them.
 
     Use it as ``async with System() as system:`` in a running loop, or `start` it and `aclose` it, or get one on a
@@ -406,31 +405,14 @@ class System:
 
     # -- actors ----------------------------------------------------------------------------------------------------
 
-    def spawn(
-        self,
-        what: type[A] | ChildSpec,
-        *args: Any,
-        name: str | None = None,
-        mailbox: Mailbox | None = None,
-        **kwargs: Any,
-    ) -> ActorRef[A]:
-        """Start an actor at the top level. It is not restarted when it crashes, unless ``what`` is a child spec.
+    if not TYPE_CHECKING:  # see `Spawns`
 
-        From another thread, this waits there until the actor has been built on the loop's.
+        def spawn(self, what: Any, /, *args: Any, name: Any = None, mailbox: Any = None, **kwargs: Any) -> Any:
+            """Start an actor at the top level; see `Spawns.spawn`."""
+            runtime = self.runtime
+            return spawn(runtime, runtime.root, what, args, name, mailbox, kwargs)
 
-        Args:
-            what: an actor class, called with the further arguments, or a child spec.
-            name: unique at the top level; made from the class where it is left out.
-            mailbox: how its mailbox is bounded, where its class should not say.
-
-        Raises:
-            SpecError: the name is taken, or the class's settings are wrong.
-            SystemClosed: the system does not run.
-        """
-        runtime = self.runtime
-        return cast("ActorRef[A]", spawn(runtime, runtime.root, what, args, name, mailbox, kwargs))
-
-    def supervise(self, spec: ChildSpec) -> ActorRef[Any]:
+    def supervise(self, spec: ChildSpec[A]) -> ActorRef[A]:
         """Start an actor at the top level, restarted as its child spec says.
 
         Raises:

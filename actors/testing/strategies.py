@@ -14,7 +14,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from ..core.actor import Actor
-from ..core.base.restart import STRATEGIES
+from ..core.base.restart import STRATEGIES, Restart
 from ..core.base.spec import ChildSpec
 from ..core.refs.ref import ActorRef
 from ..core.supervisor import Supervisor
@@ -103,7 +103,7 @@ class Tree:
     """A supervision tree: a leaf has a restart type, a supervisor a strategy and children."""
 
     name: str
-    restart: str = "permanent"
+    restart: Restart = "permanent"
     strategy: str = ""
     children: tuple[Tree, ...] = ()
 
@@ -117,7 +117,7 @@ class Tree:
     def spec(self, worker: Callable[..., Actor], *args: Any) -> ChildSpec:
         """The child spec of the whole tree, whose leaves are ``worker(*args)``."""
         if not self.strategy:
-            return ChildSpec(worker, args=args, name=self.name, restart=self.restart)  # type: ignore[arg-type]
+            return ChildSpec(worker, args=args, name=self.name, restart=self.restart)
         children = [child.spec(worker, *args) for child in self.children]
         return Supervisor.spec(children, strategy=self.strategy, name=self.name)  # type: ignore[arg-type]
 
@@ -127,7 +127,8 @@ def supervision_trees(draw: st.DrawFn, *, depth: int = 2, width: int = 3) -> Tre
     """Draw supervision trees: at most ``depth`` supervisors above each other, at most ``width`` children each."""
 
     def subtree(name: str, left: int) -> Tree:
-        restart = draw(st.sampled_from(["permanent", "transient", "temporary"]))
+        restarts: tuple[Restart, ...] = ("permanent", "transient", "temporary")
+        restart = draw(st.sampled_from(restarts))
         if left == 0 or not draw(st.booleans()):
             return Tree(name, restart)
         return supervisor(name, left - 1)

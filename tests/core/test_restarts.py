@@ -277,7 +277,7 @@ async def test_a_factory_that_raises_at_first_is_reported_to_who_spawns() -> Non
             with pytest.raises(StartFailed, match="factory"):
                 system.supervise(ChildSpec(factory))
         with pytest.raises(StartFailed, match="no callboard Actor"):
-            system.supervise(ChildSpec(lambda: object(), name="a"))  # type: ignore[arg-type, return-value]
+            system.supervise(ChildSpec(lambda: object(), name="a"))  # type: ignore[type-var]
         assert await system.supervise(ChildSpec(Echo, name="a")).ask(1) == 1
 
 
@@ -443,7 +443,7 @@ def test_specs_that_cannot_be_are_refused() -> None:
         with pytest.raises(SpecError):
             ChildSpec(Echo, **options)
     with pytest.raises(SpecError):
-        ChildSpec("Echo")  # type: ignore[arg-type]
+        ChildSpec("Echo")  # type: ignore[call-overload]
     with pytest.raises(SpecError):
         Backoff(jitter=2.0)
     with pytest.raises(SpecError):

@@ -12,11 +12,12 @@ from typing import Any, ClassVar, get_origin
 
 from .errors import SpecError, brief
 from .restart import ONE_FOR_ONE, Supervision
+from .typed import M_contra, Receives
 
 logger = logging.getLogger("callboard")
 
 
-class Behaviour:
+class Behaviour(Receives[M_contra]):
     """The hooks and settings that the runtime reads.
 
     Attributes:
@@ -30,11 +31,15 @@ class Behaviour:
     shutdown_timeout: ClassVar[float] = 5.0
     supervision: ClassVar[Supervision] = ONE_FOR_ONE
 
-    def on_receive(self, message: Any) -> Any:
+    def on_receive(self, message: M_contra) -> Any:
         """Handle a message; what is returned answers an ask. Implement it in the subclass.
 
-        The default logs a warning, for a message that nobody expects.
+        The default hands the message to the method that `handles` its class. Where there is none it logs a warning,
+        for a message that nobody expects.
         """
+        for kind in type(message).__mro__:
+            if kind in self._handlers:
+                return getattr(self, self._handlers[kind])(message)
         logger.warning("Unexpected message received by %s: %s", self, brief(message))
 
     def on_start(self) -> Any:
@@ -97,7 +102,7 @@ def check_class(actor: Any) -> None:
         raise SpecError(f"{_class_name(actor)}.supervision is {brief(actor.supervision)}, which is no Supervision")
 
 
-def behaviour_class(what: Any) -> type[Behaviour] | None:
+def behaviour_class(what: Any) -> type[Behaviour[Any]] | None:
     """Return the actor class that ``what`` is, or stands for as ``Cache[int]`` does; None if it is neither."""
     # issubclass() of an ABC costs a fifth of a spawn.
     if Behaviour in getattr(what, "__mro__", ()):

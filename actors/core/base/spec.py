@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias, get_args
+from types import GenericAlias
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar, get_args, overload
 
-from .behaviour import Behaviour, check_capacity, check_seconds
+from .behaviour import check_capacity, check_seconds
 from .errors import SpecError, brief
 from .restart import NO_BACKOFF, RESTARTS, Backoff, Restart
+from .typed import Receives
+
+if TYPE_CHECKING:
+    import typing_extensions
+
+    A_co = typing_extensions.TypeVar("A_co", bound=Receives[Any], covariant=True, default=Any)
+else:
+    A_co = TypeVar("A_co", covariant=True)
 
 Overflow: TypeAlias = Literal["refuse", "drop_oldest", "drop_newest"]
 OVERFLOWS: tuple[str, ...] = get_args(Overflow)
@@ -38,7 +47,7 @@ class Mailbox:
 
 
 @dataclass(frozen=True, slots=True)
-class ChildSpec:
+class ChildSpec(Generic[A_co]):
     """How to start a child, and what to do when it ends.
 
     Args:
@@ -54,7 +63,7 @@ class ChildSpec:
         SpecError: the factory cannot be called, the restart type is unknown, or shutdown is negative.
     """
 
-    factory: Callable[..., Behaviour]
+    factory: Callable[..., A_co]
     args: tuple[Any, ...] = ()
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     name: str | None = None
@@ -62,6 +71,51 @@ class ChildSpec:
     shutdown: float = 5.0
     backoff: Backoff = NO_BACKOFF
     mailbox: Mailbox | None = None
+
+    if not TYPE_CHECKING:  # what typing's alias makes it cannot mark, as the class is frozen and slotted (Python 3.11)
+        __class_getitem__ = classmethod(GenericAlias)
+    else:
+        # With a factory alone, that it can be called so is checked; args and kwargs are not.
+
+        @overload
+        def __init__(
+            self,
+            factory: Callable[[], A_co],
+            *,
+            name: str | None = None,
+            restart: Restart = "permanent",
+            shutdown: float = 5.0,
+            backoff: Backoff = NO_BACKOFF,
+            mailbox: Mailbox | None = None,
+        ) -> None: ...
+
+        @overload
+        def __init__(
+            self,
+            factory: Callable[..., A_co],
+            args: tuple[Any, ...],
+            kwargs: Mapping[str, Any] = ...,
+            name: str | None = None,
+            restart: Restart = "permanent",
+            shutdown: float = 5.0,
+            backoff: Backoff = NO_BACKOFF,
+            mailbox: Mailbox | None = None,
+        ) -> None: ...
+
+        @overload
+        def __init__(
+            self,
+            factory: Callable[..., A_co],
+            *,
+            kwargs: Mapping[str, Any],
+            name: str | None = None,
+            restart: Restart = "permanent",
+            shutdown: float = 5.0,
+            backoff: Backoff = NO_BACKOFF,
+            mailbox: Mailbox | None = None,
+        ) -> None: ...
+
+        def __init__(self, factory: Any, *args: Any, **kwargs: Any) -> None: ...
 
     def __post_init__(self) -> None:
         where = f"child {self.name!r}"

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, overload
 
 import pykka
 
 from ..base import scope as scopes
 from ..base.errors import ActorDead, AskTimeout, ReplyAlreadySet, brief
+from ..base.typed import Asked, R
 from ..mail.future import Future
 from .ref import ActorRef
+
+
+@overload
+def ask(
+    ref: pykka.ActorRef[Any] | ActorRef[Any], message: Asked[Any, R], *, timeout: float | None = None
+) -> Future[R]: ...
+
+
+@overload
+def ask(ref: pykka.ActorRef[Any] | ActorRef[Any], message: Any, *, timeout: float | None = None) -> Future[Any]: ...
 
 
 def ask(ref: pykka.ActorRef[Any] | ActorRef[Any], message: Any, *, timeout: float | None = None) -> Future[Any]:

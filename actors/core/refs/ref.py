@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import AsyncIterator, Callable, Coroutine
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Final, Generic, Literal, ParamSpec, TypeVar, cast, overload
 
 import pykka
-from pykka.messages import ProxySetAttr, _ActorStop
+from pykka.messages import ProxyCall, ProxySetAttr, _ActorStop
 
 from ..base import scope as scopes
-from ..base.behaviour import Behaviour
 from ..base.errors import ActorDead, BlockingCall, brief
 from ..base.lifecycle import Phase
 from ..base.scope import active
+from ..base.typed import Asked, M, R, Receives
 from ..life.crash import kill
 from ..life.ending import ask_to_stop
 from ..mail.cell import DEAD, READY, SUSPENDED, Cell, describe
@@ -25,13 +26,15 @@ from ..mail.mailbox import admit_or_wait, is_alive, send, send_ask
 from .stream import Stream
 from .views import Inbox, Stopped, when_changed
 
-A = TypeVar("A", bound=Behaviour)
+P = ParamSpec("P")
+A = TypeVar("A", bound=Receives[Any])
+A_co = TypeVar("A_co", bound=Receives[Any], covariant=True)
 _new: Final[Any] = object.__new__
 
 
 if TYPE_CHECKING:
 
-    class _Base(Generic[A]):
+    class _Base(Generic[A_co]):
         """pykka's ref, whose `ask` blocks by default and whose attributes are plain, without its type."""
 
         def proxy(self) -> pykka.ActorProxy[Any]: ...
@@ -39,7 +42,7 @@ else:
     _Base = pykka.ActorRef
 
 
-class ActorRef(_Base[A]):
+class ActorRef(_Base[A_co]):
     """A reference to an actor; send it, keep it, compare it."""
 
     __slots__ = ("_cell", "_urn")
@@ -61,9 +64,9 @@ class ActorRef(_Base[A]):
     # -- pykka's attributes ----------------------------------------------------------------------------------------
 
     @property
-    def actor_class(self) -> type[A]:
+    def actor_class(self) -> type[A_co]:
         """The class of the actor."""
-        return cast("type[A]", self._cell.actor_class)
+        return cast("type[A_co]", self._cell.actor_class)
 
     @property
     def actor_urn(self) -> str:
@@ -109,7 +112,7 @@ class ActorRef(_Base[A]):
 
     # -- sending ---------------------------------------------------------------------------------------------------
 
-    def tell(self, message: Any, *, priority: int = 0) -> None:
+    def tell(self: ActorRef[Receives[M]], message: M, *, priority: int = 0) -> None:
         """Send a message and go on.
 
         Args:
@@ -126,16 +129,17 @@ class ActorRef(_Base[A]):
         if priority or state > SUSPENDED or get_ident() != runtime.home:
             self._tell(message, priority)
             return
+        item: Any = message
         if scopes.in_use and (carried := active.get()) is not None:
-            message = Envelope(message, carried)
+            item = Envelope(message, carried)
         queue = cell.queue
         if queue is None:
             queues = runtime.queues
             cell.queue = queue = queues.pop() if queues else deque()
         elif len(queue) >= cell.capacity:
-            send(cell, message)
+            send(cell, item)
             return
-        queue.append(message)
+        queue.append(item)
         if not state:  # IDLE
             cell.state = READY
             runtime.ready.append(cell)
@@ -165,7 +169,7 @@ class ActorRef(_Base[A]):
             cell.runtime.ready.remove(cell)
             raise
 
-    async def put(self, message: Any, *, priority: int = 0) -> None:
+    async def put(self: ActorRef[Receives[M]], message: M, *, priority: int = 0) -> None:
         """Send a message, waiting for room if the mailbox is full. Senders that wait are let in one after another.
 
         Raises:
@@ -191,16 +195,78 @@ class ActorRef(_Base[A]):
         runtime.post(admit_or_wait, cell, self._item(message, priority), admitted)
         await admitted
 
+    # Three for each way of waiting: a message that declares its reply; the same, where another reply is expected of it
+    # (else mypy would go on to the third); a message that declares none.
+
     @overload
-    def ask(self, message: Any, *, block: Literal[True], timeout: float | None = None, priority: int = 0) -> Any: ...
+    def ask(  # pyright: ignore[reportOverlappingOverload]
+        self: ActorRef[Receives[M]],
+        message: Asked[M, R],
+        *,
+        block: Literal[False] | None = None,
+        timeout: float | None = None,
+        priority: int = 0,
+    ) -> Future[R]: ...
 
     @overload
     def ask(
-        self, message: Any, *, block: Literal[False] | None = None, timeout: float | None = None, priority: int = 0
+        self: ActorRef[Receives[M]],
+        message: Asked[M, Any],
+        *,
+        block: Literal[False] | None = None,
+        timeout: float | None = None,
+        priority: int = 0,
+    ) -> Future[object]: ...
+
+    @overload
+    def ask(
+        self: ActorRef[Receives[M]],
+        message: M,
+        *,
+        block: Literal[False] | None = None,
+        timeout: float | None = None,
+        priority: int = 0,
     ) -> Future[Any]: ...
 
     @overload
-    def ask(self, message: Any, *, block: bool | None, timeout: float | None = None, priority: int = 0) -> Any: ...
+    def ask(
+        self: ActorRef[Receives[M]],
+        message: Asked[M, R],
+        *,
+        block: Literal[True],
+        timeout: float | None = None,
+        priority: int = 0,
+    ) -> R: ...
+
+    @overload
+    def ask(
+        self: ActorRef[Receives[M]],
+        message: Asked[M, Any],
+        *,
+        block: Literal[True],
+        timeout: float | None = None,
+        priority: int = 0,
+    ) -> object: ...
+
+    @overload
+    def ask(
+        self: ActorRef[Receives[M]],
+        message: M,
+        *,
+        block: Literal[True],
+        timeout: float | None = None,
+        priority: int = 0,
+    ) -> Any: ...
+
+    @overload
+    def ask(
+        self: ActorRef[Receives[M]],
+        message: M,
+        *,
+        block: bool | None,
+        timeout: float | None = None,
+        priority: int = 0,
+    ) -> Any: ...
 
     def ask(self, message: Any, *, block: bool | None = None, timeout: float | None = None, priority: int = 0) -> Any:
         """Send a message that wants an answer.
@@ -266,7 +332,26 @@ class ActorRef(_Base[A]):
         send_ask(cell, ask)
         return _blocked(ask, timeout) if block else ask
 
-    def stream(self, message: Any, *, buffer: int = 16, timeout: float | None = None) -> Stream:
+    @overload
+    def stream(
+        self: ActorRef[Receives[M]],
+        message: Asked[M, AsyncIterator[R]],
+        *,
+        buffer: int = 16,
+        timeout: float | None = None,
+    ) -> Stream[R]: ...
+
+    @overload
+    def stream(
+        self: ActorRef[Receives[M]], message: Asked[M, Any], *, buffer: int = 16, timeout: float | None = None
+    ) -> Stream[object]: ...
+
+    @overload
+    def stream(
+        self: ActorRef[Receives[M]], message: M, *, buffer: int = 16, timeout: float | None = None
+    ) -> Stream[Any]: ...
+
+    def stream(self, message: Any, *, buffer: int = 16, timeout: float | None = None) -> Stream[Any]:
         """Send a message that is answered by a stream of items.
 
         Args:
@@ -283,6 +368,31 @@ class ActorRef(_Base[A]):
         ask.channel = Channel(max(1, buffer))
         send_ask(cell, ask)
         return Stream(ask)
+
+    @overload
+    def call(
+        self: ActorRef[A],
+        method: Callable[Concatenate[A, P], Coroutine[Any, Any, R]],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Future[R]: ...
+
+    @overload
+    def call(
+        self: ActorRef[A], method: Callable[Concatenate[A, P], R], *args: P.args, **kwargs: P.kwargs
+    ) -> Future[R]: ...
+
+    def call(self, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Future[Any]:
+        """Call a method in the actor, in its turn among the messages, as a proxy does; types are checked.
+
+        Args:
+            method: named by the class: ``ref.call(Counter.add, 3)``. A subclass's own one is called where there is one.
+            args, kwargs: what to call it with. A deadline is set by `scope`.
+
+        Returns:
+            the future of what the method returns, as `ask` gives it.
+        """
+        return self.ask(ProxyCall(attr_path=(method.__name__,), args=args, kwargs=kwargs))
 
     # -- its life --------------------------------------------------------------------------------------------------
 
@@ -320,7 +430,7 @@ class ActorRef(_Base[A]):
         """Whether the actor is up: it has started, and has not crashed or stopped since."""
         return self._cell.phase == Phase.RUNNING
 
-    async def started(self) -> ActorRef[A]:
+    async def started(self) -> ActorRef[A_co]:
         """Wait until the actor has started; return this ref.
 
         Raises:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..base.errors import SystemClosed
 from ..mail.channel import END
@@ -14,8 +14,10 @@ from ..mail.envelope import StreamAsk
 if TYPE_CHECKING:
     from types import TracebackType
 
+T_co = TypeVar("T_co", covariant=True)
 
-class Stream(AsyncIterator[Any]):
+
+class Stream(AsyncIterator[T_co]):
     """The items an actor answers with, one after another.
 
     Iterate it, or use it as ``async with``; leaving early, or closing it, cancels the producer. Several readers share
@@ -28,7 +30,7 @@ class Stream(AsyncIterator[Any]):
         self._ask = ask
         self._beginning: asyncio.Future[Any] | None = None
 
-    async def __anext__(self) -> Any:
+    async def __anext__(self) -> T_co:
         ask = self._ask
         if ask.cell.runtime.loop is not asyncio.get_running_loop():
             raise SystemClosed("a stream is read on the event loop of its system")
@@ -38,7 +40,7 @@ class Stream(AsyncIterator[Any]):
             if ask.cancelled() or (ask.channel.finished and ask.failed()):
                 raise StopAsyncIteration  # it was closed before it had begun, or its failure has been told
             ask.result()
-            item = await ask.channel.get()
+            item: T_co = await ask.channel.get()
         except StopAsyncIteration:
             raise
         except BaseException:
@@ -65,7 +67,7 @@ class Stream(AsyncIterator[Any]):
         """Stop listening; the producer is cancelled."""
         self._leave()
 
-    async def __aenter__(self) -> Stream:
+    async def __aenter__(self) -> Stream[T_co]:
         return self
 
     async def __aexit__(

@@ -13,6 +13,7 @@ from typing import Final
 
 from .parts import Expires
 
+
 class Timers:
     """The deadlines of asks on a simulated loop: a timer each, so that the simulation chooses which of two is first.
 

@@ -1,0 +1,126 @@
+"""Lines that mypy and pyright accept, and the types they see. Never run."""
+
+# pyright: strict, reportUnusedFunction=false
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, assert_type
+
+from callboard.actors import Actor, ActorRef, ChildSpec, DynamicSupervisor, Future, Stream, Supervisor, System, ask
+from tests.typing.vocabulary import Add, Box, Counter, Echo, Get, Handling, Lines, Note, Plain
+
+
+async def a_message_that_declares_its_reply_is_answered_with_it(ref: ActorRef[Counter], one: Get | Add) -> None:
+    assert_type(ref.ask(Get()), Future[int])
+    assert_type(await ref.ask(Get(), timeout=1.0), int)
+    assert_type(ref.ask(Get(), block=True), int)
+    assert_type(ref.ask(Get(), block=False, priority=1), Future[int])
+    assert_type(ref.ask(Get()).get(timeout=1.0), int)
+    assert_type(ref.ask(Get()).map(str), Future[str])
+    assert_type(ref.ask(Add(1)), Future[None])
+    assert_type(await ref.ask(one), int | None)
+
+
+async def a_message_that_declares_none_is_answered_with_anything(ref: ActorRef[Counter]) -> None:
+    assert_type(ref.ask(Note()), Future[Any])
+    assert_type(ref.ask(Note(), block=True), Any)
+
+
+async def an_actor_is_sent_what_it_takes(ref: ActorRef[Counter]) -> None:
+    ref.tell(Get())
+    ref.tell(Add(1), priority=1)
+    await ref.put(Note())
+
+
+async def a_stream_has_items_of_the_type_declared(ref: ActorRef[Counter], plain: ActorRef[Plain]) -> None:
+    assert_type(ref.stream(Lines(), buffer=1), Stream[str])
+    async with ref.stream(Lines()) as lines:
+        async for line in lines:
+            assert_type(line, str)
+    assert_type(plain.stream("all"), Stream[Any])
+
+
+async def an_actor_that_declares_nothing_takes_anything(
+    plain: ActorRef[Plain], other: ActorRef[Any], message: Any
+) -> None:
+    plain.tell(3)
+    await plain.put(None)
+    assert_type(plain.ask("text"), Future[Any])
+    assert_type(plain.ask(message), Future[Any])
+    assert_type(plain.ask(message, block=True), Any)
+    assert_type(plain.ask(Get()), Future[int])
+    other.tell(3)
+    assert_type(other.ask("text"), Future[Any])
+    assert_type(other.ask(message), Future[Any])
+    assert_type(other.ask(Get()), Future[int])
+
+
+def takes_a_getter(getter: ActorRef[Actor[Get]], generic: ActorRef[Actor[Echo[int]]]) -> None:
+    assert_type(getter.ask(Get()), Future[int])
+    assert_type(generic.ask(Echo(3)), Future[int])
+
+
+def takes_any(anything: ActorRef[Actor]) -> None:
+    anything.tell(3)
+
+
+def a_ref_stands_in_for_one_that_takes_less(ref: ActorRef[Counter], plain: ActorRef[Plain]) -> None:
+    takes_a_getter(ref, plain)
+    takes_any(ref)
+    takes_any(plain)
+
+
+class Talks(Actor[Get | Add]):
+    async def on_receive(self, message: Get | Add | Note) -> Any:  # more than others may send
+        self.ref.tell(Add(1))
+        assert_type(self.actor_ref.ask(Get()), Future[int])
+        assert_type(self.spawn(Counter, 3), ActorRef[Counter])
+        assert_type(self.spawn(Counter, 3, name="counter"), ActorRef[Counter])
+        assert_type(self.spawn(ChildSpec(Plain)), ActorRef[Plain])
+
+
+def arguments_of_constructors(system: System, label: str, kind: type[Plain]) -> None:
+    assert_type(system.spawn(Counter, 3), ActorRef[Counter])
+    assert_type(system.spawn(Counter, 3, step=2, label=label), ActorRef[Counter])
+    assert_type(system.spawn(Counter, total=3), ActorRef[Counter])
+    assert_type(system.spawn(Box, 3), ActorRef[Box[int]])
+    assert_type(system.spawn(kind), ActorRef[Plain])
+    assert_type(Counter.start(3, label=label), ActorRef[Counter])
+    assert_type(Plain.start(), ActorRef[Plain])
+
+
+def arguments_of_constructors_with_a_name(system: System, label: str, kind: type[Plain]) -> None:
+    assert_type(system.spawn(Counter, 3, name="counter"), ActorRef[Counter])
+    assert_type(system.spawn(Counter, 3, 2, name=None), ActorRef[Counter])
+    assert_type(system.spawn(Counter, 3, step=2, label=label, name="counter"), ActorRef[Counter])
+    assert_type(system.spawn(Counter, total=3, name="counter"), ActorRef[Counter])
+    assert_type(system.spawn(Box, 3, name="box"), ActorRef[Box[int]])
+    assert_type(system.spawn(kind, name="plain"), ActorRef[Plain])
+
+
+def child_specs(system: System) -> None:
+    assert_type(ChildSpec(Plain, name="plain", restart="transient"), ChildSpec[Plain])
+    assert_type(system.supervise(ChildSpec(Plain)), ActorRef[Plain])
+    assert_type(system.supervise(ChildSpec(Counter, (3,), {"step": 2})), ActorRef[Counter])
+    assert_type(system.supervise(ChildSpec(Counter, kwargs={"total": 2})), ActorRef[Counter])
+    assert_type(system.supervise(ChildSpec(partial(Counter, 3, step=2), name="counter")), ActorRef[Counter])
+    assert_type(system.supervise(ChildSpec(lambda: Counter(3))), ActorRef[Counter])
+    assert_type(system.supervise(Supervisor.spec([ChildSpec(Plain), ChildSpec(Handling)])), ActorRef[Supervisor])
+    assert_type(system.supervise(ChildSpec(DynamicSupervisor)), ActorRef[DynamicSupervisor])
+    specs: list[ChildSpec] = [ChildSpec(Plain), ChildSpec(Handling)]
+    either: ChildSpec[Actor] = specs[0]
+    system.spawn(either, name="either")
+
+
+def methods(ref: ActorRef[Counter], handling: ActorRef[Handling]) -> None:
+    assert_type(ref.call(Counter.double), Future[int])
+    assert_type(ref.call(Counter.increase, 3), Future[int])
+    assert_type(ref.call(Counter.increase, 3, times=2), Future[int])
+    assert_type(handling.call(Handling.get, Get()), Future[int])
+    assert_type(handling.call(Handling.add, Add(1)), Future[None])
+    assert_type(Handling().note(Note()), str)
+
+
+async def an_actor_of_another_runtime_is_asked(ref: Any) -> None:
+    assert_type(await ask(ref, Get()), int)
+    assert_type(await ask(ref, "text"), Any)

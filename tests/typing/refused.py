@@ -1,0 +1,117 @@
+"""Lines that mypy and pyright must refuse, each marked with mypy's codes for it, and no other line. Never run."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from callboard.actors import Actor, ActorRef, ChildSpec, Future, Stream, System, handles
+from tests.typing.vocabulary import Add, Counter, Elsewhere, Get, Handling, Lines, Note, Plain
+
+
+async def a_message_that_the_actor_does_not_take(ref: ActorRef[Counter], getter: ActorRef[Actor[Get]]) -> None:
+    ref.tell(Elsewhere())  # refused: arg-type
+    ref.tell("text")  # refused: arg-type
+    ref.tell(Get)  # refused: arg-type
+    ref.ask(Elsewhere())  # refused: arg-type
+    ref.ask("text")  # refused: call-overload
+    ref.ask("text", block=True)  # refused: call-overload
+    ref.ask(Elsewhere(), block=True)  # refused: call-overload
+    ref.stream(Elsewhere())  # refused: arg-type
+    await ref.put(Elsewhere())  # refused: arg-type
+    getter.tell(Note())  # refused: arg-type
+
+
+async def a_reply_of_another_type(ref: ActorRef[Counter]) -> None:
+    future: Future[str] = ref.ask(Get())  # refused: assignment
+    answer: str = await ref.ask(Get(), timeout=1.0)  # refused: assignment
+    blocking: str = ref.ask(Get(), block=True)  # refused: assignment
+    nothing: int = await ref.ask(Add(1))  # refused: assignment
+    items: Stream[int] = ref.stream(Lines())  # refused: assignment
+    print(future, answer, blocking, nothing, items)
+
+
+def a_ref_that_takes_less(ref: ActorRef[Actor[Get]], counter: ActorRef[Counter]) -> None:
+    more: ActorRef[Actor[Get | Add]] = ref  # refused: assignment
+    other: ActorRef[Actor[Elsewhere]] = counter  # refused: assignment
+    print(more, other)
+
+
+class HandlesLess(Actor[Get | Add]):
+    def on_receive(self, message: Get) -> int:  # refused: override
+        return 3
+
+
+def a_handler_that_answers_or_takes_something_else() -> None:
+    def text(actor: Handling, message: Get) -> str:
+        return "text"
+
+    async def later(actor: Handling, message: Get) -> str:
+        return "text"
+
+    def adds(actor: Handling, message: Add) -> int:
+        return 3
+
+    handles(Get)(text)  # refused: arg-type
+    handles(Get)(later)  # refused: arg-type
+    handles(Get)(adds)  # refused: arg-type
+    handles(Add)(adds)  # refused: arg-type
+    handles(Note)(adds)  # refused: arg-type
+
+
+class AnswersText(Actor[Get]):
+    @handles(Get)  # refused: arg-type
+    def get(self, message: Get) -> str:
+        return "text"
+
+
+class AnswersTextLater(Handling):
+    async def fetch_text(self) -> str:
+        return "text"
+
+    def get(self, message: Get) -> int:
+        return self.reply_with(self.fetch_text())  # refused: return-value
+
+
+def arguments_of_constructors(system: System, actor: Actor) -> None:
+    system.spawn(Counter)  # refused: call-overload
+    system.spawn(Counter, "three")  # refused: call-overload
+    system.spawn(Counter, 3, stepp=2)  # refused: call-arg
+    system.spawn(Counter, 3, step="two")  # refused: arg-type
+    system.spawn(Counter, 3, 2, "label")  # refused: call-overload
+    system.spawn(int, 3)  # refused: call-overload
+    actor.spawn(Counter)  # refused: call-overload
+    actor.spawn(Counter, "three")  # refused: call-overload
+    Counter.start()  # refused: call-arg
+    Counter.start("three")  # refused: arg-type
+    ChildSpec(Counter)  # refused: arg-type
+    ChildSpec(partial(Counter, "three"))  # refused: arg-type
+    ChildSpec(Plain, restart="always")  # refused: call-overload
+    ChildSpec("Plain")  # refused: call-overload
+
+
+def arguments_of_constructors_with_a_name(system: System, actor: Actor) -> None:
+    system.spawn(Counter, "three", name="counter")  # refused: arg-type, call-arg
+    system.spawn(Counter, 3, "two", name="counter")  # refused: arg-type, call-arg
+    system.spawn(Counter, 3, 2, "label", name="counter")  # refused: call-arg
+    system.spawn(Counter, "three", step=2, name="counter")  # refused: arg-type, call-arg
+    system.spawn(Counter, 3, name=3)  # refused: call-arg
+    system.spawn(int, name="number")  # refused: type-var
+    system.spawn(ChildSpec(Plain), 3)  # refused: call-overload
+    actor.spawn(Counter, "three", name="counter")  # refused: arg-type, call-arg
+
+
+def another_actor(system: System) -> None:
+    counter: ActorRef[Counter] = system.spawn(Plain)  # refused: call-overload
+    plain: ActorRef[Plain] = system.supervise(ChildSpec(Counter, (3,)))  # refused: arg-type
+    print(counter, plain)
+
+
+async def methods(ref: ActorRef[Counter]) -> None:
+    ref.call(Counter.incraese, 3)  # refused: attr-defined, call-overload
+    ref.call(Counter.increase)  # refused: call-overload
+    ref.call(Counter.increase, "three")  # refused: call-overload
+    ref.call(Counter.increase, 3, time=2)  # refused: call-arg
+    ref.call(Counter.double, 3)  # refused: call-overload
+    ref.call(Handling.get, Get())  # refused: call-overload
+    answer: str = await ref.call(Counter.increase, 3)  # refused: call-overload
+    print(answer)
