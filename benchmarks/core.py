@@ -56,6 +56,8 @@ SIZES = {
     "tell_scoped_timeout": 100_000,
 }
 QUICK = 0.1
+REPEATS = 5
+REPEATS_BEFORE = 9  # what an earlier commit cost differs by a few percent, what peers cost by far more
 # Scenarios named by how many actors there are; the last of them is left out when it is to be quick.
 ACTORS = {"memory": (1_000, 10_000, 100_000), "rest_for_one": (10_000, 100_000)}
 ON_ONE_LOOP = ("memory",)
@@ -99,7 +101,8 @@ def suite(quick: bool, before: str | None = None) -> Suite:
         ]
         if before is not None:
             notes.append(f"{BEFORE}: the library as it was at {before}")
-        return Suite(BASELINE, cases, skipped, repeats=5, notes=notes, close=stack.pop_all().close)
+        repeats = REPEATS if before is None else REPEATS_BEFORE
+        return Suite(BASELINE, cases, skipped, repeats, notes, close=stack.pop_all().close)
 
 
 def _cases(name: str, label: str, n: int, workers: dict[str, Worker]) -> list[Case]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import median
 
 from .model import Case, Comparison, Row, Sample, Suite, Unsupported
@@ -58,30 +58,29 @@ def _interleave(cases: list[Case], suite: Suite, results: Results) -> None:
     keys = dict.fromkeys(key for by_key in samples.values() for key in by_key)
     for key in keys:
         values = {name: by_key[key] for name, by_key in samples.items() if key in by_key and name not in broken}
+        baseline = values.get(suite.baseline, [])
+        reference = median(baseline) if baseline else 0.0
         for name, runs in values.items():
-            ratios = _ratios(runs, values.get(suite.baseline, ())) or (None, None, None)
-            results.rows.append(Row(key[0], name, median(runs), min(runs), max(runs), key[1], *ratios))
+            middle = median(runs)
+            row = Row(key[0], name, middle, min(runs), max(runs), key[1], middle / reference if reference else None)
+            if reference and (ratios := _by_round(runs, baseline)):
+                row = replace(row, ratio_low=min(ratios), ratio_high=max(ratios))
+            results.rows.append(row)
         results.comparisons += _comparisons(key, cases, values)
 
 
 def _comparisons(key: tuple[str, str], cases: list[Case], values: Mapping[str, list[float]]) -> list[Comparison]:
+    scenario, unit = key
     found = []
     for case in cases:
         for other in case.beside:
-            runs, others = values.get(case.subject), values.get(other)
-            if runs and others and (ratios := _ratios(runs, others)):
-                found.append(
-                    Comparison(key[0], case.subject, other, median(runs), median(others), key[1], *ratios),
-                )
+            runs, others = values.get(case.subject, []), values.get(other, [])
+            if ratios := _by_round(runs, others):
+                spread = (median(ratios), min(ratios), max(ratios))
+                found.append(Comparison(scenario, case.subject, other, median(runs), median(others), unit, *spread))
     return found
 
 
-def _ratios(runs: Sequence[float], others: Sequence[float]) -> tuple[float, float, float] | None:
-    """The ratio of the medians, and the lowest and the highest ratio of a round; None if there is nothing to divide by.
-
-    Rounds are compared one by one, because what slows the machine down for a while hits both of a round.
-    """
-    if not others or not median(others):
-        return None
-    by_round = [run / other for run, other in zip(runs, others, strict=False) if other]
-    return median(runs) / median(others), min(by_round), max(by_round)
+def _by_round(runs: Sequence[float], others: Sequence[float]) -> list[float]:
+    """The ratio of each round: what slows the machine down for a while hits both subjects of it."""
+    return [run / other for run, other in zip(runs, others, strict=False) if other]

@@ -43,11 +43,11 @@ def test_a_row_holds_median_spread_and_the_ratio_to_the_baseline() -> None:
 def test_a_case_is_compared_round_by_round_with_those_beside_it() -> None:
     cases = [
         Case("tell", "base", lambda: Sample(1.0, "µs")),
-        Case("tell", "callboard", scripted([], "callboard", [2.0, 3.0, 4.0]), beside=["before", "absent"]),
-        Case("tell", "before", scripted([], "before", [4.0, 4.0, 4.0])),
+        Case("tell", "callboard", scripted([], "callboard", [2.0, 3.0, 5.0]), beside=["before", "absent"]),
+        Case("tell", "before", scripted([], "before", [4.0, 2.0, 4.0])),
     ]
     results = measure(Suite("base", cases, repeats=3))
-    assert results.comparisons == [Comparison("tell", "callboard", "before", 3.0, 4.0, "µs", 0.75, 0.5, 1.0)]
+    assert results.comparisons == [Comparison("tell", "callboard", "before", 3.0, 4.0, "µs", 1.25, 0.5, 1.5)]
 
 
 def test_what_costs_nothing_has_no_ratios() -> None:
