@@ -1,4 +1,7 @@
-"""``python -m benchmarks NAME [--quick] [--json FILE] [--plot FILE] [--only SCENARIO,…]``."""
+"""``python -m benchmarks NAME [--quick] [--json FILE] [--plot FILE] [--only SCENARIO,…]``.
+
+``core`` also takes ``--before [COMMIT]``, which measures our library as it was at that commit in the same run.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .harness import Suite, measure
+from .harness.checkout import CheckoutFailed
 from .harness.model import OURS
 from .harness.plot import write_plot
-from .harness.report import stored_ratios, table, write_json
+from .harness.report import beside, stored_ratios, table, write_json
 
 NAMES = ("core", "pool", "agents", "simulation")
+WITH_BEFORE = ("core",)
+DEFAULT_BEFORE = "565c8cf"  # the last commit before the core was rewritten
 
 
 def names() -> list[str]:
@@ -31,11 +37,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows to FILE")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the ratios into FILE (PNG)")
     parser.add_argument("--only", default="", metavar="SCENARIO,…", help="run these scenarios only")
+    parser.add_argument(
+        "--before",
+        nargs="?",
+        const=DEFAULT_BEFORE,
+        metavar="COMMIT",
+        help=f"compare with that commit of the library (default {DEFAULT_BEFORE}); {', '.join(WITH_BEFORE)} only",
+    )
     options = parser.parse_args(argv)
     if options.name not in known:
         print(f"unknown benchmark {options.name!r}; there are: {', '.join(known)}", file=sys.stderr)
         return 2
-    suite: Suite = importlib.import_module(f"{__package__}.{options.name}").suite(options.quick)
+    if options.before is not None and options.name not in WITH_BEFORE:
+        print(f"--before is for {', '.join(WITH_BEFORE)}", file=sys.stderr)
+        return 2
+    make = importlib.import_module(f"{__package__}.{options.name}").suite
+    try:
+        suite: Suite = make(options.quick) if options.before is None else make(options.quick, options.before)
+    except CheckoutFailed as error:
+        print(error, file=sys.stderr)
+        return 2
     only = [scenario for scenario in options.only.split(",") if scenario]
     unknown = sorted(set(only) - {case.scenario for case in suite.cases})
     try:
@@ -46,11 +67,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     finally:
         suite.close()
     print(table(results.rows, stored_ratios(options.name)))
-    print(f"\nmedians of {suite.repeats} interleaved runs; ratios to {suite.baseline}")
+    if results.comparisons:
+        print(f"\n{beside(results.comparisons)}")
+    print(f"\nmedians of {suite.repeats} interleaved runs; ratios to {suite.baseline}; min–max: the rounds' own ratios")
     for note in suite.notes:
         print(note)
     for subject, reason in suite.skipped.items():
         print(f"skipped {subject}: {reason}")
+    for scenario, subject, reason in results.skipped:
+        print(f"skipped {scenario} {subject}: {reason}")
     for scenario, subject, reason in results.failures:
         print(f"failed {scenario} {subject}: {reason}")
     if options.json:

@@ -1,4 +1,4 @@
-"""The harness's nouns: Sample, Case, Suite, Row."""
+"""The harness's nouns: Sample, Case, Suite, Row, Comparison."""
 
 from __future__ import annotations
 
@@ -17,16 +17,22 @@ class Sample:
     suffix: str = ""
 
 
+class Unsupported(Exception):
+    """The subject lacks what the scenario is about; the message says what."""
+
+
 @dataclass(frozen=True, slots=True)
 class Case:
     """One subject in one scenario. ``run`` does the work once and returns what it measured.
 
-    It may raise: the case is then left out of the table, and the reason is printed.
+    It may raise: the case is then left out of the table, and the reason is printed; :class:`Unsupported` is no failure.
+    ``beside`` names subjects that it is compared with besides the suite's baseline.
     """
 
     scenario: str
     subject: str
     run: Callable[[], Sample | Sequence[Sample]]
+    beside: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +53,11 @@ class Suite:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of the table: the median of a case's runs and their spread. ``ratio`` is None without a baseline."""
+    """One line of the table: the median of a case's runs and their spread.
+
+    ``ratio`` is the median divided by the baseline's, None without a baseline; ``ratio_low`` and ``ratio_high`` are the
+    lowest and the highest ratio within one round.
+    """
 
     scenario: str
     subject: str
@@ -56,6 +66,8 @@ class Row:
     high: float
     unit: str
     ratio: float | None
+    ratio_low: float | None = None
+    ratio_high: float | None = None
 
     def as_json(self) -> dict[str, object]:
         return {
@@ -65,3 +77,22 @@ class Row:
             "unit": self.unit,
             "ratio": self.ratio,
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A subject's median beside another's, and the median, the lowest and the highest of the rounds' ratios.
+
+    The median of the ratios is not quite the ratio of the medians, and steadier: on two cores that others use too, ten
+    rounds of the same code differed by up to 10 % in the one and by up to 35 % in the other.
+    """
+
+    scenario: str
+    subject: str
+    other: str
+    value: float
+    other_value: float
+    unit: str
+    ratio: float
+    low: float
+    high: float

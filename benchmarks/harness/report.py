@@ -6,10 +6,11 @@ import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from .model import OURS, Row
+from .model import OURS, Comparison, Row
 
 BASELINES = Path(__file__).parent.parent / "baselines"
-HEADER = ("scenario", "subject", "median", "min", "max", "unit", "ratio", "stored ratio")
+HEADER = ("scenario", "subject", "median", "min", "max", "unit", "ratio", "min–max", "stored ratio")
+BESIDE = ("scenario", "ours", "other", "median", "other's", "unit", "ours/other", "min–max")
 
 
 def stored_ratios(name: str, folder: Path = BASELINES) -> dict[tuple[str, str], float]:
@@ -29,7 +30,7 @@ def write_json(rows: Iterable[Row], path: Path) -> None:
 
 def table(rows: Sequence[Row], stored: dict[tuple[str, str], float]) -> str:
     """The rows as aligned text, an empty line between scenarios, our own rows marked with an asterisk."""
-    cells = [HEADER]
+    cells: list[Sequence[str]] = [HEADER]
     for row in rows:
         before = stored.get((row.scenario, row.subject))
         mark = "*" if row.subject == OURS else " "
@@ -42,22 +43,51 @@ def table(rows: Sequence[Row], stored: dict[tuple[str, str], float]) -> str:
                 number(row.high),
                 row.unit,
                 "" if row.ratio is None else f"{row.ratio:.2f}",
+                spread(row.ratio_low, row.ratio_high),
                 "" if before is None else f"{before:.2f}",
             )
         )
-    widths = [max(len(line[column]) for line in cells) for column in range(len(HEADER))]
-    lines = []
-    last = ""
-    for index, line in enumerate(cells):
-        if index and line[0] != last:
-            lines.append("")
-            last = line[0]
-        text = "  ".join(
-            cell.ljust(width) if column in (0, 1, 5) else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+    lines = aligned(cells, left=(0, 1, 5))
+    text = [lines[0]]
+    for last, cell, line in zip(cells, cells[1:], lines[1:], strict=False):
+        text += [line] if last[0] == cell[0] else ["", line]
+    return "\n".join(text)
+
+
+def beside(comparisons: Sequence[Comparison]) -> str:
+    """The comparisons as aligned text, one a line."""
+    cells: list[Sequence[str]] = [BESIDE]
+    for one in comparisons:
+        cells.append(
+            (
+                one.scenario,
+                one.subject,
+                one.other,
+                number(one.value),
+                number(one.other_value),
+                one.unit,
+                f"{one.ratio:.2f}",
+                spread(one.low, one.high),
+            )
         )
-        lines.append(text.rstrip())
-    return "\n".join(lines)
+    return "\n".join(aligned(cells, left=(0, 1, 2, 5)))
+
+
+def aligned(cells: Sequence[Sequence[str]], left: Sequence[int]) -> list[str]:
+    """A line of text for each line of cells: the columns of ``left`` to the left, the others to the right."""
+    widths = [max(len(line[column]) for line in cells) for column in range(len(cells[0]))]
+    return [
+        "  ".join(
+            cell.ljust(width) if column in left else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in cells
+    ]
+
+
+def spread(low: float | None, high: float | None) -> str:
+    """Two ratios as one word."""
+    return "" if low is None or high is None else f"{low:.2f}–{high:.2f}"
 
 
 def number(value: float) -> str:

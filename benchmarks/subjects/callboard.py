@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
-from callboard.actors import Actor, ActorRef, ChildSpec, Supervisor, System
+from callboard.actors import Actor, ActorRef, ChildSpec, Supervisor, System, scope
 
-from .loop import BRANCHES, scenarios
+from .loop import BRANCHES, TIMEOUT, scenarios
 
 SCALE = 1.0
 
@@ -150,12 +151,18 @@ class Callboard:
         return self.system.spawn(AsyncNode if self.asynchronous else Node, None, depth, finished)
 
     async def fragile(self) -> ActorRef[Any]:
-        spec = ChildSpec(AsyncFragile if self.asynchronous else Fragile, name="fragile")
-        supervisor = Supervisor.spec([spec], intensity=10**9, period=1.0, name="limits")
+        return (await self.fragiles(1))[0]
+
+    async def fragiles(
+        self, n: int, strategy: Literal["one_for_one", "rest_for_one"] = "one_for_one"
+    ) -> Sequence[ActorRef[Any]]:
+        kind = AsyncFragile if self.asynchronous else Fragile
+        specs = [ChildSpec(kind, name=f"fragile-{index}") for index in range(n)]
+        supervisor = Supervisor.spec(specs, strategy=strategy, intensity=10**9, period=1.0, name="limits")
         await self.system.supervise(supervisor).started()
-        ref = self.system.find("limits/fragile")
-        assert ref is not None
-        return ref
+        refs = [ref for spec in specs if (ref := self.system.find(f"limits/{spec.name}")) is not None]
+        assert len(refs) == n
+        return refs
 
     def teller(self, ref: ActorRef[Any]) -> Callable[[Any], None]:
         return ref.tell
@@ -166,5 +173,26 @@ class Callboard:
     def blocking_asker(self, ref: ActorRef[Any]) -> Callable[[Any], Any]:
         return lambda message: ref.ask(message).get()
 
+    def putter(self, ref: ActorRef[Any]) -> Callable[[Any], Awaitable[None]]:
+        return ref.put
 
-SCENARIOS = scenarios(Callboard)
+    async def loud_fragiles(self, n: int) -> Sequence[ActorRef[Any]]:
+        return await self.fragiles(n)
+
+    async def group(self, n: int) -> ActorRef[Any]:
+        return (await self.fragiles(n, "rest_for_one"))[-1]
+
+    def timed_asker(self, ref: ActorRef[Any]) -> Callable[[Any], Awaitable[Any]]:
+        return lambda message: ref.ask(message, timeout=TIMEOUT)
+
+    def scope(self, timeout: float | None) -> AbstractContextManager[Any]:
+        return scope(timeout=timeout, values={"trace": "benchmark"})
+
+    async def scoped_echo(self) -> ActorRef[Any]:
+        return self.echoes()()
+
+    async def scoped_sink(self, target: int, reached: asyncio.Event) -> ActorRef[Any]:
+        return await self.sink(target, reached)
+
+
+SCENARIOS = scenarios(Callboard, further=True)

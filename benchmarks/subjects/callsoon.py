@@ -3,21 +3,27 @@
 An object with one deque; the first message in an empty mailbox costs one ``loop.call_soon``, whose callback empties the
 mailbox. An answer is an ``asyncio.Future``. No bounds, no names, no stop, no watch. A crash is told to a supervisor,
 an actor too, which counts it and sets the state up again in place. Handlers are plain functions (a coroutine would
-need a task), so ``…_async`` rows compare with these.
+need a task), so ``…_async`` rows compare with these. What sends with a timeout or a scope, with a bound, or with a log
+record costs is in classes of its own, so that the plain actor does not pay for it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import logging
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
-from .loop import BRANCHES, scenarios
+from .loop import BRANCHES, TIMEOUT, scenarios
 
 SCALE = 1.0
+CAPACITY = 100_000
+logger = logging.getLogger("callsoon")
 
 
 class Actor:
@@ -187,6 +193,111 @@ class Fragile(Actor):
         return message
 
 
+class LoudFragile(Fragile):
+    __slots__ = ()
+
+    def failed(self, error: Exception) -> bool:
+        logger.error("Unhandled exception in %s:", self, exc_info=error)
+        return super().failed(error)
+
+
+class RestForOne(Supervisor):
+    """Restarts the sender and those that were added after it."""
+
+    __slots__ = ("children",)
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, intensity: int, period: float) -> None:
+        super().__init__(loop, intensity, period)
+        self.children: list[Member] = []
+
+    def on_receive(self, message: Any) -> None:
+        child, _error = message
+        for later in self.children[child.position + 1 :]:
+            later.restart()
+        super().on_receive(message)
+
+
+class Member(Fragile):
+    __slots__ = ("position",)
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, supervisor: RestForOne) -> None:
+        super().__init__(loop, supervisor)
+        self.position = len(supervisor.children)
+        supervisor.children.append(self)
+
+
+class BoundedSink(Sink):
+    __slots__ = ()
+
+    async def put_in(self, message: Any) -> None:
+        if len(self.mailbox) >= CAPACITY:
+            raise NotImplementedError("there is always room in these scenarios")
+        self.tell(message)
+
+
+class Carried(NamedTuple):
+    deadline: float | None
+    values: dict[str, Any]
+
+
+carried: ContextVar[Carried | None] = ContextVar("carried", default=None)
+
+
+class Scoped(Actor):
+    """Its messages travel with what was in force where they were sent; one that comes too late is not processed."""
+
+    __slots__ = ()
+
+    def tell(self, message: Any) -> None:
+        super().tell((carried.get(), message))
+
+    def ask(self, message: Any) -> Any:
+        scope = carried.get()
+        reply = super().ask((scope, message))
+        return reply if scope is None or scope.deadline is None else answer_by(scope.deadline, reply)
+
+    def on_receive(self, message: Any) -> Any:
+        scope, inner = message
+        if scope is None:
+            return self.receive(inner)
+        if scope.deadline is not None and scope.deadline <= self.loop.time():
+            return None
+        token = carried.set(scope)
+        try:
+            return self.receive(inner)
+        finally:
+            carried.reset(token)
+
+    def receive(self, message: Any) -> Any:
+        raise NotImplementedError
+
+
+class ScopedEcho(Scoped):
+    __slots__ = ()
+
+    def receive(self, message: Any) -> Any:
+        return message
+
+
+class ScopedSink(Scoped):
+    __slots__ = ("count", "reached", "target")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, target: int, reached: asyncio.Event) -> None:
+        super().__init__(loop)
+        self.target, self.reached, self.count = target, reached, 0
+
+    def receive(self, message: Any) -> None:
+        self.count += 1
+        if self.count == self.target:
+            self.count = 0
+            self.reached.set()
+
+
+async def answer_by(deadline: float, reply: Awaitable[Any]) -> Any:
+    async with asyncio.timeout_at(deadline):
+        return await reply
+
+
 class CallSoon:
     def __init__(self, handlers_are_async: bool) -> None:
         self.loop = asyncio.get_running_loop()
@@ -199,7 +310,7 @@ class CallSoon:
         return partial(Echo, self.loop)
 
     async def sink(self, target: int, reached: asyncio.Event) -> Actor:
-        return Sink(self.loop, target, reached)
+        return BoundedSink(self.loop, target, reached)
 
     async def ring(self, size: int, finished: asyncio.Event) -> Actor:
         members: list[Any] = []
@@ -221,5 +332,34 @@ class CallSoon:
     def blocking_asker(self, ref: Actor) -> Callable[[Any], Any]:
         return ref.ask_from_thread
 
+    def putter(self, ref: BoundedSink) -> Callable[[Any], Awaitable[None]]:
+        return ref.put_in
 
-SCENARIOS = scenarios(CallSoon)
+    async def loud_fragiles(self, n: int) -> list[LoudFragile]:
+        supervisor = Supervisor(self.loop, 10**9, 1.0)
+        return [LoudFragile(self.loop, supervisor) for _ in range(n)]
+
+    async def group(self, n: int) -> Actor:
+        supervisor = RestForOne(self.loop, 10**9, 1.0)
+        return [Member(self.loop, supervisor) for _ in range(n)][-1]
+
+    def timed_asker(self, ref: Actor) -> Callable[[Any], Awaitable[Any]]:
+        return lambda message: answer_by(self.loop.time() + TIMEOUT, ref.ask(message))
+
+    @contextmanager
+    def scope(self, timeout: float | None) -> Iterator[None]:
+        deadline = None if timeout is None else self.loop.time() + timeout
+        token = carried.set(Carried(deadline, {"trace": "benchmark"}))
+        try:
+            yield
+        finally:
+            carried.reset(token)
+
+    async def scoped_echo(self) -> Actor:
+        return ScopedEcho(self.loop)
+
+    async def scoped_sink(self, target: int, reached: asyncio.Event) -> Actor:
+        return ScopedSink(self.loop, target, reached)
+
+
+SCENARIOS = scenarios(CallSoon, further=True)

@@ -16,6 +16,22 @@ crash          a tell that raises, then an ask that the restarted actor answers;
 ask_thread     one blocking ask after the other from a thread that is not the loop's
 =============  =====================================================================================================
 
+What not every subject can, :class:`FurtherSubject`, is measured together with the subject's own plain send, in one run
+of one process; a second row, ``…_over_ask`` and so on, says how many times as much it costs:
+
+===================  ===============================================================================================
+put                  bursts of 1,000, sent with room in the mailbox by what would wait for room; over a tell
+crash_logged         the cycle of ``crash``, again and again in one actor, with a log handler that formats and writes
+                     the records (to the null device); over a crash with logging off; ``_records`` per crash
+crash_logged_once    the same logged cycle, once in each of n actors: not one crash is a repetition
+rest_for_one_N       the last of N children under ``rest_for_one`` raises, then answers an ask; per cycle
+ask_timeout          one ask after the other, each with a timeout of its own that does not run out; over an ask
+ask_scoped           the same without timeouts, in a scope that carries a value along; over an ask
+ask_scoped_timeout   the same in a scope with a deadline too
+tell_scoped          bursts of 1,000 in a scope that carries a value along; over a tell
+tell_scoped_timeout  the same in a scope with a deadline too
+===================  ===============================================================================================
+
 ``…_async`` is the same with ``async def`` handlers that do not suspend.
 """
 
@@ -23,9 +39,12 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
+import os
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, Protocol, TextIO
 
 from benchmarks.harness.model import Sample
 
@@ -35,6 +54,10 @@ BURST, LONG_BURST = 20, 1_000
 FLIGHT = 100
 RING = 1_000
 BRANCHES = 10
+TIMEOUT = 5.0  # of an ask, in seconds; none of them runs out
+SCOPE_TIMEOUT = 600.0  # of a whole run's sends
+TURNS = 5  # how often a run takes turns between two things it compares
+FAILURES = 20  # of the last child, in one run
 
 
 class LoopSubject(Protocol):
@@ -73,7 +96,33 @@ class LoopSubject(Protocol):
         """What asks from a thread that is not the loop's, and blocks."""
 
 
+class FurtherSubject(LoopSubject, Protocol):
+    """What the scenarios of ``FURTHER`` need besides."""
+
+    def putter(self, ref: Any) -> Callable[[Any], Awaitable[None]]:
+        """What sends one message to a sink, and waits where the mailbox has no room."""
+
+    async def loud_fragiles(self, n: int) -> Sequence[Any]:
+        """Spawn n actors as ``fragile`` does, whose crashes are logged with their tracebacks."""
+
+    async def group(self, n: int) -> Any:
+        """Spawn n actors as ``fragile`` does, under one ``rest_for_one`` supervisor; return the last."""
+
+    def timed_asker(self, ref: Any) -> Callable[[Any], Awaitable[Any]]:
+        """What asks once, with a timeout of ``TIMEOUT`` seconds."""
+
+    def scope(self, timeout: float | None) -> AbstractContextManager[Any]:
+        """What has the sends inside carry a value, and a deadline unless ``timeout`` (in seconds) is None."""
+
+    async def scoped_echo(self) -> Any:
+        """Spawn an actor that answers with the message, and in whose handler the sender's scope is in force."""
+
+    async def scoped_sink(self, target: int, reached: asyncio.Event) -> Any:
+        """Spawn what ``sink`` spawns, with the sender's scope in force in its handler."""
+
+
 Scenario = Callable[[int], list[Sample]]
+Body = Callable[[Any, int], Coroutine[Any, Any, list[Sample]]]
 
 
 async def an_echo(subject: LoopSubject) -> Any:
@@ -236,6 +285,189 @@ async def ask_thread(subject: LoopSubject, n: int) -> list[Sample]:
     return await asyncio.to_thread(drive)
 
 
+# -- what not every subject can ----------------------------------------------------------------------------------------
+
+Step = Callable[[int], Awaitable[None]]
+
+
+async def _in_turn(n: int, costly: Step, plain: Step, over: str, unit: str, size: int = 1) -> list[Sample]:
+    """Take n steps of either, of ``size`` units each, some of the one and some of the other in turn.
+
+    So both meet the same machine.
+    """
+    spent = [0.0, 0.0]
+    for turn in range(TURNS):
+        part = n * (turn + 1) // TURNS - n * turn // TURNS
+        for index, steps in enumerate((costly, plain)):
+            spent[index] += await _cpu_of(steps, part)
+    return _costs(spent[0] / n / size, spent[1] / n / size, over, unit)
+
+
+async def _plain_first(n: int, costly: Step, plain: Step, over: str, unit: str, size: int = 1) -> list[Sample]:
+    """The same for what changes the process for good; the process is to be a new one.
+
+    A core that looks for a scope only when there has been one is slower from the first one on: the plain sends are done
+    before.
+    """
+    spent = []
+    for steps in (plain, costly):
+        await steps(max(1, n // 10))
+        spent.append(await _cpu_of(steps, n))
+    return _costs(spent[1] / n / size, spent[0] / n / size, over, unit)
+
+
+async def _cpu_of(steps: Step, n: int) -> float:
+    cpu = Cpu()
+    await steps(n)
+    return cpu.per(1, "").value
+
+
+def _costs(cost: float, plain: float, over: str, unit: str) -> list[Sample]:
+    return [Sample(cost, f"CPU µs/{unit}"), Sample(cost / plain, f"× {over}", f"_over_{over}")]
+
+
+def _asks(ask: Callable[[Any], Awaitable[Any]]) -> Step:
+    async def asks(n: int) -> None:
+        for number in range(n):
+            await ask(number)
+
+    return asks
+
+
+def _bursts(send: Callable[[Any], Any], reached: asyncio.Event) -> Step:
+    async def bursts(n: int) -> None:
+        for _ in range(n):
+            for number in range(LONG_BURST):
+                send(number)
+            await reached.wait()
+            reached.clear()
+
+    return bursts
+
+
+async def put(subject: FurtherSubject, n: int) -> list[Sample]:
+    reached = asyncio.Event()
+    sink = await subject.sink(LONG_BURST, reached)
+    send = subject.putter(sink)
+
+    async def puts(n: int) -> None:
+        for _ in range(n):
+            for number in range(LONG_BURST):
+                await send(number)
+            await reached.wait()
+            reached.clear()
+
+    tells = _bursts(subject.teller(sink), reached)
+    return await _in_turn(max(1, n // LONG_BURST), puts, tells, "tell", "message", LONG_BURST)
+
+
+class _Counting(logging.StreamHandler[TextIO]):
+    count = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.count += 1
+        super().emit(record)
+
+
+@contextmanager
+def logged() -> Iterator[_Counting]:
+    """Logging as a service has it inside: records are formatted, with their tracebacks, and written."""
+    level = logging.root.manager.disable
+    with open(os.devnull, "w", encoding="utf-8") as nowhere:
+        handler = _Counting(nowhere)
+        logging.root.addHandler(handler)
+        logging.disable(logging.NOTSET)
+        try:
+            yield handler
+        finally:
+            logging.disable(level)
+            logging.root.removeHandler(handler)
+    if not handler.count:
+        raise RuntimeError("no crash was logged")
+
+
+async def crash_logged(subject: FurtherSubject, n: int) -> list[Sample]:
+    (ref,) = await subject.loud_fragiles(1)
+    send, ask = subject.teller(ref), subject.asker(ref)
+
+    async def crashes(n: int) -> None:
+        for number in range(n):
+            send("boom")
+            await ask(number)
+
+    async def silent_crashes(n: int) -> None:
+        level = logging.root.manager.disable
+        logging.disable(logging.CRITICAL)
+        try:
+            await crashes(n)
+        finally:
+            logging.disable(level)
+
+    with logged() as handler:
+        samples = await _in_turn(n, crashes, silent_crashes, "crash", "crash")
+    return [*samples, Sample(handler.count / n, "records/crash", "_records")]
+
+
+async def crash_logged_once(subject: FurtherSubject, n: int) -> list[Sample]:
+    ways = [(subject.teller(ref), subject.asker(ref)) for ref in await subject.loud_fragiles(n)]
+    with logged() as handler:
+        cpu = Cpu()
+        for send, ask in ways:
+            send("boom")
+            await ask(0)
+        cost = cpu.per(n, "crash")
+    return [cost, Sample(handler.count / n, "records/crash", "_records")]
+
+
+async def rest_for_one(subject: FurtherSubject, n: int) -> list[Sample]:
+    last = await subject.group(n)
+    send, ask = subject.teller(last), subject.asker(last)
+    seconds = []
+    cpu = Cpu()
+    for number in range(FAILURES):
+        start = time.perf_counter()
+        send("boom")
+        await ask(number)
+        seconds.append(time.perf_counter() - start)
+    cost = cpu.per(FAILURES, "crash")
+    return [cost, latencies(seconds)[0]]
+
+
+async def ask_timeout(subject: FurtherSubject, n: int) -> list[Sample]:
+    ref = await an_echo(subject)
+    return await _plain_first(n, _asks(subject.timed_asker(ref)), _asks(subject.asker(ref)), "ask", "ask")
+
+
+async def ask_scoped(subject: FurtherSubject, n: int, timeout: float | None = None) -> list[Sample]:
+    asks = _asks(subject.asker(await subject.scoped_echo()))
+
+    async def scoped(n: int) -> None:
+        with subject.scope(timeout):
+            await asks(n)
+
+    return await _plain_first(n, scoped, _asks(subject.asker(await an_echo(subject))), "ask", "ask")
+
+
+async def ask_scoped_timeout(subject: FurtherSubject, n: int) -> list[Sample]:
+    return await ask_scoped(subject, n, SCOPE_TIMEOUT)
+
+
+async def tell_scoped(subject: FurtherSubject, n: int, timeout: float | None = None) -> list[Sample]:
+    reached = asyncio.Event()
+    plain = _bursts(subject.teller(await subject.sink(LONG_BURST, reached)), reached)
+    carrying = _bursts(subject.teller(await subject.scoped_sink(LONG_BURST, reached)), reached)
+
+    async def scoped(n: int) -> None:
+        with subject.scope(timeout):
+            await carrying(n)
+
+    return await _plain_first(max(1, n // LONG_BURST), scoped, plain, "tell", "message", LONG_BURST)
+
+
+async def tell_scoped_timeout(subject: FurtherSubject, n: int) -> list[Sample]:
+    return await tell_scoped(subject, n, SCOPE_TIMEOUT)
+
+
 SCENARIOS = {
     "spawn": spawn,
     "memory": memory,
@@ -249,27 +481,40 @@ SCENARIOS = {
     "crash": crash,
     "ask_thread": ask_thread,
 }
-WITH_HANDLERS = ("tell", "tell_1000", "ask_seq", "ask_100", "fan", "ring", "tree", "crash")
+# What an interceptor or a metric costs the sends it looks at belongs here, measured with `_in_turn` over the same sends
+# when nobody looks. A subject's method for it raises `Unsupported` where its core has none.
+FURTHER = {
+    "put": put,
+    "crash_logged": crash_logged,
+    "crash_logged_once": crash_logged_once,
+    "rest_for_one": rest_for_one,
+    "ask_timeout": ask_timeout,
+    "ask_scoped": ask_scoped,
+    "ask_scoped_timeout": ask_scoped_timeout,
+    "tell_scoped": tell_scoped,
+    "tell_scoped_timeout": tell_scoped_timeout,
+}
+WITHOUT_HANDLERS = ("spawn", "memory")
 
 
 def scenarios(
-    make: Callable[[bool], Any], leave_out: Sequence[str] = (), asynchronous: bool = True
-) -> dict[str, Callable[[int], list[Sample]]]:
+    make: Callable[[bool], Any], leave_out: Sequence[str] = (), asynchronous: bool = True, further: bool = False
+) -> dict[str, Scenario]:
     """The scenarios for a subject, but for ``leave_out``, whose methods ``make``'s :class:`LoopSubject` may lack.
 
-    ``make(True)`` gives it ``async def`` handlers, for the names with ``_async``.
+    ``make(True)`` gives it ``async def`` handlers, for the names with ``_async``. ``further`` says that it is a
+    :class:`FurtherSubject`.
     """
-    found = {name: _bind(body, make, False) for name, body in SCENARIOS.items() if name not in leave_out}
+    bodies: dict[str, Body] = {name: body for name, body in SCENARIOS.items() if name not in leave_out}
+    if further:
+        bodies |= FURTHER
+    found = {name: _bind(body, make, False) for name, body in bodies.items()}
     if asynchronous:
-        found |= {f"{name}_async": _bind(SCENARIOS[name], make, True) for name in WITH_HANDLERS if name in found}
+        found |= {f"{name}_async": _bind(bodies[name], make, True) for name in bodies if name not in WITHOUT_HANDLERS}
     return found
 
 
-def _bind(
-    body: Callable[[LoopSubject, int], Coroutine[Any, Any, list[Sample]]],
-    make: Callable[[bool], LoopSubject],
-    handlers_are_async: bool,
-) -> Scenario:
+def _bind(body: Body, make: Callable[[bool], Any], handlers_are_async: bool) -> Scenario:
     async def within(n: int) -> list[Sample]:
         subject = make(handlers_are_async)
         await subject.open()

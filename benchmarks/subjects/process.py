@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from benchmarks.harness import Sample
+from benchmarks.harness import Sample, Unsupported
 
 ROOT = Path(__file__).parent.parent.parent
 PEERS = ROOT / ".venv-peers" / "bin" / "python"
@@ -25,14 +25,15 @@ class WorkerFailed(Exception):
 class Worker:
     """A subject in a process of its own, idle between runs.
 
-    ``python`` is the interpreter of the subject's environment; ``limit`` bounds one run, in seconds.
+    ``python`` is the interpreter of the subject's environment; ``limit`` bounds one run, in seconds. ``library`` is the
+    checkout whose ``callboard`` it imports; the benchmarks are always those of this one.
     Raises :class:`WorkerFailed` when the subject cannot be imported there.
     """
 
-    def __init__(self, subject: str, python: str = sys.executable, limit: float = 120.0) -> None:
-        self.subject, self.limit = subject, limit
+    def __init__(self, subject: str, python: str = sys.executable, limit: float = 120.0, library: Path = ROOT) -> None:
+        self.subject, self.python, self.limit, self.library = subject, python, limit, library
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the worker
-        environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / ".src")])}
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(library / ".src")])}
         self._process = subprocess.Popen(
             [python, "-m", "benchmarks.subjects.worker", subject],
             stdin=subprocess.PIPE,
@@ -50,8 +51,15 @@ class Worker:
         self.scenarios: list[str] = hello["scenarios"]
         self.scale: float = hello["scale"]
 
+    def another(self) -> Worker:
+        """Start the same subject in a process of its own."""
+        return Worker(self.subject, self.python, self.limit, self.library)
+
     def run(self, scenario: str, n: int, uvloop: bool = False) -> list[Sample]:
-        """Run ``scenario`` once over ``n`` units."""
+        """Run ``scenario`` once over ``n`` units.
+
+        Raises :class:`Unsupported` when the subject lacks something it needs.
+        """
         assert self._process.stdin is not None
         try:
             print(json.dumps({"scenario": scenario, "n": n, "uvloop": uvloop}), file=self._process.stdin, flush=True)
@@ -72,7 +80,7 @@ class Worker:
         self._process.stdout.close()
         self._errors.close()
 
-    # Any: what an answer holds depends on the request; worker.py lists the three kinds.
+    # Any: what an answer holds depends on the request; worker.py lists the kinds.
     def _read(self) -> Any:
         assert self._process.stdout is not None
         watchdog = threading.Timer(self.limit, self._process.kill)
@@ -84,6 +92,8 @@ class Worker:
         if not line:
             raise WorkerFailed(self._last_words())
         answer = json.loads(line)
+        if "unsupported" in answer:
+            raise Unsupported(answer["unsupported"])
         if "error" in answer:
             raise WorkerFailed(answer["error"])
         return answer
@@ -101,10 +111,11 @@ def interpreter(is_peer: bool) -> str:
 
 
 def start_workers(
-    subjects: Mapping[str, tuple[str, bool]], limit: float = 120.0
+    subjects: Mapping[str, tuple[str, bool]], limit: float = 120.0, libraries: Mapping[str, Path] | None = None
 ) -> tuple[dict[str, Worker], dict[str, str]]:
     """Start a worker for each subject (its module, and whether it is a peer).
 
+    ``libraries`` says which subjects import ``callboard`` from another checkout than this.
     Returns the workers by subject, and for each subject that is not there the reason.
     """
     workers: dict[str, Worker] = {}
@@ -114,7 +125,7 @@ def start_workers(
             skipped[subject] = "no .venv-peers (make bench-peers)"
             continue
         try:
-            workers[subject] = Worker(module, interpreter(is_peer), limit)
+            workers[subject] = Worker(module, interpreter(is_peer), limit, (libraries or {}).get(subject, ROOT))
         except WorkerFailed as error:
             skipped[subject] = str(error)
     return workers, skipped

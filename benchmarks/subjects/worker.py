@@ -2,7 +2,8 @@
 
 With SCENARIO and N it runs that once and prints the result, which is how a profiler is put on it. Without them it reads
 requests from standard input, one JSON object a line (``{"scenario": …, "n": …, "uvloop": …}``), and answers each with
-``{"samples": [[value, unit, suffix], …]}`` or ``{"error": …}``. Its first line tells what it can do.
+``{"samples": [[value, unit, suffix], …]}``, ``{"unsupported": …}`` or ``{"error": …}``. Its first line tells what it
+can do.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import logging
 import os
 import sys
 
+from benchmarks.harness.model import Unsupported
+
 from . import loop
 
 
@@ -20,7 +23,8 @@ def main(subject: str, once: tuple[str, int] | None = None) -> None:
     # What a subject prints must not get between the answers: it goes to standard error.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    # A log record costs 6 µs, as much as a crash itself, and not every subject writes one: nobody does.
+    # A log record costs as much as a crash itself, and not every subject writes one: nobody does, but in the scenarios
+    # about logging.
     logging.disable(logging.CRITICAL)
 
     def answer(**fields: object) -> None:
@@ -41,6 +45,8 @@ def main(subject: str, once: tuple[str, int] | None = None) -> None:
         try:
             loop.use_uvloop(request["uvloop"])
             samples = module.SCENARIOS[request["scenario"]](request["n"])
+        except Unsupported as reason:
+            answer(unsupported=str(reason))
         except Exception as error:
             answer(error=f"{type(error).__name__}: {error}")
         else:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 from benchmarks.__main__ import main, names
-from benchmarks.harness import Case, Row, Sample, Suite, measure
+from benchmarks.harness import Case, Comparison, Row, Sample, Suite, Unsupported, measure
 from benchmarks.harness.plot import write_plot
-from benchmarks.harness.report import stored_ratios, table, write_json
+from benchmarks.harness.report import beside, stored_ratios, table, write_json
 
 
 def scripted(log: list[str], subject: str, values: list[float]) -> Callable[[], Sample]:
@@ -35,9 +35,39 @@ def test_a_row_holds_median_spread_and_the_ratio_to_the_baseline() -> None:
     ]
     rows = measure(Suite("base", cases, repeats=3)).rows
     assert rows == [
-        Row("tell", "base", 3.0, 2.0, 4.0, "µs", 1.0),
-        Row("tell", "callboard", 6.0, 5.0, 9.0, "µs", 2.0),
+        Row("tell", "base", 3.0, 2.0, 4.0, "µs", 1.0, 1.0, 1.0),
+        Row("tell", "callboard", 6.0, 5.0, 9.0, "µs", 2.0, 2.0, 2.5),
     ]
+
+
+def test_a_case_is_compared_round_by_round_with_those_beside_it() -> None:
+    cases = [
+        Case("tell", "base", lambda: Sample(1.0, "µs")),
+        Case("tell", "callboard", scripted([], "callboard", [2.0, 3.0, 5.0]), beside=["before", "absent"]),
+        Case("tell", "before", scripted([], "before", [4.0, 2.0, 4.0])),
+    ]
+    results = measure(Suite("base", cases, repeats=3))
+    assert results.comparisons == [Comparison("tell", "callboard", "before", 3.0, 4.0, "µs", 1.25, 0.5, 1.5)]
+
+
+def test_what_costs_nothing_has_no_ratios() -> None:
+    cases = [Case("tell", "base", lambda: Sample(0.0, "µs")), Case("tell", "b", lambda: Sample(1.0, "µs"), ["base"])]
+    results = measure(Suite("base", cases))
+    assert [row.ratio for row in results.rows] == [None, None]
+    assert results.comparisons == []
+
+
+def test_what_a_subject_lacks_is_skipped_and_is_no_failure() -> None:
+    calls = []
+
+    def lacking() -> Sample:
+        calls.append(1)
+        raise Unsupported("it has no metrics")
+
+    results = measure(Suite("base", [Case("metrics", "before", lacking), Case("metrics", "base", list)]))
+    assert results.skipped == [("metrics", "before", "it has no metrics")]
+    assert results.failures == []
+    assert calls == [1]
 
 
 def test_a_suffixed_sample_is_a_scenario_of_its_own() -> None:
@@ -90,6 +120,16 @@ def test_stored_ratios_are_read_back_from_a_baseline_file(tmp_path: Path) -> Non
 def test_the_table_shows_spread_and_stored_ratio_and_marks_our_rows() -> None:
     text = table([Row("tell", "callboard", 2.0, 1.0, 3.0, "µs", 0.5)], {("tell", "callboard"): 0.625})
     assert text.splitlines()[-1].split() == ["tell", "*callboard", "2", "1", "3", "µs", "0.50", "0.62"]
+
+
+def test_the_table_shows_the_spread_of_a_ratio() -> None:
+    text = table([Row("tell", "callboard", 2.0, 1.0, 3.0, "µs", 0.5, 0.25, 0.75)], {})
+    assert text.splitlines()[-1].split() == ["tell", "*callboard", "2", "1", "3", "µs", "0.50", "0.25–0.75"]
+
+
+def test_compared_subjects_stand_side_by_side_with_their_ratio_and_its_spread() -> None:
+    text = beside([Comparison("tell", "callboard", "before", 3.0, 4.0, "µs", 0.75, 0.5, 1.0)])
+    assert text.splitlines()[-1].split() == ["tell", "callboard", "before", "3", "4", "µs", "0.75", "0.50–1.00"]
 
 
 def test_the_plot_is_a_png_file(tmp_path: Path) -> None:
