@@ -167,7 +167,7 @@ async def test_all_the_sources_of_a_join_are_given_up_with_it(how: str) -> None:
         first, *others = [ref.ask(hold) for hold in holds]
         for hold in holds:
             await hold.begun.wait()
-        joined = first.join(*others).map(len)
+        joined = first.join(*others).map(list)
         if how == "cancel":
             joined.cancel()
         elif how == "wait_for":
