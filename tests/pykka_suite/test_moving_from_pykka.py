@@ -35,7 +35,7 @@ class Example(NamedTuple):
     def says(self, base: Base) -> list[str]:
         """The lines that it prints with a base class, as the page has them."""
         lines = []
-        for said in re.findall(r"#> (.*)", self.code):
+        for said in re.findall(r"# -> (.*)", self.code):
             which = dict(re.findall(r"(pykka|callboard): (.*?)(?: \| |$)", said))
             if not which:
                 lines.append(said)
