@@ -13,7 +13,7 @@ from .base.lifecycle import Phase, move
 from .base.registry import register
 from .base.spec import ChildSpec, Mailbox, check_mailbox, check_name
 from .life.death import die, discard
-from .life.starting import build, plain_new, serve, start, start_failed
+from .life.starting import adopt, build, plain_new, serve, start, start_failed
 from .mail.cell import SUSPENDED, Cell
 from .mail.future import Future
 from .refs.ref import ActorRef
@@ -201,6 +201,11 @@ def _construct(cell: Cell, args: Any, kwargs: Any) -> None:
         if spec is None or not isinstance(error, Exception):
             raise
         raise start_failed(cell, "factory", error) from error
+    try:
+        adopt(cell)
+    except SpecError:
+        _take_back(cell)
+        raise
     register(cell.ref)
     if runtime.probe is not None:
         runtime.probe.event("spawn", actor=cell.path, parent=parent.path)

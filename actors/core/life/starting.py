@@ -27,7 +27,7 @@ def build(cell: Cell, factory: Any, args: Any, kwargs: Any) -> None:
     """Make the actor object of a cell.
 
     Raises:
-        SpecError: the factory made no actor, or its settings are wrong.
+        SpecError: the factory made no actor.
         Exception: what the factory, or the constructor, raised.
     """
     kind = behaviour_class(factory)
@@ -44,6 +44,15 @@ def build(cell: Cell, factory: Any, args: Any, kwargs: Any) -> None:
         if not isinstance(actor, Behaviour):
             raise SpecError(f"the factory of {cell.path} returned {type(actor).__name__}, which is no callboard Actor")
         bind(actor, cell)
+
+
+def adopt(cell: Cell) -> None:
+    """Look at the settings of an actor that has been built, and bound its mailbox as they, or the spawn, say.
+
+    Raises:
+        SpecError: a setting is wrong.
+    """
+    actor = cell.actor
     check_class(actor)
     details = cell.details
     mailbox = None if details is None else details.mailbox
@@ -181,6 +190,7 @@ def restart(cell: Cell) -> None:
         details.children.intensity = None  # this incarnation's children begin with a clean record
     try:
         build(cell, spec.factory, spec.args, spec.kwargs)
+        adopt(cell)
     except BaseException as error:
         cell.actor = None  # half made: it has no hooks to call
         details.previous = None

@@ -338,7 +338,7 @@ class Dispatcher:
                         cell.current = item
                         try:
                             if message.__class__ in PYKKA_MESSAGES:
-                                result = receive(cell, message)
+                                result = receive_carefully(cell, item, message, None)
                             elif carried is None:
                                 result = on_receive(message)
                             else:
