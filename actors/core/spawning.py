@@ -7,7 +7,7 @@ from collections.abc import Callable
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, overload
 
-from .base.behaviour import Behaviour, behaviour_class, capacity_of, check_class
+from .base.behaviour import Behaviour, behaviour_class, check_class
 from .base.errors import ActorDead, SpecError, SystemClosed, brief
 from .base.lifecycle import Phase, move
 from .base.registry import register
@@ -25,6 +25,7 @@ T2 = TypeVar("T2")
 T3 = TypeVar("T3")
 A = TypeVar("A", bound=Behaviour[Any])
 _new: Any = object.__new__
+_SETTINGS = frozenset({"mailbox_capacity", "shutdown_timeout", "supervision"})
 _PLAIN = "_callboard_plain"
 """Where a class keeps what `_spawn_plain` asks of it: its own `on_start`, `__init__` and settings, once looked at."""
 
@@ -287,8 +288,9 @@ def _spawn_plain(runtime: Runtime, parent: Cell, kind: Any, args: Any, kwargs: A
     if args or kwargs or kind.__init__ is not Behaviour.__init__:
         try:
             actor.__init__(*args, **kwargs)
-            if "mailbox_capacity" in actor.__dict__:
-                cell.capacity = capacity_of(actor)
+            if not _SETTINGS.isdisjoint(actor.__dict__):
+                check_class(actor)
+                cell.capacity = actor.mailbox_capacity
         except BaseException:
             _take_back(cell)
             raise

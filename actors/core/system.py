@@ -10,6 +10,7 @@ import concurrent.futures
 import contextlib
 import contextvars
 import logging
+import math
 import threading
 import weakref
 from collections.abc import Callable, Coroutine, Iterator
@@ -90,6 +91,8 @@ class System(Spawns):
         self._body: asyncio.Task[Any] | None = None
         self._body_cancelled = False
         self._own_thread: threading.Thread | None = None
+        self._killer: asyncio.TimerHandle | None = None
+        self._stop_by = math.inf
         self._stopping: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
@@ -211,8 +214,10 @@ class System(Spawns):
             begun.set()
             await system.wait()
 
+        # In the caller's context: what is set here, its actors see.
+        context = contextvars.copy_context()
         system._own_thread = threading.Thread(
-            target=lambda: asyncio.run(serve()), name=f"callboard-{name}", daemon=True
+            target=lambda: context.run(asyncio.run, serve()), name=f"callboard-{name}", daemon=True
         )
         system._own_thread.start()
         begun.wait()
@@ -305,7 +310,7 @@ class System(Spawns):
         Neighbours of one class that were started without a child spec stop together.
 
         Args:
-            timeout: seconds it may take in all; what has not stopped shortly before is killed.
+            timeout: seconds it may take in all; what has not stopped by then is killed.
 
         Raises:
             SystemClosed: it runs in another event loop.
@@ -331,20 +336,29 @@ class System(Spawns):
 
     def _begin_stop(self, timeout: float = STOP_TIMEOUT) -> None:
         runtime = self.runtime
+        deadline = runtime.loop.time() + timeout
+        if deadline < self._stop_by:  # also where it has begun already: then it has less time from now on
+            self._stop_by = deadline
+            if self._killer is not None:
+                self._kill_in(timeout)
         if not runtime.closing:
             runtime.closing = True
             if runtime.probe is not None:
                 runtime.probe.event("system_stopping", actor="")
             # A task of its own, not the caller's: that one may be a handler, which the stop ends.
             context = runtime.base_context.copy()
-            self._stopping = runtime.loop.create_task(self._stop(timeout), name=f"{self.name}-stop", context=context)
+            self._stopping = runtime.loop.create_task(self._stop(), name=f"{self.name}-stop", context=context)
 
-    async def _stop(self, timeout: float) -> None:
+    def _kill_in(self, timeout: float) -> None:
+        """Have what has not stopped by then killed."""
+        if self._killer is not None:
+            self._killer.cancel()
+        self._killer = self.runtime.loop.call_later(timeout, self._kill_all)
+
+    async def _stop(self) -> None:
         runtime = self.runtime
         loop = runtime.loop
-        # What is killed needs a moment, too, and that is part of the timeout.
-        grace = min(KILL_GRACE, timeout / 10)
-        killer = loop.call_later(timeout - grace, self._kill_all)
+        self._kill_in(self._stop_by - loop.time())
         try:
             move(runtime.root, "stop")
             for together in _in_turn(runtime.root.children.latest_first()):
@@ -353,13 +367,14 @@ class System(Spawns):
                 for child in together:
                     await self._gone(child)
         finally:
-            killer.cancel()
+            if self._killer is not None:
+                self._killer.cancel()
             self._kill_all()
             self._dispatcher.close()
             if runtime.drivers:
                 idle = self._idle = loop.create_future()
                 runtime.on_idle = self._no_driver_left
-                patience = loop.call_later(grace, self._leave_behind)
+                patience = loop.call_at(min(self._stop_by, loop.time() + KILL_GRACE), self._leave_behind)
                 await idle
                 patience.cancel()
             await asyncio.sleep(0)  # the last driver's task is done in this very step

@@ -45,7 +45,12 @@ async def fill(ref: ActorRef[Any], most: int) -> int:
     except MailboxFull:
         pass
     hold.go.set()
-    return taken
+    while True:  # the next one who sends finds an empty mailbox
+        try:
+            await ref.ask("emptied")
+            return taken
+        except MailboxFull:
+            await asyncio.sleep(0)
 
 
 # -- what is refused ---------------------------------------------------------------------------------------------------

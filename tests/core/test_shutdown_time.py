@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from callboard.actors import Actor, ActorDead, Backoff, ChildSpec, RestartLimit, Supervisor, System
+from callboard.actors import Actor, ActorDead, Backoff, ChildSpec, RestartLimit, Supervision, Supervisor, System
 from callboard.actors.testing import run_virtual, virtual_time
 
 from .support import Echo, Hold, Log, on_each_loop
@@ -141,7 +141,7 @@ TIMES = st.sampled_from([0.0, 0.25, 0.5, 1.0, 3.0, 7.0])
 async def stop_takes(plans: list[Plan], timeout: float) -> float:
     """The virtual seconds that a stop of these actors takes; nothing may be left by it."""
     loop, ends = asyncio.get_running_loop(), Ends()
-    system = System()
+    system = System(supervision=Supervision(intensity=100))
     async with system:
         asks = []
         for number, plan in enumerate(plans):
@@ -272,6 +272,7 @@ def test_top_level_actors_of_one_class_in_a_row_stop_together_and_the_others_one
                     system.supervise(ChildSpec(each.kind, (log, number, each.seconds), name=f"a{number}"))
                 else:
                     system.spawn(each.kind, log, number, each.seconds)
+            await system.stop(timeout=1000)
         return log
 
     expected, now = {}, 0.0

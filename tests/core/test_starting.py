@@ -156,7 +156,7 @@ async def test_a_generic_class_with_its_parameters_can_be_supervised_and_restart
 def test_a_generic_class_with_its_parameters_can_be_started_as_pykka_does() -> None:
     with System.in_thread() as system:
         ref: ActorRef[Any] = Box[int].start(7)
-        assert system.find("Box-1") is ref
+        assert system.find(ref.path) is ref
         assert ref.ask("value").get(timeout=WAIT) == 7
 
 

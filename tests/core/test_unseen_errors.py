@@ -302,7 +302,7 @@ async def test_the_log_of_a_crash_names_the_actors_path_its_class_and_the_type_o
         assert (logged.logger, logged.level) == ("callboard", logging.ERROR)
         assert "parent/child" in logged.said
         assert "Broken" in logged.said
-        assert kind is None or kind in logged.said
+        assert kind is None or kind in logged.text
         assert "ValueError: out of stock" in logged.text
         assert "test_unseen_errors.py" in logged.text, "the traceback leads to the handler"
 

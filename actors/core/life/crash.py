@@ -38,7 +38,7 @@ def crash(cell: Cell, error: BaseException, message: Any = None) -> None:
     ask, cell.current = cell.current, None
     if ask is not None:
         ask.work = None
-        ask.fail(_told(cell, error, ask.message))
+        ask.fail(told(cell, error, ask.message))
         message = ask.message
     if isinstance(error, KeyboardInterrupt):
         cell.runtime.interrupt(error)
@@ -71,7 +71,9 @@ def kill(cell: Cell) -> None:
     """Crash the incarnation at work at once, whatever it does; its supervisor decides, as after any crash."""
     if cell.phase <= Phase.RUNNING:
         driver = cell.driver
-        crash_soon(cell, ActorCrashed(f"{describe(cell)} was killed"))
+        ask = cell.current
+        over = "" if ask is None else f" while it handled {_kind(ask.message)}"
+        crash_soon(cell, ActorCrashed(f"{describe(cell)} was killed{over}"))
         if driver is not None:
             driver.kill()
 
@@ -81,9 +83,9 @@ def interrupted(cell: Cell, error: BaseException) -> ActorDead:
     details = cell.details
     crashed = details is not None and details.exit_reason == "crash"
     kind = ActorCrashed if crashed else ActorDead
-    told = kind(f"{describe(cell)} {'crashed' if crashed else 'stopped'} before it answered")
-    told.__cause__ = error
-    return told
+    dead = kind(f"{describe(cell)} {'crashed' if crashed else 'stopped'} before it answered")
+    dead.__cause__ = error
+    return dead
 
 
 def ended_late(cell: Cell, ask: Ask | None, error: BaseException | None) -> None:
@@ -118,13 +120,13 @@ def called_off(job: Driver, error: BaseException | None) -> bool:
     return isinstance(error, asyncio.CancelledError) and job.task.cancelling() > 0
 
 
-def _told(cell: Cell, error: BaseException, message: Any) -> BaseException:
+def told(cell: Cell, error: BaseException, message: Any) -> BaseException:
     """What the asker of the message is told."""
     if isinstance(error, ActorCrashed):
         return error
-    told = ActorCrashed(f"{describe(cell)} crashed while it handled {_kind(message)}: {brief(error)}")
-    told.__cause__ = error
-    return told
+    crashed = ActorCrashed(f"{describe(cell)} crashed while it handled {_kind(message)}: {brief(error)}")
+    crashed.__cause__ = error
+    return crashed
 
 
 def _log(cell: Cell, error: BaseException) -> None:

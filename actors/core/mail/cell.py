@@ -220,7 +220,7 @@ class Cell:
         details = self.details
         if details is not None and details.spec is not None:
             return details.spec.shutdown
-        return self.actor_class.shutdown_timeout  # type: ignore[no-any-return]
+        return self._own("shutdown_timeout")  # type: ignore[no-any-return]
 
     @property
     def children(self) -> Children[Cell]:
@@ -231,8 +231,13 @@ class Cell:
             with _making:
                 children = details.children
                 if children is None:
-                    children = details.children = Children(self.actor_class.supervision)
+                    children = details.children = Children(self._own("supervision"))
         return children
+
+    def _own(self, setting: str) -> Any:
+        """What the actor says of itself, or, while there is none, its class."""
+        actor = self.actor
+        return getattr(self.actor_class if actor is None else actor, setting)
 
     def run_one(self) -> None:
         """Process one message: a turn as a simulated loop schedules it."""

@@ -11,7 +11,7 @@ from ..base.errors import ActorDead
 from ..base.events import Outcome
 from ..base.lifecycle import Phase
 from ..base.scope import Scope
-from ..life.crash import called_off, crash_soon, interrupted, is_fatal
+from ..life.crash import called_off, crash_soon, interrupted, is_fatal, note, told
 from ..life.ending import advance
 from ..mail.cell import DEAD, Cell, describe
 from ..mail.envelope import DEFERRED
@@ -105,7 +105,10 @@ def reply_with(cell: Cell, coro: Coroutine[Any, Any, Any]) -> Any:
             if error is None:
                 ask.answer(value)
             elif isinstance(error, Exception):
+                note(cell, ask.message, error)
                 ask.fail(error)
+            elif is_fatal(error):
+                ask.fail(told(cell, error, ask.message))
             else:
                 ask.fail(interrupted(cell, error))
         if error is not None and (

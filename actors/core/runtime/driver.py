@@ -24,6 +24,10 @@ NOTHING: Any = object()
 Done = Callable[["Driver", Any, BaseException | None], None]
 
 
+def _is_ours(frame: Any) -> bool:
+    return str(frame.f_globals.get("__name__", "")).startswith(__name__.removesuffix(".runtime.driver"))
+
+
 class Driver(Coroutine[Any, Any, None]):
     """Drives one coroutine inside one task; reports how it ended to ``on_done`` exactly once.
 
@@ -151,14 +155,22 @@ class Driver(Coroutine[Any, Any, None]):
     @property
     def cr_frame(self) -> Any:
         """The frame of the user's coroutine, so that `asyncio.Task.get_stack` shows where it hangs."""
-        inner = self.cr_await
-        frame = getattr(inner, "cr_frame", None)
-        return frame if frame is not None else getattr(self.coro, "cr_frame", None)
+        return getattr(self._handler(), "cr_frame", None)
 
     @property
     def cr_await(self) -> Any:
-        """What the serving loop waits for: the coroutine of the handler at work."""
-        return getattr(self.coro, "gi_yieldfrom", None)
+        """What the user's coroutine waits for."""
+        return getattr(self._handler(), "cr_await", None)
+
+    def _handler(self) -> Any:
+        """The user's coroutine, below those of the runtime that await it."""
+        coro = self.coro
+        if coro is None or hasattr(coro, "cr_frame"):
+            return coro
+        coro = getattr(coro, "gi_yieldfrom", None)
+        while (frame := getattr(coro, "cr_frame", None)) is not None and _is_ours(frame):
+            coro = coro.cr_await
+        return coro
 
     # -- ending ------------------------------------------------------------------------------------------------------
 
