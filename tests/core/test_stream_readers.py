@@ -38,7 +38,7 @@ class Source(Actor):
             self.log("ended")
 
 
-async def read(stream: Stream, work: float, got: list[int]) -> str:
+async def read(stream: Stream[Any], work: float, got: list[int]) -> str:
     """Read to the end, with some work after each item; return how it ended."""
     try:
         async for item in stream:
@@ -189,6 +189,7 @@ async def test_the_finally_of_a_producer_that_had_to_be_closed_runs(how: str) ->
         assert await anext(stream) == 1
         reading = asyncio.create_task(read(stream, 0, []))
         await hold.begun.wait()
+        await asyncio.sleep(0)  # the reader has begun, too
         match how:
             case "aclose":
                 await stream.aclose()

@@ -288,11 +288,20 @@ class Dispatcher:
         left = self._left
         known = 0
         spoiled = False
+        cell: Any
+        item: Any
+        ask: Any
+        queue: Any
+        carried: Any
+        message: Any
+        on_receive: Any
         result: Any
         while True:
             # 1. The next actor.
             if not lane or left <= 0:
                 runtime.active = None
+                # A leader that waits keeps nobody's message, answer or actor.
+                cell = item = message = ask = result = queue = on_receive = carried = None
                 yield _PAUSED
                 left = self._left
                 continue
@@ -301,7 +310,7 @@ class Dispatcher:
                 continue
             cell.state = BUSY
             runtime.active = cell
-            on_receive: Any = cell.actor.on_receive if cell.actor is not None else None
+            on_receive = cell.actor.on_receive if cell.actor is not None else None
             turn = batch
             while True:
                 # 2. Its next message: the first lane before the mailbox.

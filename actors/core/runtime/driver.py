@@ -169,7 +169,7 @@ class Driver(Coroutine[Any, Any, None]):
             return coro
         coro = getattr(coro, "gi_yieldfrom", None)
         while (frame := getattr(coro, "cr_frame", None)) is not None and _is_ours(frame):
-            coro = coro.cr_await
+            coro = coro.cr_await  # type: ignore[union-attr]
         return coro
 
     # -- ending ------------------------------------------------------------------------------------------------------
