@@ -382,7 +382,15 @@ class Cell:
         rare.processed += 1
         path = self.path
         probe = self.system.probe
-        probe.event("recv", actor=path, sender=item.sender, id=item.id, message=message, incarnation=rare.incarnation)
+        probe.event(
+            "recv",
+            actor=path,
+            sender=item.sender,
+            id=item.id,
+            message=message,
+            priority=item.priority,
+            incarnation=rare.incarnation,
+        )
         if probe.on_process is not None:
             probe.on_process(path, rare.processed, "before")
 

@@ -596,7 +596,7 @@ class System:
         item.sender = self.sender()
         kind = "ask" if isinstance(item, Ask) else "send"
         path = cell.path
-        probe.event(kind, actor=path, sender=item.sender, id=item.id, message=item.message)
+        probe.event(kind, actor=path, sender=item.sender, id=item.id, message=item.message, priority=item.priority)
         if probe.on_send is None:
             cell.enqueue(item)
             return

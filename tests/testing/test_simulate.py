@@ -349,6 +349,23 @@ def test_exactly_once_fails_on_a_repetition_and_on_an_omission() -> None:
     assert "never happened" in str(find(marks((1, "a")), invariants=[once]).run.error)
 
 
+@pytest.mark.parametrize("how", ["tell", "ask"])
+def test_messages_of_several_priorities_are_compared_within_their_priority(how: str) -> None:
+    async def scenario(sim: Simulation) -> None:
+        counter = sim.system.spawn(Counter, name="counter")
+        sends = [("later", 1), ("later too", 1), ("now", 0), ("now too", 0)]
+        if how == "tell":
+            for message, priority in sends:
+                counter.tell(message, priority=priority)
+        else:
+            await asyncio.gather(*[counter.ask(message, priority=priority) for message, priority in sends])
+        assert await counter.ask("seen", priority=2) == ["now", "now too", "later", "later too"]
+
+    run = simulate(scenario, seeds=30)
+    assert [fact.priority for fact in run.trace.of("recv")] == [0, 0, 1, 1, 2]
+    assert [fact.priority for fact in run.trace.of("send", "ask")] == [1, 1, 0, 0, 2]
+
+
 # -- faults ------------------------------------------------------------------------------------------------------------
 
 
