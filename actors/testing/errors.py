@@ -5,7 +5,7 @@ CallboardError
     ├── EscapedSimulation     real I/O, a thread or a subprocess was tried inside a simulation
     ├── Deadlock              nothing can run, no timer is set, and the scenario is not done
     ├── StepBudgetSpent       the scenario took more steps than allowed: probably a livelock
-    ├── Nondeterministic      the same schedule did not give the same run twice
+    ├── Nondeterministic      a schedule failed, and when it ran again it did not, or failed otherwise
     ├── TokenRefused          a replay token does not belong to this scenario, code or workload
     ├── FaultRefused          (also ValueError)      a fault the delivery contract excludes, or that names nothing
     ├── UnhandledFailure      an exception that nobody caught ended a callback or a background task
@@ -41,7 +41,7 @@ class StepBudgetSpent(SimulationError):
 
 
 class Nondeterministic(SimulationError):
-    """The same schedule gave two different runs: something outside the simulation decides."""
+    """A schedule failed, and when it ran again it did not, or failed otherwise: something outside decides."""
 
 
 class TokenRefused(SimulationError):

@@ -79,7 +79,7 @@ def exactly_once(kind: str, key: str, *, expected: Callable[[Trace], Any] | None
 
 
 def fifo_per_pair(trace: Trace) -> None:
-    """Messages of one sender to one receiver, and of one priority, are taken up in the order in which they were sent."""
+    """Messages of one sender to one receiver, of one priority, are taken up in the order in which they were sent."""
     last: dict[tuple[Any, ...], int] = {}
     for _, kind, row in trace.rows:
         if kind == "recv" and not row.get("duplicate"):

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from ..core.system import System
+from . import clocks
 from .errors import InvariantViolated, UnhandledFailure
 from .faults import Fault
 from .injector import Injector
@@ -24,6 +25,7 @@ from .trace import Fact, Trace
 
 Scenario: TypeAlias = Callable[..., Awaitable[object]]
 _TEARDOWN_STEPS = 5_000
+_OURS = f"{runtime.__code__.co_filename}:"
 
 
 class Simulation:
@@ -45,6 +47,8 @@ class Simulation:
         # None where no fault could strike: then the runtime does not ask.
         self.on_send = injector.on_send if injector.sending else None
         self.on_process = injector.on_process if injector.processing else None
+        self.steps, self.ended = 0, 0.0
+        """How many steps the run took, and when it was over, in virtual seconds."""
         injector.tell = self.event
         injector.loop = loop
 
@@ -86,8 +90,10 @@ class Simulation:
         self._append((self.loop._now, kind, fields))
 
     def close(self) -> None:
-        """Take nothing down any more."""
+        """Take nothing down any more: the run is over."""
+        self.steps, self.ended = self.loop.steps, self.loop.time()
         self._append = lambda _: None
+        self.trace = Trace()
 
 
 class _Further:
@@ -145,12 +151,10 @@ class Run:
 
 
 def failure_key(error: BaseException) -> Any:
-    """Return what tells one failure from another."""
+    """Return what tells one failure from another: neither a payload nor anything else that its text may quote."""
     if isinstance(error, BaseExceptionGroup):
         return tuple(sorted({str(failure_key(inner)) for inner in error.exceptions}))
     kind = type(error).__qualname__
-    if isinstance(error, InvariantViolated):
-        return kind, str(error).partition(":")[0]
     if isinstance(error, UnhandledFailure) and error.__cause__ is not None:
         return kind, failure_key(error.__cause__)
     place = ""
@@ -159,6 +163,8 @@ def failure_key(error: BaseException) -> Any:
         code = traceback.tb_frame.f_code
         place = f"{code.co_filename}:{traceback.tb_lineno}"
         traceback = traceback.tb_next
+    if isinstance(error, InvariantViolated) and (not place or place.startswith(_OURS)):
+        return kind, str(error).partition(":")[0]  # one line raises for all that are made alike
     return kind, place
 
 
@@ -180,12 +186,21 @@ def execute(
     argument: bool = True,
 ) -> Run:
     """Run the scenario once; never raises what the scenario raised, but puts it into the `Run`."""
-    random.seed(0)
     loop = SimulationLoop(schedule, order=order, max_steps=max_steps)
-    injector = Injector(faults)
-    sim = Simulation(loop, injector)
+    sim = Simulation(loop, Injector(faults))
+    with clocks.follow(loop.time):
+        error, trace = _execute(scenario, sim, invariants, argument)
+    unused: set[tuple[str, int]] = getattr(schedule, "unused", set())
+    requests = sim.injector.requests
+    return Run(error, trace, sim.steps, sim.ended, loop.picks, tuple(holds), tuple(faults), unused, requests)
+
+
+def _execute(
+    scenario: Scenario, sim: Simulation, invariants: Sequence[Invariant], argument: bool
+) -> tuple[BaseException | None, Trace]:
+    loop = sim.loop
     loop.simulation = sim
-    loop.callboard_dispatcher = injector
+    loop.callboard_dispatcher = sim.injector
     loop.who_waits = lambda: who_waits(sim.trace)
     failed_at: int | None = None
     error: BaseException | None = None
@@ -204,7 +219,7 @@ def execute(
     task = loop.create_task(main(), name="client")
     try:
         loop.run_until_complete(task)
-        injector.check_remote()
+        sim.injector.check_remote()
         error = _left_over(loop)
     except (KeyboardInterrupt, SystemExit):
         sim.close()
@@ -224,12 +239,9 @@ def execute(
                 invariant(trace)
         except AssertionError as violated:
             error = violated
-    steps, time = loop.steps, loop.time()
     sim.close()
-    sim.trace = Trace()
     _tear_down(loop, task)
-    unused: set[tuple[str, int]] = getattr(schedule, "unused", set())
-    return Run(error, trace, steps, time, loop.picks, tuple(holds), tuple(faults), unused, injector.requests)
+    return error, trace
 
 
 def _left_over(loop: SimulationLoop) -> InvariantViolated | None:

@@ -17,10 +17,11 @@ from .injector import chances, place
 from .invariants import Invariant
 from .lanes import Schedule
 from .loop import Order
-from .report import report
+from .report import LAST_EVENTS, differs, report
 from .run import Run, Scenario, execute, reproducible, takes_simulation
 from .schedules import Fifo, Hold, Plan, Recorded
 from .shrink import shrink
+from .trace import Parting
 
 _COLLECT_EVERY = 32
 """Runs between two collections of young garbage: the collector itself is off, so that it never comes in the middle."""
@@ -74,7 +75,7 @@ def simulate(
 
     Raises:
         SimulationFailed: a schedule under which the scenario raises, an invariant breaks, or nothing can go on.
-        Nondeterministic: the same schedule gave two different runs.
+        Nondeterministic: a schedule failed, and when it ran again it did not, or failed otherwise.
         SimulationError: an event loop is running here already.
         TokenRefused: the token belongs to another scenario, or to another version of the code or workload.
     """
@@ -150,13 +151,19 @@ class _Search:
 
     def fail(self, run: Run, found: str) -> None:
         schedules_run = self.runs
-        counted = self.count(run)
+        counted, parting = self.count(run)
         history = f"found with {found}, schedule {schedules_run}"
         if _worth_shrinking():
             before = counted.deviations
-            counted = self.smallest(counted)
-            history += f"; made small from {before} deviations in {self.runs - schedules_run} more"
-        raise self.failed(counted, history, schedules_run) from counted.error
+            small = self.smallest(counted)
+            # Where runs differ, a plan may have failed by luck: it has to fail once more.
+            again = small if parting is None else self.plan(small.holds, small.faults)
+            if again.failure == run.failure:
+                counted, parting = small, small.trace.parting(again.trace) or parting
+                history += f"; made small from {before} deviations in {self.runs - schedules_run} more"
+            else:
+                history += "; not made small, because smaller schedules do not fail each time"
+        raise self.failed(counted, history, schedules_run, parting) from counted.error
 
     def smallest(self, failing: Run) -> Run:
         """Make a failing plan small. If much is left of it, start again from other schedules that fail likewise:
@@ -170,38 +177,51 @@ class _Search:
             other = self.run(schedules.schedule("mix", seed), faults=faults)
             if other.failure == failing.failure:
                 starts += 1
-                shrunk, _ = shrink(self.plan, self.count(other), fixed=self.fixed)
-                best = min(best, shrunk, key=lambda run: run.deviations)
+                with contextlib.suppress(Nondeterministic):
+                    shrunk, _ = shrink(self.plan, self.count(other)[0], fixed=self.fixed)
+                    best = min(best, shrunk, key=lambda run: run.deviations)
         return best
 
-    def count(self, run: Run) -> Run:
-        """Run the same schedule again as a plan of holds."""
-        holds: list[Hold] = []
+    def count(self, run: Run) -> tuple[Run, Parting | None]:
+        """Run the same schedule again as a plan of holds.
+
+        Returns:
+            a run of it that failed alike, and where the runs part, if their traces are not the same.
+
+        Raises:
+            Nondeterministic: it did not fail again, or in another way.
+        """
+        again, holds = run, []
         if any(run.picks):
             recorded = Recorded(run.picks)
             again = self.run(recorded, faults=run.faults)
-            self.check_same(run, again)
+            self.check_alike(run, again)
             holds = recorded.holds
+            again.holds = tuple(holds)
         planned = self.plan(holds, run.faults)
-        self.check_same(run, planned)
-        return planned
+        if again is run:
+            self.check_alike(run, planned)
+        partings = [_parting(run, again), _parting(again, planned)]
+        first = min((parting for parting in partings if parting is not None), key=lambda it: it.index, default=None)
+        return planned if planned.failure == run.failure else again, first
 
-    def check_same(self, run: Run, again: Run) -> None:
-        if run.trace.digest() == again.trace.digest() and run.failure == again.failure:
+    def check_alike(self, run: Run, again: Run) -> None:
+        if run.failure == again.failure:
             return
-        at = next(
-            (i for i, (a, b) in enumerate(zip(run.trace, again.trace, strict=False)) if repr(a) != repr(b)),
-            min(len(run.trace), len(again.trace)),
-        )
+        parting = _parting(run, again)
+        assert parting is not None
         raise Nondeterministic(
-            f"the same schedule gave two different runs, which part at event {at}: something outside the simulation "
-            "decides (wall clock, uuid, id(), the order of a set, state kept between runs). "
-            f"The first run ended with {run.error!r}, the second with {again.error!r}"
-        )
+            f"a schedule failed with {run.error!r}, and when it ran again it "
+            f"{'did not fail' if again.ok else f'failed with {again.error!r}'}.\n\n"
+            f"trace of the failure ({len(run.trace)} events):\n{run.trace.text(last=LAST_EVENTS)}\n\n"
+            + "\n".join(differs(parting))
+        ) from run.error
 
-    def failed(self, run: Run, history: str, schedules_run: int) -> SimulationFailed:
-        text = token.Token(self.name, self.order, run.holds, self.moved(run), tuple(run.trace.prefixes())).encode()
-        return SimulationFailed(report(run, history, text), run, text, schedules_run)
+    def failed(self, run: Run, history: str, schedules_run: int, parting: Parting | None) -> SimulationFailed:
+        same = run.trace if parting is None else run.trace.upto(parting.index)
+        prefixes = tuple(same.prefixes())
+        text = token.Token(self.name, self.order, run.holds, self.moved(run), prefixes, parting is None).encode()
+        return SimulationFailed(report(run, history, text, parting), run, text, schedules_run)
 
     def moved(self, run: Run) -> tuple[Fault, ...]:
         return tuple(fault for fault in run.faults if fault not in self.fixed)
@@ -213,8 +233,17 @@ class _Search:
         given.check_trace(run.trace, run.unused)
         if not run.ok:
             settings.replayed = True
-            raise self.failed(run, "replayed", 1) from run.error
+            parting = None if given.whole else _parting(run, self.plan(run.holds, run.faults))
+            raise self.failed(run, "replayed", 1, parting) from run.error
         return run
+
+
+def _parting(run: Run, again: Run) -> Parting | None:
+    """Where two runs of one schedule part; their ends count too."""
+    found = run.trace.parting(again.trace)
+    if found is None and run.failure != again.failure:
+        return Parting(len(run.trace), f"the end, with {run.error!r}", f"the end, with {again.error!r}")
+    return found
 
 
 def _worth_shrinking() -> bool:

@@ -4,6 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
+import random
+import secrets
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime
+from time import time as time_bound_before
 from typing import Any
 
 import pytest
@@ -27,6 +36,7 @@ from callboard.actors.testing import (
     Slow,
     StepBudgetSpent,
     TokenRefused,
+    Trace,
     UnhandledFailure,
     eventually,
     exactly_once,
@@ -181,17 +191,163 @@ def test_a_token_that_was_cut_is_refused() -> None:
         simulate(failing(), replay=token[: len(token) // 2])
 
 
-def test_code_that_does_not_repeat_itself_is_named_as_such() -> None:
+MADE: list[object] = []
+
+
+def made() -> object:
+    MADE.append(object())  # kept: its address is not used again
+    return MADE[-1]
+
+
+OUTSIDE: dict[str, Callable[[], Any]] = {
+    "a global counter": itertools.count().__next__,
+    "datetime.now": lambda: datetime.now(UTC),
+    "a clock bound before the run": time_bound_before,
+    "id() of what is made anew": lambda: id(made()),
+}
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_a_failure_is_reported_although_its_trace_differs_between_runs(name: str) -> None:
+    async def scenario(sim: Simulation) -> None:
+        counter = sim.system.spawn(Counter, name="counter")
+        counter.tell("the same")
+        counter.tell(OUTSIDE[name]())
+        await asyncio.sleep(1)
+        raise RuntimeError("the bug")
+
+    failed = find(scenario)
+    assert isinstance(failed.run.error, RuntimeError)
+    assert len(failed.run.trace.of("recv")) == 2
+    sent = failed.run.trace.of("send")[1]
+    assert f"not the same in every run of its schedule. Event {sent.index} was" in str(failed)
+    again = find(scenario, replay=failed.token)
+    assert isinstance(again.run.error, RuntimeError)
+    assert "not the same in every run" in str(again)
+
+
+def test_a_race_is_found_and_made_small_although_its_trace_differs_between_runs() -> None:
     numbers = itertools.count()
 
     async def scenario(sim: Simulation) -> None:
-        counter = sim.system.spawn(Counter, name="counter")
-        counter.tell(next(numbers))
-        await asyncio.sleep(1)
-        raise RuntimeError("something")
+        sim.mark("run", number=next(numbers))
+        await failing()(sim)
 
-    with pytest.raises(Nondeterministic, match="something outside the simulation"):
+    failed = find(scenario)
+    assert "the cache says" in str(failed)
+    assert failed.run.deviations == find(failing()).run.deviations
+    assert "number" in str(failed).partition("not the same in every run")[2]
+    assert isinstance(find(scenario, replay=failed.token).run.error, AssertionError)
+
+
+def test_a_failure_that_takes_part_of_its_text_from_outside_is_known_again() -> None:
+    numbers = itertools.count()
+
+    async def scenario(sim: Simulation) -> None:
+        sim.mark("order", id=next(numbers))
+
+    def billed(trace: Trace) -> None:
+        raise InvariantViolated(f"order {trace.of('order')[0].id} was not billed: no mark")
+
+    assert "was not billed" in str(find(scenario, invariants=[billed]))
+
+
+def test_the_token_of_such_a_run_is_refused_where_what_comes_before_has_changed() -> None:
+    numbers = itertools.count()
+
+    def make(first: str) -> Scenario:
+        async def scenario(sim: Simulation) -> None:
+            sim.mark("first", what=first)
+            sim.mark("second", what=next(numbers))
+            raise RuntimeError("the bug")
+
+        return scenario
+
+    token = find(make("a")).token
+    assert find(make("a"), replay=token).schedules == 1
+    with pytest.raises(TokenRefused, match="differ after event 0"):
+        simulate(make("b"), replay=token)
+
+
+def test_a_failure_that_does_not_come_again_is_named_as_such_with_its_trace() -> None:
+    runs = itertools.count()
+
+    async def scenario(sim: Simulation) -> None:
+        sim.mark("paid", order=7)
+        if next(runs) == 0:
+            raise RuntimeError("only once")
+
+    with pytest.raises(Nondeterministic, match="did not fail") as caught:
         simulate(scenario)
+    assert isinstance(caught.value.__cause__, RuntimeError)
+    assert "order=7" in str(caught.value)
+    assert "Something outside the simulation decides" in str(caught.value)
+
+
+# -- time and chance ---------------------------------------------------------------------------------------------------
+
+CHANCE: dict[str, Callable[[], Any]] = {
+    "uuid4": uuid.uuid4,
+    "secrets": lambda: (secrets.token_hex(), secrets.randbelow(10**9), secrets.choice(range(10**9))),
+    "os.urandom": lambda: os.urandom(8),
+    "random": random.random,
+    "SystemRandom": lambda: random.SystemRandom().random(),
+    "time": lambda: (time.time(), time.time_ns()),
+    "monotonic": lambda: (time.monotonic(), time.monotonic_ns()),
+    "perf_counter": lambda: (time.perf_counter(), time.perf_counter_ns()),
+}
+
+
+@pytest.mark.parametrize("name", CHANCE)
+def test_clocks_and_chance_are_the_same_in_every_run(name: str) -> None:
+    async def scenario(sim: Simulation) -> None:
+        await asyncio.sleep(3)
+        sim.mark("drawn", values=(CHANCE[name](), CHANCE[name]()))
+        raise RuntimeError("the bug")
+
+    failed = find(scenario)
+    assert "not the same in every run" not in str(failed)
+    first, second = failed.run.trace.of("drawn")[0].values
+    assert (first == second) is ("time" in name or "monotonic" in name or "perf" in name)
+
+
+def test_the_clocks_of_a_run_show_virtual_time() -> None:
+    async def scenario(sim: Simulation) -> None:
+        began = time.time(), time.monotonic(), time.perf_counter(), time.time_ns()
+        await asyncio.sleep(3600)
+        now = time.time(), time.monotonic(), time.perf_counter(), time.time_ns()
+        assert [after - before for before, after in zip(began, now, strict=True)] == [3600, 3600, 3600, 3600 * 10**9]
+        assert time.monotonic() == asyncio.get_running_loop().time()
+
+    simulate(scenario, seeds=0)
+
+
+def test_outside_a_run_and_in_other_threads_clocks_and_chance_are_the_real_ones() -> None:
+    names = [(time, "time"), (time, "monotonic"), (os, "urandom"), (random, "_urandom")]
+    real = [getattr(module, name) for module, name in names]
+    drawn: list[tuple[bytes, float]] = []
+    ask, answer = threading.Semaphore(0), threading.Semaphore(0)
+
+    def draw() -> None:
+        while ask.acquire() and len(drawn) < 2:
+            drawn.append((os.urandom(16), time.time()))
+            answer.release()
+
+    thread = threading.Thread(target=draw)
+    thread.start()
+    before = time.time()
+
+    async def scenario(sim: Simulation) -> None:
+        ask.release()
+        answer.acquire()
+
+    simulate(scenario, seeds=0)
+    simulate(scenario, seeds=0)
+    ask.release()
+    thread.join()
+    assert drawn[0][0] != drawn[1][0]
+    assert before <= drawn[0][1] <= drawn[1][1] <= time.time()
+    assert [getattr(module, name) for module, name in names] == real
 
 
 # -- what counts as a failure ------------------------------------------------------------------------------------------
