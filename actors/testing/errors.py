@@ -7,7 +7,8 @@ CallboardError
     ├── StepBudgetSpent       the scenario took more steps than allowed: probably a livelock
     ├── Nondeterministic      a schedule failed, and when it ran again it did not, or failed otherwise
     ├── TokenRefused          a replay token does not belong to this scenario, code or workload
-    ├── FaultRefused          (also ValueError)      a fault the delivery contract excludes, or that names nothing
+    ├── FaultRefused          (also ValueError)      a fault against the delivery contract, or that makes no sense
+    ├── FaultStruckNothing    a fault found nothing to strike in any schedule: it tested nothing
     ├── UnhandledFailure      an exception that nobody caught ended a callback or a background task
     ├── InvariantViolated     (also AssertionError)  what must always hold did not
     └── SimulationFailed      (also AssertionError)  the report of the first failing schedule
@@ -49,7 +50,11 @@ class TokenRefused(SimulationError):
 
 
 class FaultRefused(SimulationError, ValueError):
-    """A fault that the delivery contract excludes, or whose numbers make no sense."""
+    """A fault that the delivery contract excludes, or whose arguments make no sense."""
+
+
+class FaultStruckNothing(SimulationError):
+    """A fault that is not optional struck nothing in any schedule; the text says which, and what there was."""
 
 
 class UnhandledFailure(SimulationError):

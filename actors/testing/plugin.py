@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING, Any
 
 import pytest
 
-if TYPE_CHECKING:
-    from .run import Run
+from .run import Run
+from .simulation import settings, simulate
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -24,31 +23,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--sim-replay", default=None, metavar="TOKEN", help="replay one schedule instead of searching")
 
 
-@pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, None]:
-    """Put the options in force for one test, and see whether the token was of any use in it."""
-    seeds, replay = item.config.getoption("--sim-seeds"), item.config.getoption("--sim-replay")
-    if seeds is None and replay is None:
-        yield
-        return
-    # Imported late: a test run that simulates nothing does not pay for it.
-    from .errors import TokenRefused
-    from .simulation import settings
-
-    settings.seeds, settings.replay, settings.replayed = seeds, replay, False
-    settings.refused.clear()
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Put the options in force for one test, and see whether the token, and each fault, was of any use in it."""
+    settings.begin(item.config.getoption("--sim-seeds"), item.config.getoption("--sim-replay"))
     try:
-        outcome = yield
-        if settings.refused and not settings.replayed and outcome.excinfo is None:
-            reasons = list(dict.fromkeys(str(refused) for refused in settings.refused))
-            outcome.force_exception(TokenRefused("; ".join(reasons[:3])))
+        result = yield
+        if (wrong := settings.verdict()) is not None:
+            raise wrong
+        return result
     finally:
-        settings.seeds = settings.replay = None
+        settings.begin()
 
 
 @pytest.fixture
 def simulation() -> Callable[..., Run]:
     """`callboard.actors.testing.simulate`."""
-    from .simulation import simulate
-
     return functools.partial(simulate)

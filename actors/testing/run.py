@@ -122,6 +122,8 @@ class Run:
         holds, faults: the plan it ran under; of a searched schedule, the holds are not counted yet.
         unused: holds that did not come up.
         requests: how many requests each faulty provider had.
+        struck: the faults of the plan that struck.
+        waits: the first message of each actor whose handler waited, where a fault made us look at handlers.
     """
 
     error: BaseException | None
@@ -133,6 +135,8 @@ class Run:
     faults: tuple[Fault, ...]
     unused: set[tuple[str, int]]
     requests: dict[str, int]
+    struck: frozenset[Fault]
+    waits: dict[str, int]
 
     @property
     def ok(self) -> bool:
@@ -191,8 +195,20 @@ def execute(
     with clocks.follow(loop.time):
         error, trace = _execute(scenario, sim, invariants, argument)
     unused: set[tuple[str, int]] = getattr(schedule, "unused", set())
-    requests = sim.injector.requests
-    return Run(error, trace, sim.steps, sim.ended, loop.picks, tuple(holds), tuple(faults), unused, requests)
+    injector = sim.injector
+    return Run(
+        error,
+        trace,
+        sim.steps,
+        sim.ended,
+        loop.picks,
+        tuple(holds),
+        tuple(faults),
+        unused,
+        injector.requests,
+        frozenset(injector.struck),
+        injector.waits,
+    )
 
 
 def _execute(

@@ -8,12 +8,13 @@ import gc
 import random
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from . import schedules, token
 from .errors import Nondeterministic, SimulationError, SimulationFailed, TokenRefused
-from .faults import Fault
-from .injector import chances, place
+from .faults import Crash, Fault
+from .injector import Chances, chance, chances, place
 from .invariants import Invariant
 from .lanes import Schedule
 from .loop import Order
@@ -21,6 +22,7 @@ from .report import LAST_EVENTS, differs, report
 from .run import Run, Scenario, execute, reproducible, takes_simulation
 from .schedules import Fifo, Hold, Plan, Recorded
 from .shrink import shrink
+from .struck import nothing, unstruck, why
 from .trace import Parting
 
 _COLLECT_EVERY = 32
@@ -41,6 +43,24 @@ class Settings:
     replay: str | None = None
     refused: list[TokenRefused] = field(default_factory=list)
     replayed: bool = False
+    struck: set[Fault] = field(default_factory=set)
+    """The faults that struck in some example of a test whose examples Hypothesis draws."""
+    unstruck: dict[Fault, tuple[int, str]] = field(default_factory=dict)
+    """Those that struck nothing in some example: why, and how many chances there were, in the one with most."""
+
+    def begin(self, seeds: int | None = None, replay: str | None = None) -> None:
+        """Begin a test."""
+        self.seeds, self.replay, self.replayed = seeds, replay, False
+        self.refused.clear()
+        self.struck.clear()
+        self.unstruck.clear()
+
+    def verdict(self) -> SimulationError | None:
+        """What is wrong with a test that passed: its token was of no use, or a fault struck nothing in any example."""
+        if self.refused and not self.replayed:
+            return TokenRefused("; ".join(list(dict.fromkeys(map(str, self.refused)))[:3]))
+        left = [(fault, why) for fault, (_, why) in self.unstruck.items() if fault not in self.struck]
+        return nothing(left, "any schedule of any example") if left else None
 
 
 settings = Settings()
@@ -75,6 +95,7 @@ def simulate(
 
     Raises:
         SimulationFailed: a schedule under which the scenario raises, an invariant breaks, or nothing can go on.
+        FaultStruckNothing: a fault struck nothing in any schedule, and is not ``optional``.
         Nondeterministic: a schedule failed, and when it ran again it did not, or failed otherwise.
         SimulationError: an event loop is running here already.
         TokenRefused: the token belongs to another scenario, or to another version of the code or workload.
@@ -142,12 +163,52 @@ class _Search:
         if not run.ok:
             self.fail(run, "the ordinary schedule")
         counts = chances(run.trace, run.requests)
+        struck = set(run.struck)
+        tried = self.fixed
         for seed in seeds:
+            tried = self.faults
             faults = self.faults if self.fixed == self.faults else place(self.faults, counts, random.Random(~seed))
             run = self.run(schedules.schedule(strategy, seed), faults=faults)
             if not run.ok:
                 self.fail(run, f"seed {seed} ({strategy})")
+            struck |= run.struck
+        if tried:
+            for key, count in chances(run.trace, run.requests).items():
+                counts[key] = max(counts[key], count)
+            self.check_struck(tried, struck, counts)
         return run
+
+    def check_struck(self, faults: Sequence[Fault], struck: set[Fault], counts: Chances) -> None:
+        """Fail if a fault struck nothing, though not by chance: one without a number gets a sure chance first.
+
+        Where Hypothesis draws the workload, the test as a whole is judged, at its end: a small example may well have
+        nothing to strike.
+        """
+        drawn = _drawn() is not None
+        for fault in unstruck(faults, struck):
+            settled = fault.nth is not None or (drawn and fault in settings.struck)
+            if not settled and counts[chance(fault), fault.actor]:
+                struck |= self.struck_first(fault)
+        left = {fault: why(fault, counts) for fault in unstruck(faults, struck)}
+        if not drawn:
+            if left:
+                raise nothing(left.items(), f"any of {self.runs} schedules")
+            return
+        settings.struck.update(fault for fault in faults if fault not in left)
+        for fault, reason in left.items():
+            settings.unstruck[fault] = max((counts.total(), reason), settings.unstruck.get(fault, (-1, "")))
+
+    def struck_first(self, fault: Fault) -> frozenset[Fault]:
+        """Run the ordinary schedule with a fault at the first message that it can strike."""
+        nth = 1
+        while True:
+            run = self.plan((), (*self.fixed, replace(fault, nth=nth)))
+            if not run.ok:
+                self.fail(run, "a fault at the first message it can strike")
+            waits = run.waits.get(fault.actor, nth) if isinstance(fault, Crash) and fault.when == "in" else nth
+            if run.struck or waits == nth:
+                return run.struck
+            nth = waits
 
     def fail(self, run: Run, found: str) -> None:
         schedules_run = self.runs
@@ -248,11 +309,16 @@ def _parting(run: Run, again: Run) -> Parting | None:
 
 def _worth_shrinking() -> bool:
     """Whether somebody will read this failure: while Hypothesis still looks for a smaller workload, nobody does."""
-    if "hypothesis" not in sys.modules:
-        return True
-    from hypothesis import control
+    context = _drawn()
+    return context is None or bool(context.is_final)
 
-    with contextlib.suppress(Exception):
-        if control.currently_in_test_context():
-            return bool(control.current_build_context().is_final)
-    return True
+
+def _drawn() -> Any:
+    """Hypothesis' build context where it draws the workload, or None."""
+    if "hypothesis" in sys.modules:
+        from hypothesis import control
+
+        with contextlib.suppress(Exception):
+            if control.currently_in_test_context():
+                return control.current_build_context()
+    return None

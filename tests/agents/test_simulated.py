@@ -22,7 +22,6 @@ from callboard.providers.messages import Request
 from callboard.tools import tool
 
 CRASHES = [
-    Crash("agency", when="before"),
     Crash("agency/A", when="before"),
     Crash("agency/A", when="after"),
     Crash("agency/B", when="before"),

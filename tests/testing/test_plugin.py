@@ -95,3 +95,49 @@ def test_with_no_seeds_only_the_ordinary_schedule_runs(user: pytest.Pytester) ->
 def test_a_test_without_simulation_is_not_touched_by_the_token(user: pytest.Pytester) -> None:
     user.makepyfile("def test_plain(): pass")
     run(user, "--sim-replay=sim1-nonsense").assert_outcomes(passed=1)
+
+
+DRAWN = """
+from hypothesis import given, settings, strategies as st
+from callboard.actors import Actor
+from callboard.actors.testing import Crash, Slow, simulate
+
+class Register(Actor):
+    def on_receive(self, message):
+        return message
+
+@settings(max_examples=30, derandomize=True)
+@given(st.lists(st.integers(0, 9), max_size=3))
+def test_register(messages):
+    async def scenario(sim):
+        register = sim.system.spawn(Register, name="register")
+        for message in messages:
+            register.tell(message)
+    simulate(scenario, seeds=3, faults=[FAULT])
+"""
+
+
+def test_a_drawn_workload_too_small_for_a_fault_is_no_error_where_a_larger_one_has_it(user: pytest.Pytester) -> None:
+    user.makepyfile(DRAWN.replace("FAULT", "Slow('register')"))
+    run(user).assert_outcomes(passed=1)
+
+
+def test_a_fault_that_struck_nothing_in_any_example_fails_the_test(user: pytest.Pytester) -> None:
+    user.makepyfile(DRAWN.replace("FAULT", "Slow('registre'), Slow('register')"))
+    result = run(user)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*FaultStruckNothing: struck nothing in any schedule of any example:",
+            "*slow registre, any message*no actor 'registre'*Did you mean 'register'?*register (3)*",
+        ]
+    )
+    result.stdout.no_fnmatch_line("*slow register, any message*")
+
+
+def test_what_struck_in_one_test_does_not_count_in_the_next(user: pytest.Pytester) -> None:
+    user.makepyfile(
+        DRAWN.replace("FAULT", "Slow('register')")
+        + DRAWN.replace("FAULT", "Slow('register')").replace("test_register", "test_silent").replace("messages:", "():")
+    )
+    run(user).assert_outcomes(passed=1, failed=1)

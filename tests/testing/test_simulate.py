@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import os
 import random
@@ -26,10 +27,13 @@ from callboard.actors.testing import (
     Delay,
     Drop,
     Duplicate,
+    Fault,
     FaultRefused,
+    FaultStruckNothing,
     InvariantViolated,
     Kill,
     Nondeterministic,
+    ProviderFault,
     Simulation,
     SimulationError,
     SimulationFailed,
@@ -645,11 +649,98 @@ def test_a_fault_without_a_number_is_placed_by_the_search_and_shown_in_the_repor
         lambda: Crash("a", 1, "sometime"),  # type: ignore[arg-type]
         lambda: Slow("a", 1, seconds=0),
         lambda: Delay("a", 1, seconds=-1),
+        lambda: Delay("a", 1, seconds=float("nan")),
+        lambda: Slow("a", 1, seconds="soon"),  # type: ignore[arg-type]
+        lambda: Crash(None),  # type: ignore[arg-type]
+        lambda: Crash("a", "1"),  # type: ignore[arg-type]
+        lambda: Kill("a", 1.5),  # type: ignore[arg-type]
+        lambda: Kill("a", True),
+        lambda: Crash("a", 1, ["before"]),  # type: ignore[arg-type]
+        lambda: ProviderFault("a", 1, "down"),  # type: ignore[arg-type]
+        lambda: ProviderFault("a", 1, "rate_limited", retry_after=-1),
+        lambda: ProviderFault("a", 1, "timeout", seconds=float("inf")),
+        lambda: ProviderFault("a", 1, "cut", after=0.5),  # type: ignore[arg-type]
     ],
 )
 def test_a_fault_that_makes_no_sense_is_refused(make: Any) -> None:
     with pytest.raises(FaultRefused):
         make()
+
+
+async def five_messages(sim: Simulation) -> None:
+    """Only the third is one whose handler waits."""
+
+    class Worker(Actor):
+        async def on_receive(self, message: int) -> int:
+            if message == 2:
+                await asyncio.sleep(1)
+            return message
+
+    worker = sim.system.supervise(ChildSpec(Worker, name="worker"))
+    sim.system.supervise(ChildSpec(Counter, name="idle"))
+    for number in range(5):
+        with contextlib.suppress(ActorCrashed):
+            await worker.ask(number)
+
+
+@pytest.mark.parametrize(
+    ("fault", "says"),
+    [
+        (
+            Crash("wroker"),
+            r"crash wroker, any message .*there is no actor 'wroker'. Did you mean 'worker'\? .*idle \(0\)",
+        ),
+        (Crash("wroker", 1), r"no actor 'wroker'"),
+        (Kill("worker", 6), r"kill worker, message 6: messages taken up there: 5"),
+        (Slow("idle"), r"slow idle, any message .*messages taken up there: 0"),
+        (Delay("worker", 9), r"delay worker, message 9 .*messages sent there: 5"),
+        (Crash("worker", 1, "in"), r"crash worker, message 1 .*the handler never waited"),
+        (ProviderFault("worker"), r"there is no faulty provider at all"),
+    ],
+)
+def test_a_fault_that_struck_nothing_is_an_error_that_names_it_and_what_there_was(fault: Fault, says: str) -> None:
+    with pytest.raises(FaultStruckNothing, match=says):
+        simulate(five_messages, faults=[fault])
+
+
+def test_all_faults_that_struck_nothing_are_named_and_no_other() -> None:
+    with pytest.raises(FaultStruckNothing) as caught:
+        simulate(five_messages, faults=[Crash("one"), Crash("worker"), Kill("two", 1)])
+    assert "crash one" in str(caught.value)
+    assert "kill two" in str(caught.value)
+    assert "crash worker" not in str(caught.value)
+
+
+def test_an_optional_fault_may_strike_nothing() -> None:
+    assert simulate(five_messages, faults=[Crash("wroker", optional=True), Kill("worker", 6, optional=True)]).ok
+
+
+def test_a_failure_goes_before_a_fault_that_struck_nothing() -> None:
+    async def scenario(sim: Simulation) -> None:
+        raise RuntimeError("the bug")
+
+    assert isinstance(find(scenario, faults=[Crash("nobody")]).run.error, RuntimeError)
+
+
+@pytest.mark.parametrize("fault", [Crash("worker", when="in"), Slow("worker"), Delay("worker"), Kill("worker")])
+def test_a_fault_without_a_number_is_never_left_out_by_chance_alone(fault: Fault) -> None:
+    struck = []
+
+    async def scenario(sim: Simulation) -> None:
+        with contextlib.suppress(ActorDead):
+            await five_messages(sim)
+        struck.append(len(sim.trace.of("fault")))
+
+    for seed in range(12):
+        struck.clear()
+        assert simulate(scenario, seeds=[seed], faults=[fault]).ok
+        assert sum(struck) >= 1, f"seed {seed}"
+
+
+def test_without_seeds_only_faults_with_a_number_are_judged() -> None:
+    assert simulate(five_messages, seeds=0, faults=[Crash("nobody")]).ok
+    with pytest.raises(FaultStruckNothing):
+        simulate(five_messages, seeds=0, faults=[Crash("nobody", 1)])
 
 
 async def test_from_an_async_test_it_is_refused_with_what_to_do() -> None:
