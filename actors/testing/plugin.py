@@ -1,19 +1,28 @@
-"""The pytest plugin: ``--sim-seeds``, ``--sim-replay``, and the ``simulation`` fixture.
+"""The pytest plugin: ``--sim-seeds``, ``--sim-replay``, the ``simulation`` fixture, and what Hypothesis may do.
 
 - ``--sim-seeds N`` has every `simulate` try N schedules instead of its own number (for a nightly run).
 - ``--sim-replay TOKEN`` has it run the token's schedule instead of searching. In each test the simulation the token
   belongs to is replayed; a test in which it belongs to none fails, saying why.
+- A Hypothesis test that simulates has no deadline, because how long a search takes says how busy the machine is, and no
+  example database, because an example kept from other code may fail in another way. A deadline or database of the
+  test's own, given with ``@settings``, stays.
 """
 
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable, Generator
+from pathlib import Path
+from types import FunctionType, ModuleType
 
 import pytest
 
 from .run import Run
 from .simulation import settings, simulate
+
+_OURS = __name__.rpartition(".")[0]  # callboard.actors.testing
+_FACADE = _OURS.partition(".")[0]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -21,6 +30,62 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("callboard", "simulation testing")
     group.addoption("--sim-seeds", type=int, default=None, metavar="N", help="try N schedules in each simulation")
     group.addoption("--sim-replay", default=None, metavar="TOKEN", help="replay one schedule instead of searching")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Take deadline and example database from the Hypothesis tests that simulate."""
+    if "hypothesis" not in sys.modules:
+        return
+    from hypothesis import is_hypothesis_test
+
+    simulates = _Simulates(config.rootpath)
+    for item in items:
+        if not isinstance(item, pytest.Function) or not is_hypothesis_test(item.obj):
+            continue
+        if "simulation" in item.fixturenames or simulates.module(item.module):
+            _unhurried(item)
+
+
+class _Simulates:
+    """Which modules simulate: they import from here, or from a module of the same project that does."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._known: dict[str, bool] = {}
+
+    def module(self, module: ModuleType) -> bool:
+        name = module.__name__
+        if name == _FACADE or name.startswith((f"{_FACADE}.testing", _OURS)):
+            return True
+        if name not in self._known:
+            self._known[name] = False  # until it is known: modules may import each other in a circle
+            self._known[name] = self._is_of_the_project(module) and any(map(self._leads, vars(module).copy().values()))
+        return self._known[name]
+
+    def _leads(self, value: object) -> bool:
+        if isinstance(value, FunctionType | type):
+            value = sys.modules.get(value.__module__)
+        return isinstance(value, ModuleType) and self.module(value)
+
+    def _is_of_the_project(self, module: ModuleType) -> bool:
+        path = Path(getattr(module, "__file__", None) or "/")
+        ours = module.__name__.startswith(f"{_FACADE}.")
+        return self._root in path.parents and "site-packages" not in path.parts and not ours
+
+
+def _unhurried(item: pytest.Function) -> None:
+    from hypothesis import settings as hypothesis
+
+    # Where Hypothesis' own plugin puts what it changes for a test.
+    test = getattr(item.obj, "__func__", item.obj)
+    given = getattr(test, "_hypothesis_internal_use_settings", None)
+    if given is None:
+        return
+    profile = hypothesis.default
+    assert profile is not None
+    deadline = None if given.deadline == profile.deadline else given.deadline
+    database = None if given.database == profile.database else given.database
+    test._hypothesis_internal_use_settings = hypothesis(given, deadline=deadline, database=database)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -36,7 +101,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
         settings.begin()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")  # so that @given takes it
 def simulation() -> Callable[..., Run]:
     """`callboard.actors.testing.simulate`."""
     return functools.partial(simulate)
