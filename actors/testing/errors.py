@@ -13,16 +13,13 @@ CallboardError
     ├── InvariantViolated     (also AssertionError)  what must always hold did not
     └── SimulationFailed      (also AssertionError)  the report of the first failing schedule
 InjectedCrash                 (a BaseException)      what a `Crash` fault raises in an actor
+
+`SimulationFailed` is in `search.failed`, because it holds the run that failed.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ..core.errors import CallboardError
-
-if TYPE_CHECKING:
-    from .run import Run
 
 
 class SimulationError(CallboardError):
@@ -63,23 +60,6 @@ class UnhandledFailure(SimulationError):
 
 class InvariantViolated(SimulationError, AssertionError):
     """An invariant does not hold for a run."""
-
-
-class SimulationFailed(SimulationError, AssertionError):
-    """A schedule under which the scenario fails; the text is the report.
-
-    Args:
-        report: the whole report, as printed.
-        run: the failing run, shrunk: ``run.error``, ``run.trace``, ``run.plan``.
-        token: replays exactly this run.
-        schedules: how many schedules ran until the failure was found.
-    """
-
-    def __init__(self, report: str, run: Run, token: str, schedules: int) -> None:
-        super().__init__(report)
-        self.run = run
-        self.token = token
-        self.schedules = schedules
 
 
 class InjectedCrash(BaseException):

@@ -18,8 +18,9 @@ from types import FunctionType, ModuleType
 
 import pytest
 
-from .run import Run
-from .simulation import settings, simulate
+from .search.run import Run
+from .search.settings import settings
+from .search.simulation import simulate
 
 _OURS = __name__.rpartition(".")[0]  # callboard.actors.testing
 _FACADE = _OURS.partition(".")[0]

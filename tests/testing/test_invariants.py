@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from callboard.actors.testing import RUNTIME, InvariantViolated, Trace
-from callboard.actors.testing.invariants import runtime
+from callboard.actors.testing.trace.invariants import runtime
 
 Row = tuple[str, dict[str, Any]]
 

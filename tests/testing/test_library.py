@@ -17,8 +17,8 @@ from callboard.actors.agents.errors import HandoffError, RunFailed
 from callboard.actors.agents.events import CompletionFinished, RunEvent, ToolFinished
 from callboard.actors.agents.run import Release
 from callboard.actors.testing import Crash, FaultyProvider, ProviderFault, Simulation, Slow, simulate
-from callboard.actors.testing.models import FunctionModel, call
-from callboard.actors.testing.strategies import AgencyPlan, agencies
+from callboard.actors.testing.doubles.models import FunctionModel, call
+from callboard.actors.testing.doubles.strategies import AgencyPlan, agencies
 from callboard.providers.errors import NoProvider, ProviderOverloaded
 from callboard.providers.messages import Completion, Request
 from callboard.providers.pool import BreakerPolicy, Hedge, Limits, Pool

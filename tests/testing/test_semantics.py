@@ -31,7 +31,14 @@ from callboard.actors import (
     current_scope,
 )
 from callboard.actors.testing import Crash, Fault, Kill, Simulation, Slow, simulate
-from callboard.actors.testing.strategies import MessagePlan, Tree, fault_plans, message_plans, play, supervision_trees
+from callboard.actors.testing.doubles.strategies import (
+    MessagePlan,
+    Tree,
+    fault_plans,
+    message_plans,
+    play,
+    supervision_trees,
+)
 
 drawn = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 SEEDS = 60

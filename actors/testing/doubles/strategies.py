@@ -13,11 +13,11 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from ..core.actor import Actor
-from ..core.ref import ActorRef
-from ..core.spec import STRATEGIES, ChildSpec
-from ..core.supervisor import Supervisor
-from .faults import Crash, Delay, Drop, Duplicate, Fault, Kill, ProviderFault, Slow
+from ...core.actor import Actor
+from ...core.ref import ActorRef
+from ...core.spec import STRATEGIES, ChildSpec
+from ...core.supervisor import Supervisor
+from ..faults.faults import Crash, Delay, Drop, Duplicate, Fault, Kill, ProviderFault, Slow
 
 # -- message plans -----------------------------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, TypeAlias
 
-from .errors import FaultRefused
+from ..errors import FaultRefused
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from typing import Any, TypeAlias
 
-from .errors import InvariantViolated
+from ..errors import InvariantViolated
 from .trace import Fact, Trace, stable_repr
 
 Invariant: TypeAlias = Callable[[Trace], object]

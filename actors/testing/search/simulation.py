@@ -8,22 +8,27 @@ import gc
 import random
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
-from . import schedules, token
-from .errors import Nondeterministic, SimulationError, SimulationFailed, TokenRefused
-from .faults import Crash, Fault
-from .injector import Chances, chance, chances, place
-from .invariants import Invariant
-from .lanes import Schedule
-from .loop import Order
+from ..errors import Nondeterministic, SimulationError, TokenRefused
+from ..faults.faults import Crash, Fault
+from ..faults.injector import Chances, chance, chances, place
+from ..faults.struck import nothing, unstruck, why
+from ..loop.lanes import Schedule
+from ..loop.loop import Order
+from ..schedules import sampling
+from ..schedules.plan import Hold, Plan, Recorded
+from ..schedules.sampling import Fifo
+from ..trace.invariants import Invariant
+from ..trace.trace import Parting
+from . import token
+from .failed import SimulationFailed
 from .report import LAST_EVENTS, differs, report
-from .run import Run, Scenario, execute, reproducible, takes_simulation
-from .schedules import Fifo, Hold, Plan, Recorded
+from .run import Run, execute, reproducible
+from .scenario import Scenario, takes_simulation
+from .settings import settings
 from .shrink import shrink
-from .struck import nothing, unstruck, why
-from .trace import Parting
 
 _COLLECT_EVERY = 32
 """Runs between two collections of young garbage: the collector itself is off, so that it never comes in the middle."""
@@ -33,37 +38,6 @@ _FEW = 2
 """Deviations at which a report is small enough not to look for a smaller one."""
 _OTHER_SEEDS = 200
 _OTHER_STARTS = 5
-
-
-@dataclass(slots=True)
-class Settings:
-    """What the command line asks for: more seeds than a test's own number, or one token instead of a search."""
-
-    seeds: int | None = None
-    replay: str | None = None
-    refused: list[TokenRefused] = field(default_factory=list)
-    replayed: bool = False
-    struck: set[Fault] = field(default_factory=set)
-    """The faults that struck in some example of a test whose examples Hypothesis draws."""
-    unstruck: dict[Fault, tuple[int, str]] = field(default_factory=dict)
-    """Those that struck nothing in some example: why, and how many chances there were, in the one with most."""
-
-    def begin(self, seeds: int | None = None, replay: str | None = None) -> None:
-        """Begin a test."""
-        self.seeds, self.replay, self.replayed = seeds, replay, False
-        self.refused.clear()
-        self.struck.clear()
-        self.unstruck.clear()
-
-    def verdict(self) -> SimulationError | None:
-        """What is wrong with a test that passed: its token was of no use, or a fault struck nothing in any example."""
-        if self.refused and not self.replayed:
-            return TokenRefused("; ".join(list(dict.fromkeys(map(str, self.refused)))[:3]))
-        left = [(fault, why) for fault, (_, why) in self.unstruck.items() if fault not in self.struck]
-        return nothing(left, "any schedule of any example") if left else None
-
-
-settings = Settings()
 
 
 def simulate(
@@ -84,7 +58,7 @@ def simulate(
             without arguments that starts what it needs. It is called once a schedule and must start afresh each time.
         seeds: how many schedules to try, or which.
         strategy: ``mix``, ``pct``, ``pos``, ``uniform``, or ``fifo`` (only faults vary).
-        faults: what may go wrong; see `callboard.actors.testing.faults`.
+        faults: what may go wrong; see the page, or `callboard.actors.testing.faults.faults`.
         invariants: what must hold for each run's trace, beside the runtime's own promises.
         replay: a token; only that schedule is run.
         max_steps: steps of the loop after which a run counts as a livelock.
@@ -168,7 +142,7 @@ class _Search:
         for seed in seeds:
             tried = self.faults
             faults = self.faults if self.fixed == self.faults else place(self.faults, counts, random.Random(~seed))
-            run = self.run(schedules.schedule(strategy, seed), faults=faults)
+            run = self.run(sampling.schedule(strategy, seed), faults=faults)
             if not run.ok:
                 self.fail(run, f"seed {seed} ({strategy})")
             struck |= run.struck
@@ -235,7 +209,7 @@ class _Search:
             if best.deviations - len(self.fixed) <= _FEW or starts == _OTHER_STARTS:
                 break
             faults = (*self.fixed, *self.moved(best))
-            other = self.run(schedules.schedule("mix", seed), faults=faults)
+            other = self.run(sampling.schedule("mix", seed), faults=faults)
             if other.failure == failing.failure:
                 starts += 1
                 with contextlib.suppress(Nondeterministic):

@@ -8,13 +8,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from ..core.life import bury
-from .errors import FaultRefused, InjectedCrash
+from ...core.life import bury
+from ..errors import FaultRefused, InjectedCrash
 from .faults import PROCESSING, SENDING, Crash, Delay, Drop, Duplicate, Fault, Kill, ProviderFault, Slow
 
 if TYPE_CHECKING:
-    from .loop import SimulationLoop
-    from .trace import Trace
+    from ..loop.loop import SimulationLoop
+    from ..trace.trace import Trace
 
 Chances: TypeAlias = "Counter[tuple[str, str]]"
 

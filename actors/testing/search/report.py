@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import traceback
 
-from .errors import SimulationError
-from .faults import describe
+from ..errors import SimulationError
+from ..faults.faults import describe
+from ..trace.trace import Parting
 from .run import Run
-from .trace import Parting
 
 LAST_EVENTS = 60
 

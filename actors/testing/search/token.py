@@ -15,10 +15,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from .errors import FaultRefused, TokenRefused
-from .faults import Fault, from_data, to_data
-from .schedules import Hold
-from .trace import Trace
+from ..errors import FaultRefused, TokenRefused
+from ..faults.faults import Fault, from_data, to_data
+from ..schedules.plan import Hold
+from ..trace.trace import Trace
 
 PREFIX = "sim1-"
 

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 
-from .errors import FaultStruckNothing
+from ..errors import FaultStruckNothing
 from .faults import Crash, Fault, describe
 from .injector import Chances, chance
 
