@@ -24,7 +24,12 @@ class _Source:
 
     def __init__(self, now: Callable[[], float]) -> None:
         self.now = now
-        self.chance = random.Random(0)
+        self._chance: random.Random | None = None
+
+    def bytes(self, size: int) -> bytes:
+        if self._chance is None:  # made when it is wanted: it costs as much as all the rest
+            self._chance = random.Random(0)
+        return self._chance.randbytes(size)
 
 
 _REPLACED: tuple[tuple[Any, str, Callable[..., Any]], ...] = (
@@ -35,8 +40,8 @@ _REPLACED: tuple[tuple[Any, str, Callable[..., Any]], ...] = (
     (time, "monotonic_ns", lambda source: round(source.now() * 1e9)),
     (time, "perf_counter", lambda source: source.now()),
     (time, "perf_counter_ns", lambda source: round(source.now() * 1e9)),
-    (os, "urandom", lambda source, size: source.chance.randbytes(size)),  # where uuid4 looks
-    (random, "_urandom", lambda source, size: source.chance.randbytes(size)),  # where SystemRandom and secrets look
+    (os, "urandom", lambda source, size: source.bytes(size)),  # where uuid4 looks
+    (random, "_urandom", lambda source, size: source.bytes(size)),  # where SystemRandom and secrets look
 )
 _running: dict[int, _Source] = {}
 _real: list[Any] = []
