@@ -34,7 +34,7 @@ class Spawns:
     """What starts actors: a system at the top level, an actor its children. The types of their ``spawn``, once."""
 
     if TYPE_CHECKING:
-        # A ParamSpec leaves no room for a keyword of ours: with `name` the first three positional arguments are checked.
+        # A ParamSpec leaves no room for a keyword of ours: with `name` the first three arguments are checked.
 
         @overload
         def spawn(

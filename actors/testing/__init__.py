@@ -5,29 +5,31 @@ token that replays it.
 """
 
 from .clock import run_virtual, virtual_time
+from .doubles.models import FunctionModel, Script, ScriptedModel
+from .doubles.probe import Probe
 from .errors import (
     Deadlock,
     EscapedSimulation,
     FaultRefused,
+    FaultStruckNothing,
     InjectedCrash,
     InvariantViolated,
     Nondeterministic,
     SimulationError,
-    SimulationFailed,
     StepBudgetSpent,
     TokenRefused,
     UnhandledFailure,
 )
-from .faults import Crash, Delay, Drop, Duplicate, Fault, Kill, ProviderFault, Slow
-from .invariants import RUNTIME, Invariant, eventually, exactly_once, never
-from .loop import SimulationLoop
-from .models import FunctionModel, Script, ScriptedModel
-from .probe import Probe
-from .provider import FaultyProvider
-from .run import Run, Simulation
-from .schedules import Hold
-from .simulation import simulate
-from .trace import Fact, Trace
+from .faults.faults import Crash, Delay, Drop, Duplicate, Fault, Kill, ProviderFault, Slow
+from .faults.provider import FaultyProvider
+from .loop.loop import SimulationLoop
+from .schedules.plan import Hold
+from .search.failed import SimulationFailed
+from .search.run import Run
+from .search.scenario import Simulation
+from .search.simulation import simulate
+from .trace.invariants import RUNTIME, Invariant, eventually, exactly_once, never
+from .trace.trace import Fact, Trace
 
 __all__ = [
     "RUNTIME",
@@ -40,6 +42,7 @@ __all__ = [
     "Fact",
     "Fault",
     "FaultRefused",
+    "FaultStruckNothing",
     "FaultyProvider",
     "FunctionModel",
     "Hold",

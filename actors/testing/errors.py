@@ -5,23 +5,21 @@ CallboardError
     ├── EscapedSimulation     real I/O, a thread or a subprocess was tried inside a simulation
     ├── Deadlock              nothing can run, no timer is set, and the scenario is not done
     ├── StepBudgetSpent       the scenario took more steps than allowed: probably a livelock
-    ├── Nondeterministic      the same schedule did not give the same run twice
+    ├── Nondeterministic      a schedule failed, and when it ran again it did not, or failed otherwise
     ├── TokenRefused          a replay token does not belong to this scenario, code or workload
-    ├── FaultRefused          (also ValueError)      a fault the delivery contract excludes, or that names nothing
+    ├── FaultRefused          (also ValueError)      a fault against the delivery contract, or that makes no sense
+    ├── FaultStruckNothing    a fault found nothing to strike in any schedule: it tested nothing
     ├── UnhandledFailure      an exception that nobody caught ended a callback or a background task
     ├── InvariantViolated     (also AssertionError)  what must always hold did not
     └── SimulationFailed      (also AssertionError)  the report of the first failing schedule
 InjectedCrash                 (a BaseException)      what a `Crash` fault raises in an actor
+
+`SimulationFailed` is in `search.failed`, because it holds the run that failed.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ..core.base.errors import CallboardError
-
-if TYPE_CHECKING:
-    from .run import Run
 
 
 class SimulationError(CallboardError):
@@ -41,7 +39,7 @@ class StepBudgetSpent(SimulationError):
 
 
 class Nondeterministic(SimulationError):
-    """The same schedule gave two different runs: something outside the simulation decides."""
+    """A schedule failed, and when it ran again it did not, or failed otherwise: something outside decides."""
 
 
 class TokenRefused(SimulationError):
@@ -49,7 +47,11 @@ class TokenRefused(SimulationError):
 
 
 class FaultRefused(SimulationError, ValueError):
-    """A fault that the delivery contract excludes, or whose numbers make no sense."""
+    """A fault that the delivery contract excludes, or whose arguments make no sense."""
+
+
+class FaultStruckNothing(SimulationError):
+    """A fault that is not optional struck nothing in any schedule; the text says which, and what there was."""
 
 
 class UnhandledFailure(SimulationError):
@@ -58,23 +60,6 @@ class UnhandledFailure(SimulationError):
 
 class InvariantViolated(SimulationError, AssertionError):
     """An invariant does not hold for a run."""
-
-
-class SimulationFailed(SimulationError, AssertionError):
-    """A schedule under which the scenario fails; the text is the report.
-
-    Args:
-        report: the whole report, as printed.
-        run: the failing run, shrunk: ``run.error``, ``run.trace``, ``run.plan``.
-        token: replays exactly this run.
-        schedules: how many schedules ran until the failure was found.
-    """
-
-    def __init__(self, report: str, run: Run, token: str, schedules: int) -> None:
-        super().__init__(report)
-        self.run = run
-        self.token = token
-        self.schedules = schedules
 
 
 class InjectedCrash(BaseException):

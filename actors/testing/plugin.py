@@ -1,20 +1,29 @@
-"""The pytest plugin: ``--sim-seeds``, ``--sim-replay``, and the ``simulation`` fixture.
+"""The pytest plugin: ``--sim-seeds``, ``--sim-replay``, the ``simulation`` fixture, and what Hypothesis may do.
 
 - ``--sim-seeds N`` has every `simulate` try N schedules instead of its own number (for a nightly run).
 - ``--sim-replay TOKEN`` has it run the token's schedule instead of searching. In each test the simulation the token
   belongs to is replayed; a test in which it belongs to none fails, saying why.
+- A Hypothesis test that simulates has no deadline, because how long a search takes says how busy the machine is, and no
+  example database, because an example kept from other code may fail in another way. A deadline or database of the
+  test's own, given with ``@settings``, stays.
 """
 
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from types import FunctionType, ModuleType
 
 import pytest
 
-if TYPE_CHECKING:
-    from .run import Run
+from .search.run import Run
+from .search.settings import settings
+from .search.simulation import simulate
+
+_OURS = __name__.rpartition(".")[0]  # callboard.actors.testing
+_FACADE = _OURS.partition(".")[0]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -24,31 +33,76 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--sim-replay", default=None, metavar="TOKEN", help="replay one schedule instead of searching")
 
 
-@pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, None]:
-    """Put the options in force for one test, and see whether the token was of any use in it."""
-    seeds, replay = item.config.getoption("--sim-seeds"), item.config.getoption("--sim-replay")
-    if seeds is None and replay is None:
-        yield
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Take deadline and example database from the Hypothesis tests that simulate."""
+    if "hypothesis" not in sys.modules:
         return
-    # Imported late: a test run that simulates nothing does not pay for it.
-    from .errors import TokenRefused
-    from .simulation import settings
+    from hypothesis import is_hypothesis_test
 
-    settings.seeds, settings.replay, settings.replayed = seeds, replay, False
-    settings.refused.clear()
+    simulates = _Simulates(config.rootpath)
+    for item in items:
+        if not isinstance(item, pytest.Function) or not is_hypothesis_test(item.obj):
+            continue
+        if "simulation" in item.fixturenames or simulates.module(item.module):
+            _unhurried(item)
+
+
+class _Simulates:
+    """Which modules simulate: they import from here, or from a module of the same project that does."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._known: dict[str, bool] = {}
+
+    def module(self, module: ModuleType) -> bool:
+        name = module.__name__
+        if name == _FACADE or name.startswith((f"{_FACADE}.testing", _OURS)):
+            return True
+        if name not in self._known:
+            self._known[name] = False  # until it is known: modules may import each other in a circle
+            self._known[name] = self._is_of_the_project(module) and any(map(self._leads, vars(module).copy().values()))
+        return self._known[name]
+
+    def _leads(self, value: object) -> bool:
+        if isinstance(value, FunctionType | type):
+            value = sys.modules.get(value.__module__)
+        return isinstance(value, ModuleType) and self.module(value)
+
+    def _is_of_the_project(self, module: ModuleType) -> bool:
+        path = Path(getattr(module, "__file__", None) or "/")
+        ours = module.__name__.startswith(f"{_FACADE}.")
+        return self._root in path.parents and "site-packages" not in path.parts and not ours
+
+
+def _unhurried(item: pytest.Function) -> None:
+    from hypothesis import settings as hypothesis
+
+    # Where Hypothesis' own plugin puts what it changes for a test.
+    test = getattr(item.obj, "__func__", item.obj)
+    given = getattr(test, "_hypothesis_internal_use_settings", None)
+    if given is None:
+        return
+    profile = hypothesis.default
+    assert profile is not None
+    deadline = None if given.deadline == profile.deadline else given.deadline
+    database = None if given.database == profile.database else given.database
+    test._hypothesis_internal_use_settings = hypothesis(given, deadline=deadline, database=database)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Put the options in force for one test, and see whether the token, and each fault, was of any use in it."""
+    settings.begin(item.config.getoption("--sim-seeds"), item.config.getoption("--sim-replay"))
     try:
-        outcome = yield
-        if settings.refused and not settings.replayed and outcome.excinfo is None:
-            reasons = list(dict.fromkeys(str(refused) for refused in settings.refused))
-            outcome.force_exception(TokenRefused("; ".join(reasons[:3])))
+        result = yield
+        if (wrong := settings.verdict()) is not None:
+            raise wrong
+        return result
     finally:
-        settings.seeds = settings.replay = None
+        settings.begin()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")  # so that @given takes it
 def simulation() -> Callable[..., Run]:
     """`callboard.actors.testing.simulate`."""
-    from .simulation import simulate
-
     return functools.partial(simulate)

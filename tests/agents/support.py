@@ -9,7 +9,7 @@ from typing import Any
 from callboard.actors import ChildSpec
 from callboard.actors.agents.agency import Agency
 from callboard.actors.agents.agent import Agent
-from callboard.actors.testing.models import FunctionModel, Script, ScriptedModel
+from callboard.actors.testing.doubles.models import FunctionModel, Script, ScriptedModel
 from callboard.providers.messages import Request
 from callboard.tools import tool
 

@@ -18,7 +18,7 @@ from callboard.actors import ChildSpec
 from callboard.actors.agents.agency import Agency
 from callboard.actors.agents.agent import Agent
 from callboard.actors.agents.events import RunEvent
-from callboard.actors.testing.models import FunctionModel, call
+from callboard.actors.testing.doubles.models import FunctionModel, call
 from callboard.providers.messages import Request
 from callboard.tools import tool
 

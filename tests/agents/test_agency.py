@@ -22,7 +22,7 @@ from callboard.actors.agents.errors import (
 )
 from callboard.actors.agents.events import RunEvent, RunFinished, TextDelta, ToolFinished
 from callboard.actors.agents.turn import Limits
-from callboard.actors.testing.models import Script, call
+from callboard.actors.testing.doubles.models import Script, call
 from callboard.providers.errors import RateLimited
 from callboard.providers.messages import Request
 from callboard.tools import tool

@@ -11,7 +11,7 @@ from callboard.actors.agents.agency import Agency
 from callboard.actors.agents.agent import Agent
 from callboard.actors.agents.errors import UnknownConversation
 from callboard.actors.agents.events import ApprovalRequested, RunEvent, ToolFinished
-from callboard.actors.testing.models import Script, call
+from callboard.actors.testing.doubles.models import Script, call
 from callboard.tools import tool
 
 from .support import add, scripted, solo, until

@@ -27,7 +27,7 @@ from callboard.actors.agents.errors import (
 from callboard.actors.agents.events import HandoffFinished, RunEvent, RunFinished, RunStarted
 from callboard.actors.agents.handoff import Handoff, HandoffLimits, Pipeline, handoff
 from callboard.actors.agents.turn import Limits
-from callboard.actors.testing.models import Script, call
+from callboard.actors.testing.doubles.models import Script, call
 from callboard.providers.messages import Message, Request, ToolCall, Usage
 
 from .support import add, function, scripted, until

@@ -10,7 +10,7 @@ import pytest
 from callboard.actors.agents.errors import DefinitionError, GuardrailTripped
 from callboard.actors.agents.events import HookFailed, RunEvent, TextDelta
 from callboard.actors.agents.hooks import HOOK_EVENTS, HookContext, guardrail, hook
-from callboard.actors.testing.models import Script, call
+from callboard.actors.testing.doubles.models import Script, call
 from callboard.providers.messages import Delta, Message
 from callboard.tools import ToolResult
 

@@ -27,7 +27,7 @@ from callboard.actors.agents.hooks import hook
 from callboard.actors.agents.openai_shape import as_chunks, as_response
 from callboard.actors.agents.remote import RemoteAgent
 from callboard.actors.agents.skills import Skill
-from callboard.actors.testing.models import Script, call
+from callboard.actors.testing.doubles.models import Script, call
 from callboard.providers.messages import Request
 from callboard.providers.wire.openai_chat import Assembler, from_response
 

@@ -15,7 +15,7 @@ from callboard.actors.agents.errors import AgentError
 from callboard.actors.agents.events import RunEvent
 from callboard.actors.agents.handoff import handoff
 from callboard.actors.agents.history import problems
-from callboard.actors.testing.models import Script, call
+from callboard.actors.testing.doubles.models import Script, call
 from callboard.providers.errors import ProviderOverloaded
 from callboard.providers.messages import Request
 from callboard.tools import tool

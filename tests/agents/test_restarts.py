@@ -14,7 +14,7 @@ from callboard.actors.agents.agent import Agent
 from callboard.actors.agents.errors import AgentUnavailable, RunFailed
 from callboard.actors.agents.events import CompletionFinished, Resumed, RunEvent, ToolFinished
 from callboard.actors.agents.handoff import handoff
-from callboard.actors.testing.models import call
+from callboard.actors.testing.doubles.models import call
 from callboard.providers.messages import Request
 from callboard.tools import Tool, tool
 

@@ -14,7 +14,7 @@ from callboard.actors.agents.agency import Agency
 from callboard.actors.agents.agent import Agent
 from callboard.actors.agents.errors import RunFailed, StepLimit
 from callboard.actors.agents.turn import Limits
-from callboard.actors.testing.models import Script, call
+from callboard.actors.testing.doubles.models import Script, call
 
 from .support import add, scripted
 

@@ -17,12 +17,11 @@ from callboard.actors.agents.events import RunEvent
 from callboard.actors.agents.events import ToolFinished as ToolEvent
 from callboard.actors.agents.handoff import handoff
 from callboard.actors.testing import Crash, Simulation, simulate
-from callboard.actors.testing.models import FunctionModel, call
+from callboard.actors.testing.doubles.models import FunctionModel, call
 from callboard.providers.messages import Request
 from callboard.tools import tool
 
 CRASHES = [
-    Crash("agency", when="before"),
     Crash("agency/A", when="before"),
     Crash("agency/A", when="after"),
     Crash("agency/B", when="before"),

@@ -26,7 +26,7 @@ from callboard.actors import (
     scope,
 )
 from callboard.actors.testing import Crash, Fault, Simulation, Slow, simulate, virtual_time
-from callboard.actors.testing.strategies import fault_plans
+from callboard.actors.testing.doubles.strategies import fault_plans
 
 from .parallel import WAIT
 from .support import Log, on_each_loop

@@ -28,7 +28,7 @@ from callboard.actors import (
     Terminated,
 )
 from callboard.actors.testing import Crash, Fault, Simulation, Slow, simulate, virtual_time
-from callboard.actors.testing.strategies import fault_plans
+from callboard.actors.testing.doubles.strategies import fault_plans
 
 from .parallel import WAIT, in_threads
 from .support import Echo, Log, on_each_loop
@@ -219,7 +219,7 @@ async def test_a_constructor_that_raises_on_the_first_start_fails_the_spawn_and_
             if where == "on the loop":
                 system.spawn(what, name=name)
             else:
-                await asyncio.to_thread(system.spawn, what, name=name)
+                await asyncio.to_thread(system.spawn, what, name=name)  # type: ignore[arg-type]
 
         with pytest.raises(StartFailed if spec else ValueError) as caught:
             await spawn()

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from callboard.actors.testing import RUNTIME, InvariantViolated, Trace
-from callboard.actors.testing.invariants import runtime
+from callboard.actors.testing.trace.invariants import runtime
 
 Row = tuple[str, dict[str, Any]]
 
@@ -27,8 +27,8 @@ def ask(id: int) -> Row:
     return "ask", {"actor": "b", "sender": "a", "id": id, "message": id}
 
 
-def recv(id: int, sender: str = "a", actor: str = "b") -> Row:
-    return "recv", {"actor": actor, "sender": sender, "id": id, "message": id}
+def recv(id: int, sender: str = "a", actor: str = "b", priority: int = 0) -> Row:
+    return "recv", {"actor": actor, "sender": sender, "id": id, "message": id, "priority": priority}
 
 
 def ends(id: int, how: str = "reply") -> Row:
@@ -47,7 +47,7 @@ STOPPED: Row = ("system_stopped", {"actor": ""})
 STOPPING: Row = ("system_stopping", {"actor": ""})
 
 BROKEN: dict[str, list[Row]] = {
-    "fifo_per_pair": [send(1), send(2), recv(2), recv(1)],
+    "fifo_per_pair": [send(1), send(2), recv(2, priority=5), recv(1, priority=5)],
     "at_most_once": [send(1), recv(1), recv(1)],
     "conservation": [send(1), send(2), recv(2)],
     "asks_resolved_once": [ask(1), recv(1)],
@@ -57,6 +57,7 @@ BROKEN: dict[str, list[Row]] = {
 FINE: dict[str, list[Row]] = {
     "another sender may be overtaken": [send(1, "a"), send(2, "c"), recv(2, "c"), recv(1, "a")],
     "another receiver may be faster": [send(1), send(2, actor="c"), recv(2, actor="c"), recv(1)],
+    "another priority may go first": [send(1), send(2), recv(2, priority=-1), recv(1)],
     "a duplicated message may come twice": [send(1), struck("duplicate", id=1), recv(1), recv(1)],
     "a dropped message may be missing": [send(1), struck("drop", id=1)],
     "an ask may time out and be refused": [ask(1), ends(1, "timeout"), dead(1)],

@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from callboard.actors.testing import Deadlock, EscapedSimulation, SimulationLoop, StepBudgetSpent
-from callboard.actors.testing.schedules import POS, Uniform, schedule
+from callboard.actors.testing.schedules.sampling import POS, Uniform, schedule
 
 seeds = st.integers(0, 10_000)
 Main = Callable[[], Coroutine[Any, Any, Any]]

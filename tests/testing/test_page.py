@@ -38,5 +38,5 @@ def test_without_the_fault_the_example_passes(example: dict[str, Any]) -> None:
 
 def test_the_fix_passes(example: dict[str, Any]) -> None:
     scenario = FunctionType(example["conversation"].__code__, {**example, "Memory": example["FixedMemory"]})
-    for count in range(7):
+    for count in range(3, 7):
         simulate(scenario(["red"] * count), seeds=50, faults=[Slow("summarizer", seconds=10)])

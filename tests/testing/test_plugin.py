@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -95,3 +96,146 @@ def test_with_no_seeds_only_the_ordinary_schedule_runs(user: pytest.Pytester) ->
 def test_a_test_without_simulation_is_not_touched_by_the_token(user: pytest.Pytester) -> None:
     user.makepyfile("def test_plain(): pass")
     run(user, "--sim-replay=sim1-nonsense").assert_outcomes(passed=1)
+
+
+DRAWN = """
+from hypothesis import given, settings, strategies as st
+from callboard.actors import Actor
+from callboard.actors.testing import Crash, Slow, simulate
+
+class Register(Actor):
+    def on_receive(self, message):
+        return message
+
+@settings(max_examples=30, derandomize=True)
+@given(st.lists(st.integers(0, 9), max_size=3))
+def test_register(messages):
+    async def scenario(sim):
+        register = sim.system.spawn(Register, name="register")
+        for message in messages:
+            register.tell(message)
+    simulate(scenario, seeds=3, faults=[FAULT])
+"""
+
+
+def test_a_drawn_workload_too_small_for_a_fault_is_no_error_where_a_larger_one_has_it(user: pytest.Pytester) -> None:
+    user.makepyfile(DRAWN.replace("FAULT", "Slow('register')"))
+    run(user).assert_outcomes(passed=1)
+
+
+def test_a_fault_that_struck_nothing_in_any_example_fails_the_test(user: pytest.Pytester) -> None:
+    user.makepyfile(DRAWN.replace("FAULT", "Slow('registre'), Slow('register')"))
+    result = run(user)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*FaultStruckNothing: struck nothing in any schedule of any example:",
+            "*slow registre, any message*no actor 'registre'*Did you mean 'register'?*register (3)*",
+        ]
+    )
+    result.stdout.no_fnmatch_line("*slow register, any message*")
+
+
+def test_what_struck_in_one_test_does_not_count_in_the_next(user: pytest.Pytester) -> None:
+    user.makepyfile(
+        DRAWN.replace("FAULT", "Slow('register')")
+        + DRAWN.replace("FAULT", "Slow('register')").replace("test_register", "test_silent").replace("messages:", "():")
+    )
+    run(user).assert_outcomes(passed=1, failed=1)
+
+
+# -- Hypothesis --------------------------------------------------------------------------------------------------------
+
+HELPER = """
+import time
+from callboard.testing import simulate
+
+# By this clock each example takes a minute: nobody waits, and any deadline is over.
+now = 0.0
+time.perf_counter = lambda: now
+
+def check(words):
+    global now
+    now += 60.0
+    async def scenario(sim):
+        assert len(words) < LONGEST, "too many words"
+    simulate(scenario, seeds=1)
+"""
+GIVEN = """
+from hypothesis import given, settings, strategies as st
+
+@given(st.lists(st.integers(0, 9)))
+def test_words(words):
+    CHECK
+"""
+SIMULATED: dict[str, str] = {
+    "imports simulate": "from callboard.testing import simulate\n" + GIVEN,
+    "imports the package": "import callboard.testing\n" + GIVEN,
+    "has a helper that simulates": "from helper import check\n" + GIVEN,
+    "has a helper module": "import helper\n" + GIVEN,
+    "takes the fixture": GIVEN.replace("test_words(words)", "test_words(simulation, words)"),
+    "is a method": "from callboard.testing import simulate\n"
+    + GIVEN.replace("@given", "class TestWords:\n  @given")
+    .replace("def test_words(words)", "  def test_words(self, words)")
+    .replace("    CHECK", "        CHECK"),
+    "has settings of its own": "from callboard.testing import simulate\n"
+    + GIVEN.replace("@given", "@settings(max_examples=20)\n@given"),
+}
+
+
+def apart(user: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, *, longest: int, **files: str) -> pytest.RunResult:
+    """Run in a process of its own, where Hypothesis has its usual profile and not ours, or that for CI."""
+    for name in ("CI", "GITHUB_ACTIONS", "TF_BUILD"):
+        monkeypatch.delenv(name, raising=False)
+    user.makepyfile(
+        helper=HELPER.replace("LONGEST", str(longest)),
+        conftest="from hypothesis import settings\nsettings.load_profile('default')\n",
+        **{name: text.replace("CHECK", "__import__('helper').check(words)") for name, text in files.items()},
+    )
+    return user.runpytest_subprocess("-p", "callboard.actors.testing.plugin", "-p", "no:cacheprovider")
+
+
+def test_a_drawn_test_that_simulates_has_no_deadline(user: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    apart(user, monkeypatch, longest=10**6, test_it=SIMULATED["imports simulate"]).assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize("name", SIMULATED)
+def test_a_drawn_test_that_simulates_fails_for_no_deadline_and_keeps_no_examples(
+    user: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    result = apart(user, monkeypatch, longest=2, test_it=SIMULATED[name])
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*too many words*"])
+    result.stdout.no_fnmatch_line("*DeadlineExceeded*")
+    assert kept(user) == []
+
+
+def test_other_drawn_tests_keep_their_deadline_and_their_examples(
+    user: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = GIVEN.replace("CHECK", "clock.append(60.0 * len(clock))")
+    plain = "import time\nclock = [0.0]\ntime.perf_counter = lambda: clock[-1]\n" + plain
+    result = apart(user, monkeypatch, longest=2, test_it=plain)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*DeadlineExceeded*"])
+    assert kept(user) != []
+
+
+def test_a_deadline_or_database_given_by_hand_stays(user: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    by_hand = GIVEN.replace(
+        "@given", "@settings(deadline=1000, database=DirectoryBasedExampleDatabase('mine'))\n@given"
+    )
+    by_hand = (
+        "from hypothesis.database import DirectoryBasedExampleDatabase\nfrom callboard.testing import simulate\n"
+        + by_hand
+    )
+    result = apart(user, monkeypatch, longest=10**6, test_it=by_hand)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*DeadlineExceeded*1000*"])
+    assert (user.path / "mine").exists()
+    assert kept(user) == []
+
+
+def kept(user: pytest.Pytester) -> list[Path]:
+    """The examples in the database."""
+    return [path for path in (user.path / ".hypothesis" / "examples").rglob("*") if path.is_file()]

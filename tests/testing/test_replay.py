@@ -66,13 +66,13 @@ def test_the_token_gives_the_same_digest_under_another_hash_seed(
 
 
 def test_a_set_in_a_message_is_shown_in_one_order() -> None:
-    from callboard.actors.testing.trace import stable_repr
+    from callboard.actors.testing.trace.trace import stable_repr
 
     assert stable_repr({"b", "a", "c"}) == "{'a', 'b', 'c'}"
     assert stable_repr([frozenset({2, 1}), {"k": {3}}]) == "[{1, 2}, {'k': {3}}]"
 
 
 def test_an_address_in_a_message_is_left_out() -> None:
-    from callboard.actors.testing.trace import stable_repr
+    from callboard.actors.testing.trace.trace import stable_repr
 
     assert "0x" not in stable_repr(object())

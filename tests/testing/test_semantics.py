@@ -31,7 +31,14 @@ from callboard.actors import (
     current_scope,
 )
 from callboard.actors.testing import Crash, Fault, Kill, Simulation, Slow, simulate
-from callboard.actors.testing.strategies import MessagePlan, Tree, fault_plans, message_plans, play, supervision_trees
+from callboard.actors.testing.doubles.strategies import (
+    MessagePlan,
+    Tree,
+    fault_plans,
+    message_plans,
+    play,
+    supervision_trees,
+)
 
 drawn = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 SEEDS = 60
@@ -147,7 +154,7 @@ def test_an_ask_whose_target_crashes_ends_in_an_error(cls: type[Actor], when: An
             await worker.ask(0.5)
         assert await worker.ask(0.25) == 0.25
 
-    simulate(scenario, seeds=SEEDS, faults=[Crash("worker", 1, when)])
+    simulate(scenario, seeds=SEEDS, faults=[Crash("worker", 1, when, optional=cls is Recorder)])
 
 
 def test_an_ask_whose_target_is_stopped_by_the_system_ends_in_an_error_or_an_answer() -> None:

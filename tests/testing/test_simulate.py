@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
+import os
+import random
+import secrets
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime
+from time import time as time_bound_before
 from typing import Any
 
 import pytest
@@ -17,16 +27,20 @@ from callboard.actors.testing import (
     Delay,
     Drop,
     Duplicate,
+    Fault,
     FaultRefused,
+    FaultStruckNothing,
     InvariantViolated,
     Kill,
     Nondeterministic,
+    ProviderFault,
     Simulation,
     SimulationError,
     SimulationFailed,
     Slow,
     StepBudgetSpent,
     TokenRefused,
+    Trace,
     UnhandledFailure,
     eventually,
     exactly_once,
@@ -100,8 +114,8 @@ def test_the_schedule_is_made_as_small_as_it_can_be() -> None:
     failed = find(failing())
     for left_out in failed.run.holds:
         fewer = [hold for hold in failed.run.holds if hold is not left_out]
-        from callboard.actors.testing.run import execute
-        from callboard.actors.testing.schedules import Plan
+        from callboard.actors.testing.schedules.plan import Plan
+        from callboard.actors.testing.search.run import execute
 
         assert execute(failing(), Plan(fewer)).ok, f"{left_out} was not needed"
 
@@ -181,17 +195,163 @@ def test_a_token_that_was_cut_is_refused() -> None:
         simulate(failing(), replay=token[: len(token) // 2])
 
 
-def test_code_that_does_not_repeat_itself_is_named_as_such() -> None:
+MADE: list[object] = []
+
+
+def made() -> object:
+    MADE.append(object())  # kept: its address is not used again
+    return MADE[-1]
+
+
+OUTSIDE: dict[str, Callable[[], Any]] = {
+    "a global counter": itertools.count().__next__,
+    "datetime.now": lambda: datetime.now(UTC),
+    "a clock bound before the run": time_bound_before,
+    "id() of what is made anew": lambda: id(made()),
+}
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_a_failure_is_reported_although_its_trace_differs_between_runs(name: str) -> None:
+    async def scenario(sim: Simulation) -> None:
+        counter = sim.system.spawn(Counter, name="counter")
+        counter.tell("the same")
+        counter.tell(OUTSIDE[name]())
+        await asyncio.sleep(1)
+        raise RuntimeError("the bug")
+
+    failed = find(scenario)
+    assert isinstance(failed.run.error, RuntimeError)
+    assert len(failed.run.trace.of("recv")) == 2
+    sent = failed.run.trace.of("send")[1]
+    assert f"not the same in every run of its schedule. Event {sent.index} was" in str(failed)
+    again = find(scenario, replay=failed.token)
+    assert isinstance(again.run.error, RuntimeError)
+    assert "not the same in every run" in str(again)
+
+
+def test_a_race_is_found_and_made_small_although_its_trace_differs_between_runs() -> None:
     numbers = itertools.count()
 
     async def scenario(sim: Simulation) -> None:
-        counter = sim.system.spawn(Counter, name="counter")
-        counter.tell(next(numbers))
-        await asyncio.sleep(1)
-        raise RuntimeError("something")
+        sim.mark("run", number=next(numbers))
+        await failing()(sim)
 
-    with pytest.raises(Nondeterministic, match="something outside the simulation"):
+    failed = find(scenario)
+    assert "the cache says" in str(failed)
+    assert failed.run.deviations == find(failing()).run.deviations
+    assert "number" in str(failed).partition("not the same in every run")[2]
+    assert isinstance(find(scenario, replay=failed.token).run.error, AssertionError)
+
+
+def test_a_failure_that_takes_part_of_its_text_from_outside_is_known_again() -> None:
+    numbers = itertools.count()
+
+    async def scenario(sim: Simulation) -> None:
+        sim.mark("order", id=next(numbers))
+
+    def billed(trace: Trace) -> None:
+        raise InvariantViolated(f"order {trace.of('order')[0].id} was not billed: no mark")
+
+    assert "was not billed" in str(find(scenario, invariants=[billed]))
+
+
+def test_the_token_of_such_a_run_is_refused_where_what_comes_before_has_changed() -> None:
+    numbers = itertools.count()
+
+    def make(first: str) -> Scenario:
+        async def scenario(sim: Simulation) -> None:
+            sim.mark("first", what=first)
+            sim.mark("second", what=next(numbers))
+            raise RuntimeError("the bug")
+
+        return scenario
+
+    token = find(make("a")).token
+    assert find(make("a"), replay=token).schedules == 1
+    with pytest.raises(TokenRefused, match="differ after event 0"):
+        simulate(make("b"), replay=token)
+
+
+def test_a_failure_that_does_not_come_again_is_named_as_such_with_its_trace() -> None:
+    runs = itertools.count()
+
+    async def scenario(sim: Simulation) -> None:
+        sim.mark("paid", order=7)
+        if next(runs) == 0:
+            raise RuntimeError("only once")
+
+    with pytest.raises(Nondeterministic, match="did not fail") as caught:
         simulate(scenario)
+    assert isinstance(caught.value.__cause__, RuntimeError)
+    assert "order=7" in str(caught.value)
+    assert "Something outside the simulation decides" in str(caught.value)
+
+
+# -- time and chance ---------------------------------------------------------------------------------------------------
+
+CHANCE: dict[str, Callable[[], Any]] = {
+    "uuid4": uuid.uuid4,
+    "secrets": lambda: (secrets.token_hex(), secrets.randbelow(10**9), secrets.choice(range(10**9))),
+    "os.urandom": lambda: os.urandom(8),
+    "random": random.random,
+    "SystemRandom": lambda: random.SystemRandom().random(),
+    "time": lambda: (time.time(), time.time_ns()),
+    "monotonic": lambda: (time.monotonic(), time.monotonic_ns()),
+    "perf_counter": lambda: (time.perf_counter(), time.perf_counter_ns()),
+}
+
+
+@pytest.mark.parametrize("name", CHANCE)
+def test_clocks_and_chance_are_the_same_in_every_run(name: str) -> None:
+    async def scenario(sim: Simulation) -> None:
+        await asyncio.sleep(3)
+        sim.mark("drawn", values=(CHANCE[name](), CHANCE[name]()))
+        raise RuntimeError("the bug")
+
+    failed = find(scenario)
+    assert "not the same in every run" not in str(failed)
+    first, second = failed.run.trace.of("drawn")[0].values
+    assert (first == second) is ("time" in name or "monotonic" in name or "perf" in name)
+
+
+def test_the_clocks_of_a_run_show_virtual_time() -> None:
+    async def scenario(sim: Simulation) -> None:
+        began = time.time(), time.monotonic(), time.perf_counter(), time.time_ns()
+        await asyncio.sleep(3600)
+        now = time.time(), time.monotonic(), time.perf_counter(), time.time_ns()
+        assert [after - before for before, after in zip(began, now, strict=True)] == [3600, 3600, 3600, 3600 * 10**9]
+        assert time.monotonic() == asyncio.get_running_loop().time()
+
+    simulate(scenario, seeds=0)
+
+
+def test_outside_a_run_and_in_other_threads_clocks_and_chance_are_the_real_ones() -> None:
+    names = [(time, "time"), (time, "monotonic"), (os, "urandom"), (random, "_urandom")]
+    real = [getattr(module, name) for module, name in names]
+    drawn: list[tuple[bytes, float]] = []
+    ask, answer = threading.Semaphore(0), threading.Semaphore(0)
+
+    def draw() -> None:
+        while ask.acquire() and len(drawn) < 2:
+            drawn.append((os.urandom(16), time.time()))
+            answer.release()
+
+    thread = threading.Thread(target=draw)
+    thread.start()
+    before = time.time()
+
+    async def scenario(sim: Simulation) -> None:
+        ask.release()
+        answer.acquire()
+
+    simulate(scenario, seeds=0)
+    simulate(scenario, seeds=0)
+    ask.release()
+    thread.join()
+    assert drawn[0][0] != drawn[1][0]
+    assert before <= drawn[0][1] <= drawn[1][1] <= time.time()
+    assert [getattr(module, name) for module, name in names] == real
 
 
 # -- what counts as a failure ------------------------------------------------------------------------------------------
@@ -349,6 +509,23 @@ def test_exactly_once_fails_on_a_repetition_and_on_an_omission() -> None:
     assert "never happened" in str(find(marks((1, "a")), invariants=[once]).run.error)
 
 
+@pytest.mark.parametrize("how", ["tell", "ask"])
+def test_messages_of_several_priorities_are_compared_within_their_priority(how: str) -> None:
+    async def scenario(sim: Simulation) -> None:
+        counter = sim.system.spawn(Counter, name="counter")
+        sends = [("later", 1), ("later too", 1), ("now", 0), ("now too", 0)]
+        if how == "tell":
+            for message, priority in sends:
+                counter.tell(message, priority=priority)
+        else:
+            await asyncio.gather(*[counter.ask(message, priority=priority) for message, priority in sends])
+        assert await counter.ask("seen", priority=2) == ["now", "now too", "later", "later too"]
+
+    run = simulate(scenario, seeds=30)
+    assert [fact.priority for fact in run.trace.of("recv")] == [0, 0, 1, 1, 2]
+    assert [fact.priority for fact in run.trace.of("send", "ask")] == [1, 1, 0, 0, 2]
+
+
 # -- faults ------------------------------------------------------------------------------------------------------------
 
 
@@ -472,11 +649,98 @@ def test_a_fault_without_a_number_is_placed_by_the_search_and_shown_in_the_repor
         lambda: Crash("a", 1, "sometime"),  # type: ignore[arg-type]
         lambda: Slow("a", 1, seconds=0),
         lambda: Delay("a", 1, seconds=-1),
+        lambda: Delay("a", 1, seconds=float("nan")),
+        lambda: Slow("a", 1, seconds="soon"),  # type: ignore[arg-type]
+        lambda: Crash(None),  # type: ignore[arg-type]
+        lambda: Crash("a", "1"),  # type: ignore[arg-type]
+        lambda: Kill("a", 1.5),  # type: ignore[arg-type]
+        lambda: Kill("a", True),
+        lambda: Crash("a", 1, ["before"]),  # type: ignore[arg-type]
+        lambda: ProviderFault("a", 1, "down"),  # type: ignore[arg-type]
+        lambda: ProviderFault("a", 1, "rate_limited", retry_after=-1),
+        lambda: ProviderFault("a", 1, "timeout", seconds=float("inf")),
+        lambda: ProviderFault("a", 1, "cut", after=0.5),  # type: ignore[arg-type]
     ],
 )
 def test_a_fault_that_makes_no_sense_is_refused(make: Any) -> None:
     with pytest.raises(FaultRefused):
         make()
+
+
+async def five_messages(sim: Simulation) -> None:
+    """Only the third is one whose handler waits."""
+
+    class Worker(Actor):
+        async def on_receive(self, message: int) -> int:
+            if message == 2:
+                await asyncio.sleep(1)
+            return message
+
+    worker = sim.system.supervise(ChildSpec(Worker, name="worker"))
+    sim.system.supervise(ChildSpec(Counter, name="idle"))
+    for number in range(5):
+        with contextlib.suppress(ActorCrashed):
+            await worker.ask(number)
+
+
+@pytest.mark.parametrize(
+    ("fault", "says"),
+    [
+        (
+            Crash("wroker"),
+            r"crash wroker, any message .*there is no actor 'wroker'. Did you mean 'worker'\? .*idle \(0\)",
+        ),
+        (Crash("wroker", 1), r"no actor 'wroker'"),
+        (Kill("worker", 6), r"kill worker, message 6: messages taken up there: 5"),
+        (Slow("idle"), r"slow idle, any message .*messages taken up there: 0"),
+        (Delay("worker", 9), r"delay worker, message 9 .*messages sent there: 5"),
+        (Crash("worker", 1, "in"), r"crash worker, message 1 .*the handler never waited"),
+        (ProviderFault("worker"), r"there is no faulty provider at all"),
+    ],
+)
+def test_a_fault_that_struck_nothing_is_an_error_that_names_it_and_what_there_was(fault: Fault, says: str) -> None:
+    with pytest.raises(FaultStruckNothing, match=says):
+        simulate(five_messages, faults=[fault])
+
+
+def test_all_faults_that_struck_nothing_are_named_and_no_other() -> None:
+    with pytest.raises(FaultStruckNothing) as caught:
+        simulate(five_messages, faults=[Crash("one"), Crash("worker"), Kill("two", 1)])
+    assert "crash one" in str(caught.value)
+    assert "kill two" in str(caught.value)
+    assert "crash worker" not in str(caught.value)
+
+
+def test_an_optional_fault_may_strike_nothing() -> None:
+    assert simulate(five_messages, faults=[Crash("wroker", optional=True), Kill("worker", 6, optional=True)]).ok
+
+
+def test_a_failure_goes_before_a_fault_that_struck_nothing() -> None:
+    async def scenario(sim: Simulation) -> None:
+        raise RuntimeError("the bug")
+
+    assert isinstance(find(scenario, faults=[Crash("nobody")]).run.error, RuntimeError)
+
+
+@pytest.mark.parametrize("fault", [Crash("worker", when="in"), Slow("worker"), Delay("worker"), Kill("worker")])
+def test_a_fault_without_a_number_is_never_left_out_by_chance_alone(fault: Fault) -> None:
+    struck = []
+
+    async def scenario(sim: Simulation) -> None:
+        with contextlib.suppress(ActorDead):
+            await five_messages(sim)
+        struck.append(len(sim.trace.of("fault")))
+
+    for seed in range(12):
+        struck.clear()
+        assert simulate(scenario, seeds=[seed], faults=[fault]).ok
+        assert sum(struck) >= 1, f"seed {seed}"
+
+
+def test_without_seeds_only_faults_with_a_number_are_judged() -> None:
+    assert simulate(five_messages, seeds=0, faults=[Crash("nobody")]).ok
+    with pytest.raises(FaultStruckNothing):
+        simulate(five_messages, seeds=0, faults=[Crash("nobody", 1)])
 
 
 async def test_from_an_async_test_it_is_refused_with_what_to_do() -> None:

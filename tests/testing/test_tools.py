@@ -23,7 +23,7 @@ from callboard.actors.testing import (
     simulate,
     virtual_time,
 )
-from callboard.actors.testing.strategies import (
+from callboard.actors.testing.doubles.strategies import (
     AgencyPlan,
     MessagePlan,
     Tree,

@@ -1,7 +1,8 @@
-"""The shapes of higher things that the runtime must know: what expires, and what a simulation is told."""
+"""The shapes of higher things that the runtime must know: what expires, what drives, what a simulation is told."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -17,6 +18,12 @@ class Expires(Protocol):
 
     def when_done(self, fn: Callable[[Any], object]) -> None:
         """Call a function when it has ended."""
+
+
+class Drives(Protocol):
+    """What runs a coroutine in a task, as far as the runtime knows it."""
+
+    task: asyncio.Task[Any]
 
 
 class Probe(Protocol):

@@ -18,17 +18,14 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, Final, Protocol, cast
+from typing import Any, Final, Protocol, cast
 
 from ..base.errors import SystemClosed
 from ..base.events import DeadLetter, Event
 from .deadletters import DeadLetters
 from .deadlines import Deadlines, Timers
 from .eventstream import EventStream
-from .parts import Probe
-
-if TYPE_CHECKING:
-    from .driver import Driver
+from .parts import Drives, Probe
 
 logger = logging.getLogger("callboard")
 
@@ -44,7 +41,7 @@ class Receiver(Protocol):
 
     runtime: Runtime
     waiting_for: Any
-    driver: Driver | None
+    driver: Any
 
     @property
     def path(self) -> str:
@@ -143,7 +140,7 @@ class Runtime:
         self.endings: deque[Any] = deque()
         self.ending = False
         self.crashes: dict[Any, Any] = {}
-        self.drivers: dict[Driver, None] = {}
+        self.drivers: dict[Drives, None] = {}
         self.scheduled = False
         self.schedule: Callable[[], None] = _not_started
         self.help: Callable[[], None] = _not_started
@@ -285,7 +282,7 @@ class Runtime:
         task = asyncio.current_task() if asyncio._get_running_loop() is not None else None
         return task.get_name() if task is not None else "external"
 
-    def driver_ended(self, driver: Driver) -> None:
+    def driver_ended(self, driver: Drives) -> None:
         """Told by each driver as it ends."""
         drivers = self.drivers
         drivers.pop(driver, None)

@@ -13,12 +13,12 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from ..core.actor import Actor
-from ..core.base.restart import STRATEGIES, Restart
-from ..core.base.spec import ChildSpec
-from ..core.refs.ref import ActorRef
-from ..core.supervisor import Supervisor
-from .faults import Crash, Delay, Drop, Duplicate, Fault, Kill, ProviderFault, Slow
+from ...core.actor import Actor
+from ...core.base.restart import STRATEGIES, Restart
+from ...core.base.spec import ChildSpec
+from ...core.refs.ref import ActorRef
+from ...core.supervisor import Supervisor
+from ..faults.faults import Crash, Delay, Drop, Duplicate, Fault, Kill, ProviderFault, Slow
 
 # -- message plans -----------------------------------------------------------------------------------------------------
 
@@ -173,7 +173,7 @@ def fault_plans(
     messages: int = 6,
     size: int = 3,
 ) -> st.SearchStrategy[tuple[Fault, ...]]:
-    """Draw fault plans.
+    """Draw fault plans; their faults are optional, because a drawn number may well be beyond the last message.
 
     Args:
         actors: the paths that may be struck.
@@ -181,15 +181,15 @@ def fault_plans(
         messages: the highest message number.
         size: at most so many faults.
     """
-    path, nth = st.sampled_from(list(actors)), st.integers(1, messages)
+    path, nth, optional = st.sampled_from(list(actors)), st.integers(1, messages), st.just(True)
     seconds = st.sampled_from([0.1, 1.0, 10.0])
     builders: dict[Any, st.SearchStrategy[Fault]] = {
-        Crash: st.builds(Crash, path, nth, st.sampled_from(["before", "in", "after"])),
-        Kill: st.builds(Kill, path, nth),
-        Slow: st.builds(Slow, path, nth, seconds),
-        Delay: st.builds(Delay, path, nth, seconds),
-        Drop: st.builds(Drop, path, nth),
-        Duplicate: st.builds(Duplicate, path, nth),
+        Crash: st.builds(Crash, path, nth, st.sampled_from(["before", "in", "after"]), optional=optional),
+        Kill: st.builds(Kill, path, nth, optional=optional),
+        Slow: st.builds(Slow, path, nth, seconds, optional=optional),
+        Delay: st.builds(Delay, path, nth, seconds, optional=optional),
+        Drop: st.builds(Drop, path, nth, optional=optional),
+        Duplicate: st.builds(Duplicate, path, nth, optional=optional),
         ProviderFault: st.builds(
             ProviderFault,
             path,
@@ -198,6 +198,7 @@ def fault_plans(
             st.sampled_from([0.5, 5.0]),
             st.sampled_from([1.0, 30.0]),
             st.integers(0, 3),
+            optional=optional,
         ),
     }
     return st.lists(st.one_of([builders[kind] for kind in kinds]), max_size=size, unique=True).map(tuple)

@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ...providers.errors import ProviderOverloaded, ProviderTimeout, RateLimited, StreamCut
-from ...providers.messages import Completion, Delta, Request
-from ..core.actor import Actor
-from ..core.refs.ref import ActorRef
+from ....providers.errors import ProviderOverloaded, ProviderTimeout, RateLimited, StreamCut
+from ....providers.messages import Completion, Delta, Request
+from ...core.actor import Actor
+from ...core.refs.ref import ActorRef
 from .faults import ProviderFault
 
 

@@ -1,7 +1,7 @@
 """Faults as plain data: frozen values, so that a plan of them can be drawn, shrunk, printed and put into a token.
 
 A fault with ``nth=None`` may strike at any message: each run draws where, and whether at all. A fault with a number
-strikes there in every run.
+strikes there in every run. One that struck nothing in any schedule fails the test by name, unless it is ``optional``.
 
 What the delivery contract promises stays promised: a message between local actors is never lost or repeated, so
 `Drop` and `Duplicate` are for actors the scenario declares to be beyond a network (``sim.remote("path")``).
@@ -9,11 +9,12 @@ What the delivery contract promises stays promised: a message between local acto
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any, ClassVar, Literal, TypeAlias
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal, TypeAlias
 
-from .errors import FaultRefused
+from ..errors import FaultRefused
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,14 +23,24 @@ class _Fault:
     """The path of the actor it strikes."""
     nth: int | None = None
     """At which of its messages, from 1; None for any."""
-
-    phases: ClassVar[tuple[str, ...]] = ()
+    optional: bool = field(default=False, kw_only=True)
+    """Whether it may strike nothing. One that is not optional and strikes nothing in any schedule is an error."""
 
     def __post_init__(self) -> None:
-        if not self.actor:
-            raise FaultRefused(f"{self!r} names no actor")
-        if self.nth is not None and self.nth < 1:
-            raise FaultRefused(f"{self!r}: messages are counted from 1")
+        self._require(isinstance(self.actor, str) and self.actor != "", "it names no actor")
+        self._require(self.nth is None or (_whole(self.nth) and self.nth >= 1), "nth is a number, counted from 1")
+
+    def _require(self, holds: bool, what: str) -> None:
+        if not holds:
+            raise FaultRefused(f"{self!r}: {what}")
+
+
+def _whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _seconds(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +55,7 @@ class Crash(_Fault):
 
     def __post_init__(self) -> None:
         _Fault.__post_init__(self)
-        if self.when not in ("before", "in", "after"):
-            raise FaultRefused(f"{self!r}: when is before, in or after")
+        self._require(self.when in ("before", "in", "after"), "when is before, in or after")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +71,7 @@ class Slow(_Fault):
 
     def __post_init__(self) -> None:
         _Fault.__post_init__(self)
-        if self.seconds <= 0:
-            raise FaultRefused(f"{self!r}: seconds must be positive")
+        self._require(_seconds(self.seconds) and self.seconds > 0, "seconds is a number above 0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +82,7 @@ class Delay(_Fault):
 
     def __post_init__(self) -> None:
         _Fault.__post_init__(self)
-        if self.seconds <= 0:
-            raise FaultRefused(f"{self!r}: seconds must be positive")
+        self._require(_seconds(self.seconds) and self.seconds > 0, "seconds is a number above 0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +111,14 @@ class ProviderFault(_Fault):
 
     def __post_init__(self) -> None:
         _Fault.__post_init__(self)
-        if self.what not in ("rate_limited", "overloaded", "timeout", "cut", "malformed"):
-            raise FaultRefused(f"{self!r}: {self.what!r} is not a provider fault")
-        if self.after < 0 or self.seconds < 0:
-            raise FaultRefused(f"{self!r}: after and seconds must not be negative")
+        known = ("rate_limited", "overloaded", "timeout", "cut", "malformed")
+        self._require(self.what in known, f"what is one of {', '.join(known)}")
+        self._require(_seconds(self.seconds) and self.seconds >= 0, "seconds is a number from 0")
+        self._require(
+            self.retry_after is None or (_seconds(self.retry_after) and self.retry_after >= 0),
+            "retry_after is a number from 0, or None",
+        )
+        self._require(_whole(self.after) and self.after >= 0, "after is a whole number from 0")
 
 
 Fault: TypeAlias = Crash | Kill | Slow | Delay | Drop | Duplicate | ProviderFault
@@ -120,14 +132,17 @@ SENDING = (Delay, Drop, Duplicate)
 def describe(fault: Fault) -> str:
     """Return the fault in words."""
     where = f"{fault.actor}, message {fault.nth}" if fault.nth else f"{fault.actor}, any message"
-    extra = {f.name: getattr(fault, f.name) for f in fields(fault) if f.name not in ("actor", "nth")}
+    extra = {f.name: getattr(fault, f.name) for f in fields(fault) if f.name not in ("actor", "nth", "optional")}
     inside = " ".join(f"{name}={value}" for name, value in extra.items())
     return f"{type(fault).__name__.lower()} {where}{' (' + inside + ')' if inside else ''}"
 
 
 def to_data(fault: Fault) -> dict[str, Any]:
     """Return the fault as JSON data."""
-    return {"kind": type(fault).__name__, **asdict(fault)}
+    data = {"kind": type(fault).__name__, **asdict(fault)}
+    if not fault.optional:
+        del data["optional"]
+    return data
 
 
 def from_data(data: Mapping[str, Any]) -> Fault:

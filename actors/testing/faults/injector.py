@@ -8,13 +8,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from ..core.life.death import bury
-from .errors import FaultRefused, InjectedCrash
+from ...core.life.death import bury
+from ..errors import FaultRefused, InjectedCrash
 from .faults import PROCESSING, SENDING, Crash, Delay, Drop, Duplicate, Fault, Kill, ProviderFault, Slow
 
 if TYPE_CHECKING:
-    from .loop import SimulationLoop
-    from .trace import Trace
+    from ..loop.loop import SimulationLoop
+    from ..trace.trace import Trace
 
 Chances: TypeAlias = "Counter[tuple[str, str]]"
 
@@ -31,6 +31,10 @@ class Injector:
     def __init__(self, faults: Sequence[Fault] = ()) -> None:
         self.requests: dict[str, int] = {}
         """How many requests each faulty provider has had."""
+        self.struck: set[Fault] = set()
+        """The faults that have struck."""
+        self.waits: dict[str, int] = {}
+        """The first message of each actor whose handler waited, where a fault makes us look at handlers."""
         self._taken: dict[str, int] = {}
         self._sent: dict[str, int] = {}
         self.remote: set[str] = set()
@@ -42,6 +46,7 @@ class Injector:
         self._slowed: set[tuple[str, int]] = set()
 
     def _strike(self, fault: Fault, **more: Any) -> None:
+        self.struck.add(fault)
         extra = {"when": fault.when} if isinstance(fault, Crash) else {}
         if isinstance(fault, Slow | Delay):
             extra = {"seconds": fault.seconds}  # type: ignore[dict-item]
@@ -72,6 +77,8 @@ class Injector:
         """Before, in and after the handler of an actor's ``nth`` message; may raise `InjectedCrash`."""
         if when == "before":
             self._taken[path] = nth
+        elif when == "in":
+            self.waits.setdefault(path, nth)
         for fault in self.processing.get((path, nth), ()):
             if isinstance(fault, Crash) and fault.when == when:
                 self._strike(fault)
@@ -99,6 +106,7 @@ class Injector:
         nth = self.requests[path] = self.requests.get(path, 0) + 1
         for fault in self._providers.get((path, nth), ()):
             assert isinstance(fault, ProviderFault)
+            self.struck.add(fault)
             self.tell("fault", what=fault.what, actor=path, nth=nth)
             return fault
         return None
@@ -129,11 +137,19 @@ def chances(trace: Trace, requests: dict[str, int]) -> Chances:
     """Count where faults could have struck in a run: messages taken up and sent, by actor, and provider requests."""
     found: Chances = Counter({("request", path): count for path, count in requests.items()})
     for _, kind, row in trace.rows:
-        if kind == "recv":
+        if kind == "spawn":
+            found["recv", row["actor"]] += 0
+            found["send", row["actor"]] += 0
+        elif kind == "recv":
             found["recv", row["actor"]] += 1
         elif kind in ("send", "ask"):
             found["send", row["actor"]] += 1
     return found
+
+
+def chance(fault: Fault) -> str:
+    """What a fault strikes, as `chances` counts it: ``recv``, ``send`` or ``request``."""
+    return "request" if isinstance(fault, ProviderFault) else "recv" if isinstance(fault, PROCESSING) else "send"
 
 
 def place(faults: Sequence[Fault], counts: Chances, rng: random.Random) -> tuple[Fault, ...]:
@@ -151,7 +167,6 @@ def place(faults: Sequence[Fault], counts: Chances, rng: random.Random) -> tuple
             continue
         if rng.random() < 0.25:
             continue
-        what = "request" if isinstance(fault, ProviderFault) else "recv" if isinstance(fault, PROCESSING) else "send"
-        most = counts[what, fault.actor] + 1
+        most = counts[chance(fault), fault.actor] + 1
         placed.append(replace(fault, nth=1 + int(rng.random() * most)))
     return tuple(placed)

@@ -1,4 +1,4 @@
-"""Schedules: who runs next where several could.
+"""Schedules by chance: who runs next where several could.
 
 A schedule sees the ready lanes oldest first and returns an index; 0 is the oldest. No single strategy finds every
 bug soonest, so ``mix`` cycles through three:
@@ -8,32 +8,14 @@ bug soonest, so ``mix`` cycles through three:
 - `Uniform`: a fair coin at each step; finds bugs that need many small delays.
 - `POS`: a fresh random priority for each step (after Yuan, Yang, Gu, "Partial Order Aware Concurrency Sampling",
   CAV 2018).
-
-A *plan* is a schedule written down: oldest first, except for holds. Counting, for each turn of each lane, how often
-younger lanes went first gives the holds of any schedule, and the plan made of them is that schedule again (it is the
-inversion table of a permutation); and unlike a list of choices it still means something after one hold is left out.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
-from dataclasses import dataclass
 from heapq import heappop, heappush
 
-from .lanes import Lane, Schedule
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Hold:
-    """A lane is passed over: ``lane``'s turn number ``turn`` waits until ``times`` younger steps have run first."""
-
-    lane: str
-    turn: int
-    times: int
-
-    def __str__(self) -> str:
-        return f"hold back {self.lane} (turn {self.turn}) for {self.times} turn{'s' if self.times > 1 else ''}"
+from ..loop.lanes import Lane, Schedule
 
 
 class Fifo:
@@ -130,60 +112,6 @@ def _index(order: list[int], age: int) -> int:
         else:
             high = middle
     return low
-
-
-class Recorded:
-    """The choices of an earlier run, counted into holds: `holds` describes the same schedule as a plan."""
-
-    def __init__(self, picks: list[int]) -> None:
-        self._picks = picks
-        self._step = 0
-        self._passed: dict[tuple[str, int], int] = {}
-
-    @property
-    def holds(self) -> list[Hold]:
-        """The holds counted so far, in the order in which they began."""
-        return [Hold(label, turn, times) for (label, turn), times in self._passed.items()]
-
-    def pick(self, order: list[int], lanes: dict[int, Lane]) -> int:
-        step = self._step
-        self._step = step + 1
-        # A run that goes on where the recorded one ended is compared afterwards; here it just takes the oldest.
-        pick = self._picks[step] if step < len(self._picks) else 0
-        pick = min(pick, len(order) - 1)
-        for age in order[:pick]:
-            lane = lanes[age]
-            key = (lane.label, lane.turn + 1)
-            self._passed[key] = self._passed.get(key, 0) + 1
-        return pick
-
-
-class Plan:
-    """Oldest first, except for holds."""
-
-    def __init__(self, holds: Iterable[Hold]) -> None:
-        self._left = {(hold.lane, hold.turn): hold.times for hold in holds}
-        self.unused = set(self._left)
-        """The holds whose lane and turn have not come up."""
-
-    def pick(self, order: list[int], lanes: dict[int, Lane]) -> int:
-        left = self._left
-        if not left:
-            return 0
-        passed: list[tuple[str, int]] = []
-        for index, age in enumerate(order):
-            lane = lanes[age]
-            key = (lane.label, lane.turn + 1)
-            if key not in left:
-                for held in passed:
-                    left[held] -= 1
-                    if not left[held]:
-                        del left[held]
-                return index
-            self.unused.discard(key)
-            passed.append(key)
-        del left[passed[0]]  # everything is held back: the oldest goes
-        return 0
 
 
 STRATEGIES = ("mix", "pct", "pos", "uniform", "fifo")

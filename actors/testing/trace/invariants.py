@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from typing import Any, TypeAlias
 
-from .errors import InvariantViolated
+from ..errors import InvariantViolated
 from .trace import Fact, Trace, stable_repr
 
 Invariant: TypeAlias = Callable[[Trace], object]
@@ -79,7 +79,7 @@ def exactly_once(kind: str, key: str, *, expected: Callable[[Trace], Any] | None
 
 
 def fifo_per_pair(trace: Trace) -> None:
-    """Messages of one sender to one receiver are taken up in the order in which they were sent."""
+    """Messages of one sender to one receiver, of one priority, are taken up in the order in which they were sent."""
     last: dict[tuple[Any, ...], int] = {}
     for _, kind, row in trace.rows:
         if kind == "recv" and not row.get("duplicate"):
@@ -183,7 +183,7 @@ def runtime(trace: Trace) -> None:
 
 def _odd(trace: Trace) -> bool:
     """Whether anything could be wrong: False is certain; True only asks for a closer look."""
-    last: dict[tuple[Any, Any], int] = {}
+    last: dict[tuple[Any, ...], int] = {}
     sent: set[int] = set()
     received: set[int] = set()
     pending: set[int] = set()
@@ -191,7 +191,7 @@ def _odd(trace: Trace) -> bool:
     for _, kind, row in trace.rows:
         if kind == "recv":
             number = row["id"]
-            pair = (row["sender"], row["actor"])
+            pair = (row["sender"], row["actor"], row.get("priority", 0))
             if stopped or number in received or last.get(pair, 0) > number:
                 return True
             last[pair] = number

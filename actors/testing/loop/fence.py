@@ -8,13 +8,10 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import get_ident
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from .loop import SimulationLoop
+from typing import Any
 
 _FENCED = {
     "_thread.start_new_thread": "starting a thread",
@@ -31,15 +28,15 @@ _FENCED = {
     "socket.gethostbyname": "looking up a host",
     "socket.sendto": "sending on a socket",
 }
-_running: dict[int, SimulationLoop] = {}
+_refusing: dict[int, Callable[[str], object]] = {}
 _installed = False
 
 
 def _audit(event: str, args: tuple[Any, ...]) -> None:
-    if _running and event in _FENCED:
-        loop = _running.get(get_ident())
-        if loop is not None:
-            loop.refuse(_FENCED[event])
+    if _refusing and event in _FENCED:
+        refuse = _refusing.get(get_ident())
+        if refuse is not None:
+            refuse(_FENCED[event])
 
 
 def _install() -> None:
@@ -55,15 +52,19 @@ def _install() -> None:
 
 
 @contextmanager
-def around(loop: SimulationLoop) -> Iterator[None]:
-    """Refuse what is real for as long as ``loop`` runs in this thread."""
+def around(refuse: Callable[[str], object]) -> Iterator[None]:
+    """Refuse what is real in this thread, for as long as this lasts.
+
+    Args:
+        refuse: told in words what was tried; raises.
+    """
     global _installed
     if not _installed:
         _installed = True
         _install()
     thread = get_ident()
-    _running[thread] = loop
+    _refusing[thread] = refuse
     try:
         yield
     finally:
-        del _running[thread]
+        del _refusing[thread]

@@ -7,9 +7,9 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from ..core.actor import Actor
-from ..core.refs.ref import ActorRef
-from ..core.system import System
+from ...core.actor import Actor
+from ...core.refs.ref import ActorRef
+from ...core.system import System
 
 M = TypeVar("M")
 

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import traceback
 
-from .errors import SimulationError
-from .faults import describe
+from ..errors import SimulationError
+from ..faults.faults import describe
+from ..trace.trace import Parting
 from .run import Run
 
-_LAST_EVENTS = 60
+LAST_EVENTS = 60
 
 
-def report(run: Run, history: str, token: str) -> str:
+def report(run: Run, history: str, token: str, parting: Parting | None = None) -> str:
     """Return the report.
 
     Args:
         run: the failing run.
         history: how it was found.
         token: replays it.
+        parting: where another run of the same schedule, which failed alike, parts from this one.
     """
     deviations = [*map(str, run.holds), *map(describe, run.faults)]
     schedule = "schedule: the oldest ready first"
@@ -31,13 +33,25 @@ def report(run: Run, history: str, token: str) -> str:
             *(f"  {deviation}" for deviation in deviations),
             "",
             f"trace ({len(run.trace)} events, {run.time:.3f} virtual seconds, {run.steps} steps):",
-            run.trace.text(last=_LAST_EVENTS),
+            run.trace.text(last=LAST_EVENTS),
             "",
+            *([] if parting is None else [*differs(parting), ""]),
             f"{history}.",
             f'replay: simulate(scenario, replay="{token}")',
             f"    or: pytest --sim-replay={token}",
         ]
     )
+
+
+def differs(parting: Parting) -> list[str]:
+    """Say that and where two runs of one schedule are not the same."""
+    return [
+        f"This trace is not the same in every run of its schedule. Event {parting.index} was",
+        f"  {parting.first}",
+        "and, when the schedule ran again,",
+        f"  {parting.second}",
+        "Something outside the simulation decides: datetime.now, a counter that outlives a run, id(), a set's order.",
+    ]
 
 
 def _what(error: BaseException | None) -> list[str]:

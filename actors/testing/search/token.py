@@ -15,10 +15,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from .errors import FaultRefused, TokenRefused
-from .faults import Fault, from_data, to_data
-from .schedules import Hold
-from .trace import Trace
+from ..errors import FaultRefused, TokenRefused
+from ..faults.faults import Fault, from_data, to_data
+from ..schedules.plan import Hold
+from ..trace.trace import Trace
 
 PREFIX = "sim1-"
 
@@ -32,6 +32,7 @@ class Token:
         order: the loop's order.
         holds, faults: the plan.
         prefixes: ``(events, digest)`` of growing parts of the trace.
+        whole: whether the last of these is the whole trace; else what comes after it is another in each run.
     """
 
     scenario: str
@@ -39,6 +40,7 @@ class Token:
     holds: tuple[Hold, ...]
     faults: tuple[Fault, ...]
     prefixes: tuple[tuple[int, str], ...]
+    whole: bool = True
 
     def encode(self) -> str:
         """Return the token's text."""
@@ -48,6 +50,7 @@ class Token:
             [[hold.lane, hold.turn, hold.times] for hold in self.holds],
             [to_data(fault) for fault in self.faults],
             [[count, digest] for count, digest in self.prefixes],
+            *([] if self.whole else [False]),
         ]
         packed = zlib.compress(json.dumps(data, separators=(",", ":")).encode(), 9)
         return PREFIX + base64.urlsafe_b64encode(packed).decode().rstrip("=")
@@ -65,13 +68,14 @@ class Token:
         body = text[len(PREFIX) :]
         try:
             packed = base64.urlsafe_b64decode(body + "=" * (-len(body) % 4))
-            scenario, order, holds, faults, prefixes = json.loads(zlib.decompress(packed))
+            scenario, order, holds, faults, prefixes, *whole = json.loads(zlib.decompress(packed))
             return cls(
                 scenario,
                 order,
                 tuple(Hold(*hold) for hold in holds),
                 tuple(from_data(fault) for fault in faults),
                 tuple((int(count), str(digest)) for count, digest in prefixes),
+                not whole,
             )
         except (ValueError, TypeError, zlib.error, binascii.Error, FaultRefused) as error:
             raise TokenRefused(f"the replay token cannot be read; was it copied whole? ({error})") from None
@@ -92,7 +96,7 @@ class Token:
             TokenRefused: it does.
         """
         why = "the scenario, its workload or the code under test has changed: search again without the token"
-        if unused:
+        if unused and self.whole:
             lane, turn = sorted(unused)[0]
             raise TokenRefused(f"the token holds back turn {turn} of {lane!r}, which does not occur any more; {why}")
         total = self.prefixes[-1][0] if self.prefixes else 0
@@ -101,11 +105,11 @@ class Token:
         for count, digest in self.prefixes:
             if actual.get(count) != digest:
                 raise TokenRefused(
-                    f"the token's run had {total} events, this one has {len(trace)}, "
-                    f"and they differ after event {same}; {why}"
+                    f"the token's run had {total} events{'' if self.whole else ' and more'}, "
+                    f"this one has {len(trace)}, and they differ after event {same}; {why}"
                 )
             same = count
-        if len(trace) != total:
+        if len(trace) != total and self.whole:
             raise TokenRefused(f"the token's run had {total} events, this one has {len(trace)}; {why}")
 
 

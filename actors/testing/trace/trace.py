@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
@@ -75,6 +76,20 @@ class Fact:
         return self.fields.get(name, default)
 
 
+@dataclass(frozen=True, slots=True)
+class Parting:
+    """Where two runs of one schedule part.
+
+    Args:
+        index: the first event that is not the same; the number of events where only the end is not.
+        first, second: what the runs have there.
+    """
+
+    index: int
+    first: str
+    second: str
+
+
 class Trace(Sequence[Fact]):
     """The events of one run, oldest first."""
 
@@ -120,6 +135,20 @@ class Trace(Sequence[Fact]):
         for time, kind, values in self._rows:
             inside = ";".join(f"{name}={stable_repr(values[name])}" for name in sorted(values))
             yield f"{time:.6f} {kind} {inside}\n".encode()
+
+    def parting(self, other: Trace) -> Parting | None:
+        """Return where another trace parts from this one, or None: they are the same."""
+        pairs = itertools.zip_longest(self._lines(), other._lines())
+        index = next((index for index, (first, second) in enumerate(pairs) if first != second), None)
+        if index is None:
+            return None
+        return Parting(index, self._shown(index), other._shown(index))
+
+    def _shown(self, index: int) -> str:
+        if index == len(self._rows):
+            return "nothing more"
+        time, kind, values = self._rows[index]
+        return " ".join(f"{time:.3f} {_line(kind, values) or kind}".split())
 
     def digest(self) -> str:
         """Return 16 hexadecimal digits that identify what happened: equal for equal runs, in every process."""

@@ -23,9 +23,10 @@ from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
 from typing import Any, Literal, NoReturn, TypeAlias, TypeVar, TypeVarTuple
 
+from ..errors import Deadlock, EscapedSimulation, SimulationError, StepBudgetSpent
 from . import fence
-from .errors import Deadlock, EscapedSimulation, SimulationError, StepBudgetSpent
-from .lanes import Executor, ExecutorCall, Lane, Schedule, SimFuture, SimTask, Step
+from .lanes import Executor, ExecutorCall, Lane, Schedule
+from .tasks import SimFuture, SimTask, Step
 
 Order: TypeAlias = Literal["contract", "asyncio"]
 T = TypeVar("T")
@@ -412,7 +413,7 @@ class SimulationLoop(asyncio.BaseEventLoop):
 
     def run_forever(self) -> None:
         """Run until stopped, with the fence up."""
-        with fence.around(self):
+        with fence.around(self.refuse):
             super().run_forever()
 
     # -- the end -----------------------------------------------------------------------------------------------

@@ -4,103 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import inspect
 import logging
 import random
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
-from ..core.system import System
-from .errors import InvariantViolated, UnhandledFailure
-from .faults import Fault
-from .injector import Injector
-from .invariants import Invariant, runtime
-from .lanes import Schedule
-from .loop import Order, SimulationLoop
-from .schedules import Hold
-from .trace import Fact, Trace
+from ...core.system import System
+from ..errors import InvariantViolated, UnhandledFailure
+from ..faults.faults import Fault
+from ..faults.injector import Injector
+from ..loop import clocks
+from ..loop.lanes import Schedule
+from ..loop.loop import Order, SimulationLoop
+from ..schedules.plan import Hold
+from ..trace.invariants import Invariant, runtime
+from ..trace.trace import Trace
+from .scenario import Scenario, Simulation
 
-Scenario: TypeAlias = Callable[..., Awaitable[object]]
 _TEARDOWN_STEPS = 5_000
-
-
-class Simulation:
-    """What a scenario is given; also the probe that the systems inside report to.
-
-    ``system`` is a started `System`. When the scenario has ended, what can still run without time going on runs; then
-    the system is stopped.
-    """
-
-    system: System
-
-    def __init__(self, loop: SimulationLoop, injector: Injector) -> None:
-        self.loop = loop
-        self.trace = Trace()
-        self.injector = injector
-        self._systems = 0
-        self._expected: list[Callable[[Fact], object]] = []
-        self._append = self.trace.rows.append
-        # None where no fault could strike: then the runtime does not ask.
-        self.on_send = injector.on_send if injector.sending else None
-        self.on_process = injector.on_process if injector.processing else None
-        injector.tell = self.event
-        injector.loop = loop
-
-    # -- for the scenario --------------------------------------------------------------------------------------
-
-    @property
-    def now(self) -> float:
-        """Virtual seconds since the start."""
-        return self.loop.time()
-
-    def mark(self, kind: str, **fields: Any) -> None:
-        """Put an event of your own into the trace, for invariants to look at."""
-        self._append((self.loop._now, kind, fields))
-
-    async def idle(self) -> None:
-        """Wait until nothing can run without time going on."""
-        await self.loop.idle()
-
-    def expect_dead_letters(self, condition: Callable[[Fact], object] = lambda _: True) -> None:
-        """Allow dead letters that satisfy ``condition``, a function of the ``dead_letter`` event."""
-        self._expected.append(condition)
-
-    def remote(self, *paths: str) -> None:
-        """Declare that messages to these actors cross a network, so that `Drop` and `Duplicate` may strike them."""
-        self.injector.remote.update(paths)
-
-    def probe(self) -> Simulation | _Further:
-        """Return the probe of the next system that starts in this run."""
-        self._systems += 1
-        return self if self._systems == 1 else _Further(self, self._systems)
-
-    # -- the probe ---------------------------------------------------------------------------------------------
-
-    def event(self, kind: str, **fields: Any) -> None:
-        """Take down a fact. Called by the runtime."""
-        if kind == "dead_letter" and self._expected:
-            fact = Fact(len(self.trace), self.loop._now, kind, fields)
-            fields["expected"] = any(condition(fact) for condition in self._expected)
-        self._append((self.loop._now, kind, fields))
-
-    def close(self) -> None:
-        """Take nothing down any more."""
-        self._append = lambda _: None
-
-
-class _Further:
-    """The probe of a second, third, … system in one run: their envelopes are numbered anew, so they are told apart."""
-
-    def __init__(self, sim: Simulation, number: int) -> None:
-        self.on_send = sim.on_send
-        self.on_process = sim.on_process
-        self._sim = sim
-        self._number = number
-
-    def event(self, kind: str, **fields: Any) -> None:
-        self._sim.event(kind, system=self._number, **fields)
+_OURS = f"{runtime.__code__.co_filename}:"
 
 
 @dataclass(slots=True)
@@ -116,6 +40,8 @@ class Run:
         holds, faults: the plan it ran under; of a searched schedule, the holds are not counted yet.
         unused: holds that did not come up.
         requests: how many requests each faulty provider had.
+        struck: the faults of the plan that struck.
+        waits: the first message of each actor whose handler waited, where a fault made us look at handlers.
     """
 
     error: BaseException | None
@@ -127,6 +53,8 @@ class Run:
     faults: tuple[Fault, ...]
     unused: set[tuple[str, int]]
     requests: dict[str, int]
+    struck: frozenset[Fault]
+    waits: dict[str, int]
 
     @property
     def ok(self) -> bool:
@@ -145,12 +73,10 @@ class Run:
 
 
 def failure_key(error: BaseException) -> Any:
-    """Return what tells one failure from another."""
+    """Return what tells one failure from another: neither a payload nor anything else that its text may quote."""
     if isinstance(error, BaseExceptionGroup):
         return tuple(sorted({str(failure_key(inner)) for inner in error.exceptions}))
     kind = type(error).__qualname__
-    if isinstance(error, InvariantViolated):
-        return kind, str(error).partition(":")[0]
     if isinstance(error, UnhandledFailure) and error.__cause__ is not None:
         return kind, failure_key(error.__cause__)
     place = ""
@@ -159,13 +85,9 @@ def failure_key(error: BaseException) -> Any:
         code = traceback.tb_frame.f_code
         place = f"{code.co_filename}:{traceback.tb_lineno}"
         traceback = traceback.tb_next
+    if isinstance(error, InvariantViolated) and (not place or place.startswith(_OURS)):
+        return kind, str(error).partition(":")[0]  # one line raises for all that are made alike
     return kind, place
-
-
-def takes_simulation(scenario: Scenario) -> bool:
-    """Whether the scenario wants the `Simulation` as its argument."""
-    parameters = inspect.signature(scenario).parameters.values()
-    return any(p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in parameters)
 
 
 def execute(
@@ -180,12 +102,33 @@ def execute(
     argument: bool = True,
 ) -> Run:
     """Run the scenario once; never raises what the scenario raised, but puts it into the `Run`."""
-    random.seed(0)
     loop = SimulationLoop(schedule, order=order, max_steps=max_steps)
-    injector = Injector(faults)
-    sim = Simulation(loop, injector)
+    sim = Simulation(loop, Injector(faults))
+    with clocks.follow(loop.time):
+        error, trace = _execute(scenario, sim, invariants, argument)
+    unused: set[tuple[str, int]] = getattr(schedule, "unused", set())
+    injector = sim.injector
+    return Run(
+        error,
+        trace,
+        sim.steps,
+        sim.ended,
+        loop.picks,
+        tuple(holds),
+        tuple(faults),
+        unused,
+        injector.requests,
+        frozenset(injector.struck),
+        injector.waits,
+    )
+
+
+def _execute(
+    scenario: Scenario, sim: Simulation, invariants: Sequence[Invariant], argument: bool
+) -> tuple[BaseException | None, Trace]:
+    loop = sim.loop
     loop.simulation = sim
-    loop.callboard_dispatcher = injector
+    loop.callboard_dispatcher = sim.injector
     loop.who_waits = lambda: who_waits(sim.trace)
     failed_at: int | None = None
     error: BaseException | None = None
@@ -204,7 +147,7 @@ def execute(
     task = loop.create_task(main(), name="client")
     try:
         loop.run_until_complete(task)
-        injector.check_remote()
+        sim.injector.check_remote()
         error = _left_over(loop)
     except (KeyboardInterrupt, SystemExit):
         sim.close()
@@ -224,12 +167,9 @@ def execute(
                 invariant(trace)
         except AssertionError as violated:
             error = violated
-    steps, time = loop.steps, loop.time()
     sim.close()
-    sim.trace = Trace()
     _tear_down(loop, task)
-    unused: set[tuple[str, int]] = getattr(schedule, "unused", set())
-    return Run(error, trace, steps, time, loop.picks, tuple(holds), tuple(faults), unused, injector.requests)
+    return error, trace
 
 
 def _left_over(loop: SimulationLoop) -> InvariantViolated | None:

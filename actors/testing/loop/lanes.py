@@ -1,15 +1,11 @@
-"""What the simulation loop schedules: lanes, and tasks and futures whose hashes are the same in every run."""
+"""What runs in order whatever the schedule: lanes, what chooses among them, and calls on an executor."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
-from contextvars import Context, copy_context
-from typing import TYPE_CHECKING, Any, Protocol
-
-if TYPE_CHECKING:
-    from .loop import SimulationLoop
+from collections.abc import Callable
+from typing import Any, Protocol
 
 
 class Lane:
@@ -44,60 +40,6 @@ class Schedule(Protocol):
     def pick(self, order: list[int], lanes: dict[int, Lane]) -> int:
         """Return an index into ``order``, the ages of the ready lanes, oldest first; ``lanes`` maps age to lane."""
         ...
-
-
-class SimTask(asyncio.Task[Any]):
-    """A task whose hash is a number counted by the loop.
-
-    ``TaskGroup`` and ``asyncio.wait`` keep tasks in sets; with the usual hash, an address, they would be cancelled
-    in another order in each process.
-    """
-
-    lane: Lane | None = None
-    """Where its steps are queued; there from its first step on."""
-
-    def __init__(self, coro: Any, *, loop: SimulationLoop, name: str | None, context: Context | None) -> None:
-        self._sim_loop = loop
-        self.number = loop.next_number()
-        self.unnamed = name is None
-        super().__init__(coro, loop=loop, name=name or f"Task-{self.number}", context=context)
-
-    def __hash__(self) -> int:
-        return self.number
-
-    def set_name(self, value: object, /) -> None:
-        self.unnamed = False
-        super().set_name(value)
-        if self.lane is not None and self.lane.label:
-            self._sim_loop.relabel(self.lane)
-
-
-class SimFuture(asyncio.Future[Any]):
-    """A future whose hash is a number counted by the loop."""
-
-    def __init__(self, *, loop: SimulationLoop) -> None:
-        self.number = loop.next_number()
-        super().__init__(loop=loop)
-
-    def __hash__(self) -> int:
-        return self.number
-
-
-class Step(asyncio.Handle):
-    """A handle that does not ask the loop for its debug mode, which is never on: a tenth of a microsecond a step."""
-
-    __slots__ = ()
-
-    def __init__(
-        self, callback: Callable[..., Any], args: Sequence[Any], loop: SimulationLoop, context: Context | None
-    ) -> None:
-        self._context = copy_context() if context is None else context
-        self._loop = loop
-        self._callback = callback
-        self._args = args
-        self._cancelled = False
-        self._repr = None
-        self._source_traceback = None
 
 
 class ExecutorCall:

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
-from .faults import Fault
+from ..faults.faults import Fault
+from ..schedules.plan import Hold
 from .run import Run
-from .schedules import Hold
 
 Item: TypeAlias = Hold | Fault
 Attempt: TypeAlias = Callable[[Sequence[Hold], Sequence[Fault]], Run]

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Itera
 from dataclasses import replace
 from typing import Any, TypeAlias, cast
 
-from ...providers.messages import Completion, Delta, Message, Request, ToolCall, Usage
-from ..core.actor import Actor
+from ....providers.messages import Completion, Delta, Message, Request, ToolCall, Usage
+from ...core.actor import Actor
 
 Reply: TypeAlias = "str | Completion | ToolCall | tuple[ToolCall, ...] | list[ToolCall] | Exception"
 Chosen: TypeAlias = "Callable[[Request], Reply | Awaitable[Reply]]"

@@ -1,0 +1,1 @@
+"""What stands where a test has nothing real: models, probes, drawn workloads."""

@@ -1,0 +1,1 @@
+"""What may go wrong: faults as data, and what makes them happen."""

@@ -1,0 +1,80 @@
+"""The loop's own tasks, futures and handles: their hashes are numbers, the same in every run."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextvars import Context, copy_context
+from typing import Any, Protocol
+
+from .lanes import Lane
+
+
+class Numbering(Protocol):
+    """What tasks and futures need of the event loop that they belong to."""
+
+    def next_number(self) -> int:
+        """Return the next number that identifies a task or future."""
+        ...
+
+    def relabel(self, lane: Lane) -> None:
+        """Take note that the lane's task has another name now."""
+        ...
+
+
+class SimTask(asyncio.Task[Any]):
+    """A task whose hash is a number counted by the loop.
+
+    ``TaskGroup`` and ``asyncio.wait`` keep tasks in sets; with the usual hash, an address, they would be cancelled
+    in another order in each process.
+    """
+
+    lane: Lane | None = None
+    """Where its steps are queued; there from its first step on."""
+
+    def __init__(self, coro: Any, *, loop: Numbering, name: str | None, context: Context | None) -> None:
+        self._sim_loop = loop
+        self.number = loop.next_number()
+        self.unnamed = name is None
+        super().__init__(coro, loop=loop, name=name or f"Task-{self.number}", context=context)  # type: ignore[arg-type]
+
+    def __hash__(self) -> int:
+        return self.number
+
+    def set_name(self, value: object, /) -> None:
+        self.unnamed = False
+        super().set_name(value)
+        if self.lane is not None and self.lane.label:
+            self._sim_loop.relabel(self.lane)
+
+
+class SimFuture(asyncio.Future[Any]):
+    """A future whose hash is a number counted by the loop."""
+
+    def __init__(self, *, loop: Numbering) -> None:
+        self.number = loop.next_number()
+        super().__init__(loop=loop)  # type: ignore[arg-type]
+
+    def __hash__(self) -> int:
+        return self.number
+
+
+class Step(asyncio.Handle):
+    """A handle that does not ask the loop for its debug mode, which is never on: a tenth of a microsecond a step."""
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        callback: Callable[..., Any],
+        args: Sequence[Any],
+        loop: asyncio.AbstractEventLoop,
+        context: Context | None,
+    ) -> None:
+        self._context = copy_context() if context is None else context
+        self._loop = loop
+        self._callback = callback
+        self._args = args
+        self._cancelled = False
+        self._repr = None
+        self._source_traceback = None

@@ -1,0 +1,1 @@
+"""Who runs next where several could: by chance, or as written down."""

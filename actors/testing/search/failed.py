@@ -1,0 +1,23 @@
+"""What a search ends in when it found something: the report, the run, and the token that replays it."""
+
+from __future__ import annotations
+
+from ..errors import SimulationError
+from .run import Run
+
+
+class SimulationFailed(SimulationError, AssertionError):
+    """A schedule under which the scenario fails; the text is the report.
+
+    Args:
+        report: the whole report, as printed.
+        run: the failing run, shrunk: ``run.error``, ``run.trace``, ``run.plan``.
+        token: replays exactly this run.
+        schedules: how many schedules ran until the failure was found.
+    """
+
+    def __init__(self, report: str, run: Run, token: str, schedules: int) -> None:
+        super().__init__(report)
+        self.run = run
+        self.token = token
+        self.schedules = schedules

@@ -1,0 +1,101 @@
+"""What a scenario is given, and what the systems inside it report to."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeAlias
+
+from ...core.system import System
+from ..faults.injector import Injector
+from ..loop.loop import SimulationLoop
+from ..trace.trace import Fact, Trace
+
+Scenario: TypeAlias = Callable[..., Awaitable[object]]
+
+
+class Simulation:
+    """What a scenario is given; also the probe that the systems inside report to.
+
+    ``system`` is a started `System`. When the scenario has ended, what can still run without time going on runs; then
+    the system is stopped.
+    """
+
+    system: System
+
+    def __init__(self, loop: SimulationLoop, injector: Injector) -> None:
+        self.loop = loop
+        self.trace = Trace()
+        self.injector = injector
+        self._systems = 0
+        self._expected: list[Callable[[Fact], object]] = []
+        self._append = self.trace.rows.append
+        # None where no fault could strike: then the runtime does not ask.
+        self.on_send = injector.on_send if injector.sending else None
+        self.on_process = injector.on_process if injector.processing else None
+        self.steps, self.ended = 0, 0.0
+        """How many steps the run took, and when it was over, in virtual seconds."""
+        injector.tell = self.event
+        injector.loop = loop
+
+    # -- for the scenario --------------------------------------------------------------------------------------
+
+    @property
+    def now(self) -> float:
+        """Virtual seconds since the start."""
+        return self.loop.time()
+
+    def mark(self, kind: str, **fields: Any) -> None:
+        """Put an event of your own into the trace, for invariants to look at."""
+        self._append((self.loop._now, kind, fields))
+
+    async def idle(self) -> None:
+        """Wait until nothing can run without time going on."""
+        await self.loop.idle()
+
+    def expect_dead_letters(self, condition: Callable[[Fact], object] = lambda _: True) -> None:
+        """Allow dead letters that satisfy ``condition``, a function of the ``dead_letter`` event."""
+        self._expected.append(condition)
+
+    def remote(self, *paths: str) -> None:
+        """Declare that messages to these actors cross a network, so that `Drop` and `Duplicate` may strike them."""
+        self.injector.remote.update(paths)
+
+    def probe(self) -> Simulation | _Further:
+        """Return the probe of the next system that starts in this run."""
+        self._systems += 1
+        return self if self._systems == 1 else _Further(self, self._systems)
+
+    # -- the probe ---------------------------------------------------------------------------------------------
+
+    def event(self, kind: str, **fields: Any) -> None:
+        """Take down a fact. Called by the runtime."""
+        if kind == "dead_letter" and self._expected:
+            fact = Fact(len(self.trace), self.loop._now, kind, fields)
+            fields["expected"] = any(condition(fact) for condition in self._expected)
+        self._append((self.loop._now, kind, fields))
+
+    def close(self) -> None:
+        """Take nothing down any more: the run is over."""
+        self.steps, self.ended = self.loop.steps, self.loop.time()
+        self._append = lambda _: None
+        self.trace = Trace()
+
+
+class _Further:
+    """The probe of a second, third, … system in one run: their envelopes are numbered anew, so they are told apart."""
+
+    def __init__(self, sim: Simulation, number: int) -> None:
+        self.on_send = sim.on_send
+        self.on_process = sim.on_process
+        self._sim = sim
+        self._number = number
+
+    def event(self, kind: str, **fields: Any) -> None:
+        self._sim.event(kind, system=self._number, **fields)
+
+
+def takes_simulation(scenario: Scenario) -> bool:
+    """Whether the scenario wants the `Simulation` as its argument."""
+    parameters = inspect.signature(scenario).parameters.values()
+    return any(p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in parameters)

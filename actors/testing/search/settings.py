@@ -1,0 +1,40 @@
+"""What the command line asks of the simulations of one test, and what is wrong with the test although it passed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ..errors import SimulationError, TokenRefused
+from ..faults.faults import Fault
+from ..faults.struck import nothing
+
+
+@dataclass(slots=True)
+class Settings:
+    """What the command line asks for: more seeds than a test's own number, or one token instead of a search."""
+
+    seeds: int | None = None
+    replay: str | None = None
+    refused: list[TokenRefused] = field(default_factory=list)
+    replayed: bool = False
+    struck: set[Fault] = field(default_factory=set)
+    """The faults that struck in some example of a test whose examples Hypothesis draws."""
+    unstruck: dict[Fault, tuple[int, str]] = field(default_factory=dict)
+    """Those that struck nothing in some example: why, and how many chances there were, in the one with most."""
+
+    def begin(self, seeds: int | None = None, replay: str | None = None) -> None:
+        """Begin a test."""
+        self.seeds, self.replay, self.replayed = seeds, replay, False
+        self.refused.clear()
+        self.struck.clear()
+        self.unstruck.clear()
+
+    def verdict(self) -> SimulationError | None:
+        """What is wrong with a test that passed: its token was of no use, or a fault struck nothing in any example."""
+        if self.refused and not self.replayed:
+            return TokenRefused("; ".join(list(dict.fromkeys(map(str, self.refused)))[:3]))
+        left = [(fault, why) for fault, (_, why) in self.unstruck.items() if fault not in self.struck]
+        return nothing(left, "any schedule of any example") if left else None
+
+
+settings = Settings()

@@ -1,0 +1,298 @@
+"""`simulate`: search for a schedule under which a scenario fails, make it small, and report it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import random
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from ..errors import Nondeterministic, SimulationError, TokenRefused
+from ..faults.faults import Crash, Fault
+from ..faults.injector import Chances, chance, chances, place
+from ..faults.struck import nothing, unstruck, why
+from ..loop.lanes import Schedule
+from ..loop.loop import Order
+from ..schedules import sampling
+from ..schedules.plan import Hold, Plan, Recorded
+from ..schedules.sampling import Fifo
+from ..trace.invariants import Invariant
+from ..trace.trace import Parting
+from . import token
+from .failed import SimulationFailed
+from .report import LAST_EVENTS, differs, report
+from .run import Run, execute, reproducible
+from .scenario import Scenario, takes_simulation
+from .settings import settings
+from .shrink import shrink
+
+_COLLECT_EVERY = 32
+"""Runs between two collections of young garbage: the collector itself is off, so that it never comes in the middle."""
+
+
+_FEW = 2
+"""Deviations at which a report is small enough not to look for a smaller one."""
+_OTHER_SEEDS = 200
+_OTHER_STARTS = 5
+
+
+def simulate(
+    scenario: Scenario,
+    *,
+    seeds: int | Iterable[int] = 20,
+    strategy: str = "mix",
+    faults: Sequence[Fault] = (),
+    invariants: Sequence[Invariant] = (),
+    replay: str | None = None,
+    max_steps: int = 20_000,
+    order: Order = "contract",
+) -> Run:
+    """Run a scenario under the ordinary schedule and then under many others, until one fails.
+
+    Args:
+        scenario: ``async def scenario(sim)``, given a `Simulation` with a started system; or a coroutine function
+            without arguments that starts what it needs. It is called once a schedule and must start afresh each time.
+        seeds: how many schedules to try, or which.
+        strategy: ``mix``, ``pct``, ``pos``, ``uniform``, or ``fifo`` (only faults vary).
+        faults: what may go wrong; see the page, or `callboard.actors.testing.faults.faults`.
+        invariants: what must hold for each run's trace, beside the runtime's own promises.
+        replay: a token; only that schedule is run.
+        max_steps: steps of the loop after which a run counts as a livelock.
+        order: ``contract``: any schedule the ordering contract allows. ``asyncio``: only that of a stock loop.
+
+    Returns:
+        the last run, which did not fail.
+
+    Raises:
+        SimulationFailed: a schedule under which the scenario raises, an invariant breaks, or nothing can go on.
+        FaultStruckNothing: a fault struck nothing in any schedule, and is not ``optional``.
+        Nondeterministic: a schedule failed, and when it ran again it did not, or failed otherwise.
+        SimulationError: an event loop is running here already.
+        TokenRefused: the token belongs to another scenario, or to another version of the code or workload.
+    """
+    if asyncio._get_running_loop() is not None:
+        raise SimulationError("simulate() runs a loop of its own: call it from an ordinary test, not from an async one")
+    search = _Search(scenario, tuple(faults), tuple(invariants), max_steps, order)
+    with reproducible():
+        if replay is not None:
+            return search.replay(token.Token.decode(replay))
+        if settings.replay is not None:
+            try:
+                run = search.replay(token.Token.decode(settings.replay))
+            except TokenRefused as refused:
+                settings.refused.append(refused)  # perhaps another simulation of this test is the one
+                return search.run(Fifo())
+            settings.replayed = True
+            return run
+        return search.search(_numbers(settings.seeds if settings.seeds is not None else seeds), strategy)
+
+
+def _numbers(seeds: int | Iterable[int]) -> Iterable[int]:
+    return range(seeds) if isinstance(seeds, int) else seeds
+
+
+class _Search:
+    def __init__(
+        self,
+        scenario: Scenario,
+        faults: tuple[Fault, ...],
+        invariants: tuple[Invariant, ...],
+        max_steps: int,
+        order: Order,
+    ) -> None:
+        self.scenario = scenario
+        self.name = token.scenario_name(scenario)
+        self.faults = faults
+        self.fixed = tuple(fault for fault in faults if fault.nth is not None)
+        self.invariants = invariants
+        self.max_steps = max_steps
+        self.order = order
+        self.argument = takes_simulation(scenario)
+        self.runs = 0
+
+    def run(self, schedule: Schedule | None, holds: Sequence[Hold] = (), faults: Sequence[Fault] | None = None) -> Run:
+        self.runs += 1
+        if not self.runs % _COLLECT_EVERY:
+            gc.collect(1)
+        return execute(
+            self.scenario,
+            schedule,
+            holds=holds,
+            faults=self.fixed if faults is None else faults,
+            invariants=self.invariants,
+            order=self.order,
+            max_steps=self.max_steps,
+            argument=self.argument,
+        )
+
+    def plan(self, holds: Sequence[Hold], faults: Sequence[Fault]) -> Run:
+        return self.run(Plan(holds), holds, faults)
+
+    def search(self, seeds: Iterable[int], strategy: str) -> Run:
+        run = self.run(Fifo())
+        if not run.ok:
+            self.fail(run, "the ordinary schedule")
+        counts = chances(run.trace, run.requests)
+        struck = set(run.struck)
+        tried = self.fixed
+        for seed in seeds:
+            tried = self.faults
+            faults = self.faults if self.fixed == self.faults else place(self.faults, counts, random.Random(~seed))
+            run = self.run(sampling.schedule(strategy, seed), faults=faults)
+            if not run.ok:
+                self.fail(run, f"seed {seed} ({strategy})")
+            struck |= run.struck
+        if tried:
+            for key, count in chances(run.trace, run.requests).items():
+                counts[key] = max(counts[key], count)
+            self.check_struck(tried, struck, counts)
+        return run
+
+    def check_struck(self, faults: Sequence[Fault], struck: set[Fault], counts: Chances) -> None:
+        """Fail if a fault struck nothing, though not by chance: one without a number gets a sure chance first.
+
+        Where Hypothesis draws the workload, the test as a whole is judged, at its end: a small example may well have
+        nothing to strike.
+        """
+        drawn = _drawn() is not None
+        for fault in unstruck(faults, struck):
+            settled = fault.nth is not None or (drawn and fault in settings.struck)
+            if not settled and counts[chance(fault), fault.actor]:
+                struck |= self.struck_first(fault)
+        left = {fault: why(fault, counts) for fault in unstruck(faults, struck)}
+        if not drawn:
+            if left:
+                raise nothing(left.items(), f"any of {self.runs} schedules")
+            return
+        settings.struck.update(fault for fault in faults if fault not in left)
+        for fault, reason in left.items():
+            settings.unstruck[fault] = max((counts.total(), reason), settings.unstruck.get(fault, (-1, "")))
+
+    def struck_first(self, fault: Fault) -> frozenset[Fault]:
+        """Run the ordinary schedule with a fault at the first message that it can strike."""
+        nth = 1
+        while True:
+            run = self.plan((), (*self.fixed, replace(fault, nth=nth)))
+            if not run.ok:
+                self.fail(run, "a fault at the first message it can strike")
+            waits = run.waits.get(fault.actor, nth) if isinstance(fault, Crash) and fault.when == "in" else nth
+            if run.struck or waits == nth:
+                return run.struck
+            nth = waits
+
+    def fail(self, run: Run, found: str) -> None:
+        schedules_run = self.runs
+        counted, parting = self.count(run)
+        history = f"found with {found}, schedule {schedules_run}"
+        if _worth_shrinking():
+            before = counted.deviations
+            small = self.smallest(counted)
+            # Where runs differ, a plan may have failed by luck: it has to fail once more.
+            again = small if parting is None else self.plan(small.holds, small.faults)
+            if again.failure == run.failure:
+                counted, parting = small, small.trace.parting(again.trace) or parting
+                history += f"; made small from {before} deviations in {self.runs - schedules_run} more"
+            else:
+                history += "; not made small, because smaller schedules do not fail each time"
+        raise self.failed(counted, history, schedules_run, parting) from counted.error
+
+    def smallest(self, failing: Run) -> Run:
+        """Make a failing plan small. If much is left of it, start again from other schedules that fail likewise:
+        what delta debugging leaves of one may be less than what it leaves of another."""
+        best, _ = shrink(self.plan, failing, fixed=self.fixed)
+        starts = 0
+        for seed in range(_OTHER_SEEDS):
+            if best.deviations - len(self.fixed) <= _FEW or starts == _OTHER_STARTS:
+                break
+            faults = (*self.fixed, *self.moved(best))
+            other = self.run(sampling.schedule("mix", seed), faults=faults)
+            if other.failure == failing.failure:
+                starts += 1
+                with contextlib.suppress(Nondeterministic):
+                    shrunk, _ = shrink(self.plan, self.count(other)[0], fixed=self.fixed)
+                    best = min(best, shrunk, key=lambda run: run.deviations)
+        return best
+
+    def count(self, run: Run) -> tuple[Run, Parting | None]:
+        """Run the same schedule again as a plan of holds.
+
+        Returns:
+            a run of it that failed alike, and where the runs part, if their traces are not the same.
+
+        Raises:
+            Nondeterministic: it did not fail again, or in another way.
+        """
+        again, holds = run, []
+        if any(run.picks):
+            recorded = Recorded(run.picks)
+            again = self.run(recorded, faults=run.faults)
+            self.check_alike(run, again)
+            holds = recorded.holds
+            again.holds = tuple(holds)
+        planned = self.plan(holds, run.faults)
+        if again is run:
+            self.check_alike(run, planned)
+        partings = [_parting(run, again), _parting(again, planned)]
+        first = min((parting for parting in partings if parting is not None), key=lambda it: it.index, default=None)
+        return planned if planned.failure == run.failure else again, first
+
+    def check_alike(self, run: Run, again: Run) -> None:
+        if run.failure == again.failure:
+            return
+        parting = _parting(run, again)
+        assert parting is not None
+        raise Nondeterministic(
+            f"a schedule failed with {run.error!r}, and when it ran again it "
+            f"{'did not fail' if again.ok else f'failed with {again.error!r}'}.\n\n"
+            f"trace of the failure ({len(run.trace)} events):\n{run.trace.text(last=LAST_EVENTS)}\n\n"
+            + "\n".join(differs(parting))
+        ) from run.error
+
+    def failed(self, run: Run, history: str, schedules_run: int, parting: Parting | None) -> SimulationFailed:
+        same = run.trace if parting is None else run.trace.upto(parting.index)
+        prefixes = tuple(same.prefixes())
+        text = token.Token(self.name, self.order, run.holds, self.moved(run), prefixes, parting is None).encode()
+        return SimulationFailed(report(run, history, text, parting), run, text, schedules_run)
+
+    def moved(self, run: Run) -> tuple[Fault, ...]:
+        return tuple(fault for fault in run.faults if fault not in self.fixed)
+
+    def replay(self, given: token.Token) -> Run:
+        given.check_scenario(self.name)
+        self.order = given.order  # type: ignore[assignment]
+        run = self.plan(given.holds, (*self.fixed, *given.faults))
+        given.check_trace(run.trace, run.unused)
+        if not run.ok:
+            settings.replayed = True
+            parting = None if given.whole else _parting(run, self.plan(run.holds, run.faults))
+            raise self.failed(run, "replayed", 1, parting) from run.error
+        return run
+
+
+def _parting(run: Run, again: Run) -> Parting | None:
+    """Where two runs of one schedule part; their ends count too."""
+    found = run.trace.parting(again.trace)
+    if found is None and run.failure != again.failure:
+        return Parting(len(run.trace), f"the end, with {run.error!r}", f"the end, with {again.error!r}")
+    return found
+
+
+def _worth_shrinking() -> bool:
+    """Whether somebody will read this failure: while Hypothesis still looks for a smaller workload, nobody does."""
+    context = _drawn()
+    return context is None or bool(context.is_final)
+
+
+def _drawn() -> Any:
+    """Hypothesis' build context where it draws the workload, or None."""
+    if "hypothesis" in sys.modules:
+        from hypothesis import control
+
+        with contextlib.suppress(Exception):
+            if control.currently_in_test_context():
+                return control.current_build_context()
+    return None
