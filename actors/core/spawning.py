@@ -140,10 +140,12 @@ def spawn(
         Exception: what the constructor of an actor class raised.
     """
     here = get_ident() == runtime.home
+    if here and not runtime.loop.is_running():
+        runtime.check_reachable()
     plain = here and name is None and mailbox is None and isinstance(what, type) and _is_plain(what)
-    if plain and parent.phase <= Phase.RUNNING and not runtime.closing:
+    if plain and parent.phase <= Phase.RUNNING:
         return _spawn_plain(runtime, parent, what, args, kwargs)
-    if runtime.closing or runtime.loop is None:
+    if runtime.loop is None or (parent is runtime.root and runtime.closing):
         raise SystemClosed(f"{runtime!r} does not run: actors start inside `async with System()`")
     if not here:
         runtime.check_reachable()
@@ -190,7 +192,7 @@ def _construct(cell: Cell, args: Any, kwargs: Any) -> None:
     runtime = cell.runtime
     parent = cell.parent
     assert parent is not None
-    if runtime.closing or parent.phase > Phase.RUNNING:  # since it was asked for in another thread
+    if parent.phase > Phase.RUNNING:  # since it was asked for in another thread
         _take_back(cell)
         raise ActorDead(f"{parent.path or runtime.name} is stopping and takes no more children")
     details = cell.details

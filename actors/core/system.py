@@ -343,6 +343,7 @@ class System(Spawns):
                 self._kill_in(timeout)
         if not runtime.closing:
             runtime.closing = True
+            move(runtime.root, "stop")  # from now on nobody is started at the top, nor started again
             if runtime.probe is not None:
                 runtime.probe.event("system_stopping", actor="")
             # A task of its own, not the caller's: that one may be a handler, which the stop ends.
@@ -360,7 +361,6 @@ class System(Spawns):
         loop = runtime.loop
         self._kill_in(self._stop_by - loop.time())
         try:
-            move(runtime.root, "stop")
             for together in _in_turn(runtime.root.children.latest_first()):
                 for child in together:
                     stop(child)

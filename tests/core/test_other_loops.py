@@ -8,6 +8,7 @@ import threading
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
+import pykka
 import pytest
 
 from callboard.actors import (
@@ -24,6 +25,15 @@ from callboard.actors import (
 
 from .parallel import WAIT, in_thread, on_another_loop
 from .support import LOOPS, Echo, Log, on_each_loop, run
+
+
+@pytest.fixture(autouse=True)
+def _no_ref_is_left_in_the_directory() -> Iterator[None]:
+    """Actors whose loop was closed under them cannot be stopped: nobody else's `ActorRegistry.stop_all` is to try."""
+    yield
+    for ref in pykka.ActorRegistry.get_all():
+        pykka.ActorRegistry.unregister(ref)
+
 
 LIMIT = 5.0
 """Seconds after which a handler that nobody lets go fails, so that a test whose loop is blocked ends."""

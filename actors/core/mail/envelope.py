@@ -142,6 +142,10 @@ class Ask(Future[Any]):
         """Whether it has ended in an error."""
         return self._state == ERROR
 
+    def timed_out(self) -> bool:
+        """Whether its deadline has ended it."""
+        return self._state == ERROR and isinstance(self._value.error, AskTimeout)
+
     def cancel(self, msg: Any | None = None) -> bool:
         """Give up: the answer is no longer wanted. A handler that works on it is cancelled; a queued ask is dropped."""
         if self._state != PENDING:

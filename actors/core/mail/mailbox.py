@@ -320,7 +320,13 @@ def _drop(cell: Cell, item: Any) -> None:
 
 
 def refuse(cell: Cell, item: Any, why: str) -> None:
-    """End an item that will not be processed: an answer to who asked, a dead letter for the rest."""
+    """End an item that will not be processed: an answer to who asked, a dead letter for the rest.
+
+    Args:
+        cell: whose mailbox it was for.
+        item: what will not be processed.
+        why: what the asker and the dead letter say; an ask that has ended already says itself why.
+    """
     message = item
     if isinstance(item, Ask):
         message = item.message
@@ -328,8 +334,7 @@ def refuse(cell: Cell, item: Any, why: str) -> None:
             item.answer(True)
             return
         if item._state:
-            if why != LATE:
-                why = GAVE_UP
+            why = LATE if item.timed_out() else GAVE_UP
         else:
             item.fail(ActorDead(why))
     elif isinstance(item, Envelope):

@@ -28,7 +28,7 @@ from ..base.scope import active
 from ..mail.cell import BUSY, IDLE, READY, Cell
 from ..mail.envelope import DEFERRED, PYKKA_MESSAGES, STOPS, Ask, Envelope, Once, ProbedAsk, StreamAsk
 from ..mail.future import VALUE
-from ..mail.mailbox import GAVE_UP, LATE, admit, refuse
+from ..mail.mailbox import admit, refuse
 from ..runtime.driver import Driver
 from ..runtime.runtime import Runtime, handling
 from .handling import answer, handled, is_unwanted, next_signal, receive, receive_carefully, settle
@@ -338,11 +338,11 @@ class Dispatcher:
                         carried = item.scope
                         if item._state:
                             if message.__class__ not in STOPS:  # a stop is not taken back
-                                refuse(cell, item, GAVE_UP)
+                                refuse(cell, item, "")
                                 break
                         elif carried is not None and carried.deadline is not None and clock() >= carried.deadline:
                             item.expire()
-                            refuse(cell, item, LATE)
+                            refuse(cell, item, "")
                             break
                         cell.current = item
                         try:

@@ -18,7 +18,7 @@ from ..life.ending import stop_gracefully
 from ..mail.cell import READY, Cell, describe
 from ..mail.envelope import DEFERRED, PUT_ASIDE, PYKKA_MESSAGES, Ask, Envelope, Once, StreamAsk
 from ..mail.future import PENDING
-from ..mail.mailbox import GAVE_UP, LATE, refuse
+from ..mail.mailbox import refuse
 from ..refs.watching import delivered
 from ..runtime.driver import Driver
 from ..runtime.parts import Probe
@@ -43,11 +43,8 @@ def next_signal(cell: Cell) -> Any:
 
 def is_unwanted(cell: Cell, ask: Ask) -> bool:
     """Refuse an ask whose asker waits no longer, or whose deadline has passed now that it is taken up."""
-    if ask._state:
-        refuse(cell, ask, GAVE_UP)
-        return True
-    if ask.is_late(cell.runtime.clock()):
-        refuse(cell, ask, LATE)
+    if ask._state or ask.is_late(cell.runtime.clock()):
+        refuse(cell, ask, "")
         return True
     return False
 
