@@ -75,9 +75,6 @@ class Actor(Spawns, Behaviour[M_contra], _Base):
     if not TYPE_CHECKING:
         __new__ = plain_new
 
-    def __init__(self, *_args: Any, **_kwargs: Any) -> None:
-        pass
-
     def __getattr__(self, name: str) -> Any:
         if name == "_cell":  # constructed directly, not started: pykka allows that
             cell = Cell(default_system().runtime, None, type(self))

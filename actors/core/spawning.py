@@ -7,7 +7,7 @@ from collections.abc import Callable
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, overload
 
-from .base.behaviour import Behaviour, behaviour_class, check_class
+from .base.behaviour import Behaviour, behaviour_class, check_settings, has_own_settings
 from .base.errors import ActorDead, SpecError, SystemClosed, brief
 from .base.lifecycle import Phase, move
 from .base.registry import register
@@ -25,9 +25,6 @@ T2 = TypeVar("T2")
 T3 = TypeVar("T3")
 A = TypeVar("A", bound=Behaviour[Any])
 _new: Any = object.__new__
-_SETTINGS = frozenset({"mailbox_capacity", "shutdown_timeout", "supervision"})
-_PLAIN = "_callboard_plain"
-"""Where a class keeps what `_spawn_plain` asks of it: its own `on_start`, `__init__` and settings, once looked at."""
 
 
 class Spawns:
@@ -250,21 +247,10 @@ def _construct_there(cell: Cell, args: Any, kwargs: Any) -> None:
 
 
 def _is_plain(kind: type[Any]) -> bool:
-    """Whether actors of a class need nothing of `_place` and `build`: no `on_start`, no ``__new__``, sound settings."""
-    looked_at = kind.__dict__.get(_PLAIN)
-    facts = (kind.__new__, getattr(kind, "on_start", None), getattr(kind, "mailbox_capacity", None))
-    if looked_at is not None and looked_at[0] == facts:
-        return looked_at[1]  # type: ignore[no-any-return]
-    if Behaviour not in kind.__mro__:
-        return False
-    plain = kind.__new__ is plain_new and kind.on_start is Behaviour.on_start
-    if plain:
-        try:
-            check_class(kind)
-        except SpecError:
-            plain = False
-    setattr(kind, _PLAIN, (facts, plain))
-    return plain
+    """Whether a class's actors need nothing of `_place` and `build`: a callboard actor without `on_start` or
+    ``__new__`` of its own.
+    """
+    return kind.__new__ is plain_new and kind.on_start is Behaviour.on_start
 
 
 def _spawn_plain(runtime: Runtime, parent: Cell, kind: Any, args: Any, kwargs: Any) -> ActorRef[Any]:
@@ -287,15 +273,16 @@ def _spawn_plain(runtime: Runtime, parent: Cell, kind: Any, args: Any, kwargs: A
     details = parent.details
     siblings = parent.children if details is None or details.children is None else details.children
     siblings.add(cell, None)
-    if args or kwargs or kind.__init__ is not Behaviour.__init__:
+    if args or kwargs or kind is not runtime.spawned or kind.__init__ is not Behaviour.__init__:
         try:
             actor.__init__(*args, **kwargs)
-            if not _SETTINGS.isdisjoint(actor.__dict__):
-                check_class(actor)
+            if kind is not runtime.spawned or has_own_settings(actor):
+                check_settings(actor)
                 cell.capacity = actor.mailbox_capacity
         except BaseException:
             _take_back(cell)
             raise
+        runtime.spawned = kind
     register(ref)
     if cell.details is not None or runtime.events.observed:
         if cell.phase == Phase.NEW:

@@ -31,6 +31,9 @@ class Behaviour(Receives[M_contra]):
     shutdown_timeout: ClassVar[float] = 5.0
     supervision: ClassVar[Supervision] = ONE_FOR_ONE
 
+    def __init__(self, *_args: Any, **_kwargs: Any) -> None:
+        pass
+
     def on_receive(self, message: M_contra) -> Any:
         """Handle a message; what is returned answers an ask. Implement it in the subclass.
 
@@ -57,15 +60,6 @@ class Behaviour(Receives[M_contra]):
         """Called after a crash, before a supervisor starts the next incarnation."""
 
 
-def capacity_of(actor: Any) -> float:
-    """Return the mailbox capacity that an actor, or its class, asks for.
-
-    Raises:
-        SpecError: it is no number of messages.
-    """
-    return check_capacity(actor.mailbox_capacity, f"{_class_name(actor)}.mailbox_capacity")
-
-
 def check_capacity(capacity: Any, where: str) -> float:
     """Return a capacity as it is.
 
@@ -90,13 +84,36 @@ def check_seconds(seconds: Any, where: str) -> float:
     raise SpecError(f"{where} is {brief(seconds)} seconds; it must be a number of at least 0")
 
 
-def check_class(actor: Any) -> None:
-    """Refuse an actor, or a class, whose settings the runtime could not work with.
+def check_settings(actor: Any) -> None:
+    """Refuse an actor whose settings the runtime could not work with. A class's own are looked at when they change.
 
     Raises:
-        SpecError: a capacity or a time is none.
+        SpecError: a capacity, a time or a supervision is none.
     """
-    capacity_of(actor)
+    kind = type(actor)
+    settings = (kind.mailbox_capacity, kind.shutdown_timeout, kind.supervision)
+    if kind.__dict__.get("_checked_settings") != settings:
+        _check(kind)
+        kind._checked_settings = settings
+    if has_own_settings(actor):
+        _check(actor)
+
+
+def has_own_settings(actor: Any) -> bool:
+    """Whether an actor, in its ``__init__``, has said something about itself that its class does not say.
+
+    Its ``__dict__`` is not looked at: that would make one, of 100 bytes.
+    """
+    kind = type(actor)
+    return (
+        actor.mailbox_capacity is not kind.mailbox_capacity
+        or actor.shutdown_timeout is not kind.shutdown_timeout
+        or actor.supervision is not kind.supervision
+    )
+
+
+def _check(actor: Any) -> None:
+    check_capacity(actor.mailbox_capacity, f"{_class_name(actor)}.mailbox_capacity")
     check_seconds(actor.shutdown_timeout, f"{_class_name(actor)}.shutdown_timeout")
     if not isinstance(actor.supervision, Supervision):
         raise SpecError(f"{_class_name(actor)}.supervision is {brief(actor.supervision)}, which is no Supervision")

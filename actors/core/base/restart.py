@@ -149,16 +149,10 @@ AT_ONCE: Final = Again(0.0)
 GIVE_UP: Final = GiveUp()
 
 
-def wants_restart(restart: Restart, *, failed: bool) -> bool:
-    """Whether a child of this restart type is started again after it ended."""
-    return restart == "permanent" or (restart == "transient" and failed)
-
-
 def decide(
     supervision: Supervision,
     intensity: Intensity,
     history: History,
-    *,
     restart: Restart,
     backoff: Backoff,
     failed: bool,
@@ -180,7 +174,7 @@ def decide(
         now: seconds.
         rng: for the jitter.
     """
-    if not wants_restart(restart, failed=failed):
+    if restart == "temporary" or (restart == "transient" and not failed):
         return DIE
     if not intensity.record(now):
         return GIVE_UP

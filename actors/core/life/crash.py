@@ -48,12 +48,12 @@ def crash(cell: Cell, error: BaseException, message: Any = None) -> None:
         return
     move(cell, "fail")
     cell.state = SUSPENDED
-    details = cell.more()
+    details = cell.details or cell.more()
     details.owes_on_stop = False
     details.error = error
     details.exit_reason = "crash"
-    note(cell, message, error)
-    _log(cell, error)
+    if logger.isEnabledFor(logging.ERROR):
+        _log(cell, error, message)
     if cell.runtime.events.observed:
         cell.runtime.emit("crashed", cell.path, brief(error))
     begin(cell)
@@ -129,11 +129,9 @@ def told(cell: Cell, error: BaseException, message: Any) -> BaseException:
     return crashed
 
 
-def _log(cell: Cell, error: BaseException) -> None:
-    if not logger.isEnabledFor(logging.ERROR):
-        return
+def _log(cell: Cell, error: BaseException, message: Any) -> None:
     runtime: Runtime = cell.runtime
-    now = runtime.loop.time()
+    now = runtime.time()
     key = (cell.actor_class, type(error))
     count, last = runtime.crashes.get(key, (0, now))
     count = 1 if now - last > QUIET else count + 1
@@ -141,6 +139,7 @@ def _log(cell: Cell, error: BaseException) -> None:
         runtime.crashes.clear()
     runtime.crashes[key] = count, now
     if count <= LOGGED:
+        note(cell, message, error)
         logger.error("Unhandled exception in %s:", cell.ref, exc_info=error)
     elif _is_tenfold(count):
         text = "Unhandled exception in %s: %s; %d like it lately, only each tenfold count is logged"

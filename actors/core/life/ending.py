@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from ..base.behaviour import Behaviour
 from ..base.lifecycle import Phase, move
-from ..mail.cell import CLOSED, DEAD, SUSPENDED, Cell
+from ..mail.cell import CLOSED, SUSPENDED, Cell
 from ..mail.envelope import STOPS, Ask
 from ..mail.mailbox import enqueue, signal
 from ..runtime.driver import Driver
@@ -114,24 +114,27 @@ def begin(cell: Cell) -> None:
         return
     phase = cell.phase
     cell.state = CLOSED if phase == Phase.STOPPING else SUSPENDED
-    if cell.driver is None and _owes_nothing(cell) and (details is None or not details.holds_anything()):
+    # The hook that is owed, if the class has one of its own; half made actors have none.
+    kind = Behaviour if cell.actor is None else type(cell.actor)
+    hookless = kind.on_failure is Behaviour.on_failure if phase == Phase.FAILING else kind.on_stop is Behaviour.on_stop
+    if cell.driver is None and hookless and (details is None or not details.holds_anything()):
         if phase == Phase.STOPPING:
             die(cell, "stopped")
+            return
+        runtime = cell.runtime
+        if not runtime.ending:
+            runtime.ending = True
+            try:
+                _over(cell)
+            finally:
+                runtime.ending = False
+                if runtime.endings:
+                    _work_off(runtime)
             return
         cell.more().ending = iter(())
     else:
         cell.more().ending = _steps(cell)
     advance(cell)
-
-
-def _owes_nothing(cell: Cell) -> bool:
-    """Whether the incarnation ends without a hook."""
-    if cell.actor is None:  # its factory raised
-        return True
-    kind = type(cell.actor)
-    if cell.phase == Phase.FAILING:
-        return kind.on_failure is Behaviour.on_failure
-    return kind.on_stop is Behaviour.on_stop
 
 
 def advance(cell: Cell) -> None:
@@ -278,9 +281,7 @@ def _over(cell: Cell) -> None:
     if cell.phase == Phase.STOPPING:
         die(cell, "stopped")
         return
-    if cell.state == DEAD:
-        return
-    details = cell.more()
+    details = cell.details or cell.more()
     move(cell, "down")
     details.previous, cell.actor = cell.actor, None
     cell.signals = None  # what was asked of this incarnation is no affair of the next one
@@ -289,4 +290,5 @@ def _over(cell: Cell) -> None:
         tell_changed(cell)
     else:
         cell.runtime.on_down(cell)
-    answer_stops(cell)
+    if details.made:
+        answer_stops(cell)

@@ -7,7 +7,7 @@ from contextvars import ContextVar
 from types import CoroutineType
 from typing import Any
 
-from ..base.behaviour import Behaviour, behaviour_class, capacity_of, check_class
+from ..base.behaviour import Behaviour, behaviour_class, check_settings, has_own_settings
 from ..base.errors import SpecError, StartFailed, brief
 from ..base.lifecycle import NAMES, Phase, move
 from ..mail.cell import IDLE, READY, SUSPENDED, Cell, describe
@@ -30,10 +30,12 @@ def build(cell: Cell, factory: Any, args: Any, kwargs: Any) -> None:
         SpecError: the factory made no actor.
         Exception: what the factory, or the constructor, raised.
     """
-    kind = behaviour_class(factory)
-    if kind is not None and getattr(kind, "__new__", None) is plain_new:
+    kind: Any = factory if isinstance(factory, type) else behaviour_class(factory)
+    if kind is not None and kind.__new__ is plain_new:
         actor: Any = object.__new__(kind)
-        bind(actor, cell)
+        actor._cell = cell
+        cell.actor = actor
+        cell.actor_class = kind
         actor.__init__(*args, **kwargs)
     else:
         token = binding.set(cell)
@@ -53,10 +55,13 @@ def adopt(cell: Cell) -> None:
         SpecError: a setting is wrong.
     """
     actor = cell.actor
-    check_class(actor)
+    runtime = cell.runtime
+    if cell.actor_class is not runtime.spawned or has_own_settings(actor):
+        check_settings(actor)
+        runtime.spawned = cell.actor_class
     details = cell.details
     mailbox = None if details is None else details.mailbox
-    bound(cell, capacity_of(actor) if mailbox is None or mailbox.capacity is None else mailbox.capacity)
+    bound(cell, actor.mailbox_capacity if mailbox is None or mailbox.capacity is None else mailbox.capacity)
 
 
 def plain_new(cls: Any, *args: Any, **kwargs: Any) -> Any:
@@ -80,9 +85,11 @@ def start(cell: Cell) -> None:
     """Start the incarnation whose actor object is in the cell, and which has the phase ``starting``."""
     if type(cell.actor).on_start is Behaviour.on_start:
         move(cell, "started")
-        _started(cell)
-        if cell.phase == Phase.RUNNING:
-            serve(cell)
+        if cell.details is not None or cell.runtime.events.observed:
+            _started(cell)
+            if cell.phase != Phase.RUNNING:
+                return
+        serve(cell)
         return
     # In a turn of its own: whoever starts the actor is on the stack.
     if cell.signals is None:
@@ -109,7 +116,7 @@ def _started(cell: Cell) -> None:
     details = cell.details
     if details is not None:
         if details.history is not None:
-            details.history.since = runtime.loop.time()
+            details.history.since = runtime.time()
         if details.stash:
             stash, details.stash = details.stash, None
             enqueue_first(cell, stash)
@@ -170,7 +177,7 @@ def start_failed(cell: Cell, what: str, error: BaseException) -> StartFailed:
 
 def restart(cell: Cell) -> None:
     """Put a new actor into the cell and start it."""
-    details = cell.more()
+    details = cell.details or cell.more()
     details.restart_timer = None
     if cell.phase != Phase.RESTARTING:
         return

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..base.errors import RestartLimit, SpecError, StartFailed, brief
 from ..base.lifecycle import Phase, allows
-from ..base.restart import Again, Die, GiveUp, Group, History, Intensity, affected, decide
+from ..base.restart import AT_ONCE, Again, GiveUp, Group, History, Intensity, affected, decide
 from ..mail.cell import Cell, describe
 from ..mail.children import Children
 from .crash import crash_soon
@@ -19,7 +19,7 @@ from .starting import restart
 
 def down(cell: Cell) -> None:
     """Do what is to be done about an actor whose incarnation is over and which no one asked to stop."""
-    details = cell.more()
+    details = cell.details or cell.more()
     error = details.error
     spec = details.spec
     parent = cell.parent
@@ -29,31 +29,35 @@ def down(cell: Cell) -> None:
         return
     runtime = cell.runtime
     siblings = parent.children
-    supervision = siblings.supervision
-    if siblings.intensity is None:
-        siblings.intensity = Intensity(supervision.intensity, supervision.period)
-    if details.history is None:
-        details.history = History()
+    intensity = siblings.intensity
+    if intensity is None:
+        supervision = siblings.supervision
+        intensity = siblings.intensity = Intensity(supervision.intensity, supervision.period)
+    history = details.history
+    if history is None:
+        history = details.history = History()
+    to_start = error.__class__ is StartFailed
     verdict = decide(
-        supervision,
-        siblings.intensity,
-        details.history,
-        restart=spec.restart,
-        backoff=spec.backoff,
-        failed=error is not None,
-        failed_to_start=isinstance(error, StartFailed),
-        now=runtime.loop.time(),
-        rng=runtime.rng,
+        siblings.supervision,
+        intensity,
+        history,
+        spec.restart,
+        spec.backoff,
+        error is not None,
+        to_start,
+        runtime.time(),
+        runtime.rng,
     )
-    if verdict.__class__ is Again:
-        _again(cell, verdict.delay, off_stack=isinstance(error, StartFailed))
+    if verdict is AT_ONCE and not to_start:
+        restart(cell)
+    elif isinstance(verdict, Again):
+        _again(cell, verdict.delay)
     elif isinstance(verdict, Group):
         group = siblings.group or GroupRestart(parent, siblings)
         group.add(cell, verdict.delay)
     elif isinstance(verdict, GiveUp):
         _give_up(parent, siblings, cell, error)
     else:
-        assert isinstance(verdict, Die)
         die(cell, _reason(error))
 
 
@@ -83,11 +87,8 @@ def _reason(error: BaseException | None) -> str:
     return "stopped" if error is None else f"crashed: {brief(error)}"
 
 
-def _again(cell: Cell, delay: float, *, off_stack: bool) -> None:
-    if not delay and not off_stack:
-        restart(cell)
-        return
-    # Off the stack: an actor that cannot start must not recurse.
+def _again(cell: Cell, delay: float) -> None:
+    """Start it again later; also where there is no delay, off the stack: one that cannot start must not recurse."""
     if stop_waits(cell):
         die(cell, "stopped")
         return

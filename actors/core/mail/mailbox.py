@@ -248,8 +248,9 @@ def bound(cell: Cell, capacity: float) -> None:
     if details is None:
         cell.capacity = capacity
         return
-    with _reserving:
-        cell.capacity = capacity - details.in_flight
+    if cell.capacity + details.in_flight != capacity:
+        with _reserving:
+            cell.capacity = capacity - details.in_flight
 
 
 def unreserve(cell: Cell) -> None:

@@ -70,6 +70,7 @@ class Runtime:
         time: the loop's time, in seconds, called without the loop's own Python around it where there is any.
         clock: the same time, exact while many messages are processed in one pass of the loop.
         endings: cells whose incarnation's ending can go on; worked off in a loop, so that depth costs no stack.
+        spawned: the class whose settings were last looked at.
         drivers: the coroutines that tasks run for actors of this system.
     """
 
@@ -109,6 +110,7 @@ class Runtime:
         "schedule",
         "scheduled",
         "seed",
+        "spawned",
         "system",
         "thread",
         "time",
@@ -139,6 +141,7 @@ class Runtime:
         self.queues: deque[deque[Any]] = deque(maxlen=1000)  # empty ones, for the next mailbox that needs one
         self.endings: deque[Any] = deque()
         self.ending = False
+        self.spawned: Any = None
         self.crashes: dict[Any, Any] = {}
         self.drivers: dict[Drives, None] = {}
         self.scheduled = False
