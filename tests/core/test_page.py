@@ -23,6 +23,7 @@ def test_the_example_of_the_page_runs_and_prints_what_it_says() -> None:
 def test_every_file_the_page_names_is_there() -> None:
     page = (ROOT / "actors" / "core" / "README.md").read_text(encoding="utf-8")
     table = page[page.index("## Where to find what") :]
-    named = re.findall(r"`(\w+\.py)`", table)
-    there = {path.name for path in (ROOT / "actors" / "core").glob("*.py")} - {"__init__.py"}
-    assert set(named) == there
+    named = re.findall(r"`([\w/]+\.py)`", table)
+    core = ROOT / "actors" / "core"
+    there = {path.relative_to(core).as_posix() for path in core.rglob("*.py") if path.name != "__init__.py"}
+    assert sorted(named) == sorted(there)

@@ -17,7 +17,7 @@ actors cheaper than bare asyncio.
 from __future__ import annotations
 
 import asyncio
-from asyncio.tasks import _enter_task, _leave_task
+from asyncio.tasks import _enter_task, _leave_task, current_task
 from collections import deque
 from collections.abc import Callable
 from sys import getrefcount
@@ -52,26 +52,27 @@ _OPENED: Final = frozenset({Envelope, Once, ProbedAsk, StreamAsk, *PYKKA_MESSAGE
 class Leader(Driver):
     """A spare task, and the coroutine that serves all ready actors until a handler in it suspends."""
 
-    __slots__ = ("_dispatcher", "_waiter", "item", "standby")
+    __slots__ = ("_dispatcher", "_waiter", "item", "standby", "step")
 
     def __init__(self, dispatcher: Dispatcher, name: str) -> None:
         self.item: Any = None  # what failed, for the crash's record
         self._dispatcher = dispatcher
         self._waiter: asyncio.Future[None] | None = None
         self.standby: Any = None
+        self.step: Any = None
         runtime = dispatcher.runtime
         super().__init__(runtime, runtime.base_context.copy(), name)
 
     def take(self, cell: Cell, pending: Any, on_done: Any) -> None:
         """Go on, as a follower, with what has been served so far and now waits for ``pending``."""
         self.assign(cell, self.standby, on_done)
-        self.standby = None
+        self.standby = self.step = None
         self.pending = pending
         self._wake()
 
     def retire(self) -> None:
         """End the task; it leads no more."""
-        self.standby = None
+        self.standby = self.step = None
         self._wake()
 
     def _wake(self) -> None:
@@ -120,7 +121,6 @@ class Dispatcher:
         self._left = 0
         self._batch = BATCH if choose is None else 1
         self._entered: asyncio.Task[Any] | None = None
-        self._lent: asyncio.Task[Any] | None = None
 
     # -- whose turn it is ------------------------------------------------------------------------------------------
 
@@ -162,22 +162,27 @@ class Dispatcher:
         """
         if self.lane and not self._driving and self._helped < HELPED:
             self._helped += 1
-            self._drive()
+            self._drive(current_task(self.loop))
 
     # -- the leader ------------------------------------------------------------------------------------------------
 
-    def _drive(self) -> None:
-        """Step the leader until nothing is ready or the budget is spent."""
+    def _drive(self, helped: asyncio.Task[Any] | None = None) -> None:
+        """Step the leader until nothing is ready or the budget is spent.
+
+        Args:
+            helped: the task that is helped; its identity is laid aside for that time.
+        """
         if self._closed:
             return
+        if helped is not None:
+            _leave_task(self.loop, helped)
         self._left = BUDGET
         self._driving = True
         try:
             while True:
                 leader = self.leader or self._lead()
-                standby = leader.standby
                 try:
-                    pending = leader.context.run(standby.send, None)
+                    pending = leader.context.run(leader.step, None)
                 except StopIteration:  # it has retired, see _serve
                     self.leader = None
                     leader.retire()
@@ -199,24 +204,17 @@ class Dispatcher:
             self.runtime.active = None
             if self._entered is not None:
                 self._leave()
-            if self._lent is not None:
-                _enter_task(self.loop, self._lent)
-                self._lent = None
+            if helped is not None:
+                _enter_task(self.loop, helped)
 
     def _lead(self) -> Leader:
         leader = self.leader = Leader(self, f"{self.runtime.name}-leader")
         leader.standby = self._serve(leader)
+        leader.step = leader.standby.send
         return leader
 
     def _enter(self, task: asyncio.Task[Any]) -> None:
-        """Take on the identity of a leader's task: a coroutine is about to run that may look for it.
-
-        Where a task is being helped, that one's identity is laid aside until the helping is over.
-        """
-        helped = asyncio.current_task(self.loop)
-        if helped is not None:
-            _leave_task(self.loop, helped)
-            self._lent = helped
+        """Take on the identity of a leader's task: a coroutine is about to run that may look for it."""
         _enter_task(self.loop, task)
         self._entered = task
 
@@ -255,7 +253,7 @@ class Dispatcher:
         """A leader's task was cancelled: by a handler that cancelled the current task, or as the loop shuts down."""
         if leader.standby is not None:
             leader.standby.close()
-            leader.standby = None
+            leader.standby = leader.step = None
         if self.leader is leader:
             self.leader = None
 
