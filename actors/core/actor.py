@@ -188,7 +188,7 @@ class Actor(Spawns, Behaviour[M_contra], _Base):
         """
         cell = self._cell.children.find(child) if isinstance(child, str) else getattr(child, "_cell", None)
         if cell is None or cell.parent is not self._cell:
-            raise SpecError(f"{self._cell.path} has no child {brief(child)} to start again")
+            raise SpecError(f"{self._cell.place} has no child {brief(child)} to start again")
         restart_child(cell)
 
     def find_child(self, name: str) -> ActorRef[Any] | None:
@@ -235,7 +235,7 @@ class Actor(Spawns, Behaviour[M_contra], _Base):
         if details.stash is None:
             details.stash = deque()
         if len(details.stash) >= cell.capacity:
-            raise MailboxFull(f"{cell.path} has stashed {len(details.stash)} messages, as many as its mailbox holds")
+            raise MailboxFull(f"{cell.place} has stashed {len(details.stash)} messages, as many as its mailbox holds")
         ask = cell.current
         if ask is not None:
             cell.current = None

@@ -172,7 +172,7 @@ def _place(runtime: Runtime, parent: Cell, what: Any, name: str | None, mailbox:
     check_name(name)
     check_mailbox(mailbox)
     if parent.phase > Phase.RUNNING:
-        raise ActorDead(f"{parent.path} is stopping and takes no more children")
+        raise ActorDead(f"{parent.place} is stopping and takes no more children")
     cell = Cell(runtime, parent, factory)
     cell.ref = ActorRef(cell)
     if name is not None or spec is not None or mailbox is not None:
@@ -191,7 +191,7 @@ def _construct(cell: Cell, args: Any, kwargs: Any) -> None:
     assert parent is not None
     if parent.phase > Phase.RUNNING:  # since it was asked for in another thread
         _take_back(cell)
-        raise ActorDead(f"{parent.path or runtime.name} is stopping and takes no more children")
+        raise ActorDead(f"{parent.place or runtime.name} is stopping and takes no more children")
     details = cell.details
     spec = None if details is None else details.spec
     try:

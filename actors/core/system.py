@@ -12,6 +12,7 @@ import contextvars
 import logging
 import math
 import threading
+import time
 import weakref
 from collections.abc import Callable, Coroutine, Iterator
 from itertools import groupby
@@ -286,15 +287,20 @@ class System(Spawns):
         """Process what is queued, then stop the system and wait until its thread has ended; from another thread.
 
         Args:
-            timeout: seconds for both; then what is left is killed.
+            timeout: seconds for all of it; then what is left is killed, and a handler that never lets the loop go is
+                left behind.
 
         Raises:
             BlockingCall: this is the thread of the system's loop.
         """
-        if not self.closed:
-            with contextlib.suppress(SystemClosed):  # it has stopped of itself meanwhile
-                self.run(self._drain(timeout / 2))
-        self.close(timeout / 2)
+        until = time.monotonic() + timeout
+        with contextlib.suppress(SystemClosed, TimeoutError):
+            self.run(self._drain(timeout / 2), timeout / 2)
+            self.run(self.stop(timeout / 4), timeout / 4)
+        if self._own_thread is not None:
+            self._own_thread.join(max(0.0, until - time.monotonic()))
+            if self._own_thread.is_alive():
+                logger.error("%r: a handler does not let the event loop go; what waits there is not processed", self)
 
     async def _drain(self, timeout: float) -> None:
         """Wait until no message waits and no handler is at work."""

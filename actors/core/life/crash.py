@@ -6,7 +6,7 @@ import asyncio
 import logging
 from typing import Any, Final
 
-from ..base.errors import ActorCrashed, ActorDead, brief
+from ..base.errors import ActorCrashed, ActorDead, RestartLimit, brief
 from ..base.lifecycle import Phase, move
 from ..mail.cell import SUSPENDED, Cell, describe
 from ..mail.envelope import Ask
@@ -139,6 +139,9 @@ def _log(cell: Cell, error: BaseException, message: Any) -> None:
         runtime.crashes.clear()
     runtime.crashes[key] = count, now
     if count <= LOGGED:
+        if isinstance(error, RestartLimit):  # whose causes were logged as they came, and are one more at each level
+            logger.error("Unhandled exception in %s: %s", cell.ref, error)
+            return
         note(cell, message, error)
         logger.error("Unhandled exception in %s:", cell.ref, exc_info=error)
     elif _is_tenfold(count):

@@ -127,7 +127,7 @@ def _end_now(cell: Cell) -> None:
     ask, cell.current = cell.current, None
     if ask is not None:
         ask.work = None
-        ask.fail(ActorDead(f"{cell.path} was killed before it answered"))
+        ask.fail(ActorDead(f"{cell.place} was killed before it answered"))
     driver, cell.driver = cell.driver, None
     if driver is not None:
         driver.on_done = None

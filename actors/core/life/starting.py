@@ -44,7 +44,7 @@ def build(cell: Cell, factory: Any, args: Any, kwargs: Any) -> None:
         finally:
             binding.reset(token)
         if not isinstance(actor, Behaviour):
-            raise SpecError(f"the factory of {cell.path} returned {type(actor).__name__}, which is no callboard Actor")
+            raise SpecError(f"the factory of {cell.place} returned {type(actor).__name__}, which is no callboard Actor")
         bind(actor, cell)
 
 

@@ -102,8 +102,8 @@ def _give_up(parent: Cell, siblings: Children[Cell], cell: Cell, error: BaseExce
     while isinstance(root, RestartLimit) and root.__cause__ is not None:
         root = root.__cause__  # the first failure only: a text that tells each level's text grows with the depth
     limit = RestartLimit(
-        f"{parent.path or runtime.name}: more than {supervision.intensity} restarts "
-        f"in {supervision.period} s, the last was {_shortened(cell.path)}: {brief(root)}"
+        f"{parent.place or runtime.name}: more than {supervision.intensity} restarts "
+        f"in {supervision.period} s, the last was {cell.place}: {brief(root)}"
     )
     limit.__cause__ = error
     if siblings.group is not None:
@@ -114,10 +114,6 @@ def _give_up(parent: Cell, siblings: Children[Cell], cell: Cell, error: BaseExce
         runtime.on_failed(limit)
     else:
         crash_soon(parent, limit)
-
-
-def _shortened(path: str) -> str:
-    return path if len(path) <= 100 else f"…{path[-99:]}"
 
 
 class GroupRestart:

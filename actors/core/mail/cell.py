@@ -14,6 +14,7 @@ from threading import RLock
 from typing import Any
 
 from ..base.behaviour import Behaviour
+from ..base.errors import LONGEST
 from ..base.lifecycle import Phase
 from ..base.restart import History
 from ..base.spec import ChildSpec, Mailbox
@@ -215,6 +216,12 @@ class Cell:
     label = path
 
     @property
+    def place(self) -> str:
+        """The path as texts for people show it: its end only, where the tree is deep."""
+        path = self.path
+        return path if len(path) <= LONGEST else f"…{path[1 - LONGEST :]}"
+
+    @property
     def shutdown(self) -> float:
         """Seconds this actor may take to stop."""
         details = self.details
@@ -264,4 +271,4 @@ class Root(Cell):
 def describe(cell: Cell) -> str:
     """Return an actor's class and path, for logs and errors."""
     kind = cell.actor_class
-    return f"{getattr(kind, '__name__', type(kind).__name__)} {cell.path}"
+    return f"{getattr(kind, '__name__', type(kind).__name__)} {cell.place}"

@@ -28,6 +28,10 @@ DEFERRED: Final = object()
 """What a handler returns when the answer comes later."""
 
 
+NAMES: Final = 50
+"""Actors of a circle that are named."""
+
+
 class SelfStop(_ActorStop):
     """An actor's request to itself to stop: the end of a `permanent` child that its supervisor answers by a restart."""
 
@@ -123,7 +127,7 @@ class Ask(Future[Any]):
 
     def __repr__(self) -> str:
         state = ("pending", "answered", "failed", "cancelled")[self._state]
-        return f"<ask {brief(self.message)} of {self.cell.path}: {state}>"
+        return f"<ask {brief(self.message)} of {self.cell.place}: {state}>"
 
     def answer(self, value: Any) -> None:
         """Set the value unless the asker has given up: a late reply goes nowhere."""
@@ -162,7 +166,7 @@ class Ask(Future[Any]):
     def expire(self) -> None:
         """The deadline has come."""
         if self._state == PENDING:
-            self.fail(AskTimeout(f"{self.cell.path} did not answer {brief(self.message)} within its deadline"))
+            self.fail(AskTimeout(f"{self.cell.place} did not answer {brief(self.message)} within its deadline"))
             self._call_off()
 
     def is_late(self, now: float) -> bool:
@@ -237,7 +241,7 @@ class Admission(Future[None]):
     def expire(self) -> None:
         """The deadline has come."""
         if self._state == PENDING:
-            error = AskTimeout(f"the mailbox of {self.cell.path} had no room within the deadline")
+            error = AskTimeout(f"the mailbox of {self.cell.place} had no room within the deadline")
             self._settle(ERROR, Failure(error, None))
             self._given_up()
 
@@ -271,12 +275,14 @@ def check_cycle(asker: Any) -> None:
     """
     first: Ask | Admission = asker.waiting_for
     waits: Ask | Admission | None = first
-    names = [asker.path]
+    names = [asker.place]
     while waits is not None and waits._state == PENDING:
         cell = waits.cell
-        names.append(cell.path)
+        names.append(cell.place)
         if cell is asker:
             first.cancel()
+            if len(names) > NAMES:
+                names[NAMES // 2 : -NAMES // 2] = [f"… {len(names) - NAMES} more …"]
             raise AskCycle(f"these actors wait for each other: {' → '.join(names)}")
         waits = cell.waiting_for
 

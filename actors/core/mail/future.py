@@ -100,6 +100,8 @@ class Future(pykka.Future[T]):
 
     def _block(self, timeout: float | None) -> None:
         runtime = self._runtime
+        if runtime is not None and runtime.forked:
+            runtime.check_reachable()
         if runtime is not None and runtime.owns_this_thread():
             raise BlockingCall("get() would block the event loop that has to deliver the value: await the future")
         latch = allocate_lock()

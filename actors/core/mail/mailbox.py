@@ -94,7 +94,7 @@ def enqueue(cell: Cell, item: Any) -> None:
     """Put an item behind the others, without a look at the capacity. On the loop's thread only."""
     state = cell.state
     if state == DEAD:
-        refuse(cell, item, f"{cell.path} is dead")
+        refuse(cell, item, f"{cell.place} is dead")
         return
     runtime = cell.runtime
     queue = cell.queue
@@ -304,7 +304,7 @@ def _full(cell: Cell) -> MailboxFull:
     details = cell.details
     capacity = cell.capacity + (0 if details is None else details.in_flight)
     return MailboxFull(
-        f"the mailbox of {cell.path} is full ({capacity} messages): "
+        f"the mailbox of {cell.place} is full ({capacity} messages): "
         "send slower, `await ref.put(…)` for room, or raise mailbox_capacity"
     )
 

@@ -94,8 +94,8 @@ class Patience:
     __slots__ = ("_cell", "_handle", "_seconds", "_since", "_waits")
 
     def __init__(self, cell: Cell, seconds: float) -> None:
-        if check_seconds(seconds, f"{cell.path}: receive timeout") == 0:
-            raise ValueError(f"{cell.path}: receive timeout is 0 seconds; it must be more")
+        if check_seconds(seconds, f"{cell.place}: receive timeout") == 0:
+            raise ValueError(f"{cell.place}: receive timeout is 0 seconds; it must be more")
         self._cell = cell
         self._seconds = seconds
         self._waits = False

@@ -51,7 +51,7 @@ class ActorRef(_Base[A_co]):
         self._cell = cell
 
     def __repr__(self) -> str:
-        return f"<ActorRef {self._cell.path} ({self.actor_class.__name__}, {self.actor_urn})>"
+        return f"<ActorRef {self._cell.place} ({self.actor_class.__name__}, {self.actor_urn})>"
 
     def __str__(self) -> str:
         return f"{describe(self._cell)} ({self.actor_urn})"
@@ -442,7 +442,7 @@ class ActorRef(_Base[A_co]):
             details = cell.details
             error = None if details is None else details.error
             why = "it was stopped" if error is None else brief(error)
-            raise ActorDead(f"{self.path} died before it had started: {why}") from error
+            raise ActorDead(f"{cell.place} died before it had started: {why}") from error
         return self
 
     async def terminated(self) -> None:

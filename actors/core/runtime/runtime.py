@@ -48,6 +48,10 @@ class Receiver(Protocol):
         """The names from the top-level actor down."""
 
     @property
+    def place(self) -> str:
+        """The path, as texts show it."""
+
+    @property
     def shutdown(self) -> float:
         """Seconds the actor may take to stop."""
 
