@@ -112,6 +112,7 @@ class Dispatcher:
         runtime.ready = self.lane if choose is None else _Chosen(choose)
         runtime.scheduled = choose is not None
         runtime.schedule = self.schedule
+        runtime.serve = self.serve
         runtime.help = self.help
         runtime.run_alone = self.run_alone
         self.leader: Leader | None = None
@@ -133,10 +134,11 @@ class Dispatcher:
         runtime = self.runtime
         if not self.loop.is_running():
             runtime.check_reachable()
-        self.loop.call_soon(self._turn, context=runtime.base_context.copy())
+        self.loop.call_soon(self.serve, context=runtime.base_context.copy())
         runtime.scheduled = True
 
-    def _turn(self) -> None:
+    def serve(self) -> None:
+        """Run the ready actors, as far as the budget goes; the loop calls this."""
         self._helped = 0
         runtime = self.runtime
         if runtime.probe is None:
@@ -144,7 +146,7 @@ class Dispatcher:
         if self.lane:
             self._drive()
         if self.lane:
-            self.loop.call_soon(self._turn, context=runtime.base_context.copy())
+            self.loop.call_soon(self.serve, context=runtime.base_context.copy())
         else:
             runtime.scheduled = False
 

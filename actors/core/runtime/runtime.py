@@ -1,7 +1,7 @@
 """What the parts of one system share, and the door through which other threads and loops reach it.
 
-Five slots are filled in as a system starts; they are the only ways from here up: `schedule` and `help` (the
-dispatcher), `on_down` (supervision), `on_failed` and `on_idle` (the system).
+Slots are filled in as a system starts; they are the only ways from here up: `schedule`, `serve`, `help` and `run_alone`
+(the dispatcher), `on_down` (supervision), `on_failed` and `on_idle` (the system).
 """
 
 from __future__ import annotations
@@ -114,6 +114,7 @@ class Runtime:
         "schedule",
         "scheduled",
         "seed",
+        "serve",
         "spawned",
         "system",
         "thread",
@@ -151,6 +152,7 @@ class Runtime:
         self.scheduled = False
         self.schedule: Callable[[], None] = _not_started
         self.help: Callable[[], None] = _not_started
+        self.serve: Callable[[], None] = _not_started
         self.run_alone: Callable[[Any], None] = _not_started
         self.on_down: Callable[[Any], None] = _not_started
         self.on_failed: Callable[[BaseException], None] = _not_started
@@ -251,16 +253,22 @@ class Runtime:
     def drain_inbox(self) -> None:
         """Do what other threads have posted."""
         self._inbox_flag = False
-        with self._inbox_lock:  # once it is closed, on whichever threads still send
-            while self._inbox:
-                call, args = self._inbox.popleft()
-                try:
-                    call(*args)
-                except Exception:
-                    logger.exception("%r: what another thread has sent failed", self)
-        # What has arrived is driven at once: one pass of the loop less for a thread that waits (a fifth of its time).
-        if self.scheduled and self.home != NOWHERE:
-            self.help()
+        # What arrives is served at once and not in another pass of the loop, which asks its sockets first: the CPU of a
+        # thread's blocking ask is 1.11 times pykka's, and was 1.28 times.
+        at_once = not self.scheduled and not self.closed
+        if at_once:
+            self.scheduled = True
+        try:
+            with self._inbox_lock:  # once it is closed, on whichever threads still send
+                while self._inbox:
+                    call, args = self._inbox.popleft()
+                    try:
+                        call(*args)
+                    except Exception:
+                        logger.exception("%r: what another thread has sent failed", self)
+        finally:
+            if at_once:
+                self.serve()
 
     # -- scheduling ------------------------------------------------------------------------------------------------
 
