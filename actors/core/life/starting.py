@@ -110,6 +110,7 @@ def _started(cell: Cell) -> None:
     if details is not None:
         if details.history is not None:
             details.history.since = runtime.loop.time()
+        details.stashed_by = None
         if details.stash:
             stash, details.stash = details.stash, None
             enqueue_first(cell, stash)
