@@ -252,6 +252,18 @@ async def test_none_ends_it() -> None:
         assert times(log) == [2.0]
 
 
+def test_one_that_waits_already_still_comes_after_none() -> None:
+    async def scenario(sim: Simulation) -> None:
+        log = Log()
+        ref = sim.system.spawn(Waits, log, 1.0, name="ref")
+        await asyncio.sleep(5)
+        ref.tell(lambda actor: actor.set_receive_timeout(None), priority=-1)
+        await asyncio.sleep(20)
+        assert times(log) == [11.0]
+
+    simulate(scenario, seeds=20, faults=[Slow("ref", 1, 10.0)])
+
+
 WRONG: list[Any] = [0, 0.0, -1, -0.5, math.nan, "5", b"5", [5], True, False, 5j, object()]
 
 

@@ -9,7 +9,16 @@ from typing import Any
 
 import pytest
 
-from callboard.actors import ActorDead, ChildSpec, RestartLimit, SpecError, Supervision, System, SystemClosed
+from callboard.actors import (
+    ActorDead,
+    ChildSpec,
+    RestartLimit,
+    SpecError,
+    Supervision,
+    System,
+    SystemClosed,
+    current_system,
+)
 from callboard.actors.testing import Simulation, simulate, virtual_time
 
 from .support import Echo, Gate, Hold, Log, on_each_loop, run
@@ -28,6 +37,21 @@ async def test_a_system_may_be_started_and_closed_by_calls() -> None:
     assert not ref.is_alive()
     with pytest.raises(SystemClosed):
         system.spawn(Echo)
+
+
+@on_each_loop
+async def test_only_its_own_handlers_find_it_as_the_current_system() -> None:
+    class Looks(Echo):
+        def on_receive(self, message: Any) -> Any:
+            return current_system()
+
+    system = System().start()
+    with pytest.raises(SystemClosed, match="no system runs here"):
+        current_system()
+    with pytest.raises(SystemClosed, match="no system runs here"):
+        Echo.start()
+    assert await system.spawn(Looks).ask(1) is system
+    await system.aclose()
 
 
 @on_each_loop
