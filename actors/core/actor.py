@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar, cast, overload
 
 import pykka
 
 from .base.behaviour import Behaviour, check_seconds
-from .base.errors import CoreError, MailboxFull, SpecError, brief
+from .base.errors import CoreError, SpecError, brief
 from .base.events import Outcome
-from .base.lifecycle import move
-from .base.scope import active
+from .base.lifecycle import Phase, move
 from .base.typed import M_contra
 from .current import current_system, default_system
 from .life.starting import plain_new
 from .life.supervision import restart_child
 from .mail.cell import DEAD, Cell
-from .mail.envelope import DEFERRED, PUT_ASIDE, Envelope, SelfStop, StreamAsk
+from .mail.envelope import SelfStop, StreamAsk
 from .mail.future import Future
-from .mail.mailbox import deliver, enqueue_first
+from .mail.mailbox import deliver
 from .processing.jobs import Job, pipe, reply_with
+from .processing.stash import stash, unstash_all
 from .processing.timers import Patience, Timer
 from .refs.ref import ActorRef
 from .refs.watching import unwatch, watch
@@ -184,10 +183,10 @@ class Actor(Spawns, Behaviour[M_contra], _Base):
             child: its ref, or its name.
 
         Raises:
-            SpecError: there is no such child, or it was started without a child spec.
+            SpecError: there is no such child, or none any more, or it was started without a child spec.
         """
         cell = self._cell.children.find(child) if isinstance(child, str) else getattr(child, "_cell", None)
-        if cell is None or cell.parent is not self._cell:
+        if cell is None or cell.parent is not self._cell or cell.phase == Phase.DEAD:
             raise SpecError(f"{self._cell.place} has no child {brief(child)} to start again")
         restart_child(cell)
 
@@ -221,38 +220,22 @@ class Actor(Spawns, Behaviour[M_contra], _Base):
     def stash(self, message: Any) -> Any:
         """Put the message at work aside, to be processed after `unstash_all`; return the result from the handler.
 
-        An ask stays unanswered until then. What is stashed is put back before the mailbox's messages when the actor is
-        restarted, and refused when it dies.
+        An ask stays unanswered until then, whatever the handler goes on to return; what it goes on to raise crashes
+        the actor. What is stashed is put back before the mailbox's messages when the actor is restarted, and refused
+        when it dies.
 
         Args:
             message: what the handler was given.
 
         Raises:
+            CoreError: this is called outside of the handlers, or a second time for a message.
             MailboxFull: as many messages are stashed as the mailbox holds.
         """
-        cell = self._cell
-        details = cell.more()
-        if details.stash is None:
-            details.stash = deque()
-        if len(details.stash) >= cell.capacity:
-            raise MailboxFull(f"{cell.place} has stashed {len(details.stash)} messages, as many as its mailbox holds")
-        ask = cell.current
-        if ask is not None:
-            cell.current = None
-            ask.work = PUT_ASIDE
-            details.stash.append(ask)
-        else:
-            carried = active.get()
-            details.stash.append(message if carried is None else Envelope(message, carried))
-        return DEFERRED
+        return stash(self._cell, message)
 
     def unstash_all(self) -> None:
         """Put what is stashed back into the mailbox, in its order, before all that waits there."""
-        cell = self._cell
-        details = cell.details
-        if details is not None and details.stash:
-            stash, details.stash = details.stash, None
-            enqueue_first(cell, stash)
+        unstash_all(self._cell)
 
     # -- timers ----------------------------------------------------------------------------------------------------
 
@@ -276,11 +259,13 @@ class Actor(Spawns, Behaviour[M_contra], _Base):
 
         Raises:
             SpecError: it is no number of seconds.
+            ActorDead: the actor has stopped.
         """
         details = self._cell.more()
+        patience = None if seconds is None else Patience(self._cell, seconds)
         if details.patience is not None:
             details.patience.cancel()
-        details.patience = None if seconds is None else Patience(self._cell, seconds)
+        details.patience = patience
 
     # -- watching --------------------------------------------------------------------------------------------------
 

@@ -163,8 +163,8 @@ def _place(runtime: Runtime, parent: Cell, what: Any, name: str | None, mailbox:
     if what.__class__ is ChildSpec:
         spec = what
         factory: Any = spec.factory
-        name = name or spec.name
-        mailbox = mailbox or spec.mailbox
+        name = spec.name if name is None else name
+        mailbox = spec.mailbox if mailbox is None else mailbox
     else:
         factory = behaviour_class(what)
         if factory is None:

@@ -12,6 +12,11 @@ from tests.cli.command import offline
 
 HERE = Path(__file__).parent
 PRINTS = {
+    "mailbox_overflow.py": ["price 108", "price 109", "8 missed"],
+    "receive_timeout.py": ["hello", "are you there?", "nothing for 0.05 s, goodbye", "closed"],
+    "restart_child.py": ["Hello Ada", "Hello stops", "Good morning Ada", "Good morning stops"],
+    "start_and_aclose.py": ["total 2", "total 5", "<System application closed>"],
+    "stash.py": ["tea: not open yet", "cake: not open yet", "tea 3, cake 5", "tea 3"],
     "typed_messages.py": ["1750", "1,750 in all", "Ada", "Grace: 1000", "Grace: 500", "Grace: 250"],
 }
 

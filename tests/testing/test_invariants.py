@@ -43,6 +43,10 @@ def struck(what: str, actor: str = "b", **more: Any) -> Row:
     return "fault", {"what": what, "actor": actor, "nth": 1, **more}
 
 
+def stashed(id: int) -> Row:
+    return "stashed", {"actor": "b", "id": id, "message": id}
+
+
 STOPPED: Row = ("system_stopped", {"actor": ""})
 STOPPING: Row = ("system_stopping", {"actor": ""})
 
@@ -60,6 +64,12 @@ FINE: dict[str, list[Row]] = {
     "another priority may go first": [send(1), send(2), recv(2, priority=-1), recv(1)],
     "a duplicated message may come twice": [send(1), struck("duplicate", id=1), recv(1), recv(1)],
     "a dropped message may be missing": [send(1), struck("drop", id=1)],
+    "a stashed message may be overtaken, and is taken up again": [
+        send(1),
+        send(2),
+        *(recv(1), stashed(1), recv(2), recv(1), stashed(1), recv(1)),
+    ],
+    "a stashed message may become a dead letter": [send(1), recv(1), stashed(1), dead(1, expected=True)],
     "an ask may time out and be refused": [ask(1), ends(1, "timeout"), dead(1)],
     "an expected dead letter": [send(1), dead(1, expected=True)],
     "a dead letter of an actor that was killed": [struck("kill"), send(1), dead(1)],
@@ -96,6 +106,21 @@ def test_what_the_contract_allows_is_no_violation(name: str) -> None:
     runtime(trace(*FINE[name]))
     for invariant in RUNTIME:
         invariant(trace(*FINE[name]))
+
+
+def test_a_message_taken_up_once_more_than_it_was_stashed_is_a_violation() -> None:
+    with pytest.raises(InvariantViolated, match="at most once"):
+        runtime(trace(send(1), recv(1), stashed(1), recv(1), recv(1)))
+
+
+def test_a_stashed_message_that_is_never_taken_up_again_is_a_violation() -> None:
+    with pytest.raises(InvariantViolated, match="vanished"):
+        runtime(trace(send(1), recv(1), stashed(1)))
+
+
+def test_a_message_that_was_not_stashed_keeps_its_place_among_those_that_were() -> None:
+    with pytest.raises(InvariantViolated, match="FIFO"):
+        runtime(trace(send(1), send(2), send(3), recv(1), stashed(1), recv(3), recv(2), recv(1)))
 
 
 def test_an_ask_that_ends_twice_is_a_violation() -> None:

@@ -117,6 +117,7 @@ def _started(cell: Cell) -> None:
     if details is not None:
         if details.history is not None:
             details.history.since = runtime.time()
+        details.stashed_by = None
         if details.stash:
             stash, details.stash = details.stash, None
             enqueue_first(cell, stash)
@@ -155,7 +156,7 @@ def _after_on_start(cell: Cell, error: BaseException | None) -> None:
     if cell.phase != Phase.STARTING:  # stopped meanwhile
         details = cell.more()
         details.owes_on_stop = error is None
-        if isinstance(error, Exception) and cell.phase == Phase.STOPPING:
+        if isinstance(error, Exception) and cell.phase != Phase.FAILING:
             logger.error("Unhandled exception in %s:", cell.ref, exc_info=error)
         if details.ending is None:
             begin(cell)

@@ -75,6 +75,9 @@ def restart_child(cell: Cell) -> None:
 
     def again() -> None:
         if cell.phase == Phase.RESTARTING:
+            group = None if cell.parent is None else cell.parent.children.group
+            if group is not None and group.takes(cell):
+                return  # a sibling has failed meanwhile: it is started in its turn among them
             details.restart_timer = cell.runtime.loop.call_soon(restart, cell)
         elif cell.phase == Phase.SUSPENDING:
             details.on_change[again] = None
@@ -126,12 +129,13 @@ class GroupRestart:
         siblings: all of them.
     """
 
-    __slots__ = ("_again", "_delay", "_failed", "_parent", "_siblings", "_steps", "_timer")
+    __slots__ = ("_again", "_delay", "_due", "_failed", "_parent", "_siblings", "_steps", "_timer")
 
     def __init__(self, parent: Cell, siblings: Children[Cell]) -> None:
         self._parent = parent
         self._siblings = siblings
         self._failed: dict[Cell, None] = {}
+        self._due: dict[Cell, None] = {}
         self._delay = 0.0
         self._again = False
         self._timer: asyncio.TimerHandle | None = None
@@ -145,6 +149,10 @@ class GroupRestart:
         self._delay = max(self._delay, delay)
         self._again = True
         self._soon()
+
+    def takes(self, cell: Cell) -> bool:
+        """Whether a child is among those that are still to be started again."""
+        return cell in self._due
 
     def end(self) -> None:
         """Give it up: nobody is started any more."""
@@ -190,6 +198,7 @@ class GroupRestart:
         while self._again:
             self._again = False
             members = self._members()
+            self._due = dict.fromkeys(members)
             for cell in reversed(members):
                 if allows(cell.phase, "suspend"):
                     suspend(cell)
@@ -204,6 +213,7 @@ class GroupRestart:
             for cell in members:
                 if self._again or self._steps is None:  # one has failed again, or it was once too often
                     break
+                del self._due[cell]
                 if cell.phase != Phase.RESTARTING:
                     continue
                 spec = cell.more().spec

@@ -47,6 +47,8 @@ class Details:
         exit_reason: how the incarnation ended, or for a dead actor, why.
         previous: the last incarnation while there is none, for proxies that look at its attributes.
         in_flight: messages of other threads that have a place in the mailbox and have not arrived.
+        stashed_by: the handler that has put its message aside, as long as it is at work.
+        taken: under a probe, what was taken up last.
     """
 
     __slots__ = (
@@ -71,7 +73,9 @@ class Details:
         "restart_timer",
         "spec",
         "stash",
+        "stashed_by",
         "stopping",
+        "taken",
         "timers",
         "waiting",
         "watched_by",
@@ -86,6 +90,8 @@ class Details:
         self.children: Children[Cell] | None = None
         self.waiting: OrderedDict[Admission, Any] | None = None  # an empty one takes 0.7 kB
         self.stash: deque[Any] | None = None
+        self.stashed_by: Any = None
+        self.taken: Any = None
         self.ending: Any = None
         self.error: BaseException | None = None
         self.restart_timer: asyncio.Handle | None = None
@@ -124,8 +130,7 @@ class Details:
 
     def holds_anything(self) -> bool:
         """Whether the incarnation has something that must end before it has ended."""
-        children = self.children
-        if children:
+        if self.children or self.patience is not None:
             return True
         return bool(self.made) and (self.has("jobs") or self.has("timers") or self.has("watching"))
 

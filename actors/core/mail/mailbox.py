@@ -13,7 +13,7 @@ from ..base.lifecycle import Phase
 from ..base.spec import Overflow
 from .cell import BUSY, CLOSED, DEAD, IDLE, READY, Cell
 from .envelope import STOPS, Admission, Ask, Envelope, Once, ProbedAsk
-from .queue import PriorityQueue, pop_oldest
+from .queue import PriorityQueue, is_stop, pop_oldest
 
 _reserving = Lock()
 
@@ -118,7 +118,7 @@ def enqueue_first(cell: Cell, items: deque[Any]) -> None:
         queue = cell.queue = queues.pop() if queues else deque()
     for item in reversed(items):
         queue.appendleft(item)
-        if isinstance(item, Ask) and runtime.probe is None:  # a probe is told that it is taken up again, see `handling`
+        if isinstance(item, Ask):
             item.work = None
     if cell.state == IDLE and items:
         cell.state = READY
@@ -208,6 +208,8 @@ def make_room(cell: Cell, item: Any) -> bool:
     overflow = _overflow(cell)
     if overflow == "refuse":
         raise _full(cell)
+    if is_stop(item):
+        return True
     if overflow == "drop_oldest":
         oldest = pop_oldest(queue)
         if oldest is not None:
@@ -251,6 +253,12 @@ def bound(cell: Cell, capacity: float) -> None:
     if cell.capacity + details.in_flight != capacity:
         with _reserving:
             cell.capacity = capacity - details.in_flight
+
+
+def capacity(cell: Cell) -> float:
+    """How many messages a mailbox holds: the places taken for messages on their way are among them."""
+    with _reserving:
+        return cell.capacity + (0 if cell.details is None else cell.details.in_flight)
 
 
 def unreserve(cell: Cell) -> None:
@@ -301,10 +309,8 @@ def _overflow(cell: Cell) -> Overflow:
 
 
 def _full(cell: Cell) -> MailboxFull:
-    details = cell.details
-    capacity = cell.capacity + (0 if details is None else details.in_flight)
     return MailboxFull(
-        f"the mailbox of {cell.place} is full ({capacity} messages): "
+        f"the mailbox of {cell.place} is full ({capacity(cell)} messages): "
         "send slower, `await ref.put(…)` for room, or raise mailbox_capacity"
     )
 

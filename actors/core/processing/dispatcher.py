@@ -381,7 +381,7 @@ class Dispatcher:
                                 return
                             if result is DEFERRED:
                                 pass
-                            elif (result is None and item.work is not None) or result.__class__ is AsyncGeneratorType:
+                            elif item.work is not None or result.__class__ is AsyncGeneratorType:
                                 answer(cell, item, result)
                             elif not item._state:
                                 item._value = result
@@ -441,10 +441,10 @@ class Dispatcher:
                     ):
                         spoiled = True
                         break
-                    if not queue or cell.state != BUSY or cell.signals is not None:
+                    if not queue or cell.state != BUSY:
                         break
                     turn -= 1
-                    if turn <= 0:
+                    if turn <= 0 or cell.signals is not None:
                         break
                     item = queue.popleft()
                 if cell.state != BUSY:

@@ -85,6 +85,8 @@ def settle(cell: Cell, item: Any, ask: Ask | None, value: Any, error: BaseExcept
     pykka's rule: an exception under an ask is the asker's affair and the actor lives on; one that nobody is told
     about, or that is no `Exception`, crashes the actor.
     """
+    if ask is not None and ask.work is PUT_ASIDE:
+        ask = None
     if error is None:
         answer(cell, ask, value)
     elif ask is not None and isinstance(error, Exception):
@@ -95,7 +97,7 @@ def settle(cell: Cell, item: Any, ask: Ask | None, value: Any, error: BaseExcept
     elif ask is not None and ask._state != PENDING and isinstance(error, asyncio.CancelledError):
         pass  # the asker gave up and the handler obeyed
     else:
-        crash(cell, error, item.message if isinstance(item, Envelope) else item)
+        crash(cell, error, item.message if isinstance(item, (Envelope, Ask)) else item)
         return False
     cell.current = None
     return True
@@ -103,7 +105,7 @@ def settle(cell: Cell, item: Any, ask: Ask | None, value: Any, error: BaseExcept
 
 def answer(cell: Cell, ask: Ask | None, value: Any) -> None:
     """Give a handler's value to who asked; a stream of items is iterated beside the mailbox."""
-    if value is DEFERRED:
+    if value is DEFERRED or (ask is not None and ask.work is PUT_ASIDE):
         return
     if isinstance(ask, StreamAsk):
         serve(cell, ask, value)
@@ -141,13 +143,10 @@ def _probe_before(cell: Cell, item: Any, message: Any, probe: Probe) -> None:
     """Tell the probe that a message is about to be processed; it may raise to crash the actor."""
     details = cell.more()
     details.processed += 1
+    details.taken = item
     path = cell.path
-    kind = "recv"
-    if isinstance(item, Ask) and item.work is PUT_ASIDE:  # it was stashed: it has been taken up once
-        item.work = None
-        kind = "recv_again"
     probe.event(
-        kind,
+        "recv",
         actor=path,
         sender=item.sender,
         id=item.id,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..base.behaviour import check_seconds
-from ..base.errors import ActorDead
+from ..base.errors import ActorDead, SpecError
 from ..base.lifecycle import Phase
 from ..mail.cell import DEAD, Cell, describe
 from ..mail.envelope import Once
@@ -89,13 +89,19 @@ class Patience:
     Args:
         cell: of the actor.
         seconds: how long it may be without one.
+
+    Raises:
+        SpecError: that is no number of seconds more than 0.
+        ActorDead: the actor has stopped.
     """
 
     __slots__ = ("_cell", "_handle", "_seconds", "_since", "_waits")
 
     def __init__(self, cell: Cell, seconds: float) -> None:
         if check_seconds(seconds, f"{cell.place}: receive timeout") == 0:
-            raise ValueError(f"{cell.place}: receive timeout is 0 seconds; it must be more")
+            raise SpecError(f"{cell.place}: receive timeout is 0 seconds; it must be more")
+        if cell.state == DEAD:
+            raise ActorDead(f"{describe(cell)} has stopped: nothing is sent to it any more")
         self._cell = cell
         self._seconds = seconds
         self._waits = False

@@ -28,10 +28,13 @@ class DeadLetters:
     def __init__(self) -> None:
         self.count = 0
         self._subscribers: list[Callable[[DeadLetter], object]] = []
+        self._telling: list[Callable[[DeadLetter], object]] = []
         self._next = LOGGED
 
     def subscribe(self, subscriber: Callable[[DeadLetter], object] | Tells) -> Callable[[], None]:
         """Have each dead letter told to a function, or to an actor as long as it lives.
+
+        One that comes of telling the subscriber is not told to it again: an actor whose full mailbox drops messages.
 
         Returns:
             a function that ends the subscription; calling it again does nothing.
@@ -54,6 +57,9 @@ class DeadLetters:
             self._next = self.count
             logger.info("%d dead letters so far", self.count)
         for tell in list(self._subscribers):
+            if tell in self._telling:
+                continue
+            self._telling.append(tell)
             try:
                 tell(letter)
             except ActorDead as dead:
@@ -62,3 +68,5 @@ class DeadLetters:
                     self._subscribers.remove(tell)
             except Exception:
                 logger.exception("a subscriber of dead letters raised")
+            finally:
+                self._telling.remove(tell)

@@ -79,10 +79,15 @@ def exactly_once(kind: str, key: str, *, expected: Callable[[Trace], Any] | None
 
 
 def fifo_per_pair(trace: Trace) -> None:
-    """Messages of one sender to one receiver, of one priority, are taken up in the order in which they were sent."""
+    """Messages of one sender to one receiver, of one priority, are taken up in the order in which they were sent, but
+    for those that the receiver has stashed.
+    """
     last: dict[tuple[Any, ...], int] = {}
+    stashed: set[tuple[Any, int]] = set()
     for _, kind, row in trace.rows:
-        if kind == "recv" and not row.get("duplicate"):
+        if kind == "stashed":
+            stashed.add((row.get("system"), row["id"]))
+        elif kind == "recv" and not row.get("duplicate") and (row.get("system"), row["id"]) not in stashed:
             pair = (row.get("system"), row.get("sender"), row["actor"], row.get("priority", 0))
             number = row["id"]
             if last.get(pair, -1) > number:
@@ -94,7 +99,9 @@ def fifo_per_pair(trace: Trace) -> None:
 
 
 def at_most_once(trace: Trace) -> None:
-    """No message is processed twice, across restarts too; only one that a fault duplicated may be."""
+    """No message is processed twice, across restarts too; only one that a fault duplicated, or that its handler has
+    stashed, may be.
+    """
     seen: set[tuple[Any, int]] = set()
     twice = {
         (row.get("system"), row.get("id"))
@@ -107,15 +114,18 @@ def at_most_once(trace: Trace) -> None:
             if number in seen and number not in twice:
                 raise InvariantViolated(f"at most once: {row['actor']} processed message {row['id']} twice")
             seen.add(number)
+        elif kind == "stashed":
+            seen.discard((row.get("system"), row["id"]))
 
 
 def conservation(trace: Trace) -> None:
     """Each message sent is processed, a dead letter, or dropped by a fault: none vanishes."""
-    ended = {
-        (row.get("system"), row.get("id"))
-        for _, kind, row in trace.rows
-        if kind in ("recv", "dead_letter") or (kind == "fault" and row["what"] == "drop")
-    }
+    ended: set[tuple[Any, Any]] = set()
+    for _, kind, row in trace.rows:
+        if kind in ("recv", "dead_letter") or (kind == "fault" and row["what"] == "drop"):
+            ended.add((row.get("system"), row.get("id")))
+        elif kind == "stashed":
+            ended.discard((row.get("system"), row["id"]))
     for _, kind, row in trace.rows:
         if kind in ("send", "ask") and (row.get("system"), row["id"]) not in ended:
             raise InvariantViolated(
@@ -214,7 +224,7 @@ def _odd(trace: Trace) -> bool:
     return bool(pending) or not sent <= received
 
 
-_ODD = ("dead_letter", "fault")
+_ODD = ("dead_letter", "fault", "stashed")
 
 
 def _within(path: str, struck: set[str]) -> bool:
