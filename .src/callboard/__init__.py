@@ -10,7 +10,25 @@ from typing import TYPE_CHECKING
 from typing import Any as _Any
 
 if TYPE_CHECKING:
-    from .actors import Actor, ActorRef, ChildSpec, Supervisor, System, scope
+    from .actors import (
+        Actor,
+        ActorRef,
+        Broadcast,
+        ChildSpec,
+        Publish,
+        Resize,
+        Routees,
+        Router,
+        Subscribe,
+        Supervisor,
+        System,
+        Topics,
+        Unsubscribe,
+        by_key,
+        scope,
+        service_gc,
+        stop_on_signals,
+    )
     from .actors.agents.agency import Agency
     from .actors.agents.agent import Agent
     from .actors.agents.answer import Answer
@@ -28,7 +46,25 @@ if TYPE_CHECKING:
     from .tools import Tool, ToolResult, tool
 
 _HOMES = {
-    ".actors": ("Actor", "ActorRef", "ChildSpec", "Supervisor", "System", "scope"),
+    ".actors": (
+        "Actor",
+        "ActorRef",
+        "Broadcast",
+        "ChildSpec",
+        "Publish",
+        "Resize",
+        "Routees",
+        "Router",
+        "Subscribe",
+        "Supervisor",
+        "System",
+        "Topics",
+        "Unsubscribe",
+        "by_key",
+        "scope",
+        "service_gc",
+        "stop_on_signals",
+    ),
     ".actors.agents.agency": ("Agency",),
     ".actors.agents.agent": ("Agent",),
     ".actors.agents.answer": ("Answer",),
@@ -53,6 +89,7 @@ __all__ = [
     "Agency",
     "Agent",
     "Answer",
+    "Broadcast",
     "CallboardError",
     "ChildSpec",
     "Completion",
@@ -63,19 +100,27 @@ __all__ = [
     "Limits",
     "Message",
     "Pipeline",
+    "Publish",
     "RemoteAgent",
     "Request",
+    "Resize",
+    "Routees",
+    "Router",
     "Skill",
+    "Subscribe",
     "Supervisor",
     "System",
     "Tool",
     "ToolCall",
     "ToolResult",
     "ToolSpec",
+    "Topics",
+    "Unsubscribe",
     "Usage",
     "agent_from_dict",
     "as_chunks",
     "as_response",
+    "by_key",
     "conversation_diagram",
     "create_agent",
     "create_developer_agent",
@@ -85,6 +130,8 @@ __all__ = [
     "hook",
     "request_context",
     "scope",
+    "service_gc",
+    "stop_on_signals",
     "tool",
 ]
 
