@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from pykka.messages import ProxyGetAttr
+
 from .cell import BUSY, DEFERRED, SUSPENDED
 from .envelope import Ask, StreamAsk
 
 if TYPE_CHECKING:
     from .actor import Actor
+    from .future import Future
     from .ref import ActorRef
 
 
@@ -69,6 +72,21 @@ def has_room(ref: ActorRef[Any]) -> bool:
     """Whether an actor's mailbox takes another message now."""
     cell = ref._cell
     return cell.queue is None or len(cell.queue) < cell.capacity
+
+
+def mark(ref: ActorRef[Any], priority: int) -> Future[Any]:
+    """Return a future that is done when an actor has taken up all it was sent before, or is dead.
+
+    It is a message that no handler sees. Like a stop it comes into a full mailbox too, and no deadline ends it.
+
+    Args:
+        ref: of an actor in this system; on its loop's thread.
+        priority: the latest of the messages to wait for.
+    """
+    cell = ref._cell
+    ask = Ask(cell, ProxyGetAttr(attr_path=("name",)), None, priority)
+    cell.system.deliver(cell, ask)
+    return ask
 
 
 class _Elsewhere:

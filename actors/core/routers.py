@@ -12,18 +12,16 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from functools import cache
+from functools import cache, lru_cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
-
-from pykka.messages import ProxyGetAttr
 
 from . import life
 from .actor import Actor
 from .children import Supervision
 from .errors import ActorDead, CoreError, NotAStream, SpecError
 from .events import DeadLetter
-from .forwarding import forward, gather, has_room, load, priority_at_work
+from .forwarding import forward, gather, has_room, load, mark, priority_at_work
 from .ref import ActorRef
 from .spec import NO_BACKOFF, Backoff, ChildSpec, Restart
 from .supervisor import DynamicSupervisor
@@ -200,32 +198,35 @@ class Router(DynamicSupervisor):
 
     def _resize(self, size: int) -> int:
         before = self._all_up()
+        added: list[ActorRef[Any]] = []
+        try:
+            while len(before) + len(added) < size:
+                added.append(self._new_worker())
+        except Exception:
+            for worker in added:
+                worker.stop(block=False)
+            raise
         self._leaving = {worker: None for worker in self._leaving if worker.is_alive()}
-        left: dict[int, Future[Any]] = {}  # by slot: done when what was sent to that worker before has been taken up
-        for slot in range(size, len(before)):
-            left[slot] = self._take_away(before[slot])
-        if size > len(before) and isinstance(self._routing, ByKey):
-            left = {slot: self._mark(worker) for slot, worker in enumerate(before)}
-        self._workers = before[:size]
-        while len(self._workers) < size:
-            self._workers.append(self._new_worker())
-        if isinstance(self._routing, ByKey) and left:
-            self._moves.append(_Move(len(before), size, {slot: _Hold(passed) for slot, passed in left.items()}))
+        left = {slot: self._take_away(before[slot]) for slot in range(size, len(before))}
+        self._workers = [*before[:size], *added]
+        if isinstance(self._routing, ByKey) and size != len(before):
+            if added:
+                left = {slot: mark(worker, self._latest) for slot, worker in enumerate(before)}
+            move = _Move(len(before), size)
+            move.holds = {slot: _Hold(passed, self._new_gate(move, passed)) for slot, passed in left.items()}
+            self._moves.append(move)
         return size
+
+    def _new_gate(self, move: _Move, passed: Future[Any]) -> ActorRef[Any]:
+        shutdown = self._worker.shutdown + 1.0  # it waits for a worker, which may take that long
+        return self.spawn(ChildSpec(_Gate, (self, move, passed), restart="temporary", shutdown=shutdown))
 
     def _take_away(self, worker: ActorRef[Any]) -> Future[Any]:
         # Not by a stop behind its messages, which would beat a restart that waits, and the messages with it.
-        passed = self._mark(worker)
+        passed = mark(worker, self._latest)
         passed.when_done(lambda _: worker.stop(block=False))
         self._leaving[worker] = None
         return passed
-
-    def _mark(self, worker: ActorRef[Any]) -> Future[Any]:
-        """Return a future that is done when a worker has taken up all that it was sent before.
-
-        It is a message that the actor never sees, as late in its mailbox as the latest that was forwarded.
-        """
-        return worker.ask(ProxyGetAttr(attr_path=("name",)), priority=self._latest)
 
     def _broadcast(self, message: Any) -> Any:
         workers = self._all_up()
@@ -240,9 +241,13 @@ class Router(DynamicSupervisor):
         return self._put_to_each(full, message) if full else None
 
     async def _put_to_each(self, workers: Sequence[ActorRef[Any]], message: Any) -> None:
-        for worker in workers:
-            with suppress(ActorDead):
-                await worker.put(message)
+        try:
+            for worker in workers:
+                with suppress(ActorDead):
+                    await worker.put(message)
+        except BaseException as error:
+            self._lost(message, f"not every worker had room for it: {error!r}")
+            raise
 
     # -- which of them -----------------------------------------------------------------------------------------------
 
@@ -296,17 +301,20 @@ class Router(DynamicSupervisor):
 
     def _of_key(self, number: int, after: _Move | None) -> ActorRef[Any]:
         """The worker that a key belongs to, or the gate where its messages wait."""
-        if self._moves:
-            self._moves = [move for move in self._moves if move.goes_on()]
+        while self._moves and not self._moves[0].goes_on():
+            del self._moves[0]
         moves = self._moves[self._moves.index(after) + 1 :] if after in self._moves else self._moves
         for move in moves:
-            hold = move.holds.get(slot_of(number, move.before))
-            if hold is not None and slot_of(number, move.after) != slot_of(number, move.before):
-                if hold.gate is None or not hold.gate.is_alive():
-                    shutdown = self._worker.shutdown + 1.0  # it waits for a worker, which may take that long
-                    spec = ChildSpec(_Gate, (self, move, hold.passed), restart="temporary", shutdown=shutdown)
-                    hold.gate = self.spawn(spec)
-                return hold.gate
+            before = slot_of(number, move.before)
+            hold = move.holds.get(before)
+            if hold is None or slot_of(number, move.after) == before:
+                continue
+            if hold.is_over():
+                del move.holds[before]
+                continue
+            if not hold.gate.is_alive():
+                hold.gate = self._new_gate(move, hold.passed)
+            return hold.gate
         return self._up(slot_of(number, len(self._workers)))
 
 
@@ -318,14 +326,13 @@ class _Hold:
     """The messages of keys that left a worker."""
 
     passed: Future[Any]
-    gate: ActorRef[Any] | None = None
+    gate: ActorRef[Any]
 
     def is_over(self) -> bool:
         """Whether new messages may go by: the worker has taken up what it had, and none waits at the gate."""
-        if not self.passed.done() or (self.gate is not None and self.gate.is_alive() and load(self.gate)):
+        if not self.passed.done() or (self.gate.is_alive() and load(self.gate)):
             return False
-        if self.gate is not None:
-            self.gate.stop(block=False)
+        self.gate.stop(block=False)
         return True
 
 
@@ -371,10 +378,14 @@ class _UnderWay:
 
     @property
     def answering(self) -> bool:
-        """Looked at from the moment of a stop on: have the gates stop in their turn, then the workers."""
+        """Looked at from the moment of a stop on: have the gates stop in their turn, the oldest first, for they send
+        to later ones; then the workers.
+        """
         router = self._router
-        gates = [hold.gate for move in router._moves for hold in move.holds.values() if hold.gate is not None]
-        return self._stopping(gates) or self._stopping([*router._workers, *router._leaving])
+        for move in router._moves:
+            if self._stopping([hold.gate for hold in move.holds.values()]):
+                return True
+        return self._stopping([*router._workers, *router._leaving])
 
     def _stopping(self, refs: Sequence[ActorRef[Any]]) -> bool:
         for ref in refs:
@@ -395,6 +406,7 @@ class _UnderWay:
 _MASK = (1 << 64) - 1
 
 
+@lru_cache(maxsize=4096)
 def slot_of(number: int, size: int) -> int:
     """Return which of ``size`` slots a key's hash belongs to: the one that draws the highest number for it.
 
