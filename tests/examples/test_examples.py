@@ -12,6 +12,10 @@ from tests.cli.command import offline
 
 HERE = Path(__file__).parent
 PRINTS = {
+    "garbage.py": ["fewer collections: True", "less time in them: True"],
+    "routers.py": ["ann: hello, how are you, bye", "bob: hi", "3 workers", "ready, ready, ready"],
+    "signals.py": ["serving", "the worker has stopped", "the program's own handler", "end"],
+    "topics.py": ["billing: order 1", "europe: order 1", "2 have been told", "billing: order 2"],
     "typed_messages.py": ["1750", "1,750 in all", "Ada", "Grace: 1000", "Grace: 500", "Grace: 250"],
 }
 
