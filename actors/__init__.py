@@ -11,6 +11,7 @@ from .core.base.errors import (
     CoreError,
     MailboxFull,
     NotAStream,
+    NotMainThread,
     ReplyAlreadySet,
     RestartLimit,
     SpecError,
@@ -32,7 +33,7 @@ from .core.refs.ref import ActorRef
 from .core.refs.stream import Stream
 from .core.refs.watching import Terminated
 from .core.routers import Broadcast, Resize, Routees, Router, by_key
-from .core.signals import NotMainThread, stop_on_signals
+from .core.signals import stop_on_signals
 from .core.supervisor import DynamicSupervisor, Supervisor
 from .core.system import System
 from .core.topics import Publish, Subscribe, Topics, Unsubscribe

@@ -10,20 +10,15 @@ from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from threading import get_ident
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from .base.errors import CoreError, SpecError, SystemClosed
-
-if TYPE_CHECKING:
-    from .system import System
-
-
-class NotMainThread(CoreError, RuntimeError):
-    """Signal handlers can only be set in the main thread."""
+from .base.behaviour import check_seconds
+from .base.errors import CoreError, NotMainThread, SpecError, SystemClosed
+from .system import STOP_TIMEOUT, System
 
 
 def stop_on_signals(
-    system: System, signals: Iterable[signal.Signals] = (signal.SIGTERM,), *, timeout: float = 10.0
+    system: System, signals: Iterable[signal.Signals] = (signal.SIGTERM,), *, timeout: float = STOP_TIMEOUT
 ) -> AbstractContextManager[None]:
     """Stop a system when a signal comes; afterwards the handler that was found does what it always did.
 
@@ -46,8 +41,7 @@ def stop_on_signals(
         CoreError: entered where the handler found could not be put back: it was set by other means than Python's, or
             it is one of uvloop's ``add_signal_handler``, which does not show it.
     """
-    if timeout < 0:
-        raise SpecError(f"timeout is {timeout} seconds; it must be at least 0")
+    check_seconds(timeout, "timeout")
     return _StopOnSignals(system, _check_signals(signals), timeout)
 
 
@@ -90,7 +84,7 @@ class _StopOnSignals(AbstractContextManager[None]):
     ) -> None:
         if self._came is None:
             self._put_back()
-        elif self._system.thread != get_ident():
+        elif not self._system.runtime.owns_this_thread():
             # The stop is under way in the other thread, which tells its end by the signal, if it comes to that.
             while not self._over.wait(0.1):
                 if self._system.closed and not self._system.loop.is_running():

@@ -13,10 +13,11 @@ from functools import lru_cache
 from typing import Any
 
 from .actor import Actor
-from .base.errors import ActorDead, MailboxFull, SpecError
+from .base.errors import ActorDead, MailboxFull, SpecError, brief
 from .base.events import DeadLetter
 from .base.restart import NO_BACKOFF, Backoff, Restart
 from .base.spec import ChildSpec
+from .base.typed import Returns
 from .refs.ref import ActorRef
 from .refs.watching import Terminated
 
@@ -58,7 +59,7 @@ class Unsubscribe:
 
 
 @dataclass(frozen=True, slots=True)
-class Publish:
+class Publish(Returns[int]):
     """Tells `Topics` to send a message to all who have subscribed to a topic.
 
     Asked, it answers with the number of actors it was sent to; that does not say that they have processed it.
@@ -179,7 +180,7 @@ class Topics(Actor):
                 ref.tell(message)
             except MailboxFull:
                 why = f"the mailbox was full when it was published on {topic!r}"
-                self.system.dead_letter(ref._cell, None, DeadLetter(message, ref.path, why))
+                self._cell.runtime.dead_letter(ref.path, None, DeadLetter(message, ref.path, why), brief(message))
             except ActorDead:
                 self._subscriptions.remove(ref)
             else:
