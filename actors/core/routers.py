@@ -7,27 +7,25 @@ children. Where by-key routing moves a key to another worker, because the size h
 
 from __future__ import annotations
 
-import uuid
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from enum import Enum
-from functools import cache, lru_cache
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 from .actor import Actor
-from .base.errors import ActorDead, CoreError, NotAStream, SpecError
-from .base.events import DeadLetter
+from .base.errors import ActorDead, AskCycle, NotAStream, SpecError
+from .base.rendezvous import key_hash, slot_of
 from .base.restart import NO_BACKOFF, Backoff, Restart, Supervision
 from .base.spec import ChildSpec
-from .forwarding import forward, gather, has_room, load, mark, priority_at_work
-from .life import ending as life
+from .base.typed import Returns
+from .mail.envelope import Ask
+from .mail.mailbox import has_room, load, mark, refuses, to_dead_letters
 from .refs.ref import ActorRef
 from .supervisor import DynamicSupervisor
 
 if TYPE_CHECKING:
-    from .mail.future import Future
+    from typing import Self
 
 Routing: TypeAlias = "Literal['round_robin', 'least_busy'] | ByKey"
 _NAMED: tuple[str, ...] = ("round_robin", "least_busy")
@@ -57,7 +55,7 @@ def by_key(key: Callable[[Any], Any]) -> ByKey:
 
 
 @dataclass(frozen=True, slots=True)
-class Resize:
+class Resize(Returns[int]):
     """Tells a router how many workers to have. Asked, it answers with the number at once.
 
     New workers take messages, which wait until they have started. One that is taken away finishes what it has.
@@ -73,7 +71,7 @@ class Resize:
 
 
 @dataclass(frozen=True, slots=True)
-class Broadcast:
+class Broadcast(Returns[tuple[Any, ...]]):
     """Tells a router to hand a message to each of its workers.
 
     Asked, it answers with the tuple of their answers, in the order of `Routees`; where one fails, with that error, and
@@ -84,7 +82,7 @@ class Broadcast:
 
 
 @dataclass(frozen=True, slots=True)
-class Routees:
+class Routees(Returns[tuple[ActorRef[Any], ...]]):
     """Asks a router for the tuple of its workers' refs."""
 
 
@@ -142,7 +140,7 @@ class Router(DynamicSupervisor):
         restart: Restart = "permanent",
         shutdown: float = 30.0,
         backoff: Backoff = NO_BACKOFF,
-    ) -> ChildSpec:
+    ) -> ChildSpec[Self]:
         """Return the child spec of a router; all but the last four and the name are those of `Router`.
 
         Raises:
@@ -159,7 +157,6 @@ class Router(DynamicSupervisor):
 
     def on_start(self) -> Any:
         """Start the workers, all at once; the router has started when they have."""
-        self._cell.more().jobs[cast("Any", _UnderWay(self))] = None
         self._workers = [self._new_worker() for _ in range(self._size)]
         if not all(worker.has_started() for worker in self._workers):
             return self._all_started()
@@ -168,6 +165,11 @@ class Router(DynamicSupervisor):
     async def _all_started(self) -> None:
         for worker in self._workers:
             await worker.started()
+
+    async def _finish_children(self) -> None:
+        for move in self._moves[:]:  # the oldest first: its gates send to later ones
+            await _stopped([hold.gate for hold in move.holds.values()])
+        await _stopped([*self._workers, *self._leaving])
 
     def on_receive(self, message: Any) -> Any:
         """Hand a message on, or do what one of the router's own asks for."""
@@ -211,19 +213,19 @@ class Router(DynamicSupervisor):
         self._workers = [*before[:size], *added]
         if isinstance(self._routing, ByKey) and size != len(before):
             if added:
-                left = {slot: mark(worker, self._latest) for slot, worker in enumerate(before)}
+                left = {slot: mark(worker._cell, self._latest) for slot, worker in enumerate(before)}
             move = _Move(len(before), size)
             move.holds = {slot: _Hold(passed, self._new_gate(move, passed)) for slot, passed in left.items()}
             self._moves.append(move)
         return size
 
-    def _new_gate(self, move: _Move, passed: Future[Any]) -> ActorRef[Any]:
+    def _new_gate(self, move: _Move, passed: Ask) -> ActorRef[Any]:
         shutdown = self._worker.shutdown + 1.0  # it waits for a worker, which may take that long
-        return self.spawn(ChildSpec(_Gate, (self, move, passed), restart="temporary", shutdown=shutdown))
+        return self.spawn(ChildSpec(_Gate, (self, move, passed), shutdown=shutdown))
 
-    def _take_away(self, worker: ActorRef[Any]) -> Future[Any]:
+    def _take_away(self, worker: ActorRef[Any]) -> Ask:
         # Not by a stop behind its messages, which would beat a restart that waits, and the messages with it.
-        passed = mark(worker, self._latest)
+        passed = mark(worker._cell, self._latest)
         passed.when_done(lambda _: worker.stop(block=False))
         self._leaving[worker] = None
         return passed
@@ -233,8 +235,9 @@ class Router(DynamicSupervisor):
         if self.expects == "stream":
             raise NotAStream(f"{self.path}: a broadcast is answered by all workers, which makes no stream")
         if self.expects == "answer":
-            return gather(self, workers, message)
-        full = [worker for worker in workers if not has_room(worker)]
+            asks = [worker.ask(message, priority=_priority(self)) for worker in workers]
+            return self.reply_with(_all_answers(asks))
+        full = [worker for worker in workers if refuses(worker._cell)]
         for worker in workers:
             if worker not in full:
                 worker.tell(message)
@@ -261,10 +264,10 @@ class Router(DynamicSupervisor):
                 raise
             self._lost(message, f"no worker could be chosen: {error!r}")
             return None
-        if not asked and not has_room(target):
+        if not asked and refuses(target._cell):
             return self._wait_for_room(message, after)
-        self._latest = max(self._latest, priority_at_work(actor))
-        return forward(actor, target, message)
+        self._latest = max(self._latest, _priority(actor))
+        return actor.forward(target, message)
 
     async def _wait_for_room(self, message: Any, after: _Move | None) -> None:
         """Hold what nobody has room for, and so all that is behind it: then the router's own mailbox fills."""
@@ -280,7 +283,7 @@ class Router(DynamicSupervisor):
                 raise
 
     def _lost(self, message: Any, why: str) -> None:
-        self.system.dead_letter(self._cell, None, DeadLetter(message, self.path, why))
+        to_dead_letters(self._cell, None, message, why)
 
     def _choose(self, message: Any, after: _Move | None) -> ActorRef[Any]:
         if isinstance(self._routing, ByKey):
@@ -289,13 +292,13 @@ class Router(DynamicSupervisor):
         first = self._turn % size
         if self._routing == "round_robin":
             slot = first
-            while not has_room(self._up(slot)):
+            while not has_room(self._up(slot)._cell):
                 slot = (slot + 1) % size
                 if slot == first:
                     break
         else:
-            workers = self._all_up()
-            slot = min(range(size), key=lambda i: (not has_room(workers[i]), load(workers[i]), (i - first) % size))
+            cells = [worker._cell for worker in self._all_up()]
+            slot = min(range(size), key=lambda i: (not has_room(cells[i]), load(cells[i]), (i - first) % size))
         self._turn = slot + 1
         return self._workers[slot]
 
@@ -325,12 +328,12 @@ class Router(DynamicSupervisor):
 class _Hold:
     """The messages of keys that left a worker."""
 
-    passed: Future[Any]
+    passed: Ask
     gate: ActorRef[Any]
 
     def is_over(self) -> bool:
         """Whether new messages may go by: the worker has taken up what it had, and none waits at the gate."""
-        if not self.passed.done() or (self.gate.is_alive() and load(self.gate)):
+        if not self.passed.done() or (self.gate.is_alive() and load(self.gate._cell)):
             return False
         self.gate.stop(block=False)
         return True
@@ -352,114 +355,46 @@ class _Move:
 class _Gate(Actor):
     """Keeps messages in its mailbox until a worker has taken up what it was sent before them; then hands them on."""
 
-    def __init__(self, router: Router, move: _Move, passed: Future[Any]) -> None:
+    def __init__(self, router: Router, move: _Move, passed: Ask) -> None:
         super().__init__()
         self._router = router
         self._move = move
         self._passed = passed
+        self._cell.waiting_for = passed  # so that a worker is told of the circle if it waits for what comes this way
 
     async def on_start(self) -> None:
-        with suppress(CoreError):  # it crashed or stopped: it takes nothing up after what comes now
-            await self._passed
+        passed = asyncio.Event()
+        self._passed.when_done(lambda _: passed.set())
+        await passed.wait()
+        self._cell.waiting_for = None
 
     def on_receive(self, message: Any) -> Any:
         return self._router._route(self, message, self._move)
 
 
-class _UnderWay:
-    """Stands among a router's jobs for what its workers still have: a stop in the mailbox waits for it.
-
-    Without it the router would end as soon as the stop has its turn, and its workers with messages in their mailboxes.
-    """
-
-    def __init__(self, router: Router) -> None:
-        self._router = router
-        self._stops: dict[ActorRef[Any], Future[Any]] = {}
-
-    @property
-    def answering(self) -> bool:
-        """Looked at from the moment of a stop on: have the gates stop in their turn, the oldest first, for they send
-        to later ones; then the workers.
-        """
-        router = self._router
-        for move in router._moves:
-            if self._stopping([hold.gate for hold in move.holds.values()]):
-                return True
-        return self._stopping([*router._workers, *router._leaving])
-
-    def _stopping(self, refs: Sequence[ActorRef[Any]]) -> bool:
-        for ref in refs:
-            if ref not in self._stops:
-                self._stops[ref] = stopped = ref.stop(block=False)
-                stopped.when_done(lambda _: life.advance(self._router._cell))
-        return not all(self._stops[ref].done() for ref in refs)
-
-    def cancel_softly(self) -> None:
-        """The incarnation ends: nothing is waited for any more."""
-        self._router._cell.more().jobs.pop(cast("Any", self), None)
-
-    kill = cancel_softly
+async def _stopped(refs: Sequence[ActorRef[Any]]) -> None:
+    """Have actors stop in their turn, and wait until they have."""
+    stops = [ref.stop(block=False) for ref in refs]
+    for stop in stops:
+        with suppress(AskCycle):  # it waits for what the router itself will not do any more
+            await stop
 
 
-# -- pure decisions ----------------------------------------------------------------------------------------------------
-
-_MASK = (1 << 64) - 1
+# -- many answers ------------------------------------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=4096)
-def slot_of(number: int, size: int) -> int:
-    """Return which of ``size`` slots a key's hash belongs to: the one that draws the highest number for it.
-
-    (Thaler and Ravishankar, "A Name-Based Mapping Scheme for Rendezvous", 1996.)
-    """
-    best = -1
-    found = 0
-    for slot in range(size):
-        mixed = ((number ^ _seed(slot)) * 0x9E3779B97F4A7C15) & _MASK
-        mixed = ((mixed ^ (mixed >> 32)) * 0xD6E8FEB86659FD93) & _MASK
-        if mixed > best:
-            best, found = mixed, slot
-    return found
+async def _all_answers(asks: Sequence[Any]) -> tuple[Any, ...]:
+    try:
+        return tuple(await asyncio.gather(*asks))
+    finally:
+        for ask in asks:  # where one has failed, the others are called off
+            ask.cancel()
 
 
-@cache
-def _seed(slot: int) -> int:
-    return _hash(b"slot %d" % slot)
-
-
-def key_hash(key: Any) -> int:
-    """Return a number for a key that is the same in every process.
-
-    Raises:
-        SpecError: the key is of a type that has no such number.
-    """
-    return _hash(_encoded(key))
-
-
-def _hash(data: bytes) -> int:
-    return int.from_bytes(blake2b(data, digest_size=8).digest(), "big")
-
-
-def _encoded(key: Any) -> bytes:
-    match key:
-        case str():
-            return b"s" + key.encode("utf-8", "surrogatepass")
-        case bytes():
-            return b"b" + key
-        case int():  # True is 1, as it is everywhere else
-            return b"i%d" % key
-        case None:
-            return b"n"
-        case uuid.UUID():
-            return b"u" + key.bytes
-        case Enum():
-            return b"e" + f"{type(key).__qualname__}.{key.name}".encode()
-        case tuple():
-            parts = [_encoded(part) for part in key]
-            return b"t" + b"".join(b"%d:%s" % (len(part), part) for part in parts)
-    raise SpecError(
-        f"{key!r:.100} cannot be a routing key: use a str, bytes, int, UUID, enum member, None, or a tuple of these"
-    )
+def _priority(actor: Actor) -> int:
+    """The priority of the ask at work; 0 for a message that nobody waits for."""
+    ask = actor._cell.current
+    return 0 if ask is None else ask.priority
 
 
 # -- arguments ---------------------------------------------------------------------------------------------------------

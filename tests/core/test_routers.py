@@ -36,7 +36,7 @@ from callboard.actors import (
     current_scope,
     scope,
 )
-from callboard.actors.core.routers import key_hash, slot_of
+from callboard.actors.core.base.rendezvous import key_hash, slot_of
 from callboard.actors.testing import Crash, Fault, Kill, Simulation, simulate
 from tests.cli.command import offline
 

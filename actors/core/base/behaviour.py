@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import Any, ClassVar, get_origin
 
@@ -30,6 +31,10 @@ class Behaviour(Receives[M_contra]):
     mailbox_capacity: ClassVar[float] = 100_000
     shutdown_timeout: ClassVar[float] = 5.0
     supervision: ClassVar[Supervision] = ONE_FOR_ONE
+
+    _finish_children: ClassVar[Callable[[Any], Coroutine[Any, Any, None]] | None] = None
+    """Waits until the children have done what they have, where the actor's stop was asked for in its mailbox: only then
+    are they stopped. For the library's own actors."""
 
     def on_receive(self, message: M_contra) -> Any:
         """Handle a message; what is returned answers an ask. Implement it in the subclass.

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from heapq import heapify, heappop, heappush
 from typing import Any
 
-from .envelope import STOPS, Ask, Envelope
+from .envelope import STOPS, UNSEEN, Ask, Envelope
 
 
 class PriorityQueue:
@@ -77,4 +77,4 @@ def pop_oldest(queue: Any) -> Any:
 
 
 def _is_stop(item: Any) -> bool:
-    return (item.message if isinstance(item, (Ask, Envelope)) else item).__class__ in STOPS
+    return (item.message if isinstance(item, (Ask, Envelope)) else item).__class__ in UNSEEN

@@ -381,7 +381,7 @@ class Dispatcher:
                                 return
                             if result is DEFERRED:
                                 pass
-                            elif (result is None and item.work is not None) or result.__class__ is AsyncGeneratorType:
+                            elif item.work is not None or result.__class__ is AsyncGeneratorType:
                                 answer(cell, item, result)
                             elif not item._state:
                                 item._value = result
