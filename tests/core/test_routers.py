@@ -987,7 +987,7 @@ def test_a_wrong_argument_is_named(what: str) -> None:
 async def test_a_factory_that_makes_no_actor_fails_the_router() -> None:
     async with System() as system:
         router = system.supervise(Router.spec(lambda: None, size=1, restart="temporary"))  # type: ignore[arg-type, return-value]
-        with pytest.raises(ActorDead, match="which is no callboard Actor"):
+        with pytest.raises(ActorDead, match="the factory of Router-1/<lambda>-1 returned"):
             await router.started()
 
 
