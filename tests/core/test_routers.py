@@ -19,10 +19,12 @@ from callboard.actors import (
     Actor,
     ActorCrashed,
     ActorDead,
+    AskCycle,
     AskTimeout,
     Backoff,
     Broadcast,
     ChildSpec,
+    Mailbox,
     MailboxFull,
     NotAStream,
     Resize,
@@ -37,7 +39,7 @@ from callboard.actors import (
     scope,
 )
 from callboard.actors.core.base.rendezvous import key_hash, slot_of
-from callboard.actors.testing import Crash, Fault, Kill, Simulation, simulate
+from callboard.actors.testing import Crash, Fault, InjectedCrash, Kill, Simulation, simulate
 from tests.cli.command import offline
 
 from .support import Echo, Events, Gate, Hold, Log, on_each_loop
@@ -440,6 +442,37 @@ async def test_a_message_that_waits_for_room_when_the_router_is_stopped_is_a_dea
     assert sorted(letters) == [1, 2, 3]
 
 
+@on_each_loop
+@pytest.mark.parametrize("routing", ROUTINGS)
+async def test_workers_that_drop_what_they_have_no_room_for_are_not_waited_for(routing: str) -> None:
+    async with System() as system:
+        log = Log()
+
+        class Second(Gate):
+            async def on_receive(self, message: Any) -> Any:
+                return await super().on_receive(message[1])
+
+        worker = ChildSpec(Second, (log,), mailbox=Mailbox(capacity=1, overflow="drop_oldest"))
+        router = system.supervise(Router.spec(worker, size=1, routing=ROUTINGS[routing]))
+        letters: list[Any] = []
+        system.dead_letters.subscribe(lambda letter: letters.append(letter.message))
+        hold = Hold()
+        router.tell(("k", hold))
+        await hold.begun.wait()
+        for i in range(3):
+            router.tell(("k", i))
+        router.tell(Broadcast(("k", "all")))
+        for size in (2, 1, 2):  # the marks of these are no messages, to be dropped
+            assert await router.ask(Resize(size)) == size
+        first = (await router.ask(Routees()))[0]
+        first.tell(("k", 3))
+        last = first.ask(("k", "last"))
+        hold.go.set()
+        await last
+        assert log.of("saw") == ["last"]
+        assert letters == [("k", what) for what in (0, 1, 2, "all", 3)]
+
+
 # -- keys that cannot be had -------------------------------------------------------------------------------------------
 
 
@@ -549,6 +582,79 @@ async def test_a_stop_in_the_mailbox_has_the_workers_finish_what_was_sent_before
         assert await beside == "answered"
         assert sorted(log.of("saw")) == list(range(10))
         assert system.tree() == ()
+
+
+@on_each_loop
+@pytest.mark.parametrize("first", ["the stop is taken up", "the worker asks"])
+async def test_a_worker_that_waits_for_what_is_behind_the_routers_stop_does_not_hang_it(first: str) -> None:
+    class Busy(Router):
+        async def on_receive(self, message: Any) -> Any:
+            if isinstance(message, Hold):
+                message.begun.set()
+                await message.go.wait()
+                return None
+            return super().on_receive(message)
+
+    class Asks(Gate):
+        async def on_receive(self, message: Any) -> Any:
+            if not isinstance(message, tuple):
+                return await super().on_receive(message)
+            router, hold = message
+            hold.begun.set()
+            await hold.go.wait()
+            return await router.ask("behind the stop")
+
+    async with System() as system:
+        log = Log()
+        router = system.supervise(Busy.spec(ChildSpec(Asks, (log,), shutdown=0.01), size=2))
+        holds = [Hold(), Hold()]
+        asked = [router.ask((router, hold)) for hold in holds]
+        for hold in holds:
+            await hold.begun.wait()
+        router.tell("one")
+        router.tell("two")
+        busy = Hold()
+        router.tell(busy)
+        await busy.begun.wait()
+        stopped = router.stop()
+        for go in (busy, holds[0]) if first == "the stop is taken up" else (holds[0], busy):
+            go.go.set()
+            await asyncio.sleep(0.01)
+        holds[1].go.set()
+        assert await stopped
+        for ask in asked:
+            with pytest.raises(ActorDead):
+                await ask
+        # What another worker has is finished all the same.
+        assert sorted(log.of("saw")) == (["one", "two"] if first == "the stop is taken up" else ["two"])
+
+
+@on_each_loop
+@pytest.mark.parametrize("restarts", [False, True])
+async def test_a_system_that_stops_does_not_wait_for_what_a_stop_in_the_mailbox_would(restarts: bool) -> None:
+    class Ends(Router):
+        def on_receive(self, message: Any) -> Any:
+            if message == "end":
+                self.stop()
+                return None
+            return super().on_receive(message)
+
+    async with System() as system:
+        log = Log()
+        router = system.supervise(Ends.spec(Gate, args=(log,), size=1))
+        hold = Hold()
+        router.tell(hold)
+        await hold.begun.wait()
+        router.tell("queued")
+        if restarts:  # it ends by itself, and would be started again
+            router.tell("end")
+        else:
+            router.stop()
+        await asyncio.sleep(0.01)
+        asyncio.get_running_loop().call_later(0.01, hold.go.set)
+        await system.stop()
+        assert log.lines == [("begin", "hold"), ("end", "hold")]
+        assert system.dead_letters.count == 1
 
 
 @on_each_loop
@@ -685,6 +791,34 @@ async def test_neither_a_full_worker_nor_the_deadline_of_the_resize_lets_a_key_p
 
 
 @on_each_loop
+@pytest.mark.parametrize("late", [False, True])
+async def test_a_worker_that_waits_for_a_key_that_waits_for_it_is_told_of_the_circle(late: bool) -> None:
+    class Asks(Actor):
+        async def on_receive(self, message: Any) -> Any:
+            _, what = message
+            if not isinstance(what, Hold):
+                return what
+            what.begun.set()
+            await what.go.wait()
+            if late:
+                await asyncio.sleep(0.01)  # the gate has started
+            return await router.ask((moving, "to itself"))
+
+    async with System() as system:
+        router = system.supervise(Router.spec(Asks, size=1, routing=by_key(lambda m: m[0]), name="pool"))
+        moving = keys_that_move(1, 2)[0]
+        hold = Hold()
+        held = router.ask((moving, hold))
+        await hold.begun.wait()
+        resized = router.ask(Resize(2))
+        hold.go.set()
+        await resized
+        with pytest.raises(AskCycle, match="pool/_Gate-1"):
+            await held
+        assert await router.ask((moving, "on")) == "on"
+
+
+@on_each_loop
 async def test_a_resize_that_fails_changes_nothing() -> None:
     made = iter(range(3))
 
@@ -814,7 +948,8 @@ def test_nothing_is_lost_or_done_twice_whatever_the_size_and_the_crashes(
 
 @drawn
 @given(
-    operations=OPERATIONS, faults=st.sampled_from([(), (Crash("pool/Bookkeeper-1"),), (Crash("pool/Bookkeeper-2"),)])
+    operations=OPERATIONS,
+    faults=st.sampled_from([(), *((Crash(f"pool/{name}"),) for name in ("Bookkeeper-1", "Bookkeeper-2", "_Gate-1"))]),
 )
 def test_nothing_is_lost_when_workers_crash_anywhere_and_are_given_the_time(
     operations: list[tuple[str, Any]], faults: tuple[Fault, ...]
@@ -826,7 +961,7 @@ def test_nothing_is_lost_when_workers_crash_anywhere_and_are_given_the_time(
         )
         try:
             sent = await carry_out(router, operations)
-        except ActorCrashed:
+        except (ActorCrashed, InjectedCrash):
             return
         await asyncio.sleep(60)
         struck = len([fact for fact in sim.trace if fact.kind == "fault"])
