@@ -726,10 +726,12 @@ async def test_a_worker_taken_away_finishes_what_it_has_also_when_it_crashes_mea
         assert system.dead_letters.count == 0
 
 
+KEYED = [f"key-{i}" for i in range(1000)]
+
+
 def keys_that_move(before: int, after: int) -> list[str]:
     """Keys that leave the first worker when the size changes."""
-    keys = [f"key-{i}" for i in range(1000)]
-    moving = [k for k in keys if slot_of(key_hash(k), before) == 0 and slot_of(key_hash(k), after) != 0]
+    moving = [k for k in KEYED if slot_of(key_hash(k), before) == 0 and slot_of(key_hash(k), after) != 0]
     assert moving
     return moving
 
@@ -889,7 +891,7 @@ class Bookkeeper(Actor):
         return message
 
 
-BOOKKEEPER = "pool/Bookkeeper"
+MEMBERS = ("Bookkeeper-1", "Bookkeeper-2", "_Gate-1")
 OPERATIONS = st.lists(
     st.one_of(
         st.tuples(st.just("tell"), st.sampled_from(["a", "b", "c", "d", "crash"])),
@@ -949,7 +951,7 @@ def test_nothing_is_lost_or_done_twice_whatever_the_size_and_the_crashes(
 @drawn
 @given(
     operations=OPERATIONS,
-    faults=st.sampled_from([(), *((Crash(f"pool/{name}"),) for name in ("Bookkeeper-1", "Bookkeeper-2", "_Gate-1"))]),
+    faults=st.sampled_from([(), *((Crash(f"pool/{name}", optional=True),) for name in MEMBERS)]),
 )
 def test_nothing_is_lost_when_workers_crash_anywhere_and_are_given_the_time(
     operations: list[tuple[str, Any]], faults: tuple[Fault, ...]
@@ -970,6 +972,36 @@ def test_nothing_is_lost_when_workers_crash_anywhere_and_are_given_the_time(
         assert not Counter(message for _, message in books.seen) - Counter(sent)
 
     simulate(scenario, seeds=8, faults=faults)
+
+
+@pytest.mark.parametrize("when", ["before", "in", "after"])
+@pytest.mark.parametrize("struck", MEMBERS)
+def test_a_crash_takes_at_most_the_message_it_happened_in_and_every_keys_order_holds(struck: str, when: Any) -> None:
+    async def scenario(sim: Simulation) -> None:
+        books = Books()
+        key = ROUTINGS["by_key"]
+        router = sim.system.supervise(Router.spec(Bookkeeper, args=(books,), size=1, routing=key, name="pool"))
+        moving = keys_that_move(1, 2)
+        keys = [*moving[:2], *[key for key in KEYED if key not in moving][:2]]
+        sent = [(key, number) for number in range(6) for key in keys]
+        for message in sent:
+            if message == sent[8]:
+                router.tell(Resize(2))
+            elif message == sent[20]:
+                await asyncio.sleep(2.1)
+                router.tell(Resize(1))
+            router.tell(message)
+        await asyncio.sleep(100)
+        taken = [message for _, message in books.seen]
+        faults = sim.trace.of("fault")
+        assert len(sent) - len(taken) <= len(faults)
+        assert len(set(taken)) == len(taken)
+        for key in keys:
+            assert books.of_key(key) == sorted(books.of_key(key)), key
+        assert router.has_started()
+
+    never = struck == "_Gate-1" and when == "in"  # a gate's handler does not wait
+    simulate(scenario, seeds=40, faults=[Crash(f"pool/{struck}", when=when, optional=never)])
 
 
 @drawn
