@@ -32,10 +32,6 @@ class Behaviour(Receives[M_contra]):
     shutdown_timeout: ClassVar[float] = 5.0
     supervision: ClassVar[Supervision] = ONE_FOR_ONE
 
-    _finish_children: ClassVar[Callable[[Any], Coroutine[Any, Any, None]] | None] = None
-    """Waits until the children have done what they have, where the actor's stop was asked for in its mailbox: only then
-    are they stopped. For the library's own actors."""
-
     def on_receive(self, message: M_contra) -> Any:
         """Handle a message; what is returned answers an ask. Implement it in the subclass.
 
@@ -60,6 +56,10 @@ class Behaviour(Receives[M_contra]):
         traceback: TracebackType | None,
     ) -> Any:
         """Called after a crash, before a supervisor starts the next incarnation."""
+
+    _finish_children: ClassVar[Callable[[Any], Coroutine[Any, Any, None]] | None] = None
+    """Waits until the children have done what they have, where the actor's stop was asked for in its mailbox: only then
+    are they stopped. For the library's own actors."""
 
 
 def capacity_of(actor: Any) -> float:
