@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
+from typing import Any, Literal, Self, TypeAlias, cast
 
 from .actor import Actor
 from .base.errors import ActorDead, AskCycle, NotAStream, SpecError
@@ -23,9 +23,6 @@ from .mail.envelope import Ask
 from .mail.mailbox import has_room, load, mark, refuses, to_dead_letters
 from .refs.ref import ActorRef
 from .supervisor import DynamicSupervisor
-
-if TYPE_CHECKING:
-    from typing import Self
 
 Routing: TypeAlias = "Literal['round_robin', 'least_busy'] | ByKey"
 _NAMED: tuple[str, ...] = ("round_robin", "least_busy")

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Self
 
 from .actor import Actor
 from .base.errors import ActorDead, MailboxFull, SpecError, brief
@@ -142,7 +142,7 @@ class Topics(Actor):
         restart: Restart = "permanent",
         shutdown: float = 5.0,
         backoff: Backoff = NO_BACKOFF,
-    ) -> ChildSpec:
+    ) -> ChildSpec[Self]:
         """Return the child spec of a `Topics` that keeps its subscriptions when it is restarted.
 
         Raises:
