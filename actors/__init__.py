@@ -11,6 +11,7 @@ from .core.base.errors import (
     CoreError,
     MailboxFull,
     NotAStream,
+    NotMainThread,
     ReplyAlreadySet,
     RestartLimit,
     SpecError,
@@ -24,14 +25,18 @@ from .core.base.scope import Scope, current_scope, scope
 from .core.base.spec import ChildSpec, Mailbox
 from .core.base.typed import Returns, handles
 from .core.current import current_system
+from .core.garbage import service_gc
 from .core.mail.future import Future, wait
 from .core.processing.timers import ReceiveTimeout
 from .core.refs.bridge import ask
 from .core.refs.ref import ActorRef
 from .core.refs.stream import Stream
 from .core.refs.watching import Terminated
+from .core.routers import Broadcast, Resize, Routees, Router, by_key
+from .core.signals import stop_on_signals
 from .core.supervisor import DynamicSupervisor, Supervisor
 from .core.system import System
+from .core.topics import Publish, Subscribe, Topics, Unsubscribe
 
 __all__ = [
     "Actor",
@@ -42,6 +47,7 @@ __all__ = [
     "AskTimeout",
     "Backoff",
     "BlockingCall",
+    "Broadcast",
     "CallboardError",
     "ChildSpec",
     "CoreError",
@@ -53,25 +59,36 @@ __all__ = [
     "MailboxFull",
     "Node",
     "NotAStream",
+    "NotMainThread",
     "Outcome",
+    "Publish",
     "ReceiveTimeout",
     "ReplyAlreadySet",
+    "Resize",
     "RestartLimit",
     "Returns",
+    "Routees",
+    "Router",
     "Scope",
     "SpecError",
     "StartFailed",
     "Stream",
     "StreamExpected",
+    "Subscribe",
     "Supervision",
     "Supervisor",
     "System",
     "SystemClosed",
     "Terminated",
+    "Topics",
+    "Unsubscribe",
     "ask",
+    "by_key",
     "current_scope",
     "current_system",
     "handles",
     "scope",
+    "service_gc",
+    "stop_on_signals",
     "wait",
 ]

@@ -10,7 +10,27 @@ from typing import TYPE_CHECKING
 from typing import Any as _Any
 
 if TYPE_CHECKING:
-    from .actors import Actor, ActorRef, ChildSpec, Returns, Supervisor, System, handles, scope
+    from .actors import (
+        Actor,
+        ActorRef,
+        Broadcast,
+        ChildSpec,
+        Publish,
+        Resize,
+        Returns,
+        Routees,
+        Router,
+        Subscribe,
+        Supervisor,
+        System,
+        Topics,
+        Unsubscribe,
+        by_key,
+        handles,
+        scope,
+        service_gc,
+        stop_on_signals,
+    )
     from .actors.agents.agency import Agency
     from .actors.agents.agent import Agent
     from .actors.agents.answer import Answer
@@ -28,7 +48,27 @@ if TYPE_CHECKING:
     from .tools import Tool, ToolResult, tool
 
 _HOMES = {
-    ".actors": ("Actor", "ActorRef", "ChildSpec", "Returns", "Supervisor", "System", "handles", "scope"),
+    ".actors": (
+        "Actor",
+        "ActorRef",
+        "Broadcast",
+        "ChildSpec",
+        "Publish",
+        "Resize",
+        "Returns",
+        "Routees",
+        "Router",
+        "Subscribe",
+        "Supervisor",
+        "System",
+        "Topics",
+        "Unsubscribe",
+        "by_key",
+        "handles",
+        "scope",
+        "service_gc",
+        "stop_on_signals",
+    ),
     ".actors.agents.agency": ("Agency",),
     ".actors.agents.agent": ("Agent",),
     ".actors.agents.answer": ("Answer",),
@@ -53,6 +93,7 @@ __all__ = [
     "Agency",
     "Agent",
     "Answer",
+    "Broadcast",
     "CallboardError",
     "ChildSpec",
     "Completion",
@@ -63,20 +104,28 @@ __all__ = [
     "Limits",
     "Message",
     "Pipeline",
+    "Publish",
     "RemoteAgent",
     "Request",
+    "Resize",
     "Returns",
+    "Routees",
+    "Router",
     "Skill",
+    "Subscribe",
     "Supervisor",
     "System",
     "Tool",
     "ToolCall",
     "ToolResult",
     "ToolSpec",
+    "Topics",
+    "Unsubscribe",
     "Usage",
     "agent_from_dict",
     "as_chunks",
     "as_response",
+    "by_key",
     "conversation_diagram",
     "create_agent",
     "create_developer_agent",
@@ -87,6 +136,8 @@ __all__ = [
     "hook",
     "request_context",
     "scope",
+    "service_gc",
+    "stop_on_signals",
     "tool",
 ]
 

@@ -11,7 +11,7 @@ from .base.behaviour import Behaviour, check_seconds
 from .base.errors import CoreError, SpecError, brief
 from .base.events import Outcome
 from .base.lifecycle import Phase, move
-from .base.typed import M_contra
+from .base.typed import M, M_contra, Receives
 from .current import current_system, default_system
 from .life.starting import plain_new
 from .life.supervision import restart_child
@@ -19,6 +19,7 @@ from .mail.cell import DEAD, Cell
 from .mail.envelope import SelfStop, StreamAsk
 from .mail.future import Future
 from .mail.mailbox import deliver
+from .processing.forwarding import forward
 from .processing.jobs import Job, pipe, reply_with
 from .processing.stash import stash, unstash_all
 from .processing.timers import Patience, Timer
@@ -216,6 +217,25 @@ class Actor(Spawns, Behaviour[M_contra], _Base):
         After a ``tell`` there is nobody to answer: a failure then crashes the actor, as a failing handler would.
         """
         return cast("T", reply_with(self._cell, coro))
+
+    def forward(self, ref: ActorRef[Receives[M]], message: M) -> Any:
+        """Hand the message at work on to another actor, which answers in this one's place.
+
+        Write ``return self.forward(ref, message)``. Who asked gets the other's answer, error or stream. Deadline,
+        carried values and priority go along, and giving up reaches whoever has the message; it is no affair of this
+        actor's any more. After a ``tell`` it is a tell. To an actor of another system, or of pykka's, it is as if this
+        one asked beside its mailbox and passed the answer on (`reply_with`).
+
+        Args:
+            ref: whom to; messages forwarded to one actor keep their order.
+            message: what the handler was given, or another one in its place.
+
+        Raises:
+            CoreError: this is called outside of the actor's handlers.
+            ActorDead, MailboxFull: as by ``tell``, for a message that was told; an ask ends in the same error.
+            SystemClosed: a stream was to come from another system.
+        """
+        return forward(self._cell, ref, message)
 
     def stash(self, message: Any) -> Any:
         """Put the message at work aside, to be processed after `unstash_all`; return the result from the handler.

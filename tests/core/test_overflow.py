@@ -9,13 +9,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from callboard.actors.testing.strategies import fault_plans
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pykka.messages import _ActorStop
 
 from callboard.actors import Actor, ActorDead, ActorRef, ChildSpec, DeadLetter, Mailbox, MailboxFull, SpecError, System
 from callboard.actors.testing import Crash, Fault, Kill, Simulation, Slow, simulate
+from callboard.actors.testing.doubles.strategies import fault_plans
 
 from .support import Echo, Gate, Hold, Log, on_each_loop, run
 

@@ -7,7 +7,6 @@ import threading
 from typing import Any
 
 import pytest
-from callboard.actors.testing.strategies import fault_plans
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -30,6 +29,7 @@ from callboard.actors import (
     scope,
 )
 from callboard.actors.testing import Crash, Fault, Kill, Simulation, Slow, simulate, virtual_time
+from callboard.actors.testing.doubles.strategies import fault_plans
 
 from .support import Echo, Log, on_each_loop, run
 

@@ -17,6 +17,10 @@ PRINTS = {
     "restart_child.py": ["Hello Ada", "Hello stops", "Good morning Ada", "Good morning stops"],
     "start_and_aclose.py": ["total 2", "total 5", "<System application closed>"],
     "stash.py": ["tea: not open yet", "cake: not open yet", "tea 3, cake 5", "tea 3"],
+    "garbage.py": ["fewer collections: True", "less time in them: True"],
+    "routers.py": ["ann: hello, how are you, bye", "bob: hi", "3 workers", "ready, ready, ready"],
+    "signals.py": ["serving", "the worker has stopped", "the program's own handler", "end"],
+    "topics.py": ["billing: order 1", "europe: order 1", "2 have been told", "billing: order 2"],
     "typed_messages.py": ["1750", "1,750 in all", "Ada", "Grace: 1000", "Grace: 500", "Grace: 250"],
 }
 

@@ -6,7 +6,25 @@ from __future__ import annotations
 from functools import partial
 from typing import Any, assert_type
 
-from callboard.actors import Actor, ActorRef, ChildSpec, DynamicSupervisor, Future, Stream, Supervisor, System, ask
+from callboard.actors import (
+    Actor,
+    ActorRef,
+    Broadcast,
+    ChildSpec,
+    DynamicSupervisor,
+    Future,
+    Publish,
+    Resize,
+    Routees,
+    Router,
+    Stream,
+    Subscribe,
+    Supervisor,
+    System,
+    Topics,
+    ask,
+    by_key,
+)
 from tests.typing.vocabulary import Add, Box, Counter, Echo, Get, Handling, Lines, Note, Plain
 
 
@@ -124,3 +142,25 @@ def methods(ref: ActorRef[Counter], handling: ActorRef[Handling]) -> None:
 async def an_actor_of_another_runtime_is_asked(ref: Any) -> None:
     assert_type(await ask(ref, Get()), int)
     assert_type(await ask(ref, "text"), Any)
+
+
+class Front(Actor[Get]):
+    def __init__(self, behind: ActorRef[Counter]) -> None:
+        super().__init__()
+        self.behind = behind
+
+    def on_receive(self, message: Get) -> int:
+        return self.forward(self.behind, message)  # type: ignore[no-any-return]
+
+
+async def routers_and_topics(system: System) -> None:
+    pool = system.supervise(Router.spec(Plain, size=2, routing=by_key(lambda message: message.user)))
+    assert_type(pool, ActorRef[Router])
+    assert_type(await pool.ask(Resize(3)), int)
+    assert_type(await pool.ask(Routees()), tuple[ActorRef[Any], ...])
+    assert_type(await pool.ask(Broadcast("ready")), tuple[Any, ...])
+    assert_type(await pool.ask("anything"), Any)
+    topics = system.supervise(Topics.spec())
+    assert_type(topics, ActorRef[Topics])
+    topics.tell(Subscribe("a.*", pool))
+    assert_type(await topics.ask(Publish("a.b", 1)), int)

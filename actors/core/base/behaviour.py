@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import Any, ClassVar, get_origin
 
@@ -58,6 +59,10 @@ class Behaviour(Receives[M_contra]):
         traceback: TracebackType | None,
     ) -> Any:
         """Called after a crash, before a supervisor starts the next incarnation."""
+
+    _finish_children: ClassVar[Callable[[Any], Coroutine[Any, Any, None]] | None] = None
+    """Waits until the children have done what they have, where the actor's stop was asked for in its mailbox: only then
+    are they stopped. For the library's own actors."""
 
 
 def check_capacity(capacity: Any, where: str) -> float:

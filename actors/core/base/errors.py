@@ -9,6 +9,7 @@ CallboardError
 │   ├── MailboxFull          a bounded mailbox has no room
 │   ├── ReplyAlreadySet      (also queue.Full)            a reply was set twice
 │   ├── BlockingCall         a blocking wait on the event loop's own thread
+│   ├── NotMainThread        signal handlers were to be set outside of the main thread
 │   ├── StartFailed          on_start, or the factory, raised
 │   ├── RestartLimit         more restarts than the intensity allows
 │   ├── SpecError            (also ValueError)            a child spec or a name is wrong
@@ -62,6 +63,10 @@ class ReplyAlreadySet(CoreError, queue.Full):
 
 class BlockingCall(CoreError, RuntimeError):
     """A blocking wait was tried on the event loop's own thread."""
+
+
+class NotMainThread(CoreError, RuntimeError):
+    """Signal handlers were to be set in another thread than the main one, which cannot be done."""
 
 
 class StartFailed(CoreError):

@@ -8,6 +8,7 @@ nothing to wait for ends at once, which is what makes stopping 100,000 of them a
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Iterator
 from types import CoroutineType
@@ -83,6 +84,9 @@ def stop(cell: Cell) -> None:
         if phase == Phase.RUNNING and type(cell.actor).on_stop is not Behaviour.on_stop:
             cell.more().owes_on_stop = True
         begin_after_handler(cell)
+    elif details is not None and details.graceful:  # SUSPENDING: its own stop is overtaken by this one
+        details.graceful = False
+        advance(cell)
     # FAILING or SUSPENDING: the ending under way sees the new phase when it is through.
 
 
@@ -171,9 +175,11 @@ def _steps(cell: Cell) -> Iterator[None]:
         if failing:
             cell.driver.cancel_softly()
         yield from _driver(cell)
-    # 2. Answers under way, if the stop was asked for in the mailbox.
+    # 2. Answers under way, and what the children have, if the stop was asked for in the mailbox.
     while details.graceful and details.has("jobs") and any(job.answering for job in details.jobs):
         yield
+    if details.graceful and details.children:
+        yield from _finish_children(cell)
     # 3. The children, the last one first.
     if details.children is not None:
         yield from stop_children(cell, details.children.latest_first(), together=details.children.together)
@@ -183,6 +189,26 @@ def _steps(cell: Cell) -> Iterator[None]:
     if cell.actor is not None and (failing or details.owes_on_stop):
         yield from _hook(cell, failing)
         yield from _release(cell)
+
+
+def _finish_children(cell: Cell) -> Iterator[None]:
+    finish = type(cell.actor)._finish_children
+    if finish is None:
+        return
+    run_hook(cell, finish(cell.actor), _children_finished)
+    while cell.driver is not None and cell.more().graceful:
+        yield
+    if cell.driver is not None:  # it is not to be waited for any more
+        cell.driver.cancel_softly()
+        yield from _driver(cell)
+
+
+def _children_finished(driver: Driver, value: Any, error: BaseException | None) -> None:
+    cell: Any = driver.cell
+    cell.driver = None
+    if error is not None and not isinstance(error, asyncio.CancelledError):
+        _hook_failed(cell, error)
+    advance(cell)
 
 
 def stop_children(cell: Cell, latest_first: list[Cell], *, together: bool) -> Iterator[None]:

@@ -38,8 +38,19 @@ class SelfStop(_ActorStop):
     __slots__ = ()
 
 
-PYKKA_MESSAGES: Final = frozenset({ProxyCall, ProxyGetAttr, ProxySetAttr, _ActorStop, SelfStop})
+class Mark:
+    """A place in a mailbox that no handler sees: who asks with it is answered when all before it has been taken up, or
+    never will be."""
+
+    __slots__ = ()
+
+
+PYKKA_MESSAGES: Final = frozenset({ProxyCall, ProxyGetAttr, ProxySetAttr, _ActorStop, SelfStop, Mark})
+"""What the runtime takes up itself."""
+
 STOPS: Final = frozenset({_ActorStop, SelfStop})
+UNSEEN: Final = STOPS | {Mark}
+"""What no handler sees, and what therefore is never refused, dropped or a dead letter."""
 
 
 class Envelope:
@@ -84,13 +95,17 @@ class _AskFailure(Failure):
 
 
 class Putaside:
-    """Stands for the work on an ask whose message the actor has stashed: there is nothing to cancel."""
+    """Stands for the work on an ask whose message waits to be taken up again: there is nothing to cancel."""
 
     def cancel_softly(self) -> None:
         """Do nothing: the ask is refused when the message is taken up again."""
 
 
 PUT_ASIDE: Final = Putaside()
+"""Its actor has stashed it."""
+
+HANDED_ON: Final = Putaside()
+"""It has been handed on to another actor, where it is ``ask.cell`` that tells whose it is."""
 
 
 class Ask(Future[Any]):
@@ -281,32 +296,50 @@ def check_cycle(asker: Any) -> None:
         names.append(cell.place)
         if cell is asker:
             first.cancel()
-            if len(names) > NAMES:
-                names[NAMES // 2 : -NAMES // 2] = [f"… {len(names) - NAMES} more …"]
-            raise AskCycle(f"these actors wait for each other: {' → '.join(names)}")
+            raise _cycle(names)
         waits = cell.waiting_for
+
+
+def check_handing_on(ask: Ask, receiver: Receiver) -> None:
+    """Refuse to hand an ask on to one who waits, directly or not, for the actor that awaits it.
+
+    Raises:
+        AskCycle: with the names in order.
+    """
+    waits: Ask | Admission | None = receiver.waiting_for
+    names = [receiver.place]
+    while waits is not None and waits._state == PENDING:
+        if waits is ask:
+            raise _cycle([*names, receiver.place])
+        names.append(waits.cell.place)
+        waits = waits.cell.waiting_for
+
+
+def _cycle(names: list[str]) -> AskCycle:
+    if len(names) > NAMES:
+        names[NAMES // 2 : -NAMES // 2] = [f"… {len(names) - NAMES} more …"]
+    return AskCycle(f"these actors wait for each other: {' → '.join(names)}")
 
 
 class ProbedAsk(Ask):
     """An ask in a system with a probe, which is told how it ended."""
 
-    __slots__ = ("id", "sender")
+    __slots__ = ("handed_on", "id", "sender")
 
     def __init__(self, cell: Receiver, message: Any, scope: Scope | None, priority: int = 0) -> None:
         super().__init__(cell, message, scope, priority)
         self.id = 0  # until it is sent
         self.sender = ""
+        self.handed_on: tuple[tuple[str, int, str], ...] = ()  # by whom before: path, id, sender
 
     def __hash__(self) -> int:
-        return self.id  # sets of asks iterate alike in every run
+        return self.handed_on[0][1] if self.handed_on else self.id  # sets of asks iterate alike in every run
 
     def __eq__(self, other: object) -> bool:
         return self is other
 
     def _settle(self, state: int, value: Any) -> None:
         super()._settle(state, value)
-        if not self.id:  # refused before it was sent
-            return
         how, outcome = "reply", value
         if state == CANCELLED:
             how, outcome = "cancel", None
@@ -315,7 +348,14 @@ class ProbedAsk(Ask):
             how = "timeout" if isinstance(outcome, AskTimeout) else "error"
         probe = self.cell.runtime.probe
         if probe is not None:
-            probe.event("ask_end", actor=self.cell.path, id=self.id, how=how, sender=self.sender, outcome=outcome)
+            for path, id, sender in ((self.cell.path, self.id, self.sender), *reversed(self.handed_on)):
+                if id:  # else it was refused before it was sent
+                    probe.event("ask_end", actor=path, id=id, how=how, sender=sender, outcome=outcome)
+
+    def hand_on(self) -> None:
+        """What is sent next is a message of its own."""
+        self.handed_on = (*self.handed_on, (self.cell.path, self.id, self.sender))
+        self.id = 0
 
 
 class StreamAsk(ProbedAsk):

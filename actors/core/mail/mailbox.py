@@ -11,9 +11,9 @@ from ..base.errors import ActorDead, MailboxFull, brief
 from ..base.events import DeadLetter
 from ..base.lifecycle import Phase
 from ..base.spec import Overflow
-from .cell import BUSY, CLOSED, DEAD, IDLE, READY, Cell
-from .envelope import STOPS, Admission, Ask, Envelope, Once, ProbedAsk
-from .queue import PriorityQueue, is_stop, pop_oldest
+from .cell import BUSY, CLOSED, DEAD, IDLE, READY, SUSPENDED, Cell
+from .envelope import STOPS, UNSEEN, Admission, Ask, Envelope, Mark, Once, ProbedAsk
+from .queue import PriorityQueue, is_unseen, pop_oldest
 
 _reserving = Lock()
 
@@ -193,6 +193,38 @@ def _deliver_probed(cell: Cell, item: Any) -> None:
 # -- room --------------------------------------------------------------------------------------------------------------
 
 
+def has_room(cell: Cell) -> bool:
+    """Whether a mailbox takes another message now."""
+    return cell.queue is None or len(cell.queue) < cell.capacity
+
+
+def refuses(cell: Cell) -> bool:
+    """Whether who sends another message now is told that there is no room."""
+    return not has_room(cell) and _overflow(cell) == "refuse"
+
+
+def load(cell: Cell) -> int:
+    """How many messages wait or are at work, the work beside the mailbox counted."""
+    details = cell.details
+    beside = len(details.jobs) if details is not None and details.has("jobs") else 0
+    return len(cell.queue or ()) + (cell.state in (BUSY, SUSPENDED)) + beside
+
+
+def mark(cell: Cell, priority: int) -> Ask:
+    """Return what is done when an actor has taken up all it was sent before, or is dead.
+
+    It is no message: like a stop it comes into a full mailbox too, no deadline ends it, and it is never a dead letter.
+    On the loop's thread only.
+
+    Args:
+        cell: of the actor.
+        priority: the highest number among the messages to wait for.
+    """
+    ask = Ask(cell, Mark(), None, priority)
+    enqueue(cell, ask)
+    return ask
+
+
 def make_room(cell: Cell, item: Any) -> bool:
     """Decide about a message for a mailbox that may be full; the only place that does.
 
@@ -208,7 +240,7 @@ def make_room(cell: Cell, item: Any) -> bool:
     overflow = _overflow(cell)
     if overflow == "refuse":
         raise _full(cell)
-    if is_stop(item):
+    if is_unseen(item):
         return True
     if overflow == "drop_oldest":
         oldest = pop_oldest(queue)
@@ -337,7 +369,7 @@ def refuse(cell: Cell, item: Any, why: str) -> None:
     message = item
     if isinstance(item, Ask):
         message = item.message
-        if message.__class__ in STOPS:
+        if message.__class__ in UNSEEN:
             item.answer(True)
             return
         if item._state:

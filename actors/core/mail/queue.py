@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from heapq import heapify, heappop, heappush
 from typing import Any
 
-from .envelope import STOPS, Ask, Envelope
+from .envelope import STOPS, UNSEEN, Ask, Envelope
 
 
 class PriorityQueue:
@@ -50,7 +50,7 @@ class PriorityQueue:
 
     def pop_oldest(self) -> Any:
         """Take the item that has waited longest; None where only a stop waits."""
-        waiting = [entry for entry in self._heap if not is_stop(entry[2])]
+        waiting = [entry for entry in self._heap if not is_unseen(entry[2])]
         if not waiting:
             return None
         oldest = min(waiting, key=lambda entry: entry[1])
@@ -70,12 +70,12 @@ def pop_oldest(queue: Any) -> Any:
     if queue.__class__ is PriorityQueue:
         return queue.pop_oldest()
     for index, item in enumerate(queue):
-        if not is_stop(item):
+        if not is_unseen(item):
             del queue[index]
             return item
     return None
 
 
-def is_stop(item: Any) -> bool:
-    """Whether an item asks the actor to stop."""
-    return (item.message if isinstance(item, (Ask, Envelope)) else item).__class__ in STOPS
+def is_unseen(item: Any) -> bool:
+    """Whether an item is one that no handler sees: a stop, or a mark."""
+    return (item.message if isinstance(item, (Ask, Envelope)) else item).__class__ in UNSEEN

@@ -16,7 +16,7 @@ from ..life.crash import crash, ended_late, note
 from ..life.death import Down
 from ..life.ending import stop_gracefully
 from ..mail.cell import READY, Cell, describe
-from ..mail.envelope import DEFERRED, PUT_ASIDE, PYKKA_MESSAGES, Ask, Envelope, Once, StreamAsk
+from ..mail.envelope import DEFERRED, HANDED_ON, PUT_ASIDE, PYKKA_MESSAGES, Ask, Envelope, Mark, Once, StreamAsk
 from ..mail.future import PENDING
 from ..mail.mailbox import refuse
 from ..refs.watching import delivered
@@ -55,6 +55,8 @@ def receive(cell: Cell, message: Any) -> Any:
         if isinstance(message, _ActorStop):
             stop_gracefully(cell, cell.current, final=message.__class__ is _ActorStop)
             return DEFERRED
+        if message.__class__ is Mark:
+            return None
         return cell.actor._handle_receive(message)
     return cell.actor.on_receive(message)
 
@@ -85,8 +87,8 @@ def settle(cell: Cell, item: Any, ask: Ask | None, value: Any, error: BaseExcept
     pykka's rule: an exception under an ask is the asker's affair and the actor lives on; one that nobody is told
     about, or that is no `Exception`, crashes the actor.
     """
-    if ask is not None and ask.work is PUT_ASIDE:
-        ask = None
+    if ask is not None and (ask.work is PUT_ASIDE or ask.cell is not cell):
+        ask = None  # stashed, or handed on: it is answered later, or by another
     if error is None:
         answer(cell, ask, value)
     elif ask is not None and isinstance(error, Exception):
@@ -105,7 +107,7 @@ def settle(cell: Cell, item: Any, ask: Ask | None, value: Any, error: BaseExcept
 
 def answer(cell: Cell, ask: Ask | None, value: Any) -> None:
     """Give a handler's value to who asked; a stream of items is iterated beside the mailbox."""
-    if value is DEFERRED or (ask is not None and ask.work is PUT_ASIDE):
+    if value is DEFERRED or (ask is not None and (ask.work is PUT_ASIDE or ask.cell is not cell)):
         return
     if isinstance(ask, StreamAsk):
         serve(cell, ask, value)
@@ -116,7 +118,8 @@ def answer(cell: Cell, ask: Ask | None, value: Any) -> None:
             ask.fail(
                 StreamExpected(f"{describe(cell)} answers with a stream of items: read it with ref.stream(), not ask")
             )
-    elif ask is not None and (value is not None or ask.work is None):  # else `reply_with` answers it
+    elif ask is not None and (value is not None or ask.work is None or ask.work is HANDED_ON):
+        # else `reply_with` answers it
         ask.answer(value)
 
 
