@@ -290,8 +290,11 @@ class SupervisorWithALongName(Actor):
         super().__init__()
         self.left = left
         self.log = log
-        if left:
-            self.spawn(ChildSpec(SupervisorWithALongName, args=(left - 1, log), name=f"supervisor-{left}"))
+
+    def on_start(self) -> None:  # not in the constructor: constructors that call constructors do nest on the stack
+        if self.left:
+            args = (self.left - 1, self.log)
+            self.spawn(ChildSpec(SupervisorWithALongName, args=args, name=f"supervisor-{self.left}"))
 
     def on_receive(self, message: Any) -> Any:
         if isinstance(message, BaseException):
