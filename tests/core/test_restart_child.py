@@ -528,9 +528,9 @@ STEPS = st.lists(
 PATHS, NTHS = st.sampled_from(["top/a", "top/b", "top/c"]), st.integers(1, 6)
 FAULTS: st.SearchStrategy[list[Fault]] = st.lists(
     st.one_of(
-        st.builds(Crash, PATHS, NTHS, st.sampled_from(["before", "after"])),
-        st.builds(Kill, PATHS, NTHS),
-        st.builds(Slow, PATHS, NTHS, st.sampled_from([0.1, 1.0])),
+        st.builds(Crash, PATHS, NTHS, st.sampled_from(["before", "after"]), optional=st.just(True)),
+        st.builds(Kill, PATHS, NTHS, optional=st.just(True)),
+        st.builds(Slow, PATHS, NTHS, st.sampled_from([0.1, 1.0]), optional=st.just(True)),
     ),
     max_size=2,
 )

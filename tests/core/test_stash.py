@@ -790,7 +790,7 @@ def test_a_crash_in_the_handler_that_stashes_loses_its_message_only_before_it_is
         assert ends[1] == 2
         assert log.lines == ([1, 2] if kept else [2])
 
-    simulate(scenario, seeds=20, faults=[Crash("door", 1, when)])
+    simulate(scenario, seeds=20, faults=[Crash("door", 1, when, optional=how == "def")])
 
 
 def test_a_kill_refuses_what_is_stashed() -> None:
