@@ -10,7 +10,20 @@ from typing import TYPE_CHECKING
 from typing import Any as _Any
 
 if TYPE_CHECKING:
-    from .actors import Actor, ActorRef, ChildSpec, Returns, Supervisor, System, handles, scope
+    from .actors import (
+        Actor,
+        ActorRef,
+        ChildSpec,
+        Delivery,
+        Handled,
+        Meter,
+        Metrics,
+        Returns,
+        Supervisor,
+        System,
+        handles,
+        scope,
+    )
     from .actors.agents.agency import Agency
     from .actors.agents.agent import Agent
     from .actors.agents.answer import Answer
@@ -28,7 +41,20 @@ if TYPE_CHECKING:
     from .tools import Tool, ToolResult, tool
 
 _HOMES = {
-    ".actors": ("Actor", "ActorRef", "ChildSpec", "Returns", "Supervisor", "System", "handles", "scope"),
+    ".actors": (
+        "Actor",
+        "ActorRef",
+        "ChildSpec",
+        "Delivery",
+        "Handled",
+        "Meter",
+        "Metrics",
+        "Returns",
+        "Supervisor",
+        "System",
+        "handles",
+        "scope",
+    ),
     ".actors.agents.agency": ("Agency",),
     ".actors.agents.agent": ("Agent",),
     ".actors.agents.answer": ("Answer",),
@@ -56,12 +82,16 @@ __all__ = [
     "CallboardError",
     "ChildSpec",
     "Completion",
+    "Delivery",
     "Delta",
+    "Handled",
     "Handoff",
     "HandoffLimits",
     "HookContext",
     "Limits",
     "Message",
+    "Meter",
+    "Metrics",
     "Pipeline",
     "RemoteAgent",
     "Request",

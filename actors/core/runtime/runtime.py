@@ -74,6 +74,7 @@ class Runtime:
         clock: the same time, exact while many messages are processed in one pass of the loop.
         endings: cells whose incarnation's ending can go on; worked off in a loop, so that depth costs no stack.
         drivers: the coroutines that tasks run for actors of this system.
+        observer: who looks at messages, an `Observer`; None while nobody does.
     """
 
     __slots__ = (
@@ -98,8 +99,8 @@ class Runtime:
         "help",
         "home",
         "loop",
-        "meter",
         "name",
+        "observer",
         "on_down",
         "on_failed",
         "on_idle",
@@ -128,7 +129,7 @@ class Runtime:
         self.rng: random.Random = cast("random.Random", None)
         self.deadlines: Deadlines | Timers = cast("Deadlines", None)
         self.probe: Probe | None = None
-        self.meter: Any = None
+        self.observer: Any = None
         self.events = EventStream()
         self.dead_letters = DeadLetters()
         self.base_context = contextvars.Context()
