@@ -20,6 +20,7 @@ from .core.base.errors import (
     SystemClosed,
 )
 from .core.base.events import DeadLetter, Event, Node, Outcome
+from .core.base.metrics import ActorMetrics, Histogram, Metrics
 from .core.base.restart import Backoff, Supervision
 from .core.base.scope import Scope, current_scope, scope
 from .core.base.spec import ChildSpec, Mailbox
@@ -27,6 +28,8 @@ from .core.base.typed import Returns, handles
 from .core.current import current_system
 from .core.garbage import service_gc
 from .core.mail.future import Future, wait
+from .core.processing.intercepting import Delivery, Handled, Interceptor
+from .core.processing.metering import Meter
 from .core.processing.timers import ReceiveTimeout
 from .core.refs.bridge import ask
 from .core.refs.ref import ActorRef
@@ -42,6 +45,7 @@ __all__ = [
     "Actor",
     "ActorCrashed",
     "ActorDead",
+    "ActorMetrics",
     "ActorRef",
     "AskCycle",
     "AskTimeout",
@@ -52,11 +56,17 @@ __all__ = [
     "ChildSpec",
     "CoreError",
     "DeadLetter",
+    "Delivery",
     "DynamicSupervisor",
     "Event",
     "Future",
+    "Handled",
+    "Histogram",
+    "Interceptor",
     "Mailbox",
     "MailboxFull",
+    "Meter",
+    "Metrics",
     "Node",
     "NotAStream",
     "NotMainThread",

@@ -27,9 +27,12 @@ from .base.spec import ChildSpec
 from .life.death import bury
 from .life.ending import stop
 from .life.supervision import down
-from .mail.cell import DEAD, Cell, Root
+from .mail.cell import DEAD, Cell, Root, below, living
 from .mail.future import Future
 from .processing.dispatcher import Dispatcher
+from .processing.intercepting import Interceptor
+from .processing.metering import Meter
+from .processing.observing import Observer
 from .refs.ref import ActorRef
 from .runtime.deadletters import DeadLetters
 from .runtime.runtime import KILL_GRACE, Runtime
@@ -95,6 +98,7 @@ class System(Spawns):
         self._killer: asyncio.TimerHandle | None = None
         self._stop_by = math.inf
         self._stopping: asyncio.Task[None] | None = None
+        self._observer = Observer(self.runtime)
 
     def __repr__(self) -> str:
         return repr(self.runtime)
@@ -307,7 +311,7 @@ class System(Spawns):
         runtime = self.runtime
         deadline = runtime.loop.time() + timeout
         # Looked at once, as a program ends: no actor has to tell.
-        while runtime.loop.time() < deadline and any(cell.queue or cell.driver for cell in self._cells()):  # noqa: ASYNC110
+        while runtime.loop.time() < deadline and any(cell.queue or cell.driver for cell in living(runtime.root)):  # noqa: ASYNC110
             await asyncio.sleep(0.005)
 
     async def stop(self, timeout: float = STOP_TIMEOUT) -> None:
@@ -457,28 +461,52 @@ class System(Spawns):
     def tree(self) -> tuple[Node, ...]:
         """Return the actors that run, from the top level down. On the loop's thread only."""
         made: dict[Cell, Node] = {}
-        for cell in reversed(list(self._cells())):  # children before their parents, without the stack
+        for cell in reversed(list(living(self.runtime.root))):  # children before their parents, without the stack
             kind = cell.actor_class if isinstance(cell.actor_class, type) else type(cell.actor)
             restarts = cell.details.incarnation - 1 if cell.details is not None else 0
-            below = tuple(made.pop(child) for child in _children(cell))
-            made[cell] = Node(cell.name, kind.__name__, NAMES[cell.phase], len(cell.queue or ()), restarts, below)
-        return tuple(made[child] for child in _children(self.runtime.root))
-
-    def _cells(self) -> Iterator[Cell]:
-        """The cells that are alive, each before its children."""
-        pending = _children(self.runtime.root)
-        while pending:
-            cell = pending.pop()
-            yield cell
-            pending.extend(_children(cell))
+            children = tuple(made.pop(child) for child in below(cell))
+            made[cell] = Node(cell.name, kind.__name__, NAMES[cell.phase], len(cell.queue or ()), restarts, children)
+        return tuple(made[child] for child in below(self.runtime.root))
 
     def subscribe(self, subscriber: Callable[[Event], object]) -> Callable[[], None]:
         """Have lifecycle events told to a function, on the loop's thread. Return a function that ends that."""
         return self.runtime.events.subscribe(subscriber)
 
+    def intercept(self, interceptor: Interceptor) -> Callable[[], None]:
+        """Have a function called as each handler begins, and what it returns, if anything, as that handler ends.
 
-def _children(cell: Cell | None) -> list[Cell]:
-    return [] if cell is None or cell.details is None or not cell.details.children else list(cell.details.children)
+        Both are called where the handler is, in its context. They look on: nothing they do changes the message or its
+        answer. Interceptors are called in the order they were added, at the end in reverse; one that raises is logged
+        and called no more.
+
+        Returns:
+            a function that ends it; calling it again does nothing.
+
+        Raises:
+            SpecError: it is no plain function.
+        """
+        observer = self._observer
+        observer.intercept(interceptor)
+        ends = [lambda: observer.intercept_no_more(interceptor)]
+
+        def end() -> None:
+            while ends:
+                ends.pop()()
+
+        return end
+
+    def measure(self) -> Meter:
+        """Measure messages, mailboxes and handlers from now on, until the meter is closed.
+
+        Returns:
+            what is read, from any thread; use it in a ``with``, or `Meter.close` it.
+
+        Raises:
+            SystemClosed: the system does not run.
+        """
+        if self.loop is None or self.closed:
+            raise SystemClosed(f"{self!r} does not run")
+        return Meter(self._observer)
 
 
 def _in_turn(latest_first: list[Cell]) -> Iterator[list[Cell]]:

@@ -205,6 +205,8 @@ def restart(cell: Cell) -> None:
         crash(cell, start_failed(cell, "factory", error))
         return
     details.previous = None
+    if cell.runtime.observer is not None:
+        cell.runtime.observer.restarted(cell)
     if cell.runtime.events.observed:
         cell.runtime.emit("restarted", cell.path, f"incarnation {details.incarnation}")
     if cell.phase == Phase.STARTING:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from threading import RLock
 from typing import Any
 
@@ -271,6 +271,20 @@ class Root(Cell):
         details = self.more()
         details.name = details.label = ""
         details.children = Children(supervision)
+
+
+def below(cell: Cell | None) -> list[Cell]:
+    """Return the children of a cell, in start order."""
+    return [] if cell is None or cell.details is None or not cell.details.children else list(cell.details.children)
+
+
+def living(root: Cell | None) -> Iterator[Cell]:
+    """The cells below one that are alive, each before its own children; without the stack, trees are deep."""
+    pending = below(root)
+    while pending:
+        cell = pending.pop()
+        yield cell
+        pending.extend(below(cell))
 
 
 def describe(cell: Cell) -> str:

@@ -387,4 +387,6 @@ def refuse(cell: Cell, item: Any, why: str) -> None:
 def to_dead_letters(cell: Cell, item: Any, message: Any, why: str) -> None:
     """Count and tell a message that no handler will process."""
     path = cell.path
+    if cell.runtime.observer is not None:
+        cell.runtime.observer.dead_letter(cell)
     cell.runtime.dead_letter(path, item, DeadLetter(message, path, why), brief(message))

@@ -67,7 +67,7 @@ class PriorityQueue:
 
 def pop_oldest(queue: Any) -> Any:
     """Take the message out of a mailbox's queue that has waited longest; None where only a stop waits."""
-    if queue.__class__ is PriorityQueue:
+    if queue.__class__ is not deque:
         return queue.pop_oldest()
     for index, item in enumerate(queue):
         if not is_unseen(item):

@@ -29,6 +29,7 @@ from ..mail.cell import BUSY, IDLE, READY, Cell
 from ..mail.envelope import DEFERRED, PYKKA_MESSAGES, STOPS, Ask, Envelope, Once, ProbedAsk, StreamAsk
 from ..mail.future import VALUE
 from ..mail.mailbox import admit, refuse
+from ..mail.watched import WatchedQueue
 from ..runtime.driver import Driver
 from ..runtime.runtime import Runtime, handling
 from .handling import answer, handled, is_unwanted, next_signal, receive, receive_carefully, settle
@@ -234,6 +235,8 @@ class Dispatcher:
         cell.driver = leader
         if cell.current is not None:
             cell.current.work = leader
+        if runtime.observer is not None:
+            runtime.observer.suspended(cell, self._batch)
         if cell.details is not None:
             self._after_turn(cell)
         leader.task.set_name(cell.path)
@@ -295,6 +298,7 @@ class Dispatcher:
         carried: Any
         message: Any
         on_receive: Any
+        tally: Any = None
         result: Any
         while True:
             # 1. The next actor.
@@ -311,6 +315,16 @@ class Dispatcher:
             cell.state = BUSY
             runtime.active = cell
             on_receive = cell.actor.on_receive if cell.actor is not None else None
+            observer = runtime.observer
+            if observer is not None:
+                try:
+                    tally = observer.tallies[cell.actor_class]
+                except KeyError:
+                    tally = observer.tally(cell.actor_class)
+                if tally.taken >= tally.next:
+                    observer.turn_begins(cell, tally)
+                if observer.intercepting:
+                    on_receive = observer.interceptors.around(cell, on_receive)
             turn = batch
             while True:
                 # 2. Its next message: the first lane before the mailbox.
@@ -330,6 +344,7 @@ class Dispatcher:
                         if queue.__class__ is deque:
                             queues.append(queue)
                     break
+                turn -= 1
                 while True:
                     # 3. The handler; 4. the answer.
                     kind = item.__class__
@@ -339,10 +354,12 @@ class Dispatcher:
                         if item._state:
                             if message.__class__ not in STOPS:  # a stop is not taken back
                                 refuse(cell, item, "")
+                                turn += 1
                                 break
                         elif carried is not None and carried.deadline is not None and clock() >= carried.deadline:
                             item.expire()
                             refuse(cell, item, "")
+                            turn += 1
                             break
                         cell.current = item
                         try:
@@ -355,6 +372,8 @@ class Dispatcher:
                                 try:
                                     result = on_receive(message)
                                     if result.__class__ is CoroutineType:
+                                        if observer is not None:
+                                            tally.turn = turn
                                         if self._entered is None:
                                             self._enter(task)
                                             known = getrefcount(task)
@@ -362,6 +381,8 @@ class Dispatcher:
                                 finally:
                                     active.reset(scoped)
                             if result.__class__ is CoroutineType:
+                                if observer is not None:
+                                    tally.turn = turn
                                 if self._entered is None:
                                     self._enter(task)
                                     known = getrefcount(task)
@@ -399,6 +420,8 @@ class Dispatcher:
                                 try:
                                     result = on_receive(item.message)
                                     if result.__class__ is CoroutineType:
+                                        if observer is not None:
+                                            tally.turn = turn
                                         if self._entered is None:
                                             self._enter(task)
                                             known = getrefcount(task)
@@ -411,10 +434,13 @@ class Dispatcher:
                                 result = receive_carefully(cell, item, item.message, probe)
                             else:
                                 if is_unwanted(cell, item):
+                                    turn += 1
                                     break
                                 cell.current = ask = item
                                 result = receive_carefully(cell, item, item.message, probe)
                             if result.__class__ is CoroutineType:
+                                if observer is not None:
+                                    tally.turn = turn
                                 if self._entered is None:
                                     self._enter(task)
                                     known = getrefcount(task)
@@ -441,21 +467,21 @@ class Dispatcher:
                     ):
                         spoiled = True
                         break
-                    if not queue or cell.state != BUSY:
+                    if not queue or cell.state != BUSY or cell.signals is not None or turn <= 0:
                         break
                     turn -= 1
-                    if turn <= 0 or cell.signals is not None:
-                        break
                     item = queue.popleft()
                 if cell.state != BUSY:
                     break
-                if turn <= 0 or spoiled:
-                    if cell.queue or cell.signals is not None:
-                        cell.state = READY
-                        runtime.ready.append(cell)
-                        break
-                    turn = max(turn, 1)
-            left -= batch - turn + 1
+                if (spoiled and (cell.queue or cell.signals is not None)) or (turn <= 0 and cell.queue):
+                    cell.state = READY
+                    runtime.ready.append(cell)
+                    break
+            left -= batch - turn or 1
+            if observer is not None:
+                tally.taken += batch - turn
+                if queue.__class__ is WatchedQueue:
+                    observer.turn_ended(cell, tally, queue, batch - turn)
             if cell.details is not None:
                 self._after_turn(cell)
             if spoiled or context != base_context or (self._entered is not None and cancelling()):

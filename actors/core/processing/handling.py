@@ -16,7 +16,18 @@ from ..life.crash import crash, ended_late, note
 from ..life.death import Down
 from ..life.ending import stop_gracefully
 from ..mail.cell import READY, Cell, describe
-from ..mail.envelope import DEFERRED, HANDED_ON, PUT_ASIDE, PYKKA_MESSAGES, Ask, Envelope, Mark, Once, StreamAsk
+from ..mail.envelope import (
+    DEFERRED,
+    HANDED_ON,
+    PUT_ASIDE,
+    PYKKA_MESSAGES,
+    STOPS,
+    Ask,
+    Envelope,
+    Mark,
+    Once,
+    StreamAsk,
+)
 from ..mail.future import PENDING
 from ..mail.mailbox import refuse
 from ..refs.watching import delivered
@@ -51,14 +62,18 @@ def is_unwanted(cell: Cell, ask: Ask) -> bool:
 
 def receive(cell: Cell, message: Any) -> Any:
     """Hand a message to the actor; what comes back may be a coroutine."""
-    if message.__class__ in PYKKA_MESSAGES:
-        if isinstance(message, _ActorStop):
-            stop_gracefully(cell, cell.current, final=message.__class__ is _ActorStop)
-            return DEFERRED
-        if message.__class__ is Mark:
-            return None
-        return cell.actor._handle_receive(message)
-    return cell.actor.on_receive(message)
+    observer = cell.runtime.observer
+    if message.__class__ in STOPS:
+        if observer is not None:
+            observer.stopped(cell)
+        stop_gracefully(cell, cell.current, final=message.__class__ is _ActorStop)
+        return DEFERRED
+    if message.__class__ is Mark:
+        return None
+    handler = cell.actor._handle_receive if message.__class__ in PYKKA_MESSAGES else cell.actor.on_receive
+    if observer is not None and observer.intercepting:
+        handler = observer.interceptors.around(cell, handler)
+    return handler(message)
 
 
 async def receive_carefully(cell: Cell, item: Any, message: Any, probe: Probe | None) -> Any:
@@ -89,6 +104,9 @@ def settle(cell: Cell, item: Any, ask: Ask | None, value: Any, error: BaseExcept
     """
     if ask is not None and (ask.work is PUT_ASIDE or ask.cell is not cell):
         ask = None  # stashed, or handed on: it is answered later, or by another
+    observer = cell.runtime.observer
+    if observer is not None and cell.runtime.active is cell and error is not None and not _obeyed(ask, error):
+        observer.failed(cell)
     if error is None:
         answer(cell, ask, value)
     elif ask is not None and isinstance(error, Exception):
@@ -96,13 +114,18 @@ def settle(cell: Cell, item: Any, ask: Ask | None, value: Any, error: BaseExcept
         if logger.isEnabledFor(logging.INFO):
             logger.info("Exception returned from %s to caller:", cell.ref, exc_info=error)
         ask.fail(error)
-    elif ask is not None and ask._state != PENDING and isinstance(error, asyncio.CancelledError):
-        pass  # the asker gave up and the handler obeyed
+    elif _obeyed(ask, error):
+        pass
     else:
         crash(cell, error, item.message if isinstance(item, (Envelope, Ask)) else item)
         return False
     cell.current = None
     return True
+
+
+def _obeyed(ask: Ask | None, error: BaseException | None) -> bool:
+    """Whether the asker gave up, and the handler obeyed."""
+    return ask is not None and ask._state != PENDING and isinstance(error, asyncio.CancelledError)
 
 
 def answer(cell: Cell, ask: Ask | None, value: Any) -> None:
@@ -127,6 +150,8 @@ def handled(cell: Cell, item: Any, driver: Driver, value: Any, error: BaseExcept
     """A handler that had suspended has ended."""
     cell.driver = None
     ask = cell.current
+    if cell.runtime.observer is not None:
+        cell.runtime.observer.resumed(cell, error is not None and not _obeyed(ask, error))
     if ask is not None and ask.work is driver:  # not a job that the handler has left the answer to
         ask.work = None
     if cell.phase > Phase.RUNNING:

@@ -76,6 +76,7 @@ class Runtime:
         endings: cells whose incarnation's ending can go on; worked off in a loop, so that depth costs no stack.
         spawned: the class whose settings were last looked at.
         drivers: the coroutines that tasks run for actors of this system.
+        observer: who looks at messages, an `Observer`; None while nobody does.
     """
 
     __slots__ = (
@@ -100,8 +101,8 @@ class Runtime:
         "help",
         "home",
         "loop",
-        "meter",
         "name",
+        "observer",
         "on_down",
         "on_failed",
         "on_idle",
@@ -132,7 +133,7 @@ class Runtime:
         self.rng: random.Random = cast("random.Random", None)
         self.deadlines: Deadlines | Timers = cast("Deadlines", None)
         self.probe: Probe | None = None
-        self.meter: Any = None
+        self.observer: Any = None
         self.events = EventStream()
         self.dead_letters = DeadLetters()
         self.base_context = contextvars.Context()

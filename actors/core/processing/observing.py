@@ -1,0 +1,318 @@
+"""Who looks at messages as they are processed: interceptors, and what counts and times them for `Meter`.
+
+While nobody looks, `Runtime.observer` is None, and that is all the dispatcher looks at, once a turn. While actors are
+measured, a turn costs it one addition to the `Tally` of the actor's class. All else is done for a sample:
+
+The mailbox of an actor is *watched* for a turn and on, until what has come meanwhile has been taken: its queue is
+replaced by one that notes when messages come and are taken. Watches are rationed, so that a busy system spends no
+greater part of its time on them; in one that is not busy every turn is watched. What a watched turn tells stands for
+all messages of the class since the last. A handler that suspends costs so much more that each of them is timed.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any, Final
+
+from ..base.errors import SystemClosed
+from ..base.metrics import ActorMetrics, Metrics
+from ..mail.cell import BUSY, CLOSED, DEAD, Cell, living
+from ..mail.watched import WatchedQueue
+from ..runtime.runtime import Runtime
+from .intercepting import Interceptor, Interceptors
+from .tally import NEVER, SELDOM, SKIPPED, Ration, Tally
+
+CLASSES: Final = 200
+"""Classes of actors that have figures of their own; what comes later is counted together, under `OTHER`."""
+
+OTHER: Final = "other"
+
+
+class Observer:
+    """What one system's messages are looked at with.
+
+    Args:
+        runtime: of the system.
+
+    Attributes:
+        tallies: of the classes, by class.
+        intercepting: whether there are interceptors.
+    """
+
+    __slots__ = (
+        "_at_work",
+        "_by_label",
+        "_followed",
+        "_meters",
+        "_ration",
+        "_runtime",
+        "intercepting",
+        "interceptors",
+        "tallies",
+    )
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.tallies: dict[Any, Tally] = {}
+        self.intercepting = False
+        self.interceptors = Interceptors(lambda: runtime.clock())
+        self._runtime = runtime
+        self._meters = 0
+        self._ration = Ration()
+        self._by_label: dict[str, Tally] = {}
+        self._at_work: dict[Cell, float] = {}  # handlers that wait, and when they began
+        self._followed: dict[Cell, Tally] = {}
+
+    def tally(self, kind: Any) -> Tally:
+        """Return the tally of a class that may have none yet."""
+        tally = self.tallies.get(kind)
+        if tally is None:
+            label = _label(kind)
+            if label not in self._by_label and len(self._by_label) >= CLASSES:
+                label = OTHER
+            tally = self._by_label.setdefault(label, Tally(0 if self._meters else NEVER))
+            if len(self.tallies) < 2 * CLASSES:  # else asked again: classes may be made without end
+                self.tallies[kind] = tally
+        return tally
+
+    def _tallies(self, cell: Cell) -> list[Tally]:
+        tally, own = self.tally(cell.actor_class), self._followed.get(cell)
+        return [tally] if own is None else [tally, own]
+
+    # -- who looks -------------------------------------------------------------------------------------------------
+
+    def intercept(self, interceptor: Interceptor) -> None:
+        """Tell an interceptor of messages."""
+        self.interceptors.add(interceptor)
+        self._look()
+
+    def intercept_no_more(self, interceptor: Interceptor) -> None:
+        """Tell it of no more."""
+        self.interceptors.remove(interceptor)
+        self._look()
+
+    def measure(self) -> None:
+        """Measure, for one meter more."""
+        self._meters += 1
+        if self._meters == 1:
+            for tally in list(self._by_label.values()):
+                tally.measure()
+        self._look()
+
+    def measure_no_more(self) -> None:
+        """One meter less."""
+        self._meters -= 1
+        if not self._meters:
+            for tally in list(self._by_label.values()):
+                tally.next = NEVER
+            self._followed.clear()
+            self._soon(self._unwatch)
+        self._look()
+
+    def _look(self) -> None:
+        self.intercepting = bool(self.interceptors)
+        self._runtime.observer = self if self.intercepting or self._meters else None
+
+    def _soon(self, do: Any, *args: Any) -> None:
+        """Do something on the loop's thread between two turns."""
+        runtime = self._runtime
+        if not runtime.closed:
+            with suppress(SystemClosed):  # its loop was closed without stopping it
+                runtime.post(runtime.loop.call_soon, do, *args)
+
+    def _unwatch(self) -> None:
+        if not self._meters:
+            for cell in living(self._runtime.root):
+                if cell.queue.__class__ is WatchedQueue:
+                    cell.queue = cell.queue.queue
+            if not self.intercepting:
+                self._at_work.clear()
+
+    # -- what the dispatcher tells ---------------------------------------------------------------------------------
+
+    def turn_begins(self, cell: Cell, tally: Tally) -> None:
+        """A turn begins at which an actor of this class is to be watched."""
+        if cell.queue.__class__ is not WatchedQueue:
+            self._watch(cell, tally, self._runtime.clock())
+
+    def turn_ended(self, cell: Cell, tally: Tally, watch: WatchedQueue, taken: int) -> None:
+        """A turn of a watched actor has ended."""
+        own = self._followed.get(cell)
+        if own is not None:
+            own.taken += taken
+        self._note(cell, tally, own, watch)
+
+    def suspended(self, cell: Cell, batch: int) -> None:
+        """A turn of at most so many messages has ended, because the handler waits."""
+        tally = self.tallies.get(cell.actor_class) or self.tally(cell.actor_class)
+        if tally.turn is None:  # the turn had begun before anybody looked
+            return
+        taken = batch - tally.turn
+        tally.turn = None
+        tally.taken += taken
+        tally.suspended()
+        own = self._followed.get(cell)
+        if own is not None:
+            own.taken += taken
+            own.suspended()
+        watch = cell.queue
+        if watch.__class__ is not WatchedQueue:
+            now = self._at_work[cell] = self._runtime.clock()
+            if tally.taken >= tally.next:
+                self._watch(cell, tally, now)
+        else:
+            began, watch.taken_at = watch.taken_at, None
+            self._at_work[cell] = self._runtime.clock() if began is None else began
+            self._note(cell, tally, own, watch)
+
+    def resumed(self, cell: Cell, failed: bool) -> None:
+        """A handler that had suspended has ended."""
+        began = self._at_work.pop(cell, None)
+        if began is not None:
+            seconds = self._runtime.clock() - began
+            self.tally(cell.actor_class).resumed(seconds, failed)
+            if cell in self._followed:
+                self._followed[cell].resumed(seconds, failed)
+
+    def failed(self, cell: Cell) -> None:
+        """A handler has failed that has not suspended."""
+        for tally in self._tallies(cell):
+            tally.failed += 1
+
+    def stopped(self, cell: Cell) -> None:
+        """What was taken up is no message, but a stop."""
+        for tally in self._tallies(cell):
+            tally.taken -= 1
+        _untimed(cell)
+
+    def restarted(self, cell: Cell) -> None:
+        """An actor has been restarted."""
+        for tally in self._tallies(cell):
+            tally.restarts += 1
+
+    def dead_letter(self, cell: Cell) -> None:
+        """A message will not be processed."""
+        for tally in self._tallies(cell):
+            tally.dead_letters += 1
+        _untimed(cell)
+
+    # -- watching mailboxes ----------------------------------------------------------------------------------------
+
+    def _note(self, cell: Cell, tally: Tally, own: Tally | None, watch: WatchedQueue) -> None:
+        """Take in what a watch tells of a turn; watch on, or no more."""
+        now = self._runtime.clock()
+        waits, works = watch.turn_ended(now)
+        tally.note(waits, works)
+        if own is not None:
+            own.note(waits, works)
+        self._ration.use(len(works))
+        held = cell.queue
+        if held is watch and watch.has_noted():
+            return
+        wanted = cell.state < CLOSED and (own is not None or (self._meters > 0 and self._allows(tally, now)))
+        if held is None and wanted:
+            watch.renew()
+            cell.queue = watch
+        elif held is watch:
+            cell.queue = WatchedQueue(watch.queue, self._runtime.clock) if wanted else watch.queue
+
+    def _watch(self, cell: Cell, tally: Tally, now: float) -> None:
+        """Watch an actor's mailbox, if that may be now."""
+        queue = cell.queue
+        if (queue is None or queue.__class__ is deque) and cell.state < CLOSED and self._allows(tally, now):
+            cell.queue = WatchedQueue(queue, self._runtime.clock)
+        else:
+            tally.next = tally.taken + SKIPPED
+
+    def _allows(self, tally: Tally, now: float) -> bool:
+        if not self._ration.allows(now, rare=now - tally.watched_at >= SELDOM):
+            return False
+        tally.watched_at = now
+        self._ration.use(1)
+        return True
+
+    def _watch_waiting(self) -> None:
+        """Watch the mailboxes in which messages wait, so that the next reading knows how long they do at least."""
+        now = self._runtime.clock()
+        for cell in living(self._runtime.root):
+            if cell.queue and cell.queue.__class__ is deque and not _in_turn(cell):
+                self._watch(cell, self.tally(cell.actor_class), now)
+
+    # -- reading ---------------------------------------------------------------------------------------------------
+
+    def read(self) -> Metrics:
+        """Return what has been counted since the observer was made, and how things are now; from any thread."""
+        runtime = self._runtime
+        now = runtime.clock()
+        cells: dict[Tally, list[Cell]] = {}
+        for cell in living(runtime.root):
+            cells.setdefault(self.tally(cell.actor_class), []).append(cell)
+        if self._meters and not runtime.closed:
+            with suppress(SystemClosed):  # its loop was closed without stopping it
+                runtime.post(self._watch_waiting)
+        tallies = list(self._by_label.items())
+        return Metrics(now, now, {label: _figures(tally, cells.get(tally, ()), now) for label, tally in tallies})
+
+    def follow(self, cell: Cell) -> Tally:
+        """Count an actor by itself too, from when the loop has come to it."""
+        own = Tally()
+        self._runtime.post(self._follow, cell, own)
+        return own
+
+    def _follow(self, cell: Cell, own: Tally) -> None:
+        if _in_turn(cell):  # what it counts would not be a whole turn
+            self._runtime.loop.call_soon(self._follow, cell, own)
+            return
+        self._followed[cell] = own
+        if cell in self._at_work:
+            own.taken += 1
+            own.suspended()
+        if cell.state < CLOSED and cell.queue.__class__ is not WatchedQueue:
+            cell.queue = WatchedQueue(cell.queue, self._runtime.clock)
+
+    def read_one(self, cell: Cell, own: Tally) -> ActorMetrics:
+        """Return the figures of an actor that is followed."""
+        return _figures(own, () if cell.state == DEAD else (cell,), self._runtime.clock())
+
+
+def _figures(tally: Tally, cells: Sequence[Cell], now: float) -> ActorMetrics:
+    depth = deepest = 0
+    age = 0.0
+    for cell in cells:
+        queue = cell.queue
+        waiting = len(queue or ())
+        depth += waiting
+        deepest = max(deepest, waiting)
+        if waiting and queue.__class__ is WatchedQueue and (since := queue.oldest()) is not None:
+            age = max(age, now - since)
+    return ActorMetrics(
+        actors=len(cells),
+        mailbox_depth=depth,
+        mailbox_depth_max=deepest,
+        mailbox_age=age,
+        at_work=tally.at_work,
+        processed=tally.taken - tally.at_work,
+        failed=tally.failed,
+        dead_letters=tally.dead_letters,
+        restarts=tally.restarts,
+        time_in_mailbox=tally.waits.read(),
+        processing_time=tally.works.read(),
+        seconds=now,
+    )
+
+
+def _in_turn(cell: Cell) -> bool:
+    """Whether the dispatcher holds the actor's queue now."""
+    return cell.state == BUSY and cell.driver is None
+
+
+def _untimed(cell: Cell) -> None:
+    """What was taken up last is not timed: no handler works on it."""
+    if cell.queue.__class__ is WatchedQueue:
+        cell.queue.taken_at = None
+
+
+def _label(kind: Any) -> str:
+    named = kind if hasattr(kind, "__qualname__") else type(kind)  # before it is built, an actor may be a factory
+    return f"{named.__module__}.{named.__qualname__}"
