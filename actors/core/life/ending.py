@@ -117,7 +117,9 @@ def begin(cell: Cell) -> None:
         advance(cell)
         return
     phase = cell.phase
-    cell.state = CLOSED if phase == Phase.STOPPING else SUSPENDED
+    # Without a child spec there will be no other incarnation to take what is sent.
+    again = phase != Phase.STOPPING and details is not None and details.spec is not None
+    cell.state = SUSPENDED if again else CLOSED
     # The hook that is owed, if the class has one of its own; half made actors have none.
     kind = Behaviour if cell.actor is None else type(cell.actor)
     hookless = kind.on_failure is Behaviour.on_failure if phase == Phase.FAILING else kind.on_stop is Behaviour.on_stop

@@ -7,7 +7,7 @@ from collections import OrderedDict, deque
 from threading import Lock, get_ident
 from typing import Any
 
-from ..base.errors import ActorDead, MailboxFull, brief
+from ..base.errors import ActorDead, MailboxFull
 from ..base.events import DeadLetter
 from ..base.lifecycle import Phase
 from ..base.spec import Overflow
@@ -389,4 +389,4 @@ def to_dead_letters(cell: Cell, item: Any, message: Any, why: str) -> None:
     path = cell.path
     if cell.runtime.observer is not None:
         cell.runtime.observer.dead_letter(cell)
-    cell.runtime.dead_letter(path, item, DeadLetter(message, path, why), brief(message))
+    cell.runtime.dead_letter(path, item, DeadLetter(message, path, why))
