@@ -242,6 +242,57 @@ async def test_times_in_the_mailbox_and_at_work_are_those_of_the_clock() -> None
 
 
 @virtual_time
+async def test_only_messages_that_have_come_while_they_were_measured_have_a_known_time_in_the_mailbox() -> None:
+    async with System() as system:
+        worker = system.spawn(Worker)
+        for _ in range(3):
+            worker.tell(10.0)
+        await asyncio.sleep(1)
+        with system.measure() as meter:
+            meter.follow(worker)
+            await asyncio.sleep(10)  # the second is at work
+            worker.tell("known")  # at 11, and processed at 30
+            await asyncio.sleep(1)
+            assert of(meter.read(), Worker).time_in_mailbox.count == 0
+            await asyncio.sleep(28)
+            (figures,) = meter.read().actors.values()
+    assert (figures.processed, figures.time_in_mailbox.count) == (3, 3)  # it stands for those before it
+    assert figures.time_in_mailbox.sum == 3 * 19
+
+
+@virtual_time
+async def test_a_message_that_is_put_back_takes_nothing_from_the_times_of_those_behind_it() -> None:
+    class Stashes(Worker):
+        def on_receive(self, message: Any) -> Any:
+            if message == "put aside":
+                return self.wait(1.0) if self.open else self.stash(message)
+            if message == "open":
+                self.open = True
+                self.unstash_all()
+            return super().on_receive(message)
+
+        open = False
+
+    async with System() as system:
+        stashes = system.spawn(Stashes)
+        with system.measure() as meter:
+            await stashes.ask("first")
+            for _ in range(3):
+                stashes.tell("put aside")
+            stashes.tell(8.0)
+            await asyncio.sleep(1)
+            before = meter.read()
+            stashes.tell("open")
+            await asyncio.sleep(2)
+            stashes.tell("behind")
+            await asyncio.sleep(10)
+            figures = of(meter.read().since(before), Stashes)
+    # At 8 there are "open", which has waited for 7 s, then three put back, of which nothing is known, at 11 "behind".
+    assert figures.time_in_mailbox.quantile(0) == pytest.approx(7, rel=SHARE - 1)
+    assert figures.time_in_mailbox.quantile(1) == pytest.approx(8, rel=SHARE - 1)
+
+
+@virtual_time
 async def test_an_actor_that_waits_for_nothing_takes_no_time_on_a_virtual_clock() -> None:
     async with System() as system:
         with system.measure() as meter:
