@@ -65,7 +65,7 @@ def receive(cell: Cell, message: Any) -> Any:
     observer = cell.runtime.observer
     if message.__class__ in STOPS:
         if observer is not None:
-            observer.stopped(cell)
+            observer.no_message(cell)
         stop_gracefully(cell, cell.current, final=message.__class__ is _ActorStop)
         return DEFERRED
     if message.__class__ is Mark:
