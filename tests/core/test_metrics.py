@@ -263,15 +263,15 @@ async def test_only_messages_that_have_come_while_they_were_measured_have_a_know
 @virtual_time
 async def test_a_message_that_is_put_back_takes_nothing_from_the_times_of_those_behind_it() -> None:
     class Stashes(Worker):
+        is_open = False
+
         def on_receive(self, message: Any) -> Any:
             if message == "put aside":
-                return self.wait(1.0) if self.open else self.stash(message)
+                return self.wait(1.0) if self.is_open else self.stash(message)
             if message == "open":
-                self.open = True
+                self.is_open = True
                 self.unstash_all()
             return super().on_receive(message)
-
-        open = False
 
     async with System() as system:
         stashes = system.spawn(Stashes)

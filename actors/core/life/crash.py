@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from ..base.errors import ActorCrashed, ActorDead, RestartLimit, brief
 from ..base.lifecycle import Phase, move
+from ..mail.ask import Ask
 from ..mail.cell import CLOSED, SUSPENDED, Cell, describe
-from ..mail.envelope import Ask
 from ..mail.mailbox import signal
 from ..runtime.driver import Driver
 from ..runtime.runtime import Runtime

@@ -16,8 +16,9 @@ from typing import Any, Final
 
 from ..base.behaviour import Behaviour
 from ..base.lifecycle import Phase, move
+from ..mail.ask import Ask
 from ..mail.cell import CLOSED, SUSPENDED, Cell
-from ..mail.envelope import STOPS, Ask
+from ..mail.envelope import STOPS
 from ..mail.mailbox import enqueue, signal
 from ..runtime.driver import Driver
 from ..runtime.runtime import Runtime, handling

@@ -11,8 +11,9 @@ from ..base.errors import ActorDead, MailboxFull
 from ..base.events import DeadLetter
 from ..base.lifecycle import Phase
 from ..base.spec import Overflow
+from .ask import Admission, Ask, ProbedAsk
 from .cell import BUSY, CLOSED, DEAD, IDLE, READY, SUSPENDED, Cell
-from .envelope import STOPS, UNSEEN, Admission, Ask, Envelope, Mark, Once, ProbedAsk
+from .envelope import STOPS, UNSEEN, Envelope, Mark, Once
 from .queue import PriorityQueue, is_unseen, pop_oldest
 
 _reserving = Lock()

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from heapq import heapify, heappop, heappush
 from typing import Any
 
-from .envelope import STOPS, UNSEEN, Ask, Envelope
+from .ask import Ask
+from .envelope import STOPS, UNSEEN, Envelope
 
 
 class PriorityQueue:

@@ -25,8 +25,9 @@ from types import AsyncGeneratorType, CoroutineType, coroutine
 from typing import Any, Final, cast
 
 from ..base.scope import active
+from ..mail.ask import Ask, ProbedAsk, StreamAsk
 from ..mail.cell import BUSY, IDLE, READY, Cell
-from ..mail.envelope import DEFERRED, PYKKA_MESSAGES, STOPS, Ask, Envelope, Once, ProbedAsk, StreamAsk
+from ..mail.envelope import DEFERRED, PYKKA_MESSAGES, STOPS, Envelope, Once
 from ..mail.future import VALUE
 from ..mail.mailbox import admit, refuse
 from ..mail.watched import WatchedQueue

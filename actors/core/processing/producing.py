@@ -9,9 +9,9 @@ from ..base.errors import NotAStream
 from ..base.lifecycle import Phase
 from ..base.scope import active
 from ..life.crash import crash_soon, interrupted, is_fatal
+from ..mail.ask import StreamAsk
 from ..mail.cell import Cell, describe
 from ..mail.channel import Channel
-from ..mail.envelope import StreamAsk
 from ..runtime.driver import Driver
 from .jobs import start_job
 

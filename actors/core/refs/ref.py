@@ -18,9 +18,10 @@ from ..base.scope import active
 from ..base.typed import Asked, M, R, Receives
 from ..life.crash import kill
 from ..life.ending import ask_to_stop
+from ..mail.ask import Admission, Ask, ProbedAsk, StreamAsk
 from ..mail.cell import DEAD, READY, SUSPENDED, Cell, describe
 from ..mail.channel import Channel
-from ..mail.envelope import Admission, Ask, Envelope, ProbedAsk, StreamAsk
+from ..mail.envelope import Envelope
 from ..mail.future import Future
 from ..mail.mailbox import admit_or_wait, is_alive, send, send_ask
 from ..runtime.runtime import Runtime
