@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import contextvars
 from collections.abc import Callable
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar, overload
 
 from .base.behaviour import Behaviour, behaviour_class, check_settings, has_own_settings
-from .base.errors import ActorDead, SpecError, SystemClosed, brief
+from .base.errors import ActorDead, AskTimeout, BlockingCall, ReplyAlreadySet, SpecError, SystemClosed, brief
 from .base.lifecycle import Phase, move
 from .base.registry import register
 from .base.spec import ChildSpec, Mailbox, check_mailbox, check_name
-from .life.death import die, discard
+from .life.death import bury, die, discard
 from .life.starting import adopt, build, plain_new, serve, start, start_failed
 from .mail.cell import SUSPENDED, Cell
 from .mail.future import Future
@@ -25,6 +27,9 @@ T2 = TypeVar("T2")
 T3 = TypeVar("T3")
 A = TypeVar("A", bound=Behaviour[Any])
 _new: Any = object.__new__
+
+LOOP_WAITS: Final = 10.0
+"""Seconds that another event loop may stand still while an actor is built for it."""
 
 
 class Spawns:
@@ -220,7 +225,12 @@ def _take_back(cell: Cell) -> None:
 
 
 def _construct_there(cell: Cell, args: Any, kwargs: Any) -> None:
-    """Have the actor built by the loop's thread, in the caller's context, and wait for that in this one."""
+    """Have the actor built by the loop's thread, in the caller's context, and wait for that in this one.
+
+    Raises:
+        BlockingCall: this is the thread of another event loop, and it took too long: two systems whose actors spawn
+            into each other wait for each other.
+    """
     built: Future[None] = Future()
     context = contextvars.copy_context()
     for variable, value in cell.runtime.base_context.items():
@@ -228,19 +238,37 @@ def _construct_there(cell: Cell, args: Any, kwargs: Any) -> None:
             context.run(variable.set, value)
 
     def construct() -> None:
+        if built.done():  # who spawned it has given up
+            _take_back(cell)
+            return
         try:
             context.run(_construct, cell, args, kwargs)
         except BaseException as error:
-            built.set_exception(error)
-        else:
+            with contextlib.suppress(ReplyAlreadySet):
+                built.set_exception(error)
+            return
+        try:
             built.set(None)
+        except ReplyAlreadySet:  # given up while it was built: nobody has its ref
+            bury(cell)
 
     try:
         cell.runtime.post(construct)
     except BaseException:
         _take_back(cell)
         raise
-    built.get()
+    if asyncio._get_running_loop() is None:
+        built.get()
+        return
+    try:
+        built.get(timeout=LOOP_WAITS)
+    except AskTimeout:
+        if not built.cancel():
+            return  # just in time
+        raise BlockingCall(
+            f"{cell.place} was not built within {LOOP_WAITS} s, and this thread's event loop stood still for it: "
+            "from another loop, spawn by `await asyncio.to_thread(system.spawn, …)`"
+        ) from None
 
 
 # -- the usual case, in one piece --------------------------------------------------------------------------------------
