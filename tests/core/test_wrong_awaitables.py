@@ -1,4 +1,4 @@
-"""Work beside the mailbox that is no coroutine: what cannot be awaited is refused in the handler, all else is awaited."""
+"""Work beside the mailbox: what cannot be awaited is refused in the handler, whatever can be is awaited."""
 
 from __future__ import annotations
 
