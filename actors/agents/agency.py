@@ -12,9 +12,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from ...providers.messages import Message, ToolSpec
-from ..core.base.errors import BlockingCall, CoreError
+from ..core.base.errors import BlockingCall, CoreError, SpecError
 from ..core.base.scope import current_scope
-from ..core.base.spec import ChildSpec
+from ..core.base.spec import ChildSpec, check_name
 from ..core.mail.future import Future
 from ..core.refs.ref import ActorRef
 from ..core.system import System
@@ -443,8 +443,10 @@ class Agency:
             state = "has stopped or is stopping" if self._closed else "is not running: use `async with` it"
             raise AgencyClosed(f"the agency {state}")
         name = self._roster.name_of(agent)
-        if conversation is not None and (not conversation or "/" in conversation):
-            raise UnknownConversation(f"{conversation!r} cannot name a conversation: not empty, and no '/'")
+        try:
+            check_name(conversation)
+        except SpecError as error:
+            raise UnknownConversation(f"{conversation!r:.200} cannot name a conversation: {error}") from None
         self._count += 1
         session = self._desk.journal.session
         run_id = f"r{session}-{self._count}" if session else f"r{self._count}"

@@ -15,8 +15,9 @@ from .base.typed import M, M_contra, Receives
 from .current import current_system, default_system
 from .life.starting import plain_new
 from .life.supervision import restart_child
+from .mail.ask import StreamAsk
 from .mail.cell import DEAD, Cell
-from .mail.envelope import SelfStop, StreamAsk
+from .mail.envelope import SelfStop
 from .mail.future import Future
 from .mail.mailbox import deliver
 from .processing.forwarding import forward

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import concurrent.futures
 import logging
 import os
 import threading
-from typing import Final
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, TypeVar
 
 from .base.errors import SystemClosed
 from .base.registry import forget_all
@@ -16,7 +19,15 @@ from .system import System, current, threads_of_their_own
 logger = logging.getLogger("callboard")
 
 AT_EXIT: Final = 10.0
-"""Seconds that a program's end waits for what is queued in systems that nobody has closed."""
+"""Seconds that a program's end waits for the systems that nobody has closed, all of them together."""
+
+DRAINING: Final = 0.7
+"""The share of it after which what still waits is not waited for any more."""
+
+STOPPING: Final = 0.95
+"""The share of it after which what has not stopped is left behind."""
+
+T = TypeVar("T")
 
 _default: System | None = None
 _default_lock = threading.Lock()
@@ -46,12 +57,48 @@ def current_system() -> System:
 
 
 def _at_exit() -> None:
-    """A synchronous program has ended: what it has sent is processed, as pykka would, then its actors are stopped."""
-    for system in threads_of_their_own():
+    """A synchronous program has ended: what it has sent is processed, as pykka would, then its actors are stopped.
+
+    All systems drain together, since they may tell each other, and again as long as that brings one of them work; then
+    all are stopped.
+    """
+    systems = threads_of_their_own()
+    begun = time.monotonic()
+
+    def left(share: float) -> float:
+        return max(0.0, begun + share * AT_EXIT - time.monotonic())
+
+    while left(DRAINING) and _run_all(systems, System.drained, left, DRAINING):
+        if not any(_run_all(systems, _is_at_work, left, DRAINING)):
+            break
+    _run_all(systems, lambda system: system.stop(left(STOPPING)), left, STOPPING)
+    for system in systems:
+        if not system.join(left(1.0)):
+            logger.error("%r: a handler does not let the event loop go; what waits there is not processed", system)
+
+
+async def _is_at_work(system: System) -> bool:
+    return system.is_at_work()
+
+
+def _run_all(
+    systems: list[System],
+    what: Callable[[System], Coroutine[Any, Any, T]],
+    left: Callable[[float], float],
+    share: float,
+) -> list[T]:
+    """Run a coroutine on the loop of each system, and wait for all of them; those that take too long are left out."""
+    futures = []
+    for system in systems:
+        coro = what(system)
         try:
-            system.finish(AT_EXIT)
-        except Exception:
-            logger.exception("%r could not be stopped at the end of the program", system)
+            futures.append(asyncio.run_coroutine_threadsafe(coro, system.loop))
+        except RuntimeError:  # it has closed just now
+            coro.close()
+    done, late = concurrent.futures.wait(futures, left(share))
+    for future in late:
+        future.cancel()
+    return [future.result() for future in done if not future.cancelled() and future.exception() is None]
 
 
 def _forked() -> None:

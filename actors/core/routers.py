@@ -19,7 +19,7 @@ from .base.rendezvous import key_hash, slot_of
 from .base.restart import NO_BACKOFF, Backoff, Restart, Supervision
 from .base.spec import ChildSpec
 from .base.typed import Returns
-from .mail.envelope import Ask
+from .mail.ask import Ask
 from .mail.mailbox import has_room, load, mark, refuses, to_dead_letters
 from .refs.ref import ActorRef
 from .supervisor import DynamicSupervisor

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Self
 
 from .actor import Actor
+from .base.errors import SpecError, brief
 from .base.restart import NO_BACKOFF, Backoff, Restart, Strategy, Supervision
 from .base.spec import ChildSpec
 from .refs.ref import ActorRef
@@ -31,6 +32,7 @@ class Supervisor(Actor):
         period: float = 5.0,
     ) -> None:
         super().__init__()
+        check_specs(children)
         self._specs = tuple(children)
         self._cell.children.supervision = Supervision(strategy, intensity, period)
 
@@ -73,6 +75,7 @@ class Supervisor(Actor):
             SpecError: the strategy is unknown, or a number is out of range.
         """
         Supervision(strategy, intensity, period)
+        check_specs(children)
         options = {"strategy": strategy, "intensity": intensity, "period": period}
         return ChildSpec(cls, (tuple(children),), options, name, restart, shutdown, backoff)
 
@@ -90,3 +93,13 @@ class DynamicSupervisor(Supervisor):
     def __init__(self, *, intensity: int = 3, period: float = 5.0) -> None:
         super().__init__((), strategy="one_for_one", intensity=intensity, period=period)
         self._cell.children.together = True
+
+
+def check_specs(children: Any) -> None:
+    """Refuse what are no child specs.
+
+    Raises:
+        SpecError: ``children`` is no sequence of them.
+    """
+    if isinstance(children, (str, ChildSpec)) or not all(isinstance(child, ChildSpec) for child in children):
+        raise SpecError(f"children is {brief(children)}; it must be a sequence of ChildSpecs")

@@ -12,7 +12,6 @@ import contextvars
 import logging
 import math
 import threading
-import time
 import weakref
 from collections.abc import Callable, Coroutine, Iterator
 from itertools import groupby
@@ -46,6 +45,9 @@ logger = logging.getLogger("callboard")
 
 STOP_TIMEOUT: Final = 10.0
 """Seconds for an orderly stop where nothing else is said."""
+
+PASSES: Final = 5
+"""Passes of the loop that the tasks of what was killed need to end."""
 
 T = TypeVar("T")
 
@@ -82,6 +84,8 @@ class System(Spawns):
     def __init__(
         self, name: str = "system", *, supervision: Supervision = ONE_FOR_ONE, seed: int | None = None
     ) -> None:
+        if not isinstance(name, str):
+            raise SpecError(f"name is {brief(name)}, which is no text")
         if not isinstance(supervision, Supervision):
             raise SpecError(f"supervision is {brief(supervision)}, which is no Supervision")
         self.runtime = Runtime(name, seed)
@@ -287,32 +291,32 @@ class System(Spawns):
         if self._own_thread is not None:
             self._own_thread.join()
 
-    def finish(self, timeout: float = STOP_TIMEOUT) -> None:
-        """Process what is queued, then stop the system and wait until its thread has ended; from another thread.
+    def is_at_work(self) -> bool:
+        """Whether a message waits, a handler is at work, or an answer is under way. On the loop's thread only."""
+        for cell in living(self.runtime.root):
+            details = cell.details
+            if cell.queue or cell.driver:
+                return True
+            if details is not None and details.has("jobs") and any(job.answering for job in details.jobs):
+                return True
+        return False
+
+    async def drained(self) -> None:
+        """Wait until it is not at work; looked at again and again, as a program ends: no actor has to tell."""
+        while self.is_at_work():  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+
+    def join(self, timeout: float) -> bool:
+        """Wait, in another thread, until the system's own thread has ended. Return whether it has.
 
         Args:
-            timeout: seconds for all of it; then what is left is killed, and a handler that never lets the loop go is
-                left behind.
-
-        Raises:
-            BlockingCall: this is the thread of the system's loop.
+            timeout: seconds.
         """
-        until = time.monotonic() + timeout
-        with contextlib.suppress(SystemClosed, TimeoutError):
-            self.run(self._drain(timeout / 2), timeout / 2)
-            self.run(self.stop(timeout / 4), timeout / 4)
-        if self._own_thread is not None:
-            self._own_thread.join(max(0.0, until - time.monotonic()))
-            if self._own_thread.is_alive():
-                logger.error("%r: a handler does not let the event loop go; what waits there is not processed", self)
-
-    async def _drain(self, timeout: float) -> None:
-        """Wait until no message waits and no handler is at work."""
-        runtime = self.runtime
-        deadline = runtime.loop.time() + timeout
-        # Looked at once, as a program ends: no actor has to tell.
-        while runtime.loop.time() < deadline and any(cell.queue or cell.driver for cell in living(runtime.root)):  # noqa: ASYNC110
-            await asyncio.sleep(0.005)
+        thread = self._own_thread
+        if thread is None:
+            return True
+        thread.join(max(0.0, timeout))
+        return not thread.is_alive()
 
     async def stop(self, timeout: float = STOP_TIMEOUT) -> None:
         """Stop all actors, the last one first; nothing is left running afterwards.
@@ -381,6 +385,9 @@ class System(Spawns):
                 self._killer.cancel()
             self._kill_all()
             self._dispatcher.close()
+            for _ in range(PASSES):
+                if runtime.drivers:
+                    await asyncio.sleep(0)
             if runtime.drivers:
                 idle = self._idle = loop.create_future()
                 runtime.on_idle = self._no_driver_left
@@ -389,8 +396,7 @@ class System(Spawns):
                 patience.cancel()
             await asyncio.sleep(0)  # the last driver's task is done in this very step
             runtime.deadlines.clear()
-            runtime.closed = True
-            runtime.drain_inbox()
+            runtime.live_no_more()
             runtime.emit("system_stopped", "")
             self._stopped.set(None)
 
@@ -452,6 +458,8 @@ class System(Spawns):
     def find(self, path: str) -> ActorRef[Any] | None:
         """Return the actor at a path, such as ``planner/conversation-1``, or None."""
         cell: Cell | None = self.runtime.root
+        if not isinstance(path, str):
+            raise SpecError(f"{brief(path)} is no path, such as 'planner/conversation-1'")
         for name in path.split("/"):
             if cell is None or cell.details is None or cell.details.children is None:
                 return None

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any, Self
 
 from .actor import Actor
-from .base.errors import ActorDead, MailboxFull, SpecError, brief
+from .base.errors import ActorDead, MailboxFull, SpecError
 from .base.events import DeadLetter
 from .base.restart import NO_BACKOFF, Backoff, Restart
 from .base.spec import ChildSpec
@@ -180,7 +180,7 @@ class Topics(Actor):
                 ref.tell(message)
             except MailboxFull:
                 why = f"the mailbox was full when it was published on {topic!r}"
-                self._cell.runtime.dead_letter(ref.path, None, DeadLetter(message, ref.path, why), brief(message))
+                self._cell.runtime.dead_letter(ref.path, None, DeadLetter(message, ref.path, why))
             except ActorDead:
                 self._subscriptions.remove(ref)
             else:

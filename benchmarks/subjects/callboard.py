@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from typing import Any, Literal
 
+from benchmarks.harness.model import Unsupported
 from callboard.actors import Actor, ActorRef, ChildSpec, Supervisor, System, scope
 
 from .loop import BRANCHES, TIMEOUT, scenarios
@@ -193,6 +194,25 @@ class Callboard:
 
     async def scoped_sink(self, target: int, reached: asyncio.Event) -> ActorRef[Any]:
         return await self.sink(target, reached)
+
+    def measured(self) -> AbstractContextManager[Any]:
+        if not hasattr(self.system, "measure"):
+            raise Unsupported("an earlier commit has no metrics")
+        return self.system.measure()
+
+    @contextmanager
+    def intercepted(self) -> Iterator[None]:
+        if not hasattr(self.system, "intercept"):
+            raise Unsupported("an earlier commit has no interceptors")
+        end = self.system.intercept(lambda delivery: _ended)
+        try:
+            yield
+        finally:
+            end()
+
+
+def _ended(handled: Any) -> None:
+    """What the interceptor does as a handler ends."""
 
 
 SCENARIOS = scenarios(Callboard, further=True)

@@ -14,10 +14,12 @@ import concurrent.futures
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from functools import partial
 from typing import Any, NamedTuple
+
+from benchmarks.harness.model import Unsupported
 
 from .loop import BRANCHES, TIMEOUT, scenarios
 
@@ -360,6 +362,12 @@ class CallSoon:
 
     async def scoped_sink(self, target: int, reached: asyncio.Event) -> Actor:
         return ScopedSink(self.loop, target, reached)
+
+    def measured(self) -> AbstractContextManager[Any]:
+        raise Unsupported("nothing is measured")
+
+    def intercepted(self) -> AbstractContextManager[Any]:
+        raise Unsupported("nothing is intercepted")
 
 
 SCENARIOS = scenarios(CallSoon, further=True)

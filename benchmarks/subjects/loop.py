@@ -30,6 +30,11 @@ ask_scoped           the same without timeouts, in a scope that carries a value 
 ask_scoped_timeout   the same in a scope with a deadline too
 tell_scoped          bursts of 1,000 in a scope that carries a value along; over a tell
 tell_scoped_timeout  the same in a scope with a deadline too
+ask_measured         one ask after the other while a meter measures them; over an ask
+fan_measured         one ask to each of 100 actors, while a meter measures them; over an ask of a fan
+tell_measured        bursts of 20 while a meter measures them; over a tell
+ask_intercepted      one ask after the other, each told to an interceptor as it begins and ends; over an ask
+tell_intercepted     bursts of 20, each message told to an interceptor as it begins and ends; over a tell
 ===================  ===============================================================================================
 
 ``…_async`` is the same with ``async def`` handlers that do not suspend.
@@ -119,6 +124,12 @@ class FurtherSubject(LoopSubject, Protocol):
 
     async def scoped_sink(self, target: int, reached: asyncio.Event) -> Any:
         """Spawn what ``sink`` spawns, with the sender's scope in force in its handler."""
+
+    def measured(self) -> AbstractContextManager[Any]:
+        """What has the messages inside counted and timed."""
+
+    def intercepted(self) -> AbstractContextManager[Any]:
+        """What has the messages inside told to a function that does nothing, as a handler begins and as it ends."""
 
 
 Scenario = Callable[[int], list[Sample]]
@@ -334,10 +345,10 @@ def _asks(ask: Callable[[Any], Awaitable[Any]]) -> Step:
     return asks
 
 
-def _bursts(send: Callable[[Any], Any], reached: asyncio.Event) -> Step:
+def _bursts(send: Callable[[Any], Any], reached: asyncio.Event, burst: int = LONG_BURST) -> Step:
     async def bursts(n: int) -> None:
         for _ in range(n):
-            for number in range(LONG_BURST):
+            for number in range(burst):
                 send(number)
             await reached.wait()
             reached.clear()
@@ -468,6 +479,59 @@ async def tell_scoped_timeout(subject: FurtherSubject, n: int) -> list[Sample]:
     return await tell_scoped(subject, n, SCOPE_TIMEOUT)
 
 
+def _looked_at(look: Callable[[], AbstractContextManager[Any]], steps: Step) -> Step:
+    async def looked_at(n: int) -> None:
+        with look():
+            await steps(n)
+
+    return looked_at
+
+
+async def ask_looked_at(
+    subject: FurtherSubject, n: int, look: Callable[[], AbstractContextManager[Any]]
+) -> list[Sample]:
+    asks = _asks(subject.asker(await an_echo(subject)))
+    await asks(max(1, n // 10))
+    return await _in_turn(n, _looked_at(look, asks), asks, "ask", "ask")
+
+
+async def tell_looked_at(
+    subject: FurtherSubject, n: int, look: Callable[[], AbstractContextManager[Any]]
+) -> list[Sample]:
+    reached = asyncio.Event()
+    tells = _bursts(subject.teller(await subject.sink(BURST, reached)), reached, BURST)
+    await tells(max(1, n // BURST // 10))
+    return await _in_turn(max(1, n // BURST), _looked_at(look, tells), tells, "tell", "message", BURST)
+
+
+async def ask_measured(subject: FurtherSubject, n: int) -> list[Sample]:
+    return await ask_looked_at(subject, n, subject.measured)
+
+
+async def ask_intercepted(subject: FurtherSubject, n: int) -> list[Sample]:
+    return await ask_looked_at(subject, n, subject.intercepted)
+
+
+async def tell_measured(subject: FurtherSubject, n: int) -> list[Sample]:
+    return await tell_looked_at(subject, n, subject.measured)
+
+
+async def tell_intercepted(subject: FurtherSubject, n: int) -> list[Sample]:
+    return await tell_looked_at(subject, n, subject.intercepted)
+
+
+async def fan_measured(subject: FurtherSubject, n: int) -> list[Sample]:
+    asks = [subject.asker(await an_echo(subject)) for _ in range(FLIGHT)]
+
+    async def rounds(n: int) -> None:
+        for number in range(n):
+            for answer in [ask(number) for ask in asks]:
+                await answer
+
+    await rounds(max(1, n // FLIGHT // 10))
+    return await _in_turn(max(1, n // FLIGHT), _looked_at(subject.measured, rounds), rounds, "ask", "ask", FLIGHT)
+
+
 SCENARIOS = {
     "spawn": spawn,
     "memory": memory,
@@ -481,8 +545,6 @@ SCENARIOS = {
     "crash": crash,
     "ask_thread": ask_thread,
 }
-# What an interceptor or a metric costs the sends it looks at belongs here, measured with `_in_turn` over the same sends
-# when nobody looks. A subject's method for it raises `Unsupported` where its core has none.
 FURTHER = {
     "put": put,
     "crash_logged": crash_logged,
@@ -493,6 +555,11 @@ FURTHER = {
     "ask_scoped_timeout": ask_scoped_timeout,
     "tell_scoped": tell_scoped,
     "tell_scoped_timeout": tell_scoped_timeout,
+    "ask_measured": ask_measured,
+    "fan_measured": fan_measured,
+    "tell_measured": tell_measured,
+    "ask_intercepted": ask_intercepted,
+    "tell_intercepted": tell_intercepted,
 }
 WITHOUT_HANDLERS = ("spawn", "memory")
 

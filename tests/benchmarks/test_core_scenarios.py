@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from benchmarks.harness import Sample
+from benchmarks.harness import Sample, Unsupported
 from benchmarks.subjects import callboard, callsoon, loop
 
 from callboard.actors import current_scope
@@ -150,6 +150,29 @@ def test_a_scope_arrives_with_the_messages_sent_in_it_and_with_no_other(
     for scope in work.scopes[half:]:
         assert scope.values == {"trace": "benchmark"}
         assert (scope.deadline is not None) == name.endswith("_timeout")
+
+
+@pytest.mark.parametrize(
+    ("name", "units"),
+    [
+        ("ask_measured", 2 * TINY),
+        ("ask_intercepted", 2 * TINY),
+        ("fan_measured", 2 * loop.FLIGHT),
+        ("tell_measured", 2 * loop.BURST),
+        ("tell_intercepted", 2 * loop.BURST),
+    ],
+)
+def test_messages_are_handled_as_often_looked_at_as_not(subject: tuple[Any, str, Work], name: str, units: int) -> None:
+    if subject[0] is callsoon:
+        with pytest.raises(Unsupported):
+            _run(subject, name, units)
+        return
+    samples, work = _run(subject, name, units)
+    warm = len(work.handled) - 2 * units
+    assert 0 < warm <= units
+    assert {"ask": "× ask", "fan": "× ask", "tell": "× tell"}[name.partition("_")[0]] in {
+        sample.unit for sample in samples.values()
+    }
 
 
 def test_a_blocking_ask_from_a_thread_is_answered_each_time(subject: tuple[Any, str, Work]) -> None:

@@ -176,7 +176,7 @@ class Model(Actor):
             return "described"
         call = ToolCall("1", "add", '{"a": 1, "b": 2}')
         completion = Completion(Message("assistant", "hello", (call,)), "tool_calls")
-        from callboard.actors.core.mail.envelope import StreamAsk
+        from callboard.actors.core.mail.ask import StreamAsk
 
         return self.deltas(completion) if isinstance(self._cell.current, StreamAsk) else completion
 

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, get_origin
 
 from .errors import SpecError, brief
 from .restart import ONE_FOR_ONE, Supervision
+from .scope import FOREVER
 from .typed import M_contra, Receives
 
 logger = logging.getLogger("callboard")
@@ -85,7 +86,7 @@ def check_seconds(seconds: Any, where: str) -> float:
         SpecError: it is no number of seconds, or less than 0; the text begins with ``where``.
     """
     if isinstance(seconds, (int, float)) and not isinstance(seconds, bool) and seconds >= 0:
-        return seconds
+        return min(seconds, FOREVER)
     raise SpecError(f"{where} is {brief(seconds)} seconds; it must be a number of at least 0")
 
 

@@ -24,6 +24,7 @@ CallboardError
 from __future__ import annotations
 
 import queue
+import reprlib
 from typing import Final
 
 import pykka
@@ -97,10 +98,17 @@ LONGEST: Final = 200
 """Characters of an error's or a message's text that go into another text, so that nested texts cannot grow."""
 
 
+_SHORT: Final = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = LONGEST
+
+
 def brief(thing: object) -> str:
-    """Return a text of an error or a message that is never long, whatever its ``repr`` does."""
+    """Return a text of an error or a message that is never long, whatever its ``repr`` does.
+
+    Of Python's own collections only a few items are looked at: a message may hold millions.
+    """
     try:
-        text = repr(thing)
+        text = _SHORT.repr(thing)
     except Exception as error:
         return f"<{type(thing).__name__}, whose repr raised {type(error).__name__}>"
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"

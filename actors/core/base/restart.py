@@ -9,15 +9,25 @@ import random
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias, TypeVar, get_args
+from typing import Any, Final, Literal, TypeAlias, TypeVar, get_args
 
-from .errors import SpecError
+from .errors import SpecError, brief
 
 Restart: TypeAlias = Literal["permanent", "transient", "temporary"]
 Strategy: TypeAlias = Literal["one_for_one", "one_for_all", "rest_for_one"]
 RESTARTS: tuple[str, ...] = get_args(Restart)
 STRATEGIES: tuple[str, ...] = get_args(Strategy)
 C = TypeVar("C")
+
+
+def check_number(value: Any, name: str, where: object) -> None:
+    """Refuse what is no number.
+
+    Raises:
+        SpecError: it is none.
+    """
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        raise SpecError(f"{type(where).__name__}: {name} is {brief(value)}; it must be a number")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +50,10 @@ class Backoff:
     jitter: float = 0.0
 
     def __post_init__(self) -> None:
+        check_number(self.initial, "initial", self)
+        check_number(self.factor, "factor", self)
+        check_number(self.maximum, "maximum", self)
+        check_number(self.jitter, "jitter", self)
         # Asked the other way round, so that NaN is refused too.
         if not (self.initial >= 0 and self.maximum >= 0 and self.factor >= 1):
             raise SpecError(f"{self!r}: initial and maximum must be at least 0 seconds, factor at least 1")
@@ -50,8 +64,10 @@ class Backoff:
         """Return the seconds to wait before restart number ``attempt``, counted from 0."""
         if self.initial == 0:
             return 0.0
-        # The exponent is capped: 2.0 ** 1100 overflows, and the maximum was reached long before.
-        wait = min(self.maximum, self.initial * self.factor ** min(attempt, 64))
+        try:
+            wait = min(self.maximum, self.initial * self.factor**attempt)
+        except OverflowError:  # 2.0 ** 1100; the maximum was reached long before
+            wait = self.maximum
         return wait * (1 - self.jitter * rng.random()) if self.jitter else wait
 
 
@@ -78,6 +94,9 @@ class Supervision:
     def __post_init__(self) -> None:
         if self.strategy not in STRATEGIES:
             raise SpecError(f"supervision strategy {self.strategy!r} is not one of {', '.join(STRATEGIES)}")
+        check_number(self.period, "period", self)
+        if self.intensity.__class__ is not int:
+            raise SpecError(f"intensity is {brief(self.intensity)}; it must be a whole number of restarts")
         if not (self.intensity >= 0 and self.period > 0):
             raise SpecError(f"{self!r}: intensity must be at least 0 and period more than 0 seconds")
 

@@ -13,6 +13,9 @@ from contextvars import ContextVar
 from types import MappingProxyType
 from typing import Any
 
+FOREVER = 1e9
+"""Seconds that no clock will see; longer ones are as good, and some overflow a loop's timers."""
+
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -73,7 +76,7 @@ def carried(clock: Callable[[], float], timeout: float | None) -> Scope | None:
 
 def _seconds(timeout: float) -> float:
     if isinstance(timeout, (float, int)) and timeout == timeout:  # not NaN, which is neither early nor late
-        return timeout
+        return min(timeout, FOREVER)
     raise TypeError(f"timeout is {timeout!r:.200}; it must be a number of seconds")
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import GenericAlias
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar, get_args, overload
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeAlias, TypeVar, get_args, overload
 
 from .behaviour import check_capacity, check_seconds
 from .errors import SpecError, brief
@@ -20,6 +21,7 @@ else:
     A_co = TypeVar("A_co", covariant=True)
 
 Overflow: TypeAlias = Literal["refuse", "drop_oldest", "drop_newest"]
+_UNWRITABLE: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # control characters, half a surrogate pair
 OVERFLOWS: tuple[str, ...] = get_args(Overflow)
 
 
@@ -123,8 +125,8 @@ class ChildSpec(Generic[A_co]):
             raise SpecError(f"{where}: factory {brief(self.factory)} cannot be called")
         if not isinstance(self.args, tuple):
             raise SpecError(f"{where}: args is {brief(self.args)}; it must be a tuple, such as ({brief(self.args)},)")
-        if not isinstance(self.kwargs, Mapping):
-            raise SpecError(f"{where}: kwargs is {brief(self.kwargs)}; it must be a mapping")
+        if not isinstance(self.kwargs, Mapping) or not all(isinstance(key, str) for key in self.kwargs):
+            raise SpecError(f"{where}: kwargs is {brief(self.kwargs)}; it must be a mapping from names")
         if self.restart not in RESTARTS:
             raise SpecError(f"{where}: restart {self.restart!r} is not one of {', '.join(RESTARTS)}")
         check_seconds(self.shutdown, f"{where}: shutdown")
@@ -145,10 +147,14 @@ def check_mailbox(mailbox: Any) -> None:
 
 
 def check_name(name: Any) -> None:
-    """Refuse a name that would make an ambiguous path.
+    """Refuse a name that would make an ambiguous path, or one that cannot be written.
 
     Raises:
-        SpecError: it is no text, empty, or holds a slash.
+        SpecError: it is no text, empty, holds a slash or a control character, or cannot be encoded.
     """
-    if name is not None and (not isinstance(name, str) or not name or "/" in name):
-        raise SpecError(f"{brief(name)} cannot name an actor: a name is a text, not empty, that holds no '/'")
+    if name is None:
+        return
+    if not isinstance(name, str) or not name or "/" in name or _UNWRITABLE.search(name):
+        raise SpecError(
+            f"{brief(name)} cannot name an actor: a text, not empty, that can be written in a line, without '/'"
+        )

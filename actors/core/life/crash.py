@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from ..base.errors import ActorCrashed, ActorDead, RestartLimit, brief
 from ..base.lifecycle import Phase, move
-from ..mail.cell import SUSPENDED, Cell, describe
-from ..mail.envelope import Ask
+from ..mail.ask import Ask
+from ..mail.cell import CLOSED, SUSPENDED, Cell, describe
 from ..mail.mailbox import signal
 from ..runtime.driver import Driver
 from ..runtime.runtime import Runtime
@@ -47,13 +47,16 @@ def crash(cell: Cell, error: BaseException, message: Any = None) -> None:
             begin(cell)
         return
     move(cell, "fail")
-    cell.state = SUSPENDED
     details = cell.details or cell.more()
+    cell.state = SUSPENDED if details.spec is not None else CLOSED
     details.owes_on_stop = False
     details.error = error
     details.exit_reason = "crash"
-    if logger.isEnabledFor(logging.ERROR):
-        _log(cell, error, message)
+    try:
+        if logger.isEnabledFor(logging.ERROR):
+            _log(cell, error, message)
+    except Exception as raised:  # a handler of the program's logging, which is not the actor's affair
+        cell.runtime.loop.call_exception_handler({"message": "logging a crash failed", "exception": raised})
     if cell.runtime.events.observed:
         cell.runtime.emit("crashed", cell.path, brief(error))
     begin(cell)
@@ -105,9 +108,12 @@ def ended_late(cell: Cell, ask: Ask | None, error: BaseException | None) -> None
 def note(cell: Cell, message: Any, error: BaseException) -> None:
     """Say in an exception, for who is told and for the log, where it was raised and over what."""
     text = f"raised by {describe(cell)}" + ("" if message is None else f" while it handled {_kind(message)}")
-    notes = getattr(error, "__notes__", ())
-    if text not in notes and len(notes) < NOTES:
-        error.add_note(text)
+    try:
+        notes = getattr(error, "__notes__", ())
+        if text not in notes and len(notes) < NOTES:
+            error.add_note(text)
+    except Exception:  # the user's exception refuses it: it may be frozen, or have a mind of its own
+        return
 
 
 def is_fatal(error: BaseException | None) -> bool:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import Any
 
-from ..base.errors import ActorDead
+from ..base.errors import ActorDead, SystemClosed
 from ..base.lifecycle import Phase, allows, move
 from ..base.registry import unregister
 from ..mail.cell import DEAD, Cell
@@ -97,8 +98,9 @@ def _tell_down(watcher: Cell, down: Down) -> None:
 
     if watcher.runtime is down.cell.runtime:
         tell()
-    elif not watcher.runtime.closed:
-        watcher.runtime.post(tell)
+    else:
+        with contextlib.suppress(SystemClosed):  # its loop was closed under it: there is nobody to tell
+            watcher.runtime.post(tell)
 
 
 def bury(cell: Cell) -> None:

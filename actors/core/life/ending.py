@@ -16,8 +16,9 @@ from typing import Any, Final
 
 from ..base.behaviour import Behaviour
 from ..base.lifecycle import Phase, move
+from ..mail.ask import Ask
 from ..mail.cell import CLOSED, SUSPENDED, Cell
-from ..mail.envelope import STOPS, Ask
+from ..mail.envelope import STOPS
 from ..mail.mailbox import enqueue, signal
 from ..runtime.driver import Driver
 from ..runtime.runtime import Runtime, handling
@@ -117,7 +118,9 @@ def begin(cell: Cell) -> None:
         advance(cell)
         return
     phase = cell.phase
-    cell.state = CLOSED if phase == Phase.STOPPING else SUSPENDED
+    # Without a child spec there will be no other incarnation to take what is sent.
+    again = phase != Phase.STOPPING and details is not None and details.spec is not None
+    cell.state = SUSPENDED if again else CLOSED
     # The hook that is owed, if the class has one of its own; half made actors have none.
     kind = Behaviour if cell.actor is None else type(cell.actor)
     hookless = kind.on_failure is Behaviour.on_failure if phase == Phase.FAILING else kind.on_stop is Behaviour.on_stop

@@ -45,6 +45,10 @@ def build(cell: Cell, factory: Any, args: Any, kwargs: Any) -> None:
             binding.reset(token)
         if not isinstance(actor, Behaviour):
             raise SpecError(f"the factory of {cell.place} returned {type(actor).__name__}, which is no callboard Actor")
+        before: Cell | None = actor.__dict__.get("_cell")
+        previous = None if cell.details is None else cell.details.previous
+        if actor is previous or (before is not None and before is not cell and before.actor is actor):
+            raise SpecError(f"the factory of {cell.place} returned an actor that lives, or has lived: make a new one")
         bind(actor, cell)
 
 
@@ -197,7 +201,8 @@ def restart(cell: Cell) -> None:
     if details.children is not None:
         details.children.intensity = None  # this incarnation's children begin with a clean record
     try:
-        build(cell, spec.factory, spec.args, spec.kwargs)
+        # In nobody's context: neither of who killed it nor of the handler that crashed.
+        cell.runtime.base_context.copy().run(build, cell, spec.factory, spec.args, spec.kwargs)
         adopt(cell)
     except BaseException as error:
         cell.actor = None  # half made: it has no hooks to call

@@ -20,8 +20,8 @@ from ..base.restart import History
 from ..base.spec import ChildSpec, Mailbox
 from ..runtime.driver import Driver
 from ..runtime.runtime import Runtime
+from .ask import Admission, Ask
 from .children import Children
-from .envelope import Admission, Ask
 
 IDLE, READY, BUSY, SUSPENDED, CLOSED, DEAD = range(6)
 """Scheduling states. IDLE: nothing to do. READY: in the dispatcher's queue. BUSY: a handler is at work.

@@ -27,11 +27,14 @@ class Channel:
         self._getters: deque[asyncio.Future[None]] = deque()
         self._putter: asyncio.Future[None] | None = None
 
-    async def put(self, item: Any) -> None:
-        """Add an item; wait while the readers are ``size`` items behind."""
+    async def room(self) -> None:
+        """Wait while the readers are ``size`` items behind."""
         while len(self._items) >= self.size and not self.finished:
             self._putter = asyncio.get_running_loop().create_future()
             await self._putter
+
+    def put(self, item: Any) -> None:
+        """Add an item."""
         self._items.append(item)
         self._wake_one()
 

@@ -7,12 +7,13 @@ from collections import OrderedDict, deque
 from threading import Lock, get_ident
 from typing import Any
 
-from ..base.errors import ActorDead, MailboxFull, brief
+from ..base.errors import ActorDead, MailboxFull
 from ..base.events import DeadLetter
 from ..base.lifecycle import Phase
 from ..base.spec import Overflow
+from .ask import Admission, Ask, ProbedAsk
 from .cell import BUSY, CLOSED, DEAD, IDLE, READY, SUSPENDED, Cell
-from .envelope import STOPS, UNSEEN, Admission, Ask, Envelope, Mark, Once, ProbedAsk
+from .envelope import STOPS, UNSEEN, Envelope, Mark, Once
 from .queue import PriorityQueue, is_unseen, pop_oldest
 
 _reserving = Lock()
@@ -389,4 +390,4 @@ def to_dead_letters(cell: Cell, item: Any, message: Any, why: str) -> None:
     path = cell.path
     if cell.runtime.observer is not None:
         cell.runtime.observer.dead_letter(cell)
-    cell.runtime.dead_letter(path, item, DeadLetter(message, path, why), brief(message))
+    cell.runtime.dead_letter(path, item, DeadLetter(message, path, why))

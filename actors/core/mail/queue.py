@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from heapq import heapify, heappop, heappush
 from typing import Any
 
-from .envelope import STOPS, UNSEEN, Ask, Envelope
+from .ask import Ask
+from .envelope import STOPS, UNSEEN, Envelope
 
 
 class PriorityQueue:
@@ -29,9 +30,8 @@ class PriorityQueue:
 
     def append(self, item: Any) -> None:
         """Add an item."""
-        opened = isinstance(item, (Ask, Envelope))
-        priority: float = item.priority if opened else 0
-        if (item.message if opened else item).__class__ in STOPS:
+        priority: float = item.priority if isinstance(item, (Ask, Envelope)) else 0
+        if _message(item).__class__ in STOPS:
             self._stopped = True
         if self._stopped:
             priority = math.inf
@@ -45,8 +45,15 @@ class PriorityQueue:
         self._count += 1
 
     def popleft(self) -> Any:
-        """Take the first item."""
-        return heappop(self._heap)[2]
+        """Take the first item. Behind a stop that was not the last of the actor, priorities count again."""
+        item = heappop(self._heap)[2]
+        if self._stopped and _message(item).__class__ in STOPS:
+            behind = list(self)
+            self._heap.clear()
+            self._stopped = False
+            for each in behind:
+                self.append(each)
+        return item
 
     def pop_oldest(self) -> Any:
         """Take the item that has waited longest; None where only a stop waits."""
@@ -78,4 +85,8 @@ def pop_oldest(queue: Any) -> Any:
 
 def is_unseen(item: Any) -> bool:
     """Whether an item is one that no handler sees: a stop, or a mark."""
-    return (item.message if isinstance(item, (Ask, Envelope)) else item).__class__ in UNSEEN
+    return _message(item).__class__ in UNSEEN
+
+
+def _message(item: Any) -> Any:
+    return item.message if isinstance(item, (Ask, Envelope)) else item

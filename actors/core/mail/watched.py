@@ -6,7 +6,8 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from .envelope import Ask, Envelope
+from .ask import Ask
+from .envelope import Envelope
 from .queue import PriorityQueue, pop_oldest
 
 STAMPED: Final = 64

@@ -25,13 +25,15 @@ from types import AsyncGeneratorType, CoroutineType, coroutine
 from typing import Any, Final, cast
 
 from ..base.scope import active
+from ..mail.ask import Ask, ProbedAsk, StreamAsk
 from ..mail.cell import BUSY, IDLE, READY, Cell
-from ..mail.envelope import DEFERRED, PYKKA_MESSAGES, STOPS, Ask, Envelope, Once, ProbedAsk, StreamAsk
+from ..mail.envelope import DEFERRED, PYKKA_MESSAGES, STOPS, Envelope, Once
 from ..mail.future import VALUE
 from ..mail.mailbox import admit, refuse
 from ..mail.watched import WatchedQueue
 from ..runtime.driver import Driver
 from ..runtime.runtime import Runtime, handling
+from ..runtime.threads import NOWHERE
 from .handling import answer, handled, is_unwanted, next_signal, receive, receive_carefully, settle
 
 BATCH: Final = 100
@@ -122,7 +124,6 @@ class Dispatcher:
         self._helped = 0
         self._left = 0
         self._batch = BATCH if choose is None else 1
-        self._entered: asyncio.Task[Any] | None = None
 
     # -- whose turn it is ------------------------------------------------------------------------------------------
 
@@ -135,6 +136,7 @@ class Dispatcher:
         runtime = self.runtime
         if not self.loop.is_running():
             runtime.check_reachable()
+            runtime.home = NOWHERE  # until it runs again, each send is looked at
         self.loop.call_soon(self.serve, context=runtime.base_context.copy())
         runtime.scheduled = True
 
@@ -142,14 +144,15 @@ class Dispatcher:
         """Run the ready actors, as far as the budget goes; the loop calls this."""
         self._helped = 0
         runtime = self.runtime
-        if runtime.probe is None:
-            runtime.home = runtime.thread  # its loop runs, whatever a cancelled task has made of it
-        if self.lane:
-            self._drive()
-        if self.lane:
-            self.loop.call_soon(self.serve, context=runtime.base_context.copy())
-        else:
-            runtime.scheduled = False
+        runtime.loop_runs()
+        try:
+            if self.lane:
+                self._drive()
+        finally:  # what has come out of it, a KeyboardInterrupt or a fault of ours, must not stop the others
+            if self.lane:
+                self.loop.call_soon(self.serve, context=runtime.base_context.copy())
+            else:
+                runtime.scheduled = False
 
     def run_alone(self, cell: Cell) -> None:
         """Process one message of one actor: a turn as a simulated loop schedules it."""
@@ -177,6 +180,7 @@ class Dispatcher:
         """
         if self._closed:
             return
+        runtime = self.runtime
         if helped is not None:
             _leave_task(self.loop, helped)
         self._left = BUDGET
@@ -197,15 +201,15 @@ class Dispatcher:
                     if pending is _PAUSED:
                         return
                     self._hand_over(leader, pending)
-                if self._entered is not None:
+                if runtime.entered is not None:
                     self._leave()
                 self._left -= HAND_OVER
                 if not self.lane or self._left <= 0:
                     return
         finally:
             self._driving = False
-            self.runtime.active = None
-            if self._entered is not None:
+            runtime.active = None
+            if runtime.entered is not None:
                 self._leave()
             if helped is not None:
                 _enter_task(self.loop, helped)
@@ -219,12 +223,13 @@ class Dispatcher:
     def _enter(self, task: asyncio.Task[Any]) -> None:
         """Take on the identity of a leader's task: a coroutine is about to run that may look for it."""
         _enter_task(self.loop, task)
-        self._entered = task
+        self.runtime.entered = task
 
     def _leave(self) -> None:
-        assert self._entered is not None
-        _leave_task(self.loop, self._entered)
-        self._entered = None
+        runtime = self.runtime
+        assert runtime.entered is not None
+        _leave_task(self.loop, runtime.entered)
+        runtime.entered = None
 
     def _hand_over(self, leader: Leader, pending: Any) -> None:
         """A handler has suspended: its leader's task goes on with it, as a follower."""
@@ -374,7 +379,7 @@ class Dispatcher:
                                     if result.__class__ is CoroutineType:
                                         if observer is not None:
                                             tally.turn = turn
-                                        if self._entered is None:
+                                        if runtime.entered is None:
                                             self._enter(task)
                                             known = getrefcount(task)
                                         result = yield from result  # type: ignore[misc]
@@ -383,7 +388,7 @@ class Dispatcher:
                             if result.__class__ is CoroutineType:
                                 if observer is not None:
                                     tally.turn = turn
-                                if self._entered is None:
+                                if runtime.entered is None:
                                     self._enter(task)
                                     known = getrefcount(task)
                                 result = yield from result  # type: ignore[misc]
@@ -422,7 +427,7 @@ class Dispatcher:
                                     if result.__class__ is CoroutineType:
                                         if observer is not None:
                                             tally.turn = turn
-                                        if self._entered is None:
+                                        if runtime.entered is None:
                                             self._enter(task)
                                             known = getrefcount(task)
                                         result = yield from result  # type: ignore[misc]
@@ -441,7 +446,7 @@ class Dispatcher:
                             if result.__class__ is CoroutineType:
                                 if observer is not None:
                                     tally.turn = turn
-                                if self._entered is None:
+                                if runtime.entered is None:
                                     self._enter(task)
                                     known = getrefcount(task)
                                 result = yield from result  # type: ignore[misc]
@@ -463,7 +468,7 @@ class Dispatcher:
                                 cell.current = None
                     # 5. A context variable is set, the task is cancelled, or somebody keeps it: neither is used again.
                     if context != base_context or (
-                        self._entered is not None and (getrefcount(task) > known or cancelling())
+                        runtime.entered is not None and (getrefcount(task) > known or cancelling())
                     ):
                         spoiled = True
                         break
@@ -484,7 +489,7 @@ class Dispatcher:
                     observer.turn_ended(cell, tally, queue, batch - turn)
             if cell.details is not None:
                 self._after_turn(cell)
-            if spoiled or context != base_context or (self._entered is not None and cancelling()):
+            if spoiled or context != base_context or (runtime.entered is not None and cancelling()):
                 self._left = left
                 return
 

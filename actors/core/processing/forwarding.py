@@ -12,8 +12,9 @@ import pykka
 
 from ..base.errors import AskCycle, CoreError, SystemClosed
 from ..base.scope import active
+from ..mail.ask import HANDED_ON, Ask, ProbedAsk, StreamAsk, check_handing_on
 from ..mail.cell import Cell
-from ..mail.envelope import DEFERRED, HANDED_ON, Ask, ProbedAsk, StreamAsk, check_handing_on
+from ..mail.envelope import DEFERRED
 from ..mail.mailbox import send_ask
 from ..refs.bridge import ask as ask_elsewhere
 from ..refs.ref import ActorRef

@@ -15,19 +15,9 @@ from ..base.scope import active
 from ..life.crash import crash, ended_late, note
 from ..life.death import Down
 from ..life.ending import stop_gracefully
+from ..mail.ask import HANDED_ON, PUT_ASIDE, Ask, StreamAsk
 from ..mail.cell import READY, Cell, describe
-from ..mail.envelope import (
-    DEFERRED,
-    HANDED_ON,
-    PUT_ASIDE,
-    PYKKA_MESSAGES,
-    STOPS,
-    Ask,
-    Envelope,
-    Mark,
-    Once,
-    StreamAsk,
-)
+from ..mail.envelope import DEFERRED, PYKKA_MESSAGES, STOPS, Envelope, Mark, Once
 from ..mail.future import PENDING
 from ..mail.mailbox import refuse
 from ..refs.watching import delivered
@@ -65,7 +55,7 @@ def receive(cell: Cell, message: Any) -> Any:
     observer = cell.runtime.observer
     if message.__class__ in STOPS:
         if observer is not None:
-            observer.stopped(cell)
+            observer.no_message(cell)
         stop_gracefully(cell, cell.current, final=message.__class__ is _ActorStop)
         return DEFERRED
     if message.__class__ is Mark:

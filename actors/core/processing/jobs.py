@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextvars
-from collections.abc import Callable, Coroutine
+from asyncio import iscoroutine
+from collections.abc import Awaitable, Callable, Coroutine
+from inspect import isawaitable
 from typing import Any, TypeVar
 
 from ..base import scope as scopes
-from ..base.errors import ActorDead
+from ..base.errors import ActorDead, brief
 from ..base.events import Outcome
 from ..base.lifecycle import Phase
 from ..base.scope import Scope
@@ -53,7 +55,12 @@ def start_job(
 
     Raises:
         ActorDead: the incarnation that would own it is over.
+        TypeError: it cannot be awaited.
     """
+    if not iscoroutine(coro):
+        if not isawaitable(coro):
+            raise TypeError(f"{describe(cell)}: {brief(coro)} cannot be run beside the mailbox: is it an `async def`?")
+        coro = _await(coro)
     if cell.state == DEAD:
         coro.close()
         raise ActorDead(f"{describe(cell)} has stopped: nothing runs beside it any more")
@@ -78,6 +85,10 @@ def start_job(
     return driver
 
 
+async def _await(awaitable: Awaitable[T]) -> T:
+    return await awaitable
+
+
 def pipe(cell: Cell, coro: Coroutine[Any, Any, T], to_message: Callable[[Outcome[T]], Any] | None) -> Job:
     """Run a coroutine beside the mailbox; how it ended comes back as a message of the actor to itself."""
 
@@ -95,7 +106,8 @@ def reply_with(cell: Cell, coro: Coroutine[Any, Any, Any]) -> Any:
     """Answer the message at work with the outcome of a coroutine that runs beside the mailbox."""
     ask = cell.current
     if ask is not None and ask.done():  # the asker has given up meanwhile
-        coro.close()
+        if iscoroutine(coro):
+            coro.close()
         return DEFERRED
 
     def ended(job: Driver, value: Any, error: BaseException | None) -> None:

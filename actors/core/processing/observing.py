@@ -180,8 +180,8 @@ class Observer:
         for tally in self._tallies(cell):
             tally.failed += 1
 
-    def stopped(self, cell: Cell) -> None:
-        """What was taken up is no message, but a stop."""
+    def no_message(self, cell: Cell) -> None:
+        """What was taken up is no message of a user's, but a stop."""
         for tally in self._tallies(cell):
             tally.taken -= 1
         _untimed(cell)
@@ -206,7 +206,7 @@ class Observer:
         tally.note(waits, works)
         if own is not None:
             own.note(waits, works)
-        self._ration.use(len(works))
+        self._ration.use(max(0, len(works) - 1))  # one was, when the watch was allowed
         held = cell.queue
         if held is watch and watch.has_noted():
             return

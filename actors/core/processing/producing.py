@@ -9,9 +9,9 @@ from ..base.errors import NotAStream
 from ..base.lifecycle import Phase
 from ..base.scope import active
 from ..life.crash import crash_soon, interrupted, is_fatal
+from ..mail.ask import StreamAsk
 from ..mail.cell import Cell, describe
 from ..mail.channel import Channel
-from ..mail.envelope import StreamAsk
 from ..runtime.driver import Driver
 from .jobs import start_job
 
@@ -71,6 +71,8 @@ class Production(Coroutine[Any, Any, None]):
         iterator = items.__aiter__()
         try:
             while True:
+                if channel is not None:
+                    await channel.room()  # before the next item is made
                 self._step = iterator.__anext__()
                 try:
                     item = await self._step
@@ -79,7 +81,7 @@ class Production(Coroutine[Any, Any, None]):
                 finally:
                     self._step = None
                 if channel is not None:
-                    await channel.put(item)
+                    channel.put(item)
         finally:
             close = getattr(iterator, "aclose", None)
             if close is not None:

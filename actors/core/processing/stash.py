@@ -10,8 +10,9 @@ from typing import Any
 from ..base.errors import CoreError, MailboxFull
 from ..base.lifecycle import Phase
 from ..base.scope import active
+from ..mail.ask import PUT_ASIDE
 from ..mail.cell import Cell
-from ..mail.envelope import DEFERRED, PUT_ASIDE, Envelope
+from ..mail.envelope import DEFERRED, Envelope
 from ..mail.mailbox import capacity, enqueue_first
 from .dispatcher import Leader
 

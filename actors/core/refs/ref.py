@@ -12,17 +12,19 @@ import pykka
 from pykka.messages import ProxyCall, ProxySetAttr, _ActorStop
 
 from ..base import scope as scopes
-from ..base.errors import ActorDead, BlockingCall, brief
+from ..base.errors import ActorDead, BlockingCall, SpecError, brief
 from ..base.lifecycle import Phase
 from ..base.scope import active
 from ..base.typed import Asked, M, R, Receives
 from ..life.crash import kill
 from ..life.ending import ask_to_stop
+from ..mail.ask import Admission, Ask, ProbedAsk, StreamAsk
 from ..mail.cell import DEAD, READY, SUSPENDED, Cell, describe
 from ..mail.channel import Channel
-from ..mail.envelope import Admission, Ask, Envelope, ProbedAsk, StreamAsk
+from ..mail.envelope import Envelope
 from ..mail.future import Future
 from ..mail.mailbox import admit_or_wait, is_alive, send, send_ask
+from ..runtime.runtime import Runtime
 from .stream import Stream
 from .views import Inbox, Stopped, when_changed
 
@@ -126,7 +128,7 @@ class ActorRef(_Base[A_co]):
         cell = self._cell
         runtime = cell.runtime
         state = cell.state
-        if priority or state > SUSPENDED or get_ident() != runtime.home:
+        if priority != 0 or state > SUSPENDED or get_ident() != runtime.home:
             self._tell(message, priority)
             return
         item: Any = message
@@ -180,7 +182,7 @@ class ActorRef(_Base[A_co]):
         cell = self._cell
         runtime = cell.runtime
         if (
-            not priority
+            priority == 0
             and cell.state <= SUSPENDED
             and get_ident() == runtime.home
             and (cell.details is None or not cell.details.waiting)
@@ -285,7 +287,7 @@ class ActorRef(_Base[A_co]):
         cell = self._cell
         runtime = cell.runtime
         state = cell.state
-        if block or priority or state > SUSPENDED or get_ident() != runtime.home:
+        if block or priority != 0 or state > SUSPENDED or get_ident() != runtime.home:
             return self._ask(message, block, timeout, priority)
         queue = cell.queue
         if queue is None:
@@ -327,10 +329,12 @@ class ActorRef(_Base[A_co]):
             block = True  # pykka's proxies wait for an assignment, to raise what it raises
         if priority.__class__ is not int:
             raise TypeError(f"priority is {brief(priority)}; it must be a whole number, lower is processed first")
+        if block and is_alive(cell):
+            _check_may_block(runtime)
         carried = scopes.carried(runtime.time, timeout)
         ask = (Ask if runtime.probe is None else ProbedAsk)(cell, message, carried, priority)
         send_ask(cell, ask)
-        return _blocked(ask, timeout) if block else ask
+        return ask.get(timeout=timeout) if block else ask
 
     @overload
     def stream(
@@ -364,8 +368,10 @@ class ActorRef(_Base[A_co]):
             producer raised.
         """
         cell = self._cell
+        if buffer.__class__ is not int or buffer < 1:
+            raise SpecError(f"buffer is {brief(buffer)}; it must be a whole number of items, at least 1")
         ask = StreamAsk(cell, message, scopes.carried(cell.runtime.time, timeout))
-        ask.channel = Channel(max(1, buffer))
+        ask.channel = Channel(buffer)
         send_ask(cell, ask)
         return Stream(ask)
 
@@ -392,7 +398,10 @@ class ActorRef(_Base[A_co]):
         Returns:
             the future of what the method returns, as `ask` gives it.
         """
-        return self.ask(ProxyCall(attr_path=(method.__name__,), args=args, kwargs=kwargs))
+        name = getattr(method, "__name__", None)
+        if name is None or not callable(method):
+            raise TypeError(f"{brief(method)} is no method: name it by the class, as in ref.call(Counter.add, 3)")
+        return self.ask(ProxyCall(attr_path=(name,), args=args, kwargs=kwargs))
 
     # -- its life --------------------------------------------------------------------------------------------------
 
@@ -416,6 +425,8 @@ class ActorRef(_Base[A_co]):
         runtime = cell.runtime
         if block is None:
             block = not runtime.owns_this_thread() and asyncio._get_running_loop() is None
+        if block and cell.state != DEAD:
+            _check_may_block(runtime)
         ask = Ask(cell, _ActorStop(), None)
         if cell.state == DEAD:
             ask.answer(False)
@@ -423,7 +434,7 @@ class ActorRef(_Base[A_co]):
             runtime.check_reachable()
             runtime.post(ask_to_stop, cell, ask)
         if block:
-            return _blocked(ask, timeout)
+            return ask.get(timeout=timeout)
         return ask
 
     def has_started(self) -> bool:
@@ -457,8 +468,7 @@ class ActorRef(_Base[A_co]):
         cell.runtime.post(kill, cell)
 
 
-def _blocked(ask: Future[Any], timeout: float | None) -> Any:
-    runtime = ask._runtime
-    if runtime is not None and runtime.owns_this_thread() and not ask.done():
+def _check_may_block(runtime: Runtime) -> None:
+    """Refuse to wait where nobody else could do the work; before anything is sent."""
+    if runtime.owns_this_thread():
         raise BlockingCall("a blocking ask or stop on the event loop's own thread would never end: await it instead")
-    return ask.get(timeout=timeout)

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..base.errors import SystemClosed
+from ..mail.ask import StreamAsk
 from ..mail.channel import END
-from ..mail.envelope import StreamAsk
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
-from ..base.errors import ActorDead, brief
+from ..base.errors import ActorDead, SpecError, brief
 from ..base.events import DeadLetter
 
 logger = logging.getLogger("callboard.deadletters")
@@ -38,8 +38,13 @@ class DeadLetters:
 
         Returns:
             a function that ends the subscription; calling it again does nothing.
+
+        Raises:
+            SpecError: it is neither.
         """
-        tell = subscriber if callable(subscriber) else subscriber.tell
+        tell = subscriber if callable(subscriber) else getattr(subscriber, "tell", None)
+        if tell is None:
+            raise SpecError(f"{brief(subscriber)} cannot be told: dead letters go to a function, or to an actor's ref")
         self._subscribers.append(tell)
 
         def end() -> None:
@@ -51,7 +56,9 @@ class DeadLetters:
     def publish(self, letter: DeadLetter) -> None:
         """Take a dead letter in."""
         self.count += 1
-        if self.count <= LOGGED:
+        if not logger.isEnabledFor(logging.INFO):
+            pass
+        elif self.count <= LOGGED:
             logger.info("dead letter for %s (%s): %s", letter.recipient, letter.reason, brief(letter.message))
         elif self.count == self._next * 10:
             self._next = self.count
@@ -66,7 +73,9 @@ class DeadLetters:
                 logger.info("a subscriber of dead letters has ended and is told no more: %s", dead)
                 if tell in self._subscribers:
                     self._subscribers.remove(tell)
-            except Exception:
+            except KeyboardInterrupt:
+                raise
+            except BaseException:
                 logger.exception("a subscriber of dead letters raised")
             finally:
                 self._telling.remove(tell)

@@ -17,7 +17,8 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from ..base.errors import ActorCrashed
-from .runtime import NOWHERE, Receiver, Runtime
+from .runtime import Receiver, Runtime
+from .threads import NOWHERE
 
 logger = logging.getLogger("callboard")
 NOTHING: Any = object()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
+from ..base.errors import SpecError, brief
 from ..base.events import Event
 
 logger = logging.getLogger("callboard")
@@ -32,7 +33,13 @@ class EventStream:
         self._always = self.observed = True
 
     def subscribe(self, subscriber: Callable[[Event], object]) -> Callable[[], None]:
-        """Have events told to a function. Return a function that ends that; calling it again does nothing."""
+        """Have events told to a function. Return a function that ends that; calling it again does nothing.
+
+        Raises:
+            SpecError: it cannot be called.
+        """
+        if not callable(subscriber):
+            raise SpecError(f"{brief(subscriber)} cannot be called: events are told to a function")
         self._subscribers.append(subscriber)
         self.observed = True
 
@@ -48,5 +55,7 @@ class EventStream:
         for tell in list(self._subscribers):
             try:
                 tell(event)
-            except Exception:
+            except KeyboardInterrupt:
+                raise
+            except BaseException:  # a SystemExit of a subscriber is not the affair of the actor it is told of
                 logger.exception("a subscriber of events raised")
