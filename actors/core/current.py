@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import atexit
 import concurrent.futures
-import logging
 import os
 import threading
 import time
@@ -13,10 +12,11 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final, TypeVar
 
 from .base.errors import SystemClosed
+from .base.log import logger_of
 from .base.registry import forget_all
 from .system import System, current, threads_of_their_own
 
-logger = logging.getLogger("callboard")
+logger = logger_of()
 
 AT_EXIT: Final = 10.0
 """Seconds that a program's end waits for the systems that nobody has closed, all of them together."""

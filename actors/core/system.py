@@ -9,7 +9,6 @@ import asyncio
 import concurrent.futures
 import contextlib
 import contextvars
-import logging
 import math
 import threading
 import weakref
@@ -21,6 +20,7 @@ from .base.behaviour import check_seconds
 from .base.errors import BlockingCall, CoreError, SpecError, SystemClosed, brief
 from .base.events import Event, Node
 from .base.lifecycle import NAMES, move
+from .base.log import logger_of
 from .base.restart import ONE_FOR_ONE, Supervision
 from .base.spec import ChildSpec
 from .life.death import bury
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     import random
     from types import TracebackType
 
-logger = logging.getLogger("callboard")
+logger = logger_of()
 
 STOP_TIMEOUT: Final = 10.0
 """Seconds for an orderly stop where nothing else is said."""

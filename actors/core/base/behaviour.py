@@ -5,18 +5,18 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import Any, ClassVar, get_origin
 
 from .errors import SpecError, brief
+from .log import logger_of
 from .restart import ONE_FOR_ONE, Supervision
 from .scope import FOREVER
 from .typed import M_contra, Receives
 
-logger = logging.getLogger("callboard")
+logger = logger_of()
 
 
 class Behaviour(Receives[M_contra]):

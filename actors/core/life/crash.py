@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from ..base.errors import ActorCrashed, ActorDead, RestartLimit, brief
 from ..base.lifecycle import Phase, move
+from ..base.log import logger_of
 from ..mail.ask import Ask
 from ..mail.cell import CLOSED, SUSPENDED, Cell, describe
 from ..mail.mailbox import signal
@@ -15,7 +16,7 @@ from ..runtime.driver import Driver
 from ..runtime.runtime import Runtime
 from .ending import advance, begin
 
-logger = logging.getLogger("callboard")
+logger = logger_of()
 
 LOGGED: Final = 10
 """Crashes of one class with one type of error that are logged with their traceback, which costs 30 to 240 µs each;
@@ -52,11 +53,8 @@ def crash(cell: Cell, error: BaseException, message: Any = None) -> None:
     details.owes_on_stop = False
     details.error = error
     details.exit_reason = "crash"
-    try:
-        if logger.isEnabledFor(logging.ERROR):
-            _log(cell, error, message)
-    except Exception as raised:  # a handler of the program's logging, which is not the actor's affair
-        cell.runtime.loop.call_exception_handler({"message": "logging a crash failed", "exception": raised})
+    if logger.isEnabledFor(logging.ERROR):
+        _log(cell, error, message)
     if cell.runtime.events.observed:
         cell.runtime.emit("crashed", cell.path, brief(error))
     begin(cell)

@@ -9,13 +9,13 @@ nothing to wait for ends at once, which is what makes stopping 100,000 of them a
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Iterator
 from types import CoroutineType
 from typing import Any, Final
 
 from ..base.behaviour import Behaviour
 from ..base.lifecycle import Phase, move
+from ..base.log import logger_of
 from ..mail.ask import Ask
 from ..mail.cell import CLOSED, SUSPENDED, Cell
 from ..mail.envelope import STOPS
@@ -24,7 +24,7 @@ from ..runtime.driver import Driver
 from ..runtime.runtime import Runtime, handling
 from .death import answer_stops, die, tell_changed, unwatch_all
 
-logger = logging.getLogger("callboard")
+logger = logger_of()
 _OVER: Final = object()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from contextvars import ContextVar
 from types import CoroutineType
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from ..base.behaviour import Behaviour, behaviour_class, check_settings, has_own_settings
 from ..base.errors import SpecError, StartFailed, brief
 from ..base.lifecycle import NAMES, Phase, move
+from ..base.log import logger_of
 from ..mail.cell import IDLE, READY, SUSPENDED, Cell, describe
 from ..mail.mailbox import bound, enqueue_first, signal
 from ..runtime.driver import Driver
@@ -17,7 +17,7 @@ from .crash import crash
 from .death import die, tell_changed
 from .ending import advance, begin, run_hook
 
-logger = logging.getLogger("callboard")
+logger = logger_of()
 
 binding: ContextVar[Cell | None] = ContextVar("callboard_binding", default=None)
 """The cell that the next actor to be constructed belongs to, where a factory other than the class itself makes it."""

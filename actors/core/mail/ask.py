@@ -7,20 +7,20 @@ nowhere.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Generator
 from threading import get_ident
 from types import TracebackType
 from typing import Any, Final
 
 from ..base.errors import AskCycle, AskTimeout, brief
+from ..base.log import logger_of
 from ..base.scope import Scope
 from ..runtime.driver import Driver
 from ..runtime.runtime import Receiver, Runtime
 from .channel import Channel
 from .future import CANCELLED, ERROR, PENDING, VALUE, Failure, Future
 
-logger = logging.getLogger("callboard")
+logger = logger_of()
 
 NAMES: Final = 50
 """Actors of a circle that are named."""

@@ -12,7 +12,6 @@ import asyncio
 import contextlib
 import contextvars
 import functools
-import logging
 import os
 import sys
 import threading
@@ -24,6 +23,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 import pykka
 
 from ..base.errors import AskTimeout, BlockingCall, ReplyAlreadySet, SystemClosed
+from ..base.log import logger_of
 
 if TYPE_CHECKING:
     from ..runtime.runtime import Runtime
@@ -34,7 +34,7 @@ ExcInfo: TypeAlias = tuple[type[BaseException] | None, BaseException | None, Tra
 Callback: TypeAlias = Callable[[Any], object]
 
 PENDING, VALUE, ERROR, CANCELLED = range(4)
-logger = logging.getLogger("callboard")
+logger = logger_of()
 
 _changing = RLock()  # may be taken again: the garbage collector runs finalizers anywhere, and one may set a future
 

@@ -11,6 +11,7 @@ from pykka.messages import _ActorStop
 
 from ..base.errors import StreamExpected
 from ..base.lifecycle import Phase
+from ..base.log import logger_of
 from ..base.scope import active
 from ..life.crash import crash, ended_late, note
 from ..life.death import Down
@@ -26,7 +27,7 @@ from ..runtime.parts import Probe
 from ..runtime.runtime import handling
 from .producing import exhaust, serve
 
-logger = logging.getLogger("callboard")
+logger = logger_of()
 
 
 def next_signal(cell: Cell) -> Any:

@@ -7,16 +7,16 @@ said where it is sent, or by an actor in between. So one that raises can be left
 from __future__ import annotations
 
 import inspect
-import logging
 from collections.abc import Callable, Coroutine
 from threading import Lock
 from types import CoroutineType
 from typing import Any, NamedTuple
 
 from ..base.errors import SpecError, brief
+from ..base.log import logger_of
 from ..mail.cell import Cell
 
-logger = logging.getLogger("callboard")
+logger = logger_of()
 
 
 class Delivery(NamedTuple):

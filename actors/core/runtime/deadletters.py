@@ -8,8 +8,9 @@ from typing import Any, Final, Protocol
 
 from ..base.errors import ActorDead, SpecError, brief
 from ..base.events import DeadLetter
+from ..base.log import logger_of
 
-logger = logging.getLogger("callboard.deadletters")
+logger = logger_of("callboard.deadletters")
 
 LOGGED: Final = 10
 """Dead letters logged one by one; after that only each tenfold count, so that a flood does not drown the log."""
@@ -28,13 +29,12 @@ class DeadLetters:
     def __init__(self) -> None:
         self.count = 0
         self._subscribers: list[Callable[[DeadLetter], object]] = []
-        self._telling: list[Callable[[DeadLetter], object]] = []
         self._next = LOGGED
 
     def subscribe(self, subscriber: Callable[[DeadLetter], object] | Tells) -> Callable[[], None]:
         """Have each dead letter told to a function, or to an actor as long as it lives.
 
-        One that comes of telling the subscriber is not told to it again: an actor whose full mailbox drops messages.
+        A dead letter that was itself to tell of one is only counted: a subscriber's full mailbox has dropped it.
 
         Returns:
             a function that ends the subscription; calling it again does nothing.
@@ -63,10 +63,9 @@ class DeadLetters:
         elif self.count == self._next * 10:
             self._next = self.count
             logger.info("%d dead letters so far", self.count)
+        if letter.message.__class__ is DeadLetter:
+            return  # a subscriber's mailbox was full, or it has ended: to tell the others would come back from them
         for tell in list(self._subscribers):
-            if tell in self._telling:
-                continue
-            self._telling.append(tell)
             try:
                 tell(letter)
             except ActorDead as dead:
@@ -77,5 +76,3 @@ class DeadLetters:
                 raise
             except BaseException:
                 logger.exception("a subscriber of dead letters raised")
-            finally:
-                self._telling.remove(tell)

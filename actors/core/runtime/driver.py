@@ -12,15 +12,15 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 from ..base.errors import ActorCrashed
+from ..base.log import logger_of
 from .runtime import Receiver, Runtime
 from .threads import NOWHERE
 
-logger = logging.getLogger("callboard")
+logger = logger_of()
 NOTHING: Any = object()
 Done = Callable[["Driver", Any, BaseException | None], None]
 

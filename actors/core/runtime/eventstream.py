@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 
 from ..base.errors import SpecError, brief
 from ..base.events import Event
+from ..base.log import logger_of
 
-logger = logging.getLogger("callboard")
+logger = logger_of()
 
 
 class EventStream:

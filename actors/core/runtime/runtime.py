@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import logging
 import random
 import time
 import uuid
@@ -18,13 +17,14 @@ from typing import Any, Final, Protocol, cast
 
 from ..base.errors import brief
 from ..base.events import DeadLetter, Event
+from ..base.log import logger_of
 from .deadletters import DeadLetters
 from .deadlines import Deadlines, Timers
 from .eventstream import EventStream
 from .parts import Drives
 from .threads import Reachable, not_started
 
-logger = logging.getLogger("callboard")
+logger = logger_of()
 
 KILL_GRACE: Final = 1.0
 """Seconds that a stop waits for the tasks of what it has killed; longer only tasks that ignore cancellation need."""

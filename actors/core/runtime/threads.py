@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import logging
 import os
 import threading
 import weakref
@@ -14,9 +13,10 @@ from threading import get_ident
 from typing import Any, Final, cast
 
 from ..base.errors import SystemClosed
+from ..base.log import logger_of
 from .parts import Probe
 
-logger = logging.getLogger("callboard")
+logger = logger_of()
 
 NOWHERE: Final = -1
 """No thread's number: nobody may take the short way into a mailbox."""
