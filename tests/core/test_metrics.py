@@ -265,13 +265,13 @@ async def test_a_message_that_is_put_back_takes_nothing_from_the_times_of_those_
     class Stashes(Worker):
         def on_receive(self, message: Any) -> Any:
             if message == "put aside":
-                return self.wait(1.0) if self.open else self.stash(message)
+                return self.wait(1.0) if self.is_open else self.stash(message)
             if message == "open":
-                self.open = True
+                self.is_open = True
                 self.unstash_all()
             return super().on_receive(message)
 
-        open = False
+        is_open = False
 
     async with System() as system:
         stashes = system.spawn(Stashes)

@@ -12,6 +12,13 @@ from tests.cli.command import offline
 
 HERE = Path(__file__).parent
 PRINTS = {
+    "metrics.py": [
+        "checkout took None",
+        "checkout took ValueError",
+        "checkout took None",
+        "__main__.Checkout: 3 processed, 1 failed, 0 waiting",
+        "half of them took at most 0.01 s: True",
+    ],
     "typed_messages.py": ["1750", "1,750 in all", "Ada", "Grace: 1000", "Grace: 500", "Grace: 250"],
 }
 
