@@ -54,9 +54,9 @@ SIZES = {
     "ask_scoped_timeout": 20_000,
     "tell_scoped": 100_000,
     "tell_scoped_timeout": 100_000,
-    "ask_measured": 100_000,
-    "fan_measured": 100_000,
-    "tell_measured": 200_000,
+    "ask_measured": 200_000,
+    "fan_measured": 500_000,
+    "tell_measured": 500_000,
     "ask_intercepted": 20_000,
     "tell_intercepted": 50_000,
 }

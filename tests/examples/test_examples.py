@@ -21,6 +21,12 @@ PRINTS = {
     "routers.py": ["ann: hello, how are you, bye", "bob: hi", "3 workers", "ready, ready, ready"],
     "signals.py": ["serving", "the worker has stopped", "the program's own handler", "end"],
     "topics.py": ["billing: order 1", "europe: order 1", "2 have been told", "billing: order 2"],
+    "metrics.py": [
+        "checkout took None",
+        "checkout took ValueError",
+        "__main__.Checkout: 3 processed, 1 failed, 0 waiting",
+        "half of them took at most 0.01 s: True",
+    ],
     "typed_messages.py": ["1750", "1,750 in all", "Ada", "Grace: 1000", "Grace: 500", "Grace: 250"],
 }
 

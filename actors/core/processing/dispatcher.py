@@ -482,11 +482,12 @@ class Dispatcher:
                     cell.state = READY
                     runtime.ready.append(cell)
                     break
-            left -= batch - turn or 1
+            taken = batch - turn
+            left -= taken or 1
             if observer is not None:
-                tally.taken += batch - turn
+                tally.taken += taken
                 if queue.__class__ is WatchedQueue:
-                    observer.turn_ended(cell, tally, queue, batch - turn)
+                    observer.turn_ended(cell, tally, queue, taken)
             if cell.details is not None:
                 self._after_turn(cell)
             if spoiled or context != base_context or (runtime.entered is not None and cancelling()):
