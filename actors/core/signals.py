@@ -29,6 +29,9 @@ def stop_on_signals(
     ``add_signal_handler`` too, is called then, ``SIG_DFL`` ends the process with the signal's own status, ``SIG_IGN``
     lets the program go on. Leaving the block puts the handlers back too; if a stop is under way, when that has ended.
 
+    A synchronous program had better wait in pieces, ``while not done.wait(1.0)``: Python runs handlers when the main
+    thread takes its next step, and a signal in the very moment in which it begins to wait does not wake it.
+
     Args:
         system: a running system.
         signals: on which; Ctrl-C (``SIGINT``) needs no help in ``asyncio.run``, which cancels the main task.
@@ -56,6 +59,7 @@ class _StopOnSignals(AbstractContextManager[None]):
         self._came: signal.Signals | None = None
         self._stop: asyncio.Task[None] | None = None
         self._over = threading.Event()
+        self._once = threading.Lock()
 
     def __enter__(self) -> None:
         if threading.current_thread() is not threading.main_thread():
@@ -105,23 +109,26 @@ class _StopOnSignals(AbstractContextManager[None]):
     # -- the signal comes ------------------------------------------------------------------------------------------
 
     def _on_signal(self, number: int, frame: object) -> None:
-        """Begin to stop; at the second, stop at once; or finish: a stop that has ended tells it by the signal."""
-        first = self._came is None
+        """Have the system stop; or finish: a stop that has ended tells it by the signal.
+
+        The next signal may come in the middle of this: which was the first is decided on the loop.
+        """
         self._came = self._came or signal.Signals(number)
         try:
             if not self._system.closed:
-                self._system.loop.call_soon_threadsafe(self._begin if first else self._hurry)
+                self._system.loop.call_soon_threadsafe(self._stop_or_hurry)
                 return
         except RuntimeError:  # its loop has closed just now
             pass
         self._finish()
 
-    def _begin(self) -> None:
-        self._stop = self._system.loop.create_task(self._stopped(), name=f"{self._system.name}-stop-on-signal")
-
-    def _hurry(self) -> None:
-        if self._stop is not None:
-            self._system.loop.call_soon(self._stop.cancel)  # behind its first step, without which there is no stop
+    def _stop_or_hurry(self) -> None:
+        """Begin to stop; at the second signal, stop at once."""
+        loop = self._system.loop
+        if self._stop is None:
+            self._stop = loop.create_task(self._stopped(), name=f"{self._system.name}-stop-on-signal")
+        else:
+            loop.call_soon(self._stop.cancel)  # behind its first step, without which there is no stop
 
     async def _stopped(self) -> None:
         try:
@@ -138,7 +145,7 @@ class _StopOnSignals(AbstractContextManager[None]):
 
     def _finish(self) -> None:
         """Put the handlers back and raise the signal again. In the main thread only."""
-        if self._over.is_set():
+        if not self._once.acquire(blocking=False):
             return
         self._over.set()
         self._put_back()

@@ -96,7 +96,8 @@ def started(
 ) -> Iterator[Program]:
     """A program with an actor at work."""
     if place == "thread":
-        text, body = IN_A_THREAD, body or "threading.Event().wait()"
+        # In pieces: a signal in the very moment in which the main thread begins to wait does not wake it.
+        text, body = IN_A_THREAD, body or "until(lambda: False)"
     else:
         text, body = ON_A_LOOP.replace("FACTORY", FACTORIES[place]), body or "system.wait()"
     parts = {"PREPARE": prepare, "OPTIONS": options, "WORK": work, "BODY": body, "AFTER": after}
