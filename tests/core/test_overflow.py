@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pykka.messages import _ActorStop
 
@@ -54,6 +54,7 @@ async def until(condition: Callable[[], object]) -> None:
     overflow=st.sampled_from(POLICIES),
     with_priorities=st.booleans(),
 )
+@example([("tell", -1), ("tell", 0), ("tell", -1), ("tell", -1)], 3, "drop_oldest", True)
 def test_the_messages_kept_and_the_dead_letters_are_exactly_those_of_the_policy(
     sent: list[tuple[str, int]], capacity: int, overflow: Any, with_priorities: bool
 ) -> None:
