@@ -273,8 +273,6 @@ async def test_a_message_that_is_put_back_takes_nothing_from_the_times_of_those_
                 self.unstash_all()
             return super().on_receive(message)
 
-        is_open = False
-
     async with System() as system:
         stashes = system.spawn(Stashes)
         with system.measure() as meter:

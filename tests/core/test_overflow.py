@@ -9,12 +9,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pykka.messages import _ActorStop
 
 from callboard.actors import Actor, ActorDead, ActorRef, ChildSpec, DeadLetter, Mailbox, MailboxFull, SpecError, System
-from callboard.actors.testing import Crash, Fault, Kill, Simulation, Slow, simulate
+from callboard.actors.testing import Crash, Fault, Kill, Simulation, Slow, simulate, virtual_time
 from callboard.actors.testing.doubles.strategies import fault_plans
 
 from .support import Echo, Gate, Hold, Log, on_each_loop, run
@@ -47,13 +47,14 @@ async def until(condition: Callable[[], object]) -> None:
 # -- which messages are dropped ----------------------------------------------------------------------------------------
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=300)
 @given(
-    sent=st.lists(st.tuples(st.sampled_from(["tell", "ask"]), st.integers(-1, 1)), max_size=12),
-    capacity=st.integers(1, 4),
+    sent=st.lists(st.tuples(st.sampled_from(["tell", "ask"]), st.integers(-2, 2)), max_size=16),
+    capacity=st.integers(1, 6),
     overflow=st.sampled_from(POLICIES),
     with_priorities=st.booleans(),
 )
+@example([("tell", -1), ("tell", 0), ("tell", -1), ("tell", -1)], 3, "drop_oldest", True)
 def test_the_messages_kept_and_the_dead_letters_are_exactly_those_of_the_policy(
     sent: list[tuple[str, int]], capacity: int, overflow: Any, with_priorities: bool
 ) -> None:
@@ -272,6 +273,33 @@ async def test_what_a_thread_sends_while_the_loop_is_busy_is_dropped_by_the_same
             else:
                 with pytest.raises(MailboxFull):
                     await ask
+        hold, before = Hold(), len(letters)
+        ref.tell(hold)
+        await hold.begun.wait()
+        for number in range(5):
+            ref.tell(number)
+        assert len(letters) - before == 2, "it holds as many as ever"
+        hold.go.set()
+
+
+@virtual_time
+async def test_a_tick_that_is_dropped_is_followed_by_others() -> None:
+    log = Log()
+
+    class Ticks(Gate):
+        def on_start(self) -> None:
+            self.schedule_every(1.0, "tick")
+
+    async with System() as system:
+        letters = letters_of(system)
+        ref, hold = system.spawn(Ticks, log, mailbox=Mailbox(1, "drop_oldest")), Hold()
+        ref.tell(hold)
+        await asyncio.sleep(2.5)
+        ref.tell("message")
+        assert [letter.message for letter in letters] == ["tick"]
+        hold.go.set()
+        await asyncio.sleep(2)
+        assert log.of("saw") == ["message", "tick", "tick"]
 
 
 @pytest.mark.parametrize("overflow", DROPS)

@@ -297,8 +297,6 @@ async def test_it_cannot_be_set_for_an_actor_that_has_stopped() -> None:
 class Once(Waits):
     """Sets it in its first incarnation only."""
 
-    first = True
-
     def __init__(self, log: Log, firsts: list[bool]) -> None:
         super().__init__(log, 2.0 if not firsts else None)
         firsts.append(False)
@@ -337,6 +335,20 @@ async def test_it_ends_with_the_incarnation(end: str, kind: type[Once]) -> None:
         await asyncio.sleep(10)
         assert log.lines == []
         assert system.dead_letters.count == 0
+
+
+@on_each_loop
+async def test_no_timer_is_left_of_an_actor_that_had_to_be_killed() -> None:
+    begun = asyncio.Event()
+
+    async def hang() -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    async with System() as system:
+        system.spawn(Waits, Log(), 1000.0).tell(lambda _: hang())
+        await begun.wait()
+        await system.stop(timeout=0)
 
 
 @pytest.mark.parametrize("kind", [Once, OnceWithHooks])

@@ -100,7 +100,7 @@ async def test_a_factory_that_returns_the_same_actor_always_ends_in_the_restart_
             made.append(Known())
         return made[0]
 
-    with pytest.raises(RestartLimit) as raised:
+    with pytest.raises(RestartLimit) as raised:  # noqa: PT012
         async with System() as system:
             other = system.spawn(Known)
             ref = system.supervise(ChildSpec(factory, name="child"))

@@ -343,6 +343,23 @@ async def test_a_crash_puts_what_is_stashed_back_before_the_mailbox(how: str) ->
 
 
 @on_each_loop
+async def test_the_next_incarnation_need_not_ask_for_what_the_last_one_has_stashed() -> None:
+    log, shut = Log(), [True]
+
+    class Open(Door):
+        def __init__(self, log: Log) -> None:
+            super().__init__(log)
+            self.open = not shut.pop() if shut else True
+
+    async with System() as system:
+        door = system.supervise(ChildSpec(Open, (log,), name="door"))
+        for message in (1, 2, RuntimeError("boom"), 3):
+            door.tell(message)
+        await door.ask("sync")
+        assert log.lines == [1, 2, 3, "sync"]
+
+
+@on_each_loop
 async def test_a_kill_while_the_handler_that_has_stashed_waits_keeps_the_message() -> None:
     log = Log()
 
@@ -396,6 +413,7 @@ async def test_what_is_stashed_when_the_actor_dies_is_refused(end: str) -> None:
         await door.terminated()
         error = await outcome(ask)
         assert type(error) is ActorDead
+        assert "stopped before handling the message" in str(error)
         assert [(letter.message, letter.recipient) for letter in letters] == [
             ("told", door.path),
             ("asked", door.path),
@@ -585,6 +603,57 @@ async def test_stashing_outside_of_a_handler_is_a_named_error() -> None:
     assert all("only a handler can stash" in str(error) for error in errors.values())
 
 
+@pytest.mark.parametrize("hook", ["on_stop", "on_failure"])
+@on_each_loop
+async def test_a_hook_called_in_the_turn_of_a_message_is_no_handler_of_it(hook: str) -> None:
+    errors: list[BaseException] = []
+
+    class Odd(Actor):
+        def on_stop(self) -> None:
+            self.attempt()
+
+        def on_failure(self, *_: Any) -> None:
+            self.attempt()
+
+        def attempt(self) -> None:
+            with pytest.raises(CoreError, match="only a handler can stash") as caught:
+                self.stash("message")
+            errors.append(caught.value)
+
+        def on_receive(self, message: Any) -> Any:
+            raise RuntimeError("boom")
+
+    async with System() as system:
+        ref = system.spawn(Odd)
+        if hook == "on_stop":
+            await ref.stop()
+        else:
+            ref.tell("fail")
+            await ref.terminated()
+    assert len(errors) == 1
+
+
+@on_each_loop
+async def test_a_thread_that_a_handler_waits_for_is_not_the_handler() -> None:
+    errors: list[BaseException] = []
+
+    class Odd(Actor):
+        def on_receive(self, message: Any) -> Any:
+            thread = threading.Thread(target=self.attempt)
+            thread.start()
+            thread.join()
+            return "done"
+
+        def attempt(self) -> None:
+            with pytest.raises(CoreError, match="only a handler can stash") as caught:
+                self.stash("message")
+            errors.append(caught.value)
+
+    async with System() as system:
+        assert await system.spawn(Odd).ask("message") == "done"
+    assert len(errors) == 1
+
+
 @on_each_loop
 async def test_a_job_may_put_the_stash_back_and_wakes_the_actor() -> None:
     log, go = Log(), asyncio.Event()
@@ -597,7 +666,8 @@ async def test_a_job_may_put_the_stash_back_and_wakes_the_actor() -> None:
             await go.wait()
             self.open = True
             self.unstash_all()
-            return "ready"
+            await asyncio.Event().wait()
+            return "never"
 
     async with System() as system:
         door = system.spawn(Opens, log)
@@ -605,9 +675,9 @@ async def test_a_job_may_put_the_stash_back_and_wakes_the_actor() -> None:
         door.tell(2)
         await door.ask("shut")
         go.set()
-        assert await ask == 1
+        assert await ask == 1, "nothing else has woken it"
         assert await door.ask("sync") == "sync"
-        assert log.lines[:2] == [1, 2]
+        assert log.lines == [1, 2, "sync"]
 
 
 @on_each_loop

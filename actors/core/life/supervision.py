@@ -78,7 +78,7 @@ def restart_child(cell: Cell) -> None:
             group = None if cell.parent is None else cell.parent.children.group
             if group is not None and group.takes(cell):
                 return  # a sibling has failed meanwhile: it is started in its turn among them
-            details.restart_timer = cell.runtime.loop.call_soon(restart, cell)
+            cell.runtime.loop.call_soon(restart, cell)
         elif cell.phase == Phase.SUSPENDING:
             details.on_change[again] = None
 

@@ -84,7 +84,8 @@ def once(cell: Cell, message: Any, taken: Any) -> Once:
 class Patience:
     """Sends `ReceiveTimeout` to an actor that has been without a message for a while; again after each message.
 
-    One timer looks again when it fires; a message only notes the time.
+    One timer looks again when it fires; a message only notes the time. While one `ReceiveTimeout` waits, the mailbox is
+    not empty, so that no other joins it.
 
     Args:
         cell: of the actor.
@@ -95,7 +96,7 @@ class Patience:
         ActorDead: the actor has stopped.
     """
 
-    __slots__ = ("_cell", "_handle", "_seconds", "_since", "_waits")
+    __slots__ = ("_cell", "_handle", "_seconds", "_since")
 
     def __init__(self, cell: Cell, seconds: float) -> None:
         if check_seconds(seconds, f"{cell.place}: receive timeout") == 0:
@@ -104,19 +105,17 @@ class Patience:
             raise ActorDead(f"{describe(cell)} has stopped: nothing is sent to it any more")
         self._cell = cell
         self._seconds = seconds
-        self._waits = False
         self._since = cell.runtime.loop.time()
         self._handle: asyncio.TimerHandle | None = cell.runtime.loop.call_later(seconds, self._look)
 
     def touch(self) -> None:
         """The actor has processed something."""
         self._since = self._cell.runtime.loop.time()
-        if self._handle is None and not self._waits and self._cell.phase == Phase.RUNNING:
+        if self._handle is None and self._cell.phase == Phase.RUNNING:
             self._handle = self._cell.runtime.loop.call_later(self._seconds, self._look)
 
     def cancel(self) -> None:
         """Send nothing any more."""
-        self._waits = True
         if self._handle is not None:
             self._handle.cancel()
             self._handle = None
@@ -131,8 +130,4 @@ class Patience:
         if loop.time() < due:
             self._handle = loop.call_at(due, self._look)
             return
-        self._waits = True
-        own_message(cell, once(cell, ReceiveTimeout(self._seconds), self._taken))
-
-    def _taken(self) -> None:
-        self._waits = False
+        own_message(cell, ReceiveTimeout(self._seconds))
