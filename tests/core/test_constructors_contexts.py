@@ -184,7 +184,7 @@ def test_a_thread_that_kills_an_actor_shares_nothing_with_its_new_constructor() 
         del found[:]
         token = variable.set("the killer's")
         try:
-            with scope(timeout=1000.0):
+            with scope(values={"who": "the killer"}):
                 ref.kill()
             assert ref.ask("look").get(timeout=10) == "nothing"
             assert found == [("nothing", None, {})]
