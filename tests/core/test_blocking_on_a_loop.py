@@ -142,7 +142,7 @@ def test_a_spawn_into_a_system_that_is_busy_for_too_long_is_given_up_and_leaves_
 
     async def here(system: System) -> None:
         try:
-            with pytest.raises(BlockingCall, match="asyncio.to_thread"):
+            with pytest.raises(BlockingCall, match=r"asyncio\.to_thread"):
                 system.spawn(Made, name="made")
         finally:
             go.set()

@@ -1,4 +1,4 @@
-"""Constructors of actors that are started again: they see what the system's start saw, and nobody sees what they set."""
+"""Constructors of actors that are started again see what the system's start saw, and nobody sees what they set."""
 
 from __future__ import annotations
 
