@@ -15,8 +15,8 @@ from typing import Any
 
 from callboard.actors import Actor, ActorRef, Outcome, System
 
-MORE_THAN_FITS = 60
-"""Messages of half a second each: three times what fits."""
+MORE_THAN_FITS = {"more_than_fits": 60, "more_than_fits_blocking": 15_000, "more_than_fits_beside": 60}
+"""Messages that take twice or three times the ten seconds that a program's end has."""
 HOPS = 300
 MANY = 8
 """Systems that never end: ten seconds for each of them would be more than the test waits."""
@@ -55,28 +55,30 @@ class Sleeps(Says):
 
 
 class Blocks(Says):
+    """Never awaits: the loop goes on only between some hundreds of its messages."""
+
     def on_receive(self, message: Any) -> None:
-        time.sleep(0.5)
+        time.sleep(0.001)
         say("done", message)
 
 
-def _more_than_fits(kind: type[Says]) -> None:
+def _more_than_fits(kind: type[Says], name: str) -> None:
     ref = told_of_dead_letters("full").spawn(kind)
-    for number in range(MORE_THAN_FITS):
+    for number in range(MORE_THAN_FITS[name]):
         ref.tell(number)
 
 
 def more_than_fits() -> None:
-    _more_than_fits(Sleeps)
+    _more_than_fits(Sleeps, "more_than_fits")
 
 
 def more_than_fits_blocking() -> None:
-    _more_than_fits(Blocks)
+    _more_than_fits(Blocks, "more_than_fits_blocking")
 
 
 def more_than_fits_beside() -> None:
     """Another system has little to do; it does it, however full the first one is."""
-    _more_than_fits(Sleeps)
+    _more_than_fits(Sleeps, "more_than_fits_beside")
     other = told_of_dead_letters("other").spawn(Other, "other")
     for number in range(20):
         other.tell(number)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pykka
@@ -96,7 +97,7 @@ WAYS: dict[str, Callable[[ActorRef[Any]], Any]] = {
 
 async def refused_on_this_loop(ref: ActorRef[Any]) -> None:
     for send in WAYS.values():
-        await refused(lambda send=send: send(ref))
+        await refused(partial(send, ref))
 
 
 each_pending = pytest.mark.parametrize("pending", PENDING)
@@ -242,4 +243,4 @@ def test_a_name_that_a_dead_actor_had_is_free_although_a_watcher_of_it_is_gone(l
         for _ in range(3):
             ref = parent.ask("watched").get(timeout=WAIT)
             watched_from_a_closed_loop(ref, loop)
-            assert in_thread(lambda ref=ref: ref.stop(timeout=WAIT)) is True
+            assert in_thread(partial(ref.stop, timeout=WAIT)) is True

@@ -71,7 +71,7 @@ class Parent(Actor):
         return variable.get()
 
 
-CLEAN = ("before", None, {})
+CLEAN: tuple[str, None, dict[str, Any]] = ("before", None, {})
 HOWS = ["kill", "crash", "self.stop", "kill in two steps"]
 
 

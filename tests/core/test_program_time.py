@@ -28,13 +28,7 @@ def numbers(lines: list[str], word: str) -> list[int]:
     return [int(line.split()[1]) for line in lines if line.startswith(f"{word} ") and line.split()[1].isdigit()]
 
 
-SLOW = [
-    "more_than_fits",
-    "more_than_fits_blocking",
-    "more_than_fits_beside",
-    "many_hang",
-    "many_are_endless",
-]
+SLOW = [*MORE_THAN_FITS, "many_hang", "many_are_endless"]
 
 
 @pytest.fixture(scope="module")
@@ -44,14 +38,14 @@ def slow() -> dict[str, tuple[int, list[str], str]]:
     return {name: finish(process) for name, process in programs.items()}
 
 
-@pytest.mark.parametrize("name", ["more_than_fits", "more_than_fits_blocking", "more_than_fits_beside"])
+@pytest.mark.parametrize("name", MORE_THAN_FITS)
 def test_what_does_not_fit_into_a_programs_last_seconds_is_a_dead_letter_and_on_stop_still_runs(
     name: str, slow: dict[str, tuple[int, list[str], str]]
 ) -> None:
     code, lines, complaints = slow[name]
     done, dead = numbers(lines, "done"), numbers(lines, "dead")
     assert done == list(range(len(done))), "first what was sent first"
-    assert sorted(done + dead) == list(range(MORE_THAN_FITS)), "each is processed or a dead letter"
+    assert sorted(done + dead) == list(range(MORE_THAN_FITS[name])), "each is processed or a dead letter"
     assert done
     assert dead
     assert lines.count("stopped") == 1
@@ -101,8 +95,8 @@ def test_a_program_that_ends_waits_for_handlers_and_answers_and_cancels_pipes(na
 
 @pytest.mark.parametrize("name", ["two_tell_each_other", "three_tell_each_other"])
 def test_systems_that_tell_each_other_as_the_program_ends_are_drained_together(name: str) -> None:
-    for process in [start(name, "-W", "error") for _ in range(3)]:
-        code, lines, complaints = finish(process)
+    processes = [start(name, "-W", "error") for _ in range(3)]
+    for code, lines, complaints in [finish(process) for process in processes]:
         assert numbers(lines, "hop") == list(range(HOPS, -1, -1))
         assert numbers(lines, "dead") == []
         stopped = [line for line in lines if line.endswith("stopped")]

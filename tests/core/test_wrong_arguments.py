@@ -96,9 +96,10 @@ async def test_a_buffer_that_is_no_number_of_items_is_refused_before_anything_is
 
     async with System() as system:
         ref = system.spawn(Streams)
-        for buffer in (0, -1, math.nan, "x", None, [], 1.5, True):
+        wrong: list[Any] = [0, -1, math.nan, "x", None, [], 1.5, True]
+        for buffer in wrong:
             with pytest.raises(SpecError, match="buffer"):
-                ref.stream("never sent", buffer=buffer)  # type: ignore[arg-type]
+                ref.stream("never sent", buffer=buffer)
         assert [item async for item in ref.stream("sent", buffer=1)] == ["sent"]
     assert log.lines == ["sent"]
 
