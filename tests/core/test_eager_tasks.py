@@ -37,7 +37,7 @@ class Starts(Actor):
             case "itself":
                 return self.ask_self()
             case "answers":
-                return self.reply_with(asyncio.gather(*self.tasks))
+                return self.reply_with(self.answers())
         return message
 
     def start_one(self) -> None:
@@ -58,6 +58,9 @@ class Starts(Actor):
     async def ask_other(self, number: int) -> Any:
         assert self.other is not None
         return await self.other.ask(number)
+
+    async def answers(self) -> list[Any]:
+        return await asyncio.gather(*self.tasks)
 
     async def ask_self(self) -> Any:
         return await self.ref.ask("answer")

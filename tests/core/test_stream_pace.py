@@ -136,23 +136,6 @@ async def test_the_producer_of_a_stream_is_its_buffer_ahead_of_all_its_readers_t
 
 @each_kind
 @virtual_time
-async def test_a_reader_that_gives_up_leaves_the_pace_as_it_was(kind: type[Generates]) -> None:
-    async with System() as system:
-        ref = system.spawn(kind)
-        stream: Stream[int] = ref.stream("go", buffer=2)
-        gives_up = asyncio.create_task(anext(stream))
-        await asyncio.sleep(0)
-        gives_up.cancel()
-        await settled()
-        assert await ref.proxy().how_many() == 2
-        assert await anext(stream) == 0, "what nobody has taken is not lost"
-        await settled()
-        assert await ref.proxy().how_many() == 3
-        await stream.aclose()
-
-
-@each_kind
-@virtual_time
 async def test_a_stream_that_is_left_early_makes_nothing_more(kind: type[Generates]) -> None:
     async with System() as system:
         ref = system.spawn(kind)

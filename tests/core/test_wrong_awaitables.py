@@ -18,7 +18,7 @@ def forgot_async() -> int:
     return 3
 
 
-NO_AWAITABLES = [None, "text", [], forgot_async, forgot_async()]
+NO_AWAITABLES: list[Any] = [None, "text", [], forgot_async, forgot_async()]
 
 
 class Works(Actor):
