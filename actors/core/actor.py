@@ -266,7 +266,8 @@ class Actor(Spawns, Behaviour[M_contra], _Base):
 
     def schedule_every(self, interval: float, message: Any) -> Timer:
         """Send this actor a message every ``interval`` seconds until it is cancelled or this incarnation ends."""
-        if check_seconds(interval, "interval") == 0:
+        interval = check_seconds(interval, "interval")
+        if interval == 0:
             raise ValueError("interval is 0 seconds; it must be more than 0")
         return Timer(self._cell, interval, message, interval)
 

@@ -69,16 +69,14 @@ def _at_exit() -> None:
         return max(0.0, begun + share * AT_EXIT - time.monotonic())
 
     while left(DRAINING) and _run_all(systems, System.drained, left, DRAINING):
-        if not any(_run_all(systems, _is_at_work, left, DRAINING)):
+        first = _run_all(systems, System.activity, left, DRAINING)
+        # A message may have been on its way between two of them: nothing has happened between two looks, either.
+        if not any(at_work for at_work, _ in first) and first == _run_all(systems, System.activity, left, DRAINING):
             break
     _run_all(systems, lambda system: system.stop(left(STOPPING)), left, STOPPING)
     for system in systems:
         if not system.join(left(1.0)):
             logger.error("%r: a handler does not let the event loop go; what waits there is not processed", system)
-
-
-async def _is_at_work(system: System) -> bool:
-    return system.is_at_work()
 
 
 def _run_all(
@@ -98,7 +96,11 @@ def _run_all(
     done, late = concurrent.futures.wait(futures, left(share))
     for future in late:
         future.cancel()
-    return [future.result() for future in done if not future.cancelled() and future.exception() is None]
+    return [
+        future.result()
+        for future in futures
+        if future in done and not future.cancelled() and future.exception() is None
+    ]
 
 
 def _forked() -> None:

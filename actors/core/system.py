@@ -301,6 +301,10 @@ class System(Spawns):
                 return True
         return False
 
+    async def activity(self) -> tuple[bool, int]:
+        """Whether it is at work, and how often it has been so far."""
+        return self.is_at_work(), self.runtime.passes
+
     async def drained(self) -> None:
         """Wait until it is not at work; looked at again and again, as a program ends: no actor has to tell."""
         while self.is_at_work():  # noqa: ASYNC110

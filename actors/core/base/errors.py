@@ -23,9 +23,11 @@ CallboardError
 
 from __future__ import annotations
 
+import itertools
 import queue
 import reprlib
-from typing import Final
+from collections import OrderedDict
+from typing import Any, Final
 
 import pykka
 
@@ -98,7 +100,21 @@ LONGEST: Final = 200
 """Characters of an error's or a message's text that go into another text, so that nested texts cannot grow."""
 
 
-_SHORT: Final = reprlib.Repr()
+class _Short(reprlib.Repr):
+    """As `reprlib`, which goes by the type's name, for the subclasses of Python's collections too."""
+
+    def repr1(self, x: Any, level: int) -> str:
+        """Return the text of an object within another."""
+        kind: Any = type(x)
+        if kind.__module__ != "builtins":
+            for base in (list, dict, tuple, set, frozenset):
+                if isinstance(x, base) and kind.__repr__ in (base.__repr__, OrderedDict.__repr__):
+                    few = base(itertools.islice(x.items() if base is dict else x, 7))
+                    return f"{kind.__name__}({super().repr1(few, level)})"
+        return super().repr1(x, level)
+
+
+_SHORT: Final = _Short()
 _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = LONGEST
 
 

@@ -46,8 +46,7 @@ def build(cell: Cell, factory: Any, args: Any, kwargs: Any) -> None:
         if not isinstance(actor, Behaviour):
             raise SpecError(f"the factory of {cell.place} returned {type(actor).__name__}, which is no callboard Actor")
         before: Cell | None = actor.__dict__.get("_cell")
-        previous = None if cell.details is None else cell.details.previous
-        if actor is previous or (before is not None and before is not cell and before.actor is actor):
+        if cell.actor is not actor and before is not None and before.parent is not None:  # else it was made just now
             raise SpecError(f"the factory of {cell.place} returned an actor that lives, or has lived: make a new one")
         bind(actor, cell)
 

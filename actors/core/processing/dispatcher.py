@@ -144,6 +144,7 @@ class Dispatcher:
         """Run the ready actors, as far as the budget goes; the loop calls this."""
         self._helped = 0
         runtime = self.runtime
+        runtime.passes += 1
         runtime.loop_runs()
         try:
             if self.lane:
@@ -151,6 +152,7 @@ class Dispatcher:
         finally:  # what has come out of it, a KeyboardInterrupt or a fault of ours, must not stop the others
             if self.lane:
                 self.loop.call_soon(self.serve, context=runtime.base_context.copy())
+                runtime.home = NOWHERE  # should the loop stop here, what is sent in another one's time is looked at
             else:
                 runtime.scheduled = False
 

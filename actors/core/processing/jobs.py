@@ -59,7 +59,9 @@ def start_job(
     """
     if not iscoroutine(coro):
         if not isawaitable(coro):
-            raise TypeError(f"{describe(cell)}: {brief(coro)} cannot be run beside the mailbox: is it an `async def`?")
+            raise TypeError(
+                f"{describe(cell)}: pipe() and reply_with() run a coroutine, not {brief(coro)}: is it an `async def`?"
+            )
         coro = _await(coro)
     if cell.state == DEAD:
         coro.close()

@@ -70,6 +70,7 @@ class Runtime(Reachable):
         entered: the task under whose identity handlers make their first steps.
         spawned: the class whose settings were last looked at.
         drivers: the coroutines that tasks run for actors of this system.
+        passes: how often the dispatcher has been called.
         observer: who looks at messages, an `Observer`; None while nobody does.
     """
 
@@ -92,6 +93,7 @@ class Runtime(Reachable):
         "on_down",
         "on_failed",
         "on_idle",
+        "passes",
         "queues",
         "ready",
         "rng",
@@ -124,6 +126,7 @@ class Runtime(Reachable):
         self.endings: deque[Any] = deque()
         self.ending = False
         self.spawned: Any = None
+        self.passes = 0
         self.entered: asyncio.Task[Any] | None = None
         self.crashes: dict[Any, Any] = {}
         self.drivers: dict[Drives, None] = {}
@@ -227,11 +230,7 @@ class Runtime(Reachable):
         if self.probe is not None:
             id = getattr(item, "id", 0)
             self.probe.event("dead_letter", actor=path, id=id, message=letter.message, reason=letter.reason)
-        if self.events:
+        if self.events and letter.message.__class__ is not Event:  # else a subscriber's full mailbox has dropped it
             self.events.publish(
                 Event("dead_letter", path, self.loop.time(), f"{letter.reason}: {brief(letter.message)}")
             )
-
-
-def _told(letter: DeadLetter) -> str:
-    return f"{letter.reason}: {brief(letter.message)}"
