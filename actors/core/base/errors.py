@@ -106,10 +106,11 @@ class _Short(reprlib.Repr):
     def repr1(self, x: Any, level: int) -> str:
         """Return the text of an object within another."""
         kind: Any = type(x)
+        each: Any = x
         if kind.__module__ != "builtins":
             for base in (list, dict, tuple, set, frozenset):
                 if isinstance(x, base) and kind.__repr__ in (base.__repr__, OrderedDict.__repr__):
-                    few = base(itertools.islice(x.items() if base is dict else x, 7))
+                    few = base(itertools.islice(each.items() if base is dict else each, 7))
                     return f"{kind.__name__}({super().repr1(few, level)})"
         return super().repr1(x, level)
 

@@ -99,7 +99,8 @@ class Patience:
     __slots__ = ("_cell", "_handle", "_seconds", "_since")
 
     def __init__(self, cell: Cell, seconds: float) -> None:
-        if check_seconds(seconds, f"{cell.place}: receive timeout") == 0:
+        seconds = check_seconds(seconds, f"{cell.place}: receive timeout")
+        if seconds == 0:
             raise SpecError(f"{cell.place}: receive timeout is 0 seconds; it must be more")
         if cell.state == DEAD:
             raise ActorDead(f"{describe(cell)} has stopped: nothing is sent to it any more")
