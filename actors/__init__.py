@@ -21,16 +21,17 @@ from .core.base.errors import (
 )
 from .core.base.events import DeadLetter, Event, Node, Outcome
 from .core.base.metrics import ActorMetrics, Histogram, Metrics
-from .core.base.restart import Backoff, Supervision
+from .core.base.restart import Backoff, Restart, Strategy, Supervision
 from .core.base.scope import Scope, current_scope, scope
-from .core.base.spec import ChildSpec, Mailbox
+from .core.base.spec import ChildSpec, Mailbox, Overflow
 from .core.base.typed import Returns, handles
 from .core.current import current_system
 from .core.garbage import service_gc
 from .core.mail.future import Future, wait
 from .core.processing.intercepting import Delivery, Handled, Interceptor
+from .core.processing.jobs import Job
 from .core.processing.metering import Meter
-from .core.processing.timers import ReceiveTimeout
+from .core.processing.timers import ReceiveTimeout, Timer
 from .core.refs.bridge import ask
 from .core.refs.ref import ActorRef
 from .core.refs.stream import Stream
@@ -63,6 +64,7 @@ __all__ = [
     "Handled",
     "Histogram",
     "Interceptor",
+    "Job",
     "Mailbox",
     "MailboxFull",
     "Meter",
@@ -71,10 +73,12 @@ __all__ = [
     "NotAStream",
     "NotMainThread",
     "Outcome",
+    "Overflow",
     "Publish",
     "ReceiveTimeout",
     "ReplyAlreadySet",
     "Resize",
+    "Restart",
     "RestartLimit",
     "Returns",
     "Routees",
@@ -82,6 +86,7 @@ __all__ = [
     "Scope",
     "SpecError",
     "StartFailed",
+    "Strategy",
     "Stream",
     "StreamExpected",
     "Subscribe",
@@ -90,6 +95,7 @@ __all__ = [
     "System",
     "SystemClosed",
     "Terminated",
+    "Timer",
     "Topics",
     "Unsubscribe",
     "ask",

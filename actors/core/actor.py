@@ -11,7 +11,7 @@ from .base.behaviour import Behaviour, check_seconds
 from .base.errors import CoreError, SpecError, brief
 from .base.events import Outcome
 from .base.lifecycle import Phase, move
-from .base.typed import M, M_contra, Receives
+from .base.typed import Asked, M, M_contra, R, Receives, Returns
 from .current import current_system, default_system
 from .life.starting import plain_new
 from .life.supervision import restart_child
@@ -219,7 +219,13 @@ class Actor(Spawns, Behaviour[M_contra], _Base):
         """
         return cast("T", reply_with(self._cell, coro))
 
-    def forward(self, ref: ActorRef[Receives[M]], message: M) -> Any:
+    @overload
+    def forward(self, ref: ActorRef[Receives[M]], message: Asked[M, R]) -> R: ...
+
+    @overload
+    def forward(self, ref: ActorRef[Receives[M]], message: M) -> Any: ...
+
+    def forward(self, ref: ActorRef[Any], message: Any) -> Any:
         """Hand the message at work on to another actor, which answers in this one's place.
 
         Write ``return self.forward(ref, message)``. Who asked gets the other's answer, error or stream. Deadline,
@@ -238,6 +244,12 @@ class Actor(Spawns, Behaviour[M_contra], _Base):
         """
         return forward(self._cell, ref, message)
 
+    @overload
+    def stash(self, message: Returns[R]) -> R: ...
+
+    @overload
+    def stash(self, message: Any) -> Any: ...
+
     def stash(self, message: Any) -> Any:
         """Put the message at work aside, to be processed after `unstash_all`; return the result from the handler.
 
@@ -249,7 +261,7 @@ class Actor(Spawns, Behaviour[M_contra], _Base):
             message: what the handler was given.
 
         Raises:
-            CoreError: this is called outside of the handlers, or a second time for a message.
+            CoreError: this is called outside of the handlers, for another message, or a second time for this one.
             MailboxFull: as many messages are stashed as the mailbox holds.
         """
         return stash(self._cell, message)

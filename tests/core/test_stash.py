@@ -512,10 +512,10 @@ async def test_a_watched_actors_end_between_two_messages_may_be_stashed_like_the
 
     class Watches(Door):
         def on_receive(self, message: Any) -> Any:
-            if isinstance(message, ActorRef):
+            if isinstance(message, ActorRef) and message.is_alive():
                 self.watch(message)
                 message.kill()  # its end is there before this handler is through
-                return self.stash("the ref")
+                return self.stash(message)
             return super().on_receive(message)
 
     async with System() as system:
@@ -526,7 +526,7 @@ async def test_a_watched_actors_end_between_two_messages_may_be_stashed_like_the
         await door.ask("open")
         await door.ask("sync")
         assert log.lines == [
-            "the ref",
+            other,
             Terminated(other, f"crashed: {ActorCrashed(f'Echo {other.path} was killed')!r}"),
             "told",
             "sync",
@@ -888,3 +888,14 @@ def test_the_trace_tells_of_each_stash_and_of_each_time_a_message_is_taken_up() 
         assert [fact.kind for fact in facts] == ["ask" if message == "asked" else "send", "recv", "stashed", "recv"]
         assert len({fact.id for fact in facts}) == 1
     assert "** stashed" in run_.trace.text()
+
+
+@on_each_loop
+async def test_only_the_message_at_work_can_be_stashed() -> None:
+    class Swaps(Actor):
+        def on_receive(self, message: Any) -> Any:
+            return self.stash("another")
+
+    async with System() as system:
+        with pytest.raises(CoreError, match="not the message at work"):
+            await system.spawn(Swaps).ask("mine")

@@ -271,3 +271,13 @@ def test_a_message_that_declares_its_reply_stays_the_plain_object_it_is() -> Non
     assert pickle.loads(pickle.dumps(Add(3))) == Add(3)
     assert not hasattr(Add(3), "__dict__")
     assert Model(text="a").model_dump() == {"text": "a"}
+
+
+@pytest.mark.parametrize("kind", [staticmethod, classmethod])
+def test_handles_above_what_is_no_method_is_refused_when_the_class_is_made(kind: Any) -> None:
+    with pytest.raises(TypeError, match=kind.__name__):
+
+        class Odd(Actor):
+            @kind  # type: ignore[untyped-decorator]
+            @handles(int)
+            def never(self, message: int) -> None: ...

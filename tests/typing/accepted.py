@@ -150,7 +150,7 @@ class Front(Actor[Get]):
         self.behind = behind
 
     def on_receive(self, message: Get) -> int:
-        return self.forward(self.behind, message)  # type: ignore[no-any-return]
+        return self.forward(self.behind, message)
 
 
 async def routers_and_topics(system: System) -> None:

@@ -42,6 +42,10 @@ class Receives(Generic[M_contra]):
         for base in reversed(cls.__mro__):
             own: dict[type[Any], str] = {}
             for name, value in vars(base).items():
+                if isinstance(value, (staticmethod, classmethod)) and hasattr(value.__func__, "_handles"):
+                    raise TypeError(
+                        f"{base.__qualname__}.{name}: @handles is for methods, not for {type(value).__name__}s"
+                    )
                 kind = value.__dict__.get("_handles") if isinstance(value, FunctionType) else None
                 if kind is None:
                     continue

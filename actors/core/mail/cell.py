@@ -48,7 +48,6 @@ class Details:
         previous: the last incarnation while there is none, for proxies that look at its attributes.
         in_flight: messages of other threads that have a place in the mailbox and have not arrived.
         stashed_by: the handler that has put its message aside, as long as it is at work.
-        taken: under a probe, what was taken up last.
     """
 
     __slots__ = (
@@ -75,7 +74,6 @@ class Details:
         "stash",
         "stashed_by",
         "stopping",
-        "taken",
         "timers",
         "waiting",
         "watched_by",
@@ -91,7 +89,6 @@ class Details:
         self.waiting: OrderedDict[Admission, Any] | None = None  # an empty one takes 0.7 kB
         self.stash: deque[Any] | None = None
         self.stashed_by: Any = None
-        self.taken: Any = None
         self.ending: Any = None
         self.error: BaseException | None = None
         self.restart_timer: asyncio.Handle | None = None

@@ -342,15 +342,18 @@ def _overflow(cell: Cell) -> Overflow:
 
 
 def _full(cell: Cell) -> MailboxFull:
+    details = cell.details
+    given = details is not None and details.mailbox is not None and details.mailbox.capacity is not None
+    more = "the capacity of its Mailbox" if given else "mailbox_capacity"
     return MailboxFull(
         f"the mailbox of {cell.place} is full ({capacity(cell)} messages): "
-        "send slower, `await ref.put(…)` for room, or raise mailbox_capacity"
+        f"send slower, `await ref.put(…)` for room, or raise {more}"
     )
 
 
 def _drop(cell: Cell, item: Any) -> None:
     if isinstance(item, Ask):
-        item.fail(_full(cell))
+        item.fail(MailboxFull(f"dropped: the mailbox of {cell.place} was full, and its overflow is {_overflow(cell)}"))
         to_dead_letters(cell, item, item.message, OVERFLOW)
     else:
         refuse(cell, item, OVERFLOW)

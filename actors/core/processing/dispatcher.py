@@ -78,6 +78,11 @@ class Leader(Driver):
         self.standby = self.step = None
         self._wake()
 
+    def item_at_work(self) -> Any:
+        """Return the item whose handler is at work: seldom asked for, so nobody keeps it but the serving frame."""
+        serving = self.coro if self.standby is None else self.standby
+        return serving.gi_frame.f_locals["item"]
+
     def _wake(self) -> None:
         waiter, self._waiter = self._waiter, None
         if waiter is not None and not waiter.done():
@@ -217,7 +222,7 @@ class Dispatcher:
                 _enter_task(self.loop, helped)
 
     def _lead(self) -> Leader:
-        leader = self.leader = Leader(self, f"{self.runtime.name}-leader")
+        leader = self.leader = self.runtime.leader = Leader(self, f"{self.runtime.name}-leader")
         leader.standby = self._serve(leader)
         leader.step = leader.standby.send
         return leader

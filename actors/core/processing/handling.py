@@ -162,7 +162,6 @@ def _probe_before(cell: Cell, item: Any, message: Any, probe: Probe) -> None:
     """Tell the probe that a message is about to be processed; it may raise to crash the actor."""
     details = cell.more()
     details.processed += 1
-    details.taken = item
     path = cell.path
     probe.event(
         "recv",

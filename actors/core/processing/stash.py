@@ -7,12 +7,11 @@ from collections import deque
 from threading import get_ident
 from typing import Any
 
-from ..base.errors import CoreError, MailboxFull
+from ..base.errors import CoreError, MailboxFull, brief
 from ..base.lifecycle import Phase
-from ..base.scope import active
-from ..mail.ask import PUT_ASIDE
+from ..mail.ask import PUT_ASIDE, Ask
 from ..mail.cell import Cell
-from ..mail.envelope import DEFERRED, Envelope
+from ..mail.envelope import DEFERRED, PYKKA_MESSAGES, Envelope
 from ..mail.mailbox import capacity, enqueue_first
 from .dispatcher import Leader
 
@@ -27,6 +26,10 @@ def stash(cell: Cell, message: Any) -> Any:
     handler = _handler_here(cell)
     if handler is None:
         raise CoreError(f"{cell.place}: only a handler can stash, and only the message it was given")
+    item: Any = (cell.runtime.leader if handler is cell else handler).item_at_work()
+    given = item.message if isinstance(item, (Ask, Envelope)) else item
+    if given is not message and not (isinstance(item, Ask) and given.__class__ in PYKKA_MESSAGES):
+        raise CoreError(f"{cell.place}: {brief(message)} is not the message at work; only that one can be stashed")
     details = cell.more()
     if details.stashed_by is handler:
         raise CoreError(f"{cell.place}: the message at work is stashed already")
@@ -40,16 +43,9 @@ def stash(cell: Cell, message: Any) -> Any:
         if cell.signals is None:
             cell.signals = deque()
         cell.signals.appendleft(lambda: _first_step_over(cell))
-    item: Any = cell.current
-    if item is not None:
+    if isinstance(item, Ask):
         cell.current = None
         item.work = PUT_ASIDE
-    else:
-        taken, scope = details.taken, active.get()
-        if taken is not None and taken.message is message:
-            item = taken
-        else:
-            item = message if scope is None else Envelope(message, scope)
     details.stash.append(item)
     probe = cell.runtime.probe
     if probe is not None:

@@ -70,6 +70,7 @@ class Runtime(Reachable):
         entered: the task under whose identity handlers make their first steps.
         spawned: the class whose settings were last looked at.
         drivers: the coroutines that tasks run for actors of this system.
+        leader: who serves the ready actors.
         passes: how often the dispatcher has been called.
         observer: who looks at messages, an `Observer`; None while nobody does.
     """
@@ -88,6 +89,7 @@ class Runtime(Reachable):
         "entered",
         "events",
         "help",
+        "leader",
         "name",
         "observer",
         "on_down",
@@ -127,6 +129,7 @@ class Runtime(Reachable):
         self.ending = False
         self.spawned: Any = None
         self.passes = 0
+        self.leader: Any = None
         self.entered: asyncio.Task[Any] | None = None
         self.crashes: dict[Any, Any] = {}
         self.drivers: dict[Drives, None] = {}
