@@ -48,7 +48,7 @@ class Details:
         previous: the last incarnation while there is none, for proxies that look at its attributes.
         in_flight: messages of other threads that have a place in the mailbox and have not arrived.
         stashed_by: the handler that has put its message aside, as long as it is at work.
-        taken: under a probe, what was taken up last.
+        taken: under a probe, the message that a handler is at work on.
     """
 
     __slots__ = (

@@ -84,6 +84,8 @@ async def receive_carefully(cell: Cell, item: Any, message: Any, probe: Probe | 
     finally:
         active.reset(scoped)
         handling.reset(handled)
+        if probe is not None and (details := cell.more()).taken is item:
+            details.taken = None
     return result
 
 
