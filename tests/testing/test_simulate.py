@@ -20,7 +20,7 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from callboard.actors import Actor, ActorCrashed, ActorDead, ActorRef, AskTimeout, ChildSpec, System
+from callboard.actors import Actor, ActorCrashed, ActorDead, ActorRef, AskTimeout, ChildSpec, System, Terminated
 from callboard.actors.testing import (
     Crash,
     Deadlock,
@@ -30,6 +30,7 @@ from callboard.actors.testing import (
     Fault,
     FaultRefused,
     FaultStruckNothing,
+    InjectedCrash,
     InvariantViolated,
     Kill,
     Nondeterministic,
@@ -594,6 +595,173 @@ def test_a_slow_actor_takes_its_message_up_late() -> None:
         assert await worker.ask("seen") == []  # nobody waited any more: it was not processed
 
     simulate(scenario, faults=[Slow("worker", 1, seconds=5)])
+
+
+class Starting(Counter):
+    """Notes each start."""
+
+    def __init__(self, starts: list[int], seconds: float) -> None:
+        super().__init__()
+        self.starts = starts
+        self.seconds = seconds
+
+    def on_start(self) -> Any:
+        self.starts.append(len(self.starts))
+
+
+class Awaiting(Starting):
+    """Waits in its start."""
+
+    async def on_start(self) -> None:
+        self.starts.append(len(self.starts))
+        await asyncio.sleep(self.seconds)
+
+
+@pytest.mark.parametrize("fault", [Kill("worker", 1), Slow("worker", 1)])
+@pytest.mark.parametrize("kind", [Starting, Awaiting])
+def test_the_start_of_an_actor_is_no_message_that_a_fault_may_strike_at(fault: Fault, kind: type[Starting]) -> None:
+    async def scenario(sim: Simulation) -> None:
+        starts: list[int] = []
+        sim.system.spawn(kind, starts, 0, name="worker")
+        await asyncio.sleep(20)
+        assert starts == [0]
+
+    with pytest.raises(FaultStruckNothing, match="messages taken up there: 0"):
+        simulate(scenario, seeds=5, faults=[fault])
+
+
+@pytest.mark.parametrize("sent", ["at once", "when it is up"])
+@pytest.mark.parametrize("kind", [Starting, Awaiting])
+def test_an_actor_with_a_hook_is_killed_at_its_first_message(kind: type[Starting], sent: str) -> None:
+    async def scenario(sim: Simulation) -> None:
+        starts: list[int] = []
+        worker = sim.system.supervise(ChildSpec(kind, (starts, 0), name="worker"))
+        if sent != "at once":
+            await sim.idle()
+            assert worker.is_alive()
+        with pytest.raises(ActorDead):
+            await worker.ask("x")
+        assert starts == [0]
+        assert sim.trace.of("recv") == []
+
+    simulate(scenario, seeds=10, faults=[Kill("worker", 1)])
+
+
+@pytest.mark.parametrize("sent", ["at once", "when it is up"])
+@pytest.mark.parametrize("kind", [Starting, Awaiting])
+def test_a_slow_actor_with_a_hook_starts_in_time(kind: type[Starting], sent: str) -> None:
+    async def scenario(sim: Simulation) -> None:
+        starts: list[int] = []
+        worker = sim.system.spawn(kind, starts, 0, name="worker")
+        if sent != "at once":
+            await sim.idle()
+        asked = asyncio.ensure_future(_ask(worker, "x"))
+        await sim.idle()
+        assert starts == [0]
+        assert not asked.done()
+        await asked
+        assert sim.now == 5
+
+    simulate(scenario, seeds=10, faults=[Slow("worker", 1, seconds=5)])
+
+
+def test_a_killed_actors_successor_under_its_name_is_spared() -> None:
+    async def scenario(sim: Simulation) -> None:
+        first = sim.system.spawn(Starting, [], 0, name="worker")
+        with pytest.raises(ActorDead):
+            await first.ask("x")
+        second = sim.system.spawn(Starting, [], 0, name="worker")
+        await second.ask("x")
+        assert await second.ask("seen") == ["x"]
+
+    simulate(scenario, seeds=5, faults=[Kill("worker", 1)])
+
+
+@pytest.mark.parametrize("fault", [Kill("worker", 2), Slow("worker", 2)])
+def test_a_stop_is_no_message_that_a_fault_may_strike_at(fault: Fault) -> None:
+    async def scenario(sim: Simulation) -> None:
+        worker = sim.system.spawn(Counter, name="worker")
+        await worker.ask("x")
+        worker.stop()
+        await sim.idle()
+        assert not worker.is_alive()
+
+    with pytest.raises(FaultStruckNothing, match="messages taken up there: 1"):
+        simulate(scenario, seeds=5, faults=[fault])
+
+
+def test_an_ask_whose_asker_gave_up_is_no_message_that_a_fault_may_strike_at() -> None:
+    async def scenario(sim: Simulation) -> None:
+        sim.expect_dead_letters()
+        worker = sim.system.spawn(Awaiting, [], 5, name="worker")
+        with pytest.raises(AskTimeout):
+            await worker.ask("x", timeout=1)
+        await asyncio.sleep(10)
+        assert worker.is_alive()
+
+    with pytest.raises(FaultStruckNothing, match="messages taken up there: 0"):
+        simulate(scenario, seeds=5, faults=[Kill("worker", 1)])
+
+
+def test_of_two_faults_at_one_message_both_strike() -> None:
+    async def scenario(sim: Simulation) -> None:
+        worker = sim.system.spawn(Counter, name="worker")
+        with pytest.raises(ActorDead):
+            await worker.ask("x")
+        assert sim.now == 5
+
+    simulate(scenario, seeds=5, faults=[Slow("worker", 1, seconds=5), Kill("worker", 1)])
+
+
+def test_a_crash_in_the_handler_strikes_no_hook_of_a_later_incarnation() -> None:
+    class Worker(Awaiting):
+        async def on_receive(self, message: Any) -> Any:
+            await asyncio.sleep(1)
+            return message
+
+    async def scenario(sim: Simulation) -> None:
+        starts: list[int] = []
+        worker = sim.system.supervise(ChildSpec(Worker, (starts, 1), name="worker"))
+        with pytest.raises(ActorCrashed):
+            await worker.ask("x")
+        assert await worker.ask("y") == "y"
+        assert starts == [0, 1]
+        assert len(sim.trace.of("fault")) == 1
+
+    simulate(scenario, seeds=5, faults=[Crash("worker", 1, "in")])
+
+
+def test_a_crash_in_the_handler_strikes_no_other_handler_no_hook_and_not_twice() -> None:
+    class Worker(Actor):
+        async def on_receive(self, message: Any) -> Any:
+            if isinstance(message, ActorRef):
+                self.watch(message)
+            elif isinstance(message, Terminated):
+                await asyncio.sleep(1)
+            else:
+                for _ in range(2):
+                    with contextlib.suppress(InjectedCrash):
+                        await asyncio.sleep(1)
+
+        async def on_stop(self) -> None:
+            await asyncio.sleep(1)
+
+    async def watching(sim: Simulation) -> None:
+        worker = sim.system.spawn(Worker, name="worker")
+        watched = sim.system.spawn(Counter, name="watched")
+        await worker.ask(watched)
+        watched.stop()
+        await asyncio.sleep(5)
+        assert worker.is_alive()
+
+    with pytest.raises(FaultStruckNothing, match="the handler never waited"):
+        simulate(watching, seeds=5, faults=[Crash("worker", 1, "in")])
+
+    async def stubborn(sim: Simulation) -> None:
+        await sim.system.spawn(Worker, name="worker").ask("x")
+        assert len(sim.trace.of("fault")) == 1
+
+    simulate(stubborn, seeds=5, faults=[Crash("worker", 1, "in")])
 
 
 def test_a_delayed_message_does_not_overtake_the_senders_next_one() -> None:

@@ -48,6 +48,7 @@ class Details:
         previous: the last incarnation while there is none, for proxies that look at its attributes.
         in_flight: messages of other threads that have a place in the mailbox and have not arrived.
         stashed_by: the handler that has put its message aside, as long as it is at work.
+        taken: under a probe, the message that a handler is at work on.
     """
 
     __slots__ = (
@@ -74,6 +75,7 @@ class Details:
         "stash",
         "stashed_by",
         "stopping",
+        "taken",
         "timers",
         "waiting",
         "watched_by",
@@ -96,6 +98,7 @@ class Details:
         self.history: History | None = None
         self.previous: Any = None
         self.incarnation = 1
+        self.taken: Any = None
         self.processed = 0
         self.in_flight = 0
         self.graceful = False

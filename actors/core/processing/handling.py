@@ -84,6 +84,8 @@ async def receive_carefully(cell: Cell, item: Any, message: Any, probe: Probe | 
     finally:
         active.reset(scoped)
         handling.reset(handled)
+        if probe is not None and (details := cell.more()).taken is item:
+            details.taken = None
     return result
 
 
@@ -162,6 +164,7 @@ def _probe_before(cell: Cell, item: Any, message: Any, probe: Probe) -> None:
     """Tell the probe that a message is about to be processed; it may raise to crash the actor."""
     details = cell.more()
     details.processed += 1
+    details.taken = item
     path = cell.path
     probe.event(
         "recv",

@@ -134,9 +134,9 @@ class Driver(Coroutine[Any, Any, None]):
         raise TypeError("a driver is driven by its own task")
 
     def _injected(self) -> BaseException | None:
-        """Ask the probe whether a handler fails here, where it goes on after having waited."""
+        """Ask the probe whether the handler of a message fails here, where it goes on after having waited."""
         cell: Any = self.cell
-        if cell is not None and cell.driver is self:
+        if cell is not None and cell.driver is self and cell.more().taken is not None:  # a hook handles no message
             try:
                 self.runtime.probe.on_process(cell.path, cell.more().processed, "in")
             except BaseException as error:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ...core.life.death import bury
+from ...core.mail.ask import ProbedAsk
+from ...core.mail.cell import READY
+from ...core.mail.envelope import Envelope
+from ...core.mail.mailbox import refuse, signal
 from ..errors import FaultRefused, InjectedCrash
 from .faults import PROCESSING, SENDING, Crash, Delay, Drop, Duplicate, Fault, Kill, ProviderFault, Slow
 
@@ -35,7 +39,6 @@ class Injector:
         """The faults that have struck."""
         self.waits: dict[str, int] = {}
         """The first message of each actor whose handler waited, where a fault makes us look at handlers."""
-        self._taken: dict[str, int] = {}
         self._sent: dict[str, int] = {}
         self.remote: set[str] = set()
         self._needs_remote = {fault.actor for fault in faults if isinstance(fault, Drop | Duplicate)}
@@ -43,7 +46,6 @@ class Injector:
         self.sending = _by_message(faults, SENDING)
         self._providers = _by_message(faults, (ProviderFault,))
         self._until: dict[tuple[str, str], float] = {}
-        self._slowed: set[tuple[str, int]] = set()
 
     def _strike(self, fault: Fault, **more: Any) -> None:
         self.struck.add(fault)
@@ -56,31 +58,40 @@ class Injector:
 
     def __call__(self, cell: Any) -> None:
         """Schedule one turn of a ready actor."""
-        if self.processing:
-            path = cell.label
-            nth = self._taken.get(path, 0) + 1
-            for fault in self.processing.get((path, nth), ()):
-                if isinstance(fault, Kill):
-                    self._strike(fault)
-                    bury(cell)
-                    return
-                if isinstance(fault, Slow) and (path, nth) not in self._slowed:
-                    self._slowed.add((path, nth))
-                    self._strike(fault)
-                    self.loop.call_later(fault.seconds, cell.run_one)
-                    return
+        if self.processing and self._next(cell):
+            step = _BeforeMessage(self, cell)
+            if cell.signals is None or step not in cell.signals:
+                signal(cell, step)
         self.loop.call_turn(cell)
+
+    def _next(self, cell: Any) -> list[Fault]:
+        """What is still to strike as an actor takes up its next message."""
+        nth = 1 if cell.details is None else cell.details.processed + 1
+        due = self.processing.get((cell.label, nth), ())
+        return [fault for fault in due if isinstance(fault, Kill | Slow) and fault not in self.struck]
+
+    def before_message(self, cell: Any) -> bool:
+        """Strike an actor that is about to take up a message; whether one has been struck."""
+        due = self._next(cell)
+        if not due:
+            return False
+        fault = due[0]
+        self._strike(fault)
+        if isinstance(fault, Slow):
+            cell.state = READY
+            self.loop.call_later(fault.seconds, cell.run_one)
+        else:
+            bury(cell)
+        return True
 
     # -- the probe's questions -----------------------------------------------------------------------------------
 
     def on_process(self, path: str, nth: int, when: str) -> None:
         """Before, in and after the handler of an actor's ``nth`` message; may raise `InjectedCrash`."""
-        if when == "before":
-            self._taken[path] = nth
-        elif when == "in":
+        if when == "in":
             self.waits.setdefault(path, nth)
         for fault in self.processing.get((path, nth), ()):
-            if isinstance(fault, Crash) and fault.when == when:
+            if isinstance(fault, Crash) and fault.when == when and fault not in self.struck:
                 self._strike(fault)
                 raise InjectedCrash(f"{path}, message {nth}, {when} the handler")
 
@@ -123,6 +134,34 @@ class Injector:
                 f"messages to {', '.join(local)} cannot be dropped or duplicated: between local actors none is ever "
                 "lost or repeated; if a network lies between, declare it with sim.remote(path)"
             )
+
+
+@dataclass(frozen=True, slots=True)
+class _BeforeMessage:
+    """A step of an actor's life that goes between its hooks and its messages: where `Kill` and `Slow` strike."""
+
+    injector: Injector
+    cell: Any
+
+    def __call__(self) -> None:
+        cell = self.cell
+        if cell.driver is not None:  # a handler has suspended; there will be another turn before a message
+            return
+        if cell.signals is not None:  # those come first
+            signal(cell, self)
+            return
+        if _is_message_next(cell) and self.injector.before_message(cell):
+            signal(cell, self)  # where it is late, more may strike when its time has come
+
+
+def _is_message_next(cell: Any) -> bool:
+    """Whether an actor would take up a message now; asks that nobody waits for any more are refused, as in a turn."""
+    while cell.queue:
+        item = next(iter(cell.queue))
+        if not isinstance(item, ProbedAsk) or not (item._state or item.is_late(cell.runtime.clock())):
+            return isinstance(item, Envelope | ProbedAsk)
+        refuse(cell, cell.queue.popleft(), "")
+    return False
 
 
 def _by_message(faults: Sequence[Fault], kinds: tuple[type[Any], ...]) -> dict[tuple[str, int], list[Fault]]:
