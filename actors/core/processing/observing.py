@@ -5,8 +5,9 @@ measured, a turn costs it one addition to the `Tally` of the actor's class. All 
 
 The mailbox of an actor is *watched* for a turn and on, until what has come meanwhile has been taken: its queue is
 replaced by one that notes when messages come and are taken. Watches are rationed, so that a busy system spends no
-greater part of its time on them; in one that is not busy every turn is watched. What a watched turn tells stands for
-all messages of the class since the last. A handler that suspends costs so much more that each of them is timed.
+greater part of its time on them; in one that is not busy every turn is watched. A mailbox in which messages are left
+when a turn ends is watched whatever the ration: it may be overloaded. What is told of a watched message stands for no
+message of another watch. A handler that suspends costs so much more that each of them is timed.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from ..mail.cell import BUSY, CLOSED, DEAD, Cell, living
 from ..mail.watched import WatchedQueue
 from ..runtime.runtime import Runtime
 from .intercepting import Interceptor, Interceptors
-from .tally import NEVER, SELDOM, SKIPPED, Ration, Tally
+from .tally import NEVER, SELDOM, Ration, Tally
 
 CLASSES: Final = 200
 """Classes of actors that have figures of their own; what comes later is counted together, under `OTHER`."""
@@ -133,8 +134,17 @@ class Observer:
 
     def turn_begins(self, cell: Cell, tally: Tally) -> None:
         """A turn begins at which an actor of this class is to be watched."""
-        if cell.queue.__class__ is not WatchedQueue:
-            self._watch(cell, tally, self._runtime.clock())
+        queue = cell.queue
+        if queue is None or queue.__class__ is deque:
+            if self._allows(tally, self._runtime.clock()):
+                self._watch(cell, in_turn=bool(queue))
+            else:
+                tally.skip()
+
+    def left_behind(self, cell: Cell) -> None:
+        """A turn of an actor that is not watched has ended with messages left: it may be overloaded, so watch it."""
+        if self._meters:
+            self._watch(cell)
 
     def turn_ended(self, cell: Cell, tally: Tally, watch: WatchedQueue, taken: int) -> None:
         """A turn of a watched actor has ended."""
@@ -159,8 +169,13 @@ class Observer:
         watch = cell.queue
         if watch.__class__ is not WatchedQueue:
             now = self._at_work[cell] = self._runtime.clock()
-            if tally.taken >= tally.next:
-                self._watch(cell, tally, now)
+            if watch:
+                self.left_behind(cell)
+            elif tally.taken >= tally.next:
+                if self._allows(tally, now):
+                    self._watch(cell)
+                else:
+                    tally.skip()
         else:
             began, watch.taken_at = watch.taken_at, None
             self._at_work[cell] = self._runtime.clock() if began is None else began
@@ -206,38 +221,41 @@ class Observer:
         tally.note(waits, works)
         if own is not None:
             own.note(waits, works)
-        self._ration.use(max(0, len(works) - 1))  # one was, when the watch was allowed
         held = cell.queue
+        behind = bool(held)  # of such an actor all is watched, whatever the others are allowed
+        if not behind:
+            self._ration.use(max(0, len(works) - 1))  # one was, when the watch was allowed
         if held is watch and watch.has_noted():
             return
-        wanted = cell.state < CLOSED and (own is not None or (self._meters > 0 and self._allows(tally, now)))
+        lasts, watch.lasts = watch.lasts, False
+        wanted = cell.state < CLOSED and (
+            own is not None or (self._meters > 0 and (behind or lasts or self._allows(tally, now)))
+        )
         if held is None and wanted:
             watch.renew()
             cell.queue = watch
         elif held is watch:
             cell.queue = WatchedQueue(watch.queue, self._runtime.clock) if wanted else watch.queue
 
-    def _watch(self, cell: Cell, tally: Tally, now: float) -> None:
-        """Watch an actor's mailbox, if that may be now."""
+    def _watch(self, cell: Cell, *, in_turn: bool = False) -> None:
+        """Watch an actor's mailbox, unless messages of several priorities wait there."""
         queue = cell.queue
-        if (queue is None or queue.__class__ is deque) and cell.state < CLOSED and self._allows(tally, now):
-            cell.queue = WatchedQueue(queue, self._runtime.clock)
-        else:
-            tally.next = tally.taken + SKIPPED
+        if (queue is None or queue.__class__ is deque) and cell.state < CLOSED:
+            cell.queue = WatchedQueue(queue, self._runtime.clock, in_turn=in_turn)
 
     def _allows(self, tally: Tally, now: float) -> bool:
         if not self._ration.allows(now, rare=now - tally.watched_at >= SELDOM):
             return False
+        tally.watched = tally.taken
         tally.watched_at = now
         self._ration.use(1)
         return True
 
     def _watch_waiting(self) -> None:
         """Watch the mailboxes in which messages wait, so that the next reading knows how long they do at least."""
-        now = self._runtime.clock()
         for cell in living(self._runtime.root):
-            if cell.queue and cell.queue.__class__ is deque and not _in_turn(cell):
-                self._watch(cell, self.tally(cell.actor_class), now)
+            if cell.queue and not _in_turn(cell):
+                self.left_behind(cell)
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
@@ -310,7 +328,7 @@ def _in_turn(cell: Cell) -> bool:
 def _untimed(cell: Cell) -> None:
     """What was taken up last is not timed: no handler works on it."""
     if cell.queue.__class__ is WatchedQueue:
-        cell.queue.taken_at = None
+        cell.queue.not_handled()
 
 
 def _label(kind: Any) -> str:
