@@ -43,7 +43,8 @@ class WatchedQueue:
         "_began",
         "_clock",
         "_noted",
-        "_ordered",
+        "_notes",
+        "_share",
         "_since",
         "_waits",
         "_weight",
@@ -64,11 +65,12 @@ class WatchedQueue:
         self._noted = False  # whether the last of these waits is that of the message at work
         self._weight = 1  # for how many the message at work stands; 0: it is one that another stands for
         self._since = 0  # messages behind the last that is noted
+        self._share = 1  # for how many the next one that is noted stands
         self._ahead = 0  # messages before the first of which anything is known
         # How many are to be taken until one that is noted is, for how many it stands, and when it came.
         self._arrivals: deque[list[Any]] | None = None
-        self._ordered = queue.__class__ is not PriorityQueue
-        if queue and self._ordered:
+        self._notes = queue.__class__ is not PriorityQueue
+        if queue and self._notes:
             waiting = len(queue)
             depth = self._ahead = int(in_turn)
             arrivals = self._arrivals = deque()
@@ -76,6 +78,7 @@ class WatchedQueue:
                 share = min(_share(depth), waiting - depth)
                 arrivals.append([share, share, now])
                 depth += share
+            self._share = _share(waiting)
 
     def __len__(self) -> int:
         queue = self.queue
@@ -92,15 +95,14 @@ class WatchedQueue:
         if queue.__class__ is deque and isinstance(item, (Ask, Envelope)) and item.priority:
             queue = self.queue = PriorityQueue(queue)
             self._spend()
-        if self._ordered:
-            share = self._since + 1
-            if len(queue) < DENSE or share >= _share(len(queue)):
+        if self._notes:
+            self._since += 1
+            if self._since >= self._share:
                 if self._arrivals is None:
                     self._arrivals = deque()
-                self._arrivals.append([share, share, self._clock()])
+                self._arrivals.append([self._since, self._since, self._clock()])
                 self._since = 0
-            else:
-                self._since = share
+                self._share = _share(len(queue) + 1)
         queue.append(item)
 
     def popleft(self) -> Any:
@@ -171,7 +173,7 @@ class WatchedQueue:
         """Know nothing of what waits, and of what will come."""
         self._ahead = self._since = 0
         self._arrivals = None
-        self._ordered = False
+        self._notes = False
 
     def _worked(self, now: float) -> None:
         assert self.taken_at is not None
@@ -204,7 +206,13 @@ class WatchedQueue:
         """Watch on, from nothing waiting."""
         self.queue = self._arrivals = None
         self._ahead = self._since = 0
-        self._ordered = True
+        self._share = 1
+        self._notes = True
+
+    def note_no_more(self) -> None:
+        """Watch only what has been noted, until it is taken."""
+        self._notes = False
+        self._since = 0
 
     def has_noted(self) -> bool:
         """Whether messages wait whose arrival is known."""

@@ -6,8 +6,9 @@ measured, a turn costs it one addition to the `Tally` of the actor's class. All 
 The mailbox of an actor is *watched* for a turn and on, until what has come meanwhile has been taken: its queue is
 replaced by one that notes when messages come and are taken. Watches are rationed, so that a busy system spends no
 greater part of its time on them; in one that is not busy every turn is watched. A mailbox in which messages are left
-when a turn ends is watched whatever the ration: it may be overloaded. What is told of a watched message stands for no
-message of another watch. A handler that suspends costs so much more that each of them is timed.
+when a turn ends has a ration of its own, a hundred times that: it may be overloaded. A watched message stands for no
+message of another watch. A handler that suspends costs so much more that each of them is timed, and that the mailbox
+behind it is watched whatever the rations.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from ..mail.cell import BUSY, CLOSED, DEAD, Cell, living
 from ..mail.watched import WatchedQueue
 from ..runtime.runtime import Runtime
 from .intercepting import Interceptor, Interceptors
-from .tally import NEVER, SELDOM, Ration, Tally
+from .tally import BEHIND, NEVER, RATE, SAVED, SELDOM, Ration, Tally
 
 CLASSES: Final = 200
 """Classes of actors that have figures of their own; what comes later is counted together, under `OTHER`."""
@@ -44,6 +45,7 @@ class Observer:
 
     __slots__ = (
         "_at_work",
+        "_behind",
         "_by_label",
         "_followed",
         "_meters",
@@ -60,7 +62,8 @@ class Observer:
         self.interceptors = Interceptors(lambda: runtime.clock())
         self._runtime = runtime
         self._meters = 0
-        self._ration = Ration()
+        self._ration = Ration(RATE, SAVED)
+        self._behind = Ration(BEHIND, BEHIND / 10)
         self._by_label: dict[str, Tally] = {}
         self._at_work: dict[Cell, float] = {}  # handlers that wait, and when they began
         self._followed: dict[Cell, Tally] = {}
@@ -143,7 +146,7 @@ class Observer:
 
     def left_behind(self, cell: Cell) -> None:
         """A turn of an actor that is not watched has ended with messages left: it may be overloaded, so watch it."""
-        if self._meters:
+        if self._meters and self._behind.allows(self._runtime.clock()):
             self._watch(cell)
 
     def turn_ended(self, cell: Cell, tally: Tally, watch: WatchedQueue, taken: int) -> None:
@@ -151,6 +154,10 @@ class Observer:
         own = self._followed.get(cell)
         if own is not None:
             own.taken += taken
+        if watch and cell.queue is watch:
+            self._behind.use(taken)
+            if not self._behind.allows(self._runtime.clock()):
+                watch.note_no_more()
         self._note(cell, tally, own, watch)
 
     def suspended(self, cell: Cell, batch: int) -> None:
@@ -170,7 +177,7 @@ class Observer:
         if watch.__class__ is not WatchedQueue:
             now = self._at_work[cell] = self._runtime.clock()
             if watch:
-                self.left_behind(cell)
+                self._watch(cell)
             elif tally.taken >= tally.next:
                 if self._allows(tally, now):
                     self._watch(cell)
@@ -222,12 +229,15 @@ class Observer:
         if own is not None:
             own.note(waits, works)
         held = cell.queue
-        behind = bool(held)  # of such an actor all is watched, whatever the others are allowed
+        behind = bool(held)  # such an actor is watched whatever the others are allowed
         if not behind:
             self._ration.use(max(0, len(works) - 1))  # one was, when the watch was allowed
         if held is watch and watch.has_noted():
             return
         lasts, watch.lasts = watch.lasts, False
+        if lasts:
+            self._ration.use(1)
+        behind = behind and self._behind.allows(now)
         wanted = cell.state < CLOSED and (
             own is not None or (self._meters > 0 and (behind or lasts or self._allows(tally, now)))
         )
@@ -244,7 +254,8 @@ class Observer:
             cell.queue = WatchedQueue(queue, self._runtime.clock, in_turn=in_turn)
 
     def _allows(self, tally: Tally, now: float) -> bool:
-        if not self._ration.allows(now, rare=now - tally.watched_at >= SELDOM):
+        rare = now - tally.watched_at >= SELDOM
+        if not (self._ration.allows(now, rare=rare) and self._behind.allows(now, rare=rare)):
             return False
         tally.watched = tally.taken
         tally.watched_at = now
@@ -255,7 +266,7 @@ class Observer:
         """Watch the mailboxes in which messages wait, so that the next reading knows how long they do at least."""
         for cell in living(self._runtime.root):
             if cell.queue and not _in_turn(cell):
-                self.left_behind(cell)
+                self._watch(cell)
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
