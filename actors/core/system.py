@@ -496,7 +496,10 @@ class System(Spawns):
 
         Raises:
             SpecError: it is no plain function.
+            SystemClosed: the system has been closed.
         """
+        if self.closed:
+            raise SystemClosed(f"{self!r} does not run")
         observer = self._observer
         observer.intercept(interceptor)
         ends = [lambda: observer.intercept_no_more(interceptor)]
@@ -518,7 +521,7 @@ class System(Spawns):
         """
         if self.loop is None or self.closed:
             raise SystemClosed(f"{self!r} does not run")
-        return Meter(self._observer)
+        return Meter(self._observer, self.find)
 
 
 def _in_turn(latest_first: list[Cell]) -> Iterator[list[Cell]]:

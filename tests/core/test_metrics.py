@@ -1,4 +1,4 @@
-"""What a meter tells: counts are exact, times are those of the clock, and what it tells of a sample stands for all."""
+"""What a meter tells: counts are exact, times are those of the clock, and a sample stands for none not watched."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from callboard.actors import (
     Mailbox,
     MailboxFull,
     Metrics,
+    SpecError,
     Supervision,
     System,
     SystemClosed,
@@ -242,7 +243,7 @@ async def test_times_in_the_mailbox_and_at_work_are_those_of_the_clock() -> None
 
 
 @virtual_time
-async def test_only_messages_that_have_come_while_they_were_measured_have_a_known_time_in_the_mailbox() -> None:
+async def test_a_message_that_waited_before_it_was_measured_has_waited_at_least_since_then() -> None:
     async with System() as system:
         worker = system.spawn(Worker)
         for _ in range(3):
@@ -253,11 +254,11 @@ async def test_only_messages_that_have_come_while_they_were_measured_have_a_know
             await asyncio.sleep(10)  # the second is at work
             worker.tell("known")  # at 11, and processed at 30
             await asyncio.sleep(1)
-            assert of(meter.read(), Worker).time_in_mailbox.count == 0
+            assert of(meter.read(), Worker).time_in_mailbox.sum == 9  # from 1 to 10: its first second is not known
             await asyncio.sleep(28)
             (figures,) = meter.read().actors.values()
-    assert (figures.processed, figures.time_in_mailbox.count) == (3, 3)  # it stands for those before it
-    assert figures.time_in_mailbox.sum == 3 * 19
+    assert (figures.processed, figures.time_in_mailbox.count) == (3, 3)
+    assert figures.time_in_mailbox.sum == 9 + 19 + 19
 
 
 @virtual_time
@@ -288,6 +289,7 @@ async def test_a_message_that_is_put_back_takes_nothing_from_the_times_of_those_
             await asyncio.sleep(10)
             figures = of(meter.read().since(before), Stashes)
     # At 8 there are "open", which has waited for 7 s, then three put back, of which nothing is known, at 11 "behind".
+    assert figures.time_in_mailbox.count == 2
     assert figures.time_in_mailbox.quantile(0) == pytest.approx(7, rel=SHARE - 1)
     assert figures.time_in_mailbox.quantile(1) == pytest.approx(8, rel=SHARE - 1)
 
@@ -378,6 +380,99 @@ class Patient(Worker):
     mailbox_capacity = 100
 
 
+class Busy(Worker):
+    mailbox_capacity = 10_000
+
+
+BUSY_ENOUGH = 30
+"""Actors of other classes, of which 100 messages each use up what may be watched at once."""
+
+
+async def use_up_the_ration(system: System) -> None:
+    others = [system.spawn(Other, mailbox=Mailbox(capacity=200)) for _ in range(BUSY_ENOUGH)]
+    for other in others:
+        for number in range(100):
+            other.tell(number)
+    for other in others:
+        await other.ask("last")
+
+
+@pytest.mark.parametrize("busy", [False, True])
+@pytest.mark.parametrize("messages", [200, 300, 3_000])
+@virtual_time
+async def test_the_wait_in_a_burst_is_told_whatever_else_is_measured(messages: int, busy: bool) -> None:
+    async with System() as system:
+        worker = system.spawn(Busy)
+        with system.measure() as meter:
+            if busy:
+                await worker.ask("its class has been watched just now")
+                await use_up_the_ration(system)
+            before = meter.read()
+            asked = [worker.ask(0.01) for _ in range(messages)]
+            await asyncio.gather(*asked)
+            figures = of(meter.read().since(before), Busy)
+            await worker.ask("one more")
+            one_more = of(meter.read().since(before), Busy)
+    assert figures.processed == messages
+    # The first is taken at once; of the rest each stands for itself, or for those just before it.
+    assert messages - 2 <= figures.time_in_mailbox.count <= messages
+    for q in (0.25, 0.5, 0.9, 0.99, 1):
+        assert figures.time_in_mailbox.quantile(q) == pytest.approx(q * messages * 0.01, rel=0.3)
+    assert figures.processing_time.count == messages
+    assert one_more.time_in_mailbox.count - figures.time_in_mailbox.count <= 1
+
+
+@pytest.mark.parametrize("busy", [False, True])
+@virtual_time
+async def test_a_burst_to_a_handler_that_does_not_wait_is_timed(busy: bool) -> None:
+    async with System() as system:
+        worker = system.spawn(Busy)
+        with system.measure() as meter:
+            if busy:
+                await worker.ask("its class has been watched just now")
+                await use_up_the_ration(system)
+            before = meter.read()
+            for number in range(1_000):
+                worker.tell(number)
+            await asyncio.sleep(1)
+            figures = of(meter.read().since(before), Busy)
+    assert figures.processed == 1_000
+    assert 900 - 64 <= figures.processing_time.count <= 1_000
+    assert 900 - 64 <= figures.time_in_mailbox.count <= 1_000
+
+
+@virtual_time
+async def test_a_message_stands_for_none_that_was_not_watched() -> None:
+    async with System() as system:
+        worker = system.spawn(Busy)
+        with system.measure() as meter:
+            for number in range(5_000):
+                await worker.ask(number)
+            figures = of(meter.read(), Busy)
+    assert figures.processed == 5_000
+    assert 0 < figures.time_in_mailbox.count <= 200  # in no time, one after the other: no more may be watched
+    assert 0 < figures.processing_time.count <= 200
+
+
+@virtual_time
+async def test_messages_that_are_dropped_from_a_long_mailbox_are_in_no_figure_but_the_dead_letters() -> None:
+    async with System() as system:
+        worker = system.spawn(Busy, mailbox=Mailbox(capacity=300, overflow="drop_oldest"))
+        with system.measure() as meter:
+            worker.tell(1.0)
+            await asyncio.sleep(0.5)
+            given_up = [worker.ask(1.0) for _ in range(200)]
+            for _ in range(250):
+                worker.tell("dropped or not")
+            for asked in given_up:
+                asked.cancel()
+            await asyncio.sleep(5)
+            figures = of(meter.read(), Busy)
+    assert (figures.processed, figures.dead_letters) == (251, 200)
+    assert figures.time_in_mailbox.count <= 251
+    assert figures.time_in_mailbox.quantile(1) == pytest.approx(0.5, rel=SHARE - 1)
+
+
 # -- reading -----------------------------------------------------------------------------------------------------------
 
 
@@ -451,8 +546,11 @@ async def test_one_actor_can_be_followed_beyond_its_death() -> None:
         with system.measure() as meter:
             followed.tell(4.0)
             await asyncio.sleep(1)
+            meter.follow("followed")
             meter.follow(followed)
-            meter.follow(followed)
+            for wrong, why in (("nobody", "no actor at this path"), (7, "neither a ref nor a path")):
+                with pytest.raises(SpecError, match=why):
+                    meter.follow(wrong)  # type: ignore[arg-type]
             for number in range(3):
                 followed.tell(f"{number}")
                 plain.tell("plain")
@@ -531,6 +629,8 @@ def test_a_meter_is_made_and_read_from_any_thread() -> None:
     assert counts == sorted(counts)
     with pytest.raises(SystemClosed):
         system.measure()
+    with pytest.raises(SystemClosed):
+        system.intercept(lambda delivery: None)
     with pytest.raises(SystemClosed):
         System().measure()
 

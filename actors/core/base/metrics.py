@@ -89,12 +89,6 @@ class Buckets:
         self._counts[bisect_left(BOUNDS, seconds)] += times
         self._sum += seconds * times
 
-    def spread(self, sample: list[float], count: int) -> None:
-        """Add a sample of times that stands for ``count`` of them."""
-        each, more = divmod(count, len(sample))
-        for index, seconds in enumerate(sample):
-            self.add(seconds, each + (index < more))
-
     def read(self) -> Histogram:
         """Return what is in it now."""
         return Histogram(tuple(self._counts), self._sum)

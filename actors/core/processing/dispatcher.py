@@ -495,6 +495,8 @@ class Dispatcher:
                 tally.taken += taken
                 if queue.__class__ is WatchedQueue:
                     observer.turn_ended(cell, tally, queue, taken)
+                elif turn <= 0 and cell.queue:
+                    observer.left_behind(cell)
             if cell.details is not None:
                 self._after_turn(cell)
             if spoiled or context != base_context or (runtime.entered is not None and cancelling()):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import TracebackType
 from typing import Any
 
+from ..base.errors import SpecError, brief
 from ..base.metrics import ActorMetrics, Metrics
 from ..mail.cell import Cell
 from ..refs.ref import ActorRef
@@ -18,10 +19,15 @@ class Meter:
     """Measures a system from when it is made until it is closed; `System.measure` makes one.
 
     It is read from any thread.
+
+    Args:
+        observer: of the system.
+        find: gives the actor at a path.
     """
 
-    def __init__(self, observer: Observer) -> None:
+    def __init__(self, observer: Observer, find: Callable[[str], ActorRef[Any] | None]) -> None:
         self._observer = observer
+        self._find = find
         self._followed: dict[Cell, tuple[Tally, float]] = {}
         self._last: Metrics | None = None
         observer.measure()
@@ -52,8 +58,19 @@ class Meter:
             figures[cell.path] = replace(read, seconds=read.seconds - begun)
         return figures
 
-    def follow(self, ref: ActorRef[Any]) -> None:
-        """Count one actor by itself too, from now on; its figures are in `Metrics.actors`, also after its death."""
+    def follow(self, actor: ActorRef[Any] | str) -> None:
+        """Count one actor by itself too, from now on; its figures are in `Metrics.actors`, also after its death.
+
+        Args:
+            actor: its ref, or its path, such as ``planner/conversation-1``.
+
+        Raises:
+            SpecError: it is neither, or there is no actor at the path.
+        """
+        ref = self._find(actor) if isinstance(actor, str) else actor
+        if not isinstance(ref, ActorRef):
+            why = "there is no actor at this path" if isinstance(actor, str) else "it is neither a ref nor a path"
+            raise SpecError(f"{brief(actor)} cannot be followed: {why}")
         cell = ref._cell
         if cell not in self._followed and self._last is None:
             own = self._observer.follow(cell)

@@ -5,8 +5,10 @@ measured, a turn costs it one addition to the `Tally` of the actor's class. All 
 
 The mailbox of an actor is *watched* for a turn and on, until what has come meanwhile has been taken: its queue is
 replaced by one that notes when messages come and are taken. Watches are rationed, so that a busy system spends no
-greater part of its time on them; in one that is not busy every turn is watched. What a watched turn tells stands for
-all messages of the class since the last. A handler that suspends costs so much more that each of them is timed.
+greater part of its time on them; in one that is not busy every turn is watched. A mailbox in which messages are left
+when a turn ends has a ration of its own, a hundred times that: it may be overloaded. A watched message stands for no
+message of another watch. A handler that suspends costs so much more that each of them is timed, and that the mailbox
+behind it is watched whatever the rations.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from ..mail.cell import BUSY, CLOSED, DEAD, Cell, living
 from ..mail.watched import WatchedQueue
 from ..runtime.runtime import Runtime
 from .intercepting import Interceptor, Interceptors
-from .tally import NEVER, SELDOM, SKIPPED, Ration, Tally
+from .tally import BEHIND, NEVER, RATE, SAVED, SELDOM, Ration, Tally
 
 CLASSES: Final = 200
 """Classes of actors that have figures of their own; what comes later is counted together, under `OTHER`."""
@@ -43,6 +45,7 @@ class Observer:
 
     __slots__ = (
         "_at_work",
+        "_behind",
         "_by_label",
         "_followed",
         "_meters",
@@ -59,7 +62,8 @@ class Observer:
         self.interceptors = Interceptors(lambda: runtime.clock())
         self._runtime = runtime
         self._meters = 0
-        self._ration = Ration()
+        self._ration = Ration(RATE, SAVED)
+        self._behind = Ration(BEHIND, BEHIND / 10)
         self._by_label: dict[str, Tally] = {}
         self._at_work: dict[Cell, float] = {}  # handlers that wait, and when they began
         self._followed: dict[Cell, Tally] = {}
@@ -133,14 +137,27 @@ class Observer:
 
     def turn_begins(self, cell: Cell, tally: Tally) -> None:
         """A turn begins at which an actor of this class is to be watched."""
-        if cell.queue.__class__ is not WatchedQueue:
-            self._watch(cell, tally, self._runtime.clock())
+        queue = cell.queue
+        if queue is None or queue.__class__ is deque:
+            if self._allows(tally, self._runtime.clock()):
+                self._watch(cell, in_turn=bool(queue))
+            else:
+                tally.skip()
+
+    def left_behind(self, cell: Cell) -> None:
+        """A turn of an actor that is not watched has ended with messages left: it may be overloaded, so watch it."""
+        if self._meters and self._behind.allows(self._runtime.clock()):
+            self._watch(cell)
 
     def turn_ended(self, cell: Cell, tally: Tally, watch: WatchedQueue, taken: int) -> None:
         """A turn of a watched actor has ended."""
         own = self._followed.get(cell)
         if own is not None:
             own.taken += taken
+        if watch and cell.queue is watch:
+            self._behind.use(taken)
+            if not self._behind.allows(self._runtime.clock()):
+                watch.note_no_more()
         self._note(cell, tally, own, watch)
 
     def suspended(self, cell: Cell, batch: int) -> None:
@@ -159,8 +176,13 @@ class Observer:
         watch = cell.queue
         if watch.__class__ is not WatchedQueue:
             now = self._at_work[cell] = self._runtime.clock()
-            if tally.taken >= tally.next:
-                self._watch(cell, tally, now)
+            if watch:
+                self._watch(cell)
+            elif tally.taken >= tally.next:
+                if self._allows(tally, now):
+                    self._watch(cell)
+                else:
+                    tally.skip()
         else:
             began, watch.taken_at = watch.taken_at, None
             self._at_work[cell] = self._runtime.clock() if began is None else began
@@ -206,38 +228,45 @@ class Observer:
         tally.note(waits, works)
         if own is not None:
             own.note(waits, works)
-        self._ration.use(max(0, len(works) - 1))  # one was, when the watch was allowed
         held = cell.queue
+        behind = bool(held)  # such an actor is watched whatever the others are allowed
+        if not behind:
+            self._ration.use(max(0, len(works) - 1))  # one was, when the watch was allowed
         if held is watch and watch.has_noted():
             return
-        wanted = cell.state < CLOSED and (own is not None or (self._meters > 0 and self._allows(tally, now)))
+        lasts, watch.lasts = watch.lasts, False
+        if lasts:
+            self._ration.use(1)
+        behind = behind and self._behind.allows(now)
+        wanted = cell.state < CLOSED and (
+            own is not None or (self._meters > 0 and (behind or lasts or self._allows(tally, now)))
+        )
         if held is None and wanted:
             watch.renew()
             cell.queue = watch
         elif held is watch:
             cell.queue = WatchedQueue(watch.queue, self._runtime.clock) if wanted else watch.queue
 
-    def _watch(self, cell: Cell, tally: Tally, now: float) -> None:
-        """Watch an actor's mailbox, if that may be now."""
+    def _watch(self, cell: Cell, *, in_turn: bool = False) -> None:
+        """Watch an actor's mailbox, unless messages of several priorities wait there."""
         queue = cell.queue
-        if (queue is None or queue.__class__ is deque) and cell.state < CLOSED and self._allows(tally, now):
-            cell.queue = WatchedQueue(queue, self._runtime.clock)
-        else:
-            tally.next = tally.taken + SKIPPED
+        if (queue is None or queue.__class__ is deque) and cell.state < CLOSED:
+            cell.queue = WatchedQueue(queue, self._runtime.clock, in_turn=in_turn)
 
     def _allows(self, tally: Tally, now: float) -> bool:
-        if not self._ration.allows(now, rare=now - tally.watched_at >= SELDOM):
+        rare = now - tally.watched_at >= SELDOM
+        if not (self._ration.allows(now, rare=rare) and self._behind.allows(now, rare=rare)):
             return False
+        tally.watched = tally.taken
         tally.watched_at = now
         self._ration.use(1)
         return True
 
     def _watch_waiting(self) -> None:
         """Watch the mailboxes in which messages wait, so that the next reading knows how long they do at least."""
-        now = self._runtime.clock()
         for cell in living(self._runtime.root):
-            if cell.queue and cell.queue.__class__ is deque and not _in_turn(cell):
-                self._watch(cell, self.tally(cell.actor_class), now)
+            if cell.queue and not _in_turn(cell):
+                self._watch(cell)
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
@@ -310,7 +339,7 @@ def _in_turn(cell: Cell) -> bool:
 def _untimed(cell: Cell) -> None:
     """What was taken up last is not timed: no handler works on it."""
     if cell.queue.__class__ is WatchedQueue:
-        cell.queue.taken_at = None
+        cell.queue.not_handled()
 
 
 def _label(kind: Any) -> str:

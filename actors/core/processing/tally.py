@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from ..base.metrics import Buckets
+from ..mail.watched import Sample
 
 RATE: Final = 1_000.0
 """Messages watched a second: 0.5 % of the time, at 5 µs for each that comes alone."""
@@ -12,13 +13,14 @@ RATE: Final = 1_000.0
 SAVED: Final = 100.0
 """Messages that may be watched at once, after a time in which fewer were."""
 
-RESERVE: Final = SAVED / 2
-"""What of these is kept for classes of which no actor has been watched for `SELDOM` seconds."""
+BEHIND: Final = 100_000.0
+"""Messages a second in turns that leave others behind: 7 % of the time, at 0.7 µs for each that comes with many."""
 
 SELDOM: Final = 1.0
+"""Seconds after which an actor of a class is watched again, however busy the others are."""
 
 SKIPPED: Final = 128
-"""Messages after which a class asks again of which no actor was to be watched."""
+"""Messages after which, at the latest, a class asks again of which no actor was to be watched."""
 
 NEVER: Final = 1 << 62
 
@@ -31,12 +33,11 @@ class Tally:
         next: at how many of them an actor of the class is to be watched as its turn begins.
         turn: how many more messages the actor at work may take in its turn, when it had last returned a coroutine.
         at_work: handlers that wait for something.
-        watched_at: when an actor of the class was last watched.
+        watched: how many of them were taken, and
+        watched_at: when that was, as a watch was last begun or prolonged.
     """
 
     __slots__ = (
-        "_timed",
-        "_waited",
         "at_work",
         "dead_letters",
         "failed",
@@ -45,6 +46,7 @@ class Tally:
         "taken",
         "turn",
         "waits",
+        "watched",
         "watched_at",
         "works",
     )
@@ -57,22 +59,23 @@ class Tally:
         self.failed = 0
         self.dead_letters = 0
         self.restarts = 0
+        self.watched = 0
         self.watched_at = float("-inf")
         self.waits = Buckets()
         self.works = Buckets()
-        self._waited = 0  # for how many of the messages taken the times in the mailbox stand
-        self._timed = 0  # for how many the processing times do
 
     def measure(self) -> None:
-        """Time what comes from now on; it does not stand for what was before."""
+        """Time what comes from now on."""
         self.next = 0
         self.turn = None
-        self._waited = self._timed = self.taken
+
+    def skip(self) -> None:
+        """No actor of the class is to be watched now: ask again later, the longer the last watch is ago the later."""
+        self.next = self.taken + min(SKIPPED, 32 * (self.taken - self.watched) + 1)
 
     def suspended(self) -> None:
         """A handler waits. It will be timed by itself."""
         self.at_work += 1
-        self._timed += 1
 
     def resumed(self, seconds: float, failed: bool) -> None:
         """It has ended."""
@@ -80,30 +83,34 @@ class Tally:
         self.failed += failed
         self.works.add(seconds)
 
-    def note(self, waits: list[float], works: list[float]) -> None:
+    def note(self, waits: list[Sample], works: list[Sample]) -> None:
         """Take in the times of a watched turn."""
-        if waits:
-            self.waits.spread(waits, max(0, self.taken - self._waited))
-            self._waited = self.taken
-        if works:
-            self.works.spread(works, max(0, self.taken - self._timed))
-            self._timed = self.taken
+        for seconds, messages in waits:
+            self.waits.add(seconds, messages)
+        for seconds, messages in works:
+            self.works.add(seconds, messages)
 
 
 class Ration:
-    """How many messages may be watched: `RATE` a second."""
+    """How many messages may be watched.
 
-    __slots__ = ("_left", "_now")
+    Args:
+        rate: so many a second.
+        saved: so many at once, after a time in which fewer were.
+    """
 
-    def __init__(self) -> None:
-        self._left = SAVED
+    __slots__ = ("_left", "_now", "_rate", "_saved")
+
+    def __init__(self, rate: float, saved: float) -> None:
+        self._rate = rate
+        self._left = self._saved = saved
         self._now = 0.0
 
-    def allows(self, now: float, *, rare: bool) -> bool:
-        """Whether a mailbox may be watched; one of a rarely watched class also when others may not."""
-        self._left = min(SAVED, self._left + (now - self._now) * RATE)
+    def allows(self, now: float, *, rare: bool = False) -> bool:
+        """Whether a mailbox may be watched; one of a rarely watched class may always."""
+        self._left = min(self._saved, self._left + (now - self._now) * self._rate)
         self._now = now
-        return self._left > (0 if rare else RESERVE)
+        return rare or self._left > 0
 
     def use(self, messages: int) -> None:
         """Say how many have been watched."""
