@@ -18,7 +18,7 @@ from .base.errors import ActorDead, AskCycle, NotAStream, SpecError
 from .base.lifecycle import Phase
 from .base.rendezvous import key_hash, slot_of
 from .base.restart import NO_BACKOFF, Backoff, Restart, Supervision
-from .base.spec import ChildSpec
+from .base.spec import ChildSpec, Mailbox
 from .base.typed import Returns
 from .mail.ask import Ask
 from .mail.mailbox import has_room, load, mark, refuses, to_dead_letters
@@ -140,8 +140,20 @@ class Router(DynamicSupervisor):
         restart: Restart = "permanent",
         shutdown: float = 30.0,
         backoff: Backoff = NO_BACKOFF,
+        mailbox: Mailbox | None = None,
     ) -> ChildSpec[Self]:
-        """Return the child spec of a router; all but the last four and the name are those of `Router`.
+        """Return the child spec of a router.
+
+        What follows ``period`` is for the router itself; to say it of the workers, give a child spec as ``worker``.
+
+        Args:
+            worker, size, routing, args, kwargs, intensity, period: as for `Router`.
+            name: unique among the siblings; made from the class where it is left out.
+            restart: ``permanent`` is restarted whenever it ends by itself, ``transient`` only when it crashed,
+                ``temporary`` never.
+            shutdown: seconds it may take to stop before it is killed.
+            backoff: the wait before a restart.
+            mailbox: how its mailbox is bounded, where messages wait until they are handed on.
 
         Raises:
             SpecError: an argument is wrong; the message says which.
@@ -153,7 +165,7 @@ class Router(DynamicSupervisor):
             "period": period,
         }
         Supervision(intensity=intensity, period=period)
-        return ChildSpec(cls, (_worker_spec(worker, args, kwargs),), options, name, restart, shutdown, backoff)
+        return ChildSpec(cls, (_worker_spec(worker, args, kwargs),), options, name, restart, shutdown, backoff, mailbox)
 
     def on_start(self) -> Any:
         """Start the workers, all at once; the router has started when they have."""

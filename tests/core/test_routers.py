@@ -34,6 +34,7 @@ from callboard.actors import (
     StartFailed,
     Supervisor,
     System,
+    Topics,
     by_key,
     current_scope,
     scope,
@@ -1252,9 +1253,28 @@ WRONG: dict[str, tuple[Callable[[], object], str]] = {
     "shutdown": (lambda: Router.spec(Echo, size=1, shutdown=-1), "shutdown"),
     "restart": (lambda: Router.spec(Echo, size=1, restart="often"), "restart"),  # type: ignore[arg-type]
     "name": (lambda: Router.spec(Echo, size=1, name="a/b"), "cannot name an actor"),
+    "mailbox": (lambda: Router.spec(Echo, size=1, mailbox=10), "mailbox is 10"),  # type: ignore[arg-type]
     "key of no type": (lambda: key_hash(1.5), "1.5 cannot be a routing key"),
     "key in a tuple": (lambda: key_hash(("a", [])), "cannot be a routing key"),
 }
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda mailbox: Router.spec(Echo, size=1, mailbox=mailbox),
+        lambda mailbox: Topics.spec(mailbox=mailbox),
+        lambda mailbox: Supervisor.spec(mailbox=mailbox),
+    ],
+)
+@on_each_loop
+async def test_what_has_a_spec_of_its_own_may_have_its_mailbox_bounded(make: Callable[[Mailbox], ChildSpec]) -> None:
+    async with System() as system:
+        ref = system.supervise(make(Mailbox(2)))
+        for i in range(2):
+            ref.tell(i)
+        with pytest.raises(MailboxFull):
+            ref.tell(2)
 
 
 @pytest.mark.parametrize("what", WRONG)
