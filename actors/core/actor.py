@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar, cas
 import pykka
 
 from .base.behaviour import Behaviour, check_seconds
-from .base.errors import CoreError, SpecError, brief
+from .base.errors import CoreError
 from .base.events import Outcome
-from .base.lifecycle import Phase, move
+from .base.lifecycle import move
 from .base.typed import Asked, M, M_contra, R, Receives, Returns
 from .current import current_system, default_system
 from .life.starting import plain_new
@@ -187,10 +187,7 @@ class Actor(Spawns, Behaviour[M_contra], _Base):
         Raises:
             SpecError: there is no such child, or none any more, or it was started without a child spec.
         """
-        cell = self._cell.children.find(child) if isinstance(child, str) else getattr(child, "_cell", None)
-        if cell is None or cell.parent is not self._cell or cell.phase == Phase.DEAD:
-            raise SpecError(f"{self._cell.place} has no child {brief(child)} to start again")
-        restart_child(cell)
+        restart_child(self._cell, child)
 
     def find_child(self, name: str) -> ActorRef[Any] | None:
         """Return the child of that name, or None."""

@@ -15,12 +15,14 @@ from typing import Any, Literal, Self, TypeAlias, cast
 
 from .actor import Actor
 from .base.errors import ActorDead, AskCycle, NotAStream, SpecError
+from .base.lifecycle import Phase
 from .base.rendezvous import key_hash, slot_of
 from .base.restart import NO_BACKOFF, Backoff, Restart, Supervision
-from .base.spec import ChildSpec
+from .base.spec import ChildSpec, Mailbox
 from .base.typed import Returns
 from .mail.ask import Ask
 from .mail.mailbox import has_room, load, mark, refuses, to_dead_letters
+from .processing.stash import taken_up_again
 from .refs.ref import ActorRef
 from .supervisor import DynamicSupervisor
 
@@ -55,7 +57,8 @@ def by_key(key: Callable[[Any], Any]) -> ByKey:
 class Resize(Returns[int]):
     """Tells a router how many workers to have. Asked, it answers with the number at once.
 
-    New workers take messages, which wait until they have started. One that is taken away finishes what it has.
+    New workers take messages, which wait until they have started. One that is taken away finishes what it has; for
+    what it has stashed, it has its shutdown time to take that up again.
 
     Raises:
         SpecError: the size is no int, or less than 1.
@@ -116,7 +119,7 @@ class Router(DynamicSupervisor):
         self._size = _check_size(size)
         self._routing = _check_routing(routing)
         self._workers: list[ActorRef[Any]] = []
-        self._leaving: dict[ActorRef[Any], None] = {}
+        self._leaving: dict[ActorRef[Any], _Finish] = {}
         self._moves: list[_Move] = []
         self._made = 0
         self._turn = 0
@@ -137,8 +140,20 @@ class Router(DynamicSupervisor):
         restart: Restart = "permanent",
         shutdown: float = 30.0,
         backoff: Backoff = NO_BACKOFF,
+        mailbox: Mailbox | None = None,
     ) -> ChildSpec[Self]:
-        """Return the child spec of a router; all but the last four and the name are those of `Router`.
+        """Return the child spec of a router.
+
+        What follows ``period`` is for the router itself; to say it of the workers, give a child spec as ``worker``.
+
+        Args:
+            worker, size, routing, args, kwargs, intensity, period: as for `Router`.
+            name: unique among the siblings; made from the class where it is left out.
+            restart: ``permanent`` is restarted whenever it ends by itself, ``transient`` only when it crashed,
+                ``temporary`` never.
+            shutdown: seconds it may take to stop before it is killed.
+            backoff: the wait before a restart.
+            mailbox: how its mailbox is bounded, where messages wait until they are handed on.
 
         Raises:
             SpecError: an argument is wrong; the message says which.
@@ -150,7 +165,7 @@ class Router(DynamicSupervisor):
             "period": period,
         }
         Supervision(intensity=intensity, period=period)
-        return ChildSpec(cls, (_worker_spec(worker, args, kwargs),), options, name, restart, shutdown, backoff)
+        return ChildSpec(cls, (_worker_spec(worker, args, kwargs),), options, name, restart, shutdown, backoff, mailbox)
 
     def on_start(self) -> Any:
         """Start the workers, all at once; the router has started when they have."""
@@ -166,7 +181,12 @@ class Router(DynamicSupervisor):
     async def _finish_children(self) -> None:
         for move in self._moves[:]:  # the oldest first: its gates send to later ones
             await _stopped([hold.gate for hold in move.holds.values()])
-        await _stopped([*self._workers, *self._leaving])
+        finishes = [_Finish(worker, self._latest) for worker in self._workers] + list(self._leaving.values())
+        for finish in finishes:
+            if finish.worker._cell.phase in (Phase.FAILING, Phase.SUSPENDING, Phase.RESTARTING):
+                finish.worker.stop(block=False)  # it would not be started again
+        for finish in finishes:
+            await finish.over()
 
     def on_receive(self, message: Any) -> Any:
         """Hand a message on, or do what one of the router's own asks for."""
@@ -205,7 +225,7 @@ class Router(DynamicSupervisor):
             for worker in added:
                 worker.stop(block=False)
             raise
-        self._leaving = {worker: None for worker in self._leaving if worker.is_alive()}
+        self._leaving = {worker: finish for worker, finish in self._leaving.items() if worker.is_alive()}
         left = {slot: self._take_away(before[slot]) for slot in range(size, len(before))}
         self._workers = [*before[:size], *added]
         if isinstance(self._routing, ByKey) and size != len(before):
@@ -221,14 +241,12 @@ class Router(DynamicSupervisor):
         return self.spawn(ChildSpec(_Gate, (self, move, passed), shutdown=shutdown))
 
     def _take_away(self, worker: ActorRef[Any]) -> Ask:
-        # Not by a stop behind its messages, which would beat a restart that waits, and the messages with it.
-        passed = mark(worker._cell, self._latest)
-        passed.when_done(lambda _: worker.stop(block=False))
-        self._leaving[worker] = None
-        return passed
+        finish = self._leaving[worker] = _Finish(worker, self._latest)
+        return finish.passed
 
     def _broadcast(self, message: Any) -> Any:
         workers = self._all_up()
+        self._latest = max(self._latest, _priority(self))
         if self.expects == "stream":
             raise NotAStream(f"{self.path}: a broadcast is answered by all workers, which makes no stream")
         if self.expects == "answer":
@@ -316,6 +334,50 @@ class Router(DynamicSupervisor):
                 hold.gate = self._new_gate(move, hold.passed)
             return hold.gate
         return self._up(slot_of(number, len(self._workers)))
+
+
+# -- workers that go ---------------------------------------------------------------------------------------------------
+
+
+class _Finish:
+    """Has a worker finish what it was sent before, and then stop.
+
+    Not by a stop behind its messages, which would beat a restart that waits, and the messages with it. Nor does the
+    stop overtake what the worker has stashed, as long as it takes that up again within its shutdown time.
+
+    Attributes:
+        passed: done when the worker has taken up all that it was sent before.
+    """
+
+    def __init__(self, worker: ActorRef[Any], priority: int) -> None:
+        self.worker = worker
+        self._overdue: asyncio.TimerHandle | None = None
+        self.passed = self._waits = mark(worker._cell, priority)
+        self.passed.when_done(self._go_on)
+
+    def _go_on(self, waited: Any) -> None:
+        cell = self.worker._cell
+        again = None if waited.cancelled() else taken_up_again(cell)
+        if again is None:
+            if self._overdue is not None:
+                self._overdue.cancel()
+            self._waits = self.worker.stop(block=False)
+            return
+        if self._overdue is None:
+            self._overdue = cell.runtime.loop.call_later(cell.shutdown, self._stop)
+        self._waits = again
+        again.when_done(self._go_on)
+
+    def _stop(self) -> None:
+        self.worker.stop(block=False)
+
+    async def over(self) -> None:
+        """Wait until the worker has stopped."""
+        waited = None
+        while waited is not self._waits:
+            waited = self._waits
+            with suppress(AskCycle):  # it waits for what the router itself will not do any more
+                await waited
 
 
 # -- keys that move ----------------------------------------------------------------------------------------------------

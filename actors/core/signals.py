@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any
 
 from .base.behaviour import check_seconds
-from .base.errors import CoreError, NotMainThread, SpecError, SystemClosed
+from .base.errors import CoreError, NotMainThread, SpecError, SystemClosed, brief
 from .system import STOP_TIMEOUT, System
 
 
@@ -29,6 +29,10 @@ def stop_on_signals(
     ``add_signal_handler`` too, is called then, ``SIG_DFL`` ends the process with the signal's own status, ``SIG_IGN``
     lets the program go on. Leaving the block puts the handlers back too; if a stop is under way, when that has ended.
 
+    Where ``SIG_DFL`` is found, no ``finally`` and no ``atexit`` of the program runs after the stop: clean up in an
+    actor's ``on_stop``, or install a handler first (``signal.signal(signal.SIGTERM, lambda *_: None)``), and the
+    program goes on to its own end.
+
     A synchronous program had better wait in pieces, ``while not done.wait(1.0)``: Python runs handlers when the main
     thread takes its next step, and a signal in the very moment in which it begins to wait does not wake it.
 
@@ -38,12 +42,14 @@ def stop_on_signals(
         timeout: seconds for an orderly stop; then what is left is killed.
 
     Raises:
-        SpecError: no signals, something that is none or cannot be caught, or a negative timeout.
+        SpecError: no system, no signals, something that is none or cannot be caught, or a negative timeout.
         NotMainThread: entered in another thread than the main one.
         SystemClosed: entered with a system that does not run.
         CoreError: entered where the handler found could not be put back: it was set by other means than Python's, or
             it is one of uvloop's ``add_signal_handler``, which does not show it.
     """
+    if not isinstance(system, System):
+        raise SpecError(f"{brief(system)} is no System: stop_on_signals(system, (signal.SIGTERM,))")
     check_seconds(timeout, "timeout")
     return _StopOnSignals(system, _check_signals(signals), timeout)
 
@@ -153,11 +159,17 @@ class _StopOnSignals(AbstractContextManager[None]):
         signal.raise_signal(self._came)
 
 
+def _name(number: int) -> str:
+    return f"signal.{number.name}" if isinstance(number, signal.Signals) else repr(number)
+
+
 def _check_signals(signals: Iterable[signal.Signals]) -> tuple[signal.Signals, ...]:
+    if isinstance(signals, int):  # as each of signal.Signals is
+        raise SpecError(f"signals is {_name(signals)}, which is one: give a tuple: ({_name(signals)},)")
     try:
         checked = tuple(signal.Signals(number) for number in signals)
     except (TypeError, ValueError) as error:
-        raise SpecError(f"signals are some of signal.Signals, not {signals!r}") from error
+        raise SpecError(f"signals is {brief(signals)}: give a tuple of signal.Signals: (signal.SIGTERM,)") from error
     never = [number.name for number in checked if number.name in ("SIGKILL", "SIGSTOP")]
     if never or not checked:
         raise SpecError(f"{', '.join(never)} cannot be caught" if never else "there is no signal to stop on")

@@ -8,7 +8,7 @@ from typing import Any, Self
 from .actor import Actor
 from .base.errors import SpecError, brief
 from .base.restart import NO_BACKOFF, Backoff, Restart, Strategy, Supervision
-from .base.spec import ChildSpec
+from .base.spec import ChildSpec, Mailbox
 from .refs.ref import ActorRef
 
 
@@ -68,8 +68,13 @@ class Supervisor(Actor):
         restart: Restart = "permanent",
         shutdown: float = 30.0,
         backoff: Backoff = NO_BACKOFF,
+        mailbox: Mailbox | None = None,
     ) -> ChildSpec[Self]:
         """Return the child spec of a supervisor, to be supervised itself.
+
+        Args:
+            children, strategy, intensity, period: as for `Supervisor`.
+            name, restart, shutdown, backoff, mailbox: as for `ChildSpec`, of the supervisor itself.
 
         Raises:
             SpecError: the strategy is unknown, or a number is out of range.
@@ -77,7 +82,7 @@ class Supervisor(Actor):
         Supervision(strategy, intensity, period)
         check_specs(children)
         options = {"strategy": strategy, "intensity": intensity, "period": period}
-        return ChildSpec(cls, (tuple(children),), options, name, restart, shutdown, backoff)
+        return ChildSpec(cls, (tuple(children),), options, name, restart, shutdown, backoff, mailbox)
 
 
 class DynamicSupervisor(Supervisor):

@@ -25,7 +25,7 @@ from .base.restart import ONE_FOR_ONE, Supervision
 from .base.spec import ChildSpec
 from .life.death import bury
 from .life.ending import stop
-from .life.supervision import down
+from .life.supervision import down, restart_child
 from .mail.cell import DEAD, Cell, Root, below, living
 from .mail.future import Future
 from .processing.dispatcher import Dispatcher
@@ -458,6 +458,30 @@ class System(Spawns):
         if not isinstance(spec, ChildSpec):
             raise SpecError(f"{brief(spec)} is no ChildSpec; an actor class is started with spawn()")
         return spawn(self.runtime, self.runtime.root, spec, (), None, None, {})
+
+    def restart_child(self, child: ActorRef[Any] | str) -> None:
+        """Start a healthy actor of the top level again in its place; see `Actor.restart_child`.
+
+        From another thread than the loop's, this waits there until it has been asked for on the loop's.
+
+        Args:
+            child: its ref, or its name.
+
+        Raises:
+            SpecError: there is no such actor at the top level, or it was started without a child spec.
+            SystemClosed: the system does not run.
+        """
+        if self.loop is None or self.closing or self.closed:
+            raise SystemClosed(f"{self!r} does not run")
+        self.runtime.check_reachable()
+        if self.runtime.owns_this_thread():
+            restart_child(self.runtime.root, child)
+            return
+
+        async def there() -> None:
+            self.restart_child(child)
+
+        self.run(there())
 
     def find(self, path: str) -> ActorRef[Any] | None:
         """Return the actor at a path, such as ``planner/conversation-1``, or None."""

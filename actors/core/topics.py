@@ -16,7 +16,7 @@ from .actor import Actor
 from .base.errors import ActorDead, MailboxFull, SpecError
 from .base.events import DeadLetter
 from .base.restart import NO_BACKOFF, Backoff, Restart
-from .base.spec import ChildSpec
+from .base.spec import ChildSpec, Mailbox
 from .base.typed import Returns
 from .refs.ref import ActorRef
 from .refs.watching import Terminated
@@ -43,14 +43,16 @@ class Subscribe:
 
 @dataclass(frozen=True, slots=True)
 class Unsubscribe:
-    """Takes a subscription back, or without a topic all of an actor's; nothing happens if there is none.
+    """Takes a subscription back, or with None for the topic all of an actor's; nothing happens if there is none.
+
+    A pattern takes back what was subscribed with the same pattern, not the topics that match it.
 
     Raises:
         SpecError: the topic is malformed, or the subscriber is no actor of this library.
     """
 
+    topic: str | None
     ref: ActorRef[Any]
-    topic: str | None = None
 
     def __post_init__(self) -> None:
         if self.topic is not None:
@@ -91,8 +93,8 @@ class Subscriptions:
         self._topics.setdefault(ref, {})[topic] = None
         self._table(topic).setdefault(topic, {})[ref] = None
 
-    def remove(self, ref: ActorRef[Any], topic: str | None = None) -> None:
-        """Take one subscription of an actor out, or all."""
+    def remove(self, topic: str | None, ref: ActorRef[Any]) -> None:
+        """Take one subscription of an actor out, or with None all."""
         topics = self._topics.get(ref, {})
         for name in list(topics) if topic is None else [topic]:
             if name in topics:
@@ -142,13 +144,17 @@ class Topics(Actor):
         restart: Restart = "permanent",
         shutdown: float = 5.0,
         backoff: Backoff = NO_BACKOFF,
+        mailbox: Mailbox | None = None,
     ) -> ChildSpec[Self]:
         """Return the child spec of a `Topics` that keeps its subscriptions when it is restarted.
+
+        Args:
+            name, restart, shutdown, backoff, mailbox: as for `ChildSpec`.
 
         Raises:
             SpecError: a number is out of range, or a name malformed.
         """
-        return ChildSpec(cls, (Subscriptions(),), {}, name, restart, shutdown, backoff)
+        return ChildSpec(cls, (Subscriptions(),), {}, name, restart, shutdown, backoff, mailbox)
 
     def on_start(self) -> None:
         """Watch those who had subscribed before a restart."""
@@ -164,11 +170,11 @@ class Topics(Actor):
                 self._subscriptions.add(message.topic, message.ref)
                 self.watch(message.ref)
             case Unsubscribe():
-                self._subscriptions.remove(message.ref, message.topic)
+                self._subscriptions.remove(message.topic, message.ref)
                 if message.ref not in self._subscriptions:
                     self.unwatch(message.ref)
             case Terminated():
-                self._subscriptions.remove(message.ref)
+                self._subscriptions.remove(None, message.ref)
             case _:
                 return super().on_receive(message)
         return None
@@ -182,7 +188,7 @@ class Topics(Actor):
                 why = f"the mailbox was full when it was published on {topic!r}"
                 self._cell.runtime.dead_letter(ref.path, None, DeadLetter(message, ref.path, why))
             except ActorDead:
-                self._subscriptions.remove(ref)
+                self._subscriptions.remove(None, ref)
             else:
                 sent += 1
         return sent

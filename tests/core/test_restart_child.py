@@ -19,6 +19,7 @@ from callboard.actors import (
     SpecError,
     Supervisor,
     System,
+    SystemClosed,
     Terminated,
 )
 from callboard.actors.testing import Crash, Fault, Kill, Simulation, Slow, simulate, virtual_time
@@ -514,6 +515,70 @@ async def test_an_actor_without_children_has_none_to_start_again() -> None:
     async with System() as system:
         with pytest.raises(SpecError, match="Lonely-1 has no child 'child'"):
             await system.spawn(Lonely).ask("child")
+
+
+# -- at the top level --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("by", ["name", "ref"])
+@on_each_loop
+async def test_a_system_starts_a_healthy_actor_of_its_top_level_again(by: str) -> None:
+    log, hold = Log(), Hold()
+    async with System() as system:
+        child = system.supervise(spec(log))
+        held = child.ask(hold)
+        await hold.begun.wait()
+        child.tell(1)
+        system.restart_child("child" if by == "name" else child)
+        hold.go.set()
+        assert await held == "hold"
+        assert await child.ask(2) == 2
+        assert [line[0] for line in log.lines] == [
+            "built",
+            "started",
+            "saw",
+            "stopped",
+            "built",
+            "started",
+            "saw",
+            "saw",
+        ]
+        assert system.tree()[0].restarts == 1
+        assert system.dead_letters.count == 0
+
+
+def test_a_system_is_asked_from_another_thread() -> None:
+    log = Log()
+    with System.in_thread() as system:
+        child = system.supervise(spec(log))
+        assert child.ask(1).get(timeout=5) == 1
+        system.restart_child(child)
+        assert child.ask(2).get(timeout=5) == 2
+        with pytest.raises(SpecError, match="has no child 'nobody'"):
+            system.restart_child("nobody")
+    assert log.of("built") == ["child"] * 2
+
+
+@on_each_loop
+async def test_what_is_no_actor_of_the_top_level_is_refused_and_so_is_a_system_that_does_not_run() -> None:
+    system = System("mine")
+    with pytest.raises(SystemClosed):
+        system.restart_child("child")
+    async with system:
+        top, (child,) = await family(system, spec(Log()))
+        gone = system.supervise(ChildSpec(Echo, name="gone"))
+        await gone.stop()
+        wrong: list[Any] = ["nobody", "", "child", "top/child", "gone", child, gone, None, 5, Child]
+        for value in wrong:
+            with pytest.raises(SpecError, match="mine has no child"):
+                system.restart_child(value)
+        plain = system.spawn(Echo, name="plain")
+        for value in ("plain", plain):
+            with pytest.raises(SpecError, match="Echo plain was not started from a ChildSpec"):
+                system.restart_child(value)
+        assert top.is_alive()
+    with pytest.raises(SystemClosed):
+        system.restart_child(top)
 
 
 # -- under any schedule, with faults -----------------------------------------------------------------------------------

@@ -34,12 +34,13 @@ from callboard.actors import (
     StartFailed,
     Supervisor,
     System,
+    Topics,
     by_key,
     current_scope,
     scope,
 )
 from callboard.actors.core.base.rendezvous import key_hash, slot_of
-from callboard.actors.testing import Crash, Fault, InjectedCrash, Kill, Simulation, simulate
+from callboard.actors.testing import Crash, Fault, InjectedCrash, Kill, Simulation, simulate, virtual_time
 from tests.cli.command import offline
 
 from .support import Echo, Events, Gate, Hold, Log, on_each_loop
@@ -723,6 +724,120 @@ async def test_a_worker_taken_away_finishes_what_it_has_also_when_it_crashes_mea
         await leaving.terminated()
         await router.stop()
         assert sorted(seen for seen in log.of("saw") if isinstance(seen, int)) == [0, 1, 4, 5]
+
+
+class Warming(Actor):
+    """Stashes what it is sent until it is warm, for which it needs some seconds."""
+
+    def __init__(self, log: Log, seconds: float) -> None:
+        super().__init__()
+        self.log = log
+        self.seconds = seconds
+        self.warm = False
+
+    def on_start(self) -> None:
+        self.schedule(self.seconds, "warm")
+
+    def on_receive(self, message: Any) -> Any:
+        if message == "warm":
+            self.warm = True
+            self.unstash_all()
+            return None
+        if isinstance(message, BaseException):
+            raise message
+        if not self.warm:
+            return self.stash(message)
+        self.log("saw", message)
+        return message
+
+
+GOING = ["one is taken away", "the router stops", "first one, then the other", "first the other, after a restart"]
+
+
+async def let_go(router: Any, how: str) -> Any:
+    """Take two of three workers away, or have all stop; return what is done when that is done."""
+    if how == "first the other, after a restart":
+        router.tell(Broadcast(ValueError("it begins to warm up again")))
+    if how != "the router stops":
+        assert await router.ask(Resize(1)) == 1
+    if how == "first one, then the other":
+        await asyncio.sleep(1)
+    if how != "one is taken away":
+        await router.stop()
+
+
+@virtual_time
+@pytest.mark.parametrize("how", GOING)
+async def test_a_worker_that_goes_first_takes_up_what_it_has_stashed(how: str) -> None:
+    async with System() as system:
+        log = Log()
+        router = system.supervise(Router.spec(Warming, args=(log, 3.0), size=3, name="pool"))
+        asks = [router.ask(i) for i in range(3)]
+        for i in range(3, 6):
+            router.tell(i)
+        leaving = (await router.ask(Routees()))[-1]
+        await let_go(router, how)
+        assert await asyncio.gather(*asks) == [0, 1, 2]
+        await leaving.terminated()
+        assert asyncio.get_running_loop().time() == 3.0, "it is not stopped later than needed"
+        await router.stop()
+        assert sorted(log.of("saw")) == list(range(6))
+        assert system.dead_letters.count == 0
+
+
+@virtual_time
+@pytest.mark.parametrize("how", GOING[:3])
+async def test_what_a_worker_that_goes_has_still_stashed_after_its_shutdown_time_is_refused(how: str) -> None:
+    async with System() as system:
+        log = Log()
+        worker = ChildSpec(Warming, (log, 100.0), shutdown=7.0, name="worker")
+        router = system.supervise(Router.spec(worker, size=3, name="pool"))
+        asks = [router.ask(i) for i in range(3)]
+        for i in range(3, 6):
+            router.tell(i)
+        leaving = (await router.ask(Routees()))[-1]
+        await let_go(router, how)
+        with pytest.raises(ActorDead):
+            await asks[2]
+        assert not leaving.is_alive()
+        assert asyncio.get_running_loop().time() in (7.0, 8.0), "those that stay had their time from the stop on"
+        await router.stop()
+        for ask in asks[:2]:
+            with pytest.raises(ActorDead):
+                await ask
+        assert log.lines == []
+        assert system.dead_letters.count == 6
+
+
+@virtual_time
+async def test_a_system_that_stops_does_not_wait_for_what_is_stashed() -> None:
+    async with System() as system:
+        router = system.supervise(Router.spec(Warming, args=(Log(), 100.0), size=2))
+        router.tell("one")
+        asked = router.ask("two")
+        stopped = router.stop()
+        await asyncio.sleep(1)
+        await system.stop()
+        assert await stopped
+        with pytest.raises(ActorDead):
+            await asked
+        assert asyncio.get_running_loop().time() == 1.0
+
+
+@virtual_time
+async def test_as_much_may_be_stashed_by_a_worker_that_goes_as_by_any_other() -> None:
+    async with System() as system:
+        log = Log()
+        worker = ChildSpec(Warming, (log, 3.0), mailbox=Mailbox(2), name="worker")
+        router = system.supervise(Router.spec(worker, size=2, name="pool"))
+        leaving = (await router.ask(Routees()))[-1]
+        asks = [router.ask(i) for i in range(2)]
+        await router.ask(Resize(1))
+        await asyncio.sleep(1)
+        late = [leaving.ask(i) for i in range(2, 4)]
+        assert await asyncio.gather(*asks, late[0]) == [0, 1, 2]
+        with pytest.raises(MailboxFull, match="has stashed 2 messages"):
+            await late[1]
         assert system.dead_letters.count == 0
 
 
@@ -1138,9 +1253,28 @@ WRONG: dict[str, tuple[Callable[[], object], str]] = {
     "shutdown": (lambda: Router.spec(Echo, size=1, shutdown=-1), "shutdown"),
     "restart": (lambda: Router.spec(Echo, size=1, restart="often"), "restart"),  # type: ignore[arg-type]
     "name": (lambda: Router.spec(Echo, size=1, name="a/b"), "cannot name an actor"),
+    "mailbox": (lambda: Router.spec(Echo, size=1, mailbox=10), "mailbox is 10"),  # type: ignore[arg-type]
     "key of no type": (lambda: key_hash(1.5), "1.5 cannot be a routing key"),
     "key in a tuple": (lambda: key_hash(("a", [])), "cannot be a routing key"),
 }
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda mailbox: Router.spec(Echo, size=1, mailbox=mailbox),
+        lambda mailbox: Topics.spec(mailbox=mailbox),
+        lambda mailbox: Supervisor.spec(mailbox=mailbox),
+    ],
+)
+@on_each_loop
+async def test_what_has_a_spec_of_its_own_may_have_its_mailbox_bounded(make: Callable[[Mailbox], ChildSpec]) -> None:
+    async with System() as system:
+        ref = system.supervise(make(Mailbox(2)))
+        for i in range(2):
+            ref.tell(i)
+        with pytest.raises(MailboxFull):
+            ref.tell(2)
 
 
 @pytest.mark.parametrize("what", WRONG)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 import subprocess
 import sys
@@ -235,6 +236,40 @@ def test_any_of_the_signals_given_stops_and_is_the_one_raised_again(place: str) 
     assert status == -signal.SIGUSR1
 
 
+CLEAN_UP = "import atexit; atexit.register(say, 'atexit'); "
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_the_default_action_leaves_no_clean_up_of_the_programs_own_but_in_an_actors_on_stop(place: str) -> None:
+    with started(place, prepare=CLEAN_UP, after="say('behind the block')") as program:
+        program.send(signal.SIGTERM)
+        said, status = program.ends()
+    assert "stopped" in said
+    assert not {"behind the block", "end", "atexit"}.intersection(said)
+    assert status == -signal.SIGTERM
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_with_a_handler_installed_before_all_of_the_programs_clean_up_runs_after_the_stop(place: str) -> None:
+    with started(
+        place,
+        prepare=CLEAN_UP + "signal.signal(signal.SIGTERM, lambda *_: None)",
+        body="until(lambda: system.closed)" if place == "thread" else "",
+        after="say('behind the block')",
+    ) as program:
+        program.send(signal.SIGTERM)
+        said, status = program.ends()
+    assert [line for line in said if line != "waited"] == [
+        "at work",
+        "finished",
+        "stopped",
+        "behind the block",
+        "end",
+        "atexit",
+    ]
+    assert status == 0
+
+
 @pytest.mark.parametrize("place", LOOPS)
 def test_ctrl_c_stops_first_and_then_does_what_it_does_under_asyncio_run(place: str) -> None:
     with started(place, options="signals=[signal.SIGINT]", body="asyncio.sleep(30)") as program:
@@ -288,20 +323,26 @@ def test_a_handler_that_could_not_be_put_back_is_refused_by_name_and_left_alone(
     run(main(), "uvloop")
 
 
-WRONG: dict[str, Callable[[System], Any]] = {
-    "no signals": lambda system: stop_on_signals(system, []),
-    "one, not in a list": lambda system: stop_on_signals(system, signal.SIGTERM),  # type: ignore[arg-type]
-    "no signal": lambda system: stop_on_signals(system, [1000]),  # type: ignore[list-item]
-    "a name": lambda system: stop_on_signals(system, ["SIGTERM"]),  # type: ignore[list-item]
-    "one that cannot be caught": lambda system: stop_on_signals(system, [signal.SIGKILL]),
-    "a negative timeout": lambda system: stop_on_signals(system, timeout=-1),
+WRONG: dict[str, tuple[Callable[[System], Any], str]] = {
+    "no system": (lambda _: stop_on_signals(3), "3 is no System"),  # type: ignore[arg-type]
+    "no signals": (lambda system: stop_on_signals(system, []), "there is no signal"),
+    "one, not in a tuple": (
+        lambda system: stop_on_signals(system, signal.SIGTERM),  # type: ignore[arg-type]
+        "signals is signal.SIGTERM, which is one: give a tuple: (signal.SIGTERM,)",
+    ),
+    "a number, not in a tuple": (lambda system: stop_on_signals(system, 15), "give a tuple: (15,)"),  # type: ignore[arg-type]
+    "no signal": (lambda system: stop_on_signals(system, [1000]), "signals is [1000]: give a tuple"),  # type: ignore[list-item]
+    "a name": (lambda system: stop_on_signals(system, "SIGTERM"), "signals is 'SIGTERM': give a tuple"),  # type: ignore[arg-type]
+    "one that cannot be caught": (lambda system: stop_on_signals(system, [signal.SIGKILL]), "SIGKILL cannot be caught"),
+    "a negative timeout": (lambda system: stop_on_signals(system, timeout=-1), "timeout"),
 }
 
 
 @pytest.mark.parametrize("what", WRONG)
 def test_a_wrong_argument_is_named(what: str) -> None:
-    with pytest.raises(SpecError):
-        WRONG[what](System())
+    make, said = WRONG[what]
+    with pytest.raises(SpecError, match=re.escape(said)):
+        make(System())
 
 
 def test_in_another_thread_than_the_main_one_it_is_refused_by_name() -> None:

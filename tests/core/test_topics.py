@@ -133,12 +133,16 @@ async def test_one_subscription_is_taken_back_or_all_of_an_actors() -> None:
         for topic in ("a", "b", "c.*"):
             await topics.ask(Subscribe(topic, listener))
         await topics.ask(Subscribe("a", other))
-        await topics.ask(Unsubscribe(listener, "a"))
-        await topics.ask(Unsubscribe(listener, "never subscribed"))
+        with pytest.raises(SpecError, match="is no topic"):
+            Unsubscribe(listener, "a")  # type: ignore[arg-type]
+        await topics.ask(Unsubscribe("a", listener))
+        await topics.ask(Unsubscribe("never subscribed", listener))
         assert [await topics.ask(Publish(topic, topic)) for topic in ("a", "b", "c.d")] == [1, 1, 1]
-        await topics.ask(Unsubscribe(listener))
+        await topics.ask(Unsubscribe("*", listener))  # not subscribed to: it is no list of what is
+        assert [await topics.ask(Publish(topic, topic)) for topic in ("b", "c.d")] == [1, 1]
+        await topics.ask(Unsubscribe(None, listener))
         assert [await topics.ask(Publish(topic, topic)) for topic in ("a", "b", "c.d")] == [1, 0, 0]
-        assert await listener.ask("heard?") == ["b", "c.d"]
+        assert await listener.ask("heard?") == ["b", "c.d", "b", "c.d"]
 
 
 @on_each_loop
@@ -239,7 +243,7 @@ async def test_subscriptions_outlive_a_crash_of_topics_and_the_dead_are_still_no
         topics.kill()
         assert await topics.ask(Publish("a", 1)) == 2
         await other.stop()
-        await topics.ask(Unsubscribe(listener, "b"))
+        await topics.ask(Unsubscribe("b", listener))
         assert list(spec.args[0]) == [listener]
 
 
@@ -320,10 +324,11 @@ WRONG: dict[str, Callable[[], object]] = {
     "three stars": lambda: Subscribe("a.***", SOMEONE),
     "no ref": lambda: Subscribe("a", "me"),  # type: ignore[arg-type]
     "a class": lambda: Subscribe("a", Echo),  # type: ignore[arg-type]
-    "no ref to unsubscribe": lambda: Unsubscribe("a"),  # type: ignore[arg-type]
-    "unsubscribe half a word": lambda: Unsubscribe(SOMEONE, "a*"),
+    "no ref to unsubscribe": lambda: Unsubscribe("a", None),  # type: ignore[arg-type]
+    "unsubscribe half a word": lambda: Unsubscribe("a*", SOMEONE),
     "name": lambda: Topics.spec(name="a/b"),
     "shutdown": lambda: Topics.spec(shutdown=-1),
+    "mailbox": lambda: Topics.spec(mailbox=10),  # type: ignore[arg-type]
 }
 
 

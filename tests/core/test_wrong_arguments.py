@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import random
+from functools import partial
 from typing import Any
 
 import pytest
@@ -224,6 +225,18 @@ async def test_a_timer_beyond_all_time_is_taken_on_real_loops_too(how: str, seco
         await asyncio.sleep(0)
         assert await ref.ask("alive") == "alive"
     assert log.lines == ["alive"]
+
+
+# -- child specs -------------------------------------------------------------------------------------------------------
+
+
+def test_the_error_about_a_child_spec_tells_the_childs_name_or_else_the_factorys() -> None:
+    with pytest.raises(SpecError, match=r"^child 'one': restart 'always' is not one of"):
+        ChildSpec(Echo, name="one", restart="always")  # type: ignore[call-overload]
+    with pytest.raises(SpecError, match=r"^child Echo: restart 'always' is not one of"):
+        ChildSpec(Echo, restart="always")  # type: ignore[call-overload]
+    with pytest.raises(SpecError, match=r"^child partial: shutdown"):
+        ChildSpec(partial(Echo), shutdown=-1.0)
 
 
 # -- names -------------------------------------------------------------------------------------------------------------

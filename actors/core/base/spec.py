@@ -120,7 +120,8 @@ class ChildSpec(Generic[A_co]):
         def __init__(self, factory: Any, *args: Any, **kwargs: Any) -> None: ...
 
     def __post_init__(self) -> None:
-        where = f"child {self.name!r}"
+        kind = getattr(self.factory, "__name__", type(self.factory).__name__)
+        where = f"child {kind}" if self.name is None else f"child {self.name!r}"
         if not callable(self.factory):
             raise SpecError(f"{where}: factory {brief(self.factory)} cannot be called")
         if not isinstance(self.args, tuple):

@@ -61,12 +61,20 @@ def down(cell: Cell) -> None:
         die(cell, _reason(error))
 
 
-def restart_child(cell: Cell) -> None:
+def restart_child(parent: Cell, child: Any) -> None:
     """Start a healthy child again in its place; this is no failure and does not count as one.
 
+    Args:
+        parent: whose child.
+        child: its ref, or its name.
+
     Raises:
-        SpecError: it has no child spec, so that nobody knows how it is made.
+        SpecError: there is no such child, or none any more, or it has no child spec, so that nobody knows how it is
+            made.
     """
+    cell = parent.children.find(child) if isinstance(child, str) else getattr(child, "_cell", None)
+    if cell is None or cell.parent is not parent or cell.phase == Phase.DEAD:
+        raise SpecError(f"{parent.place or parent.runtime.name} has no child {brief(child)} to start again")
     details = cell.details
     if details is None or details.spec is None:
         raise SpecError(f"{describe(cell)} was not started from a ChildSpec: it cannot be started again")

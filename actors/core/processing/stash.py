@@ -11,8 +11,9 @@ from ..base.errors import CoreError, MailboxFull, brief
 from ..base.lifecycle import Phase
 from ..mail.ask import PUT_ASIDE, Ask
 from ..mail.cell import Cell
-from ..mail.envelope import DEFERRED, PYKKA_MESSAGES, Envelope
+from ..mail.envelope import DEFERRED, PYKKA_MESSAGES, Envelope, Mark
 from ..mail.mailbox import capacity, enqueue_first
+from ..mail.queue import is_unseen
 from .dispatcher import Leader
 
 
@@ -36,7 +37,7 @@ def stash(cell: Cell, message: Any) -> Any:
     if details.stash is None:
         details.stash = deque()
     most = capacity(cell)
-    if len(details.stash) >= most:
+    if len(details.stash) >= most and sum(not is_unseen(item) for item in details.stash) >= most:
         raise MailboxFull(f"{cell.place} has stashed {most} messages, as many as its mailbox holds")
     details.stashed_by = handler
     if handler is cell:
@@ -59,6 +60,19 @@ def unstash_all(cell: Cell) -> None:
     if details is not None and details.stash:
         stashed, details.stash = details.stash, None
         enqueue_first(cell, stashed)
+
+
+def taken_up_again(cell: Cell) -> Ask | None:
+    """Return what is done when all that is stashed has been taken up again, or the actor is dead; None if none is.
+
+    On the loop's thread only.
+    """
+    details = cell.details
+    if details is None or not details.stash:
+        return None
+    mark = Ask(cell, Mark(), None)
+    details.stash.append(mark)
+    return mark
 
 
 def _handler_here(cell: Cell) -> Any:
