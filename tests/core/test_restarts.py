@@ -101,6 +101,14 @@ def test_a_backoff_lies_within_its_jitter_and_its_maximum(
     assert Backoff(0.0, factor, maximum, jitter).delay(attempt, random.Random(seed)) == 0
 
 
+@drawn
+@given(jitter=st.floats(0, 1), seed=st.integers(0, 99))
+def test_the_share_of_a_wait_that_is_jitter_is_drawn_anew_for_each_restart(jitter: float, seed: int) -> None:
+    backoff, rng, same = Backoff(initial=10.0, factor=1.0, jitter=jitter), random.Random(seed), random.Random(seed)
+    for attempt in range(3):
+        assert backoff.delay(attempt, rng) == pytest.approx(10.0 - 10.0 * jitter * same.random())
+
+
 async def restarts(system: System, count: int, name: str = "a") -> list[float]:
     """Crash an actor again and again as soon as it is back; return how long each restart took."""
     events = Events(system)

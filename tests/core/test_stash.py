@@ -888,3 +888,31 @@ def test_the_trace_tells_of_each_stash_and_of_each_time_a_message_is_taken_up() 
         assert [fact.kind for fact in facts] == ["ask" if message == "asked" else "send", "recv", "stashed", "recv"]
         assert len({fact.id for fact in facts}) == 1
     assert "** stashed" in run_.trace.text()
+
+
+def test_the_trace_takes_a_stashed_end_of_a_watched_actor_for_nobodys_message() -> None:
+    class Watches(Actor):
+        def __init__(self) -> None:
+            super().__init__()
+            self.got: list[Any] = []
+
+        def on_receive(self, message: Any) -> Any:
+            if isinstance(message, ActorRef):
+                return self.watch(message)
+            if message == "open":
+                self.unstash_all()
+            elif isinstance(message, Terminated) and not self.got:
+                self.got.append("stashed")
+                return self.stash(message)
+            self.got.append(message)
+            return self.got
+
+    async def scenario(sim: Simulation) -> None:
+        watches, watched = sim.system.spawn(Watches, name="watches"), sim.system.spawn(Echo, name="watched")
+        await watches.ask(watched)
+        await watched.stop()
+        await watches.ask("open")
+        assert any(isinstance(each, Terminated) for each in await watches.ask("last"))
+
+    run_ = simulate(scenario, seeds=5)
+    assert [(fact.actor, fact.id) for fact in run_.trace.of("stashed")] == [("watches", 0)]
