@@ -8,7 +8,7 @@ import random
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from callboard.actors import (
@@ -92,13 +92,25 @@ def test_exactly_intensity_restarts_in_a_period_survive_and_one_more_does_not(
     attempt=st.integers(0, 2000),
     seed=st.integers(0, 99),
 )
+@example(initial=1.0, factor=1.001, maximum=60.0, jitter=0.5, attempt=2000, seed=0)  # it still grows at the 2000th
 def test_a_backoff_lies_within_its_jitter_and_its_maximum(
     initial: float, factor: float, maximum: float, jitter: float, attempt: int, seed: int
 ) -> None:
-    whole = min(maximum, initial * factor ** min(attempt, 64))
+    try:
+        whole = min(maximum, initial * factor**attempt)
+    except OverflowError:
+        whole = maximum
     wait = Backoff(initial, factor, maximum, jitter).delay(attempt, random.Random(seed))
     assert whole * (1 - jitter) - 1e-9 <= wait <= whole
     assert Backoff(0.0, factor, maximum, jitter).delay(attempt, random.Random(seed)) == 0
+
+
+@drawn
+@given(jitter=st.floats(0, 1), seed=st.integers(0, 99))
+def test_the_share_of_a_wait_that_is_jitter_is_drawn_anew_for_each_restart(jitter: float, seed: int) -> None:
+    backoff, rng, same = Backoff(initial=10.0, factor=1.0, jitter=jitter), random.Random(seed), random.Random(seed)
+    for attempt in range(3):
+        assert backoff.delay(attempt, rng) == pytest.approx(10.0 - 10.0 * jitter * same.random())
 
 
 async def restarts(system: System, count: int, name: str = "a") -> list[float]:

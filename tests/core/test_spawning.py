@@ -477,3 +477,24 @@ def test_spawns_from_threads_while_the_system_stops_end_and_leave_no_actor(round
     assert set(made.lines) <= {loops_thread}
     assert len(refs) <= len(made.lines)
     assert not any(ref.is_alive() for ref in refs)
+
+
+def test_the_urns_of_actors_are_the_same_in_every_run_of_a_simulation_and_no_two_of_a_run_are_alike() -> None:
+    runs: list[tuple[str, ...]] = []
+
+    async def scenario(sim: Simulation) -> None:
+        runs.append(tuple(sim.system.spawn(Echo).actor_urn for _ in range(3)))
+
+    simulate(scenario, seeds=3)
+    assert len(runs) >= 3
+    assert len(set(runs)) == 1
+    assert len(set(runs[0])) == 3
+
+
+@on_each_loop
+async def test_two_actors_have_different_urns_though_their_systems_have_the_same_seed() -> None:
+    urns = []
+    for _ in range(2):
+        async with System(seed=7) as system:
+            urns += [system.spawn(Echo).actor_urn for _ in range(3)]
+    assert len(set(urns)) == 6

@@ -899,3 +899,64 @@ async def test_only_the_message_at_work_can_be_stashed() -> None:
     async with System() as system:
         with pytest.raises(CoreError, match="not the message at work"):
             await system.spawn(Swaps).ask("mine")
+
+
+@pytest.mark.parametrize("how", HOWS)
+@on_each_loop
+async def test_a_message_that_its_handler_puts_aside_and_back_at_once_is_answered_when_it_is_taken_up_again(
+    how: str,
+) -> None:
+    class Twice(Actor):
+        def __init__(self) -> None:
+            super().__init__()
+            self.taken = 0
+
+        def on_receive(self, message: Any) -> Any:
+            return self.once_more(message) if how == "def" else self.later(message)
+
+        async def later(self, message: Any) -> Any:
+            if how == "waits before":
+                await asyncio.sleep(0)
+            answer = self.once_more(message)
+            if how == "waits after":
+                await asyncio.sleep(0)
+            return answer
+
+        def once_more(self, message: Any) -> Any:
+            self.taken += 1
+            if self.taken > 1:
+                return f"{message} for the {self.taken}nd time"
+            deferred = self.stash(message)
+            self.unstash_all()
+            return deferred
+
+    async with System() as system:
+        assert await system.spawn(Twice).ask("asked") == "asked for the 2nd time"
+
+
+def test_the_trace_takes_a_stashed_end_of_a_watched_actor_for_nobodys_message() -> None:
+    class Watches(Actor):
+        def __init__(self) -> None:
+            super().__init__()
+            self.got: list[Any] = []
+
+        def on_receive(self, message: Any) -> Any:
+            if isinstance(message, ActorRef):
+                return self.watch(message)
+            if message == "open":
+                self.unstash_all()
+            elif isinstance(message, Terminated) and not self.got:
+                self.got.append("stashed")
+                return self.stash(message)
+            self.got.append(message)
+            return self.got
+
+    async def scenario(sim: Simulation) -> None:
+        watches, watched = sim.system.spawn(Watches, name="watches"), sim.system.spawn(Echo, name="watched")
+        await watches.ask(watched)
+        await watched.stop()
+        await watches.ask("open")
+        assert any(isinstance(each, Terminated) for each in await watches.ask("last"))
+
+    run_ = simulate(scenario, seeds=5)
+    assert [(fact.actor, fact.id) for fact in run_.trace.of("stashed")] == [("watches", 0)]

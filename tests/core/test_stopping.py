@@ -282,6 +282,30 @@ async def test_what_has_not_stopped_in_the_systems_time_is_killed_without_its_ho
     assert log.of("stop") == []
 
 
+@virtual_time
+async def test_a_handler_that_has_to_be_killed_with_its_actor_is_the_end_of_it_and_no_failure(caplog: Any) -> None:
+    log = Log()
+
+    class Stops(Deaf):
+        def on_stop(self) -> None:
+            log("stop")
+
+        def on_failure(self, *error: Any) -> None:
+            log("failure")
+
+    system = System()
+    async with system:
+        events, hold = Events(system), Hold()
+        system.supervise(ChildSpec(Stops, name="deaf", shutdown=1000.0)).tell(hold)
+        await hold.begun.wait()
+        await system.stop(timeout=2.0)
+    assert log.lines == []
+    assert [event.detail for event in events.all if event.kind == "stopped" and event.actor == "deaf"] == [
+        "killed: it did not stop in time"
+    ]
+    assert "Unhandled exception" not in caplog.text
+
+
 def test_a_handler_that_waits_for_a_task_that_swallows_cancellation_cannot_hang_the_stop() -> None:
     let_go: list[bool] = []
     left: list[asyncio.Task[None]] = []

@@ -450,5 +450,10 @@ async def test_the_task_of_a_handler_that_hangs_shows_where_it_hangs(way: str) -
         task.print_stack(file=text)
         assert "test_unseen_errors.py" in text.getvalue()
         assert handler.__name__ in text.getvalue()
+        below, waits_for = [], getattr(task.get_coro(), "cr_await", None)
+        while waits_for is not None:
+            below.append(getattr(waits_for, "cr_code", None))
+            waits_for = getattr(waits_for, "cr_await", None)
+        assert asyncio.Event.wait.__code__ in below
         hold.go.set()
         await ask

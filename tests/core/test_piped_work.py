@@ -1,0 +1,99 @@
+"""Work that an actor pipes beside its mailbox, and takes back."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from callboard.actors import Actor, ActorRef, Outcome, System
+
+from .support import on_each_loop
+
+
+class Pipes(Actor):
+    """Pipes one piece of work, cancels it when it is told to, and says what has come back."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        self.how = how
+        self.got: list[Outcome[Any]] = []
+        self.begun = asyncio.Event()
+        self.ended = asyncio.Event()
+
+    def on_start(self) -> None:
+        self.job = self.pipe(self.work())
+
+    async def on_receive(self, message: Any) -> Any:
+        if isinstance(message, Outcome):
+            self.got.append(message)
+        elif message == "cancel":
+            await self.begun.wait()
+            assert not self.job.done()
+            self.job.cancel()
+            await self.ended.wait()
+        elif message == "got":
+            assert self.job.done()
+            return self.got
+
+    async def work(self) -> str:
+        self.begun.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            if self.how == "returns":
+                return "late"
+            if self.how == "raises":
+                raise ValueError("late") from None
+            raise
+        finally:
+            self.ended.set()
+        return "never"
+
+
+async def come_back(ref: ActorRef[Pipes]) -> list[Outcome[Any]]:
+    await ref.ask("cancel")
+    await asyncio.sleep(0)  # the work has ended; what it sends is in the mailbox by now
+    await ref.ask("first")
+    got: list[Outcome[Any]] = await ref.ask("got")
+    return got
+
+
+@on_each_loop
+async def test_nothing_comes_back_of_piped_work_that_is_cancelled() -> None:
+    async with System() as system:
+        assert await come_back(system.spawn(Pipes, "obeys")) == []
+
+
+@pytest.mark.parametrize("how", ["returns", "raises"])
+@on_each_loop
+async def test_what_piped_work_makes_of_its_cancellation_comes_back(how: str) -> None:
+    async with System() as system:
+        (outcome,) = await come_back(system.spawn(Pipes, how))
+    if how == "returns":
+        assert outcome.unwrap() == "late"
+    else:
+        assert isinstance(outcome.error, ValueError)
+
+
+@on_each_loop
+async def test_a_cancellation_that_piped_work_has_met_by_itself_comes_back_as_its_error() -> None:
+    got: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+    class Meets(Actor):
+        def on_start(self) -> None:
+            self.pipe(self.work())
+
+        async def work(self) -> None:
+            gone = asyncio.get_running_loop().create_future()
+            gone.cancel()
+            await gone
+
+        def on_receive(self, message: Any) -> None:
+            got.set_result(message)
+
+    async with System() as system:
+        system.spawn(Meets)
+        outcome = await got
+    assert isinstance(outcome.error, asyncio.CancelledError)
