@@ -498,3 +498,30 @@ async def test_two_actors_have_different_urns_though_their_systems_have_the_same
         async with System(seed=7) as system:
             urns += [system.spawn(Echo).actor_urn for _ in range(3)]
     assert len(set(urns)) == 6
+
+
+class TellsItself(Actor):
+    """Sends itself messages as it is made."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.got: list[Any] = []
+        for number in range(3):
+            self.ref.tell(number)
+
+    def on_receive(self, message: Any) -> Any:
+        self.got.append(message)
+        return list(self.got)
+
+
+@on_each_loop
+async def test_a_constructor_may_send_its_own_actor_messages_however_it_is_started() -> None:
+    class WithAStart(TellsItself):
+        def on_start(self) -> None:
+            pass
+
+    async with System() as system:
+        for kind in (TellsItself, WithAStart):
+            named = f"named-{kind.__name__}"
+            for ref in (system.spawn(kind), system.spawn(kind, name=named), system.supervise(ChildSpec(kind))):
+                assert await ref.ask("last") == [0, 1, 2, "last"]

@@ -960,3 +960,31 @@ def test_the_trace_takes_a_stashed_end_of_a_watched_actor_for_nobodys_message() 
 
     run_ = simulate(scenario, seeds=5)
     assert [(fact.actor, fact.id) for fact in run_.trace.of("stashed")] == [("watches", 0)]
+
+
+@pytest.mark.parametrize("how", HOWS)
+@on_each_loop
+async def test_what_a_handler_returns_that_puts_its_message_aside_and_back_at_once_answers_nobody(how: str) -> None:
+    class Forgets(Actor):
+        taken = 0
+
+        def on_receive(self, message: Any) -> Any:
+            return self.once_more(message) if how == "def" else self.later(message)
+
+        async def later(self, message: Any) -> Any:
+            if how == "waits before":
+                await asyncio.sleep(0)
+            answer = self.once_more(message)
+            if how == "waits after":
+                await asyncio.sleep(0)
+            return answer
+
+        def once_more(self, message: Any) -> Any:
+            self.taken += 1
+            if self.taken == 1:
+                self.stash(message)
+                self.unstash_all()
+            return self.taken
+
+    async with System() as system:
+        assert await system.spawn(Forgets).ask("asked") == 2

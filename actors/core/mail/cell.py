@@ -7,6 +7,7 @@ What is done to a cell are functions, in the room whose concern it is.
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
@@ -165,7 +166,7 @@ class Cell:
         self.runtime = runtime
         self.parent = parent
         self.actor_class = actor_class
-        self.capacity: float = 0  # until the actor has been built
+        self.capacity: float = math.inf  # until the actor has been built, which may send itself messages
         self.state = SUSPENDED
         self.phase = Phase.NEW
         self.queue: Any = None

@@ -57,7 +57,10 @@ def stash(cell: Cell, message: Any) -> Any:
 def unstash_all(cell: Cell) -> None:
     """Put back what is stashed, in its order, before all that waits."""
     details = cell.details
-    if details is not None and details.stash:
+    if details is not None and details.stashed_by is cell:  # the message at work is among them: when its step is over
+        assert cell.signals is not None
+        cell.signals.append(lambda: unstash_all(cell))
+    elif details is not None and details.stash:
         stashed, details.stash = details.stash, None
         enqueue_first(cell, stashed)
 
