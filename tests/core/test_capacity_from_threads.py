@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -11,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from callboard.actors import Actor, ActorDead, ActorRef, AskTimeout, ChildSpec, MailboxFull, System
+from callboard.actors import Actor, ActorDead, ActorRef, AskTimeout, ChildSpec, Mailbox, MailboxFull, System
 
 from .parallel import WAIT, Blocker, blocked, in_thread, in_threads, often_switched, on_another_loop
-from .support import Log
+from .support import Gate, Log, run
 
 CAPACITY = 100
 
@@ -319,3 +320,34 @@ def test_of_what_threads_send_while_the_loop_is_busy_exactly_the_capacity_is_acc
         assert len(first) + sum(map(len, results)) == min(capacity, total)
         ref.stop()
         assert sorted(log.of("saw")) == sorted([*first, *[message for result in results for message in result]])
+
+
+@pytest.mark.parametrize("overflow", ["refuse", "drop_oldest", "drop_newest"])
+def test_the_only_place_of_an_empty_mailbox_is_taken_by_what_is_on_its_way_from_a_thread(overflow: Any) -> None:
+    async def main() -> None:
+        async with System() as system:
+            dropped: list[Any] = []
+            system.dead_letters.subscribe(lambda letter: dropped.append(letter.message))
+            log = Log()
+            small = system.spawn(Gate, log, mailbox=Mailbox(1, overflow))
+
+            class Sends(Actor):
+                def on_receive(self, message: Any) -> Any:
+                    thread = threading.Thread(target=small.tell, args=("from the thread",))
+                    thread.start()
+                    thread.join()  # it is on its way: the loop is busy with this handler
+                    try:
+                        small.tell("from the loop")
+                    except MailboxFull:
+                        return "refused"
+                    return "taken"
+
+            said = await system.spawn(Sends).ask("go")
+            while not log.of("saw"):  # it arrives
+                await asyncio.sleep(0)
+            await small.stop()
+            assert said == ("refused" if overflow == "refuse" else "taken")
+            assert log.of("saw") == ["from the thread"]
+            assert dropped == ([] if overflow == "refuse" else ["from the loop"])
+
+    run(main())

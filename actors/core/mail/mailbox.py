@@ -236,7 +236,7 @@ def make_room(cell: Cell, item: Any) -> bool:
         MailboxFull: it does not.
     """
     queue = cell.queue
-    if queue is None or len(queue) < cell.capacity:
+    if (0 if queue is None else len(queue)) < cell.capacity:
         return True
     overflow = _overflow(cell)
     if overflow == "refuse":
@@ -244,7 +244,7 @@ def make_room(cell: Cell, item: Any) -> bool:
     if is_unseen(item):
         return True
     if overflow == "drop_oldest":
-        oldest = pop_oldest(queue)
+        oldest = None if queue is None else pop_oldest(queue)
         if oldest is not None:
             _drop(cell, oldest)
             return True
@@ -307,7 +307,7 @@ def admit(cell: Cell) -> None:
     if details is None or not details.waiting:
         return
     waiting = details.waiting
-    while waiting and cell.state < CLOSED and (cell.queue is None or len(cell.queue) < cell.capacity):
+    while waiting and cell.state < CLOSED and (0 if cell.queue is None else len(cell.queue)) < cell.capacity:
         admitted, item = waiting.popitem(last=False)
         if not admitted._state:
             deliver(cell, item)
@@ -322,7 +322,7 @@ def admit_or_wait(cell: Cell, item: Any, admitted: Admission) -> None:
     if admitted._state:  # it has given up before this thread's loop came to it
         return
     details = cell.more()
-    if not details.waiting and (cell.queue is None or len(cell.queue) < cell.capacity):
+    if not details.waiting and (0 if cell.queue is None else len(cell.queue)) < cell.capacity:
         deliver(cell, item)
         admitted.set(None)
         return

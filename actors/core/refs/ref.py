@@ -135,10 +135,10 @@ class ActorRef(_Base[A_co]):
         if scopes.in_use and (carried := active.get()) is not None:
             item = Envelope(message, carried)
         queue = cell.queue
-        if queue is None:
+        if queue is None and cell.capacity >= 1:  # else threads have all its places
             queues = runtime.queues
             cell.queue = queue = queues.pop() if queues else deque()
-        elif len(queue) >= cell.capacity:
+        elif queue is None or len(queue) >= cell.capacity:
             send(cell, item)
             return
         queue.append(item)
@@ -186,7 +186,7 @@ class ActorRef(_Base[A_co]):
             and cell.state <= SUSPENDED
             and get_ident() == runtime.home
             and (cell.details is None or not cell.details.waiting)
-            and (cell.queue is None or len(cell.queue) < cell.capacity)
+            and (0 if cell.queue is None else len(cell.queue)) < cell.capacity
         ):
             self.tell(message)
             return
@@ -290,10 +290,10 @@ class ActorRef(_Base[A_co]):
         if block or priority != 0 or state > SUSPENDED or get_ident() != runtime.home:
             return self._ask(message, block, timeout, priority)
         queue = cell.queue
-        if queue is None:
+        if queue is None and cell.capacity >= 1:
             queues = runtime.queues
             cell.queue = queue = queues.pop() if queues else deque()
-        elif len(queue) >= cell.capacity:
+        elif queue is None or len(queue) >= cell.capacity:
             return self._ask(message, block, timeout, priority)
         ask: Ask = _new(Ask)  # an `__init__` would take a third of the time that an ask takes
         ask._state = 0
