@@ -343,7 +343,7 @@ def test_the_only_place_of_an_empty_mailbox_is_taken_by_what_is_on_its_way_from_
                     return "taken"
 
             said = await system.spawn(Sends).ask("go")
-            while not log.of("saw"):  # it arrives
+            while not log.of("saw"):  # noqa: ASYNC110 - it arrives
                 await asyncio.sleep(0)
             await small.stop()
             assert said == ("refused" if overflow == "refuse" else "taken")
