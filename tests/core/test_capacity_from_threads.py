@@ -351,3 +351,19 @@ def test_the_only_place_of_an_empty_mailbox_is_taken_by_what_is_on_its_way_from_
             assert dropped == ([] if overflow == "refuse" else ["from the loop"])
 
     run(main())
+
+
+def test_a_put_waits_while_the_only_place_is_taken_by_what_is_on_its_way_from_a_thread() -> None:
+    async def main() -> None:
+        async with System() as system:
+            log = Log()
+            small = system.spawn(Gate, log, mailbox=Mailbox(1))
+            thread = threading.Thread(target=small.tell, args=("from the thread",))
+            thread.start()
+            thread.join()  # it is on its way: the loop is busy here
+            put = small.put("from the loop")
+            with contextlib.closing(put):
+                assert put.send(None) is not None, "it waits"
+                assert log.of("saw") == []
+
+    run(main())

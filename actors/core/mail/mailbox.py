@@ -196,7 +196,8 @@ def _deliver_probed(cell: Cell, item: Any) -> None:
 
 def has_room(cell: Cell) -> bool:
     """Whether a mailbox takes another message now."""
-    return cell.queue is None or len(cell.queue) < cell.capacity
+    queue = cell.queue
+    return (0 if queue is None else len(queue)) < cell.capacity  # an empty one's places may be taken by threads
 
 
 def refuses(cell: Cell) -> bool:
@@ -235,9 +236,9 @@ def make_room(cell: Cell, item: Any) -> bool:
     Raises:
         MailboxFull: it does not.
     """
-    queue = cell.queue
-    if (0 if queue is None else len(queue)) < cell.capacity:
+    if has_room(cell):
         return True
+    queue = cell.queue
     overflow = _overflow(cell)
     if overflow == "refuse":
         raise _full(cell)
@@ -307,7 +308,7 @@ def admit(cell: Cell) -> None:
     if details is None or not details.waiting:
         return
     waiting = details.waiting
-    while waiting and cell.state < CLOSED and (0 if cell.queue is None else len(cell.queue)) < cell.capacity:
+    while waiting and cell.state < CLOSED and has_room(cell):
         admitted, item = waiting.popitem(last=False)
         if not admitted._state:
             deliver(cell, item)
@@ -322,7 +323,7 @@ def admit_or_wait(cell: Cell, item: Any, admitted: Admission) -> None:
     if admitted._state:  # it has given up before this thread's loop came to it
         return
     details = cell.more()
-    if not details.waiting and (0 if cell.queue is None else len(cell.queue)) < cell.capacity:
+    if not details.waiting and has_room(cell):
         deliver(cell, item)
         admitted.set(None)
         return
