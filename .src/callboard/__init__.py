@@ -80,14 +80,17 @@ if TYPE_CHECKING:
     from .actors.agents.agent import Agent
     from .actors.agents.answer import Answer
     from .actors.agents.context import request_context
-    from .actors.agents.diagram import conversation_diagram
-    from .actors.agents.factory import agent_from_dict, create_agent, create_developer_agent, create_planner_agent
-    from .actors.agents.handoff import Handoff, HandoffLimits, Pipeline, handoff
+    from .actors.agents.handoffs.handoff import Handoff
+    from .actors.agents.handoffs.limits import HandoffLimits
+    from .actors.agents.handoffs.offer import handoff
+    from .actors.agents.handoffs.remote import RemoteAgent
+    from .actors.agents.handoffs.target import Pipeline
     from .actors.agents.hooks import HookContext, guardrail, hook
     from .actors.agents.openai_shape import as_chunks, as_response
-    from .actors.agents.remote import RemoteAgent
-    from .actors.agents.skills import Skill
-    from .actors.agents.turn import Limits
+    from .actors.agents.skills.skill import Skill
+    from .actors.agents.team.diagram import conversation_diagram
+    from .actors.agents.team.presets import agent_from_dict, create_agent, create_developer_agent, create_planner_agent
+    from .actors.agents.turns.rules import Limits
     from .providers.messages import Completion, Delta, Message, Request, ToolCall, ToolSpec, Usage
     from .tools import Tool, ToolResult, tool
 
@@ -162,14 +165,22 @@ _HOMES = {
     ".actors.agents.agent": ("Agent",),
     ".actors.agents.answer": ("Answer",),
     ".actors.agents.context": ("request_context",),
-    ".actors.agents.diagram": ("conversation_diagram",),
-    ".actors.agents.factory": ("agent_from_dict", "create_agent", "create_developer_agent", "create_planner_agent"),
-    ".actors.agents.handoff": ("Handoff", "HandoffLimits", "Pipeline", "handoff"),
+    ".actors.agents.team.diagram": ("conversation_diagram",),
+    ".actors.agents.team.presets": (
+        "agent_from_dict",
+        "create_agent",
+        "create_developer_agent",
+        "create_planner_agent",
+    ),
+    ".actors.agents.handoffs.handoff": ("Handoff",),
+    ".actors.agents.handoffs.limits": ("HandoffLimits",),
+    ".actors.agents.handoffs.offer": ("handoff",),
+    ".actors.agents.handoffs.target": ("Pipeline",),
     ".actors.agents.hooks": ("HookContext", "guardrail", "hook"),
     ".actors.agents.openai_shape": ("as_chunks", "as_response"),
-    ".actors.agents.remote": ("RemoteAgent",),
-    ".actors.agents.skills": ("Skill",),
-    ".actors.agents.turn": ("Limits",),
+    ".actors.agents.handoffs.remote": ("RemoteAgent",),
+    ".actors.agents.skills.skill": ("Skill",),
+    ".actors.agents.turns.rules": ("Limits",),
     ".providers.messages": ("Completion", "Delta", "Message", "Request", "ToolCall", "ToolSpec", "Usage"),
     ".tools": ("Tool", "ToolResult", "tool"),
 }

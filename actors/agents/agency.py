@@ -4,43 +4,37 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any
 
-from ...providers.messages import Message, ToolSpec
-from ..core.base.errors import BlockingCall, CoreError, SpecError
-from ..core.base.scope import current_scope
-from ..core.base.spec import ChildSpec, check_name
+from ...providers.messages import ToolSpec
+from ..core.base.errors import BlockingCall
+from ..core.base.spec import ChildSpec
 from ..core.mail.future import Future
 from ..core.refs.ref import ActorRef
 from ..core.system import System
-from ..journal.memory import MemoryJournal
 from ..journal.store import Journal
 from .agent import Agent
-from .agent_actor import AddAgent, AgencyActor
 from .answer import Answer
-from .desk import Carried, Desk
-from .errors import AgencyClosed, AgentError, AgentUnavailable, DefinitionError, UnknownConversation
-from .events import ApprovalRequested, RunEvent, Subscriber, TextDelta
-from .handoff import HandoffLimits
-from .output import Output
-from .resume import take_up
-from .roster import Flow, Roster
-from .run import Decision, Release, Run
-from .turn import Limits
+from .bus import Subscriber
+from .errors import AgencyClosed, AgentError
+from .events import ApprovalRequested, RunEvent
+from .handoffs.limits import HandoffLimits
+from .lifecycle import Lifecycle, open_journal
+from .runs.approvals import decide
+from .runs.messages import Release
+from .runs.runtime import AgencyRuntime
+from .runs.streaming import stream_run
+from .runs.supervisors import AddAgent
+from .runs.validation import Question, new_run
+from .team.directory import Directory, Flow
+from .turns.rules import Limits
 
 if TYPE_CHECKING:
     from typing import Self
-
-Question: TypeAlias = "str | Message | Sequence[Message]"
-
-
-MAX_ASKS: Final = 10
-"""Times a message to an agent's actor is sent again because the actor crashed on it."""
 
 
 class Agency:
@@ -80,44 +74,36 @@ class Agency:
         name: str = "agency",
     ) -> None:
         self.name = name
-        self._roster = Roster(agents, flows, shared_instructions)
-        self._model = pool if pool is not None else model
-        self._given_system = system
-        self.system: System | None = None
-        self._owns_journal = journal is None or isinstance(journal, str | Path)
-        self._desk = Desk(_journal(journal), handoff_limits or HandoffLimits())
-        self.resumed: dict[str, Future[Answer]] = {}
-        """The answers of runs that an earlier process left unfinished, by run id; filled by `start`, to be awaited."""
-        self._desk.model_name = model if isinstance(model, str) else ""
-        self._actor: ActorRef[Any] | None = None
-        self._count = 0
-        self._closed = False
-        self._watch: asyncio.Task[None] | None = None
-        self._stopping: asyncio.Task[None] | None = None
-        self._desk.profiles = self._roster.profiles
+        self._directory = Directory(agents, flows, shared_instructions)
+        self._runtime = AgencyRuntime(self._directory, open_journal(journal), handoff_limits or HandoffLimits())
+        self._runtime.model_name = model if isinstance(model, str) else ""
+        owns_journal = journal is None or isinstance(journal, str | Path)
+        given = pool if pool is not None else model
+        self._lifecycle = Lifecycle(name, self._runtime, given, system, owns_journal=owns_journal)
 
     # -- who is in it --------------------------------------------------------------------------------------------------
 
     @property
     def agents(self) -> Mapping[str, Agent]:
         """The agents by name, the entry point first."""
-        return self._roster.agents
+        return self._directory.agents
 
     @property
     def entry(self) -> str:
         """The name of the agent that is asked where no other is named."""
-        return self._roster.entry
+        return self._directory.entry
 
     @property
     def flows(self) -> tuple[tuple[str, str], ...]:
         """Who may delegate to whom, by name, as given."""
-        return self._roster.flows
+        return self._directory.flows
 
     def diagram(self) -> str:
         """The team as a Mermaid flowchart; for what was really said see `conversation_diagram`."""
-        from .diagram import team_diagram
+        from .team.diagram import team_diagram
 
-        return team_diagram(self.agents, {name: profile.reachable for name, profile in self._desk.profiles.items()})
+        reachable = {name: prepared.reachable for name, prepared in self._directory.prepared.items()}
+        return team_diagram(self.agents, reachable)
 
     async def add_agent(self, agent: Agent, *, flows: Iterable[Flow] = ()) -> None:
         """Take in one more agent, also while runs are under way; they see it from their next run on.
@@ -129,17 +115,27 @@ class Agency:
         Raises:
             DefinitionError: the name is taken, or a flow names nobody.
         """
-        added = self._roster.add(agent, flows)
-        if self._actor is not None:
+        added = self._directory.add(agent, flows)
+        if self._runtime.root is not None:
             for name in added:
-                await self._insist(AddAgent(name))
+                await self._runtime.ask_until_answered(AddAgent(name))
 
     # -- its life ------------------------------------------------------------------------------------------------------
 
     @property
+    def system(self) -> System | None:
+        """The system it lives in; None until it is started."""
+        return self._lifecycle.system
+
+    @property
+    def resumed(self) -> dict[str, Future[Answer]]:
+        """The answers of runs that an earlier process left unfinished, by run id; filled by `start`, to be awaited."""
+        return self._lifecycle.resumed
+
+    @property
     def stopping(self) -> bool:
         """Whether it has stopped or is about to: new runs are refused."""
-        return self._closed
+        return self._lifecycle.closed
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -156,48 +152,7 @@ class Agency:
         Raises:
             AgencyClosed: it was started before.
         """
-        if self.system is not None or self._closed:
-            raise AgencyClosed("an agency is started once; make a new one from the same agents")
-        system = self._given_system
-        if system is None:
-            system = System(self.name)
-            await system.__aenter__()
-        self.system = system
-        try:
-            self._start_model(system)
-            self.resumed = take_up(self._desk)
-            self._actor = system.supervise(ChildSpec(AgencyActor, (self._desk,), name=self.name, shutdown=30.0))
-            self._desk.root = self._actor
-            await self._actor.started()
-        except BaseException:
-            if self._given_system is None:
-                await system.stop()
-            raise
-        self._watch = asyncio.get_running_loop().create_task(self._until_gone(), name=f"{self.name}-watch")
-
-    def _start_model(self, system: System) -> None:
-        given = self._model
-        if isinstance(given, ActorRef):
-            self._desk.model = given
-        elif isinstance(given, ChildSpec):
-            self._desk.model = system.supervise(given)
-        elif any(isinstance(agent.model, str) for agent in self.agents.values()):
-            from ...providers.pool import pool_from_environment
-
-            named = [agent.model or self._desk.model_name for agent in self.agents.values()]
-            self._desk.model = system.supervise(
-                pool_from_environment([name for name in named if isinstance(name, str)])
-            )
-        model = self._desk.model
-        if model is not None and model.actor_class.__name__ == "Pool":
-            self._desk.carried = _for_pool()
-
-    async def _until_gone(self) -> None:
-        assert self._actor is not None
-        with suppress(CoreError):
-            await self._actor.terminated()
-        self._desk.fail_open(AgentUnavailable("the agency's actors have stopped"))
-        self._desk.cancel_calls()
+        await self._lifecycle.start()
 
     async def stop(self, *, drain: float = 0.0) -> None:
         """Stop. What is still running then ends in `AgencyClosed`; nothing is dropped silently.
@@ -205,33 +160,7 @@ class Agency:
         Args:
             drain: seconds to wait for runs under way; new ones are refused meanwhile.
         """
-        self._closed = True
-        if self.system is None:
-            return
-        if drain > 0:
-            await self.drained(drain)
-        for run in self._desk.open_runs():
-            if run.id == run.root:
-                self._desk.cancel(run, "the agency stops")
-        self._desk.fail_open(AgencyClosed("the agency stopped before the run had its answer"))
-        if self._watch is not None:
-            self._watch.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._watch
-        if self._given_system is None:
-            await self.system.stop()
-        elif self._actor is not None and self._actor.is_alive():
-            await self._stop_actor()
-        self._desk.clock.close()
-        self._desk.cancel_calls()
-        await self._desk.calls_ended()
-        if self._owns_journal:
-            self._desk.journal.close()
-
-    async def _stop_actor(self) -> None:
-        assert self._actor is not None
-        with suppress(CoreError):
-            await self._actor.stop()
+        await self._lifecycle.stop(drain)
 
     def stop_on_signals(
         self, *, drain: float = 30.0, signals: Sequence[signal.Signals] = (signal.SIGTERM,)
@@ -245,23 +174,7 @@ class Agency:
         Returns:
             an event that is set once the agency has stopped.
         """
-        loop = asyncio.get_running_loop()
-        stopped = asyncio.Event()
-
-        async def stop() -> None:
-            try:
-                await self.stop(drain=drain)
-            finally:
-                stopped.set()
-
-        def begin(number: signal.Signals) -> None:
-            loop.remove_signal_handler(number)  # a second one does what it always does
-            if self._stopping is None:
-                self._stopping = loop.create_task(stop(), name=f"{self.name}-stop")
-
-        for number in signals:
-            loop.add_signal_handler(number, begin, number)
-        return stopped
+        return self._lifecycle.stop_on_signals(drain, signals)
 
     async def drained(self, seconds: float) -> bool:
         """Wait until no run is under way.
@@ -272,17 +185,7 @@ class Agency:
         Returns:
             whether that came about in time.
         """
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + seconds
-        while open_runs := self._desk.open_runs():
-            left = deadline - loop.time()
-            if left <= 0:
-                return False
-            waiting = [self._desk.submit(run) for run in open_runs]
-            with suppress(TimeoutError):
-                async with asyncio.timeout(left):
-                    await asyncio.wait([asyncio.ensure_future(_ended(reply)) for reply in waiting])
-        return True
+        return await self._lifecycle.drained(seconds)
 
     # -- runs ----------------------------------------------------------------------------------------------------------
 
@@ -321,10 +224,11 @@ class Agency:
             AgencyClosed: the agency is not running, or stopped meanwhile.
             UnknownAgent: nobody has that name.
         """
-        run = self._new_run(question, agent, conversation, user, values, limits, output_type, tools, stream=False)
-        return await self._await(run)
+        runtime = self._runtime
+        given = (question, agent, conversation, user, values, limits, output_type, tools)
+        return await runtime.answer(new_run(runtime, *given, stream=False))
 
-    async def run_streaming(
+    def run_streaming(
         self,
         question: Question,
         *,
@@ -344,36 +248,8 @@ class Agency:
         Raises:
             AgentError: as `run`, after the last event.
         """
-        run = self._new_run(question, agent, conversation, user, values, limits, output_type, tools, stream=True)
-        events: deque[RunEvent] = deque()
-        arrived = asyncio.Event()
-
-        def take(event: RunEvent) -> None:
-            last = events[-1] if events else None
-            if isinstance(event, TextDelta) and isinstance(last, TextDelta) and last.run == event.run:
-                at = (event.root, event.run, event.agent, event.conversation, event.chain, event.at)
-                events[-1] = TextDelta(*at, last.text + event.text)
-            else:
-                events.append(event)
-            arrived.set()
-
-        unsubscribe = self._desk.bus.subscribe(take, run.root)
-        task = asyncio.get_running_loop().create_task(self._await(run), name=f"run {run.id}")
-        task.add_done_callback(lambda _: arrived.set())
-        try:
-            while not task.done() or events:
-                while events:
-                    yield events.popleft()
-                if not task.done():
-                    arrived.clear()
-                    await arrived.wait()
-            await task
-        finally:
-            unsubscribe()
-            if not task.done():
-                task.cancel()
-            with suppress(BaseException):
-                await task
+        given = (question, agent, conversation, user, values, limits, output_type, tools)
+        return stream_run(self._runtime, partial(new_run, self._runtime, *given, stream=True))
 
     async def fan_out(
         self, question: Question, agents: Iterable[Agent | str] | None = None, **options: Any
@@ -388,7 +264,7 @@ class Agency:
         Returns:
             for each agent its answer, or the error it ended in: one that fails does not disturb the others.
         """
-        names = [self._roster.name_of(agent) for agent in (self.agents if agents is None else agents)]
+        names = [self._directory.name_of(agent) for agent in (self.agents if agents is None else agents)]
 
         async def one(name: str) -> Answer | AgentError:
             try:
@@ -426,69 +302,6 @@ class Agency:
 
         return asyncio.run(once())
 
-    def _new_run(
-        self,
-        question: Question,
-        agent: Agent | str | None,
-        conversation: str | None,
-        user: str,
-        values: Mapping[str, Any] | None,
-        limits: Limits | None,
-        output_type: Any,
-        tools: Sequence[ToolSpec],
-        *,
-        stream: bool,
-    ) -> Run:
-        if self._closed or self._actor is None:
-            state = "has stopped or is stopping" if self._closed else "is not running: use `async with` it"
-            raise AgencyClosed(f"the agency {state}")
-        name = self._roster.name_of(agent)
-        try:
-            check_name(conversation)
-        except SpecError as error:
-            raise UnknownConversation(f"{conversation!r:.200} cannot name a conversation: {error}") from None
-        self._count += 1
-        session = self._desk.journal.session
-        run_id = f"r{session}-{self._count}" if session else f"r{self._count}"
-        deadline = current_scope().deadline
-        if deadline is not None:
-            left = max(0.0, deadline - asyncio.get_running_loop().time())
-            own = limits or self.agents[name].limits
-            seconds = left if own.seconds is None else min(left, own.seconds)
-            limits = Limits(own.steps, own.tokens, own.cost, seconds)
-        if output_type is not None:
-            self._desk.outputs[run_id] = Output(output_type)
-        return Run(
-            run_id,
-            run_id,
-            name,
-            conversation if conversation is not None else run_id,
-            as_messages(question),
-            (name,),
-            (),
-            user,
-            values or {},
-            limits,
-            stream,
-            tuple(tools),
-            None,
-            conversation is None,
-            conversation is None,
-        )
-
-    async def _await(self, run: Run) -> Answer:
-        desk = self._desk
-        try:
-            return await desk.submit(run)
-        except asyncio.CancelledError:
-            desk.cancel(run, "its caller was cancelled")
-            raise
-        finally:
-            desk.forget(run.id)
-            desk.handoffs.pop(run.id, None)
-            if desk.outputs:
-                desk.outputs.pop(run.id, None)
-
     async def release(self, conversation: str, *, agent: Agent | str | None = None) -> None:
         """Forget a conversation and all that belongs to it. A run of it under way is cancelled.
 
@@ -496,24 +309,10 @@ class Agency:
             conversation: its id.
             agent: whose; the first agent's by default.
         """
-        name = self._roster.name_of(agent)
-        if name not in self._desk.agents:
+        name = self._directory.name_of(agent)
+        if name not in self._runtime.agents:
             raise AgencyClosed("the agency is not running: use `async with` it")
-        await self._insist(Release(conversation), name)
-
-    async def _insist(self, message: Any, agent: str = "") -> None:
-        """Ask until it is answered: whoever is asked may crash meanwhile, and be restarted."""
-        for left in reversed(range(MAX_ASKS)):
-            try:
-                ref = self._desk.agents[agent] if agent else self._actor
-                assert ref is not None
-                await ref.ask(message)
-            except Exception:
-                if left == 0 or not self._desk.recovers():
-                    raise
-                await asyncio.sleep(0)
-            else:
-                return
+        await self._runtime.ask_until_answered(Release(conversation), name)
 
     # -- looking on ----------------------------------------------------------------------------------------------------
 
@@ -523,14 +322,14 @@ class Agency:
         Returns:
             what ends it.
         """
-        return self._desk.bus.subscribe(subscriber)
+        return self._runtime.bus.subscribe(subscriber)
 
     # -- approvals -----------------------------------------------------------------------------------------------------
 
     @property
     def approvals(self) -> tuple[ApprovalRequested, ...]:
         """The calls that wait for a person, in the order in which they were asked for."""
-        return tuple(self._desk.approvals.values())
+        return tuple(self._runtime.approvals.values())
 
     def approve(self, approval: ApprovalRequested | str, *, arguments: str | None = None) -> None:
         """Let a call run.
@@ -557,47 +356,5 @@ class Agency:
         self._decide(approval, False, None, reason)
 
     def _decide(self, approval: ApprovalRequested | str, approved: bool, arguments: str | None, reason: str) -> None:
-        key = approval if isinstance(approval, str) else approval.approval
-        known = self._desk.approvals.get(key)
-        if known is None:
-            waiting = ", ".join(self._desk.approvals) or "nothing"
-            raise UnknownConversation(f"no call waits for approval as {key!r}; waiting: {waiting}")
-        decision = Decision(known.conversation, known.run, known.call_id, approved, arguments, reason)
-        self._desk.agents[known.agent].tell(decision)
-
-
-def _journal(given: Journal | str | Path | None) -> Journal:
-    if given is None:
-        return MemoryJournal()
-    if not isinstance(given, str | Path):
-        return given
-    from ..journal.sqlite import SqliteJournal  # not at the top: few need it at once
-    from .codec import decode, encode
-
-    return SqliteJournal(given, encode, decode)
-
-
-def _for_pool() -> Carried:
-    """What a pool wants to know of a request: it keeps budgets and choices by agent and conversation."""
-    from ...providers.pool import SCOPE_KEY, Who  # not at the top: it takes longer to import than all of this
-
-    return lambda agent, conversation: {SCOPE_KEY: Who(agent, conversation)}
-
-
-async def _ended(reply: Any) -> None:
-    with suppress(Exception):
-        await reply
-
-
-def as_messages(question: Question) -> tuple[Message, ...]:
-    """A question as messages.
-
-    Raises:
-        DefinitionError: there is nothing in it.
-    """
-    if isinstance(question, str):
-        return (Message("user", question),)
-    messages = (question,) if isinstance(question, Message) else tuple(question)
-    if not messages:
-        raise DefinitionError("there is nothing to ask: no message was given")
-    return messages
+        agent, decision = decide(self._runtime.approvals, approval, approved, arguments, reason)
+        self._runtime.send(agent, decision)

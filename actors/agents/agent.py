@@ -11,10 +11,11 @@ from ...tools import Tool, tool
 from ..core.refs.ref import ActorRef
 from .context import RequestContext
 from .errors import DefinitionError
-from .handoff import HandoffTo, Target
+from .handoffs.offer import HandoffTool
+from .handoffs.target import Target
 from .hooks import Hook
-from .skills import Skill, in_order
-from .turn import Limits
+from .skills.skill import Skill, in_order
+from .turns.rules import Limits
 
 Autonomy: TypeAlias = Literal["manual", "supervised", "autonomous"]
 Instructions: TypeAlias = "str | Callable[[RequestContext], str]"
@@ -50,7 +51,7 @@ class Agent:
     instructions: Instructions = ""
     model: str | ActorRef[Any] = field(default="", kw_only=True)
     tools: Sequence[Tool | Callable[..., Any]] = field(default=(), kw_only=True)
-    handoffs: Sequence[Agent | str | HandoffTo] = field(default=(), kw_only=True)
+    handoffs: Sequence[Agent | str | HandoffTool] = field(default=(), kw_only=True)
     description: str = field(default="", kw_only=True)
     limits: Limits = field(default_factory=Limits, kw_only=True)
     autonomy: Autonomy = field(default="autonomous", kw_only=True)
@@ -79,7 +80,7 @@ class Agent:
             )
 
     @property
-    def all_handoffs(self) -> tuple[Target | str | HandoffTo, ...]:
+    def all_handoffs(self) -> tuple[Target | str | HandoffTool, ...]:
         """Its own handoffs and those of its skills."""
         return (*self.handoffs, *(item for skill in self.all_skills for item in skill.handoffs))
 

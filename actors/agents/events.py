@@ -6,16 +6,11 @@ it), which agent and conversation, the chain of agents that leads there, and the
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
 
 from ...providers.messages import Usage
 from .answer import NO_USAGE, Answer, HandoffKind
 from .errors import AgentError
-
-logger = logging.getLogger("callboard")
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,41 +170,3 @@ class RunFinished(RunEvent):
 
     answer: Answer | None = None
     error: AgentError | None = None
-
-
-Subscriber: TypeAlias = Callable[[RunEvent], object]
-
-
-class Bus:
-    """Hands events to subscribers, at once and in order. A subscriber that raises is logged and stays subscribed."""
-
-    __slots__ = ("_all", "_rooted", "active")
-
-    def __init__(self) -> None:
-        self._all: list[Subscriber] = []
-        self._rooted: dict[str, list[Subscriber]] = {}
-        self.active = False
-        """Whether anybody listens: nobody makes events for nobody."""
-
-    def subscribe(self, subscriber: Subscriber, root: str | None = None) -> Callable[[], None]:
-        """Add a subscriber, to one root run or to all; return what removes it."""
-        where = self._all if root is None else self._rooted.setdefault(root, [])
-        where.append(subscriber)
-        self.active = True
-
-        def unsubscribe() -> None:
-            if subscriber in where:
-                where.remove(subscriber)
-            if root is not None and not where:
-                self._rooted.pop(root, None)
-            self.active = bool(self._all or self._rooted)
-
-        return unsubscribe
-
-    def emit(self, event: RunEvent) -> None:
-        """Hand an event to everybody it concerns."""
-        for subscriber in (*self._all, *self._rooted.get(event.root, ())):
-            try:
-                subscriber(event)
-            except Exception:
-                logger.exception("a subscriber to run events raised")

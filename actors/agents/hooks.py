@@ -31,7 +31,7 @@ from ...tools import ToolResult
 from .answer import Answer
 from .context import RequestContext
 from .errors import DefinitionError, GuardrailTripped
-from .handoff import Handoff
+from .handoffs.handoff import Handoff
 
 logger = logging.getLogger("callboard")
 

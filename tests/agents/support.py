@@ -6,9 +6,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+from callboard import Agency, Agent
 from callboard.actors import ChildSpec
-from callboard.actors.agents.agency import Agency
-from callboard.actors.agents.agent import Agent
 from callboard.actors.testing.doubles.models import FunctionModel, Script, ScriptedModel
 from callboard.providers.messages import Request
 from callboard.tools import tool

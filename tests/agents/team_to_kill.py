@@ -14,9 +14,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from callboard import Agency, Agent
 from callboard.actors import ChildSpec
-from callboard.actors.agents.agency import Agency
-from callboard.actors.agents.agent import Agent
 from callboard.actors.agents.events import RunEvent
 from callboard.actors.testing.doubles.models import FunctionModel, call
 from callboard.providers.messages import Request

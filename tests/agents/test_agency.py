@@ -7,10 +7,8 @@ from typing import Any
 
 import pytest
 
+from callboard import Agency, Agent, Limits, request_context
 from callboard.actors import scope
-from callboard.actors.agents.agency import Agency
-from callboard.actors.agents.agent import Agent
-from callboard.actors.agents.context import request_context
 from callboard.actors.agents.errors import (
     AgencyClosed,
     DefinitionError,
@@ -21,7 +19,6 @@ from callboard.actors.agents.errors import (
     UnknownAgent,
 )
 from callboard.actors.agents.events import RunEvent, RunFinished, TextDelta, ToolFinished
-from callboard.actors.agents.turn import Limits
 from callboard.actors.testing.doubles.models import Script, call
 from callboard.providers.errors import RateLimited
 from callboard.providers.messages import Request
@@ -352,8 +349,8 @@ async def test_a_released_conversation_leaves_nothing_behind() -> None:
         assert agency.system is not None
         await agency.run("?", conversation="last")
         await agency.release("last")
-        assert agency._desk.journal.streams() == []
-        assert not agency._desk._replies
+        assert agency._runtime.journal.streams() == []
+        assert not agency._runtime.register._replies
         assert [ref for ref in ("last", "c1") if agency.system.find(f"agency/Solo/{ref}")] == []
 
 

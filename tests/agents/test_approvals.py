@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from callboard.actors.agents.agency import Agency
-from callboard.actors.agents.agent import Agent
+from callboard import Agency, Agent
 from callboard.actors.agents.errors import UnknownConversation
 from callboard.actors.agents.events import ApprovalRequested, RunEvent, ToolFinished
 from callboard.actors.testing.doubles.models import Script, call

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from callboard import HookContext, guardrail, hook
 from callboard.actors.agents.errors import DefinitionError, GuardrailTripped
 from callboard.actors.agents.events import HookFailed, RunEvent, TextDelta
-from callboard.actors.agents.hooks import HOOK_EVENTS, HookContext, guardrail, hook
+from callboard.actors.agents.hooks import HOOK_EVENTS
 from callboard.actors.testing.doubles.models import Script, call
 from callboard.providers.messages import Delta, Message
 from callboard.tools import ToolResult

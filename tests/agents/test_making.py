@@ -9,24 +9,24 @@ from pathlib import Path
 import httpx
 import pytest
 
-from callboard.actors.agents.agency import Agency
-from callboard.actors.agents.agent import Agent
-from callboard.actors.agents.answer import Answer
-from callboard.actors.agents.diagram import conversation_diagram
-from callboard.actors.agents.errors import DefinitionError, RunFailed
-from callboard.actors.agents.events import RunEvent
-from callboard.actors.agents.factory import (
+from callboard import (
+    Agency,
+    Agent,
+    Answer,
+    RemoteAgent,
+    Skill,
     agent_from_dict,
+    as_chunks,
+    as_response,
+    conversation_diagram,
     create_developer_agent,
     create_planner_agent,
-    family_of,
-    instructions_for,
+    handoff,
+    hook,
 )
-from callboard.actors.agents.handoff import handoff
-from callboard.actors.agents.hooks import hook
-from callboard.actors.agents.openai_shape import as_chunks, as_response
-from callboard.actors.agents.remote import RemoteAgent
-from callboard.actors.agents.skills import Skill
+from callboard.actors.agents.errors import DefinitionError, RunFailed
+from callboard.actors.agents.events import RunEvent
+from callboard.actors.agents.prompts.instructions import family_of, instructions_for
 from callboard.actors.testing.doubles.models import Script, call
 from callboard.providers.messages import Request
 from callboard.providers.wire.openai_chat import Assembler, from_response

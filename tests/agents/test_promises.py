@@ -9,12 +9,10 @@ from typing import Any
 
 import pytest
 
-from callboard.actors.agents.agency import Agency
-from callboard.actors.agents.agent import Agent
+from callboard import Agency, Agent, handoff
 from callboard.actors.agents.errors import AgentError
 from callboard.actors.agents.events import RunEvent
-from callboard.actors.agents.handoff import handoff
-from callboard.actors.agents.history import problems
+from callboard.actors.agents.turns.history import problems
 from callboard.actors.testing.doubles.models import Script, call
 from callboard.providers.errors import ProviderOverloaded
 from callboard.providers.messages import Request
@@ -70,8 +68,8 @@ async def run_and_stop_at(at: int, stream: bool) -> tuple[bool, int]:
         assert answer.text == "still fine"
         assert problems(answer.messages) == []
         await until(lambda: len(asyncio.all_tasks()) <= len(before) + 1)
-        await until(lambda: agency._desk.journal.streams() == ["A/c"])
-        assert not agency._desk._replies
+        await until(lambda: agency._runtime.journal.streams() == ["A/c"])
+        assert not agency._runtime.register._replies
     return cancelled, count
 
 

@@ -9,11 +9,9 @@ from typing import Any
 
 import pytest
 
-from callboard.actors.agents.agency import Agency
-from callboard.actors.agents.agent import Agent
+from callboard import Agency, Agent, handoff
 from callboard.actors.agents.errors import AgentUnavailable, RunFailed
 from callboard.actors.agents.events import CompletionFinished, Resumed, RunEvent, ToolFinished
-from callboard.actors.agents.handoff import handoff
 from callboard.actors.testing.doubles.models import call
 from callboard.providers.messages import Request
 from callboard.tools import Tool, tool

@@ -10,10 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from callboard.actors.agents.agency import Agency
-from callboard.actors.agents.agent import Agent
+from callboard import Agency, Agent, Limits
 from callboard.actors.agents.errors import RunFailed, StepLimit
-from callboard.actors.agents.turn import Limits
 from callboard.actors.testing.doubles.models import Script, call
 
 from .support import add, scripted

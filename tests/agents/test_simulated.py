@@ -9,13 +9,11 @@ from typing import Any
 
 import pytest
 
+from callboard import Agency, Agent, handoff
 from callboard.actors import ChildSpec
-from callboard.actors.agents.agency import Agency
-from callboard.actors.agents.agent import Agent
 from callboard.actors.agents.errors import AgentError
 from callboard.actors.agents.events import RunEvent
 from callboard.actors.agents.events import ToolFinished as ToolEvent
-from callboard.actors.agents.handoff import handoff
 from callboard.actors.testing import Crash, Simulation, simulate
 from callboard.actors.testing.doubles.models import FunctionModel, call
 from callboard.providers.messages import Request

@@ -23,12 +23,12 @@ At every point `cut` is a history that every vendor accepts.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Literal, NamedTuple, TypeAlias, cast
 
-from ...providers.messages import Completion, Message, ToolCall, Usage
-from .answer import HandoffRecord
-from .errors import (
+from ....providers.messages import Message, ToolCall, Usage
+from ..answer import NO_USAGE, HandoffRecord
+from ..errors import (
     AgentError,
     AnswerBlocked,
     CostLimit,
@@ -39,56 +39,31 @@ from .errors import (
     TokenLimit,
 )
 from .history import repaired, result_of, with_results, without_calls
+from .rules import Limits, Rules
+from .steps import (
+    COMPLETE,
+    AskApproval,
+    Begin,
+    CallTool,
+    Command,
+    Commands,
+    Completed,
+    CompletionFailed,
+    Decided,
+    Fail,
+    Finish,
+    HandOff,
+    HandoffFinished,
+    Input,
+    Interrupted,
+    ToolFinished,
+)
 
 Phase: TypeAlias = Literal["idle", "completing", "acting", "ended"]
 
 NOT_RUN = "Not run: the run ended before this call had a result."
 TRANSFERRED = "The conversation was transferred."
 ONE_TRANSFER = "Not carried out: a conversation can be transferred to one agent only."
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What one run may use; None means no limit.
-
-    Args:
-        steps: completions asked of the model by this agent.
-        tokens: input and output tokens, including those of agents it delegated to.
-        cost: US dollars, including those of agents it delegated to; completions of unknown price count as nothing.
-        seconds: time, not counting time spent waiting for approvals.
-    """
-
-    steps: int | None = 25
-    tokens: int | None = None
-    cost: float | None = None
-    seconds: float | None = 600.0
-
-
-def _nothing_needs_approval(call: ToolCall) -> bool:
-    return False
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """How the calls of a completion are treated.
-
-    Args:
-        limits: what the run may use.
-        delegates: names of calls that hand a task to another agent and get its answer back.
-        transfers: names of calls that give the conversation to another agent.
-        external: names of tools that the caller runs.
-        needs_approval: whether a call waits for a person.
-        check: returns what is wrong with a final text, or None; for structured answers.
-        repairs: how often the model may correct a final text that ``check`` refused.
-    """
-
-    limits: Limits = Limits()
-    delegates: frozenset[str] = frozenset()
-    transfers: frozenset[str] = frozenset()
-    external: frozenset[str] = frozenset()
-    needs_approval: Callable[[ToolCall], bool] = _nothing_needs_approval
-    check: Callable[[str], str | None] | None = None
-    repairs: int = 1
 
 
 class Turn(NamedTuple):
@@ -112,133 +87,11 @@ class Turn(NamedTuple):
     approved: frozenset[str] = frozenset()
     start: int = 0
     steps: int = 0
-    usage: Usage = Usage()
+    usage: Usage = NO_USAGE
     cost: float = 0.0
     handoffs: tuple[HandoffRecord, ...] = ()
     repairs: int = 0
     notes: tuple[str, ...] = ()
-
-
-# Inputs: what happened. These are what a journal keeps.
-
-
-class Begin(NamedTuple):
-    """A new run: the caller's messages are added to the conversation."""
-
-    messages: tuple[Message, ...]
-
-
-class Completed(NamedTuple):
-    """The model has answered."""
-
-    completion: Completion
-
-
-class CompletionFailed(NamedTuple):
-    """The model will not answer."""
-
-    error: Exception
-
-
-class ToolFinished(NamedTuple):
-    """A tool has returned, or failed in a way the model is told of."""
-
-    call_id: str
-    content: str
-    is_error: bool = False
-
-
-class HandoffFinished(NamedTuple):
-    """Another agent has answered, or the handoff failed in a way the model is told of.
-
-    Args:
-        call_id: the call that handed off.
-        content: the other agent's answer, or what went wrong.
-        is_error: whether it is the latter.
-        final: the conversation was transferred: this is the run's answer.
-        fatal: set when the handoff's refusal ends the run.
-        steps, usage, cost, handoffs: what the other agent, and those behind it, used and did.
-    """
-
-    call_id: str
-    content: str
-    is_error: bool = False
-    final: bool = False
-    fatal: AgentError | None = None
-    usage: Usage = Usage()
-    cost: float = 0.0
-    steps: int = 0
-    handoffs: tuple[HandoffRecord, ...] = ()
-
-
-class Decided(NamedTuple):
-    """A person has approved or denied a call.
-
-    Args:
-        call_id: the call.
-        approved: whether it may run.
-        arguments: JSON text that replaces the arguments, or None.
-        reason: told to the model when it was denied.
-    """
-
-    call_id: str
-    approved: bool
-    arguments: str | None = None
-    reason: str = ""
-
-
-class Interrupted(NamedTuple):
-    """The run was stopped from outside: cancelled, out of time, refused by a guardrail."""
-
-    error: RunError
-
-
-Input: TypeAlias = Begin | Completed | CompletionFailed | ToolFinished | HandoffFinished | Decided | Interrupted
-
-
-# Commands: what to do next.
-
-
-class Complete(NamedTuple):
-    """Ask the model to go on from the history."""
-
-
-class CallTool(NamedTuple):
-    """Run a tool."""
-
-    call: ToolCall
-
-
-class HandOff(NamedTuple):
-    """Hand a task, or the conversation, to another agent."""
-
-    call: ToolCall
-    transfer: bool
-
-
-class AskApproval(NamedTuple):
-    """Ask a person whether the call may run."""
-
-    call: ToolCall
-
-
-class Finish(NamedTuple):
-    """The run has its answer. With ``external`` calls the caller runs those and comes back with their results."""
-
-    text: str
-    external: tuple[ToolCall, ...] = ()
-
-
-class Fail(NamedTuple):
-    """The run ends without its answer."""
-
-    error: AgentError
-
-
-Command: TypeAlias = Complete | CallTool | HandOff | AskApproval | Finish | Fail
-Commands: TypeAlias = tuple[Command, ...]
-
-COMPLETE: Commands = (Complete(),)
 
 
 def advance(turn: Turn, happened: Input, rules: Rules) -> tuple[Turn, Commands]:

@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ...tools import Tool
-from .errors import DefinitionError
-from .handoff import HandoffTo, Target
-from .hooks import Hook
+from ....tools import Tool
+from ..errors import DefinitionError
+from ..handoffs.offer import HandoffTool
+from ..handoffs.target import Target
+from ..hooks import Hook
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ class Skill:
     instructions: str = ""
     tools: Sequence[Tool | Callable[..., Any]] = ()
     hooks: Sequence[Hook] = ()
-    handoffs: Sequence[Target | str | HandoffTo] = ()
+    handoffs: Sequence[Target | str | HandoffTool] = ()
     requires: Sequence[Skill] = ()
 
 

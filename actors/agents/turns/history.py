@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import islice
 
-from ...providers.messages import Message, ToolCall
+from ....providers.messages import Message, ToolCall
 
 UNANSWERED = "Not run: the conversation went on without this call's result."
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from functools import partial
 
-from ..core.mail.future import Future
-from .answer import Answer
-from .desk import Desk
-from .run import Accepted, Ended, Run
+from ...core.mail.future import Future
+from ...journal.store import Journal
+from ..answer import Answer
+from ..turns.records import Accepted, Ended, Run
+from .register import RunRegister
 
 
-def take_up(desk: Desk) -> dict[str, Future[Answer]]:
+def recover(journal: Journal, register: RunRegister) -> dict[str, Future[Answer]]:
     """Expect the runs that were not finished, or whose answer may not have reached its caller.
 
     The agents go on with the unfinished ones when they start. What other agents did for a run that has ended since is
@@ -19,7 +20,6 @@ def take_up(desk: Desk) -> dict[str, Future[Answer]]:
     Returns:
         the futures of their answers, by run id.
     """
-    journal = desk.journal
     taken: dict[str, Future[Answer]] = {}
     left: dict[str, list[Run]] = {}
     for stream in journal.streams():
@@ -30,8 +30,8 @@ def take_up(desk: Desk) -> dict[str, Future[Answer]]:
             ended = outcomes.get(run.id)
             if run.id != run.root or (ended is not None and not run.once):
                 continue
-            future = taken[run.id] = desk.expect(run)
-            future.add_done_callback(partial(_forget, desk, run.id))
+            future = taken[run.id] = register.expect(run)
+            future.add_done_callback(partial(_forget, register, run.id))
             if ended is not None:
                 journal.drop(stream)
                 _settle(future, ended)
@@ -49,5 +49,5 @@ def _settle(future: Future[Answer], ended: Ended) -> None:
         future.set_exception(ended.error)
 
 
-def _forget(desk: Desk, run_id: str, _: Future[Answer]) -> None:
-    desk.forget(run_id)
+def _forget(register: RunRegister, run_id: str, _: Future[Answer]) -> None:
+    register.forget(run_id)

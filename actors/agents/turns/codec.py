@@ -12,21 +12,13 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
-from ...providers.messages import Completion, Image, Message, Text, ToolCall, ToolSpec, Usage
-from . import errors
-from .answer import Answer, HandoffRecord, ReasoningStep
-from .handoff import Handoff
-from .run import Accepted, Ended, Run, Snapshot, ToolsStarted
-from .turn import (
-    Begin,
-    Completed,
-    CompletionFailed,
-    Decided,
-    HandoffFinished,
-    Interrupted,
-    Limits,
-    ToolFinished,
-)
+from ....providers.messages import Completion, Image, Message, Text, ToolCall, ToolSpec, Usage
+from .. import errors
+from ..answer import Answer, HandoffRecord, ReasoningStep
+from ..handoffs.handoff import Handoff
+from .records import Accepted, Ended, Run, Snapshot, ToolsStarted
+from .rules import Limits
+from .steps import Begin, Completed, CompletionFailed, Decided, HandoffFinished, Interrupted, ToolFinished
 
 _CLASSES: dict[str, type[Any]] = {
     made.__name__: made

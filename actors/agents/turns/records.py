@@ -1,4 +1,4 @@
-"""The messages that agents' actors take, and the events that a conversation's journal holds."""
+"""What a conversation's journal holds besides the inputs of its turns."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from ...providers.messages import Message, ToolSpec
-from .answer import Answer
-from .errors import AgentError
-from .handoff import Handoff
-from .turn import Limits
+from ....providers.messages import Message, ToolSpec
+from ..answer import Answer
+from ..errors import AgentError
+from ..handoffs.handoff import Handoff
+from .rules import Limits
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
@@ -56,37 +56,6 @@ class Run(NamedTuple):
     def stream_name(self) -> str:
         """The journal stream of the conversation."""
         return f"{self.agent}/{self.conversation}"
-
-
-# Messages to an agent's actor, passed on to the conversation's.
-
-
-class Cancel(NamedTuple):
-    """End a run that is waiting or under way."""
-
-    conversation: str
-    run: str
-    reason: str = "cancelled by the caller"
-
-
-class Decision(NamedTuple):
-    """What a person says to a call that waits for approval."""
-
-    conversation: str
-    run: str
-    call_id: str
-    approved: bool
-    arguments: str | None = None
-    reason: str = ""
-
-
-class Release(NamedTuple):
-    """Forget a conversation: stop its actor, drop its journal. The answer comes when that is done."""
-
-    conversation: str
-
-
-# Journal events besides the turn's inputs.
 
 
 class Accepted(NamedTuple):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ...providers.messages import Message, Request
-from .answer import Answer
-from .errors import AgentUnavailable, RunFailed
+from ....providers.messages import Message, Request
+from ..answer import Answer
+from ..errors import AgentUnavailable, RunFailed
 from .handoff import Handoff
 
 if TYPE_CHECKING:
@@ -57,8 +57,8 @@ class RemoteAgent:
         """
         import httpx
 
-        from ...providers.errors import ProviderError
-        from ...providers.wire.openai_chat import from_response, to_payload
+        from ....providers.errors import ProviderError
+        from ....providers.wire.openai_chat import from_response, to_payload
 
         instructions = (Message("system", "You are asked by another agent."), handoff.as_message())
         payload: dict[str, Any] = to_payload(Request(instructions), model=self._model)

@@ -6,18 +6,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ...providers.messages import Message, Request, ToolCall, ToolSpec
-from ...tools import Tool
-from .agent import Agent
-from .context import RequestContext
-from .errors import DefinitionError
-from .handoff import SEND_MESSAGE, HandoffTo, send_message_spec
-from .hooks import by_event
-from .output import Output
-from .turn import Limits, Rules
+from ....providers.messages import Message, Request, ToolCall, ToolSpec
+from ....tools import Tool
+from ..agent import Agent
+from ..context import RequestContext
+from ..errors import DefinitionError
+from ..handoffs.call import SEND_MESSAGE, send_message_spec
+from ..handoffs.offer import HandoffTool
+from ..hooks import by_event
+from ..output import Output
+from ..turns.rules import Limits, Rules
 
 
-class Profile:
+class PreparedAgent:
     """What a conversation needs to know of its agent.
 
     Args:
@@ -33,10 +34,10 @@ class Profile:
         self.agent = agent
         self.name = agent.name
         self.shared = shared
-        self.reached = reachable
+        self.may_reach = reachable
         self.reachable = tuple(name for name, _ in reachable)
         self.tools: dict[str, Tool] = {t.name: t for t in agent.all_tools}
-        self.handoffs: dict[str, HandoffTo] = {h.name: h for h in agent.all_handoffs if isinstance(h, HandoffTo)}
+        self.handoffs: dict[str, HandoffTool] = {h.name: h for h in agent.all_handoffs if isinstance(h, HandoffTool)}
         specs = [t.spec for t in self.tools.values()]
         specs.extend(h.spec for h in self.handoffs.values())
         if reachable:
@@ -51,7 +52,7 @@ class Profile:
         delegates = {h.name for h in self.handoffs.values() if h.kind == "delegate"}
         if reachable:
             delegates.add(SEND_MESSAGE)
-        self.rules = Rules(
+        self._rules = Rules(
             limits=agent.limits,
             delegates=frozenset(delegates),
             transfers=frozenset(h.name for h in self.handoffs.values() if h.kind == "transfer"),
@@ -77,9 +78,9 @@ class Profile:
         text = "\n\n".join(part for part in (self.shared, instructions, *taught) if part)
         return (Message("system", text),) if text else ()
 
-    def rules_for(self, limits: Limits | None, external: Sequence[ToolSpec], output: Output | None) -> Rules:
+    def rules(self, limits: Limits | None, external: Sequence[ToolSpec], output: Output | None) -> Rules:
         """The rules of one run."""
-        rules = self.rules
+        rules = self._rules
         if limits is None and not external and output is None:
             return rules
         return replace(
@@ -118,16 +119,3 @@ class Profile:
             response_schema=schema,
             **self._settings,
         )
-
-
-def reachable_from(
-    sender: Agent, agents: Mapping[str, Agent], flows: Sequence[tuple[str, str]]
-) -> list[tuple[str, str]]:
-    """Names and descriptions of the agents that ``sender`` may delegate to, in the agency's order."""
-    named = {
-        item if isinstance(item, str) else item.name for item in sender.all_handoffs if not isinstance(item, HandoffTo)
-    }
-    for source, target in flows:
-        if source in (sender.name, "*"):
-            named.update(agents if target == "*" else (target,))
-    return [(name, agent.description) for name, agent in agents.items() if name in named and name != sender.name]

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from .agent import Agent
-from .errors import DefinitionError, UnknownAgent
-from .handoff import HandoffTo, Target
-from .profile import Profile, reachable_from
+from ..agent import Agent
+from ..errors import DefinitionError, UnknownAgent
+from ..handoffs.offer import HandoffTool
+from ..handoffs.target import Target
+from .prepared import PreparedAgent
 
 Flow: TypeAlias = "tuple[Agent | str, Agent | str]"
 
 
-class Roster:
+class Directory:
     """The agents of an agency and the flows between them.
 
     Args:
@@ -28,7 +29,7 @@ class Roster:
     def __init__(self, agents: Iterable[Agent], flows: Iterable[Flow] | str, shared: str) -> None:
         self.agents: dict[str, Agent] = {}
         self.flows: tuple[tuple[str, str], ...] = ()
-        self.profiles: dict[str, Profile] = {}
+        self.prepared: dict[str, PreparedAgent] = {}
         self._shared = shared
         given = list(agents)
         if not given:
@@ -39,7 +40,7 @@ class Roster:
             self._take_in(agent)
         self.entry = given[0].name
         self._add_flows(flows)
-        self._make_profiles(self.agents)
+        self._prepare(self.agents)
 
     def name_of(self, agent: Agent | str | None) -> str:
         """The name of an agent that is here; of the entry point for None.
@@ -58,7 +59,7 @@ class Roster:
         Raises:
             DefinitionError: the name is taken, or a flow names nobody.
         """
-        agents, known_flows, profiles = dict(self.agents), self.flows, dict(self.profiles)
+        agents, known_flows, prepared = dict(self.agents), self.flows, dict(self.prepared)
         try:
             if agent.name in self.agents:
                 raise DefinitionError(f"two agents are called {agent.name!r}; names are unique in an agency")
@@ -66,12 +67,12 @@ class Roster:
             self._add_flows(flows)
             new = [name for name in self.agents if name not in agents]
             concerned = any(target == "*" or target in new for _, target in self.flows) or self.flows != known_flows
-            self._make_profiles(self.agents if concerned else new)
+            self._prepare(self.agents if concerned else new)
             return new
         except DefinitionError:
             self.agents, self.flows = agents, known_flows
-            self.profiles.clear()
-            self.profiles.update(profiles)
+            self.prepared.clear()
+            self.prepared.update(prepared)
             raise
 
     def _take_in(self, agent: Target) -> None:
@@ -86,7 +87,7 @@ class Roster:
             raise DefinitionError(f"two agents are called {agent.name!r}; names are unique in an agency")
         self.agents[agent.name] = agent
         for item in agent.all_handoffs:
-            if isinstance(item, HandoffTo):
+            if isinstance(item, HandoffTool):
                 for target in (item.agent, *item.agents):
                     if target is not None:
                         self._take_in(target)
@@ -104,7 +105,7 @@ class Roster:
                     self._take_in(end)
             self.flows = (*self.flows, (_name(source), _name(target)))
 
-    def _make_profiles(self, names: Iterable[str]) -> None:
+    def _prepare(self, names: Iterable[str]) -> None:
         for source, target in self.flows:
             for end in (source, target):
                 if end != "*" and end not in self.agents:
@@ -113,17 +114,32 @@ class Roster:
                     )
         for agent in [self.agents[name] for name in names]:
             for item in agent.all_handoffs:
-                if isinstance(item, HandoffTo) and (item.stages or item.work):
+                if isinstance(item, HandoffTool) and (item.stages or item.answer):
                     continue
-                name = item.target if isinstance(item, HandoffTo) else _name(item)
+                name = item.target if isinstance(item, HandoffTool) else _name(item)
                 if name not in self.agents:
                     there = ", ".join(self.agents)
                     raise UnknownAgent(f"{agent.name} hands off to {name!r}, who is not there; there are {there}")
             reachable = reachable_from(agent, self.agents, self.flows)
-            made = self.profiles.get(agent.name)
-            if made is None or made.reached != reachable:  # the others stay as they are: an agency may have thousands
-                self.profiles[agent.name] = Profile(agent, reachable, self._shared)
+            made = self.prepared.get(agent.name)
+            if made is None or made.may_reach != reachable:  # the others stay as they are: an agency may have thousands
+                self.prepared[agent.name] = PreparedAgent(agent, reachable, self._shared)
 
 
 def _name(end: Target | str) -> str:
     return end if isinstance(end, str) else end.name
+
+
+def reachable_from(
+    sender: Agent, agents: Mapping[str, Agent], flows: Sequence[tuple[str, str]]
+) -> list[tuple[str, str]]:
+    """Names and descriptions of the agents that ``sender`` may delegate to, in the agency's order."""
+    named = {
+        item if isinstance(item, str) else item.name
+        for item in sender.all_handoffs
+        if not isinstance(item, HandoffTool)
+    }
+    for source, target in flows:
+        if source in (sender.name, "*"):
+            named.update(agents if target == "*" else (target,))
+    return [(name, agent.description) for name, agent in agents.items() if name in named and name != sender.name]

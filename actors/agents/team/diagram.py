@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from .agent import Agent
-from .events import HandoffFinished, HandoffStarted, RunEvent, RunFinished, RunStarted, ToolFinished, ToolStarted
-from .handoff import HandoffTo
+from ..agent import Agent
+from ..events import HandoffFinished, HandoffStarted, RunEvent, RunFinished, RunStarted, ToolFinished, ToolStarted
+from ..handoffs.offer import HandoffTool
 
 
 def team_diagram(agents: Mapping[str, Agent], reachable: Mapping[str, Sequence[str]]) -> str:
@@ -29,7 +29,7 @@ def team_diagram(agents: Mapping[str, Agent], reachable: Mapping[str, Sequence[s
         lines.extend(f"  {ids[name]} --> {ids[target]}" for target in targets)
     for name, agent in agents.items():
         for item in agent.all_handoffs:
-            if not isinstance(item, HandoffTo):
+            if not isinstance(item, HandoffTool):
                 continue  # an arrow of the flows
             arrow = "==>" if item.kind == "transfer" else "-->"
             target = ids.get(item.target)

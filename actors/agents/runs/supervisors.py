@@ -5,16 +5,19 @@ from __future__ import annotations
 import logging
 from typing import Any, ClassVar, NamedTuple
 
-from ..core.actor import Actor
-from ..core.base.errors import ActorDead, CoreError, MailboxFull
-from ..core.base.restart import Supervision
-from ..core.base.spec import ChildSpec
-from ..core.refs.ref import ActorRef
-from ..core.refs.watching import Terminated
+from ...core.actor import Actor
+from ...core.base.errors import ActorDead, CoreError, MailboxFull
+from ...core.base.restart import Supervision
+from ...core.base.spec import ChildSpec
+from ...core.refs.ref import ActorRef
+from ...core.refs.watching import Terminated
+from ..errors import AgentUnavailable
+from ..turns.records import Accepted, Run
+from ..turns.state import is_unfinished, owner_of
 from .conversation import Conversation
-from .desk import Desk, unavailable
-from .errors import AgentUnavailable
-from .run import Accepted, Cancel, Ended, Release, Run, Snapshot
+from .messages import Cancel, Release
+from .register import unavailable
+from .runtime import AgencyRuntime
 
 logger = logging.getLogger("callboard")
 
@@ -26,22 +29,22 @@ class AgentActor(Actor):
     take the agent's others with it; so the intensity here only stops what cannot even start.
 
     Args:
-        desk: what the agency's actors share.
+        runtime: what the agency's actors share.
         agent: the agent's name.
     """
 
     supervision: ClassVar[Supervision] = Supervision("one_for_one", intensity=1000, period=5.0)
 
-    def __init__(self, desk: Desk, agent: str) -> None:
+    def __init__(self, runtime: AgencyRuntime, agent: str) -> None:
         super().__init__()
-        self._desk = desk
+        self._runtime = runtime
         self._agent = agent
 
     def on_start(self) -> None:
         """Go on with what the journal says is unfinished."""
         prefix = f"{self._agent}/"
-        for stream in self._desk.journal.streams(prefix):
-            if is_unfinished(self._desk.journal.load(stream)):
+        for stream in self._runtime.journal.streams(prefix):
+            if is_unfinished(self._runtime.journal.load(stream)):
                 self._open(stream[len(prefix) :])
 
     def on_receive(self, message: Any) -> Any:
@@ -50,10 +53,10 @@ class AgentActor(Actor):
         known = self.find_child(message.conversation)
         if known is None:
             if kind is Run:
-                if self._desk.is_open(message.id):
+                if self._runtime.register.is_open(message.id):
                     self._begin(message)
             elif kind is Cancel:
-                self._desk.cancelled.pop(message.run, None)
+                self._runtime.register.cancelled.pop(message.run, None)
             elif kind is Release:
                 return self._release_idle(message)
             return None
@@ -66,7 +69,7 @@ class AgentActor(Actor):
                 self.schedule(0.01, message)
         except MailboxFull as error:
             if kind is Run:
-                self._desk.fail(message.id, unavailable(self._agent, error))
+                self._runtime.register.fail(message.id, unavailable(self._agent, error))
         return None
 
     async def _release(self, conversation: ActorRef[Any], message: Release) -> None:
@@ -86,34 +89,34 @@ class AgentActor(Actor):
     def _release_idle(self, message: Release) -> Any:
         """Release a conversation that has no actor: it was handed over, or has not been asked since a restart."""
         stream = f"{self._agent}/{message.conversation}"
-        owner = owner_of(self._desk.journal.load(stream))
+        owner = owner_of(self._runtime.journal.load(stream))
         if owner is None:
-            self._desk.journal.drop(stream)
+            self._runtime.journal.drop(stream)
             return None
         return self.reply_with(self._forget(message.conversation, owner))
 
     async def _forget(self, conversation: str, owner: tuple[str, str] | None) -> None:
-        if owner is not None and owner[0] in self._desk.agents:
+        if owner is not None and owner[0] in self._runtime.agents:
             try:
-                await self._desk.agents[owner[0]].ask(Release(owner[1]))
+                await self._runtime.agents[owner[0]].ask(Release(owner[1]))
             except Exception as error:
                 logger.warning("%s/%s was not released", *owner, exc_info=error)
-        self._desk.journal.drop(f"{self._agent}/{conversation}")
+        self._runtime.journal.drop(f"{self._agent}/{conversation}")
 
     def _begin(self, run: Run) -> None:
         """Start a run's conversation, which finds the run in the journal."""
-        journal, stream = self._desk.journal, run.stream_name
+        journal, stream = self._runtime.journal, run.stream_name
         if not any(type(event) is Accepted and event.run.id == run.id for event in journal.load(stream)):
             journal.append(stream, (Accepted(run),))  # the conversation was released after it had been accepted
         self._open(run.conversation)
 
     def _open(self, conversation: str) -> ActorRef[Any]:
-        made = (self._desk, self._agent, conversation)
+        made = (self._runtime, self._agent, conversation)
         return self.spawn(ChildSpec(Conversation, made, name=conversation, restart="transient"))
 
 
 class AddAgent(NamedTuple):
-    """Start the actor of an agent that the desk knows."""
+    """Start the actor of an agent that the directory knows."""
 
     agent: str
 
@@ -122,18 +125,18 @@ class AgencyActor(Actor):
     """Supervises the agents of an agency.
 
     Args:
-        desk: what they share; it is told where each is.
+        runtime: what they share; it is told where each is.
     """
 
     supervision: ClassVar[Supervision] = Supervision("one_for_one", intensity=10, period=5.0)
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, runtime: AgencyRuntime) -> None:
         super().__init__()
-        self._desk = desk
+        self._runtime = runtime
 
     def on_start(self) -> None:
         """Start an actor for each agent."""
-        for agent in self._desk.profiles:
+        for agent in self._runtime.directory.prepared:
             self._start(agent)
 
     def on_receive(self, message: Any) -> Any:
@@ -143,29 +146,12 @@ class AgencyActor(Actor):
                 self._start(message.agent)
         elif isinstance(message, Terminated):
             name = message.ref.name
-            if self._desk.agents.get(name) is message.ref:
-                self._desk.fail_open(AgentUnavailable(f"agent {name} has failed for good: {message.reason}"), name)
+            if self._runtime.agents.get(name) is message.ref:
+                self._runtime.register.fail_open(
+                    AgentUnavailable(f"agent {name} has failed for good: {message.reason}"), name
+                )
 
     def _start(self, agent: str) -> None:
-        ref: ActorRef[Any] = self.spawn(ChildSpec(AgentActor, (self._desk, agent), name=agent))
-        self._desk.agents[agent] = ref
+        ref: ActorRef[Any] = self.spawn(ChildSpec(AgentActor, (self._runtime, agent), name=agent))
+        self._runtime.agents[agent] = ref
         self.watch(ref)
-
-
-def owner_of(events: Any) -> tuple[str, str] | None:
-    """Agent and conversation that took a conversation over, as its journal says."""
-    owners = [event.owner for event in events if isinstance(event, Ended | Snapshot) and event.owner is not None]
-    return owners[-1] if owners else None
-
-
-def is_unfinished(events: Any) -> bool:
-    """Whether a conversation's journal holds a run that has no outcome."""
-    accepted: dict[str, None] = {}
-    for event in events:
-        if isinstance(event, Accepted):
-            accepted[event.run.id] = None
-        elif isinstance(event, Ended):
-            accepted.pop(event.run, None)
-        elif isinstance(event, Snapshot) and event.last is not None:
-            accepted.pop(event.last.run, None)
-    return bool(accepted)

@@ -1,0 +1,50 @@
+"""The message one agent sends another."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from ....providers.messages import Message
+from ..answer import HandoffKind
+
+
+@dataclass(frozen=True, slots=True)
+class Handoff:
+    """The message one agent sends another; its answer comes back through the run's reply future.
+
+    Args:
+        sender, target: the agents' names.
+        task: what the target is asked to do.
+        context: what it should know.
+        summary: what has been done so far.
+        input: structured input, where the handoff declares a type for it.
+        kind: whether the answer comes back, or the target takes the conversation over.
+    """
+
+    sender: str
+    target: str
+    task: str
+    context: str = ""
+    summary: str = ""
+    input: Any = None
+    kind: HandoffKind = "delegate"
+
+    def as_message(self) -> Message:
+        """What the target's model reads."""
+        parts = [self.task]
+        if self.summary:
+            parts.append(f"What was done so far:\n{self.summary}")
+        if self.context:
+            parts.append(f"Context:\n{self.context}")
+        if self.input is not None:
+            parts.append(f"Input:\n{_as_json(self.input)}")
+        return Message("user", "\n\n".join(part for part in parts if part))
+
+
+def _as_json(value: Any) -> str:
+    dump = getattr(value, "model_dump_json", None)
+    if dump is not None:
+        return str(dump())
+    return json.dumps(value, ensure_ascii=False, default=str)

@@ -1,0 +1,104 @@
+"""A handoff as an agent offers it to its model: a tool of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+from ....providers.messages import Message, ToolSpec
+from ..answer import Answer, HandoffKind
+from ..errors import DefinitionError
+from .handoff import Handoff
+from .target import Pipeline, Target
+
+HistoryFilter: TypeAlias = Callable[[tuple[Message, ...]], Sequence[Message]]
+
+
+@dataclass(frozen=True, slots=True)
+class HandoffTool:
+    """A handoff as an agent offers it to its model; made by `handoff`."""
+
+    target: str
+    agent: Target | None
+    kind: HandoffKind
+    name: str
+    description: str
+    on_handoff: Callable[[Handoff], Any] | None = None
+    input_type: Any = None
+    history_filter: HistoryFilter | None = None
+    stages: tuple[str, ...] = ()
+    agents: tuple[Target, ...] = ()
+    answer: Callable[[Handoff], Awaitable[Answer]] | None = None
+
+    @property
+    def spec(self) -> ToolSpec:
+        """What the model is told."""
+        task = "what the agent should do; it sees nothing else" if self.kind == "delegate" else "why it takes over"
+        properties: dict[str, Any] = {"message": {"type": "string", "description": task}}
+        required = ["message"]
+        if self.kind == "delegate":
+            properties["context"] = {"type": "string", "description": "what the agent should know besides"}
+        if self.input_type is not None:
+            from pydantic import TypeAdapter
+
+            properties["input"] = TypeAdapter(self.input_type).json_schema()
+            required.append("input")
+        return ToolSpec(
+            self.name,
+            self.description,
+            {"type": "object", "properties": properties, "required": required, "additionalProperties": False},
+        )
+
+
+def handoff(
+    target: Target | str,
+    *,
+    kind: HandoffKind = "delegate",
+    name: str = "",
+    description: str = "",
+    on_handoff: Callable[[Handoff], Any] | None = None,
+    input_type: Any = None,
+    history_filter: HistoryFilter | None = None,
+) -> HandoffTool:
+    """Offer an agent's model a handoff as a tool of its own.
+
+    Args:
+        target: an agent or its name, a `Pipeline`, or a `Responder` (`RemoteAgent`). Another model is an agent
+            with nothing but a name and a model.
+        kind: ``delegate``: the answer comes back to the sender; ``transfer``: the target takes the conversation over.
+        name: the tool's name; ``delegate_to_…`` or ``transfer_to_…`` by default.
+        description: when to use it; by default the target's description.
+        on_handoff: called with the `Handoff` before it is sent; may be async; raising refuses the handoff.
+        input_type: a type the model must fill in besides the message; checked with pydantic.
+        history_filter: for transfers: chooses what of the conversation the target sees. By default all of it but
+            earlier handoffs, so that it does not grow from hop to hop.
+
+    Raises:
+        DefinitionError: the kind is unknown, or the target cannot take a conversation over.
+    """
+    if kind not in ("delegate", "transfer"):
+        raise DefinitionError(f"handoff kind {kind!r}: use delegate or transfer")
+    target_name = target if isinstance(target, str) else target.name
+    about = description or ("" if isinstance(target, str) else target.description)
+    verb = "Hand a task to" if kind == "delegate" else "Give the conversation to"
+    made = HandoffTool(
+        target_name,
+        None,
+        kind,
+        name or f"{kind}_to_{target_name}",
+        f"{verb} {target_name}. {about}".strip(),
+        on_handoff,
+        input_type,
+        history_filter,
+    )
+    if isinstance(target, str):
+        return made
+    answer = getattr(target, "answer", None)
+    if not isinstance(target, Pipeline) and answer is None:
+        return replace(made, agent=target)
+    if kind == "transfer":
+        raise DefinitionError(f"a conversation is transferred to an agent; {target_name} can only be delegated to")
+    if isinstance(target, Pipeline):
+        return replace(made, stages=tuple(agent.name for agent in target.stages), agents=target.stages)
+    return replace(made, answer=answer)

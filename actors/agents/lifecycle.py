@@ -1,0 +1,213 @@
+"""The life of an agency: starting its actors, stopping them, waiting for runs under way."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from ..core.base.errors import CoreError
+from ..core.base.spec import ChildSpec
+from ..core.mail.future import Future
+from ..core.refs.ref import ActorRef
+from ..core.system import System
+from ..journal.memory import MemoryJournal
+from ..journal.store import Journal
+from .answer import Answer
+from .errors import AgencyClosed, AgentUnavailable
+from .runs.recovery import recover
+from .runs.runtime import AgencyRuntime, Carried
+from .runs.supervisors import AgencyActor
+
+
+class Lifecycle:
+    """Starts and stops the actors of an agency.
+
+    Args:
+        name: of the agency's actor.
+        runtime: what the actors share.
+        model: the actor that answers requests, what to start it from, or None or a name to make a pool.
+        system: the system to live in, or None for one of its own.
+        owns_journal: whether to close the journal at the end.
+
+    Attributes:
+        system: the system it lives in, once started.
+        closed: whether it has stopped or is about to.
+        resumed: the answers of runs that an earlier process left unfinished, by run id.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        runtime: AgencyRuntime,
+        model: ActorRef[Any] | ChildSpec | str | None,
+        system: System | None,
+        *,
+        owns_journal: bool,
+    ) -> None:
+        self.name = name
+        self.system: System | None = None
+        self.closed = False
+        self.resumed: dict[str, Future[Answer]] = {}
+        self._runtime = runtime
+        self._model = model
+        self._given_system = system
+        self._owns_journal = owns_journal
+        self._watch: asyncio.Task[None] | None = None
+        self._stopping: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Start the actors. Runs that a durable journal holds unfinished are gone on with.
+
+        Raises:
+            AgencyClosed: it was started before.
+        """
+        if self.system is not None or self.closed:
+            raise AgencyClosed("an agency is started once; make a new one from the same agents")
+        system = self._given_system
+        if system is None:
+            system = System(self.name)
+            await system.__aenter__()
+        self.system = system
+        runtime = self._runtime
+        runtime.time = asyncio.get_running_loop().time
+        try:
+            self._start_model(system)
+            self.resumed = recover(runtime.journal, runtime.register)
+            root = system.supervise(ChildSpec(AgencyActor, (runtime,), name=self.name, shutdown=30.0))
+            runtime.root = root
+            runtime.register.closed = ""
+            await root.started()
+        except BaseException:
+            if self._given_system is None:
+                await system.stop()
+            raise
+        self._watch = asyncio.get_running_loop().create_task(self._until_gone(root), name=f"{self.name}-watch")
+
+    def _start_model(self, system: System) -> None:
+        given, runtime = self._model, self._runtime
+        agents = runtime.directory.agents.values()
+        if isinstance(given, ActorRef):
+            runtime.model = given
+        elif isinstance(given, ChildSpec):
+            runtime.model = system.supervise(given)
+        elif any(isinstance(agent.model, str) for agent in agents):
+            from ...providers.pool import pool_from_environment
+
+            named = [agent.model or runtime.model_name for agent in agents]
+            runtime.model = system.supervise(pool_from_environment([name for name in named if isinstance(name, str)]))
+        model = runtime.model
+        if model is not None and model.actor_class.__name__ == "Pool":
+            runtime.carried = _for_pool()
+
+    async def _until_gone(self, root: ActorRef[Any]) -> None:
+        with suppress(CoreError):
+            await root.terminated()
+        self._runtime.register.fail_open(AgentUnavailable("the agency's actors have stopped"))
+        self._runtime.tool_tasks.cancel()
+
+    async def stop(self, drain: float) -> None:
+        """Stop. What is still running then ends in `AgencyClosed`; nothing is dropped silently.
+
+        Args:
+            drain: seconds to wait for runs under way; new ones are refused meanwhile.
+        """
+        runtime = self._runtime
+        register = runtime.register
+        self.closed = True
+        register.closed = "has stopped or is stopping"
+        if self.system is None:
+            return
+        if drain > 0:
+            await self.drained(drain)
+        for run in register.open_runs():
+            if run.id == run.root:
+                register.cancel(run, "the agency stops")
+        register.fail_open(AgencyClosed("the agency stopped before the run had its answer"))
+        if self._watch is not None:
+            self._watch.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._watch
+        if self._given_system is None:
+            await self.system.stop()
+        elif runtime.root is not None and runtime.root.is_alive():
+            with suppress(CoreError):
+                await runtime.root.stop()
+        runtime.clock.close()
+        runtime.tool_tasks.cancel()
+        await runtime.tool_tasks.ended()
+        if self._owns_journal:
+            runtime.journal.close()
+
+    def stop_on_signals(self, drain: float, signals: Sequence[signal.Signals]) -> asyncio.Event:
+        """Stop when the process is told to end.
+
+        Returns:
+            an event that is set once the agency has stopped.
+        """
+        loop = asyncio.get_running_loop()
+        stopped = asyncio.Event()
+
+        async def stop() -> None:
+            try:
+                await self.stop(drain)
+            finally:
+                stopped.set()
+
+        def begin(number: signal.Signals) -> None:
+            loop.remove_signal_handler(number)  # a second one does what it always does
+            if self._stopping is None:
+                self._stopping = loop.create_task(stop(), name=f"{self.name}-stop")
+
+        for number in signals:
+            loop.add_signal_handler(number, begin, number)
+        return stopped
+
+    async def drained(self, seconds: float) -> bool:
+        """Wait until no run is under way.
+
+        Args:
+            seconds: how long at most.
+
+        Returns:
+            whether that came about in time.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + seconds
+        register = self._runtime.register
+        while open_runs := register.open_runs():
+            left = deadline - loop.time()
+            if left <= 0:
+                return False
+            waiting = [register.submit(run) for run in open_runs]
+            with suppress(TimeoutError):
+                async with asyncio.timeout(left):
+                    await asyncio.wait([asyncio.ensure_future(_ended(reply)) for reply in waiting])
+        return True
+
+
+def open_journal(given: Journal | str | Path | None) -> Journal:
+    """The journal that an agency is given: in memory by default, of an SQLite file where it is a path."""
+    if given is None:
+        return MemoryJournal()
+    if not isinstance(given, str | Path):
+        return given
+    from ..journal.sqlite import SqliteJournal  # not at the top: few need it at once
+    from .turns.codec import decode, encode
+
+    return SqliteJournal(given, encode, decode)
+
+
+def _for_pool() -> Carried:
+    """What a pool wants to know of a request: it keeps budgets and choices by agent and conversation."""
+    from ...providers.pool import SCOPE_KEY, Who  # not at the top: it takes longer to import than all of this
+
+    return lambda agent, conversation: {SCOPE_KEY: Who(agent, conversation)}
+
+
+async def _ended(reply: Future[Answer]) -> None:
+    with suppress(Exception):
+        await reply

@@ -1,0 +1,1 @@
+"""Prompts: what roles are told."""

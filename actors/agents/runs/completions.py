@@ -1,0 +1,140 @@
+"""Asking the model, and what comes of it."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from ....providers.errors import ProviderError
+from ....providers.messages import Completion, Delta, Request
+from ...core.base.errors import ActorDead
+from ...core.base.events import Outcome
+from ...core.base.scope import active as active_scope
+from ...core.mail.future import Future
+from ...core.refs.ref import ActorRef
+from ..context import UsageRecord
+from ..errors import RunFailed
+from ..events import CompletionFinished, CompletionStarted, ReasoningDelta, Retried, TextDelta
+from ..turns.steps import Complete, Completed, CompletionFailed
+from .session import CompletionArrived, Happened, Session
+
+MAX_RETRIES = 3
+"""Times a completion is asked for again because the model's actor crashed or a stream was cut."""
+
+
+def complete(session: Session, command: Complete, happened: Happened) -> None:
+    """Ask the model to go on from the history."""
+    session.attempts = 0
+    session.step_started = session.time()
+    if session.runtime.bus.active:
+        session.emit(CompletionStarted, step=session.state.turn.steps + 1)
+    _ask(session, happened)
+
+
+def completion_arrived(message: CompletionArrived, happened: Happened) -> None:
+    """Take the model's answer, or ask again."""
+    session, outcome = message
+    session.ask = None
+    try:
+        completion = outcome.unwrap() if isinstance(outcome, Outcome) else outcome.result()
+    except Exception as error:
+        _failed(session, error, happened)
+        return
+    session.runtime.crashes.pop(session.stream, None)
+    _record(session, completion)
+    happened(session, Completed(completion))
+
+
+def _ask(session: Session, happened: Happened) -> None:
+    runtime = session.runtime
+    prepared = session.prepared
+    named = prepared.agent.model
+    model = session.model = runtime.model if isinstance(named, str) else named
+    session.seen = False
+    if model is None:
+        happened(session, CompletionFailed(RunFailed("there is no model: give the agency a pool or a model")))
+        return
+    schema = session.output.schema if session.output is not None else None
+    history, external = session.state.turn.history, session.run.external
+    request = prepared.request(history, session.context, external, schema, runtime.model_name)
+    hooks = prepared.hooks
+    token = active_scope.set(session.scope)
+    if session.run.stream or (hooks and ("request" in hooks or "response" in hooks)):
+        work = _completion(session, model, request)
+        session.ask = session.actor.pipe(work, lambda outcome: CompletionArrived(session, outcome))
+        active_scope.reset(token)
+        return
+    ask = session.ask = model.ask(request)
+    active_scope.reset(token)
+    ask.when_done(partial(_when_answered, session))
+
+
+def _when_answered(session: Session, ask: Future[Completion]) -> None:
+    if not ask.cancelled():
+        session.send(CompletionArrived(session, ask))
+
+
+async def _completion(session: Session, model: ActorRef[Any], request: Request) -> Completion:
+    """A completion as a stream, or with hooks around it."""
+    before = await session.hooked("request", model_request=request)
+    request = before.model_request or request
+    if session.run.stream:
+        completion = await _streamed(session, model, request)
+    else:
+        completion = await model.ask(request)
+    after = await session.hooked("response", model_request=request, completion=completion)
+    return after.completion or completion
+
+
+async def _streamed(session: Session, model: ActorRef[Any], request: Request) -> Completion:
+    completion: Completion | None = None
+    chunk_hooks = "chunk" in session.prepared.hooks
+    async with model.stream(request) as deltas:
+        async for piece in deltas:
+            delta: Delta | None = piece
+            completion = piece.completion or completion
+            if chunk_hooks:
+                delta = (await session.hooked("chunk", chunk=piece)).chunk
+            if delta is None:
+                continue
+            if delta.text:
+                session.seen = True
+                session.emit(TextDelta, text=delta.text)
+            if delta.reasoning:
+                session.emit(ReasoningDelta, text=delta.reasoning)
+    if completion is None:
+        raise RunFailed("the model's stream ended without a completion")
+    return completion
+
+
+def _failed(session: Session, error: Exception, happened: Happened) -> None:
+    model = session.model
+    crashed = isinstance(error, ActorDead) and model is not None and model.is_alive()
+    cut_short = isinstance(error, ProviderError) and error.retryable and session.seen
+    if (crashed or cut_short) and session.attempts < MAX_RETRIES:
+        session.attempts += 1
+        session.emit(Retried, reason=f"{type(error).__name__}: {error}", attempt=session.attempts)
+        _ask(session, happened)
+        return
+    happened(session, CompletionFailed(error))
+
+
+def _record(session: Session, completion: Completion) -> None:
+    """Record what a completion used, and tell of it."""
+    session.context.usage.append(
+        UsageRecord(session.run.agent, completion.model, completion.provider, completion.usage, completion.cost)
+    )
+    if not session.runtime.bus.active:
+        return
+    if completion.message.reasoning and not session.run.stream:
+        session.emit(ReasoningDelta, text=completion.message.reasoning)
+    session.emit(
+        CompletionFinished,
+        step=session.state.turn.steps + 1,
+        usage=completion.usage,
+        cost=completion.cost,
+        seconds=session.time() - session.step_started,
+        model=completion.model,
+        provider=completion.provider,
+        notes=completion.notes,
+    )

@@ -1,0 +1,41 @@
+"""Which command of the turn machine has which effect, and which message about an effect leads to which input.
+
+Effects work beside the mailbox. They are handed one function, ``happened(session, input)``, by which what came of
+them goes back into the machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ..turns.steps import AskApproval, CallTool, Commands, Complete, HandOff
+from .completions import complete, completion_arrived
+from .delegation import delegate_answered, hand_off, handoff_prepared, handoff_refused
+from .session import CompletionArrived, DelegateAnswered, Happened, Prepared, Refused, Session, ToolDone
+from .tool_calls import ask_approval, call_tool, tool_done
+
+EFFECTS: Mapping[type, Callable[[Session, Any, Happened], None]] = {
+    Complete: complete,
+    CallTool: call_tool,
+    HandOff: hand_off,
+    AskApproval: ask_approval,
+}
+"""What carries out a command."""
+
+RESULTS: Mapping[type, Callable[[Any, Happened], None]] = {
+    CompletionArrived: completion_arrived,
+    ToolDone: tool_done,
+    Prepared: handoff_prepared,
+    Refused: handoff_refused,
+    DelegateAnswered: delegate_answered,
+}
+"""What takes a message about an effect."""
+
+
+def carry_out(session: Session, commands: Commands, happened: Happened) -> None:
+    """Carry out commands, in order, until the run is over."""
+    for command in commands:
+        if session.over:
+            return  # an earlier command has ended the run
+        EFFECTS[type(command)](session, command, happened)

@@ -1,0 +1,57 @@
+"""A run as a stream of its events."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, Callable
+from contextlib import suppress
+
+from ..events import RunEvent, TextDelta
+from ..turns.records import Run
+from .runtime import AgencyRuntime
+
+
+async def stream_run(runtime: AgencyRuntime, make_run: Callable[[], Run]) -> AsyncGenerator[RunEvent]:
+    """Have a run made, and yield what happens; the last event is its `RunFinished`.
+
+    Leaving the iteration cancels the run. Text that is not read in time is put together, so that a slow reader costs
+    no more memory than the answer.
+
+    Args:
+        runtime: of the agency.
+        make_run: makes the request, once the first event is asked for.
+
+    Raises:
+        AgentError: the run ended without an answer; after the last event.
+    """
+    run = make_run()
+    events: deque[RunEvent] = deque()
+    arrived = asyncio.Event()
+
+    def take(event: RunEvent) -> None:
+        last = events[-1] if events else None
+        if isinstance(event, TextDelta) and isinstance(last, TextDelta) and last.run == event.run:
+            at = (event.root, event.run, event.agent, event.conversation, event.chain, event.at)
+            events[-1] = TextDelta(*at, last.text + event.text)
+        else:
+            events.append(event)
+        arrived.set()
+
+    unsubscribe = runtime.bus.subscribe(take, run.root)
+    task = asyncio.get_running_loop().create_task(runtime.answer(run), name=f"run {run.id}")
+    task.add_done_callback(lambda _: arrived.set())
+    try:
+        while not task.done() or events:
+            while events:
+                yield events.popleft()
+            if not task.done():
+                arrived.clear()
+                await arrived.wait()
+        await task
+    finally:
+        unsubscribe()
+        if not task.done():
+            task.cancel()
+        with suppress(BaseException):
+            await task

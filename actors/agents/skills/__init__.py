@@ -1,0 +1,1 @@
+"""Skills: what an agent can be taught as one thing."""

@@ -1,0 +1,1 @@
+"""The team: who there is, made ready for work. Data only; nothing here runs."""

@@ -1,0 +1,130 @@
+"""The steps of a turn: what can happen (inputs), and what is to be done next (commands)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, TypeAlias
+
+from ....providers.messages import Completion, Message, ToolCall, Usage
+from ..answer import NO_USAGE, HandoffRecord
+from ..errors import AgentError, RunError
+
+# Inputs: what happened. These are what a journal keeps.
+
+
+class Begin(NamedTuple):
+    """A new run: the caller's messages are added to the conversation."""
+
+    messages: tuple[Message, ...]
+
+
+class Completed(NamedTuple):
+    """The model has answered."""
+
+    completion: Completion
+
+
+class CompletionFailed(NamedTuple):
+    """The model will not answer."""
+
+    error: Exception
+
+
+class ToolFinished(NamedTuple):
+    """A tool has returned, or failed in a way the model is told of."""
+
+    call_id: str
+    content: str
+    is_error: bool = False
+
+
+class HandoffFinished(NamedTuple):
+    """Another agent has answered, or the handoff failed in a way the model is told of.
+
+    Args:
+        call_id: the call that handed off.
+        content: the other agent's answer, or what went wrong.
+        is_error: whether it is the latter.
+        final: the conversation was transferred: this is the run's answer.
+        fatal: set when the handoff's refusal ends the run.
+        steps, usage, cost, handoffs: what the other agent, and those behind it, used and did.
+    """
+
+    call_id: str
+    content: str
+    is_error: bool = False
+    final: bool = False
+    fatal: AgentError | None = None
+    usage: Usage = NO_USAGE
+    cost: float = 0.0
+    steps: int = 0
+    handoffs: tuple[HandoffRecord, ...] = ()
+
+
+class Decided(NamedTuple):
+    """A person has approved or denied a call.
+
+    Args:
+        call_id: the call.
+        approved: whether it may run.
+        arguments: JSON text that replaces the arguments, or None.
+        reason: told to the model when it was denied.
+    """
+
+    call_id: str
+    approved: bool
+    arguments: str | None = None
+    reason: str = ""
+
+
+class Interrupted(NamedTuple):
+    """The run was stopped from outside: cancelled, out of time, refused by a guardrail."""
+
+    error: RunError
+
+
+Input: TypeAlias = Begin | Completed | CompletionFailed | ToolFinished | HandoffFinished | Decided | Interrupted
+
+
+# Commands: what to do next.
+
+
+class Complete(NamedTuple):
+    """Ask the model to go on from the history."""
+
+
+class CallTool(NamedTuple):
+    """Run a tool."""
+
+    call: ToolCall
+
+
+class HandOff(NamedTuple):
+    """Hand a task, or the conversation, to another agent."""
+
+    call: ToolCall
+    transfer: bool
+
+
+class AskApproval(NamedTuple):
+    """Ask a person whether the call may run."""
+
+    call: ToolCall
+
+
+class Finish(NamedTuple):
+    """The run has its answer. With ``external`` calls the caller runs those and comes back with their results."""
+
+    text: str
+    external: tuple[ToolCall, ...] = ()
+
+
+class Fail(NamedTuple):
+    """The run ends without its answer."""
+
+    error: AgentError
+
+
+Command: TypeAlias = Complete | CallTool | HandOff | AskApproval | Finish | Fail
+Commands: TypeAlias = tuple[Command, ...]
+
+COMPLETE: Commands = (Complete(),)
