@@ -12,6 +12,7 @@ from .errors import (
     StreamFenced,
     StreamOwned,
 )
+from .memory import MemoryJournal
 from .store import Header, Journal, Post, Record, Retention, Stream
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "JournalError",
     "JournalUnavailable",
     "KeyTaken",
+    "MemoryJournal",
     "Post",
     "Record",
     "Retention",

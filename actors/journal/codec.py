@@ -31,3 +31,12 @@ class Codec(Protocol):
     def decode(self, type: str, schema: int, data: str) -> Any:
         """The event. Whatever it raises becomes `EventNotReadable`."""
         ...
+
+
+def type_name(event: Any) -> str:
+    """What an event's type is called where nothing else is said: its class, or "json" for a plain JSON value."""
+    kind = type(event)
+    return "json" if kind in _PLAIN else kind.__name__
+
+
+_PLAIN = frozenset((type(None), bool, int, float, str, list, dict))
