@@ -1,5 +1,6 @@
 """Journals: where conversations, and actors of one's own, keep what has happened to them."""
 
+from .codec import Codec, Encoded, JsonCodec
 from .errors import (
     EventNotReadable,
     EventNotWritable,
@@ -16,6 +17,8 @@ from .memory import MemoryJournal
 from .store import Header, Journal, Post, Record, Retention, Stream
 
 __all__ = [
+    "Codec",
+    "Encoded",
     "EventNotReadable",
     "EventNotWritable",
     "Header",
@@ -23,6 +26,7 @@ __all__ = [
     "JournalClosed",
     "JournalError",
     "JournalUnavailable",
+    "JsonCodec",
     "KeyTaken",
     "MemoryJournal",
     "Post",
