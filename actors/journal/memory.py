@@ -402,7 +402,7 @@ class _Stream:
         with kept.lock:
             if journal._closed or self._dead:
                 return
-            if self.version or self._labels or self._keys or self._unfinished:
+            if self.version or self._labels or self._keys or self._unfinished or self._snapshot is not None:
                 left = kept.streams[self.name] = _Stream(self.name, journal)
                 left._take_over(self)
                 left.epoch = self.epoch
