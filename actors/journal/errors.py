@@ -1,6 +1,15 @@
 """What journals raise.
 
-JournalError(CallboardError)   events cannot be written or read; the cause is chained
+JournalError(CallboardError)
+├── JournalUnavailable   the store cannot be opened: no such server, no journal, written by a newer version
+├── JournalClosed        the journal was closed; what waited is not kept, or not known to be
+├── StreamError          one stream is concerned, and no other
+│   ├── StreamConflict   its version is not the expected one; nothing was written
+│   ├── StreamFenced     somebody else has taken it over; nothing was written
+│   ├── StreamOwned      a worker that is alive holds it
+│   └── EventNotReadable what is kept there cannot be decoded
+├── KeyTaken             another stream has claimed the key
+└── EventNotWritable     (also ValueError)  an event cannot be encoded; nothing was queued
 """
 
 from __future__ import annotations
@@ -10,3 +19,83 @@ from ..core.base.errors import CallboardError
 
 class JournalError(CallboardError):
     """Events cannot be written or read."""
+
+
+class JournalUnavailable(JournalError):
+    """The store cannot be opened."""
+
+
+class JournalClosed(JournalError):
+    """The journal was closed before this was done."""
+
+
+class StreamError(JournalError):
+    """One stream is concerned, and no other.
+
+    Attributes:
+        stream: its name.
+    """
+
+    def __init__(self, message: str, stream: str = "") -> None:
+        super().__init__(message)
+        self.stream = stream
+
+
+class StreamConflict(StreamError):
+    """The stream's version is not the expected one; nothing was written.
+
+    Attributes:
+        expected, actual: the versions.
+    """
+
+    def __init__(self, message: str, stream: str = "", expected: int = 0, actual: int = 0) -> None:
+        super().__init__(message, stream)
+        self.expected = expected
+        self.actual = actual
+
+
+class StreamFenced(StreamError):
+    """Somebody else has taken the stream over since; nothing was written.
+
+    Attributes:
+        epoch: the one under which it was tried.
+    """
+
+    def __init__(self, message: str, stream: str = "", epoch: int = 0) -> None:
+        super().__init__(message, stream)
+        self.epoch = epoch
+
+
+class StreamOwned(StreamError):
+    """A worker that is alive holds the stream.
+
+    Attributes:
+        owner: the worker.
+        seconds: until its lease ends, if it does not renew it.
+    """
+
+    def __init__(self, message: str, stream: str = "", owner: str = "", seconds: float = 0.0) -> None:
+        super().__init__(message, stream)
+        self.owner = owner
+        self.seconds = seconds
+
+
+class EventNotReadable(StreamError):
+    """What is kept in the stream cannot be decoded."""
+
+
+class KeyTaken(JournalError):
+    """Another stream has claimed the key.
+
+    Attributes:
+        key, stream: what, and whose it is.
+    """
+
+    def __init__(self, message: str, key: str = "", stream: str = "") -> None:
+        super().__init__(message)
+        self.key = key
+        self.stream = stream
+
+
+class EventNotWritable(JournalError, ValueError):
+    """An event cannot be encoded; nothing was queued."""
