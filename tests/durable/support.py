@@ -16,7 +16,7 @@ from callboard import Agency, Agent, ChildSpec, Request, ToolCall
 from callboard.testing import FunctionModel
 
 TOP = Path(__file__).parents[2]
-GUARD = 10.0
+GUARD = 5.0
 """Seconds after which a wait that would never end is ended. Nothing is timed by it."""
 
 
@@ -145,7 +145,8 @@ class Lock:
     """Another connection to the file, as another program has it: while it holds the file, nobody can write."""
 
     def __init__(self, path: Path) -> None:
-        self._connection = sqlite3.connect(path, isolation_level=None, timeout=5.0)
+        # Not by `sqlite3.connect`, which a test may have changed for the store.
+        self._connection = sqlite3.Connection(path, isolation_level=None, timeout=5.0)
         self.held = False
 
     def take(self) -> None:
