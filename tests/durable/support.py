@@ -1,4 +1,4 @@
-"""What the tests of durable conversations share: models, waiting that is bounded, killing, programs, the file itself."""
+"""What the tests of durable conversations share: models, waiting that is bounded, killing, programs, the file."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -63,12 +64,11 @@ async def until(condition: Callable[[], object], *, within: int = 100_000) -> bo
 
 async def eventually(condition: Callable[[], object], what: str) -> None:
     """Wait for what happens on another thread, and tells nobody."""
-    try:
-        async with asyncio.timeout(GUARD):
-            while not condition():
-                await asyncio.sleep(0.002)
-    except TimeoutError:
-        raise AssertionError(f"{what} never came about") from None
+    for _ in range(int(GUARD / 0.002)):
+        if condition():
+            return
+        await asyncio.sleep(0.002)
+    raise AssertionError(f"{what} never came about")
 
 
 async def outcome(run: Awaitable[Any], what: str = "the run") -> Any:
@@ -139,6 +139,15 @@ def damage(path: Path, marker: str) -> int:
     connection.commit()
     connection.close()
     return len(hit)
+
+
+def stand_still_until_more_is_stored(path: Path, than: int) -> None:
+    """Hold the loop up until a commit has gone through on the store's thread, so that the loop's passes are counted."""
+    for _ in range(1000):
+        time.sleep(0.002)
+        if len(stored(path)) > than:
+            break
+    time.sleep(0.005)  # the loop is told of it after the commit
 
 
 class Lock:

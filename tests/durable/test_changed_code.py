@@ -103,10 +103,15 @@ async def test_values_come_back_from_the_journal_as_what_they_were(tmp_path: Pat
 
     @tool(idempotent=True, name="look")
     async def looking() -> str:
-        seen.append(dict(request_context().values))
+        context = request_context()
+        assert context is not None
+        seen.append(dict(context.values))
         return "seen"
 
-    async with only_agent(lambda request: "done" if results(request) else call("look"), path, tools=[looking]) as agency:
+    def model(request: Request) -> Any:
+        return "done" if results(request) else call("look")
+
+    async with only_agent(model, path, tools=[looking]) as agency:
         (resumed,) = agency.resumed.values()
         assert (await outcome(resumed)).text == "done"
     assert seen == [{"plan": "gold", "many": ["gold"], "number": 3}]

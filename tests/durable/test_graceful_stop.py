@@ -168,6 +168,22 @@ def test_an_approval_that_came_back_after_a_crash_holds_a_stop_no_longer_than_th
     stops()
 
 
+async def test_a_cancelled_run_whose_delegate_waited_for_a_person_holds_no_stop(tmp_path: Path) -> None:
+    team = Team("approval")
+    agency = team.agency(tmp_path / "j.db")
+    await agency.start()
+    run = asyncio.ensure_future(agency.run("go", conversation="c"))
+    async with asyncio.timeout(5):
+        await team.stuck.wait()
+    run.cancel()
+    await asyncio.wait([run])
+    stopping = asyncio.ensure_future(agency.stop(drain=600))
+    try:
+        assert await outcome(stopping, "a stop that has nothing to wait for") is None
+    finally:
+        await agency.stop()
+
+
 async def test_stopping_with_an_open_run_of_an_agent_that_has_gone_ends_it_by_name(tmp_path: Path) -> None:
     left_behind(tmp_path / "j.db", "tool")
     agency = Agency(Agent("Renamed"), model=function(lambda request: "fine"), journal=tmp_path / "j.db")

@@ -91,7 +91,8 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> type[Impatient]:
     def hurried(database: Any, *arguments: Any, **options: Any) -> sqlite3.Connection:
         if "factory" not in options:
             options |= {"factory": Impatient, "timeout": 0.005}
-        return connect(database, *arguments, **options)
+        made: sqlite3.Connection = connect(database, *arguments, **options)
+        return made
 
     monkeypatch.setattr(sqlite3, "connect", hurried)
     Impatient.refused = 0

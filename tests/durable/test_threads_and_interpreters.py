@@ -65,8 +65,7 @@ def test_sixteen_threads_ask_an_agency_that_was_built_on_another_one(tmp_path: P
     async def serve() -> None:
         async with agency:
             started.set()
-            while not done.is_set():
-                await asyncio.sleep(0.001)
+            await asyncio.to_thread(done.wait)
 
     with ThreadPoolExecutor(17) as pool:
         server = pool.submit(lambda: asyncio.run(serve()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from callboard import Agency, Agent, Answer, Request, handoff
 from callboard.actors.agents.events import RunEvent, RunStarted
 
-from .support import call, function, outcome, said
+from .support import Lock, call, function, outcome, passes, said, stand_still_until_more_is_stored, stored
 
 TURNS = 40
 
@@ -70,3 +71,36 @@ async def test_transfers_of_earlier_processes_count_against_nobody(tmp_path: Pat
         async with team(tmp_path / "j.db") as agency:
             await turns(agency, range(begin, end))
         begin = end
+
+
+@pytest.mark.parametrize("number", range(4))
+async def test_a_turn_cancelled_as_its_answer_arrives_from_the_new_owner_crashes_nobody(
+    tmp_path: Path, number: int
+) -> None:
+    path = tmp_path / "j.db"
+    async with team(path) as agency:
+        assert agency.system is not None
+        await turns(agency, range(1))
+        crashed: list[Any] = []
+        agency.system.subscribe(lambda event: crashed.append(event) if event.kind == "crashed" else None)
+        finished = asyncio.Event()
+        agency.subscribe(lambda event: finished.set() if type(event).__name__ == "CompletionFinished" else None)
+        lock = Lock(path)
+        unsubscribe = agency.subscribe(
+            lambda event: lock.take() if type(event).__name__ == "CompletionStarted" else None
+        )
+        run = asyncio.ensure_future(agency.run("turn 1 to B", conversation="c"))
+        async with asyncio.timeout(5):
+            await finished.wait()
+        unsubscribe()
+        await passes(10)  # the answer waits for its commit
+        before = len(stored(path))
+        run.cancel()
+        await passes(number)
+        lock.close()
+        stand_still_until_more_is_stored(path, before)  # so it is the pass that was meant
+        await asyncio.wait([run])
+        await passes(50)
+        assert crashed == [], f"{crashed[0].detail}"
+        answer = await outcome(agency.run("last to B", conversation="c"))
+        assert isinstance(answer, Answer), repr(answer)
