@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from callboard import Agency, Agent, Answer, CallboardError, Request, tool
+from callboard import Agency, Agent, Answer, CallboardError, Request, ToolCall, tool
 from callboard.actors.agents.errors import AgentError
 
 from .support import Lock, call, damage, echo, eventually, function, outcome, program, results, said, stored
@@ -50,7 +50,7 @@ async def test_what_cannot_be_written_harms_its_own_run_alone(tmp_path: Path, wh
     def model(request: Request) -> Any:
         asked = said(request)
         if asked.startswith("call") and not results(request):
-            return call("cut", text=SURROGATE if "one" in asked else "fine")
+            return ToolCall("", "cut", f'{{"text": "{SURROGATE if "one" in asked else "fine"}"}}')
         return SURROGATE if asked == "answer with one" else "fine"
 
     async with Agency(Agent("A", tools=[cut]), model=function(model), journal=path) as agency:
