@@ -20,16 +20,17 @@ from ..journal.store import Journal
 from .agent import Agent
 from .answer import Answer
 from .bus import Subscriber
+from .caller import Caller
 from .errors import AgencyClosed, AgentError
 from .events import ApprovalRequested, RunEvent
 from .handoffs.limits import HandoffLimits
 from .lifecycle import Lifecycle, open_journal
-from .runs.approvals import decide
+from .runs.approvals import WEEK
 from .runs.messages import Release
 from .runs.runtime import AgencyRuntime
 from .runs.streaming import stream_run
 from .runs.supervisors import AddAgent
-from .runs.validation import Question, new_run
+from .runs.validation import Asked, Question, new_run
 from .team.directory import Directory, Flow
 from .turns.rules import Limits
 
@@ -53,8 +54,10 @@ class Agency:
         pool: the same actor, under the name that fits it better.
         system: the system to live in; by default one of its own.
         journal: where completed steps are kept; by default in memory, which survives every crash but the process's.
-            A path is an SQLite file, which survives that too; see `resumed`.
+            A path is an SQLite file, an address ``postgresql://…`` a database: they survive that too, see `resumed`,
+            and several processes may share them.
         handoff_limits: how far handoffs may go.
+        approvals_expire: seconds after which a call that nobody has decided about counts as denied; None for never.
         name: of the agency's actor.
 
     Raises:
@@ -71,11 +74,18 @@ class Agency:
         system: System | None = None,
         journal: Journal | str | Path | None = None,
         handoff_limits: HandoffLimits | None = None,
+        approvals_expire: float | None = WEEK,
         name: str = "agency",
     ) -> None:
         self.name = name
         self._directory = Directory(agents, flows, shared_instructions)
-        self._runtime = AgencyRuntime(self._directory, open_journal(journal), handoff_limits or HandoffLimits())
+        self._runtime = AgencyRuntime(
+            self._directory,
+            open_journal(journal),
+            handoff_limits or HandoffLimits(),
+            shared=journal is not None,
+            approvals_expire=approvals_expire,
+        )
         self._runtime.model_name = model if isinstance(model, str) else ""
         owns_journal = journal is None or isinstance(journal, str | Path)
         given = pool if pool is not None else model
@@ -196,10 +206,12 @@ class Agency:
         agent: Agent | str | None = None,
         conversation: str | None = None,
         user: str = "",
+        caller: Caller | None = None,
         values: Mapping[str, Any] | None = None,
         limits: Limits | None = None,
         output_type: Any = None,
         tools: Sequence[ToolSpec] = (),
+        run_id: str | None = None,
     ) -> Answer:
         """Ask, and wait for the answer.
 
@@ -210,23 +222,28 @@ class Agency:
             agent: whom to ask; the first agent by default.
             conversation: the id of the conversation to continue or begin; it is kept until `release`. Without one
                 the conversation ends with the run.
-            user: whom it is for; in the request context.
+            user: whom it is for; the short form of ``caller``.
+            caller: who asks; kept with the run, and in the request context.
             values: what else tools and hooks may need to know; in the request context.
             limits: in place of the agent's own.
             output_type: the type the answer must fit, in place of the agent's own.
             tools: tools that the caller runs itself: the answer's ``tool_calls`` say which to run, and the results
                 are sent as messages of role ``tool`` in the same conversation.
+            run_id: an id of the caller's own. Asking again with it, also at the same time or from a process that
+                has the same journal, does not run anything twice: it waits for the same run, or returns what it
+                answered (without ``messages`` where other runs have followed).
 
         Raises:
             RunError: the run ended without an answer; its ``partial`` keeps what was done.
             HandoffError: handoffs went too deep or in circles.
             AgentUnavailable: the agent has failed for good.
             AgencyClosed: the agency is not running, or stopped meanwhile.
+            ConversationBusy: another process works on the conversation, and did not let go of it in time.
             UnknownAgent: nobody has that name.
+            DefinitionError: an argument is of the wrong shape or type.
         """
-        runtime = self._runtime
-        given = (question, agent, conversation, user, values, limits, output_type, tools)
-        return await runtime.answer(new_run(runtime, *given, stream=False))
+        asked = Asked(question, agent, conversation, user, caller, values, limits, output_type, tools, run_id)
+        return await self._runtime.answer(*new_run(self._runtime, asked))
 
     def run_streaming(
         self,
@@ -235,10 +252,12 @@ class Agency:
         agent: Agent | str | None = None,
         conversation: str | None = None,
         user: str = "",
+        caller: Caller | None = None,
         values: Mapping[str, Any] | None = None,
         limits: Limits | None = None,
         output_type: Any = None,
         tools: Sequence[ToolSpec] = (),
+        run_id: str | None = None,
     ) -> AsyncGenerator[RunEvent]:
         """Ask, and yield what happens, also in agents handed off to. The last event is the run's `RunFinished`.
 
@@ -248,8 +267,8 @@ class Agency:
         Raises:
             AgentError: as `run`, after the last event.
         """
-        given = (question, agent, conversation, user, values, limits, output_type, tools)
-        return stream_run(self._runtime, partial(new_run, self._runtime, *given, stream=True))
+        asked = Asked(question, agent, conversation, user, caller, values, limits, output_type, tools, run_id, True)
+        return stream_run(self._runtime, partial(new_run, self._runtime, asked))
 
     async def fan_out(
         self, question: Question, agents: Iterable[Agent | str] | None = None, **options: Any
@@ -329,32 +348,37 @@ class Agency:
     @property
     def approvals(self) -> tuple[ApprovalRequested, ...]:
         """The calls that wait for a person, in the order in which they were asked for."""
-        return tuple(self._runtime.approvals.values())
+        return self._runtime.approvals.waiting
 
-    def approve(self, approval: ApprovalRequested | str, *, arguments: str | None = None) -> None:
+    def approve(
+        self, approval: ApprovalRequested | str, *, arguments: str | None = None, caller: Caller | None = None
+    ) -> None:
         """Let a call run.
 
         Args:
             approval: the event, or its ``approval`` id.
             arguments: JSON text in place of what the model wrote.
+            caller: who decides; None for the application itself, which may.
 
         Raises:
-            UnknownConversation: nothing waits under that id.
+            UnknownApproval: nothing waits under that id: it was decided, has expired, or never was.
+            NotAllowed: it is another's, and the caller has not the scope ``approvals``.
+            DefinitionError: the arguments are not the text of a JSON object.
         """
-        self._decide(approval, True, arguments, "")
+        self._runtime.approvals.decide(approval, True, arguments, "", caller)
 
-    def deny(self, approval: ApprovalRequested | str, reason: str = "") -> None:
+    def deny(
+        self, approval: ApprovalRequested | str, reason: str = "", *, caller: Caller | None = None
+    ) -> None:
         """Refuse a call.
 
         Args:
             approval: the event, or its ``approval`` id.
             reason: told to the model.
+            caller: who decides; None for the application itself, which may.
 
         Raises:
-            UnknownConversation: nothing waits under that id.
+            UnknownApproval: nothing waits under that id: it was decided, has expired, or never was.
+            NotAllowed: it is another's, and the caller has not the scope ``approvals``.
         """
-        self._decide(approval, False, None, reason)
-
-    def _decide(self, approval: ApprovalRequested | str, approved: bool, arguments: str | None, reason: str) -> None:
-        agent, decision = decide(self._runtime.approvals, approval, approved, arguments, reason)
-        self._runtime.send(agent, decision)
+        self._runtime.approvals.decide(approval, False, None, reason, caller)

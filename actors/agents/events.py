@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from ...providers.messages import Usage
 from .answer import NO_USAGE, Answer, HandoffKind
+from .caller import NOBODY, Caller
 from .errors import AgentError
 
 
@@ -127,16 +128,21 @@ class HandoffFinished(RunEvent):
 
 @dataclass(frozen=True, slots=True)
 class ApprovalRequested(RunEvent):
-    """A call waits for a person; decide with `Agency.approve` or `Agency.deny`."""
+    """A call waits for a person; decide with `Agency.approve` or `Agency.deny`.
+
+    Args:
+        call_id, tool, arguments: the call.
+        approval: the id by which it is decided; nobody can guess it.
+        caller: who asked for the run: whose approval it is.
+        expires_at: seconds since 1970 from when on it counts as denied; None for never.
+    """
 
     call_id: str = ""
     tool: str = ""
     arguments: str = ""
-
-    @property
-    def approval(self) -> str:
-        """The id by which it is decided, unique in the agency."""
-        return f"{self.run}:{self.call_id}"
+    approval: str = ""
+    caller: Caller = NOBODY
+    expires_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

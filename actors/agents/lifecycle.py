@@ -14,10 +14,12 @@ from ..core.base.spec import ChildSpec
 from ..core.mail.future import Future
 from ..core.refs.ref import ActorRef
 from ..core.system import System
+from ..journal.errors import JournalError
 from ..journal.memory import MemoryJournal
-from ..journal.store import Journal
+from ..journal.store import Journal, Post
 from .answer import Answer
 from .errors import AgencyClosed, AgentUnavailable
+from .runs.messages import Posted
 from .runs.recovery import recover
 from .runs.runtime import AgencyRuntime, Carried
 from .runs.supervisors import AgencyActor
@@ -74,9 +76,12 @@ class Lifecycle:
         self.system = system
         runtime = self._runtime
         runtime.time = asyncio.get_running_loop().time
+        runtime.system = system
         try:
             self._start_model(system)
-            self.resumed = recover(runtime.journal, runtime.register)
+            if runtime.shared:
+                runtime.journal.on_post(self._posted)
+                self.resumed = await recover(runtime)
             root = system.supervise(ChildSpec(AgencyActor, (runtime,), name=self.name, shutdown=30.0))
             runtime.root = root
             runtime.register.closed = ""
@@ -106,7 +111,7 @@ class Lifecycle:
     async def _until_gone(self, root: ActorRef[Any]) -> None:
         with suppress(CoreError):
             await root.terminated()
-        self._runtime.register.fail_open(AgentUnavailable("the agency's actors have stopped"))
+        self._runtime.register.fail_open(lambda: AgentUnavailable("the agency's actors have stopped"))
         self._runtime.tool_tasks.cancel()
 
     async def stop(self, drain: float) -> None:
@@ -123,10 +128,12 @@ class Lifecycle:
             return
         if drain > 0:
             await self.drained(drain)
-        for run in register.open_runs():
-            if run.id == run.root:
-                register.cancel(run, "the agency stops")
-        register.fail_open(AgencyClosed("the agency stopped before the run had its answer"))
+        if not runtime.shared:
+            for entry in register.open():
+                if not entry.run.parent:
+                    register.cancel(entry.run.id, "the agency stops")
+        goes_on = "; whoever opens its journal next goes on with it" if runtime.shared else ""
+        register.fail_open(lambda: AgencyClosed(f"the agency stopped before the run had its answer{goes_on}"))
         if self._watch is not None:
             self._watch.cancel()
             with suppress(asyncio.CancelledError):
@@ -141,6 +148,9 @@ class Lifecycle:
         await runtime.tool_tasks.ended()
         if self._owns_journal:
             runtime.journal.close()
+        elif runtime.shared:
+            with suppress(JournalError):
+                runtime.journal.on_post(None)
 
     def stop_on_signals(self, drain: float, signals: Sequence[signal.Signals]) -> asyncio.Event:
         """Stop when the process is told to end.
@@ -178,15 +188,23 @@ class Lifecycle:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
         register = self._runtime.register
-        while open_runs := register.open_runs():
+        while roots := [entry for entry in register.open() if not entry.run.parent]:
             left = deadline - loop.time()
             if left <= 0:
                 return False
-            waiting = [register.submit(run) for run in open_runs]
+            ended = asyncio.Event()
+            roots[0].reply.add_done_callback(lambda _, ended=ended: ended.set())
             with suppress(TimeoutError):
                 async with asyncio.timeout(left):
-                    await asyncio.wait([asyncio.ensure_future(_ended(reply)) for reply in waiting])
+                    await ended.wait()
         return True
+
+    def _posted(self, post: Post) -> None:
+        """Something was said to a conversation by way of the journal."""
+        agent, _, conversation = post.stream.partition("/")
+        ref = self._runtime.agents.get(agent)
+        if ref is not None:
+            self._runtime.tell(ref, Posted(conversation, post))
 
 
 def open_journal(given: Journal | str | Path | None) -> Journal:
@@ -195,10 +213,15 @@ def open_journal(given: Journal | str | Path | None) -> Journal:
         return MemoryJournal()
     if not isinstance(given, str | Path):
         return given
-    from ..journal.sqlite import SqliteJournal  # not at the top: few need it at once
-    from .turns.codec import decode, encode
+    from .turns.codec import RunCodec  # not at the top: few need it at once
 
-    return SqliteJournal(given, encode, decode)
+    if isinstance(given, str) and given.partition("://")[0] in ("postgres", "postgresql"):
+        from ..journal.postgres import PostgresJournal
+
+        return PostgresJournal(given, RunCodec())
+    from ..journal.sqlite import SqliteJournal
+
+    return SqliteJournal(given, RunCodec())
 
 
 def _for_pool() -> Carried:
@@ -206,8 +229,3 @@ def _for_pool() -> Carried:
     from ...providers.pool import SCOPE_KEY, Who  # not at the top: it takes longer to import than all of this
 
     return lambda agent, conversation: {SCOPE_KEY: Who(agent, conversation)}
-
-
-async def _ended(reply: Future[Answer]) -> None:
-    with suppress(Exception):
-        await reply

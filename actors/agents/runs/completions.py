@@ -15,8 +15,9 @@ from ...core.refs.ref import ActorRef
 from ..context import UsageRecord
 from ..errors import RunFailed
 from ..events import CompletionFinished, CompletionStarted, ReasoningDelta, Retried, TextDelta
-from ..turns.steps import Complete, Completed, CompletionFailed
+from ..turns.steps import Complete, Completed, CompletionFailed, Interrupted
 from .session import CompletionArrived, Happened, Session
+from .spending import spent_above
 
 MAX_RETRIES = 3
 """Times a completion is asked for again because the model's actor crashed or a stream was cut."""
@@ -40,9 +41,15 @@ def completion_arrived(message: CompletionArrived, happened: Happened) -> None:
     except Exception as error:
         _failed(session, error, happened)
         return
-    session.runtime.crashes.pop(session.stream, None)
+    if not isinstance(completion, Completion):
+        kind = type(completion).__name__
+        happened(session, CompletionFailed(RunFailed(f"the model's actor answered {kind}, not a Completion")))
+        return
     _record(session, completion)
-    happened(session, Completed(completion))
+    problem, broken = "", None
+    if not completion.message.tool_calls and (session.output is not None or session.run.output is not None):
+        problem, broken = session.check(completion.message.text)
+    happened(session, Completed(completion, problem, broken, session.used()))
 
 
 def _ask(session: Session, happened: Happened) -> None:
@@ -54,9 +61,18 @@ def _ask(session: Session, happened: Happened) -> None:
     if model is None:
         happened(session, CompletionFailed(RunFailed("there is no model: give the agency a pool or a model")))
         return
+    if session.run.parent and (over := spent_above(session)) is not None:
+        happened(session, Interrupted(over))
+        return
     schema = session.output.schema if session.output is not None else None
     history, external = session.state.turn.history, session.run.external
-    request = prepared.request(history, session.context, external, schema, runtime.model_name)
+    try:
+        request = prepared.request(history, session.context, external, schema, runtime.model_name)
+    except Exception as error:  # instructions are a function of the user's
+        failed = RunFailed(f"the instructions of {prepared.name} raised {type(error).__name__}: {error}")
+        failed.__cause__ = error
+        happened(session, CompletionFailed(failed))
+        return
     hooks = prepared.hooks
     token = active_scope.set(session.scope)
     if session.run.stream or (hooks and ("request" in hooks or "response" in hooks)):

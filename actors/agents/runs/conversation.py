@@ -2,37 +2,50 @@
 
 Its handlers only decide. Model calls, tools and other agents work beside the mailbox and come back as messages; each
 becomes an input of the turn machine, is written to the journal, and only then are the machine's commands carried out.
-An incarnation begins by folding the journal, so a restarted one goes on from the last completed step.
+The actor is the only writer of its conversation: it owns the journal's stream, and what it appends is refused once
+somebody else has taken that over. An incarnation begins by folding the journal, so a restarted one, in this process or
+another, goes on from the last recorded step.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
-from ....providers.messages import Message
 from ...core.actor import Actor
 from ...core.mail.future import Future
-from ..answer import Answer
-from ..errors import AgentError, GuardrailTripped, RunCancelled, RunError, RunFailed, TimeLimit
-from ..events import Resumed, RunFinished, RunStarted
+from ...journal.errors import EventNotWritable, JournalClosed, JournalError, KeyTaken, StreamOwned
+from ...journal.store import Stream
+from ..errors import AgentError, DefinitionError, GuardrailTripped, OutcomeUnknown, RunCancelled, RunError, RunFailed
+from ..errors import TimeLimit
+from ..events import Resumed as ResumedEvent
+from ..events import RunFinished, RunStarted
 from ..turns.machine import advance, outstanding
-from ..turns.outcome import outcome, unanswered
-from ..turns.records import Ended, Run, ToolsStarted
-from ..turns.rules import Rules
-from ..turns.state import ConversationState, close, compacted, fold, knows
-from ..turns.steps import Begin, CallTool, Commands, Fail, Finish, Input, Interrupted
-from .delegation import answer_of, forward
+from ..turns.outcome import Outcome, finished, unanswered
+from ..turns.records import Accepted, ApprovalAsked, Cancel, Decision, Ended, GiveUp, Resumed, RunRequest, ToolsStarted
+from ..turns.state import ConversationState, fold
+from ..turns.steps import AskApproval, Begin, CallTool, Command, Commands, Fail, Finish, Input, Interrupted
+from .delegation import forward, forwarded
 from .executor import RESULTS, carry_out
-from .messages import Cancel, Decision, Release
+from .messages import GoneFromJournal, Idle, Posted, Release
+from .ownership import Unkept, own
 from .register import not_kept
 from .runtime import AgencyRuntime
 from .session import Connected, Finalized, OwnerAnswered, Recorded, Session, TimeLimitReached
+from .spending import spent
 from .tool_calls import decided
 
-MAX_CRASHES = 3
+MAX_CRASHES: Final = 3
 """Crashes at one and the same step after which the run is given up: more of them would not help."""
+
+MAX_RESUMED: Final = 20
+"""Times a run is taken up, by this process or others, without getting a step further, before it is given up."""
+
+PATIENCE: Final = 10.0
+"""Seconds that a run's end may take to be written down before its caller is told that it is not known."""
 
 
 class Conversation(Actor):
@@ -42,84 +55,157 @@ class Conversation(Actor):
         runtime: what the agency's actors share.
         agent: the agent's name.
         conversation: the conversation's id.
+        kept: whether its steps go into the journal.
     """
 
-    def __init__(self, runtime: AgencyRuntime, agent: str, conversation: str) -> None:
+    def __init__(self, runtime: AgencyRuntime, agent: str, conversation: str, kept: bool) -> None:
         super().__init__()
         self._runtime = runtime
         self._agent = agent
-        self._stream = f"{agent}/{conversation}"
-        self._state = ConversationState()
+        self._id = conversation
+        self._name = f"{agent}/{conversation}"
+        self._kept = kept
+        self._state = ConversationState(agent, conversation)
+        self._stream: Any = None
         self._session: Session | None = None
+        self._accepted: list[Accepted] = []
+        """Runs that have been taken up and go into the journal with the next append."""
+        self._leaving = False
 
     # -- a new incarnation ---------------------------------------------------------------------------------------------
 
-    def on_start(self) -> None:
-        """Fold the journal, then go on where it ends."""
-        runtime, state = self._runtime, self._state
-        replayed: Commands = ()
-        for event in runtime.journal.load(self._stream):
-            replayed = fold(state, event, self._rules_of) or replayed
-            if type(event) is Ended:
-                runtime.register.cancelled.pop(event.run, None)
-        if state.last is not None:
-            self._report(state.last)  # its reply may not have got out before a crash
-        if state.queue and state.begun:
-            self._resume(state.queue[0], replayed)
-        else:
-            self._start_next()
-
-    def _rules_of(self, run: Run) -> Rules:
+    def on_start(self) -> Any:
+        """Own the conversation's stream, fold it, then go on where it ends."""
         runtime = self._runtime
-        prepared = runtime.directory.prepared[self._agent]
-        return prepared.rules(run.limits, run.external, runtime.register.outputs.get(run.id))
+        if not self._kept:
+            self._go_on_from(Unkept(), runtime.unkept.setdefault(self._name, self._state))
+            return None
+        opening: Stream | Future[Stream] | StreamOwned
+        try:
+            opening = runtime.journal.open(self._name)
+        except StreamOwned as error:
+            opening = error
+        except JournalError as error:
+            self._cannot_open(error)
+            return None
+        if isinstance(opening, Future | StreamOwned):
+            return self._wait(opening)
+        self._opened(opening)
+        return None
 
-    def _resume(self, run: Run, replayed: Commands) -> None:
-        runtime, turn = self._runtime, self._state.turn
-        runtime.tool_tasks.cancel(run.id)  # left by an incarnation that was killed
-        crashes = runtime.crashes[self._stream] = runtime.crashes.get(self._stream, 0) + 1
-        session = self._open(run)
-        if crashes > MAX_CRASHES:
-            error = RunFailed(f"the conversation crashed {crashes} times at the same step; the run is given up")
-            self._apply(session, Interrupted(error))
+    async def _wait(self, opening: Future[Stream] | StreamOwned) -> None:
+        runtime = self._runtime
+        try:
+            stream = await own(runtime.journal, runtime.register, self._agent, self._id, opening, runtime.time)
+        except JournalError as error:
+            self._cannot_open(error)
             return
-        if (reason := runtime.register.cancelled.get(run.id)) is not None and turn.phase != "ended":
+        if stream is None:
+            self.stop()
+        else:
+            self._opened(stream)
+
+    def _cannot_open(self, error: JournalError) -> None:
+        """Everybody who waits is told; a closed journal is no news to them."""
+        if not isinstance(error, JournalClosed):
+            for entry in self._runtime.register.open(self._agent, self._id):
+                self._runtime.register.settle(unanswered(entry.run, not_kept(error)))
+        self.stop()
+
+    def _opened(self, stream: Stream) -> None:
+        events = stream.events
+        stream.events = ()
+        if stream.snapshot is not None:
+            events = (stream.snapshot, *events)
+        self._go_on_from(stream, fold(self._agent, self._id, events) if events else self._state)
+
+    def _go_on_from(self, stream: Any, state: ConversationState) -> None:
+        runtime = self._runtime
+        register = runtime.register
+        self._stream, self._state = stream, state
+        if self._cell.more().incarnation > 1:  # what was told to the last one may have got lost with it
+            for entry in register.open(self._agent, self._id):
+                self._take(entry.run)
+        if (last := state.last) is not None:
+            register.settle(last)  # the reply may not have got out before a crash
+        if state.queue and state.begun:
+            self._resume(state.queue[0])
+        elif state.queue:
+            self._start_next()
+        elif not stream.version and self._cell.more().incarnation > 1:
+            self._leave()
+        self._flush()
+
+    def _resume(self, run: RunRequest) -> None:
+        runtime, state = self._runtime, self._state
+        turn = state.turn
+        runtime.tool_tasks.cancel(run.id)  # left by an incarnation that was killed
+        crashes = runtime.crashes[self._name] = runtime.crashes.get(self._name, 0) + 1
+        session = self._open(run)
+        if crashes > MAX_CRASHES or state.resumed > MAX_RESUMED:
+            error = RunFailed(f"the conversation crashed {max(crashes, state.resumed)} times at one step; given up")
+            self._interrupt(session, error)
+            return
+        if session.entry is not None and (reason := session.entry.cancelled) and turn.phase != "ended":
             self._interrupt(session, RunCancelled(f"the run was cancelled: {reason}"))
             return
-        session.emit(Resumed, steps=turn.steps)
+        session.emit(ResumedEvent, steps=turn.steps)
         if turn.phase == "ended":  # it crashed while hooks looked at the outcome
-            last = replayed[-1]
-            assert isinstance(last, Finish | Fail)
-            self._finalize(session, last)
+            self._conclude(session, state.verdict or Finish(""))
             return
-        carry_out(session, outstanding(turn, session.rules), self._apply)
+        commands = outstanding(turn, session.rules)
+        events: list[Any] = [Resumed(session.used()), *self._asked(commands)]
+        self._follow(session, commands, None, self._record(events))
+        for event in events:
+            state.apply(event)
 
     # -- messages ------------------------------------------------------------------------------------------------------
 
     def on_receive(self, message: Any) -> Any:
-        """Handle a message; see `Run`, `messages` and `session` for what there is."""
+        """Handle a message; see `RunRequest`, `messages` and `session` for what there is."""
         take = RESULTS.get(type(message))
         if take is None:
             return _HANDLERS[type(message)](self, message)
-        if message.session is self._session:
-            take(message, self._apply)
+        session = message.session
+        if session is self._session:
+            try:
+                take(message, self._apply)
+            except JournalError:
+                raise
+            except Exception as error:
+                self._broken(session, error)
         return None
 
-    def _on_run(self, run: Run) -> None:
-        # The journal has it already; this only says that it is there.
-        state = self._state
-        if not self._runtime.register.is_open(run.id):
-            return
-        if not knows(state, run.id):
-            state.queue.append(run)
+    def _on_run(self, run: RunRequest) -> None:
+        self._take(run)
+        if self._session is None:
             self._start_next()
-        elif state.last is not None and state.last.run == run.id:
-            self._report(state.last)
+        self._flush()
+
+    def _take(self, run: RunRequest) -> None:
+        """Take up a run that somebody waits for."""
+        register, state = self._runtime.register, self._state
+        entry = register.get(run.id)
+        if entry is None or not entry.open:
+            return
+        entry.accepted = True
+        if state.knows(run.id):
+            outcome = state.outcome_of(run.id)
+            if outcome is not None:
+                register.settle(outcome)
+            return
+        accepted = Accepted(run)
+        state.apply(accepted)
+        self._accepted.append(accepted)
 
     def _on_decision(self, decision: Decision) -> None:
-        session = self._session
-        if session is not None and decision.run == session.run.id:
-            decided(session, decision, self._apply)
+        session, approvals = self._session, self._runtime.approvals
+        if session is not None and decided(session, decision, self._apply):
+            self._discard(approvals.recorded(decision.approval))
+        elif any(asked.approval == decision.approval for asked in (self._state.approvals or {}).values()):
+            approvals.decisions[decision.approval] = decision  # it is about to be asked again, and finds it
+        else:
+            self._discard(approvals.recorded(decision.approval))
 
     def _on_cancel(self, cancel: Cancel) -> None:
         session = self._session
@@ -129,12 +215,24 @@ class Conversation(Actor):
         for run in self._state.queue:
             if run.id == cancel.run:
                 error = RunCancelled(f"the run was cancelled before it began: {cancel.reason}")
-                ended = unanswered(run, error)
-                self._runtime.journal.append(self._stream, (ended,))
-                self._close(ended)
-                self._report(ended)
+                self._end_waiting(run, error)
                 return
-        self._runtime.register.cancelled.pop(cancel.run, None)
+
+    def _end_waiting(self, run: RunRequest, error: AgentError) -> None:
+        """End a run that has not begun."""
+        outcome = unanswered(run, error)
+        ended = outcome.recorded(run)
+        pending = self._record((ended,), ending=True)
+        self._state.apply(ended)
+        self._state.ended(outcome)
+        if pending is None:
+            self._runtime.register.settle(outcome)
+        else:
+            pending.when_done(partial(self._when_told, outcome))
+
+    def _when_told(self, outcome: Outcome, pending: Future[None]) -> None:
+        if pending.exception() is None:
+            self._runtime.register.settle(outcome)
 
     def _on_time_limit(self, message: TimeLimitReached) -> None:
         session = message.session
@@ -145,34 +243,80 @@ class Conversation(Actor):
     def _on_owner_answered(self, message: OwnerAnswered) -> None:
         session = message.session
         if session is self._session:
-            self._end_forwarded(session, *answer_of(message.reply))
+            outcome = forwarded(session, message.entry)
+            session.delegations.pop("", None)
+            self._runtime.register.forget(message.entry.run.id)
+            self._end(session, outcome)
+
+    def _on_posted(self, message: Posted) -> None:
+        """Something that was said in another process, or before this one began."""
+        post = message.post
+        if type(post.event) is Decision:
+            self._runtime.approvals.posts[post.event.approval] = post.id
+            self._on_decision(post.event)
+            return
+        handle = _HANDLERS.get(type(post.event))
+        if handle is not None:
+            handle(self, post.event)
+        self._discard(post.id)
+
+    def _discard(self, post: int | None) -> None:
+        if post is not None:
+            self._runtime.journal.discard(post)
+
+    def _on_give_up(self, message: GiveUp) -> None:
+        self._leaving = True
+        self._leave_if_idle()
+
+    def _on_idle(self, message: Idle) -> None:
+        self._leave_if_idle()
+
+    def _leave_if_idle(self) -> None:
+        if self._session is None and not self._state.queue and not self._accepted:
+            self._leave()
+
+    def _leave(self) -> None:
+        """Let go of the conversation; whoever has the next run for it opens it anew."""
+        self._runtime.idle.pop(self._name, None)
+        self.stop()
+
+    def _on_gone(self, message: GoneFromJournal) -> None:
+        raise message.error
 
     def _on_release(self, release: Release) -> tuple[str, str] | None:
         runtime, state = self._runtime, self._state
         runs = list(state.queue)
         session, self._session = self._session, None
         state.queue.clear()
-        error = RunCancelled("the run was cancelled: its conversation was released")
         if session is not None:
+            children = session.children()
             session.abort()
-            session.emit(RunFinished, error=error)
+            session.emit(RunFinished, error=RunCancelled("the run was cancelled: its conversation was released"))
+            runtime.drop(*children)
         for run in runs:
-            runtime.register.cancelled.pop(run.id, None)
-            runtime.register.fail(run.id, error)
-        runtime.crashes.pop(self._stream, None)
+            error = RunCancelled("the run was cancelled: its conversation was released")
+            runtime.register.settle(unanswered(run, error))
+        runtime.crashes.pop(self._name, None)
+        runtime.idle.pop(self._name, None)
         self.stop()
         return state.owner
 
     def on_failure(self, *_: Any) -> None:
         """The next incarnation asks again for what was not finished; nobody reads what would still come."""
         if self._session is not None:
-            self._runtime.tool_tasks.cancel(self._session.run.id)
-            if self._session.ask is not None:
-                self._session.ask.cancel()
+            self._session.let_go()
+
+    def on_stop(self) -> None:
+        """What is under way ends here; if the journal outlives this agency, another one goes on with it."""
+        if self._session is not None:
+            self._session.let_go()
+        if self._stream is not None and self._kept:
+            with suppress(JournalError):
+                self._stream.release()
 
     # -- runs ----------------------------------------------------------------------------------------------------------
 
-    def _open(self, run: Run) -> Session:
+    def _open(self, run: RunRequest) -> Session:
         session = self._session = Session(self, self._runtime, self._state, run)
         session.start_clock()
         return session
@@ -182,20 +326,19 @@ class Conversation(Actor):
         if self._session is not None or not state.queue:
             return
         run = state.queue[0]
+        if run.agent not in self._runtime.directory.prepared:
+            return
         session = self._open(run)
         if self._runtime.bus.active:
             session.emit(RunStarted, text=run.messages[-1].text if run.messages else "")
-        if state.owner is not None:
+        if session.entry is not None and (reason := session.entry.cancelled):
+            self._end(session, unanswered(run, RunCancelled(f"the run was cancelled before it began: {reason}")))
+        elif state.owner is not None:
             forward(session, state.owner)
-            return
-        if "connection" in session.prepared.hooks:
+        elif "connection" in session.prepared.hooks:
             session.jobs[""] = self.pipe(_connect(session), lambda outcome: Connected(session, outcome))
-            return
-        self._begin(session, run.messages)
-
-    def _begin(self, session: Session, messages: tuple[Message, ...]) -> None:
-        self._state.begun = True
-        self._apply(session, Begin(messages))
+        else:
+            self._apply(session, Begin(run.messages))
 
     def _on_connected(self, message: Connected) -> None:
         session = message.session
@@ -203,157 +346,302 @@ class Conversation(Actor):
             return
         session.jobs.pop("", None)
         try:
-            self._begin(session, message.outcome.unwrap())
+            messages = message.outcome.unwrap()
         except GuardrailTripped as error:
             # What was refused must not stay in the conversation: the run begins without it, and ends.
-            state = self._state
-            state.begun = True
-            state.turn, _ = advance(state.turn, Begin(()), session.rules)
-            self._runtime.journal.append(self._stream, (Begin(()),))
+            self._apply(session, Begin(()), quiet=True)
             self._apply(session, Interrupted(error))
+        except Exception as error:
+            self._broken(session, error)
+        else:
+            self._apply(session, Begin(messages))
 
-    def _apply(self, session: Session, happened: Input) -> None:
-        """One step: the machine, the journal, then what the machine wants done."""
+    def _apply(self, session: Session, happened: Input, *, quiet: bool = False) -> None:
+        """One step: the machine, the journal, then what the machine wants done (unless ``quiet``)."""
         state = self._state
         if state.turn.phase == "ended" and type(happened) is not Begin:
             return  # it came too late
-        state.turn, commands = advance(state.turn, happened, session.rules)
+        turn, commands = advance(state.turn, happened, session.rules)
         events: list[Any] = [happened]
-        ended: Ended | None = None
-        if commands:
-            last = commands[-1]
-            if isinstance(last, Finish | Fail):
-                if "finalize" in session.prepared.hooks:
-                    self._runtime.journal.append(self._stream, events)
-                    self._finalize(session, last)
-                    return
-                ended = self._outcome(session, last)
-                events.append(ended)
-            elif isinstance(last, CallTool) or len(commands) > 1:
-                started = tuple(command.call.id for command in commands if isinstance(command, CallTool))
-                if started:
-                    events.append(ToolsStarted(started))
-        pending = self._runtime.journal.append(self._stream, events)
-        if pending is None:
-            self._go_on(session, commands, ended)
-        elif commands:
-            pending.when_done(partial(self._when_recorded, session, commands, ended))
+        outcome: Outcome | None = None
+        last: Command | None = commands[-1] if commands else None
+        concluded = isinstance(last, Finish | Fail)
+        if concluded and "finalize" not in session.prepared.hooks:
+            assert isinstance(last, Finish | Fail)
+            outcome = self._outcome(session, turn, last, happened)
+            events.append(outcome.recorded(session.run))
+        elif commands and not concluded and turn.message is not None:
+            started = tuple(command.call.id for command in commands if type(command) is CallTool)
+            if started:
+                events.append(ToolsStarted(started))
+            events.extend(self._asked(commands))
+        try:
+            pending = self._record(events, ending=outcome is not None)
+        except EventNotWritable as error:
+            self._unwritable(session, happened, error)
+            return
+        if type(happened) is Begin:
+            state.begun = True
+        state.stepped(turn, commands, happened)
+        for event in events[1:]:
+            state.apply(event)
+        self._runtime.crashes.pop(self._name, None)
+        if outcome is not None:
+            state.ended(outcome)
+        elif concluded:
+            assert isinstance(last, Finish | Fail)
+            self._conclude(session, last)
+            return
+        if not quiet:
+            self._follow(session, commands, outcome, pending)
 
-    def _outcome(self, session: Session, last: Finish | Fail) -> Ended:
-        return outcome(
-            session.run,
-            self._state.turn,
-            last,
-            session.time() - session.started,
-            owner=session.owner,
-            answering=session.answering,
-            parse=session.output.value if session.output is not None else None,
-        )
+    def _asked(self, commands: Commands) -> list[ApprovalAsked]:
+        """What is to be recorded of the approvals that are asked for now."""
+        known = self._state.approvals or {}
+        return [
+            self._runtime.approvals.new(command.call.id, time.time())
+            for command in commands
+            if type(command) is AskApproval and command.call.id not in known
+        ]
 
-    def _finalize(self, session: Session, last: Finish | Fail) -> None:
-        if not session.finalizing:
+    def _outcome(self, session: Session, turn: Any, last: Finish | Fail, happened: Input | None = None) -> Outcome:
+        owner, agent, value = session.handed_over(happened)
+        seconds = session.time() - session.started
+        outcome = finished(session.run, turn, last, seconds, agent=agent, value=value)
+        return outcome._replace(owner=owner) if owner is not None else outcome
+
+    def _conclude(self, session: Session, last: Finish | Fail) -> None:
+        """The turn has ended: let hooks look at the outcome, if there are any for it."""
+        outcome = self._outcome(session, self._state.turn, last)
+        if "finalize" not in session.prepared.hooks:
+            self._end(session, outcome)
+        elif not session.finalizing:
             session.finalizing = True
-            work = _finalized(session, self._outcome(session, last))
-            self.pipe(work, lambda outcome: Finalized(session, outcome))
+            self.pipe(_finalized(session, outcome), lambda result: Finalized(session, result))
 
     def _on_finalized(self, message: Finalized) -> None:
-        if message.session is self._session:
-            self._end(message.session, message.outcome.unwrap())
+        session = message.session
+        if session is self._session:
+            try:
+                outcome = message.outcome.unwrap()
+            except Exception as error:
+                outcome = unanswered(session.run, _failed(error))
+            self._end(session, outcome)
 
     def _interrupt(self, session: Session, error: RunError) -> None:
-        if session.forward is not None:
-            register = self._runtime.register
-            register.cancel(session.forward.run, str(error))
-            register.forget(session.forward.run.id)
-            self._end_forwarded(session, None, error)
+        """End the run under way by name."""
+        state = self._state
+        if session.forward is not None or not state.begun:
+            if session.forward is not None:
+                self._runtime.register.cancel(session.forward.run.id, str(error))
+            if state.queue and state.queue[0] is session.run:
+                self._end(session, unanswered(session.run, error))
         else:
-            self._apply(session, Interrupted(error))
+            self._apply(session, Interrupted(error, *spent(session)))
 
-    def _end_forwarded(self, session: Session, answer: Answer | None, error: AgentError | None) -> None:
-        assert session.forward is not None
-        session.delegations.pop("", None)
-        self._runtime.register.forget(session.forward.run.id)
-        run = session.run
-        self._end(session, Ended(run.id, answer or Answer("", self._agent, run.conversation, run.id), error))
+    def _broken(self, session: Session, error: Exception) -> None:
+        """Something that ought not to raise did: the run ends by name, and is not tried again for ever."""
+        if session is self._session:
+            self._interrupt(session, _failed(error))
 
-    def _end(self, session: Session, ended: Ended) -> None:
-        pending = self._runtime.journal.append(self._stream, (ended,))
-        if pending is None:
-            self._go_on(session, (), ended)
+    def _unwritable(self, session: Session, happened: Input, error: EventNotWritable) -> None:
+        """What happened cannot be kept: the run ends here, by name, from the state before."""
+        run, state = session.run, self._state
+        if any(accepted.run is run for accepted in self._accepted):  # nothing of it is in the journal
+            self._accepted = [accepted for accepted in self._accepted if accepted.run is not run]
+            state.queue.remove(run)
+            state.begun = False
+            session.abort()
+            self._session = None
+            self._runtime.register.settle(unanswered(run, not_kept(error)))
+            self._start_next()
+        elif not isinstance(happened, Interrupted):
+            self._interrupt(session, not_kept(error))
         else:
-            pending.when_done(partial(self._when_recorded, session, (), ended))
+            self._interrupt(session, RunFailed(f"{type(happened.error).__name__}, which could not be written down"))
 
-    def _when_recorded(self, session: Session, commands: Commands, ended: Ended | None, pending: Future[None]) -> None:
+    def _end(self, session: Session, outcome: Outcome) -> None:
+        """Record how the run ended."""
+        ended = outcome.recorded(session.run)
+        try:
+            pending = self._record((ended,), ending=True)
+        except EventNotWritable as error:
+            outcome = unanswered(session.run, not_kept(error))
+            ended = outcome.recorded(session.run)
+            pending = self._record((ended,), ending=True)
+        self._state.apply(ended)
+        self._state.ended(outcome)
+        self._follow(session, (), outcome, pending)
+
+    # -- the journal ---------------------------------------------------------------------------------------------------
+
+    def _record(self, events: Sequence[Any], *, ending: bool = False) -> Future[None] | None:
+        """Append events, with the runs that have been taken up before them, and what belongs to both.
+
+        Raises:
+            EventNotWritable: nothing was appended.
+        """
+        runtime, session, stream = self._runtime, self._session, self._stream
+        if type(stream) is Unkept:
+            self._accepted.clear()
+            stream.append(events)
+            if session is not None and session.dropping:
+                runtime.drop(*session.dropping)
+                session.dropping = []
+            return None
+        accepted = self._accepted
+        more: dict[str, Any] = {}
+        if accepted:
+            more["keys"] = tuple(one.run.id for one in accepted if one.run.keyed)
+            if not stream.version:
+                more["labels"] = runtime.labels(accepted[0].run)
+        waiting = len(self._state.queue) - ending
+        run = session.run if session is not None else None
+        undelivered = ending and run is not None and run.once and not run.keyed
+        drop = () if session is None else (*session.dropping, *(session.children() if ending else ()))
+        if drop:
+            more["drop"] = runtime.dropped(drop)
+        pending: Future[None] | None = stream.append(
+            (*accepted, *events), unfinished=waiting > 0 or undelivered, **more
+        )
+        if session is not None:
+            session.dropping = []
+        self._accepted = []
+        if pending is not None and accepted and more.get("keys"):
+            pending.when_done(partial(self._when_claimed, [one.run for one in accepted]))
+        return pending
+
+    def _flush(self) -> None:
+        """Record the runs that were taken up behind the one under way."""
+        while self._accepted:
+            try:
+                pending = self._record(())
+            except EventNotWritable as error:
+                refused = self._accepted.pop()
+                self._state.queue.remove(refused.run)
+                self._runtime.register.settle(unanswered(refused.run, not_kept(error)))
+            else:
+                if pending is not None:
+                    pending.when_done(self._when_flushed)
+
+    def _when_flushed(self, pending: Future[None]) -> None:
         error = pending.exception()
         if error is not None:
-            # Going on would do what a restart could not know of: the run ends here, by name.
-            commands, ended = (), unanswered(session.run, not_kept(error))
-        session.send(Recorded(session, commands, ended))
+            self._runtime.tell(self.ref, GoneFromJournal(error))
+
+    def _when_claimed(self, runs: list[RunRequest], pending: Future[None]) -> None:
+        """A key was another conversation's: its caller is told; the incarnation ends with the refused append."""
+        error = pending.exception()
+        if isinstance(error, KeyTaken):
+            for run in runs:
+                if run.id == error.key:
+                    taken = DefinitionError(
+                        f"run id {run.id!r:.100} is taken by a run of {error.stream}; use one of its own for each request"
+                    )
+                    self._runtime.register.settle(unanswered(run, taken))
+
+    def _follow(
+        self, session: Session, commands: Commands, outcome: Outcome | None, pending: Future[None] | None
+    ) -> None:
+        """Go on once the journal has it."""
+        if pending is None:
+            self._go_on(session, commands, outcome)
+        elif commands or outcome is not None:
+            alarm: Any = None
+            if outcome is not None:
+                alarm = self._runtime.clock.call_at(session.time() + PATIENCE, self._not_known, outcome)
+            pending.when_done(partial(self._when_recorded, session, commands, outcome, alarm))
+
+    def _when_recorded(
+        self, session: Session, commands: Commands, outcome: Outcome | None, alarm: Any, pending: Future[None]
+    ) -> None:
+        # Not by way of the mailbox: whoever waits gets the outcome also if this incarnation has ended meanwhile.
+        if alarm is not None:
+            alarm.cancel()
+        error = pending.exception()
+        if error is not None:
+            session.send(GoneFromJournal(error))
+            return
+        if outcome is not None:
+            self._runtime.register.settle(outcome)
+        session.send(Recorded(session, commands, outcome))
+
+    def _not_known(self, outcome: Outcome) -> None:
+        """The store has not taken the run's end for a long time: its caller is not left hanging."""
+        error = OutcomeUnknown(
+            f"run {outcome.run} has ended, but the journal could not be written within {PATIENCE:g} seconds; "
+            "ask again with the same run_id to learn its outcome"
+        )
+        error.partial = outcome.answer
+        self._runtime.register.settle(outcome._replace(error=error), final=False)
 
     def _on_recorded(self, message: Recorded) -> None:
         if message.session is self._session:
             self._go_on(*message)
 
-    def _go_on(self, session: Session, commands: Commands, ended: Ended | None) -> None:
-        state = self._state
-        if ended is None:
+    def _go_on(self, session: Session, commands: Commands, outcome: Outcome | None) -> None:
+        runtime, state = self._runtime, self._state
+        if outcome is None:
             if state.turn.phase != "ended":  # it was not ended while the journal was being written
-                carry_out(session, commands, self._apply)
+                try:
+                    carry_out(session, commands, self._apply)
+                except JournalError:
+                    raise
+                except Exception as error:
+                    self._broken(session, error)
             return
         session.abort()
         self._session = None
-        self._close(ended)
-        self._runtime.crashes.pop(self._stream, None)
-        if self._runtime.bus.active:
-            session.emit(RunFinished, answer=ended.answer, error=ended.error)
-        self._report(ended)
-        if session.run.once:
-            self._close_ephemeral(session.run)
+        runtime.crashes.pop(self._name, None)
+        if runtime.bus.active:
+            session.emit(RunFinished, answer=outcome.answer, error=outcome.error)
+        runtime.register.settle(outcome)
+        run = session.run
+        if run.once:
+            if state.owner is not None:
+                runtime.release(*state.owner)
+            self.stop()
         elif state.queue:
             self._start_next()
-        else:
-            journal = self._runtime.journal
-            journal.compact(self._stream, compacted(state, ended, journal.load(self._stream)))
-
-    def _close(self, ended: Ended) -> None:
-        close(self._state, ended)
-        if self._runtime.register.cancelled:
-            self._runtime.register.cancelled.pop(ended.run, None)
-
-    def _close_ephemeral(self, run: Run) -> None:
-        """The conversation was for this run only."""
-        runtime, owner = self._runtime, self._state.owner
-        if owner is not None:
-            runtime.register.release(*owner)
-        if run.id == run.root:
-            runtime.journal.drop(self._stream)  # otherwise the agent that asked does, once it has the outcome
-        self.stop()
-
-    def _report(self, ended: Ended) -> None:
-        if ended.error is None:
-            self._runtime.register.settle(ended.run, ended.answer)
-        else:
-            self._runtime.register.fail(ended.run, ended.error)
+        elif self._leaving:
+            self._leave()
+        elif self._kept:
+            runtime.idle[self._name] = session.time()
 
 
-async def _connect(session: Session) -> tuple[Message, ...]:
+async def _connect(session: Session) -> Any:
     return (await session.hooked("connection", messages=session.run.messages)).messages
 
 
-async def _finalized(session: Session, ended: Ended) -> Ended:
+async def _finalized(session: Session, outcome: Outcome) -> Outcome:
     try:
-        context = await session.hooked("finalize", answer=ended.answer, error=ended.error)
+        context = await session.hooked("finalize", answer=outcome.answer, error=outcome.error)
     except GuardrailTripped as error:
-        error.partial = ended.answer
-        return ended._replace(error=ended.error or error)
-    return ended._replace(answer=context.answer or ended.answer)
+        error.partial = outcome.answer
+        return outcome._replace(error=outcome.error or error)
+    if context.answer is None or context.answer is outcome.answer:
+        return outcome
+    return outcome._replace(answer=context.answer, derived=False)
+
+
+def _failed(error: Exception) -> RunError:
+    """The named error of a run in which something raised that ought not to."""
+    if isinstance(error, RunError):
+        return error
+    failed = RunFailed(f"{type(error).__name__}: {error}")
+    failed.__cause__ = error
+    return failed
 
 
 _HANDLERS: dict[type, Callable[[Conversation, Any], object]] = {
-    Run: Conversation._on_run,
+    RunRequest: Conversation._on_run,
     Decision: Conversation._on_decision,
     Cancel: Conversation._on_cancel,
+    GiveUp: Conversation._on_give_up,
     Release: Conversation._on_release,
+    Idle: Conversation._on_idle,
+    Posted: Conversation._on_posted,
+    GoneFromJournal: Conversation._on_gone,
     TimeLimitReached: Conversation._on_time_limit,
     OwnerAnswered: Conversation._on_owner_answered,
     Connected: Conversation._on_connected,

@@ -12,8 +12,8 @@ from typing import Any
 from ..turns.steps import AskApproval, CallTool, Commands, Complete, HandOff
 from .completions import complete, completion_arrived
 from .delegation import delegate_answered, hand_off, handoff_prepared, handoff_refused
-from .session import CompletionArrived, DelegateAnswered, Happened, Prepared, Refused, Session, ToolDone
-from .tool_calls import ask_approval, call_tool, tool_done
+from .session import ApprovalExpired, CompletionArrived, DelegateAnswered, Happened, Prepared, Refused, Session, ToolDone
+from .tool_calls import approval_expired, ask_approval, call_tool, tool_done
 
 EFFECTS: Mapping[type, Callable[[Session, Any, Happened], None]] = {
     Complete: complete,
@@ -26,6 +26,7 @@ EFFECTS: Mapping[type, Callable[[Session, Any, Happened], None]] = {
 RESULTS: Mapping[type, Callable[[Any, Happened], None]] = {
     CompletionArrived: completion_arrived,
     ToolDone: tool_done,
+    ApprovalExpired: approval_expired,
     Prepared: handoff_prepared,
     Refused: handoff_refused,
     DelegateAnswered: delegate_answered,

@@ -8,11 +8,12 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 
 from ..events import RunEvent, TextDelta
-from ..turns.records import Run
+from ..output import Output
+from ..turns.records import RunRequest
 from .runtime import AgencyRuntime
 
 
-async def stream_run(runtime: AgencyRuntime, make_run: Callable[[], Run]) -> AsyncGenerator[RunEvent]:
+async def stream_run(runtime: AgencyRuntime, make_run: Callable[[], tuple[RunRequest, Output | None]]) -> AsyncGenerator[RunEvent]:
     """Have a run made, and yield what happens; the last event is its `RunFinished`.
 
     Leaving the iteration cancels the run. Text that is not read in time is put together, so that a slow reader costs
@@ -25,7 +26,7 @@ async def stream_run(runtime: AgencyRuntime, make_run: Callable[[], Run]) -> Asy
     Raises:
         AgentError: the run ended without an answer; after the last event.
     """
-    run = make_run()
+    run, output = make_run()
     events: deque[RunEvent] = deque()
     arrived = asyncio.Event()
 
@@ -39,7 +40,7 @@ async def stream_run(runtime: AgencyRuntime, make_run: Callable[[], Run]) -> Asy
         arrived.set()
 
     unsubscribe = runtime.bus.subscribe(take, run.root)
-    task = asyncio.get_running_loop().create_task(runtime.answer(run), name=f"run {run.id}")
+    task = asyncio.get_running_loop().create_task(runtime.answer(run, output), name=f"run {run.id}")
     task.add_done_callback(lambda _: arrived.set())
     try:
         while not task.done() or events:

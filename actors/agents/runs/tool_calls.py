@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from functools import partial
 
 from ....providers.messages import ToolCall
@@ -10,10 +11,9 @@ from ...core.base.events import Outcome
 from ...core.base.scope import active as active_scope
 from ..errors import GuardrailTripped
 from ..events import ApprovalDecided, ApprovalRequested, ToolFinished, ToolStarted
-from ..turns.steps import AskApproval, CallTool, Decided, Interrupted
-from ..turns.steps import ToolFinished as ToolReturned
-from .messages import Decision
-from .session import Happened, Session, ToolDone
+from ..turns.records import Decision
+from ..turns.steps import AskApproval, CallTool, Decided, Interrupted, ToolReturned
+from .session import ApprovalExpired, Happened, Session, ToolDone
 
 INTERRUPTED = (
     "Interrupted: the tool was running when its agent was restarted. It may have had its effect; "
@@ -32,7 +32,7 @@ def call_tool(session: Session, command: CallTool, happened: Happened) -> None:
         names = ", ".join(session.prepared.tools) or "none"
         _returned(session, call, f"no tool is called {call.name!r}; there are: {names}", True, happened)
         return
-    if call.id in session.state.interrupted and not tool.idempotent:
+    if call.id in session.state.started and not tool.idempotent:
         _returned(session, call, INTERRUPTED, True, happened)
         return
     token = active_scope.set(session.scope)
@@ -62,33 +62,59 @@ def tool_done(message: ToolDone, happened: Happened) -> None:
 
 def ask_approval(session: Session, command: AskApproval, happened: Happened) -> None:
     """Ask a person whether the call may run."""
-    call = command.call
-    run, bus = session.run, session.runtime.bus
+    call, run, runtime = command.call, session.run, session.runtime
+    asked = (session.state.approvals or {})[call.id]
     at = (run.root, run.id, run.agent, run.conversation, run.chain, session.time())
-    request = ApprovalRequested(*at, call.id, call.name, call.arguments)
-    session.waiting[call.id] = session.runtime.approvals[request.approval] = request
-    session.stop_clock()
-    if bus.active:
-        bus.emit(request)
+    request = ApprovalRequested(
+        *at, call.id, call.name, call.arguments, asked.approval, run.caller, asked.expires_at
+    )
+    if asked.expires_at is not None:
+        left = max(0.0, asked.expires_at - time.time())
+        session.jobs[call.id] = runtime.clock.call_at(session.time() + left, session.send, ApprovalExpired(session, call))
+    session.waiting[call.id] = request
+    session.pause()
+    decision = runtime.approvals.ask(request)
+    if decision is not None:
+        session.send(decision)
+    elif runtime.bus.active:
+        runtime.bus.emit(request)
 
 
-def decided(session: Session, decision: Decision, happened: Happened) -> None:
-    """Take a person's decision; of a call that does not wait for one nothing comes."""
-    request = session.waiting.pop(decision.call_id, None)
-    if request is None:
-        return
-    session.runtime.approvals.pop(request.approval, None)
+def decided(session: Session, decision: Decision, happened: Happened) -> bool:
+    """Take a person's decision; returns whether a call waits for it."""
+    for call_id, request in session.waiting.items():
+        if request.approval == decision.approval:
+            _decide(session, call_id, request, decision, happened)
+            return True
+    return False
+
+
+def approval_expired(message: ApprovalExpired, happened: Happened) -> None:
+    """Nobody has decided in time: the call does not run."""
+    session, call = message
+    request = session.waiting.get(call.id)
+    if request is not None:
+        denied = Decision(request.conversation, request.approval, False, None, "nobody decided in time")
+        _decide(session, call.id, request, denied, happened)
+        session.runtime.approvals.recorded(request.approval)
+
+
+def _decide(
+    session: Session, call_id: str, request: ApprovalRequested, decision: Decision, happened: Happened
+) -> None:
+    del session.waiting[call_id]
+    alarm = session.jobs.pop(call_id, None)
+    if alarm is not None:
+        alarm.cancel()
     session.emit(
         ApprovalDecided,
-        call_id=decision.call_id,
+        call_id=call_id,
         tool=request.tool,
         approved=decision.approved,
         reason=decision.reason,
     )
-    if not session.waiting:
-        session.start_clock()
-    _, _, call_id, approved, arguments, reason = decision
-    happened(session, Decided(call_id, approved, arguments, reason))
+    session.unpause()
+    happened(session, Decided(call_id, decision.approved, decision.arguments, decision.reason))
 
 
 def _when_returned(session: Session, call: ToolCall, result: ToolResult) -> None:
@@ -109,9 +135,8 @@ async def _hooked_call(session: Session, call: ToolCall) -> ToolResult:
 
 
 def _returned(session: Session, call: ToolCall, content: str, is_error: bool, happened: Happened) -> None:
-    session.runtime.crashes.pop(session.stream, None)
     seconds = session.time() - session.since.pop(call.id, session.started)
     if session.runtime.bus.active:
         told = {"tool": call.name, "content": content, "is_error": is_error}
         session.emit(ToolFinished, call_id=call.id, seconds=seconds, **told)
-    happened(session, ToolReturned(call.id, content, is_error))
+    happened(session, ToolReturned(call.id, content, is_error, session.used()))

@@ -4,90 +4,139 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from ....providers.messages import Message, ToolSpec
 from ...core.base.errors import SpecError
+from ...core.base.ids import uuid7
 from ...core.base.scope import current_scope
 from ...core.base.spec import check_name
 from ..agent import Agent
+from ..caller import NOBODY, Caller
 from ..errors import AgencyClosed, DefinitionError, UnknownConversation
 from ..output import Output
-from ..turns.records import Run
+from ..turns.history import as_messages
+from ..turns.records import RunRequest
 from ..turns.rules import Limits
 from .runtime import AgencyRuntime
 
 Question: TypeAlias = "str | Message | Sequence[Message]"
 
 
-def new_run(
-    runtime: AgencyRuntime,
-    question: Question,
-    agent: Agent | str | None,
-    conversation: str | None,
-    user: str,
-    values: Mapping[str, Any] | None,
-    limits: Limits | None,
-    output_type: Any,
-    tools: Sequence[ToolSpec],
-    *,
-    stream: bool,
-) -> Run:
-    """The request that the arguments of `Agency.run` describe.
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What `Agency.run` is asked, as it was given; see there."""
+
+    question: Question
+    agent: Agent | str | None = None
+    conversation: str | None = None
+    user: str = ""
+    caller: Caller | None = None
+    values: Mapping[str, Any] | None = None
+    limits: Limits | None = None
+    output_type: Any = None
+    tools: Sequence[ToolSpec] = ()
+    run_id: str | None = None
+    stream: bool = False
+
+
+def new_run(runtime: AgencyRuntime, asked: Asked) -> tuple[RunRequest, Output | None]:
+    """The request that the arguments of `Agency.run` describe, and the type that its answer must fit, if any.
 
     Raises:
         AgencyClosed: no runs are accepted.
         UnknownAgent: nobody has that name.
         UnknownConversation: the conversation's id cannot be one.
-        DefinitionError: there is nothing in the question.
+        DefinitionError: an argument is of the wrong shape or type.
     """
     register, directory = runtime.register, runtime.directory
     if register.closed:
         raise AgencyClosed(f"the agency {register.closed}")
-    name = directory.name_of(agent)
-    try:
-        check_name(conversation)
-    except SpecError as error:
-        raise UnknownConversation(f"{conversation!r:.200} cannot name a conversation: {error}") from None
-    register.count += 1
-    session = runtime.journal.session
-    run_id = f"r{session}-{register.count}" if session else f"r{register.count}"
+    name = directory.name_of(asked.agent)
+    conversation, key = asked.conversation, asked.run_id
+    _check_id(conversation, "conversation", UnknownConversation)
+    _check_id(key, "run", DefinitionError)
+    limits = asked.limits if asked.limits is not None else directory.agents[name].limits
+    _check_limits(limits)
     deadline = current_scope().deadline
     if deadline is not None:
         left = max(0.0, deadline - asyncio.get_running_loop().time())
-        own = limits or directory.agents[name].limits
-        seconds = left if own.seconds is None else min(left, own.seconds)
-        limits = Limits(own.steps, own.tokens, own.cost, seconds)
-    if output_type is not None:
-        register.outputs[run_id] = Output(output_type)
-    return Run(
-        run_id,
-        run_id,
-        name,
-        conversation if conversation is not None else run_id,
-        as_messages(question),
-        (name,),
-        (),
-        user,
-        values or {},
-        limits,
-        stream,
-        tuple(tools),
-        None,
-        conversation is None,
-        conversation is None,
+        limits = replace(limits, seconds=left if limits.seconds is None else min(left, limits.seconds))
+    output = None
+    if asked.output_type is not None:
+        try:
+            output = Output(asked.output_type)
+        except Exception as error:
+            raise DefinitionError(f"output_type {asked.output_type!r:.80} is no type that pydantic knows: {error}") from error
+    run_id = key if key is not None else runtime.new_id()
+    return (
+        RunRequest(
+            run_id,
+            run_id,
+            name,
+            conversation if conversation is not None else run_id,
+            as_messages(asked.question),
+            (name,),
+            (),
+            _caller(asked.user, asked.caller),
+            _values(asked.values),
+            limits,
+            asked.stream,
+            _tools(asked.tools),
+            None,
+            conversation is None,
+            conversation is None,
+            "",
+            key is not None,
+            output.recorded if output is not None else None,
+        ),
+        output,
     )
 
 
-def as_messages(question: Question) -> tuple[Message, ...]:
-    """A question as messages.
+def _check_id(given: object, what: str, error: type[DefinitionError]) -> None:
+    try:
+        check_name(given)  # type: ignore[arg-type]
+        if given is not None:
+            given.encode()  # type: ignore[attr-defined]
+    except (SpecError, UnicodeEncodeError) as wrong:
+        raise error(f"{given!r:.200} cannot name a {what}: {wrong}") from None
 
-    Raises:
-        DefinitionError: there is nothing in it.
-    """
-    if isinstance(question, str):
-        return (Message("user", question),)
-    messages = (question,) if isinstance(question, Message) else tuple(question)
-    if not messages:
-        raise DefinitionError("there is nothing to ask: no message was given")
-    return messages
+
+def _check_limits(limits: object) -> None:
+    if not isinstance(limits, Limits):
+        raise DefinitionError(f"limits are a Limits(steps=…, tokens=…, cost=…, seconds=…), not {limits!r:.80}")
+    limits.check()
+
+
+def _caller(user: object, caller: object) -> Caller:
+    if not isinstance(user, str):
+        raise DefinitionError(f"user is a text, not {user!r:.80}")
+    if caller is None:
+        return Caller(user) if user else NOBODY
+    if not isinstance(caller, Caller):
+        raise DefinitionError(f"caller is a Caller(user, tenant, scopes), not {caller!r:.80}")
+    if user and user != caller.user:
+        raise DefinitionError(f"user is {user!r:.80} and the caller's user {caller.user!r:.80}: give one of them")
+    return caller
+
+
+def _values(values: object) -> Mapping[str, Any]:
+    if values is None:
+        return {}
+    if not isinstance(values, Mapping) or not all(isinstance(key, str) for key in values):
+        raise DefinitionError(f"values are a mapping whose keys are texts, not {type(values).__name__}")
+    return values
+
+
+def _tools(tools: object) -> tuple[ToolSpec, ...]:
+    if isinstance(tools, str | bytes | Mapping) or not isinstance(tools, Sequence):
+        raise DefinitionError(f"tools are ToolSpecs, not {tools!r:.80}")
+    for tool in tools:
+        if not isinstance(tool, ToolSpec):
+            raise DefinitionError(f"tools are ToolSpecs, not {tool!r:.80}; tools that run here belong to the agent")
+    names = [tool.name for tool in tools]
+    if len(set(names)) != len(names):
+        raise DefinitionError(f"two of the tools have one name: {', '.join(names)}")
+    return tuple(tools)

@@ -57,7 +57,6 @@ class PreparedAgent:
             delegates=frozenset(delegates),
             transfers=frozenset(h.name for h in self.handoffs.values() if h.kind == "transfer"),
             needs_approval=self._needs_approval,
-            check=self.output.problem if self.output is not None else None,
         )
         self._system = self._system_message(agent.instructions) if isinstance(agent.instructions, str) else None
         self._settings = dict(agent.settings)
@@ -78,17 +77,13 @@ class PreparedAgent:
         text = "\n\n".join(part for part in (self.shared, instructions, *taught) if part)
         return (Message("system", text),) if text else ()
 
-    def rules(self, limits: Limits | None, external: Sequence[ToolSpec], output: Output | None) -> Rules:
+    def rules(self, limits: Limits | None, external: Sequence[ToolSpec]) -> Rules:
         """The rules of one run."""
         rules = self._rules
-        if limits is None and not external and output is None:
+        if (limits is None or limits is rules.limits) and not external:
             return rules
-        return replace(
-            rules,
-            limits=limits or rules.limits,
-            external=frozenset(spec.name for spec in external),
-            check=output.problem if output is not None else rules.check,
-        )
+        external_names = frozenset(spec.name for spec in external)
+        return replace(rules, limits=limits or rules.limits, external=external_names)
 
     def request(
         self,

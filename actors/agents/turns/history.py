@@ -7,10 +7,15 @@ answered by exactly one tool message, right after it, and no tool message stands
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
+from typing import get_args
 
-from ....providers.messages import Message, ToolCall
+from ....providers.messages import Message, Part, Role, ToolCall
+from ..errors import DefinitionError
+
+ROLES = get_args(Role)
+PARTS = get_args(Part)
 
 UNANSWERED = "Not run: the conversation went on without this call's result."
 
@@ -95,6 +100,42 @@ def without_calls(messages: Iterable[Message], names: frozenset[str]) -> tuple[M
         elif message.role != "tool" or message.tool_call_id not in dropped:
             kept.append(message)
     return tuple(kept)
+
+
+def as_messages(given: object) -> tuple[Message, ...]:
+    """A text, a message or several of them as messages.
+
+    Raises:
+        DefinitionError: it is something else, or there is nothing in it.
+    """
+    if isinstance(given, str):
+        return (Message("user", given),)
+    if isinstance(given, Message):
+        given = (given,)
+    if not isinstance(given, Iterable) or isinstance(given, Mapping | bytes):
+        raise DefinitionError(f"a question is a text, a Message or several Messages, not {type(given).__name__}")
+    messages = tuple(given)
+    for index, message in enumerate(messages):
+        if not isinstance(message, Message):
+            kind = type(message).__name__
+            hint = "; write Message(role, content)" if isinstance(message, Mapping) else ""
+            raise DefinitionError(f"message {index} is of type {kind}, not Message{hint}")
+        _check(message, index)
+    if not messages:
+        raise DefinitionError("there is nothing to ask: no message was given")
+    return messages
+
+
+def _check(message: Message, index: int) -> None:
+    if message.role not in ROLES:
+        raise DefinitionError(f"message {index} has the role {message.role!r:.40}; there are {', '.join(ROLES)}")
+    content = message.content
+    if not isinstance(content, str) and not (
+        isinstance(content, tuple) and all(isinstance(part, PARTS) for part in content)
+    ):
+        raise DefinitionError(f"the content of message {index} is neither a text nor a tuple of parts")
+    if not isinstance(message.tool_calls, tuple) or not all(isinstance(call, ToolCall) for call in message.tool_calls):
+        raise DefinitionError(f"the tool_calls of message {index} are no tuple of ToolCalls")
 
 
 def _first_result(following: Iterable[Message], call_id: str) -> Message | None:

@@ -10,10 +10,12 @@ phase             input                next phase
 idle, ended       Begin                completing
 completing        Completed            acting (calls to carry out), completing (repair), or ended
 completing        CompletionFailed     ended
-acting            ToolFinished         acting, or completing once every call has its result
-acting            HandoffFinished      acting, completing, or ended (a transfer's answer, a fatal refusal)
+acting            ToolReturned         acting, or completing once every call has its result
+acting            HandoffReturned      acting, completing, or ended (a transfer's answer, a fatal refusal)
 acting            Decided              acting, or completing (the last call was denied)
 all but ended     Interrupted          ended
+completing,       Steered              the same: what was said goes in at the next safe boundary, that is before the
+acting                                 next completion, or in place of an end
 ended             anything else        ended: what comes late is ignored
 ================  ===================  ==============================================================
 
@@ -53,10 +55,11 @@ from .steps import (
     Fail,
     Finish,
     HandOff,
-    HandoffFinished,
+    HandoffReturned,
     Input,
     Interrupted,
-    ToolFinished,
+    Steered,
+    ToolReturned,
 )
 
 Phase: TypeAlias = Literal["idle", "completing", "acting", "ended"]
@@ -78,6 +81,7 @@ class Turn(NamedTuple):
         steps, usage, cost, handoffs: of this run so far.
         repairs: corrections of the final text asked for so far.
         notes: what providers reported having changed on the way.
+        steering: what was said to the run meanwhile, and is not in the history yet.
     """
 
     phase: Phase = "idle"
@@ -92,6 +96,7 @@ class Turn(NamedTuple):
     handoffs: tuple[HandoffRecord, ...] = ()
     repairs: int = 0
     notes: tuple[str, ...] = ()
+    steering: tuple[Message, ...] = ()
 
 
 def advance(turn: Turn, happened: Input, rules: Rules) -> tuple[Turn, Commands]:
@@ -173,17 +178,21 @@ def _completed(turn: Turn, happened: Completed, rules: Rules) -> tuple[Turn, Com
         turn.handoffs,
         turn.repairs,
         turn.notes + completion.notes,
+        turn.steering,
     )
+    if happened.broken is not None:
+        return _fail(turn, happened.broken)
     if calls:
         if (over := _over_limit(turn, rules.limits)) is not None:
             return _fail(turn, over)
         return _go_on(turn, rules)
     if completion.finish_reason == "content_filter":
         return _fail(turn, AnswerBlocked("the vendor's content filter stopped the answer; rephrase the request"))
-    text = message.text
-    if rules.check is not None and (wrong := rules.check(text)) is not None:
-        return _repair(turn, wrong, rules)
-    return turn._replace(phase="ended"), (Finish(text),)
+    if happened.problem:
+        return _repair(turn, happened.problem, rules)
+    if turn.steering and _over_limit(turn, rules.limits) is None:
+        return _steer(turn), COMPLETE
+    return turn._replace(phase="ended"), (Finish(message.text),)
 
 
 def _repair(turn: Turn, wrong: str, rules: Rules) -> tuple[Turn, Commands]:
@@ -204,11 +213,11 @@ def _completion_failed(turn: Turn, happened: CompletionFailed, rules: Rules) -> 
     return _fail(turn, error)
 
 
-def _tool_finished(turn: Turn, happened: ToolFinished, rules: Rules) -> tuple[Turn, Commands]:
+def _tool_returned(turn: Turn, happened: ToolReturned, rules: Rules) -> tuple[Turn, Commands]:
     return _go_on(_answered(turn, happened.call_id, happened.content, happened.is_error), rules, fresh=False)
 
 
-def _handoff_finished(turn: Turn, happened: HandoffFinished, rules: Rules) -> tuple[Turn, Commands]:
+def _handoff_returned(turn: Turn, happened: HandoffReturned, rules: Rules) -> tuple[Turn, Commands]:
     if happened.fatal is None and not happened.final:
         turn = _answered(turn, happened.call_id, happened.content, happened.is_error, happened)
         return _go_on(turn, rules, fresh=False)
@@ -242,7 +251,22 @@ def _decided(turn: Turn, happened: Decided, rules: Rules) -> tuple[Turn, Command
 
 
 def _interrupted(turn: Turn, happened: Interrupted, rules: Rules) -> tuple[Turn, Commands]:
+    if happened.usage is not NO_USAGE or happened.cost or happened.handoffs:
+        turn = turn._replace(
+            usage=turn.usage + happened.usage,
+            cost=turn.cost + happened.cost,
+            handoffs=turn.handoffs + happened.handoffs,
+        )
     return _fail(turn, happened.error)
+
+
+def _steered(turn: Turn, happened: Steered, rules: Rules) -> tuple[Turn, Commands]:
+    return turn._replace(steering=turn.steering + happened.messages), ()
+
+
+def _steer(turn: Turn) -> Turn:
+    """The turn with what was said to it meanwhile in its history."""
+    return turn._replace(history=turn.history + turn.steering, steering=())
 
 
 def _go_on(turn: Turn, rules: Rules, *, fresh: bool = True) -> tuple[Turn, Commands]:
@@ -251,7 +275,14 @@ def _go_on(turn: Turn, rules: Rules, *, fresh: bool = True) -> tuple[Turn, Comma
     assert message is not None
     if None not in turn.results:
         committed = (*turn.history, message, *cast("tuple[Message, ...]", turn.results))
-        turn = turn._replace(phase="completing", history=committed, message=None, results=(), approved=frozenset())
+        turn = turn._replace(
+            phase="completing",
+            history=committed + turn.steering,
+            message=None,
+            results=(),
+            approved=frozenset(),
+            steering=(),
+        )
         if (over := _over_limit(turn, rules.limits)) is not None:
             return _fail(turn, over)
         return turn, COMPLETE
@@ -269,7 +300,7 @@ def _go_on(turn: Turn, rules: Rules, *, fresh: bool = True) -> tuple[Turn, Comma
     return turn._replace(phase="ended"), (Finish(message.text, open_calls),)
 
 
-def _answered(turn: Turn, call_id: str, content: str, is_error: bool, handoff: HandoffFinished | None = None) -> Turn:
+def _answered(turn: Turn, call_id: str, content: str, is_error: bool, handoff: HandoffReturned | None = None) -> Turn:
     """The turn with a call's first result (a second one is ignored), and what a handoff used and did."""
     message = turn.message
     assert message is not None
@@ -290,7 +321,8 @@ def _answered(turn: Turn, call_id: str, content: str, is_error: bool, handoff: H
 
 
 def _fail(turn: Turn, error: AgentError) -> tuple[Turn, Commands]:
-    return turn._replace(phase="ended", history=cut(turn), message=None, results=()), (Fail(error),)
+    history = cut(turn) + turn.steering
+    return turn._replace(phase="ended", history=history, message=None, results=(), steering=()), (Fail(error),)
 
 
 def _over_limit(turn: Turn, limits: Limits) -> RunError | None:
@@ -321,9 +353,11 @@ _TRANSITIONS: dict[tuple[Phase, type], Callable[[Turn, Any, Rules], tuple[Turn, 
     ("ended", Begin): _begin,
     ("completing", Completed): _completed,
     ("completing", CompletionFailed): _completion_failed,
-    ("acting", ToolFinished): _tool_finished,
-    ("acting", HandoffFinished): _handoff_finished,
+    ("acting", ToolReturned): _tool_returned,
+    ("acting", HandoffReturned): _handoff_returned,
     ("acting", Decided): _decided,
+    ("completing", Steered): _steered,
+    ("acting", Steered): _steered,
     ("idle", Interrupted): _interrupted,
     ("completing", Interrupted): _interrupted,
     ("acting", Interrupted): _interrupted,

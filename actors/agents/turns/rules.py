@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ....providers.messages import ToolCall
+from ..errors import DefinitionError
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,17 @@ class Limits:
     cost: float | None = None
     seconds: float | None = 600.0
 
+    def check(self) -> None:
+        """Raises `DefinitionError` where a limit is no number, or negative."""
+        for name in ("steps", "tokens", "cost", "seconds"):
+            value = getattr(self, name)
+            if value is None:
+                continue
+            whole = name in ("steps", "tokens")
+            if isinstance(value, bool) or not isinstance(value, int if whole else int | float) or not value >= 0:
+                kind = "a whole number" if whole else "a number"
+                raise DefinitionError(f"Limits.{name} is {kind} not below 0, or None, not {value!r:.80}")
+
 
 def _nothing_needs_approval(call: ToolCall) -> bool:
     return False
@@ -39,8 +51,7 @@ class Rules:
         transfers: names of calls that give the conversation to another agent.
         external: names of tools that the caller runs.
         needs_approval: whether a call waits for a person.
-        check: returns what is wrong with a final text, or None; for structured answers.
-        repairs: how often the model may correct a final text that ``check`` refused.
+        repairs: how often the model may correct a final text that does not fit.
     """
 
     limits: Limits = Limits()
@@ -48,5 +59,4 @@ class Rules:
     transfers: frozenset[str] = frozenset()
     external: frozenset[str] = frozenset()
     needs_approval: Callable[[ToolCall], bool] = _nothing_needs_approval
-    check: Callable[[str], str | None] | None = None
     repairs: int = 1

@@ -18,9 +18,19 @@ class Begin(NamedTuple):
 
 
 class Completed(NamedTuple):
-    """The model has answered."""
+    """The model has answered.
+
+    Args:
+        completion: the answer.
+        problem: what is wrong with a final text that should fit a type, in words for the model; empty if nothing is.
+        broken: set when it could not be looked at, or looking at it went wrong; the run ends in it.
+        used: seconds that the run has used so far.
+    """
 
     completion: Completion
+    problem: str = ""
+    broken: RunError | None = None
+    used: float = 0.0
 
 
 class CompletionFailed(NamedTuple):
@@ -29,15 +39,16 @@ class CompletionFailed(NamedTuple):
     error: Exception
 
 
-class ToolFinished(NamedTuple):
+class ToolReturned(NamedTuple):
     """A tool has returned, or failed in a way the model is told of."""
 
     call_id: str
     content: str
     is_error: bool = False
+    used: float = 0.0
 
 
-class HandoffFinished(NamedTuple):
+class HandoffReturned(NamedTuple):
     """Another agent has answered, or the handoff failed in a way the model is told of.
 
     Args:
@@ -47,6 +58,9 @@ class HandoffFinished(NamedTuple):
         final: the conversation was transferred: this is the run's answer.
         fatal: set when the handoff's refusal ends the run.
         steps, usage, cost, handoffs: what the other agent, and those behind it, used and did.
+        used: seconds that the run has used so far.
+        owner: agent and conversation that have the conversation now, where it was transferred.
+        agent: who answered there.
     """
 
     call_id: str
@@ -58,6 +72,9 @@ class HandoffFinished(NamedTuple):
     cost: float = 0.0
     steps: int = 0
     handoffs: tuple[HandoffRecord, ...] = ()
+    used: float = 0.0
+    owner: tuple[str, str] | None = None
+    agent: str = ""
 
 
 class Decided(NamedTuple):
@@ -77,12 +94,30 @@ class Decided(NamedTuple):
 
 
 class Interrupted(NamedTuple):
-    """The run was stopped from outside: cancelled, out of time, refused by a guardrail."""
+    """The run was stopped from outside: cancelled, out of time, refused by a guardrail.
+
+    Args:
+        error: why.
+        usage, cost, handoffs: what agents that it had handed work to, and that were stopped with it, have used and
+            done.
+    """
 
     error: RunError
+    usage: Usage = NO_USAGE
+    cost: float = 0.0
+    handoffs: tuple[HandoffRecord, ...] = ()
 
 
-Input: TypeAlias = Begin | Completed | CompletionFailed | ToolFinished | HandoffFinished | Decided | Interrupted
+class Steered(NamedTuple):
+    """Somebody has said something to the run under way; the model sees it at the next safe boundary."""
+
+    messages: tuple[Message, ...]
+
+
+Input: TypeAlias = (
+    Begin | Completed | CompletionFailed | ToolReturned | HandoffReturned | Decided | Interrupted | Steered
+)
+INPUTS = (Begin, Completed, CompletionFailed, ToolReturned, HandoffReturned, Decided, Interrupted, Steered)
 
 
 # Commands: what to do next.
