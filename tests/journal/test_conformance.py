@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from callboard.actors import Future
 from callboard.actors.journal import (
     EventNotReadable,
     EventNotWritable,
@@ -175,6 +176,19 @@ async def test_what_is_appended_is_kept_in_order_whether_or_not_somebody_waits(j
         assert handle.version == number + 3
     await settled(last)
     assert await events(journal, "a") == list(range(600))
+
+
+async def test_who_gives_up_waiting_takes_nothing_back(journal: Journal) -> None:
+    handle = await opened(journal, "a")
+    for number in range(5):
+        done = handle.append([number])
+        if done is not None:
+            done.cancel()
+    reading = journal.read("a")
+    if isinstance(reading, Future):
+        reading.cancel()
+    await settled(handle.append([5]))
+    assert await events(journal, "a") == [0, 1, 2, 3, 4, 5]
 
 
 async def test_text_comes_back_as_it_is(journal: Journal) -> None:
