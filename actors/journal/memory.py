@@ -380,8 +380,7 @@ class _Stream:
                     self._keys += (key,)
                     kept.keys[key] = self.name
             for stream in drop:
-                if stream != self.name:
-                    kept.delete(stream)
+                kept.delete(stream)
             for post in taken:
                 kept.posts.pop(post, None)
         return None
@@ -391,9 +390,8 @@ class _Stream:
         with self._journal._kept.lock:
             if self._journal._closed:
                 raise _closed()
-            if not self._dead:
-                self._snapshot = event
-                self._snapshot_version = self.version
+            self._snapshot = event  # of a dead handle nobody will see it
+            self._snapshot_version = self.version
 
     def release(self) -> None:
         """See `Stream.release`."""
@@ -402,7 +400,7 @@ class _Stream:
         with kept.lock:
             if journal._closed or self._dead:
                 return
-            if self.version or self._labels or self._keys or self._unfinished or self._snapshot is not None:
+            if self.version or self._labels or self._keys or self._unfinished:
                 left = kept.streams[self.name] = _Stream(self.name, journal)
                 left._take_over(self)
                 left.epoch = self.epoch

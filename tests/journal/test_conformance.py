@@ -551,6 +551,17 @@ async def test_a_post_that_was_not_taken_is_delivered_to_the_next_owner(store: S
     assert (await third.next()).event == "the last one"
 
 
+async def test_posts_for_a_worker_that_ends_reach_the_others(journal: Journal, other: Journal) -> None:
+    await opened(journal, "a")
+    mine, others = Inbox(journal), Inbox(other)
+    await settled(journal.post("a", "for its owner"))
+    await settled(journal.post("b", "for anybody"))
+    assert [(await mine.next()).event for _ in range(2)] == ["for its owner", "for anybody"]
+    assert (await others.next()).event == "for anybody"
+    journal.close()
+    assert (await others.next()).event == "for its owner"
+
+
 async def test_an_append_that_fails_takes_no_posts(journal: Journal, other: Journal) -> None:
     old = await opened(journal, "a")
     await settled(journal.post("a", "stays"))
