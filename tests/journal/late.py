@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from callboard.actors import Future
-from callboard.actors.journal import EventNotWritable, JournalClosed, MemoryJournal, Stream
+from callboard.actors.journal import EventNotWritable, MemoryJournal, Stream
 
 
 class LateJournal:
@@ -68,8 +68,6 @@ class LateStream:
     def append(self, events: Sequence[Any], **more: Any) -> Future[None]:
         if any(type(event) is object for event in events):
             raise EventNotWritable("an object cannot be written")
-        if self._journal.kept._closed:
-            raise JournalClosed("the journal is closed")
         self.version += len(events)
         return self._journal.later(lambda: self._kept.append(events, **more))
 
