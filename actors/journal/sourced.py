@@ -15,7 +15,7 @@ from ..core.base.typed import M_contra
 from ..core.life.crash import crash
 from ..core.mail.future import Future
 from ..core.mail.mailbox import signal
-from .errors import JournalError, StreamOwned
+from .errors import EventNotWritable, JournalError, StreamOwned
 from .store import Journal, Stream
 
 E = TypeVar("E")
@@ -35,8 +35,8 @@ class EventSourcedActor(Actor[M_contra], Generic[E, M_contra]):
     there. Where a subclass has `on_start`, `on_stop` or `on_failure` of its own, it calls ``super()``'s.
 
     A state that cannot be trusted any more crashes the actor, so that its supervisor starts it again and it reads:
-    the stream was taken over or given away (`StreamFenced`, `StreamConflict`), it is not known whether something was
-    kept (`JournalClosed`), or `apply` raised.
+    the stream was taken over or deleted (`StreamFenced`, `StreamConflict`), the journal was closed (`JournalClosed`),
+    so that somebody else may go on with it, or `apply` raised.
 
     Args:
         journal: where it is kept; the actor does not close it.
@@ -100,11 +100,13 @@ class EventSourcedActor(Actor[M_contra], Generic[E, M_contra]):
             raise JournalError(f"the stream {self.__name} is not open: persist() works from on_start() to on_stop()")
         if not events:
             return
-        done = stream.append(events)
-        self.__pending.append((done, events))
-        cancelled = None if done is None else await _until(done)
         try:
+            done = stream.append(events)
+            self.__pending.append((done, events))
+            cancelled = None if done is None else await _until(done)
             self.__apply_kept()
+        except EventNotWritable:
+            raise
         except BaseException as error:
             self.__crash(error)
             raise

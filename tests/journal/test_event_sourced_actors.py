@@ -227,6 +227,22 @@ def test_where_it_is_not_known_whether_events_were_kept_it_crashes() -> None:
     run(scenario)
 
 
+def test_an_actor_of_a_process_that_was_killed_gets_nothing_in_and_knows_it() -> None:
+    async def scenario(sim: Simulation) -> None:
+        journal = MemoryJournal()
+        first = sim.system.spawn(Ledger, journal)
+        assert await first.ask(Add((1,))) == [1]
+        journal.abandon()
+        second = sim.system.spawn(Ledger, journal.as_worker())
+        assert await second.ask(Add((2,))) == [1, 2]
+        with pytest.raises(JournalClosed):
+            await first.ask(Add(("lost",)))
+        await first.terminated()  # what it would answer with has gone by
+        assert await second.ask("items") == [1, 2] == kept(journal)
+
+    run(scenario)
+
+
 class Faulty(Ledger):
     def apply(self, event: Any) -> None:
         super().apply(event)
