@@ -14,6 +14,7 @@ from .errors import (
     StreamOwned,
 )
 from .memory import MemoryJournal
+from .sourced import EventSourcedActor
 from .store import Header, Journal, Post, Record, Retention, Stream
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "Encoded",
     "EventNotReadable",
     "EventNotWritable",
+    "EventSourcedActor",
     "Header",
     "Journal",
     "JournalClosed",

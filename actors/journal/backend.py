@@ -92,9 +92,11 @@ class Discard(NamedTuple):
 
 
 class Prune(NamedTuple):
-    """Delete what need not be kept. Its result is the number of streams."""
+    """Delete what need not be kept, about ``most`` streams. Its result is their number; fewer than ``most``: that is
+    all."""
 
     retention: Retention
+    most: int = 500
 
 
 Write: TypeAlias = Append | Acquire | KeepSnapshot | Release | Delete | Leave | Discard | Prune
@@ -165,9 +167,8 @@ class Backend(Protocol):
         """As `Journal.find`."""
         ...
 
-    def posts(self, worker: str, after: int) -> list[Left]:
-        """Posts with a higher id than ``after`` for streams that the worker owns or nobody alive owns; and any
-        lower ones that have become deliverable since, which the caller tells from what it has delivered."""
+    def posts(self, worker: str) -> list[Left]:
+        """All posts for streams that the worker owns or nobody alive owns, by id."""
         ...
 
     def records(self, after: int, prefix: str, limit: int) -> list[Kept]:
@@ -187,9 +188,14 @@ class Backend(Protocol):
         ...
 
     def reconnect(self) -> None:
-        """After a fault: let go of connections that may be broken. Never raises."""
+        """After a fault, on the thread on which it came: let go of connections that may be broken. Never raises."""
         ...
 
     def close(self) -> None:
-        """Let go of every connection. Never raises."""
+        """Let go of every connection. Never raises. The other methods are not called any more."""
+        ...
+
+    def forked(self) -> None:
+        """In a process forked from this one: let go of what it must not hold, without a word to the database. The
+        object is kept for ever after, and nothing else of it is called."""
         ...

@@ -12,6 +12,15 @@ from tests.cli.command import offline
 
 HERE = Path(__file__).parent
 PRINTS = {
+    "event_sourced_account.py": [
+        "100",
+        "70",
+        "only 70 left",
+        "75",
+        "1 Deposited(amount=100)",
+        "2 Withdrawn(amount=30)",
+        "3 Deposited(amount=5)",
+    ],
     "mailbox_overflow.py": ["price 108", "price 109", "8 missed"],
     "receive_timeout.py": ["hello", "are you there?", "nothing for 0.05 s, goodbye", "closed"],
     "restart_child.py": ["Hello Ada", "Hello stops", "Good morning Ada", "Good morning stops"],

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from callboard.actors import Future
 from callboard.actors.journal import Journal, JsonCodec, MemoryJournal
+from callboard.actors.journal.sqlite import SqliteJournal
 
 T = TypeVar("T")
 
@@ -70,7 +71,12 @@ def memory(folder: Path) -> Store:
     return Store(MemoryJournal().as_worker, encodes=False)
 
 
-STORES: dict[str, Callable[[Path], Store]] = {"memory": memory}
+def sqlite(folder: Path) -> Store:
+    path = folder / "journal.db"
+    return Store(lambda: SqliteJournal(path, Codec()))
+
+
+STORES: dict[str, Callable[[Path], Store]] = {"memory": memory, "sqlite": sqlite}
 """By name; each is given an empty folder."""
 
 

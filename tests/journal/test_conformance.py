@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from callboard.actors import Future
 from callboard.actors.journal import (
     EventNotReadable,
     EventNotWritable,
@@ -175,6 +176,19 @@ async def test_what_is_appended_is_kept_in_order_whether_or_not_somebody_waits(j
         assert handle.version == number + 3
     await settled(last)
     assert await events(journal, "a") == list(range(600))
+
+
+async def test_who_gives_up_waiting_takes_nothing_back(journal: Journal) -> None:
+    handle = await opened(journal, "a")
+    for number in range(5):
+        done = handle.append([number])
+        if done is not None:
+            done.cancel()
+    reading = journal.read("a")
+    if isinstance(reading, Future):
+        reading.cancel()
+    await settled(handle.append([5]))
+    assert await events(journal, "a") == [0, 1, 2, 3, 4, 5]
 
 
 async def test_text_comes_back_as_it_is(journal: Journal) -> None:
@@ -535,6 +549,17 @@ async def test_a_post_that_was_not_taken_is_delivered_to_the_next_owner(store: S
     other.close()
     third = Inbox(store.journal())
     assert (await third.next()).event == "the last one"
+
+
+async def test_posts_for_a_worker_that_ends_reach_the_others(journal: Journal, other: Journal) -> None:
+    await opened(journal, "a")
+    mine, others = Inbox(journal), Inbox(other)
+    await settled(journal.post("a", "for its owner"))
+    await settled(journal.post("b", "for anybody"))
+    assert [(await mine.next()).event for _ in range(2)] == ["for its owner", "for anybody"]
+    assert (await others.next()).event == "for anybody"
+    journal.close()
+    assert (await others.next()).event == "for its owner"
 
 
 async def test_an_append_that_fails_takes_no_posts(journal: Journal, other: Journal) -> None:

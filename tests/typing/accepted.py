@@ -25,7 +25,8 @@ from callboard.actors import (
     ask,
     by_key,
 )
-from tests.typing.vocabulary import Add, Box, Counter, Echo, Get, Handling, Lines, Note, Plain
+from callboard.actors.journal import EventSourcedActor, Journal, MemoryJournal
+from tests.typing.vocabulary import Add, Added, Box, Counter, Echo, Get, Handling, Ledger, Lines, Note, Plain, Untold
 
 
 async def a_message_that_declares_its_reply_is_answered_with_it(ref: ActorRef[Counter], one: Get | Add) -> None:
@@ -164,3 +165,16 @@ async def routers_and_topics(system: System) -> None:
     assert_type(topics, ActorRef[Topics])
     topics.tell(Subscribe("a.*", pool))
     assert_type(await topics.ask(Publish("a.b", 1)), int)
+
+
+async def event_sourced_actors(system: System, journal: MemoryJournal) -> None:
+    ledger = system.spawn(Ledger, journal, "ledger")
+    assert_type(ledger, ActorRef[Ledger])
+    assert_type(await ledger.ask(Get()), int)
+    takes: ActorRef[Actor[Get]] = ledger
+    untold = system.spawn(Untold, journal, "untold")
+    untold.tell("anything")
+    untold.tell(takes)
+    any_journal: Journal = journal
+    kept: EventSourcedActor[Added] = Untold(any_journal, "untold")
+    kept.apply(Added(1))

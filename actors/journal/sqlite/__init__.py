@@ -1,0 +1,5 @@
+"""A journal in an SQLite file: survives the process's end, and with ``synchronous="FULL"`` a power cut."""
+
+from .journal import SqliteJournal
+
+__all__ = ["SqliteJournal"]
