@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol, TypeAlias
 
 from .codec import Encoded
@@ -177,6 +177,17 @@ class Backend(Protocol):
 
     def position(self) -> int:
         """The position of the last committed event."""
+        ...
+
+    def watch(self, changed: Callable[[], None]) -> float:
+        """Somebody waits for what is new. Called any number of times with the same function.
+
+        Args:
+            changed: to be called, on any thread, when another process may have committed something.
+
+        Returns:
+            seconds after which to look all the same.
+        """
         ...
 
     def leave(self, worker: str) -> None:

@@ -49,6 +49,9 @@ PASSING: Final = frozenset(
 )
 """Faults of the disk, of the machine, and of those who share the file."""
 
+POLL: Final = 0.25
+"""Seconds after which what other processes have written is looked for."""
+
 FREE_PAGES: Final = 1_000
 """How much of what has become free is given back to the disk at a time."""
 
@@ -422,6 +425,10 @@ class SqliteBackend:
         """See `Backend.position`."""
         row = self._reader.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
         return 0 if row is None else row[0]
+
+    def watch(self, changed: Callable[[], None]) -> float:
+        """See `Backend.watch`. SQLite tells nobody."""
+        return POLL
 
     def _kept(self, statement: str, values: Sequence[Any]) -> list[Kept]:
         return [

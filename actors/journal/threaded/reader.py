@@ -18,9 +18,6 @@ from .inbox import Inbox
 from .pending import Pending, settle
 from .reading import record_or_error
 
-POLL: Final = 0.25
-"""Seconds after which other processes' events and posts are looked for."""
-
 PAGE: Final = 500
 """Records that a subscriber gets at once."""
 
@@ -70,6 +67,7 @@ class Reader:
         self._queue: SimpleQueue[Pending | None] = SimpleQueue()
         self._following: list[Pending] = []
         self._next_look = 0.0
+        self._every = 0.0
         self._poked = False
         self._over = False
         self.thread = Thread(target=self._run, name=f"callboard-journal-reader {name}", daemon=True)
@@ -100,7 +98,7 @@ class Reader:
             if self._poked or time.monotonic() >= self._next_look:
                 self._poked = False
                 self._look()
-                self._next_look = time.monotonic() + POLL
+                self._next_look = time.monotonic() + self._every
         self._over = True
         for pending in self._following:
             settle([(pending, _closed())])
@@ -110,6 +108,8 @@ class Reader:
     def _next(self) -> Pending | None:
         if not self._following and not self.inbox.wanted:
             return self._queue.get()
+        if not self._every:
+            self._every = self._backend.watch(self.poke)
         try:
             return self._queue.get(timeout=max(0.0, self._next_look - time.monotonic()))
         except Empty:

@@ -102,7 +102,7 @@ class Writer:
                 if pending.work.__class__ is Append:
                     for event in pending.work.events:
                         room -= len(event.data)
-                if room <= 0 or len(batch) == MOST_ITEMS:
+                if queue.empty() or room <= 0 or len(batch) == MOST_ITEMS:  # nobody else takes from it
                     return batch, False
                 pending = queue.get_nowait()
         except Empty:
