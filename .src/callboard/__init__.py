@@ -195,10 +195,6 @@ _HOMES = {
     ".actors.agents.handoffs.remote": ("RemoteAgent",),
     ".actors.agents.skills.skill": ("Skill",),
     ".actors.agents.turns.rules": ("Limits",),
-=======
-    ".actors.agents.remote": ("RemoteAgent",),
-    ".actors.agents.skills": ("Skill",),
-    ".actors.agents.turn": ("Limits",),
     ".actors.journal": (
         "EventNotReadable",
         "EventNotWritable",
