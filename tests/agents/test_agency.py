@@ -349,7 +349,7 @@ async def test_a_released_conversation_leaves_nothing_behind() -> None:
         assert agency.system is not None
         await agency.run("?", conversation="last")
         await agency.release("last")
-        assert agency._runtime.journal.streams() == []
+        assert agency._runtime.journal.headers() == []
         assert not agency._runtime.register._replies
         assert [ref for ref in ("last", "c1") if agency.system.find(f"agency/Solo/{ref}")] == []
 

@@ -36,6 +36,7 @@ def completion_arrived(message: CompletionArrived, happened: Happened) -> None:
     """Take the model's answer, or ask again."""
     session, outcome = message
     session.ask = None
+    session.interrupted = frozenset()
     try:
         completion = outcome.unwrap() if isinstance(outcome, Outcome) else outcome.result()
     except Exception as error:

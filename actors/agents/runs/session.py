@@ -65,6 +65,7 @@ class Session:
         "finalizing",
         "forward",
         "hook_state",
+        "interrupted",
         "jobs",
         "model",
         "output",
@@ -102,6 +103,8 @@ class Session:
         self.time = runtime.time
         self.started = self.step_started = self.clock_started = self.time()
         self.elapsed = state.used
+        self.interrupted = state.started
+        """Calls of the step under way that an earlier incarnation had started."""
         self.paused = 0
         """How many, of this run and those it handed work to, wait for a person."""
         if entry is not None:

@@ -32,7 +32,7 @@ def call_tool(session: Session, command: CallTool, happened: Happened) -> None:
         names = ", ".join(session.prepared.tools) or "none"
         _returned(session, call, f"no tool is called {call.name!r}; there are: {names}", True, happened)
         return
-    if call.id in session.state.started and not tool.idempotent:
+    if call.id in session.interrupted and not tool.idempotent:
         _returned(session, call, INTERRUPTED, True, happened)
         return
     token = active_scope.set(session.scope)
