@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from callboard import Agency, Agent
-from callboard.actors.agents.errors import UnknownConversation
+from callboard.actors.agents.errors import UnknownApproval
 from callboard.actors.agents.events import ApprovalRequested, RunEvent, ToolFinished
 from callboard.actors.testing.doubles.models import Script, call
 from callboard.tools import tool
@@ -122,5 +122,5 @@ async def test_cancelling_takes_the_approval_back_and_unknown_ones_are_refused()
         with pytest.raises(asyncio.CancelledError):
             await run
         await until(lambda: not agency.approvals)
-        with pytest.raises(UnknownConversation, match="nothing"):
+        with pytest.raises(UnknownApproval, match="0 wait"):
             agency.approve(event)

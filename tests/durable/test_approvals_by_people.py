@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from callboard import Agency, Agent, Request, tool
-from callboard.actors.agents.errors import UnknownConversation
+from callboard.actors.agents.errors import UnknownApproval
 
 from .support import call, eventually, function, kill, left_behind, outcome, passes, results, until
 
@@ -49,7 +49,7 @@ async def test_what_was_decided_cannot_be_decided_again(first: str, second: str,
         (approval,) = agency.approvals
         DECISIONS[first](agency, approval)
         await passes(between)
-        with pytest.raises(UnknownConversation, match=approval.approval):
+        with pytest.raises(UnknownApproval, match=approval.approval):
             DECISIONS[second](agency, approval)
         answer = await outcome(run)
         assert answer.text == ("done: paid" if first == "approve" else "done: Denied by a person: no")
@@ -89,7 +89,7 @@ async def test_an_approval_outlives_the_process_and_is_decided_once(tmp_path: Pa
         await eventually(lambda: agency.approvals, "the approval")
         (approval,) = agency.approvals
         agency.approve(approval)
-        with pytest.raises(UnknownConversation):
+        with pytest.raises(UnknownApproval):
             agency.deny(approval)
         assert (await outcome(resumed)).text == "done: paid"
     assert effects == ["paid"]
