@@ -66,7 +66,23 @@ class Entry:
     @property
     def open(self) -> bool:
         """Whether it has no outcome yet."""
-        return not self.reply.done()
+        return self.outcome is None
+
+    def tell(self) -> None:
+        """Tell whoever waits for the reply."""
+        outcome, reply = self.outcome, self.reply
+        if outcome is None or reply.done():
+            return
+        if outcome.error is None:
+            reply.set(outcome.answer)
+        else:
+            reply.set_exception(outcome.error)
+
+    def renew(self) -> None:
+        """The reply was cancelled together with a task that waited for it; others may still want to know."""
+        if self.reply.cancelled():
+            self.reply = Future()
+            self.tell()
 
 
 class RunRegister:
@@ -129,7 +145,7 @@ class RunRegister:
     def is_open(self, run_id: str) -> bool:
         """Whether somebody waits for the run's outcome."""
         known = self._entries.get(run_id)
-        return known is not None and not known.reply.done()
+        return known is not None and known.outcome is None
 
     def settle(self, outcome: Outcome, *, final: bool = True) -> None:
         """A run has its outcome; the first one counts.
@@ -139,15 +155,12 @@ class RunRegister:
             final: whether that is so; otherwise it may be gone on with later.
         """
         entry = self._entries.get(outcome.run)
-        if entry is None or entry.reply.done():
+        if entry is None or entry.outcome is not None:
             return
         entry.outcome = outcome
         entry.final = final
         entry.session = None
-        if outcome.error is None:
-            entry.reply.set(outcome.answer)
-        else:
-            entry.reply.set_exception(outcome.error)
+        entry.tell()
 
     def forget(self, run_id: str) -> None:
         """The outcome has been taken, or nobody waits for it any more."""
@@ -156,7 +169,7 @@ class RunRegister:
     def cancel(self, run_id: str, reason: str) -> None:
         """Have a run ended, wherever it is. Nothing happens if it has an outcome."""
         entry = self._entries.get(run_id)
-        if entry is None or entry.reply.done():
+        if entry is None or entry.outcome is not None:
             return
         run = entry.run
         entry.cancelled = reason
@@ -176,7 +189,7 @@ class RunRegister:
         return [
             entry
             for entry in self._entries.values()
-            if not entry.reply.done()
+            if entry.outcome is None
             and agent in (None, entry.run.agent)
             and conversation in (None, entry.run.conversation)
         ]

@@ -192,8 +192,7 @@ class AgencyRuntime:
         try:
             return await waiter
         except asyncio.CancelledError:
-            if entry.reply.cancelled():
-                entry.reply = Future()
+            entry.renew()
             if entry.waiters == 1:
                 register.cancel(run.id, "its caller was cancelled")
                 with suppress(AgentError, TimeoutError):
