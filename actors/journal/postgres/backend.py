@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from psycopg_pool import ConnectionPool
 
 _READERS: Final = 4
-_PATIENCE: Final = 5.0  # seconds to wait for a connection to read with
+_PATIENCE: Final = 2.0  # seconds to wait for a connection to read with
 
 _WRITE: Final = (
     "SELECT {s}.write(%s, %s, %s, %s, %b::text[], %b::text[], %b::text[], %s::bigint[], %s::bigint[],"
@@ -231,7 +231,7 @@ class PostgresBackend:
         if pool is not None:
             pool.close()
 
-    def _run(self, text: str, arguments: Sequence[Any] | Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
+    def _run(self, text: str, arguments: Sequence[Any] | Mapping[str, Any] = ()) -> list[tuple[Any, ...]]:
         """What a statement gives, on one of the readers' connections."""
         pool = self._pool
         if pool is None:
@@ -250,7 +250,7 @@ class PostgresBackend:
                 open=True,
             )
         with pool.connection() as connection:
-            cursor = connection.execute(self._names.sql(text), arguments)
+            cursor = connection.execute(self._names.query(text), arguments)
             return cursor.fetchall() if cursor.description else []
 
     def _send(self, attempt: _Attempt) -> None:
@@ -260,7 +260,7 @@ class PostgresBackend:
         places = [place for place, result in enumerate(attempt.results) if result is None]
         columns = _columns([attempt.batch[place] for place in places])
         arguments = [self._names.lock, self._names.channel, self._id, self._number, *columns]
-        row = self._writer.execute(self._names.sql(_WRITE), arguments).fetchone()
+        row = self._writer.execute(self._names.query(_WRITE), arguments).fetchone()
         assert row is not None
         for place, answer in zip(places, row[0], strict=True):
             attempt.results[place] = _result(attempt.batch[place], answer)

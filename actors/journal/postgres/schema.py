@@ -338,8 +338,8 @@ class Names:
         self.lock = int.from_bytes(digest[:8], "big", signed=True)
         self.channel = "callboard_" + digest[:16].hex()
 
-    def sql(self, text: str) -> bytes:
-        """A statement on this journal's tables, which the text calls ``{s}.events`` and so on."""
+    def query(self, text: str) -> bytes:
+        """A statement with parameters on this journal's tables, which the text calls ``{s}.events`` and so on."""
         return text.replace("{s}", self.quoted.replace("%", "%%")).encode()
 
     def script(self, text: str) -> bytes:
@@ -362,8 +362,8 @@ def prepare(connection: Connection[Any], names: Names) -> None:
                 connection.execute(names.script("CREATE SCHEMA {s}"))
             connection.execute(names.script(TABLES + FUNCTIONS))
     # What came of the last batch of writers that are no more.
-    connection.execute(names.sql("DELETE FROM {s}.batches WHERE at < clock_timestamp() - interval '7 days'"))
-    connection.execute(names.sql("DELETE FROM {s}.workers WHERE until < clock_timestamp() - interval '1 day'"))
+    connection.execute(names.script("DELETE FROM {s}.batches WHERE at < clock_timestamp() - interval '7 days'"))
+    connection.execute(names.script("DELETE FROM {s}.workers WHERE until < clock_timestamp() - interval '1 day'"))
 
 
 def kept_version(connection: Connection[Any], names: Names) -> int | None:
@@ -387,7 +387,7 @@ def kept_version(connection: Connection[Any], names: Names) -> int | None:
         return None
     if len(tables) < 3:
         raise JournalUnavailable(f"the schema {names.schema} has tables that are no journal's: {sorted(tables)}")
-    row = connection.execute(names.sql("SELECT version FROM {s}.journal")).fetchone()
+    row = connection.execute(names.script("SELECT version FROM {s}.journal")).fetchone()
     version = 0 if row is None else int(row[0])
     if version > VERSION:
         raise JournalUnavailable(
