@@ -92,9 +92,11 @@ class Discard(NamedTuple):
 
 
 class Prune(NamedTuple):
-    """Delete what need not be kept. Its result is the number of streams."""
+    """Delete what need not be kept, about ``most`` streams. Its result is their number; fewer than ``most``: that is
+    all."""
 
     retention: Retention
+    most: int = 500
 
 
 Write: TypeAlias = Append | Acquire | KeepSnapshot | Release | Delete | Leave | Discard | Prune

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, cast
 from uuid import uuid4
@@ -34,13 +34,15 @@ from ..errors import (
 )
 from ..store import Header
 from .connect import configure, connect, is_batchs_own, is_transient, parameters, shown
+from .listener import Listener
 from .schema import Names, prepare
 
 if TYPE_CHECKING:
     from psycopg import Connection
     from psycopg_pool import ConnectionPool
 
-_READERS: Final = 4
+_READERS: Final = 2  # connections
+_POLL: Final = 2.0  # seconds; what is committed is heard of at once, leases end without a word
 _PATIENCE: Final = 2.0  # seconds to wait for a connection to read with
 
 _WRITE: Final = (
@@ -90,7 +92,9 @@ class PostgresBackend:
         self._pool: ConnectionPool[Connection[Any]] | None = None
         self._id = uuid4().hex
         self._number = 0
-        self._attempt: _Attempt | None = None
+        self._attempt: list[Write] = []
+        self._process = 0
+        self._listener: Listener | None = None
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {shown(self._given)}, schema {self._names.schema}>"
@@ -109,25 +113,27 @@ class PostgresBackend:
             ) from error
 
     def write(self, batch: Sequence[Write]) -> list[object]:
-        """See `Backend.write`."""
-        attempt = self._attempt
-        if attempt is None or attempt.batch != list(batch):
-            # It keeps its number until its outcome is known, so that the server can tell that it has been done.
+        """See `Backend.write`. A batch of several items that cannot be written because of one raises an error."""
+        attempt = list(batch)
+        if attempt != self._attempt:
+            # It keeps its number until its outcome is known, so that the server can tell whether it has been done.
             self._number += 1
-            attempt = self._attempt = _Attempt(list(batch))
+            self._attempt = attempt
+        arguments = [self._names.lock, self._names.channel, self._id, self._number, *_columns(attempt)]
         try:
-            self._send(attempt)
+            ((answers,),) = self._on_writer(_WRITE, arguments)
         except Exception as error:
-            if not is_batchs_own(error):
-                raise
-            self._refuse(attempt, error)
-            self._send(attempt)
-        self._attempt = None
-        return attempt.results
+            if is_batchs_own(error):
+                self._attempt = []
+                if len(attempt) == 1:
+                    return [EventNotWritable(f"PostgreSQL cannot keep this: {str(error).strip()}")]
+            raise
+        self._attempt = []
+        return [_result(write, answer) for write, answer in zip(attempt, answers, strict=True)]
 
     def heartbeat(self, worker: str, lease: float) -> None:
         """See `Backend.heartbeat`."""
-        self._run(_HEARTBEAT, {"worker": worker, "lease": lease})
+        self._on_writer(_HEARTBEAT, {"worker": worker, "lease": lease})
 
     def read(self, stream: str, after: int, upto: int | None, limit: int | None) -> list[Kept]:
         """See `Backend.read`."""
@@ -190,7 +196,7 @@ class PostgresBackend:
             return cast("str", stream)
         return None
 
-    def posts(self, worker: str, after: int) -> list[Left]:
+    def posts(self, worker: str) -> list[Left]:
         """See `Backend.posts`."""
         return [Left(row[0], row[1], Encoded(*row[2:])) for row in self._run(_POSTS, [worker])]
 
@@ -211,25 +217,56 @@ class PostgresBackend:
 
     def leave(self, worker: str) -> None:
         """See `Backend.leave`."""
-        self._run(_LEAVE, {"worker": worker, "lock": self._names.lock, "channel": self._names.channel})
+        self._on_writer(_LEAVE, {"worker": worker, "lock": self._names.lock, "channel": self._names.channel})
 
     def is_transient(self, error: Exception) -> bool:
         """See `Backend.is_transient`."""
         return is_transient(error)
 
     def reconnect(self) -> None:
-        """See `Backend.reconnect`. The pool looks after its own connections."""
+        """See `Backend.reconnect`. Broken connections are dropped where they break; the pool sees to its own."""
+
+    def watch(self, changed: Callable[[], None]) -> float:
+        """See `Backend.watch`."""
+        if self._listener is None:
+            self._listener = Listener(self._given, self._names, lambda process: self._heard(process, changed))
+        return _POLL
+
+    def close(self) -> None:
+        """See `Backend.close`."""
+        self._drop_writer()
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            listener.close()
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.close()
+
+    def forked(self) -> None:
+        """See `Backend.forked`. The driver leaves alone what another process has connected."""
+
+    def _heard(self, process: int, changed: Callable[[], None]) -> None:
+        if process != self._process:
+            changed()
+
+    def _on_writer(self, text: str, arguments: Sequence[Any] | Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        """What a statement gives, on the writer's connection; a broken one is dropped."""
+        if self._writer is None:
+            self._writer = connect(self._given)
+            self._process = self._writer.info.backend_pid
+        try:
+            cursor = self._writer.execute(self._names.query(text), arguments)
+            return cursor.fetchall() if cursor.description else []
+        except Exception as error:
+            if not is_batchs_own(error):
+                self._drop_writer()
+            raise
+
+    def _drop_writer(self) -> None:
         connection, self._writer = self._writer, None
         if connection is not None:
             with suppress(Exception):
                 connection.close()
-
-    def close(self) -> None:
-        """See `Backend.close`."""
-        self.reconnect()
-        pool, self._pool = self._pool, None
-        if pool is not None:
-            pool.close()
 
     def _run(self, text: str, arguments: Sequence[Any] | Mapping[str, Any] = ()) -> list[tuple[Any, ...]]:
         """What a statement gives, on one of the readers' connections."""
@@ -252,59 +289,6 @@ class PostgresBackend:
         with pool.connection() as connection:
             cursor = connection.execute(self._names.query(text), arguments)
             return cursor.fetchall() if cursor.description else []
-
-    def _send(self, attempt: _Attempt) -> None:
-        """Carry out what is left of a batch, and keep what came of it."""
-        if self._writer is None:
-            self._writer = connect(self._given)
-        places = [place for place, result in enumerate(attempt.results) if result is None]
-        columns = _columns([attempt.batch[place] for place in places])
-        arguments = [self._names.lock, self._names.channel, self._id, self._number, *columns]
-        row = self._writer.execute(self._names.query(_WRITE), arguments).fetchone()
-        assert row is not None
-        for place, answer in zip(places, row[0], strict=True):
-            attempt.results[place] = _result(attempt.batch[place], answer)
-
-    def _refuse(self, attempt: _Attempt, error: Exception) -> None:
-        """Find what cannot be written, and answer it with an error: the rest of its batch is not harmed."""
-        found = False
-        for place, write in enumerate(attempt.batch):
-            why = self._why_not(write)
-            if why is not None:
-                found = True
-                attempt.results[place] = EventNotWritable(f"PostgreSQL cannot keep this: {why}")
-        if not found:
-            raise error
-
-    def _why_not(self, write: Write) -> str | None:
-        names, texts, values = [], [], []
-        for column in _columns([write]):
-            texts += [text for text in column if isinstance(text, str)]
-        if isinstance(write, Append):
-            names = [write.stream, *write.keys]
-        elif isinstance(write, Leave | KeepSnapshot | Acquire):
-            names = [write.stream]
-        *_, labels, keys, drop, taken, _, _, data, metadata = _columns([write])
-        values = [text for text in (*labels, *keys, *drop, *taken) if text is not None]
-        assert self._writer is not None
-        try:
-            self._writer.execute(
-                "SELECT %b::text[], %b::text[]::jsonb[], %b::text[]::json[]", [texts, values, [*data, *metadata]]
-            )
-        except Exception as error:
-            if not is_batchs_own(error):
-                raise
-            return str(error)
-        long = next((name for name in names if len(name.encode()) > 2_000), None)  # a third of an index page: 2,704
-        return None if long is None else f"a name of {len(long.encode())} bytes: {long[:50]}..."
-
-
-class _Attempt:
-    """A batch whose outcome is not known yet."""
-
-    def __init__(self, batch: list[Write]) -> None:
-        self.batch = batch
-        self.results: list[object] = [None] * len(batch)
 
 
 def _columns(batch: Sequence[Write]) -> list[list[Any]]:
@@ -346,7 +330,7 @@ def _columns(batch: Sequence[Write]) -> list[list[Any]]:
                 rows.append(("discard", "", "", *_NOTHING[:7], json.dumps(write.posts)))
             case Prune():
                 retention = {"finished": write.retention.finished, "ephemeral": write.retention.ephemeral}
-                rows.append(("prune", "", "", *_NOTHING[:4], json.dumps(retention), None, None, None))
+                rows.append(("prune", "", "", 0, None, write.most, None, json.dumps(retention), None, None, None))
     columns = [list(column) for column in zip(*rows, strict=True)]
     return columns + [[event[field] for event in events] for field in range(4)]
 

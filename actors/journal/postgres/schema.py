@@ -298,12 +298,15 @@ BEGIN
             r[i] := NULL;
 
         WHEN 'prune' THEN
-            SELECT array_agg(t.name) INTO v_names FROM {s}.streams t
-            WHERE NOT t.unfinished AND t.damaged = ''
-                AND NOT EXISTS (SELECT FROM {s}.workers w WHERE w.id = t.owner AND w.until > clock_timestamp())
-                AND clock_timestamp() - t.updated_at >= make_interval(secs => (CASE
-                    WHEN t.labels->>'ephemeral' = '1' THEN p_labels[i]::jsonb->>'ephemeral'
-                    ELSE p_labels[i]::jsonb->>'finished' END)::float8);
+            SELECT array_agg(name) INTO v_names FROM (
+                SELECT t.name FROM {s}.streams t
+                WHERE NOT t.unfinished AND t.damaged = ''
+                    AND NOT EXISTS (SELECT FROM {s}.workers w WHERE w.id = t.owner AND w.until > clock_timestamp())
+                    AND clock_timestamp() - t.updated_at >= make_interval(secs => (CASE
+                        WHEN t.labels->>'ephemeral' = '1' THEN p_labels[i]::jsonb->>'ephemeral'
+                        ELSE p_labels[i]::jsonb->>'finished' END)::float8)
+                LIMIT n
+            ) gone;
             r[i] := {s}.erase(v_names)::text;
         END CASE;
     END LOOP;
