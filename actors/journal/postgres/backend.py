@@ -93,11 +93,14 @@ class PostgresBackend:
         self._id = uuid4().hex
         self._number = 0
         self._attempt: list[Write] = []
-        self._process = 0
+        self._process = -1
         self._listener: Listener | None = None
 
+    def __str__(self) -> str:
+        return f"{shown(self._given)}, schema {self._names.schema}"
+
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {shown(self._given)}, schema {self._names.schema}>"
+        return f"<{type(self).__name__} {self}>"
 
     def prepare(self) -> None:
         """See `Backend.prepare`."""

@@ -39,6 +39,7 @@ def parameters(url: str) -> dict[str, Any]:
         JournalUnavailable: there is no driver, or this is no URL. The URL is not repeated: it may hold a password.
     """
     try:
+        import psycopg_pool  # noqa: F401 -- used later, missed now
         from psycopg import ProgrammingError
         from psycopg.conninfo import conninfo_to_dict
     except ImportError as error:

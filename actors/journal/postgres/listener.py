@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,7 +14,8 @@ from .schema import Names
 if TYPE_CHECKING:
     from psycopg import Connection
 
-PAUSE: Final = 1.0  # seconds before another connection is tried
+_PAUSE: Final = 1.0  # seconds before another connection is tried
+_PATIENCE: Final = 1.0
 
 
 class Listener:
@@ -38,14 +38,15 @@ class Listener:
         self._thread.start()
 
     def close(self) -> None:
-        """End, and wait for it."""
+        """End, and wait for it; not for long if it is about to connect."""
         self._over.set()
         with self._lock:
             if self._connection is not None:
-                # Closing would not wake the thread that waits on it.
-                with socket.socket(fileno=os.dup(self._connection.fileno())) as line, suppress(OSError):
-                    line.shutdown(socket.SHUT_RDWR)
-        self._thread.join()
+                line = socket.socket(fileno=self._connection.fileno())
+                with suppress(OSError):
+                    line.shutdown(socket.SHUT_RDWR)  # closing would not wake the thread that waits on it
+                line.detach()
+        self._thread.join(_PATIENCE)
 
     def _run(self) -> None:
         import psycopg
@@ -53,7 +54,7 @@ class Listener:
         while not self._over.is_set():
             with suppress(psycopg.Error, OSError):  # whoever writes or reads says so in the log
                 self._listen()
-            self._over.wait(PAUSE)
+            self._over.wait(_PAUSE)
 
     def _listen(self) -> None:
         with connect(self._given) as connection:
