@@ -1,4 +1,4 @@
-"""The journal in PostgreSQL as its users see it: faults are healed, news come from others, the password stays unsaid."""
+"""The journal in PostgreSQL as its users see it: faults healed, news from others, nothing of the password."""
 
 from __future__ import annotations
 
