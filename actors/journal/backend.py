@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol, TypeAlias
 
 from .codec import Encoded
@@ -167,9 +167,8 @@ class Backend(Protocol):
         """As `Journal.find`."""
         ...
 
-    def posts(self, worker: str, after: int) -> list[Left]:
-        """Posts with a higher id than ``after`` for streams that the worker owns or nobody alive owns; and any
-        lower ones that have become deliverable since, which the caller tells from what it has delivered."""
+    def posts(self, worker: str) -> list[Left]:
+        """All posts for streams that the worker owns or nobody alive owns, by id."""
         ...
 
     def records(self, after: int, prefix: str, limit: int) -> list[Kept]:
@@ -178,6 +177,17 @@ class Backend(Protocol):
 
     def position(self) -> int:
         """The position of the last committed event."""
+        ...
+
+    def watch(self, changed: Callable[[], None]) -> float:
+        """Somebody waits for what is new. Called any number of times with the same function.
+
+        Args:
+            changed: to be called, on any thread, when another process may have committed something.
+
+        Returns:
+            seconds after which to look all the same.
+        """
         ...
 
     def leave(self, worker: str) -> None:
@@ -189,9 +199,14 @@ class Backend(Protocol):
         ...
 
     def reconnect(self) -> None:
-        """After a fault: let go of connections that may be broken. Never raises."""
+        """After a fault, on the thread on which it came: let go of connections that may be broken. Never raises."""
         ...
 
     def close(self) -> None:
-        """Let go of every connection. Never raises."""
+        """Let go of every connection. Never raises. The other methods are not called any more."""
+        ...
+
+    def forked(self) -> None:
+        """In a process forked from this one: let go of what it must not hold, without a word to the database. The
+        object is kept for ever after, and nothing else of it is called."""
         ...

@@ -216,7 +216,7 @@ class Journal(Protocol):
         """
         ...
 
-    def find(self, key: str) -> str | None | Future[str | None]:
+    def find(self, key: str) -> str | Future[str | None] | None:
         """The stream that has claimed a key."""
         ...
 
