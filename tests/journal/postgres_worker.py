@@ -1,4 +1,4 @@
-"""A worker in a process of its own, told what to do by lines of JSON. Run by the tests, not imported."""
+"""A worker in a process of its own, told what to do by lines of JSON; and the codec of it and the tests."""
 
 from __future__ import annotations
 
@@ -8,8 +8,21 @@ import sys
 from typing import Any
 
 from callboard.actors.journal import JournalError, StreamOwned
-from callboard.actors.journal.codec import JsonCodec
+from callboard.actors.journal.codec import Encoded
 from callboard.actors.journal.postgres import PostgresJournal
+
+
+class Plain:
+    """JSON as it is."""
+
+    def encode(self, event: Any) -> Encoded:
+        return Encoded("plain", 1, json.dumps(event))
+
+    def decode(self, type: str, schema: int, data: str) -> Any:
+        if type != "plain":
+            raise LookupError(f"no {type}")
+        return json.loads(data)
+
 
 TOGETHER = 200
 """Appends under way in a flood."""
@@ -30,7 +43,7 @@ async def flood(stream: Any) -> dict[str, Any]:
 
 
 async def main(url: str, schema: str, lease: str) -> None:
-    journal = PostgresJournal(url, JsonCodec(), schema=schema, lease=float(lease))
+    journal = PostgresJournal(url, Plain(), schema=schema, lease=float(lease))
     loop = asyncio.get_running_loop()
     streams: dict[str, Any] = {}
     floods: dict[str, asyncio.Task[Any]] = {}

@@ -185,7 +185,7 @@ def test_flags_labels_keys_posts_and_dropped_streams_come_with_the_events(opened
     backend.write(
         [
             append(
-                "a", 0, 1, unfinished=True, labels={"user": "u"}, keys=("k", "of b"), drop=("b", "a"), taken=(post.id,)
+                "a", 0, 1, unfinished=True, labels={"user": "u"}, keys=("k", "k"), drop=("b", "a"), taken=(post.id,)
             ),
             append("a", 1, labels={"tenant": "t"}),
         ]
@@ -194,7 +194,7 @@ def test_flags_labels_keys_posts_and_dropped_streams_come_with_the_events(opened
     assert (header.name, header.version, header.epoch, header.owner) == ("a", 1, 1, "w")
     assert header.labels == {"user": "u", "tenant": "t"}
     assert header.updated_at >= header.created_at
-    assert (backend.find("k"), backend.find("of b"), backend.find("other")) == ("a", "a", None)
+    assert (backend.find("k"), backend.find("of b")) == ("a", None)
     assert backend.posts("w") == []
     assert values(backend, "b") == []
 

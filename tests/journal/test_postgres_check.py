@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
 
 from callboard.actors.journal import JournalUnavailable, Retention
 from callboard.actors.journal.backend import Acquire, Append, KeepSnapshot, Leave, Prune, Release
-from callboard.actors.journal.codec import Encoded
+from callboard.actors.journal.postgres import check, repair, vacuum
 from callboard.actors.journal.postgres.backend import PostgresBackend
-from callboard.actors.journal.postgres.check import Problem, check, repair, vacuum
+from callboard.actors.journal.problems import Problem
 
 from .conftest import Server
-
-
-class Numbers:
-    """A codec for what these tests keep."""
-
-    def encode(self, event: Any) -> Encoded:
-        return Encoded("number", 1, json.dumps(event))
-
-    def decode(self, type: str, schema: int, data: str) -> Any:
-        if type != "number":
-            raise LookupError(f"no {type}")
-        return json.loads(data)
+from .postgres_worker import Plain
 
 
 @pytest.fixture
@@ -33,7 +21,7 @@ def filled(postgres: Server, schema: str) -> PostgresBackend:
     """A journal with the streams a to e of three events each."""
     backend = PostgresBackend(postgres.url, schema)
     backend.prepare()
-    event = Numbers().encode
+    event = Plain().encode
     for stream in "abcde":
         appended = Append(
             stream, stream, "w", 1, 0, (event(1), event(2), event(3)), True, {"of": stream}, (f"key {stream}",)
@@ -48,8 +36,8 @@ def test_a_sound_journal_has_no_problems_and_repairing_changes_nothing(
     postgres: Server, schema: str, filled: PostgresBackend
 ) -> None:
     before = filled.headers("", None, False, {}, "", None)
-    assert check(postgres.url, Numbers(), schema=schema) == []
-    assert repair(postgres.url, Numbers(), schema=schema) == []
+    assert check(postgres.url, Plain(), schema=schema) == []
+    assert repair(postgres.url, Plain(), schema=schema) == []
     vacuum(postgres.url, schema=schema)
     assert filled.headers("", None, False, {}, "", None) == before
     filled.close()
@@ -83,11 +71,11 @@ def test_each_problem_is_named_and_put_right_or_set_aside(
         Problem("c", "its snapshot 2 (unknown) cannot be read: LookupError('no unknown')"),
         Problem("e", "its post 5 (unknown) cannot be read: LookupError('no unknown')"),
     ]
-    assert check(postgres.url, Numbers(), schema=schema) == problems
+    assert check(postgres.url, Plain(), schema=schema) == problems
     assert check(postgres.url, schema=schema) == problems[:8]
-    assert repair(postgres.url, Numbers(), schema=schema) == problems
+    assert repair(postgres.url, Plain(), schema=schema) == problems
     left = [problems[0], problems[8], problems[10]]
-    assert check(postgres.url, Numbers(), schema=schema) == left
+    assert check(postgres.url, Plain(), schema=schema) == left
     headers = {header.name: header for header in filled.headers("", None, False, {}, "", None)}
     assert {name: header.damaged for name, header in headers.items()} == {
         "a": problems[0].text,
@@ -96,6 +84,7 @@ def test_each_problem_is_named_and_put_right_or_set_aside(
         "d": "",
         "e": "",
     }
+    assert [header.name for header in filled.headers("", True, False, {}, "", None)] == ["c", "d", "e"]
     assert {name: header.version for name, header in headers.items()} == dict.fromkeys("abcde", 3)
     assert [filled.snapshot(stream) is None for stream in "abcde"] == [False, False, True, False, True]
     assert [filled.find(key) for key in ("key a", "key d", "lost")] == ["a", "d", None]
@@ -107,13 +96,13 @@ def test_what_is_damaged_is_not_pruned_and_is_no_longer_so_once_it_can_be_read(
 ) -> None:
     postgres.execute(f"UPDATE {schema}.events SET type = 'unknown' WHERE stream = 'b' AND version = 1")
     postgres.execute(f"UPDATE {schema}.streams SET unfinished = false")
-    repair(postgres.url, Numbers(), schema=schema)
+    repair(postgres.url, Plain(), schema=schema)
     assert filled.write([Prune(Retention(finished=0, ephemeral=None))]) == [4]
     repair(postgres.url, schema=schema)
     (header,) = filled.headers("", None, False, {}, "", None)
     assert "unknown" in header.damaged
-    postgres.execute(f"UPDATE {schema}.events SET type = 'number'")
-    repair(postgres.url, Numbers(), schema=schema)
+    postgres.execute(f"UPDATE {schema}.events SET type = 'plain'")
+    repair(postgres.url, Plain(), schema=schema)
     (header,) = filled.headers("", None, False, {}, "", None)
     assert header.damaged == ""
     filled.close()

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from callboard.actors.journal.threaded import healing
 
 from callboard.actors.journal import (
     EventNotWritable,
@@ -22,10 +21,11 @@ from callboard.actors.journal import (
     StreamFenced,
     StreamOwned,
 )
-from callboard.actors.journal.codec import JsonCodec
 from callboard.actors.journal.postgres import PostgresJournal, check
+from callboard.actors.journal.threaded import healing
 
 from .conftest import Server
+from .postgres_worker import Plain
 
 Opener = Callable[..., PostgresJournal]
 GUARD = 30.0
@@ -37,7 +37,7 @@ def opened(postgres: Server, schema: str) -> Iterator[Opener]:
     made: list[PostgresJournal] = []
 
     def open_one(*, url: str = postgres.url, lease: float = 60.0) -> PostgresJournal:
-        made.append(PostgresJournal(url, JsonCodec(), schema=schema, lease=lease))
+        made.append(PostgresJournal(url, Plain(), schema=schema, lease=lease))
         return made[-1]
 
     yield open_one
@@ -112,7 +112,7 @@ async def test_killed_sessions_and_a_server_that_goes_down_lose_and_double_nothi
         shared = [record.event for record in await journal.read("shared")]
         assert len(shared) == len(set(shared)) == sum(versions)
         assert len(await journal.read("kills")) == 11
-    assert check(postgres.url, JsonCodec(), schema=schema) == []
+    assert check(postgres.url, Plain(), schema=schema) == []
     assert "that is over" in caplog.text
 
 
@@ -189,7 +189,7 @@ async def test_neither_errors_nor_logs_nor_representations_hold_the_password(
     caplog.set_level(logging.DEBUG)
     url = postgres.url.replace("postgres:@", "postgres:open-sesame@")
     with pytest.raises(JournalUnavailable) as refused:
-        PostgresJournal(url.replace("/postgres?", "/nowhere?"), JsonCodec(), schema=schema)
+        PostgresJournal(url.replace("/postgres?", "/nowhere?"), Plain(), schema=schema)
     assert "nowhere" in str(refused.value)
     journal = opened(url=url)
     with postgres.down():
@@ -235,4 +235,4 @@ def test_a_missing_driver_is_named_with_the_command_that_installs_it(
 ) -> None:
     monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(JournalUnavailable, match=r"pip install 'callboard\[postgres\]'"):
-        PostgresJournal("postgresql://me@host/callboard", JsonCodec())
+        PostgresJournal("postgresql://me@host/callboard", Plain())

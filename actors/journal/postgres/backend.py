@@ -174,7 +174,7 @@ class PostgresBackend:
             return []
         conditions = [*_prefixed("t.name", prefix), "t.name > %(after)s"]
         if unfinished is not None:
-            conditions.append("t.unfinished" if unfinished else "NOT t.unfinished")
+            conditions.append("t.unfinished AND t.damaged = ''" if unfinished else "NOT t.unfinished")
         if abandoned:
             conditions.append("w.id IS NULL")
         if labels:

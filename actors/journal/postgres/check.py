@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ..codec import Codec
 from ..errors import JournalUnavailable
+from ..problems import Problem
 from .connect import connect, parameters, shown
 from .schema import Names, kept_version
 
@@ -51,18 +52,6 @@ _EVENTS: Final = {
 }
 
 
-class Problem(NamedTuple):
-    """Something that is not as it should be.
-
-    Args:
-        stream: whose; empty where none is concerned.
-        text: what it is.
-    """
-
-    stream: str
-    text: str
-
-
 def check(url: str, codec: Codec | None = None, *, schema: str = "callboard") -> list[Problem]:
     """Look a journal over, as it is at one moment; workers may go on meanwhile.
 
@@ -84,7 +73,8 @@ def repair(url: str, codec: Codec | None = None, *, schema: str = "callboard") -
 
     A header that is missing or wrong is made again out of its stream's events. A snapshot that cannot be read, or
     stands for more than there is, goes: the events are there. A stream in which an event is missing or cannot be read
-    is marked as damaged; where there is a codec, one that can be read again is no longer. Writers wait meanwhile.
+    is marked as damaged, and is not found any more by those who look for work; where there is a codec, one that can be
+    read again is no longer. Writers wait meanwhile.
 
     Returns:
         what was found, as `check` does.

@@ -164,7 +164,7 @@ BEGIN
                 SELECT t.key, t.stream INTO k
                 FROM jsonb_array_elements_text(p_keys[i]::jsonb) WITH ORDINALITY w (key, place)
                 JOIN {s}.keys t ON t.key = w.key
-                WHERE t.stream <> p_stream[i] AND (p_drop[i] IS NULL OR NOT p_drop[i]::jsonb ? t.stream)
+                WHERE t.stream <> p_stream[i]
                 ORDER BY w.place LIMIT 1;
             END IF;
             v := NULL;
