@@ -21,7 +21,7 @@ from callboard.actors.journal import (
     StreamFenced,
     StreamOwned,
 )
-from callboard.actors.journal.postgres import PostgresJournal, check
+from callboard.actors.journal.postgres import PostgresJournal, backend, check
 from callboard.actors.journal.threaded import healing
 
 from .conftest import Server
@@ -116,7 +116,10 @@ async def test_killed_sessions_and_a_server_that_goes_down_lose_and_double_nothi
     assert "that is over" in caplog.text
 
 
-async def test_a_subscriber_and_an_inbox_hear_of_other_workers(opened: Opener) -> None:
+async def test_a_subscriber_and_an_inbox_are_told_of_what_other_workers_commit(
+    opened: Opener, postgres: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backend, "POLL", 1_000.0)  # nothing is found by looking
     here, there = opened(), opened()
     await there.append("a", [0])
     seen = here.subscribe(prefix="a")
@@ -138,6 +141,10 @@ async def test_a_subscriber_and_an_inbox_hear_of_other_workers(opened: Opener) -
         await owned.append([1])
         there.close()
         assert (await posts.get()).event == "for its owner"
+        waiting = asyncio.ensure_future(anext(seen))
+        assert await asyncio.to_thread(postgres.kill_backends, "LISTEN") == 1
+        await opened().append("a", ["while nobody listened"])
+        assert (await waiting).event == "while nobody listened"
 
 
 async def test_a_stream_that_is_opened_anew_or_deleted_fences_older_handles(opened: Opener) -> None:

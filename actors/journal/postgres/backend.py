@@ -41,8 +41,10 @@ if TYPE_CHECKING:
     from psycopg import Connection
     from psycopg_pool import ConnectionPool
 
+POLL: Final = 2.0
+"""Seconds after which to look without having heard of anything: leases end without a word."""
+
 _READERS: Final = 2  # connections
-_POLL: Final = 2.0  # seconds; what is committed is heard of at once, leases end without a word
 _PATIENCE: Final = 2.0  # seconds to wait for a connection to read with
 
 _WRITE: Final = (
@@ -233,7 +235,7 @@ class PostgresBackend:
         """See `Backend.watch`."""
         if self._listener is None:
             self._listener = Listener(self._given, self._names, lambda process: self._heard(process, changed))
-        return _POLL
+        return POLL
 
     def close(self) -> None:
         """See `Backend.close`."""
