@@ -134,6 +134,9 @@ class Backend(Protocol):
     def write(self, batch: Sequence[Write]) -> list[object]:
         """Carry out a batch in one transaction, in order.
 
+        After a transient fault the very same batch comes again, for which it may be that it was committed. After
+        any other its items come again one by one.
+
         Returns:
             for each its result (an int, an `Acquired`, None), or the `JournalError` that harms it alone.
         """
