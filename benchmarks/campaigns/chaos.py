@@ -55,13 +55,9 @@ class Chaos:
         """Tokens and calls that incarnations of the pool had counted when they were killed."""
         self._ends = [agency.subscribe(self._on_run_event), self._system.subscribe(self._on_event)]
 
-    def killed(self, begin: float, end: float) -> bool:
-        """Whether anything was killed between two times of the loop."""
-        return any(begin <= at <= end for at, _ in self._kills)
-
-    def around(self, at: float, before: float = 2.0, after: float = 2.0) -> list[str]:
-        """What was killed about then, in words."""
-        return [f"{when - at:+.4f} s {what}" for when, what in self._kills if at - before <= when <= at + after]
+    def kills(self, begin: float, end: float) -> list[tuple[float, str]]:
+        """What was killed between two times of the loop."""
+        return [kill for kill in self._kills if begin <= kill[0] <= end]
 
     def close(self) -> None:
         """Kill nothing more, and let go of the system."""

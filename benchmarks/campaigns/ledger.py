@@ -10,12 +10,15 @@ import time
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from callboard import Answer
 
 from .plans import Plan, root_of
 from .servers import Books, Bought
+
+Kills: TypeAlias = Callable[[float, float], list[tuple[float, str]]]
+"""What was killed between two times: when, and what."""
 
 GRACE = 1.0
 """Seconds after its end within which a cancelled run may still be seen to begin something."""
@@ -50,11 +53,19 @@ class Run:
     told_cost: float = 0.0
     effects: dict[str, Effect] = field(default_factory=dict)
     bought: dict[str, Bought] = field(default_factory=dict)
-    lately: deque[tuple[float, str]] = field(default_factory=lambda: deque(maxlen=8))
+    lately: deque[tuple[float, str]] = field(default_factory=lambda: deque(maxlen=10))
 
     @property
     def cancelled(self) -> bool:
         return self.outcome == "cancelled"
+
+    def story(self, kills: Kills) -> str:
+        """Its last events, and what was killed beside them."""
+        first = self.lately[0][0] if self.lately else self.began
+        last = self.lately[-1][0] if self.lately else self.began
+        killed = ((at, f"-- {what}") for at, what in kills(first - 0.05, last + 0.5))
+        told = sorted((*self.lately, *killed))
+        return "\n".join([f"{self.kind} {self.plan.text}", *(f"        {at - self.began:9.4f} s {w}" for at, w in told)])
 
 
 @dataclass(slots=True)
@@ -92,15 +103,15 @@ class Ledger(Books):
     """Told of everything; on the loop's thread but for `open` and `close`.
 
     Args:
-        killed: whether an actor was killed about then.
+        kills: what was killed when.
         clock: seconds; the loop's.
     """
 
     def __init__(
-        self, killed: Callable[[float, float], bool] = lambda _a, _b: False, clock: Callable[[], float] = time.monotonic
+        self, kills: Kills = lambda _begin, _end: [], clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._clock = clock
-        self._killed = killed
+        self.kills = kills
         self.totals = Totals()
         self.runs: dict[str, Run] = {}
         self._by_id: dict[str, Bought] = {}
@@ -147,7 +158,7 @@ class Ledger(Books):
         effect.last = self._clock()
         if tool != "look" and effect.begun > 1:
             how = "after it had ended" if effect.ended else "after it was interrupted"
-            self.totals.violated(f"no effect twice ({how})", f"{key} of {run.plan.text}")
+            self.totals.violated(f"no effect twice ({how})", f"{key} of {run.story(self.kills)}")
 
     def ended(self, tool: str, key: str) -> None:
         """A tool has acted."""
@@ -267,7 +278,7 @@ class Ledger(Books):
             return f"hedge losers, {how}"
         if run.cancelled and bought.ended > run.ended - 1.0:
             return f"cancelled calls, {how}"
-        if any(other.began >= bought.ended for other in others) or self._killed(bought.ended - 0.1, bought.ended + 1.0):
+        if any(other.began >= bought.ended for other in others) or self.kills(bought.ended - 0.1, bought.ended + 1.0):
             return f"asked by actors that were killed, {how}"
         if bought.fault == "trickle" and not bought.received:
             return "slow bodies given up"

@@ -23,6 +23,7 @@ class Report:
     def __init__(self, seconds: float, ledger: Ledger, chaos: Chaos, memory: Memory, used: float) -> None:
         self.seconds = seconds
         self.totals = ledger.totals
+        self._kills = ledger.kills
         self.chaos = chaos
         self.memory = memory
         self.used = used
@@ -32,13 +33,7 @@ class Report:
 
     def hang(self, run: Run) -> None:
         """A run had no outcome in the end."""
-        story = [f"{run.kind} {run.plan.text}"]
-        at = run.began
-        for when, what in run.lately:
-            story.append(f"    {when - run.began:8.4f} s {what}")
-            at = when
-        story += [f"    killed, beside the last event: {what}" for what in self.chaos.around(at, 0.1, 0.5)]
-        self.hanging.append("\n".join(story))
+        self.hanging.append(run.story(self._kills))
 
     def violations(self) -> list[str]:
         """What must not be, a line each; empty where all is well."""

@@ -28,8 +28,8 @@ from .plans import Step, complete
 
 MODEL = "soak"
 NAMES = ("a", "b", "c")
-BLOCK = 40
-AHEAD = 10 * BLOCK
+BLOCK = 12
+AHEAD = 400
 FAULTS = ("503", "500", "429:0.3", "reset", "cut", "hang", "malformed", "html", "trickle:0.02", "stream_error")
 BROKEN = ("cut", "malformed", "stream_error")
 """Faults at which a completion was made, and did not arrive whole."""
@@ -107,9 +107,10 @@ class Faulty:
 
     def _block(self, number: int) -> list[Fault | None]:
         rng = random.Random(f"{self._seed} {self.name} {number}")
+        # Blocks are short: while a breaker is open, a probe now and then is all that leads out of one.
         if rng.random() < 0.88:
             return [parse_fault(rng.choice(FAULTS)) if rng.random() < 0.01 else None for _ in range(BLOCK)]
-        kind, rate = rng.choice(FAULTS), rng.uniform(0.1, 0.6)
+        kind, rate = rng.choice(FAULTS), rng.uniform(0.2, 0.8)
         return [parse_fault(kind) if rng.random() < rate else None for _ in range(BLOCK)]
 
     def _answer(self, request: Request) -> Any:

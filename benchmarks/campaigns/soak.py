@@ -83,7 +83,7 @@ async def _soak(options: Options, memory: Memory) -> Report:
     seed = options.seed
     loop = asyncio.get_running_loop()
     governor = Governor(options.share)
-    ledger = Ledger(lambda begin, end: chaos.killed(begin, end), loop.time)
+    ledger = Ledger(lambda begin, end: chaos.kills(begin, end), loop.time)
     servers = [Faulty(name, seed, ledger) for name in NAMES]
     for faulty in servers:
         await faulty.start()
