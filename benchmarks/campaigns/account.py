@@ -23,9 +23,7 @@ class Account:
         servers: the providers' own counters.
     """
 
-    def __init__(
-        self, totals: Totals, stats: Stats, counted: Counter[str], servers: Sequence[ServerStats]
-    ) -> None:
+    def __init__(self, totals: Totals, stats: Stats, counted: Counter[str], servers: Sequence[ServerStats]) -> None:
         self.totals = totals
         self.served = sum(totals.served.values())
         self.sent_whole = sum(server.tokens for server in servers)
@@ -66,7 +64,10 @@ class Account:
 
     def rows(self) -> list[tuple[str, str, str]]:
         """The table: what, tokens, share of what was served."""
-        found = [("served by the providers", self.served), ("  of it sent whole, by their own counters", self.sent_whole)]
+        found = [
+            ("served by the providers", self.served),
+            ("  of it sent whole, by their own counters", self.sent_whole),
+        ]
         for item, tokens in sorted(self.totals.served.items()):
             if item:
                 found.append((f"  {item} ({self.totals.completions[item]} completions)", tokens))

@@ -20,7 +20,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..harness.report import aligned
+from benchmarks.harness.report import aligned
+
 from .history import Findings, Log, check, read
 
 ROOT = Path(__file__).parents[2]

@@ -65,7 +65,9 @@ class Run:
         last = self.lately[-1][0] if self.lately else self.began
         killed = ((at, f"-- {what}") for at, what in kills(first - 0.05, last + 0.5))
         told = sorted((*self.lately, *killed))
-        return "\n".join([f"{self.kind} {self.plan.text}", *(f"        {at - self.began:9.4f} s {w}" for at, w in told)])
+        return "\n".join(
+            [f"{self.kind} {self.plan.text}", *(f"        {at - self.began:9.4f} s {w}" for at, w in told)]
+        )
 
 
 @dataclass(slots=True)
@@ -107,9 +109,7 @@ class Ledger(Books):
         clock: seconds; the loop's.
     """
 
-    def __init__(
-        self, kills: Kills = lambda _begin, _end: [], clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, kills: Kills = lambda _begin, _end: [], clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self.kills = kills
         self.totals = Totals()

@@ -11,6 +11,7 @@ import psutil
 
 from callboard import Actor
 
+SHORT = 120.0
 ALLOWED = 10e6
 """Bytes that memory may grow by, beside 5 %."""
 
@@ -51,11 +52,12 @@ class Memory:
 
     @property
     def flat(self) -> bool:
-        return self.last <= self.warm * 1.05 + ALLOWED
+        """Whether it has stayed; a short campaign is all warm-up, and is not judged."""
+        return self._seconds < SHORT or self.last <= self.warm * 1.05 + ALLOWED
 
     def open_files(self) -> int:
         """Descriptors that are open."""
-        return self._process.num_fds()
+        return int(self._process.num_fds())
 
 
 async def left_behind(files: int, memory: Memory) -> list[str]:

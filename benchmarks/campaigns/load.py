@@ -86,7 +86,14 @@ async def client(shared: Shared, name: str) -> None:
     """One caller in the loop; until it is told to stop."""
     rng = random.Random(f"{shared.seed} {name}")
     talk = Conversations(name, shared.agency, shared.ledger)
-    kinds: dict[Callable[..., Awaitable[None]], int] = {_once: 30, _turn: 30, _stream: 20, _cancel: 15, _two: 5, _left: 1}
+    kinds: dict[Callable[..., Awaitable[None]], int] = {
+        _once: 30,
+        _turn: 30,
+        _stream: 20,
+        _cancel: 15,
+        _two: 5,
+        _left: 1,
+    }
     for number in count():
         await asyncio.sleep(shared.governor.draw(rng))
         if shared.stop.is_set():

@@ -67,7 +67,7 @@ def plan_of(messages: Sequence[Message]) -> tuple[Plan, set[str]] | None:
     done: set[str] = set()
     for message in reversed(messages):
         if message.role == "tool":
-            done.add(message.tool_call_id)
+            done.add(message.tool_call_id or "")
         elif message.role == "user" and (plan := parse(message.text)) is not None:
             return plan, done
     return None

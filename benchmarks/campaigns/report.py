@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ..harness.report import aligned
+from benchmarks.harness.report import aligned
+
 from .account import Account
 from .chaos import Chaos
 from .ledger import Ledger, Run
@@ -65,7 +66,10 @@ class Report:
         lines += [*aligned(table, left=(0,)), ""]
         lines += [f"{times:6} × {error}" for error, times in self.totals.errors.most_common(12)]
         if self.account is not None:
-            lines += [*aligned([("tokens (a million is a dollar)", "", "of served"), *self.account.rows()], left=(0,)), ""]
+            lines += [
+                *aligned([("tokens (a million is a dollar)", "", "of served"), *self.account.rows()], left=(0,)),
+                "",
+            ]
             calls = ", ".join(f"{n} {what}" for what, n in self.account.calls.items() if what != "tokens")
             lines += [f"calls: {calls}", ""]
         for story in self.hanging[:MOST_SHOWN]:

@@ -28,8 +28,8 @@ from .plans import Step, complete
 
 MODEL = "soak"
 NAMES = ("a", "b", "c")
-BLOCK = 12
-AHEAD = 400
+BLOCK = 1_000
+OUTAGE = 10
 FAULTS = ("503", "500", "429:0.3", "reset", "cut", "hang", "malformed", "html", "trickle:0.02", "stream_error")
 BROKEN = ("cut", "malformed", "stream_error")
 """Faults at which a completion was made, and did not arrive whole."""
@@ -100,18 +100,20 @@ class Faulty:
         while self._first < seen - 1:
             self._planned.popleft()
             self._first += 1
-        while self._first + len(self._planned) < seen + AHEAD:
+        while self._first + len(self._planned) < seen + BLOCK:
             block = self._block((self._first + len(self._planned)) // BLOCK)
             self._planned.extend(block)
             self.server.script(*block)
 
     def _block(self, number: int) -> list[Fault | None]:
+        """The faults of `BLOCK` requests: a few here and there, and an outage somewhere. An outage is short: while the
+        breaker is open, a probe now and then is all that leads out of it."""
         rng = random.Random(f"{self._seed} {self.name} {number}")
-        # Blocks are short: while a breaker is open, a probe now and then is all that leads out of one.
-        if rng.random() < 0.88:
-            return [parse_fault(rng.choice(FAULTS)) if rng.random() < 0.01 else None for _ in range(BLOCK)]
-        kind, rate = rng.choice(FAULTS), rng.uniform(0.2, 0.8)
-        return [parse_fault(kind) if rng.random() < rate else None for _ in range(BLOCK)]
+        block = [parse_fault(rng.choice(FAULTS)) if rng.random() < 0.003 else None for _ in range(BLOCK)]
+        kind, rate, at = rng.choice(FAULTS), rng.uniform(0.3, 1.0), rng.randrange(BLOCK - OUTAGE)
+        for place in range(at, at + OUTAGE):
+            block[place] = parse_fault(kind) if rng.random() < rate else None
+        return block
 
     def _answer(self, request: Request) -> Any:
         number = self.server.stats.requests - 1  # this request is counted already

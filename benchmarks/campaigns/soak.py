@@ -24,7 +24,7 @@ from callboard.providers.pool import GetStats, Stats
 from .account import Account
 from .chaos import AGENCY, POOL, Chaos
 from .governor import Governor
-from .ledger import Ledger
+from .ledger import Ledger, Run
 from .leftovers import Memory, left_behind
 from .load import PATIENCE, Shared, client, in_thread
 from .report import Report
@@ -156,7 +156,7 @@ async def _watch(
             )
 
 
-async def _all_ended(ledger: Ledger, patience: float) -> list:  # type: ignore[type-arg]
+async def _all_ended(ledger: Ledger, patience: float) -> list[Run]:
     """Wait for the outcomes of the runs that are open; return those that have none."""
     deadline = time.monotonic() + patience
     while True:

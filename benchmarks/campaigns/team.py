@@ -77,7 +77,9 @@ class Person:
         deciding: told the key just before the decision.
     """
 
-    def __init__(self, agency: Agency, rng: random.Random, deciding: Callable[[str], object] = lambda _key: None) -> None:
+    def __init__(
+        self, agency: Agency, rng: random.Random, deciding: Callable[[str], object] = lambda _key: None
+    ) -> None:
         self._agency = agency
         self._rng = rng
         self._deciding = deciding
