@@ -24,6 +24,8 @@ GRACE = 1.0
 """Seconds after its end within which a cancelled run may still be seen to begin something."""
 
 FOLD_AFTER = 4.0
+HANGS = "no outcome"
+"""The outcome of a run that has none."""
 SHOWN = 5
 REMEMBERED = 2_000
 """Runs whose end is still known in words after they have been folded."""
@@ -133,6 +135,8 @@ class Ledger(Books):
 
     def close(self, run: Run, outcome: str, answer: Answer | None = None, text: str = "") -> None:
         """Its caller has its outcome: ``answered``, ``cancelled``, or the name of an error."""
+        if run.outcome == HANGS:
+            return  # the end of the campaign has ended it
         if run.outcome:
             self.totals.violated("a run has one outcome", f"{run.plan.text}: {run.outcome}, then {outcome}")
             return

@@ -8,6 +8,7 @@ from .account import Account
 from .chaos import Chaos
 from .ledger import Ledger, Run
 from .leftovers import Memory
+from .team import Person
 
 MOST_SHOWN = 10
 
@@ -17,15 +18,18 @@ class Report:
 
     Args:
         seconds: of load.
-        ledger, chaos, memory: what they say at the end.
+        ledger, chaos, person, memory: what they say at the end.
         used: share of a core that was used.
     """
 
-    def __init__(self, seconds: float, ledger: Ledger, chaos: Chaos, memory: Memory, used: float) -> None:
+    def __init__(
+        self, seconds: float, ledger: Ledger, chaos: Chaos, person: Person, memory: Memory, used: float
+    ) -> None:
         self.seconds = seconds
         self.totals = ledger.totals
         self._kills = ledger.kills
         self.chaos = chaos
+        self.decided = person.decided
         self.memory = memory
         self.used = used
         self.account: Account | None = None
@@ -57,6 +61,7 @@ class Report:
             f"killed: {', '.join(f'{n} {what}' for what, n in self.chaos.counts.most_common())}; "
             f"{self.chaos.crashed.total()} crashes, {self.chaos.restarted} restarts",
             f"memory: {self.memory.warm / 1e6:.1f} MB after the warm-up, {self.memory.last / 1e6:.1f} MB at the end",
+            f"decisions: {', '.join(f'{n} {what}' for what, n in self.decided.most_common())}",
             f"tools reported interrupted that never began: {self.totals.never_begun}",
             "",
         ]

@@ -24,7 +24,7 @@ from callboard.providers.pool import GetStats, Stats
 from .account import Account
 from .chaos import AGENCY, POOL, Chaos
 from .governor import Governor
-from .ledger import Ledger, Run
+from .ledger import HANGS, Ledger, Run
 from .leftovers import Memory, left_behind
 from .load import PATIENCE, Shared, client, in_thread
 from .report import Report
@@ -111,9 +111,13 @@ async def _soak(options: Options, memory: Memory) -> Report:
         await asyncio.sleep(options.seconds)
         stop.set()
         open_runs = await _all_ended(ledger, options.patience)
-        report = Report(options.seconds, ledger, chaos, memory, governor.used)
+        for task in tasks:
+            if task.done():
+                task.result()  # the campaign's own work went wrong
+        report = Report(options.seconds, ledger, chaos, person, memory, governor.used)
         for run in open_runs:
             report.hang(run)
+            ledger.close(run, HANGS)
         chaos.close()
         for task in tasks:
             task.cancel()

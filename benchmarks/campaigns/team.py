@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections import Counter
 from typing import Protocol
 
-from callboard import Agency, Agent, Limits, handoff, tool
+from callboard import Agency, Agent, CallboardError, Limits, handoff, tool
 
 from .plans import CLOSER, FRONT, HELPER
 
@@ -74,29 +74,26 @@ class Person:
     Args:
         agency: whose.
         rng: how long it thinks, up to 30 ms from one look to the next.
-        deciding: told the key just before the decision.
     """
 
-    def __init__(
-        self, agency: Agency, rng: random.Random, deciding: Callable[[str], object] = lambda _key: None
-    ) -> None:
+    def __init__(self, agency: Agency, rng: random.Random) -> None:
         self._agency = agency
         self._rng = rng
-        self._deciding = deciding
-        self.approved = 0
-        self.denied = 0
+        self.decided: Counter[str] = Counter()
+        """``approved``, ``denied``, and the errors that a decision met."""
 
     async def run(self) -> None:
         """Until cancelled."""
         while True:
             await asyncio.sleep(self._rng.random() * 0.03)
             for request in self._agency.approvals:
-                wish = next((mark for mark in "+-?" if f'{mark}"' in request.arguments), "")
-                if wish == "+":
-                    self._deciding(request.call_id)
-                    self.approved += 1
-                    self._agency.approve(request)
-                elif wish == "-":
-                    self._deciding(request.call_id)
-                    self.denied += 1
-                    self._agency.deny(request, "not this time")
+                wish = next((mark for mark in "+-?" if f'{mark}"' in request.arguments), "?")
+                try:
+                    if wish == "+":
+                        self._agency.approve(request)
+                        self.decided["approved"] += 1
+                    elif wish == "-":
+                        self._agency.deny(request, "not this time")
+                        self.decided["denied"] += 1
+                except CallboardError as error:  # it is asked again as long as it waits
+                    self.decided[type(error).__name__] += 1

@@ -1,4 +1,4 @@
-"""``python -m benchmarks.campaigns.worker``: the process that `kills` kills; it does its share of the turns and ends."""
+"""``python -m benchmarks.campaigns.worker``: the process that `kills` kills. It does its share of the turns."""
 
 from __future__ import annotations
 
