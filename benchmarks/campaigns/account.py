@@ -11,6 +11,8 @@ from callboard.providers.simulated import Stats as ServerStats
 from .ledger import Totals
 
 TOLERANCE = 0.001
+A_FEW = 500
+"""Tokens of some three completions, which in a short campaign are more than a thousandth."""
 
 
 class Account:
@@ -60,7 +62,8 @@ class Account:
     @property
     def broken(self) -> list[str]:
         """The rests above a thousandth."""
-        return [f"{name}: {rest:.3%}" for name, rest in self.rests.items() if abs(rest) > TOLERANCE]
+        most = max(TOLERANCE, A_FEW / max(1, self.served))
+        return [f"{name}: {rest:.3%}" for name, rest in self.rests.items() if abs(rest) > most]
 
     def rows(self) -> list[tuple[str, str, str]]:
         """The table: what, tokens, share of what was served."""

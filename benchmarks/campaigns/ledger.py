@@ -246,7 +246,7 @@ class Ledger(Books):
             self._ended.popitem(last=False)
         if run.outcome == "answered":
             if run.text != run.plan.answer:
-                totals.violated("a run answers what it was asked", f"{run.plan.text} answered {run.text!r:.80}")
+                totals.violated("a run answers what it was asked", f"{run.text!r:.80} by {run.story(self.kills)}")
             for number, step in enumerate(run.plan.steps):
                 if step in ("work", "sign+") and f"{run.plan.key}.{number}" not in run.effects:
                     totals.never_begun += 1
