@@ -26,6 +26,8 @@ from .history import Findings, Log, check, read
 
 ROOT = Path(__file__).parents[2]
 SHOWN = 5
+MOST_DEATHS = 3
+"""Times that workers may die of themselves and are started again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,7 @@ class Options:
     def pace(self) -> float:
         """Turns that one worker begins a second, so that the work lasts as long as the kills."""
         blows = (self.kills + self.pauses) * self.every
-        return max(1.0, 1.2 * self.conversations * self.turns / self.workers / max(blows, 5.0))
+        return max(1.0, 0.9 * self.conversations * self.turns / self.workers / max(blows, 5.0))
 
 
 class Campaign:
@@ -81,6 +83,7 @@ class Campaign:
         self._rng = random.Random(f"{options.seed} kills")
         self._workers: dict[int, subprocess.Popen[bytes]] = {}
         self._paused: dict[int, float] = {}
+        self._died: list[str] = []
         self.refused = False
 
     def run(self) -> Findings:
@@ -99,6 +102,8 @@ class Campaign:
         findings = check(read(self._path), options.keys)
         self._log.close()
         self._read.close()
+        for death in self._died:
+            findings.violated("a worker dies of nothing but a kill", death)
         if blows:
             findings.violated("all kills and pauses were made", f"{len(blows)} were not: the work was done before")
         return findings
@@ -132,10 +137,10 @@ class Campaign:
                     if self.refused:
                         return
             self._continue(now)
-            if blows and now >= self._due and self._strike(blows[-1]):
+            if blows and now >= self._due and self._strike(what := blows[-1]):
                 blows.pop()
                 # One in five hits a process that is only starting; the others one that is at work.
-                alone = self._options.workers == 1 and self._rng.random() < 0.8
+                alone = what == "kill" and options.workers == 1 and self._rng.random() < 0.8
                 self._due = float("inf") if alone else now + self._gap()
             if new := self._read.read():
                 moved = now
@@ -160,8 +165,9 @@ class Campaign:
             self.refused = True
         elif code != 0:
             self._log.write("died", index, code)
-            time.sleep(0.2)
-            self._start(index)
+            self._died.append(f"worker {index} with code {code}")
+            if len(self._died) < MOST_DEATHS:
+                self._start(index)
 
     def _strike(self, what: str) -> bool:
         """Kill or pause somebody; False if nobody can be now."""

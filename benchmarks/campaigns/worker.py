@@ -19,6 +19,8 @@ from .history import Log, read
 from .plans import Plan, complete, draw, parse, plan_of
 from .team import Person, team
 
+KEYED = "run_id" in inspect.signature(Agency.run).parameters
+"""Whether callers can give their runs keys, under which asking again is safe."""
 AT_ONCE = 100
 LIMIT = 60.0
 """Seconds that a run may take, kills included."""
@@ -53,18 +55,17 @@ class Worker:
         self._seed = seed
         self._done = done
         self._keys: dict[str, str] = {}
-        self._keyed = "run_id" in inspect.signature(agency.run).parameters
 
     # -- asking by key ---------------------------------------------------------------------------------------------
 
     def ask(self, plan: Plan, conversation: str) -> Awaitable[Answer]:
         """Ask under the plan's key: asking again is safe, where runs can be given keys by their callers."""
-        options: dict[str, Any] = {"run_id": plan.key} if self._keyed else {}
+        options: dict[str, Any] = {"run_id": plan.key} if KEYED else {}
         return self._agency.run(plan.text, conversation=conversation, **options)
 
     async def take_up(self) -> None:
         """Where they cannot: wait for what an earlier process left, or it would be asked for a second time."""
-        if not self._keyed:
+        if not KEYED:
             await asyncio.gather(*(self._taken(future) for future in self._agency.resumed.values()))
 
     async def _taken(self, future: Awaitable[Answer]) -> None:
@@ -143,6 +144,9 @@ def key_of(answer: Answer | None) -> str:
 
 async def work(given: argparse.Namespace) -> int:
     """One incarnation's life."""
+    if not KEYED and (given.workers > 1 or "://" in given.journal):
+        print("several workers need runs with keys of their callers (Agency.run(run_id=…))", file=sys.stderr)
+        return 2
     log = Log(given.log)
     rng = random.Random()  # when what happens is no part of the plan: kills come at random moments anyhow
 
@@ -161,11 +165,8 @@ async def work(given: argparse.Namespace) -> int:
         journal=given.journal,
     )
     worker = Worker(agency, log, given.seed, done)
-    if not worker._keyed:  # a finished answer cannot be fetched again: its end, once told, has to do
+    if not KEYED:  # a finished answer cannot be fetched again: its end, once told, has to do
         done |= {line.rest[0] for line in history if line.word == "over"}
-        if given.workers > 1 or "://" in given.journal:
-            print("several workers need runs with keys of their callers (Agency.run(run_id=…))", file=sys.stderr)
-            return 2
     agency.subscribe(worker.event)
     async with agency:
         person = asyncio.create_task(Person(agency, rng).run())
