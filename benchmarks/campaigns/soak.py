@@ -99,7 +99,8 @@ async def _soak(options: Options, memory: Memory) -> Report:
         chaos = Chaos(agency, random.Random(f"{seed} kills"), options.every)
         person = Person(agency, random.Random(f"{seed} person"))
         shared = Shared(agency, ledger, governor, seed, stop)
-        tasks = [asyncio.create_task(work) for work in (governor.run(), chaos.run(), person.run())]
+        killing = asyncio.create_task(chaos.run())
+        tasks = [asyncio.create_task(work) for work in (governor.run(), person.run())]
         tasks.append(asyncio.create_task(_watch(options, ledger, memory, servers, governor)))
         clients = [asyncio.create_task(client(shared, f"c{number}")) for number in range(options.clients)]
         callers = [
@@ -110,6 +111,11 @@ async def _soak(options: Options, memory: Memory) -> Report:
             caller.start()
         await asyncio.sleep(options.seconds)
         stop.set()
+        if killing.done():
+            killing.result()
+        killing.cancel()
+        await asyncio.wait({killing})
+        chaos.close()  # what is still open is left in peace: it must end now
         open_runs = await _all_ended(ledger, options.patience)
         for task in tasks:
             if task.done():
@@ -118,7 +124,6 @@ async def _soak(options: Options, memory: Memory) -> Report:
         for run in open_runs:
             report.hang(run)
             ledger.close(run, HANGS)
-        chaos.close()
         for task in tasks:
             task.cancel()
         await asyncio.wait({*clients}, timeout=1.0)
