@@ -12,6 +12,9 @@ import pytest
 
 from callboard import Agency, Agent, Limits
 from callboard.actors.agents.errors import RunFailed, StepLimit
+from callboard.actors.agents.turns.codec import RunCodec
+from callboard.actors.journal.codec import Encoded
+from callboard.actors.journal.sqlite import SqliteJournal
 from callboard.actors.testing.doubles.models import Script, call
 
 from .support import add, scripted
@@ -75,16 +78,18 @@ async def test_a_failed_run_is_kept_as_failed(tmp_path: Path) -> None:
         assert (await agency.run("?", conversation="c")).text == "fine"
 
 
-async def test_a_journal_that_cannot_be_written_fails_runs_by_name(tmp_path: Path) -> None:
-    from callboard.actors.journal.sqlite import SqliteJournal
+async def test_what_the_journal_cannot_write_fails_its_own_run_by_name(tmp_path: Path) -> None:
+    class Picky(RunCodec):
+        def encode(self, event: object) -> Encoded:
+            if "bad" in repr(event):
+                raise OSError("no such thing")
+            return super().encode(event)
 
-    def encode(event: object) -> bytes:
-        raise OSError("disk full")
-
-    journal = SqliteJournal(tmp_path / "j.db", encode, lambda data: None)
+    journal = SqliteJournal(tmp_path / "j.db", Picky())
     async with Agency(Agent("A"), model=scripted(Script(["x"])), journal=journal) as agency:
-        with pytest.raises(RunFailed, match="disk full"):
-            await agency.run("?")
+        with pytest.raises(RunFailed, match="no such thing"):
+            await agency.run("bad")
+        assert (await agency.run("good")).text == "x"
     journal.close()
 
 

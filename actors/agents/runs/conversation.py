@@ -563,8 +563,17 @@ class Conversation(Actor):
             session.send(GoneFromJournal(error))
             return
         if outcome is not None:
-            self._runtime.register.settle(outcome)
+            self._report(session, outcome)
         session.send(Recorded(session, commands, outcome))
+
+    def _report(self, session: Session, outcome: Outcome) -> None:
+        """Tell those who look on and those who wait, in this order, once."""
+        if session.reported:
+            return
+        session.reported = True
+        if self._runtime.bus.active:
+            session.emit(RunFinished, answer=outcome.answer, error=outcome.error)
+        self._runtime.register.settle(outcome)
 
     def _not_known(self, outcome: Outcome) -> None:
         """The store has not taken the run's end for a long time: its caller is not left hanging."""
@@ -593,9 +602,7 @@ class Conversation(Actor):
         session.abort()
         self._session = None
         runtime.crashes.pop(self._name, None)
-        if runtime.bus.active:
-            session.emit(RunFinished, answer=outcome.answer, error=outcome.error)
-        runtime.register.settle(outcome)
+        self._report(session, outcome)
         run = session.run
         if run.once:
             if state.owner is not None:

@@ -72,6 +72,7 @@ class Session:
         "over",
         "paused",
         "prepared",
+        "reported",
         "rules",
         "run",
         "runtime",
@@ -129,6 +130,7 @@ class Session:
         self.jobs: dict[str, Any] = {}
         self.hook_state: dict[str, Any] = {}
         self.finalizing = False
+        self.reported = False
         self.since: dict[str, float] = {}
         self.delegations: dict[str, Delegation] = {}
         self.waiting: dict[str, ApprovalRequested] = {}
