@@ -132,8 +132,7 @@ class Lifecycle:
             for entry in register.open():
                 if not entry.run.parent:
                     register.cancel(entry.run.id, "the agency stops")
-        goes_on = "; whoever opens its journal next goes on with it" if runtime.shared else ""
-        register.fail_open(lambda: AgencyClosed(f"the agency stopped before the run had its answer{goes_on}"))
+            self._close_open_runs()
         if self._watch is not None:
             self._watch.cancel()
             with suppress(asyncio.CancelledError):
@@ -143,6 +142,7 @@ class Lifecycle:
         elif runtime.root is not None and runtime.root.is_alive():
             with suppress(CoreError):
                 await runtime.root.stop()
+        self._close_open_runs()  # with a journal that others may open only now: until then it goes on with each
         runtime.clock.close()
         runtime.tool_tasks.cancel()
         await runtime.tool_tasks.ended()
@@ -151,6 +151,11 @@ class Lifecycle:
         elif runtime.shared:
             with suppress(JournalError):
                 runtime.journal.on_post(None)
+
+    def _close_open_runs(self) -> None:
+        goes_on = "; whoever opens its journal next goes on with it" if self._runtime.shared else ""
+        error = f"the agency stopped before the run had its answer{goes_on}"
+        self._runtime.register.fail_open(lambda: AgencyClosed(error))
 
     def stop_on_signals(self, drain: float, signals: Sequence[signal.Signals]) -> asyncio.Event:
         """Stop when the process is told to end.

@@ -289,9 +289,12 @@ class Conversation(Actor):
         session, self._session = self._session, None
         state.queue.clear()
         if session is not None:
+            runs.remove(session.run)
+            error = RunCancelled("the run was cancelled: its conversation was released")
+            turn, _ = advance(state.turn, Interrupted(error, *spent(session)), session.rules)
             children = session.children()
             session.abort()
-            session.emit(RunFinished, error=RunCancelled("the run was cancelled: its conversation was released"))
+            self._report(session, finished(session.run, turn, Fail(error), session.time() - session.started))
             runtime.drop(*children)
         for run in runs:
             error = RunCancelled("the run was cancelled: its conversation was released")
@@ -363,6 +366,8 @@ class Conversation(Actor):
             return  # it came too late
         turn, commands = advance(state.turn, happened, session.rules)
         events: list[Any] = [happened]
+        if type(happened) is Begin and happened.messages is session.run.messages:
+            events[0] = Begin(None)  # they are in the journal as what was asked
         outcome: Outcome | None = None
         last: Command | None = commands[-1] if commands else None
         concluded = isinstance(last, Finish | Fail)
