@@ -55,6 +55,8 @@ POLL: Final = 0.25
 FREE_PAGES: Final = 1_000
 """How much of what has become free is given back to the disk at a time."""
 
+FREE_PAGES_AT_THE_END: Final = 20_000
+
 _OWNED: Final = "WHERE name = ? AND owner = ? AND epoch = ?"
 _ADVANCE: Final = f"UPDATE streams SET version = ?, updated_at = ? {_OWNED} AND version = ?"
 _ADVANCE_AND_FLAG: Final = f"UPDATE streams SET version = ?, updated_at = ?, unfinished = ? {_OWNED} AND version = ?"
@@ -62,6 +64,7 @@ _INSERT: Final = "INSERT INTO events (stream, version, type, schema, data, metad
 _EVENT: Final = "SELECT position, stream, version, type, schema, data, metadata, at FROM events"
 _HEADER: Final = "SELECT name, version, epoch, owner, unfinished, labels, created_at, updated_at, damaged FROM streams"
 
+_DELETING: Final = frozenset({Delete, Prune})
 _inherited: set[tuple[int, int]] = set()  # files that the parent of this forked process had open
 
 
@@ -125,8 +128,8 @@ class SqliteBackend:
             if writer.in_transaction:
                 writer.execute("ROLLBACK")
             raise
-        if not {Delete, Prune, Append}.isdisjoint(item.__class__ for item in batch):
-            self._shrink(batch)
+        if any(item.drop if item.__class__ is Append else item.__class__ in _DELETING for item in batch):
+            self._vacuum()
         return results
 
     def _append(self, item: Append) -> object:
@@ -293,16 +296,12 @@ class SqliteBackend:
             self._delete(stream)
         return len(found)
 
-    def _shrink(self, batch: Sequence[Write]) -> None:
-        if any(item.__class__ is not Append or item.drop for item in batch):
-            self._vacuum()
-
-    def _vacuum(self) -> None:
+    def _vacuum(self, pages: int = FREE_PAGES) -> None:
         """Give some of what is free back to the disk. It can wait, and what has been committed is committed."""
         with suppress(sqlite3.Error):
             (free,) = self._writer.execute("PRAGMA freelist_count").fetchone()
             if free:
-                self._writer.execute(f"PRAGMA incremental_vacuum({FREE_PAGES})").fetchall()
+                self._writer.executescript(f"PRAGMA incremental_vacuum({pages})")  # execute() would free one page only
 
     # -- ownership -----------------------------------------------------------------------------------------------------
 
@@ -322,7 +321,7 @@ class SqliteBackend:
     def leave(self, worker: str) -> None:
         """See `Backend.leave`. That its streams have no owner follows from its row being gone."""
         self._writer.execute("DELETE FROM workers WHERE id = ?", (worker,))
-        self._vacuum()
+        self._vacuum(FREE_PAGES_AT_THE_END)
         self._presence.leave()
 
     def _seconds_left(self, owner: str) -> float:
