@@ -91,7 +91,9 @@ class Approvals:
         key = approval if isinstance(approval, str) else getattr(approval, "approval", None)
         known = self._waiting.get(key) if isinstance(key, str) else None
         if known is None or key in self.decisions:
-            state = "was decided already" if key in self.decisions else "does not wait: decided, expired, or never asked"
+            state = (
+                "was decided already" if key in self.decisions else "does not wait: decided, expired, or never asked"
+            )
             raise UnknownApproval(f"the approval {key!r:.80} {state}; {len(self.waiting)} wait")
         check_decision(arguments, reason)
         if by is not None and not may_decide(by, known.caller):

@@ -22,7 +22,7 @@ from ..output import Output
 from ..turns.outcome import Outcome as RunOutcome
 from ..turns.records import RunRequest
 from ..turns.state import ConversationState
-from ..turns.steps import Commands, HandoffReturned, HandOff, Input
+from ..turns.steps import Commands, HandOff, HandoffReturned, Input
 from .clock import Alarm
 from .register import Entry
 from .runtime import AgencyRuntime

@@ -9,7 +9,6 @@ from typing import Any, TypeAlias
 
 from ....providers.messages import Message, ToolSpec
 from ...core.base.errors import SpecError
-from ...core.base.ids import uuid7
 from ...core.base.scope import current_scope
 from ...core.base.spec import check_name
 from ..agent import Agent
@@ -68,7 +67,9 @@ def new_run(runtime: AgencyRuntime, asked: Asked) -> tuple[RunRequest, Output | 
         try:
             output = Output(asked.output_type)
         except Exception as error:
-            raise DefinitionError(f"output_type {asked.output_type!r:.80} is no type that pydantic knows: {error}") from error
+            raise DefinitionError(
+                f"output_type {asked.output_type!r:.80} is no type that pydantic knows: {error}"
+            ) from error
     run_id = key if key is not None else runtime.new_id()
     return (
         RunRequest(
