@@ -143,6 +143,9 @@ class Lifecycle:
         elif runtime.root is not None and runtime.root.is_alive():
             with suppress(CoreError):
                 await runtime.root.stop()
+        for entry in register.open():
+            if entry.session is not None:
+                entry.session.let_go()
         self._close_open_runs()  # with a journal that others may open only now: until then it goes on with each
         runtime.clock.close()
         runtime.tool_tasks.cancel()
@@ -152,6 +155,8 @@ class Lifecycle:
         elif runtime.shared:
             with suppress(JournalError):
                 runtime.journal.on_post(None)
+                for stream in runtime.streams.values():
+                    stream.release()
 
     def _close_open_runs(self) -> None:
         goes_on = "; whoever opens its journal next goes on with it" if self._runtime.shared else ""
