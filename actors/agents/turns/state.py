@@ -13,9 +13,9 @@ from typing import Any
 
 from .machine import Turn, advance, cut
 from .outcome import Outcome, outcome_of
-from .records import Accepted, ApprovalAsked, Ended, Resumed, Rewound, RunRequest, Snapshot, ToolsStarted
+from .records import Accepted, ApprovalAsked, Ended, NotSteered, Resumed, Rewound, RunRequest, Snapshot, ToolsStarted
 from .rules import Limits, Rules
-from .steps import Begin, Commands, Decided, Fail, Finish, Input
+from .steps import Begin, Commands, Decided, Fail, Finish, Input, Interrupted
 
 
 class ConversationState:
@@ -31,6 +31,7 @@ class ConversationState:
         verdict: the command with which the turn under way ended, from then on until the run's end is recorded.
         used: seconds of the run under way that count against its limit.
         resumed: times the run under way was taken up without getting a step further.
+        rollback: whether the messages of the run under way are to be taken out of the history once it has ended.
     """
 
     __slots__ = (
@@ -43,6 +44,7 @@ class ConversationState:
         "owner",
         "queue",
         "resumed",
+        "rollback",
         "started",
         "turn",
         "used",
@@ -60,6 +62,7 @@ class ConversationState:
         self.approvals: dict[str, ApprovalAsked] | None = None
         self.used = 0.0
         self.resumed = 0
+        self.rollback = False
         self.keyed: dict[str, Outcome] | None = None
         self.verdict: Finish | Fail | None = None
         self._last: Outcome | tuple[RunRequest, Turn, Ended, Finish | Fail | None] | None = None
@@ -118,6 +121,8 @@ class ConversationState:
             last = commands[-1]
             self.verdict = last if isinstance(last, Finish | Fail) else None
         self.resumed = 0
+        if type(happened) is Interrupted and happened.rollback:
+            self.rollback = True
         used = getattr(happened, "used", 0.0)
         if used > self.used:
             self.used = used
@@ -137,8 +142,11 @@ class ConversationState:
         self.used = max(self.used, event.used)
 
     def _rewound(self, event: Rewound) -> None:
+        self._last = self.last  # how the last run ended stays known, although its messages are gone
         self.turn = Turn("ended", self.turn.history[: event.messages])
-        self._last = None
+
+    def _not_steered(self, event: NotSteered) -> None:
+        """It concerns whoever said it."""
 
     def _snapshot(self, event: Snapshot) -> None:
         self.turn = Turn("ended", event.history)
@@ -161,6 +169,7 @@ class ConversationState:
             self.approvals = None
             self.used = 0.0
             self.resumed = 0
+            self.rollback = False
         else:
             run = next((waiting for waiting in queue if waiting.id == event.run), None)  # type: ignore[arg-type]
             if run is None:
@@ -199,6 +208,7 @@ _APPLIED: dict[type[Any], Callable[[ConversationState, Any], None]] = {
     ApprovalAsked: ConversationState._approval_asked,
     Resumed: ConversationState._resumed,
     Rewound: ConversationState._rewound,
+    NotSteered: ConversationState._not_steered,
     Snapshot: ConversationState._snapshot,
     Ended: ConversationState._ended,
 }
