@@ -204,6 +204,7 @@ def _send(session: Session, command: HandOff, handoff: Handoff, happened: Happen
         parent=run.id,
         keyed=False,
         output=run.output if command.transfer else None,
+        when_busy="queue",
     )
     local = offered is None or offered.answer is None
     delegation = Delegation(nested, handoff, command.transfer, session.time(), stages[1:], local=local)

@@ -1,6 +1,6 @@
 """What becomes of what is said to a conversation that is at work: a further run, a message to the run under way.
 
-Pure functions of the conversation's state.
+Pure functions of what is known of the conversation.
 
 ==============  ========================================================================================================
 ``when_busy``   what becomes of a run that comes while others have not ended
@@ -17,56 +17,54 @@ same. One that came to wait for its turn keeps it.
 
 from __future__ import annotations
 
-from typing import Final, Literal, NamedTuple, TypeAlias, get_args
+from collections.abc import Sequence
+from typing import Final, Literal, TypeAlias, get_args
 
-from .records import Rewound, RunRequest, WhenBusy
-from .state import ConversationState
+from .records import RunRequest, WhenBusy
 
 WHEN_BUSY: Final = get_args(WhenBusy)
+REPLACING: Final = ("interrupt", "rollback")
 NEWER: Final = "interrupted by a newer message"
 
 Hearing: TypeAlias = Literal["now", "later", "never"]
 
 
-class Arrival(NamedTuple):
-    """What is to be done about a run that comes.
+def rejected(queue: Sequence[RunRequest], run: RunRequest) -> bool:
+    """Whether a run that comes is refused.
 
     Args:
-        accepted: whether it is taken up.
-        interrupted: the run under way, where it is to be ended.
-        rollback: whether the messages of that one are taken out of the history.
-        overtaken: runs that wait, and are to be ended.
+        queue: the runs that have not ended, the one under way first.
+        run: the one that comes.
     """
-
-    accepted: bool = True
-    interrupted: RunRequest | None = None
-    rollback: bool = False
-    overtaken: tuple[RunRequest, ...] = ()
+    return bool(queue) and run.when_busy == "reject"
 
 
-def arrive(state: ConversationState, run: RunRequest) -> Arrival:
-    """What is to be done about a run that comes, before it is taken up."""
-    queue = state.queue
-    if not queue or run.when_busy == "queue":
-        return Arrival()
-    if run.when_busy == "reject":
-        return Arrival(accepted=False)
-    ending = state.begun and state.turn.phase == "ended"  # its outcome is being looked at
-    overtaken = tuple(one for one in queue[1:] if one.when_busy in ("interrupt", "rollback"))
-    return Arrival(True, None if ending else queue[0], run.when_busy == "rollback", overtaken)
+def replaced(queue: Sequence[RunRequest], ending: bool, run: RunRequest) -> tuple[RunRequest, ...]:
+    """The runs that one that comes puts an end to.
+
+    Args:
+        queue: the runs that have not ended, the one under way first.
+        ending: whether that one has its outcome, and hooks look at it.
+        run: the one that comes.
+    """
+    if not queue or run.when_busy not in REPLACING:
+        return ()
+    overtaken = tuple(one for one in queue[1:] if one.when_busy in REPLACING)
+    return overtaken if ending else (queue[0], *overtaken)
 
 
-def hearing(state: ConversationState) -> Hearing:
-    """Whether somebody hears now what is said to the run under way, or a run that is about to begin will."""
-    if not state.queue:
+def hearing(queue: Sequence[RunRequest], begun: bool, ending: bool) -> Hearing:
+    """Whether somebody hears now what is said to the run under way, or a run that is about to begin will.
+
+    Args:
+        queue: the runs that have not ended, the one under way first.
+        begun: whether that one has begun.
+        ending: whether it has its outcome, and hooks look at it.
+    """
+    if not queue:
         return "never"
-    if not state.begun:
+    if not begun:
         return "later"
-    if state.turn.phase != "ended":
+    if not ending:
         return "now"
-    return "later" if len(state.queue) > 1 else "never"
-
-
-def taken_back(state: ConversationState) -> tuple[Rewound, ...]:
-    """What is to be recorded with the end of the run under way, where its messages are taken out of the history."""
-    return (Rewound(state.turn.start),) if state.rollback else ()
+    return "later" if len(queue) > 1 else "never"

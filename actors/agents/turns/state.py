@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
+from .arrivals import Hearing, hearing, replaced
 from .machine import Turn, advance, cut
 from .outcome import Outcome, outcome_of
 from .records import Accepted, ApprovalAsked, Ended, NotSteered, Resumed, Rewound, RunRequest, Snapshot, ToolsStarted
@@ -32,6 +33,7 @@ class ConversationState:
         used: seconds of the run under way that count against its limit.
         resumed: times the run under way was taken up without getting a step further.
         rollback: whether the messages of the run under way are to be taken out of the history once it has ended.
+        newer: for runs that a newer one puts an end to, by id, that one.
     """
 
     __slots__ = (
@@ -41,6 +43,7 @@ class ConversationState:
         "begun",
         "conversation",
         "keyed",
+        "newer",
         "owner",
         "queue",
         "resumed",
@@ -63,6 +66,7 @@ class ConversationState:
         self.used = 0.0
         self.resumed = 0
         self.rollback = False
+        self.newer: dict[str, RunRequest] | None = None
         self.keyed: dict[str, Outcome] | None = None
         self.verdict: Finish | Fail | None = None
         self._last: Outcome | tuple[RunRequest, Turn, Ended, Finish | Fail | None] | None = None
@@ -81,6 +85,25 @@ class ConversationState:
         if last is not None and (last.run if type(last) is Outcome else last[0].id) == run_id:
             return self.last
         return self.keyed.get(run_id) if self.keyed is not None else None
+
+    def replaced_by(self, run: RunRequest) -> RunRequest | None:
+        """The newer run that puts an end to this one, if one does that has not ended itself."""
+        newer = self.newer.get(run.id) if self.newer is not None else None
+        return newer if newer is not None and any(one.id == newer.id for one in self.queue) else None
+
+    @property
+    def ending(self) -> bool:
+        """Whether the run under way has its outcome, and hooks look at it."""
+        return self.begun and self.turn.phase == "ended"
+
+    @property
+    def hearing(self) -> Hearing:
+        """Whether somebody hears what is said to the run under way."""
+        return hearing(self.queue, self.begun, self.ending)
+
+    def taken_back(self) -> tuple[Rewound, ...]:
+        """What is to be recorded with the end of the run under way, where its messages leave the history."""
+        return (Rewound(self.turn.start),) if self.rollback else ()
 
     @property
     def last(self) -> Outcome | None:
@@ -128,8 +151,11 @@ class ConversationState:
             self.used = used
 
     def _accepted(self, event: Accepted) -> None:
-        if not self.knows(event.run.id):
-            self.queue.append(event.run)
+        run = event.run
+        if not self.knows(run.id):
+            for old in replaced(self.queue, self.ending, run):
+                self.newer = {**(self.newer or {}), old.id: run}
+            self.queue.append(run)
 
     def _tools_started(self, event: ToolsStarted) -> None:
         self.started |= frozenset(event.call_ids)
@@ -175,6 +201,8 @@ class ConversationState:
             if run is None:
                 return  # it has ended already: the first end counts
             queue.remove(run)
+        if self.newer is not None:
+            self.newer.pop(run.id, None)
         self._last = (run, self.turn, event, verdict)
         if run.keyed:
             outcome = self.last
