@@ -223,7 +223,9 @@ async def test_a_post_is_delivered_once_although_it_is_looked_for_again(
     delivered: list[Any] = []
     journal.on_post(lambda post: delivered.append(post.event))
     await journal.post("a", 1)
-    await journal.post("b", 2)
+    journal.post("b", 2)
+    for _ in range(20):
+        assert looked.acquire(timeout=30)  # the event loop is blocked meanwhile
     for _ in range(20):
         await asyncio.to_thread(looked.acquire)
     journal.on_post(lambda post: delivered.append(post.event))  # nor although somebody else takes them now
@@ -231,6 +233,21 @@ async def test_a_post_is_delivered_once_although_it_is_looked_for_again(
         await asyncio.to_thread(looked.acquire)
     assert delivered == [1, 2]
     journal.close()
+
+
+async def test_a_post_is_delivered_again_when_another_worker_has_ended_before_it_took_it(
+    journal: SqliteJournal, path: Path
+) -> None:
+    posts: asyncio.Queue[Post] = asyncio.Queue()
+    journal.on_post(posts.put_nowait)
+    other = opened(path)
+    await journal.post("a", "look")
+    assert (await posts.get()).event == "look"
+    await owned(other, "a")
+    await other.post("b", "a sign that it has been seen that this one is not ours any more")
+    assert (await posts.get()).stream == "b"
+    other.close()
+    assert (await posts.get()).event == "look"
 
 
 async def test_who_cannot_take_a_post_does_not_keep_the_next_from_being_delivered(journal: SqliteJournal) -> None:
