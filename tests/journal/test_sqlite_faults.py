@@ -310,6 +310,7 @@ async def test_a_refused_append_that_nothing_was_built_upon_leaves_the_handle_us
 async def test_what_is_appended_and_deleted_in_one_transaction_is_gone(journal: SqliteJournal, path: Path) -> None:
     with raw(path) as other:
         other.execute("BEGIN IMMEDIATE")
+        journal.append("first", [])  # under way by itself; the others wait for it
         journal.append("a", [1, 2])
         deleted = journal.delete("a")
         again = journal.append("a", [3])

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from callboard.actors import Future
-from callboard.actors.journal import Journal, JournalClosed, Post, Record
+from callboard.actors.journal import Journal, JournalClosed, Post, Record, StreamFenced
 from callboard.actors.journal.backend import Backend
 from callboard.actors.journal.sqlite import SqliteJournal, backend
 from callboard.actors.journal.sqlite.backend import SqliteBackend
@@ -154,6 +154,17 @@ async def test_many_appends_on_the_way_are_kept_in_order(journal: SqliteJournal)
     await futures[-1]
     assert all(future.done() for future in futures)
     assert await kept(journal, "a") == [sign * number for number in range(3_000) for sign in (1, -1)]
+
+
+async def test_a_handle_on_a_stream_that_was_deleted_is_fenced_although_it_begins_anew(journal: SqliteJournal) -> None:
+    old = await owned(journal, "a")
+    await journal.delete("a")
+    new = await owned(journal, "a")
+    assert new.version == old.version == 0
+    with pytest.raises(StreamFenced):
+        await old.append(["lost"])
+    await new.append(["kept"])
+    assert await kept(journal, "a") == ["kept"]
 
 
 async def test_what_is_too_much_for_one_transaction_goes_into_several(journal: SqliteJournal) -> None:
