@@ -98,7 +98,7 @@ class Threads:
                 outcome = self._append(there, event, there.version)
             anew = False
             try:
-                yield from value_of(outcome)
+                yield from _end_of_append(outcome)
             except StreamConflict:
                 if tries == TRIES - 1:
                     raise
@@ -122,7 +122,7 @@ class Threads:
                     if there.stale:
                         continue
                     outcome = self._append(there, event, None)
-                yield from value_of(outcome)
+                yield from _end_of_append(outcome)
                 return
             except StreamOwned:
                 if tries == TRIES - 1:
@@ -237,3 +237,10 @@ class Threads:
                     raise
             yield PAUSE
         return True
+
+
+def _end_of_append(outcome: Future[int] | int) -> Steps[None]:
+    """Wait for an append. Where this wait is given up, it goes on, and whoever loads the thread waits for it."""
+    if isinstance(outcome, Future):
+        yield from end_of(outcome)
+        outcome.result()
