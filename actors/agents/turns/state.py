@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
-from .machine import Turn, advance, cut
+from .history import repaired
+from .machine import Turn, advance, closed
 from .outcome import Outcome, outcome_of
 from .records import Accepted, ApprovalAsked, Ended, Resumed, Rewound, RunRequest, Snapshot, ToolsStarted
 from .rules import Limits, Rules
-from .steps import Commands, Decided, Fail, Finish, Input
+from .steps import Begin, Commands, Decided, Fail, Finish, Input
 
 
 class ConversationState:
@@ -99,8 +100,11 @@ class ConversationState:
         if happened is not None:
             happened(self, event)
             return
-        self.begun = True
+        if not self.queue or self.begun == (type(event) is Begin):
+            why = "the run has begun" if self.begun else "no run has begun" if self.queue else "no run is there"
+            raise TypeError(f"{type(event).__name__} cannot happen: {why}")
         turn, commands = advance(self.turn, event, rules_of(self.queue[0]))
+        self.begun = True
         self.stepped(turn, commands, event)
 
     def stepped(self, turn: Turn, commands: Commands, happened: Input) -> None:
@@ -135,7 +139,9 @@ class ConversationState:
         self.used = max(self.used, event.used)
 
     def _rewound(self, event: Rewound) -> None:
-        self.turn = Turn("ended", self.turn.history[: event.messages])
+        if self.begun:
+            raise TypeError("a conversation cannot be rewound while a run is under way")
+        self.turn = Turn("ended", repaired(self.turn.history[: event.messages]))
         self._last = None
 
     def _snapshot(self, event: Snapshot) -> None:
@@ -148,11 +154,13 @@ class ConversationState:
     def _ended(self, event: Ended) -> None:
         queue = self.queue
         verdict: Finish | Fail | None = None
-        self.owner = event.owner or self.owner
+        turn = Turn()
         if queue and queue[0].id == event.run:
             run = queue.pop(0)
-            if self.begun and self.turn.phase != "ended":  # ended by others while it had no actor
-                self.turn = self.turn._replace(phase="ended", history=cut(self.turn), message=None, results=())
+            if self.begun:
+                if self.turn.phase != "ended":  # ended by others while it had no actor
+                    self.turn = closed(self.turn)
+                turn = self.turn
             verdict, self.verdict = self.verdict, None
             self.begun = False
             self.started = frozenset()
@@ -164,7 +172,8 @@ class ConversationState:
             if run is None:
                 return  # it has ended already: the first end counts
             queue.remove(run)
-        self._last = (run, self.turn, event, verdict)
+        self.owner = event.owner or self.owner
+        self._last = (run, turn, event, verdict)
         if run.keyed:
             outcome = self.last
             assert outcome is not None
