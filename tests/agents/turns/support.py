@@ -178,7 +178,10 @@ class Player:
         run, verdict = self.run, self.state.verdict
         assert run is not None
         assert verdict is not None
-        self.end(run, self._outcome(self.state.turn, verdict)._replace(**changed))
+        outcome = self._outcome(self.state.turn, verdict)._replace(**changed)
+        if outcome.error is not None:
+            outcome.error.partial = outcome.answer
+        self.end(run, outcome)
 
     def end(self, run: RunRequest, outcome: Outcome) -> None:
         """The run has an outcome of its own."""
@@ -253,9 +256,7 @@ class Player:
             if way == 0:
                 self.conclude(answer=replace(answer, text="changed", value=[1]), derived=False)
             elif way == 1 and isinstance(state.verdict, Finish):
-                tripped = GuardrailTripped("not this")
-                tripped.partial = answer
-                self.conclude(error=tripped)
+                self.conclude(error=GuardrailTripped("not this"))
             elif way == 2:
                 self._end_by_name(run, RunFailed("the hook raised"))
             else:
