@@ -27,7 +27,9 @@ class Caller:
 
     def __post_init__(self) -> None:
         if not isinstance(self.user, str) or not isinstance(self.tenant, str):
-            raise DefinitionError(f"a caller's user and tenant are texts, not {self.user!r:.80} and {self.tenant!r:.80}")
+            raise DefinitionError(
+                f"a caller's user and tenant are texts, not {self.user!r:.80} and {self.tenant!r:.80}"
+            )
         scopes: object = self.scopes
         given = tuple(scopes) if isinstance(scopes, Iterable) and not isinstance(scopes, str) else (None,)
         if not all(isinstance(scope, str) for scope in given):

@@ -16,7 +16,6 @@ from callboard.actors.agents.errors import (
     HandoffDepth,
     RunCancelled,
     RunError,
-
     RunFailed,
     TimeLimit,
 )
@@ -322,5 +321,3 @@ def rules_of_a_day(draw: st.DrawFn) -> Rules:
 def ends(events: Sequence[Any]) -> list[Ended]:
     """The records of ends."""
     return [event for event in events if isinstance(event, Ended)]
-
-

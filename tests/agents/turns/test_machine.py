@@ -209,7 +209,9 @@ def test_what_is_said_stands_behind_the_request_to_answer_again() -> None:
         ((said("odd", broken=RunFailed("the validator raised")),), ["assistant"]),
     ],
 )
-def test_what_is_said_to_a_run_that_may_not_go_on_stands_at_the_end(inputs: tuple[Input, ...], before: list[str]) -> None:
+def test_what_is_said_to_a_run_that_may_not_go_on_stands_at_the_end(
+    inputs: tuple[Input, ...], before: list[str]
+) -> None:
     turn, commands = after(STEERED, *inputs, rules=Rules(limits=Limits(steps=1)))
     assert isinstance(commands[0], Finish | Fail)
     assert [message.role for message in turn.history[1:-1]] == before
@@ -324,7 +326,9 @@ ROLES = st.sampled_from(["system", "user", "assistant", "tool"])
         | st.builds(
             lambda calls: Message("assistant", "", tuple(calls)),
             st.lists(
-                st.builds(ToolCall, st.sampled_from("123"), st.sampled_from(NAMES), st.just("{}")), max_size=3, unique_by=lambda c: c.id
+                st.builds(ToolCall, st.sampled_from("123"), st.sampled_from(NAMES), st.just("{}")),
+                max_size=3,
+                unique_by=lambda c: c.id,
             ),
         ),
         max_size=12,
