@@ -113,7 +113,7 @@ def _kept(kind: type[Any]) -> dict[str, Any]:
     if is_dataclass(kind):
         known = {field.name: _NOTHING if field.default is MISSING else field.default for field in fields(kind)}
     else:
-        known = {name: kind._field_defaults.get(name, _NOTHING) for name in kind._fields}  # type: ignore[attr-defined]
+        known = {name: kind._field_defaults.get(name, _NOTHING) for name in kind._fields}
     left_out = _LEFT_OUT.get(kind, frozenset())
     return {name: _NOTHING if kind in _IN_FULL else known[name] for name in known if name not in left_out}
 

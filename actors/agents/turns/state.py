@@ -76,7 +76,7 @@ class ConversationState:
     def outcome_of(self, run_id: str) -> Outcome | None:
         """How a run ended, if it has and is remembered."""
         last = self._last
-        if last is not None and (last.run if type(last) is Outcome else last[0].id) == run_id:
+        if last is not None and (last.run if isinstance(last, Outcome) else last[0].id) == run_id:
             return self.last
         return self.keyed.get(run_id) if self.keyed is not None else None
 
@@ -168,9 +168,10 @@ class ConversationState:
             self.used = 0.0
             self.resumed = 0
         else:
-            run = next((waiting for waiting in queue if waiting.id == event.run), None)  # type: ignore[arg-type]
-            if run is None:
+            found = [waiting for waiting in queue if waiting.id == event.run]
+            if not found:
                 return  # it has ended already: the first end counts
+            run = found[0]
             queue.remove(run)
         self.owner = event.owner or self.owner
         self._last = (run, turn, event, verdict)

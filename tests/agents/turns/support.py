@@ -55,6 +55,7 @@ from callboard.providers.messages import Completion, Message, ToolCall, ToolSpec
 AGENT, CONVERSATION = "A", "c"
 NAMES = ("x", "y", "ask", "transfer", "outside", "risky")
 CODEC = RunCodec()
+USED = Usage(3, 2)
 
 
 def request(name: str, *messages: Message, **options: Any) -> RunRequest:
@@ -62,7 +63,7 @@ def request(name: str, *messages: Message, **options: Any) -> RunRequest:
     return RunRequest(name, name, AGENT, CONVERSATION, messages or (Message("user", "go"),), (AGENT,), **options)
 
 
-def said(text: str, *calls: ToolCall, usage: Usage = Usage(3, 2), cost: float | None = None, **more: Any) -> Completed:
+def said(text: str, *calls: ToolCall, usage: Usage = USED, cost: float | None = None, **more: Any) -> Completed:
     """A completion that stops, or calls tools."""
     finish: Any = "tool_calls" if calls else "stop"
     return Completed(Completion(Message("assistant", text, calls), finish, usage, cost=cost), **more)

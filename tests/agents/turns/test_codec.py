@@ -239,8 +239,8 @@ AT = datetime(2026, 1, 2, tzinfo=UTC)
         (frozenset({"b", "a"}), ["a", "b"]),
         (MappingProxyType({"a": 1}), {"a": 1}),
         (
-            {1: "a", None: "b", True: "c", Colour.RED: "d", Word("w"): "e", (1, 2): "f"},
-            {"1": "c", "None": "b", "red": "d", "w": "e", "(1, 2)": "f"},
+            {1: "a", "1": "b", None: "c", Colour.RED: "d", Word("w"): "e", (1, 2): "f"},
+            {"1": "b", "None": "c", "red": "d", "w": "e", "(1, 2)": "f"},
         ),
         (b"\xff", "b'\\xff'"),
         (Decimal("1.10"), "Decimal('1.10')"),
@@ -384,9 +384,8 @@ TAMPERED = st.recursive(
 def test_whatever_is_in_a_journal_only_events_come_out_of_it(kind: type[Any], plain: Any) -> None:
     try:
         read = CODEC.decode(kind.__name__, 1, json.dumps(plain))
-    except Exception as error:
-        assert not isinstance(error, AssertionError)
-        return
+    except Exception:
+        return  # named EventNotReadable by the journal
     assert type(read) is kind
 
 
@@ -431,10 +430,10 @@ makes a new form: what was written before has to be made to fit it."""
 def test_what_is_written_has_the_form_that_its_number_says() -> None:
     values = (Answer, Caller, Completion, Handoff, HandoffRecord, Image, Message, ReasoningStep, RunRequest, Text)
     lines = []
-    for kind in (*EVENTS, *values, ToolCall, ToolSpec, Usage):
-        known: dict[str, Any]
+    kinds: tuple[Any, ...] = (*EVENTS, *values, ToolCall, ToolSpec, Usage)
+    for kind in kinds:
         if is_dataclass(kind):
-            known = {f.name: f.default for f in fields(kind)}
+            known: dict[str, Any] = {field.name: field.default for field in fields(kind)}
         else:
             known = {name: kind._field_defaults.get(name, MISSING) for name in kind._fields}
         lines.append(" ".join([kind.__name__, *(_shown(name, default) for name, default in known.items())]))

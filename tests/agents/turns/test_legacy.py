@@ -119,11 +119,15 @@ def test_of_errors_tools_and_pictures_every_form_is_read() -> None:
     assert isinstance(failed.error, RunFailed)
     gone = CODEC.decode("", 0, '{"c":"CompletionFailed","v":[{"e":["SomethingOfThen","x"]}]}')
     assert isinstance(gone.error, RunFailed)
+    picture = '{"c":"Text","v":["see"]},{"c":"Image","v":["https://x/y.png","low"]}'
+    message = '{"c":"Message","v":["user",{"t":[' + picture + ']},{"t":[' + call + "]}]}"
+    spec = '{"c":"ToolSpec","v":["x","",{"d":{"type":"object"}}]}'
     run = (
-        '{"c":"Accepted","v":[{"c":"Run","v":["r","r","A","c",{"t":[{"c":"Message","v":["user",{"t":[{"c":"Text","v":["see"]},'
-        '{"c":"Image","v":["https://x/y.png","low"]}]},{"t":[%s]}]}]},{"t":["A"]},{"t":["B: do"]},"ada",{"d":{"a":[1]}},null,true,'
-        '{"t":[{"c":"ToolSpec","v":["x","",{"d":{"type":"object"}}]}]},{"c":"Handoff","v":["A","B","do"]},true,true]}]}'
-    ) % call
+        '{"c":"Accepted","v":[{"c":"Run","v":["r","r","A","c",{"t":['
+        + message
+        + ']},{"t":["A"]},{"t":["B: do"]},"ada",'
+        '{"d":{"a":[1]}},null,true,{"t":[' + spec + ']},{"c":"Handoff","v":["A","B","do"]},true,true]}]}'
+    )
     accepted = CODEC.decode("", 0, run)
     assert isinstance(accepted, Accepted)
     assert accepted.run.external == (ToolSpec("x", "", {"type": "object"}),)
