@@ -176,8 +176,8 @@ class Conversation(Actor):
         take = RESULTS.get(type(message))
         if take is None:
             return _HANDLERS[type(message)](self, message)
-        session = message.session
-        if session is not None and session is self._session:
+        session: Session = message.session
+        if session is self._session:
             try:
                 take(message, self._apply)
             except JournalError:

@@ -100,9 +100,9 @@ def new_run(runtime: AgencyRuntime, asked: Asked) -> tuple[RunRequest, Output | 
     )
 
 
-def _check_id(given: object, what: str, error: type[DefinitionError]) -> None:
+def _check_id(given: Any, what: str, error: type[DefinitionError]) -> None:
     try:
-        check_name(given)  # type: ignore[arg-type]
+        check_name(given)
         given.encode()
     except (SpecError, UnicodeEncodeError) as wrong:
         raise error(f"{given!r:.200} cannot name a {what}: {wrong}") from None
