@@ -13,10 +13,13 @@ from __future__ import annotations
 import json
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum
+from operator import attrgetter
 from typing import Any, Final
+
+from pydantic_core import from_json, to_json
 
 from ....providers.messages import Completion, Image, Message, Text, ToolCall, ToolSpec, Usage
 from ...journal.codec import Encoded
@@ -51,8 +54,7 @@ _ERRORS: dict[str, type[errors.AgentError]] = {
 }
 _TYPES: dict[str, type[Any]] = {made.__name__: made for made in EVENTS}
 _NAMES = {made: made.__name__ for made in EVENTS}
-_dumps = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
-_dumps_ascii = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+_dumps = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
 
 class RunCodec:
@@ -68,12 +70,10 @@ class RunCodec:
         kind = type(event)
         name = _NAMES[kind]
         plain = _encoder(kind)(event)
-        text = _dumps(plain)
-        if not text.isascii():
-            try:
-                text.encode()
-            except UnicodeEncodeError:  # half of an emoji: as escapes it gets through everything
-                text = _dumps_ascii(plain)
+        try:
+            text = to_json(plain, inf_nan_mode="constants").decode()
+        except ValueError:  # half of an emoji, which gets through everything as escapes, or nested more than 255 deep
+            text = _dumps(plain)
         return Encoded(name, SCHEMA, text)
 
     def decode(self, type: str, schema: int, data: str) -> Any:
@@ -87,7 +87,10 @@ class RunCodec:
             return legacy.decode(data)
         if schema > SCHEMA:
             raise ValueError(f"{type} was written in form {schema}; this version reads up to {SCHEMA}")
-        plain = json.loads(data)
+        try:
+            plain = from_json(data)
+        except ValueError:  # what `encode` wrote in the same case, or no JSON
+            plain = json.loads(data)
         while schema < SCHEMA:
             upcast = UPCASTS.get((type, schema))
             plain = upcast(plain) if upcast is not None else plain
@@ -99,6 +102,8 @@ class RunCodec:
 
 _encoders: dict[type[Any], Convert] = {}
 _NOTHING: Final = object()
+_EMPTY: Final = types.MappingProxyType
+"""What stands for an empty mapping where a default must not be changed."""
 
 
 def _encoder(kind: type[Any]) -> Convert:
@@ -129,22 +134,32 @@ def _fields_encoder(kind: type[Any]) -> Convert:
     left_out = _LEFT_OUT.get(kind, frozenset())
     known = [(name, default) for name, default in _defaults(kind) if name not in left_out]
     tagged = kind in _TAGGED
+    items: Callable[[Any], Iterable[Any]]
+    if issubclass(kind, tuple):
+        items = iter
+    elif len(known) == 1:
+        items = _single(known[0][0])
+    else:
+        items = attrgetter(*(name for name, _ in known))
 
     def encode(value: Any) -> dict[str, Any]:
         plain: dict[str, Any] = {"kind": kind.__name__} if tagged else {}
-        for name, default in known:
-            item = getattr(value, name)
+        for (name, default), item in zip(known, items(value), strict=True):
             if item is default:
                 continue
             itself = type(item)
             if itself is str or itself is int or itself is float or itself is bool:
                 if item != default:
                     plain[name] = item
-            elif itself is not default.__class__ or item != default:
+            elif (itself is not default.__class__ and default.__class__ is not _EMPTY) or item != default:
                 plain[name] = _plain(item)
         return plain
 
     return encode
+
+
+def _single(name: str) -> Callable[[Any], Iterable[Any]]:
+    return lambda value: (getattr(value, name),)
 
 
 def _plain(value: Any) -> Any:
