@@ -92,6 +92,7 @@ if TYPE_CHECKING:
     from .actors.agents.team.presets import agent_from_dict, create_agent, create_developer_agent, create_planner_agent
     from .actors.agents.turns.rules import Limits
     from .actors.journal import (
+        CheckpointConflict,
         EventNotReadable,
         EventNotWritable,
         EventSourcedActor,
@@ -105,6 +106,7 @@ if TYPE_CHECKING:
         StreamFenced,
         StreamOwned,
     )
+    from .actors.journal.langgraph import JournalSaver
     from .providers.messages import Completion, Delta, Message, Request, ToolCall, ToolSpec, Usage
     from .tools import Tool, ToolResult, tool
 
@@ -196,6 +198,7 @@ _HOMES = {
     ".actors.agents.skills.skill": ("Skill",),
     ".actors.agents.turns.rules": ("Limits",),
     ".actors.journal": (
+        "CheckpointConflict",
         "EventNotReadable",
         "EventNotWritable",
         "EventSourcedActor",
@@ -209,6 +212,7 @@ _HOMES = {
         "StreamFenced",
         "StreamOwned",
     ),
+    ".actors.journal.langgraph": ("JournalSaver",),
     ".providers.messages": ("Completion", "Delta", "Message", "Request", "ToolCall", "ToolSpec", "Usage"),
     ".tools": ("Tool", "ToolResult", "tool"),
 }
@@ -229,6 +233,7 @@ __all__ = [
     "BlockingCall",
     "Broadcast",
     "CallboardError",
+    "CheckpointConflict",
     "ChildSpec",
     "Completion",
     "CoreError",
@@ -251,6 +256,7 @@ __all__ = [
     "Journal",
     "JournalClosed",
     "JournalError",
+    "JournalSaver",
     "JsonCodec",
     "Limits",
     "Mailbox",

@@ -198,8 +198,12 @@ class Conversation(Actor):
         entry = register.get(run.id)
         if entry is None or not entry.open:
             return
-        entry.accepted = True
+        if entry.accepted and self._kept and not self._journal.stream.version:
+            gone = RunCancelled("the run was cancelled: its conversation was released, or is gone on with elsewhere")
+            register.settle(unanswered(run, gone), final=False)  # it is not begun anew
+            return
         if state.knows(run.id):
+            entry.accepted = True
             outcome = state.outcome_of(run.id)
             if outcome is not None:
                 register.settle(outcome)

@@ -15,7 +15,7 @@ acting            HandoffReturned      acting, completing, or ended (a transfer'
 acting            Decided              acting, or completing (the last call was denied)
 all but ended     Interrupted          ended
 completing,       Steered              the same: what was said goes in at the next safe boundary, that is before the
-acting                                 next completion, or in place of an end
+acting                                 next completion, in place of an end, or behind one that cannot be put off
 ended             anything else        ended: what comes late is ignored
 ================  ===================  ==============================================================
 
@@ -138,11 +138,16 @@ def outstanding(turn: Turn, rules: Rules) -> Commands:
     return tuple(commands)
 
 
-def cut(turn: Turn, missing: str = NOT_RUN) -> tuple[Message, ...]:
-    """The history if the conversation stopped here, valid for every vendor."""
+def cut(turn: Turn) -> tuple[Message, ...]:
+    """The history if the conversation stopped here, valid for every vendor; what was said meanwhile is its end."""
     if turn.message is None:
-        return turn.history
-    return turn.history + with_results(turn.message, turn.results, missing)
+        return turn.history + turn.steering
+    return turn.history + with_results(turn.message, turn.results, NOT_RUN) + turn.steering
+
+
+def closed(turn: Turn) -> Turn:
+    """The turn if it ended here."""
+    return turn._replace(phase="ended", history=cut(turn), message=None, results=(), steering=())
 
 
 def transferred(turn: Turn, rules: Rules) -> tuple[Message, ...]:
@@ -154,7 +159,7 @@ def transferred(turn: Turn, rules: Rules) -> tuple[Message, ...]:
 def _begin(turn: Turn, begin: Begin, rules: Rules) -> tuple[Turn, Commands]:
     # Calls left open for the caller are answered by the tool messages it brings, or marked as not run.
     open_calls = () if turn.message is None else (turn.message, *(r for r in turn.results if r is not None))
-    history = turn.history + repaired((*open_calls, *(begin.messages or ())))
+    history = turn.history + repaired((*open_calls, *turn.steering, *(begin.messages or ())))
     return Turn("completing", history, start=len(turn.history)), COMPLETE
 
 
@@ -192,7 +197,7 @@ def _completed(turn: Turn, happened: Completed, rules: Rules) -> tuple[Turn, Com
         return _repair(turn, happened.problem, rules)
     if turn.steering and _over_limit(turn, rules.limits) is None:
         return _steer(turn), COMPLETE
-    return turn._replace(phase="ended"), (Finish(message.text),)
+    return closed(turn), (Finish(message.text),)
 
 
 def _repair(turn: Turn, wrong: str, rules: Rules) -> tuple[Turn, Commands]:
@@ -201,7 +206,8 @@ def _repair(turn: Turn, wrong: str, rules: Rules) -> tuple[Turn, Commands]:
     if (over := _over_limit(turn, rules.limits)) is not None:
         return _fail(turn, over)
     ask = Message("user", f"That answer does not fit the requested form: {wrong}\nAnswer again, with the form only.")
-    return turn._replace(phase="completing", history=(*turn.history, ask), repairs=turn.repairs + 1), COMPLETE
+    turn = _steer(turn._replace(phase="completing", history=(*turn.history, ask), repairs=turn.repairs + 1))
+    return turn, COMPLETE
 
 
 def _completion_failed(turn: Turn, happened: CompletionFailed, rules: Rules) -> tuple[Turn, Commands]:
@@ -226,10 +232,11 @@ def _handoff_returned(turn: Turn, happened: HandoffReturned, rules: Rules) -> tu
     )
     if happened.fatal is not None:
         return _fail(turn, happened.fatal)
-    history = cut(turn, ONE_TRANSFER)
+    assert turn.message is not None
+    history = turn.history + with_results(turn.message, turn.results, ONE_TRANSFER)
     if happened.content:
         history = (*history, Message("assistant", happened.content))
-    return turn._replace(phase="ended", history=history, message=None, results=()), (Finish(happened.content),)
+    return closed(turn._replace(history=history, message=None, results=())), (Finish(happened.content),)
 
 
 def _decided(turn: Turn, happened: Decided, rules: Rules) -> tuple[Turn, Commands]:
@@ -261,7 +268,7 @@ def _interrupted(turn: Turn, happened: Interrupted, rules: Rules) -> tuple[Turn,
 
 
 def _steered(turn: Turn, happened: Steered, rules: Rules) -> tuple[Turn, Commands]:
-    return turn._replace(steering=turn.steering + happened.messages), ()
+    return turn._replace(steering=turn.steering + repaired(happened.messages)), ()
 
 
 def _steer(turn: Turn) -> Turn:
@@ -321,8 +328,7 @@ def _answered(turn: Turn, call_id: str, content: str, is_error: bool, handoff: H
 
 
 def _fail(turn: Turn, error: AgentError) -> tuple[Turn, Commands]:
-    history = cut(turn) + turn.steering
-    return turn._replace(phase="ended", history=history, message=None, results=(), steering=()), (Fail(error),)
+    return closed(turn), (Fail(error),)
 
 
 def _over_limit(turn: Turn, limits: Limits) -> RunError | None:

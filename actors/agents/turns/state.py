@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
-from .machine import Turn, advance, cut
+from .history import repaired
+from .machine import Turn, advance, closed
 from .outcome import Outcome, outcome_of
 from .records import Accepted, ApprovalAsked, Ended, Resumed, Rewound, RunRequest, Snapshot, ToolsStarted
 from .rules import Limits, Rules
@@ -75,7 +76,7 @@ class ConversationState:
     def outcome_of(self, run_id: str) -> Outcome | None:
         """How a run ended, if it has and is remembered."""
         last = self._last
-        if last is not None and (last.run if type(last) is Outcome else last[0].id) == run_id:
+        if last is not None and (last.run if isinstance(last, Outcome) else last[0].id) == run_id:
             return self.last
         return self.keyed.get(run_id) if self.keyed is not None else None
 
@@ -99,10 +100,13 @@ class ConversationState:
         if happened is not None:
             happened(self, event)
             return
-        self.begun = True
+        if not self.queue or self.begun == (type(event) is Begin):
+            why = "the run has begun" if self.begun else "no run has begun" if self.queue else "no run is there"
+            raise TypeError(f"{type(event).__name__} cannot happen: {why}")
         if type(event) is Begin and event.messages is None:
             event = Begin(self.queue[0].messages)
         turn, commands = advance(self.turn, event, rules_of(self.queue[0]))
+        self.begun = True
         self.stepped(turn, commands, event)
 
     def stepped(self, turn: Turn, commands: Commands, happened: Input) -> None:
@@ -137,7 +141,9 @@ class ConversationState:
         self.used = max(self.used, event.used)
 
     def _rewound(self, event: Rewound) -> None:
-        self.turn = Turn("ended", self.turn.history[: event.messages])
+        if self.begun:
+            raise TypeError("a conversation cannot be rewound while a run is under way")
+        self.turn = Turn("ended", repaired(self.turn.history[: event.messages]))
         self._last = None
 
     def _snapshot(self, event: Snapshot) -> None:
@@ -150,11 +156,13 @@ class ConversationState:
     def _ended(self, event: Ended) -> None:
         queue = self.queue
         verdict: Finish | Fail | None = None
-        self.owner = event.owner or self.owner
+        turn = Turn()
         if queue and queue[0].id == event.run:
             run = queue.pop(0)
-            if self.begun and self.turn.phase != "ended":  # ended by others while it had no actor
-                self.turn = self.turn._replace(phase="ended", history=cut(self.turn), message=None, results=())
+            if self.begun:
+                if self.turn.phase != "ended":  # ended by others while it had no actor
+                    self.turn = closed(self.turn)
+                turn = self.turn
             verdict, self.verdict = self.verdict, None
             self.begun = False
             self.started = frozenset()
@@ -162,11 +170,13 @@ class ConversationState:
             self.used = 0.0
             self.resumed = 0
         else:
-            run = next((waiting for waiting in queue if waiting.id == event.run), None)  # type: ignore[arg-type]
-            if run is None:
+            found = [waiting for waiting in queue if waiting.id == event.run]
+            if not found:
                 return  # it has ended already: the first end counts
+            run = found[0]
             queue.remove(run)
-        self._last = (run, self.turn, event, verdict)
+        self.owner = event.owner or self.owner
+        self._last = (run, turn, event, verdict)
         if run.keyed:
             outcome = self.last
             assert outcome is not None
