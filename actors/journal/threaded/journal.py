@@ -132,7 +132,7 @@ class ThreadedJournal:
     def discard(self, *posts: int) -> None:
         """See `Journal.discard`."""
         self._closing.check()
-        self._writer.put(Pending(Discard(posts), None))
+        self._writer.put_aside(Pending(Discard(posts), None))
 
     # -- the order of all events -------------------------------------------------------------------------------------
 
