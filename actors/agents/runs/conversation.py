@@ -34,7 +34,7 @@ from ..turns.machine import advance, outstanding
 from ..turns.outcome import Outcome, finished, unanswered
 from ..turns.records import ApprovalAsked, Cancel, Decision, GiveUp, Resumed, RunRequest, ToolsStarted
 from ..turns.state import ConversationState, fold
-from ..turns.steps import AskApproval, Begin, CallTool, Command, Commands, Fail, Finish, Input, Interrupted
+from ..turns.steps import COMPLETE, AskApproval, Begin, CallTool, Command, Commands, Fail, Finish, Input, Interrupted
 from .delegation import forward, forwarded
 from .executor import RESULTS, carry_out
 from .messages import GoneFromJournal, Idle, Posted, Release
@@ -88,7 +88,7 @@ class Conversation(Actor):
             return None
         opening: Stream | Future[Stream] | StreamOwned
         try:
-            opening = runtime.journal.open(self._name)
+            opening = runtime.journal.create(self._name) if self._is_new() else runtime.journal.open(self._name)
         except StreamOwned as error:
             opening = error
         except JournalError as error:
@@ -98,6 +98,14 @@ class Conversation(Actor):
             return self._wait(opening)
         self._opened(opening)
         return None
+
+    def _is_new(self) -> bool:
+        """Whether nobody can know of the conversation yet: its id was made for the one run that it is for."""
+        details = self._cell.details
+        if details is not None and details.incarnation > 1:
+            return False
+        entry = self._runtime.register.get(self._id)
+        return entry is not None and entry.run.once and not entry.run.keyed and not entry.accepted
 
     async def _wait(self, opening: Future[Stream] | StreamOwned) -> None:
         runtime = self._runtime
@@ -497,14 +505,22 @@ class Conversation(Actor):
     def _record(self, events: Sequence[Any], *, ending: bool = False) -> Future[None] | None:
         return self._journal.append(events, self._session, ending=ending)
 
+    def _when_lost(self, pending: Future[None]) -> None:
+        error = pending.exception()
+        if error is not None:
+            self._lost(error)
+
     def _lost(self, error: BaseException) -> None:
         self._runtime.tell(self.ref, GoneFromJournal(error))
 
     def _follow(
         self, session: Session, commands: Commands, outcome: Outcome | None, pending: Future[None] | None
     ) -> None:
-        """Go on once the journal has it."""
+        """Go on once the journal has it; asking the model does not wait for that, as it does no harm twice."""
         if pending is None:
+            self._go_on(session, commands, outcome)
+        elif commands is COMPLETE and (self._state.turn.steps or not session.run.keyed):
+            pending.when_done(self._when_lost)
             self._go_on(session, commands, outcome)
         elif commands or outcome is not None:
             alarm: Any = None

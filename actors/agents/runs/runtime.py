@@ -175,9 +175,7 @@ class AgencyRuntime:
         kept = self.dropped(streams)
         if kept:
             with suppress(JournalError):  # it is closed: a start finds them, and that nobody needs them
-                pending = self.journal.delete(*kept)
-                if pending is not None:
-                    pending.when_done(Future.exception)
+                self.journal.forget(*kept)
 
     # -- answers -------------------------------------------------------------------------------------------------------
 
