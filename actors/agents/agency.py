@@ -22,17 +22,20 @@ from .agent import Agent
 from .answer import Answer
 from .bus import Subscriber
 from .caller import Caller
-from .errors import AgencyClosed, AgentError
+from .errors import AgencyClosed, AgentError, UnknownConversation
 from .events import ApprovalRequested, RunEvent
 from .handoffs.limits import HandoffLimits
 from .lifecycle import Lifecycle
 from .runs.approvals import WEEK
+from .runs.handle import RunHandle, find_run, start_run
 from .runs.messages import Release
 from .runs.runtime import AgencyRuntime
+from .runs.steering import steer
 from .runs.streaming import stream_run
 from .runs.supervisors import AddAgent
-from .runs.validation import Asked, Question, new_run
+from .runs.validation import Asked, Question, check_id, new_run
 from .team.directory import Directory, Flow
+from .turns.records import WhenBusy
 from .turns.rules import Limits
 
 if TYPE_CHECKING:
@@ -214,6 +217,7 @@ class Agency:
         output_type: Any = None,
         tools: Sequence[ToolSpec] = (),
         run_id: str | None = None,
+        when_busy: WhenBusy = "queue",
     ) -> Answer:
         """Ask, and wait for the answer.
 
@@ -233,18 +237,24 @@ class Agency:
                 are sent as messages of role ``tool`` in the same conversation.
             run_id: an id of the caller's own. Asking again with it, also at the same time or from a process that
                 has the same journal, does not run anything twice: it waits for the same run, or returns what it
-                answered (without ``messages`` where other runs have followed).
+                answered (without ``messages`` where other runs have followed). In memory the last 1,000 without a
+                conversation are kept.
+            when_busy: what is to become of it where a run of the conversation has not ended: ``"queue"`` lets it wait
+                for its turn, ``"reject"`` refuses it, ``"interrupt"`` ends the run under way in `RunCancelled`, whose
+                completed steps stay in the history, ``"rollback"`` ends it and takes all of its messages out of it.
 
         Raises:
             RunError: the run ended without an answer; its ``partial`` keeps what was done.
             HandoffError: handoffs went too deep or in circles.
             AgentUnavailable: the agent has failed for good.
             AgencyClosed: the agency is not running, or stopped meanwhile.
-            ConversationBusy: another process works on the conversation, and did not let go of it in time.
+            ConversationBusy: another process works on the conversation, and did not let go of it in time; or a run has
+                not ended, and ``when_busy`` is ``"reject"``.
             UnknownAgent: nobody has that name.
             DefinitionError: an argument is of the wrong shape or type.
         """
-        asked = Asked(question, agent, conversation, user, caller, values, limits, output_type, tools, run_id)
+        given = (question, agent, conversation, user, caller, values, limits, output_type, tools, run_id)
+        asked = Asked(*given, when_busy=when_busy)
         return await self._runtime.answer(*new_run(self._runtime, asked))
 
     def run_streaming(
@@ -260,16 +270,19 @@ class Agency:
         output_type: Any = None,
         tools: Sequence[ToolSpec] = (),
         run_id: str | None = None,
+        when_busy: WhenBusy = "queue",
     ) -> AsyncGenerator[RunEvent]:
         """Ask, and yield what happens, also in agents handed off to. The last event is the run's `RunFinished`.
 
-        The arguments are those of `run`. Leaving the iteration (``aclose``) cancels the run. Text that is not read
+        The arguments are those of `run`. Leaving the iteration (``aclose``) cancels the run, unless others wait for it:
+        asked again with the same ``run_id``, each gets what happens from then on, and the answer. Text that is not read
         in time is put together, so that a slow reader costs no more memory than the answer.
 
         Raises:
             AgentError: as `run`, after the last event.
         """
-        asked = Asked(question, agent, conversation, user, caller, values, limits, output_type, tools, run_id, True)
+        given = (question, agent, conversation, user, caller, values, limits, output_type, tools, run_id)
+        asked = Asked(*given, stream=True, when_busy=when_busy)
         return stream_run(self._runtime, partial(new_run, self._runtime, asked))
 
     async def fan_out(
@@ -334,6 +347,72 @@ class Agency:
         if name not in self._runtime.agents:
             raise AgencyClosed("the agency is not running: use `async with` it")
         await self._runtime.ask_until_answered(Release(conversation), name)
+
+    # -- runs that nobody waits for ------------------------------------------------------------------------------------
+
+    async def start_run(
+        self,
+        question: Question,
+        *,
+        agent: Agent | str | None = None,
+        conversation: str | None = None,
+        user: str = "",
+        caller: Caller | None = None,
+        values: Mapping[str, Any] | None = None,
+        limits: Limits | None = None,
+        output_type: Any = None,
+        tools: Sequence[ToolSpec] = (),
+        run_id: str | None = None,
+        when_busy: WhenBusy = "queue",
+    ) -> RunHandle:
+        """Ask, and go on without waiting for the answer. (`start` starts the agency.)
+
+        The arguments are those of `run`. Returns once the run is accepted; with a durable journal: recorded. From then
+        on it goes on whatever becomes of the caller, and, with a durable journal, of this process. A deadline of the
+        surrounding `scope` does not count for it.
+
+        Raises:
+            AgentError: it was not accepted, as `run`.
+        """
+        given = (question, agent, conversation, user, caller, values, limits, output_type, tools, run_id)
+        asked = Asked(*given, when_busy=when_busy, background=True)
+        return await start_run(self._runtime, *new_run(self._runtime, asked), asked_before=run_id is not None)
+
+    async def handle(self, run_id: str) -> RunHandle:
+        """A handle on a run that was started in the background or has a ``run_id`` of the caller's, in this process or
+        any other that shares the journal, also if it ended long ago; or on one that is under way in this process.
+
+        Raises:
+            UnknownRun: nothing is kept of such a run.
+            AgencyClosed: the agency is not running.
+            JournalError: its conversation cannot be read.
+        """
+        return await find_run(self._runtime, run_id)
+
+    async def steer(self, conversation: str, message: Question, *, agent: Agent | str | None = None) -> None:
+        """Say something to the run under way in a conversation, in whichever process it is worked on.
+
+        The model sees it at the next safe boundary: before its next completion, once every call under way has its
+        result; an answer that was ready by then is not the last word. Where the run has handed a task to another agent
+        it comes after that one's answer; name that one's conversation to say it there. In a conversation that was
+        transferred it is told to the agent that has it now.
+
+        Returns once it is recorded: it is heard once, also over crashes. Cancelled before, it may still be heard.
+
+        Args:
+            conversation: the conversation's id.
+            message: a text, a message, or several messages, of the role user or system.
+            agent: whose; the first agent's by default.
+
+        Raises:
+            ConversationIdle: no run is under way; ask with `run`.
+            UnknownConversation: nothing is known of it.
+            DefinitionError: the message is of the wrong shape.
+            AgencyClosed: the agency is not running.
+            JournalError: the conversation cannot be read.
+        """
+        check_id(conversation, "conversation", UnknownConversation)
+        await steer(self._runtime, self._directory.name_of(agent), conversation, message)
 
     # -- looking on ----------------------------------------------------------------------------------------------------
 

@@ -163,6 +163,13 @@ class Resumed(RunEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class Steered(RunEvent):
+    """Somebody has said something to the run; the model sees it at the next safe boundary."""
+
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class HookFailed(RunEvent):
     """A hook raised; the run goes on without it."""
 

@@ -206,6 +206,7 @@ def _send(session: Session, command: HandOff, handoff: Handoff, happened: Happen
         within=run.stream_name,
         keyed=False,
         output=run.output if command.transfer else None,
+        when_busy="queue",
     )
     local = offered is None or offered.answer is None
     delegation = Delegation(nested, handoff, command.transfer, session.time(), stages[1:], local=local)

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from typing import Any
 
 from ...core.base.errors import CoreError
 from ...core.mail.future import Future
-from ...journal.errors import JournalError, StreamOwned
-from ...journal.store import Header
+from ...journal.errors import JournalError, StreamFenced, StreamOwned
+from ...journal.store import Header, Stream
 from ..answer import Answer
-from ..errors import AgentError, UnknownAgent
-from ..turns.outcome import Outcome, unanswered
+from ..errors import AgentError, RunCancelled, UnknownAgent
+from ..turns.machine import advance
+from ..turns.outcome import Outcome, finished, unanswered
 from ..turns.records import RunRequest
-from ..turns.state import ConversationState, fold
+from ..turns.state import ConversationState, fold, rules_of
+from ..turns.steps import Fail, Interrupted
+from .following import at_hand
 from .messages import TakeUp
 from .register import Entry, not_kept
 from .runtime import AgencyRuntime
@@ -98,6 +102,44 @@ async def close_run(runtime: AgencyRuntime, run: RunRequest, error: AgentError) 
         runtime.register.settle(unanswered(run, not_kept(failed)), final=False)
         return
     runtime.register.settle(outcome)
+
+
+async def cancel_abandoned(runtime: AgencyRuntime, stream: str, run_id: str, reason: str) -> bool:
+    """Record the end of a run whose conversation nobody alive works on. Returns False where somebody does."""
+    journal = runtime.journal
+    found = await at_hand(journal.headers(prefix=stream, limit=1))
+    if not found or found[0].name != stream or found[0].owner:
+        return False
+    try:
+        opened = await at_hand(journal.open(stream))
+        try:
+            await _cancel(opened, run_id, reason)
+        finally:
+            await at_hand(opened.release())
+    except (StreamOwned, StreamFenced):
+        return False
+    return True
+
+
+async def _cancel(stream: Stream, run_id: str, reason: str) -> None:
+    agent, _, conversation = stream.name.partition("/")
+    kept = stream.events if stream.snapshot is None else (stream.snapshot, *stream.events)
+    state = fold(agent, conversation, kept)
+    run = next((one for one in state.queue if one.id == run_id), None)
+    if run is None:
+        return
+    events: list[Any] = []
+    if state.begun and run is state.queue[0]:
+        error = RunCancelled(f"the run was cancelled: {reason}")
+        turn = state.turn
+        if turn.phase != "ended":
+            events.append(Interrupted(error))
+            turn, _ = advance(turn, events[0], rules_of(run))
+        outcome = finished(run, turn, Fail(error), state.used)
+    else:
+        outcome = unanswered(run, RunCancelled(f"the run was cancelled before it began: {reason}"))
+    events.append(outcome.recorded(run))
+    await at_hand(stream.append(events, unfinished=len(state.queue) > 1))
 
 
 def _go_on(runtime: AgencyRuntime, agent: str, conversation: str) -> None:

@@ -234,6 +234,13 @@ class Session:
         """The streams of those at work for this run."""
         return tuple(one.run.stream_name for one in self.delegations.values() if one.local and one.handoff is not None)
 
+    def being_transferred(self) -> tuple[str, str] | None:
+        """Agent and conversation that this one is being handed to at this moment, if it is."""
+        for one in self.delegations.values():
+            if one.transfer and one.local and one.handoff is not None:
+                return one.run.agent, one.run.conversation
+        return None
+
     def let_go(self) -> None:
         """The incarnation ends: what is under way beside it ends, too, and is begun anew by the next one."""
         self.over = True
@@ -267,7 +274,11 @@ class Session:
         self.jobs.clear()
         runtime = self.runtime
         for delegation in self.delegations.values():
-            runtime.register.forget(delegation.run.id)
+            entry = runtime.register.get(delegation.run.id)
+            if entry is not None and delegation.handoff is None:
+                runtime.forget_once_ended(entry)
+            else:
+                runtime.register.forget(delegation.run.id)
             if delegation.local and delegation.handoff is not None:
                 runtime.release(delegation.run.agent, delegation.run.conversation)
         self.delegations.clear()

@@ -53,6 +53,10 @@ class AgentActor(Actor):
         """Go on with the runs that somebody waits for: what was sent to an earlier incarnation is lost with it."""
         for entry in self._runtime.register.open(self._agent):
             self.on_receive(entry.run)
+        for post in self._runtime.posts:
+            agent, _, conversation = post.stream.partition("/")
+            if agent == self._agent:
+                self.on_receive(Posted(conversation, post))
 
     def on_receive(self, message: Any) -> Any:
         """Pass a message to its conversation."""
@@ -66,7 +70,9 @@ class AgentActor(Actor):
                 if kind is Posted and type(message.post.event) is GiveUp:
                     self._runtime.journal.discard(message.post.id)
                     return None
-                known = self._open(message.conversation, True)
+                known = self._open(
+                    message.conversation, f"{self._agent}/{message.conversation}" not in self._runtime.unkept
+                )
             elif kind is Release:
                 return self.reply_with(self._forget(message.conversation))
             if known is None:
@@ -163,6 +169,7 @@ class AgencyActor(Actor):
                 return self._ended(name, message)
         elif isinstance(message, LookAgain):
             self._let_idle_ones_go()
+            self._runtime.tell_of_posts()
             if not self._looking:
                 self._looking = True
                 self.pipe(take_up_abandoned(self._runtime), _Looked)

@@ -104,18 +104,26 @@ class Interrupted(NamedTuple):
         error: why.
         usage, cost, handoffs: what agents that it had handed work to, and that were stopped with it, have used and
             done.
+        rollback: its messages are to be taken out of the history.
     """
 
     error: RunError
     usage: Usage = NO_USAGE
     cost: float = 0.0
     handoffs: tuple[HandoffRecord, ...] = ()
+    rollback: bool = False
 
 
 class Steered(NamedTuple):
-    """Somebody has said something to the run under way; the model sees it at the next safe boundary."""
+    """Somebody has said something to the run under way; the model sees it at the next safe boundary.
+
+    Args:
+        messages: what was said.
+        id: by which whoever said it learns that it was taken.
+    """
 
     messages: tuple[Message, ...]
+    id: str = ""
 
 
 Input: TypeAlias = (
