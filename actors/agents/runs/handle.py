@@ -268,7 +268,8 @@ async def start_run(runtime: AgencyRuntime, run: RunRequest, output: Output | No
     outcome = entry.outcome
     refused = outcome is not None and outcome.error is not None and not entry.recorded
     if refused and not await _claimed_by(runtime, run):
-        assert outcome is not None and outcome.error is not None
+        assert outcome is not None
+        assert outcome.error is not None
         raise outcome.error
     return handle
 
