@@ -42,6 +42,9 @@ class ProviderError(CallboardError):
     retryable: bool = False
     """Whether the same request may succeed if sent again, here or elsewhere."""
 
+    unsent: bool = False
+    """Whether the request never got to the vendor for certain, so that it costs nothing."""
+
     def __init__(
         self,
         message: str,
