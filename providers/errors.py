@@ -45,6 +45,9 @@ class ProviderError(CallboardError):
     unsent: bool = False
     """Whether the request never got to the vendor for certain, so that it costs nothing."""
 
+    begun: bool = False
+    """Whether the vendor had begun to answer."""
+
     def __init__(
         self,
         message: str,

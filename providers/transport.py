@@ -114,11 +114,15 @@ class Direct:
 
     async def post(self, path: str, payload: Mapping[str, Any], headers: Mapping[str, str]) -> Reply:
         problem: Exception
+        begun = False
         try:
             async with self._send(path, payload, headers) as response:
+                begun = True
                 return Reply(response.status, response.headers, await response.read())
         except Exception as error:
             problem = self._problem(error)
+            if isinstance(problem, ProviderError):
+                problem.begun = begun
         # Outside of the handler, so that the cause, which may hold the headers sent, is not carried along.
         raise problem
 

@@ -169,10 +169,7 @@ class Books:
         request = job.request
         read = job.input_tokens or input_tokens(request)
         seen = member.outputs.get(request.model)
-        if job.tokens:
-            most = int(job.tokens) - job.input_tokens
-        else:
-            most = (seen or OutputEstimate()).tokens(request)
+        most = int(job.tokens) - job.input_tokens if job.tokens else (seen or OutputEstimate()).tokens(request)
         if item == "interrupted":
             written = most  # the vendor may have gone on to the end, and a budget must hold then, too
         elif came is not None:

@@ -376,9 +376,7 @@ class Dispatcher:
         if not second.cancelled() and second.exception() is None:
             self.books.overtaken(second.result())
 
-    def failed(
-        self, job: Job, grant: Grant, member: Member, error: BaseException, came: int | None = None
-    ) -> None:
+    def failed(self, job: Job, grant: Grant, member: Member, error: BaseException, came: int | None = None) -> None:
         """Book a failure, and let go who waits for the room it leaves.
 
         Args:

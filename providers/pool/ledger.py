@@ -82,7 +82,7 @@ def became_of(error: BaseException, *, begun: bool = False, overtaken: bool = Fa
     if isinstance(error, MalformedResponse):
         return "malformed"
     if isinstance(error, ConnectionLost):
-        return "cut" if begun else None if error.unsent else "lost"
+        return "cut" if begun or error.begun else None if error.unsent else "lost"
     if isinstance(error, ProviderError | CoreError):
         return "cut" if begun else None
     return "interrupted"  # a bug of the provider's: it may have asked before
