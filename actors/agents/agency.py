@@ -367,9 +367,7 @@ class Agency:
         """
         self._runtime.approvals.decide(approval, True, arguments, "", caller)
 
-    def deny(
-        self, approval: ApprovalRequested | str, reason: str = "", *, caller: Caller | None = None
-    ) -> None:
+    def deny(self, approval: ApprovalRequested | str, reason: str = "", *, caller: Caller | None = None) -> None:
         """Refuse a call.
 
         Args:

@@ -26,7 +26,9 @@ class Caller:
 
     def __post_init__(self) -> None:
         if not isinstance(self.user, str) or not isinstance(self.tenant, str):
-            raise DefinitionError(f"a caller's user and tenant are texts, not {self.user!r:.80} and {self.tenant!r:.80}")
+            raise DefinitionError(
+                f"a caller's user and tenant are texts, not {self.user!r:.80} and {self.tenant!r:.80}"
+            )
         if isinstance(self.scopes, str) or not all(isinstance(scope, str) for scope in self.scopes):
             raise DefinitionError(f"a caller's scopes are a set of texts, not {self.scopes!r:.80}")
         if type(self.scopes) is not frozenset:

@@ -6,6 +6,7 @@ import asyncio
 import signal
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -132,8 +133,7 @@ class Lifecycle:
             for entry in register.open():
                 if not entry.run.parent:
                     register.cancel(entry.run.id, "the agency stops")
-        goes_on = "; whoever opens its journal next goes on with it" if runtime.shared else ""
-        register.fail_open(lambda: AgencyClosed(f"the agency stopped before the run had its answer{goes_on}"))
+            self._close_open_runs()
         if self._watch is not None:
             self._watch.cancel()
             with suppress(asyncio.CancelledError):
@@ -143,6 +143,10 @@ class Lifecycle:
         elif runtime.root is not None and runtime.root.is_alive():
             with suppress(CoreError):
                 await runtime.root.stop()
+        for entry in register.open():
+            if entry.session is not None:
+                entry.session.let_go()
+        self._close_open_runs()  # with a journal that others may open only now: until then it goes on with each
         runtime.clock.close()
         runtime.tool_tasks.cancel()
         await runtime.tool_tasks.ended()
@@ -151,6 +155,13 @@ class Lifecycle:
         elif runtime.shared:
             with suppress(JournalError):
                 runtime.journal.on_post(None)
+                for stream in runtime.streams.values():
+                    stream.release()
+
+    def _close_open_runs(self) -> None:
+        goes_on = "; whoever opens its journal next goes on with it" if self._runtime.shared else ""
+        error = f"the agency stopped before the run had its answer{goes_on}"
+        self._runtime.register.fail_open(lambda: AgencyClosed(error))
 
     def stop_on_signals(self, drain: float, signals: Sequence[signal.Signals]) -> asyncio.Event:
         """Stop when the process is told to end.
@@ -193,7 +204,7 @@ class Lifecycle:
             if left <= 0:
                 return False
             ended = asyncio.Event()
-            roots[0].reply.add_done_callback(lambda _, ended=ended: ended.set())
+            roots[0].reply.add_done_callback(partial(_set, ended))
             with suppress(TimeoutError):
                 async with asyncio.timeout(left):
                     await ended.wait()
@@ -205,6 +216,10 @@ class Lifecycle:
         ref = self._runtime.agents.get(agent)
         if ref is not None:
             self._runtime.tell(ref, Posted(conversation, post))
+
+
+def _set(event: asyncio.Event, _: object) -> None:
+    event.set()
 
 
 def open_journal(given: Journal | str | Path | None) -> Journal:

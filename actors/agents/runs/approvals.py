@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final
 
 from ...core.base.errors import CoreError
@@ -91,17 +93,17 @@ class Approvals:
         key = approval if isinstance(approval, str) else getattr(approval, "approval", None)
         known = self._waiting.get(key) if isinstance(key, str) else None
         if known is None or key in self.decisions:
-            state = "was decided already" if key in self.decisions else "does not wait: decided, expired, or never asked"
+            state = (
+                "was decided already" if key in self.decisions else "does not wait: decided, expired, or never asked"
+            )
             raise UnknownApproval(f"the approval {key!r:.80} {state}; {len(self.waiting)} wait")
         check_decision(arguments, reason)
         if by is not None and not may_decide(by, known.caller):
             raise NotAllowed(f"{by.user or 'nobody'} may not decide what {known.caller.user or 'another'} asked for")
         decision = Decision(known.conversation, known.approval, approved, arguments, reason)
         self.decisions[known.approval] = decision
-        try:
+        with suppress(CoreError, UnknownAgent):  # the next incarnation finds it here
             self._send(known.agent, decision)
-        except (CoreError, UnknownAgent):
-            pass  # the next incarnation finds it here
 
 
 def may_decide(by: Caller, owner: Caller) -> bool:
@@ -117,8 +119,6 @@ def check_decision(arguments: str | None, reason: str) -> None:
         raise DefinitionError(f"the reason is a text, not {type(reason).__name__}")
     if arguments is None:
         return
-    import json
-
     try:
         fits = isinstance(json.loads(arguments), dict)
     except (TypeError, ValueError):

@@ -17,21 +17,29 @@ from typing import Any, Final
 
 from ...core.actor import Actor
 from ...core.mail.future import Future
-from ...journal.errors import EventNotWritable, JournalClosed, JournalError, KeyTaken, StreamOwned
+from ...journal.errors import EventNotWritable, JournalClosed, JournalError, StreamOwned
 from ...journal.store import Stream
-from ..errors import AgentError, DefinitionError, GuardrailTripped, OutcomeUnknown, RunCancelled, RunError, RunFailed
-from ..errors import TimeLimit
+from ..errors import (
+    AgentError,
+    GuardrailTripped,
+    OutcomeUnknown,
+    RunCancelled,
+    RunError,
+    RunFailed,
+    TimeLimit,
+)
 from ..events import Resumed as ResumedEvent
 from ..events import RunFinished, RunStarted
 from ..turns.machine import advance, outstanding
 from ..turns.outcome import Outcome, finished, unanswered
-from ..turns.records import Accepted, ApprovalAsked, Cancel, Decision, Ended, GiveUp, Resumed, RunRequest, ToolsStarted
+from ..turns.records import ApprovalAsked, Cancel, Decision, GiveUp, Resumed, RunRequest, ToolsStarted
 from ..turns.state import ConversationState, fold
 from ..turns.steps import AskApproval, Begin, CallTool, Command, Commands, Fail, Finish, Input, Interrupted
 from .delegation import forward, forwarded
 from .executor import RESULTS, carry_out
 from .messages import GoneFromJournal, Idle, Posted, Release
 from .ownership import Unkept, own
+from .recording import Recorder
 from .register import not_kept
 from .runtime import AgencyRuntime
 from .session import Connected, Finalized, OwnerAnswered, Recorded, Session, TimeLimitReached
@@ -66,10 +74,8 @@ class Conversation(Actor):
         self._name = f"{agent}/{conversation}"
         self._kept = kept
         self._state = ConversationState(agent, conversation)
-        self._stream: Any = None
+        self._recorder: Recorder | None = None
         self._session: Session | None = None
-        self._accepted: list[Accepted] = []
-        """Runs that have been taken up and go into the journal with the next append."""
         self._leaving = False
 
     # -- a new incarnation ---------------------------------------------------------------------------------------------
@@ -122,8 +128,12 @@ class Conversation(Actor):
     def _go_on_from(self, stream: Any, state: ConversationState) -> None:
         runtime = self._runtime
         register = runtime.register
-        self._stream, self._state = stream, state
-        if self._cell.more().incarnation > 1:  # what was told to the last one may have got lost with it
+        self._state = state
+        self._recorder = recorder = Recorder(runtime, stream, state, self._lost)
+        if self._kept:
+            runtime.streams[self._name] = stream
+        again = self._cell.details is not None and self._cell.details.incarnation > 1
+        if again:  # what was told to the last one may have got lost with it
             for entry in register.open(self._agent, self._id):
                 self._take(entry.run)
         if (last := state.last) is not None:
@@ -132,9 +142,9 @@ class Conversation(Actor):
             self._resume(state.queue[0])
         elif state.queue:
             self._start_next()
-        elif not stream.version and self._cell.more().incarnation > 1:
+        elif again and not stream.version:
             self._leave()
-        self._flush()
+        recorder.flush()
 
     def _resume(self, run: RunRequest) -> None:
         runtime, state = self._runtime, self._state
@@ -167,7 +177,7 @@ class Conversation(Actor):
         if take is None:
             return _HANDLERS[type(message)](self, message)
         session = message.session
-        if session is self._session:
+        if session is not None and session is self._session:
             try:
                 take(message, self._apply)
             except JournalError:
@@ -180,7 +190,7 @@ class Conversation(Actor):
         self._take(run)
         if self._session is None:
             self._start_next()
-        self._flush()
+        self._journal.flush()
 
     def _take(self, run: RunRequest) -> None:
         """Take up a run that somebody waits for."""
@@ -194,9 +204,7 @@ class Conversation(Actor):
             if outcome is not None:
                 register.settle(outcome)
             return
-        accepted = Accepted(run)
-        state.apply(accepted)
-        self._accepted.append(accepted)
+        self._journal.take_up(run)
 
     def _on_decision(self, decision: Decision) -> None:
         session, approvals = self._session, self._runtime.approvals
@@ -272,13 +280,19 @@ class Conversation(Actor):
         self._leave_if_idle()
 
     def _leave_if_idle(self) -> None:
-        if self._session is None and not self._state.queue and not self._accepted:
+        if self._session is None and not self._state.queue:
             self._leave()
 
     def _leave(self) -> None:
         """Let go of the conversation; whoever has the next run for it opens it anew."""
         self._runtime.idle.pop(self._name, None)
+        self._let_go_of_stream()
         self.stop()
+
+    def _let_go_of_stream(self) -> None:
+        self._runtime.streams.pop(self._name, None)
+        with suppress(JournalError):  # it is closed, and nothing is owned any more
+            self._journal.stream.release()
 
     def _on_gone(self, message: GoneFromJournal) -> None:
         raise message.error
@@ -289,15 +303,19 @@ class Conversation(Actor):
         session, self._session = self._session, None
         state.queue.clear()
         if session is not None:
+            runs.remove(session.run)
+            error = RunCancelled("the run was cancelled: its conversation was released")
+            turn, _ = advance(state.turn, Interrupted(error, *spent(session)), session.rules)
             children = session.children()
             session.abort()
-            session.emit(RunFinished, error=RunCancelled("the run was cancelled: its conversation was released"))
+            self._report(session, finished(session.run, turn, Fail(error), session.time() - session.started))
             runtime.drop(*children)
         for run in runs:
             error = RunCancelled("the run was cancelled: its conversation was released")
             runtime.register.settle(unanswered(run, error))
         runtime.crashes.pop(self._name, None)
         runtime.idle.pop(self._name, None)
+        runtime.streams.pop(self._name, None)
         self.stop()
         return state.owner
 
@@ -305,14 +323,6 @@ class Conversation(Actor):
         """The next incarnation asks again for what was not finished; nobody reads what would still come."""
         if self._session is not None:
             self._session.let_go()
-
-    def on_stop(self) -> None:
-        """What is under way ends here; if the journal outlives this agency, another one goes on with it."""
-        if self._session is not None:
-            self._session.let_go()
-        if self._stream is not None and self._kept:
-            with suppress(JournalError):
-                self._stream.release()
 
     # -- runs ----------------------------------------------------------------------------------------------------------
 
@@ -363,6 +373,8 @@ class Conversation(Actor):
             return  # it came too late
         turn, commands = advance(state.turn, happened, session.rules)
         events: list[Any] = [happened]
+        if type(happened) is Begin and happened.messages is session.run.messages:
+            events[0] = Begin(None)  # they are in the journal as what was asked
         outcome: Outcome | None = None
         last: Command | None = commands[-1] if commands else None
         concluded = isinstance(last, Finish | Fail)
@@ -447,13 +459,11 @@ class Conversation(Actor):
     def _unwritable(self, session: Session, happened: Input, error: EventNotWritable) -> None:
         """What happened cannot be kept: the run ends here, by name, from the state before."""
         run, state = session.run, self._state
-        if any(accepted.run is run for accepted in self._accepted):  # nothing of it is in the journal
-            self._accepted = [accepted for accepted in self._accepted if accepted.run is not run]
-            state.queue.remove(run)
-            state.begun = False
+        if any(accepted.run is run for accepted in self._journal.held):  # nothing of it is in the journal
             session.abort()
             self._session = None
-            self._runtime.register.settle(unanswered(run, not_kept(error)))
+            state.begun = False
+            self._journal.refuse(run, error)
             self._start_next()
         elif not isinstance(happened, Interrupted):
             self._interrupt(session, not_kept(error))
@@ -475,70 +485,16 @@ class Conversation(Actor):
 
     # -- the journal ---------------------------------------------------------------------------------------------------
 
+    @property
+    def _journal(self) -> Recorder:
+        assert self._recorder is not None
+        return self._recorder
+
     def _record(self, events: Sequence[Any], *, ending: bool = False) -> Future[None] | None:
-        """Append events, with the runs that have been taken up before them, and what belongs to both.
+        return self._journal.append(events, self._session, ending=ending)
 
-        Raises:
-            EventNotWritable: nothing was appended.
-        """
-        runtime, session, stream = self._runtime, self._session, self._stream
-        if type(stream) is Unkept:
-            self._accepted.clear()
-            stream.append(events)
-            if session is not None and session.dropping:
-                runtime.drop(*session.dropping)
-                session.dropping = []
-            return None
-        accepted = self._accepted
-        more: dict[str, Any] = {}
-        if accepted:
-            more["keys"] = tuple(one.run.id for one in accepted if one.run.keyed)
-            if not stream.version:
-                more["labels"] = runtime.labels(accepted[0].run)
-        waiting = len(self._state.queue) - ending
-        run = session.run if session is not None else None
-        undelivered = ending and run is not None and run.once and not run.keyed
-        drop = () if session is None else (*session.dropping, *(session.children() if ending else ()))
-        if drop:
-            more["drop"] = runtime.dropped(drop)
-        pending: Future[None] | None = stream.append(
-            (*accepted, *events), unfinished=waiting > 0 or undelivered, **more
-        )
-        if session is not None:
-            session.dropping = []
-        self._accepted = []
-        if pending is not None and accepted and more.get("keys"):
-            pending.when_done(partial(self._when_claimed, [one.run for one in accepted]))
-        return pending
-
-    def _flush(self) -> None:
-        """Record the runs that were taken up behind the one under way."""
-        while self._accepted:
-            try:
-                pending = self._record(())
-            except EventNotWritable as error:
-                refused = self._accepted.pop()
-                self._state.queue.remove(refused.run)
-                self._runtime.register.settle(unanswered(refused.run, not_kept(error)))
-            else:
-                if pending is not None:
-                    pending.when_done(self._when_flushed)
-
-    def _when_flushed(self, pending: Future[None]) -> None:
-        error = pending.exception()
-        if error is not None:
-            self._runtime.tell(self.ref, GoneFromJournal(error))
-
-    def _when_claimed(self, runs: list[RunRequest], pending: Future[None]) -> None:
-        """A key was another conversation's: its caller is told; the incarnation ends with the refused append."""
-        error = pending.exception()
-        if isinstance(error, KeyTaken):
-            for run in runs:
-                if run.id == error.key:
-                    taken = DefinitionError(
-                        f"run id {run.id!r:.100} is taken by a run of {error.stream}; use one of its own for each request"
-                    )
-                    self._runtime.register.settle(unanswered(run, taken))
+    def _lost(self, error: BaseException) -> None:
+        self._runtime.tell(self.ref, GoneFromJournal(error))
 
     def _follow(
         self, session: Session, commands: Commands, outcome: Outcome | None, pending: Future[None] | None
@@ -607,6 +563,11 @@ class Conversation(Actor):
         if run.once:
             if state.owner is not None:
                 runtime.release(*state.owner)
+            if self._kept:
+                if run.keyed:
+                    self._let_go_of_stream()
+                else:
+                    runtime.streams.pop(self._name, None)
             self.stop()
         elif state.queue:
             self._start_next()

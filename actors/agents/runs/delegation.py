@@ -118,9 +118,7 @@ def delegate_answered(message: DelegateAnswered, happened: Happened) -> None:
     if delegation.local:
         # Their actors have stopped by themselves; what they left goes with the step that this side records now.
         streams = [f"{one.agent}/{one.conversation}" for one in delegation.before]
-        if not final:
-            streams.append(delegation.run.stream_name)
-        elif outcome.owner is not None:  # it was handed on at once: nothing is ever asked of the one in between
+        if not final or outcome.owner is not None:
             streams.append(delegation.run.stream_name)
         session.dropping.extend(streams)
     happened(session, returned)

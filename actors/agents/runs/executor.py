@@ -12,7 +12,16 @@ from typing import Any
 from ..turns.steps import AskApproval, CallTool, Commands, Complete, HandOff
 from .completions import complete, completion_arrived
 from .delegation import delegate_answered, hand_off, handoff_prepared, handoff_refused
-from .session import ApprovalExpired, CompletionArrived, DelegateAnswered, Happened, Prepared, Refused, Session, ToolDone
+from .session import (
+    ApprovalExpired,
+    CompletionArrived,
+    DelegateAnswered,
+    Happened,
+    Prepared,
+    Refused,
+    Session,
+    ToolDone,
+)
 from .tool_calls import approval_expired, ask_approval, call_tool, tool_done
 
 EFFECTS: Mapping[type, Callable[[Session, Any, Happened], None]] = {

@@ -40,6 +40,7 @@ async def take_up_abandoned(runtime: AgencyRuntime) -> list[Entry]:
         the runs that are expected now.
     """
     taken: list[Entry] = []
+    nested: list[tuple[str, str]] = []
     for header in await _abandoned(runtime):
         agent, _, conversation = header.name.partition("/")
         if header.damaged or header.name in runtime.damaged:
@@ -53,7 +54,10 @@ async def take_up_abandoned(runtime: AgencyRuntime) -> list[Entry]:
             runtime.damaged.add(header.name)
             logger.error("conversation %s is set aside: it cannot be read", header.name, exc_info=error)
             continue
-        expected = [runtime.register.expect(run) for run in state.queue if not run.parent]
+        if state.queue and state.queue[0].parent:  # of a version that did not say whose part it is
+            nested.append((header.name, state.queue[0].root))
+            continue
+        expected = [runtime.register.expect(run) for run in state.queue]
         taken.extend(expected)
         for entry in expected:
             if entry.waiters == 0 and not entry.background:
@@ -66,6 +70,7 @@ async def take_up_abandoned(runtime: AgencyRuntime) -> list[Entry]:
             _go_on(runtime, agent, conversation)
         elif (last := state.last) is not None and "ephemeral" in header.labels:
             taken.append(_undelivered(runtime, agent, conversation, last))
+    runtime.drop(*(name for name, root in nested if not runtime.register.is_open(root)))
     return taken
 
 

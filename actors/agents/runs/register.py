@@ -97,7 +97,9 @@ class RunRegister:
         closed: why no runs are accepted; empty where they are.
     """
 
-    def __init__(self, send: Callable[[str, Any], object], recovers: Callable[[], bool], now: Callable[[], float]) -> None:
+    def __init__(
+        self, send: Callable[[str, Any], object], recovers: Callable[[], bool], now: Callable[[], float]
+    ) -> None:
         self.closed = "is not running: use `async with` it"
         self._send = send
         self._recovers = recovers

@@ -22,7 +22,7 @@ from ..output import Output
 from ..turns.outcome import Outcome as RunOutcome
 from ..turns.records import RunRequest
 from ..turns.state import ConversationState
-from ..turns.steps import Commands, HandoffReturned, HandOff, Input
+from ..turns.steps import Commands, HandOff, HandoffReturned, Input
 from .clock import Alarm
 from .register import Entry
 from .runtime import AgencyRuntime
@@ -198,7 +198,7 @@ class Session:
         """Let the run's time go on."""
         self.clock_started = self.time()
         seconds = self.rules.limits.seconds
-        if seconds is not None:
+        if seconds is not None and not self.over:
             left = seconds - self.elapsed
             self.timer = self.runtime.clock.call_at(self.clock_started + left, self.send, TimeLimitReached(self))
 
@@ -220,7 +220,7 @@ class Session:
         while session is not None:
             if session.paused:
                 session.paused -= 1
-                if not session.paused and not session.over:
+                if not session.paused:
                     session.start_clock()
             session = session.parent
 
@@ -237,6 +237,7 @@ class Session:
     def let_go(self) -> None:
         """The incarnation ends: what is under way beside it ends, too, and is begun anew by the next one."""
         self.over = True
+        self.elapsed = self.used()
         if self.timer is not None:
             self.timer.cancel()
             self.timer = None
@@ -244,6 +245,7 @@ class Session:
         if self.ask is not None:
             self.ask.cancel()
         self._forget_approvals()
+        self.paused += 1  # for good: no more time passes for it
 
     def _forget_approvals(self) -> None:
         for request in self.waiting.values():

@@ -13,7 +13,9 @@ from ..turns.records import RunRequest
 from .runtime import AgencyRuntime
 
 
-async def stream_run(runtime: AgencyRuntime, make_run: Callable[[], tuple[RunRequest, Output | None]]) -> AsyncGenerator[RunEvent]:
+async def stream_run(
+    runtime: AgencyRuntime, make_run: Callable[[], tuple[RunRequest, Output | None]]
+) -> AsyncGenerator[RunEvent]:
     """Have a run made, and yield what happens; the last event is its `RunFinished`.
 
     Leaving the iteration cancels the run. Text that is not read in time is put together, so that a slow reader costs

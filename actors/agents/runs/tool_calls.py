@@ -65,12 +65,12 @@ def ask_approval(session: Session, command: AskApproval, happened: Happened) -> 
     call, run, runtime = command.call, session.run, session.runtime
     asked = (session.state.approvals or {})[call.id]
     at = (run.root, run.id, run.agent, run.conversation, run.chain, session.time())
-    request = ApprovalRequested(
-        *at, call.id, call.name, call.arguments, asked.approval, run.caller, asked.expires_at
-    )
+    request = ApprovalRequested(*at, call.id, call.name, call.arguments, asked.approval, run.caller, asked.expires_at)
     if asked.expires_at is not None:
         left = max(0.0, asked.expires_at - time.time())
-        session.jobs[call.id] = runtime.clock.call_at(session.time() + left, session.send, ApprovalExpired(session, call))
+        session.jobs[call.id] = runtime.clock.call_at(
+            session.time() + left, session.send, ApprovalExpired(session, call)
+        )
     session.waiting[call.id] = request
     session.pause()
     decision = runtime.approvals.ask(request)
@@ -99,9 +99,7 @@ def approval_expired(message: ApprovalExpired, happened: Happened) -> None:
         session.runtime.approvals.recorded(request.approval)
 
 
-def _decide(
-    session: Session, call_id: str, request: ApprovalRequested, decision: Decision, happened: Happened
-) -> None:
+def _decide(session: Session, call_id: str, request: ApprovalRequested, decision: Decision, happened: Happened) -> None:
     del session.waiting[call_id]
     alarm = session.jobs.pop(call_id, None)
     if alarm is not None:

@@ -51,7 +51,8 @@ def _run(
 ) -> RunRequest:
     names = ("values", "limits", "stream", "external", "handoff", "once", "fleeting")
     given = dict(zip(names, rest, strict=False))
-    return RunRequest(id, root, agent, conversation, messages, chain, tasks, caller=Caller(user), **given)
+    parent = "" if id == root else root
+    return RunRequest(id, root, agent, conversation, messages, chain, tasks, Caller(user), parent=parent, **given)
 
 
 def _ended(

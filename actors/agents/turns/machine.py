@@ -154,7 +154,7 @@ def transferred(turn: Turn, rules: Rules) -> tuple[Message, ...]:
 def _begin(turn: Turn, begin: Begin, rules: Rules) -> tuple[Turn, Commands]:
     # Calls left open for the caller are answered by the tool messages it brings, or marked as not run.
     open_calls = () if turn.message is None else (turn.message, *(r for r in turn.results if r is not None))
-    history = turn.history + repaired((*open_calls, *begin.messages))
+    history = turn.history + repaired((*open_calls, *(begin.messages or ())))
     return Turn("completing", history, start=len(turn.history)), COMPLETE
 
 

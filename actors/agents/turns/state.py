@@ -15,7 +15,7 @@ from .machine import Turn, advance, cut
 from .outcome import Outcome, outcome_of
 from .records import Accepted, ApprovalAsked, Ended, Resumed, Rewound, RunRequest, Snapshot, ToolsStarted
 from .rules import Limits, Rules
-from .steps import Commands, Decided, Fail, Finish, Input
+from .steps import Begin, Commands, Decided, Fail, Finish, Input
 
 
 class ConversationState:
@@ -100,6 +100,8 @@ class ConversationState:
             happened(self, event)
             return
         self.begun = True
+        if type(event) is Begin and event.messages is None:
+            event = Begin(self.queue[0].messages)
         turn, commands = advance(self.turn, event, rules_of(self.queue[0]))
         self.stepped(turn, commands, event)
 

@@ -12,9 +12,13 @@ from ..errors import AgentError, RunError
 
 
 class Begin(NamedTuple):
-    """A new run: the caller's messages are added to the conversation."""
+    """A new run: the caller's messages are added to the conversation.
 
-    messages: tuple[Message, ...]
+    Args:
+        messages: what is added; in a journal None where it is what the run was asked.
+    """
+
+    messages: tuple[Message, ...] | None
 
 
 class Completed(NamedTuple):

@@ -52,8 +52,13 @@ PASSING: Final = frozenset(
 POLL: Final = 0.25
 """Seconds after which what other processes have written is looked for."""
 
+FEW: Final = 2_000
+"""Events that may be sorted each time a subscriber asks for more."""
+
 FREE_PAGES: Final = 1_000
 """How much of what has become free is given back to the disk at a time."""
+
+FREE_PAGES_AT_THE_END: Final = 20_000
 
 _OWNED: Final = "WHERE name = ? AND owner = ? AND epoch = ?"
 _ADVANCE: Final = f"UPDATE streams SET version = ?, updated_at = ? {_OWNED} AND version = ?"
@@ -62,6 +67,7 @@ _INSERT: Final = "INSERT INTO events (stream, version, type, schema, data, metad
 _EVENT: Final = "SELECT position, stream, version, type, schema, data, metadata, at FROM events"
 _HEADER: Final = "SELECT name, version, epoch, owner, unfinished, labels, created_at, updated_at, damaged FROM streams"
 
+_DELETING: Final = frozenset({Delete, Prune})
 _inherited: set[tuple[int, int]] = set()  # files that the parent of this forked process had open
 
 
@@ -125,8 +131,8 @@ class SqliteBackend:
             if writer.in_transaction:
                 writer.execute("ROLLBACK")
             raise
-        if not {Delete, Prune, Append}.isdisjoint(item.__class__ for item in batch):
-            self._shrink(batch)
+        if any(item.drop if item.__class__ is Append else item.__class__ in _DELETING for item in batch):
+            self._vacuum()
         return results
 
     def _append(self, item: Append) -> object:
@@ -293,16 +299,12 @@ class SqliteBackend:
             self._delete(stream)
         return len(found)
 
-    def _shrink(self, batch: Sequence[Write]) -> None:
-        if any(item.__class__ is not Append or item.drop for item in batch):
-            self._vacuum()
-
-    def _vacuum(self) -> None:
+    def _vacuum(self, pages: int = FREE_PAGES) -> None:
         """Give some of what is free back to the disk. It can wait, and what has been committed is committed."""
         with suppress(sqlite3.Error):
             (free,) = self._writer.execute("PRAGMA freelist_count").fetchone()
             if free:
-                self._writer.execute(f"PRAGMA incremental_vacuum({FREE_PAGES})").fetchall()
+                self._writer.executescript(f"PRAGMA incremental_vacuum({pages})")  # execute() would free one page only
 
     # -- ownership -----------------------------------------------------------------------------------------------------
 
@@ -322,7 +324,7 @@ class SqliteBackend:
     def leave(self, worker: str) -> None:
         """See `Backend.leave`. That its streams have no owner follows from its row being gone."""
         self._writer.execute("DELETE FROM workers WHERE id = ?", (worker,))
-        self._vacuum()
+        self._vacuum(FREE_PAGES_AT_THE_END)
         self._presence.leave()
 
     def _seconds_left(self, owner: str) -> float:
@@ -356,7 +358,20 @@ class SqliteBackend:
     def records(self, after: int, prefix: str, limit: int) -> list[Kept]:
         """See `Backend.records`."""
         within, values = _range(prefix, "stream")
-        return self._kept(f"{_EVENT} WHERE position > ? {within} ORDER BY position LIMIT ?", (after, *values, limit))
+        if not within or not self._is_far_and_few(after, within, values):
+            within = within.replace("stream", "+stream")  # so that it goes by position, and not by stream
+            by = "position"
+        else:
+            by = "+position"
+        select = f"{_EVENT} WHERE {by} > ? {within} ORDER BY {by} LIMIT ?"
+        return self._kept(select, (after, *values, limit))
+
+    def _is_far_and_few(self, after: int, within: str, values: list[Any]) -> bool:
+        """Whether streams have so few events that these are better looked up than met with among all the others."""
+        if self.position() - after <= FEW:
+            return False
+        rows = self._fetch(f"SELECT 1 FROM events WHERE 1 {within} LIMIT {FEW}", values)
+        return len(rows) < FEW
 
     def snapshot(self, stream: str) -> tuple[int, Encoded] | None:
         """See `Backend.snapshot`."""
@@ -406,8 +421,8 @@ class SqliteBackend:
 
     def find(self, key: str) -> str | None:
         """See `Backend.find`."""
-        row = self._reader.execute("SELECT stream FROM keys WHERE key = ?", (key,)).fetchone()
-        return None if row is None else row[0]
+        rows = self._fetch("SELECT stream FROM keys WHERE key = ?", (key,))
+        return rows[0][0] if rows else None
 
     def posts(self, worker: str) -> list[Left]:
         """See `Backend.posts`."""
@@ -441,6 +456,8 @@ class SqliteBackend:
         reader = self._reader
         try:
             return reader.execute(statement, values).fetchall()
+        except UnicodeEncodeError:  # a name that cannot have been kept
+            return []
         except sqlite3.OperationalError as error:
             if getattr(error, "sqlite_errorcode", None) is not None:
                 raise

@@ -6,7 +6,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -33,7 +33,7 @@ def check(path: str | Path, codec: Codec | None = None) -> list[Problem]:
     """
     with _opened(path) as connection:
         connection.execute("BEGIN")
-        return [finding.problem for finding in _look(connection, codec)]
+        return [*_integrity(connection), *(finding.problem for finding in _look(connection, codec))]
 
 
 def repair(path: str | Path, codec: Codec | None = None) -> list[Problem]:
@@ -51,6 +51,10 @@ def repair(path: str | Path, codec: Codec | None = None) -> list[Problem]:
         JournalUnavailable: as `check` does.
     """
     with _opened(path) as connection:
+        faults = _integrity(connection)
+        if faults:
+            with suppress(sqlite3.DatabaseError):  # as far as it goes
+                connection.execute("REINDEX")
         connection.execute("BEGIN IMMEDIATE")
         found = list(_look(connection, codec))
         damaged: dict[str, str] = {}
@@ -63,7 +67,7 @@ def repair(path: str | Path, codec: Codec | None = None) -> list[Problem]:
             connection.execute("UPDATE streams SET damaged = '' WHERE damaged <> ''")
         connection.executemany("UPDATE streams SET damaged = ? WHERE name = ?", [(v, k) for k, v in damaged.items()])
         connection.execute("COMMIT")
-        return [finding.problem for finding in found]
+        return [*faults, *(finding.problem for finding in found)]
 
 
 def vacuum(path: str | Path) -> None:
@@ -86,12 +90,14 @@ class _Finding(NamedTuple):
     """Whether its stream has to be set aside."""
 
 
+def _integrity(connection: sqlite3.Connection) -> list[Problem]:
+    lines = connection.execute("PRAGMA integrity_check(20)").fetchall()
+    return [Problem("", f"SQLite says: {line}") for (line,) in lines if line != "ok"]
+
+
 def _look(connection: sqlite3.Connection, codec: Codec | None) -> Iterator[_Finding]:
-    for (line,) in connection.execute("PRAGMA integrity_check(20)").fetchall():
-        if line != "ok":
-            yield _Finding(Problem("", f"SQLite says: {line}"), ("REINDEX", ()))
     decode = _is_json if codec is None else codec.decode
-    parts = (
+    parts: tuple[Callable[[], Iterator[_Finding]], ...] = (
         lambda: _headers(connection),
         lambda: _labels(connection),
         lambda: _belongings(connection),

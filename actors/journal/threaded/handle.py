@@ -11,7 +11,7 @@ from ...core.base.log import logger_of
 from ...core.mail.future import Future
 from ..backend import Acquire, Acquired, Append, Backend, KeepSnapshot, Kept, Release
 from ..codec import Codec
-from ..errors import EventNotReadable, StreamError, StreamFenced
+from ..errors import EventNotReadable, JournalClosed, StreamError, StreamFenced
 from ..store import Stream
 from .pending import Pending
 from .reader import Reader
@@ -150,31 +150,37 @@ class Opening(Pending):
         reader: where it is read.
     """
 
-    __slots__ = ("_backend", "_handle", "_reader")
+    __slots__ = ("_backend", "_error", "_handle", "_reader")
 
     def __init__(self, handle: Handle, future: Future[Stream], backend: Backend, reader: Reader) -> None:
         super().__init__(Acquire(handle.name, handle._worker), future)
         self._handle = handle
         self._backend = backend
         self._reader = reader
+        self._error: Exception | None = None
 
     def goes_on(self, outcome: object) -> bool:
-        if not isinstance(outcome, Acquired):
-            return False
         handle = self._handle
-        handle.version = outcome.version
-        handle.epoch = outcome.epoch
-        if not outcome.version:
-            return False
-        self.work = partial(self._read, outcome)
-        self._reader.put(self)
-        return True
+        if isinstance(outcome, Acquired):
+            handle.version = outcome.version
+            handle.epoch = outcome.epoch
+            if outcome.version:
+                self.work = partial(self._read, outcome)
+                self._reader.put(self)
+                return True
+        elif isinstance(outcome, Exception) and handle.epoch and not isinstance(outcome, JournalClosed):
+            self._error = outcome  # whoever cannot read it does not hold it either
+            self.work = Release(handle.name, handle._worker, handle.epoch)
+            handle._writer.put(self)
+            return True
+        return False
 
     def finish(self, outcome: object) -> None:
-        handle = self._handle
+        handle, future = self._handle, self.future
+        if self._error is not None:
+            outcome = self._error
         super().finish(outcome if isinstance(outcome, Exception) else handle)
-        future = self.future
-        if handle.epoch and (future is None or future.cancelled() or isinstance(outcome, Exception)):
+        if future is not None and future.cancelled() and self._error is None and handle.epoch:
             handle.release()  # nobody has it
 
     def _read(self, acquired: Acquired) -> None:

@@ -27,8 +27,8 @@ class Pending:
         self.loop = asyncio._get_running_loop()
 
     def goes_on(self, outcome: object) -> bool:
-        """Called on the writer's thread with what came of an `Acquire` or a `Prune`: whether there is more to do before
-        it is finished."""
+        """Called with what came of an `Acquire`, of a `Prune`, or of what was read, on the thread that has done it:
+        whether there is more to do before it is finished."""
         return False
 
     def finish(self, outcome: object) -> None:

@@ -120,7 +120,9 @@ class Reader:
         if work.__class__ is Follow:
             self._follow(pending)
         else:
-            settle([(pending, self._outcome(work))])
+            outcome = self._outcome(work)
+            if not pending.goes_on(outcome):
+                settle([(pending, outcome)])
 
     def _outcome(self, read: Callable[[], Any]) -> Any:
         try:
