@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
 
-from ....providers.messages import Message, ToolCall
+from ....providers.messages import Completion, Message, ToolCall
 from ...core.actor import Actor
 from ...core.base.errors import CoreError
 from ...core.base.events import Outcome
@@ -56,6 +56,7 @@ class Session:
         "actor",
         "ask",
         "attempts",
+        "bought",
         "clock_started",
         "context",
         "delegations",
@@ -125,6 +126,8 @@ class Session:
         self.model: ActorRef[Any] | None = None
         self.ask: Any = None
         self.attempts = 0
+        self.bought: Completion | None = None
+        """The completion of the step under way while hooks look at it."""
         self.seen = False
         """Whether a subscriber has been given text of the step under way."""
         self.jobs: dict[str, Any] = {}

@@ -210,6 +210,8 @@ def _completion_failed(turn: Turn, happened: CompletionFailed, rules: Rules) -> 
         failed = RunFailed(f"{type(error).__name__}: {error}")
         failed.__cause__ = error
         error = failed
+    if happened.usage is not NO_USAGE:
+        turn = turn._replace(steps=turn.steps + 1, usage=turn.usage + happened.usage, cost=turn.cost + happened.cost)
     return _fail(turn, error)
 
 

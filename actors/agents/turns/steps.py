@@ -38,9 +38,16 @@ class Completed(NamedTuple):
 
 
 class CompletionFailed(NamedTuple):
-    """The model will not answer."""
+    """The model will not answer, or its answer is not taken.
+
+    Args:
+        error: why.
+        usage, cost: of an answer that was bought all the same.
+    """
 
     error: Exception
+    usage: Usage = NO_USAGE
+    cost: float = 0.0
 
 
 class ToolReturned(NamedTuple):
