@@ -162,9 +162,8 @@ class AgencyRuntime:
             labels["tenant"] = run.caller.tenant
         if run.once or run.fleeting:
             labels["ephemeral"] = "1"
-        if run.parent:
-            parent = self.register.get(run.parent)
-            labels["parent"] = parent.run.stream_name if parent is not None else run.parent
+        if run.within:
+            labels["parent"] = run.within
         return labels
 
     def dropped(self, streams: Iterable[str]) -> tuple[str, ...]:

@@ -92,6 +92,7 @@ def new_run(runtime: AgencyRuntime, asked: Asked) -> tuple[RunRequest, Output | 
             conversation is None,
             conversation is None,
             "",
+            "",
             key is not None,
             output.recorded if output is not None else None,
         ),
