@@ -386,7 +386,7 @@ class Conversation(Actor):
             assert isinstance(last, Finish | Fail)
             outcome = self._outcome(session, turn, last, happened)
             events.append(outcome.recorded(session.run))
-        elif commands and not concluded and turn.message is not None:
+        elif commands and not concluded and (turn.message is not None or turn.phase == "held"):
             started = tuple(command.call.id for command in commands if type(command) is CallTool)
             if started:
                 events.append(ToolsStarted(started))

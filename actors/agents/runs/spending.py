@@ -46,7 +46,7 @@ def spent_above(session: Session) -> RunError | None:
     """Whether a run for which this one works has used what it may, all that work for it counted."""
     above = session.parent
     while above is not None:
-        limits, turn = above.rules.limits, _turn(above)
+        limits, turn = above.limits, _turn(above)
         if limits.cost is not None or limits.tokens is not None:
             usage, cost, _ = spent(above)
             tokens = turn.usage.total_tokens + usage.total_tokens
