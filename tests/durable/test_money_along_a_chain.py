@@ -194,7 +194,7 @@ async def test_a_run_that_another_agent_has_the_conversation_of_may_use_what_it_
     async with Agency(a, b, model=function(model)) as agency:
         assert (await agency.run("?", conversation="c")).cost == 2.0
         ended = await outcome(agency.run("again", conversation="c", limits=Limits(cost=most)))
-    account = ended.partial if isinstance(ended, CostLimit) else ended
+    account: Any = ended.partial if isinstance(ended, CostLimit) else ended
     assert (isinstance(ended, CostLimit), account.cost) == (most == 1.0, most)
 
 
@@ -239,10 +239,11 @@ async def test_a_hook_cannot_change_what_a_completion_cost() -> None:
 async def test_all_who_work_for_a_run_together_spend_no_more_than_it_may_and_one_completion_each(
     shape: str, most: int, what: str
 ) -> None:
-    team = Team(shape, stuck=False, **{what: float(most) if what == "cost" else most * 15})
+    limits: dict[str, Any] = {what: float(most) if what == "cost" else most * 15}
+    team = Team(shape, stuck=False, **limits)
     async with team.agency as agency:
         ended = await outcome(agency.run("?"))
-    account = ended.partial if isinstance(ended, LimitReached) else ended
+    account: Any = ended.partial if isinstance(ended, LimitReached) else ended
     assert account.cost == team.bought
     assert team.bought <= most + max(0, team.leaves - 1), f"{team.bought} completions with a budget of {most}"
     if isinstance(ended, LimitReached):

@@ -22,7 +22,7 @@ from callboard.actors.agents.errors import (
 from callboard.actors.agents.events import ApprovalDecided, ApprovalRequested, RunEvent
 from callboard.testing import Crash, Simulation, simulate, virtual_time
 
-from .support import call, function, kill, outcome, results, until
+from .support import call, eventually, function, kill, left_behind, only_agent, outcome, results, until
 
 MORE = {"cost": Limits(cost=10.0), "tokens": Limits(tokens=150), "steps": Limits(steps=10)}
 ERRORS: dict[str, type[LimitReached]] = {"cost": CostLimit, "tokens": TokenLimit, "steps": StepLimit}
@@ -292,6 +292,32 @@ async def test_another_process_asks_the_same_question_and_goes_on_with_what_was_
         agency.approve(asked, limits=Limits(cost=10.0))
         answer = await outcome(again)
     assert (answer.text, answer.cost) == ("done", 4.0)
+
+
+@pytest.mark.parametrize(("moment", "used"), [("spent", 2), ("raised", 4)])
+async def test_a_process_that_is_killed_leaves_the_question_and_what_was_given(
+    tmp_path: Path, moment: str, used: int
+) -> None:
+    path = tmp_path / "j.db"
+    left_behind(path, moment)
+
+    @tool
+    async def note(number: int) -> str:
+        return f"noted {number}"
+
+    def model(request: Request) -> Any:
+        done = len(results(request))
+        return call("note", f"n{done}", number=done) if done < 5 else "done"
+
+    async with only_agent(model, path, tools=[note]) as agency:
+        (resumed,) = agency.resumed.values()
+        await eventually(lambda: agency.approvals, "the question")
+        (request,) = agency.approvals
+        assert json.loads(request.arguments) == {"limit": "steps", "used": used, "allowed": used}
+        agency.approve(request, limits=Limits(steps=10))
+        answer = await outcome(resumed)
+    assert isinstance(answer, Answer), repr(answer)
+    assert (answer.text, answer.steps) == ("done", 6)
 
 
 async def raises_and_crashes(sim: Simulation) -> None:

@@ -231,6 +231,20 @@ async def test_what_is_in_flight_when_a_pool_is_killed_is_promised_until_it_is_b
     assert len(script.seen) == 1
 
 
+@virtual_time
+async def test_a_killed_pool_books_no_calls_to_providers_that_had_stopped_before() -> None:
+    scripts = [Script(name, latency=1.0) for name in "abc"]
+    async with pool_of(*(endpoint(script, price=PRICE) for script in scripts)) as pool:
+        asks = [asyncio.ensure_future(pool.ask(request())) for _ in range(6)]
+        await asyncio.sleep(0.5)
+        pool.kill()
+        await asyncio.wait(asks)
+        stats = await stats_of(pool)
+    sent = sum(len(script.seen) for script in scripts)
+    # What failed over to an actor that was already gone has reached nobody; what lay in a mailbox may have.
+    assert sent <= stats.bought["interrupted"].calls < sum(counts.sent for counts in stats.endpoints.values())
+
+
 # -- against what providers served -------------------------------------------------------------------------------------
 
 
