@@ -432,21 +432,29 @@ class Agency:
         return self._runtime.approvals.waiting
 
     def approve(
-        self, approval: ApprovalRequested | str, *, arguments: str | None = None, caller: Caller | None = None
+        self,
+        approval: ApprovalRequested | str,
+        *,
+        arguments: str | None = None,
+        limits: Limits | None = None,
+        caller: Caller | None = None,
     ) -> None:
-        """Let a call run.
+        """Let a call run, or a run go on whose limits are spent.
 
         Args:
             approval: the event, or its ``approval`` id.
             arguments: JSON text in place of what the model wrote.
+            limits: for a run with `Limits.ask` that waits for more: what it may use in all. Only what is spent is
+                raised, and nothing lowered; if it is not enough, the run asks again.
             caller: who decides; None for the application itself, which may.
 
         Raises:
             UnknownApproval: nothing waits under that id: it was decided, has expired, or never was.
             NotAllowed: it is another's, and the caller has not the scope ``approvals``.
-            DefinitionError: the arguments are not the text of a JSON object.
+            DefinitionError: the arguments are not the text of a JSON object, or it is not limits that are wanted, or
+                they are.
         """
-        self._runtime.approvals.decide(approval, True, arguments, "", caller)
+        self._runtime.approvals.decide(approval, True, arguments, "", caller, limits)
 
     def deny(self, approval: ApprovalRequested | str, reason: str = "", *, caller: Caller | None = None) -> None:
         """Refuse a call.

@@ -13,6 +13,7 @@ from ..caller import Caller
 from ..errors import DefinitionError, NotAllowed, UnknownAgent, UnknownApproval
 from ..events import ApprovalRequested
 from ..turns.records import ApprovalAsked, Decision
+from ..turns.rules import Limits, check_limits
 
 APPROVE: Final = "approvals"
 """The scope of a caller who may decide what others asked for."""
@@ -75,6 +76,7 @@ class Approvals:
         arguments: str | None = None,
         reason: str = "",
         by: Caller | None = None,
+        limits: Limits | None = None,
     ) -> None:
         """What a person says to a call that waits.
 
@@ -84,11 +86,13 @@ class Approvals:
             arguments: JSON text in place of what the model wrote.
             reason: told to the model.
             by: who decides; None for the application itself.
+            limits: what a run is given that waits for more.
 
         Raises:
             UnknownApproval: nothing waits under that id.
             NotAllowed: it belongs to somebody else.
-            DefinitionError: the arguments are no text, or no JSON object.
+            DefinitionError: the arguments are no text, or no JSON object; limits for a call, or none for a run that
+                waits for more.
         """
         key = approval if isinstance(approval, str) else getattr(approval, "approval", None)
         known = self._waiting.get(key) if isinstance(key, str) else None
@@ -98,9 +102,10 @@ class Approvals:
             )
             raise UnknownApproval(f"the approval {key!r:.80} {state}; {len(self.waiting)} wait")
         check_decision(arguments, reason)
+        _check_limits(known, approved, arguments, limits)
         if by is not None and not may_decide(by, known.caller):
             raise NotAllowed(f"{by.user or 'nobody'} may not decide what {known.caller.user or 'another'} asked for")
-        decision = Decision(known.conversation, known.approval, approved, arguments, reason)
+        decision = Decision(known.conversation, known.approval, approved, arguments, reason, limits)
         self.decisions[known.approval] = decision
         with suppress(CoreError, UnknownAgent):  # the next incarnation finds it here
             self._send(known.agent, decision)
@@ -111,6 +116,21 @@ def may_decide(by: Caller, owner: Caller) -> bool:
     if by.tenant != owner.tenant:
         return False
     return by.may(APPROVE) or (by.user == owner.user and owner.user != "")
+
+
+def _check_limits(asked: ApprovalRequested, approved: bool, arguments: str | None, limits: Limits | None) -> None:
+    if limits is not None:
+        check_limits(limits)
+        if asked.tool:
+            raise DefinitionError(f"a call of {asked.tool} waits; limits are for a run that waits for more")
+    if approved and not asked.tool:
+        told = json.loads(asked.arguments)
+        limit, used = told["limit"], told["used"]
+        given = getattr(limits, limit, None)
+        if given is None or given <= used:
+            raise DefinitionError(f"the run waits for more {limit}: approve(…, limits=Limits({limit}=…)), above {used}")
+    if arguments is not None and not asked.tool:
+        raise DefinitionError("a run that waits for more has no arguments to change")
 
 
 def check_decision(arguments: str | None, reason: str) -> None:

@@ -399,10 +399,14 @@ class Conversation(Actor):
         if session is not None:
             runs.remove(session.run)
             error = RunCancelled("the run was cancelled: its conversation was released")
-            turn, _ = advance(state.turn, Interrupted(error, *spent(session)), session.rules)
+            used = spent(session)
             children = session.children()
             session.abort()
-            self._report(session, finished(session.run, turn, Fail(error), session.time() - session.started))
+            outcome = unanswered(session.run, error, *used)
+            if state.begun:
+                turn, _ = advance(state.turn, Interrupted(error, *used), session.rules)
+                outcome = finished(session.run, turn, Fail(error), session.time() - session.started)
+            self._report(session, outcome)
             runtime.drop(*children)
         for run in runs:
             error = RunCancelled("the run was cancelled: its conversation was released")
@@ -480,7 +484,7 @@ class Conversation(Actor):
             events.append(outcome.recorded(session.run))
             if type(happened) is Interrupted and happened.rollback:
                 events.append(Rewound(turn.start))
-        elif commands and not concluded and turn.message is not None:
+        elif commands and not concluded and (turn.message is not None or turn.phase == "held"):
             started = tuple(command.call.id for command in commands if type(command) is CallTool)
             if started:
                 events.append(ToolsStarted(started))
@@ -544,10 +548,11 @@ class Conversation(Actor):
         """End the run under way by name, and take its messages out of the history where ``rollback`` says so."""
         state = self._state
         if session.forward is not None or not state.begun:
+            used = spent(session)
             if session.forward is not None:
                 self._runtime.register.cancel(session.forward.run.id, str(error), rollback=rollback)
             if state.queue and state.queue[0] is session.run:
-                self._end(session, unanswered(session.run, error))
+                self._end(session, unanswered(session.run, error, *used))
         else:
             self._apply(session, Interrupted(error, *spent(session), rollback))
 

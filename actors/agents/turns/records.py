@@ -190,6 +190,7 @@ class Decision(NamedTuple):
         approved: whether the call may run.
         arguments: JSON text in place of what the model wrote.
         reason: told to the model.
+        limits: what the run is given, where it waits for more.
     """
 
     conversation: str
@@ -197,6 +198,7 @@ class Decision(NamedTuple):
     approved: bool
     arguments: str | None = None
     reason: str = ""
+    limits: Limits | None = None
 
 
 class Steer(NamedTuple):

@@ -17,7 +17,7 @@ from .machine import Turn, advance, closed
 from .outcome import Outcome, outcome_of
 from .records import Accepted, ApprovalAsked, Ended, NotSteered, Resumed, Rewound, RunRequest, Snapshot, ToolsStarted
 from .rules import Limits, Rules
-from .steps import Begin, Commands, Decided, Fail, Finish, Input, Interrupted
+from .steps import Begin, Commands, Decided, Fail, Finish, Input, Interrupted, Raised
 
 
 class ConversationState:
@@ -139,7 +139,8 @@ class ConversationState:
         """The state after an input that the caller has put through the machine itself."""
         if turn.message is None and self.started:
             self.started = frozenset()
-        if self.approvals is not None and (turn.message is None or type(happened) is Decided):
+        decided = type(happened) is Decided or type(happened) is Raised
+        if self.approvals is not None and (decided or (turn.message is None and turn.phase != "held")):
             left = {} if turn.message is None else dict(self.approvals)
             left.pop(getattr(happened, "call_id", ""), None)
             self.approvals = left or None
