@@ -14,7 +14,7 @@ from ...core.base.ids import uuid7
 from ...core.mail.future import Future
 from ...core.refs.ref import ActorRef
 from ...journal.errors import JournalError
-from ...journal.store import Journal
+from ...journal.store import Journal, Retention
 from ..answer import Answer
 from ..bus import Bus
 from ..errors import AgentError, UnknownAgent
@@ -61,6 +61,7 @@ class AgencyRuntime:
         unkept: the conversations of which nothing is written down, by the name of their stream.
         idle: since when conversations have had nothing to do, the longest first.
         damaged: streams that cannot be read, and have been named.
+        retention: how long what is finished is kept; None for ever.
     """
 
     def __init__(
@@ -93,6 +94,7 @@ class AgencyRuntime:
         self.unkept: dict[str, ConversationState] = {}
         self.idle: dict[str, float] = {}
         self.damaged: set[str] = set()
+        self.retention: Retention | None = None
 
     def new_id(self) -> str:
         """An id that nobody else has."""

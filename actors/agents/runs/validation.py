@@ -54,8 +54,8 @@ def new_run(runtime: AgencyRuntime, asked: Asked) -> tuple[RunRequest, Output | 
         raise AgencyClosed(f"the agency {register.closed}")
     name = directory.name_of(asked.agent)
     conversation, key = asked.conversation, asked.run_id
-    _check_id(conversation, "conversation", UnknownConversation)
-    _check_id(key, "run", DefinitionError)
+    check_id(conversation, "conversation", UnknownConversation)
+    check_id(key, "run", DefinitionError)
     limits = asked.limits if asked.limits is not None else directory.agents[name].limits
     _check_limits(limits)
     deadline = current_scope().deadline
@@ -96,7 +96,8 @@ def new_run(runtime: AgencyRuntime, asked: Asked) -> tuple[RunRequest, Output | 
     )
 
 
-def _check_id(given: object, what: str, error: type[DefinitionError]) -> None:
+def check_id(given: object, what: str, error: type[DefinitionError]) -> None:
+    """Raises ``error`` where something other than None cannot be the id of a conversation or a run."""
     try:
         check_name(given)  # type: ignore[arg-type]
         if given is not None:
