@@ -6,6 +6,7 @@ import asyncio
 import signal
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -198,7 +199,7 @@ class Lifecycle:
             if left <= 0:
                 return False
             ended = asyncio.Event()
-            roots[0].reply.add_done_callback(lambda _, ended=ended: ended.set())
+            roots[0].reply.add_done_callback(partial(_set, ended))
             with suppress(TimeoutError):
                 async with asyncio.timeout(left):
                     await ended.wait()
@@ -210,6 +211,10 @@ class Lifecycle:
         ref = self._runtime.agents.get(agent)
         if ref is not None:
             self._runtime.tell(ref, Posted(conversation, post))
+
+
+def _set(event: asyncio.Event, _: object) -> None:
+    event.set()
 
 
 def open_journal(given: Journal | str | Path | None) -> Journal:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final
 
 from ...core.base.errors import CoreError
@@ -100,10 +102,8 @@ class Approvals:
             raise NotAllowed(f"{by.user or 'nobody'} may not decide what {known.caller.user or 'another'} asked for")
         decision = Decision(known.conversation, known.approval, approved, arguments, reason)
         self.decisions[known.approval] = decision
-        try:
+        with suppress(CoreError, UnknownAgent):  # the next incarnation finds it here
             self._send(known.agent, decision)
-        except (CoreError, UnknownAgent):
-            pass  # the next incarnation finds it here
 
 
 def may_decide(by: Caller, owner: Caller) -> bool:
@@ -119,8 +119,6 @@ def check_decision(arguments: str | None, reason: str) -> None:
         raise DefinitionError(f"the reason is a text, not {type(reason).__name__}")
     if arguments is None:
         return
-    import json
-
     try:
         fits = isinstance(json.loads(arguments), dict)
     except (TypeError, ValueError):

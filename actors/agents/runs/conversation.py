@@ -174,7 +174,7 @@ class Conversation(Actor):
         if take is None:
             return _HANDLERS[type(message)](self, message)
         session = message.session
-        if session is self._session:
+        if session is not None and session is self._session:
             try:
                 take(message, self._apply)
             except JournalError:
