@@ -21,8 +21,8 @@ from .agent import Agent
 from .answer import Answer
 from .bus import Subscriber
 from .caller import Caller
-from .conversations import changing, reading
-from .conversations.view import ConversationSummary, ConversationView
+from .conversations import changing, reading, rerun
+from .conversations.view import ConversationSummary, ConversationView, ReplayReport
 from .errors import AgencyClosed, AgentError, DefinitionError
 from .events import ApprovalRequested, RunEvent
 from .handoffs.limits import HandoffLimits
@@ -445,6 +445,30 @@ class Agency:
         if not isinstance(user, str) or not user:
             raise DefinitionError(f"user is a text that names one, not {user!r:.80}")
         return await changing.erase(self._runtime, user, tenant)
+
+    async def replay(
+        self, conversation: str, *, run: str | None = None, agent: Agent | str | None = None
+    ) -> ReplayReport:
+        """Go through a conversation's recorded runs again with the agents as they are now: recorded completions and
+        results stand for model, tools and other agents. Nothing is bought, no tool runs, nothing is written.
+
+        Each recorded step is judged by itself, from the state that the record has before it, so that one difference
+        does not hide those behind it. Hooks and instructions are called for real: they are what is looked at. What a
+        journal does not keep cannot be compared: the requests that were sent then (today's are in the report), what
+        a hook made of a completion or of a tool's arguments before it was kept. Time does not pass. Of the limits the
+        smaller of the run's own and the agent's own of today count.
+
+        Args:
+            conversation: its id.
+            run: only this run.
+            agent: whose; the first agent's by default.
+
+        Raises:
+            UnknownConversation: there is none.
+            UnknownRun: the conversation has no such run.
+        """
+        lineage = await reading.read_lineage(self._runtime.journal, self._named(agent), conversation)
+        return await rerun.rerun(self._runtime, lineage, run)
 
     def _named(self, agent: Agent | str | None) -> str:
         """The name of an agent, which need not be there any more."""

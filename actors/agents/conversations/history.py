@@ -75,7 +75,7 @@ class StreamHistory:
         self.base = 0
         self.version = 0
         for record in records:
-            self._apply(record)
+            self.apply(record)
 
     @property
     def messages(self) -> tuple[Message, ...]:
@@ -94,7 +94,8 @@ class StreamHistory:
 
     # -- reading the events --------------------------------------------------------------------------------------------
 
-    def _apply(self, record: Record) -> None:
+    def apply(self, record: Record) -> None:
+        """Take in the next event."""
         event, state = record.event, self.state
         self.version = record.version
         before, used = state.turn, state.used

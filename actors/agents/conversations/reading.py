@@ -26,18 +26,29 @@ class Lineage:
     Attributes:
         header: of the first stream.
         streams: in the order in which they had it; the last one has it now.
+        records: of each of them.
     """
 
-    __slots__ = ("header", "streams")
+    __slots__ = ("header", "records", "streams")
 
-    def __init__(self, header: Header | None, streams: list[StreamHistory]) -> None:
+    def __init__(self, header: Header | None, streams: list[StreamHistory], records: list[Sequence[Record]]) -> None:
         self.header = header
         self.streams = streams
+        self.records = records
 
     @property
     def steps(self) -> int:
         """How many steps there are."""
         return sum(len(stream.steps) for stream in self.streams)
+
+    @property
+    def names(self) -> dict[str, str]:
+        """Under which id the caller knows each run."""
+        names = {id: id for id in self.streams[0].runs}
+        for stream in self.streams[1:]:
+            for id, run in stream.runs.items():
+                names.setdefault(id, names.get(run.request.parent, run.request.root))
+        return names
 
     def find(self, step: int | None) -> tuple[int, int]:
         """The stream that a step is in, by its place, and how many messages of that one's history there are up to and
@@ -77,6 +88,7 @@ async def read_lineage(journal: Journal, agent: str, conversation: str) -> Linea
         raise UnknownConversation(f"{agent} has no conversation {conversation!r:.200}")
     header = await header_of(journal, f"{agent}/{conversation}")
     streams = [StreamHistory(agent, conversation, records)]
+    kept = [records]
     seen = {(agent, conversation)}
     owner = streams[0].state.owner
     while owner is not None and owner not in seen:
@@ -85,8 +97,9 @@ async def read_lineage(journal: Journal, agent: str, conversation: str) -> Linea
         if not records:
             break
         streams.append(StreamHistory(*owner, records))
+        kept.append(records)
         owner = streams[-1].state.owner
-    return Lineage(header, streams)
+    return Lineage(header, streams, kept)
 
 
 async def read_conversation(journal: Journal, agent: str, conversation: str) -> ConversationView:
@@ -99,10 +112,7 @@ async def read_conversation(journal: Journal, agent: str, conversation: str) -> 
     lineage = await read_lineage(journal, agent, conversation)
     streams = lineage.streams
     first, last = streams[0], streams[-1]
-    names: dict[str, str] = {id: id for id in first.runs}
-    for stream in streams[1:]:
-        for id, nested in stream.runs.items():
-            names.setdefault(id, names.get(nested.request.parent, nested.request.root))
+    names = lineage.names
     steps: list[ConversationStep] = []
     for stream in streams:
         steps += stream.shown_steps(len(steps) + 1, names)

@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from ....providers.messages import Message, ToolCall, Usage
+from ....providers.messages import Message, Request, ToolCall, Usage
 from ..answer import NO_USAGE, HandoffRecord
 from ..caller import NOBODY, Caller
 from ..errors import AgentError
 
 Status: TypeAlias = Literal["idle", "running", "waiting"]
 RunStatus: TypeAlias = Literal["queued", "running", "waiting", "answered", "failed"]
+DifferenceKind: TypeAlias = Literal[
+    "agent", "input", "request", "completion", "call", "handoff", "limits", "answer", "record"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,3 +172,71 @@ class ConversationView:
     version: int
     created_at: float
     updated_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayedRequest:
+    """What today's code would ask the model.
+
+    Args:
+        run: the run's id.
+        step: the number of the step whose recorded completion stands for the answer.
+        agent: who would ask.
+        request: what would be asked, after the hooks.
+    """
+
+    run: str
+    step: int
+    agent: str
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayDifference:
+    """Where today's code would go another way than the record.
+
+    Args:
+        run: the run's id.
+        step: the number of the step that it concerns.
+        agent: who would be at work.
+        kind: what is different: the ``agent`` is not there; the ``input`` after the connection hooks; the ``request``,
+            which is refused or cannot be made; the ``completion``, as hooks or the output type see it; a ``call`` or
+            ``handoff``, which is treated otherwise; the ``limits``, which end the run; the ``answer`` after the
+            finalize hooks; the ``record``, which contradicts itself.
+        text: in words.
+    """
+
+    run: str
+    step: int
+    agent: str
+    kind: DifferenceKind
+    text: str
+
+    def __str__(self) -> str:
+        return f"step {self.step} of run {self.run} ({self.agent}), {self.kind}: {self.text}"
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayReport:
+    """What came of going through a conversation again.
+
+    Args:
+        agent, conversation: whose.
+        runs: the ids of the runs that were gone through.
+        steps: how many recorded completions stood for the model's answers.
+        requests: what the model would have been asked. A journal does not keep what it was asked then, so these are
+            not compared with anything: keep them from one version to the next to see what has changed.
+        differences: in the recorded order.
+    """
+
+    agent: str
+    conversation: str
+    runs: tuple[str, ...]
+    steps: int
+    requests: tuple[ReplayedRequest, ...]
+    differences: tuple[ReplayDifference, ...]
+
+    @property
+    def same(self) -> bool:
+        """Whether today's code would go the recorded way."""
+        return not self.differences
