@@ -63,6 +63,9 @@ async def debug(where: str, conversation: str, agent: str | None, to: int | None
         found = await _find(journal, conversation, agent)
         lineage = await read_lineage(journal, *found)
     records, owner = lineage.records[0], lineage.streams[0].state.owner
+    ever = sum(isinstance(record.event, Completed) for record in records)
+    if to is not None and not 0 <= to <= ever:
+        raise NoSuchStep(f"{'/'.join(found)} has {_count(ever, 'step')}; give --to a number from 0 to that")
     wait = stepwise and sys.stdin.isatty()
     history = StreamHistory(*found, ())
     last: ReplayStep | None = None
@@ -76,9 +79,6 @@ async def debug(where: str, conversation: str, agent: str | None, to: int | None
             say(line)
         if wait:
             await asyncio.to_thread(sys.stdin.readline)
-    else:
-        if to is not None and len(history.steps) < to:
-            raise NoSuchStep(f"{'/'.join(found)} has {len(history.steps)} steps; give --to a number from 0 to that")
     if last is not None:
         say("")
         for line in state_lines(last, history):
@@ -265,13 +265,17 @@ def plain(value: Any) -> Any:
 @asynccontextmanager
 async def _reading(where: str) -> AsyncIterator[Journal]:
     """A journal to read from. Nothing in it is ever owned, so those who work on it do not notice."""
-    if "://" not in where and not Path(where).is_file():
-        raise NoSuchJournal(f"there is no journal {where}; give its file, or the postgresql:// address of its database")
-    journal = open_journal(where)
+    journal = _opened(where)
     try:
         yield journal
     finally:
         await asyncio.to_thread(journal.close)
+
+
+def _opened(where: str) -> Journal:
+    if "://" not in where and not Path(where).is_file():
+        raise NoSuchJournal(f"there is no journal {where}; give its file, or the postgresql:// address of its database")
+    return open_journal(where)
 
 
 async def _show_all(journal: Journal, agent: str | None, as_json: bool, say: Say) -> None:
