@@ -311,6 +311,8 @@ class Conversation(Actor):
 
     def _on_rewind(self, message: Rewind) -> str:
         state = self._state
+        if self._recorder is None:
+            return "elsewhere"
         if self._session is not None or state.queue:
             return "busy"
         self._runtime.idle[self._name] = self._runtime.time()

@@ -14,7 +14,8 @@ class Release(NamedTuple):
 
 
 class Rewind(NamedTuple):
-    """Go on from an earlier point. The answer is ``done``, ``busy`` where a run is under way, or ``moved``.
+    """Go on from an earlier point. The answer is ``done``, ``busy`` where a run is under way, ``elsewhere`` where
+    another process has the conversation, or ``moved``.
 
     Args:
         conversation: its id.

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from callboard import Agency, Agent, MemoryJournal, Request, ToolCall, handoff, tool
+from callboard import Agency, Agent, MemoryJournal, Request, Retention, ToolCall, handoff, tool
 from tests.agents.support import add, function
 from tests.durable.support import call, results, said
 
@@ -62,7 +62,13 @@ async def erase(path: str) -> str:
     return f"{path} is gone"
 
 
-def team(journal: Any = None, model: Callable[[Request], Any] = obedient, **options: Any) -> Agency:
+def team(
+    journal: Any = None,
+    model: Callable[[Request], Any] = obedient,
+    *,
+    retention: Retention | None = None,
+    **options: Any,
+) -> Agency:
     """Front, which has tools, asks Expert and transfers to Billing; ``options`` are Front's."""
     expert, billing = Agent("Expert", "You know."), Agent("Billing", "You bill.")
     given: dict[str, Any] = {
@@ -72,7 +78,8 @@ def team(journal: Any = None, model: Callable[[Request], Any] = obedient, **opti
         **options,
     }
     front = Agent("Front", "You answer.", **given)
-    return Agency(front, expert, billing, flows=[("Front", "Expert")], model=function(model), journal=journal)
+    agents = (front, expert, billing)
+    return Agency(*agents, flows=[(front, expert)], model=function(model), journal=journal, retention=retention)
 
 
 async def tell(agency: Agency, words: str, conversation: str | None, **options: Any) -> Any:
