@@ -72,12 +72,13 @@ def team(
     """Front, which has tools, asks Expert and transfers to Billing; ``options`` are Front's."""
     expert, billing = Agent("Expert", "You know."), Agent("Billing", "You bill.")
     given: dict[str, Any] = {
+        "instructions": "You answer.",
         "tools": [add, erase],
         "autonomy": "supervised",
         "handoffs": [handoff(billing, name="to_billing", kind="transfer")],
         **options,
     }
-    front = Agent("Front", "You answer.", **given)
+    front = Agent("Front", **given)
     agents = (front, expert, billing)
     return Agency(*agents, flows=[(front, expert)], model=function(model), journal=journal, retention=retention)
 

@@ -116,9 +116,12 @@ async def test_a_fork_that_cannot_be_is_refused_and_makes_nothing() -> None:
     async with team() as agency:
         await tell(agency, "hi", "c")
         await tell(agency, "hi", "taken")
-        for refused in (dict(at=2), dict(at=-1), dict(at=True), dict(to="taken"), dict(to="c"), dict(to="a/b")):
+        for at in (2, -1, True):
+            with pytest.raises(DefinitionError, match="no step"):
+                await agency.fork("c", at=at)
+        for to in ("taken", "c", "a/b", ""):
             with pytest.raises(DefinitionError):
-                await agency.fork("c", **refused)  # type: ignore[arg-type]
+                await agency.fork("c", to=to)
         with pytest.raises(UnknownConversation):
             await agency.fork("nowhere")
         assert [one.id for one in await agency.conversations()] == ["c", "taken"]
