@@ -16,6 +16,7 @@ from ..core.base.spec import ChildSpec
 from ..core.mail.future import Future
 from ..core.refs.ref import ActorRef
 from ..core.system import System
+from ..journal.memory import MemoryJournal
 from ..journal.store import Journal, Retention
 from .agent import Agent
 from .answer import Answer
@@ -26,7 +27,7 @@ from .conversations.view import ConversationSummary, ConversationView, ReplayRep
 from .errors import AgencyClosed, AgentError, DefinitionError
 from .events import ApprovalRequested, RunEvent
 from .handoffs.limits import HandoffLimits
-from .lifecycle import Lifecycle, open_journal
+from .lifecycle import Lifecycle
 from .runs.approvals import WEEK
 from .runs.messages import Release
 from .runs.runtime import AgencyRuntime
@@ -86,16 +87,16 @@ class Agency:
         self._directory = Directory(agents, flows, shared_instructions)
         self._runtime = AgencyRuntime(
             self._directory,
-            open_journal(journal),
+            MemoryJournal() if journal is None or isinstance(journal, str | Path) else journal,
             handoff_limits or HandoffLimits(),
             shared=journal is not None,
             approvals_expire=approvals_expire,
         )
         self._runtime.retention = retention
         self._runtime.model_name = model if isinstance(model, str) else ""
-        owns_journal = journal is None or isinstance(journal, str | Path)
         given = pool if pool is not None else model
-        self._lifecycle = Lifecycle(name, self._runtime, given, system, owns_journal=owns_journal)
+        address = journal if isinstance(journal, str | Path) else None
+        self._lifecycle = Lifecycle(name, self._runtime, given, system, address)
 
     # -- who is in it --------------------------------------------------------------------------------------------------
 
@@ -167,6 +168,7 @@ class Agency:
 
         Raises:
             AgencyClosed: it was started before.
+            JournalUnavailable: the journal cannot be opened.
         """
         await self._lifecycle.start()
 
@@ -356,7 +358,7 @@ class Agency:
             UnknownConversation: there is none, or nothing of it is kept yet.
             JournalError: it cannot be read.
         """
-        return await reading.read_conversation(self._runtime.journal, self._named(agent), conversation)
+        return await reading.read_conversation(self._kept, self._named(agent), conversation)
 
     async def conversations(
         self,
@@ -379,7 +381,7 @@ class Agency:
             limit: how many at most.
         """
         return await reading.list_conversations(
-            self._runtime.journal,
+            self._kept,
             agent=None if agent is None else self._named(agent),
             user=user,
             tenant=tenant,
@@ -411,7 +413,8 @@ class Agency:
             DefinitionError: there is no such step, or ``to`` is taken or cannot be an id.
         """
         name = self._at_work(agent)
-        check_id(to, "conversation", DefinitionError)
+        if to is not None:
+            check_id(to, "conversation", DefinitionError)
         return await changing.fork(self._runtime, name, conversation, at, to or self._runtime.new_id())
 
     async def rewind(self, conversation: str, *, to: int, agent: Agent | str | None = None) -> None:
@@ -467,8 +470,14 @@ class Agency:
             UnknownConversation: there is none.
             UnknownRun: the conversation has no such run.
         """
-        lineage = await reading.read_lineage(self._runtime.journal, self._named(agent), conversation)
+        lineage = await reading.read_lineage(self._kept, self._named(agent), conversation)
         return await rerun.rerun(self._runtime, lineage, run)
+
+    @property
+    def _kept(self) -> Journal:
+        """The journal, once there is one to read."""
+        self._at_work(None)
+        return self._runtime.journal
 
     def _named(self, agent: Agent | str | None) -> str:
         """The name of an agent, which need not be there any more."""

@@ -5,6 +5,7 @@ import tempfile
 from pathlib import Path
 
 from callboard import Agency, Agent, ChildSpec, HookContext, Request, ToolCall, guardrail, tool
+from callboard.actors.agents.hooks import Hook
 from callboard.testing import FunctionModel
 
 
@@ -30,7 +31,7 @@ def no_cake(context: HookContext) -> None:
         raise ValueError("cake is not for sale any more")
 
 
-def shop(journal: Path, *hooks: object) -> Agency:
+def shop(journal: Path, *hooks: Hook) -> Agency:
     """The team, on its journal."""
     agent = Agent("Shop", "You sell.", tools=[price], hooks=hooks)
     return Agency(agent, model=ChildSpec(FunctionModel, (model,), name="model"), journal=journal)
@@ -44,7 +45,8 @@ async def main() -> None:
             await agency.run("cake", conversation="ada", user="ada")
             view = await agency.conversation("ada")
             for step in view.steps:
-                print(step.number, step.message.text or [f"{one.call.name} → {one.result.text}" for one in step.calls])
+                asked = [f"{one.call.name}({one.call.arguments})" for one in step.calls]
+                print(step.number, step.message.text or asked)
             other = await agency.fork("ada", at=2)  # as it was after the first answer
             print(len((await agency.run("cake", conversation=other)).messages), "messages in the fork")
             await agency.rewind("ada", to=2)

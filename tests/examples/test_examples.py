@@ -13,9 +13,9 @@ from tests.cli.command import offline
 HERE = Path(__file__).parent
 PRINTS = {
     "conversations.py": [
-        "1 ['price → 3']",
+        """1 ['price({"item": "tea"})']""",
         "2 It costs 3.",
-        "3 ['price → 5']",
+        """3 ['price({"item": "cake"})']""",
         "4 It costs 5.",
         "8 messages in the fork",
         "4 messages after rewinding",

@@ -138,6 +138,7 @@ def forward(session: Session, owner: tuple[str, str]) -> None:
         chain=(*run.chain, owner[0]),
         once=False,
         parent=run.id,
+        within=run.stream_name,
         keyed=False,
         output=None,
     )
@@ -202,6 +203,7 @@ def _send(session: Session, command: HandOff, handoff: Handoff, happened: Happen
         handoff=handoff,
         once=not command.transfer,
         parent=run.id,
+        within=run.stream_name,
         keyed=False,
         output=run.output if command.transfer else None,
     )

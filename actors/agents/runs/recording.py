@@ -72,7 +72,8 @@ class Recorder:
         """
         stream, runtime = self.stream, self._runtime
         if type(stream) is Unkept:
-            self.held.clear()
+            if self.held:
+                self._accepted()
             stream.append(events)
             if session is not None and session.dropping:
                 runtime.drop(*session.dropping)
@@ -95,12 +96,20 @@ class Recorder:
         unfinished = len(self._state.queue) > ending or undelivered
         pending: Future[None] | None = stream.append((*held, *events), unfinished=unfinished, **more)
         if held:
-            self.held = []
+            self._accepted()
             if pending is not None and "keys" in more:
                 pending.when_done(partial(self._when_claimed, [one.run for one in held]))
         if session is not None and session.dropping:
             session.dropping = []
         return pending
+
+    def _accepted(self) -> None:
+        """From here on cancelling these runs is the conversation's affair."""
+        for one in self.held:
+            entry = self._runtime.register.get(one.run.id)
+            if entry is not None:
+                entry.accepted = True
+        self.held = []
 
     def flush(self) -> None:
         """Append the runs that were taken up behind the one under way."""

@@ -133,7 +133,8 @@ async def _if_orphaned(runtime: AgencyRuntime, header: Header) -> None:
     """What was begun for a run that has ended since is of no use to anybody."""
     found = runtime.journal.headers(prefix=header.labels["parent"], limit=1)
     parents = await found if isinstance(found, Future) else found
-    if not parents or parents[0].name != header.labels["parent"] or not parents[0].unfinished:
+    orphaned = not parents or parents[0].name != header.labels["parent"] or not parents[0].unfinished
+    if orphaned and "ephemeral" in header.labels:
         runtime.drop(header.name)
 
 

@@ -14,7 +14,7 @@ from ...core.base.ids import uuid7
 from ...core.mail.future import Future
 from ...core.refs.ref import ActorRef
 from ...journal.errors import JournalError
-from ...journal.store import Journal, Retention
+from ...journal.store import Journal, Retention, Stream
 from ..answer import Answer
 from ..bus import Bus
 from ..errors import AgentError, UnknownAgent
@@ -60,6 +60,7 @@ class AgencyRuntime:
         approvals: the calls that wait for a person.
         unkept: the conversations of which nothing is written down, by the name of their stream.
         idle: since when conversations have had nothing to do, the longest first.
+        streams: the streams that are owned here, by name.
         damaged: streams that cannot be read, and have been named.
         retention: how long what is finished is kept; None for ever.
     """
@@ -95,6 +96,7 @@ class AgencyRuntime:
         self.idle: dict[str, float] = {}
         self.damaged: set[str] = set()
         self.retention: Retention | None = None
+        self.streams: dict[str, Stream] = {}
 
     def new_id(self) -> str:
         """An id that nobody else has."""
@@ -162,9 +164,8 @@ class AgencyRuntime:
             labels["tenant"] = run.caller.tenant
         if run.once or run.fleeting:
             labels["ephemeral"] = "1"
-        if run.parent:
-            parent = self.register.get(run.parent)
-            labels["parent"] = parent.run.stream_name if parent is not None else run.parent
+        if run.within:
+            labels["parent"] = run.within
         return labels
 
     def dropped(self, streams: Iterable[str]) -> tuple[str, ...]:

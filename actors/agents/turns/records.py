@@ -37,6 +37,7 @@ class RunRequest(NamedTuple):
         once: the conversation ends with this run.
         fleeting: so does the one of the run the caller started, and all that came of it.
         parent: the id of the run it is made for; empty for the one the caller started.
+        within: the journal stream of the conversation that asks; empty for the run the caller started.
         keyed: the caller chose the id, and may ask for the same run again.
         output: name and JSON schema of the type that its answer must fit, where the run asks for one of its own.
     """
@@ -57,6 +58,7 @@ class RunRequest(NamedTuple):
     once: bool = False
     fleeting: bool = False
     parent: str = ""
+    within: str = ""
     keyed: bool = False
     output: tuple[str, str] | None = None
 
