@@ -104,7 +104,7 @@ def check_id(given: object, what: str, error: type[DefinitionError]) -> None:
     """Raises ``error`` where something cannot be the id of a conversation or a run."""
     try:
         check_name(given)  # type: ignore[arg-type]
-        given.encode()
+        given.encode()  # type: ignore[attr-defined]
     except (SpecError, UnicodeEncodeError) as wrong:
         raise error(f"{given!r:.200} cannot name a {what}: {wrong}") from None
 
