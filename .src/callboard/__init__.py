@@ -80,6 +80,16 @@ if TYPE_CHECKING:
     from .actors.agents.agent import Agent
     from .actors.agents.answer import Answer
     from .actors.agents.context import request_context
+    from .actors.agents.conversations.view import (
+        ConversationCall,
+        ConversationRun,
+        ConversationStep,
+        ConversationSummary,
+        ConversationView,
+        ReplayDifference,
+        ReplayedRequest,
+        ReplayReport,
+    )
     from .actors.agents.handoffs.handoff import Handoff
     from .actors.agents.handoffs.limits import HandoffLimits
     from .actors.agents.handoffs.offer import handoff
@@ -181,6 +191,16 @@ _HOMES = {
     ".actors.agents.agent": ("Agent",),
     ".actors.agents.answer": ("Answer",),
     ".actors.agents.context": ("request_context",),
+    ".actors.agents.conversations.view": (
+        "ConversationCall",
+        "ConversationRun",
+        "ConversationStep",
+        "ConversationSummary",
+        "ConversationView",
+        "ReplayDifference",
+        "ReplayReport",
+        "ReplayedRequest",
+    ),
     ".actors.agents.team.diagram": ("conversation_diagram",),
     ".actors.agents.team.presets": (
         "agent_from_dict",
@@ -236,6 +256,11 @@ __all__ = [
     "CheckpointConflict",
     "ChildSpec",
     "Completion",
+    "ConversationCall",
+    "ConversationRun",
+    "ConversationStep",
+    "ConversationSummary",
+    "ConversationView",
     "CoreError",
     "DeadLetter",
     "Delivery",
@@ -274,6 +299,9 @@ __all__ = [
     "Publish",
     "ReceiveTimeout",
     "RemoteAgent",
+    "ReplayDifference",
+    "ReplayReport",
+    "ReplayedRequest",
     "ReplyAlreadySet",
     "Request",
     "Resize",

@@ -62,7 +62,7 @@ from ..turns.steps import (
 )
 from .delegation import forward, forwarded
 from .executor import RESULTS, carry_out
-from .messages import GoneFromJournal, Idle, Posted, Release
+from .messages import GoneFromJournal, Idle, Posted, Release, Rewind
 from .ownership import Unkept, busy, own
 from .recording import Recorder
 from .register import not_kept
@@ -417,6 +417,28 @@ class Conversation(Actor):
         self.stop()
         return state.owner
 
+    def _on_rewind(self, message: Rewind) -> str:
+        state = self._state
+        if self._recorder is None:
+            return "elsewhere"
+        if self._session is not None or state.queue:
+            return "busy"
+        self._runtime.idle[self._name] = self._runtime.time()
+        if self._journal.stream.version != message.version:
+            return "moved"
+        rewound = Rewound(message.messages)
+        pending = self._record((rewound,))
+        state.apply(rewound)
+        return "done" if pending is None else self.reply_with(self._rewound(pending))
+
+    async def _rewound(self, pending: Future[None]) -> str:
+        try:
+            await pending
+        except JournalError as error:
+            self._lost(error)
+            return "moved"
+        return "done"
+
     def on_failure(self, *_: Any) -> None:
         """The next incarnation asks again for what was not finished; nobody reads what would still come."""
         if self._session is not None:
@@ -723,6 +745,7 @@ _HANDLERS: dict[type, Callable[[Conversation, Any], object]] = {
     Cancel: Conversation._on_cancel,
     GiveUp: Conversation._on_give_up,
     Release: Conversation._on_release,
+    Rewind: Conversation._on_rewind,
     Idle: Conversation._on_idle,
     Posted: Conversation._on_posted,
     GoneFromJournal: Conversation._on_gone,

@@ -15,7 +15,7 @@ from ...core.base.ids import uuid7
 from ...core.mail.future import Future
 from ...core.refs.ref import ActorRef
 from ...journal.errors import JournalError
-from ...journal.store import Journal, Post, Stream
+from ...journal.store import Journal, Post, Retention, Stream
 from ..answer import Answer
 from ..bus import Bus
 from ..errors import AgentError, UnknownAgent
@@ -70,6 +70,7 @@ class AgencyRuntime:
         damaged: streams that cannot be read, and have been named.
         posts: what was said to conversations by way of the journal.
         following: those who wait for what is written into the journal.
+        retention: how long what is finished is kept; None for ever.
     """
 
     def __init__(
@@ -104,6 +105,7 @@ class AgencyRuntime:
         self.unkept: dict[str, ConversationState] = {}
         self.idle: dict[str, float] = {}
         self.damaged: set[str] = set()
+        self.retention: Retention | None = None
         self.streams: dict[str, Stream] = {}
         self._ended: deque[str] = deque()
 

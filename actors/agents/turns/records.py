@@ -155,11 +155,19 @@ class NotSteered(NamedTuple):
 
 
 class Snapshot(NamedTuple):
-    """Stands for all events before it: a conversation between two runs."""
+    """Stands for all events before it: a conversation between two runs.
+
+    Args:
+        history: its messages.
+        owner: agent and conversation that it was transferred to.
+        last: how the last run ended.
+        steps: for each completion in the history where its messages, the results of its calls included, begin and end.
+    """
 
     history: tuple[Message, ...]
     owner: tuple[str, str] | None = None
     last: Ended | None = None
+    steps: tuple[tuple[int, int], ...] = ()
 
 
 # What is said to a conversation, also from another process: it lies in the journal until its owner takes it.
