@@ -29,7 +29,7 @@ from ..codec import Encoded
 from ..errors import JournalError, JournalUnavailable, KeyTaken, StreamConflict, StreamFenced, StreamOwned
 from ..store import Header
 from . import schema
-from .ownership import Presence, boot_id, is_current, now
+from .ownership import Presence, boot_id, is_current, now, workers
 
 BUSY: Final = 1.0
 """Seconds that a statement waits for another process's lock; the journal's threads then try again."""
@@ -339,8 +339,7 @@ class SqliteBackend:
         return 0.0
 
     def _alive(self, connection: sqlite3.Connection) -> list[str]:
-        rows = connection.execute("SELECT id, boot, until, lease FROM workers").fetchall()
-        return [worker for worker, *lease in rows if is_current(*lease) and not self._presence.is_gone(worker)]
+        return [worker for worker, _ in workers(connection, self._presence)]
 
     # -- reading -------------------------------------------------------------------------------------------------------
 
@@ -417,6 +416,13 @@ class SqliteBackend:
             "SELECT id, stream, type, schema, data, metadata FROM posts LEFT JOIN streams ON name = stream"
             f" WHERE owner IS NULL OR {_not_in(others)} ORDER BY id",
             others,
+        )
+        return [Left(number, stream, Encoded(*event)) for number, stream, *event in rows]
+
+    def left(self, stream: str) -> list[Left]:
+        """See `Backend.left`."""
+        rows = self._fetch(
+            "SELECT id, stream, type, schema, data, metadata FROM posts WHERE stream = ? ORDER BY id", (stream,)
         )
         return [Left(number, stream, Encoded(*event)) for number, stream, *event in rows]
 
