@@ -81,12 +81,13 @@ class Lifecycle:
         try:
             self._start_model(system)
             if runtime.shared:
-                runtime.journal.on_post(self._posted)
                 self.resumed = await recover(runtime)
             root = system.supervise(ChildSpec(AgencyActor, (runtime,), name=self.name, shutdown=30.0))
             runtime.root = root
             runtime.register.closed = ""
             await root.started()
+            if runtime.shared:
+                runtime.journal.on_post(self._posted)  # not before there is anybody to take them
         except BaseException:
             if self._given_system is None:
                 await system.stop()

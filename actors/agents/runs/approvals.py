@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import secrets
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final
@@ -30,6 +32,7 @@ class Approvals:
     Attributes:
         decisions: what was decided and has not been recorded yet, by approval id: the message may be lost in a crash.
         posts: the posts by which such decisions came, by approval id.
+        posting: decisions on their way into the journal, about calls that wait in other processes.
     """
 
     def __init__(self, send: Callable[[str, Any], object], expire: float | None = WEEK) -> None:
@@ -38,6 +41,11 @@ class Approvals:
         self._waiting: dict[str, ApprovalRequested] = {}
         self.decisions: dict[str, Decision] = {}
         self.posts: dict[str, int] = {}
+        self.posting: set[asyncio.Task[None]] = set()
+
+    def __contains__(self, approval: str) -> bool:
+        """Whether a call waits here under that id, or what was decided about it is not recorded yet."""
+        return approval in self._waiting or approval in self.decisions
 
     @property
     def waiting(self) -> tuple[ApprovalRequested, ...]:
@@ -90,20 +98,38 @@ class Approvals:
             NotAllowed: it belongs to somebody else.
             DefinitionError: the arguments are no text, or no JSON object.
         """
-        key = approval if isinstance(approval, str) else getattr(approval, "approval", None)
-        known = self._waiting.get(key) if isinstance(key, str) else None
+        key = key_of(approval)
+        known = self._waiting.get(key) if key is not None else None
         if known is None or key in self.decisions:
             state = (
                 "was decided already" if key in self.decisions else "does not wait: decided, expired, or never asked"
             )
             raise UnknownApproval(f"the approval {key!r:.80} {state}; {len(self.waiting)} wait")
         check_decision(arguments, reason)
-        if by is not None and not may_decide(by, known.caller):
-            raise NotAllowed(f"{by.user or 'nobody'} may not decide what {known.caller.user or 'another'} asked for")
+        check_owner(by, known.caller)
+        if has_expired(known.expires_at):
+            raise UnknownApproval(f"the approval {key!r:.80} has expired: the call counts as denied")
         decision = Decision(known.conversation, known.approval, approved, arguments, reason)
         self.decisions[known.approval] = decision
         with suppress(CoreError, UnknownAgent):  # the next incarnation finds it here
             self._send(known.agent, decision)
+
+
+def key_of(approval: object) -> str | None:
+    """The id of an approval that is given as the event or as the id; None for anything else."""
+    key = approval if isinstance(approval, str) else getattr(approval, "approval", None)
+    return key if isinstance(key, str) else None
+
+
+def has_expired(expires_at: float | None) -> bool:
+    """Whether nobody can approve it any more, by this machine's clock."""
+    return expires_at is not None and time.time() >= expires_at
+
+
+def check_owner(by: Caller | None, owner: Caller) -> None:
+    """Raises `NotAllowed` where somebody may not decide what another asked for."""
+    if by is not None and not may_decide(by, owner):
+        raise NotAllowed(f"{by.user or 'nobody'} may not decide what {owner.user or 'another'} asked for")
 
 
 def may_decide(by: Caller, owner: Caller) -> bool:

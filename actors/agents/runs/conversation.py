@@ -33,10 +33,11 @@ from ..events import RunFinished, RunStarted
 from ..turns.machine import advance, outstanding
 from ..turns.outcome import Outcome, finished, unanswered
 from ..turns.records import ApprovalAsked, Cancel, Decision, GiveUp, Resumed, RunRequest, ToolsStarted
-from ..turns.state import ConversationState, fold
+from ..turns.state import ConversationState
 from ..turns.steps import AskApproval, Begin, CallTool, Command, Commands, Fail, Finish, Input, Interrupted
 from .delegation import forward, forwarded
 from .executor import RESULTS, carry_out
+from .folding import folded
 from .messages import GoneFromJournal, Idle, Posted, Release
 from .ownership import Unkept, own
 from .recording import Recorder
@@ -123,7 +124,12 @@ class Conversation(Actor):
         stream.events = ()
         if stream.snapshot is not None:
             events = (stream.snapshot, *events)
-        self._go_on_from(stream, fold(self._agent, self._id, events) if events else self._state)
+        try:
+            state = folded(self._name, events) if events else self._state
+        except JournalError as error:
+            self._cannot_open(error)
+        else:
+            self._go_on_from(stream, state)
 
     def _go_on_from(self, stream: Any, state: ConversationState) -> None:
         runtime = self._runtime
@@ -257,7 +263,11 @@ class Conversation(Actor):
         """Something that was said in another process, or before this one began."""
         post = message.post
         if type(post.event) is Decision:
-            self._runtime.approvals.posts[post.event.approval] = post.id
+            approvals, approval = self._runtime.approvals, post.event.approval
+            if approval in approvals.decisions and approvals.posts.get(approval) != post.id:
+                self._discard(post.id)  # it was decided before
+                return
+            approvals.posts[approval] = post.id
             self._on_decision(post.event)
             return
         handle = _HANDLERS.get(type(post.event))
