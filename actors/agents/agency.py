@@ -16,6 +16,7 @@ from ..core.base.spec import ChildSpec
 from ..core.mail.future import Future
 from ..core.refs.ref import ActorRef
 from ..core.system import System
+from ..journal.memory import MemoryJournal
 from ..journal.store import Journal
 from .agent import Agent
 from .answer import Answer
@@ -24,7 +25,7 @@ from .caller import Caller
 from .errors import AgencyClosed, AgentError
 from .events import ApprovalRequested, RunEvent
 from .handoffs.limits import HandoffLimits
-from .lifecycle import Lifecycle, open_journal
+from .lifecycle import Lifecycle
 from .runs.approvals import WEEK
 from .runs.elsewhere import decide_anywhere, waiting_anywhere
 from .runs.messages import Release
@@ -82,15 +83,15 @@ class Agency:
         self._directory = Directory(agents, flows, shared_instructions)
         self._runtime = AgencyRuntime(
             self._directory,
-            open_journal(journal),
+            MemoryJournal() if journal is None or isinstance(journal, str | Path) else journal,
             handoff_limits or HandoffLimits(),
             shared=journal is not None,
             approvals_expire=approvals_expire,
         )
         self._runtime.model_name = model if isinstance(model, str) else ""
-        owns_journal = journal is None or isinstance(journal, str | Path)
         given = pool if pool is not None else model
-        self._lifecycle = Lifecycle(name, self._runtime, given, system, owns_journal=owns_journal)
+        address = journal if isinstance(journal, str | Path) else None
+        self._lifecycle = Lifecycle(name, self._runtime, given, system, address)
 
     # -- who is in it --------------------------------------------------------------------------------------------------
 
@@ -162,6 +163,7 @@ class Agency:
 
         Raises:
             AgencyClosed: it was started before.
+            JournalUnavailable: the journal cannot be opened.
         """
         await self._lifecycle.start()
 

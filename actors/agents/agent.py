@@ -15,7 +15,7 @@ from .handoffs.offer import HandoffTool
 from .handoffs.target import Target
 from .hooks import Hook
 from .skills.skill import Skill, in_order
-from .turns.rules import Limits
+from .turns.rules import Limits, check_limits
 
 Autonomy: TypeAlias = Literal["manual", "supervised", "autonomous"]
 Instructions: TypeAlias = "str | Callable[[RequestContext], str]"
@@ -67,6 +67,7 @@ class Agent:
             raise DefinitionError(
                 f"agent {self.name}: autonomy is {self.autonomy!r}; use manual, supervised or autonomous"
             )
+        check_limits(self.limits)
         self.tools = as_tools(self.tools, self.name)
         self.handoffs = tuple(self.handoffs)
         self.all_skills = in_order(self.skills)

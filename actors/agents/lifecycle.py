@@ -16,7 +16,6 @@ from ..core.mail.future import Future
 from ..core.refs.ref import ActorRef
 from ..core.system import System
 from ..journal.errors import JournalError
-from ..journal.memory import MemoryJournal
 from ..journal.store import Journal, Post
 from .answer import Answer
 from .errors import AgencyClosed, AgentUnavailable
@@ -34,7 +33,7 @@ class Lifecycle:
         runtime: what the actors share.
         model: the actor that answers requests, what to start it from, or None or a name to make a pool.
         system: the system to live in, or None for one of its own.
-        owns_journal: whether to close the journal at the end.
+        address: of the journal to open at the start and to close at the end, or None where there is one.
 
     Attributes:
         system: the system it lives in, once started.
@@ -48,8 +47,7 @@ class Lifecycle:
         runtime: AgencyRuntime,
         model: ActorRef[Any] | ChildSpec | str | None,
         system: System | None,
-        *,
-        owns_journal: bool,
+        address: str | Path | None,
     ) -> None:
         self.name = name
         self.system: System | None = None
@@ -58,7 +56,7 @@ class Lifecycle:
         self._runtime = runtime
         self._model = model
         self._given_system = system
-        self._owns_journal = owns_journal
+        self._address = address
         self._watch: asyncio.Task[None] | None = None
         self._stopping: asyncio.Task[None] | None = None
 
@@ -79,6 +77,8 @@ class Lifecycle:
         runtime.time = asyncio.get_running_loop().time
         runtime.system = system
         try:
+            if self._address is not None:  # beside the loop: an older file may have to be rewritten
+                runtime.journal = await asyncio.to_thread(open_journal, self._address)
             self._start_model(system)
             if runtime.shared:
                 self.resumed = await recover(runtime)
@@ -91,6 +91,8 @@ class Lifecycle:
         except BaseException:
             if self._given_system is None:
                 await system.stop()
+            if self._address is not None:
+                runtime.journal.close()
             raise
         self._watch = asyncio.get_running_loop().create_task(self._until_gone(root), name=f"{self.name}-watch")
 
@@ -144,15 +146,20 @@ class Lifecycle:
         elif runtime.root is not None and runtime.root.is_alive():
             with suppress(CoreError):
                 await runtime.root.stop()
+        for entry in register.open():
+            if entry.session is not None:
+                entry.session.let_go()
         self._close_open_runs()  # with a journal that others may open only now: until then it goes on with each
         runtime.clock.close()
         runtime.tool_tasks.cancel()
         await runtime.tool_tasks.ended()
-        if self._owns_journal:
+        if self._address is not None:
             runtime.journal.close()
         elif runtime.shared:
             with suppress(JournalError):
                 runtime.journal.on_post(None)
+                for stream in runtime.streams.values():
+                    stream.release()
 
     def _close_open_runs(self) -> None:
         goes_on = "; whoever opens its journal next goes on with it" if self._runtime.shared else ""
@@ -218,21 +225,21 @@ def _set(event: asyncio.Event, _: object) -> None:
     event.set()
 
 
-def open_journal(given: Journal | str | Path | None) -> Journal:
-    """The journal that an agency is given: in memory by default, of an SQLite file where it is a path."""
-    if given is None:
-        return MemoryJournal()
-    if not isinstance(given, str | Path):
-        return given
+def open_journal(address: str | Path) -> Journal:
+    """The journal at an address: an SQLite file, or a database ``postgresql://…``.
+
+    Raises:
+        JournalUnavailable: it cannot be opened.
+    """
     from .turns.codec import RunCodec  # not at the top: few need it at once
 
-    if isinstance(given, str) and given.partition("://")[0] in ("postgres", "postgresql"):
+    if isinstance(address, str) and address.partition("://")[0] in ("postgres", "postgresql"):
         from ..journal.postgres import PostgresJournal
 
-        return PostgresJournal(given, RunCodec())
+        return PostgresJournal(address, RunCodec())
     from ..journal.sqlite import SqliteJournal
 
-    return SqliteJournal(given, RunCodec())
+    return SqliteJournal(address, RunCodec())
 
 
 def _for_pool() -> Carried:

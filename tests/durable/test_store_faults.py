@@ -126,6 +126,7 @@ async def test_a_lock_that_outlasts_the_stores_patience_is_waited_out(
         run = asyncio.ensure_future(agency.run("second", conversation="c"))
         await eventually(lambda: impatient.refused >= 3 or run.done(), "three refusals")
         lock.close()
+        lock = None
         answer = await outcome(run)
         after = await outcome(agency.run("third", conversation="c"))
     async with Agency(Agent("A", tools=[work]), model=function(model), journal=path) as agency:

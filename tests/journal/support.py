@@ -18,6 +18,7 @@ from typing import Any
 
 from callboard.actors.journal.codec import Encoded
 from callboard.actors.journal.sqlite import SqliteJournal
+from callboard.actors.journal.threaded.handle import Handle
 
 ROOT = Path(__file__).parents[2]
 
@@ -57,6 +58,13 @@ def raw(path: Path) -> Iterator[sqlite3.Connection]:
         connection.close()
 
 
+async def owned(journal: SqliteJournal, stream: str) -> Handle:
+    """A stream that is opened here."""
+    handle = await journal.open(stream)
+    assert isinstance(handle, Handle)
+    return handle
+
+
 async def kept(journal: SqliteJournal, stream: str) -> list[Any]:
     """The events of a stream."""
     return [record.event for record in await journal.read(stream)]
@@ -76,7 +84,7 @@ class Child:
 import asyncio, os, sys
 from pathlib import Path
 from callboard.actors.journal import *
-from tests.journal.support import Plain, kept, opened, raw
+from tests.journal.support import Plain, kept, opened, owned, raw
 path = Path(sys.argv[1])
 def say(*words): print(*words, flush=True)
 async def told(): return (await asyncio.to_thread(sys.stdin.readline)).strip()

@@ -21,7 +21,7 @@ from callboard.actors.journal import (
 from callboard.actors.journal.sqlite import SqliteJournal, backend
 from callboard.actors.journal.threaded import healing
 
-from .support import Child, Raw, kept, logged, opened, owner_of, raw
+from .support import Child, Raw, kept, logged, opened, owned, owner_of, raw
 
 
 @pytest.fixture(autouse=True)
@@ -42,7 +42,7 @@ def journal(path: Path) -> Iterator[SqliteJournal]:
 
 
 async def test_a_lock_that_outlasts_every_timeout_is_waited_out(journal: SqliteJournal, path: Path) -> None:
-    handle = await journal.open("a")
+    handle = await owned(journal, "a")
     with raw(path) as other, logged() as lines:
         other.execute("BEGIN IMMEDIATE")
         pending = handle.append([1], unfinished=True)
@@ -60,7 +60,7 @@ async def test_a_lock_that_outlasts_every_timeout_is_waited_out(journal: SqliteJ
 async def test_closing_does_not_wait_for_ever_for_a_lock(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(healing, "GIVES_UP", 0.1)
     journal = opened(path)
-    handle = await journal.open("a")
+    handle = await owned(journal, "a")
     with raw(path) as other:
         other.execute("BEGIN IMMEDIATE")
         pending = handle.append([1])
@@ -105,7 +105,7 @@ def test_a_full_disk_is_waited_out(path: Path) -> None:
         loop, failed = asyncio.get_running_loop(), asyncio.Event()
         logging.getLogger("callboard").addHandler(Handler())
         journal = opened(path)
-        handle = await journal.open("a")
+        handle = await owned(journal, "a")
         await handle.append(["before"])
         resource.setrlimit(resource.RLIMIT_FSIZE, (os.path.getsize(f"{path}-wal") + 10_000, resource.RLIM_INFINITY))
         big = handle.append(["x" * 1_000_000])
@@ -134,7 +134,7 @@ def test_a_full_disk_is_waited_out(path: Path) -> None:
 def test_a_kill_between_commits_loses_nothing_acknowledged_and_leaves_no_half_append(path: Path) -> None:
     main = """
     async def actor(journal, name):
-        handle = await journal.open(name)
+        handle = await owned(journal, name)
         while True:
             await handle.append([1, 2, 3])
             say(name, handle.version)
@@ -145,11 +145,10 @@ def test_a_kill_between_commits_loses_nothing_acknowledged_and_leaves_no_half_ap
     acknowledged: dict[str, int] = {}
     with Child(main, path) as child:
         for count in itertools.count():
-            line = child.line()
-            if not line:
+            words = child.line().split()
+            if len(words) < 2:  # it has ended, perhaps in the middle of a line
                 break
-            name, version = line.split()
-            acknowledged[name] = int(version)
+            acknowledged[words[0]] = int(words[1])
             if count == 2_000:
                 child.kill()
 
@@ -160,7 +159,7 @@ def test_a_kill_between_commits_loses_nothing_acknowledged_and_leaves_no_half_ap
             assert header.version >= acknowledged.get(header.name, 0), "what was acknowledged is there"
             assert header.version % 3 == 0, "an append is there as a whole, or not at all"
             assert [record.version for record in records] == list(range(1, header.version + 1))
-            assert (await journal.open(header.name)).version == header.version, "the dead hold nothing"
+            assert (await owned(journal, header.name)).version == header.version, "the dead hold nothing"
         journal.close()
 
     assert len(acknowledged) == 50
@@ -173,12 +172,12 @@ async def test_a_row_that_cannot_be_read_harms_its_stream_alone(journal: SqliteJ
     with raw(path) as other:
         other.execute("UPDATE events SET data = '{' WHERE stream = 'bad' AND version = 2")
     with pytest.raises(EventNotReadable, match="event 2 of bad") as error:
-        await journal.open("bad")
+        await owned(journal, "bad")
     assert error.value.stream == "bad"
     with pytest.raises(EventNotReadable, match="event 2 of bad"):
         await journal.read("bad")
     assert await owner_of(journal, "bad") == "", "who cannot read it does not hold it"
-    assert (await journal.open("good")).events == [1]
+    assert (await owned(journal, "good")).events == [1]
 
 
 @pytest.mark.parametrize("damage", ["CAST(x'7b22ff227d' AS TEXT)", "x'ff'", "1", "''"])
@@ -191,7 +190,7 @@ async def test_whatever_stands_in_a_row_is_an_error_by_name(journal: SqliteJourn
         assert await kept(journal, "bad") == [1]
     else:
         with pytest.raises(EventNotReadable, match="event 1 of bad"):
-            await journal.open("bad")
+            await owned(journal, "bad")
     assert await kept(journal, "good") == ["text"]
 
 
@@ -201,7 +200,7 @@ async def test_an_event_that_is_missing_is_noticed(journal: SqliteJournal, path:
         with raw(path) as other:
             other.execute("DELETE FROM events WHERE stream = ? AND version = ?", (name, number))
         with pytest.raises(EventNotReadable, match=f"event {number} of {name} is missing"):
-            await journal.open(name)
+            await owned(journal, name)
 
 
 async def test_a_subscriber_goes_on_behind_a_row_that_cannot_be_read(journal: SqliteJournal, path: Path) -> None:
@@ -216,13 +215,13 @@ async def test_a_subscriber_goes_on_behind_a_row_that_cannot_be_read(journal: Sq
 
 
 async def test_a_snapshot_that_cannot_be_read_is_passed_over(journal: SqliteJournal, path: Path) -> None:
-    handle = await journal.open("a")
+    handle = await owned(journal, "a")
     await handle.append([1, 2])
     handle.keep_snapshot("both")
     await handle.append([3])
     with raw(path) as other:
         other.execute("UPDATE snapshots SET data = '{'")
-    again = await journal.open("a")
+    again = await owned(journal, "a")
     assert (again.snapshot, again.events, again.version) == (None, [1, 2, 3], 3)
 
 
@@ -240,14 +239,14 @@ async def test_a_post_that_cannot_be_read_does_not_hold_up_the_others(journal: S
 
 @pytest.mark.parametrize("text", ["\ud83d", "a\x00b", "\x00", "é\u2028😀"])
 async def test_any_text_is_kept_as_it_is(journal: SqliteJournal, text: str) -> None:
-    handle = await journal.open("a")
+    handle = await owned(journal, "a")
     await handle.append([text, {text: [text]}])
-    again = await journal.open("a")
+    again = await owned(journal, "a")
     assert again.events == [text, {text: [text]}]
 
 
 async def test_what_cannot_be_encoded_is_refused_at_once_and_harms_nothing_else(journal: SqliteJournal) -> None:
-    handle = await journal.open("a")
+    handle = await owned(journal, "a")
     deep: Any = []
     for _ in range(100_000):
         deep = [deep]
@@ -273,7 +272,7 @@ async def test_what_cannot_be_encoded_is_refused_at_once_and_harms_nothing_else(
 async def test_what_the_database_refuses_harms_nothing_in_the_same_transaction(
     journal: SqliteJournal, path: Path
 ) -> None:
-    handle, broken = await journal.open("a"), await journal.open("b")
+    handle, broken = await owned(journal, "a"), await owned(journal, "b")
     with raw(path) as other:
         other.execute("BEGIN IMMEDIATE")  # so that all of it waits for one transaction
         before = handle.append([1])
@@ -293,10 +292,13 @@ async def test_what_the_database_refuses_harms_nothing_in_the_same_transaction(
             await built_upon
     assert await kept(journal, "a") == [1, 2]
     assert await kept(journal, "b") == []
+    assert await kept(journal, "\ud83d") == []
+    assert await journal.find("\ud83d") is None
+    assert await journal.headers(prefix="\ud83d") == []
 
 
 async def test_a_refused_append_that_nothing_was_built_upon_leaves_the_handle_usable(journal: SqliteJournal) -> None:
-    handle = await journal.open("a")
+    handle = await owned(journal, "a")
     with logged(), pytest.raises(JournalError):
         await handle.append([Raw("1", schema=2**70)])
     assert handle.version == 0

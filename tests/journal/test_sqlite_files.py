@@ -16,7 +16,7 @@ from callboard.actors.journal import EventNotReadable, JournalUnavailable, Reten
 from callboard.actors.journal.codec import Encoded
 from callboard.actors.journal.sqlite import check, repair, vacuum
 
-from .support import Plain, kept, opened, raw
+from .support import Plain, kept, opened, owned, raw
 
 
 @pytest.fixture
@@ -102,7 +102,7 @@ async def test_a_file_of_version_0_1_0_opens_and_goes_on(path: Path) -> None:
         assert [(record.version, record.type, record.event) for record in records] == [
             (version, event["c"], event) for version, event in enumerate(events, 1)
         ]
-    handle = await journal.open("agent/open")
+    handle = await owned(journal, "agent/open")
     assert (handle.version, handle.events) == (4, OLD_STREAMS["agent/open"])
     await handle.append(["new"], unfinished=False)
     assert await kept(journal, "agent/open") == [*OLD_STREAMS["agent/open"], "new"]
@@ -129,13 +129,13 @@ async def test_a_file_of_version_0_1_0_opens_and_goes_on(path: Path) -> None:
 async def test_old_streams_may_begin_with_the_snapshot_that_stands_for_the_rest(path: Path) -> None:
     write_old(path, OLD_STREAMS, first=70)
     journal = opened(path)
-    handle = await journal.open("agent/queued")
+    handle = await owned(journal, "agent/queued")
     assert (handle.version, handle.events) == (71, OLD_STREAMS["agent/queued"])
     await handle.append(["new"])
     journal.close()
     assert check(path, Plain()) == []
     again = opened(path)
-    assert (await again.open("agent/queued")).events == [*OLD_STREAMS["agent/queued"], "new"]
+    assert (await owned(again, "agent/queued")).events == [*OLD_STREAMS["agent/queued"], "new"]
     again.close()
 
 
@@ -149,7 +149,7 @@ async def test_a_damaged_row_of_version_0_1_0_is_carried_over_and_named(path: Pa
     assert all("event 1 cannot be read" in text for text in damaged.values()), damaged
     for name in damaged:
         with pytest.raises(EventNotReadable, match=name):
-            await journal.open(name)
+            await owned(journal, name)
     journal.close()
 
 
@@ -246,7 +246,7 @@ async def test_the_file_shrinks_when_streams_are_deleted(path: Path, way: str) -
     names = [f"s{number:04}" for number in range(600)]
     for name in names:
         journal.append(name, ["x" * 3_000] * 3)
-    keeper = await journal.open("keeper")
+    keeper = await owned(journal, "keeper")
     await keeper.append(["kept"])
     journal.close()
     before = size(path)
@@ -258,7 +258,7 @@ async def test_the_file_shrinks_when_streams_are_deleted(path: Path, way: str) -
         assert await journal.prune(Retention(finished=3600.0)) == 0
         assert await journal.prune(Retention(finished=0.0)) == 601
     else:
-        await (await journal.open("keeper")).append([], drop=names)
+        await (await owned(journal, "keeper")).append([], drop=names)
     journal.close()
     assert size(path) < before / 5
     assert check(path) == []
@@ -281,7 +281,7 @@ def test_vacuum_gives_back_what_is_free(path: Path) -> None:
 async def fill(path: Path) -> None:
     journal = opened(path)
     for name in "abc":
-        handle = await journal.open(name)
+        handle = await owned(journal, name)
         await handle.append([1, 2], unfinished=True, labels={"is": name}, keys=[f"key of {name}"])
         handle.keep_snapshot("both")
         await handle.append([3])
@@ -314,7 +314,7 @@ async def test_what_is_wrong_around_the_events_is_found_and_put_right(path: Path
     assert check(path, Plain()) == []
     journal = opened(path)
     for name in "abc":
-        handle = await journal.open(name)
+        handle = await owned(journal, name)
         assert (handle.version, await kept(journal, name)) == (3, [1, 2, 3])
     journal.close()
 
@@ -337,7 +337,7 @@ async def test_a_damaged_stream_is_set_aside_and_nothing_is_deleted(path: Path, 
     assert [header.name for header in await journal.headers(unfinished=True)] == ["b", "c"]
     (header,) = await journal.headers(prefix="a")
     assert (header.damaged, header.unfinished, header.version) == (problem.text, True, 3)
-    assert (await journal.open("b")).snapshot == "both"
+    assert (await owned(journal, "b")).snapshot == "both"
     journal.close()
     assert check(path, Plain()) == [problem]
 
@@ -378,7 +378,7 @@ async def test_what_can_be_read_again_is_set_aside_no_longer(path: Path) -> None
             return super().decode(type, schema, data)
 
     journal = opened(path)
-    await (await journal.open("a")).append(["text"], unfinished=True)
+    await (await owned(journal, "a")).append(["text"], unfinished=True)
     journal.close()
     assert len(repair(path, Older())) == 1
     journal = opened(path)

@@ -12,7 +12,7 @@ import pytest
 from callboard.actors.journal import StreamFenced, StreamOwned
 from callboard.actors.journal.sqlite import SqliteJournal
 
-from .support import Child, kept, opened, owner_of, raw
+from .support import Child, kept, opened, owned, owner_of, raw
 
 LONG = 3600.0
 """A lease that does not run out within a test."""
@@ -20,7 +20,7 @@ LONG = 3600.0
 HOLD = """
 async def main():
     journal = opened(path, lease=3600.0)
-    handle = await journal.open("a")
+    handle = await owned(journal, "a")
     await handle.append(["of the child"], unfinished=True)
     say("owned", journal.worker)
     while await told() != "close":
@@ -54,14 +54,16 @@ def other(path: Path) -> Iterator[SqliteJournal]:
 
 async def test_two_journals_in_one_process_are_two_workers(journal: SqliteJournal, other: SqliteJournal) -> None:
     assert journal.worker != other.worker
-    handle = await journal.open("a")
+    handle = await owned(journal, "a")
     await handle.append([1])
     with pytest.raises(StreamOwned) as error:
-        await other.open("a")
+        await owned(other, "a")
     assert (error.value.stream, error.value.owner) == ("a", journal.worker)
     assert 0 < error.value.seconds <= LONG
-    await handle.release()
-    taken = await other.open("a")
+    released = handle.release()
+    assert released is not None
+    await released
+    taken = await owned(other, "a")
     assert (taken.epoch, taken.events) == (2, [1])
     with pytest.raises(StreamFenced):
         await handle.append([2])
@@ -71,14 +73,14 @@ async def test_two_processes_are_two_workers(journal: SqliteJournal, path: Path)
     with Child(HOLD, path) as child:
         worker = child.line().split()[1]
         with pytest.raises(StreamOwned) as error:
-            await journal.open("a")
+            await owned(journal, "a")
         assert error.value.owner == worker == await owner_of(journal, "a")
         assert await journal.headers(abandoned=True) == []
         assert await kept(journal, "a") == ["of the child"], "reading needs no owner"
         child.tell("close")
         assert child.ended() == 0
         assert await owner_of(journal, "a") == ""
-        assert (await journal.open("a")).events == ["of the child"]
+        assert (await owned(journal, "a")).events == ["of the child"]
 
 
 async def test_what_a_killed_process_held_is_free_at_once(journal: SqliteJournal, path: Path) -> None:
@@ -88,7 +90,7 @@ async def test_what_a_killed_process_held_is_free_at_once(journal: SqliteJournal
         child.kill()
         (header,) = await journal.headers(unfinished=True, abandoned=True)
         assert (header.name, header.owner) == ("a", "")
-        assert (await journal.open("a")).events == ["of the child"]
+        assert (await owned(journal, "a")).events == ["of the child"]
         assert not (path.parent / "journal.db-workers" / worker).exists(), "nothing of the dead is left"
         with raw(path) as connection:
             assert connection.execute("SELECT id FROM workers").fetchall() == [(journal.worker,)]
@@ -116,7 +118,7 @@ async def test_nothing_gets_in_of_a_process_that_was_paused_for_longer_than_its_
         journal = opened(path, lease=LONG)
         while True:
             try:
-                handle = await journal.open("a")
+                handle = await owned(journal, "a")
             except StreamOwned as error:
                 await asyncio.sleep(min(error.seconds, 0.3))  # the lease has to run out
             else:
@@ -136,7 +138,7 @@ async def test_a_lease_is_renewed_although_the_event_loop_is_blocked(path: Path,
     main = """
     async def main():
         journal = opened(path, lease=0.3)
-        handle = await journal.open("a")
+        handle = await owned(journal, "a")
         say("owned")
         sys.stdin.readline()
         await handle.append([1])
@@ -147,7 +149,7 @@ async def test_a_lease_is_renewed_although_the_event_loop_is_blocked(path: Path,
         child.line()
         await asyncio.sleep(1.0)  # several leases
         with pytest.raises(StreamOwned):
-            await journal.open("a")
+            await owned(journal, "a")
         child.tell()
         assert child.line() == "kept"
 
@@ -155,11 +157,11 @@ async def test_a_lease_is_renewed_although_the_event_loop_is_blocked(path: Path,
 async def test_a_lease_made_before_the_machine_was_started_anew_is_over(
     journal: SqliteJournal, other: SqliteJournal, path: Path
 ) -> None:
-    handle = await journal.open("a")
+    handle = await owned(journal, "a")
     with raw(path) as connection:
         connection.execute("UPDATE workers SET boot = 'another start' WHERE id = ?", (journal.worker,))
     assert [header.name for header in await other.headers(abandoned=True)] == ["a"]
-    await (await other.open("a")).append([1])
+    await (await owned(other, "a")).append([1])
     with pytest.raises(StreamFenced):
         await handle.append([2])
 
@@ -167,21 +169,21 @@ async def test_a_lease_made_before_the_machine_was_started_anew_is_over(
 async def test_a_lease_that_ends_later_than_it_could_is_over(
     journal: SqliteJournal, other: SqliteJournal, path: Path
 ) -> None:
-    await journal.open("a")
+    await owned(journal, "a")
     with raw(path) as connection:
         connection.execute("UPDATE workers SET until = until + 10 WHERE id = ?", (journal.worker,))
-    assert (await other.open("a")).epoch == 2
+    assert (await owned(other, "a")).epoch == 2
 
 
 @pytest.mark.parametrize("jump", [1e7, -1e7])
 async def test_jumps_of_the_wall_clock_do_not_matter(
     journal: SqliteJournal, other: SqliteJournal, monkeypatch: pytest.MonkeyPatch, jump: float
 ) -> None:
-    handle = await journal.open("a")
+    handle = await owned(journal, "a")
     ordinary = time.time
     monkeypatch.setattr(time, "time", lambda: ordinary() + jump)
     with pytest.raises(StreamOwned) as error:
-        await other.open("a")
+        await owned(other, "a")
     assert 0 < error.value.seconds <= LONG
     await handle.append([1])
     assert await owner_of(other, "a") == journal.worker
@@ -189,20 +191,20 @@ async def test_jumps_of_the_wall_clock_do_not_matter(
 
 async def test_a_worker_whose_row_has_gone_registers_again(path: Path, journal: SqliteJournal) -> None:
     brief = opened(path, lease=0.3)
-    handle = await brief.open("a")
+    handle = await owned(brief, "a")
     with raw(path) as connection:
         connection.execute("DELETE FROM workers WHERE id = ?", (brief.worker,))
         await asyncio.sleep(0.4)  # more than the lease
     await handle.append([1])
     with pytest.raises(StreamOwned):
-        await journal.open("a")
+        await owned(journal, "a")
     brief.close()
 
 
 async def test_who_appends_without_owning_takes_it_from_the_dead_alone(
     journal: SqliteJournal, other: SqliteJournal, path: Path
 ) -> None:
-    handle = await journal.open("a")
+    handle = await owned(journal, "a")
     await handle.append([1])
     with pytest.raises(StreamOwned):
         await other.append("a", [2])
@@ -215,11 +217,11 @@ async def test_who_appends_without_owning_takes_it_from_the_dead_alone(
 
 async def test_closing_gives_everything_back(path: Path, other: SqliteJournal) -> None:
     journal = opened(path, lease=LONG)
-    pending = [(await journal.open(f"s{number}")).append([number]) for number in range(100)]
+    pending = [(await owned(journal, f"s{number}")).append([number]) for number in range(100)]
     journal.close()
     await asyncio.gather(*pending)
     for number in range(100):
-        assert (await other.open(f"s{number}")).events == [number]
+        assert (await owned(other, f"s{number}")).events == [number]
     with raw(path) as connection:
         assert connection.execute("SELECT id FROM workers").fetchall() == [(other.worker,)]
     assert [file.name for file in (path.parent / "journal.db-workers").iterdir()] == [other.worker]
@@ -241,7 +243,7 @@ def test_a_forked_process_has_no_part_in_the_journal(path: Path) -> None:
             refused(lambda: opened(path)), refused(lambda: opened(path.with_name("other.db")).close()))
     async def main():
         journal = opened(path, lease=3600.0)
-        handle = await journal.open("a")
+        handle = await owned(journal, "a")
         await handle.append(["of the parent"])
         pid = os.fork()
         if not pid:
@@ -266,7 +268,7 @@ def test_a_forked_process_has_no_part_in_the_journal(path: Path) -> None:
 
         async def look() -> None:
             journal = opened(path, lease=LONG)
-            assert (await journal.open("a")).events == ["of the parent", "goes on"]
+            assert (await owned(journal, "a")).events == ["of the parent", "goes on"]
             journal.close()
 
         asyncio.run(look())

@@ -19,8 +19,9 @@ from callboard.actors.journal import Journal, JournalClosed, Post, Record
 from callboard.actors.journal.backend import Backend
 from callboard.actors.journal.sqlite import SqliteJournal, backend
 from callboard.actors.journal.sqlite.backend import SqliteBackend
+from callboard.actors.journal.threaded.handle import Handle
 
-from .support import ROOT, Plain, kept, opened, owner_of, raw
+from .support import ROOT, Plain, kept, opened, owned, owner_of, raw
 
 
 @pytest.fixture
@@ -60,7 +61,7 @@ def test_it_is_what_the_protocols_say(journal: SqliteJournal, path: Path) -> Non
 
 async def test_it_may_be_made_and_closed_on_another_thread(path: Path) -> None:
     journal: SqliteJournal = await asyncio.to_thread(opened, path)
-    handle = await journal.open("a")
+    handle = await owned(journal, "a")
     await handle.append([1])
     await asyncio.to_thread(journal.close)
     assert threads() == []
@@ -71,7 +72,7 @@ async def test_it_may_be_made_and_closed_on_another_thread(path: Path) -> None:
 
 def test_one_loop_after_the_other_may_use_it(journal: SqliteJournal) -> None:
     async def use(number: int) -> list[Any]:
-        handle = await journal.open(f"s{number}")
+        handle = await owned(journal, f"s{number}")
         await handle.append([number])
         return await kept(journal, f"s{number}")
 
@@ -81,7 +82,7 @@ def test_one_loop_after_the_other_may_use_it(journal: SqliteJournal) -> None:
 def test_several_loops_may_use_it_at_once(journal: SqliteJournal) -> None:
     async def use(name: str) -> int:
         settled: set[int] = set()
-        handle = await journal.open(name)
+        handle = await owned(journal, name)
         for number in range(50):
             future = handle.append([number])
             future.when_done(lambda _: settled.add(threading.get_ident()))
@@ -103,6 +104,7 @@ def test_several_loops_may_use_it_at_once(journal: SqliteJournal) -> None:
 def test_a_thread_without_a_loop_may_wait_for_what_it_asks(journal: SqliteJournal) -> None:
     def use() -> list[Any]:
         handle = journal.open("a").get(timeout=30)
+        assert isinstance(handle, Handle)
         future = handle.append([1])
         assert isinstance(future, Future)
         future.get(timeout=30)
@@ -114,7 +116,7 @@ def test_a_thread_without_a_loop_may_wait_for_what_it_asks(journal: SqliteJourna
 
 def test_what_a_closed_loop_waited_for_is_written_all_the_same(journal: SqliteJournal, path: Path) -> None:
     async def leave(other: sqlite3.Connection) -> list[Any]:
-        handle = await journal.open("a")
+        handle = await owned(journal, "a")
         other.execute("BEGIN IMMEDIATE")
         return [handle.append([1]), journal.append("b", [2]), journal.open("c")]
 
@@ -126,13 +128,13 @@ def test_what_a_closed_loop_waited_for_is_written_all_the_same(journal: SqliteJo
 
     async def look() -> None:
         assert [await kept(journal, "a"), await kept(journal, "b")] == [[1], [2]]
-        await (await journal.open("a")).append([3])
+        await (await owned(journal, "a")).append([3])
 
     asyncio.run(look())
 
 
 async def test_who_gives_up_waiting_loses_nothing_but_the_answer(journal: SqliteJournal, path: Path) -> None:
-    handle = await journal.open("a")
+    handle = await owned(journal, "a")
     with raw(path) as other:
         other.execute("BEGIN IMMEDIATE")
         appending, opening = handle.append([1]), journal.open("b")
@@ -141,12 +143,12 @@ async def test_who_gives_up_waiting_loses_nothing_but_the_answer(journal: Sqlite
         other.execute("ROLLBACK")
     await handle.append([2])
     assert await kept(journal, "a") == [1, 2]
-    await (await journal.open("c")).append([])
+    await (await owned(journal, "c")).append([])
     assert [header.name for header in await journal.headers()] == ["a", "c"], "what nobody got is given back"
 
 
 async def test_many_appends_on_the_way_are_kept_in_order(journal: SqliteJournal) -> None:
-    handle = await journal.open("a")
+    handle = await owned(journal, "a")
     futures = [handle.append([number, -number]) for number in range(3_000)]
     assert handle.version == 6_000
     await futures[-1]
@@ -155,7 +157,7 @@ async def test_many_appends_on_the_way_are_kept_in_order(journal: SqliteJournal)
 
 
 async def test_what_is_too_much_for_one_transaction_goes_into_several(journal: SqliteJournal) -> None:
-    handle = await journal.open("a")
+    handle = await owned(journal, "a")
     futures = [handle.append(["x" * 3_000_000]) for _ in range(4)]
     await asyncio.gather(*futures)
     assert [len(event) for event in await kept(journal, "a")] == [3_000_000] * 4
@@ -171,7 +173,7 @@ async def test_appends_of_many_share_commits(path: Path, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(SqliteBackend, "write", counted)
     journal = opened(path)
-    handles = await asyncio.gather(*[journal.open(f"s{number}") for number in range(50)])
+    handles = await asyncio.gather(*[owned(journal, f"s{number}") for number in range(50)])
     sizes.clear()
     with raw(path) as other:
         other.execute("BEGIN IMMEDIATE")  # the first is under way, and the others come meanwhile
@@ -187,8 +189,8 @@ async def test_appends_of_many_share_commits(path: Path, monkeypatch: pytest.Mon
 
 async def test_posts_of_another_worker_are_found(journal: SqliteJournal, path: Path) -> None:
     other = opened(path)
-    await journal.open("mine")
-    await other.open("theirs")
+    await owned(journal, "mine")
+    await owned(other, "theirs")
     posts: asyncio.Queue[Post] = asyncio.Queue()
     journal.on_post(posts.put_nowait)
     for stream in ("theirs", "mine", "nobody's"):
@@ -198,7 +200,7 @@ async def test_posts_of_another_worker_are_found(journal: SqliteJournal, path: P
     other.close()  # by which the third is for whoever comes
     assert (await posts.get()).event == "theirs"
     journal.discard(found[0].id)
-    handle = await journal.open("nobody's")
+    handle = await owned(journal, "nobody's")
     await handle.append([1], taken=[found[1].id])
     journal.on_post(None)
     with raw(path) as connection:
@@ -254,7 +256,7 @@ async def test_a_subscriber_sees_what_several_workers_write_without_a_gap(journa
             seen.append(await anext(records))
 
     async def write(other: SqliteJournal, number: int) -> None:
-        handle = await other.open(f"s{number}")
+        handle = await owned(other, f"s{number}")
         for event in range(200):
             await handle.append([event])
             if not event % 50:
@@ -266,6 +268,22 @@ async def test_a_subscriber_sees_what_several_workers_write_without_a_gap(journa
         assert [record.event for record in seen if record.stream == f"s{number}"] == list(range(200))
     for other in others:
         other.close()
+
+
+async def test_a_subscriber_to_a_few_events_among_very_many_gets_them_in_order(
+    journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backend, "FEW", 10)
+    for number in range(4):
+        for stream in ("sb", "many", "sa"):
+            await journal.append(stream, [number] if stream != "many" else [number] * 20)
+    for prefix, count in (("s", 8), ("many", 80), ("", 88)):
+        records = journal.subscribe(prefix=prefix)
+        seen = [await anext(records) for _ in range(count)]
+        assert [record.position for record in seen] == sorted({record.position for record in seen})
+        assert all(record.stream.startswith(prefix) for record in seen)
+        await journal.append(f"{prefix}z", ["new"])
+        assert (await anext(records)).event == "new"
 
 
 async def test_a_subscriber_who_is_cancelled_goes_on_where_it_was(journal: SqliteJournal) -> None:
@@ -283,7 +301,7 @@ async def test_a_subscriber_who_is_cancelled_goes_on_where_it_was(journal: Sqlit
 
 async def test_closing_commits_what_was_appended_and_names_what_was_not_done(path: Path) -> None:
     journal = opened(path)
-    handle = await journal.open("a")
+    handle = await owned(journal, "a")
     waiting = asyncio.ensure_future(anext(journal.subscribe(after=10_000)))
     await asyncio.sleep(0)
     futures = [handle.append([number]) for number in range(100)]
@@ -318,7 +336,7 @@ async def test_closing_commits_what_was_appended_and_names_what_was_not_done(pat
 
 async def test_closing_twice_and_from_several_threads_is_fine(path: Path) -> None:
     journal = opened(path)
-    handle = await journal.open("a")
+    handle = await owned(journal, "a")
     pending = handle.append([1])
     await asyncio.gather(*[asyncio.to_thread(journal.close) for _ in range(5)])
     journal.close()
@@ -367,7 +385,12 @@ def test_a_callback_on_a_thread_of_the_journal_may_close_it(
 ) -> None:
     journal = opened(path)
     closed = threading.Event()
-    ask(journal).when_done(lambda _: (journal.close(), closed.set()))
+
+    def close(_: object) -> None:
+        journal.close()
+        closed.set()
+
+    ask(journal).when_done(close)
     assert closed.wait(30)
     for thread in threading.enumerate():
         if thread.name.startswith("callboard-journal"):
@@ -389,7 +412,7 @@ def python(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 IMPORTS = """
 import asyncio, gc, sys
-from tests.journal.support import opened, kept
+from tests.journal.support import opened, kept, owned
 """
 
 
@@ -399,7 +422,7 @@ async def test_an_interpreter_that_ends_without_closing_commits_and_gives_back(p
         f"""
         journal = opened(sys.argv[1])
         async def main():
-            handle = await journal.open("a")
+            handle = await owned(journal, "a")
             await handle.append([1])
             handle.append([2])
         asyncio.run(main())
@@ -427,7 +450,7 @@ async def test_nothing_is_left_open(path: Path) -> None:
         from callboard.actors.journal.sqlite import check, repair, vacuum
         async def main():
             journal = opened(sys.argv[1])
-            await (await journal.open("a")).append([1])
+            await (await owned(journal, "a")).append([1])
             journal.close()
             journal.close()
             for look in (check, repair, vacuum):

@@ -136,7 +136,10 @@ class Conversation(Actor):
         register = runtime.register
         self._state = state
         self._recorder = recorder = Recorder(runtime, stream, state, self._lost)
-        if self._cell.more().incarnation > 1:  # what was told to the last one may have got lost with it
+        if self._kept:
+            runtime.streams[self._name] = stream
+        again = self._cell.details is not None and self._cell.details.incarnation > 1
+        if again:  # what was told to the last one may have got lost with it
             for entry in register.open(self._agent, self._id):
                 self._take(entry.run)
         if (last := state.last) is not None:
@@ -145,7 +148,7 @@ class Conversation(Actor):
             self._resume(state.queue[0])
         elif state.queue:
             self._start_next()
-        elif not stream.version and self._cell.more().incarnation > 1:
+        elif again and not stream.version:
             self._leave()
         recorder.flush()
 
@@ -293,7 +296,13 @@ class Conversation(Actor):
     def _leave(self) -> None:
         """Let go of the conversation; whoever has the next run for it opens it anew."""
         self._runtime.idle.pop(self._name, None)
+        self._let_go_of_stream()
         self.stop()
+
+    def _let_go_of_stream(self) -> None:
+        self._runtime.streams.pop(self._name, None)
+        with suppress(JournalError):  # it is closed, and nothing is owned any more
+            self._journal.stream.release()
 
     def _on_gone(self, message: GoneFromJournal) -> None:
         raise message.error
@@ -316,6 +325,7 @@ class Conversation(Actor):
             runtime.register.settle(unanswered(run, error))
         runtime.crashes.pop(self._name, None)
         runtime.idle.pop(self._name, None)
+        runtime.streams.pop(self._name, None)
         self.stop()
         return state.owner
 
@@ -323,14 +333,6 @@ class Conversation(Actor):
         """The next incarnation asks again for what was not finished; nobody reads what would still come."""
         if self._session is not None:
             self._session.let_go()
-
-    def on_stop(self) -> None:
-        """What is under way ends here; if the journal outlives this agency, another one goes on with it."""
-        if self._session is not None:
-            self._session.let_go()
-        if self._recorder is not None:
-            with suppress(JournalError):
-                self._recorder.stream.release()
 
     # -- runs ----------------------------------------------------------------------------------------------------------
 
@@ -571,6 +573,11 @@ class Conversation(Actor):
         if run.once:
             if state.owner is not None:
                 runtime.release(*state.owner)
+            if self._kept:
+                if run.keyed:
+                    self._let_go_of_stream()
+                else:
+                    runtime.streams.pop(self._name, None)
             self.stop()
         elif state.queue:
             self._start_next()

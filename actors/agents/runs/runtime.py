@@ -14,7 +14,7 @@ from ...core.base.ids import uuid7
 from ...core.mail.future import Future
 from ...core.refs.ref import ActorRef
 from ...journal.errors import JournalError
-from ...journal.store import Journal
+from ...journal.store import Journal, Stream
 from ..answer import Answer
 from ..bus import Bus
 from ..errors import AgentError, UnknownAgent
@@ -60,6 +60,7 @@ class AgencyRuntime:
         approvals: the calls that wait for a person.
         unkept: the conversations of which nothing is written down, by the name of their stream.
         idle: since when conversations have had nothing to do, the longest first.
+        streams: the streams that are owned here, by name.
         damaged: streams that cannot be read, and have been named.
     """
 
@@ -93,6 +94,7 @@ class AgencyRuntime:
         self.unkept: dict[str, ConversationState] = {}
         self.idle: dict[str, float] = {}
         self.damaged: set[str] = set()
+        self.streams: dict[str, Stream] = {}
 
     def new_id(self) -> str:
         """An id that nobody else has."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from dataclasses import replace
+from typing import Any, NamedTuple, TypeAlias
 
 from ....providers.messages import Message, ToolSpec
 from ...core.base.errors import SpecError
@@ -17,14 +17,13 @@ from ..errors import AgencyClosed, DefinitionError, UnknownConversation
 from ..output import Output
 from ..turns.history import as_messages
 from ..turns.records import RunRequest
-from ..turns.rules import Limits
+from ..turns.rules import Limits, check_limits
 from .runtime import AgencyRuntime
 
 Question: TypeAlias = "str | Message | Sequence[Message]"
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(NamedTuple):
     """What `Agency.run` is asked, as it was given; see there."""
 
     question: Question
@@ -54,10 +53,14 @@ def new_run(runtime: AgencyRuntime, asked: Asked) -> tuple[RunRequest, Output | 
         raise AgencyClosed(f"the agency {register.closed}")
     name = directory.name_of(asked.agent)
     conversation, key = asked.conversation, asked.run_id
-    _check_id(conversation, "conversation", UnknownConversation)
-    _check_id(key, "run", DefinitionError)
-    limits = asked.limits if asked.limits is not None else directory.agents[name].limits
-    _check_limits(limits)
+    if conversation is not None:
+        _check_id(conversation, "conversation", UnknownConversation)
+    if key is not None:
+        _check_id(key, "run", DefinitionError)
+    limits = directory.agents[name].limits
+    if asked.limits is not None:
+        limits = asked.limits
+        check_limits(limits)
     deadline = current_scope().deadline
     if deadline is not None:
         left = max(0.0, deadline - asyncio.get_running_loop().time())
@@ -99,16 +102,9 @@ def new_run(runtime: AgencyRuntime, asked: Asked) -> tuple[RunRequest, Output | 
 def _check_id(given: object, what: str, error: type[DefinitionError]) -> None:
     try:
         check_name(given)  # type: ignore[arg-type]
-        if given is not None:
-            given.encode()  # type: ignore[attr-defined]
+        given.encode()
     except (SpecError, UnicodeEncodeError) as wrong:
         raise error(f"{given!r:.200} cannot name a {what}: {wrong}") from None
-
-
-def _check_limits(limits: object) -> None:
-    if not isinstance(limits, Limits):
-        raise DefinitionError(f"limits are a Limits(steps=…, tokens=…, cost=…, seconds=…), not {limits!r:.80}")
-    limits.check()
 
 
 def _caller(user: object, caller: object) -> Caller:
@@ -132,6 +128,8 @@ def _values(values: object) -> Mapping[str, Any]:
 
 
 def _tools(tools: object) -> tuple[ToolSpec, ...]:
+    if tools == ():
+        return ()
     if isinstance(tools, str | bytes | Mapping) or not isinstance(tools, Sequence):
         raise DefinitionError(f"tools are ToolSpecs, not {tools!r:.80}")
     for tool in tools:

