@@ -59,7 +59,7 @@ class Approvals:
             call_id: the call.
             now: seconds since 1970.
         """
-        return ApprovalAsked(call_id, secrets.token_urlsafe(16), None if self._expire is None else now + self._expire)
+        return ApprovalAsked(call_id, secrets.token_hex(16), None if self._expire is None else now + self._expire)
 
     def ask(self, request: ApprovalRequested) -> Decision | None:
         """Have a person asked; returns what was decided before a crash, if it was."""

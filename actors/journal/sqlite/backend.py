@@ -290,7 +290,7 @@ class SqliteBackend:
         for which, seconds in ((ephemeral, retention.ephemeral), (f"NOT {ephemeral}", retention.finished)):
             if seconds is not None:
                 rows = self._writer.execute(
-                    f"SELECT name FROM streams WHERE NOT unfinished AND updated_at <= ? AND {which}"
+                    f"SELECT name FROM streams WHERE NOT unfinished AND damaged = '' AND updated_at <= ? AND {which}"
                     f" AND {_not_in(alive)} LIMIT ?",
                     (self._at - seconds, *alive, item.most - len(found)),
                 )
