@@ -12,8 +12,8 @@ from callboard.actors.journal.backend import Acquire, Append, KeepSnapshot, Leav
 from callboard.actors.journal.postgres import check, repair, vacuum
 from callboard.actors.journal.postgres.backend import PostgresBackend
 from callboard.actors.journal.problems import Problem
+from tests.postgres import Server
 
-from .conftest import Server
 from .postgres_worker import Plain
 
 

@@ -129,7 +129,11 @@ def has_expired(expires_at: float | None) -> bool:
 def check_owner(by: Caller | None, owner: Caller) -> None:
     """Raises `NotAllowed` where somebody may not decide what another asked for."""
     if by is not None and not may_decide(by, owner):
-        raise NotAllowed(f"{by.user or 'nobody'} may not decide what {owner.user or 'another'} asked for")
+        raise NotAllowed(f"{_named(by) or 'nobody'} may not decide what {_named(owner) or 'another'} asked for")
+
+
+def _named(caller: Caller) -> str:
+    return f"{caller.user} of {caller.tenant}" if caller.tenant else caller.user
 
 
 def may_decide(by: Caller, owner: Caller) -> bool:

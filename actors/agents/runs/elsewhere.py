@@ -299,4 +299,4 @@ def _request(state: ConversationState, asked: ApprovalAsked) -> ApprovalRequeste
 def _said(approved: bool, reason: str) -> str:
     if approved:
         return "was approved"
-    return f"was denied ({reason})" if reason else "was denied"
+    return f"was denied ({reason!r:.200})" if reason else "was denied"
