@@ -83,4 +83,4 @@ class Program:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:3], float(sys.argv[3])))
+    asyncio.run(main(sys.argv[1], sys.argv[2], float(sys.argv[3])))

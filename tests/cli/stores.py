@@ -34,8 +34,8 @@ class Place:
     def execute(self, statement: str) -> list[tuple[Any, ...]]:
         """What an SQL statement gives."""
         if self.is_file:
-            with closing(sqlite3.connect(self.address)) as connection, connection:
-                return connection.execute(statement).fetchall()
+            with closing(sqlite3.connect(self.address)) as file, file:
+                return file.execute(statement).fetchall()
         import psycopg
 
         with psycopg.connect(self.address, options="-c search_path=callboard") as connection:

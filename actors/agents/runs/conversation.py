@@ -171,9 +171,10 @@ class Conversation(Actor):
             return
         commands = outstanding(turn, session.rules)
         events: list[Any] = [Resumed(session.used()), *self._asked(commands)]
-        self._follow(session, commands, None, self._record(events))
+        pending = self._record(events)
         for event in events:
             state.apply(event)
+        self._follow(session, commands, None, pending)
 
     # -- messages ------------------------------------------------------------------------------------------------------
 
