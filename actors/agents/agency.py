@@ -29,6 +29,7 @@ from .events import ApprovalRequested, RunEvent
 from .handoffs.limits import HandoffLimits
 from .lifecycle import Lifecycle
 from .runs.approvals import WEEK
+from .runs.elsewhere import decide_anywhere, waiting_anywhere
 from .runs.handle import RunHandle, find_run, start_run
 from .runs.messages import Release
 from .runs.runtime import AgencyRuntime
@@ -576,8 +577,16 @@ class Agency:
 
     @property
     def approvals(self) -> tuple[ApprovalRequested, ...]:
-        """The calls that wait for a person, in the order in which they were asked for."""
+        """The calls that wait for a person in this process, in the order in which they were asked for."""
         return self._runtime.approvals.waiting
+
+    async def pending_approvals(self) -> tuple[ApprovalRequested, ...]:
+        """The calls that wait for a person, in this process and in all that share its journal.
+
+        Those of this process come first, as `approvals` has them; of the others ``at`` is 0. Calls that have been
+        decided, or have expired, wait no more, also where nobody works on their conversation now.
+        """
+        return await waiting_anywhere(self._runtime)
 
     def approve(
         self,
@@ -586,8 +595,11 @@ class Agency:
         arguments: str | None = None,
         limits: Limits | None = None,
         caller: Caller | None = None,
-    ) -> None:
+    ) -> Future[None]:
         """Let a call run, or a run go on whose limits are spent.
+
+        About one that waits in this process it is decided at once. About any other the decision is left in the
+        journal: the process that works on the conversation takes it at once, or whichever does so next.
 
         Args:
             approval: the event, or its ``approval`` id.
@@ -596,24 +608,30 @@ class Agency:
                 raised, and nothing lowered; if it is not enough, the run asks again.
             caller: who decides; None for the application itself, which may.
 
-        Raises:
+        Returns:
+            done once it is decided, or the decision is in the journal. Only about a call that waits in another process
+            need it be awaited, to learn of an error, which is logged, too.
+
+        Raises (or the future does, about a call that waits in another process):
             UnknownApproval: nothing waits under that id: it was decided, has expired, or never was.
             NotAllowed: it is another's, and the caller has not the scope ``approvals``.
             DefinitionError: the arguments are not the text of a JSON object, or it is not limits that are wanted, or
                 they are.
+            JournalError: the journal cannot be read or written.
         """
-        self._runtime.approvals.decide(approval, True, arguments, "", caller, limits)
+        return decide_anywhere(self._runtime, approval, True, arguments, "", caller, limits)
 
-    def deny(self, approval: ApprovalRequested | str, reason: str = "", *, caller: Caller | None = None) -> None:
-        """Refuse a call.
+    def deny(
+        self, approval: ApprovalRequested | str, reason: str = "", *, caller: Caller | None = None
+    ) -> Future[None]:
+        """Refuse a call; otherwise as `approve`.
 
         Args:
             approval: the event, or its ``approval`` id.
             reason: told to the model.
             caller: who decides; None for the application itself, which may.
 
-        Raises:
-            UnknownApproval: nothing waits under that id: it was decided, has expired, or never was.
-            NotAllowed: it is another's, and the caller has not the scope ``approvals``.
+        Returns:
+            see `approve`, also for the errors.
         """
-        self._runtime.approvals.decide(approval, False, None, reason, caller)
+        return decide_anywhere(self._runtime, approval, False, None, reason, caller)

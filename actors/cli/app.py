@@ -13,6 +13,8 @@ from typing import TextIO
 from cyclopts import App, CycloptsError
 
 from ..core.base.errors import CallboardError
+from .approvals import approvals
+from .journal import journal
 
 FAILED = 1
 BAD_INPUT = 2
@@ -41,6 +43,8 @@ def _version() -> str:
 
 
 app = App(name="callboard", help="Supervised actors for LLM agents.", version=_version, result_action="return_value")
+app.command(journal)
+app.command(approvals)
 
 
 @app.command

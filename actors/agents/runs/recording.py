@@ -11,7 +11,7 @@ from ...journal.errors import EventNotWritable, KeyTaken
 from ...journal.store import Post
 from ..errors import DefinitionError
 from ..turns.outcome import unanswered
-from ..turns.records import Accepted, NotSteered, RunRequest
+from ..turns.records import Accepted, ApprovalAsked, NotSteered, RunRequest
 from ..turns.state import ConversationState
 from .ownership import Unkept
 from .register import not_kept
@@ -87,12 +87,13 @@ class Recorder:
             return None
         held = self.held
         more: dict[str, Any] = {}
+        keys = [event.approval for event in events if type(event) is ApprovalAsked]  # by which they are found
         if held:
-            keys = tuple(one.run.id for one in held if one.run.keyed)
-            if keys:
-                more["keys"] = keys
+            keys += [one.run.id for one in held if one.run.keyed]
             if not stream.version:
                 more["labels"] = runtime.labels(held[0].run)
+        if keys:
+            more["keys"] = tuple(keys)
         undelivered = False
         if session is not None:
             drop = (*session.dropping, *session.children()) if ending else session.dropping

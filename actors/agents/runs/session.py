@@ -20,7 +20,7 @@ from ..handoffs.handoff import Handoff
 from ..hooks import Hook, HookContext, HookEvent, run_hooks
 from ..output import Output
 from ..turns.outcome import Outcome as RunOutcome
-from ..turns.records import RunRequest
+from ..turns.records import Decision, RunRequest
 from ..turns.rules import Limits
 from ..turns.state import ConversationState
 from ..turns.steps import Commands, HandOff, HandoffReturned, Input
@@ -379,6 +379,22 @@ class ApprovalExpired(NamedTuple):
 
     session: Session
     call: ToolCall
+
+
+class PostsSeen(NamedTuple):
+    """The journal was looked at for what another process decided about a call.
+
+    Args:
+        session: whose.
+        call: the call.
+        expired: whether it counts as denied where nothing is found.
+        outcome: the decisions, with their posts.
+    """
+
+    session: Session
+    call: ToolCall
+    expired: bool
+    outcome: Outcome[list[tuple[int, Decision]]]
 
 
 class TimeLimitReached(NamedTuple):

@@ -154,6 +154,14 @@ class MemoryJournal:
             kept.posts[post.id] = Waiting(post)
             kept.offer(post.id)
 
+    def posts(self, stream: str) -> list[Post]:
+        """See `Journal.posts`."""
+        kept = self._me.kept
+        with kept.lock:
+            if self._me.closed:
+                raise closed()
+            return [waiting.post for waiting in kept.posts.values() if waiting.post.stream == stream]
+
     def on_post(self, deliver: Callable[[Post], object] | None) -> None:
         """See `Journal.on_post`."""
         kept = self._me.kept

@@ -16,6 +16,7 @@ from ..codec import Codec
 from ..store import Header, Post, Record, Retention, Stream
 from .handle import Handle, Opening
 from .healing import GIVES_UP, Closing
+from .inbox import read
 from .pending import Pending
 from .reader import Follow, Page, Reader
 from .reading import encode, record
@@ -134,6 +135,10 @@ class ThreadedJournal:
     def post(self, stream: str, event: Any) -> Future[None]:
         """See `Journal.post`."""
         return self._write(Leave(stream, encode(self._codec, stream, event)))
+
+    def posts(self, stream: str) -> Future[Sequence[Post]]:
+        """See `Journal.posts`."""
+        return self._read(lambda: [post for left in self._backend.left(stream) if (post := read(self._codec, left))])
 
     def on_post(self, deliver: Callable[[Post], object] | None) -> None:
         """See `Journal.on_post`."""
