@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from callboard import MemoryJournal, Retention
+from callboard import EventNotReadable, MemoryJournal, Retention
 from callboard.actors.agents.errors import AgencyClosed, DefinitionError, RunCancelled, UnknownConversation
-from tests.durable.support import stored
+from tests.durable.support import damage, stored
 
 from .support import JOURNALS, Hold, journal_of, team, tell
 
@@ -101,3 +101,17 @@ async def test_what_is_finished_for_long_is_let_go_of_at_the_start(kind: str, tm
             assert found == ["under way"]
         hold.go.set()
         assert (await run).text == "done: 3"
+
+
+async def test_what_is_damaged_is_named_when_read_and_can_be_erased(tmp_path: Path) -> None:
+    journal = tmp_path / "journal.db"
+    async with team(journal) as agency:
+        await tell(agency, "hi", "whole", user="ada")
+        await tell(agency, "sum", "broken", user="ada")
+    assert damage(journal, '"s1"') == 1
+    async with team(journal) as agency:
+        with pytest.raises(EventNotReadable, match="Front/broken"):
+            await agency.conversation("broken")
+        assert (await agency.conversation("whole")).status == "idle"
+        assert await agency.erase(user="ada") == 2
+        assert await agency.conversations() == []
