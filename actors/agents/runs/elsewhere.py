@@ -22,7 +22,7 @@ from ..turns.machine import outstanding
 from ..turns.records import Accepted, ApprovalAsked, Decision, Ended, RunRequest
 from ..turns.rules import Limits
 from ..turns.state import ConversationState, rules_of
-from ..turns.steps import AskApproval, Decided
+from ..turns.steps import AskApproval, Decided, Raised
 from .approvals import check_decision, check_limits_of, check_owner, has_expired, key_of
 from .folding import Read, read
 from .runtime import AgencyRuntime
