@@ -147,6 +147,20 @@ async def test_what_does_not_fit_what_is_asked_for_is_refused_and_the_run_waits_
         assert (await outcome(run)).text == "done"
 
 
+async def test_a_run_in_the_background_waits_and_its_record_tells_what_it_was_given(tmp_path: Path) -> None:
+    worker = Worker(asking("cost", 2.0), journal=tmp_path / "j.db")
+    async with worker.agency as agency:
+        handle = await agency.start_run("?", conversation="c")
+        await eventually(lambda: agency.approvals, "the question")
+        assert await handle.status() == "waiting"
+        agency.approve(agency.approvals[0], limits=Limits(cost=9.0))
+        assert (await outcome(handle.answer())).text == "done"
+        records = [record async for record in handle.events()]
+    given = next(record for record in records if record.type == "limits_raised")
+    assert given.data["cost"] == 9.0
+    assert [record.type for record in records].index("approval_asked") < records.index(given)
+
+
 async def test_limits_are_not_for_a_call_that_waits() -> None:
     @tool
     async def work() -> str:
