@@ -17,16 +17,19 @@ from ..core.mail.future import Future
 from ..core.refs.ref import ActorRef
 from ..core.system import System
 from ..journal.memory import MemoryJournal
-from ..journal.store import Journal
+from ..journal.store import Journal, Retention
 from .agent import Agent
 from .answer import Answer
 from .bus import Subscriber
 from .caller import Caller
-from .errors import AgencyClosed, AgentError, UnknownConversation
+from .conversations import changing, reading, rerun
+from .conversations.view import ConversationSummary, ConversationView, ReplayReport
+from .errors import AgencyClosed, AgentError, DefinitionError, UnknownConversation
 from .events import ApprovalRequested, RunEvent
 from .handoffs.limits import HandoffLimits
 from .lifecycle import Lifecycle
 from .runs.approvals import WEEK
+from .runs.elsewhere import decide_anywhere, waiting_anywhere
 from .runs.handle import RunHandle, find_run, start_run
 from .runs.messages import Release
 from .runs.runtime import AgencyRuntime
@@ -62,6 +65,8 @@ class Agency:
             and several processes may share them.
         handoff_limits: how far handoffs may go.
         approvals_expire: seconds after which a call that nobody has decided about counts as denied; None for never.
+        retention: how long finished conversations are kept; what is older is deleted at the start and every five
+            minutes. None keeps them until they are released or erased.
         name: of the agency's actor.
 
     Raises:
@@ -79,6 +84,7 @@ class Agency:
         journal: Journal | str | Path | None = None,
         handoff_limits: HandoffLimits | None = None,
         approvals_expire: float | None = WEEK,
+        retention: Retention | None = None,
         name: str = "agency",
     ) -> None:
         self.name = name
@@ -90,6 +96,7 @@ class Agency:
             shared=journal is not None,
             approvals_expire=approvals_expire,
         )
+        self._runtime.retention = retention
         self._runtime.model_name = model if isinstance(model, str) else ""
         given = pool if pool is not None else model
         address = journal if isinstance(journal, str | Path) else None
@@ -343,10 +350,152 @@ class Agency:
             conversation: its id.
             agent: whose; the first agent's by default.
         """
+        await self._runtime.ask_until_answered(Release(conversation), self._at_work(agent))
+
+    def _at_work(self, agent: Agent | str | None) -> str:
+        """The name of an agent whose actor runs."""
         name = self._directory.name_of(agent)
         if name not in self._runtime.agents:
             raise AgencyClosed("the agency is not running: use `async with` it")
-        await self._runtime.ask_until_answered(Release(conversation), name)
+        return name
+
+    # -- conversations -------------------------------------------------------------------------------------------------
+
+    async def conversation(self, conversation: str, *, agent: Agent | str | None = None) -> ConversationView:
+        """A conversation as its journal has it now, whoever works on it, in this process or another one.
+
+        Args:
+            conversation: its id.
+            agent: whose; the first agent's by default. One that is not in the team any more may be named, too.
+
+        Raises:
+            UnknownConversation: there is none, or nothing of it is kept yet.
+            JournalError: it cannot be read.
+        """
+        return await reading.read_conversation(self._kept, self._named(agent), conversation)
+
+    async def conversations(
+        self,
+        *,
+        agent: Agent | str | None = None,
+        user: str | None = None,
+        tenant: str | None = None,
+        unfinished: bool | None = None,
+        after: str = "",
+        limit: int = 100,
+    ) -> list[ConversationSummary]:
+        """The conversations that are kept, ordered by `ConversationSummary.name`, without reading them. Left out are
+        runs without a conversation, and what agents have among themselves.
+
+        Args:
+            agent: whose; None for all.
+            user, tenant: of the caller who began it; None for all.
+            unfinished: whether a run is waiting or under way; None for both.
+            after: only those whose name comes behind this one: the last of the page before.
+            limit: how many at most.
+        """
+        return await reading.list_conversations(
+            self._kept,
+            agent=None if agent is None else self._named(agent),
+            user=user,
+            tenant=tenant,
+            unfinished=unfinished,
+            after=after,
+            limit=limit,
+        )
+
+    async def fork(
+        self, conversation: str, *, at: int | None = None, to: str | None = None, agent: Agent | str | None = None
+    ) -> str:
+        """Begin another conversation with the history of one, up to a step of it. That one stays as it is.
+
+        A conversation that was transferred is forked where the step was made: up to the transfer the new one is the
+        first agent's, after it that of the agent that has the old one now.
+
+        Args:
+            conversation: its id.
+            at: the number of the last step to take over, with the results of its calls, see `ConversationStep`; 0 for
+                none of it; None for all there is.
+            to: the id of the new one; one of our making by default.
+            agent: whose; the first agent's by default.
+
+        Returns:
+            the id of the new conversation, of the same agent and with the same user and tenant.
+
+        Raises:
+            UnknownConversation: there is none.
+            DefinitionError: there is no such step, or ``to`` is taken or cannot be an id.
+        """
+        name = self._at_work(agent)
+        if to is not None:
+            check_id(to, "conversation", DefinitionError)
+        return await changing.fork(self._runtime, name, conversation, at, to or self._runtime.new_id())
+
+    async def rewind(self, conversation: str, *, to: int, agent: Agent | str | None = None) -> None:
+        """Have a conversation go on from an earlier step: what came after it is gone from the history. It stays in the
+        journal, and what was paid for it in the view's cost.
+
+        Args:
+            conversation: its id.
+            to: the number of the last step that stays, see `ConversationStep`; 0 for none.
+            agent: whose; the first agent's by default.
+
+        Raises:
+            UnknownConversation: there is none.
+            ConversationBusy: a run is under way or waiting, or another process does not let go of the conversation.
+            DefinitionError: there is no such step, or the conversation was transferred after it.
+        """
+        await changing.rewind(self._runtime, self._at_work(agent), conversation, to)
+
+    async def erase(self, *, user: str, tenant: str | None = None) -> int:
+        """Delete every conversation that a user has begun, with what agents did for it, from memory and the journal.
+        Runs under way end in `RunCancelled`.
+
+        Args:
+            user: the caller's user.
+            tenant: only where it was this tenant's user; None for all.
+
+        Returns:
+            how many conversations were deleted, those that agents had among themselves included.
+        """
+        self._at_work(None)
+        if not isinstance(user, str) or not user:
+            raise DefinitionError(f"user is a text that names one, not {user!r:.80}")
+        return await changing.erase(self._runtime, user, tenant)
+
+    async def replay(
+        self, conversation: str, *, run: str | None = None, agent: Agent | str | None = None
+    ) -> ReplayReport:
+        """Go through a conversation's recorded runs again with the agents as they are now: recorded completions and
+        results stand for model, tools and other agents. Nothing is bought, no tool runs, nothing is written.
+
+        Each recorded step is judged by itself, from the state that the record has before it, so that one difference
+        does not hide those behind it. Hooks and instructions are called for real: they are what is looked at. What a
+        journal does not keep cannot be compared: the requests that were sent then (today's are in the report), what
+        a hook made of a completion or of a tool's arguments before it was kept. Time does not pass. Of the limits the
+        smaller of the run's own and the agent's own of today count.
+
+        Args:
+            conversation: its id.
+            run: only this run.
+            agent: whose; the first agent's by default.
+
+        Raises:
+            UnknownConversation: there is none.
+            UnknownRun: the conversation has no such run.
+        """
+        lineage = await reading.read_lineage(self._kept, self._named(agent), conversation)
+        return await rerun.rerun(self._runtime, lineage, run)
+
+    @property
+    def _kept(self) -> Journal:
+        """The journal, once there is one to read."""
+        self._at_work(None)
+        return self._runtime.journal
+
+    def _named(self, agent: Agent | str | None) -> str:
+        """The name of an agent, which need not be there any more."""
+        return self._directory.entry if agent is None else agent if isinstance(agent, str) else agent.name
 
     # -- runs that nobody waits for ------------------------------------------------------------------------------------
 
@@ -428,36 +577,61 @@ class Agency:
 
     @property
     def approvals(self) -> tuple[ApprovalRequested, ...]:
-        """The calls that wait for a person, in the order in which they were asked for."""
+        """The calls that wait for a person in this process, in the order in which they were asked for."""
         return self._runtime.approvals.waiting
 
+    async def pending_approvals(self) -> tuple[ApprovalRequested, ...]:
+        """The calls that wait for a person, in this process and in all that share its journal.
+
+        Those of this process come first, as `approvals` has them; of the others ``at`` is 0. Calls that have been
+        decided, or have expired, wait no more, also where nobody works on their conversation now.
+        """
+        return await waiting_anywhere(self._runtime)
+
     def approve(
-        self, approval: ApprovalRequested | str, *, arguments: str | None = None, caller: Caller | None = None
-    ) -> None:
-        """Let a call run.
+        self,
+        approval: ApprovalRequested | str,
+        *,
+        arguments: str | None = None,
+        limits: Limits | None = None,
+        caller: Caller | None = None,
+    ) -> Future[None]:
+        """Let a call run, or a run go on whose limits are spent.
+
+        About one that waits in this process it is decided at once. About any other the decision is left in the
+        journal: the process that works on the conversation takes it at once, or whichever does so next.
 
         Args:
             approval: the event, or its ``approval`` id.
             arguments: JSON text in place of what the model wrote.
+            limits: for a run with `Limits.ask` that waits for more: what it may use in all. Only what is spent is
+                raised, and nothing lowered; if it is not enough, the run asks again.
             caller: who decides; None for the application itself, which may.
 
-        Raises:
+        Returns:
+            done once it is decided, or the decision is in the journal. Only about a call that waits in another process
+            need it be awaited, to learn of an error, which is logged, too.
+
+        Raises (or the future does, about a call that waits in another process):
             UnknownApproval: nothing waits under that id: it was decided, has expired, or never was.
             NotAllowed: it is another's, and the caller has not the scope ``approvals``.
-            DefinitionError: the arguments are not the text of a JSON object.
+            DefinitionError: the arguments are not the text of a JSON object, or it is not limits that are wanted, or
+                they are.
+            JournalError: the journal cannot be read or written.
         """
-        self._runtime.approvals.decide(approval, True, arguments, "", caller)
+        return decide_anywhere(self._runtime, approval, True, arguments, "", caller, limits)
 
-    def deny(self, approval: ApprovalRequested | str, reason: str = "", *, caller: Caller | None = None) -> None:
-        """Refuse a call.
+    def deny(
+        self, approval: ApprovalRequested | str, reason: str = "", *, caller: Caller | None = None
+    ) -> Future[None]:
+        """Refuse a call; otherwise as `approve`.
 
         Args:
             approval: the event, or its ``approval`` id.
             reason: told to the model.
             caller: who decides; None for the application itself, which may.
 
-        Raises:
-            UnknownApproval: nothing waits under that id: it was decided, has expired, or never was.
-            NotAllowed: it is another's, and the caller has not the scope ``approvals``.
+        Returns:
+            see `approve`, also for the errors.
         """
-        self._runtime.approvals.decide(approval, False, None, reason, caller)
+        return decide_anywhere(self._runtime, approval, False, None, reason, caller)

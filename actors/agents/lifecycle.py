@@ -140,14 +140,14 @@ class Lifecycle:
             self._watch.cancel()
             with suppress(asyncio.CancelledError):
                 await self._watch
+        for entry in register.open():
+            if entry.session is not None:
+                entry.session.let_go()
         if self._given_system is None:
             await self.system.stop()
         elif runtime.root is not None and runtime.root.is_alive():
             with suppress(CoreError):
                 await runtime.root.stop()
-        for entry in register.open():
-            if entry.session is not None:
-                entry.session.let_go()
         self._close_open_runs()  # with a journal that others may open only now: until then it goes on with each
         runtime.following.close("has stopped")
         runtime.clock.close()

@@ -46,11 +46,24 @@ from ..turns.records import (
     Steer,
     ToolsStarted,
 )
-from ..turns.state import ConversationState, fold
-from ..turns.steps import AskApproval, Begin, CallTool, Command, Commands, Fail, Finish, Input, Interrupted, Steered
+from ..turns.state import ConversationState
+from ..turns.steps import (
+    COMPLETE,
+    AskApproval,
+    Begin,
+    CallTool,
+    Command,
+    Commands,
+    Fail,
+    Finish,
+    Input,
+    Interrupted,
+    Steered,
+)
 from .delegation import forward, forwarded
 from .executor import RESULTS, carry_out
-from .messages import GoneFromJournal, Idle, Posted, Release
+from .folding import folded
+from .messages import GoneFromJournal, Idle, Posted, Release, Rewind
 from .ownership import Unkept, busy, own
 from .recording import Recorder
 from .register import not_kept
@@ -101,7 +114,7 @@ class Conversation(Actor):
             return None
         opening: Stream | Future[Stream] | StreamOwned
         try:
-            opening = runtime.journal.open(self._name)
+            opening = runtime.journal.create(self._name) if self._is_new() else runtime.journal.open(self._name)
         except StreamOwned as error:
             opening = error
         except JournalError as error:
@@ -111,6 +124,14 @@ class Conversation(Actor):
             return self._wait(opening)
         self._opened(opening)
         return None
+
+    def _is_new(self) -> bool:
+        """Whether nobody can know of the conversation yet: its id was made for the one run that it is for."""
+        details = self._cell.details
+        if details is not None and details.incarnation > 1:
+            return False
+        entry = self._runtime.register.get(self._id)
+        return entry is not None and entry.run.once and not entry.run.keyed and not entry.accepted
 
     async def _wait(self, opening: Future[Stream] | StreamOwned) -> None:
         runtime = self._runtime
@@ -137,7 +158,12 @@ class Conversation(Actor):
         stream.events = ()
         if stream.snapshot is not None:
             events = (stream.snapshot, *events)
-        self._go_on_from(stream, fold(self._agent, self._id, events) if events else self._state)
+        try:
+            state = folded(self._name, events) if events else self._state
+        except JournalError as error:
+            self._cannot_open(error)
+        else:
+            self._go_on_from(stream, state)
 
     def _go_on_from(self, stream: Any, state: ConversationState) -> None:
         runtime = self._runtime
@@ -184,9 +210,10 @@ class Conversation(Actor):
             return
         commands = outstanding(turn, session.rules)
         events: list[Any] = [Resumed(session.used()), *self._asked(commands)]
-        self._follow(session, commands, None, self._record(events))
+        pending = self._record(events)
         for event in events:
             state.apply(event)
+        self._follow(session, commands, None, pending)
 
     # -- messages ------------------------------------------------------------------------------------------------------
 
@@ -195,8 +222,8 @@ class Conversation(Actor):
         take = RESULTS.get(type(message))
         if take is None:
             return _HANDLERS[type(message)](self, message)
-        session = message.session
-        if session is not None and session is self._session:
+        session: Session = message.session
+        if session is self._session:
             try:
                 take(message, self._apply)
             except JournalError:
@@ -217,8 +244,12 @@ class Conversation(Actor):
         entry = register.get(run.id)
         if entry is None or not entry.open:
             return
-        entry.accepted = True
+        if entry.accepted and self._kept and not self._journal.stream.version:
+            gone = RunCancelled("the run was cancelled: its conversation was released, or is gone on with elsewhere")
+            register.settle(unanswered(run, gone), final=False)  # it is not begun anew
+            return
         if state.knows(run.id):
+            entry.accepted = True
             outcome = state.outcome_of(run.id)
             if outcome is not None:
                 register.settle(outcome)
@@ -303,7 +334,11 @@ class Conversation(Actor):
         """Something that was said in another process, or before this one began."""
         post = message.post
         if type(post.event) is Decision:
-            self._runtime.approvals.posts[post.event.approval] = post.id
+            approvals, approval = self._runtime.approvals, post.event.approval
+            if approval in approvals.decisions and approvals.posts.get(approval) != post.id:
+                self._discard(post.id)  # it was decided before
+                return
+            approvals.posts[approval] = post.id
             self._on_decision(post.event)
             return
         if type(post.event) in (Cancel, Steer):
@@ -375,10 +410,14 @@ class Conversation(Actor):
         if session is not None:
             runs.remove(session.run)
             error = RunCancelled("the run was cancelled: its conversation was released")
-            turn, _ = advance(state.turn, Interrupted(error, *spent(session)), session.rules)
+            used = spent(session)
             children = session.children()
             session.abort()
-            self._report(session, finished(session.run, turn, Fail(error), session.time() - session.started))
+            outcome = unanswered(session.run, error, *used)
+            if state.begun:
+                turn, _ = advance(state.turn, Interrupted(error, *used), session.rules)
+                outcome = finished(session.run, turn, Fail(error), session.time() - session.started)
+            self._report(session, outcome)
             runtime.drop(*children)
         for run in runs:
             error = RunCancelled("the run was cancelled: its conversation was released")
@@ -388,6 +427,28 @@ class Conversation(Actor):
         runtime.streams.pop(self._name, None)
         self.stop()
         return state.owner
+
+    def _on_rewind(self, message: Rewind) -> str:
+        state = self._state
+        if self._recorder is None:
+            return "elsewhere"
+        if self._session is not None or state.queue:
+            return "busy"
+        self._runtime.idle[self._name] = self._runtime.time()
+        if self._journal.stream.version != message.version:
+            return "moved"
+        rewound = Rewound(message.messages)
+        pending = self._record((rewound,))
+        state.apply(rewound)
+        return "done" if pending is None else self.reply_with(self._rewound(pending))
+
+    async def _rewound(self, pending: Future[None]) -> str:
+        try:
+            await pending
+        except JournalError as error:
+            self._lost(error)
+            return "moved"
+        return "done"
 
     def on_failure(self, *_: Any) -> None:
         """The next incarnation asks again for what was not finished; nobody reads what would still come."""
@@ -456,7 +517,7 @@ class Conversation(Actor):
             events.append(outcome.recorded(session.run))
             if type(happened) is Interrupted and happened.rollback:
                 events.append(Rewound(turn.start))
-        elif commands and not concluded and turn.message is not None:
+        elif commands and not concluded and (turn.message is not None or turn.phase == "held"):
             started = tuple(command.call.id for command in commands if type(command) is CallTool)
             if started:
                 events.append(ToolsStarted(started))
@@ -520,10 +581,11 @@ class Conversation(Actor):
         """End the run under way by name, and take its messages out of the history where ``rollback`` says so."""
         state = self._state
         if session.forward is not None or not state.begun:
+            used = spent(session)
             if session.forward is not None:
                 self._runtime.register.cancel(session.forward.run.id, str(error), rollback=rollback)
             if state.queue and state.queue[0] is session.run:
-                self._end(session, unanswered(session.run, error))
+                self._end(session, unanswered(session.run, error, *used))
         else:
             self._apply(session, Interrupted(error, *spent(session), rollback))
 
@@ -570,14 +632,22 @@ class Conversation(Actor):
     def _record(self, events: Sequence[Any], *, ending: bool = False) -> Future[None] | None:
         return self._journal.append(events, self._session, ending=ending)
 
+    def _when_lost(self, pending: Future[None]) -> None:
+        error = pending.exception()
+        if error is not None:
+            self._lost(error)
+
     def _lost(self, error: BaseException) -> None:
         self._runtime.tell(self.ref, GoneFromJournal(error))
 
     def _follow(
         self, session: Session, commands: Commands, outcome: Outcome | None, pending: Future[None] | None
     ) -> None:
-        """Go on once the journal has it."""
+        """Go on once the journal has it; asking the model does not wait for that, as it does no harm twice."""
         if pending is None:
+            self._go_on(session, commands, outcome)
+        elif commands is COMPLETE and (self._state.turn.steps or not session.run.keyed):
+            pending.when_done(self._when_lost)
             self._go_on(session, commands, outcome)
         elif commands or outcome is not None:
             alarm: Any = None
@@ -686,6 +756,7 @@ _HANDLERS: dict[type, Callable[[Conversation, Any], object]] = {
     Cancel: Conversation._on_cancel,
     GiveUp: Conversation._on_give_up,
     Release: Conversation._on_release,
+    Rewind: Conversation._on_rewind,
     Idle: Conversation._on_idle,
     Posted: Conversation._on_posted,
     GoneFromJournal: Conversation._on_gone,

@@ -16,6 +16,7 @@ from ..turns.steps import (
     Decided,
     HandoffReturned,
     Interrupted,
+    Raised,
     Steered,
     ToolReturned,
 )
@@ -30,6 +31,7 @@ RecordType: TypeAlias = Literal[
     "handoff_returned",
     "approval_asked",
     "approval_decided",
+    "limits_raised",
     "steered",
     "interrupted",
     "resumed",
@@ -130,6 +132,10 @@ def _completed(event: Completed) -> Mapping[str, Any]:
     }
 
 
+def _completion_failed(event: CompletionFailed) -> Mapping[str, Any]:
+    return {"error": _error(event.error), "usage": _usage(event.usage), "cost": event.cost}
+
+
 def _tool_returned(event: ToolReturned) -> Mapping[str, Any]:
     return {"call_id": event.call_id, "content": event.content, "is_error": event.is_error}
 
@@ -153,6 +159,10 @@ def _decided(event: Decided) -> Mapping[str, Any]:
     return {"call_id": event.call_id, "approved": event.approved, "reason": event.reason}
 
 
+def _raised(event: Raised) -> Mapping[str, Any]:
+    return {"steps": event.limits.steps, "tokens": event.limits.tokens, "cost": event.limits.cost}
+
+
 def _ended(event: Ended) -> Mapping[str, Any]:
     data: dict[str, Any] = {"error": _error(event.error), "seconds": event.seconds}
     answer = event.answer
@@ -171,12 +181,13 @@ _DESCRIBED: Mapping[type, tuple[RecordType, Callable[[Any], Mapping[str, Any]]]]
     Accepted: ("accepted", _accepted),
     Begin: ("started", lambda event: {}),
     Completed: ("completed", _completed),
-    CompletionFailed: ("completion_failed", lambda event: {"error": _error(event.error)}),
+    CompletionFailed: ("completion_failed", _completion_failed),
     ToolsStarted: ("tools_started", lambda event: {"call_ids": list(event.call_ids)}),
     ToolReturned: ("tool_returned", _tool_returned),
     HandoffReturned: ("handoff_returned", _handoff_returned),
     ApprovalAsked: ("approval_asked", _approval_asked),
     Decided: ("approval_decided", _decided),
+    Raised: ("limits_raised", _raised),
     Steered: ("steered", lambda event: {"text": _text(event.messages)}),
     Interrupted: ("interrupted", lambda event: {"error": _error(event.error)}),
     Resumed: ("resumed", lambda event: {"seconds_used": event.used}),

@@ -11,7 +11,7 @@ from ...journal.errors import EventNotWritable, KeyTaken
 from ...journal.store import Post
 from ..errors import DefinitionError
 from ..turns.outcome import unanswered
-from ..turns.records import Accepted, NotSteered, RunRequest
+from ..turns.records import Accepted, ApprovalAsked, NotSteered, RunRequest
 from ..turns.state import ConversationState
 from .ownership import Unkept
 from .register import not_kept
@@ -77,7 +77,8 @@ class Recorder:
         """
         stream, runtime = self.stream, self._runtime
         if type(stream) is Unkept:
-            self.held.clear()
+            if self.held:
+                self._accepted()
             stream.append(events)
             self.discard_taken()
             if session is not None and session.dropping:
@@ -86,12 +87,13 @@ class Recorder:
             return None
         held = self.held
         more: dict[str, Any] = {}
+        keys = [event.approval for event in events if type(event) is ApprovalAsked]  # by which they are found
         if held:
-            keys = tuple(one.run.id for one in held if one.run.keyed)
-            if keys:
-                more["keys"] = keys
+            keys += [one.run.id for one in held if one.run.keyed]
             if not stream.version:
                 more["labels"] = runtime.labels(held[0].run)
+        if keys:
+            more["keys"] = tuple(keys)
         undelivered = False
         if session is not None:
             drop = (*session.dropping, *session.children()) if ending else session.dropping
@@ -105,7 +107,7 @@ class Recorder:
         if self.taken:
             self._take(pending)
         if held:
-            self.held = []
+            self._accepted()
             if "keys" in more:
                 if pending is None:
                     self._claimed(held)
@@ -114,6 +116,14 @@ class Recorder:
         if session is not None and session.dropping:
             session.dropping = []
         return pending
+
+    def _accepted(self) -> None:
+        """From here on cancelling these runs is the conversation's affair."""
+        for one in self.held:
+            entry = self._runtime.register.get(one.run.id)
+            if entry is not None:
+                entry.accepted = True
+        self.held = []
 
     def refuse_post(self, post: Post, why: NotSteered) -> None:
         """A message to a run is not taken, which is recorded for whoever said it."""

@@ -15,8 +15,9 @@ from ..errors import AgentError, RunCancelled, UnknownAgent
 from ..turns.machine import advance
 from ..turns.outcome import Outcome, finished, unanswered
 from ..turns.records import RunRequest
-from ..turns.state import ConversationState, fold, rules_of
+from ..turns.state import fold, rules_of
 from ..turns.steps import Fail, Interrupted
+from .folding import folded, read
 from .following import at_hand
 from .messages import TakeUp
 from .register import Entry, not_kept
@@ -53,7 +54,7 @@ async def take_up_abandoned(runtime: AgencyRuntime) -> list[Entry]:
             await _if_orphaned(runtime, header)
             continue
         try:
-            state = await _state(runtime, agent, conversation)
+            state = (await read(runtime.journal, header.name)).state
         except JournalError as error:
             runtime.damaged.add(header.name)
             logger.error("conversation %s is set aside: it cannot be read", header.name, exc_info=error)
@@ -85,7 +86,7 @@ async def close_run(runtime: AgencyRuntime, run: RunRequest, error: AgentError) 
     try:
         opening = journal.open(run.stream_name)
         stream = await opening if isinstance(opening, Future) else opening
-        state = fold(run.agent, run.conversation, stream.events)
+        state = folded(run.stream_name, stream.events)
         recorded = state.outcome_of(run.id)
         if recorded is None:
             pending = stream.append((outcome.recorded(run),), unfinished=len(state.queue) > 1)
@@ -165,17 +166,12 @@ async def _abandoned(runtime: AgencyRuntime) -> Sequence[Header]:
     return await found if isinstance(found, Future) else found
 
 
-async def _state(runtime: AgencyRuntime, agent: str, conversation: str) -> ConversationState:
-    found = runtime.journal.read(f"{agent}/{conversation}")
-    records = await found if isinstance(found, Future) else found
-    return fold(agent, conversation, [record.event for record in records])
-
-
 async def _if_orphaned(runtime: AgencyRuntime, header: Header) -> None:
     """What was begun for a run that has ended since is of no use to anybody."""
     found = runtime.journal.headers(prefix=header.labels["parent"], limit=1)
     parents = await found if isinstance(found, Future) else found
-    if not parents or parents[0].name != header.labels["parent"] or not parents[0].unfinished:
+    orphaned = not parents or parents[0].name != header.labels["parent"] or not parents[0].unfinished
+    if orphaned and "ephemeral" in header.labels:
         runtime.drop(header.name)
 
 

@@ -15,7 +15,7 @@ from ...core.base.ids import uuid7
 from ...core.mail.future import Future
 from ...core.refs.ref import ActorRef
 from ...journal.errors import JournalError
-from ...journal.store import Journal, Post, Stream
+from ...journal.store import Journal, Post, Retention, Stream
 from ..answer import Answer
 from ..bus import Bus
 from ..errors import AgentError, UnknownAgent
@@ -70,6 +70,7 @@ class AgencyRuntime:
         damaged: streams that cannot be read, and have been named.
         posts: what was said to conversations by way of the journal.
         following: those who wait for what is written into the journal.
+        retention: how long what is finished is kept; None for ever.
     """
 
     def __init__(
@@ -104,6 +105,7 @@ class AgencyRuntime:
         self.unkept: dict[str, ConversationState] = {}
         self.idle: dict[str, float] = {}
         self.damaged: set[str] = set()
+        self.retention: Retention | None = None
         self.streams: dict[str, Stream] = {}
         self._ended: deque[str] = deque()
 
@@ -187,9 +189,8 @@ class AgencyRuntime:
             labels["tenant"] = run.caller.tenant
         if (run.once or run.fleeting) and not run.keyed:
             labels["ephemeral"] = "1"
-        if run.parent:
-            parent = self.register.get(run.parent)
-            labels["parent"] = parent.run.stream_name if parent is not None else run.parent
+        if run.within:
+            labels["parent"] = run.within
         return labels
 
     def dropped(self, streams: Iterable[str]) -> tuple[str, ...]:
@@ -201,9 +202,7 @@ class AgencyRuntime:
         kept = self.dropped(streams)
         if kept:
             with suppress(JournalError):  # it is closed: a start finds them, and that nobody needs them
-                pending = self.journal.delete(*kept)
-                if pending is not None:
-                    pending.when_done(Future.exception)
+                self.journal.forget(*kept)
 
     # -- answers -------------------------------------------------------------------------------------------------------
 

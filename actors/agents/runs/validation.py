@@ -97,6 +97,7 @@ def new_run(runtime: AgencyRuntime, asked: Asked) -> tuple[RunRequest, Output | 
             conversation is None,
             conversation is None,
             "",
+            "",
             key is not None or asked.background,
             output.recorded if output is not None else None,
             asked.when_busy,
@@ -105,11 +106,10 @@ def new_run(runtime: AgencyRuntime, asked: Asked) -> tuple[RunRequest, Output | 
     )
 
 
-def check_id(given: object, what: str, error: type[DefinitionError]) -> None:
+def check_id(given: Any, what: str, error: type[DefinitionError]) -> None:
     """Raises ``error`` where something cannot be the id of a conversation or a run."""
     try:
         check_name(given)
-        assert isinstance(given, str)
         given.encode()
     except (SpecError, UnicodeEncodeError) as wrong:
         raise error(f"{given!r:.200} cannot name a {what}: {wrong}") from None

@@ -40,6 +40,7 @@ class RunRequest(NamedTuple):
         once: the conversation ends with this run.
         fleeting: so does the one of the run the caller started, and all that came of it.
         parent: the id of the run it is made for; empty for the one the caller started.
+        within: the journal stream of the conversation that asks; empty for the run the caller started.
         keyed: the caller may ask for the same run again by its id.
         output: name and JSON schema of the type that its answer must fit, where the run asks for one of its own.
         when_busy: what is to become of it where its conversation is at work.
@@ -61,6 +62,7 @@ class RunRequest(NamedTuple):
     once: bool = False
     fleeting: bool = False
     parent: str = ""
+    within: str = ""
     keyed: bool = False
     output: tuple[str, str] | None = None
     when_busy: WhenBusy = "queue"
@@ -153,11 +155,19 @@ class NotSteered(NamedTuple):
 
 
 class Snapshot(NamedTuple):
-    """Stands for all events before it: a conversation between two runs."""
+    """Stands for all events before it: a conversation between two runs.
+
+    Args:
+        history: its messages.
+        owner: agent and conversation that it was transferred to.
+        last: how the last run ended.
+        steps: for each completion in the history where its messages, the results of its calls included, begin and end.
+    """
 
     history: tuple[Message, ...]
     owner: tuple[str, str] | None = None
     last: Ended | None = None
+    steps: tuple[tuple[int, int], ...] = ()
 
 
 # What is said to a conversation, also from another process: it lies in the journal until its owner takes it.
@@ -188,6 +198,7 @@ class Decision(NamedTuple):
         approved: whether the call may run.
         arguments: JSON text in place of what the model wrote.
         reason: told to the model.
+        limits: what the run is given, where it waits for more.
     """
 
     conversation: str
@@ -195,6 +206,7 @@ class Decision(NamedTuple):
     approved: bool
     arguments: str | None = None
     reason: str = ""
+    limits: Limits | None = None
 
 
 class Steer(NamedTuple):

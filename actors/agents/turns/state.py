@@ -12,11 +12,12 @@ from dataclasses import replace
 from typing import Any
 
 from .arrivals import Hearing, hearing, replaced
-from .machine import Turn, advance, cut
+from .history import repaired
+from .machine import Turn, advance, closed
 from .outcome import Outcome, outcome_of
 from .records import Accepted, ApprovalAsked, Ended, NotSteered, Resumed, Rewound, RunRequest, Snapshot, ToolsStarted
 from .rules import Limits, Rules
-from .steps import Begin, Commands, Decided, Fail, Finish, Input, Interrupted
+from .steps import Begin, Commands, Decided, Fail, Finish, Input, Interrupted, Raised
 
 
 class ConversationState:
@@ -82,7 +83,7 @@ class ConversationState:
     def outcome_of(self, run_id: str) -> Outcome | None:
         """How a run ended, if it has and is remembered."""
         last = self._last
-        if last is not None and (last.run if type(last) is Outcome else last[0].id) == run_id:
+        if last is not None and (last.run if isinstance(last, Outcome) else last[0].id) == run_id:
             return self.last
         return self.keyed.get(run_id) if self.keyed is not None else None
 
@@ -125,17 +126,21 @@ class ConversationState:
         if happened is not None:
             happened(self, event)
             return
-        self.begun = True
+        if not self.queue or self.begun == (type(event) is Begin):
+            why = "the run has begun" if self.begun else "no run has begun" if self.queue else "no run is there"
+            raise TypeError(f"{type(event).__name__} cannot happen: {why}")
         if type(event) is Begin and event.messages is None:
             event = Begin(self.queue[0].messages)
         turn, commands = advance(self.turn, event, rules_of(self.queue[0]))
+        self.begun = True
         self.stepped(turn, commands, event)
 
     def stepped(self, turn: Turn, commands: Commands, happened: Input) -> None:
         """The state after an input that the caller has put through the machine itself."""
         if turn.message is None and self.started:
             self.started = frozenset()
-        if self.approvals is not None and (turn.message is None or type(happened) is Decided):
+        decided = type(happened) is Decided or type(happened) is Raised
+        if self.approvals is not None and (decided or (turn.message is None and turn.phase != "held")):
             left = {} if turn.message is None else dict(self.approvals)
             left.pop(getattr(happened, "call_id", ""), None)
             self.approvals = left or None
@@ -168,8 +173,10 @@ class ConversationState:
         self.used = max(self.used, event.used)
 
     def _rewound(self, event: Rewound) -> None:
+        if self.begun:
+            raise TypeError("a conversation cannot be rewound while a run is under way")
         self._last = self.last  # how the last run ended stays known, although its messages are gone
-        self.turn = Turn("ended", self.turn.history[: event.messages])
+        self.turn = Turn("ended", repaired(self.turn.history[: event.messages]))
 
     def _not_steered(self, event: NotSteered) -> None:
         """It concerns whoever said it."""
@@ -184,11 +191,13 @@ class ConversationState:
     def _ended(self, event: Ended) -> None:
         queue = self.queue
         verdict: Finish | Fail | None = None
-        self.owner = event.owner or self.owner
+        turn = Turn()
         if queue and queue[0].id == event.run:
             run = queue.pop(0)
-            if self.begun and self.turn.phase != "ended":  # ended by others while it had no actor
-                self.turn = self.turn._replace(phase="ended", history=cut(self.turn), message=None, results=())
+            if self.begun:
+                if self.turn.phase != "ended":  # ended by others while it had no actor
+                    self.turn = closed(self.turn)
+                turn = self.turn
             verdict, self.verdict = self.verdict, None
             self.begun = False
             self.started = frozenset()
@@ -197,13 +206,15 @@ class ConversationState:
             self.resumed = 0
             self.rollback = False
         else:
-            run = next((waiting for waiting in queue if waiting.id == event.run), None)  # type: ignore[arg-type]
-            if run is None:
+            found = [waiting for waiting in queue if waiting.id == event.run]
+            if not found:
                 return  # it has ended already: the first end counts
+            run = found[0]
             queue.remove(run)
         if self.newer is not None:
             self.newer.pop(run.id, None)
-        self._last = (run, self.turn, event, verdict)
+        self.owner = event.owner or self.owner
+        self._last = (run, turn, event, verdict)
         if run.keyed:
             outcome = self.last
             assert outcome is not None

@@ -7,6 +7,7 @@ from typing import NamedTuple, TypeAlias
 from ....providers.messages import Completion, Message, ToolCall, Usage
 from ..answer import NO_USAGE, HandoffRecord
 from ..errors import AgentError, RunError
+from .rules import Limits
 
 # Inputs: what happened. These are what a journal keeps.
 
@@ -38,9 +39,16 @@ class Completed(NamedTuple):
 
 
 class CompletionFailed(NamedTuple):
-    """The model will not answer."""
+    """The model will not answer, or its answer is not taken.
+
+    Args:
+        error: why.
+        usage, cost: of an answer that was bought all the same.
+    """
 
     error: Exception
+    usage: Usage = NO_USAGE
+    cost: float = 0.0
 
 
 class ToolReturned(NamedTuple):
@@ -97,6 +105,16 @@ class Decided(NamedTuple):
     reason: str = ""
 
 
+class Raised(NamedTuple):
+    """A person gives a run more, whose limits are spent.
+
+    Args:
+        limits: of them those that are spent count; see `budget.raised`.
+    """
+
+    limits: Limits
+
+
 class Interrupted(NamedTuple):
     """The run was stopped from outside: cancelled, out of time, refused by a guardrail.
 
@@ -127,9 +145,9 @@ class Steered(NamedTuple):
 
 
 Input: TypeAlias = (
-    Begin | Completed | CompletionFailed | ToolReturned | HandoffReturned | Decided | Interrupted | Steered
+    Begin | Completed | CompletionFailed | ToolReturned | HandoffReturned | Decided | Raised | Interrupted | Steered
 )
-INPUTS = (Begin, Completed, CompletionFailed, ToolReturned, HandoffReturned, Decided, Interrupted, Steered)
+INPUTS = (Begin, Completed, CompletionFailed, ToolReturned, HandoffReturned, Decided, Raised, Interrupted, Steered)
 
 
 # Commands: what to do next.
@@ -153,7 +171,11 @@ class HandOff(NamedTuple):
 
 
 class AskApproval(NamedTuple):
-    """Ask a person whether the call may run."""
+    """Ask a person whether the call may run, or, where it has no id, whether the run may have more.
+
+    Args:
+        call: in the latter case without a name; its arguments say which limit is spent.
+    """
 
     call: ToolCall
 
