@@ -68,6 +68,8 @@ class Following:
                 version = record.version
                 yield record
         self.check()
+        if not page and await _version(journal, stream) < version:
+            return
         async for new in self._coming(journal, stream, position):
             if new is not None and new.version > version:
                 version = new.version

@@ -162,6 +162,15 @@ class RunHandle:
         entry = self._runtime.register.get(self.id)
         return entry if entry is not None and entry.open else None
 
+    def _keep_outcome_of(self, entry: Entry) -> None:
+        """Whoever holds the handle has the outcome, also where the journal does not keep it for long."""
+
+        def keep(_: Future[Answer]) -> None:
+            if entry.final and self._outcome is None:
+                self._outcome = entry.outcome
+
+        entry.reply.when_done(keep)
+
     async def _ended(self) -> Outcome:
         if self._outcome is not None:
             return self._outcome
@@ -253,6 +262,7 @@ async def start_run(runtime: AgencyRuntime, run: RunRequest, output: Output | No
     token = active_scope.set(None)  # it goes on when the caller's time is up
     entry = register.submit(run, output)
     active_scope.reset(token)
+    handle._keep_outcome_of(entry)
     if not entry.background:
         entry.background = True
         entry.reply.when_done(partial(_when_settled, runtime, entry))
@@ -265,12 +275,9 @@ async def start_run(runtime: AgencyRuntime, run: RunRequest, output: Output | No
         if fresh and not entry.waiters:
             register.cancel(run.id, "its caller was cancelled before it was accepted")
         raise
-    outcome = entry.outcome
-    refused = outcome is not None and outcome.error is not None and not entry.recorded
-    if refused and not await _claimed_by(runtime, run):
-        assert outcome is not None
-        assert outcome.error is not None
-        raise outcome.error
+    error = entry.outcome.error if entry.outcome is not None else None
+    if error is not None and not entry.recorded and not await _claimed_by(runtime, run):
+        raise error
     return handle
 
 
@@ -286,7 +293,9 @@ async def find_run(runtime: AgencyRuntime, run_id: str) -> RunHandle:
     runtime.following.check()
     entry = runtime.register.get(run_id)
     if entry is not None and entry.open and runtime.keeps(entry.run):
-        return RunHandle(runtime, run_id, entry.run.stream_name)
+        handle = RunHandle(runtime, run_id, entry.run.stream_name)
+        handle._keep_outcome_of(entry)
+        return handle
     stream = await at_hand(runtime.journal.find(run_id))
     if stream is not None:
         handle = RunHandle(runtime, run_id, stream)
