@@ -80,6 +80,16 @@ if TYPE_CHECKING:
     from .actors.agents.agent import Agent
     from .actors.agents.answer import Answer
     from .actors.agents.context import request_context
+    from .actors.agents.conversations.view import (
+        ConversationCall,
+        ConversationRun,
+        ConversationStep,
+        ConversationSummary,
+        ConversationView,
+        ReplayDifference,
+        ReplayedRequest,
+        ReplayReport,
+    )
     from .actors.agents.handoffs.handoff import Handoff
     from .actors.agents.handoffs.limits import HandoffLimits
     from .actors.agents.handoffs.offer import handoff
@@ -92,6 +102,7 @@ if TYPE_CHECKING:
     from .actors.agents.team.presets import agent_from_dict, create_agent, create_developer_agent, create_planner_agent
     from .actors.agents.turns.rules import Limits
     from .actors.journal import (
+        CheckpointConflict,
         EventNotReadable,
         EventNotWritable,
         EventSourcedActor,
@@ -105,6 +116,7 @@ if TYPE_CHECKING:
         StreamFenced,
         StreamOwned,
     )
+    from .actors.journal.langgraph import JournalSaver
     from .providers.messages import Completion, Delta, Message, Request, ToolCall, ToolSpec, Usage
     from .tools import Tool, ToolResult, tool
 
@@ -179,6 +191,16 @@ _HOMES = {
     ".actors.agents.agent": ("Agent",),
     ".actors.agents.answer": ("Answer",),
     ".actors.agents.context": ("request_context",),
+    ".actors.agents.conversations.view": (
+        "ConversationCall",
+        "ConversationRun",
+        "ConversationStep",
+        "ConversationSummary",
+        "ConversationView",
+        "ReplayDifference",
+        "ReplayReport",
+        "ReplayedRequest",
+    ),
     ".actors.agents.team.diagram": ("conversation_diagram",),
     ".actors.agents.team.presets": (
         "agent_from_dict",
@@ -196,6 +218,7 @@ _HOMES = {
     ".actors.agents.skills.skill": ("Skill",),
     ".actors.agents.turns.rules": ("Limits",),
     ".actors.journal": (
+        "CheckpointConflict",
         "EventNotReadable",
         "EventNotWritable",
         "EventSourcedActor",
@@ -209,6 +232,7 @@ _HOMES = {
         "StreamFenced",
         "StreamOwned",
     ),
+    ".actors.journal.langgraph": ("JournalSaver",),
     ".providers.messages": ("Completion", "Delta", "Message", "Request", "ToolCall", "ToolSpec", "Usage"),
     ".tools": ("Tool", "ToolResult", "tool"),
 }
@@ -229,8 +253,14 @@ __all__ = [
     "BlockingCall",
     "Broadcast",
     "CallboardError",
+    "CheckpointConflict",
     "ChildSpec",
     "Completion",
+    "ConversationCall",
+    "ConversationRun",
+    "ConversationStep",
+    "ConversationSummary",
+    "ConversationView",
     "CoreError",
     "DeadLetter",
     "Delivery",
@@ -251,6 +281,7 @@ __all__ = [
     "Journal",
     "JournalClosed",
     "JournalError",
+    "JournalSaver",
     "JsonCodec",
     "Limits",
     "Mailbox",
@@ -268,6 +299,9 @@ __all__ = [
     "Publish",
     "ReceiveTimeout",
     "RemoteAgent",
+    "ReplayDifference",
+    "ReplayReport",
+    "ReplayedRequest",
     "ReplyAlreadySet",
     "Request",
     "Resize",

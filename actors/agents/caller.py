@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from .errors import DefinitionError
@@ -29,10 +30,12 @@ class Caller:
             raise DefinitionError(
                 f"a caller's user and tenant are texts, not {self.user!r:.80} and {self.tenant!r:.80}"
             )
-        if isinstance(self.scopes, str) or not all(isinstance(scope, str) for scope in self.scopes):
-            raise DefinitionError(f"a caller's scopes are a set of texts, not {self.scopes!r:.80}")
-        if type(self.scopes) is not frozenset:
-            object.__setattr__(self, "scopes", frozenset(self.scopes))
+        scopes: object = self.scopes
+        given = tuple(scopes) if isinstance(scopes, Iterable) and not isinstance(scopes, str) else (None,)
+        if not all(isinstance(scope, str) for scope in given):
+            raise DefinitionError(f"a caller's scopes are a set of texts, not {scopes!r:.80}")
+        if type(scopes) is not frozenset:
+            object.__setattr__(self, "scopes", frozenset(given))
 
     def may(self, scope: str) -> bool:
         """Whether the caller has a scope."""

@@ -2,6 +2,7 @@
 
 from .codec import Codec, Encoded, JsonCodec
 from .errors import (
+    CheckpointConflict,
     EventNotReadable,
     EventNotWritable,
     JournalClosed,
@@ -18,6 +19,7 @@ from .sourced import EventSourcedActor
 from .store import Header, Journal, Post, Record, Retention, Stream
 
 __all__ = [
+    "CheckpointConflict",
     "Codec",
     "Encoded",
     "EventNotReadable",

@@ -5,6 +5,7 @@ JournalError(CallboardError)
 ├── JournalClosed        the journal was closed; what waited is not kept, or not known to be
 ├── StreamError          one stream is concerned, and no other
 │   ├── StreamConflict   its version is not the expected one; nothing was written
+│   ├── CheckpointConflict  somebody else has gone on from LangGraph's checkpoint; nothing was written
 │   ├── StreamFenced     somebody else has taken it over; nothing was written
 │   ├── StreamOwned      a worker that is alive holds it
 │   └── EventNotReadable what is kept there cannot be decoded
@@ -52,6 +53,20 @@ class StreamConflict(StreamError):
         super().__init__(message, stream)
         self.expected = expected
         self.actual = actual
+
+
+class CheckpointConflict(StreamError):
+    """A checkpoint of LangGraph's was built on one that is not its thread's latest any more; it was not written.
+
+    Attributes:
+        parent: the id of the checkpoint it was built on; None where it was to be the first.
+        latest: the id of the one that is the latest.
+    """
+
+    def __init__(self, message: str, stream: str = "", parent: str | None = None, latest: str = "") -> None:
+        super().__init__(message, stream)
+        self.parent = parent
+        self.latest = latest
 
 
 class StreamFenced(StreamError):

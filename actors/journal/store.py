@@ -172,6 +172,16 @@ class Journal(Protocol):
         """
         ...
 
+    def create(self, stream: str) -> Stream:
+        """Become the owner of a stream whose name nobody has used before, without waiting to hear that it is so.
+
+        If somebody has, what is appended is refused, as if the stream had been taken over.
+
+        Raises:
+            JournalClosed: the journal is closed.
+        """
+        ...
+
     def append(self, stream: str, events: Sequence[Any], *, expected: int | None = None) -> Future[int] | int:
         """Add events to a stream that nobody alive owns.
 
@@ -222,6 +232,10 @@ class Journal(Protocol):
 
     def delete(self, *streams: str) -> Future[None] | None:
         """Delete streams with all that belongs to them, whoever owns them."""
+        ...
+
+    def forget(self, *streams: str) -> None:
+        """Delete streams soon; nobody waits to hear of it."""
         ...
 
     def post(self, stream: str, event: Any) -> Future[None] | None:

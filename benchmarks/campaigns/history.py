@@ -143,10 +143,11 @@ def _effects(found: Findings, by_word: dict[str, list[Line]], cancelled: dict[st
 
 
 def _completions(found: Findings, by_word: dict[str, list[Line]], cancelled: dict[str, float]) -> None:
-    blows: dict[int, list[float]] = defaultdict(list)
+    blows: dict[int, list[tuple[float, float]]] = defaultdict(list)
     for word in ("kill", "stop", "cont"):
         for line in by_word[word]:
-            blows[int(line.rest[0])].append(line.at)
+            late = WINDOW if word == "cont" else 0.05  # what was on its way while the process was stopped comes then
+            blows[int(line.rest[0])].append((line.at - WINDOW, line.at + late))
     bought: dict[str, list[Line]] = defaultdict(list)
     for line in by_word["buy"]:
         step = line.rest[0]
@@ -158,7 +159,7 @@ def _completions(found: Findings, by_word: dict[str, list[Line]], cancelled: dic
     found.counts["completions bought"] = len(by_word["buy"])
     for step, some in bought.items():
         for line in some[:-1]:
-            if any(-0.05 <= blow - line.at <= WINDOW for blow in blows[line.pid]):
+            if any(first <= line.at <= last for first, last in blows[line.pid]):
                 found.counts["completions lost in a kill"] += 1
             else:
                 found.violated("completions bought are those needed and those in flight at a kill", f"{step} again")

@@ -217,6 +217,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--pause", type=float, default=15.0, help="seconds of a pause; longer than the lease")
+    parser.add_argument("--keep", type=Path, help="where to write the history if anything was violated")
     given = parser.parse_args(argv)
     if given.store == "postgres" and not given.journal.startswith("postgresql://"):
         parser.error("--store postgres needs --journal postgresql://…")
@@ -236,6 +237,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             )
         )
         findings = campaign.run()
+        if findings.violations and given.keep:
+            given.keep.write_text((Path(folder) / "history").read_text(encoding="utf-8"), encoding="utf-8")
     if campaign.refused:
         return 2
     print(report(findings))

@@ -16,9 +16,10 @@ from callboard.actors.journal import (
     EventNotWritable,
     JournalClosed,
     JournalError,
+    KeyTaken,
     StreamConflict,
 )
-from callboard.actors.journal.sqlite import SqliteJournal, backend
+from callboard.actors.journal.sqlite import SqliteJournal, backend, check
 from callboard.actors.journal.threaded import healing
 
 from .support import Child, Raw, kept, logged, opened, owned, owner_of, raw
@@ -304,3 +305,31 @@ async def test_a_refused_append_that_nothing_was_built_upon_leaves_the_handle_us
     assert handle.version == 0
     await handle.append([1])
     assert await kept(journal, "a") == [1]
+
+
+async def test_what_is_appended_and_deleted_in_one_transaction_is_gone(journal: SqliteJournal, path: Path) -> None:
+    with raw(path) as other:
+        other.execute("BEGIN IMMEDIATE")
+        journal.append("first", [])  # under way by itself; the others wait for it
+        journal.append("a", [1, 2])
+        deleted = journal.delete("a")
+        other.execute("ROLLBACK")
+    await deleted
+    assert await kept(journal, "a") == []
+    assert check(path) == []
+    assert await journal.append("a", [3]) == 1
+
+
+async def test_a_snapshot_of_what_was_refused_is_not_kept(journal: SqliteJournal, path: Path) -> None:
+    await (await owned(journal, "b")).append([], keys=["k"])
+    handle = await owned(journal, "a")
+    with raw(path) as other:
+        other.execute("BEGIN IMMEDIATE")
+        refused = handle.append([1], keys=["k"])
+        handle.keep_snapshot("of one event")
+        other.execute("ROLLBACK")
+    with pytest.raises(KeyTaken):
+        await refused
+    await handle.append([2])
+    again = await owned(journal, "a")
+    assert (again.snapshot, again.events) == (None, [2])

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from callboard.actors import Future
-from callboard.actors.journal import Journal, JournalClosed, Post, Record
+from callboard.actors.journal import Journal, JournalClosed, Post, Record, StreamFenced
 from callboard.actors.journal.backend import Backend
 from callboard.actors.journal.sqlite import SqliteJournal, backend
 from callboard.actors.journal.sqlite.backend import SqliteBackend
@@ -156,6 +156,17 @@ async def test_many_appends_on_the_way_are_kept_in_order(journal: SqliteJournal)
     assert await kept(journal, "a") == [sign * number for number in range(3_000) for sign in (1, -1)]
 
 
+async def test_a_handle_on_a_stream_that_was_deleted_is_fenced_although_it_begins_anew(journal: SqliteJournal) -> None:
+    old = await owned(journal, "a")
+    await journal.delete("a")
+    new = await owned(journal, "a")
+    assert new.version == old.version == 0
+    with pytest.raises(StreamFenced):
+        await old.append(["lost"])
+    await new.append(["kept"])
+    assert await kept(journal, "a") == ["kept"]
+
+
 async def test_what_is_too_much_for_one_transaction_goes_into_several(journal: SqliteJournal) -> None:
     handle = await owned(journal, "a")
     futures = [handle.append(["x" * 3_000_000]) for _ in range(4)]
@@ -223,7 +234,9 @@ async def test_a_post_is_delivered_once_although_it_is_looked_for_again(
     delivered: list[Any] = []
     journal.on_post(lambda post: delivered.append(post.event))
     await journal.post("a", 1)
-    await journal.post("b", 2)
+    journal.post("b", 2)
+    for _ in range(20):
+        assert looked.acquire(timeout=30)  # the event loop is blocked meanwhile
     for _ in range(20):
         await asyncio.to_thread(looked.acquire)
     journal.on_post(lambda post: delivered.append(post.event))  # nor although somebody else takes them now
@@ -231,6 +244,21 @@ async def test_a_post_is_delivered_once_although_it_is_looked_for_again(
         await asyncio.to_thread(looked.acquire)
     assert delivered == [1, 2]
     journal.close()
+
+
+async def test_a_post_is_delivered_again_when_another_worker_has_ended_before_it_took_it(
+    journal: SqliteJournal, path: Path
+) -> None:
+    posts: asyncio.Queue[Post] = asyncio.Queue()
+    journal.on_post(posts.put_nowait)
+    other = opened(path)
+    await journal.post("a", "look")
+    assert (await posts.get()).event == "look"
+    await owned(other, "a")
+    await other.post("b", "a sign that it has been seen that this one is not ours any more")
+    assert (await posts.get()).stream == "b"
+    other.close()
+    assert (await posts.get()).event == "look"
 
 
 async def test_who_cannot_take_a_post_does_not_keep_the_next_from_being_delivered(journal: SqliteJournal) -> None:
@@ -401,7 +429,7 @@ def test_a_callback_on_a_thread_of_the_journal_may_close_it(
 def python(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a program as its author would while looking for mistakes."""
     return subprocess.run(
-        [sys.executable, "-X", "dev", "-W", "error", "-c", textwrap.dedent(program), *arguments],
+        [sys.executable, "-W", "error", "-c", textwrap.dedent(program), *arguments],
         cwd=ROOT,
         capture_output=True,
         text=True,

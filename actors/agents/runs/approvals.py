@@ -15,6 +15,7 @@ from ..caller import Caller
 from ..errors import DefinitionError, NotAllowed, UnknownAgent, UnknownApproval
 from ..events import ApprovalRequested
 from ..turns.records import ApprovalAsked, Decision
+from ..turns.rules import Limits, check_limits
 
 APPROVE: Final = "approvals"
 """The scope of a caller who may decide what others asked for."""
@@ -83,6 +84,7 @@ class Approvals:
         arguments: str | None = None,
         reason: str = "",
         by: Caller | None = None,
+        limits: Limits | None = None,
     ) -> None:
         """What a person says to a call that waits.
 
@@ -92,11 +94,13 @@ class Approvals:
             arguments: JSON text in place of what the model wrote.
             reason: told to the model.
             by: who decides; None for the application itself.
+            limits: what a run is given that waits for more.
 
         Raises:
             UnknownApproval: nothing waits under that id.
             NotAllowed: it belongs to somebody else.
-            DefinitionError: the arguments are no text, or no JSON object.
+            DefinitionError: the arguments are no text, or no JSON object; limits for a call, or none for a run that
+                waits for more.
         """
         key = key_of(approval)
         known = self._waiting.get(key) if key is not None else None
@@ -105,14 +109,26 @@ class Approvals:
                 "was decided already" if key in self.decisions else "does not wait: decided, expired, or never asked"
             )
             raise UnknownApproval(f"the approval {key!r:.80} {state}; {len(self.waiting)} wait")
-        check_decision(arguments, reason)
-        check_owner(by, known.caller)
-        if has_expired(known.expires_at):
-            raise UnknownApproval(f"the approval {key!r:.80} has expired: the call counts as denied")
-        decision = Decision(known.conversation, known.approval, approved, arguments, reason)
-        self.decisions[known.approval] = decision
+        self.decisions[known.approval] = decision = decision_about(known, approved, arguments, reason, by, limits)
         with suppress(CoreError, UnknownAgent):  # the next incarnation finds it here
             self._send(known.agent, decision)
+
+
+def decision_about(
+    asked: ApprovalRequested,
+    approved: bool,
+    arguments: str | None,
+    reason: str,
+    by: Caller | None,
+    limits: Limits | None,
+) -> Decision:
+    """What a person says to a call that waits; for the arguments and errors see `Approvals.decide`."""
+    check_decision(arguments, reason)
+    check_owner(by, asked.caller)
+    if has_expired(asked.expires_at):
+        raise UnknownApproval(f"the approval {asked.approval!r} has expired: it counts as denied")
+    _check_limits(asked, approved, arguments, limits)
+    return Decision(asked.conversation, asked.approval, approved, arguments, reason, limits)
 
 
 def key_of(approval: object) -> str | None:
@@ -141,6 +157,21 @@ def may_decide(by: Caller, owner: Caller) -> bool:
     if by.tenant != owner.tenant:
         return False
     return by.may(APPROVE) or (by.user == owner.user and owner.user != "")
+
+
+def _check_limits(asked: ApprovalRequested, approved: bool, arguments: str | None, limits: Limits | None) -> None:
+    if limits is not None:
+        check_limits(limits)
+        if asked.tool:
+            raise DefinitionError(f"a call of {asked.tool} waits; limits are for a run that waits for more")
+    if approved and not asked.tool:
+        told = json.loads(asked.arguments)
+        limit, used = told["limit"], told["used"]
+        given = getattr(limits, limit, None)
+        if given is None or given <= used:
+            raise DefinitionError(f"the run waits for more {limit}: approve(…, limits=Limits({limit}=…)), above {used}")
+    if arguments is not None and not asked.tool:
+        raise DefinitionError("a run that waits for more has no arguments to change")
 
 
 def check_decision(arguments: str | None, reason: str) -> None:

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from ...core.mail.future import Future
 from ...journal.errors import JournalError
@@ -18,10 +18,12 @@ from ...journal.store import Header, Journal, Post
 from ..caller import NOBODY, Caller
 from ..errors import UnknownApproval
 from ..events import ApprovalRequested
+from ..turns.machine import outstanding
 from ..turns.records import Accepted, ApprovalAsked, Decision, Ended, RunRequest
-from ..turns.state import ConversationState
-from ..turns.steps import Decided
-from .approvals import check_decision, check_owner, has_expired, key_of
+from ..turns.rules import Limits
+from ..turns.state import ConversationState, rules_of
+from ..turns.steps import AskApproval, Decided, Raised
+from .approvals import check_decision, check_owner, decision_about, has_expired, key_of
 from .folding import Read, read
 from .runtime import AgencyRuntime
 
@@ -86,6 +88,7 @@ async def decide(
     arguments: str | None = None,
     reason: str = "",
     by: Caller | None = None,
+    limits: Limits | None = None,
 ) -> Waiting:
     """Decide a call that waits in whichever process. When this returns, the decision is in the journal.
 
@@ -96,6 +99,7 @@ async def decide(
         arguments: JSON text in place of what the model wrote.
         reason: told to the model.
         by: who decides; None for the application itself.
+        limits: what a run is given that waits for more.
 
     Returns:
         the call as it waited.
@@ -103,7 +107,8 @@ async def decide(
     Raises:
         UnknownApproval: nothing waits under that id: it was decided, has expired, or never was.
         NotAllowed: it belongs to somebody else.
-        DefinitionError: the arguments are no text, or no JSON object.
+        DefinitionError: the arguments are no text, or no JSON object; limits for a call, or none for a run that waits
+            for more.
         JournalError: the conversation cannot be read.
     """
     check_decision(arguments, reason)
@@ -117,9 +122,7 @@ async def decide(
     request = _request(kept.state, found.asked)
     if found.outcome or request is None:
         raise UnknownApproval(f"the approval {approval!r:.80} {found.outcome or 'belongs to no call'}")
-    if has_expired(found.asked.expires_at):
-        raise UnknownApproval(f"the approval {approval!r:.80} has expired: the call counts as denied")
-    decision = Decision(request.conversation, approval, approved, arguments, reason)
+    decision = decision_about(request, approved, arguments, reason, by, limits)
     await _refuse_second(journal, stream, decision, mine=False)
     posting = journal.post(stream, decision)
     if posting is not None:
@@ -155,9 +158,10 @@ async def taken(journal: Journal, decided: Waiting, approved: bool, seconds: flo
     found = journal.read(decided.stream, after=decided.version)
     for record in await found if isinstance(found, Future) else found:
         event = record.event
-        if type(event) is Decided and event.call_id == decided.request.call_id:
-            if event.approved is not approved:
-                raise UnknownApproval(f"the approval {approval!r} {_said(event.approved, event.reason)} meanwhile")
+        said = _decided(event, decided.request.call_id)
+        if said is not None:
+            if said[0] is not approved:
+                raise UnknownApproval(f"the approval {approval!r} {_said(*said)} meanwhile")
             return True
         if type(event) is Ended:
             break
@@ -171,6 +175,7 @@ def decide_anywhere(
     arguments: str | None = None,
     reason: str = "",
     by: Caller | None = None,
+    limits: Limits | None = None,
 ) -> Future[None]:
     """Decide a call that waits here, at once, or else one that waits in another process, by way of the journal.
 
@@ -184,14 +189,14 @@ def decide_anywhere(
     key = key_of(approval)
     done: Future[None] = Future()
     if key is None or key in approvals or not runtime.shared:
-        approvals.decide(approval, approved, arguments, reason, by)
+        approvals.decide(approval, approved, arguments, reason, by, limits)
         done.set(None)
         return done
     check_decision(arguments, reason)
 
     async def post() -> None:
         try:
-            decided = await decide(runtime.journal, key, approved, arguments, reason, by)
+            decided = await decide(runtime.journal, key, approved, arguments, reason, by, limits)
             if decided.owner == runtime.journal.worker:  # it waits here after all, or was decided this moment
                 await taken(runtime.journal, decided, approved, PATIENCE)
         except Exception as error:
@@ -271,8 +276,8 @@ def _find(kept: Read, approval: str) -> _Asked | None:
         event = record.event
         if type(event) is Accepted:
             runs.append(event.run)
-        elif asked is not None and type(event) is Decided and event.call_id == asked.call_id:
-            return _Asked(asked, caller, _said(event.approved, event.reason))
+        elif asked is not None and (said := _decided(event, asked.call_id)) is not None:
+            return _Asked(asked, caller, _said(*said))
         elif asked is not None and type(event) is Ended and runs and event.run == runs[0].id:
             break
         elif type(event) is Ended:
@@ -286,14 +291,25 @@ def _find(kept: Read, approval: str) -> _Asked | None:
 
 
 def _request(state: ConversationState, asked: ApprovalAsked) -> ApprovalRequested | None:
-    message = state.turn.message
-    calls = message.tool_calls if message is not None else ()
-    call = next((call for call in calls if call.id == asked.call_id), None)
-    if call is None or not state.queue:
+    if not state.queue:
         return None
-    run = state.queue[0]
+    run, message = state.queue[0], state.turn.message
+    if not asked.call_id:  # the run waits for more
+        calls = [command.call for command in outstanding(state.turn, rules_of(run)) if type(command) is AskApproval]
+    else:
+        calls = [call for call in (message.tool_calls if message is not None else ()) if call.id == asked.call_id]
+    if not calls:
+        return None
+    call = calls[0]
     at = (run.root, run.id, run.agent, run.conversation, run.chain, 0.0)
     return ApprovalRequested(*at, call.id, call.name, call.arguments, asked.approval, run.caller, asked.expires_at)
+
+
+def _decided(event: Any, call_id: str) -> tuple[bool, str] | None:
+    """Whether an event is a decision about a call: approved or not, and why."""
+    if type(event) is Decided and event.call_id == call_id:
+        return event.approved, event.reason
+    return (True, "") if type(event) is Raised and not call_id else None
 
 
 def _said(approved: bool, reason: str) -> str:

@@ -13,9 +13,10 @@ from ...core.base.scope import active as active_scope
 from ..errors import GuardrailTripped
 from ..events import ApprovalDecided, ApprovalRequested, ToolFinished, ToolStarted
 from ..turns.records import Decision
-from ..turns.steps import AskApproval, CallTool, Decided, Interrupted, ToolReturned
+from ..turns.steps import AskApproval, CallTool, Decided, Interrupted, Raised, ToolReturned
 from .elsewhere import decisions_left
 from .session import ApprovalExpired, Happened, PostsSeen, Session, ToolDone
+from .spending import spent_above
 
 logger = logging.getLogger("callboard")
 
@@ -65,8 +66,11 @@ def tool_done(message: ToolDone, happened: Happened) -> None:
 
 
 def ask_approval(session: Session, command: AskApproval, happened: Happened) -> None:
-    """Ask a person whether the call may run."""
+    """Ask a person whether the call may run, or the run may have more."""
     call, run, runtime = command.call, session.run, session.runtime
+    if not call.id and run.parent and (over := spent_above(session)) is not None:
+        happened(session, Interrupted(over))  # more of its own would be of no use
+        return
     asked = (session.state.approvals or {})[call.id]
     at = (run.root, run.id, run.agent, run.conversation, run.chain, session.time())
     request = ApprovalRequested(*at, call.id, call.name, call.arguments, asked.approval, run.caller, asked.expires_at)
@@ -76,7 +80,7 @@ def ask_approval(session: Session, command: AskApproval, happened: Happened) -> 
             session.time() + left, session.send, ApprovalExpired(session, call)
         )
     session.waiting[call.id] = request
-    session.pause()
+    session.pause(request.approval)
     decision = runtime.approvals.ask(request)
     if decision is not None:
         session.send(decision)
@@ -152,8 +156,11 @@ def _decide(session: Session, call_id: str, request: ApprovalRequested, decision
         approved=decision.approved,
         reason=decision.reason,
     )
-    session.unpause()
-    happened(session, Decided(call_id, decision.approved, decision.arguments, decision.reason))
+    session.unpause(request.approval)
+    if not call_id and decision.approved and decision.limits is not None:
+        happened(session, Raised(decision.limits))
+    else:
+        happened(session, Decided(call_id, decision.approved, decision.arguments, decision.reason))
 
 
 def _when_returned(session: Session, call: ToolCall, result: ToolResult) -> None:

@@ -8,6 +8,7 @@ answered by exactly one tool message, right after it, and no tool message stands
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
 from itertools import islice
 from typing import get_args
 
@@ -130,12 +131,25 @@ def _check(message: Message, index: int) -> None:
     if message.role not in ROLES:
         raise DefinitionError(f"message {index} has the role {message.role!r:.40}; there are {', '.join(ROLES)}")
     content = message.content
-    if not isinstance(content, str) and not (
-        isinstance(content, tuple) and all(isinstance(part, PARTS) for part in content)
-    ):
-        raise DefinitionError(f"the content of message {index} is neither a text nor a tuple of parts")
+    if not isinstance(content, str):
+        if not isinstance(content, tuple) or not all(isinstance(part, PARTS) for part in content):
+            raise DefinitionError(f"the content of message {index} is neither a text nor a tuple of parts")
+        for part in content:
+            _check_texts(part, index)
     if not isinstance(message.tool_calls, tuple) or not all(isinstance(call, ToolCall) for call in message.tool_calls):
         raise DefinitionError(f"the tool_calls of message {index} are no tuple of ToolCalls")
+    for call in message.tool_calls:
+        _check_texts(call, index)
+    if message.role == "tool" and not isinstance(message.tool_call_id, str):
+        raise DefinitionError(f"message {index} is a tool's result: its tool_call_id says of which call")
+
+
+def _check_texts(part: Part | ToolCall, index: int) -> None:
+    for field in fields(part):
+        value = getattr(part, field.name)
+        if not isinstance(value, str):
+            kind = type(part).__name__
+            raise DefinitionError(f"the {field.name} of a {kind} in message {index} is no text, but {value!r:.80}")
 
 
 def _first_result(following: Iterable[Message], call_id: str) -> Message | None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from ....providers.messages import Message
-from ..answer import Answer, ReasoningStep
+from ....providers.messages import Message, ToolCall, Usage
+from ..answer import NO_USAGE, Answer, HandoffRecord, ReasoningStep
 from ..errors import AgentError
 from .machine import Turn, cut
 from .records import Ended, RunRequest
@@ -54,16 +54,12 @@ def finished(
     """
     own = turn.history[turn.start :]
     external = last.external if isinstance(last, Finish) else ()
-    messages = cut(turn)
-    if external and turn.message is not None:
-        done = tuple(result for result in turn.results if result is not None)
-        messages = (*turn.history, turn.message, *done)
     answer = Answer(
         last.text if isinstance(last, Finish) else _last_text(own),
         agent or run.agent,
         run.conversation,
         run.id,
-        messages,
+        _messages(turn, external),
         turn.usage,
         turn.cost,
         turn.steps,
@@ -80,9 +76,22 @@ def finished(
     return Outcome(run.id, answer, last.error, None, True)
 
 
-def unanswered(run: RunRequest, error: AgentError) -> Outcome:
-    """The outcome of a run that did nothing."""
-    error.partial = answer = Answer("", run.agent, run.conversation, run.id)
+def unanswered(
+    run: RunRequest,
+    error: AgentError,
+    usage: Usage = NO_USAGE,
+    cost: float = 0.0,
+    handoffs: tuple[HandoffRecord, ...] = (),
+) -> Outcome:
+    """The outcome of a run that did nothing itself.
+
+    Args:
+        run: the request.
+        error: why.
+        usage, cost, handoffs: what others have used and done for it.
+    """
+    answer = Answer("", run.agent, run.conversation, run.id, usage=usage, cost=cost, handoffs=handoffs)
+    error.partial = answer
     return Outcome(run.id, answer, error)
 
 
@@ -91,22 +100,27 @@ def outcome_of(run: RunRequest, turn: Turn, ended: Ended, last: Finish | Fail | 
 
     Args:
         run: the request.
-        turn: the state it ended in.
+        turn: the state it ended in; a new one where it had not begun.
         ended: the record.
         last: the command with which the turn ended, where it ended by itself.
     """
     answer, error = ended.answer, ended.error
     if answer is None:
-        if last is None or (isinstance(last, Finish) and error is not None):
+        if last is None:
             last = Fail(error) if error is not None else Finish(_last_text(turn.history[turn.start :]))
-        made = finished(run, turn, last, ended.seconds, agent=ended.agent, value=ended.value)
-        answer = made.answer
-        error = ended.error
+        answer = finished(run, turn, last, ended.seconds, agent=ended.agent, value=ended.value).answer
     elif not answer.messages:
-        answer = replace(answer, messages=cut(turn))
+        answer = replace(answer, messages=_messages(turn, answer.tool_calls))
     if error is not None:
         error.partial = answer
     return Outcome(ended.run, answer, error, ended.owner, ended.answer is None)
+
+
+def _messages(turn: Turn, external: tuple[ToolCall, ...]) -> tuple[Message, ...]:
+    """The whole conversation; calls that the caller is asked to run are open."""
+    if not external or turn.message is None:
+        return cut(turn)
+    return (*turn.history, turn.message, *(result for result in turn.results if result is not None))
 
 
 def _last_text(messages: tuple[Message, ...]) -> str:

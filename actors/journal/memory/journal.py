@@ -56,6 +56,10 @@ class MemoryJournal:
             new._take_over(old)
             return new
 
+    def create(self, stream: str) -> MemoryStream:
+        """See `Journal.create`."""
+        return self.open(stream)
+
     def append(self, stream: str, events: Sequence[Any], *, expected: int | None = None) -> Future[int] | int:
         """See `Journal.append`."""
         kept = self._me.kept
@@ -134,6 +138,10 @@ class MemoryJournal:
                 raise closed()
             for stream in streams:
                 self._me.kept.delete(stream)
+
+    def forget(self, *streams: str) -> None:
+        """See `Journal.forget`."""
+        self.delete(*streams)
 
     def post(self, stream: str, event: Any) -> None:
         """See `Journal.post`."""

@@ -98,7 +98,8 @@ class Handle:
         self._writer.closing.check()
         if self._refused is None:
             encoded = encode(self._codec, self.name, event)
-            self._writer.put(Pending(KeepSnapshot(self.name, self._worker, self.epoch, self.version, encoded), None))
+            work = KeepSnapshot(self.name, self._worker, self.epoch, self.version, encoded)
+            self._writer.put_aside(Pending(work, None))
 
     def release(self) -> Future[None] | None:
         """See `Stream.release`."""

@@ -11,7 +11,7 @@ from uuid import uuid4
 from weakref import WeakValueDictionary
 
 from ...core.mail.future import Future
-from ..backend import Append, Backend, Delete, Discard, Leave, Prune
+from ..backend import Acquire, Append, Backend, Delete, Discard, Leave, Prune
 from ..codec import Codec
 from ..store import Header, Post, Record, Retention, Stream
 from .handle import Handle, Opening
@@ -79,6 +79,14 @@ class ThreadedJournal:
         self._writer.put(Opening(handle, future, self._backend, self._reader))
         return future
 
+    def create(self, stream: str) -> Stream:
+        """See `Journal.create`."""
+        self._closing.check()
+        handle = self._handles[stream] = Handle(stream, self.worker, self._writer, self._codec)
+        handle.epoch = 1
+        self._writer.put_aside(Pending(Acquire(stream, self.worker), None))
+        return handle
+
     def append(self, stream: str, events: Sequence[Any], *, expected: int | None = None) -> Future[int]:
         """See `Journal.append`."""
         encoded = tuple([encode(self._codec, stream, event) for event in events])
@@ -110,6 +118,11 @@ class ThreadedJournal:
         """See `Journal.delete`."""
         return self._write(Delete(streams))
 
+    def forget(self, *streams: str) -> None:
+        """See `Journal.forget`."""
+        self._closing.check()
+        self._writer.put_aside(Pending(Delete(streams), None))
+
     def prune(self, retention: Retention) -> Future[int]:
         """See `Journal.prune`."""
         self._closing.check()
@@ -137,7 +150,7 @@ class ThreadedJournal:
     def discard(self, *posts: int) -> None:
         """See `Journal.discard`."""
         self._closing.check()
-        self._writer.put(Pending(Discard(posts), None))
+        self._writer.put_aside(Pending(Discard(posts), None))
 
     # -- the order of all events -------------------------------------------------------------------------------------
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any, Final
@@ -17,6 +19,9 @@ from .pending import Pending, settle
 MOST_ITEMS: Final = 2_000
 MOST_TEXT: Final = 4_000_000
 """How much goes into one transaction at most."""
+
+LEISURE: Final = 0.05
+"""Seconds after which at the latest something is written that nobody waits for."""
 
 logger = logger_of()
 
@@ -51,20 +56,41 @@ class Writer:
         self._lease = lease
         self._committed = committed
         self._ended = ended
-        self._queue: SimpleQueue[Pending | None] = SimpleQueue()
+        self._queue: deque[Pending | None] = deque()
+        self._wake: SimpleQueue[None] = SimpleQueue()
+        self._awake = False
+        self._nudged = False
         self._over = False
         self._next_beat = 0.0
         self.thread = Thread(target=self._run, name=f"callboard-journal-writer {name}", daemon=True)
 
     def put(self, pending: Pending) -> None:
         """Have it written. It waits for its turn, and for the database if need be."""
-        self._queue.put(pending)
+        self._queue.append(pending)
+        if not self._awake:
+            self._nudge()
         if self._over:  # the thread may not have seen it any more
             self._refuse()
 
+    def put_aside(self, pending: Pending) -> None:
+        """Have it written together with what comes next, or soon if nothing comes: nobody waits for it."""
+        loop = pending.loop
+        if loop is None or self._over:
+            self.put(pending)
+            return
+        self._queue.append(pending)
+        if not self._awake and not self._nudged:
+            self._nudged = True
+            loop.call_later(LEISURE, self._nudge)
+
     def stop(self) -> None:
         """Write what is waiting, then end. From any thread."""
-        self._queue.put(None)
+        self._queue.append(None)
+        self._nudge()
+
+    def _nudge(self) -> None:
+        self._awake = True
+        self._wake.put(None)
 
     # -- on the thread ---------------------------------------------------------------------------------------------
 
@@ -95,19 +121,19 @@ class Writer:
         queue = self._queue
         batch: list[Pending] = []
         room = MOST_TEXT
-        try:
-            pending = queue.get(timeout=max(0.0, self._next_beat - time.monotonic()))
-            while pending is not None:
-                batch.append(pending)
-                if pending.work.__class__ is Append:
-                    for event in pending.work.events:
-                        room -= len(event.data)
-                if queue.empty() or room <= 0 or len(batch) == MOST_ITEMS:  # nobody else takes from it
-                    return batch, False
-                pending = queue.get_nowait()
-        except Empty:
-            return batch, False
-        return batch, True
+        if not queue:
+            with suppress(Empty):
+                self._wake.get(timeout=max(0.0, self._next_beat - time.monotonic()))
+            self._awake = self._nudged = False  # before looking: who puts something afterwards wakes it again
+        while queue and room > 0 and len(batch) < MOST_ITEMS:
+            pending = queue.popleft()
+            if pending is None:
+                return batch, True
+            batch.append(pending)
+            if pending.work.__class__ is Append:
+                for event in pending.work.events:
+                    room -= len(event.data)
+        return batch, False
 
     def _beat(self) -> None:
         now = time.monotonic()
@@ -143,10 +169,8 @@ class Writer:
         self._committed(Append in kinds, Leave in kinds)
 
     def _refuse(self) -> None:
-        try:
+        with suppress(IndexError):  # others may do the same
             while True:
-                pending = self._queue.get_nowait()
+                pending = self._queue.popleft()
                 if pending is not None:
                     settle([(pending, JournalClosed("the journal is closed"))])
-        except Empty:
-            return
