@@ -624,7 +624,7 @@ class Agency:
     def deny(
         self, approval: ApprovalRequested | str, reason: str = "", *, caller: Caller | None = None
     ) -> Future[None]:
-        """Refuse a call; otherwise as `approve`.
+        """Refuse a call, or more to a run whose limits are spent; otherwise as `approve`.
 
         Args:
             approval: the event, or its ``approval`` id.

@@ -14,6 +14,7 @@ from ..core.base.errors import CallboardError
 if TYPE_CHECKING:
     from ..agents.caller import Caller
     from ..agents.events import ApprovalRequested
+    from ..agents.turns.rules import Limits
 
 PATIENCE: Final = 3.0
 """Seconds for which a program that holds the conversation may take the decision, before it is reported as waiting."""
@@ -22,6 +23,10 @@ approvals = App(
     name="approvals",
     help="The calls that wait for a person. JOURNAL is a file, or postgresql://user@host/database.",
 )
+
+
+class NoLimits(CallboardError):
+    """What a run is to be given is none of what runs may use."""
 
 
 class TenantWithoutUser(CallboardError):
@@ -74,6 +79,7 @@ def approve(
     /,
     *,
     arguments: str | None = None,
+    limits: str | None = None,
     user: str | None = None,
     tenant: str = "",
     json: bool = False,
@@ -84,11 +90,12 @@ def approve(
         journal: the journal.
         approval: its id, see callboard approvals list.
         arguments: a JSON object in place of what the model wrote.
+        limits: what a run may use in all that waits for more, as a JSON object of steps, tokens or cost.
         user: who decides; only what was asked for in this user's runs. By default whoever may use the journal.
         tenant: the customer the user belongs to.
         json: print what came of it as JSON.
     """
-    return _decide(journal, approval, True, arguments, "", _caller(user, tenant), json)
+    return _decide(journal, approval, True, arguments, "", _caller(user, tenant), json, _limits(limits))
 
 
 @approvals.command
@@ -123,6 +130,7 @@ def _decide(
     reason: str,
     by: Caller | None,
     as_json: bool,
+    limits: Limits | None = None,
 ) -> int:
     import asyncio
 
@@ -131,7 +139,7 @@ def _decide(
 
     async def decided() -> tuple[ApprovalRequested, bool]:
         async with opened(journal) as kept:
-            waited = await decide(kept, approval, approved, arguments, reason, by)
+            waited = await decide(kept, approval, approved, arguments, reason, by, limits)
             was = bool(waited.owner) and await taken(kept, waited, approved, PATIENCE)
             return waited.request, was
 
@@ -139,7 +147,9 @@ def _decide(
     if as_json:
         _print({"approval": approval, "approved": approved, "taken": was_taken})
     else:
-        what = f"{'approved' if approved else 'denied'} {request.tool} of {request.agent}/{request.conversation}"
+        what = (
+            f"{'approved' if approved else 'denied'} {request.tool or 'more'} of {request.agent}/{request.conversation}"
+        )
         _say(plain(f"{what}; {'it has been taken' if was_taken else 'it is taken when a program goes on with it'}"))
     return 0
 
@@ -152,6 +162,17 @@ def _caller(user: str | None, tenant: str) -> Caller | None:
     return None if user is None else Caller(user, tenant)
 
 
+def _limits(text: str | None) -> Limits | None:
+    from ..agents.turns.rules import Limits
+
+    if text is None:
+        return None
+    try:
+        return Limits(**{"steps": None, "seconds": None, **json.loads(text)})
+    except (TypeError, ValueError):
+        raise NoLimits(f"--limits {text:.80} is no JSON object of steps, tokens or cost") from None
+
+
 def _line(request: ApprovalRequested) -> str:
     from .flow import arguments_in_words
 
@@ -160,7 +181,8 @@ def _line(request: ApprovalRequested) -> str:
     until = "for ever"
     if request.expires_at is not None:
         until = f"until {datetime.fromtimestamp(request.expires_at).astimezone():%Y-%m-%d %H:%M:%S %Z}"
-    call = f"{request.tool}({arguments_in_words(request.arguments)})"
+    arguments = arguments_in_words(request.arguments)
+    call = f"{request.tool}({arguments})" if request.tool else f"waits for more: {arguments}"
     return f"{request.approval}  {request.agent}/{request.conversation}  {call}  {whose}, {until}"
 
 

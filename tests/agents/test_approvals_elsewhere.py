@@ -13,6 +13,7 @@ from callboard.actors.agents.caller import Caller
 from callboard.actors.agents.errors import DefinitionError, NotAllowed, RunFailed, UnknownApproval
 from callboard.actors.agents.events import ApprovalRequested
 from callboard.actors.agents.turns.records import ApprovalAsked, Decision
+from callboard.actors.agents.turns.rules import Limits
 from callboard.actors.agents.turns.steps import Completed, Decided
 from callboard.actors.journal import MemoryJournal
 from callboard.actors.testing.doubles.models import call
@@ -65,6 +66,28 @@ async def test_a_call_that_waits_in_one_agency_is_seen_and_decided_in_another(ap
         with pytest.raises(UnknownApproval, match="was approved" if approved else "was denied"):
             await other.deny(seen.approval)
     assert effects == ["paid"] * approved
+
+
+async def test_a_run_that_waits_for_more_is_given_it_from_another_agency() -> None:
+    journal = MemoryJournal()
+    effects: list[str] = []
+    async with paying(journal, effects) as one, paying(journal.as_worker(), effects) as other:
+        limits = Limits(steps=1, ask=True)
+        run = asyncio.ensure_future(one.run("pay", conversation="c", caller=ANN, limits=limits))
+        await until(lambda: one.approvals)
+        (seen,) = await other.pending_approvals()
+        assert (seen.approval, seen.arguments) == (one.approvals[0].approval, one.approvals[0].arguments)
+        with pytest.raises(DefinitionError, match="waits for more steps"):
+            await other.approve(seen)
+        await other.approve(seen, limits=Limits(steps=5))
+        await until(lambda: one.approvals and one.approvals[0].tool == "pay")
+        with pytest.raises(DefinitionError, match="limits are for a run that waits for more"):
+            await other.approve(one.approvals[0], limits=Limits(steps=5))
+        await other.approve(one.approvals[0])
+        assert (await run).text == "paid"
+        with pytest.raises(UnknownApproval, match="was approved"):
+            await other.approve(seen, limits=Limits(steps=5))
+    assert effects == ["paid"]
 
 
 async def test_what_may_not_be_decided_elsewhere_is_told_by_the_future_and_in_the_log(

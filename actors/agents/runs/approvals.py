@@ -109,15 +109,26 @@ class Approvals:
                 "was decided already" if key in self.decisions else "does not wait: decided, expired, or never asked"
             )
             raise UnknownApproval(f"the approval {key!r:.80} {state}; {len(self.waiting)} wait")
-        check_decision(arguments, reason)
-        check_limits_of(known, approved, arguments, limits)
-        check_owner(by, known.caller)
-        if has_expired(known.expires_at):
-            raise UnknownApproval(f"the approval {key!r:.80} has expired: the call counts as denied")
-        decision = Decision(known.conversation, known.approval, approved, arguments, reason, limits)
-        self.decisions[known.approval] = decision
+        self.decisions[known.approval] = decision = decision_about(known, approved, arguments, reason, by, limits)
         with suppress(CoreError, UnknownAgent):  # the next incarnation finds it here
             self._send(known.agent, decision)
+
+
+def decision_about(
+    asked: ApprovalRequested,
+    approved: bool,
+    arguments: str | None,
+    reason: str,
+    by: Caller | None,
+    limits: Limits | None,
+) -> Decision:
+    """What a person says to a call that waits; for the arguments and errors see `Approvals.decide`."""
+    check_decision(arguments, reason)
+    check_owner(by, asked.caller)
+    if has_expired(asked.expires_at):
+        raise UnknownApproval(f"the approval {asked.approval!r} has expired: it counts as denied")
+    check_limits_of(asked, approved, arguments, limits)
+    return Decision(asked.conversation, asked.approval, approved, arguments, reason, limits)
 
 
 def key_of(approval: object) -> str | None:

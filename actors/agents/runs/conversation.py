@@ -131,7 +131,7 @@ class Conversation(Actor):
         if details is not None and details.incarnation > 1:
             return False
         entry = self._runtime.register.get(self._id)
-        return entry is not None and entry.run.once and not entry.run.keyed and not entry.accepted
+        return entry is not None and entry.fresh and entry.run.once and not entry.run.keyed and not entry.accepted
 
     async def _wait(self, opening: Future[Stream] | StreamOwned) -> None:
         runtime = self._runtime
@@ -194,6 +194,7 @@ class Conversation(Actor):
         runtime.tool_tasks.cancel(run.id)  # left by an incarnation that was killed
         crashes = runtime.crashes[self._name] = runtime.crashes.get(self._name, 0) + 1
         session = self._open(run)
+        session.resumed = True
         if crashes > MAX_CRASHES or state.resumed > MAX_RESUMED:
             error = RunFailed(f"the conversation crashed {max(crashes, state.resumed)} times at one step; given up")
             self._interrupt(session, error)

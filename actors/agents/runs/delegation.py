@@ -221,6 +221,7 @@ def _submit(session: Session, call_id: str, delegation: Delegation) -> None:
     session.delegations[call_id] = delegation
     output = session.entry.output if delegation.transfer and session.entry is not None else None
     entry = session.runtime.register.submit(delegation.run, output)
+    entry.fresh = not session.resumed
     working: Session | None = entry.session
     if working is not None and not working.over:  # it was at work when this side crashed, and may wait for a person
         session.stand_still(working.paused)

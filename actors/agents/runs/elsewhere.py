@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from ...core.mail.future import Future
 from ...journal.errors import JournalError
@@ -23,7 +23,7 @@ from ..turns.records import Accepted, ApprovalAsked, Decision, Ended, RunRequest
 from ..turns.rules import Limits
 from ..turns.state import ConversationState, rules_of
 from ..turns.steps import AskApproval, Decided, Raised
-from .approvals import check_decision, check_limits_of, check_owner, has_expired, key_of
+from .approvals import check_decision, check_owner, decision_about, has_expired, key_of
 from .folding import Read, read
 from .runtime import AgencyRuntime
 
@@ -99,7 +99,7 @@ async def decide(
         arguments: JSON text in place of what the model wrote.
         reason: told to the model.
         by: who decides; None for the application itself.
-        limits: for a run that waits for more.
+        limits: what a run is given that waits for more.
 
     Returns:
         the call as it waited.
@@ -107,7 +107,8 @@ async def decide(
     Raises:
         UnknownApproval: nothing waits under that id: it was decided, has expired, or never was.
         NotAllowed: it belongs to somebody else.
-        DefinitionError: the arguments are no text, or no JSON object.
+        DefinitionError: the arguments are no text, or no JSON object; limits for a call, or none for a run that waits
+            for more.
         JournalError: the conversation cannot be read.
     """
     check_decision(arguments, reason)
@@ -121,10 +122,7 @@ async def decide(
     request = _request(kept.state, found.asked)
     if found.outcome or request is None:
         raise UnknownApproval(f"the approval {approval!r:.80} {found.outcome or 'belongs to no call'}")
-    if has_expired(found.asked.expires_at):
-        raise UnknownApproval(f"the approval {approval!r:.80} has expired: the call counts as denied")
-    check_limits_of(request, approved, arguments, limits)
-    decision = Decision(request.conversation, approval, approved, arguments, reason, limits)
+    decision = decision_about(request, approved, arguments, reason, by, limits)
     await _refuse_second(journal, stream, decision, mine=False)
     posting = journal.post(stream, decision)
     if posting is not None:
@@ -160,9 +158,10 @@ async def taken(journal: Journal, decided: Waiting, approved: bool, seconds: flo
     found = journal.read(decided.stream, after=decided.version)
     for record in await found if isinstance(found, Future) else found:
         event = record.event
-        if type(event) is Decided and event.call_id == decided.request.call_id:
-            if event.approved is not approved:
-                raise UnknownApproval(f"the approval {approval!r} {_said(event.approved, event.reason)} meanwhile")
+        said = _decided(event, decided.request.call_id)
+        if said is not None:
+            if said[0] is not approved:
+                raise UnknownApproval(f"the approval {approval!r} {_said(*said)} meanwhile")
             return True
         if type(event) is Raised and not decided.request.call_id:
             return True
@@ -279,10 +278,8 @@ def _find(kept: Read, approval: str) -> _Asked | None:
         event = record.event
         if type(event) is Accepted:
             runs.append(event.run)
-        elif asked is not None and type(event) is Decided and event.call_id == asked.call_id:
-            return _Asked(asked, caller, _said(event.approved, event.reason))
-        elif asked is not None and type(event) is Raised and not asked.call_id:
-            return _Asked(asked, caller, _said(True, ""))
+        elif asked is not None and (said := _decided(event, asked.call_id)) is not None:
+            return _Asked(asked, caller, _said(*said))
         elif asked is not None and type(event) is Ended and runs and event.run == runs[0].id:
             break
         elif type(event) is Ended:
@@ -298,15 +295,23 @@ def _find(kept: Read, approval: str) -> _Asked | None:
 def _request(state: ConversationState, asked: ApprovalAsked) -> ApprovalRequested | None:
     if not state.queue:
         return None
-    run, turn = state.queue[0], state.turn
-    calls = turn.message.tool_calls if turn.message is not None else ()
-    if turn.phase == "held":
-        calls = tuple(one.call for one in outstanding(turn, rules_of(run)) if type(one) is AskApproval)
-    call = next((call for call in calls if call.id == asked.call_id), None)
-    if call is None:
+    run, message = state.queue[0], state.turn.message
+    if not asked.call_id:  # the run waits for more
+        calls = [command.call for command in outstanding(state.turn, rules_of(run)) if type(command) is AskApproval]
+    else:
+        calls = [call for call in (message.tool_calls if message is not None else ()) if call.id == asked.call_id]
+    if not calls:
         return None
+    call = calls[0]
     at = (run.root, run.id, run.agent, run.conversation, run.chain, 0.0)
     return ApprovalRequested(*at, call.id, call.name, call.arguments, asked.approval, run.caller, asked.expires_at)
+
+
+def _decided(event: Any, call_id: str) -> tuple[bool, str] | None:
+    """Whether an event is a decision about a call: approved or not, and why."""
+    if type(event) is Decided and event.call_id == call_id:
+        return event.approved, event.reason
+    return (True, "") if type(event) is Raised and not call_id else None
 
 
 def _said(approved: bool, reason: str) -> str:

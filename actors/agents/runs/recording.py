@@ -87,13 +87,15 @@ class Recorder:
             return None
         held = self.held
         more: dict[str, Any] = {}
-        keys = [event.approval for event in events if type(event) is ApprovalAsked]  # by which they are found
+        asked = [event.approval for event in events if type(event) is ApprovalAsked]  # by which they are found
+        if asked:
+            more["keys"] = tuple(asked)
         if held:
-            keys += [one.run.id for one in held if one.run.keyed]
+            keys = tuple(one.run.id for one in held if one.run.keyed)
+            if keys:
+                more["keys"] = (*keys, *asked)
             if not stream.version:
                 more["labels"] = runtime.labels(held[0].run)
-        if keys:
-            more["keys"] = tuple(keys)
         undelivered = False
         if session is not None:
             drop = (*session.dropping, *session.children()) if ending else session.dropping
@@ -108,7 +110,7 @@ class Recorder:
             self._take(pending)
         if held:
             self._accepted()
-            if "keys" in more:
+            if keys:
                 if pending is None:
                     self._claimed(held)
                 else:

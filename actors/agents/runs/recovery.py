@@ -15,7 +15,7 @@ from ..errors import AgentError, RunCancelled, UnknownAgent
 from ..turns.machine import advance
 from ..turns.outcome import Outcome, finished, unanswered
 from ..turns.records import RunRequest
-from ..turns.state import fold, rules_of
+from ..turns.state import rules_of
 from ..turns.steps import Fail, Interrupted
 from .folding import folded, read
 from .following import at_hand
@@ -123,9 +123,8 @@ async def cancel_abandoned(runtime: AgencyRuntime, stream: str, run_id: str, rea
 
 
 async def _cancel(stream: Stream, run_id: str, reason: str) -> None:
-    agent, _, conversation = stream.name.partition("/")
     kept = stream.events if stream.snapshot is None else (stream.snapshot, *stream.events)
-    state = fold(agent, conversation, kept)
+    state = folded(stream.name, kept)
     run = next((one for one in state.queue if one.id == run_id), None)
     if run is None:
         return

@@ -32,6 +32,7 @@ class Entry:
         session: what its conversation does for it, while it is under way.
         output: the type that the answer must fit, where the run asks for one of its own.
         final: whether the outcome is the run's end; otherwise it may be gone on with later.
+        fresh: whether the run's own conversation cannot be in the journal yet.
         waiters: how many wait for the reply.
         background: whether it goes on although nobody waits for it.
         rollback: whether the messages of a cancelled run are to be taken out of the history.
@@ -44,6 +45,7 @@ class Entry:
         "background",
         "cancelled",
         "final",
+        "fresh",
         "outcome",
         "output",
         "recorded",
@@ -66,6 +68,7 @@ class Entry:
         self.session: Any = None
         self.output = output
         self.final = False
+        self.fresh = True
         self.waiters = 0
         self.background = False
         self.rollback = False
@@ -147,6 +150,7 @@ class RunRegister:
         if entry is None:
             entry = self._entries[run.id] = Entry(run, self._now())
             entry.accepted = True
+            entry.fresh = False
             self.recorded(run.id)
         return entry
 

@@ -75,6 +75,7 @@ class Session:
         "paused",
         "prepared",
         "reported",
+        "resumed",
         "rules",
         "run",
         "runtime",
@@ -135,6 +136,8 @@ class Session:
         self.hook_state: dict[str, Any] = {}
         self.finalizing = False
         self.reported = False
+        self.resumed = False
+        """Whether an earlier incarnation has begun what is done here: what it sent may be in the journal."""
         self.since: dict[str, float] = {}
         self.delegations: dict[str, Delegation] = {}
         self.waiting: dict[str, ApprovalRequested] = {}
