@@ -63,7 +63,7 @@ from ..turns.steps import (
 from .delegation import forward, forwarded
 from .executor import RESULTS, carry_out
 from .folding import folded
-from .messages import GoneFromJournal, Idle, Left, Posted, Release, Rewind
+from .messages import GoneFromJournal, Idle, Posted, Release, Rewind
 from .ownership import Unkept, busy, own
 from .recording import Recorder
 from .register import not_kept
@@ -103,6 +103,7 @@ class Conversation(Actor):
         self._recorder: Recorder | None = None
         self._session: Session | None = None
         self._leaving = False
+        self._gone = False
 
     # -- a new incarnation ---------------------------------------------------------------------------------------------
 
@@ -142,7 +143,7 @@ class Conversation(Actor):
             return
         if stream is None:
             runtime.posts.forget(self._name)
-            self._stop_and_say_so()
+            self._stop_for_good()
         else:
             self._opened(stream)
 
@@ -222,8 +223,8 @@ class Conversation(Actor):
         """Handle a message; see `RunRequest`, `messages` and `session` for what there is."""
         take = RESULTS.get(type(message))
         if take is None:
-            if self._recorder is None:
-                return None  # it is not this one's conversation, and nobody waits
+            if self._gone:
+                return self._hand_on(message)
             return _HANDLERS[type(message)](self, message)
         session: Session = message.session
         if session is self._session:
@@ -395,14 +396,24 @@ class Conversation(Actor):
         """Let go of the conversation; whoever has the next run for it opens it anew."""
         self._runtime.idle.pop(self._name, None)
         self._let_go_of_stream()
-        self._stop_and_say_so()
+        self._stop_for_good()
 
-    def _stop_and_say_so(self) -> None:
+    def _stop_for_good(self) -> None:
         """Stop. What comes until that is done is handed to the next actor of the conversation."""
+        self._gone = True
+        self._runtime.leaving.add(self._name)
         self.stop()
-        agent = self._runtime.agents.get(self._agent)
-        if agent is not None:
-            self._runtime.tell(agent, Left(self._id))
+
+    def _hand_on(self, message: Any) -> str | None:
+        """A message that came while this actor was about to stop."""
+        if type(message) is RunRequest:
+            if self._runtime.register.is_open(message.id):
+                self._runtime.tell(self._runtime.agents[self._agent], message)
+        elif type(message) is Posted:
+            self._runtime.tell(self._runtime.agents[self._agent], message)
+        if type(message) is Rewind:
+            return "elsewhere" if self._recorder is None else "moved"
+        return None
 
     def _let_go_of_stream(self) -> None:
         self._runtime.streams.pop(self._name, None)

@@ -68,6 +68,7 @@ class AgencyRuntime:
         idle: since when conversations have had nothing to do, the longest first.
         streams: the streams that are owned here, by name.
         damaged: streams that cannot be read, and have been named.
+        leaving: conversations whose actors are about to stop of themselves, by the name of their stream.
         posts: what was said to conversations by way of the journal.
         following: those who wait for what is written into the journal.
         retention: how long what is finished is kept; None for ever.
@@ -107,6 +108,7 @@ class AgencyRuntime:
         self.damaged: set[str] = set()
         self.retention: Retention | None = None
         self.streams: dict[str, Stream] = {}
+        self.leaving: set[str] = set()
         self._ended: deque[str] = deque()
 
     def new_id(self) -> str:

@@ -18,7 +18,7 @@ from ..turns.outcome import unanswered
 from ..turns.records import GiveUp, RunRequest
 from ..turns.state import fold
 from .conversation import Conversation
-from .messages import Idle, Left, Posted, Release, Rewind, TakeUp
+from .messages import Idle, Posted, Release, Rewind, TakeUp
 from .recovery import close_run, take_up_abandoned
 from .register import unavailable
 from .runtime import AgencyRuntime
@@ -66,8 +66,8 @@ class AgentActor(Actor):
         """Pass a message to its conversation."""
         kind = type(message)
         known = self.find_child(message.conversation)
-        if kind is Left:
-            self._left(message, known)
+        if self._runtime.leaving and self._is_leaving(message.conversation) and (kind is RunRequest or kind is Posted):
+            self.schedule(0.01, message)  # its name is free in the next moment
             return None
         if known is None:
             if kind is RunRequest:
@@ -102,15 +102,14 @@ class AgentActor(Actor):
                 self._runtime.register.settle(unanswered(message, unavailable(self._agent, error)))
         return None
 
-    def _left(self, message: Left, conversation: ActorRef[Any] | None) -> None:
-        """Hand on what came for a conversation whose actor was about to end."""
-        if conversation is not None:
-            self.schedule(0.01, message)
-            return
-        for entry in self._runtime.register.open(self._agent, message.conversation):
-            self.on_receive(entry.run)
-        for post in self._runtime.posts.of(f"{self._agent}/{message.conversation}")[:1]:
-            self.on_receive(Posted(message.conversation, post))
+    def _is_leaving(self, conversation: str) -> bool:
+        """Whether the actor of a conversation is about to stop: what it is sent now it would not handle any more."""
+        leaving = self._runtime.leaving
+        for name in list(leaving):
+            agent, _, left = name.partition("/")
+            if agent == self._agent and self.find_child(left) is None:
+                leaving.discard(name)
+        return f"{self._agent}/{conversation}" in leaving
 
     async def _release(self, conversation: ActorRef[Any], message: Release) -> None:
         """Have a conversation end, also if it crashes on being told, and those that it was transferred to."""
