@@ -281,3 +281,64 @@ def test_each_run_has_one_end_and_the_order_is_kept_whatever_crashes(seed: int, 
             assert refused.isdisjoint(accepted)
 
     simulate(scenario, seeds=12, faults=[crash] if crash is not None else [])
+
+
+@pytest.mark.parametrize(
+    "crash", [None, Crash("agency/A/one", optional=True), Crash("other/A/one", optional=True)], ids=str
+)
+@pytest.mark.parametrize("seed", range(6))
+def test_two_workers_end_each_run_once_whoever_of_them_is_asked(seed: int, crash: Crash | None) -> None:
+    chosen = random.Random(seed)
+    modes: list[WhenBusy] = [chosen.choice(get_args(WhenBusy)) for _ in range(5)]
+    pauses = [chosen.choice((0.0, 0.33, 0.71, 1.13)) for _ in range(5)]
+    asked = [chosen.randrange(2) for _ in range(5)]
+
+    async def scenario(sim: Simulation) -> None:
+        @tool(risk="safe", idempotent=True)
+        async def work() -> str:
+            await asyncio.sleep(0.71)
+            return "worked"
+
+        def model(request: Request) -> Any:
+            last = request.messages[-1]
+            return (
+                call("work") if last.role == "user" and last.text != "last" else f"heard {said(request.messages)[-1]}"
+            )
+
+        kept = MemoryJournal()
+        options: dict[str, Any] = {"system": sim.system}
+        outcomes: dict[str, str] = {}
+
+        async def ask(agency: Agency, text: str, mode: WhenBusy) -> None:
+            try:
+                handle = await agency.start_run(text, conversation="one", when_busy=mode, run_id=text)
+                assert (await handle).text == f"heard {text}"
+                outcomes[text] = "answered"
+            except AgentError as error:
+                outcomes[text] = type(error).__name__
+
+        agent = Agent("A", tools=[work])
+        one = Agency(agent, model=function(model), journal=kept, **options)
+        async with one:
+            assert one._runtime.model is not None
+            two = Agency(agent, model=one._runtime.model, journal=kept.as_worker(), name="other", **options)
+            async with two:
+                tasks = []
+                for number, (mode, pause, who) in enumerate(zip(modes, pauses, asked, strict=True)):
+                    tasks.append(asyncio.ensure_future(ask((one, two)[who], str(number), mode)))
+                    await asyncio.sleep(pause)
+                await asyncio.gather(*tasks)
+                await asyncio.sleep(0.013)  # so that nothing is due as all of it stops
+                last = await two.run("last", conversation="one")
+
+        assert set(outcomes.values()) <= {"answered", "RunCancelled", "ConversationBusy"}, outcomes
+        history = said(last.messages)
+        assert len(set(history)) == len(history), f"something was said twice: {history}"
+        assert all(text in history for text, outcome in outcomes.items() if outcome == "answered")
+        events = [record.event for record in kept.as_worker().read("A/one")]
+        ends = Counter(event.run for event in events if isinstance(event, Ended))
+        assert ends == Counter(event.run.id for event in events if isinstance(event, Accepted))
+        assert set(ends.values()) == {1}, f"a run ended more than once: {ends}"
+        assert {text for text, outcome in outcomes.items() if outcome == "ConversationBusy"}.isdisjoint(ends)
+
+    simulate(scenario, seeds=10, faults=[crash] if crash is not None else [])

@@ -73,6 +73,8 @@ async def own(
     elsewhere: ConversationState | None = None
     version, wait = 0, FIRST_LOOK
     told: set[str] = set()
+    seen: set[str] = set()
+    asked = False
     while True:
         try:
             if isinstance(opening, StreamOwned):
@@ -82,7 +84,6 @@ async def own(
             held = error
         if elsewhere is None:
             elsewhere = ConversationState(agent, conversation)
-            await at_hand(journal.post(name, GiveUp()))
         for record in await at_hand(journal.read(name, after=version)):
             version = record.version
             elsewhere.apply(record.event)
@@ -92,12 +93,16 @@ async def own(
             if entry.cancelled and entry.accepted and run.id not in told:
                 told.add(run.id)
                 await at_hand(journal.post(name, Cancel(conversation, run.id, entry.cancelled, entry.rollback)))
-            for old in () if entry.accepted else replaced(elsewhere.queue, elsewhere.ending, run):
-                if old.id not in told:
-                    told.add(old.id)
-                    await at_hand(journal.post(name, Cancel(conversation, old.id, NEWER, run.when_busy == "rollback")))
+            if run.id in seen or entry.accepted:
+                continue
+            seen.add(run.id)  # what begins over there later is not older
+            for old in replaced(elsewhere.queue, elsewhere.ending, run):
+                await at_hand(journal.post(name, Cancel(conversation, old.id, NEWER, run.when_busy == "rollback")))
         if not register.open(agent, conversation):
             return None
+        if not asked or not elsewhere.queue:  # again where it is idle: somebody else may have had it meanwhile
+            asked = True
+            await at_hand(journal.post(name, GiveUp()))
         await asyncio.sleep(wait)
         wait = min(LAST_LOOK, wait * 2)
         try:
