@@ -175,7 +175,10 @@ def _begin(turn: Turn, begin: Begin, rules: Rules) -> tuple[Turn, Commands]:
     # Calls left open for the caller are answered by the tool messages it brings, or marked as not run.
     open_calls = () if turn.message is None else (turn.message, *(r for r in turn.results if r is not None))
     history = turn.history.plus(*repaired((*open_calls, *turn.steering, *(begin.messages or ()))))
-    return Turn("completing", history, start=len(turn.history)), COMPLETE
+    turn = Turn("completing", history, start=len(turn.history))
+    if (over := _over_limit(turn, rules)) is not None:  # nothing may be used at all
+        return _spent(turn, over, rules)
+    return turn, COMPLETE
 
 
 def _completed(turn: Turn, happened: Completed, rules: Rules) -> tuple[Turn, Commands]:
