@@ -63,7 +63,7 @@ from ..turns.steps import (
 from .delegation import forward, forwarded
 from .executor import RESULTS, carry_out
 from .folding import folded
-from .messages import GoneFromJournal, Idle, Posted, Release, Rewind
+from .messages import GoneFromJournal, Idle, Left, Posted, Release, Rewind
 from .ownership import Unkept, busy, own
 from .recording import Recorder
 from .register import not_kept
@@ -142,7 +142,7 @@ class Conversation(Actor):
             return
         if stream is None:
             runtime.posts.forget(self._name)
-            self.stop()
+            self._stop_and_say_so()
         else:
             self._opened(stream)
 
@@ -222,6 +222,8 @@ class Conversation(Actor):
         """Handle a message; see `RunRequest`, `messages` and `session` for what there is."""
         take = RESULTS.get(type(message))
         if take is None:
+            if self._recorder is None:
+                return None  # it is not this one's conversation, and nobody waits
             return _HANDLERS[type(message)](self, message)
         session: Session = message.session
         if session is self._session:
@@ -393,7 +395,14 @@ class Conversation(Actor):
         """Let go of the conversation; whoever has the next run for it opens it anew."""
         self._runtime.idle.pop(self._name, None)
         self._let_go_of_stream()
+        self._stop_and_say_so()
+
+    def _stop_and_say_so(self) -> None:
+        """Stop. What comes until that is done is handed to the next actor of the conversation."""
         self.stop()
+        agent = self._runtime.agents.get(self._agent)
+        if agent is not None:
+            self._runtime.tell(agent, Left(self._id))
 
     def _let_go_of_stream(self) -> None:
         self._runtime.streams.pop(self._name, None)
@@ -716,9 +725,9 @@ class Conversation(Actor):
                 runtime.release(*state.owner)
             if self._kept:
                 if run.keyed:
-                    self._let_go_of_stream()
-                else:
-                    runtime.streams.pop(self._name, None)
+                    self._leave()
+                    return
+                runtime.streams.pop(self._name, None)
             self.stop()
         elif state.queue:
             self._start_next()

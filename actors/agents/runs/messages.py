@@ -40,6 +40,12 @@ class Idle(NamedTuple):
     conversation: str
 
 
+class Left(NamedTuple):
+    """The conversation's actor ends of itself: what came while it did is for the next one."""
+
+    conversation: str
+
+
 class Posted(NamedTuple):
     """Something that was said by way of the journal, in another process or before this one began."""
 

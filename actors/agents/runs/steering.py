@@ -69,7 +69,7 @@ async def _say(
         raise _idle(agent, conversation)
     message = Steer(conversation, messages, runtime.new_id())
     asked = runtime.posts.expect(message.id)
-    following = runtime.following.follow(runtime.journal, stream, after=version) if kept else None
+    following = runtime.following.follow(runtime.journal, stream, after=version) if version else None
     reading = asyncio.ensure_future(_recorded(following, message.id)) if following is not None else None
     try:
         await at_hand(runtime.journal.post(stream, message))
@@ -109,7 +109,7 @@ async def _verdict(
             return reading.result()
         runtime.following.check()
         runtime.tell_of_posts()
-        if reading is None and f"{agent}/{conversation}" not in runtime.unkept:
+        if reading is None and not runtime.register.open(agent, conversation):
             raise _idle(agent, conversation)
 
 

@@ -18,7 +18,7 @@ from ..turns.outcome import unanswered
 from ..turns.records import GiveUp, RunRequest
 from ..turns.state import fold
 from .conversation import Conversation
-from .messages import Idle, Posted, Release, Rewind, TakeUp
+from .messages import Idle, Left, Posted, Release, Rewind, TakeUp
 from .recovery import close_run, take_up_abandoned
 from .register import unavailable
 from .runtime import AgencyRuntime
@@ -66,6 +66,9 @@ class AgentActor(Actor):
         """Pass a message to its conversation."""
         kind = type(message)
         known = self.find_child(message.conversation)
+        if kind is Left:
+            self._left(message, known)
+            return None
         if known is None:
             if kind is RunRequest:
                 if self._runtime.register.is_open(message.id):
@@ -98,6 +101,16 @@ class AgentActor(Actor):
             if kind is RunRequest:
                 self._runtime.register.settle(unanswered(message, unavailable(self._agent, error)))
         return None
+
+    def _left(self, message: Left, conversation: ActorRef[Any] | None) -> None:
+        """Hand on what came for a conversation whose actor was about to end."""
+        if conversation is not None:
+            self.schedule(0.01, message)
+            return
+        for entry in self._runtime.register.open(self._agent, message.conversation):
+            self.on_receive(entry.run)
+        for post in self._runtime.posts.of(f"{self._agent}/{message.conversation}")[:1]:
+            self.on_receive(Posted(message.conversation, post))
 
     async def _release(self, conversation: ActorRef[Any], message: Release) -> None:
         """Have a conversation end, also if it crashes on being told, and those that it was transferred to."""
