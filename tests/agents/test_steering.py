@@ -94,9 +94,10 @@ async def test_where_no_run_is_under_way_that_is_named(journal: Any) -> None:
         assert said((await agency.run("second", conversation="c")).messages) == ["first", "second"]
         with pytest.raises(UnknownAgent):
             await agency.steer("c", "x", agent="Nobody")
-        for wrong in ("", 3, [], Message("assistant", "I said"), Message("tool", "x", tool_call_id="1")):
+        wrong: Any
+        for wrong in (3, [], Message("assistant", "I said"), Message("tool", "x", tool_call_id="1")):
             with pytest.raises(DefinitionError):
-                await agency.steer("c", wrong if wrong != "" else [])  # type: ignore[arg-type]
+                await agency.steer("c", wrong)
         with pytest.raises(UnknownConversation):
             await agency.steer("a/b", "x")
     with pytest.raises(AgencyClosed):
