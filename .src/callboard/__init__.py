@@ -80,7 +80,7 @@ if TYPE_CHECKING:
     from .actors.agents.agent import Agent
     from .actors.agents.answer import Answer
     from .actors.agents.caller import Caller
-    from .actors.agents.context import request_context
+    from .actors.agents.context import RequestContext, request_context
     from .actors.agents.conversations.view import (
         ConversationCall,
         ConversationRun,
@@ -121,7 +121,7 @@ if TYPE_CHECKING:
         UnknownConversation,
         UnknownRun,
     )
-    from .actors.agents.events import ApprovalRequested, RunEvent
+    from .actors.agents.events import ApprovalRequested, RunEvent, RunFinished
     from .actors.agents.handoffs.handoff import Handoff
     from .actors.agents.handoffs.limits import HandoffLimits
     from .actors.agents.handoffs.offer import handoff
@@ -130,6 +130,7 @@ if TYPE_CHECKING:
     from .actors.agents.hooks import HookContext, guardrail, hook
     from .actors.agents.openai_shape import as_chunks, as_response
     from .actors.agents.runs.handle import RunHandle
+    from .actors.agents.runs.progress import RunRecord
     from .actors.agents.skills.skill import Skill
     from .actors.agents.team.diagram import conversation_diagram
     from .actors.agents.team.presets import agent_from_dict, create_agent, create_developer_agent, create_planner_agent
@@ -142,10 +143,13 @@ if TYPE_CHECKING:
         Journal,
         JournalClosed,
         JournalError,
+        JournalUnavailable,
         JsonCodec,
+        KeyTaken,
         MemoryJournal,
         Retention,
         StreamConflict,
+        StreamError,
         StreamFenced,
         StreamOwned,
     )
@@ -226,7 +230,7 @@ _HOMES = {
     ".actors.agents.agent": ("Agent",),
     ".actors.agents.answer": ("Answer",),
     ".actors.agents.caller": ("Caller",),
-    ".actors.agents.context": ("request_context",),
+    ".actors.agents.context": ("RequestContext", "request_context"),
     ".actors.agents.errors": (
         "AgencyClosed",
         "AgentError",
@@ -257,8 +261,9 @@ _HOMES = {
         "UnknownConversation",
         "UnknownRun",
     ),
-    ".actors.agents.events": ("ApprovalRequested", "RunEvent"),
+    ".actors.agents.events": ("ApprovalRequested", "RunEvent", "RunFinished"),
     ".actors.agents.runs.handle": ("RunHandle",),
+    ".actors.agents.runs.progress": ("RunRecord",),
     ".actors.journal.postgres": ("PostgresJournal",),
     ".actors.journal.sqlite": ("SqliteJournal",),
     ".actors.agents.conversations.view": (
@@ -295,10 +300,13 @@ _HOMES = {
         "Journal",
         "JournalClosed",
         "JournalError",
+        "JournalUnavailable",
         "JsonCodec",
+        "KeyTaken",
         "MemoryJournal",
         "Retention",
         "StreamConflict",
+        "StreamError",
         "StreamFenced",
         "StreamOwned",
     ),
@@ -369,7 +377,9 @@ __all__ = [
     "JournalClosed",
     "JournalError",
     "JournalSaver",
+    "JournalUnavailable",
     "JsonCodec",
+    "KeyTaken",
     "LimitReached",
     "Limits",
     "Mailbox",
@@ -395,6 +405,7 @@ __all__ = [
     "ReplayedRequest",
     "ReplyAlreadySet",
     "Request",
+    "RequestContext",
     "Resize",
     "Restart",
     "RestartLimit",
@@ -406,7 +417,9 @@ __all__ = [
     "RunError",
     "RunEvent",
     "RunFailed",
+    "RunFinished",
     "RunHandle",
+    "RunRecord",
     "Scope",
     "Skill",
     "SpecError",
@@ -416,6 +429,7 @@ __all__ = [
     "Strategy",
     "Stream",
     "StreamConflict",
+    "StreamError",
     "StreamExpected",
     "StreamFenced",
     "StreamOwned",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 import sys
 import textwrap
 from collections.abc import Sequence
@@ -251,6 +252,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _refuse(str(error) or type(error).__name__, BAD_INPUT if _is_bad_input(error) else FAILED)
     except KeyboardInterrupt:
         return INTERRUPTED
+    except BrokenPipeError:  # whoever reads has seen enough, `head` for example
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left must not fail as the process ends
+        return 0
     return status if isinstance(status, int) else 0
 
 

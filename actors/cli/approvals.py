@@ -147,10 +147,9 @@ def _decide(
     if as_json:
         _print({"approval": approval, "approved": approved, "taken": was_taken})
     else:
-        what = (
-            f"{'approved' if approved else 'denied'} {request.tool or 'more'} of {request.agent}/{request.conversation}"
-        )
-        _say(plain(f"{what}; {'it has been taken' if was_taken else 'it is taken when a program goes on with it'}"))
+        what = f"{'approved' if approved else 'denied'} {request.tool or 'more'}"
+        then = "it has been taken" if was_taken else "it is taken when a program goes on with it"
+        _say(plain(f"{what} of {request.agent}/{request.conversation}; {then}"))
     return 0
 
 

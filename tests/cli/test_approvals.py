@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from callboard import Agency, Agent, Limits, Request, tool
+from tests.durable.support import call, eventually, function, results
 
 from .bookkeeper import Program
 from .command import assert_refused, callboard
@@ -158,8 +163,33 @@ def test_what_cannot_be_decided_is_refused_by_name(place: Place, paid: Path, tmp
     assert_refused(callboard(*decide, "0123", cwd=tmp_path), "'0123' was never asked for")
     assert_refused(callboard(*decide, approval, "--arguments", "[1]", cwd=tmp_path), "JSON object")
     assert_refused(callboard(*decide, approval, "--arguments", "{", cwd=tmp_path), "JSON object")
+    assert_refused(callboard(*decide, approval, "--limits", '{"wishes": 3}', cwd=tmp_path), "--limits", "wishes")
+    assert_refused(callboard(*decide, approval, "--limits", '{"steps": 3}', cwd=tmp_path), "a call of pay waits")
     assert_refused(callboard(*decide, cwd=tmp_path), "APPROVAL")
     assert place.execute("SELECT count(*) FROM posts") == [(0,)]
+
+
+async def test_a_run_that_waits_for_more_is_given_it(place: Place, tmp_path: Path) -> None:
+    def model(request: Request) -> Any:
+        return "done" if results(request) else call("look")
+
+    @tool(risk="safe")
+    def look() -> str:
+        """Look."""
+        return "seen"
+
+    with place.journal() as journal:
+        agent = Agent("A", "a", tools=[look], limits=Limits(steps=1, ask=True))
+        async with Agency(agent, model=function(model), journal=journal) as agency:
+            run = asyncio.ensure_future(agency.run("look", conversation="c"))
+            await eventually(lambda: agency.approvals, "the approval")
+            (request,) = agency.approvals
+            listed = await asyncio.to_thread(callboard, "approvals", "list", place.address, cwd=tmp_path)
+            assert '  A/c  waits for more: limit="steps", used=1, allowed=1  for nobody named, ' in listed.out, listed
+            more = ("approvals", "approve", place.address, request.approval, "--limits", '{"steps": 9}')
+            done = await asyncio.to_thread(callboard, *more, cwd=tmp_path)
+            assert done.out == "approved more of A/c; it has been taken\n", done
+            assert (await run).text == "done"
 
 
 def test_a_conversation_that_cannot_be_read_hides_no_other(place: Place, paid: Path, tmp_path: Path) -> None:

@@ -421,6 +421,7 @@ class Conversation(Actor):
             self._journal.stream.release()
 
     def _on_gone(self, message: GoneFromJournal) -> None:
+        self._runtime.crashes[self._name] = self._runtime.crashes.get(self._name, 0) - 1  # it is nobody's fault
         raise message.error
 
     def _on_release(self, release: Release) -> tuple[str, str] | None:

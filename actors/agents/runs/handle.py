@@ -17,7 +17,7 @@ from ...core.mail.future import Future
 from ...journal.errors import EventNotReadable
 from ...journal.store import Record
 from ..answer import Answer
-from ..errors import DefinitionError, UnknownRun
+from ..errors import UnknownRun
 from ..output import Output
 from ..turns.outcome import Outcome
 from ..turns.records import Accepted, Cancel, Ended, RunRequest
@@ -256,7 +256,7 @@ async def start_run(runtime: AgencyRuntime, run: RunRequest, output: Output | No
     """
     register = runtime.register
     handle = RunHandle(runtime, run.id, run.stream_name)
-    if asked_before and await _claimed_by(runtime, run):
+    if asked_before and await runtime.is_claimed(run):
         return handle
     fresh = register.get(run.id) is None
     token = active_scope.set(None)  # it goes on when the caller's time is up
@@ -276,7 +276,7 @@ async def start_run(runtime: AgencyRuntime, run: RunRequest, output: Output | No
             register.cancel(run.id, "its caller was cancelled before it was accepted")
         raise
     error = entry.outcome.error if entry.outcome is not None else None
-    if error is not None and not entry.recorded and not await _claimed_by(runtime, run):
+    if error is not None and not entry.recorded and not await runtime.is_claimed(run):
         raise error
     return handle
 
@@ -305,16 +305,6 @@ async def find_run(runtime: AgencyRuntime, run_id: str) -> RunHandle:
     raise UnknownRun(
         f"no run {run_id!r:.100} is kept here; only those with a run_id, or in the background, are found again"
     )
-
-
-async def _claimed_by(runtime: AgencyRuntime, run: RunRequest) -> bool:
-    """Whether the run is in the journal already."""
-    stream = await at_hand(runtime.journal.find(run.id))
-    if stream is not None and stream != run.stream_name:
-        raise DefinitionError(
-            f"run id {run.id!r:.100} is taken by a run of {stream}; use one of its own for each request"
-        )
-    return stream is not None
 
 
 def _when_settled(runtime: AgencyRuntime, entry: Entry, reply: Future[Answer]) -> None:

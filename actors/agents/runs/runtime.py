@@ -18,7 +18,7 @@ from ...journal.errors import JournalError
 from ...journal.store import Journal, Post, Retention, Stream
 from ..answer import Answer
 from ..bus import Bus
-from ..errors import AgentError, UnknownAgent
+from ..errors import AgentError, DefinitionError, UnknownAgent
 from ..handoffs.limits import HandoffLimits
 from ..output import Output
 from ..team.directory import Directory
@@ -26,7 +26,7 @@ from ..turns.records import Cancel, RunRequest, Steer
 from ..turns.state import ConversationState
 from .approvals import Approvals
 from .clock import Clock
-from .following import Following
+from .following import Following, at_hand
 from .messages import Posted, Release
 from .posts import Posts
 from .register import Entry, RunRegister
@@ -211,6 +211,8 @@ class AgencyRuntime:
     async def answer(self, run: RunRequest, output: Output | None = None) -> Answer:
         """Have a run made, and wait for its answer; cancelling this cancels the run, unless somebody else waits too."""
         register = self.register
+        if run.keyed and register.get(run.id) is None:
+            await self.is_claimed(run)
         entry = register.submit(run, output)
         entry.waiters += 1
         waiter = entry.reply
@@ -231,6 +233,19 @@ class AgencyRuntime:
             entry.waiters -= 1
             if not entry.waiters:
                 self.delivered(entry)
+
+    async def is_claimed(self, run: RunRequest) -> bool:
+        """Whether a run that has a key is in the journal already.
+
+        Raises:
+            DefinitionError: its key belongs to a run of another conversation.
+        """
+        stream = await at_hand(self.journal.find(run.id))
+        if stream is not None and stream != run.stream_name:
+            raise DefinitionError(
+                f"run id {run.id!r:.100} is taken by a run of {stream}; use one of its own for each request"
+            )
+        return stream is not None
 
     def delivered(self, entry: Entry) -> None:
         """The outcome of a run has been taken."""

@@ -115,6 +115,7 @@ class Session:
             before: Session | None = entry.session
             if before is not None:
                 self.elapsed = max(self.elapsed, before.used())
+                before.let_go()  # where its incarnation was killed, its clock still holds it
             entry.session = self
         self.context = RequestContext(
             run.root, run.id, run.agent, run.conversation, run.chain, run.caller, run.values, []

@@ -14,7 +14,7 @@ from typing import Final
 from ....providers.messages import Message
 from ...core.mail.future import Future
 from ...journal.store import Record
-from ..errors import ConversationIdle, DefinitionError, UnknownConversation
+from ..errors import AgencyClosed, ConversationIdle, DefinitionError, UnknownConversation
 from ..turns.history import as_messages
 from ..turns.records import NotSteered, Steer
 from ..turns.state import ConversationState
@@ -83,6 +83,7 @@ async def _say(
     if verdict is None:
         return None
     if verdict.owner is None:
+        _check_open(runtime)
         raise _idle(agent, conversation)
     return verdict.owner
 
@@ -110,6 +111,7 @@ async def _verdict(
         runtime.following.check()
         runtime.tell_of_posts()
         if reading is None and not runtime.register.open(agent, conversation):
+            _check_open(runtime)
             raise _idle(agent, conversation)
 
 
@@ -138,6 +140,11 @@ async def _look(runtime: AgencyRuntime, agent: str, conversation: str) -> tuple[
         state.apply(record.event)
         version = record.version
     return state, version
+
+
+def _check_open(runtime: AgencyRuntime) -> None:
+    if runtime.register.closed:
+        raise AgencyClosed("the agency stops; what was said may still be heard, by whoever goes on with the run")
 
 
 def _idle(agent: str, conversation: str) -> ConversationIdle:

@@ -45,7 +45,7 @@ from ..errors import (
     TokenLimit,
 )
 from .budget import raised, reached
-from .history import repaired, result_of, with_results, without_calls
+from .history import EMPTY, History, repaired, result_of, with_results, without_calls
 from .rules import Limits, Rules
 from .steps import (
     COMPLETE,
@@ -92,7 +92,7 @@ class Turn(NamedTuple):
     """
 
     phase: Phase = "idle"
-    history: tuple[Message, ...] = ()
+    history: History = EMPTY
     message: Message | None = None
     results: tuple[Message | None, ...] = ()
     approved: frozenset[str] = frozenset()
@@ -151,13 +151,18 @@ def outstanding(turn: Turn, rules: Rules) -> Commands:
 def cut(turn: Turn) -> tuple[Message, ...]:
     """The history if the conversation stopped here, valid for every vendor; what was said meanwhile is its end."""
     if turn.message is None:
-        return turn.history + turn.steering
-    return turn.history + with_results(turn.message, turn.results, NOT_RUN) + turn.steering
+        return turn.history.as_tuple() + turn.steering
+    return (*turn.history, *with_results(turn.message, turn.results, NOT_RUN), *turn.steering)
 
 
 def closed(turn: Turn) -> Turn:
     """The turn if it ended here."""
-    return turn._replace(phase="ended", history=cut(turn), message=None, results=(), steering=())
+    history = turn.history
+    if turn.message is not None:
+        history = history.plus(*with_results(turn.message, turn.results, NOT_RUN))
+    if turn.steering:
+        history = history.plus(*turn.steering)
+    return turn._replace(phase="ended", history=history, message=None, results=(), steering=())
 
 
 def transferred(turn: Turn, rules: Rules) -> tuple[Message, ...]:
@@ -169,8 +174,11 @@ def transferred(turn: Turn, rules: Rules) -> tuple[Message, ...]:
 def _begin(turn: Turn, begin: Begin, rules: Rules) -> tuple[Turn, Commands]:
     # Calls left open for the caller are answered by the tool messages it brings, or marked as not run.
     open_calls = () if turn.message is None else (turn.message, *(r for r in turn.results if r is not None))
-    history = turn.history + repaired((*open_calls, *turn.steering, *(begin.messages or ())))
-    return Turn("completing", history, start=len(turn.history)), COMPLETE
+    history = turn.history.plus(*repaired((*open_calls, *turn.steering, *(begin.messages or ()))))
+    turn = Turn("completing", history, start=len(turn.history))
+    if (over := _over_limit(turn, rules)) is not None:  # nothing may be used at all
+        return _spent(turn, over, rules)
+    return turn, COMPLETE
 
 
 def _completed(turn: Turn, happened: Completed, rules: Rules) -> tuple[Turn, Commands]:
@@ -182,7 +190,7 @@ def _completed(turn: Turn, happened: Completed, rules: Rules) -> tuple[Turn, Com
     # One tuple for the whole step: this is the hottest transition.
     turn = Turn(
         "acting" if calls else "completing",
-        turn.history if calls or not message.content else (*turn.history, message),
+        turn.history if calls or not message.content else turn.history.plus(message),
         message if calls else None,
         (None,) * len(calls),
         turn.approved,
@@ -215,7 +223,7 @@ def _repair(turn: Turn, wrong: str, rules: Rules) -> tuple[Turn, Commands]:
     if turn.repairs >= rules.repairs:
         return _fail(turn, InvalidAnswer(f"the answer does not fit the requested type: {wrong}"))
     ask = Message("user", f"That answer does not fit the requested form: {wrong}\nAnswer again, with the form only.")
-    repaired = turn._replace(phase="completing", history=(*turn.history, ask), repairs=turn.repairs + 1)
+    repaired = turn._replace(phase="completing", history=turn.history.plus(ask), repairs=turn.repairs + 1)
     if (over := _over_limit(turn, rules)) is not None:
         return _spent(_steer(repaired) if _limits(turn, rules).ask else turn, over, rules)
     return _steer(repaired), COMPLETE
@@ -246,9 +254,9 @@ def _handoff_returned(turn: Turn, happened: HandoffReturned, rules: Rules) -> tu
     if happened.fatal is not None:
         return _fail(turn, happened.fatal)
     assert turn.message is not None
-    history = turn.history + with_results(turn.message, turn.results, ONE_TRANSFER)
+    history = turn.history.plus(*with_results(turn.message, turn.results, ONE_TRANSFER))
     if happened.content:
-        history = (*history, Message("assistant", happened.content))
+        history = history.plus(Message("assistant", happened.content))
     return closed(turn._replace(history=history, message=None, results=())), (Finish(happened.content),)
 
 
@@ -320,7 +328,7 @@ def _steered(turn: Turn, happened: Steered, rules: Rules) -> tuple[Turn, Command
 
 def _steer(turn: Turn) -> Turn:
     """The turn with what was said to it meanwhile in its history."""
-    return turn._replace(history=turn.history + turn.steering, steering=())
+    return turn._replace(history=turn.history.plus(*turn.steering), steering=())
 
 
 def _go_on(turn: Turn, rules: Rules, *, fresh: bool = True) -> tuple[Turn, Commands]:
@@ -328,10 +336,10 @@ def _go_on(turn: Turn, rules: Rules, *, fresh: bool = True) -> tuple[Turn, Comma
     message = turn.message
     assert message is not None
     if None not in turn.results:
-        committed = (*turn.history, message, *cast("tuple[Message, ...]", turn.results))
+        committed = turn.history.plus(message, *cast("tuple[Message, ...]", turn.results), *turn.steering)
         turn = turn._replace(
             phase="completing",
-            history=committed + turn.steering,
+            history=committed,
             message=None,
             results=(),
             approved=frozenset(),

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from .arrivals import Hearing, hearing, replaced
-from .history import repaired
+from .history import History, repaired
 from .machine import Turn, advance, closed
 from .outcome import Outcome, outcome_of
 from .records import Accepted, ApprovalAsked, Ended, NotSteered, Resumed, Rewound, RunRequest, Snapshot, ToolsStarted
@@ -176,13 +176,13 @@ class ConversationState:
         if self.begun:
             raise TypeError("a conversation cannot be rewound while a run is under way")
         self._last = self.last  # how the last run ended stays known, although its messages are gone
-        self.turn = Turn("ended", repaired(self.turn.history[: event.messages]))
+        self.turn = Turn("ended", History(repaired(self.turn.history[: event.messages])))
 
     def _not_steered(self, event: NotSteered) -> None:
         """It concerns whoever said it."""
 
     def _snapshot(self, event: Snapshot) -> None:
-        self.turn = Turn("ended", event.history)
+        self.turn = Turn("ended", History(event.history))
         self.owner = event.owner
         if event.last is not None:
             run = RunRequest(event.last.run, "", self.agent, self.conversation, (), ())

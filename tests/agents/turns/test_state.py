@@ -134,7 +134,7 @@ def test_the_end_of_a_run_that_is_not_there_changes_nothing() -> None:
 def test_a_snapshot_stands_for_what_was_before_it() -> None:
     kept = Snapshot(SAID, ("B", "d"), ended("1", error=RunCancelled("enough")))
     state = folded(kept, accepted("1"), accepted("2"))
-    assert (state.turn.history, state.owner) == (SAID, ("B", "d"))
+    assert (state.turn.history.as_tuple(), state.owner) == (SAID, ("B", "d"))
     assert [run.id for run in state.queue] == ["2"]
     assert state.last is not None
     assert state.last.answer == Answer("done", AGENT, CONVERSATION, "1", SAID)
