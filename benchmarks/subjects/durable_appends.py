@@ -81,9 +81,11 @@ def rate(store: Callable[[], Any], actors: int, under_way: int = 1) -> Callable[
 
 @contextmanager
 def sqlite(synchronous: str = "FULL") -> Iterator[Journal]:
-    with tempfile.TemporaryDirectory(dir=os.environ.get("CALLBOARD_BENCH_FOLDER")) as folder:
-        with SqliteJournal(Path(folder) / "journal.db", CODEC, synchronous=synchronous) as journal:
-            yield journal
+    with (
+        tempfile.TemporaryDirectory(dir=os.environ.get("CALLBOARD_BENCH_FOLDER")) as folder,
+        SqliteJournal(Path(folder) / "journal.db", CODEC, synchronous=synchronous) as journal,
+    ):
+        yield journal
 
 
 @contextmanager

