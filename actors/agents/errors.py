@@ -25,6 +25,7 @@ AgentError
 │   └── GuardrailTripped     a guardrail refused what went in or came out
 ├── AgentUnavailable         the agent's actor, or the conversation's, has failed for good
 ├── ConversationBusy         something else is under way in the conversation, here or in another process
+├── ConversationIdle         no run is under way that could be told something
 ├── NotAllowed               the caller may not do that
 └── AgencyClosed             the agency has stopped or is draining; nothing new is accepted
 """
@@ -143,6 +144,10 @@ class AgentUnavailable(AgentError):
 
 class ConversationBusy(AgentError):
     """Something else is under way in the conversation, here or in another process."""
+
+
+class ConversationIdle(AgentError):
+    """No run is under way in the conversation that could be told something."""
 
 
 class NotAllowed(AgentError):

@@ -128,10 +128,11 @@ class HandoffFinished(RunEvent):
 
 @dataclass(frozen=True, slots=True)
 class ApprovalRequested(RunEvent):
-    """A call waits for a person; decide with `Agency.approve` or `Agency.deny`.
+    """A call waits for a person, or a run whose limits are spent; decide with `Agency.approve` or `Agency.deny`.
 
     Args:
-        call_id, tool, arguments: the call.
+        call_id, tool, arguments: the call. Where the run waits for more, ``tool`` is empty, and the arguments say which
+            limit is spent: ``{"limit": "cost", "used": 0.52, "allowed": 0.5}``.
         approval: the id by which it is decided; nobody can guess it.
         caller: who asked for the run: whose approval it is.
         expires_at: seconds since 1970 from when on it counts as denied; None for never.
@@ -160,6 +161,13 @@ class Resumed(RunEvent):
     """The conversation's actor was restarted and goes on from its last completed step."""
 
     steps: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Steered(RunEvent):
+    """Somebody has said something to the run; the model sees it at the next safe boundary."""
+
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)

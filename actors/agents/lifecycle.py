@@ -16,10 +16,9 @@ from ..core.mail.future import Future
 from ..core.refs.ref import ActorRef
 from ..core.system import System
 from ..journal.errors import JournalError
-from ..journal.store import Journal, Post
+from ..journal.store import Journal
 from .answer import Answer
 from .errors import AgencyClosed, AgentUnavailable
-from .runs.messages import Posted
 from .runs.recovery import recover
 from .runs.runtime import AgencyRuntime, Carried
 from .runs.supervisors import AgencyActor
@@ -81,12 +80,12 @@ class Lifecycle:
                 runtime.journal = await asyncio.to_thread(open_journal, self._address)
             self._start_model(system)
             if runtime.shared:
-                runtime.journal.on_post(self._posted)
                 self.resumed = await recover(runtime)
             root = system.supervise(ChildSpec(AgencyActor, (runtime,), name=self.name, shutdown=30.0))
             runtime.root = root
-            runtime.register.closed = ""
+            runtime.register.closed = runtime.following.closed = ""
             await root.started()
+            runtime.journal.on_post(runtime.posted)  # not before there is anybody to take them
         except BaseException:
             if self._given_system is None:
                 await system.stop()
@@ -115,6 +114,7 @@ class Lifecycle:
         with suppress(CoreError):
             await root.terminated()
         self._runtime.register.fail_open(lambda: AgentUnavailable("the agency's actors have stopped"))
+        self._runtime.following.close("has failed for good")
         self._runtime.tool_tasks.cancel()
 
     async def stop(self, drain: float) -> None:
@@ -149,6 +149,7 @@ class Lifecycle:
             with suppress(CoreError):
                 await runtime.root.stop()
         self._close_open_runs()  # with a journal that others may open only now: until then it goes on with each
+        runtime.following.close("has stopped")
         runtime.clock.close()
         runtime.tool_tasks.cancel()
         await runtime.tool_tasks.ended()
@@ -211,13 +212,6 @@ class Lifecycle:
                 async with asyncio.timeout(left):
                     await ended.wait()
         return True
-
-    def _posted(self, post: Post) -> None:
-        """Something was said to a conversation by way of the journal."""
-        agent, _, conversation = post.stream.partition("/")
-        ref = self._runtime.agents.get(agent)
-        if ref is not None:
-            self._runtime.tell(ref, Posted(conversation, post))
 
 
 def _set(event: asyncio.Event, _: object) -> None:

@@ -174,6 +174,10 @@ class Backend(Protocol):
         """All posts for streams that the worker owns or nobody alive owns, by id."""
         ...
 
+    def left(self, stream: str) -> list[Left]:
+        """All posts for a stream, whoever owns it, by id."""
+        ...
+
     def records(self, after: int, prefix: str, limit: int) -> list[Kept]:
         """Committed events of streams that begin with ``prefix``, with a higher position than ``after``, in order."""
         ...

@@ -172,6 +172,16 @@ class Journal(Protocol):
         """
         ...
 
+    def create(self, stream: str) -> Stream:
+        """Become the owner of a stream whose name nobody has used before, without waiting to hear that it is so.
+
+        If somebody has, what is appended is refused, as if the stream had been taken over.
+
+        Raises:
+            JournalClosed: the journal is closed.
+        """
+        ...
+
     def append(self, stream: str, events: Sequence[Any], *, expected: int | None = None) -> Future[int] | int:
         """Add events to a stream that nobody alive owns.
 
@@ -224,11 +234,22 @@ class Journal(Protocol):
         """Delete streams with all that belongs to them, whoever owns them."""
         ...
 
+    def forget(self, *streams: str) -> None:
+        """Delete streams soon; nobody waits to hear of it."""
+        ...
+
     def post(self, stream: str, event: Any) -> Future[None] | None:
         """Leave a message for whoever owns a stream, now or later, in any process.
 
         Raises:
             EventNotWritable: it cannot be encoded.
+        """
+        ...
+
+    def posts(self, stream: str) -> Sequence[Post] | Future[Sequence[Post]]:
+        """What has been left for a stream's owner, whoever that is, and was neither taken nor discarded; by id.
+
+        One that cannot be read is passed over, and named in the log.
         """
         ...
 

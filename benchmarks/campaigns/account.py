@@ -10,6 +10,8 @@ from callboard.providers.simulated import Stats as ServerStats
 
 from .ledger import Totals
 
+EXACT = ("answered", "unreported")
+"""Items of the pool's books that stand for answers; the others are estimates of what was lost."""
 TOLERANCE = 0.001
 A_FEW = 500
 """Tokens of some three completions, which in a short campaign are more than a thousandth."""
@@ -20,19 +22,24 @@ class Account:
 
     Args:
         totals: of the ledger, all runs folded.
-        stats: of the pool at the end; what was spent survives its kills.
-        counted: tokens that all incarnations of the pool have counted.
+        stats: of the pool at the end; its books survive its kills.
         servers: the providers' own counters.
     """
 
-    def __init__(self, totals: Totals, stats: Stats, counted: Counter[str], servers: Sequence[ServerStats]) -> None:
+    def __init__(self, totals: Totals, stats: Stats, servers: Sequence[ServerStats]) -> None:
         self.totals = totals
         self.served = sum(totals.served.values())
         self.sent_whole = sum(server.tokens for server in servers)
         self.received = totals.received
-        self.booked = round(stats.cost * 1e6)
-        self.counted = counted["tokens"]
-        self.calls = counted
+        self.bought = stats.bought
+        self.booked = round(sum(entry.cost for item, entry in stats.bought.items() if item in EXACT) * 1e6)
+        self.counted = sum(counts.input_tokens + counts.output_tokens for counts in stats.endpoints.values())
+        self.calls: Counter[str] = Counter()
+        for counts in stats.endpoints.values():
+            for name in ("sent", "answered", "failed", "cancelled", "slow", "probes"):
+                self.calls[name] += getattr(counts, name)
+        for name in ("hedges", "hedges_won", "retries", "failovers"):
+            self.calls[name] += getattr(stats.pool, name)
         self.reported = totals.served[""]
         self.told = totals.told + totals.untold
 
@@ -76,8 +83,13 @@ class Account:
                 found.append((f"  {item} ({self.totals.completions[item]} completions)", tokens))
         found += [
             ("received by the providers' actors", self.received),
-            ("booked by the pool (its money)", self.booked),
-            ("counted by the pool's incarnations (its tokens)", self.counted),
+            ("booked by the pool as answered (its money)", self.booked),
+            ("counted by the pool, endpoint by endpoint (its tokens)", self.counted),
+            *(
+                (f"  booked besides, as {item} ({entry.calls} calls, estimated)", round(entry.cost * 1e6))
+                for item, entry in sorted(self.bought.items())
+                if item not in EXACT
+            ),
             ("reported by runs, completion by completion", self.reported),
             ("  in the accounts of answers and errors", self.totals.told),
             ("  of runs that gave no account (cancelled)", self.totals.untold),

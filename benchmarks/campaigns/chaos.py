@@ -15,7 +15,6 @@ from collections import Counter, deque
 from typing import Any
 
 from callboard import Agency, CallboardError, Event, Node, System
-from callboard.providers.pool import GetStats, Stats
 
 TOP_PAUSE = 2.6
 """Seconds between two kills at the top level."""
@@ -51,8 +50,6 @@ class Chaos:
         self.counts: Counter[str] = Counter()
         self.crashed: Counter[str] = Counter()
         self.restarted = 0
-        self.forgotten: Counter[str] = Counter()
-        """Tokens and calls that incarnations of the pool had counted when they were killed."""
         self._ends = [agency.subscribe(self._on_run_event), self._system.subscribe(self._on_event)]
 
     def kills(self, begin: float, end: float) -> list[tuple[float, str]]:
@@ -75,7 +72,7 @@ class Chaos:
 
     async def _strike(self, kind: str) -> None:
         if kind == POOL:
-            await self._strike_pool()
+            self._strike_top(POOL)
         elif kind == AGENCY:
             self._strike_top(AGENCY)
         elif paths := self._paths(kind):
@@ -94,27 +91,6 @@ class Chaos:
         if self._loop.time() - self._top >= TOP_PAUSE:
             self._top = self._loop.time()
             self._kill(path, path)
-
-    async def _strike_pool(self) -> None:
-        """The pool counts tokens anew in each incarnation: what it had counted is asked for just before."""
-        pool = self._system.find(POOL)
-        if pool is None or self._loop.time() - self._top < TOP_PAUSE:
-            return
-        try:
-            stats: Stats = await pool.ask(GetStats(), timeout=1.0)
-        except CallboardError:
-            return
-        self.add(stats)
-        self._strike_top(POOL)
-
-    def add(self, stats: Stats) -> None:
-        """Add up what an incarnation of the pool has counted."""
-        for counts in stats.endpoints.values():
-            self.forgotten["tokens"] += counts.input_tokens + counts.output_tokens
-            for name in ("sent", "answered", "failed", "cancelled", "slow", "probes"):
-                self.forgotten[name] += getattr(counts, name)
-        for name in ("hedges", "hedges_won", "retries", "failovers"):
-            self.forgotten[name] += getattr(stats.pool, name)
 
     def _kill(self, path: str, kind: str, nonsense: bool = False) -> None:
         actor = self._system.find(path)

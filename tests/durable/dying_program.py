@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import json
 import os
 import signal
 import sys
@@ -15,7 +16,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from callboard import Agency, Agent, Request, tool
+from callboard import Agency, Agent, Limits, Request, tool
 
 from .support import call, function, results, said
 
@@ -75,13 +76,27 @@ def many(request: Request) -> Any:
     return call("note", f"n{number}", number=number) if number < 5 else call("look")
 
 
+def raised(agency: Agency, event: Any) -> None:
+    """Give a run more when it asks for the first time; at the second time the process ends."""
+    if type(event).__name__ != "ApprovalRequested":
+        return
+    used = json.loads(event.arguments)["used"]
+    if used > 2:
+        die()
+    agency.approve(event, limits=Limits(steps=used + 2))
+
+
 async def main(journal: Path, what: str) -> None:
     """Begin, and die."""
     model, options = MOMENTS[what]
     agent = Agent("A", "a", tools=[pay, look, note], autonomy="supervised" if what == "approval" else "autonomous")
     async with Agency(agent, model=function(model), journal=journal) as agency:
-        if what == "approval":
+        if what in ("approval", "spent"):
             agency.subscribe(lambda event: die() if type(event).__name__ == "ApprovalRequested" else None)
+        if what == "raised":
+            agency.subscribe(
+                lambda event: raised(agency, event) if type(event).__name__ == "ApprovalRequested" else None
+            )
         if what == "answer":
             agency.subscribe(lambda event: die() if type(event).__name__ == "RunFinished" else None)
         await agency.run("begin", **{"conversation": "c", **options})
@@ -94,6 +109,8 @@ MOMENTS: dict[str, tuple[Callable[[Request], Any], dict[str, Any]]] = {
     "approval": (names("pay"), {}),
     "form": (repaired, {"output_type": Form}),
     "steps": (many, {}),
+    "spent": (many, {"limits": Limits(steps=2, ask=True)}),
+    "raised": (many, {"limits": Limits(steps=2, ask=True)}),
     "answer": (lambda request: "done", {"conversation": None}),
 }
 

@@ -14,7 +14,7 @@ from callboard.actors.agents.errors import UnknownApproval
 
 from .support import call, eventually, function, kill, left_behind, outcome, passes, results, until
 
-Decide = Callable[[Agency, Any], None]
+Decide = Callable[[Agency, Any], object]
 
 DECISIONS: dict[str, Decide] = {
     "approve": lambda agency, approval: agency.approve(approval),

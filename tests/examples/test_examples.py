@@ -12,6 +12,17 @@ from tests.cli.command import offline
 
 HERE = Path(__file__).parent
 PRINTS = {
+    "conversations.py": [
+        """1 ['price({"item": "tea"})']""",
+        "2 It costs 3.",
+        """3 ['price({"item": "cake"})']""",
+        "4 It costs 5.",
+        "8 messages in the fork",
+        "4 messages after rewinding",
+        "2 conversations of ada's",
+        "call 3 guardrail no_cake refused (toolcall): cake is not for sale any more",
+        "2 erased",
+    ],
     "event_sourced_account.py": [
         "100",
         "70",

@@ -551,6 +551,26 @@ async def test_a_post_that_was_not_taken_is_delivered_to_the_next_owner(store: S
     assert (await third.next()).event == "the last one"
 
 
+async def test_what_was_left_for_a_stream_can_be_seen_by_everybody_until_it_is_taken(
+    journal: Journal, other: Journal
+) -> None:
+    handle = await settled(journal.open("a"))
+    for event in ("first", "second", "third"):
+        await settled(other.post("a", event))
+    await settled(other.post("b", "for another"))
+    for worker in (journal, other):
+        assert [post.event for post in await settled(worker.posts("a"))] == ["first", "second", "third"]
+    first, second, third = await settled(other.posts("a"))
+    assert first.id < second.id < third.id
+    await settled(handle.append(["took the first"], taken=[first.id]))
+    other.discard(third.id)
+    await settled(other.post("b", "so that the discarding is done"))
+    assert await settled(journal.posts("a")) == [second]
+    await settled(journal.delete("a"))
+    assert await settled(other.posts("a")) == []
+    assert await settled(other.posts("\x00 of nobody")) == []
+
+
 async def test_posts_for_a_worker_that_ends_reach_the_others(journal: Journal, other: Journal) -> None:
     await opened(journal, "a")
     mine, others = Inbox(journal), Inbox(other)

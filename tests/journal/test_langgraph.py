@@ -506,7 +506,7 @@ def test_a_graph_goes_on_in_another_process_where_it_was_interrupted(
     asked = here.invoke({"log": ["start"]}, config(), durability=durability)
     assert asked["__interrupt__"][0].value == "what?"
     there = graph(JournalSaver(store.journal()))
-    answer = Command(resume="this")
+    answer: Command[Any] = Command(resume="this")
     assert there.invoke(answer, config(), durability=durability) == {"log": ["start", "this", "end"]}
     assert here.get_state(config()).values == {"log": ["start", "this", "end"]}
 

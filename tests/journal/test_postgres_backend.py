@@ -38,8 +38,7 @@ from callboard.actors.journal.backend import (
 from callboard.actors.journal.codec import Encoded
 from callboard.actors.journal.postgres.backend import PostgresBackend
 from callboard.actors.journal.postgres.schema import VERSION
-
-from .conftest import Server
+from tests.postgres import Server
 
 Opener = Callable[..., PostgresBackend]
 

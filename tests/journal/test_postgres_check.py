@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -11,8 +12,8 @@ from callboard.actors.journal.backend import Acquire, Append, KeepSnapshot, Leav
 from callboard.actors.journal.postgres import check, repair, vacuum
 from callboard.actors.journal.postgres.backend import PostgresBackend
 from callboard.actors.journal.problems import Problem
+from tests.postgres import Server
 
-from .conftest import Server
 from .postgres_worker import Plain
 
 
@@ -71,11 +72,16 @@ def test_each_problem_is_named_and_put_right_or_set_aside(
         Problem("c", "its snapshot 2 (unknown) cannot be read: LookupError('no unknown')"),
         Problem("e", "its post 5 (unknown) cannot be read: LookupError('no unknown')"),
     ]
-    assert check(postgres.url, Plain(), schema=schema) == problems
-    assert check(postgres.url, schema=schema) == problems[:8]
-    assert repair(postgres.url, Plain(), schema=schema) == problems
+
+    def named(found: list[Problem]) -> list[Problem]:
+        assert all(problem.remedy for problem in found)
+        return [problem._replace(remedy="") for problem in found]
+
+    assert named(check(postgres.url, Plain(), schema=schema)) == problems
+    assert named(check(postgres.url, schema=schema)) == problems[:8]
+    assert named(repair(postgres.url, Plain(), schema=schema)) == problems
     left = [problems[0], problems[8], problems[10]]
-    assert check(postgres.url, Plain(), schema=schema) == left
+    assert named(check(postgres.url, Plain(), schema=schema)) == left
     headers = {header.name: header for header in filled.headers("", None, False, {}, "", None)}
     assert {name: header.damaged for name, header in headers.items()} == {
         "a": problems[0].text,
@@ -105,6 +111,24 @@ def test_what_is_damaged_is_not_pruned_and_is_no_longer_so_once_it_can_be_read(
     repair(postgres.url, Plain(), schema=schema)
     (header,) = filled.headers("", None, False, {}, "", None)
     assert header.damaged == ""
+    filled.close()
+
+
+def no_threes(stream: str, events: Sequence[Any]) -> None:
+    """A fold that takes only what does not hold a three."""
+    if 3 in events and stream == "b":
+        raise ValueError("three is too much")
+
+
+def test_a_stream_whose_events_do_not_fit_together_is_set_aside(
+    postgres: Server, schema: str, filled: PostgresBackend
+) -> None:
+    (problem,) = check(postgres.url, Plain(), no_threes, schema=schema)
+    assert problem[:2] == ("b", "its events do not fit together: ValueError: three is too much")
+    assert repair(postgres.url, Plain(), no_threes, schema=schema) == [problem]
+    assert [header.name for header in filled.headers("", True, False, {}, "", None)] == ["a", "c", "d", "e"]
+    assert repair(postgres.url, Plain(), schema=schema) == []
+    assert [header.name for header in filled.headers("", True, False, {}, "", None)] == ["a", "b", "c", "d", "e"]
     filled.close()
 
 

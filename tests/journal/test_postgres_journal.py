@@ -23,8 +23,8 @@ from callboard.actors.journal import (
 )
 from callboard.actors.journal.postgres import PostgresJournal, backend, check
 from callboard.actors.journal.threaded import healing
+from tests.postgres import Server
 
-from .conftest import Server
 from .postgres_worker import Plain
 
 Opener = Callable[..., PostgresJournal]

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from .conftest import Server
+from tests.postgres import Server
 
 LEASE = 1.0
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -339,6 +340,34 @@ async def test_a_damaged_stream_is_set_aside_and_nothing_is_deleted(path: Path, 
     assert (await owned(journal, "b")).snapshot == "both"
     journal.close()
     assert check(path, Plain()) == [problem]
+
+
+async def test_a_stream_whose_events_do_not_fit_together_is_set_aside(path: Path) -> None:
+    def fold(stream: str, events: Sequence[Any]) -> None:
+        if stream == "b":
+            raise ValueError(f"{len(events)} are too many")
+
+    await fill(path)
+    (problem,) = check(path, Plain(), fold)
+    assert problem[:2] == ("b", "its events do not fit together: ValueError: 3 are too many")
+    assert repair(path, Plain(), fold) == [problem]
+    journal = opened(path)
+    assert [header.name for header in await journal.headers(unfinished=True)] == ["a", "c"]
+    journal.close()
+    with raw(path) as connection:  # what is incomplete is not said to be misfitting besides
+        connection.execute("DELETE FROM events WHERE stream = 'b' AND version = 2")
+    assert [problem.text for problem in check(path, Plain(), fold)] == ["1 of 3 events are missing"]
+
+
+async def test_vacuum_is_refused_while_somebody_works_on_the_file(path: Path) -> None:
+    await fill(path)
+    journal = opened(path)
+    await journal.open("a")
+    with pytest.raises(JournalUnavailable, match=f"process {os.getpid()} works on"):
+        vacuum(path)
+    journal.close()
+    vacuum(path)
+    assert check(path, Plain()) == []
 
 
 async def test_what_can_be_read_again_is_set_aside_no_longer(path: Path) -> None:

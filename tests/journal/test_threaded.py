@@ -429,7 +429,7 @@ def test_a_callback_on_a_thread_of_the_journal_may_close_it(
 def python(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a program as its author would while looking for mistakes."""
     return subprocess.run(
-        [sys.executable, "-X", "dev", "-W", "error", "-c", textwrap.dedent(program), *arguments],
+        [sys.executable, "-W", "error", "-c", textwrap.dedent(program), *arguments],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -25,6 +25,8 @@ from callboard.actors import (
     ask,
     by_key,
 )
+from callboard.actors.agents.agency import Agency
+from callboard.actors.agents.conversations.view import ConversationSummary, ConversationView, ReplayReport
 from callboard.actors.journal import EventSourcedActor, Journal, MemoryJournal
 from tests.typing.vocabulary import Add, Added, Box, Counter, Echo, Get, Handling, Ledger, Lines, Note, Plain, Untold
 
@@ -178,3 +180,12 @@ async def event_sourced_actors(system: System, journal: MemoryJournal) -> None:
     any_journal: Journal = journal
     kept: EventSourcedActor[Added] = Untold(any_journal, "untold")
     kept.apply(Added(1))
+
+
+async def a_kept_conversation_is_read_and_changed(agency: Agency) -> None:
+    assert_type(await agency.conversation("c", agent="A"), ConversationView)
+    assert_type(await agency.conversations(user="u", unfinished=True, limit=10), list[ConversationSummary])
+    assert_type(await agency.fork("c", at=1, to="d"), str)
+    assert_type(await agency.rewind("c", to=0), None)
+    assert_type(await agency.erase(user="u"), int)
+    assert_type(await agency.replay("c", run="r"), ReplayReport)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import secrets
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final
@@ -13,6 +15,7 @@ from ..caller import Caller
 from ..errors import DefinitionError, NotAllowed, UnknownAgent, UnknownApproval
 from ..events import ApprovalRequested
 from ..turns.records import ApprovalAsked, Decision
+from ..turns.rules import Limits, check_limits
 
 APPROVE: Final = "approvals"
 """The scope of a caller who may decide what others asked for."""
@@ -30,6 +33,7 @@ class Approvals:
     Attributes:
         decisions: what was decided and has not been recorded yet, by approval id: the message may be lost in a crash.
         posts: the posts by which such decisions came, by approval id.
+        posting: decisions on their way into the journal, about calls that wait in other processes.
     """
 
     def __init__(self, send: Callable[[str, Any], object], expire: float | None = WEEK) -> None:
@@ -38,6 +42,11 @@ class Approvals:
         self._waiting: dict[str, ApprovalRequested] = {}
         self.decisions: dict[str, Decision] = {}
         self.posts: dict[str, int] = {}
+        self.posting: set[asyncio.Task[None]] = set()
+
+    def __contains__(self, approval: str) -> bool:
+        """Whether a call waits here under that id, or what was decided about it is not recorded yet."""
+        return approval in self._waiting or approval in self.decisions
 
     @property
     def waiting(self) -> tuple[ApprovalRequested, ...]:
@@ -51,7 +60,7 @@ class Approvals:
             call_id: the call.
             now: seconds since 1970.
         """
-        return ApprovalAsked(call_id, secrets.token_urlsafe(16), None if self._expire is None else now + self._expire)
+        return ApprovalAsked(call_id, secrets.token_hex(16), None if self._expire is None else now + self._expire)
 
     def ask(self, request: ApprovalRequested) -> Decision | None:
         """Have a person asked; returns what was decided before a crash, if it was."""
@@ -75,6 +84,7 @@ class Approvals:
         arguments: str | None = None,
         reason: str = "",
         by: Caller | None = None,
+        limits: Limits | None = None,
     ) -> None:
         """What a person says to a call that waits.
 
@@ -84,26 +94,62 @@ class Approvals:
             arguments: JSON text in place of what the model wrote.
             reason: told to the model.
             by: who decides; None for the application itself.
+            limits: what a run is given that waits for more.
 
         Raises:
             UnknownApproval: nothing waits under that id.
             NotAllowed: it belongs to somebody else.
-            DefinitionError: the arguments are no text, or no JSON object.
+            DefinitionError: the arguments are no text, or no JSON object; limits for a call, or none for a run that
+                waits for more.
         """
-        key = approval if isinstance(approval, str) else getattr(approval, "approval", None)
-        known = self._waiting.get(key) if isinstance(key, str) else None
+        key = key_of(approval)
+        known = self._waiting.get(key) if key is not None else None
         if known is None or key in self.decisions:
             state = (
                 "was decided already" if key in self.decisions else "does not wait: decided, expired, or never asked"
             )
             raise UnknownApproval(f"the approval {key!r:.80} {state}; {len(self.waiting)} wait")
-        check_decision(arguments, reason)
-        if by is not None and not may_decide(by, known.caller):
-            raise NotAllowed(f"{by.user or 'nobody'} may not decide what {known.caller.user or 'another'} asked for")
-        decision = Decision(known.conversation, known.approval, approved, arguments, reason)
-        self.decisions[known.approval] = decision
+        self.decisions[known.approval] = decision = decision_about(known, approved, arguments, reason, by, limits)
         with suppress(CoreError, UnknownAgent):  # the next incarnation finds it here
             self._send(known.agent, decision)
+
+
+def decision_about(
+    asked: ApprovalRequested,
+    approved: bool,
+    arguments: str | None,
+    reason: str,
+    by: Caller | None,
+    limits: Limits | None,
+) -> Decision:
+    """What a person says to a call that waits; for the arguments and errors see `Approvals.decide`."""
+    check_decision(arguments, reason)
+    check_owner(by, asked.caller)
+    if has_expired(asked.expires_at):
+        raise UnknownApproval(f"the approval {asked.approval!r} has expired: it counts as denied")
+    check_limits_of(asked, approved, arguments, limits)
+    return Decision(asked.conversation, asked.approval, approved, arguments, reason, limits)
+
+
+def key_of(approval: object) -> str | None:
+    """The id of an approval that is given as the event or as the id; None for anything else."""
+    key = approval if isinstance(approval, str) else getattr(approval, "approval", None)
+    return key if isinstance(key, str) else None
+
+
+def has_expired(expires_at: float | None) -> bool:
+    """Whether nobody can approve it any more, by this machine's clock."""
+    return expires_at is not None and time.time() >= expires_at
+
+
+def check_owner(by: Caller | None, owner: Caller) -> None:
+    """Raises `NotAllowed` where somebody may not decide what another asked for."""
+    if by is not None and not may_decide(by, owner):
+        raise NotAllowed(f"{_named(by) or 'nobody'} may not decide what {_named(owner) or 'another'} asked for")
+
+
+def _named(caller: Caller) -> str:
+    return f"{caller.user} of {caller.tenant}" if caller.tenant else caller.user
 
 
 def may_decide(by: Caller, owner: Caller) -> bool:
@@ -111,6 +157,21 @@ def may_decide(by: Caller, owner: Caller) -> bool:
     if by.tenant != owner.tenant:
         return False
     return by.may(APPROVE) or (by.user == owner.user and owner.user != "")
+
+
+def check_limits_of(asked: ApprovalRequested, approved: bool, arguments: str | None, limits: Limits | None) -> None:
+    if limits is not None:
+        check_limits(limits)
+        if asked.tool:
+            raise DefinitionError(f"a call of {asked.tool} waits; limits are for a run that waits for more")
+    if approved and not asked.tool:
+        told = json.loads(asked.arguments)
+        limit, used = told["limit"], told["used"]
+        given = getattr(limits, limit, None)
+        if given is None or given <= used:
+            raise DefinitionError(f"the run waits for more {limit}: approve(…, limits=Limits({limit}=…)), above {used}")
+    if arguments is not None and not asked.tool:
+        raise DefinitionError("a run that waits for more has no arguments to change")
 
 
 def check_decision(arguments: str | None, reason: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -99,8 +100,14 @@ async def _completion(session: Session, model: ActorRef[Any], request: Request) 
         completion = await _streamed(session, model, request)
     else:
         completion = await model.ask(request)
-    after = await session.hooked("response", model_request=request, completion=completion)
-    return after.completion or completion
+    if not isinstance(completion, Completion):
+        return completion
+    session.bought = completion
+    after = (await session.hooked("response", model_request=request, completion=completion)).completion
+    session.bought = None
+    if after is None or after is completion:
+        return completion
+    return replace(after, usage=completion.usage, cost=completion.cost)  # a hook may change what is said, not its price
 
 
 async def _streamed(session: Session, model: ActorRef[Any], request: Request) -> Completion:
@@ -133,7 +140,12 @@ def _failed(session: Session, error: Exception, happened: Happened) -> None:
         session.emit(Retried, reason=f"{type(error).__name__}: {error}", attempt=session.attempts)
         _ask(session, happened)
         return
-    happened(session, CompletionFailed(error))
+    refused, session.bought = session.bought, None
+    if refused is None:
+        happened(session, CompletionFailed(error))
+        return
+    _record(session, refused)
+    happened(session, CompletionFailed(error, refused.usage, refused.cost or 0.0))
 
 
 def _record(session: Session, completion: Completion) -> None:

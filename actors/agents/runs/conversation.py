@@ -18,7 +18,7 @@ from typing import Any, Final
 from ...core.actor import Actor
 from ...core.mail.future import Future
 from ...journal.errors import EventNotWritable, JournalClosed, JournalError, StreamOwned
-from ...journal.store import Stream
+from ...journal.store import Post, Stream
 from ..errors import (
     AgentError,
     GuardrailTripped,
@@ -30,15 +30,41 @@ from ..errors import (
 )
 from ..events import Resumed as ResumedEvent
 from ..events import RunFinished, RunStarted
+from ..events import Steered as SteeredEvent
+from ..turns.arrivals import NEWER, rejected
 from ..turns.machine import advance, outstanding
 from ..turns.outcome import Outcome, finished, unanswered
-from ..turns.records import ApprovalAsked, Cancel, Decision, GiveUp, Resumed, RunRequest, ToolsStarted
-from ..turns.state import ConversationState, fold
-from ..turns.steps import AskApproval, Begin, CallTool, Command, Commands, Fail, Finish, Input, Interrupted
+from ..turns.records import (
+    ApprovalAsked,
+    Cancel,
+    Decision,
+    GiveUp,
+    NotSteered,
+    Resumed,
+    Rewound,
+    RunRequest,
+    Steer,
+    ToolsStarted,
+)
+from ..turns.state import ConversationState
+from ..turns.steps import (
+    COMPLETE,
+    AskApproval,
+    Begin,
+    CallTool,
+    Command,
+    Commands,
+    Fail,
+    Finish,
+    Input,
+    Interrupted,
+    Steered,
+)
 from .delegation import forward, forwarded
 from .executor import RESULTS, carry_out
-from .messages import GoneFromJournal, Idle, Posted, Release
-from .ownership import Unkept, own
+from .folding import folded
+from .messages import GoneFromJournal, Idle, Left, Posted, Release, Rewind
+from .ownership import Unkept, busy, own
 from .recording import Recorder
 from .register import not_kept
 from .runtime import AgencyRuntime
@@ -88,7 +114,7 @@ class Conversation(Actor):
             return None
         opening: Stream | Future[Stream] | StreamOwned
         try:
-            opening = runtime.journal.open(self._name)
+            opening = runtime.journal.create(self._name) if self._is_new() else runtime.journal.open(self._name)
         except StreamOwned as error:
             opening = error
         except JournalError as error:
@@ -99,6 +125,14 @@ class Conversation(Actor):
         self._opened(opening)
         return None
 
+    def _is_new(self) -> bool:
+        """Whether nobody can know of the conversation yet: its id was made for the one run that it is for."""
+        details = self._cell.details
+        if details is not None and details.incarnation > 1:
+            return False
+        entry = self._runtime.register.get(self._id)
+        return entry is not None and entry.fresh and entry.run.once and not entry.run.keyed and not entry.accepted
+
     async def _wait(self, opening: Future[Stream] | StreamOwned) -> None:
         runtime = self._runtime
         try:
@@ -107,7 +141,8 @@ class Conversation(Actor):
             self._cannot_open(error)
             return
         if stream is None:
-            self.stop()
+            runtime.posts.forget(self._name)
+            self._stop_and_say_so()
         else:
             self._opened(stream)
 
@@ -123,7 +158,12 @@ class Conversation(Actor):
         stream.events = ()
         if stream.snapshot is not None:
             events = (stream.snapshot, *events)
-        self._go_on_from(stream, fold(self._agent, self._id, events) if events else self._state)
+        try:
+            state = folded(self._name, events) if events else self._state
+        except JournalError as error:
+            self._cannot_open(error)
+        else:
+            self._go_on_from(stream, state)
 
     def _go_on_from(self, stream: Any, state: ConversationState) -> None:
         runtime = self._runtime
@@ -145,6 +185,8 @@ class Conversation(Actor):
         elif again and not stream.version:
             self._leave()
         recorder.flush()
+        if runtime.posts:
+            self._take_posts()
 
     def _resume(self, run: RunRequest) -> None:
         runtime, state = self._runtime, self._state
@@ -152,12 +194,16 @@ class Conversation(Actor):
         runtime.tool_tasks.cancel(run.id)  # left by an incarnation that was killed
         crashes = runtime.crashes[self._name] = runtime.crashes.get(self._name, 0) + 1
         session = self._open(run)
+        session.resumed = True
         if crashes > MAX_CRASHES or state.resumed > MAX_RESUMED:
             error = RunFailed(f"the conversation crashed {max(crashes, state.resumed)} times at one step; given up")
             self._interrupt(session, error)
             return
         if session.entry is not None and (reason := session.entry.cancelled) and turn.phase != "ended":
-            self._interrupt(session, RunCancelled(f"the run was cancelled: {reason}"))
+            self._interrupt(session, RunCancelled(f"the run was cancelled: {reason}"), session.entry.rollback)
+            return
+        if (newer := state.replaced_by(run)) is not None and turn.phase != "ended":
+            self._interrupt_for(session, newer)
             return
         session.emit(ResumedEvent, steps=turn.steps)
         if turn.phase == "ended":  # it crashed while hooks looked at the outcome
@@ -165,9 +211,10 @@ class Conversation(Actor):
             return
         commands = outstanding(turn, session.rules)
         events: list[Any] = [Resumed(session.used()), *self._asked(commands)]
-        self._follow(session, commands, None, self._record(events))
+        pending = self._record(events)
         for event in events:
             state.apply(event)
+        self._follow(session, commands, None, pending)
 
     # -- messages ------------------------------------------------------------------------------------------------------
 
@@ -175,9 +222,11 @@ class Conversation(Actor):
         """Handle a message; see `RunRequest`, `messages` and `session` for what there is."""
         take = RESULTS.get(type(message))
         if take is None:
+            if self._recorder is None:
+                return None  # it is not this one's conversation, and nobody waits
             return _HANDLERS[type(message)](self, message)
-        session = message.session
-        if session is not None and session is self._session:
+        session: Session = message.session
+        if session is self._session:
             try:
                 take(message, self._apply)
             except JournalError:
@@ -208,7 +257,29 @@ class Conversation(Actor):
             if outcome is not None:
                 register.settle(outcome)
             return
+        if rejected(state.queue, run):
+            register.settle(unanswered(run, busy(run)))
+            return
         self._journal.take_up(run)
+        if state.newer:
+            self._replace()
+
+    def _replace(self) -> None:
+        """End the runs that a newer one takes the place of."""
+        state = self._state
+        self._journal.flush()  # that one is written down, or refused, before any is ended for it
+        for run in reversed(list(state.queue)):
+            newer = state.replaced_by(run)
+            if newer is None:
+                continue
+            session = self._session
+            if session is not None and session.run is run:
+                self._interrupt_for(session, newer)
+            elif not (state.begun and state.queue[0] is run):  # otherwise it is about to be resumed
+                self._end_waiting(run, RunCancelled(f"the run was cancelled before it began: {NEWER}"))
+
+    def _interrupt_for(self, session: Session, newer: RunRequest) -> None:
+        self._interrupt(session, RunCancelled(f"the run was cancelled: {NEWER}"), newer.when_busy == "rollback")
 
     def _on_decision(self, decision: Decision) -> None:
         session, approvals = self._session, self._runtime.approvals
@@ -222,7 +293,7 @@ class Conversation(Actor):
     def _on_cancel(self, cancel: Cancel) -> None:
         session = self._session
         if session is not None and session.run.id == cancel.run:
-            self._interrupt(session, RunCancelled(f"the run was cancelled: {cancel.reason}"))
+            self._interrupt(session, RunCancelled(f"the run was cancelled: {cancel.reason}"), cancel.rollback)
             return
         for run in self._state.queue:
             if run.id == cancel.run:
@@ -241,6 +312,8 @@ class Conversation(Actor):
             self._runtime.register.settle(outcome)
         else:
             pending.when_done(partial(self._when_told, outcome))
+        if self._runtime.posts:
+            self._take_posts()
 
     def _when_told(self, outcome: Outcome, pending: Future[None]) -> None:
         if pending.exception() is None:
@@ -264,13 +337,44 @@ class Conversation(Actor):
         """Something that was said in another process, or before this one began."""
         post = message.post
         if type(post.event) is Decision:
-            self._runtime.approvals.posts[post.event.approval] = post.id
+            approvals, approval = self._runtime.approvals, post.event.approval
+            if approval in approvals.decisions and approvals.posts.get(approval) != post.id:
+                self._discard(post.id)  # it was decided before
+                return
+            approvals.posts[approval] = post.id
             self._on_decision(post.event)
+            return
+        if type(post.event) in (Cancel, Steer):
+            self._take_posts()
             return
         handle = _HANDLERS.get(type(post.event))
         if handle is not None:
             handle(self, post.event)
         self._discard(post.id)
+
+    def _take_posts(self) -> None:
+        """Take what was said by way of the journal, as far as that can be done now."""
+        for post in self._runtime.posts.of(self._name):
+            journal = self._journal
+            if post.id in journal.taking:
+                continue
+            if type(post.event) is Cancel:
+                journal.taken.append(post)
+                self._on_cancel(post.event)
+                journal.discard_taken()  # where there was nothing to end
+            else:
+                self._on_steer(post, post.event)
+
+    def _on_steer(self, post: Post, steer: Steer) -> None:
+        session, state, journal = self._session, self._state, self._journal
+        owner = state.owner or (session.being_transferred() if session is not None else None)
+        heard = state.hearing
+        if owner is not None or heard == "never":
+            journal.refuse_post(post, NotSteered(steer.id, owner))
+        elif heard == "now" and session is not None:
+            journal.taken.append(post)
+            self._apply(session, Steered(steer.messages, steer.id))
+            session.emit(SteeredEvent, text=steer.messages[-1].text)
 
     def _discard(self, post: int | None) -> None:
         if post is not None:
@@ -291,7 +395,14 @@ class Conversation(Actor):
         """Let go of the conversation; whoever has the next run for it opens it anew."""
         self._runtime.idle.pop(self._name, None)
         self._let_go_of_stream()
+        self._stop_and_say_so()
+
+    def _stop_and_say_so(self) -> None:
+        """Stop. What comes until that is done is handed to the next actor of the conversation."""
         self.stop()
+        agent = self._runtime.agents.get(self._agent)
+        if agent is not None:
+            self._runtime.tell(agent, Left(self._id))
 
     def _let_go_of_stream(self) -> None:
         self._runtime.streams.pop(self._name, None)
@@ -299,6 +410,7 @@ class Conversation(Actor):
             self._journal.stream.release()
 
     def _on_gone(self, message: GoneFromJournal) -> None:
+        self._runtime.crashes[self._name] = self._runtime.crashes.get(self._name, 0) - 1  # it is nobody's fault
         raise message.error
 
     def _on_release(self, release: Release) -> tuple[str, str] | None:
@@ -309,10 +421,14 @@ class Conversation(Actor):
         if session is not None:
             runs.remove(session.run)
             error = RunCancelled("the run was cancelled: its conversation was released")
-            turn, _ = advance(state.turn, Interrupted(error, *spent(session)), session.rules)
+            used = spent(session)
             children = session.children()
             session.abort()
-            self._report(session, finished(session.run, turn, Fail(error), session.time() - session.started))
+            outcome = unanswered(session.run, error, *used)
+            if state.begun:
+                turn, _ = advance(state.turn, Interrupted(error, *used), session.rules)
+                outcome = finished(session.run, turn, Fail(error), session.time() - session.started)
+            self._report(session, outcome)
             runtime.drop(*children)
         for run in runs:
             error = RunCancelled("the run was cancelled: its conversation was released")
@@ -322,6 +438,28 @@ class Conversation(Actor):
         runtime.streams.pop(self._name, None)
         self.stop()
         return state.owner
+
+    def _on_rewind(self, message: Rewind) -> str:
+        state = self._state
+        if self._recorder is None:
+            return "elsewhere"
+        if self._session is not None or state.queue:
+            return "busy"
+        self._runtime.idle[self._name] = self._runtime.time()
+        if self._journal.stream.version != message.version:
+            return "moved"
+        rewound = Rewound(message.messages)
+        pending = self._record((rewound,))
+        state.apply(rewound)
+        return "done" if pending is None else self.reply_with(self._rewound(pending))
+
+    async def _rewound(self, pending: Future[None]) -> str:
+        try:
+            await pending
+        except JournalError as error:
+            self._lost(error)
+            return "moved"
+        return "done"
 
     def on_failure(self, *_: Any) -> None:
         """The next incarnation asks again for what was not finished; nobody reads what would still come."""
@@ -347,6 +485,8 @@ class Conversation(Actor):
             session.emit(RunStarted, text=run.messages[-1].text if run.messages else "")
         if session.entry is not None and (reason := session.entry.cancelled):
             self._end(session, unanswered(run, RunCancelled(f"the run was cancelled before it began: {reason}")))
+        elif state.replaced_by(run) is not None:
+            self._end(session, unanswered(run, RunCancelled(f"the run was cancelled before it began: {NEWER}")))
         elif state.owner is not None:
             forward(session, state.owner)
         elif "connection" in session.prepared.hooks:
@@ -386,7 +526,9 @@ class Conversation(Actor):
             assert isinstance(last, Finish | Fail)
             outcome = self._outcome(session, turn, last, happened)
             events.append(outcome.recorded(session.run))
-        elif commands and not concluded and turn.message is not None:
+            if type(happened) is Interrupted and happened.rollback:
+                events.append(Rewound(turn.start))
+        elif commands and not concluded and (turn.message is not None or turn.phase == "held"):
             started = tuple(command.call.id for command in commands if type(command) is CallTool)
             if started:
                 events.append(ToolsStarted(started))
@@ -410,6 +552,8 @@ class Conversation(Actor):
             return
         if not quiet:
             self._follow(session, commands, outcome, pending)
+        if type(happened) is Begin and self._runtime.posts:
+            self._take_posts()
 
     def _asked(self, commands: Commands) -> list[ApprovalAsked]:
         """What is to be recorded of the approvals that are asked for now."""
@@ -444,16 +588,17 @@ class Conversation(Actor):
                 outcome = unanswered(session.run, _failed(error))
             self._end(session, outcome)
 
-    def _interrupt(self, session: Session, error: RunError) -> None:
-        """End the run under way by name."""
+    def _interrupt(self, session: Session, error: RunError, rollback: bool = False) -> None:
+        """End the run under way by name, and take its messages out of the history where ``rollback`` says so."""
         state = self._state
         if session.forward is not None or not state.begun:
+            used = spent(session)
             if session.forward is not None:
-                self._runtime.register.cancel(session.forward.run.id, str(error))
+                self._runtime.register.cancel(session.forward.run.id, str(error), rollback=rollback)
             if state.queue and state.queue[0] is session.run:
-                self._end(session, unanswered(session.run, error))
+                self._end(session, unanswered(session.run, error, *used))
         else:
-            self._apply(session, Interrupted(error, *spent(session)))
+            self._apply(session, Interrupted(error, *spent(session), rollback))
 
     def _broken(self, session: Session, error: Exception) -> None:
         """Something that ought not to raise did: the run ends by name, and is not tried again for ever."""
@@ -476,14 +621,15 @@ class Conversation(Actor):
 
     def _end(self, session: Session, outcome: Outcome) -> None:
         """Record how the run ended."""
-        ended = outcome.recorded(session.run)
+        ended, taken_back = outcome.recorded(session.run), self._state.taken_back()
         try:
-            pending = self._record((ended,), ending=True)
+            pending = self._record((ended, *taken_back), ending=True)
         except EventNotWritable as error:
             outcome = unanswered(session.run, not_kept(error))
             ended = outcome.recorded(session.run)
-            pending = self._record((ended,), ending=True)
-        self._state.apply(ended)
+            pending = self._record((ended, *taken_back), ending=True)
+        for event in (ended, *taken_back):
+            self._state.apply(event)
         self._state.ended(outcome)
         self._follow(session, (), outcome, pending)
 
@@ -497,14 +643,22 @@ class Conversation(Actor):
     def _record(self, events: Sequence[Any], *, ending: bool = False) -> Future[None] | None:
         return self._journal.append(events, self._session, ending=ending)
 
+    def _when_lost(self, pending: Future[None]) -> None:
+        error = pending.exception()
+        if error is not None:
+            self._lost(error)
+
     def _lost(self, error: BaseException) -> None:
         self._runtime.tell(self.ref, GoneFromJournal(error))
 
     def _follow(
         self, session: Session, commands: Commands, outcome: Outcome | None, pending: Future[None] | None
     ) -> None:
-        """Go on once the journal has it."""
+        """Go on once the journal has it; asking the model does not wait for that, as it does no harm twice."""
         if pending is None:
+            self._go_on(session, commands, outcome)
+        elif commands is COMPLETE and (self._state.turn.steps or not session.run.keyed):
+            pending.when_done(self._when_lost)
             self._go_on(session, commands, outcome)
         elif commands or outcome is not None:
             alarm: Any = None
@@ -564,14 +718,16 @@ class Conversation(Actor):
         runtime.crashes.pop(self._name, None)
         self._report(session, outcome)
         run = session.run
+        if runtime.posts and not state.queue:
+            self._take_posts()
         if run.once:
             if state.owner is not None:
                 runtime.release(*state.owner)
             if self._kept:
                 if run.keyed:
-                    self._let_go_of_stream()
-                else:
-                    runtime.streams.pop(self._name, None)
+                    self._leave()
+                    return
+                runtime.streams.pop(self._name, None)
             self.stop()
         elif state.queue:
             self._start_next()
@@ -611,6 +767,7 @@ _HANDLERS: dict[type, Callable[[Conversation, Any], object]] = {
     Cancel: Conversation._on_cancel,
     GiveUp: Conversation._on_give_up,
     Release: Conversation._on_release,
+    Rewind: Conversation._on_rewind,
     Idle: Conversation._on_idle,
     Posted: Conversation._on_posted,
     GoneFromJournal: Conversation._on_gone,

@@ -190,7 +190,7 @@ def _send(session: Session, command: HandOff, handoff: Handoff, happened: Happen
     # The id follows from the journal: a restarted conversation finds the run it had sent.
     nested_id = f"{run.id}.{turn.steps}.{call.id}"
     agents = session.runtime.directory.agents
-    given = left(session.rules.limits, turn.usage, turn.cost, session.used())
+    given = left(session.limits, turn.usage, turn.cost, session.used())
     nested = run._replace(
         id=nested_id,
         agent=stages[0],
@@ -206,6 +206,7 @@ def _send(session: Session, command: HandOff, handoff: Handoff, happened: Happen
         within=run.stream_name,
         keyed=False,
         output=run.output if command.transfer else None,
+        when_busy="queue",
     )
     local = offered is None or offered.answer is None
     delegation = Delegation(nested, handoff, command.transfer, session.time(), stages[1:], local=local)
@@ -220,6 +221,10 @@ def _submit(session: Session, call_id: str, delegation: Delegation) -> None:
     session.delegations[call_id] = delegation
     output = session.entry.output if delegation.transfer and session.entry is not None else None
     entry = session.runtime.register.submit(delegation.run, output)
+    entry.fresh = not session.resumed
+    working: Session | None = entry.session
+    if working is not None and not working.over:  # it was at work when this side crashed, and may wait for a person
+        session.stand_still(working.paused)
     entry.reply.when_done(partial(_when_answered, session, call_id, entry))
 
 
@@ -264,7 +269,7 @@ def _next_stage(session: Session, call_id: str, delegation: Delegation, answer: 
     target = delegation.rest[0]
     handoff = replace(delegation.handoff, task=answer.text)
     run_id = f"{delegation.run.id.partition('~')[0]}~{len(done)}"
-    limits, turn = session.rules.limits, session.state.turn
+    limits, turn = session.limits, session.state.turn
     usage = sum((one.usage for one in done), turn.usage)
     given = left(limits, usage, turn.cost + sum(one.cost for one in done), session.used())
     agents = session.runtime.directory.agents

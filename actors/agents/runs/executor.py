@@ -17,12 +17,13 @@ from .session import (
     CompletionArrived,
     DelegateAnswered,
     Happened,
+    PostsSeen,
     Prepared,
     Refused,
     Session,
     ToolDone,
 )
-from .tool_calls import approval_expired, ask_approval, call_tool, tool_done
+from .tool_calls import approval_expired, ask_approval, call_tool, posts_seen, tool_done
 
 EFFECTS: Mapping[type, Callable[[Session, Any, Happened], None]] = {
     Complete: complete,
@@ -36,6 +37,7 @@ RESULTS: Mapping[type, Callable[[Any, Happened], None]] = {
     CompletionArrived: completion_arrived,
     ToolDone: tool_done,
     ApprovalExpired: approval_expired,
+    PostsSeen: posts_seen,
     Prepared: handoff_prepared,
     Refused: handoff_refused,
     DelegateAnswered: delegate_answered,

@@ -13,6 +13,21 @@ class Release(NamedTuple):
     conversation: str
 
 
+class Rewind(NamedTuple):
+    """Go on from an earlier point. The answer is ``done``, ``busy`` where a run is under way, ``elsewhere`` where
+    another process has the conversation, or ``moved``.
+
+    Args:
+        conversation: its id.
+        messages: how many messages of its history it keeps.
+        version: of the conversation's stream when that was worked out; at another one nothing is done.
+    """
+
+    conversation: str
+    messages: int
+    version: int
+
+
 class TakeUp(NamedTuple):
     """Go on with what the conversation's journal says is unfinished."""
 
@@ -21,6 +36,12 @@ class TakeUp(NamedTuple):
 
 class Idle(NamedTuple):
     """The conversation has had nothing to do for a while: it may leave memory."""
+
+    conversation: str
+
+
+class Left(NamedTuple):
+    """The conversation's actor ends of itself: what came while it did is for the next one."""
 
     conversation: str
 

@@ -8,11 +8,13 @@ from typing import Any, Final
 
 from ...core.mail.future import Future
 from ...journal.errors import StreamOwned
-from ...journal.store import Journal, Record, Stream
+from ...journal.store import Journal, Stream
 from ..errors import ConversationBusy
+from ..turns.arrivals import NEWER, rejected, replaced
 from ..turns.outcome import unanswered
-from ..turns.records import Cancel, GiveUp
+from ..turns.records import Cancel, GiveUp, RunRequest
 from ..turns.state import ConversationState
+from .following import at_hand
 from .register import Entry, RunRegister
 
 FIRST_LOOK: Final = 0.02
@@ -80,15 +82,20 @@ async def own(
             held = error
         if elsewhere is None:
             elsewhere = ConversationState(agent, conversation)
-            await _at_hand(journal.post(name, GiveUp()))
-        for record in await _read(journal, name, version):
+            await at_hand(journal.post(name, GiveUp()))
+        for record in await at_hand(journal.read(name, after=version)):
             version = record.version
             elsewhere.apply(record.event)
         for entry in register.open(agent, conversation):
+            run = entry.run
             _look_after(entry, elsewhere, register, now(), held)
-            if entry.cancelled and entry.accepted and entry.run.id not in told:
-                told.add(entry.run.id)
-                await _at_hand(journal.post(name, Cancel(conversation, entry.run.id, entry.cancelled)))
+            if entry.cancelled and entry.accepted and run.id not in told:
+                told.add(run.id)
+                await at_hand(journal.post(name, Cancel(conversation, run.id, entry.cancelled, entry.rollback)))
+            for old in () if entry.accepted else replaced(elsewhere.queue, elsewhere.ending, run):
+                if old.id not in told:
+                    told.add(old.id)
+                    await at_hand(journal.post(name, Cancel(conversation, old.id, NEWER, run.when_busy == "rollback")))
         if not register.open(agent, conversation):
             return None
         await asyncio.sleep(wait)
@@ -109,20 +116,18 @@ def _look_after(
         register.settle(outcome)
         return
     entry.accepted = entry.accepted or elsewhere.knows(run.id)
+    if not entry.accepted and rejected(elsewhere.queue, run):
+        register.settle(unanswered(run, busy(run)))
+        return
     seconds = run.limits.seconds if run.limits is not None else None
     if not entry.accepted and seconds is not None and now - entry.submitted >= seconds:
-        busy = ConversationBusy(
+        error = ConversationBusy(
             f"conversation {run.conversation!r:.100} of {run.agent} is worked on by another process "
             f"({held.owner}); it was not free within {seconds:g} seconds"
         )
-        register.settle(unanswered(run, busy))
+        register.settle(unanswered(run, error))
 
 
-async def _read(journal: Journal, name: str, after: int) -> list[Record]:
-    found = journal.read(name, after=after)
-    return list(await found if isinstance(found, Future) else found)
-
-
-async def _at_hand(pending: Future[None] | None) -> None:
-    if pending is not None:
-        await pending
+def busy(run: RunRequest) -> ConversationBusy:
+    """The named error of a run that was to begin at once or not at all."""
+    return ConversationBusy(f"conversation {run.conversation!r:.100} of {run.agent} is at work on another message")

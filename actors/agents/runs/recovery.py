@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from typing import Any
 
 from ...core.base.errors import CoreError
 from ...core.mail.future import Future
-from ...journal.errors import JournalError, StreamOwned
-from ...journal.store import Header
+from ...journal.errors import JournalError, StreamFenced, StreamOwned
+from ...journal.store import Header, Stream
 from ..answer import Answer
-from ..errors import AgentError, UnknownAgent
-from ..turns.outcome import Outcome, unanswered
+from ..errors import AgentError, RunCancelled, UnknownAgent
+from ..turns.machine import advance
+from ..turns.outcome import Outcome, finished, unanswered
 from ..turns.records import RunRequest
-from ..turns.state import ConversationState, fold
+from ..turns.state import rules_of
+from ..turns.steps import Fail, Interrupted
+from .folding import folded, read
+from .following import at_hand
 from .messages import TakeUp
 from .register import Entry, not_kept
 from .runtime import AgencyRuntime
@@ -49,7 +54,7 @@ async def take_up_abandoned(runtime: AgencyRuntime) -> list[Entry]:
             await _if_orphaned(runtime, header)
             continue
         try:
-            state = await _state(runtime, agent, conversation)
+            state = (await read(runtime.journal, header.name)).state
         except JournalError as error:
             runtime.damaged.add(header.name)
             logger.error("conversation %s is set aside: it cannot be read", header.name, exc_info=error)
@@ -81,7 +86,7 @@ async def close_run(runtime: AgencyRuntime, run: RunRequest, error: AgentError) 
     try:
         opening = journal.open(run.stream_name)
         stream = await opening if isinstance(opening, Future) else opening
-        state = fold(run.agent, run.conversation, stream.events)
+        state = folded(run.stream_name, stream.events)
         recorded = state.outcome_of(run.id)
         if recorded is None:
             pending = stream.append((outcome.recorded(run),), unfinished=len(state.queue) > 1)
@@ -98,6 +103,43 @@ async def close_run(runtime: AgencyRuntime, run: RunRequest, error: AgentError) 
         runtime.register.settle(unanswered(run, not_kept(failed)), final=False)
         return
     runtime.register.settle(outcome)
+
+
+async def cancel_abandoned(runtime: AgencyRuntime, stream: str, run_id: str, reason: str) -> bool:
+    """Record the end of a run whose conversation nobody alive works on. Returns False where somebody does."""
+    journal = runtime.journal
+    found = await at_hand(journal.headers(prefix=stream, limit=1))
+    if not found or found[0].name != stream or found[0].owner:
+        return False
+    try:
+        opened = await at_hand(journal.open(stream))
+        try:
+            await _cancel(opened, run_id, reason)
+        finally:
+            await at_hand(opened.release())
+    except (StreamOwned, StreamFenced):
+        return False
+    return True
+
+
+async def _cancel(stream: Stream, run_id: str, reason: str) -> None:
+    kept = stream.events if stream.snapshot is None else (stream.snapshot, *stream.events)
+    state = folded(stream.name, kept)
+    run = next((one for one in state.queue if one.id == run_id), None)
+    if run is None:
+        return
+    events: list[Any] = []
+    if state.begun and run is state.queue[0]:
+        error = RunCancelled(f"the run was cancelled: {reason}")
+        turn = state.turn
+        if turn.phase != "ended":
+            events.append(Interrupted(error))
+            turn, _ = advance(turn, events[0], rules_of(run))
+        outcome = finished(run, turn, Fail(error), state.used)
+    else:
+        outcome = unanswered(run, RunCancelled(f"the run was cancelled before it began: {reason}"))
+    events.append(outcome.recorded(run))
+    await at_hand(stream.append(events, unfinished=len(state.queue) > 1))
 
 
 def _go_on(runtime: AgencyRuntime, agent: str, conversation: str) -> None:
@@ -121,12 +163,6 @@ def _undelivered(runtime: AgencyRuntime, agent: str, conversation: str, last: Ou
 async def _abandoned(runtime: AgencyRuntime) -> Sequence[Header]:
     found = runtime.journal.headers(unfinished=True, abandoned=True)
     return await found if isinstance(found, Future) else found
-
-
-async def _state(runtime: AgencyRuntime, agent: str, conversation: str) -> ConversationState:
-    found = runtime.journal.read(f"{agent}/{conversation}")
-    records = await found if isinstance(found, Future) else found
-    return fold(agent, conversation, [record.event for record in records])
 
 
 async def _if_orphaned(runtime: AgencyRuntime, header: Header) -> None:

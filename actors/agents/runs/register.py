@@ -32,8 +32,12 @@ class Entry:
         session: what its conversation does for it, while it is under way.
         output: the type that the answer must fit, where the run asks for one of its own.
         final: whether the outcome is the run's end; otherwise it may be gone on with later.
+        fresh: whether the run's own conversation cannot be in the journal yet.
         waiters: how many wait for the reply.
-        background: whether the outcome is kept for whoever asks for it later.
+        background: whether it goes on although nobody waits for it.
+        rollback: whether the messages of a cancelled run are to be taken out of the history.
+        recorded: whether it is in the journal.
+        when_recorded: done once it is there, or has its outcome; where somebody waits for that.
     """
 
     __slots__ = (
@@ -41,13 +45,17 @@ class Entry:
         "background",
         "cancelled",
         "final",
+        "fresh",
         "outcome",
         "output",
+        "recorded",
         "reply",
+        "rollback",
         "run",
         "session",
         "submitted",
         "waiters",
+        "when_recorded",
     )
 
     def __init__(self, run: RunRequest, submitted: float, output: Output | None = None) -> None:
@@ -60,8 +68,12 @@ class Entry:
         self.session: Any = None
         self.output = output
         self.final = False
+        self.fresh = True
         self.waiters = 0
         self.background = False
+        self.rollback = False
+        self.recorded = False
+        self.when_recorded: Future[None] | None = None
 
     @property
     def open(self) -> bool:
@@ -138,7 +150,17 @@ class RunRegister:
         if entry is None:
             entry = self._entries[run.id] = Entry(run, self._now())
             entry.accepted = True
+            entry.fresh = False
+            self.recorded(run.id)
         return entry
+
+    def recorded(self, run_id: str) -> None:
+        """The run is in the journal."""
+        entry = self._entries.get(run_id)
+        if entry is not None and not entry.recorded:
+            entry.recorded = True
+            if entry.when_recorded is not None and not entry.when_recorded.done():
+                entry.when_recorded.set(None)
 
     def get(self, run_id: str) -> Entry | None:
         """The entry of a run that somebody waits for, or has not taken the outcome of."""
@@ -162,24 +184,30 @@ class RunRegister:
         entry.outcome = outcome
         entry.final = final
         entry.session = None
+        if entry.when_recorded is not None and not entry.when_recorded.done():
+            entry.when_recorded.set(None)
         entry.tell()
 
     def forget(self, run_id: str) -> None:
         """The outcome has been taken, or nobody waits for it any more."""
         self._entries.pop(run_id, None)
 
-    def cancel(self, run_id: str, reason: str) -> None:
-        """Have a run ended, wherever it is. Nothing happens if it has an outcome."""
+    def cancel(self, run_id: str, reason: str, *, rollback: bool = False) -> None:
+        """Have a run ended, wherever it is, and its messages taken out of the history where ``rollback`` says so.
+
+        Nothing happens if it has an outcome.
+        """
         entry = self._entries.get(run_id)
         if entry is None or entry.outcome is not None:
             return
         run = entry.run
         entry.cancelled = reason
+        entry.rollback = rollback
         if not entry.accepted:
             self.settle(unanswered(run, RunCancelled(f"the run was cancelled before it began: {reason}")))
             return
         try:
-            self._send(run.agent, Cancel(run.conversation, run.id, reason))
+            self._send(run.agent, Cancel(run.conversation, run.id, reason, rollback))
         except CoreError as error:
             if not self._recovers() or not isinstance(error, ActorDead):
                 self.settle(unanswered(run, RunCancelled(f"the run was cancelled: {reason}")))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import partial
@@ -14,18 +15,20 @@ from ...core.base.ids import uuid7
 from ...core.mail.future import Future
 from ...core.refs.ref import ActorRef
 from ...journal.errors import JournalError
-from ...journal.store import Journal, Stream
+from ...journal.store import Journal, Post, Retention, Stream
 from ..answer import Answer
 from ..bus import Bus
-from ..errors import AgentError, UnknownAgent
+from ..errors import AgentError, DefinitionError, UnknownAgent
 from ..handoffs.limits import HandoffLimits
 from ..output import Output
 from ..team.directory import Directory
-from ..turns.records import RunRequest
+from ..turns.records import Cancel, RunRequest, Steer
 from ..turns.state import ConversationState
 from .approvals import Approvals
 from .clock import Clock
-from .messages import Release
+from .following import Following, at_hand
+from .messages import Posted, Release
+from .posts import Posts
 from .register import Entry, RunRegister
 from .tool_tasks import ToolTasks
 
@@ -40,6 +43,9 @@ MAX_ASKS: Final = 10
 
 CANCEL_GRACE: Final = 5.0
 """Seconds that a cancelled caller waits for its run to have ended."""
+
+KEPT: Final = 1_000
+"""Ended runs that can be asked for again, and have no conversation, that are kept in memory."""
 
 
 class AgencyRuntime:
@@ -62,6 +68,9 @@ class AgencyRuntime:
         idle: since when conversations have had nothing to do, the longest first.
         streams: the streams that are owned here, by name.
         damaged: streams that cannot be read, and have been named.
+        posts: what was said to conversations by way of the journal.
+        following: those who wait for what is written into the journal.
+        retention: how long what is finished is kept; None for ever.
     """
 
     def __init__(
@@ -80,6 +89,8 @@ class AgencyRuntime:
         self.time: Callable[[], float] = time.monotonic  # the event loop's, once there is one
         self.register = RunRegister(self.send, self.recovers, lambda: self.time())
         self.approvals = Approvals(self.send, approvals_expire)
+        self.posts = Posts()
+        self.following = Following()
         self.tool_tasks = ToolTasks()
         self.bus = Bus()
         self.clock = Clock()
@@ -94,7 +105,9 @@ class AgencyRuntime:
         self.unkept: dict[str, ConversationState] = {}
         self.idle: dict[str, float] = {}
         self.damaged: set[str] = set()
+        self.retention: Retention | None = None
         self.streams: dict[str, Stream] = {}
+        self._ended: deque[str] = deque()
 
     def new_id(self) -> str:
         """An id that nobody else has."""
@@ -133,6 +146,20 @@ class AgencyRuntime:
         with suppress(CoreError):
             ref.tell(message)
 
+    def posted(self, post: Post) -> None:
+        """Something was said to a conversation by way of the journal."""
+        agent, _, conversation = post.stream.partition("/")
+        ref = self.agents.get(agent)
+        if ref is not None:
+            if type(post.event) in (Cancel, Steer):
+                self.posts.arrived(post)
+            self.tell(ref, Posted(conversation, post))
+
+    def tell_of_posts(self) -> None:
+        """Tell conversations of what was said to them, and was not taken: they may have ended this moment."""
+        for post in self.posts:
+            self.posted(post)
+
     async def ask_until_answered(self, message: Any, agent: str = "") -> None:
         """Ask an agent's actor, or the agency's, until it answers: it may crash meanwhile, and be restarted."""
         for left in reversed(range(MAX_ASKS)):
@@ -151,7 +178,7 @@ class AgencyRuntime:
 
     def keeps(self, run: RunRequest) -> bool:
         """Whether the steps of a run go into the journal: not where nobody could ever go on with them."""
-        return self.shared or not (run.once or run.fleeting)
+        return self.shared or run.keyed or not (run.once or run.fleeting)
 
     def labels(self, run: RunRequest) -> dict[str, str]:
         """What is to be found of a conversation without reading it."""
@@ -160,7 +187,7 @@ class AgencyRuntime:
             labels["user"] = run.caller.user
         if run.caller.tenant:
             labels["tenant"] = run.caller.tenant
-        if run.once or run.fleeting:
+        if (run.once or run.fleeting) and not run.keyed:
             labels["ephemeral"] = "1"
         if run.within:
             labels["parent"] = run.within
@@ -175,15 +202,15 @@ class AgencyRuntime:
         kept = self.dropped(streams)
         if kept:
             with suppress(JournalError):  # it is closed: a start finds them, and that nobody needs them
-                pending = self.journal.delete(*kept)
-                if pending is not None:
-                    pending.when_done(Future.exception)
+                self.journal.forget(*kept)
 
     # -- answers -------------------------------------------------------------------------------------------------------
 
     async def answer(self, run: RunRequest, output: Output | None = None) -> Answer:
         """Have a run made, and wait for its answer; cancelling this cancels the run, unless somebody else waits too."""
         register = self.register
+        if run.keyed and register.get(run.id) is None:
+            await self.is_claimed(run)
         entry = register.submit(run, output)
         entry.waiters += 1
         waiter = entry.reply
@@ -194,7 +221,7 @@ class AgencyRuntime:
             return await waiter
         except asyncio.CancelledError:
             entry.renew()
-            if entry.waiters == 1:
+            if entry.waiters == 1 and not entry.background:
                 register.cancel(run.id, "its caller was cancelled")
                 with suppress(AgentError, TimeoutError):
                     async with asyncio.timeout(CANCEL_GRACE):
@@ -205,15 +232,41 @@ class AgencyRuntime:
             if not entry.waiters:
                 self.delivered(entry)
 
+    async def is_claimed(self, run: RunRequest) -> bool:
+        """Whether a run that has a key is in the journal already.
+
+        Raises:
+            DefinitionError: its key belongs to a run of another conversation.
+        """
+        stream = await at_hand(self.journal.find(run.id))
+        if stream is not None and stream != run.stream_name:
+            raise DefinitionError(
+                f"run id {run.id!r:.100} is taken by a run of {stream}; use one of its own for each request"
+            )
+        return stream is not None
+
     def delivered(self, entry: Entry) -> None:
         """The outcome of a run has been taken."""
         run = entry.run
-        self.handoffs.pop(run.id, None)
-        if entry.background:
+        if entry.background and entry.open:
             return
+        self.handoffs.pop(run.id, None)
         self.register.forget(run.id)
-        if entry.final and run.once and not run.keyed:
+        if not (entry.final and run.once):
+            return
+        if not run.keyed:
             self.drop(run.stream_name)
+        elif not self.shared:  # it can be asked for again, but not for ever
+            self._ended.append(run.stream_name)
+            if len(self._ended) > KEPT:
+                self.drop(self._ended.popleft())
+
+    def forget_once_ended(self, entry: Entry) -> None:
+        """Nobody waits for a run any more that is being ended; until it has ended it is known that it is to be."""
+        if entry.open:
+            entry.reply.when_done(lambda _: self.register.forget(entry.run.id))
+        else:
+            self.register.forget(entry.run.id)
 
 
 def _pass_on(waiter: Future[Answer], reply: Future[Answer]) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from typing import Any, NamedTuple, TypeAlias
 
-from ....providers.messages import Message, ToolCall
+from ....providers.messages import Completion, Message, ToolCall
 from ...core.actor import Actor
 from ...core.base.errors import CoreError
 from ...core.base.events import Outcome
@@ -20,7 +20,8 @@ from ..handoffs.handoff import Handoff
 from ..hooks import Hook, HookContext, HookEvent, run_hooks
 from ..output import Output
 from ..turns.outcome import Outcome as RunOutcome
-from ..turns.records import RunRequest
+from ..turns.records import Decision, RunRequest
+from ..turns.rules import Limits
 from ..turns.state import ConversationState
 from ..turns.steps import Commands, HandOff, HandoffReturned, Input
 from .clock import Alarm
@@ -56,6 +57,7 @@ class Session:
         "actor",
         "ask",
         "attempts",
+        "bought",
         "clock_started",
         "context",
         "delegations",
@@ -73,6 +75,7 @@ class Session:
         "paused",
         "prepared",
         "reported",
+        "resumed",
         "rules",
         "run",
         "runtime",
@@ -106,8 +109,8 @@ class Session:
         self.elapsed = state.used
         self.interrupted = state.started
         """Calls of the step under way that an earlier incarnation had started."""
-        self.paused = 0
-        """How many, of this run and those it handed work to, wait for a person."""
+        self.paused: set[str] = set()
+        """The approvals that this run waits for, and those it handed work to."""
         if entry is not None:
             before: Session | None = entry.session
             if before is not None:
@@ -125,12 +128,16 @@ class Session:
         self.model: ActorRef[Any] | None = None
         self.ask: Any = None
         self.attempts = 0
+        self.bought: Completion | None = None
+        """The completion of the step under way while hooks look at it."""
         self.seen = False
         """Whether a subscriber has been given text of the step under way."""
         self.jobs: dict[str, Any] = {}
         self.hook_state: dict[str, Any] = {}
         self.finalizing = False
         self.reported = False
+        self.resumed = False
+        """Whether an earlier incarnation has begun what is done here: what it sent may be in the journal."""
         self.since: dict[str, float] = {}
         self.delegations: dict[str, Delegation] = {}
         self.waiting: dict[str, ApprovalRequested] = {}
@@ -188,6 +195,12 @@ class Session:
             return happened.owner, happened.agent, self.value
         return None, "", self.value
 
+    @property
+    def limits(self) -> Limits:
+        """What the run may use, with what a person has given it."""
+        state = self.state
+        return (state.turn.limits if state.begun else None) or self.rules.limits
+
     def used(self) -> float:
         """Seconds of the run's time that are used."""
         if self.paused:
@@ -202,24 +215,28 @@ class Session:
             left = seconds - self.elapsed
             self.timer = self.runtime.clock.call_at(self.clock_started + left, self.send, TimeLimitReached(self))
 
-    def pause(self) -> None:
+    def pause(self, approval: str) -> None:
         """While a person thinks, the time of the run stands still, and of those that wait for it."""
         session: Session | None = self
         while session is not None:
-            if not session.paused:
-                session.elapsed = session.used()
-                if session.timer is not None:
-                    session.timer.cancel()
-                    session.timer = None
-            session.paused += 1
+            session.stand_still({approval})
             session = session.parent
 
-    def unpause(self) -> None:
+    def stand_still(self, approvals: Set[str]) -> None:
+        """No time passes for this run until these are decided."""
+        if approvals and not self.paused:
+            self.elapsed = self.used()
+            if self.timer is not None:
+                self.timer.cancel()
+                self.timer = None
+        self.paused |= approvals
+
+    def unpause(self, approval: str) -> None:
         """The person has decided."""
         session: Session | None = self
         while session is not None:
-            if session.paused:
-                session.paused -= 1
+            if approval in session.paused:
+                session.paused.discard(approval)
                 if not session.paused:
                     session.start_clock()
             session = session.parent
@@ -234,6 +251,13 @@ class Session:
         """The streams of those at work for this run."""
         return tuple(one.run.stream_name for one in self.delegations.values() if one.local and one.handoff is not None)
 
+    def being_transferred(self) -> tuple[str, str] | None:
+        """Agent and conversation that this one is being handed to at this moment, if it is."""
+        for one in self.delegations.values():
+            if one.transfer and one.local and one.handoff is not None:
+                return one.run.agent, one.run.conversation
+        return None
+
     def let_go(self) -> None:
         """The incarnation ends: what is under way beside it ends, too, and is begun anew by the next one."""
         self.over = True
@@ -245,12 +269,12 @@ class Session:
         if self.ask is not None:
             self.ask.cancel()
         self._forget_approvals()
-        self.paused += 1  # for good: no more time passes for it
+        self.paused.add("")  # for good: no more time passes for it
 
     def _forget_approvals(self) -> None:
         for request in self.waiting.values():
             self.runtime.approvals.forget(request)
-            self.unpause()
+            self.unpause(request.approval)
         self.waiting.clear()
 
     def abort(self) -> None:
@@ -267,7 +291,11 @@ class Session:
         self.jobs.clear()
         runtime = self.runtime
         for delegation in self.delegations.values():
-            runtime.register.forget(delegation.run.id)
+            entry = runtime.register.get(delegation.run.id)
+            if entry is not None and delegation.handoff is None:
+                runtime.forget_once_ended(entry)
+            else:
+                runtime.register.forget(delegation.run.id)
             if delegation.local and delegation.handoff is not None:
                 runtime.release(delegation.run.agent, delegation.run.conversation)
         self.delegations.clear()
@@ -354,6 +382,22 @@ class ApprovalExpired(NamedTuple):
 
     session: Session
     call: ToolCall
+
+
+class PostsSeen(NamedTuple):
+    """The journal was looked at for what another process decided about a call.
+
+    Args:
+        session: whose.
+        call: the call.
+        expired: whether it counts as denied where nothing is found.
+        outcome: the decisions, with their posts.
+    """
+
+    session: Session
+    call: ToolCall
+    expired: bool
+    outcome: Outcome[list[tuple[int, Decision]]]
 
 
 class TimeLimitReached(NamedTuple):

@@ -5,7 +5,10 @@ from __future__ import annotations
 from ....providers.messages import Usage
 from ..answer import NO_USAGE, HandoffRecord
 from ..errors import CostLimit, RunError, TokenLimit
+from ..turns.machine import Turn
 from .session import Session
+
+_NOTHING = Turn()
 
 
 def spent(session: Session) -> tuple[Usage, float, tuple[HandoffRecord, ...]]:
@@ -24,7 +27,7 @@ def spent(session: Session) -> tuple[Usage, float, tuple[HandoffRecord, ...]]:
             handoffs.extend(answer.handoffs)
         elif working is not None:
             below, below_cost, below_handoffs = spent(working)
-            turn = working.state.turn
+            turn = _turn(working)
             usage, cost = usage + turn.usage + below, cost + turn.cost + below_cost
             handoffs.extend((*turn.handoffs, *below_handoffs))
         if delegation.handoff is not None:
@@ -34,11 +37,16 @@ def spent(session: Session) -> tuple[Usage, float, tuple[HandoffRecord, ...]]:
     return usage, cost, tuple(handoffs)
 
 
+def _turn(session: Session) -> Turn:
+    """What a run has done itself; the conversation's turn is that of the run before until it has begun."""
+    return session.state.turn if session.state.begun else _NOTHING
+
+
 def spent_above(session: Session) -> RunError | None:
     """Whether a run for which this one works has used what it may, all that work for it counted."""
     above = session.parent
     while above is not None:
-        limits, turn = above.rules.limits, above.state.turn
+        limits, turn = above.limits, _turn(above)
         if limits.cost is not None or limits.tokens is not None:
             usage, cost, _ = spent(above)
             tokens = turn.usage.total_tokens + usage.total_tokens

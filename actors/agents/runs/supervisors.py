@@ -12,12 +12,13 @@ from ...core.base.spec import ChildSpec
 from ...core.mail.future import Future
 from ...core.refs.ref import ActorRef
 from ...core.refs.watching import Terminated
+from ...journal.errors import JournalClosed, JournalError
 from ..errors import AgentUnavailable
 from ..turns.outcome import unanswered
 from ..turns.records import GiveUp, RunRequest
 from ..turns.state import fold
 from .conversation import Conversation
-from .messages import Idle, Posted, Release, TakeUp
+from .messages import Idle, Left, Posted, Release, Rewind, TakeUp
 from .recovery import close_run, take_up_abandoned
 from .register import unavailable
 from .runtime import AgencyRuntime
@@ -29,6 +30,9 @@ LOOK_AGAIN: Final = 5.0
 
 IDLE: Final = 300.0
 """Seconds without work after which a conversation leaves memory; its journal stays."""
+
+PRUNE: Final = 300.0
+"""Seconds between two times that what need not be kept any longer is deleted, where the agency has a retention."""
 
 
 class AgentActor(Actor):
@@ -53,11 +57,18 @@ class AgentActor(Actor):
         """Go on with the runs that somebody waits for: what was sent to an earlier incarnation is lost with it."""
         for entry in self._runtime.register.open(self._agent):
             self.on_receive(entry.run)
+        for post in self._runtime.posts:
+            agent, _, conversation = post.stream.partition("/")
+            if agent == self._agent:
+                self.on_receive(Posted(conversation, post))
 
     def on_receive(self, message: Any) -> Any:
         """Pass a message to its conversation."""
         kind = type(message)
         known = self.find_child(message.conversation)
+        if kind is Left:
+            self._left(message, known)
+            return None
         if known is None:
             if kind is RunRequest:
                 if self._runtime.register.is_open(message.id):
@@ -66,6 +77,10 @@ class AgentActor(Actor):
                 if kind is Posted and type(message.post.event) is GiveUp:
                     self._runtime.journal.discard(message.post.id)
                     return None
+                known = self._open(
+                    message.conversation, f"{self._agent}/{message.conversation}" not in self._runtime.unkept
+                )
+            elif kind is Rewind:
                 known = self._open(message.conversation, True)
             elif kind is Release:
                 return self.reply_with(self._forget(message.conversation))
@@ -75,6 +90,8 @@ class AgentActor(Actor):
             return self.reply_with(self._release(known, message))
         if kind is TakeUp:
             return None
+        if kind is Rewind:
+            return self.forward(known, message)
         try:
             known.tell(message)
         except ActorDead:
@@ -84,6 +101,16 @@ class AgentActor(Actor):
             if kind is RunRequest:
                 self._runtime.register.settle(unanswered(message, unavailable(self._agent, error)))
         return None
+
+    def _left(self, message: Left, conversation: ActorRef[Any] | None) -> None:
+        """Hand on what came for a conversation whose actor was about to end."""
+        if conversation is not None:
+            self.schedule(0.01, message)
+            return
+        for entry in self._runtime.register.open(self._agent, message.conversation):
+            self.on_receive(entry.run)
+        for post in self._runtime.posts.of(f"{self._agent}/{message.conversation}")[:1]:
+            self.on_receive(Posted(message.conversation, post))
 
     async def _release(self, conversation: ActorRef[Any], message: Release) -> None:
         """Have a conversation end, also if it crashes on being told, and those that it was transferred to."""
@@ -131,6 +158,10 @@ class LookAgain(NamedTuple):
     """Look for conversations that nobody alive works on, and for those that have long been idle."""
 
 
+class Prune(NamedTuple):
+    """Delete what need not be kept any longer."""
+
+
 class AgencyActor(Actor):
     """Supervises the agents of an agency.
 
@@ -149,8 +180,11 @@ class AgencyActor(Actor):
         """Start an actor for each agent."""
         for agent in self._runtime.directory.prepared:
             self._start(agent)
-        if self._runtime.shared:
+        if self._runtime.shared or self._runtime.retention is not None:
             self.schedule_every(LOOK_AGAIN, LookAgain())
+        if self._runtime.retention is not None:
+            self._prune()
+            self.schedule_every(PRUNE, Prune())
 
     def on_receive(self, message: Any) -> Any:
         """Start a further agent, or end the open runs of one that is gone for good."""
@@ -163,14 +197,28 @@ class AgencyActor(Actor):
                 return self._ended(name, message)
         elif isinstance(message, LookAgain):
             self._let_idle_ones_go()
-            if not self._looking:
+            self._runtime.tell_of_posts()
+            if self._runtime.shared and not self._looking:
                 self._looking = True
                 self.pipe(take_up_abandoned(self._runtime), _Looked)
         elif isinstance(message, _Looked):
             self._looking = False
             if message.outcome.error is not None:
                 logger.warning("the journal could not be looked through", exc_info=message.outcome.error)
+        elif isinstance(message, Prune):
+            self._prune()
         return None
+
+    def _prune(self) -> None:
+        retention = self._runtime.retention
+        assert retention is not None
+        try:
+            pending = self._runtime.journal.prune(retention)
+        except JournalError as error:
+            logger.warning("the journal could not be pruned", exc_info=error)
+            return
+        if isinstance(pending, Future):
+            pending.when_done(_pruned)
 
     def _ended(self, agent: str, message: Terminated) -> None:
         runtime = self._runtime
@@ -196,6 +244,12 @@ class AgencyActor(Actor):
         ref: ActorRef[Any] = self.spawn(ChildSpec(AgentActor, (self._runtime, agent), name=agent))
         self._runtime.agents[agent] = ref
         self.watch(ref)
+
+
+def _pruned(pending: Future[int]) -> None:
+    error = pending.exception()
+    if error is not None and not isinstance(error, JournalClosed):
+        logger.warning("the journal could not be pruned", exc_info=error)
 
 
 class _Looked(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from functools import partial
 
@@ -12,8 +13,12 @@ from ...core.base.scope import active as active_scope
 from ..errors import GuardrailTripped
 from ..events import ApprovalDecided, ApprovalRequested, ToolFinished, ToolStarted
 from ..turns.records import Decision
-from ..turns.steps import AskApproval, CallTool, Decided, Interrupted, ToolReturned
-from .session import ApprovalExpired, Happened, Session, ToolDone
+from ..turns.steps import AskApproval, CallTool, Decided, Interrupted, Raised, ToolReturned
+from .elsewhere import decisions_left
+from .session import ApprovalExpired, Happened, PostsSeen, Session, ToolDone
+from .spending import spent_above
+
+logger = logging.getLogger("callboard")
 
 INTERRUPTED = (
     "Interrupted: the tool was running when its agent was restarted. It may have had its effect; "
@@ -61,8 +66,11 @@ def tool_done(message: ToolDone, happened: Happened) -> None:
 
 
 def ask_approval(session: Session, command: AskApproval, happened: Happened) -> None:
-    """Ask a person whether the call may run."""
+    """Ask a person whether the call may run, or the run may have more."""
     call, run, runtime = command.call, session.run, session.runtime
+    if not call.id and run.parent and (over := spent_above(session)) is not None:
+        happened(session, Interrupted(over))  # more of its own would be of no use
+        return
     asked = (session.state.approvals or {})[call.id]
     at = (run.root, run.id, run.agent, run.conversation, run.chain, session.time())
     request = ApprovalRequested(*at, call.id, call.name, call.arguments, asked.approval, run.caller, asked.expires_at)
@@ -72,12 +80,15 @@ def ask_approval(session: Session, command: AskApproval, happened: Happened) -> 
             session.time() + left, session.send, ApprovalExpired(session, call)
         )
     session.waiting[call.id] = request
-    session.pause()
+    session.pause(request.approval)
     decision = runtime.approvals.ask(request)
     if decision is not None:
         session.send(decision)
-    elif runtime.bus.active:
+        return
+    if runtime.bus.active:
         runtime.bus.emit(request)
+    if session.state.resumed and runtime.shared:  # it may have been decided while nobody worked on this
+        _look_for_decision(session, call, expired=False)
 
 
 def decided(session: Session, decision: Decision, happened: Happened) -> bool:
@@ -92,11 +103,45 @@ def decided(session: Session, decision: Decision, happened: Happened) -> bool:
 def approval_expired(message: ApprovalExpired, happened: Happened) -> None:
     """Nobody has decided in time: the call does not run."""
     session, call = message
+    if session.runtime.shared:  # what was left in the journal by now was left in time
+        _look_for_decision(session, call, expired=True)
+    else:
+        _settle(session, call, [], True, happened)
+
+
+def posts_seen(message: PostsSeen, happened: Happened) -> None:
+    """Take what another process has decided."""
+    session, call, expired, outcome = message
+    if outcome.error is not None:
+        logger.warning("the journal could not be looked at for decisions", exc_info=outcome.error)
+    _settle(session, call, outcome.value or [], expired, happened)
+
+
+def _look_for_decision(session: Session, call: ToolCall, *, expired: bool) -> None:
     request = session.waiting.get(call.id)
     if request is not None:
-        denied = Decision(request.conversation, request.approval, False, None, "nobody decided in time")
-        _decide(session, call.id, request, denied, happened)
-        session.runtime.approvals.recorded(request.approval)
+        looking = decisions_left(session.runtime.journal, session.stream, request.approval)
+        key = f"decision about {call.id}"
+        session.jobs[key] = session.actor.pipe(looking, lambda outcome: PostsSeen(session, call, expired, outcome))
+
+
+def _settle(
+    session: Session, call: ToolCall, left: list[tuple[int, Decision]], expired: bool, happened: Happened
+) -> None:
+    """Take the decision that there is about a call; where there is none and it has expired, it does not run."""
+    request, approvals = session.waiting.get(call.id), session.runtime.approvals
+    if request is None:
+        return
+    decision = approvals.decisions.get(request.approval)
+    if decision is None and left:
+        approvals.posts[request.approval], decision = left[0]
+    if decision is None and expired:
+        decision = Decision(request.conversation, request.approval, False, None, "nobody decided in time")
+    if decision is not None:
+        _decide(session, call.id, request, decision, happened)
+        post = approvals.recorded(request.approval)
+        if post is not None:
+            session.runtime.journal.discard(post)
 
 
 def _decide(session: Session, call_id: str, request: ApprovalRequested, decision: Decision, happened: Happened) -> None:
@@ -111,8 +156,11 @@ def _decide(session: Session, call_id: str, request: ApprovalRequested, decision
         approved=decision.approved,
         reason=decision.reason,
     )
-    session.unpause()
-    happened(session, Decided(call_id, decision.approved, decision.arguments, decision.reason))
+    session.unpause(request.approval)
+    if not call_id and decision.approved and decision.limits is not None:
+        happened(session, Raised(decision.limits))
+    else:
+        happened(session, Decided(call_id, decision.approved, decision.arguments, decision.reason))
 
 
 def _when_returned(session: Session, call: ToolCall, result: ToolResult) -> None:

@@ -15,8 +15,9 @@ from ..agent import Agent
 from ..caller import NOBODY, Caller
 from ..errors import AgencyClosed, DefinitionError, UnknownConversation
 from ..output import Output
+from ..turns.arrivals import WHEN_BUSY
 from ..turns.history import as_messages
-from ..turns.records import RunRequest
+from ..turns.records import RunRequest, WhenBusy
 from ..turns.rules import Limits, check_limits
 from .runtime import AgencyRuntime
 
@@ -37,6 +38,8 @@ class Asked(NamedTuple):
     tools: Sequence[ToolSpec] = ()
     run_id: str | None = None
     stream: bool = False
+    when_busy: WhenBusy = "queue"
+    background: bool = False
 
 
 def new_run(runtime: AgencyRuntime, asked: Asked) -> tuple[RunRequest, Output | None]:
@@ -54,14 +57,16 @@ def new_run(runtime: AgencyRuntime, asked: Asked) -> tuple[RunRequest, Output | 
     name = directory.name_of(asked.agent)
     conversation, key = asked.conversation, asked.run_id
     if conversation is not None:
-        _check_id(conversation, "conversation", UnknownConversation)
+        check_id(conversation, "conversation", UnknownConversation)
     if key is not None:
-        _check_id(key, "run", DefinitionError)
+        check_id(key, "run", DefinitionError)
+    if asked.when_busy not in WHEN_BUSY:
+        raise DefinitionError(f"when_busy is one of {', '.join(WHEN_BUSY)}, not {asked.when_busy!r:.80}")
     limits = directory.agents[name].limits
     if asked.limits is not None:
         limits = asked.limits
         check_limits(limits)
-    deadline = current_scope().deadline
+    deadline = current_scope().deadline if not asked.background else None  # that one outlives its caller
     if deadline is not None:
         left = max(0.0, deadline - asyncio.get_running_loop().time())
         limits = replace(limits, seconds=left if limits.seconds is None else min(left, limits.seconds))
@@ -93,16 +98,18 @@ def new_run(runtime: AgencyRuntime, asked: Asked) -> tuple[RunRequest, Output | 
             conversation is None,
             "",
             "",
-            key is not None,
+            key is not None or asked.background,
             output.recorded if output is not None else None,
+            asked.when_busy,
         ),
         output,
     )
 
 
-def _check_id(given: object, what: str, error: type[DefinitionError]) -> None:
+def check_id(given: Any, what: str, error: type[DefinitionError]) -> None:
+    """Raises ``error`` where something cannot be the id of a conversation or a run."""
     try:
-        check_name(given)  # type: ignore[arg-type]
+        check_name(given)
         given.encode()
     except (SpecError, UnicodeEncodeError) as wrong:
         raise error(f"{given!r:.200} cannot name a {what}: {wrong}") from None

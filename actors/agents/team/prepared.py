@@ -87,7 +87,7 @@ class PreparedAgent:
 
     def request(
         self,
-        history: tuple[Message, ...],
+        history: Sequence[Message],
         context: RequestContext,
         external: tuple[ToolSpec, ...] = (),
         schema: Mapping[str, Any] | None = None,
@@ -108,7 +108,7 @@ class PreparedAgent:
             system = self._system_message(instructions if isinstance(instructions, str) else instructions(context))
         named = self.agent.model
         return Request(
-            system + history,
+            (*system, *history),
             named if isinstance(named, str) and named else model,
             self.specs + external if external else self.specs,
             response_schema=schema,

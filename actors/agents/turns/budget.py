@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from dataclasses import replace
+from typing import Literal, TypeAlias, TypeVar
 
 from ....providers.messages import Usage
 from .rules import Limits
 
 N = TypeVar("N", int, float)
+Spent: TypeAlias = Literal["steps", "tokens", "cost"]
 
 
 def narrowed(own: Limits, given: Limits | None) -> Limits:
@@ -24,6 +26,7 @@ def narrowed(own: Limits, given: Limits | None) -> Limits:
         _smaller(own.tokens, given.tokens),
         _smaller(own.cost, given.cost),
         _smaller(own.seconds, given.seconds),
+        own.ask,
     )
 
 
@@ -45,6 +48,38 @@ def left(limits: Limits, usage: Usage, cost: float, used: float) -> Limits | Non
         None if limits.cost is None else max(0.0, limits.cost - cost),
         None if limits.seconds is None else max(0.0, limits.seconds - used),
     )
+
+
+def reached(limits: Limits, steps: int, usage: Usage, cost: float) -> tuple[Spent, ...]:
+    """The limits that are spent, in the order in which they are named."""
+    spent: list[Spent] = []
+    if limits.steps is not None and steps >= limits.steps:
+        spent.append("steps")
+    if limits.tokens is not None and usage.total_tokens >= limits.tokens:
+        spent.append("tokens")
+    if limits.cost is not None and cost >= limits.cost:
+        spent.append("cost")
+    return tuple(spent)
+
+
+def raised(limits: Limits, more: Limits, spent: tuple[Spent, ...]) -> Limits:
+    """The limits with those that are spent raised; none is ever lowered.
+
+    Args:
+        limits: so far.
+        more: what a person gives; of it only what is spent counts. None in it leaves a limit as it is.
+        spent: what is.
+    """
+    return replace(
+        limits,
+        steps=_larger(limits.steps, more.steps) if "steps" in spent else limits.steps,
+        tokens=_larger(limits.tokens, more.tokens) if "tokens" in spent else limits.tokens,
+        cost=_larger(limits.cost, more.cost) if "cost" in spent else limits.cost,
+    )
+
+
+def _larger(one: N | None, other: N | None) -> N | None:
+    return one if one is None or other is None else max(one, other)
 
 
 def _smaller(one: N | None, other: N | None) -> N | None:

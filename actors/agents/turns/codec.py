@@ -9,8 +9,8 @@ there has its default: that is how fields are added. An error comes back as the 
 comes back as it was, lone surrogates and NUL included; only two halves of an emoji in succession come back as the
 emoji. What version 0.1.0 wrote has schema 0 and is read by `legacy`.
 
-The text is written directly, field by field: this is on the path of every durable step, and plain objects for `json` to
-write took more than twice as long.
+The text is written directly, field by field: that is a tenth quicker than plain objects for `json` to write (5 µs an
+event, on the path of every durable step), and lets nothing through that is not JSON.
 """
 
 from __future__ import annotations

@@ -7,16 +7,78 @@ answered by exactly one tool message, right after it, and no tool message stands
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from itertools import islice
-from typing import get_args
+from typing import get_args, overload
 
 from ....providers.messages import Message, Part, Role, ToolCall
 from ..errors import DefinitionError
 
 ROLES = get_args(Role)
 PARTS = get_args(Part)
+
+
+class History(Sequence[Message]):
+    """Messages in order; adding some at the end costs what is added, because what is before is shared.
+
+    A conversation of 10,000 turns would otherwise copy all of it several times a turn, and read it in quadratic time.
+
+    Args:
+        messages: in order.
+    """
+
+    __slots__ = ("_length", "_shared")
+
+    def __init__(self, messages: Iterable[Message] = ()) -> None:
+        self._shared = list(messages)
+        self._length = len(self._shared)
+
+    def plus(self, *more: Message) -> History:
+        """These messages, and more behind them."""
+        shared = self._shared
+        if len(shared) != self._length:  # somebody has gone on from here before
+            shared = shared[: self._length]
+        shared.extend(more)
+        added = History.__new__(History)
+        added._shared = shared
+        added._length = len(shared)
+        return added
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __iter__(self) -> Iterator[Message]:
+        return islice(self._shared, self._length)
+
+    @overload
+    def __getitem__(self, index: int) -> Message: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Message, ...]: ...
+
+    def __getitem__(self, index: int | slice) -> Message | tuple[Message, ...]:
+        if isinstance(index, slice):
+            return tuple(self._shared[slice(*index.indices(self._length))])
+        return self._shared[range(self._length)[index]]
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, History | tuple):
+            return len(other) == self._length and self.as_tuple() == tuple(other)
+        return NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return repr(self.as_tuple())
+
+    def as_tuple(self) -> tuple[Message, ...]:
+        """The messages."""
+        shared = self._shared
+        return tuple(shared) if len(shared) == self._length else tuple(shared[: self._length])
+
+
+EMPTY = History()
 
 UNANSWERED = "Not run: the conversation went on without this call's result."
 

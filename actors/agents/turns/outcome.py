@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from ....providers.messages import Message, ToolCall
-from ..answer import Answer, ReasoningStep
+from ....providers.messages import Message, ToolCall, Usage
+from ..answer import NO_USAGE, Answer, HandoffRecord, ReasoningStep
 from ..errors import AgentError
 from .machine import Turn, cut
 from .records import Ended, RunRequest
@@ -76,9 +76,22 @@ def finished(
     return Outcome(run.id, answer, last.error, None, True)
 
 
-def unanswered(run: RunRequest, error: AgentError) -> Outcome:
-    """The outcome of a run that did nothing."""
-    error.partial = answer = Answer("", run.agent, run.conversation, run.id)
+def unanswered(
+    run: RunRequest,
+    error: AgentError,
+    usage: Usage = NO_USAGE,
+    cost: float = 0.0,
+    handoffs: tuple[HandoffRecord, ...] = (),
+) -> Outcome:
+    """The outcome of a run that did nothing itself.
+
+    Args:
+        run: the request.
+        error: why.
+        usage, cost, handoffs: what others have used and done for it.
+    """
+    answer = Answer("", run.agent, run.conversation, run.id, usage=usage, cost=cost, handoffs=handoffs)
+    error.partial = answer
     return Outcome(run.id, answer, error)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from ....providers.messages import Message, ToolSpec
 from ..answer import Answer
@@ -15,6 +15,9 @@ from .rules import Limits
 from .steps import INPUTS
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+WhenBusy: TypeAlias = Literal["queue", "reject", "interrupt", "rollback"]
+"""What becomes of a run whose conversation is at work: see `arrivals`."""
 
 
 class RunRequest(NamedTuple):
@@ -38,8 +41,9 @@ class RunRequest(NamedTuple):
         fleeting: so does the one of the run the caller started, and all that came of it.
         parent: the id of the run it is made for; empty for the one the caller started.
         within: the journal stream of the conversation that asks; empty for the run the caller started.
-        keyed: the caller chose the id, and may ask for the same run again.
+        keyed: the caller may ask for the same run again by its id.
         output: name and JSON schema of the type that its answer must fit, where the run asks for one of its own.
+        when_busy: what is to become of it where its conversation is at work.
     """
 
     id: str
@@ -61,6 +65,7 @@ class RunRequest(NamedTuple):
     within: str = ""
     keyed: bool = False
     output: tuple[str, str] | None = None
+    when_busy: WhenBusy = "queue"
 
     @property
     def stream_name(self) -> str:
@@ -136,23 +141,52 @@ class Ended(NamedTuple):
     value: Any = None
 
 
+class NotSteered(NamedTuple):
+    """What somebody wanted to say to the run under way was not taken.
+
+    Args:
+        id: the message's.
+        owner: agent and conversation that it belongs to, where the conversation is theirs now; None where no run was
+            under way.
+    """
+
+    id: str
+    owner: tuple[str, str] | None = None
+
+
 class Snapshot(NamedTuple):
-    """Stands for all events before it: a conversation between two runs."""
+    """Stands for all events before it: a conversation between two runs.
+
+    Args:
+        history: its messages.
+        owner: agent and conversation that it was transferred to.
+        last: how the last run ended.
+        steps: for each completion in the history where its messages, the results of its calls included, begin and end.
+    """
 
     history: tuple[Message, ...]
     owner: tuple[str, str] | None = None
     last: Ended | None = None
+    steps: tuple[tuple[int, int], ...] = ()
 
 
 # What is said to a conversation, also from another process: it lies in the journal until its owner takes it.
 
 
 class Cancel(NamedTuple):
-    """End a run that is waiting or under way."""
+    """End a run that is waiting or under way.
+
+    Args:
+        conversation: the conversation's id.
+        run: the run's.
+        reason: told to whoever waits for it.
+        rollback: take its messages out of the history.
+    """
 
     conversation: str
     run: str
     reason: str = "cancelled by the caller"
+    rollback: bool = False
 
 
 class Decision(NamedTuple):
@@ -164,6 +198,7 @@ class Decision(NamedTuple):
         approved: whether the call may run.
         arguments: JSON text in place of what the model wrote.
         reason: told to the model.
+        limits: what the run is given, where it waits for more.
     """
 
     conversation: str
@@ -171,20 +206,28 @@ class Decision(NamedTuple):
     approved: bool
     arguments: str | None = None
     reason: str = ""
+    limits: Limits | None = None
 
 
 class Steer(NamedTuple):
-    """Say something to the run under way, at its next safe boundary."""
+    """Say something to the run under way, at its next safe boundary.
+
+    Args:
+        conversation: the conversation's id.
+        messages: what is said.
+        id: unique; the record of what became of it has it, too.
+    """
 
     conversation: str
     messages: tuple[Message, ...]
+    id: str = ""
 
 
 class GiveUp(NamedTuple):
     """Another process has work for the conversation: let go of it as soon as nothing is under way."""
 
 
-RECORDS = (Accepted, ApprovalAsked, Ended, Resumed, Rewound, Snapshot, ToolsStarted)
+RECORDS = (Accepted, ApprovalAsked, Ended, NotSteered, Resumed, Rewound, Snapshot, ToolsStarted)
 POSTS = (Cancel, Decision, GiveUp, Steer)
 EVENTS: tuple[type[Any], ...] = (*RECORDS, *INPUTS, *POSTS)
 """All that a conversation's journal keeps."""

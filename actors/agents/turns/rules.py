@@ -18,12 +18,15 @@ class Limits:
         tokens: input and output tokens, including those of agents it delegated to.
         cost: US dollars, including those of agents it delegated to; completions of unknown price count as nothing.
         seconds: time, not counting time spent waiting for approvals.
+        ask: when steps, tokens or cost are spent, ask a person for more instead of ending the run: it waits for an
+            approval without a tool, and `Agency.approve` with ``limits`` raises what is spent.
     """
 
     steps: int | None = 25
     tokens: int | None = None
     cost: float | None = None
     seconds: float | None = 600.0
+    ask: bool = False
 
 
 def check_limits(limits: object) -> None:
@@ -38,6 +41,8 @@ def check_limits(limits: object) -> None:
         if isinstance(value, bool) or not isinstance(value, int if whole else int | float) or not value >= 0:
             kind = "a whole number" if whole else "a number"
             raise DefinitionError(f"Limits.{name} is {kind} not below 0, or None, not {value!r:.80}")
+    if not isinstance(limits.ask, bool):
+        raise DefinitionError(f"Limits.ask is True or False, not {limits.ask!r:.80}")
 
 
 def _nothing_needs_approval(call: ToolCall) -> bool:

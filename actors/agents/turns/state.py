@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
-from .history import repaired
+from .arrivals import Hearing, hearing, replaced
+from .history import History, repaired
 from .machine import Turn, advance, closed
 from .outcome import Outcome, outcome_of
-from .records import Accepted, ApprovalAsked, Ended, Resumed, Rewound, RunRequest, Snapshot, ToolsStarted
+from .records import Accepted, ApprovalAsked, Ended, NotSteered, Resumed, Rewound, RunRequest, Snapshot, ToolsStarted
 from .rules import Limits, Rules
-from .steps import Begin, Commands, Decided, Fail, Finish, Input
+from .steps import Begin, Commands, Decided, Fail, Finish, Input, Interrupted, Raised
 
 
 class ConversationState:
@@ -32,6 +33,8 @@ class ConversationState:
         verdict: the command with which the turn under way ended, from then on until the run's end is recorded.
         used: seconds of the run under way that count against its limit.
         resumed: times the run under way was taken up without getting a step further.
+        rollback: whether the messages of the run under way are to be taken out of the history once it has ended.
+        newer: for runs that a newer one puts an end to, by id, that one.
     """
 
     __slots__ = (
@@ -41,9 +44,11 @@ class ConversationState:
         "begun",
         "conversation",
         "keyed",
+        "newer",
         "owner",
         "queue",
         "resumed",
+        "rollback",
         "started",
         "turn",
         "used",
@@ -61,6 +66,8 @@ class ConversationState:
         self.approvals: dict[str, ApprovalAsked] | None = None
         self.used = 0.0
         self.resumed = 0
+        self.rollback = False
+        self.newer: dict[str, RunRequest] | None = None
         self.keyed: dict[str, Outcome] | None = None
         self.verdict: Finish | Fail | None = None
         self._last: Outcome | tuple[RunRequest, Turn, Ended, Finish | Fail | None] | None = None
@@ -79,6 +86,25 @@ class ConversationState:
         if last is not None and (last.run if isinstance(last, Outcome) else last[0].id) == run_id:
             return self.last
         return self.keyed.get(run_id) if self.keyed is not None else None
+
+    def replaced_by(self, run: RunRequest) -> RunRequest | None:
+        """The newer run that puts an end to this one, if one does that has not ended itself."""
+        newer = self.newer.get(run.id) if self.newer is not None else None
+        return newer if newer is not None and any(one.id == newer.id for one in self.queue) else None
+
+    @property
+    def ending(self) -> bool:
+        """Whether the run under way has its outcome, and hooks look at it."""
+        return self.begun and self.turn.phase == "ended"
+
+    @property
+    def hearing(self) -> Hearing:
+        """Whether somebody hears what is said to the run under way."""
+        return hearing(self.queue, self.begun, self.ending)
+
+    def taken_back(self) -> tuple[Rewound, ...]:
+        """What is to be recorded with the end of the run under way, where its messages leave the history."""
+        return (Rewound(self.turn.start),) if self.rollback else ()
 
     @property
     def last(self) -> Outcome | None:
@@ -113,7 +139,8 @@ class ConversationState:
         """The state after an input that the caller has put through the machine itself."""
         if turn.message is None and self.started:
             self.started = frozenset()
-        if self.approvals is not None and (turn.message is None or type(happened) is Decided):
+        decided = type(happened) is Decided or type(happened) is Raised
+        if self.approvals is not None and (decided or (turn.message is None and turn.phase != "held")):
             left = {} if turn.message is None else dict(self.approvals)
             left.pop(getattr(happened, "call_id", ""), None)
             self.approvals = left or None
@@ -122,13 +149,18 @@ class ConversationState:
             last = commands[-1]
             self.verdict = last if isinstance(last, Finish | Fail) else None
         self.resumed = 0
+        if type(happened) is Interrupted and happened.rollback:
+            self.rollback = True
         used = getattr(happened, "used", 0.0)
         if used > self.used:
             self.used = used
 
     def _accepted(self, event: Accepted) -> None:
-        if not self.knows(event.run.id):
-            self.queue.append(event.run)
+        run = event.run
+        if not self.knows(run.id):
+            for old in replaced(self.queue, self.ending, run):
+                self.newer = {**(self.newer or {}), old.id: run}
+            self.queue.append(run)
 
     def _tools_started(self, event: ToolsStarted) -> None:
         self.started |= frozenset(event.call_ids)
@@ -143,11 +175,14 @@ class ConversationState:
     def _rewound(self, event: Rewound) -> None:
         if self.begun:
             raise TypeError("a conversation cannot be rewound while a run is under way")
-        self.turn = Turn("ended", repaired(self.turn.history[: event.messages]))
-        self._last = None
+        self._last = self.last  # how the last run ended stays known, although its messages are gone
+        self.turn = Turn("ended", History(repaired(self.turn.history[: event.messages])))
+
+    def _not_steered(self, event: NotSteered) -> None:
+        """It concerns whoever said it."""
 
     def _snapshot(self, event: Snapshot) -> None:
-        self.turn = Turn("ended", event.history)
+        self.turn = Turn("ended", History(event.history))
         self.owner = event.owner
         if event.last is not None:
             run = RunRequest(event.last.run, "", self.agent, self.conversation, (), ())
@@ -169,12 +204,15 @@ class ConversationState:
             self.approvals = None
             self.used = 0.0
             self.resumed = 0
+            self.rollback = False
         else:
             found = [waiting for waiting in queue if waiting.id == event.run]
             if not found:
                 return  # it has ended already: the first end counts
             run = found[0]
             queue.remove(run)
+        if self.newer is not None:
+            self.newer.pop(run.id, None)
         self.owner = event.owner or self.owner
         self._last = (run, turn, event, verdict)
         if run.keyed:
@@ -209,6 +247,7 @@ _APPLIED: dict[type[Any], Callable[[ConversationState, Any], None]] = {
     ApprovalAsked: ConversationState._approval_asked,
     Resumed: ConversationState._resumed,
     Rewound: ConversationState._rewound,
+    NotSteered: ConversationState._not_steered,
     Snapshot: ConversationState._snapshot,
     Ended: ConversationState._ended,
 }

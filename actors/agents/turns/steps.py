@@ -7,6 +7,7 @@ from typing import NamedTuple, TypeAlias
 from ....providers.messages import Completion, Message, ToolCall, Usage
 from ..answer import NO_USAGE, HandoffRecord
 from ..errors import AgentError, RunError
+from .rules import Limits
 
 # Inputs: what happened. These are what a journal keeps.
 
@@ -38,9 +39,16 @@ class Completed(NamedTuple):
 
 
 class CompletionFailed(NamedTuple):
-    """The model will not answer."""
+    """The model will not answer, or its answer is not taken.
+
+    Args:
+        error: why.
+        usage, cost: of an answer that was bought all the same.
+    """
 
     error: Exception
+    usage: Usage = NO_USAGE
+    cost: float = 0.0
 
 
 class ToolReturned(NamedTuple):
@@ -97,6 +105,16 @@ class Decided(NamedTuple):
     reason: str = ""
 
 
+class Raised(NamedTuple):
+    """A person gives a run more, whose limits are spent.
+
+    Args:
+        limits: of them those that are spent count; see `budget.raised`.
+    """
+
+    limits: Limits
+
+
 class Interrupted(NamedTuple):
     """The run was stopped from outside: cancelled, out of time, refused by a guardrail.
 
@@ -104,24 +122,32 @@ class Interrupted(NamedTuple):
         error: why.
         usage, cost, handoffs: what agents that it had handed work to, and that were stopped with it, have used and
             done.
+        rollback: its messages are to be taken out of the history.
     """
 
     error: RunError
     usage: Usage = NO_USAGE
     cost: float = 0.0
     handoffs: tuple[HandoffRecord, ...] = ()
+    rollback: bool = False
 
 
 class Steered(NamedTuple):
-    """Somebody has said something to the run under way; the model sees it at the next safe boundary."""
+    """Somebody has said something to the run under way; the model sees it at the next safe boundary.
+
+    Args:
+        messages: what was said.
+        id: by which whoever said it learns that it was taken.
+    """
 
     messages: tuple[Message, ...]
+    id: str = ""
 
 
 Input: TypeAlias = (
-    Begin | Completed | CompletionFailed | ToolReturned | HandoffReturned | Decided | Interrupted | Steered
+    Begin | Completed | CompletionFailed | ToolReturned | HandoffReturned | Decided | Raised | Interrupted | Steered
 )
-INPUTS = (Begin, Completed, CompletionFailed, ToolReturned, HandoffReturned, Decided, Interrupted, Steered)
+INPUTS = (Begin, Completed, CompletionFailed, ToolReturned, HandoffReturned, Decided, Raised, Interrupted, Steered)
 
 
 # Commands: what to do next.
@@ -145,7 +171,11 @@ class HandOff(NamedTuple):
 
 
 class AskApproval(NamedTuple):
-    """Ask a person whether the call may run."""
+    """Ask a person whether the call may run, or, where it has no id, whether the run may have more.
+
+    Args:
+        call: in the latter case without a name; its arguments say which limit is spent.
+    """
 
     call: ToolCall
 

@@ -56,6 +56,10 @@ class MemoryJournal:
             new._take_over(old)
             return new
 
+    def create(self, stream: str) -> MemoryStream:
+        """See `Journal.create`."""
+        return self.open(stream)
+
     def append(self, stream: str, events: Sequence[Any], *, expected: int | None = None) -> Future[int] | int:
         """See `Journal.append`."""
         kept = self._me.kept
@@ -135,6 +139,10 @@ class MemoryJournal:
             for stream in streams:
                 self._me.kept.delete(stream)
 
+    def forget(self, *streams: str) -> None:
+        """See `Journal.forget`."""
+        self.delete(*streams)
+
     def post(self, stream: str, event: Any) -> None:
         """See `Journal.post`."""
         kept = self._me.kept
@@ -145,6 +153,14 @@ class MemoryJournal:
             post = Post(kept.posts_ever, stream, event)
             kept.posts[post.id] = Waiting(post)
             kept.offer(post.id)
+
+    def posts(self, stream: str) -> list[Post]:
+        """See `Journal.posts`."""
+        kept = self._me.kept
+        with kept.lock:
+            if self._me.closed:
+                raise closed()
+            return [waiting.post for waiting in kept.posts.values() if waiting.post.stream == stream]
 
     def on_post(self, deliver: Callable[[Post], object] | None) -> None:
         """See `Journal.on_post`."""

@@ -205,6 +205,16 @@ class PostgresBackend:
         """See `Backend.posts`."""
         return [Left(row[0], row[1], Encoded(*row[2:])) for row in self._run(_POSTS, [worker])]
 
+    def left(self, stream: str) -> list[Left]:
+        """See `Backend.left`."""
+        if not _is_storable(stream):
+            return []
+        rows = self._run(
+            "SELECT id, stream, type, schema, data::text, metadata::text FROM {s}.posts WHERE stream = %s ORDER BY id",
+            [stream],
+        )
+        return [Left(row[0], row[1], Encoded(*row[2:])) for row in rows]
+
     def records(self, after: int, prefix: str, limit: int) -> list[Kept]:
         """See `Backend.records`."""
         if not _is_storable(prefix):

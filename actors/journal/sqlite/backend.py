@@ -29,7 +29,7 @@ from ..codec import Encoded
 from ..errors import JournalError, JournalUnavailable, KeyTaken, StreamConflict, StreamFenced, StreamOwned
 from ..store import Header
 from . import schema
-from .ownership import Presence, boot_id, is_current, now
+from .ownership import Presence, boot_id, is_current, now, workers
 
 BUSY: Final = 1.0
 """Seconds that a statement waits for another process's lock; the journal's threads then try again."""
@@ -290,7 +290,7 @@ class SqliteBackend:
         for which, seconds in ((ephemeral, retention.ephemeral), (f"NOT {ephemeral}", retention.finished)):
             if seconds is not None:
                 rows = self._writer.execute(
-                    f"SELECT name FROM streams WHERE NOT unfinished AND updated_at <= ? AND {which}"
+                    f"SELECT name FROM streams WHERE NOT unfinished AND damaged = '' AND updated_at <= ? AND {which}"
                     f" AND {_not_in(alive)} LIMIT ?",
                     (self._at - seconds, *alive, item.most - len(found)),
                 )
@@ -342,8 +342,7 @@ class SqliteBackend:
         return 0.0
 
     def _alive(self, connection: sqlite3.Connection) -> list[str]:
-        rows = connection.execute("SELECT id, boot, until, lease FROM workers").fetchall()
-        return [worker for worker, *lease in rows if is_current(*lease) and not self._presence.is_gone(worker)]
+        return [worker for worker, _ in workers(connection, self._presence)]
 
     # -- reading -------------------------------------------------------------------------------------------------------
 
@@ -433,6 +432,13 @@ class SqliteBackend:
             "SELECT id, stream, type, schema, data, metadata FROM posts LEFT JOIN streams ON name = stream"
             f" WHERE owner IS NULL OR {_not_in(others)} ORDER BY id",
             others,
+        )
+        return [Left(number, stream, Encoded(*event)) for number, stream, *event in rows]
+
+    def left(self, stream: str) -> list[Left]:
+        """See `Backend.left`."""
+        rows = self._fetch(
+            "SELECT id, stream, type, schema, data, metadata FROM posts WHERE stream = ? ORDER BY id", (stream,)
         )
         return [Left(number, stream, Encoded(*event)) for number, stream, *event in rows]
 

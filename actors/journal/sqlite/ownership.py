@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import sqlite3
 import sys
 import time
 from contextlib import suppress
@@ -117,3 +118,9 @@ class Presence:
         for file in self._held.values():
             os.close(file)
         self._held.clear()
+
+
+def workers(connection: sqlite3.Connection, presence: Presence) -> list[tuple[str, int]]:
+    """The workers that are alive, each with the id of its process."""
+    rows = connection.execute("SELECT id, pid, boot, until, lease FROM workers").fetchall()
+    return [(worker, pid) for worker, pid, *lease in rows if is_current(*lease) and not presence.is_gone(worker)]

@@ -109,8 +109,12 @@ def require(connection: sqlite3.Connection, path: str) -> None:
         JournalUnavailable: it is not.
     """
     application, schema = _marks(connection)
+    if application != APPLICATION and migration.is_old(connection):
+        raise JournalUnavailable(
+            f"{path} is a journal of version 0.1.0: it takes today's form when a program next opens it"
+        )
     if application != APPLICATION:
-        raise JournalUnavailable(f"{path} is no journal in today's form")
+        raise JournalUnavailable(f"{path} is no journal")
     if schema > SCHEMA:
         raise JournalUnavailable(
             f"{path} was written by a newer version of this library: its schema is {schema}, this one knows {SCHEMA}"

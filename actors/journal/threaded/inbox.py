@@ -17,6 +17,15 @@ Deliver = Callable[[Post], object]
 logger = logger_of()
 
 
+def read(codec: Codec, left: Left) -> Post | None:
+    """A row as a post; None where it cannot be read, which goes into the log."""
+    try:
+        return Post(left.id, left.stream, decode(codec, left.stream, 0, left.event))
+    except EventNotReadable as error:
+        logger.error("a post cannot be delivered: %s", error)
+        return None
+
+
 class Inbox:
     """Remembers what was delivered.
 
@@ -49,11 +58,11 @@ class Inbox:
         for row in rows:
             if row.id in self._seen:
                 continue
-            try:
-                posts.append(Post(row.id, row.stream, decode(self._codec, row.stream, 0, row.event)))
-            except EventNotReadable as error:
+            post = read(self._codec, row)
+            if post is not None:
+                posts.append(post)
+            else:
                 self._seen.add(row.id)
-                logger.error("a post cannot be delivered: %s", error)
         if posts and target is not None:
             with suppress(RuntimeError):  # that loop is closed
                 target[0].call_soon_threadsafe(self._hand_over, target, posts)

@@ -11,11 +11,12 @@ from uuid import uuid4
 from weakref import WeakValueDictionary
 
 from ...core.mail.future import Future
-from ..backend import Append, Backend, Delete, Discard, Leave, Prune
+from ..backend import Acquire, Append, Backend, Delete, Discard, Leave, Prune
 from ..codec import Codec
 from ..store import Header, Post, Record, Retention, Stream
 from .handle import Handle, Opening
 from .healing import GIVES_UP, Closing
+from .inbox import read
 from .pending import Pending
 from .reader import Follow, Page, Reader
 from .reading import encode, record
@@ -78,6 +79,14 @@ class ThreadedJournal:
         self._writer.put(Opening(handle, future, self._backend, self._reader))
         return future
 
+    def create(self, stream: str) -> Stream:
+        """See `Journal.create`."""
+        self._closing.check()
+        handle = self._handles[stream] = Handle(stream, self.worker, self._writer, self._codec)
+        handle.epoch = 1
+        self._writer.put_aside(Pending(Acquire(stream, self.worker), None))
+        return handle
+
     def append(self, stream: str, events: Sequence[Any], *, expected: int | None = None) -> Future[int]:
         """See `Journal.append`."""
         encoded = tuple([encode(self._codec, stream, event) for event in events])
@@ -109,6 +118,11 @@ class ThreadedJournal:
         """See `Journal.delete`."""
         return self._write(Delete(streams))
 
+    def forget(self, *streams: str) -> None:
+        """See `Journal.forget`."""
+        self._closing.check()
+        self._writer.put_aside(Pending(Delete(streams), None))
+
     def prune(self, retention: Retention) -> Future[int]:
         """See `Journal.prune`."""
         self._closing.check()
@@ -121,6 +135,10 @@ class ThreadedJournal:
     def post(self, stream: str, event: Any) -> Future[None]:
         """See `Journal.post`."""
         return self._write(Leave(stream, encode(self._codec, stream, event)))
+
+    def posts(self, stream: str) -> Future[Sequence[Post]]:
+        """See `Journal.posts`."""
+        return self._read(lambda: [post for left in self._backend.left(stream) if (post := read(self._codec, left))])
 
     def on_post(self, deliver: Callable[[Post], object] | None) -> None:
         """See `Journal.on_post`."""

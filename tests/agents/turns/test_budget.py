@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from callboard import Limits, Usage
 from callboard.actors.agents.errors import DefinitionError
 from callboard.actors.agents.turns.budget import left, narrowed
+from callboard.actors.agents.turns.rules import check_limits
 
 COUNTS = st.none() | st.integers(0, 1000)
 AMOUNTS = st.none() | st.floats(0, 1000)
@@ -49,7 +50,7 @@ def test_what_is_left_is_what_was_not_used_and_never_below_nothing(
     if rest is None:
         assert (limits.tokens, limits.cost, limits.seconds) == (None, None, None)
         return
-    rest.check()
+    check_limits(rest)
     assert rest.steps is None, "steps are each agent's own"
     assert no_more(rest, Limits(None, limits.tokens, limits.cost, limits.seconds))
     for allowed, remains, gone in (
@@ -67,7 +68,7 @@ def test_limits_without_end_stay_so() -> None:
 
 @given(LIMITS)
 def test_limits_that_are_numbers_are_accepted(limits: Limits) -> None:
-    limits.check()
+    check_limits(limits)
     assert limits == Limits(limits.steps, limits.tokens, limits.cost, limits.seconds)
 
 
@@ -79,11 +80,11 @@ def test_limits_that_are_numbers_are_accepted(limits: Limits) -> None:
 )
 def test_a_limit_that_is_no_number_or_negative_is_refused_by_its_name(name: str, value: Any) -> None:
     with pytest.raises(DefinitionError, match=rf"^Limits\.{name} is a (whole )?number not below 0, or None, not "):
-        Limits(**{name: value}).check()
+        check_limits(Limits(**{name: value}))
 
 
 @pytest.mark.parametrize("name", ["steps", "tokens"])
 @pytest.mark.parametrize("value", [1.0, math.inf])
 def test_what_is_counted_is_a_whole_number(name: str, value: Any) -> None:
     with pytest.raises(DefinitionError, match=rf"Limits\.{name} is a whole number"):
-        Limits(**{name: value}).check()
+        check_limits(Limits(**{name: value}))

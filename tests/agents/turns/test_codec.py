@@ -395,27 +395,29 @@ Answer text agent='' conversation='' run='' messages=() usage=Usage() cost=0.0 s
 ApprovalAsked call_id approval expires_at=None
 Begin messages
 Caller user='' tenant='' scopes=frozenset()
-Cancel conversation run reason='cancelled by the caller'
+Cancel conversation run reason='cancelled by the caller' rollback=False
 Completed completion problem='' broken=None used=0.0
 Completion message finish_reason usage=Usage() model='' provider='' request_id='' latency=0.0 cost=None notes=() limits=None
-CompletionFailed error
+CompletionFailed error usage=Usage() cost=0.0
 Decided call_id approved arguments=None reason=''
-Decision conversation approval approved arguments=None reason=''
+Decision conversation approval approved arguments=None reason='' limits=None
 Ended run answer=None error=None owner=None seconds=0.0 agent='' value=None
 GiveUp
 Handoff sender target task context='' summary='' input=None kind='delegate'
 HandoffRecord sender target kind task failed=''
 HandoffReturned call_id content is_error=False final=False fatal=None usage=Usage() cost=0.0 steps=0 handoffs=() used=0.0 owner=None agent=''
 Image url detail='auto'
-Interrupted error usage=Usage() cost=0.0 handoffs=()
+Interrupted error usage=Usage() cost=0.0 handoffs=() rollback=False
 Message role content='' tool_calls=() tool_call_id=None name=None is_error=False reasoning='' cache=False reasoning_state=''
+NotSteered id owner=None
+Raised limits
 ReasoningStep agent step text
 Resumed used=0.0
 Rewound messages
-RunRequest id root agent conversation messages chain tasks=() caller=Caller() values={} limits=None stream=False external=() handoff=None once=False fleeting=False parent='' keyed=False output=None
-Snapshot history owner=None last=None
-Steer conversation messages
-Steered messages
+RunRequest id root agent conversation messages chain tasks=() caller=Caller() values={} limits=None stream=False external=() handoff=None once=False fleeting=False parent='' within='' keyed=False output=None when_busy='queue'
+Snapshot history owner=None last=None steps=()
+Steer conversation messages id=''
+Steered messages id=''
 Text text
 ToolCall id name arguments
 ToolReturned call_id content is_error=False used=0.0
@@ -454,6 +456,7 @@ def test_what_a_run_may_use_is_written_in_full() -> None:
         "tokens": None,
         "cost": None,
         "seconds": 600.0,
+        "ask": False,
     }
 
 

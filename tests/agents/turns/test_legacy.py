@@ -27,7 +27,7 @@ CODEC = RunCodec()
 
 def read() -> dict[str, list[Any]]:
     streams: dict[str, list[Any]] = {}
-    with closing(sqlite3.connect(f"{FILE.as_uri()}?mode=ro", uri=True)) as connection:
+    with closing(sqlite3.connect(f"{FILE.as_uri()}?immutable=1", uri=True)) as connection:
         for stream, data in connection.execute("SELECT stream, data FROM events ORDER BY stream, version"):
             streams.setdefault(stream, []).append(CODEC.decode("", 0, data.decode()))
     return streams
