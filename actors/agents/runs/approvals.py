@@ -71,6 +71,12 @@ class Approvals:
         """Nobody needs to decide it any more."""
         self._waiting.pop(request.approval, None)
 
+    def forget_those_of(self, agent: str, conversation: str) -> None:
+        """The conversation is not gone on with here."""
+        for request in list(self._waiting.values()):
+            if (request.agent, request.conversation) == (agent, conversation):
+                del self._waiting[request.approval]
+
     def recorded(self, approval: str) -> int | None:
         """A decision is in the journal, or concerns nobody any more; returns the post by which it came, if one did."""
         self.decisions.pop(approval, None)

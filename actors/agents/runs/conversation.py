@@ -197,10 +197,12 @@ class Conversation(Actor):
         session = self._open(run)
         session.resumed = True
         if crashes > MAX_CRASHES or state.resumed > MAX_RESUMED:
+            runtime.approvals.forget_those_of(self._agent, self._id)
             error = RunFailed(f"the conversation crashed {max(crashes, state.resumed)} times at one step; given up")
             self._interrupt(session, error)
             return
         if session.entry is not None and (reason := session.entry.cancelled) and turn.phase != "ended":
+            runtime.approvals.forget_those_of(self._agent, self._id)
             self._interrupt(session, RunCancelled(f"the run was cancelled: {reason}"), session.entry.rollback)
             return
         if (newer := state.replaced_by(run)) is not None and turn.phase != "ended":
@@ -400,6 +402,7 @@ class Conversation(Actor):
 
     def _stop_for_good(self) -> None:
         """Stop. What comes until that is done is handed to the next actor of the conversation."""
+        self._runtime.approvals.forget_those_of(self._agent, self._id)
         self._gone = True
         self._runtime.leaving.add(self._name)
         self.stop()

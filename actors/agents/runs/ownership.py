@@ -98,11 +98,11 @@ async def own(
             seen.add(run.id)  # what begins over there later is not older
             for old in replaced(elsewhere.queue, elsewhere.ending, run):
                 await at_hand(journal.post(name, Cancel(conversation, old.id, NEWER, run.when_busy == "rollback")))
-        if not register.open(agent, conversation):
-            return None
         if not asked or not elsewhere.queue:  # again where it is idle: somebody else may have had it meanwhile
             asked = True
             await at_hand(journal.post(name, GiveUp()))
+        if not register.open(agent, conversation):
+            return None
         await asyncio.sleep(wait)
         wait = min(LAST_LOOK, wait * 2)
         try:

@@ -269,7 +269,9 @@ class Session:
         self.runtime.tool_tasks.cancel(self.run.id)
         if self.ask is not None:
             self.ask.cancel()
-        self._forget_approvals()
+        for request in self.waiting.values():  # they go on waiting, and may be decided meanwhile
+            self.unpause(request.approval)
+        self.waiting.clear()
         self.paused.add("")  # for good: no more time passes for it
 
     def _forget_approvals(self) -> None:
