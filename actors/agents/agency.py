@@ -20,6 +20,7 @@ from ..journal.memory import MemoryJournal
 from ..journal.store import Journal, Retention
 from .agent import Agent
 from .answer import Answer
+from .arguments import check_arguments
 from .bus import Subscriber
 from .caller import Caller
 from .conversations import changing, reading, rerun
@@ -87,6 +88,7 @@ class Agency:
         retention: Retention | None = None,
         name: str = "agency",
     ) -> None:
+        check_arguments(model if pool is None else pool, system, journal, handoff_limits, approvals_expire, retention)
         self.name = name
         self._directory = Directory(agents, flows, shared_instructions)
         self._runtime = AgencyRuntime(

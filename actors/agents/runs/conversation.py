@@ -9,6 +9,7 @@ another, goes on from the last recorded step.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -71,6 +72,8 @@ from .runtime import AgencyRuntime
 from .session import Connected, Finalized, OwnerAnswered, Recorded, Session, TimeLimitReached
 from .spending import spent
 from .tool_calls import decided
+
+logger = logging.getLogger("callboard")
 
 MAX_CRASHES: Final = 3
 """Crashes at one and the same step after which the run is given up: more of them would not help."""
@@ -424,8 +427,22 @@ class Conversation(Actor):
             self._journal.stream.release()
 
     def _on_gone(self, message: GoneFromJournal) -> None:
-        self._runtime.crashes[self._name] = self._runtime.crashes.get(self._name, 0) - 1  # it is nobody's fault
-        raise message.error
+        """Somebody else has the stream, or the journal is closed: what is here is out of date. That is nobody's fault:
+        the runs that are waited for are handed to an actor that begins with what is in the journal now."""
+        runtime = self._runtime
+        if not isinstance(message.error, JournalError):
+            raise message.error
+        logger.info("%s is read anew: %s", self._name, message.error)
+        session, self._session = self._session, None
+        if session is not None:
+            session.let_go()
+            runtime.crashes[self._name] = runtime.crashes.get(self._name, 0) - 1
+        runtime.streams.pop(self._name, None)
+        runtime.idle.pop(self._name, None)
+        self._stop_for_good()
+        if not isinstance(message.error, JournalClosed):
+            for entry in runtime.register.open(self._agent, self._id):
+                runtime.tell(runtime.agents[self._agent], entry.run)
 
     def _on_release(self, release: Release) -> tuple[str, str] | None:
         runtime, state = self._runtime, self._state
