@@ -20,7 +20,7 @@ from ..journal.memory import MemoryJournal
 from ..journal.store import Journal, Retention
 from .agent import Agent
 from .answer import Answer
-from .arguments import check_arguments
+from .arguments import check_arguments, check_flows, check_texts
 from .bus import Subscriber
 from .caller import Caller
 from .conversations import changing, reading, rerun
@@ -88,7 +88,9 @@ class Agency:
         retention: Retention | None = None,
         name: str = "agency",
     ) -> None:
-        check_arguments(model if pool is None else pool, system, journal, handoff_limits, approvals_expire, retention)
+        check_arguments(model, pool, system, journal, handoff_limits, approvals_expire, retention)
+        check_texts(name=name, shared_instructions=shared_instructions)
+        check_flows(flows)
         self.name = name
         self._directory = Directory(agents, flows, shared_instructions)
         self._runtime = AgencyRuntime(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from pathlib import Path
 
 from ..core.base.spec import ChildSpec
@@ -13,10 +14,31 @@ from .errors import DefinitionError
 from .handoffs.limits import HandoffLimits
 
 
+def check_texts(**given: object) -> None:
+    """Raises `DefinitionError` where something is no text."""
+    for name, value in given.items():
+        if not isinstance(value, str):
+            raise DefinitionError(f"{name} is a text, not {value!r:.80}")
+
+
+def check_flows(flows: object) -> None:
+    """Raises `DefinitionError` where they are no collection of pairs."""
+    if not isinstance(flows, Iterable):
+        raise DefinitionError(f"flows are pairs (sender, target), or '*', not {flows!r:.80}")
+
+
 def check_arguments(
-    model: object, system: object, journal: object, handoff_limits: object, approvals_expire: object, retention: object
+    model: object,
+    pool: object,
+    system: object,
+    journal: object,
+    handoff_limits: object,
+    approvals_expire: object,
+    retention: object,
 ) -> None:
     """Raises `DefinitionError` where something is not what `Agency` takes."""
+    if pool is not None and not isinstance(pool, ActorRef | ChildSpec):
+        raise DefinitionError(f"pool is an actor, or a ChildSpec to start one from, not {pool!r:.80}")
     if model is not None and not isinstance(model, ActorRef | ChildSpec | str):
         raise DefinitionError(f"model is an actor, a ChildSpec to start one from, or a model's name, not {model!r:.80}")
     if system is not None and not isinstance(system, System):
