@@ -31,6 +31,8 @@ REPLY = "The notice period is three months to the end of a quarter; see section 
 ANSWER = Completion(
     Message("assistant", REPLY), "stop", Usage(812, 203, 512), "gpt-5-mini", "openai", "req_0123456789", 1.234, 0.00123
 )
+PAUSE = 0.002
+"""Seconds without work before a lone turn."""
 SAMPLE = 200
 """Turns by which the cost of a turn of a long conversation is told."""
 
@@ -87,8 +89,8 @@ class Postgres:
         self._journal.close()
 
 
-def lone(store: Store, conversation: str | None = None) -> Callable[[int], list[Sample]]:
-    """One turn after the other."""
+def lone(store: Store, conversation: str | None = None, pause: float = PAUSE) -> Callable[[int], list[Sample]]:
+    """One turn after the other, with so many seconds without work before each."""
 
     async def main(journal: Any, n: int) -> list[Sample]:
         async with agency(journal) as running:
@@ -96,6 +98,8 @@ def lone(store: Store, conversation: str | None = None) -> Callable[[int], list[
                 await running.run(QUESTION, conversation=conversation)
             cpu = Cpu()
             for _ in range(n):
+                if pause:
+                    await asyncio.sleep(pause)
                 await running.run(QUESTION, conversation=conversation)
             return [cpu.per(n, "turn")]
 
@@ -250,9 +254,12 @@ SCENARIOS: dict[str, Callable[[int], list[Sample]]] = {
     "turn_memory": lone(nullcontext),
     "turn_sqlite": lone(Sqlite),
     "turn_postgres": lone(Postgres),
-    "kept_memory": lone(nullcontext, "c"),
-    "kept_sqlite": lone(Sqlite, "c"),
-    "kept_postgres": lone(Postgres, "c"),
+    "turn_kept_memory": lone(nullcontext, "c"),
+    "turn_kept_sqlite": lone(Sqlite, "c"),
+    "turn_kept_postgres": lone(Postgres, "c"),
+    "turn_busy_memory": lone(nullcontext, None, 0.0),
+    "turn_busy_sqlite": lone(Sqlite, None, 0.0),
+    "turn_busy_postgres": lone(Postgres, None, 0.0),
     "turns_memory": together(nullcontext),
     "turns_sqlite": together(Sqlite),
     "turns_postgres": together(Postgres),

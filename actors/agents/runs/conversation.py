@@ -152,7 +152,7 @@ class Conversation(Actor):
         if not isinstance(error, JournalClosed):
             for entry in self._runtime.register.open(self._agent, self._id):
                 self._runtime.register.settle(unanswered(entry.run, not_kept(error)))
-        self.stop()
+        self._stop_for_good()
 
     def _opened(self, stream: Stream) -> None:
         events = stream.events

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import Any, ClassVar, Final, NamedTuple
 
 from ...core.actor import Actor
 from ...core.base.errors import ActorDead, CoreError, MailboxFull
+from ...core.base.events import Outcome
 from ...core.base.restart import Supervision
 from ...core.base.spec import ChildSpec
 from ...core.mail.future import Future
 from ...core.refs.ref import ActorRef
 from ...core.refs.watching import Terminated
-from ...journal.errors import JournalClosed, JournalError
+from ...journal.errors import EventNotReadable, JournalClosed, JournalError
 from ..errors import AgentUnavailable
 from ..turns.outcome import unanswered
-from ..turns.records import GiveUp, RunRequest
-from ..turns.state import fold
+from ..turns.records import Cancel, Decision, GiveUp, RunRequest
+from ..turns.state import ConversationState
 from .conversation import Conversation
+from .folding import read
 from .messages import Idle, Posted, Release, Rewind, TakeUp
 from .recovery import close_run, take_up_abandoned
 from .register import unavailable
@@ -52,6 +55,7 @@ class AgentActor(Actor):
         super().__init__()
         self._runtime = runtime
         self._agent = agent
+        self._releasing: dict[str, Future[None]] = {}
 
     def on_start(self) -> None:
         """Go on with the runs that somebody waits for: what was sent to an earlier incarnation is lost with it."""
@@ -65,6 +69,10 @@ class AgentActor(Actor):
     def on_receive(self, message: Any) -> Any:
         """Pass a message to its conversation."""
         kind = type(message)
+        if kind is _Released:
+            return self._released(message)
+        if self._releasing and message.conversation in self._releasing:
+            return self._until_released(message)
         known = self.find_child(message.conversation)
         if self._runtime.leaving and self._is_leaving(message.conversation) and (kind is RunRequest or kind is Posted):
             self.schedule(0.01, message)  # its name is free in the next moment
@@ -83,11 +91,11 @@ class AgentActor(Actor):
             elif kind is Rewind:
                 known = self._open(message.conversation, True)
             elif kind is Release:
-                return self.reply_with(self._forget(message.conversation))
+                return self._begin_release(None, message)
             if known is None:
                 return None
         if kind is Release:
-            return self.reply_with(self._release(known, message))
+            return self._begin_release(known, message)
         if kind is TakeUp:
             return None
         if kind is Rewind:
@@ -111,9 +119,34 @@ class AgentActor(Actor):
                 leaving.discard(name)
         return f"{self._agent}/{conversation}" in leaving
 
-    async def _release(self, conversation: ActorRef[Any], message: Release) -> None:
+    def _begin_release(self, known: ActorRef[Any] | None, message: Release) -> Any:
+        conversation = message.conversation
+        done = self._releasing[conversation] = Future()
+        # Not as the answer itself: it goes on where whoever asked for it gives up.
+        self.pipe(self._release(known, message), lambda outcome: _Released(conversation, outcome))
+        return self.reply_with(_once(done))
+
+    def _released(self, message: _Released) -> None:
+        done = self._releasing.pop(message.conversation)
+        if message.outcome.error is None:
+            done.set(None)
+        else:
+            done.set_exception(message.outcome.error)
+
+    def _until_released(self, message: Any) -> Any:
+        """What comes for a conversation that is being released is for the one that begins behind it."""
+        if type(message) is Release:
+            return self.reply_with(_once(self._releasing[message.conversation]))
+        if type(message) is Cancel or type(message) is Idle or type(message) is Decision:
+            return None  # of what is released
+        if type(message) is Rewind:
+            return "moved"
+        self.schedule(0.01, message)
+        return None
+
+    async def _release(self, conversation: ActorRef[Any] | None, message: Release) -> None:
         """Have a conversation end, also if it crashes on being told, and those that it was transferred to."""
-        while conversation.is_alive():
+        while conversation is not None and conversation.is_alive():
             try:
                 await conversation.ask(message)
                 break
@@ -121,7 +154,8 @@ class AgentActor(Actor):
                 continue
             except Exception as error:
                 logger.warning("%s crashed on being released", conversation.path, exc_info=error)
-        await conversation.terminated()
+        if conversation is not None:
+            await conversation.terminated()
         await self._forget(message.conversation)
 
     async def _forget(self, conversation: str) -> None:
@@ -130,9 +164,11 @@ class AgentActor(Actor):
         name = f"{self._agent}/{conversation}"
         state = runtime.unkept.pop(name, None)
         if state is None:
-            found = runtime.journal.read(name)
-            records = await found if isinstance(found, Future) else found
-            state = fold(self._agent, conversation, [record.event for record in records])
+            try:
+                state = (await read(runtime.journal, name)).state
+            except EventNotReadable as error:
+                logger.warning("%s is deleted unread; what it was handed over to stays: %s", name, error)
+                state = ConversationState(self._agent, conversation)
         if state.owner is not None and state.owner[0] in runtime.agents:
             try:
                 await runtime.agents[state.owner[0]].ask(Release(state.owner[1]))
@@ -145,6 +181,17 @@ class AgentActor(Actor):
     def _open(self, conversation: str, kept: bool) -> ActorRef[Any]:
         made = (self._runtime, self._agent, conversation, kept)
         return self.spawn(ChildSpec(Conversation, made, name=conversation, restart="transient"))
+
+
+class _Released(NamedTuple):
+    """A conversation has been released, or could not be."""
+
+    conversation: str
+    outcome: Outcome[None]
+
+
+async def _once(done: Future[None]) -> None:
+    await asyncio.shield(done)
 
 
 class AddAgent(NamedTuple):

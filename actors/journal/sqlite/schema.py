@@ -10,6 +10,10 @@ from . import migration
 
 APPLICATION: Final = 0x43426A6C  # "CBjl", in the file's header
 SCHEMA: Final = 1
+PAGE: Final = 8_192
+"""Bytes. An event of a kilobyte or two leaves much of SQLite's usual 4,096 empty: 3,000 turns took 1.34 times their
+text, and 1.21 times with this."""
+
 BUSY: Final = 5.0
 """Seconds that opening a file waits for whoever writes it."""
 
@@ -123,7 +127,8 @@ def require(connection: sqlite3.Connection, path: str) -> None:
 
 def _prepare(connection: sqlite3.Connection, path: str) -> None:
     if _marks(connection) == (0, 0) and not _tables(connection):
-        connection.execute("PRAGMA auto_vacuum=INCREMENTAL")  # before there is anything in the file
+        connection.execute(f"PRAGMA page_size={PAGE}")  # before there is anything in the file
+        connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
     elif _marks(connection)[0] != APPLICATION and not migration.is_old(connection):
         raise JournalUnavailable(f"{path} is a database of something else")
     else:
