@@ -74,7 +74,6 @@ async def own(
     version, wait = 0, FIRST_LOOK
     told: set[str] = set()
     seen: set[str] = set()
-    asked = False
     while True:
         try:
             if isinstance(opening, StreamOwned):
@@ -84,6 +83,7 @@ async def own(
             held = error
         if elsewhere is None:
             elsewhere = ConversationState(agent, conversation)
+            await at_hand(journal.post(name, GiveUp()))
         for record in await at_hand(journal.read(name, after=version)):
             version = record.version
             elsewhere.apply(record.event)
@@ -100,8 +100,7 @@ async def own(
                 await at_hand(journal.post(name, Cancel(conversation, old.id, NEWER, run.when_busy == "rollback")))
         if not register.open(agent, conversation):
             return None
-        if not asked or not elsewhere.queue:  # again where it is idle: somebody else may have had it meanwhile
-            asked = True
+        if not elsewhere.queue:  # somebody else may have had it meanwhile
             await at_hand(journal.post(name, GiveUp()))
         await asyncio.sleep(wait)
         wait = min(LAST_LOOK, wait * 2)
