@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from callboard import Agency, Agent, Limits
-from callboard.actors import scope
+from callboard.actors import ChildSpec, scope
 from callboard.actors.agents.errors import (
     AgencyClosed,
     ConversationBusy,
@@ -226,7 +226,9 @@ async def test_a_failed_run_ends_its_handle_in_the_same_error(journal: Any) -> N
         assert [record async for record in handle.events()][-1].data["error"].startswith("StepLimit")
 
 
-async def test_a_run_that_waits_for_a_person_says_so_also_deeper_down(journal: Any) -> None:
+def paying() -> tuple[Agent, Agent, ChildSpec[Any]]:
+    """A, whose agent B pays once a person says so; each can be asked."""
+
     @tool(risk="risky")
     async def pay() -> str:
         """Pay."""
@@ -239,14 +241,32 @@ async def test_a_run_that_waits_for_a_person_says_so_also_deeper_down(journal: A
             return call("SendMessage", "h", target_agent="B", message="pay")
         return call("pay", "p")
 
-    a, b = Agent("A", "a"), Agent("B", "b", tools=[pay], autonomy="supervised")
-    async with Agency(a, b, flows=[(a, b)], model=function(model), journal=journal) as agency:
+    return Agent("A", "a"), Agent("B", "b", tools=[pay], autonomy="supervised"), function(model)
+
+
+async def test_a_run_that_waits_for_a_person_says_so_also_deeper_down(journal: Any) -> None:
+    a, b, model = paying()
+    async with Agency(a, b, flows=[(a, b)], model=model, journal=journal) as agency:
         for agent in ("A", "B"):
             handle = await agency.start_run("go", agent=agent)
             await until(lambda: agency.approvals)
             assert await handle.status() == "waiting"
             agency.approve(agency.approvals[0])
             assert (await handle).text == "paid"
+
+
+async def test_that_a_run_waits_for_a_person_is_seen_from_another_worker() -> None:
+    kept = MemoryJournal()
+    a, b, model = paying()
+    one = Agency(a, b, flows=[(a, b)], model=model, journal=kept)
+    async with one, Held().agency(kept.as_worker()) as two:
+        for agent in ("A", "B"):
+            handle = await one.start_run("go", agent=agent)
+            await until(lambda: one.approvals)
+            other = await two.handle(handle.id)
+            assert await other.status() == "waiting"
+            one.approve(one.approvals[0])
+            assert (await other).text == "paid"
 
 
 async def test_an_unknown_or_released_run_is_named(journal: Any) -> None:

@@ -5,17 +5,32 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
 from callboard.actors.agents.errors import ConversationBusy, ConversationIdle, RunCancelled, UnknownRun
+from tests.postgres import Server, postgres
 
 from .held import Held
 
+__all__ = ["postgres"]
+
 ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def shared(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The address of a journal that processes share."""
+    if request.param == "sqlite":
+        yield str(tmp_path / "j.db")
+    else:
+        server: Server = request.getfixturevalue("postgres")
+        server.execute("DROP SCHEMA IF EXISTS callboard CASCADE")
+        yield server.url
+        server.execute("DROP SCHEMA IF EXISTS callboard CASCADE")
 
 
 class Worker:
@@ -35,9 +50,9 @@ class Worker:
 
 
 @asynccontextmanager
-async def worker(journal: Path) -> AsyncIterator[Worker]:
+async def worker(journal: str) -> AsyncIterator[Worker]:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.agents.worker_to_talk_to", str(journal)),
+        *(sys.executable, "-m", "tests.agents.worker_to_talk_to", journal),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         cwd=ROOT,
@@ -60,8 +75,8 @@ async def started(other: Worker, text: str = "hold on", run_id: str = "r1") -> N
     assert {await other.says(), await other.says()} == {f"STARTED {run_id}", "BEGUN"}
 
 
-async def test_a_run_over_there_is_followed_and_awaited(tmp_path: Path) -> None:
-    async with worker(tmp_path / "j.db") as other, Held().agency(tmp_path / "j.db") as agency:
+async def test_a_run_over_there_is_followed_and_awaited(shared: str) -> None:
+    async with worker(shared) as other, Held().agency(shared) as agency:
         await started(other)
         handle = await agency.handle("r1")
         assert await handle.status() == "running"
@@ -78,9 +93,9 @@ async def test_a_run_over_there_is_followed_and_awaited(tmp_path: Path) -> None:
             await agency.handle("r2")
 
 
-async def test_asking_for_it_here_waits_for_the_one_over_there(tmp_path: Path) -> None:
+async def test_asking_for_it_here_waits_for_the_one_over_there(shared: str) -> None:
     here = Held(open=True)
-    async with worker(tmp_path / "j.db") as other, here.agency(tmp_path / "j.db") as agency:
+    async with worker(shared) as other, here.agency(shared) as agency:
         await started(other)
         handle = await agency.start_run("hold on", conversation="c", run_id="r1")
         assert await handle.status() == "running"
@@ -91,8 +106,8 @@ async def test_asking_for_it_here_waits_for_the_one_over_there(tmp_path: Path) -
         assert here.asked == 0
 
 
-async def test_it_is_cancelled_from_here(tmp_path: Path) -> None:
-    async with worker(tmp_path / "j.db") as other, Held().agency(tmp_path / "j.db") as agency:
+async def test_it_is_cancelled_from_here(shared: str) -> None:
+    async with worker(shared) as other, Held().agency(shared) as agency:
         await started(other)
         other.tell("start r2 behind it")
         assert await other.says() == "STARTED r2"
@@ -109,8 +124,8 @@ async def test_it_is_cancelled_from_here(tmp_path: Path) -> None:
         assert {await other.says(), await other.says()} == {"ERROR r1 RunCancelled", "ERROR r2 RunCancelled"}
 
 
-async def test_it_is_steered_from_here(tmp_path: Path) -> None:
-    async with worker(tmp_path / "j.db") as other, Held().agency(tmp_path / "j.db") as agency:
+async def test_it_is_steered_from_here(shared: str) -> None:
+    async with worker(shared) as other, Held().agency(shared) as agency:
         await started(other)
         await agency.steer("c", "hurry up")
         await agency.steer("c", "be brief")
@@ -121,8 +136,8 @@ async def test_it_is_steered_from_here(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("mode", "heard"), [("interrupt", "hold on, stop"), ("rollback", "stop")])
-async def test_a_newer_message_here_ends_the_run_over_there(tmp_path: Path, mode: str, heard: str) -> None:
-    async with worker(tmp_path / "j.db") as other, Held().agency(tmp_path / "j.db") as agency:
+async def test_a_newer_message_here_ends_the_run_over_there(shared: str, mode: str, heard: str) -> None:
+    async with worker(shared) as other, Held().agency(shared) as agency:
         await started(other)
         with pytest.raises(ConversationBusy, match="at work"):
             await agency.run("no", conversation="c", when_busy="reject")
@@ -131,8 +146,8 @@ async def test_a_newer_message_here_ends_the_run_over_there(tmp_path: Path, mode
         assert await other.says() == "ERROR r1 RunCancelled"
 
 
-async def test_a_run_whose_process_is_killed_is_answered_here(tmp_path: Path) -> None:
-    async with worker(tmp_path / "j.db") as other, Held(open=True).agency(tmp_path / "j.db") as agency:
+async def test_a_run_whose_process_is_killed_is_answered_here(shared: str) -> None:
+    async with worker(shared) as other, Held(open=True).agency(shared) as agency:
         await started(other)
         await agency.steer("c", "hurry up")
         handle = await agency.handle("r1")

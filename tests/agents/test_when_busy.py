@@ -14,6 +14,7 @@ from callboard.actors.agents.errors import AgentError, ConversationBusy, Definit
 from callboard.actors.agents.hooks import HookContext, hook
 from callboard.actors.agents.turns.arrivals import replaced
 from callboard.actors.agents.turns.records import Accepted, Ended, RunRequest, WhenBusy
+from callboard.actors.agents.turns.steps import Begin
 from callboard.actors.journal import MemoryJournal
 from callboard.actors.testing import Crash, Simulation, simulate
 from callboard.actors.testing.doubles.models import call
@@ -185,6 +186,30 @@ async def test_a_transferred_conversation_is_interrupted_where_it_is_now(journal
             with pytest.raises(RunCancelled, match="interrupted by a newer message"):
                 await held
             assert answer.text == f"heard {', '.join(history)}"
+
+
+@pytest.mark.parametrize(("mode", "history"), [("interrupt", ["first", "second"]), ("rollback", ["second"])])
+async def test_what_a_process_had_accepted_as_it_died_is_ended_by_the_next_one(
+    mode: WhenBusy, history: list[str]
+) -> None:
+    kept = MemoryJournal()
+    dying = kept.as_worker()
+    first, second = (
+        RunRequest(text, text, "A", "c", (Message("user", text),), ("A",), keyed=True, when_busy=mode)
+        for text in ("first", "second")
+    )
+    stream = dying.open("A/c")
+    stream.append((Accepted(first), Begin(None)), unfinished=True, keys=("first",))
+    stream.append((Accepted(second),), keys=("second",))  # and then it was killed
+    dying.abandon()
+    held = Held()
+    async with held.agency(kept) as agency:
+        assert set(agency.resumed) == {"first", "second"}
+        with pytest.raises(RunCancelled, match="interrupted by a newer message"):
+            await agency.resumed["first"]
+        assert said((await agency.resumed["second"]).messages) == history
+        with pytest.raises(RunCancelled):
+            await (await agency.handle("first"))
 
 
 async def test_an_unknown_mode_is_refused() -> None:

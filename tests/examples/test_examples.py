@@ -12,6 +12,21 @@ from tests.cli.command import offline
 
 HERE = Path(__file__).parent
 PRINTS = {
+    "background_runs.py": [
+        "running",
+        "accepted",
+        "started",
+        "completed",
+        "tools_started",
+        "steered",
+        "tool_returned",
+        "completed",
+        "ended",
+        "done: print the report, in colour",
+        "done: print the report, in colour, never mind",
+        "the run was cancelled: interrupted by a newer message",
+        "done: print the report, in colour",
+    ],
     "conversations.py": [
         """1 ['price({"item": "tea"})']""",
         "2 It costs 3.",

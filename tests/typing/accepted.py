@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, assert_type
+from typing import Any, Literal, assert_type
 
 from callboard.actors import (
     Actor,
@@ -26,7 +26,10 @@ from callboard.actors import (
     by_key,
 )
 from callboard.actors.agents.agency import Agency
+from callboard.actors.agents.answer import Answer
 from callboard.actors.agents.conversations.view import ConversationSummary, ConversationView, ReplayReport
+from callboard.actors.agents.runs.handle import RunHandle
+from callboard.actors.agents.runs.progress import RunRecord
 from callboard.actors.journal import EventSourcedActor, Journal, MemoryJournal
 from tests.typing.vocabulary import Add, Added, Box, Counter, Echo, Get, Handling, Ledger, Lines, Note, Plain, Untold
 
@@ -189,3 +192,17 @@ async def a_kept_conversation_is_read_and_changed(agency: Agency) -> None:
     assert_type(await agency.rewind("c", to=0), None)
     assert_type(await agency.erase(user="u"), int)
     assert_type(await agency.replay("c", run="r"), ReplayReport)
+
+
+async def a_run_in_the_background_is_followed_and_steered(agency: Agency) -> None:
+    handle = await agency.start_run("x", conversation="c", when_busy="interrupt")
+    assert_type(handle, RunHandle)
+    assert_type(await handle, Answer)
+    assert_type(await handle.answer(timeout=1.0), Answer)
+    assert_type(await handle.status(), Literal["queued", "running", "waiting", "ended", "failed"])
+    async for record in handle.events(after=3):
+        assert_type(record, RunRecord)
+        assert_type(record.data["text"], Any)
+    assert_type(await handle.cancel("no longer needed"), None)
+    assert_type(await agency.handle(handle.id), RunHandle)
+    assert_type(await agency.steer("c", "hurry up", agent="A"), None)

@@ -152,6 +152,7 @@ class Conversation(Actor):
 
     def _cannot_open(self, error: JournalError) -> None:
         """Everybody who waits is told; a closed journal is no news to them."""
+        self._runtime.posts.forget(self._name)
         if not isinstance(error, JournalClosed):
             for entry in self._runtime.register.open(self._agent, self._id):
                 self._runtime.register.settle(unanswered(entry.run, not_kept(error)))
@@ -263,7 +264,7 @@ class Conversation(Actor):
             if outcome is not None:
                 register.settle(outcome)
             return
-        if rejected(state.queue, run):
+        if run.when_busy != "queue" and rejected(state.queue, run):
             register.settle(unanswered(run, busy(run)))
             return
         self._journal.take_up(run)

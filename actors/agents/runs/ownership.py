@@ -74,7 +74,6 @@ async def own(
     version, wait = 0, FIRST_LOOK
     told: set[str] = set()
     seen: set[str] = set()
-    asked = False
     while True:
         try:
             if isinstance(opening, StreamOwned):
@@ -84,6 +83,7 @@ async def own(
             held = error
         if elsewhere is None:
             elsewhere = ConversationState(agent, conversation)
+            await at_hand(journal.post(name, GiveUp()))
         for record in await at_hand(journal.read(name, after=version)):
             version = record.version
             elsewhere.apply(record.event)
