@@ -133,7 +133,7 @@ class Lifecycle:
             await self.drained(drain)
         if not runtime.shared:
             for entry in register.open():
-                if not entry.run.parent:
+                if entry.accepted and not entry.run.parent:
                     register.cancel(entry.run.id, "the agency stops")
             self._close_open_runs()
         if self._watch is not None:

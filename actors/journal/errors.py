@@ -114,3 +114,9 @@ class KeyTaken(JournalError):
 
 class EventNotWritable(JournalError, ValueError):
     """An event cannot be encoded; nothing was queued."""
+
+
+def wrong_header(stream: str, version: int, last: int) -> EventNotReadable:
+    """The named error of a stream whose header does not fit its events: it was lost, or is wrong."""
+    text = f"the header of {stream} says version {version}, its last event is {last}: repair the journal"
+    return EventNotReadable(text, stream)

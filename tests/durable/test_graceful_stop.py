@@ -192,3 +192,33 @@ async def test_stopping_with_an_open_run_of_an_agent_that_has_gone_ends_it_by_na
     assert isinstance(await outcome(resumed), UnknownAgent | AgencyClosed)
     async with Agency(Agent("Renamed"), model=function(lambda request: "fine"), journal=tmp_path / "j.db") as agency:
         assert (await outcome(agency.run("?"))).text == "fine"
+
+
+@pytest.mark.parametrize("moment", ["before it is taken up", "at the model"])
+async def test_in_memory_whoever_waits_is_told_that_the_agency_stopped(moment: str) -> None:
+    asked = 0
+
+    async def stuck(request: Request) -> str:
+        nonlocal asked
+        asked += 1
+        return await asyncio.Event().wait() and ""
+
+    agency = Agency(Agent("A", "a"), model=function(stuck))
+    await agency.start()
+
+    async def streamed() -> None:
+        async for _ in agency.run_streaming("stream it", conversation="s"):
+            pass
+
+    handle = await agency.start_run("in the background", conversation="b")
+    waiting = [
+        asyncio.ensure_future(one)
+        for one in (agency.run("ask", conversation="r"), streamed(), handle.answer(), agency.run("once"))
+    ]
+    if moment == "at the model":
+        await until(lambda: asked == 4)
+    else:
+        await asyncio.sleep(0)
+    await agency.stop()
+    outcomes = [await outcome(one) for one in waiting]
+    assert [type(one) for one in outcomes] == [AgencyClosed] * 4, outcomes

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from callboard.actors.journal import JournalUnavailable, Retention
-from callboard.actors.journal.backend import Acquire, Append, KeepSnapshot, Leave, Prune, Release
+from callboard.actors.journal import EventNotReadable, JournalUnavailable, Retention
+from callboard.actors.journal.backend import Acquire, Acquired, Append, KeepSnapshot, Leave, Prune, Release
 from callboard.actors.journal.postgres import check, repair, vacuum
 from callboard.actors.journal.postgres.backend import PostgresBackend
 from callboard.actors.journal.problems import Problem
@@ -139,3 +139,18 @@ def test_where_there_is_no_journal_there_is_nothing_to_look_at(postgres: Server,
     with pytest.raises(JournalUnavailable) as refused:
         look("postgresql://me:open-sesame@127.0.0.1:1/callboard", schema=schema)
     assert "sesame" not in str(refused.value)
+
+
+def test_a_stream_whose_header_does_not_fit_its_events_is_not_taken_over_until_it_is_repaired(
+    postgres: Server, schema: str, filled: PostgresBackend
+) -> None:
+    postgres.execute(f"DELETE FROM {schema}.streams WHERE name = 'a'")
+    postgres.execute(f"UPDATE {schema}.streams SET version = 2 WHERE name = 'b'")
+    lost, wrong, sound = filled.write([Acquire(stream, "w") for stream in "abc"])
+    assert isinstance(lost, EventNotReadable)
+    assert str(lost).startswith("the header of a says version 0, its last event is 3")
+    assert isinstance(wrong, EventNotReadable)
+    assert isinstance(sound, Acquired)
+    repair(postgres.url, Plain(), schema=schema)
+    assert [one.version for one in filled.write([Acquire(stream, "w") for stream in "ab"])] == [3, 3]
+    filled.close()

@@ -320,6 +320,31 @@ async def test_what_is_wrong_around_the_events_is_found_and_put_right(path: Path
 
 
 @pytest.mark.parametrize(
+    "damage",
+    [
+        "DELETE FROM streams WHERE name = 'a'",
+        "UPDATE streams SET version = 0 WHERE name = 'a'",
+        "UPDATE streams SET version = 2 WHERE name = 'a'",
+        "UPDATE streams SET version = 7 WHERE name = 'a'",
+    ],
+)
+async def test_a_stream_whose_header_does_not_fit_its_events_is_not_opened_until_it_is_repaired(
+    path: Path, damage: str
+) -> None:
+    await fill(path)
+    with raw(path) as connection:
+        connection.execute(damage)
+    journal = opened(path)
+    with pytest.raises(EventNotReadable, match="the header of a says version .*, its last event is 3"):
+        await owned(journal, "a")
+    assert await kept(journal, "a") == [1, 2, 3]
+    repair(path, Plain())
+    assert await (await owned(journal, "a")).append([4]) is None
+    assert await kept(journal, "a") == [1, 2, 3, 4]
+    journal.close()
+
+
+@pytest.mark.parametrize(
     ("damage", "words"),
     [
         ("UPDATE events SET data = '{' WHERE stream = 'a' AND version = 2", "its event 2 (int) cannot be read"),

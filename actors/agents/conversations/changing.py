@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from ...core.base.errors import CoreError
 from ...core.mail.future import Future
-from ...journal.errors import JournalError, StreamOwned
+from ...journal.errors import EventNotReadable, JournalError, StreamOwned
 from ...journal.store import Header, Journal
 from ..errors import ConversationBusy, DefinitionError
 from ..runs.messages import Release, Rewind
@@ -78,6 +78,7 @@ async def rewind(runtime: AgencyRuntime, agent: str, conversation: str, to: int)
     """Have a conversation go on from an earlier step; see `Agency.rewind`."""
     loop = asyncio.get_running_loop()
     until, wait = loop.time() + PATIENCE, FIRST_LOOK
+    misfit: tuple[int | None, int] | None = None
     while True:
         lineage = await read_lineage(runtime.journal, agent, conversation)
         place, messages = lineage.find(to)
@@ -87,11 +88,21 @@ async def rewind(runtime: AgencyRuntime, agent: str, conversation: str, to: int)
                 f"conversation {conversation!r:.100} of {agent} was transferred to {lineage.streams[-1].state.agent} "
                 f"after step {to}, which has it now; fork it at that step instead"
             )
+        state = stream.state
+        name = f"{state.agent}/{state.conversation}"
+        header = await header_of(runtime.journal, name)
+        if header is None or header.version != stream.version:
+            found = (None if header is None else header.version, stream.version)
+            if found == misfit:  # not because somebody has written meanwhile
+                says = "there is no header" if header is None else f"the header says version {header.version}"
+                text = f"{name} has {stream.version} events, and {says}; repair its journal"
+                raise EventNotReadable(text, name)
+            misfit = found
+            continue
         if any(one.state.queue for one in lineage.streams):
             raise _busy(agent, conversation, "a run is under way; wait for it, or cancel it")
         if messages >= len(stream.messages):
             return
-        state = stream.state
         message = Rewind(state.conversation, messages, stream.version)
         try:
             answer = await runtime.agents[state.agent].ask(message)
@@ -103,6 +114,8 @@ async def rewind(runtime: AgencyRuntime, agent: str, conversation: str, to: int)
             raise _busy(agent, conversation, "a run is under way; wait for it, or cancel it")
         if loop.time() >= until:
             raise _busy(agent, conversation, "another process works on it, and did not let go of it")
+        if header.owner not in ("", runtime.journal.worker):
+            await _done(runtime.journal.post(name, GiveUp()))  # whoever has it idle lets go of it
         await asyncio.sleep(wait)
         wait = min(LAST_LOOK, 2 * wait)
 
@@ -138,7 +151,7 @@ async def _erase(runtime: AgencyRuntime, header: Header) -> set[str]:
         await _end_elsewhere(journal, header)
     children = await read_headers(journal, labels={"parent": header.name})
     if agent in runtime.agents:
-        with suppress(CoreError, JournalError):  # one that is damaged cannot be read; it is deleted nevertheless
+        with suppress(Exception):  # whatever keeps it from being read, it is deleted nevertheless
             await runtime.ask_until_answered(Release(conversation), agent)
     names = {header.name, *(child.name for child in children)}
     await _done(journal.delete(*names))

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Final
 
 from ....providers.messages import Usage
 from ...core.mail.future import Future
+from ...journal.errors import EventNotReadable
 from ...journal.store import Header, Journal, Record
 from ..caller import NOBODY, Caller
 from ..errors import DefinitionError, UnknownConversation
-from ..turns.state import fold
+from ..runs.folding import folded, unfit
 from .history import StreamHistory
 from .view import ConversationStep, ConversationSummary, ConversationView
 
@@ -87,7 +89,7 @@ async def read_lineage(journal: Journal, agent: str, conversation: str) -> Linea
     if not records:
         raise UnknownConversation(f"{agent} has no conversation {conversation!r:.200}")
     header = await header_of(journal, f"{agent}/{conversation}")
-    streams = [StreamHistory(agent, conversation, records)]
+    streams = [_history(agent, conversation, records)]
     kept = [records]
     seen = {(agent, conversation)}
     owner = streams[0].state.owner
@@ -96,7 +98,7 @@ async def read_lineage(journal: Journal, agent: str, conversation: str) -> Linea
         records = await _read(journal, "/".join(owner))
         if not records:
             break
-        streams.append(StreamHistory(*owner, records))
+        streams.append(_history(*owner, records))
         kept.append(records)
         owner = streams[-1].state.owner
     return Lineage(header, streams, kept)
@@ -239,12 +241,23 @@ async def _any_waits(journal: Journal, children: Sequence[ConversationSummary]) 
         if not child.unfinished:
             continue
         records = await _read(journal, child.name)
-        if fold(child.agent, child.id, [record.event for record in records]).approvals:
+        if folded(child.name, [record.event for record in records]).approvals:
             return True
         nested = await read_headers(journal, labels={"parent": child.name}, unfinished=True)
         if await _any_waits(journal, [summary(header) for header in nested]):
             return True
     return False
+
+
+def _history(agent: str, conversation: str, records: Sequence[Record]) -> StreamHistory:
+    for before, record in pairwise(records):
+        if record.version != before.version + 1:
+            name = f"{agent}/{conversation}"
+            raise EventNotReadable(f"event {before.version + 1} of {name} is missing", name)
+    try:
+        return StreamHistory(agent, conversation, records)
+    except Exception as error:
+        raise unfit(f"{agent}/{conversation}", error) from error
 
 
 def _caller(first: StreamHistory, header: Header | None) -> Caller:

@@ -28,8 +28,12 @@ def folded(stream: str, events: Iterable[Any]) -> ConversationState:
     try:
         return fold(agent, conversation, events)
     except Exception as error:
-        text = f"the events of {stream} do not fit together: {type(error).__name__}: {error}"
-        raise EventNotReadable(text, stream) from error
+        raise unfit(stream, error) from error
+
+
+def unfit(stream: str, error: Exception) -> EventNotReadable:
+    """The named error of a stream whose events do not fit together."""
+    return EventNotReadable(f"the events of {stream} do not fit together: {type(error).__name__}: {error}", stream)
 
 
 async def read(journal: Journal, stream: str) -> Read:

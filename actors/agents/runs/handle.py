@@ -14,7 +14,6 @@ from typing import Any, Final, Literal, TypeAlias
 
 from ...core.base.scope import active as active_scope
 from ...core.mail.future import Future
-from ...journal.errors import EventNotReadable
 from ...journal.store import Record
 from ..answer import Answer
 from ..errors import UnknownRun
@@ -22,6 +21,7 @@ from ..output import Output
 from ..turns.outcome import Outcome
 from ..turns.records import Accepted, Cancel, Ended, RunRequest
 from ..turns.state import ConversationState
+from .folding import read, unfit
 from .following import PAGE, at_hand
 from .progress import Progress, RunRecord
 from .recovery import cancel_abandoned
@@ -214,8 +214,7 @@ class RunHandle:
         try:
             self._state.apply(event)
         except Exception as error:
-            text = f"the events of {self._stream} do not fit together: {type(error).__name__}: {error}"
-            raise EventNotReadable(text, self._stream) from error
+            raise unfit(self._stream, error) from error
         if type(event) is Accepted and event.run.id == self.id:
             self._accepted = True
         elif type(event) is Ended and event.run == self.id:
@@ -226,9 +225,7 @@ class RunHandle:
         """Whether an agent at work for the conversation waits for a person, as the journal has it."""
         journal = self._runtime.journal
         for header in await at_hand(journal.headers(labels={"parent": stream}, unfinished=True)):
-            state = ConversationState("", "")
-            for record in await at_hand(journal.read(header.name)):
-                state.apply(record.event)
+            state = (await read(journal, header.name)).state
             if not state.queue or state.queue[0].root != self.id:
                 continue
             if state.approvals or (depth and await self._delegate_waits(header.name, depth - 1)):

@@ -19,6 +19,7 @@ from ..turns.history import as_messages
 from ..turns.records import NotSteered, Steer
 from ..turns.state import ConversationState
 from ..turns.steps import Steered
+from .folding import read
 from .following import at_hand
 from .posts import Verdict
 from .runtime import AgencyRuntime
@@ -134,12 +135,8 @@ async def _look(runtime: AgencyRuntime, agent: str, conversation: str) -> tuple[
     unkept = runtime.unkept.get(f"{agent}/{conversation}")
     if unkept is not None:
         return unkept, 0
-    state = ConversationState(agent, conversation)
-    version = 0
-    for record in await at_hand(runtime.journal.read(f"{agent}/{conversation}")):
-        state.apply(record.event)
-        version = record.version
-    return state, version
+    state, records = await read(runtime.journal, f"{agent}/{conversation}")
+    return state, records[-1].version if records else 0
 
 
 def _check_open(runtime: AgencyRuntime) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -16,6 +17,14 @@ from ..handoffs.offer import HandoffTool
 from ..hooks import by_event
 from ..output import Output
 from ..turns.rules import Limits, Rules
+
+
+def _is_object(arguments: str) -> bool:
+    """Whether a call's arguments are a JSON object; no text at all stands for an empty one."""
+    try:
+        return isinstance(json.loads(arguments.strip() or "{}"), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 class PreparedAgent:
@@ -64,13 +73,15 @@ class PreparedAgent:
             self._settings["stop"] = tuple(self._settings["stop"])
 
     def _needs_approval(self, call: ToolCall) -> bool:
+        """Whether a person is to be asked. There is nothing to decide about what cannot run: the model is told at
+        once."""
         autonomy = self.agent.autonomy
         if autonomy == "autonomous":
             return False
-        if autonomy == "manual":
-            return True
         tool = self.tools.get(call.name)
-        return tool is None or tool.risk != "safe"
+        if tool is None or (autonomy == "supervised" and tool.risk == "safe"):
+            return False
+        return _is_object(call.arguments)
 
     def _system_message(self, instructions: str) -> tuple[Message, ...]:
         taught = [skill.instructions for skill in self.agent.all_skills]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from .machine import Turn, advance, outstanding
-from .records import Accepted, ApprovalAsked, Ended, Resumed, Rewound, Snapshot, ToolsStarted
+from .records import Accepted, ApprovalAsked, Ended, NotSteered, Resumed, Rewound, Snapshot, ToolsStarted
 from .state import ConversationState, rules_of
 from .steps import (
     INPUTS,
@@ -52,9 +52,10 @@ def replay(events: Iterable[Any], agent: str = "", conversation: str = "") -> It
         agent, conversation: whose they are.
     """
     state = ConversationState(agent, conversation)
+    accepted: set[str] = set()
     for number, event in enumerate(events, 1):
         before, run = state.turn, _run_of(state, event)
-        divergence = _divergence(state, event)
+        divergence = _divergence(state, event, accepted)
         commands: Commands = ()
         try:
             if isinstance(event, INPUTS):
@@ -81,15 +82,18 @@ def _run_of(state: ConversationState, event: Any) -> str:
         return event.run.id
     if type(event) is Ended:
         return event.run
-    if type(event) in (Rewound, Snapshot):
+    if type(event) in (NotSteered, Rewound, Snapshot):
         return ""
     return state.queue[0].id if state.queue else ""
 
 
-def _divergence(state: ConversationState, event: Any) -> str:
+def _divergence(state: ConversationState, event: Any, accepted: set[str]) -> str:
     """Why an event cannot come next; empty if it can."""
     kind = type(event)
+    if kind is NotSteered:  # it concerns whoever came too late, and no run
+        return ""
     if kind is Accepted:
+        accepted.add(event.run.id)
         known = any(run.id == event.run.id for run in state.queue)
         return f"run {event.run.id} is accepted a second time" if known else ""
     if kind is Snapshot or kind is Rewound:
@@ -99,7 +103,7 @@ def _divergence(state: ConversationState, event: Any) -> str:
             return f"it keeps {event.messages} messages, and there are {len(state.turn.history)}"
         return ""
     if kind is Ended:
-        return _end_diverges(state, event)
+        return _end_diverges(state, event, accepted)
     if not state.queue:
         return f"{kind.__name__} comes while no run is under way"
     return _step_diverges(state, event)
@@ -130,10 +134,12 @@ def _step_diverges(state: ConversationState, event: Any) -> str:
     return ""
 
 
-def _end_diverges(state: ConversationState, event: Ended) -> str:
+def _end_diverges(state: ConversationState, event: Ended, accepted: set[str]) -> str:
     queue = state.queue
     if all(run.id != event.run for run in queue):
-        return f"run {event.run} ends, and is not under way"
+        # Cancelled before it began, it may have been ended by two at once: the first end counts.
+        twice = event.run in accepted and event.error is not None
+        return "" if twice else f"run {event.run} ends, and is not under way"
     if queue[0].id != event.run or not state.begun:
         return ""
     verdict = state.verdict

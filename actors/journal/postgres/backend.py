@@ -31,6 +31,7 @@ from ..errors import (
     StreamConflict,
     StreamFenced,
     StreamOwned,
+    wrong_header,
 )
 from ..store import Header
 from .connect import configure, connect, is_batchs_own, is_transient, parameters, shown
@@ -372,6 +373,8 @@ def _error(write: Write, told: dict[str, Any]) -> JournalError:
     match told["error"]:
         case "key":
             return KeyTaken(f"the key {told['key']} is taken by {told['stream']}", told["key"], told["stream"])
+        case "header":
+            return wrong_header(stream, told["version"], told["last"])
         case "owned":
             owner, seconds = told["owner"], told["seconds"]
             return StreamOwned(f"{stream} is held by the worker {owner}", stream, owner, seconds)

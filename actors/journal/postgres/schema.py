@@ -239,6 +239,14 @@ BEGIN
             e := e + n;
 
         WHEN 'acquire' THEN
+            SELECT
+                coalesce((SELECT t.version FROM {s}.streams t WHERE t.name = p_stream[i]), 0) AS version,
+                coalesce((SELECT max(t.version) FROM {s}.events t WHERE t.stream = p_stream[i]), 0) AS last
+            INTO s;
+            IF s.version <> s.last THEN
+                r[i] := json_build_object('error', 'header', 'version', s.version, 'last', s.last)::text;
+                CONTINUE;
+            END IF;
             INSERT INTO {s}.streams AS t (name, epoch, owner)
             SELECT p_stream[i], epochs + 1, p_owner[i] FROM {s}.journal
             ON CONFLICT (name) DO UPDATE SET epoch = t.epoch + 1, owner = excluded.owner

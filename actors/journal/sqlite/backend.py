@@ -26,7 +26,15 @@ from ..backend import (
     Write,
 )
 from ..codec import Encoded
-from ..errors import JournalError, JournalUnavailable, KeyTaken, StreamConflict, StreamFenced, StreamOwned
+from ..errors import (
+    JournalError,
+    JournalUnavailable,
+    KeyTaken,
+    StreamConflict,
+    StreamFenced,
+    StreamOwned,
+    wrong_header,
+)
 from ..store import Header
 from . import schema
 from .ownership import Presence, boot_id, is_current, now, workers
@@ -66,6 +74,8 @@ _ADVANCE_AND_FLAG: Final = f"UPDATE streams SET version = ?, updated_at = ?, unf
 _INSERT: Final = "INSERT INTO events (stream, version, type, schema, data, metadata, at) VALUES (?, ?, ?, ?, ?, ?, ?)"
 _EVENT: Final = "SELECT position, stream, version, type, schema, data, metadata, at FROM events"
 _HEADER: Final = "SELECT name, version, epoch, owner, unfinished, labels, created_at, updated_at, damaged FROM streams"
+
+_LAST: Final = "SELECT ifnull(max(version), 0) FROM events WHERE stream = ?"
 
 _DELETING: Final = frozenset({Delete, Prune})
 _inherited: set[tuple[int, int]] = set()  # files that the parent of this forked process had open
@@ -231,11 +241,15 @@ class SqliteBackend:
 
     def _acquire(self, item: Acquire) -> object:
         stream, worker = item
+        self._flush()  # events of the batch may be the stream's
         row = self._writer.execute("SELECT version, epoch, owner FROM streams WHERE name = ?", (stream,)).fetchone()
+        version, epoch, owner = row or (0, 0, "")
+        (last,) = self._writer.execute(_LAST, (stream,)).fetchone()
+        if last != version:
+            return wrong_header(stream, version, last)
         if row is None:
             self._insert_stream(stream, 0, 1, worker)
             return Acquired(0, 1, 0)
-        version, epoch, owner = row
         if owner and owner != worker:
             seconds = self._seconds_left(owner)
             if seconds:

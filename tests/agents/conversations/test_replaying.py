@@ -23,7 +23,8 @@ from callboard import (
     hook,
     tool,
 )
-from callboard.actors.agents.errors import UnknownConversation, UnknownRun
+from callboard.actors.agents.errors import ConversationIdle, RunCancelled, UnknownConversation, UnknownRun
+from callboard.actors.agents.turns.records import Accepted, Ended, NotSteered
 from callboard.actors.agents.turns.replay import replay
 from callboard.actors.agents.turns.steps import Begin, Completed, HandoffReturned, ToolReturned
 from tests.agents.support import function
@@ -77,6 +78,23 @@ def test_what_the_machine_wants_done_is_told_after_each_event() -> None:
     (events,) = recorded(["sum"])
     wanted = [[type(command).__name__ for command in step.commands] for step in replay(events)]
     assert wanted == [[], ["Complete"], ["CallTool"], [], ["Complete"], ["Finish"], []]
+
+
+def test_what_came_too_late_for_a_run_fits() -> None:
+    (events,) = recorded(["sum"])
+    for place in (0, 1, len(events)):
+        late = [*events[:place], NotSteered("m"), *events[place:]]
+        assert [step.divergence for step in replay(late) if step.divergence] == []
+
+
+def test_a_run_that_never_began_and_was_ended_by_two_fits() -> None:
+    (events,) = recorded(["hi"])
+    run = events[0].run._replace(id="queued")
+    ended = Ended("queued", error=RunCancelled("it was cancelled before it began"))
+    fits = [*events[:2], Accepted(run), ended, *events[2:], ended]
+    assert [step.divergence for step in replay(fits) if step.divergence] == []
+    never = list(replay([*events, ended]))
+    assert never[-1].divergence == "run queued ends, and is not under way"
 
 
 # -- against the agents of today ---------------------------------------------------------------------------------------
@@ -236,6 +254,16 @@ async def test_todays_requests_are_in_the_report() -> None:
         assert report.same  # what was sent then is not kept: there is nothing to compare it with
         assert [one.request.messages[0].text for one in report.requests] == ["You are new.", "You are new."]
         assert {one.request.messages[-1].text for one in report.requests} == {"be brief"}
+
+
+async def test_something_said_too_late_is_no_difference() -> None:
+    async with team(MemoryJournal()) as agency:
+        await tell(agency, "hi", "c")
+        with pytest.raises(ConversationIdle):
+            await agency.steer("c", "hey")
+        await tell(agency, "sum", "c")
+        report = await agency.replay("c")
+        assert [str(one) for one in report.differences] == []
 
 
 async def test_what_cannot_be_replayed_is_named() -> None:
