@@ -103,7 +103,7 @@ async def test_an_approval_can_be_given_in_the_moment_in_which_its_conversation_
         assert agency.approvals == ()
 
 
-@pytest.mark.parametrize("limits", [Limits(steps=0), Limits(cost=0.0), Limits(tokens=0)], ids=repr)
+@pytest.mark.parametrize("limits", [Limits(steps=0), Limits(tokens=0)], ids=repr)
 async def test_a_run_that_may_use_nothing_buys_nothing(limits: Limits) -> None:
     asked: list[object] = []
 

@@ -74,6 +74,7 @@ async def own(
     version, wait = 0, FIRST_LOOK
     told: set[str] = set()
     seen: set[str] = set()
+    asked = False
     while True:
         try:
             if isinstance(opening, StreamOwned):

@@ -176,8 +176,9 @@ def _begin(turn: Turn, begin: Begin, rules: Rules) -> tuple[Turn, Commands]:
     open_calls = () if turn.message is None else (turn.message, *(r for r in turn.results if r is not None))
     history = turn.history.plus(*repaired((*open_calls, *turn.steering, *(begin.messages or ()))))
     turn = Turn("completing", history, start=len(turn.history))
-    if (over := _over_limit(turn, rules)) is not None:  # nothing may be used at all
-        return _spent(turn, over, rules)
+    limits = rules.limits
+    if (limits.steps == 0 or limits.tokens == 0) and (over := _over_limit(turn, rules)) is not None:
+        return _spent(turn, over, rules)  # nothing may be used at all; without a cent a free model may be asked
     return turn, COMPLETE
 
 
