@@ -177,9 +177,10 @@ async def test_of_a_type_that_is_not_known_any_more_the_value_is_plain_data(
 
 async def test_a_value_that_a_hook_has_changed_is_the_changed_one(tmp_path: Path) -> None:
     @hook("finalize")
-    def change(context: HookContext) -> Answer:
+    def change(context: HookContext) -> HookContext:
         assert context.answer is not None
-        return replace(context.answer, value=Reply(text="changed"))
+        context.answer = replace(context.answer, value=Reply(text="changed"))
+        return context
 
     model = Answering('{"text": "x"}')
     model.go.set()
