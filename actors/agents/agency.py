@@ -241,7 +241,9 @@ class Agency:
                 the conversation ends with the run.
             user: whom it is for; the short form of ``caller``.
             caller: who asks; kept with the run, and in the request context.
-            values: what else tools and hooks may need to know; in the request context.
+            values: what else tools and hooks may need to know; in the request context. A journal keeps it as plain
+                data: after a crash a date is a text, a set a list, a dataclass or model a dict. What has no such form
+                (a function, a connection) ends the run in `RunFailed`, where there is a journal to keep it.
             limits: in place of the agent's own.
             output_type: the type the answer must fit, in place of the agent's own.
             tools: tools that the caller runs itself: the answer's ``tool_calls`` say which to run, and the results

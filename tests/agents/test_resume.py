@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,14 @@ async def test_what_the_journal_cannot_write_fails_its_own_run_by_name(tmp_path:
             await agency.run("bad")
         assert (await agency.run("good")).text == "x"
     journal.close()
+
+
+async def test_values_that_are_not_plain_data_fail_their_own_run_by_name(tmp_path: Path) -> None:
+    async with Agency(Agent("A"), model=scripted(Script(["x"])), journal=tmp_path / "j.db") as agency:
+        for ask in (agency.run, agency.start_run):
+            with pytest.raises(RunFailed, match=r"values\['b'\]\['c'\] is a function; a journal keeps plain data"):
+                await ask("?", conversation="c", values={"a": 1, "b": {"c": lambda: 0}})
+        assert (await agency.run("?", conversation="c", values={"day": date(2026, 1, 2)})).text == "x"
 
 
 def test_a_run_survives_several_kills(tmp_path: Path) -> None:

@@ -106,7 +106,7 @@ class _Run:
         self.rules = prepared.rules(limits, request.external)
         self.output = prepared.output
         if request.output is not None:
-            self.output = Output.known(*request.output)
+            self.output, _ = Output.known(*request.output)
         self.context = RequestContext(
             request.root,
             request.id,

@@ -182,7 +182,7 @@ class Conversation(Actor):
             for entry in register.open(self._agent, self._id):
                 self._take(entry.run)
         if (last := state.last) is not None:
-            register.settle(last)  # the reply may not have got out before a crash
+            register.settle(runtime.typed(self._agent, last))  # the reply may not have got out before a crash
         if state.queue and state.begun:
             self._resume(state.queue[0])
         elif state.queue:
@@ -262,7 +262,7 @@ class Conversation(Actor):
             entry.accepted = True
             outcome = state.outcome_of(run.id)
             if outcome is not None:
-                register.settle(outcome)
+                register.settle(self._runtime.typed(self._agent, outcome))
             return
         if run.when_busy != "queue" and rejected(state.queue, run):
             register.settle(unanswered(run, busy(run)))

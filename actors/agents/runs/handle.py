@@ -43,11 +43,12 @@ class RunHandle:
         agent, conversation: whose it is.
     """
 
-    def __init__(self, runtime: AgencyRuntime, run_id: str, stream: str) -> None:
+    def __init__(self, runtime: AgencyRuntime, run_id: str, stream: str, output: Output | None = None) -> None:
         self.id = run_id
         self.agent, _, self.conversation = stream.partition("/")
         self._runtime = runtime
         self._stream = stream
+        self._output = output
         self._state = ConversationState(self.agent, self.conversation)
         self._version = 0
         self._accepted = False
@@ -218,7 +219,9 @@ class RunHandle:
         if type(event) is Accepted and event.run.id == self.id:
             self._accepted = True
         elif type(event) is Ended and event.run == self.id:
-            self._outcome = self._state.outcome_of(self.id)
+            outcome = self._state.outcome_of(self.id)
+            if outcome is not None:
+                self._outcome = self._runtime.typed(self.agent, outcome, self._output)
             self._state = ConversationState(self.agent, self.conversation)  # it may be large
 
     async def _delegate_waits(self, stream: str, depth: int) -> bool:
@@ -252,7 +255,7 @@ async def start_run(runtime: AgencyRuntime, run: RunRequest, output: Output | No
         DefinitionError: its id belongs to a run of another conversation.
     """
     register = runtime.register
-    handle = RunHandle(runtime, run.id, run.stream_name)
+    handle = RunHandle(runtime, run.id, run.stream_name, output)
     if asked_before and await runtime.is_claimed(run):
         return handle
     fresh = register.get(run.id) is None

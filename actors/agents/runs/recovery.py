@@ -156,7 +156,7 @@ def _undelivered(runtime: AgencyRuntime, agent: str, conversation: str, last: Ou
     run = RunRequest(last.run, last.run, agent, conversation, (), (agent,), once=True)
     entry = runtime.register.expect(run)
     entry.reply.add_done_callback(_Forget(runtime, entry))
-    runtime.register.settle(last)
+    runtime.register.settle(runtime.typed(agent, last))
     return entry
 
 

@@ -131,6 +131,8 @@ class RunRegister:
                     f"run id {run.id!r:.100} is taken by a run of {known.run.agent} in conversation "
                     f"{known.run.conversation!r:.100}; use one of its own for each request"
                 )
+            if known.output is None:
+                known.output = output
             return known
         entry = self._entries[run.id] = Entry(run, self._now(), output)
         try:

@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -20,8 +21,9 @@ from ..answer import Answer
 from ..bus import Bus
 from ..errors import AgentError, DefinitionError, UnknownAgent
 from ..handoffs.limits import HandoffLimits
-from ..output import Output
+from ..output import Output, is_plain
 from ..team.directory import Directory
+from ..turns.outcome import Outcome
 from ..turns.records import Cancel, RunRequest, Steer
 from ..turns.state import ConversationState
 from .approvals import Approvals
@@ -233,6 +235,28 @@ class AgencyRuntime:
             entry.waiters -= 1
             if not entry.waiters:
                 self.delivered(entry)
+
+    def typed(self, agent: str, outcome: Outcome, output: Output | None = None) -> Outcome:
+        """An outcome as a journal has it, with the answer's value as the requested type where that is known here.
+
+        Args:
+            agent: whom the run asked.
+            outcome: its value may be plain data.
+            output: the type that was asked for, if the caller gave it just now.
+        """
+        kept = outcome.answer.value
+        if kept is None or not is_plain(kept):
+            return outcome
+        entry = self.register.get(outcome.run)
+        if output is None and entry is not None:
+            output = entry.output
+        if output is None and outcome.output is not None:
+            output, _ = Output.known(*outcome.output)
+        elif output is None and (prepared := self.directory.prepared.get(agent)) is not None:
+            output = prepared.output
+        if output is None:
+            return outcome
+        return outcome._replace(answer=replace(outcome.answer, value=output.restored(kept, outcome.answer.text)))
 
     async def is_claimed(self, run: RunRequest) -> bool:
         """Whether a run that has a key is in the journal already.

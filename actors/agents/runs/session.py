@@ -88,6 +88,7 @@ class Session:
         "stream",
         "time",
         "timer",
+        "unknown",
         "value",
         "waiting",
     )
@@ -102,8 +103,12 @@ class Session:
         prepared = self.prepared = runtime.directory.prepared[run.agent]
         self.rules = prepared.rules(run.limits, run.external)
         self.output: Output | None = prepared.output
+        self.unknown = ""
+        """The type that the answer must fit, and why it is not known here; empty where it is."""
         if run.output is not None:
-            self.output = (entry.output if entry is not None else None) or Output.known(*run.output)
+            self.output = entry.output if entry is not None else None
+            if self.output is None:
+                self.output, self.unknown = Output.known(*run.output)
         self.time = runtime.time
         self.started = self.step_started = self.clock_started = self.time()
         self.elapsed = state.used
@@ -178,10 +183,7 @@ class Session:
     def check(self, text: str) -> tuple[str, RunError | None]:
         """Look at a final text: what is wrong with it, and whether looking at it went wrong."""
         if self.output is None:
-            if self.run.output is None:
-                return "", None
-            name = self.run.output[0]
-            return "", InvalidAnswer(f"the answer was to fit {name}, a type that this process does not know: import it")
+            return "", InvalidAnswer(f"the answer was to fit {self.unknown}") if self.unknown else None
         try:
             self.value, problem = self.output.read(text)
         except Exception as error:  # a validator of the user's

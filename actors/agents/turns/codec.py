@@ -3,9 +3,10 @@
 An event is a JSON object of the fields that are not what they are by default, so that it can be read with plain SQL
 (``data->>'run'``). Decoding follows the annotations of the classes listed here: no other class is ever made from a
 journal, so one that somebody tampered with can at worst hold wrong data. In fields that may hold anything (``values``,
-an answer's ``value``) pydantic models and dataclasses become plain objects, enumerations their value, tuples lists, and
-what JSON does not know its ``repr``; infinity and NaN are the texts ``inf``, ``-inf`` and ``nan``. A field that is not
-there has its default: that is how fields are added. An error comes back as the nearest class that `errors` has. Text
+an answer's ``value``) pydantic models and dataclasses become plain objects, enumerations their value, tuples and sets
+lists, and dates, UUIDs, decimals, paths and the like the texts that pydantic makes of them; infinity and NaN are the
+texts ``inf``, ``-inf`` and ``nan``. What neither JSON nor pydantic knows is refused. A field that is not there has its
+default: that is how fields are added. An error comes back as the nearest class that `errors` has. Text
 comes back as it was, lone surrogates and NUL included; only two halves of an emoji in succession come back as the
 emoji. What version 0.1.0 wrote has schema 0 and is read by `legacy`.
 
@@ -19,11 +20,12 @@ import json
 import re
 import types
 import typing
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum
 from json.encoder import encode_basestring
 from operator import attrgetter
+from pathlib import PurePath
 from typing import Any, Final
 
 from ....providers.messages import Completion, Image, Message, Text, ToolCall, ToolSpec, Usage
@@ -73,10 +75,15 @@ class RunCodec:
 
         Raises:
             KeyError: it is none of the classes that a journal keeps.
+            TypeError: something in it is not plain data, and has no plain form.
             RecursionError: something in it is nested too deeply, or in itself.
         """
         name, write = _EVENTS[type(event)]
-        text = write(event)
+        try:
+            text = write(event)
+        except _NotPlain as error:
+            where = _where(event, error.value).removeprefix("run.") or "something in it"
+            raise TypeError(f"{where} is {_described(error.value)}; a journal keeps plain data") from error
         if not text.isascii():
             try:
                 text.encode()
@@ -165,7 +172,12 @@ def _object(value: Mapping[Any, Any]) -> str:
 def _key(key: Any) -> str:
     if isinstance(key, Enum):
         return _key(key.value)
-    return str.__str__(key) if isinstance(key, str) else repr(key)
+    if isinstance(key, str):
+        return str.__str__(key)
+    if key is None or isinstance(key, int | float):
+        return repr(key)
+    text = _plain(key)
+    return text if isinstance(text, str) else json.dumps(text)
 
 
 def _error_text(value: BaseException) -> str:
@@ -199,7 +211,65 @@ def _foreign(value: Any) -> str:
             return _text(dump(mode="json"))
         if is_dataclass(value):
             return _object({field.name: getattr(value, field.name) for field in fields(value)})
-    return encode_basestring(repr(value))
+    return _text(_plain(value))
+
+
+class _NotPlain(TypeError):
+    """A value has no plain form."""
+
+    def __init__(self, value: Any) -> None:
+        super().__init__(type(value).__name__)
+        self.value = value
+
+
+def _plain(value: Any) -> Any:
+    """What pydantic makes of a value for JSON.
+
+    Raises:
+        _NotPlain: it does not know what.
+    """
+    from pydantic_core import PydanticSerializationError, to_jsonable_python  # not at the top: few need it
+
+    if isinstance(value, PurePath):
+        return str(value)
+    if isinstance(value, Iterator):  # it would be used up
+        raise _NotPlain(value)
+    try:
+        return to_jsonable_python(value)
+    except (PydanticSerializationError, UnicodeDecodeError):
+        raise _NotPlain(value) from None
+
+
+def _described(value: Any) -> str:
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    if isinstance(value, bytes | bytearray):
+        return "bytes that are not UTF-8"
+    name = type(value).__name__
+    return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
+
+
+def _where(event: Any, culprit: Any) -> str:
+    """The way to something within an event; empty where it is not found."""
+    members: Iterable[tuple[str, Any]] = ()
+    if is_dataclass(event) and not isinstance(event, type):
+        members = ((f".{field.name}", getattr(event, field.name)) for field in fields(event))
+    elif isinstance(event, tuple) and hasattr(event, "_fields"):
+        members = zip((f".{name}" for name in event._fields), event, strict=True)
+    elif isinstance(event, Mapping):
+        members = ((f"[{key!r:.40}]", item) for key, item in event.items())
+    elif isinstance(event, tuple | list):
+        members = ((f"[{index}]", item) for index, item in enumerate(event))
+    elif isinstance(event, set | frozenset):
+        members = (("{…}", item) for item in event)
+    for step, member in members:
+        if member is culprit:
+            return step.removeprefix(".")
+        further = _where(member, culprit)
+        if further:
+            joint = "" if further[0] in "[{" else "."
+            return f"{step.removeprefix('.')}{joint}{further}"
+    return ""
 
 
 _WRITERS: dict[type[Any], Write] = {

@@ -22,6 +22,7 @@ class Outcome(NamedTuple):
         error: why it failed, or None; its ``partial`` is the answer.
         owner: agent and conversation that have the conversation now, if others took it over.
         derived: whether the answer follows from the turn, so that a journal need not keep it.
+        output: where it was recorded: what the run recorded of the type of its own that the answer must fit.
     """
 
     run: str
@@ -29,6 +30,7 @@ class Outcome(NamedTuple):
     error: AgentError | None = None
     owner: tuple[str, str] | None = None
     derived: bool = False
+    output: tuple[str, str] | None = None
 
     def recorded(self, run: RunRequest) -> Ended:
         """What the journal keeps of it."""
@@ -113,7 +115,7 @@ def outcome_of(run: RunRequest, turn: Turn, ended: Ended, last: Finish | Fail | 
         answer = replace(answer, messages=_messages(turn, answer.tool_calls))
     if error is not None:
         error.partial = answer
-    return Outcome(ended.run, answer, error, ended.owner, ended.answer is None)
+    return Outcome(ended.run, answer, error, ended.owner, ended.answer is None, run.output)
 
 
 def _messages(turn: Turn, external: tuple[ToolCall, ...]) -> tuple[Message, ...]:
