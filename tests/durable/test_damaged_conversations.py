@@ -1,4 +1,4 @@
-"""A conversation that cannot be read is told by name to whoever asks for it, keeps nobody waiting, and can be erased."""
+"""A conversation that cannot be read is named to whoever asks for it, keeps nobody waiting, and can be erased."""
 
 from __future__ import annotations
 
