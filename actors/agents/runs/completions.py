@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -17,11 +18,18 @@ from ..context import UsageRecord
 from ..errors import RunFailed
 from ..events import CompletionFinished, CompletionStarted, ReasoningDelta, Retried, TextDelta
 from ..turns.steps import Complete, Completed, CompletionFailed, Interrupted
-from .session import CompletionArrived, Happened, Session
+from .session import AskAgain, CompletionArrived, Happened, Session
 from .spending import spent_above
 
 MAX_RETRIES = 3
-"""Times a completion is asked for again because the model's actor crashed or a stream was cut."""
+"""Times a completion is asked for again because a stream was cut."""
+
+CRASH_WAITS = (0.1, 6.0)
+"""Seconds before a completion is asked for again because the model's actor crashed, the first and the second time.
+
+A request on which it always does crashes it three times then, the last time alone: not even asked over and over does
+it come to the system's limit of three restarts in 5 seconds, beyond which everything would stop.
+"""
 
 
 def complete(session: Session, command: Complete, happened: Happened) -> None:
@@ -52,6 +60,12 @@ def completion_arrived(message: CompletionArrived, happened: Happened) -> None:
     if not completion.message.tool_calls and (session.output is not None or session.run.output is not None):
         problem, broken = session.check(completion.message.text)
     happened(session, Completed(completion, problem, broken, session.used()))
+
+
+def ask_again(message: AskAgain, happened: Happened) -> None:
+    """The pause after a crash of the model's actor is over."""
+    message.session.ask = None
+    _ask(message.session, happened)
 
 
 def _ask(session: Session, happened: Happened) -> None:
@@ -135,10 +149,15 @@ def _failed(session: Session, error: Exception, happened: Happened) -> None:
     model = session.model
     crashed = isinstance(error, ActorDead) and model is not None and model.is_alive()
     cut_short = isinstance(error, ProviderError) and error.retryable and session.seen
-    if (crashed or cut_short) and session.attempts < MAX_RETRIES:
+    if (crashed or cut_short) and session.attempts < (len(CRASH_WAITS) if crashed else MAX_RETRIES):
         session.attempts += 1
         session.emit(Retried, reason=f"{type(error).__name__}: {error}", attempt=session.attempts)
-        _ask(session, happened)
+        if crashed:
+            session.ask = session.actor.pipe(
+                asyncio.sleep(CRASH_WAITS[session.attempts - 1]), lambda _: AskAgain(session)
+            )
+        else:
+            _ask(session, happened)
         return
     refused, session.bought = session.bought, None
     if refused is None:

@@ -10,10 +10,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..turns.steps import AskApproval, CallTool, Commands, Complete, HandOff
-from .completions import complete, completion_arrived
+from .completions import ask_again, complete, completion_arrived
 from .delegation import delegate_answered, hand_off, handoff_prepared, handoff_refused
 from .session import (
     ApprovalExpired,
+    AskAgain,
     CompletionArrived,
     DelegateAnswered,
     Happened,
@@ -34,6 +35,7 @@ EFFECTS: Mapping[type, Callable[[Session, Any, Happened], None]] = {
 """What carries out a command."""
 
 RESULTS: Mapping[type, Callable[[Any, Happened], None]] = {
+    AskAgain: ask_again,
     CompletionArrived: completion_arrived,
     ToolDone: tool_done,
     ApprovalExpired: approval_expired,

@@ -321,6 +321,12 @@ class CompletionArrived(NamedTuple):
     outcome: Any
 
 
+class AskAgain(NamedTuple):
+    """The model's actor crashed a while ago: it is asked again now."""
+
+    session: Session
+
+
 class ToolDone(NamedTuple):
     """A tool call has ended."""
 
