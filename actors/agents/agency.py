@@ -37,7 +37,7 @@ from .runs.runtime import AgencyRuntime
 from .runs.steering import steer
 from .runs.streaming import stream_run
 from .runs.supervisors import AddAgent
-from .runs.validation import Asked, Question, check_id, new_run
+from .runs.validation import Asked, Question, check_id, check_type, new_run
 from .team.directory import Directory, Flow
 from .turns.records import WhenBusy
 from .turns.rules import Limits
@@ -356,11 +356,13 @@ class Agency:
             conversation: its id.
             agent: whose; the first agent's by default.
         """
+        check_type(conversation, str, "the id of a conversation", "a text")
         await self._runtime.ask_until_answered(Release(conversation), self._at_work(agent))
 
     def _at_work(self, agent: Agent | str | None) -> str:
         """The name of an agent whose actor runs."""
         name = self._directory.name_of(agent)
+        self._runtime.following.check()
         if name not in self._runtime.agents:
             raise AgencyClosed("the agency is not running: use `async with` it")
         return name
@@ -378,6 +380,7 @@ class Agency:
             UnknownConversation: there is none, or nothing of it is kept yet.
             JournalError: it cannot be read.
         """
+        check_id(conversation, "conversation", UnknownConversation)
         return await reading.read_conversation(self._kept, self._named(agent), conversation)
 
     async def conversations(
@@ -400,6 +403,10 @@ class Agency:
             after: only those whose name comes behind this one: the last of the page before.
             limit: how many at most.
         """
+        for name, given in (("user", user), ("tenant", tenant)):
+            check_type(given, str | None, name, "a text, or None")
+        check_type(unfinished, bool | None, "unfinished", "True, False or None")
+        check_type(after, str, "after", "the name of a conversation")
         return await reading.list_conversations(
             self._kept,
             agent=None if agent is None else self._named(agent),
@@ -433,8 +440,9 @@ class Agency:
             DefinitionError: there is no such step, or ``to`` is taken or cannot be an id.
         """
         name = self._at_work(agent)
+        check_id(conversation, "conversation", UnknownConversation)
         if to is not None:
-            check_id(to, "conversation", DefinitionError)
+            check_id(to, "conversation")
         return await changing.fork(self._runtime, name, conversation, at, to or self._runtime.new_id())
 
     async def rewind(self, conversation: str, *, to: int, agent: Agent | str | None = None) -> None:
@@ -451,7 +459,10 @@ class Agency:
             ConversationBusy: a run is under way or waiting, or another process does not let go of the conversation.
             DefinitionError: there is no such step, or the conversation was transferred after it.
         """
-        await changing.rewind(self._runtime, self._at_work(agent), conversation, to)
+        name = self._at_work(agent)
+        check_id(conversation, "conversation", UnknownConversation)
+        check_type(to, int, "to", "the number of a step")
+        await changing.rewind(self._runtime, name, conversation, to)
 
     async def erase(self, *, user: str, tenant: str | None = None) -> int:
         """Delete every conversation that a user has begun, with what agents did for it, from memory and the journal.
@@ -467,6 +478,7 @@ class Agency:
         self._at_work(None)
         if not isinstance(user, str) or not user:
             raise DefinitionError(f"user is a text that names one, not {user!r:.80}")
+        check_type(tenant, str | None, "tenant", "a text, or None")
         return await changing.erase(self._runtime, user, tenant)
 
     async def replay(
@@ -490,6 +502,8 @@ class Agency:
             UnknownConversation: there is none.
             UnknownRun: the conversation has no such run.
         """
+        check_id(conversation, "conversation", UnknownConversation)
+        check_type(run, str | None, "run", "the id of a run, or None")
         lineage = await reading.read_lineage(self._kept, self._named(agent), conversation)
         return await rerun.rerun(self._runtime, lineage, run)
 
@@ -501,6 +515,7 @@ class Agency:
 
     def _named(self, agent: Agent | str | None) -> str:
         """The name of an agent, which need not be there any more."""
+        check_type(agent, Agent | str | None, "agent", "an Agent, its name, or None")
         return self._directory.entry if agent is None else agent if isinstance(agent, str) else agent.name
 
     # -- runs that nobody waits for ------------------------------------------------------------------------------------

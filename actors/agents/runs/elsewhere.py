@@ -194,6 +194,7 @@ def decide_anywhere(
         approvals.decide(approval, approved, arguments, reason, by, limits)
         done.set(None)
         return done
+    runtime.following.check()
     check_decision(arguments, reason)
 
     async def post() -> None:
@@ -220,6 +221,7 @@ async def waiting_anywhere(runtime: AgencyRuntime) -> tuple[ApprovalRequested, .
     here = runtime.approvals.waiting
     if not runtime.shared:
         return here
+    runtime.following.check()
     unreadable: list[JournalError] = []
     found = await waiting(runtime.journal, unreadable)
     for error in unreadable:

@@ -27,7 +27,7 @@ from .progress import Progress, RunRecord
 from .recovery import cancel_abandoned
 from .register import Entry
 from .runtime import CANCEL_GRACE, AgencyRuntime
-from .validation import check_id
+from .validation import check_id, check_type
 
 Status: TypeAlias = Literal["queued", "running", "waiting", "ended", "failed"]
 
@@ -98,6 +98,7 @@ class RunHandle:
             AgencyClosed: the agency has stopped.
             JournalError: the conversation cannot be read.
         """
+        check_type(after, int, "the position after which to begin", "a whole number")
         runtime = self._runtime
         progress = Progress(self.id)
         following = runtime.following.follow(runtime.journal, self._stream)
@@ -125,6 +126,7 @@ class RunHandle:
             JournalError: the conversation cannot be read.
             AgentError: what the run ended in, as `Agency.run` raises it.
         """
+        check_type(timeout, int | float | None, "timeout", "a number of seconds, or None")
         async with asyncio.timeout(timeout):
             outcome = await self._ended()
         if outcome.error is not None:
@@ -141,6 +143,7 @@ class RunHandle:
             AgencyClosed: the agency has stopped.
             JournalError: the conversation cannot be read.
         """
+        check_type(reason, str, "reason", "a text")
         runtime = self._runtime
         await self._catch_up()
         if self._outcome is not None:

@@ -13,7 +13,7 @@ from ...core.base.scope import current_scope
 from ...core.base.spec import check_name
 from ..agent import Agent
 from ..caller import NOBODY, Caller
-from ..errors import AgencyClosed, DefinitionError, UnknownConversation
+from ..errors import AgencyClosed, DefinitionError
 from ..output import Output
 from ..turns.arrivals import WHEN_BUSY
 from ..turns.history import as_messages
@@ -48,7 +48,6 @@ def new_run(runtime: AgencyRuntime, asked: Asked) -> tuple[RunRequest, Output | 
     Raises:
         AgencyClosed: no runs are accepted.
         UnknownAgent: nobody has that name.
-        UnknownConversation: the conversation's id cannot be one.
         DefinitionError: an argument is of the wrong shape or type.
     """
     register, directory = runtime.register, runtime.directory
@@ -57,9 +56,9 @@ def new_run(runtime: AgencyRuntime, asked: Asked) -> tuple[RunRequest, Output | 
     name = directory.name_of(asked.agent)
     conversation, key = asked.conversation, asked.run_id
     if conversation is not None:
-        check_id(conversation, "conversation", UnknownConversation)
+        check_id(conversation, "conversation")
     if key is not None:
-        check_id(key, "run", DefinitionError)
+        check_id(key, "run")
     if asked.when_busy not in WHEN_BUSY:
         raise DefinitionError(f"when_busy is one of {', '.join(WHEN_BUSY)}, not {asked.when_busy!r:.80}")
     limits = directory.agents[name].limits
@@ -106,13 +105,24 @@ def new_run(runtime: AgencyRuntime, asked: Asked) -> tuple[RunRequest, Output | 
     )
 
 
-def check_id(given: Any, what: str, error: type[DefinitionError]) -> None:
-    """Raises ``error`` where something cannot be the id of a conversation or a run."""
+def check_id(given: object, what: str, error: type[DefinitionError] = DefinitionError) -> None:
+    """Raises ``error`` where a text cannot be the id of a conversation or a run.
+
+    Raises:
+        DefinitionError: it is no text.
+    """
+    check_type(given, str, f"the id of a {what}", "a text")
     try:
         check_name(given)
-        given.encode()
-    except (SpecError, UnicodeEncodeError) as wrong:
-        raise error(f"{given!r:.200} cannot name a {what}: {wrong}") from None
+    except SpecError:
+        rule = "a text, not empty, that can be written in a line, without '/'"
+        raise error(f"{given!r:.200} cannot name a {what}: use {rule}") from None
+
+
+def check_type(given: object, kind: Any, what: str, wanted: str) -> None:
+    """Raises `DefinitionError` where an argument is of another type. A bool is no number."""
+    if not isinstance(given, kind) or (isinstance(given, bool) and kind is int):
+        raise DefinitionError(f"{what} is {wanted}, not {given!r:.80}")
 
 
 def _caller(user: object, caller: object) -> Caller:
