@@ -189,6 +189,9 @@ class Agency:
     ) -> asyncio.Event:
         """Stop when the process is told to end: runs under way are waited for, new ones are refused.
 
+        Afterwards a handler that was found does what it always did: a server's that ends the server, for one. Where
+        none was set the program goes on to its own end. A second signal goes to the handler found, too.
+
         Args:
             drain: seconds to wait; what is still running then ends in a named error.
             signals: on which.
