@@ -339,7 +339,7 @@ async def test_a_stream_whose_header_does_not_fit_its_events_is_not_opened_until
         await owned(journal, "a")
     assert await kept(journal, "a") == [1, 2, 3]
     repair(path, Plain())
-    assert await (await owned(journal, "a")).append([4]) is None
+    await (await owned(journal, "a")).append([4])
     assert await kept(journal, "a") == [1, 2, 3, 4]
     journal.close()
 
