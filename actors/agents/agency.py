@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from copy import copy
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -93,18 +94,30 @@ class Agency:
         check_flows(flows)
         self.name = name
         self._directory = Directory(agents, flows, shared_instructions)
+        self._given = (
+            pool if pool is not None else model,
+            system,
+            journal,
+            handoff_limits or HandoffLimits(),
+            approvals_expire,
+            retention,
+        )
+        self._make()
+
+    def _make(self) -> None:
+        """Make what lives from one start to the stop."""
+        model, system, journal, handoff_limits, approvals_expire, retention = self._given
         self._runtime = AgencyRuntime(
             self._directory,
             MemoryJournal() if journal is None or isinstance(journal, str | Path) else journal,
-            handoff_limits or HandoffLimits(),
+            handoff_limits,
             shared=journal is not None,
             approvals_expire=approvals_expire,
         )
         self._runtime.retention = retention
         self._runtime.model_name = model if isinstance(model, str) else ""
-        given = pool if pool is not None else model
         address = journal if isinstance(journal, str | Path) else None
-        self._lifecycle = Lifecycle(name, self._runtime, given, system, address)
+        self._lifecycle = Lifecycle(self.name, self._runtime, model, system, address)
 
     # -- who is in it --------------------------------------------------------------------------------------------------
 
@@ -192,6 +205,9 @@ class Agency:
         self, *, drain: float = 30.0, signals: Sequence[signal.Signals] = (signal.SIGTERM,)
     ) -> asyncio.Event:
         """Stop when the process is told to end: runs under way are waited for, new ones are refused.
+
+        Afterwards a handler that was found does what it always did: a server's that ends the server, for one. Where
+        none was set the program goes on to its own end. A second signal goes to the handler found, too.
 
         Args:
             drain: seconds to wait; what is still running then ends in a named error.
@@ -328,10 +344,12 @@ class Agency:
         return (await self.run(text, agent=agent, conversation=conversation)).text
 
     def process_sync(self, text: str, *, agent: Agent | str | None = None, conversation: str | None = None) -> str:
-        """`process` for code without an event loop. An agency that is not running is started for this one request.
+        """`process` for code without an event loop. An agency that is not running is started for this one request, each
+        time anew: conversations go on from one to the next with a journal only.
 
         Raises:
             BlockingCall: called on an event loop's thread.
+            AgencyClosed: it was started, and has stopped.
         """
         try:
             asyncio.get_running_loop()
@@ -339,13 +357,18 @@ class Agency:
             pass
         else:
             raise BlockingCall("process_sync would block the event loop: await process() instead")
+        if self.stopping:
+            raise AgencyClosed("the agency has stopped or is stopping; make a new one from the same agents")
         if self.system is not None:
             coro = self.process(text, agent=agent, conversation=conversation)
             return asyncio.run_coroutine_threadsafe(coro, self.system.loop).result()
+        fresh = copy(self)
+        fresh._make()
+        fresh._runtime.bus = self._runtime.bus
 
         async def once() -> str:
-            async with self:
-                return await self.process(text, agent=agent, conversation=conversation)
+            async with fresh:
+                return await fresh.process(text, agent=agent, conversation=conversation)
 
         return asyncio.run(once())
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -58,6 +58,7 @@ class Lifecycle:
         self._address = address
         self._watch: asyncio.Task[None] | None = None
         self._stopping: asyncio.Task[None] | None = None
+        self._put_back: Callable[[], None] | None = None
 
     async def start(self) -> None:
         """Start the actors. Runs that a durable journal holds unfinished are gone on with.
@@ -127,6 +128,8 @@ class Lifecycle:
         register = runtime.register
         self.closed = True
         register.closed = "has stopped or is stopping"
+        if self._put_back is not None:
+            self._put_back()
         if self.system is None:
             return
         if drain > 0:
@@ -167,27 +170,41 @@ class Lifecycle:
         self._runtime.register.fail_open(lambda: AgencyClosed(error))
 
     def stop_on_signals(self, drain: float, signals: Sequence[signal.Signals]) -> asyncio.Event:
-        """Stop when the process is told to end.
+        """Stop when the process is told to end, and then call the handler that was found, if it is a function.
 
         Returns:
             an event that is set once the agency has stopped.
         """
         loop = asyncio.get_running_loop()
         stopped = asyncio.Event()
+        # asyncio has no public way to look at a loop's own handlers.
+        own = dict(getattr(loop, "_signal_handlers", {}))
+        found = {number: signal.getsignal(number) for number in signals}
 
-        async def stop() -> None:
+        async def stop(number: signal.Signals) -> None:
             try:
                 await self.stop(drain)
             finally:
                 stopped.set()
+                if number in own or callable(found[number]):
+                    signal.raise_signal(number)
+
+        def put_back() -> None:
+            self._put_back = None
+            for number in signals:
+                loop.remove_signal_handler(number)
+                if number in own:
+                    loop.add_signal_handler(number, own[number]._callback, *own[number]._args)
+                elif found[number] is not None:
+                    signal.signal(number, found[number])
 
         def begin(number: signal.Signals) -> None:
-            loop.remove_signal_handler(number)  # a second one does what it always does
-            if self._stopping is None:
-                self._stopping = loop.create_task(stop(), name=f"{self.name}-stop")
+            put_back()  # a second one does what it always did
+            self._stopping = loop.create_task(stop(number), name=f"{self.name}-stop")
 
         for number in signals:
             loop.add_signal_handler(number, begin, number)
+        self._put_back = put_back
         return stopped
 
     async def drained(self, seconds: float) -> bool:

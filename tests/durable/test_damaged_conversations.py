@@ -48,11 +48,16 @@ ASKED: dict[str, Callable[[Agency], Awaitable[Any]]] = {
 }
 
 
-@pytest.mark.parametrize("asked", ASKED)
-@pytest.mark.parametrize("damage", [GAP, MIDDLE])
+@pytest.mark.parametrize(
+    ("damage", "asked"),
+    [
+        (damage, asked)
+        for damage in (GAP, MIDDLE)
+        for asked in ASKED
+        if (damage, asked) != (MIDDLE, "steer")  # that says that no run is under way, which is so
+    ],
+)
 async def test_whoever_reads_it_gets_an_error_that_names_it(tmp_path: Path, damage: str, asked: str) -> None:
-    if damage == MIDDLE and asked == "steer":
-        pytest.skip("it says that no run is under way, which is so")
     await damaged(tmp_path / "j.db", damage)
     async with agency(tmp_path / "j.db") as again:
         with pytest.raises(EventNotReadable, match="A/c"):
