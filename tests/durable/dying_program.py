@@ -68,7 +68,7 @@ async def repaired(request: Request) -> str:
     """A model whose first answer does not fit, and that lives until that is in the journal, but gives no second one."""
     if "form" in said(request):
         with sqlite3.connect(sys.argv[1]) as kept:
-            while not kept.execute("SELECT 1 FROM events WHERE type = 'Completed'").fetchone():
+            while not kept.execute("SELECT 1 FROM events WHERE type = 'Completed'").fetchone():  # noqa: ASYNC110
                 await asyncio.sleep(0.001)
         die()
     return "no number"

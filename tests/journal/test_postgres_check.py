@@ -152,11 +152,6 @@ def test_a_stream_whose_header_does_not_fit_its_events_is_not_taken_over_until_i
     assert isinstance(wrong, EventNotReadable)
     assert isinstance(sound, Acquired)
     repair(postgres.url, Plain(), schema=schema)
-<<<<<<< HEAD
     mended = filled.write([Acquire(stream, "w") for stream in "ab"])
     assert [one.version for one in mended if isinstance(one, Acquired)] == [3, 3]
-=======
-    taken = filled.write([Acquire(stream, "w") for stream in "ab"])
-    assert [one.version for one in taken if isinstance(one, Acquired)] == [3, 3]
->>>>>>> mend2
     filled.close()

@@ -339,13 +339,9 @@ async def test_a_stream_whose_header_does_not_fit_its_events_is_not_opened_until
         await owned(journal, "a")
     assert await kept(journal, "a") == [1, 2, 3]
     repair(path, Plain())
-<<<<<<< HEAD
     written = (await owned(journal, "a")).append([4])
     assert written is not None
     await written
-=======
-    await (await owned(journal, "a")).append([4])
->>>>>>> mend2
     assert await kept(journal, "a") == [1, 2, 3, 4]
     journal.close()
 
