@@ -296,6 +296,9 @@ async def _find(journal: Journal, conversation: str, agent: str | None) -> tuple
     """The agent and the conversation of a given id."""
     if agent is not None:
         return agent, conversation
+    whose, slash, id = conversation.partition("/")
+    if slash:  # as the list has it; an id has no slash
+        return whose, id
     headers: Sequence[Header] = await read_headers(journal, labels={"conversation": conversation})
     if not headers:  # version 0.1.0 did not write down whose a stream is but in its name
         headers = [one for one in await read_headers(journal) if one.name.partition("/")[2] == conversation]

@@ -54,6 +54,8 @@ def test_one_conversation_is_shown_with_its_steps_and_what_they_cost(tmp_path: P
     view = json.loads(ran(journal, "show", "c", "--json"))
     assert [step["number"] for step in view["steps"]] == [1, 2, 3, 4, 5]
     assert view["runs"][1]["answer"] == "done: 3"
+    assert ran(journal, "show", "Front/c") == out
+    assert ran(journal, "replay", "Front/c") == ran(journal, "replay", "c")
     moved = ran(journal, "show", "moved")
     assert "transferred to Billing/" in moved
     assert "conversations of other agents that belong to it\n  Billing/" in moved
