@@ -127,5 +127,5 @@ async def test_after_its_end_an_agency_says_that_it_is_closed(what: str, tmp_pat
     async with held.agency(tmp_path / "j.db") as agency:
         handle = await agency.start_run("hold on", conversation="c", run_id="r")
         await held.begun.wait()
-    with pytest.raises(AgencyClosed, match="the agency has stopped|stopped before the run had its answer"):
+    with pytest.raises(AgencyClosed, match=r"the agency has stopped|stopped before the run had its answer"):
         await AFTERWARDS[what](agency, handle)
