@@ -7,10 +7,12 @@ READY  := $(VENV)/.ready
 DEV    := $(VENV)/.ready-dev
 FOLDER ?= .
 ASK    ?=
+SOAK   ?=
+KILLS  ?=
 # Through the environment, so that quotes in a request reach the program as they were typed.
 export FOLDER ASK
 
-.PHONY: demo test lint types layers unit bench bench-peers clean
+.PHONY: demo test lint types layers unit bench bench-peers soak kills clean
 
 demo: $(READY)
 	@$(BIN)/callboard demo "$$FOLDER" $${ASK:+--ask "$$ASK"}
@@ -32,6 +34,13 @@ unit: $(DEV)
 
 bench: $(DEV)
 	$(BIN)/python -m benchmarks core
+
+# Both take long: twenty minutes at half a core, and some five; SOAK and KILLS pass options on.
+soak: $(DEV)
+	$(BIN)/python -m benchmarks.soak $(SOAK)
+
+kills: $(DEV)
+	$(BIN)/python -m benchmarks.kills $(KILLS)
 
 # The peers get an environment of their own: their pins are not ours. `make bench` finds it there.
 bench-peers: .venv-peers/.ready

@@ -3,6 +3,8 @@
 Each subject runs in a process of its own, peers in the environment ``make bench-peers`` makes (``.venv-peers``). The
 model is instant and in-process everywhere, so what is measured is the framework. ``conversations_1000`` is 1,000
 conversations at once, three turns each, with a model that takes 50 ms: the ideal is 0.15 s of wall time.
+``growth_4000`` is how many times the CPU of a turn at 100 live conversations one at 4,000 takes, in one process; the
+peers that are of interest for what is handed on, called or said once stand beside ours below the table.
 """
 
 from __future__ import annotations
@@ -10,13 +12,14 @@ from __future__ import annotations
 from functools import partial
 
 from .harness import Case, Sample, Suite
+from .harness.model import OURS
 from .subjects.process import Worker, interpreter, start_workers
 
 BASELINE = "bare"
 # subject -> (module, in the peers' environment)
 SUBJECTS = {
     "bare": ("agents_bare", False),
-    "callboard": ("agents_callboard", False),
+    OURS: ("agents_callboard", False),
     "pydantic-ai": ("agents_pydantic_ai", True),
     "openai-agents": ("agents_openai", True),
     "langgraph": ("agents_langgraph", True),
@@ -27,6 +30,10 @@ SUBJECTS = {
 # Units of work of one run at scale 1.
 SIZES = {"turn": 2_000, "tools_3": 500, "tools_parallel_10": 200, "handoffs_10": 100}
 CONVERSATIONS = (("conversations_100", 100), ("conversations_1000", 1_000), ("conversations_4000", 4_000))
+GROWN = 4_000
+"""Live conversations at which a turn should still cost what it costs at 100."""
+BESIDE = {"turn": ("agent-framework",), "tools_3": ("agent-framework",), "handoffs_10": ("agent-framework", "autogen")}
+"""The peers that we mean to be ahead of by a given factor, by scenario."""
 QUICK = 0.1
 
 
@@ -38,11 +45,15 @@ def suite(quick: bool) -> Suite:
         for subject, worker in workers.items():
             if name in worker.scenarios:
                 n = max(1, round(size * (QUICK if quick else 1) * worker.scale))
-                cases.append(Case(name, subject, partial(worker.run, name, n)))
+                beside = BESIDE.get(name, ()) if subject == OURS else ()
+                cases.append(Case(name, subject, partial(worker.run, name, n), beside))
     for name, n in CONVERSATIONS[: 2 if quick else 3]:
         for subject, worker in workers.items():
             if "conversations" in worker.scenarios and (n <= 1_000 or worker.scale == 1):
                 cases.append(Case(name, subject, partial(worker.run, "conversations", n)))
+    for subject, worker in workers.items():
+        if "growth" in worker.scenarios:
+            cases.append(Case(f"growth_{GROWN}", subject, partial(_fresh, subject, "growth", GROWN)))
     for name, scenario, n in (("memory_1000", "memory", 1_000), ("import", "import", 1)):
         for subject, worker in workers.items():
             if scenario in worker.scenarios:

@@ -42,6 +42,12 @@ class ProviderError(CallboardError):
     retryable: bool = False
     """Whether the same request may succeed if sent again, here or elsewhere."""
 
+    unsent: bool = False
+    """Whether the request never got to the vendor for certain, so that it costs nothing."""
+
+    begun: bool = False
+    """Whether the vendor had begun to answer."""
+
     def __init__(
         self,
         message: str,

@@ -17,6 +17,9 @@ from .messages import Completion, Delta, Request, Usage
 from .spec import Capability, ProviderSpec, dropped
 from .tokens import estimate, estimate_message
 
+ESTIMATED = "tokens are estimated"
+"""How the note on a completion begins whose usage the vendor did not tell."""
+
 
 @dataclass(frozen=True, slots=True)
 class Describe:
@@ -164,7 +167,7 @@ class Provider(Actor):
         if not usage.total_tokens:
             # Some endpoints count nothing, or only when they are not streaming; budgets and limits need a number.
             usage = Usage(estimate(request), estimate_message(made.message))
-            notes = (*notes, f"tokens are estimated: {self.spec.name} reported none")
+            notes = (*notes, f"{ESTIMATED}: {self.spec.name} reported none")
         # Spelt out, because dataclasses.replace costs four times as much and this runs for every request.
         return Completion(
             made.message,

@@ -114,11 +114,15 @@ class Direct:
 
     async def post(self, path: str, payload: Mapping[str, Any], headers: Mapping[str, str]) -> Reply:
         problem: Exception
+        begun = False
         try:
             async with self._send(path, payload, headers) as response:
+                begun = True
                 return Reply(response.status, response.headers, await response.read())
         except Exception as error:
             problem = self._problem(error)
+            if isinstance(problem, ProviderError):
+                problem.begun = begun
         # Outside of the handler, so that the cause, which may hold the headers sent, is not carried along.
         raise problem
 
@@ -153,12 +157,16 @@ class Direct:
         import aiohttp
 
         if isinstance(error, TimeoutError):  # aiohttp's own timeouts are TimeoutErrors
-            return ProviderTimeout(f"{self._provider} did not answer in time", provider=self._provider)
+            late = ProviderTimeout(f"{self._provider} did not answer in time", provider=self._provider)
+            late.unsent = isinstance(error, aiohttp.ConnectionTimeoutError)
+            return late
         if isinstance(error, aiohttp.InvalidURL):
             return InvalidRequest(f"{self._provider}: {self._base!r} is not an address", provider=self._provider)
         if isinstance(error, aiohttp.ClientError | OSError):
             what = "refused the connection" if isinstance(error, ConnectionRefusedError) else "lost the connection"
-            return ConnectionLost(f"{self._provider} {what} ({type(error).__name__})", provider=self._provider)
+            lost = ConnectionLost(f"{self._provider} {what} ({type(error).__name__})", provider=self._provider)
+            lost.unsent = isinstance(error, aiohttp.ClientConnectorError | ConnectionRefusedError)
+            return lost
         return error
 
 
@@ -259,12 +267,24 @@ def sdk_problem(error: Exception, provider: str, secret: str = "") -> Exception:
         return from_status(response.status_code, response.content, response.headers, provider=provider, secret=secret)
     name = type(error).__name__
     if isinstance(error, httpx2.TimeoutException | TimeoutError) or name == "APITimeoutError":
-        return ProviderTimeout(f"{provider} did not answer in time", provider=provider)
+        late = ProviderTimeout(f"{provider} did not answer in time", provider=provider)
+        late.unsent = _never_connected(error)
+        return late
     if isinstance(error, httpx2.HTTPError | OSError) or name == "APIConnectionError":
-        return ConnectionLost(f"{provider} lost the connection ({name})", provider=provider)
+        lost = ConnectionLost(f"{provider} lost the connection ({name})", provider=provider)
+        lost.unsent = _never_connected(error)
+        return lost
     if type(error).__module__.partition(".")[0] in ("openai", "anthropic"):
         return ProviderError(f"{provider}: {blot(str(error), secret)}", provider=provider)
     return error
+
+
+def _never_connected(error: Exception) -> bool:
+    """Whether an HTTP client failed before it had a connection; an SDK's error has that as its cause."""
+    import httpx2
+
+    never = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, ConnectionRefusedError)
+    return isinstance(error, never) or isinstance(error.__cause__, never)
 
 
 class _SdkOpened:

@@ -6,6 +6,9 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
+from .postgres import postgres as postgres
+from .postgres import schema as schema
+
 pytest_plugins = ["pytester", "callboard.actors.testing.plugin"]
 
 # Its parent is Hypothesis' profile for CI where the environment says CI=true: the examples are then the same each time.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from copy import copy
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -16,21 +17,30 @@ from ..core.base.spec import ChildSpec
 from ..core.mail.future import Future
 from ..core.refs.ref import ActorRef
 from ..core.system import System
-from ..journal.store import Journal
+from ..journal.memory import MemoryJournal
+from ..journal.store import Journal, Retention
 from .agent import Agent
 from .answer import Answer
+from .arguments import check_arguments, check_flows, check_texts
 from .bus import Subscriber
-from .errors import AgencyClosed, AgentError
+from .caller import Caller
+from .conversations import changing, reading, rerun
+from .conversations.view import ConversationSummary, ConversationView, ReplayReport
+from .errors import AgencyClosed, AgentError, DefinitionError, UnknownConversation
 from .events import ApprovalRequested, RunEvent
 from .handoffs.limits import HandoffLimits
-from .lifecycle import Lifecycle, open_journal
-from .runs.approvals import decide
+from .lifecycle import Lifecycle
+from .runs.approvals import WEEK
+from .runs.elsewhere import decide_anywhere, waiting_anywhere
+from .runs.handle import RunHandle, find_run, start_run
 from .runs.messages import Release
 from .runs.runtime import AgencyRuntime
+from .runs.steering import steer
 from .runs.streaming import stream_run
 from .runs.supervisors import AddAgent
-from .runs.validation import Question, new_run
+from .runs.validation import Asked, Question, check_id, check_type, new_run
 from .team.directory import Directory, Flow
+from .turns.records import WhenBusy
 from .turns.rules import Limits
 
 if TYPE_CHECKING:
@@ -53,8 +63,12 @@ class Agency:
         pool: the same actor, under the name that fits it better.
         system: the system to live in; by default one of its own.
         journal: where completed steps are kept; by default in memory, which survives every crash but the process's.
-            A path is an SQLite file, which survives that too; see `resumed`.
+            A path is an SQLite file, an address ``postgresql://…`` a database: they survive that too, see `resumed`,
+            and several processes may share them.
         handoff_limits: how far handoffs may go.
+        approvals_expire: seconds after which a call that nobody has decided about counts as denied; None for never.
+        retention: how long finished conversations are kept; what is older is deleted at the start and every five
+            minutes. None keeps them until they are released or erased.
         name: of the agency's actor.
 
     Raises:
@@ -71,15 +85,39 @@ class Agency:
         system: System | None = None,
         journal: Journal | str | Path | None = None,
         handoff_limits: HandoffLimits | None = None,
+        approvals_expire: float | None = WEEK,
+        retention: Retention | None = None,
         name: str = "agency",
     ) -> None:
+        check_arguments(model, pool, system, journal, handoff_limits, approvals_expire, retention)
+        check_texts(name=name, shared_instructions=shared_instructions)
+        check_flows(flows)
         self.name = name
         self._directory = Directory(agents, flows, shared_instructions)
-        self._runtime = AgencyRuntime(self._directory, open_journal(journal), handoff_limits or HandoffLimits())
+        self._given = (
+            pool if pool is not None else model,
+            system,
+            journal,
+            handoff_limits or HandoffLimits(),
+            approvals_expire,
+            retention,
+        )
+        self._make()
+
+    def _make(self) -> None:
+        """Make what lives from one start to the stop."""
+        model, system, journal, handoff_limits, approvals_expire, retention = self._given
+        self._runtime = AgencyRuntime(
+            self._directory,
+            MemoryJournal() if journal is None or isinstance(journal, str | Path) else journal,
+            handoff_limits,
+            shared=journal is not None,
+            approvals_expire=approvals_expire,
+        )
+        self._runtime.retention = retention
         self._runtime.model_name = model if isinstance(model, str) else ""
-        owns_journal = journal is None or isinstance(journal, str | Path)
-        given = pool if pool is not None else model
-        self._lifecycle = Lifecycle(name, self._runtime, given, system, owns_journal=owns_journal)
+        address = journal if isinstance(journal, str | Path) else None
+        self._lifecycle = Lifecycle(self.name, self._runtime, model, system, address)
 
     # -- who is in it --------------------------------------------------------------------------------------------------
 
@@ -151,6 +189,7 @@ class Agency:
 
         Raises:
             AgencyClosed: it was started before.
+            JournalUnavailable: the journal cannot be opened.
         """
         await self._lifecycle.start()
 
@@ -166,6 +205,9 @@ class Agency:
         self, *, drain: float = 30.0, signals: Sequence[signal.Signals] = (signal.SIGTERM,)
     ) -> asyncio.Event:
         """Stop when the process is told to end: runs under way are waited for, new ones are refused.
+
+        Afterwards a handler that was found does what it always did: a server's that ends the server, for one. Where
+        none was set the program goes on to its own end. A second signal goes to the handler found, too.
 
         Args:
             drain: seconds to wait; what is still running then ends in a named error.
@@ -196,10 +238,13 @@ class Agency:
         agent: Agent | str | None = None,
         conversation: str | None = None,
         user: str = "",
+        caller: Caller | None = None,
         values: Mapping[str, Any] | None = None,
         limits: Limits | None = None,
         output_type: Any = None,
         tools: Sequence[ToolSpec] = (),
+        run_id: str | None = None,
+        when_busy: WhenBusy = "queue",
     ) -> Answer:
         """Ask, and wait for the answer.
 
@@ -210,23 +255,36 @@ class Agency:
             agent: whom to ask; the first agent by default.
             conversation: the id of the conversation to continue or begin; it is kept until `release`. Without one
                 the conversation ends with the run.
-            user: whom it is for; in the request context.
-            values: what else tools and hooks may need to know; in the request context.
+            user: whom it is for; the short form of ``caller``.
+            caller: who asks; kept with the run, and in the request context.
+            values: what else tools and hooks may need to know; in the request context. A journal keeps it as plain
+                data: after a crash a date is a text, a set a list, a dataclass or model a dict. What has no such form
+                (a function, a connection) ends the run in `RunFailed`, where there is a journal to keep it.
             limits: in place of the agent's own.
             output_type: the type the answer must fit, in place of the agent's own.
             tools: tools that the caller runs itself: the answer's ``tool_calls`` say which to run, and the results
                 are sent as messages of role ``tool`` in the same conversation.
+            run_id: an id of the caller's own. Asking again with it, also at the same time or from a process that
+                has the same journal, does not run anything twice: it waits for the same run, or returns what it
+                answered (without ``messages`` where other runs have followed). In memory the last 1,000 without a
+                conversation are kept.
+            when_busy: what is to become of it where a run of the conversation has not ended: ``"queue"`` lets it wait
+                for its turn, ``"reject"`` refuses it, ``"interrupt"`` ends the run under way in `RunCancelled`, whose
+                completed steps stay in the history, ``"rollback"`` ends it and takes all of its messages out of it.
 
         Raises:
             RunError: the run ended without an answer; its ``partial`` keeps what was done.
             HandoffError: handoffs went too deep or in circles.
             AgentUnavailable: the agent has failed for good.
             AgencyClosed: the agency is not running, or stopped meanwhile.
+            ConversationBusy: another process works on the conversation, and did not let go of it in time; or a run has
+                not ended, and ``when_busy`` is ``"reject"``.
             UnknownAgent: nobody has that name.
+            DefinitionError: an argument is of the wrong shape or type.
         """
-        runtime = self._runtime
-        given = (question, agent, conversation, user, values, limits, output_type, tools)
-        return await runtime.answer(new_run(runtime, *given, stream=False))
+        given = (question, agent, conversation, user, caller, values, limits, output_type, tools, run_id)
+        asked = Asked(*given, when_busy=when_busy)
+        return await self._runtime.answer(*new_run(self._runtime, asked))
 
     def run_streaming(
         self,
@@ -235,21 +293,26 @@ class Agency:
         agent: Agent | str | None = None,
         conversation: str | None = None,
         user: str = "",
+        caller: Caller | None = None,
         values: Mapping[str, Any] | None = None,
         limits: Limits | None = None,
         output_type: Any = None,
         tools: Sequence[ToolSpec] = (),
+        run_id: str | None = None,
+        when_busy: WhenBusy = "queue",
     ) -> AsyncGenerator[RunEvent]:
         """Ask, and yield what happens, also in agents handed off to. The last event is the run's `RunFinished`.
 
-        The arguments are those of `run`. Leaving the iteration (``aclose``) cancels the run. Text that is not read
+        The arguments are those of `run`. Leaving the iteration (``aclose``) cancels the run, unless others wait for it:
+        asked again with the same ``run_id``, each gets what happens from then on, and the answer. Text that is not read
         in time is put together, so that a slow reader costs no more memory than the answer.
 
         Raises:
             AgentError: as `run`, after the last event.
         """
-        given = (question, agent, conversation, user, values, limits, output_type, tools)
-        return stream_run(self._runtime, partial(new_run, self._runtime, *given, stream=True))
+        given = (question, agent, conversation, user, caller, values, limits, output_type, tools, run_id)
+        asked = Asked(*given, stream=True, when_busy=when_busy)
+        return stream_run(self._runtime, partial(new_run, self._runtime, asked))
 
     async def fan_out(
         self, question: Question, agents: Iterable[Agent | str] | None = None, **options: Any
@@ -281,10 +344,12 @@ class Agency:
         return (await self.run(text, agent=agent, conversation=conversation)).text
 
     def process_sync(self, text: str, *, agent: Agent | str | None = None, conversation: str | None = None) -> str:
-        """`process` for code without an event loop. An agency that is not running is started for this one request.
+        """`process` for code without an event loop. An agency that is not running is started for this one request, each
+        time anew: conversations go on from one to the next with a journal only.
 
         Raises:
             BlockingCall: called on an event loop's thread.
+            AgencyClosed: it was started, and has stopped.
         """
         try:
             asyncio.get_running_loop()
@@ -292,13 +357,18 @@ class Agency:
             pass
         else:
             raise BlockingCall("process_sync would block the event loop: await process() instead")
+        if self.stopping:
+            raise AgencyClosed("the agency has stopped or is stopping; make a new one from the same agents")
         if self.system is not None:
             coro = self.process(text, agent=agent, conversation=conversation)
             return asyncio.run_coroutine_threadsafe(coro, self.system.loop).result()
+        fresh = copy(self)
+        fresh._make()
+        fresh._runtime.bus = self._runtime.bus
 
         async def once() -> str:
-            async with self:
-                return await self.process(text, agent=agent, conversation=conversation)
+            async with fresh:
+                return await fresh.process(text, agent=agent, conversation=conversation)
 
         return asyncio.run(once())
 
@@ -309,10 +379,233 @@ class Agency:
             conversation: its id.
             agent: whose; the first agent's by default.
         """
+        check_type(conversation, str, "the id of a conversation", "a text")
+        await self._runtime.ask_until_answered(Release(conversation), self._at_work(agent))
+
+    def _at_work(self, agent: Agent | str | None) -> str:
+        """The name of an agent whose actor runs."""
         name = self._directory.name_of(agent)
+        self._runtime.following.check()
         if name not in self._runtime.agents:
             raise AgencyClosed("the agency is not running: use `async with` it")
-        await self._runtime.ask_until_answered(Release(conversation), name)
+        return name
+
+    # -- conversations -------------------------------------------------------------------------------------------------
+
+    async def conversation(self, conversation: str, *, agent: Agent | str | None = None) -> ConversationView:
+        """A conversation as its journal has it now, whoever works on it, in this process or another one.
+
+        Args:
+            conversation: its id.
+            agent: whose; the first agent's by default. One that is not in the team any more may be named, too.
+
+        Raises:
+            UnknownConversation: there is none, or nothing of it is kept yet.
+            JournalError: it cannot be read.
+        """
+        check_id(conversation, "conversation", UnknownConversation)
+        return await reading.read_conversation(self._kept, self._named(agent), conversation)
+
+    async def conversations(
+        self,
+        *,
+        agent: Agent | str | None = None,
+        user: str | None = None,
+        tenant: str | None = None,
+        unfinished: bool | None = None,
+        after: str = "",
+        limit: int = 100,
+    ) -> list[ConversationSummary]:
+        """The conversations that are kept, ordered by `ConversationSummary.name`, without reading them. Left out are
+        runs without a conversation, and what agents have among themselves.
+
+        Args:
+            agent: whose; None for all.
+            user, tenant: of the caller who began it; None for all.
+            unfinished: whether a run is waiting or under way; None for both.
+            after: only those whose name comes behind this one: the last of the page before.
+            limit: how many at most.
+        """
+        for name, given in (("user", user), ("tenant", tenant)):
+            check_type(given, str | None, name, "a text, or None")
+        check_type(unfinished, bool | None, "unfinished", "True, False or None")
+        check_type(after, str, "after", "the name of a conversation")
+        return await reading.list_conversations(
+            self._kept,
+            agent=None if agent is None else self._named(agent),
+            user=user,
+            tenant=tenant,
+            unfinished=unfinished,
+            after=after,
+            limit=limit,
+        )
+
+    async def fork(
+        self, conversation: str, *, at: int | None = None, to: str | None = None, agent: Agent | str | None = None
+    ) -> str:
+        """Begin another conversation with the history of one, up to a step of it. That one stays as it is.
+
+        A conversation that was transferred is forked where the step was made: up to the transfer the new one is the
+        first agent's, after it that of the agent that has the old one now.
+
+        Args:
+            conversation: its id.
+            at: the number of the last step to take over, with the results of its calls, see `ConversationStep`; 0 for
+                none of it; None for all there is.
+            to: the id of the new one; one of our making by default.
+            agent: whose; the first agent's by default.
+
+        Returns:
+            the id of the new conversation, of the same agent and with the same user and tenant.
+
+        Raises:
+            UnknownConversation: there is none.
+            DefinitionError: there is no such step, or ``to`` is taken or cannot be an id.
+        """
+        name = self._at_work(agent)
+        check_id(conversation, "conversation", UnknownConversation)
+        if to is not None:
+            check_id(to, "conversation")
+        return await changing.fork(self._runtime, name, conversation, at, to or self._runtime.new_id())
+
+    async def rewind(self, conversation: str, *, to: int, agent: Agent | str | None = None) -> None:
+        """Have a conversation go on from an earlier step: what came after it is gone from the history. It stays in the
+        journal, and what was paid for it in the view's cost.
+
+        Args:
+            conversation: its id.
+            to: the number of the last step that stays, see `ConversationStep`; 0 for none.
+            agent: whose; the first agent's by default.
+
+        Raises:
+            UnknownConversation: there is none.
+            ConversationBusy: a run is under way or waiting, or another process does not let go of the conversation.
+            DefinitionError: there is no such step, or the conversation was transferred after it.
+        """
+        name = self._at_work(agent)
+        check_id(conversation, "conversation", UnknownConversation)
+        check_type(to, int, "to", "the number of a step")
+        await changing.rewind(self._runtime, name, conversation, to)
+
+    async def erase(self, *, user: str, tenant: str | None = None) -> int:
+        """Delete every conversation that a user has begun, with what agents did for it, from memory and the journal.
+        Runs under way end in `RunCancelled`.
+
+        Args:
+            user: the caller's user.
+            tenant: only where it was this tenant's user; None for all.
+
+        Returns:
+            how many conversations were deleted, those that agents had among themselves included.
+        """
+        self._at_work(None)
+        if not isinstance(user, str) or not user:
+            raise DefinitionError(f"user is a text that names one, not {user!r:.80}")
+        check_type(tenant, str | None, "tenant", "a text, or None")
+        return await changing.erase(self._runtime, user, tenant)
+
+    async def replay(
+        self, conversation: str, *, run: str | None = None, agent: Agent | str | None = None
+    ) -> ReplayReport:
+        """Go through a conversation's recorded runs again with the agents as they are now: recorded completions and
+        results stand for model, tools and other agents. Nothing is bought, no tool runs, nothing is written.
+
+        Each recorded step is judged by itself, from the state that the record has before it, so that one difference
+        does not hide those behind it. Hooks and instructions are called for real: they are what is looked at. What a
+        journal does not keep cannot be compared: the requests that were sent then (today's are in the report), what
+        a hook made of a completion or of a tool's arguments before it was kept. Time does not pass. Of the limits the
+        smaller of the run's own and the agent's own of today count.
+
+        Args:
+            conversation: its id.
+            run: only this run.
+            agent: whose; the first agent's by default.
+
+        Raises:
+            UnknownConversation: there is none.
+            UnknownRun: the conversation has no such run.
+        """
+        check_id(conversation, "conversation", UnknownConversation)
+        check_type(run, str | None, "run", "the id of a run, or None")
+        lineage = await reading.read_lineage(self._kept, self._named(agent), conversation)
+        return await rerun.rerun(self._runtime, lineage, run)
+
+    @property
+    def _kept(self) -> Journal:
+        """The journal, once there is one to read."""
+        self._at_work(None)
+        return self._runtime.journal
+
+    def _named(self, agent: Agent | str | None) -> str:
+        """The name of an agent, which need not be there any more."""
+        check_type(agent, Agent | str | None, "agent", "an Agent, its name, or None")
+        return self._directory.entry if agent is None else agent if isinstance(agent, str) else agent.name
+
+    # -- runs that nobody waits for ------------------------------------------------------------------------------------
+
+    async def start_run(
+        self,
+        question: Question,
+        *,
+        agent: Agent | str | None = None,
+        conversation: str | None = None,
+        user: str = "",
+        caller: Caller | None = None,
+        values: Mapping[str, Any] | None = None,
+        limits: Limits | None = None,
+        output_type: Any = None,
+        tools: Sequence[ToolSpec] = (),
+        run_id: str | None = None,
+        when_busy: WhenBusy = "queue",
+    ) -> RunHandle:
+        """Ask, and go on without waiting for the answer. (`start` starts the agency.)
+
+        The arguments are those of `run`. Returns once the run is accepted; with a durable journal: recorded. From then
+        on it goes on whatever becomes of the caller, and, with a durable journal, of this process. A deadline of the
+        surrounding `scope` does not count for it.
+
+        Raises:
+            AgentError: it was not accepted, as `run`.
+        """
+        given = (question, agent, conversation, user, caller, values, limits, output_type, tools, run_id)
+        asked = Asked(*given, when_busy=when_busy, background=True)
+        return await start_run(self._runtime, *new_run(self._runtime, asked), asked_before=run_id is not None)
+
+    async def handle(self, run_id: str) -> RunHandle:
+        """A handle on a run that was started in the background or has a ``run_id`` of the caller's, in this process or
+        any other that shares the journal, also if it ended long ago; or on one that is under way in this process.
+
+        Raises:
+            UnknownRun: nothing is kept of such a run.
+            AgencyClosed: the agency is not running.
+            JournalError: its conversation cannot be read.
+        """
+        return await find_run(self._runtime, run_id)
+
+    async def steer(self, conversation: str, message: Question, *, agent: Agent | str | None = None) -> None:
+        """Say something to the run under way in a conversation, in whichever process it is worked on.
+
+        The model sees it at the next safe boundary: before its next completion, once every call under way has its
+        result; an answer that was ready by then is not the last word. Where the run has handed a task to another agent
+        it comes after that one's answer; name that one's conversation to say it there. In a conversation that was
+        transferred it is told to the agent that has it now.
+
+        Returns once it is recorded: it is heard once, also over crashes. Cancelled before, it may still be heard.
+
+        Args:
+            conversation: the conversation's id.
+            message: a text, a message, or several messages, of the role user or system.
+            agent: whose; the first agent's by default.
+
+        Raises:
+            ConversationIdle: no run is under way; ask with `run`.
+            UnknownConversation: nothing is known of it.
+            DefinitionError: the message is of the wrong shape.
+            AgencyClosed: the agency is not running.
+            JournalError: the conversation cannot be read.
+        """
+        check_id(conversation, "conversation", UnknownConversation)
+        await steer(self._runtime, self._directory.name_of(agent), conversation, message)
 
     # -- looking on ----------------------------------------------------------------------------------------------------
 
@@ -328,33 +621,61 @@ class Agency:
 
     @property
     def approvals(self) -> tuple[ApprovalRequested, ...]:
-        """The calls that wait for a person, in the order in which they were asked for."""
-        return tuple(self._runtime.approvals.values())
+        """The calls that wait for a person in this process, in the order in which they were asked for."""
+        return self._runtime.approvals.waiting
 
-    def approve(self, approval: ApprovalRequested | str, *, arguments: str | None = None) -> None:
-        """Let a call run.
+    async def pending_approvals(self) -> tuple[ApprovalRequested, ...]:
+        """The calls that wait for a person, in this process and in all that share its journal.
+
+        Those of this process come first, as `approvals` has them; of the others ``at`` is 0. Calls that have been
+        decided, or have expired, wait no more, also where nobody works on their conversation now.
+        """
+        return await waiting_anywhere(self._runtime)
+
+    def approve(
+        self,
+        approval: ApprovalRequested | str,
+        *,
+        arguments: str | None = None,
+        limits: Limits | None = None,
+        caller: Caller | None = None,
+    ) -> Future[None]:
+        """Let a call run, or a run go on whose limits are spent.
+
+        About one that waits in this process it is decided at once. About any other the decision is left in the
+        journal: the process that works on the conversation takes it at once, or whichever does so next.
 
         Args:
             approval: the event, or its ``approval`` id.
             arguments: JSON text in place of what the model wrote.
+            limits: for a run with `Limits.ask` that waits for more: what it may use in all. Only what is spent is
+                raised, and nothing lowered; if it is not enough, the run asks again.
+            caller: who decides; None for the application itself, which may.
 
-        Raises:
-            UnknownConversation: nothing waits under that id.
+        Returns:
+            done once it is decided, or the decision is in the journal. Only about a call that waits in another process
+            need it be awaited, to learn of an error, which is logged, too.
+
+        Raises (or the future does, about a call that waits in another process):
+            UnknownApproval: nothing waits under that id: it was decided, has expired, or never was.
+            NotAllowed: it is another's, and the caller has not the scope ``approvals``.
+            DefinitionError: the arguments are not the text of a JSON object, or it is not limits that are wanted, or
+                they are.
+            JournalError: the journal cannot be read or written.
         """
-        self._decide(approval, True, arguments, "")
+        return decide_anywhere(self._runtime, approval, True, arguments, "", caller, limits)
 
-    def deny(self, approval: ApprovalRequested | str, reason: str = "") -> None:
-        """Refuse a call.
+    def deny(
+        self, approval: ApprovalRequested | str, reason: str = "", *, caller: Caller | None = None
+    ) -> Future[None]:
+        """Refuse a call, or more to a run whose limits are spent; otherwise as `approve`.
 
         Args:
             approval: the event, or its ``approval`` id.
             reason: told to the model.
+            caller: who decides; None for the application itself, which may.
 
-        Raises:
-            UnknownConversation: nothing waits under that id.
+        Returns:
+            see `approve`, also for the errors.
         """
-        self._decide(approval, False, None, reason)
-
-    def _decide(self, approval: ApprovalRequested | str, approved: bool, arguments: str | None, reason: str) -> None:
-        agent, decision = decide(self._runtime.approvals, approval, approved, arguments, reason)
-        self._runtime.send(agent, decision)
+        return decide_anywhere(self._runtime, approval, False, None, reason, caller)

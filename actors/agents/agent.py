@@ -15,7 +15,7 @@ from .handoffs.offer import HandoffTool
 from .handoffs.target import Target
 from .hooks import Hook
 from .skills.skill import Skill, in_order
-from .turns.rules import Limits
+from .turns.rules import Limits, check_limits
 
 Autonomy: TypeAlias = Literal["manual", "supervised", "autonomous"]
 Instructions: TypeAlias = "str | Callable[[RequestContext], str]"
@@ -33,7 +33,8 @@ class Agent:
         instructions: the system message, or a function of the request context that returns it.
         model: a model's name, empty for the provider's default, or an actor that answers `Request`.
         tools: tools, or functions with type hints, which are made tools.
-        handoffs: agents (or their names) it may delegate to, and what `handoff` returns.
+        handoffs: agents (or their names) it may delegate to, and what `handoff` returns. The model reaches plain
+            agents by one tool, ``SendMessage(target_agent, message, context)``; what `handoff` returns is its own tool.
         description: one sentence for the agents that may hand off to it.
         limits: what one run may use.
         autonomy: which tool calls wait for a person: all (``manual``), risky ones (``supervised``), none
@@ -67,6 +68,7 @@ class Agent:
             raise DefinitionError(
                 f"agent {self.name}: autonomy is {self.autonomy!r}; use manual, supervised or autonomous"
             )
+        check_limits(self.limits)
         self.tools = as_tools(self.tools, self.name)
         self.handoffs = tuple(self.handoffs)
         self.all_skills = in_order(self.skills)

@@ -58,7 +58,8 @@ class Answer:
         handoffs: every handoff, in the order in which they ended.
         seconds: how long it took.
         tool_calls: calls of external tools that the caller is asked to run.
-        value: the answer as the requested type, when there was one.
+        value: the answer as the requested type, when there was one. A journal keeps it as plain data (objects, arrays,
+            texts, numbers), which it is where it comes from there and the type is not known any more.
         reasoning: what the models made visible of their reasoning.
         notes: what was changed on the way (a failover, a lesser model), as reported by providers.
     """

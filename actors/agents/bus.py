@@ -44,5 +44,7 @@ class Bus:
         for subscriber in (*self._all, *self._rooted.get(event.root, ())):
             try:
                 subscriber(event)
-            except Exception:
+            except KeyboardInterrupt:
+                raise
+            except BaseException:  # whatever it means by it, the run is not its to end
                 logger.exception("a subscriber to run events raised")

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from ...providers.messages import Usage
 from ..core.base.scope import active
+from .caller import Caller
 
 KEY = "callboard.request"
 
@@ -34,7 +35,7 @@ class RequestContext(NamedTuple):
         agent: the agent at work.
         conversation: its conversation's id.
         chain: the agents from the first asked to this one.
-        user: whom the request is for, as the caller said.
+        caller: who asks.
         values: what else the caller passed along.
         usage: a record of each completion of this run so far.
     """
@@ -44,9 +45,14 @@ class RequestContext(NamedTuple):
     agent: str
     conversation: str
     chain: tuple[str, ...]
-    user: str
+    caller: Caller
     values: Mapping[str, Any]
     usage: list[UsageRecord]
+
+    @property
+    def user(self) -> str:
+        """Whom the request is for, as the caller said."""
+        return self.caller.user
 
 
 def request_context() -> RequestContext | None:

@@ -3,7 +3,9 @@
 AgentError
 ├── DefinitionError          (also ValueError)  an agent, agency or handoff is described wrongly
 │   ├── UnknownAgent         no agent of that name here; the known ones are in the message
-│   └── UnknownConversation  the conversation was never started, or has been released
+│   ├── UnknownConversation  the conversation was never started, or has been released
+│   ├── UnknownRun           no run of that id is kept here
+│   └── UnknownApproval      nothing waits under that id: it was decided already, has expired, or never was
 ├── HandoffError
 │   ├── HandoffRefused       the flows do not allow it; the allowed targets are in the message
 │   ├── HandoffDepth         agents handed off to each other deeper than allowed
@@ -18,9 +20,13 @@ AgentError
 │   │   ├── CostLimit        more dollars than allowed
 │   │   └── TimeLimit        more seconds than allowed
 │   ├── AnswerBlocked        the vendor's content filter stopped the answer
+│   ├── OutcomeUnknown       the run has ended, but the journal cannot be written: ask again with its `run_id`
 │   ├── InvalidAnswer        the answer does not fit the requested type, also after the repair rounds
 │   └── GuardrailTripped     a guardrail refused what went in or came out
 ├── AgentUnavailable         the agent's actor, or the conversation's, has failed for good
+├── ConversationBusy         something else is under way in the conversation, here or in another process
+├── ConversationIdle         no run is under way that could be told something
+├── NotAllowed               the caller may not do that
 └── AgencyClosed             the agency has stopped or is draining; nothing new is accepted
 """
 
@@ -54,6 +60,14 @@ class UnknownAgent(DefinitionError):
 
 class UnknownConversation(DefinitionError):
     """The conversation was never started, or has been released."""
+
+
+class UnknownRun(DefinitionError):
+    """No run of that id is kept here."""
+
+
+class UnknownApproval(DefinitionError):
+    """Nothing waits for a person under that id: it was decided already, has expired, or never was."""
 
 
 class HandoffError(AgentError):
@@ -112,6 +126,10 @@ class AnswerBlocked(RunError):
     """The vendor's content filter stopped the answer."""
 
 
+class OutcomeUnknown(RunError):
+    """The run has ended, but its end could not be written down; asking again with its ``run_id`` tells."""
+
+
 class InvalidAnswer(RunError):
     """The answer does not fit the requested type, also after the repair rounds."""
 
@@ -122,6 +140,18 @@ class GuardrailTripped(RunError):
 
 class AgentUnavailable(AgentError):
     """The agent's actor, or the conversation's, has failed for good."""
+
+
+class ConversationBusy(AgentError):
+    """Something else is under way in the conversation, here or in another process."""
+
+
+class ConversationIdle(AgentError):
+    """No run is under way in the conversation that could be told something."""
+
+
+class NotAllowed(AgentError):
+    """The caller may not do that."""
 
 
 class AgencyClosed(AgentError):

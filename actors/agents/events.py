@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from ...providers.messages import Usage
 from .answer import NO_USAGE, Answer, HandoffKind
+from .caller import NOBODY, Caller
 from .errors import AgentError
 
 
@@ -127,16 +128,22 @@ class HandoffFinished(RunEvent):
 
 @dataclass(frozen=True, slots=True)
 class ApprovalRequested(RunEvent):
-    """A call waits for a person; decide with `Agency.approve` or `Agency.deny`."""
+    """A call waits for a person, or a run whose limits are spent; decide with `Agency.approve` or `Agency.deny`.
+
+    Args:
+        call_id, tool, arguments: the call. Where the run waits for more, ``tool`` is empty, and the arguments say which
+            limit is spent: ``{"limit": "cost", "used": 0.52, "allowed": 0.5}``.
+        approval: the id by which it is decided; nobody can guess it.
+        caller: who asked for the run: whose approval it is.
+        expires_at: seconds since 1970 from when on it counts as denied; None for never.
+    """
 
     call_id: str = ""
     tool: str = ""
     arguments: str = ""
-
-    @property
-    def approval(self) -> str:
-        """The id by which it is decided, unique in the agency."""
-        return f"{self.run}:{self.call_id}"
+    approval: str = ""
+    caller: Caller = NOBODY
+    expires_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +161,13 @@ class Resumed(RunEvent):
     """The conversation's actor was restarted and goes on from its last completed step."""
 
     steps: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Steered(RunEvent):
+    """Somebody has said something to the run; the model sees it at the next safe boundary."""
+
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)

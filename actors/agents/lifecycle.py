@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from ..core.base.spec import ChildSpec
 from ..core.mail.future import Future
 from ..core.refs.ref import ActorRef
 from ..core.system import System
-from ..journal.memory import MemoryJournal
+from ..journal.errors import JournalError
 from ..journal.store import Journal
 from .answer import Answer
 from .errors import AgencyClosed, AgentUnavailable
@@ -31,7 +32,7 @@ class Lifecycle:
         runtime: what the actors share.
         model: the actor that answers requests, what to start it from, or None or a name to make a pool.
         system: the system to live in, or None for one of its own.
-        owns_journal: whether to close the journal at the end.
+        address: of the journal to open at the start and to close at the end, or None where there is one.
 
     Attributes:
         system: the system it lives in, once started.
@@ -45,8 +46,7 @@ class Lifecycle:
         runtime: AgencyRuntime,
         model: ActorRef[Any] | ChildSpec | str | None,
         system: System | None,
-        *,
-        owns_journal: bool,
+        address: str | Path | None,
     ) -> None:
         self.name = name
         self.system: System | None = None
@@ -55,9 +55,10 @@ class Lifecycle:
         self._runtime = runtime
         self._model = model
         self._given_system = system
-        self._owns_journal = owns_journal
+        self._address = address
         self._watch: asyncio.Task[None] | None = None
         self._stopping: asyncio.Task[None] | None = None
+        self._put_back: Callable[[], None] | None = None
 
     async def start(self) -> None:
         """Start the actors. Runs that a durable journal holds unfinished are gone on with.
@@ -74,16 +75,23 @@ class Lifecycle:
         self.system = system
         runtime = self._runtime
         runtime.time = asyncio.get_running_loop().time
+        runtime.system = system
         try:
+            if self._address is not None:  # beside the loop: an older file may have to be rewritten
+                runtime.journal = await asyncio.to_thread(open_journal, self._address)
             self._start_model(system)
-            self.resumed = recover(runtime.journal, runtime.register)
+            if runtime.shared:
+                self.resumed = await recover(runtime)
             root = system.supervise(ChildSpec(AgencyActor, (runtime,), name=self.name, shutdown=30.0))
             runtime.root = root
-            runtime.register.closed = ""
+            runtime.register.closed = runtime.following.closed = ""
             await root.started()
+            runtime.journal.on_post(runtime.posted)  # not before there is anybody to take them
         except BaseException:
             if self._given_system is None:
                 await system.stop()
+            if self._address is not None:
+                runtime.journal.close()
             raise
         self._watch = asyncio.get_running_loop().create_task(self._until_gone(root), name=f"{self.name}-watch")
 
@@ -106,7 +114,8 @@ class Lifecycle:
     async def _until_gone(self, root: ActorRef[Any]) -> None:
         with suppress(CoreError):
             await root.terminated()
-        self._runtime.register.fail_open(AgentUnavailable("the agency's actors have stopped"))
+        self._runtime.register.fail_open(lambda: AgentUnavailable("the agency's actors have stopped"))
+        self._runtime.following.close("has failed for good")
         self._runtime.tool_tasks.cancel()
 
     async def stop(self, drain: float) -> None:
@@ -119,51 +128,83 @@ class Lifecycle:
         register = runtime.register
         self.closed = True
         register.closed = "has stopped or is stopping"
+        if self._put_back is not None:
+            self._put_back()
         if self.system is None:
             return
         if drain > 0:
             await self.drained(drain)
-        for run in register.open_runs():
-            if run.id == run.root:
-                register.cancel(run, "the agency stops")
-        register.fail_open(AgencyClosed("the agency stopped before the run had its answer"))
+        if not runtime.shared:
+            for entry in register.open():
+                if entry.accepted and not entry.run.parent:
+                    register.cancel(entry.run.id, "the agency stops")
+            self._close_open_runs()
         if self._watch is not None:
             self._watch.cancel()
             with suppress(asyncio.CancelledError):
                 await self._watch
+        for entry in register.open():
+            if entry.session is not None:
+                entry.session.let_go()
         if self._given_system is None:
             await self.system.stop()
         elif runtime.root is not None and runtime.root.is_alive():
             with suppress(CoreError):
                 await runtime.root.stop()
+        self._close_open_runs()  # with a journal that others may open only now: until then it goes on with each
+        runtime.following.close("has stopped")
         runtime.clock.close()
         runtime.tool_tasks.cancel()
         await runtime.tool_tasks.ended()
-        if self._owns_journal:
+        if self._address is not None:
             runtime.journal.close()
+        elif runtime.shared:
+            with suppress(JournalError):
+                runtime.journal.on_post(None)
+                for stream in runtime.streams.values():
+                    stream.release()
+
+    def _close_open_runs(self) -> None:
+        goes_on = "; whoever opens its journal next goes on with it" if self._runtime.shared else ""
+        error = f"the agency stopped before the run had its answer{goes_on}"
+        self._runtime.register.fail_open(lambda: AgencyClosed(error))
 
     def stop_on_signals(self, drain: float, signals: Sequence[signal.Signals]) -> asyncio.Event:
-        """Stop when the process is told to end.
+        """Stop when the process is told to end, and then call the handler that was found, if it is a function.
 
         Returns:
             an event that is set once the agency has stopped.
         """
         loop = asyncio.get_running_loop()
         stopped = asyncio.Event()
+        # asyncio has no public way to look at a loop's own handlers.
+        own = dict(getattr(loop, "_signal_handlers", {}))
+        found = {number: signal.getsignal(number) for number in signals}
 
-        async def stop() -> None:
+        async def stop(number: signal.Signals) -> None:
             try:
                 await self.stop(drain)
             finally:
                 stopped.set()
+                if number in own or callable(found[number]):
+                    signal.raise_signal(number)
+
+        def put_back() -> None:
+            self._put_back = None
+            for number in signals:
+                loop.remove_signal_handler(number)
+                if number in own:
+                    loop.add_signal_handler(number, own[number]._callback, *own[number]._args)
+                elif found[number] is not None:
+                    signal.signal(number, found[number])
 
         def begin(number: signal.Signals) -> None:
-            loop.remove_signal_handler(number)  # a second one does what it always does
-            if self._stopping is None:
-                self._stopping = loop.create_task(stop(), name=f"{self.name}-stop")
+            put_back()  # a second one does what it always did
+            self._stopping = loop.create_task(stop(number), name=f"{self.name}-stop")
 
         for number in signals:
             loop.add_signal_handler(number, begin, number)
+        self._put_back = put_back
         return stopped
 
     async def drained(self, seconds: float) -> bool:
@@ -178,27 +219,37 @@ class Lifecycle:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
         register = self._runtime.register
-        while open_runs := register.open_runs():
+        while roots := [entry for entry in register.open() if not entry.run.parent]:
             left = deadline - loop.time()
             if left <= 0:
                 return False
-            waiting = [register.submit(run) for run in open_runs]
+            ended = asyncio.Event()
+            roots[0].reply.add_done_callback(partial(_set, ended))
             with suppress(TimeoutError):
                 async with asyncio.timeout(left):
-                    await asyncio.wait([asyncio.ensure_future(_ended(reply)) for reply in waiting])
+                    await ended.wait()
         return True
 
 
-def open_journal(given: Journal | str | Path | None) -> Journal:
-    """The journal that an agency is given: in memory by default, of an SQLite file where it is a path."""
-    if given is None:
-        return MemoryJournal()
-    if not isinstance(given, str | Path):
-        return given
-    from ..journal.sqlite import SqliteJournal  # not at the top: few need it at once
-    from .turns.codec import decode, encode
+def _set(event: asyncio.Event, _: object) -> None:
+    event.set()
 
-    return SqliteJournal(given, encode, decode)
+
+def open_journal(address: str | Path) -> Journal:
+    """The journal at an address: an SQLite file, or a database ``postgresql://…``.
+
+    Raises:
+        JournalUnavailable: it cannot be opened.
+    """
+    from .turns.codec import RunCodec  # not at the top: few need it at once
+
+    if isinstance(address, str) and address.partition("://")[0] in ("postgres", "postgresql"):
+        from ..journal.postgres import PostgresJournal
+
+        return PostgresJournal(address, RunCodec())
+    from ..journal.sqlite import SqliteJournal
+
+    return SqliteJournal(address, RunCodec())
 
 
 def _for_pool() -> Carried:
@@ -206,8 +257,3 @@ def _for_pool() -> Carried:
     from ...providers.pool import SCOPE_KEY, Who  # not at the top: it takes longer to import than all of this
 
     return lambda agent, conversation: {SCOPE_KEY: Who(agent, conversation)}
-
-
-async def _ended(reply: Future[Answer]) -> None:
-    with suppress(Exception):
-        await reply

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 import sys
 import textwrap
 from collections.abc import Sequence
@@ -13,6 +14,8 @@ from typing import TextIO
 from cyclopts import App, CycloptsError
 
 from ..core.base.errors import CallboardError
+from .approvals import approvals
+from .journal import journal
 
 FAILED = 1
 BAD_INPUT = 2
@@ -41,6 +44,8 @@ def _version() -> str:
 
 
 app = App(name="callboard", help="Supervised actors for LLM agents.", version=_version, result_action="return_value")
+app.command(journal)
+app.command(approvals)
 
 
 @app.command
@@ -118,6 +123,46 @@ def tree(process: int | None = None, /) -> int:
 
     for found in read_trees(process):
         _say(found)
+    return 0
+
+
+@app.command
+def show(journal: str, conversation: str | None = None, /, *, agent: str | None = None, json: bool = False) -> int:
+    """Show the conversations that a journal keeps, or one of them with its steps and what they cost. Also of a journal
+    that is in use: nothing is owned and nothing is written.
+
+    Args:
+        journal: its file, or the postgresql:// address of its database.
+        conversation: the id of one. By default: a line for each.
+        agent: whose.
+        json: print JSON: one conversation as one object, the list as one object a line.
+    """
+    import asyncio
+
+    from .show import show
+
+    asyncio.run(show(journal, conversation, agent, json, _say))
+    return 0
+
+
+@app.command
+def replay(
+    journal: str, conversation: str, /, *, agent: str | None = None, to: int | None = None, step: bool = False
+) -> int:
+    """Go through a conversation's events again, one by one, as they are recorded; nothing is carried out.
+
+    Args:
+        journal: its file, or the postgresql:// address of its database.
+        conversation: its id.
+        agent: whose.
+        to: stop after this step and the results of its calls; 0 before the first. Steps are counted as they were then.
+        step: wait for Enter after each event, at a terminal.
+    """
+    import asyncio
+
+    from .show import debug
+
+    asyncio.run(debug(journal, conversation, agent, to, step, _say))
     return 0
 
 
@@ -207,6 +252,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _refuse(str(error) or type(error).__name__, BAD_INPUT if _is_bad_input(error) else FAILED)
     except KeyboardInterrupt:
         return INTERRUPTED
+    except BrokenPipeError:  # whoever reads has seen enough, `head` for example
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left must not fail as the process ends
+        return 0
     return status if isinstance(status, int) else 0
 
 

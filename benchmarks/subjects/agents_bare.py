@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmarks.harness.model import Sample
 
-from .agents_common import ARGUMENTS, HOPS, LATENCY, TURNS, repeated, side_by_side
+from .agents_common import ARGUMENTS, HOPS, LATENCY, TURNS, growth, repeated, side_by_side
 
 SCALE = 1.0
 Message = dict[str, Any]
@@ -97,4 +97,5 @@ SCENARIOS = {
     "tools_parallel_10": repeat(calling(1, 10), "run"),
     "handoffs_10": handoffs,
     "conversations": conversations,
+    "growth": growth(conversations),
 }

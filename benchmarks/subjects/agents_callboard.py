@@ -11,7 +11,7 @@ from typing import Any
 from benchmarks.harness.model import Sample
 from callboard import Actor, Agency, Agent, ChildSpec, Completion, Message, Request, ToolCall, Usage, tool
 
-from .agents_common import ARGUMENTS, HOPS, LATENCY, TURNS, importing, repeated, side_by_side
+from .agents_common import ARGUMENTS, HOPS, LATENCY, TURNS, growth, importing, repeated, side_by_side
 from .clock import Cpu, fill_holes, resident
 
 SCALE = 1.0
@@ -134,6 +134,7 @@ SCENARIOS: dict[str, Callable[[int], list[Sample]]] = {
     "tools_parallel_10": repeat(lambda: solo(ChildSpec(Calling, (1, 10)), tools=[add]), "run"),
     "handoffs_10": repeat(chain, "run", "0"),
     "conversations": conversations,
+    "growth": growth(conversations),
     "memory": memory,
     "import": importing_it,
 }

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from statistics import median
 
 from benchmarks.harness.model import Sample
 
@@ -45,6 +46,23 @@ async def side_by_side(converse: Callable[[int, Callable[[float], None]], Awaita
         Sample(p99, "ms", "_p99"),
         Sample(grown, "MiB", "_rss"),
     ]
+
+
+def growth(run: Callable[[int], list[Sample]]) -> Callable[[int], list[Sample]]:
+    """How many times the CPU of a turn at 100 conversations one at ``n`` takes; the median of three times each."""
+
+    def cost(n: int) -> float:
+        return next(sample.value for sample in run(n) if sample.suffix == "_cpu")
+
+    def compare(n: int) -> list[Sample]:
+        cost(100)
+        few, many = [], []
+        for _ in range(3):
+            few += [cost(100) for _ in range(3)]
+            many.append(cost(n))
+        return [Sample(median(many) / median(few), "times")]
+
+    return compare
 
 
 def importing(statement: str) -> list[Sample]:

@@ -21,6 +21,7 @@ from .endpoint import Endpoint
 from .environment import pool_from_environment
 from .hedge import Hedge
 from .job import Who
+from .ledger import Bought
 from .limiter import Limits
 from .pool import Pool
 from .retry import RetryPolicy
@@ -32,6 +33,7 @@ __all__ = [
     "SCOPE_KEY",
     "AddEndpoint",
     "Batching",
+    "Bought",
     "BreakerPolicy",
     "Budget",
     "Cache",

@@ -130,7 +130,7 @@ class Gate:
 class Grant:
     """The right to send one request to one endpoint now. Must be ended through its permit and its trial."""
 
-    __slots__ = ("at", "gate", "permit", "reservation", "slow", "tier", "trial")
+    __slots__ = ("at", "gate", "overtaken", "permit", "reservation", "slow", "tier", "trial", "unsent")
 
     def __init__(self, gate: Gate, permit: Permit, trial: Trial, at: float, tier: int = 0) -> None:
         self.gate = gate
@@ -142,6 +142,10 @@ class Grant:
         gate.flying[self] = None
         self.slow = False
         """Whether it took too long, for a hedge or for its deadline: then its cancellation may count as a failure."""
+        self.overtaken = False
+        """Whether the other call of a hedged pair was faster."""
+        self.unsent = False
+        """Whether the provider's actor did not take the request."""
 
     def refund(self) -> None:
         """Give it back unused."""

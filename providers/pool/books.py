@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 
 from ..messages import Completion, Usage
+from ..provider import ESTIMATED
 from .admission import Grant
 from .cost import Budgets, Prices, Reservation
 from .endpoint import Member
-from .estimate import OutputEstimate
+from .estimate import OutputEstimate, input_tokens
 from .job import Job
+from .ledger import Item, Ledger
 from .retry import Blame, Verdict, judge
 from .stats import PoolCounts
 
@@ -21,13 +23,23 @@ class Books:
         loop: its time counts.
         prices: what answers cost.
         budgets: what may be spent.
+        ledger: what was bought.
+        counts: of requests.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, prices: Prices, budgets: Budgets) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        prices: Prices,
+        budgets: Budgets,
+        ledger: Ledger,
+        counts: PoolCounts,
+    ) -> None:
         self.loop = loop
         self.prices = prices
         self.budgets = budgets
-        self.counts = PoolCounts()
+        self.ledger = ledger
+        self.counts = counts
 
     def sent(self, job: Job, grant: Grant, member: Member) -> None:
         """Count a call that is now made."""
@@ -93,11 +105,28 @@ class Books:
         grant.gate.limiter.release(grant.permit, usage.total_tokens)
         grant.gate.breaker.record(grant.trial, True, self.loop.time())
 
-    def failed(self, grant: Grant, member: Member, error: BaseException) -> None:
-        """Close a call that raised or was cancelled. A cancelled one teaches nothing, unless a hedge overtook it."""
+    def failed(
+        self,
+        job: Job,
+        grant: Grant,
+        member: Member,
+        error: BaseException,
+        item: Item | None = None,
+        came: int | None = None,
+    ) -> None:
+        """Close a call that raised or was cancelled. A cancelled one teaches nothing, unless a hedge overtook it.
+
+        Args:
+            job, grant, member: the call.
+            error: how it ended.
+            item: what it is booked as, where the vendor charges for it, or may.
+            came: output tokens that had come, of a stream.
+        """
         now = self.loop.time()
         gate, counts = grant.gate, member.counts
         self._close(grant, member)
+        if item is not None:
+            self._lost(job, grant, member, item, came, now)
         gate.limiter.release(grant.permit)
         if isinstance(error, Exception):
             name = type(error).__name__
@@ -128,7 +157,30 @@ class Books:
         if cost:
             member.counts.cost += cost
             self.budgets.book((*job.accounts, *member.accounts), cost)
+        self.ledger.add(_item(completion), completion.usage, cost or 0.0)
         return cost
+
+    def overtaken(self, completion: Completion) -> None:
+        """An answer that was booked, and that nobody gets: the other call of a hedged pair was faster."""
+        self.ledger.move(_item(completion), "hedged", completion.usage, completion.cost or 0.0)
+
+    def _lost(self, job: Job, grant: Grant, member: Member, item: Item, came: int | None, now: float) -> None:
+        """Book a call of which nobody knows what the vendor charges for it."""
+        request = job.request
+        read = job.input_tokens or input_tokens(request)
+        seen = member.outputs.get(request.model)
+        most = int(job.tokens) - job.input_tokens if job.tokens else (seen or OutputEstimate()).tokens(request)
+        if item == "interrupted":
+            written = most  # the vendor may have gone on to the end, and a budget must hold then, too
+        elif came is not None:
+            written = came  # with the connection closed, vendors stop
+        else:
+            written = most if seen is None else min(most, seen.seen)
+        usage = Usage(read, written)
+        cost = self._priced(job, grant, member, "", usage, now) or 0.0
+        if cost:
+            self.budgets.book((*job.accounts, *member.accounts), cost)
+        self.ledger.add(item, usage, cost)
 
     def _priced(self, job: Job, grant: Grant, member: Member, model: str, usage: Usage, now: float) -> float | None:
         endpoint = member.endpoint
@@ -174,3 +226,10 @@ class Books:
             case Blame.DISABLE:
                 if breaker.cancel(grant.trial):
                     breaker.disable(now, str(error))
+
+
+def _item(completion: Completion) -> Item:
+    for note in completion.notes:
+        if note.startswith(ESTIMATED):
+            return "unreported"
+    return "answered"

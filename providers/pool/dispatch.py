@@ -21,9 +21,11 @@ from .estimate import OutputEstimate, input_tokens
 from .hedge import Hedge
 from .hedging import Hedger
 from .job import Job, Who
+from .ledger import Ledger, became_of
 from .plan import Plan, adapt, make_plan, needs
 from .retry import judge
 from .routing import Routing
+from .stats import PoolCounts
 
 _INSTANT = 1e-3
 """Seconds within which two timers for the same moment fire."""
@@ -37,6 +39,8 @@ class Dispatcher:
         routing, hedge, fallbacks, patience: see `Pool`.
         prices: what answers cost.
         budgets: what may be spent.
+        ledger: what was bought.
+        counts: of requests.
         rng: all randomness.
     """
 
@@ -50,12 +54,14 @@ class Dispatcher:
         patience: float,
         prices: Prices,
         budgets: Budgets,
+        ledger: Ledger,
+        counts: PoolCounts,
         rng: random.Random,
     ) -> None:
         self.loop = loop
         self.admission = Admission(routing, rng)
-        self.books = Books(loop, prices, budgets)
-        self.counts = self.books.counts
+        self.books = Books(loop, prices, budgets, ledger, counts)
+        self.counts = counts
         self.members: dict[str, Member] = {}
         self.pins: dict[str, str] = {}
         """The endpoint each switched conversation is on."""
@@ -282,9 +288,9 @@ class Dispatcher:
         member = self._by_gate[grant.gate]
         self.books.sent(job, grant, member)
         try:
-            completion: Completion = await member.ref.ask(
-                self.adapted(job, grant), timeout=member.endpoint.retry.attempt_timeout
-            )
+            ask = member.ref.ask(self.adapted(job, grant), timeout=member.endpoint.retry.attempt_timeout)
+            grant.unsent = ask.done()
+            completion: Completion = await ask
         except BaseException as error:
             self.failed(job, grant, member, error)
             raise
@@ -307,15 +313,17 @@ class Dispatcher:
         member = self._by_gate[grant.gate]
         self.books.sent(job, grant, member)
         ask = member.ref.ask(self.adapted(job, grant), timeout=member.endpoint.retry.attempt_timeout)
+        grant.unsent = ask.done()
         second: asyncio.Task[Completion] | None = None
+        spare: Grant | None = None
         timer: asyncio.TimerHandle
         overtaken = False
 
         def late() -> None:
-            nonlocal second, timer
+            nonlocal second, spare, timer
             if ask.done():
                 return
-            other = hedger.spare(job, grant, loop.time())
+            other = spare = hedger.spare(job, grant, loop.time())
             if other is None:
                 timer = loop.call_later(pause, late)  # nobody is free, or hedges are not affordable: look again
                 return
@@ -328,7 +336,7 @@ class Dispatcher:
             other.refund()  # of effect only if the task was cancelled before its first step
             if task.cancelled() or task.exception() is None:
                 if not task.cancelled() and not ask.done():
-                    grant.slow = overtaken = True
+                    grant.slow = grant.overtaken = overtaken = True
                     ask.cancel()
             elif not ask.done():
                 second = None
@@ -348,6 +356,9 @@ class Dispatcher:
                 answer = await second
                 self.counts.hedges_won += 1
                 return answer
+            if second is not None and spare is not None:
+                spare.overtaken = True
+                second.add_done_callback(self._overtaken)
             return self.answered(job, grant, member, completion)
         finally:
             timer.cancel()
@@ -361,13 +372,29 @@ class Dispatcher:
             self.pump()
         return completion
 
-    def failed(self, job: Job, grant: Grant, member: Member, error: BaseException) -> None:
-        """Book a failure, and let go who waits for the room it leaves."""
+    def _overtaken(self, second: asyncio.Task[Completion]) -> None:
+        if not second.cancelled() and second.exception() is None:
+            self.books.overtaken(second.result())
+
+    def failed(self, job: Job, grant: Grant, member: Member, error: BaseException, came: int | None = None) -> None:
+        """Book a failure, and let go who waits for the room it leaves.
+
+        Args:
+            job, grant, member: the call.
+            error: how it ended.
+            came: output tokens that had come, of a stream; None if nothing had.
+        """
+        item = None
+        if not grant.unsent:
+            item = became_of(error, begun=came is not None, overtaken=grant.overtaken)
+            if item == "cancelled" and not member.ref.is_alive():
+                item = "interrupted"  # its actor was stopped, and the pool with it
         if job.deadline is not None and self.loop.time() >= job.deadline - _INSTANT:
             # The caller's time is over. Whether our cancellation or the provider's ask comes first is chance.
             grant.slow = True
             error = asyncio.CancelledError()
-        self.books.failed(grant, member, error)
+            item = "timeout" if item == "cancelled" else item
+        self.books.failed(job, grant, member, error, item, came)
         if grant.gate.breaker.disabled:
             self.changed()
         elif self.admission.waiting:

@@ -128,12 +128,12 @@ class Member:
         "ref",
     )
 
-    def __init__(self, endpoint: Endpoint, gate: Gate, ref: ActorRef[Any]) -> None:
+    def __init__(self, endpoint: Endpoint, gate: Gate, ref: ActorRef[Any], counts: EndpointCounts) -> None:
         self.endpoint = endpoint
         self.gate = gate
         self.ref = ref
         self.latencies = Latencies()
-        self.counts = EndpointCounts()
+        self.counts = counts
         self.recent: deque[bool] = deque(maxlen=100)
         """How the latest calls ended."""
         self.budget = RetryBudget()

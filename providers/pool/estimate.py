@@ -16,7 +16,8 @@ _PER_MESSAGE = 4
 _FIRST_OUTPUT = 512
 
 
-def _bytes(text: str) -> int:
+def text_bytes(text: str) -> int:
+    """Return how long a text is in UTF-8."""
     return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
 
 
@@ -28,17 +29,17 @@ def input_tokens(request: Request) -> int:
         tokens += _PER_MESSAGE
         content = message.content
         if isinstance(content, str):
-            size += _bytes(content)
+            size += text_bytes(content)
         else:
             for part in content:
                 if isinstance(part, Text):
-                    size += _bytes(part.text)
+                    size += text_bytes(part.text)
                 elif isinstance(part, Image):
                     tokens += _IMAGE
         for call in message.tool_calls:
-            size += _bytes(call.name) + _bytes(call.arguments)
+            size += text_bytes(call.name) + text_bytes(call.arguments)
     for tool in request.tools:
-        size += _bytes(tool.name) + _bytes(tool.description) + len(json.dumps(tool.parameters))
+        size += text_bytes(tool.name) + text_bytes(tool.description) + len(json.dumps(tool.parameters))
     return tokens + -(-size // 4)
 
 
@@ -46,6 +47,11 @@ class OutputEstimate:
     """How long a model's answers are, as an upper estimate: rises at once, falls slowly."""
 
     __slots__ = ("_value",)
+
+    @property
+    def seen(self) -> int:
+        """What answers seen so far make one expect."""
+        return int(self._value)
 
     def __init__(self) -> None:
         self._value = float(_FIRST_OUTPUT)

@@ -45,10 +45,11 @@ from .fanout import fan_out
 from .front import Front
 from .hedge import Hedge
 from .job import ANYONE, Who
+from .ledger import Ledger
 from .limiter import Limiter
 from .pacing import Pacer
 from .routing import LeastLoaded, Priority, Routing
-from .stats import EndpointHealth, Health, State, Stats
+from .stats import EndpointCounts, EndpointHealth, Health, PoolCounts, State, Stats
 
 logger = logging.getLogger("callboard.pool")
 
@@ -57,10 +58,13 @@ _PING = Request((Message("user", "ping"),), max_tokens=1)
 
 @dataclass(slots=True)
 class Memory:
-    """What the vendors go on counting while the pool itself is restarted."""
+    """What the vendors go on counting while the pool itself is restarted. It lies in the pool's child spec."""
 
     limiters: dict[str, Limiter] = field(default_factory=dict)
     budgets: Budgets = field(default_factory=Budgets)
+    ledger: Ledger = field(default_factory=Ledger)
+    counts: PoolCounts = field(default_factory=PoolCounts)
+    endpoints: dict[str, EndpointCounts] = field(default_factory=dict)
 
 
 class Pool(Actor):
@@ -106,7 +110,7 @@ class Pool(Actor):
         seed: int | None = None,
     ) -> None:
         super().__init__()
-        memory = memory or Memory()
+        memory = self._memory = memory or Memory()
         self._endpoints = tuple(endpoints)
         names = [endpoint.name for endpoint in self._endpoints]
         if len(set(names)) != len(names):
@@ -143,7 +147,16 @@ class Pool(Actor):
         """Start the provider actors."""
         loop = asyncio.get_running_loop()
         self._rng = random.Random(self.system.rng.random() if self._seed is None else self._seed)
-        self._dispatcher = Dispatcher(loop, prices=self._prices, budgets=self._budgets, rng=self._rng, **self._options)
+        memory = self._memory
+        self._dispatcher = Dispatcher(
+            loop,
+            prices=self._prices,
+            budgets=memory.budgets,
+            ledger=memory.ledger,
+            counts=memory.counts,
+            rng=self._rng,
+            **self._options,
+        )
         self._front = Front(self._dispatcher, self._cache, self._coalesce, self._batching)
         for endpoint in self._endpoints:
             self._add(endpoint)
@@ -214,6 +227,7 @@ class Pool(Actor):
             waiting=dispatcher.admission.waiting,
             cost=self._budgets.spent.get("pool:", 0.0),
             spent=dict(self._budgets.spent),
+            bought=self._memory.ledger.entries(),
         )
 
     def _probe(self, message: Probe) -> Any:
@@ -302,7 +316,8 @@ class Pool(Actor):
             replace(endpoint.spec, name=self._name_for(endpoint.name) if taken else endpoint.name)
         )
         self.watch(ref)
-        self._dispatcher.members[endpoint.name] = Member(endpoint, gate, ref)
+        counts = self._memory.endpoints.setdefault(endpoint.name, EndpointCounts())
+        self._dispatcher.members[endpoint.name] = Member(endpoint, gate, ref, counts)
 
     def _name_for(self, name: str) -> str:
         self._renamed += 1

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from .ledger import Bought
+
 State = Literal["closed", "open", "half-open", "ramping", "disabled", "stopped"]
 
 
@@ -52,7 +54,7 @@ class Latencies:
 
 @dataclass(slots=True)
 class EndpointCounts:
-    """What happened at one endpoint since the pool started."""
+    """What happened at one endpoint since the pool was made; restarts of the pool do not begin anew."""
 
     sent: int = 0
     answered: int = 0
@@ -65,6 +67,7 @@ class EndpointCounts:
     """Failures by error class."""
     input_tokens: int = 0
     output_tokens: int = 0
+    """Of the answers."""
     cost: float = 0.0
     """US dollars, of the answers whose price is known."""
 
@@ -128,14 +131,28 @@ class Health:
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """The pool's counts.
+    """The pool's counts, since it was made: its restarts do not begin anew.
 
     Args:
         pool: of requests.
         endpoints: of calls, by endpoint.
         waiting: requests in the queue now.
-        cost: US dollars spent, of the answers whose price is known.
+        cost: US dollars spent, as far as prices are known: all of ``bought``.
         spent: US dollars by budget: ``agent:planner``, ``model:gpt-4o``.
+        bought: the calls that vendors have charged, or may have, by what became of them. ``answered`` is what vendors
+            said; all others are estimates:
+
+            =============== ====================================================================================
+            ``unreported``  answered, and the vendor did not say how many tokens it took
+            ``hedged``      overtaken by the other call of a hedged pair (as the vendor said, if both were answered)
+            ``cancelled``   the caller left
+            ``timeout``     nothing came within the attempt's time, or the caller's
+            ``cut``         the answer broke off after it had begun
+            ``malformed``   the answer could not be read
+            ``lost``        the connection broke after the request was sent and before the answer began
+            ``interrupted`` the provider's actor, or the pool, crashed or was stopped; counted as long as the answer
+                            could have become, so that a budget holds
+            =============== ====================================================================================
     """
 
     pool: PoolCounts
@@ -143,3 +160,4 @@ class Stats:
     waiting: int
     cost: float
     spent: Mapping[str, float]
+    bought: Mapping[str, Bought] = field(default_factory=dict)

@@ -13,6 +13,7 @@ from ..messages import Delta, Request
 from .admission import Grant
 from .dispatch import Dispatcher
 from .endpoint import Member
+from .estimate import text_bytes
 from .job import Job, Who
 
 _NOTHING = Delta()
@@ -58,10 +59,11 @@ async def _deltas(dispatcher: Dispatcher, job: Job, grant: Grant, member: Member
     loop = dispatcher.loop
     patience = member.endpoint.retry.attempt_timeout
     ended = False
+    first = True
+    came = 0
     dispatcher.books.sent(job, grant, member)
     try:
         async with member.ref.stream(dispatcher.adapted(job, grant)) as deltas:
-            first = True
             while True:
                 until = job.deadline
                 if first and patience is not None:
@@ -80,8 +82,9 @@ async def _deltas(dispatcher: Dispatcher, job: Job, grant: Grant, member: Member
                 if first and delta == _NOTHING:
                     continue  # a role or a ping: failover is still invisible after it
                 first = False
+                came += text_bytes(delta.text) + text_bytes(delta.reasoning) + text_bytes(delta.tool_arguments)
                 yield delta
     except BaseException as error:
         if not ended:
-            dispatcher.failed(job, grant, member, error)
+            dispatcher.failed(job, grant, member, error, None if first else -(-came // 4))
         raise

@@ -349,8 +349,8 @@ async def test_a_released_conversation_leaves_nothing_behind() -> None:
         assert agency.system is not None
         await agency.run("?", conversation="last")
         await agency.release("last")
-        assert agency._runtime.journal.streams() == []
-        assert not agency._runtime.register._replies
+        assert agency._runtime.journal.headers() == []
+        assert not agency._runtime.register._entries
         assert [ref for ref in ("last", "c1") if agency.system.find(f"agency/Solo/{ref}")] == []
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from callboard import Agency, Agent
-from callboard.actors.agents.errors import UnknownConversation
+from callboard import Agency, Agent, Limits, ToolCall
+from callboard.actors.agents.errors import UnknownApproval
 from callboard.actors.agents.events import ApprovalRequested, RunEvent, ToolFinished
 from callboard.actors.testing.doubles.models import Script, call
 from callboard.tools import tool
@@ -122,5 +122,31 @@ async def test_cancelling_takes_the_approval_back_and_unknown_ones_are_refused()
         with pytest.raises(asyncio.CancelledError):
             await run
         await until(lambda: not agency.approvals)
-        with pytest.raises(UnknownConversation, match="nothing"):
+        with pytest.raises(UnknownApproval, match="0 wait"):
             agency.approve(event)
+
+
+@pytest.mark.parametrize("autonomy", ["manual", "supervised"])
+@pytest.mark.parametrize(
+    ("name", "arguments", "told"),
+    [
+        ("ghost", "{}", "no tool is called 'ghost'"),
+        ("delete", "[1]", "must be a JSON object"),
+        ("delete", '{"path": "a', "not valid JSON"),
+        ("delete", '"a"', "must be a JSON object"),
+    ],
+)
+async def test_nobody_is_asked_about_a_call_that_cannot_run(
+    autonomy: Any, name: str, arguments: str, told: str
+) -> None:
+    log: list[str] = []
+    script = Script([[ToolCall("1", name, arguments)], "I see."])
+    async with solo(script, tools=[deleting(log)], autonomy=autonomy, limits=Limits(seconds=5)) as agency:
+        asked: list[RunEvent] = []
+        agency.subscribe(lambda event: asked.append(event) if isinstance(event, ApprovalRequested) else None)
+        run = asyncio.ensure_future(agency.run("?"))
+        await until(lambda: run.done() or asked)
+        assert not asked
+        assert (await run).text == "I see."
+    assert told in script.requests[1].messages[-1].text
+    assert log == []

@@ -51,7 +51,7 @@ async def test_a_transfer_gives_the_conversation_away_for_good() -> None:
         first = await agency.run("hello", conversation="c")
         second = await agency.run("more", conversation="c")
         await agency.release("c")
-        assert agency._runtime.journal.streams() == []
+        assert [*(h.name for h in agency._runtime.journal.headers()), *agency._runtime.unkept] == []
     assert (first.text, first.agent, first.chain) == ("B here", "B", ("A ⇒ B",))
     assert (second.text, second.agent) == ("B again", "B")
     assert [m.text for m in script.requests[2].messages] == ["b", "hello", "B here", "more"]
@@ -215,7 +215,7 @@ async def test_a_pipeline_hands_each_agent_the_answer_of_the_one_before() -> Non
     script = Script([call("delegate_to_Line", message="start"), "one", "two", "done"], cost=1.0)
     async with Agency(Agent("A", handoffs=[handoff(line)]), model=scripted(script)) as agency:
         answer = await agency.run("?")
-        assert agency._runtime.journal.streams() == []
+        assert [*(h.name for h in agency._runtime.journal.headers()), *agency._runtime.unkept] == []
     assert [m.text for m in script.requests[2].messages] == ["2", "one"]
     assert script.requests[3].messages[-1].text == "two"
     assert answer.cost == 4.0
@@ -270,8 +270,8 @@ async def test_cancelling_a_run_stops_the_agents_it_handed_off_to() -> None:
         await stopped.wait()
         with pytest.raises(asyncio.CancelledError):
             await run
-        await until(lambda: agency._runtime.journal.streams() == [])
-        assert not agency._runtime.register._replies
+        await until(lambda: [*(h.name for h in agency._runtime.journal.headers()), *agency._runtime.unkept] == [])
+        assert not agency._runtime.register._entries
 
 
 # -- properties ------------------------------------------------------------------------------------------------------
@@ -346,7 +346,7 @@ async def test_any_team_gives_an_answer_or_a_named_error_and_leaves_nothing_behi
             outcomes = await asyncio.gather(*(agency.run("go") for _ in range(runs)), return_exceptions=True)
             for outcome in outcomes:
                 assert isinstance(outcome, Answer | AgentError), f"neither an answer nor a named error: {outcome!r}"
-            await until(lambda: agency._runtime.journal.streams() == [])
-            assert not agency._runtime.register._replies
+            await until(lambda: [*(h.name for h in agency._runtime.journal.headers()), *agency._runtime.unkept] == [])
+            assert not agency._runtime.register._entries
     assert set(started.values()) | set(ended.values()) <= {1}, "a run started or ended twice"
     assert started == ended, "a run never ended"

@@ -24,7 +24,7 @@ from callboard import (
     handoff,
     hook,
 )
-from callboard.actors.agents.errors import DefinitionError, RunFailed
+from callboard.actors.agents.errors import AgencyClosed, DefinitionError, RunFailed
 from callboard.actors.agents.events import RunEvent
 from callboard.actors.agents.prompts.instructions import family_of, instructions_for
 from callboard.actors.testing.doubles.models import Script, call
@@ -212,3 +212,27 @@ async def test_sigterm_lets_a_thousand_runs_end_and_names_the_rest() -> None:
     lost = [o for o in outcomes if isinstance(o, BaseException) and not isinstance(o, AgentError)]
     assert lost == []
     assert not any(isinstance(o, RunCancelled) and "released" in str(o) for o in outcomes)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_request_without_a_loop_works_each_time_and_its_conversation_goes_on_in_a_journal(tmp_path: Path) -> None:
+    agent = Agent("A", "a")
+    agency = Agency(agent, model=function(lambda request: str(len(request.messages))), journal=tmp_path / "j.db")
+    seen: list[object] = []
+    agency.subscribe(seen.append)
+    assert [agency.process_sync("hi", conversation="c") for _ in range(3)] == ["2", "4", "6"]
+    assert seen
+    assert [Agency(agent, model=function(lambda request: "x")).process_sync("hi") for _ in range(2)] == ["x", "x"]
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_request_without_a_loop_to_an_agency_that_was_stopped_is_refused_by_name() -> None:
+    agency = solo(lambda request: "x")
+
+    async def use() -> None:
+        async with agency:
+            await agency.run("hi")
+
+    asyncio.run(use())
+    with pytest.raises(AgencyClosed):
+        agency.process_sync("hi")

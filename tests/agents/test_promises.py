@@ -68,8 +68,8 @@ async def run_and_stop_at(at: int, stream: bool) -> tuple[bool, int]:
         assert answer.text == "still fine"
         assert problems(answer.messages) == []
         await until(lambda: len(asyncio.all_tasks()) <= len(before) + 1)
-        await until(lambda: agency._runtime.journal.streams() == ["A/c"])
-        assert not agency._runtime.register._replies
+        await until(lambda: [*(h.name for h in agency._runtime.journal.headers()), *agency._runtime.unkept] == ["A/c"])
+        assert not agency._runtime.register._entries
     return cancelled, count
 
 

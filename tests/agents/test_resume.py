@@ -6,12 +6,16 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from datetime import date
 from pathlib import Path
 
 import pytest
 
 from callboard import Agency, Agent, Limits
 from callboard.actors.agents.errors import RunFailed, StepLimit
+from callboard.actors.agents.turns.codec import RunCodec
+from callboard.actors.journal.codec import Encoded
+from callboard.actors.journal.sqlite import SqliteJournal
 from callboard.actors.testing.doubles.models import Script, call
 
 from .support import add, scripted
@@ -31,7 +35,7 @@ def ran(folder: Path, what: str, kill_at: int = 0) -> subprocess.CompletedProces
     )
 
 
-@pytest.mark.parametrize("at", [1, 3, 5, 8, 11, 14, 17, 20, 23])
+@pytest.mark.parametrize("at", [5, 6, 7, 8, 11, 14, 17, 20, 23])
 def test_a_killed_process_leaves_its_run_to_the_next_one(tmp_path: Path, at: int) -> None:
     killed(tmp_path, "ask", at)
     before = (tmp_path / "log").read_text().splitlines() if (tmp_path / "log").exists() else []
@@ -75,17 +79,27 @@ async def test_a_failed_run_is_kept_as_failed(tmp_path: Path) -> None:
         assert (await agency.run("?", conversation="c")).text == "fine"
 
 
-async def test_a_journal_that_cannot_be_written_fails_runs_by_name(tmp_path: Path) -> None:
-    from callboard.actors.journal.sqlite import SqliteJournal
+async def test_what_the_journal_cannot_write_fails_its_own_run_by_name(tmp_path: Path) -> None:
+    class Picky(RunCodec):
+        def encode(self, event: object) -> Encoded:
+            if "bad" in repr(event):
+                raise OSError("no such thing")
+            return super().encode(event)
 
-    def encode(event: object) -> bytes:
-        raise OSError("disk full")
-
-    journal = SqliteJournal(tmp_path / "j.db", encode, lambda data: None)
+    journal = SqliteJournal(tmp_path / "j.db", Picky())
     async with Agency(Agent("A"), model=scripted(Script(["x"])), journal=journal) as agency:
-        with pytest.raises(RunFailed, match="disk full"):
-            await agency.run("?")
+        with pytest.raises(RunFailed, match="no such thing"):
+            await agency.run("bad")
+        assert (await agency.run("good")).text == "x"
     journal.close()
+
+
+async def test_values_that_are_not_plain_data_fail_their_own_run_by_name(tmp_path: Path) -> None:
+    async with Agency(Agent("A"), model=scripted(Script(["x"])), journal=tmp_path / "j.db") as agency:
+        for ask in (agency.run, agency.start_run):
+            with pytest.raises(RunFailed, match=r"values\['b'\]\['c'\] is a function; a journal keeps plain data"):
+                await ask("?", conversation="c", values={"a": 1, "b": {"c": lambda: 0}})
+        assert (await agency.run("?", conversation="c", values={"day": date(2026, 1, 2)})).text == "x"
 
 
 def test_a_run_survives_several_kills(tmp_path: Path) -> None:

@@ -12,6 +12,47 @@ from tests.cli.command import offline
 
 HERE = Path(__file__).parent
 PRINTS = {
+    "background_runs.py": [
+        "running",
+        "accepted",
+        "started",
+        "completed",
+        "tools_started",
+        "steered",
+        "tool_returned",
+        "completed",
+        "ended",
+        "done: print the report, in colour",
+        "done: print the report, in colour, never mind",
+        "the run was cancelled: interrupted by a newer message",
+        "done: print the report, in colour",
+    ],
+    "conversations.py": [
+        """1 ['price({"item": "tea"})']""",
+        "2 It costs 3.",
+        """3 ['price({"item": "cake"})']""",
+        "4 It costs 5.",
+        "8 messages in the fork",
+        "4 messages after rewinding",
+        "2 conversations of ada's",
+        "call 3 guardrail no_cake refused (toolcall): cake is not for sale any more",
+        "2 erased",
+    ],
+    "event_sourced_account.py": [
+        "100",
+        "70",
+        "only 70 left",
+        "75",
+        "1 Deposited(amount=100)",
+        "2 Withdrawn(amount=30)",
+        "3 Deposited(amount=5)",
+    ],
+    "langgraph_saver.py": [
+        "good?",
+        "['start', 'draft', 'review: yes']",
+        "['start', 'draft', 'review: no']",
+        "1 refused",
+    ],
     "mailbox_overflow.py": ["price 108", "price 109", "8 missed"],
     "receive_timeout.py": ["hello", "are you there?", "nothing for 0.05 s, goodbye", "closed"],
     "restart_child.py": ["Hello Ada", "Hello stops", "Good morning Ada", "Good morning stops"],
@@ -30,10 +71,13 @@ PRINTS = {
     ],
     "typed_messages.py": ["1750", "1,750 in all", "Ada", "Grace: 1000", "Grace: 500", "Grace: 250"],
 }
+NEEDS = {"langgraph_saver.py": ["langgraph.graph", "langgraph.checkpoint"]}
 
 
 @pytest.mark.parametrize("name", PRINTS)
 def test_an_example_prints_what_it_says(name: str, tmp_path: Path) -> None:
+    for module in NEEDS.get(name, ()):
+        pytest.importorskip(module, reason=f"{module} is missing: pip install langgraph 'callboard[langgraph]'")
     done = subprocess.run(
         [sys.executable, "-W", "error", str(HERE / name)],
         cwd=tmp_path,

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, assert_type
+from typing import Any, Literal, assert_type
 
 from callboard.actors import (
     Actor,
@@ -25,7 +25,13 @@ from callboard.actors import (
     ask,
     by_key,
 )
-from tests.typing.vocabulary import Add, Box, Counter, Echo, Get, Handling, Lines, Note, Plain
+from callboard.actors.agents.agency import Agency
+from callboard.actors.agents.answer import Answer
+from callboard.actors.agents.conversations.view import ConversationSummary, ConversationView, ReplayReport
+from callboard.actors.agents.runs.handle import RunHandle
+from callboard.actors.agents.runs.progress import RunRecord
+from callboard.actors.journal import EventSourcedActor, Journal, MemoryJournal
+from tests.typing.vocabulary import Add, Added, Box, Counter, Echo, Get, Handling, Ledger, Lines, Note, Plain, Untold
 
 
 async def a_message_that_declares_its_reply_is_answered_with_it(ref: ActorRef[Counter], one: Get | Add) -> None:
@@ -164,3 +170,39 @@ async def routers_and_topics(system: System) -> None:
     assert_type(topics, ActorRef[Topics])
     topics.tell(Subscribe("a.*", pool))
     assert_type(await topics.ask(Publish("a.b", 1)), int)
+
+
+async def event_sourced_actors(system: System, journal: MemoryJournal) -> None:
+    ledger = system.spawn(Ledger, journal, "ledger")
+    assert_type(ledger, ActorRef[Ledger])
+    assert_type(await ledger.ask(Get()), int)
+    takes: ActorRef[Actor[Get]] = ledger
+    untold = system.spawn(Untold, journal, "untold")
+    untold.tell("anything")
+    untold.tell(takes)
+    any_journal: Journal = journal
+    kept: EventSourcedActor[Added] = Untold(any_journal, "untold")
+    kept.apply(Added(1))
+
+
+async def a_kept_conversation_is_read_and_changed(agency: Agency) -> None:
+    assert_type(await agency.conversation("c", agent="A"), ConversationView)
+    assert_type(await agency.conversations(user="u", unfinished=True, limit=10), list[ConversationSummary])
+    assert_type(await agency.fork("c", at=1, to="d"), str)
+    assert_type(await agency.rewind("c", to=0), None)
+    assert_type(await agency.erase(user="u"), int)
+    assert_type(await agency.replay("c", run="r"), ReplayReport)
+
+
+async def a_run_in_the_background_is_followed_and_steered(agency: Agency) -> None:
+    handle = await agency.start_run("x", conversation="c", when_busy="interrupt")
+    assert_type(handle, RunHandle)
+    assert_type(await handle, Answer)
+    assert_type(await handle.answer(timeout=1.0), Answer)
+    assert_type(await handle.status(), Literal["queued", "running", "waiting", "ended", "failed"])
+    async for record in handle.events(after=3):
+        assert_type(record, RunRecord)
+        assert_type(record.data["text"], Any)
+    assert_type(await handle.cancel("no longer needed"), None)
+    assert_type(await agency.handle(handle.id), RunHandle)
+    assert_type(await agency.steer("c", "hurry up", agent="A"), None)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import partial
 
 from callboard.actors import Actor, ActorRef, ChildSpec, Future, Stream, System, handles
-from tests.typing.vocabulary import Add, Counter, Elsewhere, Get, Handling, Lines, Note, Plain
+from callboard.actors.journal import EventSourcedActor
+from tests.typing.vocabulary import Add, Added, Counter, Elsewhere, Get, Handling, Ledger, Lines, Note, Plain
 
 
 async def a_message_that_the_actor_does_not_take(ref: ActorRef[Counter], getter: ActorRef[Actor[Get]]) -> None:
@@ -115,3 +116,21 @@ async def methods(ref: ActorRef[Counter]) -> None:
     ref.call(Handling.get, Get())  # refused: call-overload
     answer: str = await ref.call(Counter.increase, 3)  # refused: call-overload
     print(answer)
+
+
+class AppliesAnother(EventSourcedActor[Added]):
+    def apply(self, event: Note) -> None:  # refused: override
+        pass
+
+
+class KeepsAnother(EventSourcedActor[Added, Get]):
+    def apply(self, event: Added) -> None:
+        pass
+
+    async def on_receive(self, message: Get) -> None:
+        await self.persist("text")  # refused: arg-type
+
+
+def an_event_sourced_actor_that_does_not_take_this(ref: ActorRef[Ledger]) -> None:
+    ref.tell(Added(1))  # refused: arg-type
+    ref.tell("text")  # refused: arg-type

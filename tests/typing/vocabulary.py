@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from callboard.actors import Actor, Returns, handles
+from callboard.actors.journal import EventSourcedActor
 
 T = TypeVar("T")
 
@@ -104,3 +105,30 @@ class Box(Actor, Generic[T]):
     def __init__(self, item: T) -> None:
         super().__init__()
         self.item = item
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """An event."""
+
+    number: int
+
+
+class Ledger(EventSourcedActor[Added, Get | Add]):
+    """Declares what it keeps and what it takes."""
+
+    total = 0
+
+    def apply(self, event: Added) -> None:
+        self.total += event.number
+
+    async def on_receive(self, message: Get | Add) -> Any:
+        if isinstance(message, Add):
+            await self.persist(Added(message.number), Added(0))
+        return self.total
+
+
+class Untold(EventSourcedActor[Added]):
+    """Declares what it keeps, and takes everything."""
+
+    def apply(self, event: Added) -> None: ...

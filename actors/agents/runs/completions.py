@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -15,11 +17,19 @@ from ...core.refs.ref import ActorRef
 from ..context import UsageRecord
 from ..errors import RunFailed
 from ..events import CompletionFinished, CompletionStarted, ReasoningDelta, Retried, TextDelta
-from ..turns.steps import Complete, Completed, CompletionFailed
-from .session import CompletionArrived, Happened, Session
+from ..turns.steps import Complete, Completed, CompletionFailed, Interrupted
+from .session import AskAgain, CompletionArrived, Happened, Session
+from .spending import spent_above
 
 MAX_RETRIES = 3
-"""Times a completion is asked for again because the model's actor crashed or a stream was cut."""
+"""Times a completion is asked for again because a stream was cut."""
+
+CRASH_WAITS = (0.1, 6.0)
+"""Seconds before a completion is asked for again because the model's actor crashed, the first and the second time.
+
+A request on which it always does crashes it three times then, the last time alone: not even asked over and over does
+it come to the system's limit of three restarts in 5 seconds, beyond which everything would stop.
+"""
 
 
 def complete(session: Session, command: Complete, happened: Happened) -> None:
@@ -35,14 +45,27 @@ def completion_arrived(message: CompletionArrived, happened: Happened) -> None:
     """Take the model's answer, or ask again."""
     session, outcome = message
     session.ask = None
+    session.interrupted = frozenset()
     try:
         completion = outcome.unwrap() if isinstance(outcome, Outcome) else outcome.result()
     except Exception as error:
         _failed(session, error, happened)
         return
-    session.runtime.crashes.pop(session.stream, None)
+    if not isinstance(completion, Completion):
+        kind = type(completion).__name__
+        happened(session, CompletionFailed(RunFailed(f"the model's actor answered {kind}, not a Completion")))
+        return
     _record(session, completion)
-    happened(session, Completed(completion))
+    problem, broken = "", None
+    if not completion.message.tool_calls and (session.output is not None or session.run.output is not None):
+        problem, broken = session.check(completion.message.text)
+    happened(session, Completed(completion, problem, broken, session.used()))
+
+
+def ask_again(message: AskAgain, happened: Happened) -> None:
+    """The pause after a crash of the model's actor is over."""
+    message.session.ask = None
+    _ask(message.session, happened)
 
 
 def _ask(session: Session, happened: Happened) -> None:
@@ -54,9 +77,18 @@ def _ask(session: Session, happened: Happened) -> None:
     if model is None:
         happened(session, CompletionFailed(RunFailed("there is no model: give the agency a pool or a model")))
         return
+    if session.run.parent and (over := spent_above(session)) is not None:
+        happened(session, Interrupted(over))
+        return
     schema = session.output.schema if session.output is not None else None
     history, external = session.state.turn.history, session.run.external
-    request = prepared.request(history, session.context, external, schema, runtime.model_name)
+    try:
+        request = prepared.request(history, session.context, external, schema, runtime.model_name)
+    except Exception as error:  # instructions are a function of the user's
+        failed = RunFailed(f"the instructions of {prepared.name} raised {type(error).__name__}: {error}")
+        failed.__cause__ = error
+        happened(session, CompletionFailed(failed))
+        return
     hooks = prepared.hooks
     token = active_scope.set(session.scope)
     if session.run.stream or (hooks and ("request" in hooks or "response" in hooks)):
@@ -82,8 +114,14 @@ async def _completion(session: Session, model: ActorRef[Any], request: Request) 
         completion = await _streamed(session, model, request)
     else:
         completion = await model.ask(request)
-    after = await session.hooked("response", model_request=request, completion=completion)
-    return after.completion or completion
+    if not isinstance(completion, Completion):
+        return completion
+    session.bought = completion
+    after = (await session.hooked("response", model_request=request, completion=completion)).completion
+    session.bought = None
+    if after is None or after is completion:
+        return completion
+    return replace(after, usage=completion.usage, cost=completion.cost)  # a hook may change what is said, not its price
 
 
 async def _streamed(session: Session, model: ActorRef[Any], request: Request) -> Completion:
@@ -111,12 +149,22 @@ def _failed(session: Session, error: Exception, happened: Happened) -> None:
     model = session.model
     crashed = isinstance(error, ActorDead) and model is not None and model.is_alive()
     cut_short = isinstance(error, ProviderError) and error.retryable and session.seen
-    if (crashed or cut_short) and session.attempts < MAX_RETRIES:
+    if (crashed or cut_short) and session.attempts < (len(CRASH_WAITS) if crashed else MAX_RETRIES):
         session.attempts += 1
         session.emit(Retried, reason=f"{type(error).__name__}: {error}", attempt=session.attempts)
-        _ask(session, happened)
+        if crashed:
+            session.ask = session.actor.pipe(
+                asyncio.sleep(CRASH_WAITS[session.attempts - 1]), lambda _: AskAgain(session)
+            )
+        else:
+            _ask(session, happened)
         return
-    happened(session, CompletionFailed(error))
+    refused, session.bought = session.bought, None
+    if refused is None:
+        happened(session, CompletionFailed(error))
+        return
+    _record(session, refused)
+    happened(session, CompletionFailed(error, refused.usage, refused.cost or 0.0))
 
 
 def _record(session: Session, completion: Completion) -> None:

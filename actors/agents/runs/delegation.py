@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 
 from ....providers.messages import Message
-from ...core.base.events import Outcome
+from ...core.base.events import Outcome as Work
 from ...core.mail.future import Future
 from ..answer import NO_USAGE, Answer, HandoffRecord
 from ..errors import (
@@ -25,9 +25,12 @@ from ..handoffs.call import read_call
 from ..handoffs.handoff import Handoff
 from ..handoffs.limits import check_chain, count_handoff
 from ..handoffs.offer import HandoffTool
+from ..turns.budget import left, narrowed
+from ..turns.history import as_messages
 from ..turns.machine import cut, transferred
-from ..turns.steps import HandOff, Interrupted
-from ..turns.steps import HandoffFinished as HandoffReturned
+from ..turns.outcome import Outcome, unanswered
+from ..turns.steps import HandOff, HandoffReturned, Interrupted
+from .register import Entry
 from .session import DelegateAnswered, Delegation, Happened, OwnerAnswered, Prepared, Refused, Session
 
 _FATAL = (HandoffDepth, HandoffCycle, HandoffLimit)
@@ -48,7 +51,7 @@ def hand_off(session: Session, command: HandOff, happened: Happened) -> None:
         work = _looked_at(session, handoff, offered)
         session.jobs[call.id] = session.actor.pipe(work, lambda outcome: Prepared(session, command, outcome))
         return
-    _send(session, command, handoff)
+    _send(session, command, handoff, happened)
 
 
 def handoff_prepared(message: Prepared, happened: Happened) -> None:
@@ -62,7 +65,7 @@ def handoff_prepared(message: Prepared, happened: Happened) -> None:
     except Exception as error:
         handoff_refused(Refused(session, command.call, error), happened)
     else:
-        _send(session, command, handoff)
+        _send(session, command, handoff, happened)
 
 
 def handoff_refused(message: Refused, happened: Happened) -> None:
@@ -75,29 +78,29 @@ def handoff_refused(message: Refused, happened: Happened) -> None:
 
 def delegate_answered(message: DelegateAnswered, happened: Happened) -> None:
     """Take another agent's answer, or hand it to the next stage of a pipeline."""
-    session, call_id, reply = message
+    session, call_id, outcome = message
     delegation = session.delegations.pop(call_id)
     handoff = delegation.handoff
     assert handoff is not None
-    answer, error = answer_of(reply)
-    if answer is not None and error is None and delegation.rest:
+    answer, error = outcome.answer, outcome.error
+    if error is None and delegation.rest:
         _next_stage(session, call_id, delegation, answer)
         return
     final = delegation.transfer and error is None
     failed = "" if error is None else f"{type(error).__name__}: {error}"
     record = HandoffRecord(session.run.agent, handoff.target, handoff.kind, handoff.task, failed)
-    text = answer.text if answer is not None else ""
     session.emit(
         HandoffFinished,
         call_id=call_id,
         target=handoff.target,
         kind=handoff.kind,
-        text=text,
+        text=answer.text,
         failed=failed,
         seconds=session.time() - delegation.started,
     )
-    content = f"{handoff.target} could not finish: {failed}" if error is not None else text
-    answers = delegation.before if answer is None else (*delegation.before, answer)
+    content = f"{handoff.target} could not finish: {failed}" if error is not None else answer.text
+    answers = (*delegation.before, answer)
+    session.value = answer.value if final else session.value
     returned = HandoffReturned(
         call_id,
         content or f"{handoff.target} answered nothing.",
@@ -108,34 +111,53 @@ def delegate_answered(message: DelegateAnswered, happened: Happened) -> None:
         sum(one.cost for one in answers),
         sum(one.steps for one in answers),
         (record, *(deeper for one in answers for deeper in one.handoffs)),
+        session.used(),
+        (outcome.owner or (handoff.target, delegation.run.conversation)) if final else None,
+        answer.agent if final else "",
     )
-    if final:
-        session.owner = (handoff.target, delegation.run.conversation)
-        session.answering = answer
+    if delegation.local:
+        # Their actors have stopped by themselves; what they left goes with the step that this side records now.
+        streams = [f"{one.agent}/{one.conversation}" for one in delegation.before]
+        if not final or outcome.owner is not None:
+            streams.append(delegation.run.stream_name)
+        session.dropping.extend(streams)
     happened(session, returned)
     register = session.runtime.register
-    if final:
-        register.forget(delegation.run.id)
-    else:  # their actors have stopped by themselves; this side has written down what it needs
-        register.drop(*(one.run for one in delegation.before if one.run), delegation.run.id)
+    for one in delegation.before:
+        register.forget(one.run)
+    register.forget(delegation.run.id)
 
 
 def forward(session: Session, owner: tuple[str, str]) -> None:
     """The conversation was transferred: its new owner answers."""
-    run = session.run
-    forwarded = run._replace(
-        id=f"{run.id}>", agent=owner[0], conversation=owner[1], chain=(*run.chain, owner[0]), once=False
+    run, runtime = session.run, session.runtime
+    sent = run._replace(
+        id=f"{run.id}>",
+        agent=owner[0],
+        conversation=owner[1],
+        chain=(*run.chain, owner[0]),
+        once=False,
+        parent=run.id,
+        within=run.stream_name,
+        keyed=False,
+        output=None,
     )
-    session.forward = session.delegations[""] = Delegation(forwarded, None, True, session.time())
-    session.runtime.register.submit(forwarded).when_done(partial(_when_owner_answered, session))
+    session.forward = session.delegations[""] = Delegation(sent, None, True, session.time())
+    entry = runtime.register.submit(sent, session.entry.output if session.entry is not None else None)
+    entry.reply.when_done(partial(_when_owner_answered, session, entry))
 
 
-def answer_of(reply: Future[Answer]) -> tuple[Answer | None, AgentError | None]:
-    """What an agent answered, or what is kept of it and the error it ended in."""
-    try:
-        return reply.result(), None
-    except AgentError as error:
-        return error.partial, error
+def forwarded(session: Session, entry: Entry) -> Outcome:
+    """What the conversation's new owner answered, as the answer of the one that was asked."""
+    outcome, run = entry.outcome, session.run
+    assert outcome is not None
+    answer = replace(outcome.answer, conversation=run.conversation, run=run.id)
+    owner = outcome.owner
+    if owner is not None:
+        session.dropping.append(entry.run.stream_name)
+    if outcome.error is not None:
+        outcome.error.partial = answer
+    return Outcome(run.id, answer, outcome.error, owner)
 
 
 async def _looked_at(session: Session, handoff: Handoff, offered: HandoffTool | None) -> Handoff:
@@ -147,19 +169,28 @@ async def _looked_at(session: Session, handoff: Handoff, offered: HandoffTool | 
     return context.handoff or handoff
 
 
-def _send(session: Session, command: HandOff, handoff: Handoff) -> None:
+def _send(session: Session, command: HandOff, handoff: Handoff, happened: Happened) -> None:
     call, run, turn = command.call, session.run, session.state.turn
     offered = session.prepared.handoffs.get(call.name)
+    messages: tuple[Message, ...]
+    try:
+        if command.transfer:
+            chosen = offered.history_filter if offered is not None else None
+            messages = tuple(chosen(cut(turn))) if chosen else transferred(turn, session.rules)
+        else:
+            messages = (handoff.as_message(),)
+        messages = as_messages(messages)
+    except Exception as error:  # a history filter, or a structured input, of the user's
+        handoff_refused(Refused(session, call, error), happened)
+        return
     if session.runtime.bus.active:
         to = {"target": handoff.target, "kind": handoff.kind, "task": handoff.task}
         session.emit(HandoffStarted, call_id=call.id, **to)
-    messages: tuple[Message, ...] = (handoff.as_message(),)
-    if command.transfer:
-        chosen = offered.history_filter if offered is not None else None
-        messages = tuple(chosen(cut(turn))) if chosen else transferred(turn, session.rules)
     stages = offered.stages if offered is not None and offered.stages else (handoff.target,)
     # The id follows from the journal: a restarted conversation finds the run it had sent.
     nested_id = f"{run.id}.{turn.steps}.{call.id}"
+    agents = session.runtime.directory.agents
+    given = left(session.limits, turn.usage, turn.cost, session.used())
     nested = run._replace(
         id=nested_id,
         agent=stages[0],
@@ -167,12 +198,18 @@ def _send(session: Session, command: HandOff, handoff: Handoff) -> None:
         messages=messages,
         chain=(*run.chain, handoff.target),
         tasks=(*run.tasks, f"{handoff.target}: {handoff.task}") if not command.transfer else run.tasks,
-        limits=None,
+        limits=narrowed(agents[stages[0]].limits, given) if stages[0] in agents else None,
         external=(),
         handoff=handoff,
         once=not command.transfer,
+        parent=run.id,
+        within=run.stream_name,
+        keyed=False,
+        output=run.output if command.transfer else None,
+        when_busy="queue",
     )
-    delegation = Delegation(nested, handoff, command.transfer, session.time(), stages[1:])
+    local = offered is None or offered.answer is None
+    delegation = Delegation(nested, handoff, command.transfer, session.time(), stages[1:], local=local)
     if offered is not None and offered.answer is not None:
         session.delegations[call.id] = delegation
         _ask_responder(session, call.id, offered.answer, handoff)
@@ -182,37 +219,45 @@ def _send(session: Session, command: HandOff, handoff: Handoff) -> None:
 
 def _submit(session: Session, call_id: str, delegation: Delegation) -> None:
     session.delegations[call_id] = delegation
-    reply = session.runtime.register.submit(delegation.run)
-    reply.when_done(partial(_when_answered, session, call_id))
+    output = session.entry.output if delegation.transfer and session.entry is not None else None
+    entry = session.runtime.register.submit(delegation.run, output)
+    entry.fresh = not session.resumed
+    working: Session | None = entry.session
+    if working is not None and not working.over:  # it was at work when this side crashed, and may wait for a person
+        session.stand_still(working.paused)
+    entry.reply.when_done(partial(_when_answered, session, call_id, entry))
 
 
-def _when_answered(session: Session, call_id: str, reply: Future[Answer]) -> None:
-    session.send(DelegateAnswered(session, call_id, reply))
+def _when_answered(session: Session, call_id: str, entry: Entry, reply: Future[Answer]) -> None:
+    if entry.outcome is not None:
+        session.send(DelegateAnswered(session, call_id, entry.outcome))
 
 
-def _when_owner_answered(session: Session, reply: Future[Answer]) -> None:
-    session.send(OwnerAnswered(session, reply))
+def _when_owner_answered(session: Session, entry: Entry, reply: Future[Answer]) -> None:
+    session.send(OwnerAnswered(session, entry))
 
 
 def _ask_responder(
     session: Session, call_id: str, answer: Callable[[Handoff], Awaitable[Answer]], handoff: Handoff
 ) -> None:
-    async def answered() -> Answer:
-        try:
-            return await answer(handoff)
-        except AgentError:
-            raise
-        except Exception as error:
-            raise RunFailed(f"{type(error).__name__}: {error}") from error
+    run = session.delegations[call_id].run
 
-    def message(outcome: Outcome[Answer]) -> DelegateAnswered:
+    async def answered() -> Outcome:
+        try:
+            given = await answer(handoff)
+            if not isinstance(given, Answer):
+                raise RunFailed(f"{handoff.target} answered {type(given).__name__}, not an Answer")
+        except AgentError as error:
+            return unanswered(run, error) if error.partial is None else Outcome(run.id, error.partial, error)
+        except Exception as error:
+            failed = RunFailed(f"{type(error).__name__}: {error}")
+            failed.__cause__ = error
+            return unanswered(run, failed)
+        return Outcome(run.id, given)
+
+    def message(result: Work[Outcome]) -> DelegateAnswered:
         session.jobs.pop(call_id, None)
-        reply: Future[Answer] = Future()
-        if outcome.error is not None:
-            reply.set_exception(outcome.error)
-        else:
-            reply.set(outcome.value)
-        return DelegateAnswered(session, call_id, reply)
+        return DelegateAnswered(session, call_id, result.unwrap())
 
     session.jobs[call_id] = session.actor.pipe(answered(), message)
 
@@ -224,7 +269,16 @@ def _next_stage(session: Session, call_id: str, delegation: Delegation, answer: 
     target = delegation.rest[0]
     handoff = replace(delegation.handoff, task=answer.text)
     run_id = f"{delegation.run.id.partition('~')[0]}~{len(done)}"
+    limits, turn = session.limits, session.state.turn
+    usage = sum((one.usage for one in done), turn.usage)
+    given = left(limits, usage, turn.cost + sum(one.cost for one in done), session.used())
+    agents = session.runtime.directory.agents
     run = delegation.run._replace(
-        id=run_id, agent=target, conversation=run_id, messages=(handoff.as_message(),), handoff=handoff
+        id=run_id,
+        agent=target,
+        conversation=run_id,
+        messages=(handoff.as_message(),),
+        handoff=handoff,
+        limits=narrowed(agents[target].limits, given) if target in agents else None,
     )
     _submit(session, call_id, delegation._replace(run=run, rest=delegation.rest[1:], before=done))

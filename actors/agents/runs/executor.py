@@ -10,10 +10,21 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..turns.steps import AskApproval, CallTool, Commands, Complete, HandOff
-from .completions import complete, completion_arrived
+from .completions import ask_again, complete, completion_arrived
 from .delegation import delegate_answered, hand_off, handoff_prepared, handoff_refused
-from .session import CompletionArrived, DelegateAnswered, Happened, Prepared, Refused, Session, ToolDone
-from .tool_calls import ask_approval, call_tool, tool_done
+from .session import (
+    ApprovalExpired,
+    AskAgain,
+    CompletionArrived,
+    DelegateAnswered,
+    Happened,
+    PostsSeen,
+    Prepared,
+    Refused,
+    Session,
+    ToolDone,
+)
+from .tool_calls import approval_expired, ask_approval, call_tool, posts_seen, tool_done
 
 EFFECTS: Mapping[type, Callable[[Session, Any, Happened], None]] = {
     Complete: complete,
@@ -24,8 +35,11 @@ EFFECTS: Mapping[type, Callable[[Session, Any, Happened], None]] = {
 """What carries out a command."""
 
 RESULTS: Mapping[type, Callable[[Any, Happened], None]] = {
+    AskAgain: ask_again,
     CompletionArrived: completion_arrived,
     ToolDone: tool_done,
+    ApprovalExpired: approval_expired,
+    PostsSeen: posts_seen,
     Prepared: handoff_prepared,
     Refused: handoff_refused,
     DelegateAnswered: delegate_answered,

@@ -1,53 +1,185 @@
-"""What an earlier process left in a durable journal: found when an agency starts, before its agents do."""
+"""What earlier processes left in a journal, and what workers that have died left to those alive."""
 
 from __future__ import annotations
 
-from functools import partial
+import logging
+from collections.abc import Sequence
+from typing import Any
 
+from ...core.base.errors import CoreError
 from ...core.mail.future import Future
-from ...journal.store import Journal
+from ...journal.errors import JournalError, StreamFenced, StreamOwned
+from ...journal.store import Header, Stream
 from ..answer import Answer
-from ..turns.records import Accepted, Ended, Run
-from .register import RunRegister
+from ..errors import AgentError, RunCancelled, UnknownAgent
+from ..turns.machine import advance
+from ..turns.outcome import Outcome, finished, unanswered
+from ..turns.records import RunRequest
+from ..turns.state import rules_of
+from ..turns.steps import Fail, Interrupted
+from .folding import folded, read
+from .following import at_hand
+from .messages import TakeUp
+from .register import Entry, not_kept
+from .runtime import AgencyRuntime
+
+logger = logging.getLogger("callboard")
 
 
-def recover(journal: Journal, register: RunRegister) -> dict[str, Future[Answer]]:
-    """Expect the runs that were not finished, or whose answer may not have reached its caller.
-
-    The agents go on with the unfinished ones when they start. What other agents did for a run that has ended since is
-    dropped.
+async def recover(runtime: AgencyRuntime) -> dict[str, Future[Answer]]:
+    """Expect the runs that are unfinished and that nobody alive works on, or whose answer nobody has taken.
 
     Returns:
         the futures of their answers, by run id.
     """
-    taken: dict[str, Future[Answer]] = {}
-    left: dict[str, list[Run]] = {}
-    for stream in journal.streams():
-        events = journal.load(stream)
-        runs = left[stream] = [event.run for event in events if isinstance(event, Accepted)]
-        outcomes = {event.run: event for event in events if isinstance(event, Ended)}
-        for run in runs:
-            ended = outcomes.get(run.id)
-            if run.id != run.root or (ended is not None and not run.once):
-                continue
-            future = taken[run.id] = register.expect(run)
-            future.add_done_callback(partial(_forget, register, run.id))
-            if ended is not None:
-                journal.drop(stream)
-                _settle(future, ended)
-    for stream, runs in left.items():
-        if runs and all((run.once or run.fleeting) and run.root not in taken for run in runs):
-            journal.drop(stream)
+    resumed: dict[str, Future[Answer]] = {}
+    for entry in await take_up_abandoned(runtime):
+        resumed[entry.run.id] = entry.reply
+    return resumed
+
+
+async def take_up_abandoned(runtime: AgencyRuntime) -> list[Entry]:
+    """Have conversations gone on with that are unfinished and that nobody alive owns.
+
+    Returns:
+        the runs that are expected now.
+    """
+    taken: list[Entry] = []
+    nested: list[tuple[str, str]] = []
+    for header in await _abandoned(runtime):
+        agent, _, conversation = header.name.partition("/")
+        if header.damaged or header.name in runtime.damaged:
+            continue
+        if "parent" in header.labels:
+            await _if_orphaned(runtime, header)
+            continue
+        try:
+            state = (await read(runtime.journal, header.name)).state
+        except JournalError as error:
+            runtime.damaged.add(header.name)
+            logger.error("conversation %s is set aside: it cannot be read", header.name, exc_info=error)
+            continue
+        if state.queue and state.queue[0].parent:  # of a version that did not say whose part it is
+            nested.append((header.name, state.queue[0].root))
+            continue
+        expected = [runtime.register.expect(run) for run in state.queue]
+        taken.extend(expected)
+        for entry in expected:
+            if entry.waiters == 0 and not entry.background:
+                entry.reply.add_done_callback(_Forget(runtime, entry))
+        if agent not in runtime.directory.agents:
+            there = ", ".join(runtime.directory.agents)
+            for run in list(state.queue):
+                await close_run(runtime, run, UnknownAgent(f"no agent is called {agent!r}; there are {there}"))
+        elif state.queue:
+            _go_on(runtime, agent, conversation)
+        elif (last := state.last) is not None and "ephemeral" in header.labels:
+            taken.append(_undelivered(runtime, agent, conversation, last))
+    runtime.drop(*(name for name, root in nested if not runtime.register.is_open(root)))
     return taken
 
 
-def _settle(future: Future[Answer], ended: Ended) -> None:
-    if ended.error is None:
-        future.set(ended.answer)
+async def close_run(runtime: AgencyRuntime, run: RunRequest, error: AgentError) -> None:
+    """Record the end of a run that has no actor which could, and tell whoever waits for it."""
+    outcome = unanswered(run, error)
+    journal = runtime.journal
+    try:
+        opening = journal.open(run.stream_name)
+        stream = await opening if isinstance(opening, Future) else opening
+        state = folded(run.stream_name, stream.events)
+        recorded = state.outcome_of(run.id)
+        if recorded is None:
+            pending = stream.append((outcome.recorded(run),), unfinished=len(state.queue) > 1)
+            if pending is not None:
+                await pending
+        else:
+            outcome = recorded
+        released = stream.release()
+        if released is not None:
+            await released
+    except StreamOwned:
+        return  # somebody else works on it, and ends it
+    except JournalError as failed:
+        runtime.register.settle(unanswered(run, not_kept(failed)), final=False)
+        return
+    runtime.register.settle(outcome)
+
+
+async def cancel_abandoned(runtime: AgencyRuntime, stream: str, run_id: str, reason: str) -> bool:
+    """Record the end of a run whose conversation nobody alive works on. Returns False where somebody does."""
+    journal = runtime.journal
+    found = await at_hand(journal.headers(prefix=stream, limit=1))
+    if not found or found[0].name != stream or found[0].owner:
+        return False
+    try:
+        opened = await at_hand(journal.open(stream))
+        try:
+            await _cancel(opened, run_id, reason)
+        finally:
+            await at_hand(opened.release())
+    except (StreamOwned, StreamFenced):
+        return False
+    return True
+
+
+async def _cancel(stream: Stream, run_id: str, reason: str) -> None:
+    kept = stream.events if stream.snapshot is None else (stream.snapshot, *stream.events)
+    state = folded(stream.name, kept)
+    run = next((one for one in state.queue if one.id == run_id), None)
+    if run is None:
+        return
+    events: list[Any] = []
+    if state.begun and run is state.queue[0]:
+        error = RunCancelled(f"the run was cancelled: {reason}")
+        turn = state.turn
+        if turn.phase != "ended":
+            events.append(Interrupted(error))
+            turn, _ = advance(turn, events[0], rules_of(run))
+        outcome = finished(run, turn, Fail(error), state.used)
     else:
-        ended.error.partial = ended.answer
-        future.set_exception(ended.error)
+        outcome = unanswered(run, RunCancelled(f"the run was cancelled before it began: {reason}"))
+    events.append(outcome.recorded(run))
+    await at_hand(stream.append(events, unfinished=len(state.queue) > 1))
 
 
-def _forget(register: RunRegister, run_id: str, _: Future[Answer]) -> None:
-    register.forget(run_id)
+def _go_on(runtime: AgencyRuntime, agent: str, conversation: str) -> None:
+    ref = runtime.agents.get(agent)
+    if ref is not None:  # otherwise its actor finds the runs in the register as it starts
+        try:
+            ref.tell(TakeUp(conversation))
+        except CoreError:
+            logger.debug("agent %s is being restarted, and takes %s up then", agent, conversation)
+
+
+def _undelivered(runtime: AgencyRuntime, agent: str, conversation: str, last: Outcome) -> Entry:
+    """A run whose answer nobody has taken."""
+    run = RunRequest(last.run, last.run, agent, conversation, (), (agent,), once=True)
+    entry = runtime.register.expect(run)
+    entry.reply.add_done_callback(_Forget(runtime, entry))
+    runtime.register.settle(runtime.typed(agent, last))
+    return entry
+
+
+async def _abandoned(runtime: AgencyRuntime) -> Sequence[Header]:
+    found = runtime.journal.headers(unfinished=True, abandoned=True)
+    return await found if isinstance(found, Future) else found
+
+
+async def _if_orphaned(runtime: AgencyRuntime, header: Header) -> None:
+    """What was begun for a run that has ended since is of no use to anybody."""
+    found = runtime.journal.headers(prefix=header.labels["parent"], limit=1)
+    parents = await found if isinstance(found, Future) else found
+    orphaned = not parents or parents[0].name != header.labels["parent"] or not parents[0].unfinished
+    if orphaned and "ephemeral" in header.labels:
+        runtime.drop(header.name)
+
+
+class _Forget:
+    """Lets go of an entry once its outcome is there: whoever wants it has its future."""
+
+    def __init__(self, runtime: AgencyRuntime, entry: Entry) -> None:
+        self._runtime = runtime
+        self._entry = entry
+
+    def __call__(self, _: Future[Answer]) -> None:
+        self._runtime.delivered(self._entry)

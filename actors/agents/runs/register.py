@@ -1,154 +1,235 @@
-"""The runs of an agency: each is accepted once, and has exactly one end.
+"""The runs of an agency that somebody in this process waits for: each has exactly one end.
 
 Reply futures live here and not in the actors, so that an actor's crash leaves them alone: the restarted conversation
-goes on from the journal and settles the same future.
+goes on from the journal and settles the same future. A run is in the journal only from the moment its conversation has
+taken it up; until then its entry here is all there is of it, and cancelling it is forgetting it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from ...core.base.errors import ActorDead, CoreError
 from ...core.mail.future import Future
-from ...journal.store import Journal
 from ..answer import Answer
-from ..errors import AgentError, AgentUnavailable, RunCancelled, RunFailed, UnknownAgent
+from ..errors import AgentError, AgentUnavailable, DefinitionError, RunCancelled, RunFailed, UnknownAgent
 from ..output import Output
-from ..turns.outcome import unanswered
-from ..turns.records import Accepted, Run
-from .messages import Cancel, Release
+from ..turns.outcome import Outcome, unanswered
+from ..turns.records import Cancel, RunRequest
+
+
+class Entry:
+    """A run, and who waits for it.
+
+    Attributes:
+        run: the request.
+        submitted: when, by the event loop's time.
+        reply: its answer, or the error it ended in.
+        outcome: the same with what belongs to it, once it is there.
+        accepted: whether it is in its conversation's journal, or about to be.
+        cancelled: why it was cancelled; empty if it was not. The message that says so may be lost in a crash.
+        session: what its conversation does for it, while it is under way.
+        output: the type that the answer must fit, where the run asks for one of its own.
+        final: whether the outcome is the run's end; otherwise it may be gone on with later.
+        fresh: whether the run's own conversation cannot be in the journal yet.
+        waiters: how many wait for the reply.
+        background: whether it goes on although nobody waits for it.
+        rollback: whether the messages of a cancelled run are to be taken out of the history.
+        recorded: whether it is in the journal.
+        when_recorded: done once it is there, or has its outcome; where somebody waits for that.
+    """
+
+    __slots__ = (
+        "accepted",
+        "background",
+        "cancelled",
+        "final",
+        "fresh",
+        "outcome",
+        "output",
+        "recorded",
+        "reply",
+        "rollback",
+        "run",
+        "session",
+        "submitted",
+        "waiters",
+        "when_recorded",
+    )
+
+    def __init__(self, run: RunRequest, submitted: float, output: Output | None = None) -> None:
+        self.run = run
+        self.submitted = submitted
+        self.reply: Future[Answer] = Future()
+        self.outcome: Outcome | None = None
+        self.accepted = False
+        self.cancelled = ""
+        self.session: Any = None
+        self.output = output
+        self.final = False
+        self.fresh = True
+        self.waiters = 0
+        self.background = False
+        self.rollback = False
+        self.recorded = False
+        self.when_recorded: Future[None] | None = None
+
+    @property
+    def open(self) -> bool:
+        """Whether it has no outcome yet."""
+        return self.outcome is None
+
+    def tell(self) -> None:
+        """Tell whoever waits for the reply."""
+        outcome, reply = self.outcome, self.reply
+        if outcome is None or reply.done():
+            return
+        if outcome.error is None:
+            reply.set(outcome.answer)
+        else:
+            reply.set_exception(outcome.error)
+
+    def renew(self) -> None:
+        """The reply was cancelled together with a task that waited for it; others may still want to know."""
+        if self.reply.cancelled():
+            self.reply = Future()
+            self.tell()
 
 
 class RunRegister:
-    """Accepts runs and ends them.
+    """Knows the runs that somebody waits for.
 
     Args:
-        journal: where runs are written down.
         send: sends a message to the actor of an agent; raises `UnknownAgent` or what its reference raises.
         recovers: whether an agent whose actor is dead will have another one.
+        now: the event loop's time, seconds.
 
     Attributes:
         closed: why no runs are accepted; empty where they are.
-        count: runs that were made so far.
-        cancelled: why runs were cancelled, until they have ended: the message that says so may be lost in a crash.
-        outputs: the types that answers must fit, of the runs that ask for one of their own.
     """
 
-    def __init__(self, journal: Journal, send: Callable[[str, Any], object], recovers: Callable[[], bool]) -> None:
+    def __init__(
+        self, send: Callable[[str, Any], object], recovers: Callable[[], bool], now: Callable[[], float]
+    ) -> None:
         self.closed = "is not running: use `async with` it"
-        self.count = 0
-        self.cancelled: dict[str, str] = {}
-        self.outputs: dict[str, Output] = {}
-        self._journal = journal
         self._send = send
         self._recovers = recovers
-        self._replies: dict[str, tuple[Future[Answer], Run]] = {}
+        self._now = now
+        self._entries: dict[str, Entry] = {}
 
-    def submit(self, run: Run) -> Future[Answer]:
-        """Accept a run: into the journal first, then to its agent. A run that is known already is not sent again.
+    def submit(self, run: RunRequest, output: Output | None = None) -> Entry:
+        """Have a run made. One that is known already is not sent again.
 
-        Returns:
-            the future of its answer; it fails with an `AgentError`.
+        Raises:
+            DefinitionError: the id belongs to a run of another conversation.
         """
-        known = self._replies.get(run.id)
+        known = self._entries.get(run.id)
         if known is not None:
-            return known[0]
-        reply = self.expect(run)
-        pending = self._journal.append(f"{run.agent}/{run.conversation}", (Accepted(run),))
-        if pending is None:
-            self._hand_over(run)
-        else:
-            pending.when_done(partial(self._when_accepted, run))
-        return reply
-
-    def _when_accepted(self, run: Run, pending: Future[None]) -> None:
-        error = pending.exception()
-        if error is None:
-            self._hand_over(run)
-        else:
-            self.fail(run.id, not_kept(error))
-
-    def expect(self, run: Run) -> Future[Answer]:
-        """The future of a run that is in the journal already."""
-        reply: Future[Answer] = Future()
-        self._replies[run.id] = (reply, run)
-        return reply
-
-    def _hand_over(self, run: Run) -> None:
+            if known.run.stream_name != run.stream_name:
+                raise DefinitionError(
+                    f"run id {run.id!r:.100} is taken by a run of {known.run.agent} in conversation "
+                    f"{known.run.conversation!r:.100}; use one of its own for each request"
+                )
+            if known.output is None:
+                known.output = output
+            return known
+        entry = self._entries[run.id] = Entry(run, self._now(), output)
         try:
             self._send(run.agent, run)
         except UnknownAgent as error:
-            self.fail(run.id, error)
+            self.settle(unanswered(run, error))
         except ActorDead as error:
-            if not self._recovers():  # otherwise its next actor finds the run in the journal
-                self.fail(run.id, unavailable(run.agent, error))
+            if not self._recovers():  # otherwise its next actor finds the run here
+                self.settle(unanswered(run, unavailable(run.agent, error)))
         except CoreError as error:
-            self.fail(run.id, unavailable(run.agent, error))
+            self.settle(unanswered(run, unavailable(run.agent, error)))
+        return entry
+
+    def expect(self, run: RunRequest) -> Entry:
+        """Wait for a run that is in the journal already; its agent finds it there."""
+        entry = self._entries.get(run.id)
+        if entry is None:
+            entry = self._entries[run.id] = Entry(run, self._now())
+            entry.accepted = True
+            entry.fresh = False
+            self.recorded(run.id)
+        return entry
+
+    def recorded(self, run_id: str) -> None:
+        """The run is in the journal."""
+        entry = self._entries.get(run_id)
+        if entry is not None and not entry.recorded:
+            entry.recorded = True
+            if entry.when_recorded is not None and not entry.when_recorded.done():
+                entry.when_recorded.set(None)
+
+    def get(self, run_id: str) -> Entry | None:
+        """The entry of a run that somebody waits for, or has not taken the outcome of."""
+        return self._entries.get(run_id)
 
     def is_open(self, run_id: str) -> bool:
         """Whether somebody waits for the run's outcome."""
-        known = self._replies.get(run_id)
-        return known is not None and not known[0].done()
+        known = self._entries.get(run_id)
+        return known is not None and known.outcome is None
 
-    def settle(self, run_id: str, answer: Answer) -> None:
-        """Answer a run."""
-        known = self._replies.get(run_id)
-        if known is not None and not known[0].done():
-            known[0].set(answer)
+    def settle(self, outcome: Outcome, *, final: bool = True) -> None:
+        """A run has its outcome; the first one counts.
 
-    def fail(self, run_id: str, error: AgentError) -> None:
-        """End a run without an answer."""
-        known = self._replies.get(run_id)
-        if known is not None and not known[0].done():
-            known[0].set_exception(error)
+        Args:
+            outcome: how it ended.
+            final: whether that is so; otherwise it may be gone on with later.
+        """
+        entry = self._entries.get(outcome.run)
+        if entry is None or entry.outcome is not None:
+            return
+        entry.outcome = outcome
+        entry.final = final
+        entry.session = None
+        if entry.when_recorded is not None and not entry.when_recorded.done():
+            entry.when_recorded.set(None)
+        entry.tell()
 
     def forget(self, run_id: str) -> None:
-        """The outcome has been taken; let go of it."""
-        self._replies.pop(run_id, None)
+        """The outcome has been taken, or nobody waits for it any more."""
+        self._entries.pop(run_id, None)
 
-    def drop(self, *run_ids: str) -> None:
-        """The outcomes have been written down elsewhere; let go of them and of the conversations behind them."""
-        for run_id in run_ids:
-            known = self._replies.pop(run_id, None)
-            if known is not None:
-                self._journal.drop(known[1].stream_name)
+    def cancel(self, run_id: str, reason: str, *, rollback: bool = False) -> None:
+        """Have a run ended, wherever it is, and its messages taken out of the history where ``rollback`` says so.
 
-    def cancel(self, run: Run, reason: str) -> None:
-        """Have a run ended, wherever it is."""
-        self.cancelled[run.id] = reason
+        Nothing happens if it has an outcome.
+        """
+        entry = self._entries.get(run_id)
+        if entry is None or entry.outcome is not None:
+            return
+        run = entry.run
+        entry.cancelled = reason
+        entry.rollback = rollback
+        if not entry.accepted:
+            self.settle(unanswered(run, RunCancelled(f"the run was cancelled before it began: {reason}")))
+            return
         try:
-            self._send(run.agent, Cancel(run.conversation, run.id, reason))
+            self._send(run.agent, Cancel(run.conversation, run.id, reason, rollback))
+        except CoreError as error:
+            if not self._recovers() or not isinstance(error, ActorDead):
+                self.settle(unanswered(run, RunCancelled(f"the run was cancelled: {reason}")))
         except UnknownAgent:
-            del self.cancelled[run.id]
-        except CoreError:
-            # There is no actor that could end it, and the next one must not begin it again.
-            del self.cancelled[run.id]
-            cancelled = RunCancelled(f"the run was cancelled: {reason}")
-            self._journal.append(run.stream_name, (unanswered(run, cancelled),))
-            if run.once:
-                self._journal.drop(run.stream_name)
-            self.fail(run.id, cancelled)
+            self.settle(unanswered(run, RunCancelled(f"the run was cancelled: {reason}")))
 
-    def release(self, agent: str, conversation: str) -> None:
-        """Have a conversation forgotten."""
-        try:
-            self._send(agent, Release(conversation))
-        except UnknownAgent:
-            pass
-        except CoreError:
-            self._journal.drop(f"{agent}/{conversation}")
+    def open(self, agent: str | None = None, conversation: str | None = None) -> list[Entry]:
+        """The entries without an outcome, of one agent or one conversation of it, in the order submitted."""
+        return [
+            entry
+            for entry in self._entries.values()
+            if entry.outcome is None
+            and agent in (None, entry.run.agent)
+            and conversation in (None, entry.run.conversation)
+        ]
 
-    def open_runs(self) -> list[Run]:
-        """The runs whose outcome somebody waits for, in the order submitted."""
-        return [run for reply, run in self._replies.values() if not reply.done()]
-
-    def fail_open(self, error: AgentError, agent: str | None = None) -> None:
+    def fail_open(self, error: Callable[[], AgentError], agent: str | None = None) -> None:
         """End all open runs, or those of one agent, without an answer: nothing pending is dropped silently."""
-        for run in self.open_runs():
-            if agent is None or run.agent == agent:
-                self.fail(run.id, error)
+        for entry in self.open(agent):
+            self.settle(unanswered(entry.run, error()), final=False)
 
 
 def not_kept(error: BaseException) -> RunFailed:

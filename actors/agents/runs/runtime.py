@@ -4,27 +4,50 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeAlias
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from ...core.base.errors import CoreError
+from ...core.base.ids import uuid7
+from ...core.mail.future import Future
 from ...core.refs.ref import ActorRef
-from ...journal.store import Journal
+from ...journal.errors import JournalError
+from ...journal.store import Journal, Post, Retention, Stream
 from ..answer import Answer
 from ..bus import Bus
-from ..errors import UnknownAgent
-from ..events import ApprovalRequested
+from ..errors import AgentError, DefinitionError, UnknownAgent
 from ..handoffs.limits import HandoffLimits
+from ..output import Output, is_plain
 from ..team.directory import Directory
-from ..turns.records import Run
+from ..turns.outcome import Outcome
+from ..turns.records import Cancel, RunRequest, Steer
+from ..turns.state import ConversationState
+from .approvals import Approvals
 from .clock import Clock
-from .register import RunRegister
+from .following import Following, at_hand
+from .messages import Posted, Release
+from .posts import Posts
+from .register import Entry, RunRegister
 from .tool_tasks import ToolTasks
+
+if TYPE_CHECKING:
+    from ...core.system import System
 
 Carried: TypeAlias = Callable[[str, str], Mapping[str, Any]]
 """Makes values for the scope of a model call from the agent's name and the conversation's id."""
 
 MAX_ASKS: Final = 10
-"""Times a message to an actor is sent again because the actor crashed on it."""
+"""Times a message to an agent's actor is sent again because the actor crashed on it."""
+
+CANCEL_GRACE: Final = 5.0
+"""Seconds that a cancelled caller waits for its run to have ended."""
+
+KEPT: Final = 1_000
+"""Ended runs that can be asked for again, and have no conversation, that are kept in memory."""
 
 
 class AgencyRuntime:
@@ -34,6 +57,8 @@ class AgencyRuntime:
         directory: who is there.
         journal: where steps are kept.
         handoff_limits: how far handoffs may go.
+        shared: whether the journal may outlive the agency.
+        approvals_expire: seconds after which nobody can approve a call any more; None for never.
 
     Attributes:
         root: the agency's actor.
@@ -41,17 +66,38 @@ class AgencyRuntime:
         crashes: how often the conversation of a stream crashed at the step it is at.
         handoffs: how many handoffs each root run has made.
         approvals: the calls that wait for a person.
+        unkept: the conversations of which nothing is written down, by the name of their stream.
+        idle: since when conversations have had nothing to do, the longest first.
+        streams: the streams that are owned here, by name.
+        damaged: streams that cannot be read, and have been named.
+        leaving: conversations whose actors are about to stop of themselves, by the name of their stream.
+        posts: what was said to conversations by way of the journal.
+        following: those who wait for what is written into the journal.
+        retention: how long what is finished is kept; None for ever.
     """
 
-    def __init__(self, directory: Directory, journal: Journal, handoff_limits: HandoffLimits) -> None:
+    def __init__(
+        self,
+        directory: Directory,
+        journal: Journal,
+        handoff_limits: HandoffLimits,
+        *,
+        shared: bool,
+        approvals_expire: float | None,
+    ) -> None:
         self.directory = directory
         self.journal = journal
+        self.shared = shared
         self.handoff_limits = handoff_limits
-        self.register = RunRegister(journal, self.send, self.recovers)
+        self.time: Callable[[], float] = time.monotonic  # the event loop's, once there is one
+        self.register = RunRegister(self.send, self.recovers, lambda: self.time())
+        self.approvals = Approvals(self.send, approvals_expire)
+        self.posts = Posts()
+        self.following = Following()
         self.tool_tasks = ToolTasks()
         self.bus = Bus()
         self.clock = Clock()
-        self.time: Callable[[], float] = time.monotonic  # the event loop's, once there is one
+        self.system: System | None = None
         self.root: ActorRef[Any] | None = None
         self.model: ActorRef[Any] | None = None
         self.model_name = ""
@@ -59,23 +105,64 @@ class AgencyRuntime:
         self.agents: dict[str, ActorRef[Any]] = {}
         self.crashes: dict[str, int] = {}
         self.handoffs: dict[str, int] = {}
-        self.approvals: dict[str, ApprovalRequested] = {}
+        self.unkept: dict[str, ConversationState] = {}
+        self.idle: dict[str, float] = {}
+        self.damaged: set[str] = set()
+        self.retention: Retention | None = None
+        self.streams: dict[str, Stream] = {}
+        self.leaving: set[str] = set()
+        self._ended: deque[str] = deque()
+
+    def new_id(self) -> str:
+        """An id that nobody else has."""
+        assert self.system is not None
+        return uuid7(time.time(), self.system.rng)
+
+    # -- the way to actors ---------------------------------------------------------------------------------------------
 
     def send(self, agent: str, message: Any) -> None:
-        """Send a message to an agent's actor.
+        """Send a message to an agent's actor. Before the actor has started it finds out by itself.
 
         Raises:
             UnknownAgent: there is none.
             CoreError: it takes no messages.
         """
         ref = self.agents.get(agent)
-        if ref is None:
-            raise UnknownAgent(f"no agent is called {agent!r}; there are {', '.join(self.agents)}")
-        ref.tell(message)
+        if ref is not None:
+            ref.tell(message)
+        elif agent not in self.directory.agents:
+            there = ", ".join(self.directory.agents)
+            raise UnknownAgent(f"no agent is called {agent!r}; there are {there}")
 
     def recovers(self) -> bool:
         """Whether an agent whose actor is dead will have another one: the agency's is alive, or being restarted."""
         return self.root is not None and self.root.is_alive()
+
+    def release(self, agent: str, conversation: str) -> None:
+        """Have a conversation forgotten."""
+        try:
+            self.send(agent, Release(conversation))
+        except (UnknownAgent, CoreError):
+            self.drop(f"{agent}/{conversation}")
+
+    def tell(self, ref: ActorRef[Any], message: Any) -> None:
+        """Tell an actor something, if it still takes messages."""
+        with suppress(CoreError):
+            ref.tell(message)
+
+    def posted(self, post: Post) -> None:
+        """Something was said to a conversation by way of the journal."""
+        agent, _, conversation = post.stream.partition("/")
+        ref = self.agents.get(agent)
+        if ref is not None:
+            if type(post.event) in (Cancel, Steer):
+                self.posts.arrived(post)
+            self.tell(ref, Posted(conversation, post))
+
+    def tell_of_posts(self) -> None:
+        """Tell conversations of what was said to them, and was not taken: they may have ended this moment."""
+        for post in self.posts:
+            self.posted(post)
 
     async def ask_until_answered(self, message: Any, agent: str = "") -> None:
         """Ask an agent's actor, or the agency's, until it answers: it may crash meanwhile, and be restarted."""
@@ -91,16 +178,128 @@ class AgencyRuntime:
             else:
                 return
 
-    async def answer(self, run: Run) -> Answer:
-        """Have a run made, and wait for its answer; cancelling this cancels the run."""
+    # -- streams -------------------------------------------------------------------------------------------------------
+
+    def keeps(self, run: RunRequest) -> bool:
+        """Whether the steps of a run go into the journal: not where nobody could ever go on with them."""
+        return self.shared or run.keyed or not (run.once or run.fleeting)
+
+    def labels(self, run: RunRequest) -> dict[str, str]:
+        """What is to be found of a conversation without reading it."""
+        labels = {"agent": run.agent, "conversation": run.conversation}
+        if run.caller.user:
+            labels["user"] = run.caller.user
+        if run.caller.tenant:
+            labels["tenant"] = run.caller.tenant
+        if (run.once or run.fleeting) and not run.keyed:
+            labels["ephemeral"] = "1"
+        if run.within:
+            labels["parent"] = run.within
+        return labels
+
+    def dropped(self, streams: Iterable[str]) -> tuple[str, ...]:
+        """Let go of conversations; returns those of them that are in the journal."""
+        return tuple(stream for stream in streams if self.unkept.pop(stream, None) is None)
+
+    def drop(self, *streams: str) -> None:
+        """Let go of conversations, in the journal too."""
+        kept = self.dropped(streams)
+        if kept:
+            with suppress(JournalError):  # it is closed: a start finds them, and that nobody needs them
+                self.journal.forget(*kept)
+
+    # -- answers -------------------------------------------------------------------------------------------------------
+
+    async def answer(self, run: RunRequest, output: Output | None = None) -> Answer:
+        """Have a run made, and wait for its answer; cancelling this cancels the run, unless somebody else waits too."""
         register = self.register
+        if run.keyed and register.get(run.id) is None:
+            await self.is_claimed(run)
+        entry = register.submit(run, output)
+        entry.waiters += 1
+        waiter = entry.reply
+        if run.keyed:  # others may wait for the same
+            waiter = Future()
+            entry.reply.when_done(partial(_pass_on, waiter))
         try:
-            return await register.submit(run)
+            return await waiter
         except asyncio.CancelledError:
-            register.cancel(run, "its caller was cancelled")
+            entry.renew()
+            if entry.waiters == 1 and not entry.background:
+                register.cancel(run.id, "its caller was cancelled")
+                with suppress(AgentError, TimeoutError):
+                    async with asyncio.timeout(CANCEL_GRACE):
+                        await entry.reply
             raise
         finally:
-            register.forget(run.id)
-            self.handoffs.pop(run.id, None)
-            if register.outputs:
-                register.outputs.pop(run.id, None)
+            entry.waiters -= 1
+            if not entry.waiters:
+                self.delivered(entry)
+
+    def typed(self, agent: str, outcome: Outcome, output: Output | None = None) -> Outcome:
+        """An outcome as a journal has it, with the answer's value as the requested type where that is known here.
+
+        Args:
+            agent: whom the run asked.
+            outcome: its value may be plain data.
+            output: the type that was asked for, if the caller gave it just now.
+        """
+        kept = outcome.answer.value
+        if kept is None or not is_plain(kept):
+            return outcome
+        entry = self.register.get(outcome.run)
+        if output is None and entry is not None:
+            output = entry.output
+        if output is None and outcome.output is not None:
+            output, _ = Output.known(*outcome.output)
+        elif output is None and (prepared := self.directory.prepared.get(agent)) is not None:
+            output = prepared.output
+        if output is None:
+            return outcome
+        return outcome._replace(answer=replace(outcome.answer, value=output.restored(kept, outcome.answer.text)))
+
+    async def is_claimed(self, run: RunRequest) -> bool:
+        """Whether a run that has a key is in the journal already.
+
+        Raises:
+            DefinitionError: its key belongs to a run of another conversation.
+        """
+        stream = await at_hand(self.journal.find(run.id))
+        if stream is not None and stream != run.stream_name:
+            raise DefinitionError(
+                f"run id {run.id!r:.100} is taken by a run of {stream}; use one of its own for each request"
+            )
+        return stream is not None
+
+    def delivered(self, entry: Entry) -> None:
+        """The outcome of a run has been taken."""
+        run = entry.run
+        if entry.background and entry.open:
+            return
+        self.handoffs.pop(run.id, None)
+        self.register.forget(run.id)
+        if not (entry.final and run.once):
+            return
+        if not run.keyed:
+            self.drop(run.stream_name)
+        elif not self.shared:  # it can be asked for again, but not for ever
+            self._ended.append(run.stream_name)
+            if len(self._ended) > KEPT:
+                self.drop(self._ended.popleft())
+
+    def forget_once_ended(self, entry: Entry) -> None:
+        """Nobody waits for a run any more that is being ended; until it has ended it is known that it is to be."""
+        if entry.open:
+            entry.reply.when_done(lambda _: self.register.forget(entry.run.id))
+        else:
+            self.register.forget(entry.run.id)
+
+
+def _pass_on(waiter: Future[Answer], reply: Future[Answer]) -> None:
+    if waiter.done():
+        return
+    error = reply.exception()
+    if error is None:
+        waiter.set(reply.result())
+    else:
+        waiter.set_exception(error)

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from typing import Any, NamedTuple, TypeAlias
 
-from ....providers.messages import Message, ToolCall
+from ....providers.messages import Completion, Message, ToolCall
 from ...core.actor import Actor
 from ...core.base.errors import CoreError
 from ...core.base.events import Outcome
 from ...core.base.scope import Scope
-from ...core.mail.future import Future
 from ...core.refs.ref import ActorRef
 from ..answer import Answer
 from ..context import KEY, RequestContext
+from ..errors import InvalidAnswer, RunError, RunFailed
 from ..events import ApprovalRequested, HookFailed, RunEvent
 from ..handoffs.handoff import Handoff
 from ..hooks import Hook, HookContext, HookEvent, run_hooks
-from ..turns.records import Ended, Run
+from ..output import Output
+from ..turns.outcome import Outcome as RunOutcome
+from ..turns.records import Decision, RunRequest
+from ..turns.rules import Limits
 from ..turns.state import ConversationState
-from ..turns.steps import Commands, HandOff, Input
+from ..turns.steps import Commands, HandOff, HandoffReturned, Input
 from .clock import Alarm
+from .register import Entry
 from .runtime import AgencyRuntime
 
 logger = logging.getLogger("callboard")
@@ -30,12 +34,13 @@ logger = logging.getLogger("callboard")
 class Delegation(NamedTuple):
     """A run another agent makes for this one."""
 
-    run: Run
+    run: RunRequest
     handoff: Handoff | None  # None where the run was forwarded to the conversation's owner
     transfer: bool
     started: float
     rest: tuple[str, ...] = ()  # further stages of a pipeline, each given the answer of the one before
     before: tuple[Answer, ...] = ()  # the answers of its earlier stages
+    local: bool = True  # whether an agent of this agency makes it
 
 
 class Session:
@@ -50,22 +55,27 @@ class Session:
 
     __slots__ = (
         "actor",
-        "answering",
         "ask",
         "attempts",
+        "bought",
         "clock_started",
         "context",
         "delegations",
+        "dropping",
         "elapsed",
+        "entry",
         "finalizing",
         "forward",
         "hook_state",
+        "interrupted",
         "jobs",
         "model",
         "output",
         "over",
-        "owner",
+        "paused",
         "prepared",
+        "reported",
+        "resumed",
         "rules",
         "run",
         "runtime",
@@ -78,24 +88,42 @@ class Session:
         "stream",
         "time",
         "timer",
+        "unknown",
+        "value",
         "waiting",
     )
 
-    def __init__(self, actor: Actor, runtime: AgencyRuntime, state: ConversationState, run: Run) -> None:
+    def __init__(self, actor: Actor, runtime: AgencyRuntime, state: ConversationState, run: RunRequest) -> None:
         self.actor = actor
         self.runtime = runtime
         self.state = state
         self.run = run
         self.stream = run.stream_name
-        asked_for = runtime.register.outputs.get(run.id)
+        entry = self.entry = runtime.register.get(run.id)
         prepared = self.prepared = runtime.directory.prepared[run.agent]
-        self.rules = prepared.rules(run.limits, run.external, asked_for)
-        self.output = asked_for or prepared.output
+        self.rules = prepared.rules(run.limits, run.external)
+        self.output: Output | None = prepared.output
+        self.unknown = ""
+        """The type that the answer must fit, and why it is not known here; empty where it is."""
+        if run.output is not None:
+            self.output = entry.output if entry is not None else None
+            if self.output is None:
+                self.output, self.unknown = Output.known(*run.output)
         self.time = runtime.time
         self.started = self.step_started = self.clock_started = self.time()
-        self.elapsed = 0.0
+        self.elapsed = state.used
+        self.interrupted = state.started
+        """Calls of the step under way that an earlier incarnation had started."""
+        self.paused: set[str] = set()
+        """The approvals that this run waits for, and those it handed work to."""
+        if entry is not None:
+            before: Session | None = entry.session
+            if before is not None:
+                self.elapsed = max(self.elapsed, before.used())
+                before.let_go()  # where its incarnation was killed, its clock still holds it
+            entry.session = self
         self.context = RequestContext(
-            run.root, run.id, run.agent, run.conversation, run.chain, run.user, run.values, []
+            run.root, run.id, run.agent, run.conversation, run.chain, run.caller, run.values, []
         )
         values: dict[str, Any] = {KEY: self.context}
         if runtime.carried is not None:
@@ -106,18 +134,25 @@ class Session:
         self.model: ActorRef[Any] | None = None
         self.ask: Any = None
         self.attempts = 0
+        self.bought: Completion | None = None
+        """The completion of the step under way while hooks look at it."""
         self.seen = False
         """Whether a subscriber has been given text of the step under way."""
         self.jobs: dict[str, Any] = {}
         self.hook_state: dict[str, Any] = {}
         self.finalizing = False
+        self.reported = False
+        self.resumed = False
+        """Whether an earlier incarnation has begun what is done here: what it sent may be in the journal."""
         self.since: dict[str, float] = {}
         self.delegations: dict[str, Delegation] = {}
         self.waiting: dict[str, ApprovalRequested] = {}
         self.timer: Alarm | None = None
-        self.owner: tuple[str, str] | None = None
+        self.dropping: list[str] = []
+        """Streams of other conversations that go with the next append."""
         self.forward: Delegation | None = None
-        self.answering: Answer | None = None
+        self.value: Any = None
+        """The answer as the requested type, once it has been looked at."""
 
     def send(self, message: Any) -> None:
         """A message to the conversation; if its actor has ended, the next incarnation finds out by itself."""
@@ -145,20 +180,107 @@ class Session:
 
         return await run_hooks(hooks, context, report)
 
+    def check(self, text: str) -> tuple[str, RunError | None]:
+        """Look at a final text: what is wrong with it, and whether looking at it went wrong."""
+        if self.output is None:
+            return "", InvalidAnswer(f"the answer was to fit {self.unknown}") if self.unknown else None
+        try:
+            self.value, problem = self.output.read(text)
+        except Exception as error:  # a validator of the user's
+            broken = RunFailed(f"checking the answer raised {type(error).__name__}: {error}")
+            broken.__cause__ = error
+            return "", broken
+        return problem, None
+
+    def handed_over(self, happened: Input | None) -> tuple[tuple[str, str] | None, str, Any]:
+        """Who has the conversation now and who answered, if others do; and the answer as the requested type."""
+        if type(happened) is HandoffReturned and happened.final:
+            return happened.owner, happened.agent, self.value
+        return None, "", self.value
+
+    @property
+    def limits(self) -> Limits:
+        """What the run may use, with what a person has given it."""
+        state = self.state
+        return (state.turn.limits if state.begun else None) or self.rules.limits
+
+    def used(self) -> float:
+        """Seconds of the run's time that are used."""
+        if self.paused:
+            return self.elapsed
+        return self.elapsed + self.time() - self.clock_started
+
     def start_clock(self) -> None:
         """Let the run's time go on."""
+        self.clock_started = self.time()
         seconds = self.rules.limits.seconds
-        if seconds is not None and self.timer is None:
+        if seconds is not None and not self.over:
             left = seconds - self.elapsed
-            self.clock_started = self.time()
             self.timer = self.runtime.clock.call_at(self.clock_started + left, self.send, TimeLimitReached(self))
 
-    def stop_clock(self) -> None:
-        """While a person thinks, the run's time stands still."""
+    def pause(self, approval: str) -> None:
+        """While a person thinks, the time of the run stands still, and of those that wait for it."""
+        session: Session | None = self
+        while session is not None:
+            session.stand_still({approval})
+            session = session.parent
+
+    def stand_still(self, approvals: Set[str]) -> None:
+        """No time passes for this run until these are decided."""
+        if approvals and not self.paused:
+            self.elapsed = self.used()
+            if self.timer is not None:
+                self.timer.cancel()
+                self.timer = None
+        self.paused |= approvals
+
+    def unpause(self, approval: str) -> None:
+        """The person has decided."""
+        session: Session | None = self
+        while session is not None:
+            if approval in session.paused:
+                session.paused.discard(approval)
+                if not session.paused:
+                    session.start_clock()
+            session = session.parent
+
+    @property
+    def parent(self) -> Session | None:
+        """What is done for the run that this one is made for."""
+        entry: Entry | None = self.runtime.register.get(self.run.parent) if self.run.parent else None
+        return entry.session if entry is not None else None
+
+    def children(self) -> tuple[str, ...]:
+        """The streams of those at work for this run."""
+        return tuple(one.run.stream_name for one in self.delegations.values() if one.local and one.handoff is not None)
+
+    def being_transferred(self) -> tuple[str, str] | None:
+        """Agent and conversation that this one is being handed to at this moment, if it is."""
+        for one in self.delegations.values():
+            if one.transfer and one.local and one.handoff is not None:
+                return one.run.agent, one.run.conversation
+        return None
+
+    def let_go(self) -> None:
+        """The incarnation ends: what is under way beside it ends, too, and is begun anew by the next one."""
+        self.over = True
+        self.elapsed = self.used()
         if self.timer is not None:
             self.timer.cancel()
             self.timer = None
-            self.elapsed += self.time() - self.clock_started
+        self.runtime.tool_tasks.cancel(self.run.id)
+        if self.ask is not None:
+            self.ask.cancel()
+        for request in self.waiting.values():  # they go on waiting, and may be decided meanwhile
+            self.unpause(request.approval)
+        self.waiting.clear()
+        self.paused.add("")  # for good: no more time passes for it
+
+    def _forget_approvals(self) -> None:
+        for request in self.waiting.values():
+            self.runtime.approvals.forget(request)
+            self.unpause(request.approval)
+        self.waiting.clear()
 
     def abort(self) -> None:
         """Stop all that is under way: the model call, tools, agents handed off to, the clock."""
@@ -172,14 +294,17 @@ class Session:
         for job in self.jobs.values():
             job.cancel()
         self.jobs.clear()
-        register = self.runtime.register
+        runtime = self.runtime
         for delegation in self.delegations.values():
-            register.forget(delegation.run.id)
-            register.release(delegation.run.agent, delegation.run.conversation)
+            entry = runtime.register.get(delegation.run.id)
+            if entry is not None and delegation.handoff is None:
+                runtime.forget_once_ended(entry)
+            else:
+                runtime.register.forget(delegation.run.id)
+            if delegation.local and delegation.handoff is not None:
+                runtime.release(delegation.run.agent, delegation.run.conversation)
         self.delegations.clear()
-        for request in self.waiting.values():
-            self.runtime.approvals.pop(request.approval, None)
-        self.waiting.clear()
+        self._forget_approvals()
 
 
 Happened: TypeAlias = Callable[[Session, Input], None]
@@ -194,6 +319,12 @@ class CompletionArrived(NamedTuple):
 
     session: Session
     outcome: Any
+
+
+class AskAgain(NamedTuple):
+    """The model's actor crashed a while ago: it is asked again now."""
+
+    session: Session
 
 
 class ToolDone(NamedTuple):
@@ -213,18 +344,18 @@ class Prepared(NamedTuple):
 
 
 class DelegateAnswered(NamedTuple):
-    """Another agent has answered, or failed; ``reply`` has the answer or raises when asked for its result."""
+    """Another agent has answered, or failed."""
 
     session: Session
     call_id: str
-    reply: Future[Answer]
+    outcome: RunOutcome
 
 
 class OwnerAnswered(NamedTuple):
     """The agent that took the conversation over has answered what was forwarded to it, or failed."""
 
     session: Session
-    reply: Future[Answer]
+    entry: Entry
 
 
 class Refused(NamedTuple):
@@ -246,7 +377,7 @@ class Finalized(NamedTuple):
     """The finalize hooks have seen the outcome."""
 
     session: Session
-    outcome: Outcome[Ended]
+    outcome: Outcome[RunOutcome]
 
 
 class Recorded(NamedTuple):
@@ -254,7 +385,30 @@ class Recorded(NamedTuple):
 
     session: Session
     commands: Commands
-    ended: Ended | None
+    outcome: RunOutcome | None
+
+
+class ApprovalExpired(NamedTuple):
+    """Nobody has decided about a call in time."""
+
+    session: Session
+    call: ToolCall
+
+
+class PostsSeen(NamedTuple):
+    """The journal was looked at for what another process decided about a call.
+
+    Args:
+        session: whose.
+        call: the call.
+        expired: whether it counts as denied where nothing is found.
+        outcome: the decisions, with their posts.
+    """
+
+    session: Session
+    call: ToolCall
+    expired: bool
+    outcome: Outcome[list[tuple[int, Decision]]]
 
 
 class TimeLimitReached(NamedTuple):

@@ -7,16 +7,21 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 
-from ..events import RunEvent, TextDelta
-from ..turns.records import Run
+from ..answer import Answer
+from ..errors import AgentError
+from ..events import RunEvent, RunFinished, TextDelta
+from ..output import Output
+from ..turns.records import RunRequest
 from .runtime import AgencyRuntime
 
 
-async def stream_run(runtime: AgencyRuntime, make_run: Callable[[], Run]) -> AsyncGenerator[RunEvent]:
-    """Have a run made, and yield what happens; the last event is its `RunFinished`.
+async def stream_run(
+    runtime: AgencyRuntime, make_run: Callable[[], tuple[RunRequest, Output | None]]
+) -> AsyncGenerator[RunEvent]:
+    """Have a run made, and yield what happens from here on; the last event is its `RunFinished`.
 
-    Leaving the iteration cancels the run. Text that is not read in time is put together, so that a slow reader costs
-    no more memory than the answer.
+    Leaving the iteration cancels the run, unless others wait for it. Text that is not read in time is put together, so
+    that a slow reader costs no more memory than the answer.
 
     Args:
         runtime: of the agency.
@@ -25,11 +30,15 @@ async def stream_run(runtime: AgencyRuntime, make_run: Callable[[], Run]) -> Asy
     Raises:
         AgentError: the run ended without an answer; after the last event.
     """
-    run = make_run()
+    run, output = make_run()
     events: deque[RunEvent] = deque()
     arrived = asyncio.Event()
 
+    finished = False
+
     def take(event: RunEvent) -> None:
+        nonlocal finished
+        finished = finished or (isinstance(event, RunFinished) and event.run == run.id)
         last = events[-1] if events else None
         if isinstance(event, TextDelta) and isinstance(last, TextDelta) and last.run == event.run:
             at = (event.root, event.run, event.agent, event.conversation, event.chain, event.at)
@@ -39,7 +48,7 @@ async def stream_run(runtime: AgencyRuntime, make_run: Callable[[], Run]) -> Asy
         arrived.set()
 
     unsubscribe = runtime.bus.subscribe(take, run.root)
-    task = asyncio.get_running_loop().create_task(runtime.answer(run), name=f"run {run.id}")
+    task = asyncio.get_running_loop().create_task(runtime.answer(run, output), name=f"run {run.id}")
     task.add_done_callback(lambda _: arrived.set())
     try:
         while not task.done() or events:
@@ -48,6 +57,8 @@ async def stream_run(runtime: AgencyRuntime, make_run: Callable[[], Run]) -> Asy
             if not task.done():
                 arrived.clear()
                 await arrived.wait()
+        if not finished and not task.cancelled():  # it had ended before, or was made in another process
+            yield _finished(runtime, run, task)
         await task
     finally:
         unsubscribe()
@@ -55,3 +66,11 @@ async def stream_run(runtime: AgencyRuntime, make_run: Callable[[], Run]) -> Asy
             task.cancel()
         with suppress(BaseException):
             await task
+
+
+def _finished(runtime: AgencyRuntime, run: RunRequest, task: asyncio.Task[Answer]) -> RunFinished:
+    """The end of a run, as those who listened were told of it."""
+    error = task.exception()
+    answer = task.result() if error is None else getattr(error, "partial", None)
+    at = (run.root, run.id, run.agent, run.conversation, run.chain, runtime.time())
+    return RunFinished(*at, answer, error if isinstance(error, AgentError) else None)

@@ -2,24 +2,40 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple
 
 from ...core.actor import Actor
 from ...core.base.errors import ActorDead, CoreError, MailboxFull
+from ...core.base.events import Outcome
 from ...core.base.restart import Supervision
 from ...core.base.spec import ChildSpec
+from ...core.mail.future import Future
 from ...core.refs.ref import ActorRef
 from ...core.refs.watching import Terminated
+from ...journal.errors import EventNotReadable, JournalClosed, JournalError
 from ..errors import AgentUnavailable
-from ..turns.records import Accepted, Run
-from ..turns.state import is_unfinished, owner_of
+from ..turns.outcome import unanswered
+from ..turns.records import Cancel, Decision, GiveUp, RunRequest
+from ..turns.state import ConversationState
 from .conversation import Conversation
-from .messages import Cancel, Release
+from .folding import read
+from .messages import Idle, Posted, Release, Rewind, TakeUp
+from .recovery import close_run, take_up_abandoned
 from .register import unavailable
 from .runtime import AgencyRuntime
 
 logger = logging.getLogger("callboard")
+
+LOOK_AGAIN: Final = 5.0
+"""Seconds between two looks for conversations that nobody alive works on, and for those that have long been idle."""
+
+IDLE: Final = 300.0
+"""Seconds without work after which a conversation leaves memory; its journal stays."""
+
+PRUNE: Final = 300.0
+"""Seconds between two times that what need not be kept any longer is deleted, where the agency has a retention."""
 
 
 class AgentActor(Actor):
@@ -39,86 +55,157 @@ class AgentActor(Actor):
         super().__init__()
         self._runtime = runtime
         self._agent = agent
+        self._releasing: dict[str, Future[None]] = {}
 
     def on_start(self) -> None:
-        """Go on with what the journal says is unfinished."""
-        prefix = f"{self._agent}/"
-        for stream in self._runtime.journal.streams(prefix):
-            if is_unfinished(self._runtime.journal.load(stream)):
-                self._open(stream[len(prefix) :])
+        """Go on with the runs that somebody waits for: what was sent to an earlier incarnation is lost with it."""
+        for entry in self._runtime.register.open(self._agent):
+            self.on_receive(entry.run)
+        for post in self._runtime.posts:
+            agent, _, conversation = post.stream.partition("/")
+            if agent == self._agent:
+                self.on_receive(Posted(conversation, post))
 
     def on_receive(self, message: Any) -> Any:
         """Pass a message to its conversation."""
         kind = type(message)
+        if kind is _Released:
+            return self._released(message)
+        if self._releasing and message.conversation in self._releasing:
+            return self._until_released(message)
         known = self.find_child(message.conversation)
-        if known is None:
-            if kind is Run:
-                if self._runtime.register.is_open(message.id):
-                    self._begin(message)
-            elif kind is Cancel:
-                self._runtime.register.cancelled.pop(message.run, None)
-            elif kind is Release:
-                return self._release_idle(message)
+        if self._runtime.leaving and self._is_leaving(message.conversation) and (kind is RunRequest or kind is Posted):
+            self.schedule(0.01, message)  # its name is free in the next moment
             return None
+        if known is None:
+            if kind is RunRequest:
+                if self._runtime.register.is_open(message.id):
+                    known = self._open(message.conversation, self._runtime.keeps(message))
+            elif kind is TakeUp or kind is Posted:
+                if kind is Posted and type(message.post.event) is GiveUp:
+                    self._runtime.journal.discard(message.post.id)
+                    return None
+                known = self._open(
+                    message.conversation, f"{self._agent}/{message.conversation}" not in self._runtime.unkept
+                )
+            elif kind is Rewind:
+                known = self._open(message.conversation, True)
+            elif kind is Release:
+                return self._begin_release(None, message)
+            if known is None:
+                return None
         if kind is Release:
-            return self.reply_with(self._release(known, message))
+            return self._begin_release(known, message)
+        if kind is TakeUp:
+            return None
+        if kind is Rewind:
+            return self.forward(known, message)
         try:
             known.tell(message)
         except ActorDead:
-            if kind is Run:  # it was released this moment; its name is free in the next
+            if kind is RunRequest or kind is Posted:  # it let go of itself this moment; its name is free in the next
                 self.schedule(0.01, message)
         except MailboxFull as error:
-            if kind is Run:
-                self._runtime.register.fail(message.id, unavailable(self._agent, error))
+            if kind is RunRequest:
+                self._runtime.register.settle(unanswered(message, unavailable(self._agent, error)))
         return None
 
-    async def _release(self, conversation: ActorRef[Any], message: Release) -> None:
+    def _is_leaving(self, conversation: str) -> bool:
+        """Whether the actor of a conversation is about to stop: what it is sent now it would not handle any more."""
+        leaving = self._runtime.leaving
+        for name in list(leaving):
+            agent, _, left = name.partition("/")
+            if agent == self._agent and self.find_child(left) is None:
+                leaving.discard(name)
+        return f"{self._agent}/{conversation}" in leaving
+
+    def _begin_release(self, known: ActorRef[Any] | None, message: Release) -> Any:
+        conversation = message.conversation
+        done = self._releasing[conversation] = Future()
+        # Not as the answer itself: it goes on where whoever asked for it gives up.
+        self.pipe(self._release(known, message), lambda outcome: _Released(conversation, outcome))
+        return self.reply_with(_once(done))
+
+    def _released(self, message: _Released) -> None:
+        done = self._releasing.pop(message.conversation)
+        if message.outcome.error is None:
+            done.set(None)
+        else:
+            done.set_exception(message.outcome.error)
+
+    def _until_released(self, message: Any) -> Any:
+        """What comes for a conversation that is being released is for the one that begins behind it."""
+        if type(message) is Release:
+            return self.reply_with(_once(self._releasing[message.conversation]))
+        if type(message) is Cancel or type(message) is Idle or type(message) is Decision:
+            return None  # of what is released
+        if type(message) is Rewind:
+            return "moved"
+        self.schedule(0.01, message)
+        return None
+
+    async def _release(self, conversation: ActorRef[Any] | None, message: Release) -> None:
         """Have a conversation end, also if it crashes on being told, and those that it was transferred to."""
-        owner: tuple[str, str] | None = None
-        while conversation.is_alive():
+        while conversation is not None and conversation.is_alive():
             try:
-                owner = await conversation.ask(message)
+                await conversation.ask(message)
                 break
             except CoreError:
                 continue
             except Exception as error:
                 logger.warning("%s crashed on being released", conversation.path, exc_info=error)
-        await conversation.terminated()
-        await self._forget(message.conversation, owner)
+        if conversation is not None:
+            await conversation.terminated()
+        await self._forget(message.conversation)
 
-    def _release_idle(self, message: Release) -> Any:
-        """Release a conversation that has no actor: it was handed over, or has not been asked since a restart."""
-        stream = f"{self._agent}/{message.conversation}"
-        owner = owner_of(self._runtime.journal.load(stream))
-        if owner is None:
-            self._runtime.journal.drop(stream)
-            return None
-        return self.reply_with(self._forget(message.conversation, owner))
-
-    async def _forget(self, conversation: str, owner: tuple[str, str] | None) -> None:
-        if owner is not None and owner[0] in self._runtime.agents:
+    async def _forget(self, conversation: str) -> None:
+        """Delete a conversation, and those that it was transferred to."""
+        runtime = self._runtime
+        name = f"{self._agent}/{conversation}"
+        state = runtime.unkept.pop(name, None)
+        if state is None:
             try:
-                await self._runtime.agents[owner[0]].ask(Release(owner[1]))
+                state = (await read(runtime.journal, name)).state
+            except EventNotReadable as error:
+                logger.warning("%s is deleted unread; what it was handed over to stays: %s", name, error)
+                state = ConversationState(self._agent, conversation)
+        if state.owner is not None and state.owner[0] in runtime.agents:
+            try:
+                await runtime.agents[state.owner[0]].ask(Release(state.owner[1]))
             except Exception as error:
-                logger.warning("%s/%s was not released", *owner, exc_info=error)
-        self._runtime.journal.drop(f"{self._agent}/{conversation}")
+                logger.warning("%s/%s was not released", *state.owner, exc_info=error)
+        pending = runtime.journal.delete(name)
+        if pending is not None:
+            await pending
 
-    def _begin(self, run: Run) -> None:
-        """Start a run's conversation, which finds the run in the journal."""
-        journal, stream = self._runtime.journal, run.stream_name
-        if not any(type(event) is Accepted and event.run.id == run.id for event in journal.load(stream)):
-            journal.append(stream, (Accepted(run),))  # the conversation was released after it had been accepted
-        self._open(run.conversation)
-
-    def _open(self, conversation: str) -> ActorRef[Any]:
-        made = (self._runtime, self._agent, conversation)
+    def _open(self, conversation: str, kept: bool) -> ActorRef[Any]:
+        made = (self._runtime, self._agent, conversation, kept)
         return self.spawn(ChildSpec(Conversation, made, name=conversation, restart="transient"))
+
+
+class _Released(NamedTuple):
+    """A conversation has been released, or could not be."""
+
+    conversation: str
+    outcome: Outcome[None]
+
+
+async def _once(done: Future[None]) -> None:
+    await asyncio.shield(done)
 
 
 class AddAgent(NamedTuple):
     """Start the actor of an agent that the directory knows."""
 
     agent: str
+
+
+class LookAgain(NamedTuple):
+    """Look for conversations that nobody alive works on, and for those that have long been idle."""
+
+
+class Prune(NamedTuple):
+    """Delete what need not be kept any longer."""
 
 
 class AgencyActor(Actor):
@@ -133,11 +220,17 @@ class AgencyActor(Actor):
     def __init__(self, runtime: AgencyRuntime) -> None:
         super().__init__()
         self._runtime = runtime
+        self._looking = False
 
     def on_start(self) -> None:
         """Start an actor for each agent."""
         for agent in self._runtime.directory.prepared:
             self._start(agent)
+        if self._runtime.shared or self._runtime.retention is not None:
+            self.schedule_every(LOOK_AGAIN, LookAgain())
+        if self._runtime.retention is not None:
+            self._prune()
+            self.schedule_every(PRUNE, Prune())
 
     def on_receive(self, message: Any) -> Any:
         """Start a further agent, or end the open runs of one that is gone for good."""
@@ -147,11 +240,65 @@ class AgencyActor(Actor):
         elif isinstance(message, Terminated):
             name = message.ref.name
             if self._runtime.agents.get(name) is message.ref:
-                self._runtime.register.fail_open(
-                    AgentUnavailable(f"agent {name} has failed for good: {message.reason}"), name
-                )
+                return self._ended(name, message)
+        elif isinstance(message, LookAgain):
+            self._let_idle_ones_go()
+            self._runtime.tell_of_posts()
+            if self._runtime.shared and not self._looking:
+                self._looking = True
+                self.pipe(take_up_abandoned(self._runtime), _Looked)
+        elif isinstance(message, _Looked):
+            self._looking = False
+            if message.outcome.error is not None:
+                logger.warning("the journal could not be looked through", exc_info=message.outcome.error)
+        elif isinstance(message, Prune):
+            self._prune()
+        return None
+
+    def _prune(self) -> None:
+        retention = self._runtime.retention
+        assert retention is not None
+        try:
+            pending = self._runtime.journal.prune(retention)
+        except JournalError as error:
+            logger.warning("the journal could not be pruned", exc_info=error)
+            return
+        if isinstance(pending, Future):
+            pending.when_done(_pruned)
+
+    def _ended(self, agent: str, message: Terminated) -> None:
+        runtime = self._runtime
+        for entry in runtime.register.open(agent):
+            error = AgentUnavailable(f"agent {agent} has failed for good: {message.reason}")
+            if entry.accepted and runtime.keeps(entry.run):
+                self.pipe(close_run(runtime, entry.run, error), lambda outcome: None)
+            else:
+                runtime.register.settle(unanswered(entry.run, error))
+
+    def _let_idle_ones_go(self) -> None:
+        idle, now = self._runtime.idle, self._runtime.time()
+        for name, since in list(idle.items()):
+            if now - since < IDLE:
+                break
+            del idle[name]
+            agent, _, conversation = name.partition("/")
+            ref = self._runtime.agents.get(agent)
+            if ref is not None:
+                self._runtime.tell(ref, Idle(conversation))
 
     def _start(self, agent: str) -> None:
         ref: ActorRef[Any] = self.spawn(ChildSpec(AgentActor, (self._runtime, agent), name=agent))
         self._runtime.agents[agent] = ref
         self.watch(ref)
+
+
+def _pruned(pending: Future[int]) -> None:
+    error = pending.exception()
+    if error is not None and not isinstance(error, JournalClosed):
+        logger.warning("the journal could not be pruned", exc_info=error)
+
+
+class _Looked(NamedTuple):
+    """The journal has been looked through."""
+
+    outcome: Any

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from functools import partial
 
 from ....providers.messages import ToolCall
@@ -10,10 +12,13 @@ from ...core.base.events import Outcome
 from ...core.base.scope import active as active_scope
 from ..errors import GuardrailTripped
 from ..events import ApprovalDecided, ApprovalRequested, ToolFinished, ToolStarted
-from ..turns.steps import AskApproval, CallTool, Decided, Interrupted
-from ..turns.steps import ToolFinished as ToolReturned
-from .messages import Decision
-from .session import Happened, Session, ToolDone
+from ..turns.records import Decision
+from ..turns.steps import AskApproval, CallTool, Decided, Interrupted, Raised, ToolReturned
+from .elsewhere import decisions_left
+from .session import ApprovalExpired, Happened, PostsSeen, Session, ToolDone
+from .spending import spent_above
+
+logger = logging.getLogger("callboard")
 
 INTERRUPTED = (
     "Interrupted: the tool was running when its agent was restarted. It may have had its effect; "
@@ -32,7 +37,7 @@ def call_tool(session: Session, command: CallTool, happened: Happened) -> None:
         names = ", ".join(session.prepared.tools) or "none"
         _returned(session, call, f"no tool is called {call.name!r}; there are: {names}", True, happened)
         return
-    if call.id in session.state.interrupted and not tool.idempotent:
+    if call.id in session.interrupted and not tool.idempotent:
         _returned(session, call, INTERRUPTED, True, happened)
         return
     token = active_scope.set(session.scope)
@@ -61,34 +66,101 @@ def tool_done(message: ToolDone, happened: Happened) -> None:
 
 
 def ask_approval(session: Session, command: AskApproval, happened: Happened) -> None:
-    """Ask a person whether the call may run."""
-    call = command.call
-    run, bus = session.run, session.runtime.bus
+    """Ask a person whether the call may run, or the run may have more."""
+    call, run, runtime = command.call, session.run, session.runtime
+    if not call.id and run.parent and (over := spent_above(session)) is not None:
+        happened(session, Interrupted(over))  # more of its own would be of no use
+        return
+    asked = (session.state.approvals or {})[call.id]
     at = (run.root, run.id, run.agent, run.conversation, run.chain, session.time())
-    request = ApprovalRequested(*at, call.id, call.name, call.arguments)
-    session.waiting[call.id] = session.runtime.approvals[request.approval] = request
-    session.stop_clock()
-    if bus.active:
-        bus.emit(request)
+    request = ApprovalRequested(*at, call.id, call.name, call.arguments, asked.approval, run.caller, asked.expires_at)
+    if asked.expires_at is not None:
+        left = max(0.0, asked.expires_at - time.time())
+        session.jobs[call.id] = runtime.clock.call_at(
+            session.time() + left, session.send, ApprovalExpired(session, call)
+        )
+    session.waiting[call.id] = request
+    session.pause(request.approval)
+    decision = runtime.approvals.ask(request)
+    if decision is not None:
+        session.send(decision)
+        return
+    if runtime.bus.active:
+        runtime.bus.emit(request)
+    if session.state.resumed and runtime.shared:  # it may have been decided while nobody worked on this
+        _look_for_decision(session, call, expired=False)
 
 
-def decided(session: Session, decision: Decision, happened: Happened) -> None:
-    """Take a person's decision; of a call that does not wait for one nothing comes."""
-    request = session.waiting.pop(decision.call_id, None)
+def decided(session: Session, decision: Decision, happened: Happened) -> bool:
+    """Take a person's decision; returns whether a call waits for it."""
+    for call_id, request in session.waiting.items():
+        if request.approval == decision.approval:
+            _decide(session, call_id, request, decision, happened)
+            return True
+    return False
+
+
+def approval_expired(message: ApprovalExpired, happened: Happened) -> None:
+    """Nobody has decided in time: the call does not run."""
+    session, call = message
+    if session.runtime.shared:  # what was left in the journal by now was left in time
+        _look_for_decision(session, call, expired=True)
+    else:
+        _settle(session, call, [], True, happened)
+
+
+def posts_seen(message: PostsSeen, happened: Happened) -> None:
+    """Take what another process has decided."""
+    session, call, expired, outcome = message
+    if outcome.error is not None:
+        logger.warning("the journal could not be looked at for decisions", exc_info=outcome.error)
+    _settle(session, call, outcome.value or [], expired, happened)
+
+
+def _look_for_decision(session: Session, call: ToolCall, *, expired: bool) -> None:
+    request = session.waiting.get(call.id)
+    if request is not None:
+        looking = decisions_left(session.runtime.journal, session.stream, request.approval)
+        key = f"decision about {call.id}"
+        session.jobs[key] = session.actor.pipe(looking, lambda outcome: PostsSeen(session, call, expired, outcome))
+
+
+def _settle(
+    session: Session, call: ToolCall, left: list[tuple[int, Decision]], expired: bool, happened: Happened
+) -> None:
+    """Take the decision that there is about a call; where there is none and it has expired, it does not run."""
+    request, approvals = session.waiting.get(call.id), session.runtime.approvals
     if request is None:
         return
-    session.runtime.approvals.pop(request.approval, None)
+    decision = approvals.decisions.get(request.approval)
+    if decision is None and left:
+        approvals.posts[request.approval], decision = left[0]
+    if decision is None and expired:
+        decision = Decision(request.conversation, request.approval, False, None, "nobody decided in time")
+    if decision is not None:
+        _decide(session, call.id, request, decision, happened)
+        post = approvals.recorded(request.approval)
+        if post is not None:
+            session.runtime.journal.discard(post)
+
+
+def _decide(session: Session, call_id: str, request: ApprovalRequested, decision: Decision, happened: Happened) -> None:
+    del session.waiting[call_id]
+    alarm = session.jobs.pop(call_id, None)
+    if alarm is not None:
+        alarm.cancel()
     session.emit(
         ApprovalDecided,
-        call_id=decision.call_id,
+        call_id=call_id,
         tool=request.tool,
         approved=decision.approved,
         reason=decision.reason,
     )
-    if not session.waiting:
-        session.start_clock()
-    _, _, call_id, approved, arguments, reason = decision
-    happened(session, Decided(call_id, approved, arguments, reason))
+    session.unpause(request.approval)
+    if not call_id and decision.approved and decision.limits is not None:
+        happened(session, Raised(decision.limits))
+    else:
+        happened(session, Decided(call_id, decision.approved, decision.arguments, decision.reason))
 
 
 def _when_returned(session: Session, call: ToolCall, result: ToolResult) -> None:
@@ -109,9 +181,8 @@ async def _hooked_call(session: Session, call: ToolCall) -> ToolResult:
 
 
 def _returned(session: Session, call: ToolCall, content: str, is_error: bool, happened: Happened) -> None:
-    session.runtime.crashes.pop(session.stream, None)
     seconds = session.time() - session.since.pop(call.id, session.started)
     if session.runtime.bus.active:
         told = {"tool": call.name, "content": content, "is_error": is_error}
         session.emit(ToolFinished, call_id=call.id, seconds=seconds, **told)
-    happened(session, ToolReturned(call.id, content, is_error))
+    happened(session, ToolReturned(call.id, content, is_error, session.used()))

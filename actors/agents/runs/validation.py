@@ -4,90 +4,156 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from dataclasses import replace
+from typing import Any, NamedTuple, TypeAlias
 
 from ....providers.messages import Message, ToolSpec
 from ...core.base.errors import SpecError
 from ...core.base.scope import current_scope
 from ...core.base.spec import check_name
 from ..agent import Agent
-from ..errors import AgencyClosed, DefinitionError, UnknownConversation
+from ..caller import NOBODY, Caller
+from ..errors import AgencyClosed, DefinitionError
 from ..output import Output
-from ..turns.records import Run
-from ..turns.rules import Limits
+from ..turns.arrivals import WHEN_BUSY
+from ..turns.history import as_messages
+from ..turns.records import RunRequest, WhenBusy
+from ..turns.rules import Limits, check_limits
 from .runtime import AgencyRuntime
 
 Question: TypeAlias = "str | Message | Sequence[Message]"
 
 
-def new_run(
-    runtime: AgencyRuntime,
-    question: Question,
-    agent: Agent | str | None,
-    conversation: str | None,
-    user: str,
-    values: Mapping[str, Any] | None,
-    limits: Limits | None,
-    output_type: Any,
-    tools: Sequence[ToolSpec],
-    *,
-    stream: bool,
-) -> Run:
-    """The request that the arguments of `Agency.run` describe.
+class Asked(NamedTuple):
+    """What `Agency.run` is asked, as it was given; see there."""
+
+    question: Question
+    agent: Agent | str | None = None
+    conversation: str | None = None
+    user: str = ""
+    caller: Caller | None = None
+    values: Mapping[str, Any] | None = None
+    limits: Limits | None = None
+    output_type: Any = None
+    tools: Sequence[ToolSpec] = ()
+    run_id: str | None = None
+    stream: bool = False
+    when_busy: WhenBusy = "queue"
+    background: bool = False
+
+
+def new_run(runtime: AgencyRuntime, asked: Asked) -> tuple[RunRequest, Output | None]:
+    """The request that the arguments of `Agency.run` describe, and the type that its answer must fit, if any.
 
     Raises:
         AgencyClosed: no runs are accepted.
         UnknownAgent: nobody has that name.
-        UnknownConversation: the conversation's id cannot be one.
-        DefinitionError: there is nothing in the question.
+        DefinitionError: an argument is of the wrong shape or type.
     """
     register, directory = runtime.register, runtime.directory
     if register.closed:
         raise AgencyClosed(f"the agency {register.closed}")
-    name = directory.name_of(agent)
-    try:
-        check_name(conversation)
-    except SpecError as error:
-        raise UnknownConversation(f"{conversation!r:.200} cannot name a conversation: {error}") from None
-    register.count += 1
-    session = runtime.journal.session
-    run_id = f"r{session}-{register.count}" if session else f"r{register.count}"
-    deadline = current_scope().deadline
+    name = directory.name_of(asked.agent)
+    conversation, key = asked.conversation, asked.run_id
+    if conversation is not None:
+        check_id(conversation, "conversation")
+    if key is not None:
+        check_id(key, "run")
+    if asked.when_busy not in WHEN_BUSY:
+        raise DefinitionError(f"when_busy is one of {', '.join(WHEN_BUSY)}, not {asked.when_busy!r:.80}")
+    limits = directory.agents[name].limits
+    if asked.limits is not None:
+        limits = asked.limits
+        check_limits(limits)
+    deadline = current_scope().deadline if not asked.background else None  # that one outlives its caller
     if deadline is not None:
         left = max(0.0, deadline - asyncio.get_running_loop().time())
-        own = limits or directory.agents[name].limits
-        seconds = left if own.seconds is None else min(left, own.seconds)
-        limits = Limits(own.steps, own.tokens, own.cost, seconds)
-    if output_type is not None:
-        register.outputs[run_id] = Output(output_type)
-    return Run(
-        run_id,
-        run_id,
-        name,
-        conversation if conversation is not None else run_id,
-        as_messages(question),
-        (name,),
-        (),
-        user,
-        values or {},
-        limits,
-        stream,
-        tuple(tools),
-        None,
-        conversation is None,
-        conversation is None,
+        limits = replace(limits, seconds=left if limits.seconds is None else min(left, limits.seconds))
+    output = None
+    if asked.output_type is not None:
+        try:
+            output = Output(asked.output_type)
+        except Exception as error:
+            raise DefinitionError(
+                f"output_type {asked.output_type!r:.80} is no type that pydantic knows: {error}"
+            ) from error
+    run_id = key if key is not None else runtime.new_id()
+    return (
+        RunRequest(
+            run_id,
+            run_id,
+            name,
+            conversation if conversation is not None else run_id,
+            as_messages(asked.question),
+            (name,),
+            (),
+            _caller(asked.user, asked.caller),
+            _values(asked.values),
+            limits,
+            asked.stream,
+            _tools(asked.tools),
+            None,
+            conversation is None,
+            conversation is None,
+            "",
+            "",
+            key is not None or asked.background,
+            output.recorded if output is not None else None,
+            asked.when_busy,
+        ),
+        output,
     )
 
 
-def as_messages(question: Question) -> tuple[Message, ...]:
-    """A question as messages.
+def check_id(given: object, what: str, error: type[DefinitionError] = DefinitionError) -> None:
+    """Raises ``error`` where a text cannot be the id of a conversation or a run.
 
     Raises:
-        DefinitionError: there is nothing in it.
+        DefinitionError: it is no text.
     """
-    if isinstance(question, str):
-        return (Message("user", question),)
-    messages = (question,) if isinstance(question, Message) else tuple(question)
-    if not messages:
-        raise DefinitionError("there is nothing to ask: no message was given")
-    return messages
+    check_type(given, str, f"the id of a {what}", "a text")
+    try:
+        check_name(given)
+    except SpecError:
+        rule = "a text, not empty, that can be written in a line, without '/'"
+        raise error(f"{given!r:.200} cannot name a {what}: use {rule}") from None
+
+
+def check_type(given: object, kind: Any, what: str, wanted: str) -> None:
+    """Raises `DefinitionError` where an argument is of another type. A bool is no number."""
+    if not isinstance(given, kind) or (isinstance(given, bool) and kind is int):
+        raise DefinitionError(f"{what} is {wanted}, not {given!r:.80}")
+
+
+def _caller(user: object, caller: object) -> Caller:
+    if not isinstance(user, str):
+        raise DefinitionError(f"user is a text, not {user!r:.80}")
+    if caller is None:
+        return Caller(user) if user else NOBODY
+    if not isinstance(caller, Caller):
+        raise DefinitionError(f"caller is a Caller(user, tenant, scopes), not {caller!r:.80}")
+    if user and user != caller.user:
+        raise DefinitionError(f"user is {user!r:.80} and the caller's user {caller.user!r:.80}: give one of them")
+    return caller
+
+
+def _values(values: object) -> Mapping[str, Any]:
+    if values is None:
+        return {}
+    if not isinstance(values, Mapping) or not all(isinstance(key, str) for key in values):
+        raise DefinitionError(f"values are a mapping whose keys are texts, not {type(values).__name__}")
+    return values
+
+
+def _tools(tools: object) -> tuple[ToolSpec, ...]:
+    if tools == ():
+        return ()
+    if isinstance(tools, str | bytes | Mapping) or not isinstance(tools, Sequence):
+        raise DefinitionError(f"tools are ToolSpecs, not {tools!r:.80}")
+    for tool in tools:
+        if not isinstance(tool, ToolSpec):
+            raise DefinitionError(f"tools are ToolSpecs, not {tool!r:.80}; tools that run here belong to the agent")
+    names = [tool.name for tool in tools]
+    if len(set(names)) != len(names):
+        raise DefinitionError(f"two of the tools have one name: {', '.join(names)}")
+    return tuple(tools)

@@ -47,7 +47,10 @@ class Directory:
 
         Raises:
             UnknownAgent: nobody here has that name.
+            DefinitionError: it is neither an agent nor a name.
         """
+        if agent is not None and not isinstance(agent, Agent | str):
+            raise DefinitionError(f"an agent is an Agent or its name, not {agent!r:.80}")
         name = self.entry if agent is None else agent if isinstance(agent, str) else agent.name
         if name not in self.agents:
             raise UnknownAgent(f"no agent is called {name!r}; there are {', '.join(self.agents)}")

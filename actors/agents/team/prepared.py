@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -16,6 +17,14 @@ from ..handoffs.offer import HandoffTool
 from ..hooks import by_event
 from ..output import Output
 from ..turns.rules import Limits, Rules
+
+
+def _is_object(arguments: str) -> bool:
+    """Whether a call's arguments are a JSON object; no text at all stands for an empty one."""
+    try:
+        return isinstance(json.loads(arguments.strip() or "{}"), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 class PreparedAgent:
@@ -57,7 +66,6 @@ class PreparedAgent:
             delegates=frozenset(delegates),
             transfers=frozenset(h.name for h in self.handoffs.values() if h.kind == "transfer"),
             needs_approval=self._needs_approval,
-            check=self.output.problem if self.output is not None else None,
         )
         self._system = self._system_message(agent.instructions) if isinstance(agent.instructions, str) else None
         self._settings = dict(agent.settings)
@@ -65,34 +73,32 @@ class PreparedAgent:
             self._settings["stop"] = tuple(self._settings["stop"])
 
     def _needs_approval(self, call: ToolCall) -> bool:
+        """Whether a person is to be asked. There is nothing to decide about what cannot run: the model is told at
+        once."""
         autonomy = self.agent.autonomy
         if autonomy == "autonomous":
             return False
-        if autonomy == "manual":
-            return True
         tool = self.tools.get(call.name)
-        return tool is None or tool.risk != "safe"
+        if tool is None or (autonomy == "supervised" and tool.risk == "safe"):
+            return False
+        return _is_object(call.arguments)
 
     def _system_message(self, instructions: str) -> tuple[Message, ...]:
         taught = [skill.instructions for skill in self.agent.all_skills]
         text = "\n\n".join(part for part in (self.shared, instructions, *taught) if part)
         return (Message("system", text),) if text else ()
 
-    def rules(self, limits: Limits | None, external: Sequence[ToolSpec], output: Output | None) -> Rules:
+    def rules(self, limits: Limits | None, external: Sequence[ToolSpec]) -> Rules:
         """The rules of one run."""
         rules = self._rules
-        if limits is None and not external and output is None:
+        if (limits is None or limits is rules.limits) and not external:
             return rules
-        return replace(
-            rules,
-            limits=limits or rules.limits,
-            external=frozenset(spec.name for spec in external),
-            check=output.problem if output is not None else rules.check,
-        )
+        external_names = frozenset(spec.name for spec in external)
+        return replace(rules, limits=limits or rules.limits, external=external_names)
 
     def request(
         self,
-        history: tuple[Message, ...],
+        history: Sequence[Message],
         context: RequestContext,
         external: tuple[ToolSpec, ...] = (),
         schema: Mapping[str, Any] | None = None,
@@ -113,7 +119,7 @@ class PreparedAgent:
             system = self._system_message(instructions if isinstance(instructions, str) else instructions(context))
         named = self.agent.model
         return Request(
-            system + history,
+            (*system, *history),
             named if isinstance(named, str) and named else model,
             self.specs + external if external else self.specs,
             response_schema=schema,

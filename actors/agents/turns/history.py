@@ -7,10 +7,78 @@ answered by exactly one tool message, right after it, and no tool message stands
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields
 from itertools import islice
+from typing import get_args, overload
 
-from ....providers.messages import Message, ToolCall
+from ....providers.messages import Message, Part, Role, ToolCall
+from ..errors import DefinitionError
+
+ROLES = get_args(Role)
+PARTS = get_args(Part)
+
+
+class History(Sequence[Message]):
+    """Messages in order; adding some at the end costs what is added, because what is before is shared.
+
+    A conversation of 10,000 turns would otherwise copy all of it several times a turn, and read it in quadratic time.
+
+    Args:
+        messages: in order.
+    """
+
+    __slots__ = ("_length", "_shared")
+
+    def __init__(self, messages: Iterable[Message] = ()) -> None:
+        self._shared = list(messages)
+        self._length = len(self._shared)
+
+    def plus(self, *more: Message) -> History:
+        """These messages, and more behind them."""
+        shared = self._shared
+        if len(shared) != self._length:  # somebody has gone on from here before
+            shared = shared[: self._length]
+        shared.extend(more)
+        added = History.__new__(History)
+        added._shared = shared
+        added._length = len(shared)
+        return added
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __iter__(self) -> Iterator[Message]:
+        return islice(self._shared, self._length)
+
+    @overload
+    def __getitem__(self, index: int) -> Message: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Message, ...]: ...
+
+    def __getitem__(self, index: int | slice) -> Message | tuple[Message, ...]:
+        if isinstance(index, slice):
+            return tuple(self._shared[slice(*index.indices(self._length))])
+        return self._shared[range(self._length)[index]]
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, History | tuple):
+            return len(other) == self._length and self.as_tuple() == tuple(other)
+        return NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return repr(self.as_tuple())
+
+    def as_tuple(self) -> tuple[Message, ...]:
+        """The messages."""
+        shared = self._shared
+        return tuple(shared) if len(shared) == self._length else tuple(shared[: self._length])
+
+
+EMPTY = History()
 
 UNANSWERED = "Not run: the conversation went on without this call's result."
 
@@ -95,6 +163,55 @@ def without_calls(messages: Iterable[Message], names: frozenset[str]) -> tuple[M
         elif message.role != "tool" or message.tool_call_id not in dropped:
             kept.append(message)
     return tuple(kept)
+
+
+def as_messages(given: object) -> tuple[Message, ...]:
+    """A text, a message or several of them as messages.
+
+    Raises:
+        DefinitionError: it is something else, or there is nothing in it.
+    """
+    if isinstance(given, str):
+        return (Message("user", given),)
+    if isinstance(given, Message):
+        given = (given,)
+    if not isinstance(given, Iterable) or isinstance(given, Mapping | bytes):
+        raise DefinitionError(f"a question is a text, a Message or several Messages, not {type(given).__name__}")
+    messages = tuple(given)
+    for index, message in enumerate(messages):
+        if not isinstance(message, Message):
+            kind = type(message).__name__
+            hint = "; write Message(role, content)" if isinstance(message, Mapping) else ""
+            raise DefinitionError(f"message {index} is of type {kind}, not Message{hint}")
+        _check(message, index)
+    if not messages:
+        raise DefinitionError("there is nothing to ask: no message was given")
+    return messages
+
+
+def _check(message: Message, index: int) -> None:
+    if message.role not in ROLES:
+        raise DefinitionError(f"message {index} has the role {message.role!r:.40}; there are {', '.join(ROLES)}")
+    content = message.content
+    if not isinstance(content, str):
+        if not isinstance(content, tuple) or not all(isinstance(part, PARTS) for part in content):
+            raise DefinitionError(f"the content of message {index} is neither a text nor a tuple of parts")
+        for part in content:
+            _check_texts(part, index)
+    if not isinstance(message.tool_calls, tuple) or not all(isinstance(call, ToolCall) for call in message.tool_calls):
+        raise DefinitionError(f"the tool_calls of message {index} are no tuple of ToolCalls")
+    for call in message.tool_calls:
+        _check_texts(call, index)
+    if message.role == "tool" and not isinstance(message.tool_call_id, str):
+        raise DefinitionError(f"message {index} is a tool's result: its tool_call_id says of which call")
+
+
+def _check_texts(part: Part | ToolCall, index: int) -> None:
+    for field in fields(part):
+        value = getattr(part, field.name)
+        if not isinstance(value, str):
+            kind = type(part).__name__
+            raise DefinitionError(f"the {field.name} of a {kind} in message {index} is no text, but {value!r:.80}")
 
 
 def _first_result(following: Iterable[Message], call_id: str) -> Message | None:

@@ -10,18 +10,24 @@ phase             input                next phase
 idle, ended       Begin                completing
 completing        Completed            acting (calls to carry out), completing (repair), or ended
 completing        CompletionFailed     ended
-acting            ToolFinished         acting, or completing once every call has its result
-acting            HandoffFinished      acting, completing, or ended (a transfer's answer, a fatal refusal)
+acting            ToolReturned         acting, or completing once every call has its result
+acting            HandoffReturned      acting, completing, or ended (a transfer's answer, a fatal refusal)
 acting            Decided              acting, or completing (the last call was denied)
+held              Raised               acting, completing, or held again (it is not enough)
+held              Decided              ended: no more was given
 all but ended     Interrupted          ended
+completing,       Steered              the same: what was said goes in at the next safe boundary, that is before the
+acting, held                           next completion, in place of an end, or behind one that cannot be put off
 ended             anything else        ended: what comes late is ignored
 ================  ===================  ==============================================================
 
+Where limits are spent, a turn ends; with `Limits.ask` it is held instead, until a person gives more.
 At every point `cut` is a history that every vendor accepts.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Literal, NamedTuple, TypeAlias, cast
@@ -38,7 +44,8 @@ from ..errors import (
     StepLimit,
     TokenLimit,
 )
-from .history import repaired, result_of, with_results, without_calls
+from .budget import raised, reached
+from .history import EMPTY, History, repaired, result_of, with_results, without_calls
 from .rules import Limits, Rules
 from .steps import (
     COMPLETE,
@@ -53,13 +60,15 @@ from .steps import (
     Fail,
     Finish,
     HandOff,
-    HandoffFinished,
+    HandoffReturned,
     Input,
     Interrupted,
-    ToolFinished,
+    Raised,
+    Steered,
+    ToolReturned,
 )
 
-Phase: TypeAlias = Literal["idle", "completing", "acting", "ended"]
+Phase: TypeAlias = Literal["idle", "completing", "acting", "held", "ended"]
 
 NOT_RUN = "Not run: the run ended before this call had a result."
 TRANSFERRED = "The conversation was transferred."
@@ -78,10 +87,12 @@ class Turn(NamedTuple):
         steps, usage, cost, handoffs: of this run so far.
         repairs: corrections of the final text asked for so far.
         notes: what providers reported having changed on the way.
+        steering: what was said to the run meanwhile, and is not in the history yet.
+        limits: what a person has raised the run's limits to, if one has.
     """
 
     phase: Phase = "idle"
-    history: tuple[Message, ...] = ()
+    history: History = EMPTY
     message: Message | None = None
     results: tuple[Message | None, ...] = ()
     approved: frozenset[str] = frozenset()
@@ -92,6 +103,8 @@ class Turn(NamedTuple):
     handoffs: tuple[HandoffRecord, ...] = ()
     repairs: int = 0
     notes: tuple[str, ...] = ()
+    steering: tuple[Message, ...] = ()
+    limits: Limits | None = None
 
 
 def advance(turn: Turn, happened: Input, rules: Rules) -> tuple[Turn, Commands]:
@@ -112,6 +125,8 @@ def outstanding(turn: Turn, rules: Rules) -> Commands:
     """The commands that are still to be carried out; what a restarted conversation does first."""
     if turn.phase == "completing":
         return COMPLETE
+    if turn.phase == "held":
+        return (_ask_for_more(turn, rules),)
     if turn.phase != "acting" or turn.message is None:
         return ()
     commands: list[Command] = []
@@ -133,11 +148,21 @@ def outstanding(turn: Turn, rules: Rules) -> Commands:
     return tuple(commands)
 
 
-def cut(turn: Turn, missing: str = NOT_RUN) -> tuple[Message, ...]:
-    """The history if the conversation stopped here, valid for every vendor."""
+def cut(turn: Turn) -> tuple[Message, ...]:
+    """The history if the conversation stopped here, valid for every vendor; what was said meanwhile is its end."""
     if turn.message is None:
-        return turn.history
-    return turn.history + with_results(turn.message, turn.results, missing)
+        return turn.history.as_tuple() + turn.steering
+    return (*turn.history, *with_results(turn.message, turn.results, NOT_RUN), *turn.steering)
+
+
+def closed(turn: Turn) -> Turn:
+    """The turn if it ended here."""
+    history = turn.history
+    if turn.message is not None:
+        history = history.plus(*with_results(turn.message, turn.results, NOT_RUN))
+    if turn.steering:
+        history = history.plus(*turn.steering)
+    return turn._replace(phase="ended", history=history, message=None, results=(), steering=())
 
 
 def transferred(turn: Turn, rules: Rules) -> tuple[Message, ...]:
@@ -149,8 +174,12 @@ def transferred(turn: Turn, rules: Rules) -> tuple[Message, ...]:
 def _begin(turn: Turn, begin: Begin, rules: Rules) -> tuple[Turn, Commands]:
     # Calls left open for the caller are answered by the tool messages it brings, or marked as not run.
     open_calls = () if turn.message is None else (turn.message, *(r for r in turn.results if r is not None))
-    history = turn.history + repaired((*open_calls, *begin.messages))
-    return Turn("completing", history, start=len(turn.history)), COMPLETE
+    history = turn.history.plus(*repaired((*open_calls, *turn.steering, *(begin.messages or ()))))
+    turn = Turn("completing", history, start=len(turn.history))
+    limits = rules.limits
+    if (limits.steps == 0 or limits.tokens == 0) and (over := _over_limit(turn, rules)) is not None:
+        return _spent(turn, over, rules)  # nothing may be used at all; without a cent a free model may be asked
+    return turn, COMPLETE
 
 
 def _completed(turn: Turn, happened: Completed, rules: Rules) -> tuple[Turn, Commands]:
@@ -162,7 +191,7 @@ def _completed(turn: Turn, happened: Completed, rules: Rules) -> tuple[Turn, Com
     # One tuple for the whole step: this is the hottest transition.
     turn = Turn(
         "acting" if calls else "completing",
-        turn.history if calls or not message.content else (*turn.history, message),
+        turn.history if calls or not message.content else turn.history.plus(message),
         message if calls else None,
         (None,) * len(calls),
         turn.approved,
@@ -173,26 +202,32 @@ def _completed(turn: Turn, happened: Completed, rules: Rules) -> tuple[Turn, Com
         turn.handoffs,
         turn.repairs,
         turn.notes + completion.notes,
+        turn.steering,
+        turn.limits,
     )
+    if happened.broken is not None:
+        return _fail(turn, happened.broken)
     if calls:
-        if (over := _over_limit(turn, rules.limits)) is not None:
-            return _fail(turn, over)
+        if (over := _over_limit(turn, rules)) is not None:
+            return _spent(turn, over, rules)
         return _go_on(turn, rules)
     if completion.finish_reason == "content_filter":
         return _fail(turn, AnswerBlocked("the vendor's content filter stopped the answer; rephrase the request"))
-    text = message.text
-    if rules.check is not None and (wrong := rules.check(text)) is not None:
-        return _repair(turn, wrong, rules)
-    return turn._replace(phase="ended"), (Finish(text),)
+    if happened.problem:
+        return _repair(turn, happened.problem, rules)
+    if turn.steering and _over_limit(turn, rules) is None:
+        return _steer(turn), COMPLETE
+    return closed(turn), (Finish(message.text),)
 
 
 def _repair(turn: Turn, wrong: str, rules: Rules) -> tuple[Turn, Commands]:
     if turn.repairs >= rules.repairs:
         return _fail(turn, InvalidAnswer(f"the answer does not fit the requested type: {wrong}"))
-    if (over := _over_limit(turn, rules.limits)) is not None:
-        return _fail(turn, over)
     ask = Message("user", f"That answer does not fit the requested form: {wrong}\nAnswer again, with the form only.")
-    return turn._replace(phase="completing", history=(*turn.history, ask), repairs=turn.repairs + 1), COMPLETE
+    repaired = turn._replace(phase="completing", history=turn.history.plus(ask), repairs=turn.repairs + 1)
+    if (over := _over_limit(turn, rules)) is not None:
+        return _spent(_steer(repaired) if _limits(turn, rules).ask else turn, over, rules)
+    return _steer(repaired), COMPLETE
 
 
 def _completion_failed(turn: Turn, happened: CompletionFailed, rules: Rules) -> tuple[Turn, Commands]:
@@ -201,14 +236,16 @@ def _completion_failed(turn: Turn, happened: CompletionFailed, rules: Rules) -> 
         failed = RunFailed(f"{type(error).__name__}: {error}")
         failed.__cause__ = error
         error = failed
+    if happened.usage is not NO_USAGE:
+        turn = turn._replace(steps=turn.steps + 1, usage=turn.usage + happened.usage, cost=turn.cost + happened.cost)
     return _fail(turn, error)
 
 
-def _tool_finished(turn: Turn, happened: ToolFinished, rules: Rules) -> tuple[Turn, Commands]:
+def _tool_returned(turn: Turn, happened: ToolReturned, rules: Rules) -> tuple[Turn, Commands]:
     return _go_on(_answered(turn, happened.call_id, happened.content, happened.is_error), rules, fresh=False)
 
 
-def _handoff_finished(turn: Turn, happened: HandoffFinished, rules: Rules) -> tuple[Turn, Commands]:
+def _handoff_returned(turn: Turn, happened: HandoffReturned, rules: Rules) -> tuple[Turn, Commands]:
     if happened.fatal is None and not happened.final:
         turn = _answered(turn, happened.call_id, happened.content, happened.is_error, happened)
         return _go_on(turn, rules, fresh=False)
@@ -217,10 +254,45 @@ def _handoff_finished(turn: Turn, happened: HandoffFinished, rules: Rules) -> tu
     )
     if happened.fatal is not None:
         return _fail(turn, happened.fatal)
-    history = cut(turn, ONE_TRANSFER)
+    assert turn.message is not None
+    history = turn.history.plus(*with_results(turn.message, turn.results, ONE_TRANSFER))
     if happened.content:
-        history = (*history, Message("assistant", happened.content))
-    return turn._replace(phase="ended", history=history, message=None, results=()), (Finish(happened.content),)
+        history = history.plus(Message("assistant", happened.content))
+    return closed(turn._replace(history=history, message=None, results=())), (Finish(happened.content),)
+
+
+def _spent(turn: Turn, over: RunError, rules: Rules) -> tuple[Turn, Commands]:
+    """A limit is spent: the run ends, or a person is asked for more."""
+    if not _limits(turn, rules).ask:
+        return _fail(turn, over)
+    turn = turn._replace(phase="held")
+    return turn, (_ask_for_more(turn, rules),)
+
+
+def _ask_for_more(turn: Turn, rules: Rules) -> AskApproval:
+    limits = _limits(turn, rules)
+    used = {"steps": turn.steps, "tokens": turn.usage.total_tokens, "cost": turn.cost}
+    limit = next(iter(reached(limits, turn.steps, turn.usage, turn.cost)), "")
+    told = {"limit": limit, "used": used.get(limit), "allowed": getattr(limits, limit, None)}
+    return AskApproval(ToolCall("", "", json.dumps(told)))
+
+
+def _raised(turn: Turn, happened: Raised, rules: Rules) -> tuple[Turn, Commands]:
+    limits = _limits(turn, rules)
+    limits = raised(limits, happened.limits, reached(limits, turn.steps, turn.usage, turn.cost))
+    turn = turn._replace(phase="completing" if turn.message is None else "acting", limits=limits)
+    if (over := _over_limit(turn, rules)) is not None:
+        return _spent(turn, over, rules)
+    if turn.message is not None:
+        return _go_on(turn, rules)
+    return _steer(turn), COMPLETE
+
+
+def _refused(turn: Turn, happened: Decided, rules: Rules) -> tuple[Turn, Commands]:
+    over = _over_limit(turn, rules)
+    assert over is not None
+    more = f": {happened.reason}" if happened.reason else ""
+    return _fail(turn, type(over)(f"{over} (a person was asked for more, and refused{more})"))
 
 
 def _decided(turn: Turn, happened: Decided, rules: Rules) -> tuple[Turn, Commands]:
@@ -242,7 +314,22 @@ def _decided(turn: Turn, happened: Decided, rules: Rules) -> tuple[Turn, Command
 
 
 def _interrupted(turn: Turn, happened: Interrupted, rules: Rules) -> tuple[Turn, Commands]:
+    if happened.usage is not NO_USAGE or happened.cost or happened.handoffs:
+        turn = turn._replace(
+            usage=turn.usage + happened.usage,
+            cost=turn.cost + happened.cost,
+            handoffs=turn.handoffs + happened.handoffs,
+        )
     return _fail(turn, happened.error)
+
+
+def _steered(turn: Turn, happened: Steered, rules: Rules) -> tuple[Turn, Commands]:
+    return turn._replace(steering=turn.steering + repaired(happened.messages)), ()
+
+
+def _steer(turn: Turn) -> Turn:
+    """The turn with what was said to it meanwhile in its history."""
+    return turn._replace(history=turn.history.plus(*turn.steering), steering=())
 
 
 def _go_on(turn: Turn, rules: Rules, *, fresh: bool = True) -> tuple[Turn, Commands]:
@@ -250,10 +337,17 @@ def _go_on(turn: Turn, rules: Rules, *, fresh: bool = True) -> tuple[Turn, Comma
     message = turn.message
     assert message is not None
     if None not in turn.results:
-        committed = (*turn.history, message, *cast("tuple[Message, ...]", turn.results))
-        turn = turn._replace(phase="completing", history=committed, message=None, results=(), approved=frozenset())
-        if (over := _over_limit(turn, rules.limits)) is not None:
-            return _fail(turn, over)
+        committed = turn.history.plus(message, *cast("tuple[Message, ...]", turn.results), *turn.steering)
+        turn = turn._replace(
+            phase="completing",
+            history=committed,
+            message=None,
+            results=(),
+            approved=frozenset(),
+            steering=(),
+        )
+        if (over := _over_limit(turn, rules)) is not None:
+            return _spent(turn, over, rules)
         return turn, COMPLETE
     if fresh:
         commands = outstanding(turn, rules)
@@ -269,7 +363,7 @@ def _go_on(turn: Turn, rules: Rules, *, fresh: bool = True) -> tuple[Turn, Comma
     return turn._replace(phase="ended"), (Finish(message.text, open_calls),)
 
 
-def _answered(turn: Turn, call_id: str, content: str, is_error: bool, handoff: HandoffFinished | None = None) -> Turn:
+def _answered(turn: Turn, call_id: str, content: str, is_error: bool, handoff: HandoffReturned | None = None) -> Turn:
     """The turn with a call's first result (a second one is ignored), and what a handoff used and did."""
     message = turn.message
     assert message is not None
@@ -290,10 +384,15 @@ def _answered(turn: Turn, call_id: str, content: str, is_error: bool, handoff: H
 
 
 def _fail(turn: Turn, error: AgentError) -> tuple[Turn, Commands]:
-    return turn._replace(phase="ended", history=cut(turn), message=None, results=()), (Fail(error),)
+    return closed(turn), (Fail(error),)
 
 
-def _over_limit(turn: Turn, limits: Limits) -> RunError | None:
+def _limits(turn: Turn, rules: Rules) -> Limits:
+    return rules.limits if turn.limits is None else turn.limits
+
+
+def _over_limit(turn: Turn, rules: Rules) -> RunError | None:
+    limits = _limits(turn, rules)
     if limits.steps is not None and turn.steps >= limits.steps:
         return StepLimit(f"no answer within {limits.steps} steps; raise Limits.steps or give a smaller task")
     if limits.tokens is not None and turn.usage.total_tokens >= limits.tokens:
@@ -321,10 +420,16 @@ _TRANSITIONS: dict[tuple[Phase, type], Callable[[Turn, Any, Rules], tuple[Turn, 
     ("ended", Begin): _begin,
     ("completing", Completed): _completed,
     ("completing", CompletionFailed): _completion_failed,
-    ("acting", ToolFinished): _tool_finished,
-    ("acting", HandoffFinished): _handoff_finished,
+    ("acting", ToolReturned): _tool_returned,
+    ("acting", HandoffReturned): _handoff_returned,
     ("acting", Decided): _decided,
+    ("held", Decided): _refused,
+    ("held", Raised): _raised,
+    ("completing", Steered): _steered,
+    ("acting", Steered): _steered,
+    ("held", Steered): _steered,
     ("idle", Interrupted): _interrupted,
     ("completing", Interrupted): _interrupted,
     ("acting", Interrupted): _interrupted,
+    ("held", Interrupted): _interrupted,
 }

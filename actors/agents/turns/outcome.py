@@ -1,28 +1,49 @@
-"""The outcome of a run: its answer, or what is kept of it."""
+"""How a run ended: its answer, or what is kept of it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
-from ....providers.messages import Message
-from ..answer import Answer, ReasoningStep
+from ....providers.messages import Message, ToolCall, Usage
+from ..answer import NO_USAGE, Answer, HandoffRecord, ReasoningStep
 from ..errors import AgentError
 from .machine import Turn, cut
-from .records import Ended, Run
+from .records import Ended, RunRequest
 from .steps import Fail, Finish
 
 
-def outcome(
-    run: Run,
-    turn: Turn,
-    last: Finish | Fail,
-    seconds: float,
-    *,
-    owner: tuple[str, str] | None = None,
-    answering: Answer | None = None,
-    parse: Callable[[str], Any] | None = None,
-) -> Ended:
+class Outcome(NamedTuple):
+    """How a run ended.
+
+    Args:
+        run: its id.
+        answer: the answer, also what is kept of a failed run.
+        error: why it failed, or None; its ``partial`` is the answer.
+        owner: agent and conversation that have the conversation now, if others took it over.
+        derived: whether the answer follows from the turn, so that a journal need not keep it.
+        output: where it was recorded: what the run recorded of the type of its own that the answer must fit.
+    """
+
+    run: str
+    answer: Answer
+    error: AgentError | None = None
+    owner: tuple[str, str] | None = None
+    derived: bool = False
+    output: tuple[str, str] | None = None
+
+    def recorded(self, run: RunRequest) -> Ended:
+        """What the journal keeps of it."""
+        answer = self.answer
+        kept = None if self.derived and not run.keyed else replace(answer, messages=())
+        agent = answer.agent if answer.agent != run.agent else ""
+        value = answer.value if kept is None else None
+        return Ended(self.run, kept, self.error, self.owner, answer.seconds, agent, value)
+
+
+def finished(
+    run: RunRequest, turn: Turn, last: Finish | Fail, seconds: float, *, agent: str = "", value: Any = None
+) -> Outcome:
     """The outcome of a run whose turn has ended.
 
     Args:
@@ -30,29 +51,17 @@ def outcome(
         turn: the state at its end.
         last: the command it ended with.
         seconds: how long it took.
-        owner: agent and conversation that took the conversation over.
-        answering: the answer of the agent that did.
-        parse: makes the requested type of the text.
+        agent: who answered, if not the agent that was asked.
+        value: the answer as the requested type.
     """
     own = turn.history[turn.start :]
-    finished = isinstance(last, Finish)
-    text = last.text if isinstance(last, Finish) else _last_text(own)
     external = last.external if isinstance(last, Finish) else ()
-    messages = cut(turn)
-    if external and turn.message is not None:
-        done = tuple(result for result in turn.results if result is not None)
-        messages = (*turn.history, turn.message, *done)
-    value = None
-    if answering is not None:
-        value = answering.value
-    elif parse is not None and finished and not external:
-        value = parse(text)
     answer = Answer(
-        text,
-        answering.agent if answering is not None else run.agent,
+        last.text if isinstance(last, Finish) else _last_text(own),
+        agent or run.agent,
         run.conversation,
         run.id,
-        messages,
+        _messages(turn, external),
         turn.usage,
         turn.cost,
         turn.steps,
@@ -64,14 +73,56 @@ def outcome(
         turn.notes,
     )
     if isinstance(last, Finish):
-        return Ended(run.id, answer, None, owner, run.once)
+        return Outcome(run.id, answer, None, None, True)
     last.error.partial = answer
-    return Ended(run.id, answer, last.error, None, run.once)
+    return Outcome(run.id, answer, last.error, None, True)
 
 
-def unanswered(run: Run, error: AgentError) -> Ended:
-    """The outcome of a run of which nothing is kept."""
-    return Ended(run.id, Answer("", run.agent, run.conversation, run.id), error)
+def unanswered(
+    run: RunRequest,
+    error: AgentError,
+    usage: Usage = NO_USAGE,
+    cost: float = 0.0,
+    handoffs: tuple[HandoffRecord, ...] = (),
+) -> Outcome:
+    """The outcome of a run that did nothing itself.
+
+    Args:
+        run: the request.
+        error: why.
+        usage, cost, handoffs: what others have used and done for it.
+    """
+    answer = Answer("", run.agent, run.conversation, run.id, usage=usage, cost=cost, handoffs=handoffs)
+    error.partial = answer
+    return Outcome(run.id, answer, error)
+
+
+def outcome_of(run: RunRequest, turn: Turn, ended: Ended, last: Finish | Fail | None) -> Outcome:
+    """The outcome that was recorded.
+
+    Args:
+        run: the request.
+        turn: the state it ended in; a new one where it had not begun.
+        ended: the record.
+        last: the command with which the turn ended, where it ended by itself.
+    """
+    answer, error = ended.answer, ended.error
+    if answer is None:
+        if last is None:
+            last = Fail(error) if error is not None else Finish(_last_text(turn.history[turn.start :]))
+        answer = finished(run, turn, last, ended.seconds, agent=ended.agent, value=ended.value).answer
+    elif not answer.messages:
+        answer = replace(answer, messages=_messages(turn, answer.tool_calls))
+    if error is not None:
+        error.partial = answer
+    return Outcome(ended.run, answer, error, ended.owner, ended.answer is None, run.output)
+
+
+def _messages(turn: Turn, external: tuple[ToolCall, ...]) -> tuple[Message, ...]:
+    """The whole conversation; calls that the caller is asked to run are open."""
+    if not external or turn.message is None:
+        return cut(turn)
+    return (*turn.history, turn.message, *(result for result in turn.results if result is not None))
 
 
 def _last_text(messages: tuple[Message, ...]) -> str:

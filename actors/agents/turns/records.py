@@ -1,21 +1,26 @@
-"""What a conversation's journal holds besides the inputs of its turns."""
+"""What a conversation's journal keeps besides the inputs of its turns."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from ....providers.messages import Message, ToolSpec
 from ..answer import Answer
+from ..caller import NOBODY, Caller
 from ..errors import AgentError
 from ..handoffs.handoff import Handoff
 from .rules import Limits
+from .steps import INPUTS
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
+WhenBusy: TypeAlias = Literal["queue", "reject", "interrupt", "rollback"]
+"""What becomes of a run whose conversation is at work: see `arrivals`."""
 
-class Run(NamedTuple):
+
+class RunRequest(NamedTuple):
     """A request to an agent.
 
     Args:
@@ -26,14 +31,19 @@ class Run(NamedTuple):
         messages: what is said.
         chain: the agents from the first asked to this one, inclusive.
         tasks: what each of the chain but the first was asked, as ``target: task``.
-        user: whom it is for, as the caller said.
+        caller: who asks.
         values: what else the caller passed along.
-        limits: what it may use, where not what the agent's description says.
+        limits: what it may use. In a journal always all that counts, the agent's own included.
         stream: whether text is wanted as it comes.
         external: tools that the caller runs.
         handoff: the handoff it comes from.
         once: the conversation ends with this run.
         fleeting: so does the one of the run the caller started, and all that came of it.
+        parent: the id of the run it is made for; empty for the one the caller started.
+        within: the journal stream of the conversation that asks; empty for the run the caller started.
+        keyed: the caller may ask for the same run again by its id.
+        output: name and JSON schema of the type that its answer must fit, where the run asks for one of its own.
+        when_busy: what is to become of it where its conversation is at work.
     """
 
     id: str
@@ -43,7 +53,7 @@ class Run(NamedTuple):
     messages: tuple[Message, ...]
     chain: tuple[str, ...]
     tasks: tuple[str, ...] = ()
-    user: str = ""
+    caller: Caller = NOBODY
     values: Mapping[str, Any] = _NOTHING
     limits: Limits | None = None
     stream: bool = False
@@ -51,6 +61,11 @@ class Run(NamedTuple):
     handoff: Handoff | None = None
     once: bool = False
     fleeting: bool = False
+    parent: str = ""
+    within: str = ""
+    keyed: bool = False
+    output: tuple[str, str] | None = None
+    when_busy: WhenBusy = "queue"
 
     @property
     def stream_name(self) -> str:
@@ -61,7 +76,7 @@ class Run(NamedTuple):
 class Accepted(NamedTuple):
     """The run will be worked on, in the order accepted."""
 
-    run: Run
+    run: RunRequest
 
 
 class ToolsStarted(NamedTuple):
@@ -70,28 +85,149 @@ class ToolsStarted(NamedTuple):
     call_ids: tuple[str, ...]
 
 
+class ApprovalAsked(NamedTuple):
+    """A person was asked whether a call may run.
+
+    Args:
+        call_id: the call.
+        approval: the id by which it is decided; nobody can guess it.
+        expires_at: seconds since 1970 from when on nobody can approve it any more; None for never.
+    """
+
+    call_id: str
+    approval: str
+    expires_at: float | None = None
+
+
+class Resumed(NamedTuple):
+    """The run was taken up by another incarnation, or another process.
+
+    Args:
+        used: seconds of the run's time that had been used by then.
+    """
+
+    used: float = 0.0
+
+
+class Rewound(NamedTuple):
+    """The conversation goes on from an earlier point.
+
+    Args:
+        messages: how many messages of its history it keeps.
+    """
+
+    messages: int
+
+
 class Ended(NamedTuple):
     """The run has its outcome.
 
     Args:
         run: its id.
-        answer: the answer, also what is kept of a failed run.
+        answer: the answer, where it does not follow from the turn: a hook changed it, or another agent gave it.
         error: why it failed, or None.
         owner: agent and conversation that took the conversation over, if one did.
-        once: the conversation ended with the run. Where it goes on, its messages are in the journal already, and a
-            journal need not keep them once more.
+        seconds: how long it took.
+        agent: who answered, where the conversation was handed over; otherwise empty.
+        value: the answer as the requested type, as plain data.
     """
 
     run: str
-    answer: Answer
+    answer: Answer | None = None
     error: AgentError | None = None
     owner: tuple[str, str] | None = None
-    once: bool = False
+    seconds: float = 0.0
+    agent: str = ""
+    value: Any = None
+
+
+class NotSteered(NamedTuple):
+    """What somebody wanted to say to the run under way was not taken.
+
+    Args:
+        id: the message's.
+        owner: agent and conversation that it belongs to, where the conversation is theirs now; None where no run was
+            under way.
+    """
+
+    id: str
+    owner: tuple[str, str] | None = None
 
 
 class Snapshot(NamedTuple):
-    """Stands for all events before it: a conversation between two runs."""
+    """Stands for all events before it: a conversation between two runs.
+
+    Args:
+        history: its messages.
+        owner: agent and conversation that it was transferred to.
+        last: how the last run ended.
+        steps: for each completion in the history where its messages, the results of its calls included, begin and end.
+    """
 
     history: tuple[Message, ...]
-    owner: tuple[str, str] | None
-    last: Ended | None
+    owner: tuple[str, str] | None = None
+    last: Ended | None = None
+    steps: tuple[tuple[int, int], ...] = ()
+
+
+# What is said to a conversation, also from another process: it lies in the journal until its owner takes it.
+
+
+class Cancel(NamedTuple):
+    """End a run that is waiting or under way.
+
+    Args:
+        conversation: the conversation's id.
+        run: the run's.
+        reason: told to whoever waits for it.
+        rollback: take its messages out of the history.
+    """
+
+    conversation: str
+    run: str
+    reason: str = "cancelled by the caller"
+    rollback: bool = False
+
+
+class Decision(NamedTuple):
+    """What a person says to a call that waits for approval.
+
+    Args:
+        conversation: the conversation's id.
+        approval: the approval's.
+        approved: whether the call may run.
+        arguments: JSON text in place of what the model wrote.
+        reason: told to the model.
+        limits: what the run is given, where it waits for more.
+    """
+
+    conversation: str
+    approval: str
+    approved: bool
+    arguments: str | None = None
+    reason: str = ""
+    limits: Limits | None = None
+
+
+class Steer(NamedTuple):
+    """Say something to the run under way, at its next safe boundary.
+
+    Args:
+        conversation: the conversation's id.
+        messages: what is said.
+        id: unique; the record of what became of it has it, too.
+    """
+
+    conversation: str
+    messages: tuple[Message, ...]
+    id: str = ""
+
+
+class GiveUp(NamedTuple):
+    """Another process has work for the conversation: let go of it as soon as nothing is under way."""
+
+
+RECORDS = (Accepted, ApprovalAsked, Ended, NotSteered, Resumed, Rewound, Snapshot, ToolsStarted)
+POSTS = (Cancel, Decision, GiveUp, Steer)
+EVENTS: tuple[type[Any], ...] = (*RECORDS, *INPUTS, *POSTS)
+"""All that a conversation's journal keeps."""

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ....providers.messages import ToolCall
+from ..errors import DefinitionError
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,12 +18,31 @@ class Limits:
         tokens: input and output tokens, including those of agents it delegated to.
         cost: US dollars, including those of agents it delegated to; completions of unknown price count as nothing.
         seconds: time, not counting time spent waiting for approvals.
+        ask: when steps, tokens or cost are spent, ask a person for more instead of ending the run: it waits for an
+            approval without a tool, and `Agency.approve` with ``limits`` raises what is spent.
     """
 
     steps: int | None = 25
     tokens: int | None = None
     cost: float | None = None
     seconds: float | None = 600.0
+    ask: bool = False
+
+
+def check_limits(limits: object) -> None:
+    """Raises `DefinitionError` where they are no `Limits`, or one of them is no number or negative."""
+    if not isinstance(limits, Limits):
+        raise DefinitionError(f"limits are a Limits(steps=…, tokens=…, cost=…, seconds=…), not {limits!r:.80}")
+    for name in ("steps", "tokens", "cost", "seconds"):
+        value = getattr(limits, name)
+        if value is None:
+            continue
+        whole = name in ("steps", "tokens")
+        if isinstance(value, bool) or not isinstance(value, int if whole else int | float) or not value >= 0:
+            kind = "a whole number" if whole else "a number"
+            raise DefinitionError(f"Limits.{name} is {kind} not below 0, or None, not {value!r:.80}")
+    if not isinstance(limits.ask, bool):
+        raise DefinitionError(f"Limits.ask is True or False, not {limits.ask!r:.80}")
 
 
 def _nothing_needs_approval(call: ToolCall) -> bool:
@@ -39,8 +59,7 @@ class Rules:
         transfers: names of calls that give the conversation to another agent.
         external: names of tools that the caller runs.
         needs_approval: whether a call waits for a person.
-        check: returns what is wrong with a final text, or None; for structured answers.
-        repairs: how often the model may correct a final text that ``check`` refused.
+        repairs: how often the model may correct a final text that does not fit.
     """
 
     limits: Limits = Limits()
@@ -48,5 +67,4 @@ class Rules:
     transfers: frozenset[str] = frozenset()
     external: frozenset[str] = frozenset()
     needs_approval: Callable[[ToolCall], bool] = _nothing_needs_approval
-    check: Callable[[str], str | None] | None = None
     repairs: int = 1

@@ -1,128 +1,253 @@
-"""The state of a conversation, folded from what its journal holds: the same while it lives and after a restart."""
+"""The state of a conversation, folded from what its journal keeps.
+
+This is the only place that says what an event means for it, live and in replay alike: a live conversation applies each
+event as it appends it, a new incarnation applies them all. The fold depends on the events alone and not on the code or
+the settings of today: what a run depended on (its limits, the tools its caller runs, what a check said) is in them.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
-from .machine import Turn, advance, cut
-from .records import Accepted, Ended, Run, Snapshot, ToolsStarted
-from .rules import Rules
-from .steps import Commands
+from .arrivals import Hearing, hearing, replaced
+from .history import History, repaired
+from .machine import Turn, advance, closed
+from .outcome import Outcome, outcome_of
+from .records import Accepted, ApprovalAsked, Ended, NotSteered, Resumed, Rewound, RunRequest, Snapshot, ToolsStarted
+from .rules import Limits, Rules
+from .steps import Begin, Commands, Decided, Fail, Finish, Input, Interrupted, Raised
 
-_IDLE = Turn()
 
-
-@dataclass(slots=True, eq=False)
 class ConversationState:
-    """A conversation between two events.
+    """What is known of a conversation between two events.
 
     Attributes:
-        turn: the state of the run under way, or of the last one.
-        queue: the runs without an outcome, in the order accepted; the first may be under way.
-        owner: agent and conversation that took the conversation over, if one did.
-        last: the outcome of the run that ended last.
-        begun: whether the first run of the queue has begun its turn.
-        interrupted: ids of the calls of that run which have been started.
+        turn: of the run under way, or the last one.
+        queue: the runs that have no outcome, in the order accepted; the first is under way or next.
+        begun: whether the first run's messages are in the turn.
+        owner: agent and conversation that it was transferred to.
+        started: ids of the calls of the step under way that may have had effects.
+        approvals: what a person was asked in the step under way, by call id.
+        verdict: the command with which the turn under way ended, from then on until the run's end is recorded.
+        used: seconds of the run under way that count against its limit.
+        resumed: times the run under way was taken up without getting a step further.
+        rollback: whether the messages of the run under way are to be taken out of the history once it has ended.
+        newer: for runs that a newer one puts an end to, by id, that one.
     """
 
-    turn: Turn = _IDLE
-    queue: list[Run] = field(default_factory=list)  # an empty deque takes 0.6 kB
-    owner: tuple[str, str] | None = None
-    last: Ended | None = None
-    begun: bool = False
-    interrupted: frozenset[str] = frozenset()
+    __slots__ = (
+        "_last",
+        "agent",
+        "approvals",
+        "begun",
+        "conversation",
+        "keyed",
+        "newer",
+        "owner",
+        "queue",
+        "resumed",
+        "rollback",
+        "started",
+        "turn",
+        "used",
+        "verdict",
+    )
 
+    def __init__(self, agent: str, conversation: str) -> None:
+        self.agent = agent
+        self.conversation = conversation
+        self.turn = Turn()
+        self.queue: list[RunRequest] = []  # an empty deque takes 0.6 kB
+        self.begun = False
+        self.owner: tuple[str, str] | None = None
+        self.started: frozenset[str] = frozenset()
+        self.approvals: dict[str, ApprovalAsked] | None = None
+        self.used = 0.0
+        self.resumed = 0
+        self.rollback = False
+        self.newer: dict[str, RunRequest] | None = None
+        self.keyed: dict[str, Outcome] | None = None
+        self.verdict: Finish | Fail | None = None
+        self._last: Outcome | tuple[RunRequest, Turn, Ended, Finish | Fail | None] | None = None
 
-def fold(state: ConversationState, event: Any, rules_of: Callable[[Run], Rules]) -> Commands:
-    """Take in one event of the journal.
+    # -- reading -------------------------------------------------------------------------------------------------------
 
-    Args:
-        state: changed in place.
-        event: an input of a turn, or one of `records`.
-        rules_of: the rules of a run.
+    def knows(self, run_id: str) -> bool:
+        """Whether the run was accepted here, as far as that is remembered: the last one, and those with a key."""
+        if self.queue and any(run.id == run_id for run in self.queue):
+            return True
+        return self.outcome_of(run_id) is not None
 
-    Returns:
-        the commands that follow from an input.
-    """
-    kind = type(event)
-    if kind is Accepted:
-        if not knows(state, event.run.id):  # whoever waits for it may have sent it again after a restart
-            state.queue.append(event.run)
-    elif kind is ToolsStarted:
-        state.interrupted |= set(event.call_ids)
-    elif kind is Ended:
-        close(state, event)
-        answer = event.answer if event.answer.messages else replace(event.answer, messages=cut(state.turn))
-        if event.error is not None:
-            event.error.partial = answer
-        state.last = event._replace(answer=answer)
-    elif kind is Snapshot:
-        state.turn = Turn("ended", event.history)
-        state.owner = event.owner
-        state.last = event.last
-    else:
-        state.begun = True
-        state.turn, commands = advance(state.turn, event, rules_of(state.queue[0]))
-        return commands
-    return ()
+    def outcome_of(self, run_id: str) -> Outcome | None:
+        """How a run ended, if it has and is remembered."""
+        last = self._last
+        if last is not None and (last.run if isinstance(last, Outcome) else last[0].id) == run_id:
+            return self.last
+        return self.keyed.get(run_id) if self.keyed is not None else None
 
+    def replaced_by(self, run: RunRequest) -> RunRequest | None:
+        """The newer run that puts an end to this one, if one does that has not ended itself."""
+        newer = self.newer.get(run.id) if self.newer is not None else None
+        return newer if newer is not None and any(one.id == newer.id for one in self.queue) else None
 
-def close(state: ConversationState, ended: Ended) -> None:
-    """Take in a run's outcome."""
-    state.last = ended
-    state.owner = ended.owner or state.owner
-    queue = state.queue
-    if queue and queue[0].id == ended.run:
-        del queue[0]
-        if state.begun and state.turn.phase != "ended":  # ended by others while it had no actor
-            state.turn = Turn("ended", cut(state.turn))
-        state.begun = False
-        state.interrupted = frozenset()
-        return
-    for run in queue:  # cancelled before its time
-        if run.id == ended.run:
-            queue.remove(run)
+    @property
+    def ending(self) -> bool:
+        """Whether the run under way has its outcome, and hooks look at it."""
+        return self.begun and self.turn.phase == "ended"
+
+    @property
+    def hearing(self) -> Hearing:
+        """Whether somebody hears what is said to the run under way."""
+        return hearing(self.queue, self.begun, self.ending)
+
+    def taken_back(self) -> tuple[Rewound, ...]:
+        """What is to be recorded with the end of the run under way, where its messages leave the history."""
+        return (Rewound(self.turn.start),) if self.rollback else ()
+
+    @property
+    def last(self) -> Outcome | None:
+        """How the last run ended."""
+        last = self._last
+        if last is not None and type(last) is not Outcome:  # made when it is asked for: a replay passes thousands
+            self._last = last = outcome_of(*last)
+        return last
+
+    # -- changing ------------------------------------------------------------------------------------------------------
+
+    def apply(self, event: Any) -> None:
+        """The state after an event.
+
+        Raises:
+            TypeError: it cannot happen now: the journal has a gap, or the code around it a bug.
+        """
+        happened = _APPLIED.get(type(event))
+        if happened is not None:
+            happened(self, event)
             return
+        if not self.queue or self.begun == (type(event) is Begin):
+            why = "the run has begun" if self.begun else "no run has begun" if self.queue else "no run is there"
+            raise TypeError(f"{type(event).__name__} cannot happen: {why}")
+        if type(event) is Begin and event.messages is None:
+            event = Begin(self.queue[0].messages)
+        turn, commands = advance(self.turn, event, rules_of(self.queue[0]))
+        self.begun = True
+        self.stepped(turn, commands, event)
+
+    def stepped(self, turn: Turn, commands: Commands, happened: Input) -> None:
+        """The state after an input that the caller has put through the machine itself."""
+        if turn.message is None and self.started:
+            self.started = frozenset()
+        decided = type(happened) is Decided or type(happened) is Raised
+        if self.approvals is not None and (decided or (turn.message is None and turn.phase != "held")):
+            left = {} if turn.message is None else dict(self.approvals)
+            left.pop(getattr(happened, "call_id", ""), None)
+            self.approvals = left or None
+        self.turn = turn
+        if turn.phase == "ended" and commands:
+            last = commands[-1]
+            self.verdict = last if isinstance(last, Finish | Fail) else None
+        self.resumed = 0
+        if type(happened) is Interrupted and happened.rollback:
+            self.rollback = True
+        used = getattr(happened, "used", 0.0)
+        if used > self.used:
+            self.used = used
+
+    def _accepted(self, event: Accepted) -> None:
+        run = event.run
+        if not self.knows(run.id):
+            for old in replaced(self.queue, self.ending, run):
+                self.newer = {**(self.newer or {}), old.id: run}
+            self.queue.append(run)
+
+    def _tools_started(self, event: ToolsStarted) -> None:
+        self.started |= frozenset(event.call_ids)
+
+    def _approval_asked(self, event: ApprovalAsked) -> None:
+        self.approvals = {**(self.approvals or {}), event.call_id: event}
+
+    def _resumed(self, event: Resumed) -> None:
+        self.resumed += 1
+        self.used = max(self.used, event.used)
+
+    def _rewound(self, event: Rewound) -> None:
+        if self.begun:
+            raise TypeError("a conversation cannot be rewound while a run is under way")
+        self._last = self.last  # how the last run ended stays known, although its messages are gone
+        self.turn = Turn("ended", History(repaired(self.turn.history[: event.messages])))
+
+    def _not_steered(self, event: NotSteered) -> None:
+        """It concerns whoever said it."""
+
+    def _snapshot(self, event: Snapshot) -> None:
+        self.turn = Turn("ended", History(event.history))
+        self.owner = event.owner
+        if event.last is not None:
+            run = RunRequest(event.last.run, "", self.agent, self.conversation, (), ())
+            self._last = (run, self.turn, event.last, None)
+
+    def _ended(self, event: Ended) -> None:
+        queue = self.queue
+        verdict: Finish | Fail | None = None
+        turn = Turn()
+        if queue and queue[0].id == event.run:
+            run = queue.pop(0)
+            if self.begun:
+                if self.turn.phase != "ended":  # ended by others while it had no actor
+                    self.turn = closed(self.turn)
+                turn = self.turn
+            verdict, self.verdict = self.verdict, None
+            self.begun = False
+            self.started = frozenset()
+            self.approvals = None
+            self.used = 0.0
+            self.resumed = 0
+            self.rollback = False
+        else:
+            found = [waiting for waiting in queue if waiting.id == event.run]
+            if not found:
+                return  # it has ended already: the first end counts
+            run = found[0]
+            queue.remove(run)
+        if self.newer is not None:
+            self.newer.pop(run.id, None)
+        self.owner = event.owner or self.owner
+        self._last = (run, turn, event, verdict)
+        if run.keyed:
+            outcome = self.last
+            assert outcome is not None
+            self.keyed = self.keyed if self.keyed is not None else {}
+            self.keyed[run.id] = outcome._replace(answer=replace(outcome.answer, messages=()))
+
+    def ended(self, outcome: Outcome) -> None:
+        """Remember a run's outcome as it was made, so that it need not be made again."""
+        self._last = outcome
 
 
-def knows(state: ConversationState, run_id: str) -> bool:
-    """Whether the run is waiting or under way, or is the one that ended last."""
-    return (state.last is not None and state.last.run == run_id) or any(run.id == run_id for run in state.queue)
-
-
-def compacted(state: ConversationState, ended: Ended, events: Iterable[Any]) -> tuple[Any, ...]:
-    """What is to be kept between two runs: the messages, and the runs that have been accepted meanwhile.
-
-    Args:
-        state: of the conversation.
-        ended: the outcome of the run that ended last.
-        events: all that the journal holds.
-    """
-    accepted: dict[str, Accepted] = {}
+def fold(agent: str, conversation: str, events: Iterable[Any]) -> ConversationState:
+    """The state after events, from the first on."""
+    state = ConversationState(agent, conversation)
     for event in events:
-        if type(event) is Accepted:
-            accepted[event.run.id] = event
-        elif type(event) is Ended:
-            accepted.pop(event.run, None)
-    return (Snapshot(state.turn.history, state.owner, ended), *accepted.values())
+        state.apply(event)
+    return state
 
 
-def owner_of(events: Iterable[Any]) -> tuple[str, str] | None:
-    """Agent and conversation that took a conversation over, as its journal says."""
-    owners = [event.owner for event in events if isinstance(event, Ended | Snapshot) and event.owner is not None]
-    return owners[-1] if owners else None
+def rules_of(run: RunRequest) -> Rules:
+    """The rules by which a run's recorded inputs are read: its own, and nothing of today's."""
+    external = frozenset(spec.name for spec in run.external)
+    limits = run.limits or Limits(None, None, None, None)
+    return Rules(limits, external=external)
 
 
-def is_unfinished(events: Iterable[Any]) -> bool:
-    """Whether a conversation's journal holds a run that has no outcome."""
-    accepted: dict[str, None] = {}
-    for event in events:
-        if isinstance(event, Accepted):
-            accepted[event.run.id] = None
-        elif isinstance(event, Ended):
-            accepted.pop(event.run, None)
-        elif isinstance(event, Snapshot) and event.last is not None:
-            accepted.pop(event.last.run, None)
-    return bool(accepted)
+_APPLIED: dict[type[Any], Callable[[ConversationState, Any], None]] = {
+    Accepted: ConversationState._accepted,
+    ToolsStarted: ConversationState._tools_started,
+    ApprovalAsked: ConversationState._approval_asked,
+    Resumed: ConversationState._resumed,
+    Rewound: ConversationState._rewound,
+    NotSteered: ConversationState._not_steered,
+    Snapshot: ConversationState._snapshot,
+    Ended: ConversationState._ended,
+}

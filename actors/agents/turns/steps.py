@@ -7,37 +7,60 @@ from typing import NamedTuple, TypeAlias
 from ....providers.messages import Completion, Message, ToolCall, Usage
 from ..answer import NO_USAGE, HandoffRecord
 from ..errors import AgentError, RunError
+from .rules import Limits
 
 # Inputs: what happened. These are what a journal keeps.
 
 
 class Begin(NamedTuple):
-    """A new run: the caller's messages are added to the conversation."""
+    """A new run: the caller's messages are added to the conversation.
 
-    messages: tuple[Message, ...]
+    Args:
+        messages: what is added; in a journal None where it is what the run was asked.
+    """
+
+    messages: tuple[Message, ...] | None
 
 
 class Completed(NamedTuple):
-    """The model has answered."""
+    """The model has answered.
+
+    Args:
+        completion: the answer.
+        problem: what is wrong with a final text that should fit a type, in words for the model; empty if nothing is.
+        broken: set when it could not be looked at, or looking at it went wrong; the run ends in it.
+        used: seconds that the run has used so far.
+    """
 
     completion: Completion
+    problem: str = ""
+    broken: RunError | None = None
+    used: float = 0.0
 
 
 class CompletionFailed(NamedTuple):
-    """The model will not answer."""
+    """The model will not answer, or its answer is not taken.
+
+    Args:
+        error: why.
+        usage, cost: of an answer that was bought all the same.
+    """
 
     error: Exception
+    usage: Usage = NO_USAGE
+    cost: float = 0.0
 
 
-class ToolFinished(NamedTuple):
+class ToolReturned(NamedTuple):
     """A tool has returned, or failed in a way the model is told of."""
 
     call_id: str
     content: str
     is_error: bool = False
+    used: float = 0.0
 
 
-class HandoffFinished(NamedTuple):
+class HandoffReturned(NamedTuple):
     """Another agent has answered, or the handoff failed in a way the model is told of.
 
     Args:
@@ -47,6 +70,9 @@ class HandoffFinished(NamedTuple):
         final: the conversation was transferred: this is the run's answer.
         fatal: set when the handoff's refusal ends the run.
         steps, usage, cost, handoffs: what the other agent, and those behind it, used and did.
+        used: seconds that the run has used so far.
+        owner: agent and conversation that have the conversation now, where it was transferred.
+        agent: who answered there.
     """
 
     call_id: str
@@ -58,6 +84,9 @@ class HandoffFinished(NamedTuple):
     cost: float = 0.0
     steps: int = 0
     handoffs: tuple[HandoffRecord, ...] = ()
+    used: float = 0.0
+    owner: tuple[str, str] | None = None
+    agent: str = ""
 
 
 class Decided(NamedTuple):
@@ -76,13 +105,49 @@ class Decided(NamedTuple):
     reason: str = ""
 
 
+class Raised(NamedTuple):
+    """A person gives a run more, whose limits are spent.
+
+    Args:
+        limits: of them those that are spent count; see `budget.raised`.
+    """
+
+    limits: Limits
+
+
 class Interrupted(NamedTuple):
-    """The run was stopped from outside: cancelled, out of time, refused by a guardrail."""
+    """The run was stopped from outside: cancelled, out of time, refused by a guardrail.
+
+    Args:
+        error: why.
+        usage, cost, handoffs: what agents that it had handed work to, and that were stopped with it, have used and
+            done.
+        rollback: its messages are to be taken out of the history.
+    """
 
     error: RunError
+    usage: Usage = NO_USAGE
+    cost: float = 0.0
+    handoffs: tuple[HandoffRecord, ...] = ()
+    rollback: bool = False
 
 
-Input: TypeAlias = Begin | Completed | CompletionFailed | ToolFinished | HandoffFinished | Decided | Interrupted
+class Steered(NamedTuple):
+    """Somebody has said something to the run under way; the model sees it at the next safe boundary.
+
+    Args:
+        messages: what was said.
+        id: by which whoever said it learns that it was taken.
+    """
+
+    messages: tuple[Message, ...]
+    id: str = ""
+
+
+Input: TypeAlias = (
+    Begin | Completed | CompletionFailed | ToolReturned | HandoffReturned | Decided | Raised | Interrupted | Steered
+)
+INPUTS = (Begin, Completed, CompletionFailed, ToolReturned, HandoffReturned, Decided, Raised, Interrupted, Steered)
 
 
 # Commands: what to do next.
@@ -106,7 +171,11 @@ class HandOff(NamedTuple):
 
 
 class AskApproval(NamedTuple):
-    """Ask a person whether the call may run."""
+    """Ask a person whether the call may run, or, where it has no id, whether the run may have more.
+
+    Args:
+        call: in the latter case without a name; its arguments say which limit is spent.
+    """
 
     call: ToolCall
 

@@ -1,0 +1,64 @@
+"""What an agency is given, looked at before anything is made of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from pathlib import Path
+
+from ..core.base.spec import ChildSpec
+from ..core.refs.ref import ActorRef
+from ..core.system import System
+from ..journal.store import Retention
+from .errors import DefinitionError
+from .handoffs.limits import HandoffLimits
+
+
+def check_texts(**given: object) -> None:
+    """Raises `DefinitionError` where something is no text."""
+    for name, value in given.items():
+        if not isinstance(value, str):
+            raise DefinitionError(f"{name} is a text, not {value!r:.80}")
+
+
+def check_flows(flows: object) -> None:
+    """Raises `DefinitionError` where they are no collection of pairs."""
+    if not isinstance(flows, Iterable):
+        raise DefinitionError(f"flows are pairs (sender, target), or '*', not {flows!r:.80}")
+
+
+def check_arguments(
+    model: object,
+    pool: object,
+    system: object,
+    journal: object,
+    handoff_limits: object,
+    approvals_expire: object,
+    retention: object,
+) -> None:
+    """Raises `DefinitionError` where something is not what `Agency` takes."""
+    if pool is not None and not isinstance(pool, ActorRef | ChildSpec):
+        raise DefinitionError(f"pool is an actor, or a ChildSpec to start one from, not {pool!r:.80}")
+    if model is not None and not isinstance(model, ActorRef | ChildSpec | str):
+        raise DefinitionError(f"model is an actor, a ChildSpec to start one from, or a model's name, not {model!r:.80}")
+    if system is not None and not isinstance(system, System):
+        raise DefinitionError(f"system is a System, not {system!r:.80}")
+    if isinstance(journal, str) and "://" in journal and not journal.startswith(("postgres://", "postgresql://")):
+        raise DefinitionError(f"journal is a path or postgresql://…, not an address of {journal.partition(':')[0]}")
+    if journal is not None and not isinstance(journal, str | Path) and not hasattr(journal, "headers"):
+        raise DefinitionError(f"journal is a path, an address postgresql://…, or a Journal, not {journal!r:.80}")
+    if handoff_limits is not None and not isinstance(handoff_limits, HandoffLimits):
+        raise DefinitionError(f"handoff_limits are HandoffLimits, not {handoff_limits!r:.80}")
+    if retention is not None:
+        if not isinstance(retention, Retention):
+            raise DefinitionError(f"retention is a Retention(finished=…, ephemeral=…), not {retention!r:.80}")
+        _check_seconds("Retention.finished", retention.finished)
+        _check_seconds("Retention.ephemeral", retention.ephemeral)
+    _check_seconds("approvals_expire", approvals_expire)
+
+
+def _check_seconds(name: str, given: object) -> None:
+    if given is None:
+        return
+    if isinstance(given, bool) or not isinstance(given, int | float) or math.isnan(given) or given < 0:
+        raise DefinitionError(f"{name} is seconds, not below 0, or None, not {given!r:.80}")

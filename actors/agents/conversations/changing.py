@@ -1,0 +1,183 @@
+"""Forking, rewinding and erasing conversations."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import Any, Final
+
+from ...core.base.errors import CoreError
+from ...core.mail.future import Future
+from ...journal.errors import EventNotReadable, JournalError, StreamOwned
+from ...journal.store import Header, Journal
+from ..errors import ConversationBusy, DefinitionError
+from ..runs.messages import Release, Rewind
+from ..runs.runtime import AgencyRuntime
+from ..turns.records import Cancel, GiveUp, Snapshot
+from .reading import Lineage, header_of, read_headers, read_lineage
+
+PATIENCE: Final = 10.0
+"""Seconds for which another process is given the time to let go of a conversation."""
+
+PASSES: Final = 3
+"""Times that a user's conversations are looked for: one may begin while others are being deleted."""
+
+FIRST_LOOK: Final = 0.02
+LAST_LOOK: Final = 0.5
+"""Seconds between two looks at what another process has; each wait is twice the one before."""
+
+
+async def fork(runtime: AgencyRuntime, agent: str, conversation: str, at: int | None, to: str) -> str:
+    """Begin a conversation with the history that another one had after a step; see `Agency.fork`."""
+    journal = runtime.journal
+    lineage = await read_lineage(journal, agent, conversation)
+    place, messages = lineage.find(at)
+    first, forked = lineage.streams[0], lineage.streams[place]
+    labels = _labels(lineage, agent, to)
+    if place == 0:
+        await _begin(journal, f"{agent}/{to}", first.snapshot(messages), labels)
+        return to
+    owner = (forked.state.agent, runtime.new_id())
+    owned = {**labels, "agent": owner[0], "conversation": owner[1], "parent": f"{agent}/{to}"}
+    await _begin(journal, "/".join(owner), forked.snapshot(messages), owned)
+    try:
+        await _begin(journal, f"{agent}/{to}", first.snapshot(len(first.messages), owner), labels)
+    except DefinitionError:
+        await _done(journal.delete("/".join(owner)))
+        raise
+    return to
+
+
+async def _begin(journal: Journal, name: str, snapshot: Snapshot, labels: dict[str, str]) -> None:
+    """Write the first event of a stream that must not be there yet."""
+    agent, _, conversation = name.partition("/")
+    taken = DefinitionError(f"{agent} has a conversation {conversation!r:.200} already; give the new one another id")
+    if await header_of(journal, name) is not None:
+        raise taken
+    try:
+        opening = journal.open(name)
+        stream = await opening if isinstance(opening, Future) else opening
+    except StreamOwned:
+        raise taken from None
+    try:
+        if stream.version:
+            raise taken
+        await _done(stream.append((snapshot,), unfinished=False, labels=labels))
+    finally:
+        await _done(stream.release())
+
+
+def _labels(lineage: Lineage, agent: str, conversation: str) -> dict[str, str]:
+    labels = {"agent": agent, "conversation": conversation}
+    kept = lineage.header.labels if lineage.header is not None else {}
+    labels.update({name: kept[name] for name in ("user", "tenant") if name in kept})
+    return labels
+
+
+async def rewind(runtime: AgencyRuntime, agent: str, conversation: str, to: int) -> None:
+    """Have a conversation go on from an earlier step; see `Agency.rewind`."""
+    loop = asyncio.get_running_loop()
+    until, wait = loop.time() + PATIENCE, FIRST_LOOK
+    misfit: tuple[int | None, int] | None = None
+    while True:
+        lineage = await read_lineage(runtime.journal, agent, conversation)
+        place, messages = lineage.find(to)
+        stream = lineage.streams[place]
+        if place < len(lineage.streams) - 1:
+            raise DefinitionError(
+                f"conversation {conversation!r:.100} of {agent} was transferred to {lineage.streams[-1].state.agent} "
+                f"after step {to}, which has it now; fork it at that step instead"
+            )
+        state = stream.state
+        name = f"{state.agent}/{state.conversation}"
+        header = await header_of(runtime.journal, name)
+        if header is None or header.version != stream.version:
+            found = (None if header is None else header.version, stream.version)
+            if found == misfit:  # not because somebody has written meanwhile
+                says = "there is no header" if header is None else f"the header says version {header.version}"
+                text = f"{name} has {stream.version} events, and {says}; repair its journal"
+                raise EventNotReadable(text, name)
+            misfit = found
+            continue
+        if any(one.state.queue for one in lineage.streams):
+            raise _busy(agent, conversation, "a run is under way; wait for it, or cancel it")
+        if messages >= len(stream.messages):
+            return
+        message = Rewind(state.conversation, messages, stream.version)
+        try:
+            answer = await runtime.agents[state.agent].ask(message)
+        except CoreError:  # it let go of itself this moment, or another process has it
+            answer = "elsewhere"
+        if answer == "done":
+            return
+        if answer == "busy":
+            raise _busy(agent, conversation, "a run is under way; wait for it, or cancel it")
+        if loop.time() >= until:
+            raise _busy(agent, conversation, "another process works on it, and did not let go of it")
+        if header.owner not in ("", runtime.journal.worker):
+            await _done(runtime.journal.post(name, GiveUp()))  # whoever has it idle lets go of it
+        await asyncio.sleep(wait)
+        wait = min(LAST_LOOK, 2 * wait)
+
+
+def _busy(agent: str, conversation: str, why: str) -> ConversationBusy:
+    return ConversationBusy(f"conversation {conversation!r:.100} of {agent} cannot be rewound: {why}")
+
+
+async def erase(runtime: AgencyRuntime, user: str, tenant: str | None) -> int:
+    """Delete all conversations of a user; see `Agency.erase`."""
+    journal, register = runtime.journal, runtime.register
+    labels = {"user": user} if tenant is None else {"user": user, "tenant": tenant}
+    for entry in register.open():
+        caller = entry.run.caller
+        if not entry.run.parent and caller.user == user and tenant in (None, caller.tenant):
+            register.cancel(entry.run.id, "the data of its user is erased")
+    erased: set[str] = set()
+    for _ in range(PASSES):
+        headers = [one for one in await read_headers(journal, labels=labels) if one.name not in erased]
+        # Those that others belong to come first: they take them along.
+        for header in sorted(headers, key=lambda one: "parent" in one.labels):
+            erased |= await _erase(runtime, header)
+        if not headers:
+            break
+    return len(erased)
+
+
+async def _erase(runtime: AgencyRuntime, header: Header) -> set[str]:
+    """Delete a conversation and what belongs to it; returns the streams."""
+    agent, _, conversation = header.name.partition("/")
+    journal = runtime.journal
+    if header.owner not in ("", journal.worker):
+        await _end_elsewhere(journal, header)
+    children = await read_headers(journal, labels={"parent": header.name})
+    if agent in runtime.agents:
+        with suppress(Exception):  # whatever keeps it from being read, it is deleted nevertheless
+            await runtime.ask_until_answered(Release(conversation), agent)
+    names = {header.name, *(child.name for child in children)}
+    await _done(journal.delete(*names))
+    return names
+
+
+async def _end_elsewhere(journal: Journal, header: Header) -> None:
+    """Have another process end what it has under way there, and let go: with the stream gone it would begin anew."""
+    agent, _, conversation = header.name.partition("/")
+    try:
+        lineage = await read_lineage(journal, agent, conversation)
+    except (DefinitionError, JournalError):
+        return
+    for run in lineage.streams[0].state.queue:
+        await _done(journal.post(header.name, Cancel(conversation, run.id, "the data of its user is erased")))
+    await _done(journal.post(header.name, GiveUp()))
+    loop = asyncio.get_running_loop()
+    until, wait = loop.time() + PATIENCE, FIRST_LOOK
+    while loop.time() < until:
+        await asyncio.sleep(wait)
+        wait = min(LAST_LOOK, 2 * wait)
+        now = await header_of(journal, header.name)
+        if now is None or now.owner in ("", journal.worker):
+            return
+
+
+async def _done(pending: Any) -> None:
+    if isinstance(pending, Future):
+        await pending

@@ -1,0 +1,234 @@
+"""One stream of a conversation, read: which message of the history belongs to which step and run. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from ....providers.messages import Completion, Message, ToolCall
+from ...journal.store import Record
+from ..answer import Answer
+from ..errors import AgentError
+from ..turns.machine import cut
+from ..turns.records import Accepted, Ended, Rewound, RunRequest, Snapshot
+from ..turns.state import ConversationState
+from ..turns.steps import Begin, Completed, Decided, HandoffReturned
+from .view import ConversationCall, ConversationRun, ConversationStep, RunStatus
+
+
+@dataclass(slots=True)
+class Step:
+    """A completion, and where its messages are.
+
+    Attributes:
+        run: the id of its run.
+        completion: what the model answered.
+        message: the same as it stands in the history.
+        start, end: where its messages, results included, are in the history.
+        seconds: from asking the model to its answer.
+        at: when it was recorded.
+        decided: by call id, what a person said.
+        handoffs: by call id, what came of handoffs.
+    """
+
+    run: str
+    completion: Completion
+    message: Message
+    start: int
+    end: int
+    seconds: float
+    at: float
+    decided: dict[str, bool] = field(default_factory=dict)
+    handoffs: dict[str, HandoffReturned] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Run:
+    """A run, and where its messages are."""
+
+    request: RunRequest
+    at: float
+    start: int = 0
+    end: int = 0
+    answer: Answer | None = None
+    error: AgentError | None = None
+    rewound: bool = False
+
+
+class StreamHistory:
+    """What one stream keeps of a conversation.
+
+    Attributes:
+        state: the conversation's, after the last event.
+        steps: those in the history.
+        runs: all of them, by id.
+        base: how many messages it began with that belong to no step.
+        version: number of events.
+    """
+
+    __slots__ = ("base", "runs", "state", "steps", "version")
+
+    def __init__(self, agent: str, conversation: str, records: Iterable[Record]) -> None:
+        self.state = ConversationState(agent, conversation)
+        self.steps: list[Step] = []
+        self.runs: dict[str, Run] = {}
+        self.base = 0
+        self.version = 0
+        for record in records:
+            self.apply(record)
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """The history, valid for every vendor."""
+        return cut(self.state.turn)
+
+    def snapshot(self, messages: int, owner: tuple[str, str] | None = None) -> Snapshot:
+        """What another conversation begins with that has so many messages of this one."""
+        steps = tuple((step.start, step.end) for step in self.steps if step.end <= messages)
+        return Snapshot(self.messages[:messages], owner, None, steps)
+
+    def up_to(self, step: int) -> int:
+        """How many messages of the history there are up to and including a step of this stream, counted from 1; with
+        0 before any."""
+        return self.steps[step - 1].end if step else self.base
+
+    # -- reading the events --------------------------------------------------------------------------------------------
+
+    def apply(self, record: Record) -> None:
+        """Take in the next event."""
+        event, state = record.event, self.state
+        self.version = record.version
+        before, used = state.turn, state.used
+        run = state.queue[0].id if state.queue else ""
+        state.apply(event)
+        kind = type(event)
+        if kind is Completed:
+            if state.turn.steps > before.steps:
+                self._completed(run, event, len(before.history), event.used - used, record.at)
+        elif kind is Accepted:
+            self.runs.setdefault(event.run.id, Run(event.run, record.at))
+        elif kind is Begin:
+            self.runs[run].start = len(before.history)
+        elif kind is Decided:
+            if self.steps:
+                self.steps[-1].decided[event.call_id] = event.approved
+        elif kind is HandoffReturned:
+            if self.steps:
+                self.steps[-1].handoffs.setdefault(event.call_id, event)
+        elif kind is Ended:
+            self._ended(event)
+        elif kind is Rewound:
+            self._rewound(event.messages)
+        elif kind is Snapshot:
+            self._taken_over(event, record.at)
+
+    def _taken_over(self, snapshot: Snapshot, at: float) -> None:
+        history = snapshot.history
+        self.base = 0 if snapshot.steps else len(history)
+        self.steps = []
+        for start, end in snapshot.steps:
+            message = history[start] if end > start else Message("assistant")
+            self.steps.append(Step("", Completion(message, "stop", cost=0.0), message, start, end, 0.0, at))
+
+    def _completed(self, run: str, event: Completed, start: int, seconds: float, at: float) -> None:
+        turn, message = self.state.turn, event.completion.message
+        if message.tool_calls:
+            message = turn.message if turn.message is not None else turn.history[start]
+            end = start + 1 + len(message.tool_calls)
+        else:
+            end = start + 1 if message.content else start
+        self.steps.append(Step(run, event.completion, message, start, end, max(0.0, seconds), at))
+
+    def _ended(self, event: Ended) -> None:
+        run, last = self.runs.get(event.run), self.state.last
+        if run is None or run.answer is not None or last is None or last.run != event.run:
+            return
+        run.answer = replace(last.answer, messages=())  # a history for each of thousands of runs is too much
+        run.error = last.error
+        run.end = len(self.messages)
+
+    def _rewound(self, messages: int) -> None:
+        self.steps = [step for step in self.steps if step.end <= messages]
+        for run in self.runs.values():
+            run.rewound = run.rewound or run.end > messages
+
+    # -- as others see it ----------------------------------------------------------------------------------------------
+
+    def shown_steps(self, first: int, names: dict[str, str]) -> list[ConversationStep]:
+        """The steps.
+
+        Args:
+            first: the number of the first.
+            names: the ids under which callers know runs, where those are others.
+        """
+        return [self._shown_step(number, step, names) for number, step in enumerate(self.steps, first)]
+
+    def _shown_step(self, number: int, step: Step, names: dict[str, str]) -> ConversationStep:
+        history, turn = self.state.turn.history, self.state.turn
+        message, results = step.message, turn.results
+        if step.start < len(history) and step.end > step.start:
+            message = history[step.start]
+            results = history[step.start + 1 : step.end]
+        elif turn.message is not None and step is self.steps[-1]:
+            message = turn.message
+        completion = step.completion
+        return ConversationStep(
+            number,
+            names.get(step.run, step.run),
+            self.state.agent,
+            message,
+            tuple(
+                self._shown_call(step, call, result) for call, result in zip(message.tool_calls, results, strict=False)
+            ),
+            completion.usage,
+            completion.cost,
+            completion.model,
+            completion.provider,
+            step.seconds,
+            step.at,
+            completion.notes,
+        )
+
+    def _shown_call(self, step: Step, call: ToolCall, result: Message | None) -> ConversationCall:
+        returned = step.handoffs.get(call.id)
+        asked = (self.state.approvals or {}).get(call.id) if step is self.steps[-1] else None
+        approval = asked.approval if asked is not None else ""
+        shown = ConversationCall(call, result, step.decided.get(call.id), approval)
+        if returned is None:
+            return shown
+        record = returned.handoffs[0] if returned.handoffs else None
+        return replace(shown, handoff=record, usage=returned.usage, cost=returned.cost)
+
+    def shown_runs(self) -> list[ConversationRun]:
+        """The runs."""
+        return [self._shown_run(run) for run in self.runs.values()]
+
+    def _shown_run(self, run: Run) -> ConversationRun:
+        request, answer = run.request, run.answer
+        asked = [message.text for message in request.messages if message.role == "user"]
+        question = asked[-1] if asked else ""
+        if answer is not None:
+            return ConversationRun(
+                request.id,
+                "answered" if run.error is None else "failed",
+                question,
+                answer.text,
+                run.error,
+                request.caller,
+                answer.agent,
+                answer.usage,
+                answer.cost,
+                answer.steps,
+                answer.seconds,
+                run.at,
+                run.rewound,
+            )
+        shown = ConversationRun(request.id, "queued", question, caller=request.caller, at=run.at)
+        state = self.state
+        if not state.queue or state.queue[0].id != request.id:
+            return shown
+        if not state.begun:
+            return shown if state.owner is None else replace(shown, status="running")
+        turn = state.turn
+        status: RunStatus = "waiting" if state.approvals else "running"
+        return replace(shown, status=status, usage=turn.usage, cost=turn.cost, steps=turn.steps)

@@ -1,0 +1,47 @@
+"""A conversation as its journal has it, without owning it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from ...core.mail.future import Future
+from ...journal.errors import EventNotReadable
+from ...journal.store import Journal, Record
+from ..turns.state import ConversationState, fold
+
+
+class Read(NamedTuple):
+    """What was read of a stream: its records, and the state that they come to."""
+
+    state: ConversationState
+    records: Sequence[Record]
+
+
+def folded(stream: str, events: Iterable[Any]) -> ConversationState:
+    """The state that a stream's events come to.
+
+    Raises:
+        EventNotReadable: they do not fit together.
+    """
+    agent, _, conversation = stream.partition("/")
+    try:
+        return fold(agent, conversation, events)
+    except Exception as error:
+        raise unfit(stream, error) from error
+
+
+def unfit(stream: str, error: Exception) -> EventNotReadable:
+    """The named error of a stream whose events do not fit together."""
+    return EventNotReadable(f"the events of {stream} do not fit together: {type(error).__name__}: {error}", stream)
+
+
+async def read(journal: Journal, stream: str) -> Read:
+    """A stream, from its first event on.
+
+    Raises:
+        JournalError: it cannot be read, or its events do not fit together.
+    """
+    found = journal.read(stream)
+    records = await found if isinstance(found, Future) else found
+    return Read(folded(stream, [record.event for record in records]), records)

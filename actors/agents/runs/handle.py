@@ -1,0 +1,330 @@
+"""Handles on runs: what becomes of them, from this process or any other that shares the journal.
+
+A handle reads the run's conversation in the journal; what only this process knows (that the agency has stopped, or
+that the store cannot be written) it learns from the register.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Generator
+from contextlib import suppress
+from functools import partial
+from typing import Any, Final, Literal, TypeAlias
+
+from ...core.base.scope import active as active_scope
+from ...core.mail.future import Future
+from ...journal.store import Record
+from ..answer import Answer
+from ..errors import UnknownRun
+from ..output import Output
+from ..turns.outcome import Outcome
+from ..turns.records import Accepted, Cancel, Ended, RunRequest
+from ..turns.state import ConversationState
+from .folding import read, unfit
+from .following import PAGE, at_hand
+from .progress import Progress, RunRecord
+from .recovery import cancel_abandoned
+from .register import Entry
+from .runtime import CANCEL_GRACE, AgencyRuntime
+from .validation import check_id, check_type
+
+Status: TypeAlias = Literal["queued", "running", "waiting", "ended", "failed"]
+
+DEEPEST: Final = 20
+"""Conversations of agents that work for each other in which an approval is looked for."""
+
+
+class RunHandle:
+    """A run that goes on by itself. Awaiting it gives its answer; cancelling whoever waits leaves the run alone.
+
+    Attributes:
+        id: the run's, by which `Agency.handle` finds it again.
+        agent, conversation: whose it is.
+    """
+
+    def __init__(self, runtime: AgencyRuntime, run_id: str, stream: str, output: Output | None = None) -> None:
+        self.id = run_id
+        self.agent, _, self.conversation = stream.partition("/")
+        self._runtime = runtime
+        self._stream = stream
+        self._output = output
+        self._state = ConversationState(self.agent, self.conversation)
+        self._version = 0
+        self._accepted = False
+        self._outcome: Outcome | None = None
+
+    def __repr__(self) -> str:
+        return f"<RunHandle {self.id} of {self.agent}>"
+
+    def __await__(self) -> Generator[Any, None, Answer]:
+        return self.answer().__await__()
+
+    async def status(self) -> Status:
+        """How far the run is: ``queued`` behind others, ``running``, ``waiting`` for a person, also where that is asked
+        by an agent that it has handed work to, ``ended`` with its answer, or ``failed`` with an error.
+
+        Raises:
+            UnknownRun: its conversation was released.
+            AgencyClosed: the agency has stopped.
+            JournalError: the conversation cannot be read.
+        """
+        await self._catch_up()
+        if self._outcome is not None:
+            return "ended" if self._outcome.error is None else "failed"
+        entry = self._entry()
+        state = self._state
+        if not self._accepted:
+            if entry is None:
+                raise self._unknown()
+            return "queued"
+        if state.queue[0].id != self.id or not (state.begun or state.owner is not None):
+            return "queued"
+        if entry is not None and entry.session is not None:
+            return "waiting" if entry.session.paused else "running"
+        return "waiting" if state.approvals or await self._delegate_waits(self._stream, DEEPEST) else "running"
+
+    async def events(self, *, after: int = 0) -> AsyncGenerator[RunRecord]:
+        """What is recorded of the run, in order, and then what comes; ends after the run's end.
+
+        Whatever process works on it, a reader that begins with the position of the last record that it has seen misses
+        nothing and sees nothing twice. What agents do to which it hands work is told by their answers only.
+
+        Args:
+            after: the position behind which to begin; 0 for the beginning.
+
+        Raises:
+            UnknownRun: its conversation was released.
+            AgencyClosed: the agency has stopped.
+            JournalError: the conversation cannot be read.
+        """
+        check_type(after, int, "the position after which to begin", "a whole number")
+        runtime = self._runtime
+        progress = Progress(self.id)
+        following = runtime.following.follow(runtime.journal, self._stream)
+        try:
+            async for record in following:
+                seen = progress.see(record)
+                if seen is not None and seen.position > after:
+                    yield seen
+                if progress.over:
+                    return
+        finally:
+            await following.aclose()
+        raise self._unknown()
+
+    async def answer(self, timeout: float | None = None) -> Answer:
+        """Wait for the answer. May be called any number of times, also when the run ended long ago.
+
+        Args:
+            timeout: seconds to wait at most; the run goes on.
+
+        Raises:
+            TimeoutError: the time is up.
+            UnknownRun: the conversation was released before the run had ended.
+            AgencyClosed: the agency has stopped before it had.
+            JournalError: the conversation cannot be read.
+            AgentError: what the run ended in, as `Agency.run` raises it.
+        """
+        check_type(timeout, int | float | None, "timeout", "a number of seconds, or None")
+        async with asyncio.timeout(timeout):
+            outcome = await self._ended()
+        if outcome.error is not None:
+            raise outcome.error
+        return outcome.answer
+
+    async def cancel(self, reason: str = "cancelled by the caller") -> None:
+        """Have the run ended in `RunCancelled`, wherever it is worked on. Nothing happens if it has ended.
+
+        Returns once that is written down: in this process the end, or after 5 seconds; for another one the request.
+
+        Raises:
+            UnknownRun: its conversation was released.
+            AgencyClosed: the agency has stopped.
+            JournalError: the conversation cannot be read.
+        """
+        check_type(reason, str, "reason", "a text")
+        runtime = self._runtime
+        await self._catch_up()
+        if self._outcome is not None:
+            return
+        entry = self._entry()
+        if entry is not None:
+            runtime.register.cancel(self.id, reason)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(CANCEL_GRACE):
+                    await _settled(entry)
+        elif not self._accepted:
+            raise self._unknown()
+        elif not await cancel_abandoned(runtime, self._stream, self.id, reason):
+            await at_hand(runtime.journal.post(self._stream, Cancel(self.conversation, self.id, reason)))
+
+    # -- within --------------------------------------------------------------------------------------------------------
+
+    def _entry(self) -> Entry | None:
+        """What this process knows of it, while it has no outcome."""
+        entry = self._runtime.register.get(self.id)
+        return entry if entry is not None and entry.open else None
+
+    def _keep_outcome_of(self, entry: Entry) -> None:
+        """Whoever holds the handle has the outcome, also where the journal does not keep it for long."""
+
+        def keep(_: Future[Answer]) -> None:
+            if entry.final and self._outcome is None:
+                self._outcome = entry.outcome
+
+        entry.reply.when_done(keep)
+
+    async def _ended(self) -> Outcome:
+        if self._outcome is not None:
+            return self._outcome
+        self._runtime.following.check()
+        entry = self._entry()
+        if entry is not None:
+            outcome = await _settled(entry)
+            if entry.final:
+                self._outcome = outcome
+            return outcome
+        following = self._runtime.following.follow(self._runtime.journal, self._stream, after=self._version)
+        try:
+            async for record in following:
+                self._see(record)
+                if self._outcome is not None:
+                    return self._outcome
+        finally:
+            await following.aclose()
+        raise self._unknown()
+
+    async def _catch_up(self) -> None:
+        """Read what has been recorded by now, as far as the run's end."""
+        if self._outcome is not None:
+            return
+        runtime = self._runtime
+        page = PAGE
+        while page == PAGE and self._outcome is None:
+            runtime.following.check()
+            records = await at_hand(runtime.journal.read(self._stream, after=self._version, limit=PAGE))
+            page = len(records)
+            for record in records:
+                self._see(record)
+        if self._version and not page and not await at_hand(runtime.journal.read(self._stream, limit=1)):
+            raise self._unknown()
+
+    def _see(self, record: Record) -> None:
+        if self._outcome is not None or record.version <= self._version:
+            return  # two may wait for the answer at once
+        self._version = record.version
+        event = record.event
+        try:
+            self._state.apply(event)
+        except Exception as error:
+            raise unfit(self._stream, error) from error
+        if type(event) is Accepted and event.run.id == self.id:
+            self._accepted = True
+        elif type(event) is Ended and event.run == self.id:
+            outcome = self._state.outcome_of(self.id)
+            if outcome is not None:
+                self._outcome = self._runtime.typed(self.agent, outcome, self._output)
+            self._state = ConversationState(self.agent, self.conversation)  # it may be large
+
+    async def _delegate_waits(self, stream: str, depth: int) -> bool:
+        """Whether an agent at work for the conversation waits for a person, as the journal has it."""
+        journal = self._runtime.journal
+        for header in await at_hand(journal.headers(labels={"parent": stream}, unfinished=True)):
+            state = (await read(journal, header.name)).state
+            if not state.queue or state.queue[0].root != self.id:
+                continue
+            if state.approvals or (depth and await self._delegate_waits(header.name, depth - 1)):
+                return True
+        return False
+
+    def _unknown(self) -> UnknownRun:
+        return UnknownRun(
+            f"nothing is kept of run {self.id!r:.100}: its conversation was released, or kept long enough"
+        )
+
+
+async def start_run(runtime: AgencyRuntime, run: RunRequest, output: Output | None, *, asked_before: bool) -> RunHandle:
+    """Have a run made in the background. Returns once it is accepted; with a durable journal: recorded.
+
+    Args:
+        runtime: of the agency.
+        run: the request.
+        output: the type that its answer must fit.
+        asked_before: whether it may have been asked for before.
+
+    Raises:
+        AgentError: it was not accepted.
+        DefinitionError: its id belongs to a run of another conversation.
+    """
+    register = runtime.register
+    handle = RunHandle(runtime, run.id, run.stream_name, output)
+    if asked_before and await runtime.is_claimed(run):
+        return handle
+    fresh = register.get(run.id) is None
+    token = active_scope.set(None)  # it goes on when the caller's time is up
+    entry = register.submit(run, output)
+    active_scope.reset(token)
+    handle._keep_outcome_of(entry)
+    if not entry.background:
+        entry.background = True
+        entry.reply.when_done(partial(_when_settled, runtime, entry))
+    try:
+        if not entry.recorded and entry.open:
+            if entry.when_recorded is None:
+                entry.when_recorded = Future()
+            await _passed_on(entry.when_recorded)
+    except asyncio.CancelledError:
+        if fresh and not entry.waiters:
+            register.cancel(run.id, "its caller was cancelled before it was accepted")
+        raise
+    error = entry.outcome.error if entry.outcome is not None else None
+    if error is not None and not entry.recorded and not await runtime.is_claimed(run):
+        raise error
+    return handle
+
+
+async def find_run(runtime: AgencyRuntime, run_id: str) -> RunHandle:
+    """A handle on a run that is under way, or is kept.
+
+    Raises:
+        UnknownRun: nothing is kept of it.
+        AgencyClosed: the agency is not running.
+        JournalError: its conversation cannot be read.
+    """
+    check_id(run_id, "run", UnknownRun)
+    runtime.following.check()
+    entry = runtime.register.get(run_id)
+    if entry is not None and entry.open and runtime.keeps(entry.run):
+        handle = RunHandle(runtime, run_id, entry.run.stream_name)
+        handle._keep_outcome_of(entry)
+        return handle
+    stream = await at_hand(runtime.journal.find(run_id))
+    if stream is not None:
+        handle = RunHandle(runtime, run_id, stream)
+        await handle._catch_up()
+        if handle._accepted:
+            return handle
+    raise UnknownRun(
+        f"no run {run_id!r:.100} is kept here; only those with a run_id, or in the background, are found again"
+    )
+
+
+def _when_settled(runtime: AgencyRuntime, entry: Entry, reply: Future[Answer]) -> None:
+    if not entry.waiters:
+        runtime.delivered(entry)
+
+
+async def _settled(entry: Entry) -> Outcome:
+    """How a run ends here. Others wait for the same: cancelling one leaves them alone."""
+    while entry.outcome is None:
+        await _passed_on(entry.reply)
+        entry.renew()
+    return entry.outcome
+
+
+async def _passed_on(future: Future[Any]) -> None:
+    """Wait for a future, and leave it alone when cancelled."""
+    done = asyncio.Event()
+    future.when_done(lambda _: done.set())
+    await done.wait()

@@ -1,0 +1,195 @@
+"""What a conversation's journal says of one run, record by record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+from ....providers.messages import Message, ToolCall, Usage
+from ...journal.store import Record
+from ..turns.records import Accepted, ApprovalAsked, Ended, Resumed, RunRequest, ToolsStarted
+from ..turns.steps import (
+    Begin,
+    Completed,
+    CompletionFailed,
+    Decided,
+    HandoffReturned,
+    Interrupted,
+    Raised,
+    Steered,
+    ToolReturned,
+)
+
+RecordType: TypeAlias = Literal[
+    "accepted",
+    "started",
+    "completed",
+    "completion_failed",
+    "tools_started",
+    "tool_returned",
+    "handoff_returned",
+    "approval_asked",
+    "approval_decided",
+    "limits_raised",
+    "steered",
+    "interrupted",
+    "resumed",
+    "ended",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """One recorded event of a run.
+
+    Args:
+        position: where in the order of all events of the journal; later ones have higher positions.
+        type: what happened.
+        run, agent, conversation: whose it is.
+        at: when it was recorded, seconds since 1970 by the store's clock.
+        data: what belongs to it, as plain data that JSON knows.
+    """
+
+    position: int
+    type: RecordType
+    run: str
+    agent: str
+    conversation: str
+    at: float
+    data: Mapping[str, Any]
+
+
+class Progress:
+    """Picks the records of one run out of its conversation's, from the first on.
+
+    Args:
+        run: its id.
+
+    Attributes:
+        over: whether the run has ended.
+    """
+
+    __slots__ = ("_queue", "_run", "over")
+
+    def __init__(self, run: str) -> None:
+        self._run = run
+        self._queue: list[RunRequest] = []
+        self.over = False
+
+    def see(self, record: Record) -> RunRecord | None:
+        """Take the next record of the stream; returns it if it is the run's."""
+        event = record.event
+        queue = self._queue
+        run: RunRequest | None = None
+        if type(event) is Accepted:
+            if not any(one.id == event.run.id for one in queue):
+                run = event.run
+                queue.append(run)
+        elif type(event) is Ended:
+            run = next((one for one in queue if one.id == event.run), None)
+            if run is not None:
+                queue.remove(run)
+        elif queue:
+            run = queue[0]
+        described = _DESCRIBED.get(type(event))
+        if self.over or run is None or run.id != self._run or described is None:
+            return None
+        kind, describe = described
+        self.over = kind == "ended"
+        return RunRecord(record.position, kind, run.id, run.agent, run.conversation, record.at, describe(event))
+
+
+def _text(messages: tuple[Message, ...] | None) -> str:
+    return messages[-1].text if messages else ""
+
+
+def _error(error: BaseException | None) -> str | None:
+    return None if error is None else f"{type(error).__name__}: {error}"
+
+
+def _calls(calls: tuple[ToolCall, ...]) -> list[dict[str, str]]:
+    return [{"id": call.id, "name": call.name, "arguments": call.arguments} for call in calls]
+
+
+def _usage(usage: Usage) -> dict[str, int]:
+    return {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens}
+
+
+def _accepted(event: Accepted) -> Mapping[str, Any]:
+    return {"text": _text(event.run.messages), "user": event.run.caller.user, "tenant": event.run.caller.tenant}
+
+
+def _completed(event: Completed) -> Mapping[str, Any]:
+    made = event.completion
+    return {
+        "text": made.message.text,
+        "tool_calls": _calls(made.message.tool_calls),
+        "usage": _usage(made.usage),
+        "cost": made.cost,
+        "model": made.model,
+        "provider": made.provider,
+    }
+
+
+def _completion_failed(event: CompletionFailed) -> Mapping[str, Any]:
+    return {"error": _error(event.error), "usage": _usage(event.usage), "cost": event.cost}
+
+
+def _tool_returned(event: ToolReturned) -> Mapping[str, Any]:
+    return {"call_id": event.call_id, "content": event.content, "is_error": event.is_error}
+
+
+def _handoff_returned(event: HandoffReturned) -> Mapping[str, Any]:
+    return {
+        "call_id": event.call_id,
+        "content": event.content,
+        "is_error": event.is_error,
+        "transferred": event.final,
+        "usage": _usage(event.usage),
+        "cost": event.cost,
+    }
+
+
+def _approval_asked(event: ApprovalAsked) -> Mapping[str, Any]:
+    return {"call_id": event.call_id, "approval": event.approval, "expires_at": event.expires_at}
+
+
+def _decided(event: Decided) -> Mapping[str, Any]:
+    return {"call_id": event.call_id, "approved": event.approved, "reason": event.reason}
+
+
+def _raised(event: Raised) -> Mapping[str, Any]:
+    return {"steps": event.limits.steps, "tokens": event.limits.tokens, "cost": event.limits.cost}
+
+
+def _ended(event: Ended) -> Mapping[str, Any]:
+    data: dict[str, Any] = {"error": _error(event.error), "seconds": event.seconds}
+    answer = event.answer
+    if answer is not None:
+        data |= {
+            "text": answer.text,
+            "tool_calls": _calls(answer.tool_calls),
+            "usage": _usage(answer.usage),
+            "cost": answer.cost,
+            "steps": answer.steps,
+        }
+    return data
+
+
+_DESCRIBED: Mapping[type, tuple[RecordType, Callable[[Any], Mapping[str, Any]]]] = {
+    Accepted: ("accepted", _accepted),
+    Begin: ("started", lambda event: {}),
+    Completed: ("completed", _completed),
+    CompletionFailed: ("completion_failed", _completion_failed),
+    ToolsStarted: ("tools_started", lambda event: {"call_ids": list(event.call_ids)}),
+    ToolReturned: ("tool_returned", _tool_returned),
+    HandoffReturned: ("handoff_returned", _handoff_returned),
+    ApprovalAsked: ("approval_asked", _approval_asked),
+    Decided: ("approval_decided", _decided),
+    Raised: ("limits_raised", _raised),
+    Steered: ("steered", lambda event: {"text": _text(event.messages)}),
+    Interrupted: ("interrupted", lambda event: {"error": _error(event.error)}),
+    Resumed: ("resumed", lambda event: {"seconds_used": event.used}),
+    Ended: ("ended", _ended),
+}

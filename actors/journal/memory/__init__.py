@@ -1,0 +1,5 @@
+"""A journal in memory."""
+
+from .journal import MemoryJournal
+
+__all__ = ["MemoryJournal"]

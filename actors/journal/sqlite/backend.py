@@ -1,0 +1,558 @@
+"""SQLite for a journal: one connection writes, another one reads."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+from ..backend import (
+    Acquire,
+    Acquired,
+    Append,
+    Delete,
+    Discard,
+    KeepSnapshot,
+    Kept,
+    Leave,
+    Left,
+    Prune,
+    Release,
+    Write,
+)
+from ..codec import Encoded
+from ..errors import (
+    JournalError,
+    JournalUnavailable,
+    KeyTaken,
+    StreamConflict,
+    StreamFenced,
+    StreamOwned,
+    wrong_header,
+)
+from ..store import Header
+from . import schema
+from .ownership import Presence, boot_id, is_current, now, workers
+
+BUSY: Final = 1.0
+"""Seconds that a statement waits for another process's lock; the journal's threads then try again."""
+
+PASSING: Final = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_INTERRUPT,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_PROTOCOL,
+        sqlite3.SQLITE_READONLY,
+    }
+)
+"""Faults of the disk, of the machine, and of those who share the file."""
+
+POLL: Final = 0.25
+"""Seconds after which what other processes have written is looked for."""
+
+FEW: Final = 2_000
+"""Events that may be sorted each time a subscriber asks for more."""
+
+FREE_PAGES: Final = 1_000
+"""How much of what has become free is given back to the disk at a time."""
+
+FREE_PAGES_AT_THE_END: Final = 20_000
+
+_OWNED: Final = "WHERE name = ? AND owner = ? AND epoch = ?"
+_ADVANCE: Final = f"UPDATE streams SET version = ?, updated_at = ? {_OWNED} AND version = ?"
+_ADVANCE_AND_FLAG: Final = f"UPDATE streams SET version = ?, updated_at = ?, unfinished = ? {_OWNED} AND version = ?"
+_INSERT: Final = "INSERT INTO events (stream, version, type, schema, data, metadata, at) VALUES (?, ?, ?, ?, ?, ?, ?)"
+_EVENT: Final = "SELECT position, stream, version, type, schema, data, metadata, at FROM events"
+_HEADER: Final = "SELECT name, version, epoch, owner, unfinished, labels, created_at, updated_at, damaged FROM streams"
+
+_LAST: Final = "SELECT ifnull(max(version), 0) FROM events WHERE stream = ?"
+
+_DELETING: Final = frozenset({Delete, Prune})
+_inherited: set[tuple[int, int]] = set()  # files that the parent of this forked process had open
+
+
+class SqliteBackend:
+    """See `Backend`. A commit either went well or did not happen: SQLite always says which.
+
+    Args:
+        path: the file.
+        synchronous: SQLite's level.
+    """
+
+    def __init__(self, path: str | Path, synchronous: str) -> None:
+        self._path = os.path.abspath(path)
+        self._synchronous = synchronous
+        self._presence = Presence(Path(f"{self._path}-workers"))
+        self._identity: tuple[int, int] | None = None
+        self._write: sqlite3.Connection | None = None
+        self._read: sqlite3.Connection | None = None
+        self._rows: list[tuple[Any, ...]] = []  # events of the batch that are still to be inserted
+        self._at = 0.0
+        self._apply: dict[type[Any], Callable[[Any], object]] = {
+            Append: self._append,
+            Acquire: self._acquire,
+            KeepSnapshot: self._keep_snapshot,
+            Release: self._release,
+            Delete: self._delete_all,
+            Leave: self._leave,
+            Discard: self._discard,
+            Prune: self._prune,
+        }
+
+    def prepare(self) -> None:
+        """See `Backend.prepare`."""
+        with suppress(OSError):
+            if _identity(self._path) in _inherited:
+                raise JournalUnavailable(
+                    f"the process that this one was forked from had {self._path} open, and SQLite cannot open it here "
+                    "again: open it after the fork only, or start processes by spawn"
+                )
+        schema.prepare(self._path)
+        self._identity = _identity(self._path)
+        self._write = schema.connect(self._path, BUSY)
+        self._write.execute(f"PRAGMA synchronous={self._synchronous}")
+        self._read = schema.connect(self._path, BUSY)
+        self._read.execute("PRAGMA query_only=ON")
+
+    # -- writing -------------------------------------------------------------------------------------------------------
+
+    def write(self, batch: Sequence[Write]) -> list[object]:
+        """See `Backend.write`."""
+        writer = self._writer
+        apply = self._apply
+        self._rows.clear()
+        self._at = time.time()
+        writer.execute("BEGIN IMMEDIATE")
+        try:
+            results = [apply[item.__class__](item) for item in batch]
+            self._flush()
+            writer.execute("COMMIT")
+        except BaseException:
+            if writer.in_transaction:
+                writer.execute("ROLLBACK")
+            raise
+        if any(item.drop if item.__class__ is Append else item.__class__ in _DELETING for item in batch):
+            self._vacuum()
+        return results
+
+    def _append(self, item: Append) -> object:
+        _, stream, owner, epoch, version, events, unfinished, labels, keys, drop, taken = item
+        if not owner:
+            return self._append_unowned(item)
+        if keys:
+            refused = self._key_taken(stream, keys)
+            if refused is not None:
+                return self._refusal(item) or refused
+        assert version is not None
+        after = version + len(events)
+        if unfinished is None:
+            cursor = self._writer.execute(_ADVANCE, (after, self._at, stream, owner, epoch, version))
+        else:
+            values = (after, self._at, unfinished, stream, owner, epoch, version)
+            cursor = self._writer.execute(_ADVANCE_AND_FLAG, values)
+        if not cursor.rowcount:
+            return self._refusal(item)
+        self._add(stream, version, events)
+        if labels:
+            self._label(stream, labels)
+        for key in keys:
+            self._writer.execute("INSERT INTO keys (key, stream) VALUES (?, ?) ON CONFLICT DO NOTHING", (key, stream))
+        for other in drop:
+            if other != stream:
+                self._delete(other)
+        for post in taken:
+            self._writer.execute("DELETE FROM posts WHERE id = ?", (post,))
+        return after
+
+    def _append_unowned(self, item: Append) -> object:
+        stream, events = item.stream, item.events
+        row = self._writer.execute("SELECT version, owner FROM streams WHERE name = ?", (stream,)).fetchone()
+        if row is not None and row[1]:
+            seconds = self._seconds_left(row[1])
+            if seconds:
+                return _owned(stream, row[1], seconds)
+        version: int = row[0] if row is not None else 0
+        if item.expected not in (None, version):
+            return _conflict(stream, item.expected, version)
+        if row is None and not events:
+            return 0
+        after = version + len(events)
+        if row is None:
+            self._insert_stream(stream, after, 0, "")
+        else:  # whoever had it, and may be but paused, has it no more
+            self._writer.execute(
+                "UPDATE streams SET version = ?, owner = '', updated_at = ? WHERE name = ?", (after, self._at, stream)
+            )
+        self._add(stream, version, events)
+        return after
+
+    def _add(self, stream: str, version: int, events: Sequence[Encoded]) -> None:
+        for kind, form, data, metadata in events:
+            version += 1
+            self._rows.append((stream, version, kind, form, data, metadata, self._at))
+
+    def _flush(self) -> None:
+        rows = self._rows
+        if len(rows) == 1:
+            self._writer.execute(_INSERT, rows[0])
+        elif rows:
+            self._writer.executemany(_INSERT, rows)
+        rows.clear()
+
+    def _insert_stream(self, stream: str, version: int, epoch: int, owner: str) -> None:
+        self._writer.execute(
+            "INSERT INTO streams (name, version, epoch, owner, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?)",
+            (stream, version, epoch, owner, self._at, self._at),
+        )
+
+    def _refusal(self, item: Append) -> JournalError | None:
+        """Why a stream is not its owner's, or not at the version it should be at."""
+        row = self._writer.execute(
+            "SELECT version, epoch, owner FROM streams WHERE name = ?", (item.stream,)
+        ).fetchone()
+        if row is None:
+            return StreamFenced(f"{item.stream} has been deleted", item.stream, item.epoch)
+        version, epoch, owner = row
+        if owner != item.owner or epoch != item.epoch:
+            return StreamFenced(f"{item.stream} has been taken over since epoch {item.epoch}", item.stream, item.epoch)
+        return None if version == item.expected else _conflict(item.stream, item.expected, version)
+
+    def _key_taken(self, stream: str, keys: Sequence[str]) -> KeyTaken | None:
+        for key in keys:
+            row = self._writer.execute("SELECT stream FROM keys WHERE key = ?", (key,)).fetchone()
+            if row is not None and row[0] != stream:
+                return KeyTaken(f"the key {key} is taken by {row[0]}", key, row[0])
+        return None
+
+    def _label(self, stream: str, labels: Mapping[str, str]) -> None:
+        (text,) = self._writer.execute("SELECT labels FROM streams WHERE name = ?", (stream,)).fetchone()
+        text = _json({**json.loads(text), **labels})
+        self._writer.execute("UPDATE streams SET labels = ? WHERE name = ?", (text, stream))
+
+    def _acquire(self, item: Acquire) -> object:
+        stream, worker = item
+        self._flush()  # events of the batch may be the stream's
+        row = self._writer.execute("SELECT version, epoch, owner FROM streams WHERE name = ?", (stream,)).fetchone()
+        version, epoch, owner = row or (0, 0, "")
+        (last,) = self._writer.execute(_LAST, (stream,)).fetchone()
+        if last != version:
+            return wrong_header(stream, version, last)
+        if row is None:
+            self._insert_stream(stream, 0, 1, worker)
+            return Acquired(0, 1, 0)
+        if owner and owner != worker:
+            seconds = self._seconds_left(owner)
+            if seconds:
+                return _owned(stream, owner, seconds)
+        self._writer.execute("UPDATE streams SET epoch = ?, owner = ? WHERE name = ?", (epoch + 1, worker, stream))
+        kept = self._writer.execute("SELECT version FROM snapshots WHERE stream = ?", (stream,)).fetchone()
+        return Acquired(version, epoch + 1, 0 if kept is None else kept[0])
+
+    def _keep_snapshot(self, item: KeepSnapshot) -> None:
+        stream, owner, epoch, version, event = item
+        self._writer.execute(
+            "INSERT INTO snapshots (stream, version, type, schema, data, metadata)"
+            f" SELECT name, ?, ?, ?, ?, ? FROM streams {_OWNED} AND version >= ?"
+            " ON CONFLICT (stream) DO UPDATE SET version = excluded.version, type = excluded.type,"
+            " schema = excluded.schema, data = excluded.data, metadata = excluded.metadata",
+            (version, *event, stream, owner, epoch, version),
+        )
+
+    def _release(self, item: Release) -> None:
+        cursor = self._writer.execute(
+            f"DELETE FROM streams {_OWNED} AND version = 0 AND labels = '{{}}' AND NOT unfinished"
+            " AND NOT EXISTS (SELECT 1 FROM keys WHERE stream = name)",
+            item,
+        )
+        if not cursor.rowcount:
+            self._writer.execute(f"UPDATE streams SET owner = '' {_OWNED}", item)
+
+    def _delete_all(self, item: Delete) -> None:
+        for stream in item.streams:
+            self._delete(stream)
+
+    def _delete(self, stream: str) -> None:
+        self._flush()  # events of the batch may be the stream's
+        for table, column in (("events", "stream"), ("snapshots", "stream"), ("keys", "stream"), ("posts", "stream")):
+            self._writer.execute(f"DELETE FROM {table} WHERE {column} = ?", (stream,))
+        self._writer.execute("DELETE FROM streams WHERE name = ?", (stream,))
+
+    def _leave(self, item: Leave) -> None:
+        self._writer.execute(
+            "INSERT INTO posts (stream, type, schema, data, metadata, at) VALUES (?, ?, ?, ?, ?, ?)",
+            (item.stream, *item.event, self._at),
+        )
+
+    def _discard(self, item: Discard) -> None:
+        self._writer.executemany("DELETE FROM posts WHERE id = ?", [(post,) for post in item.posts])
+
+    def _prune(self, item: Prune) -> int:
+        retention = item.retention
+        alive = self._alive(self._writer)
+        ephemeral = 'instr(labels, \'"ephemeral":"1"\')'
+        found: list[str] = []
+        for which, seconds in ((ephemeral, retention.ephemeral), (f"NOT {ephemeral}", retention.finished)):
+            if seconds is not None:
+                rows = self._writer.execute(
+                    f"SELECT name FROM streams WHERE NOT unfinished AND damaged = '' AND updated_at <= ? AND {which}"
+                    f" AND {_not_in(alive)} LIMIT ?",
+                    (self._at - seconds, *alive, item.most - len(found)),
+                )
+                found += [name for (name,) in rows]
+        for stream in found:
+            self._delete(stream)
+        return len(found)
+
+    def _vacuum(self, pages: int = FREE_PAGES) -> None:
+        """Give some of what is free back to the disk. It can wait, and what has been committed is committed."""
+        with suppress(sqlite3.Error):
+            (free,) = self._writer.execute("PRAGMA freelist_count").fetchone()
+            if free:
+                self._writer.executescript(f"PRAGMA incremental_vacuum({pages})")  # execute() would free one page only
+
+    # -- ownership -----------------------------------------------------------------------------------------------------
+
+    def heartbeat(self, worker: str, lease: float) -> None:
+        """See `Backend.heartbeat`."""
+        self._presence.enter(worker)
+        values = (worker, os.getpid(), boot_id(), now() + lease, lease)
+        self._writer.execute("PRAGMA synchronous=NORMAL")  # after a power cut there is no lease to be kept
+        try:
+            self._writer.execute(
+                "INSERT OR REPLACE INTO workers (id, pid, boot, until, lease) VALUES (?, ?, ?, ?, ?)", values
+            )
+        finally:
+            self._writer.execute(f"PRAGMA synchronous={self._synchronous}")
+        self._vacuum()
+
+    def leave(self, worker: str) -> None:
+        """See `Backend.leave`. That its streams have no owner follows from its row being gone."""
+        self._writer.execute("DELETE FROM workers WHERE id = ?", (worker,))
+        self._vacuum(FREE_PAGES_AT_THE_END)
+        self._presence.leave()
+
+    def _seconds_left(self, owner: str) -> float:
+        """How long an owner's lease goes on; 0 if it is not alive. Within a transaction that writes."""
+        row = self._writer.execute("SELECT boot, until, lease FROM workers WHERE id = ?", (owner,)).fetchone()
+        if row is None:
+            return 0.0
+        gone = self._presence.is_gone(owner)
+        if not gone and is_current(*row):
+            left: float = row[1] - now()
+            return max(left, 0.001)
+        self._writer.execute("DELETE FROM workers WHERE id = ?", (owner,))
+        if gone:
+            self._presence.clear(owner)
+        return 0.0
+
+    def _alive(self, connection: sqlite3.Connection) -> list[str]:
+        return [worker for worker, _ in workers(connection, self._presence)]
+
+    # -- reading -------------------------------------------------------------------------------------------------------
+
+    def read(self, stream: str, after: int, upto: int | None, limit: int | None) -> list[Kept]:
+        """See `Backend.read`."""
+        until = "" if upto is None else "AND version <= ?"
+        values = (stream, after, limit) if upto is None else (stream, after, upto, limit)
+        return self._kept(
+            f"{_EVENT} WHERE stream = ? AND version > ? {until} ORDER BY version LIMIT ifnull(?, -1)", values
+        )
+
+    def records(self, after: int, prefix: str, limit: int) -> list[Kept]:
+        """See `Backend.records`."""
+        within, values = _range(prefix, "stream")
+        if not within or not self._is_far_and_few(after, within, values):
+            within = within.replace("stream", "+stream")  # so that it goes by position, and not by stream
+            by = "position"
+        else:
+            by = "+position"
+        select = f"{_EVENT} WHERE {by} > ? {within} ORDER BY {by} LIMIT ?"
+        return self._kept(select, (after, *values, limit))
+
+    def _is_far_and_few(self, after: int, within: str, values: list[Any]) -> bool:
+        """Whether streams have so few events that these are better looked up than met with among all the others."""
+        if self.position() - after <= FEW:
+            return False
+        rows = self._fetch(f"SELECT 1 FROM events WHERE 1 {within} LIMIT {FEW}", values)
+        return len(rows) < FEW
+
+    def snapshot(self, stream: str) -> tuple[int, Encoded] | None:
+        """See `Backend.snapshot`."""
+        rows = self._fetch("SELECT version, type, schema, data, metadata FROM snapshots WHERE stream = ?", (stream,))
+        return (rows[0][0], Encoded(*rows[0][1:])) if rows else None
+
+    def headers(
+        self,
+        prefix: str,
+        unfinished: bool | None,
+        abandoned: bool,
+        labels: Mapping[str, str],
+        after: str,
+        limit: int | None,
+    ) -> list[Header]:
+        """See `Backend.headers`."""
+        within, values = _range(prefix, "name")
+        alive = self._alive(self._reader)
+        conditions = [f"name > ? {within}"]
+        values = [after, *values]
+        if unfinished is not None:
+            conditions.append("unfinished AND damaged = ''" if unfinished else "NOT unfinished")
+        if abandoned:
+            conditions.append(_not_in(alive))
+            values += alive
+        for key, value in labels.items():
+            conditions.append("instr(labels, ?)")
+            values.append(_json({key: value})[1:-1])
+        rows = self._fetch(
+            f"{_HEADER} WHERE {' AND '.join(conditions)} ORDER BY name LIMIT ifnull(?, -1)", (*values, limit)
+        )
+        living = set(alive)
+        return [
+            Header(
+                name,
+                version,
+                epoch,
+                owner if owner in living else "",
+                bool(flag),
+                json.loads(text),
+                made,
+                changed,
+                harm,
+            )
+            for name, version, epoch, owner, flag, text, made, changed, harm in rows
+        ]
+
+    def find(self, key: str) -> str | None:
+        """See `Backend.find`."""
+        rows = self._fetch("SELECT stream FROM keys WHERE key = ?", (key,))
+        return rows[0][0] if rows else None
+
+    def posts(self, worker: str) -> list[Left]:
+        """See `Backend.posts`."""
+        if self._reader.execute("SELECT 1 FROM posts LIMIT 1").fetchone() is None:
+            return []
+        others = [other for other in self._alive(self._reader) if other != worker]
+        rows = self._fetch(
+            "SELECT id, stream, type, schema, data, metadata FROM posts LEFT JOIN streams ON name = stream"
+            f" WHERE owner IS NULL OR {_not_in(others)} ORDER BY id",
+            others,
+        )
+        return [Left(number, stream, Encoded(*event)) for number, stream, *event in rows]
+
+    def left(self, stream: str) -> list[Left]:
+        """See `Backend.left`."""
+        rows = self._fetch(
+            "SELECT id, stream, type, schema, data, metadata FROM posts WHERE stream = ? ORDER BY id", (stream,)
+        )
+        return [Left(number, stream, Encoded(*event)) for number, stream, *event in rows]
+
+    def position(self) -> int:
+        """See `Backend.position`."""
+        row = self._reader.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
+        return 0 if row is None else row[0]
+
+    def watch(self, changed: Callable[[], None]) -> float:
+        """See `Backend.watch`. SQLite tells nobody."""
+        return POLL
+
+    def _kept(self, statement: str, values: Sequence[Any]) -> list[Kept]:
+        return [
+            Kept(position, stream, version, Encoded(kind, form, data, metadata), at)
+            for position, stream, version, kind, form, data, metadata, at in self._fetch(statement, values)
+        ]
+
+    def _fetch(self, statement: str, values: Sequence[Any]) -> list[Any]:
+        """All rows. Text that is none is given as something that no codec takes for JSON."""
+        reader = self._reader
+        try:
+            return reader.execute(statement, values).fetchall()
+        except UnicodeEncodeError:  # a name that cannot have been kept
+            return []
+        except sqlite3.OperationalError as error:
+            if getattr(error, "sqlite_errorcode", None) is not None:
+                raise
+        reader.text_factory = lambda text: text.decode("utf-8", "backslashreplace")
+        try:
+            return reader.execute(statement, values).fetchall()
+        finally:
+            reader.text_factory = str
+
+    # -- faults and the end --------------------------------------------------------------------------------------------
+
+    def is_transient(self, error: Exception) -> bool:
+        """See `Backend.is_transient`."""
+        if isinstance(error, sqlite3.Error):
+            return (getattr(error, "sqlite_errorcode", 0) & 0xFF) in PASSING
+        return isinstance(error, OSError)  # of the workers' files
+
+    def reconnect(self) -> None:
+        """See `Backend.reconnect`. A connection to a file does not break."""
+
+    def close(self) -> None:
+        """See `Backend.close`."""
+        for connection in (self._read, self._write):  # the last one puts everything into the file itself
+            if connection is not None:
+                with suppress(sqlite3.Error):
+                    connection.close()
+        self._presence.leave()
+
+    def forked(self) -> None:
+        """See `Backend.forked`. SQLite's locks are the parent's, but SQLite here believes that it has them."""
+        self._presence.forked()
+        if self._identity is not None:
+            _inherited.add(self._identity)
+
+    @property
+    def _writer(self) -> sqlite3.Connection:
+        assert self._write is not None
+        return self._write
+
+    @property
+    def _reader(self) -> sqlite3.Connection:
+        assert self._read is not None
+        return self._read
+
+
+def _identity(path: str) -> tuple[int, int]:
+    found = os.stat(path)
+    return found.st_dev, found.st_ino
+
+
+def _json(labels: Mapping[str, str]) -> str:
+    return json.dumps(labels, separators=(",", ":"))
+
+
+def _not_in(workers: Sequence[str]) -> str:
+    return f"owner NOT IN ({', '.join('?' * len(workers))})"
+
+
+def _range(prefix: str, column: str) -> tuple[str, list[Any]]:
+    """A condition for texts that begin with a prefix, by the column's index, and its values."""
+    kept = prefix.rstrip("\U0010ffff")
+    if not prefix:
+        return "", []
+    if not kept:
+        return f"AND {column} >= ?", [prefix]
+    last = ord(kept[-1]) + 1
+    end = kept[:-1] + chr(0xE000 if 0xD800 <= last <= 0xDFFF else last)
+    return f"AND {column} >= ? AND {column} < ?", [prefix, end]
+
+
+def _conflict(stream: str, expected: int | None, actual: int) -> StreamConflict:
+    return StreamConflict(f"{stream} is at version {actual}, not {expected}", stream, expected or 0, actual)
+
+
+def _owned(stream: str, owner: str, seconds: float) -> StreamOwned:
+    return StreamOwned(
+        f"{stream} is held by the worker {owner}, for {seconds:.1f} s at the least", stream, owner, seconds
+    )
