@@ -40,10 +40,17 @@ class Append(NamedTuple):
 
 
 class Acquire(NamedTuple):
-    """Make ``owner`` the stream's owner under a new epoch. Its result is an `Acquired`."""
+    """Make ``owner`` the stream's owner under a new epoch. Its result is an `Acquired`.
+
+    Args:
+        stream: its name.
+        owner: the worker.
+        epoch: what a stream begins with that is not there yet; 0: as the store sees fit.
+    """
 
     stream: str
     owner: str
+    epoch: int = 0
 
 
 class Acquired(NamedTuple):

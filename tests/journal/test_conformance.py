@@ -115,6 +115,20 @@ async def test_a_worker_that_is_alive_keeps_what_it_has_opened(journal: Journal,
     assert await events(other, "a") == [1, 2]
 
 
+async def test_a_stream_that_is_new_takes_events_without_being_waited_for(journal: Journal, other: Journal) -> None:
+    for name in ("a", "b"):  # after others have been taken over and deleted, too
+        handle = journal.create(name)
+        first = handle.append([1, 2])
+        await settled(first)
+        await settled(handle.append([3]))
+        assert (handle.version, await events(other, name)) == (3, [1, 2, 3])
+        with pytest.raises(StreamOwned):
+            await settled(other.open(name))
+        await settled(journal.open("old"))
+        await settled(journal.open("old"))
+        await settled(journal.delete("old"))
+
+
 async def test_two_who_open_at_once_are_one_owner(journal: Journal, other: Journal) -> None:
     tried = await asyncio.gather(opened(journal, "a"), opened(other, "a"), return_exceptions=True)
     assert sorted(type(result).__name__ for result in tried if isinstance(result, Exception)) == ["StreamOwned"]

@@ -62,6 +62,18 @@ async def test_what_was_appended_is_there_for_the_next_owner(opened: Opener) -> 
     assert (header.name, header.owner, await second.find("k")) == ("a", second.worker, "a")
 
 
+async def test_a_stream_that_is_new_takes_events_although_others_have_been_deleted(opened: Opener) -> None:
+    journal = opened()
+    for name in ("a", "b"):
+        handle = journal.create(name)
+        handle.append([1])
+        await handle.append([2])
+        assert [record.event for record in await journal.read(name)] == [1, 2]
+        await journal.open("old")
+        await journal.open("old")
+        await journal.delete("old")
+
+
 async def test_many_appends_under_way_are_kept_in_order(opened: Opener) -> None:
     journal = opened()
     streams: list[Any] = [await journal.open(f"s{number}") for number in range(50)]

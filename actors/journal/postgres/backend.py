@@ -331,7 +331,7 @@ def _columns(batch: Sequence[Write]) -> list[list[Any]]:
                 )
                 events += write.events
             case Acquire():
-                rows.append(("acquire", write.stream, write.owner, *_NOTHING))
+                rows.append(("acquire", write.stream, write.owner, write.epoch, *_NOTHING[1:]))
             case KeepSnapshot():
                 rows.append(("snapshot", write.stream, write.owner, write.epoch, write.version, *_NOTHING[2:]))
                 events.append(write.event)

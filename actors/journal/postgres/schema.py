@@ -248,7 +248,7 @@ BEGIN
                 CONTINUE;
             END IF;
             INSERT INTO {s}.streams AS t (name, epoch, owner)
-            SELECT p_stream[i], epochs + 1, p_owner[i] FROM {s}.journal
+            SELECT p_stream[i], CASE p_epoch[i] WHEN 0 THEN epochs + 1 ELSE p_epoch[i] END, p_owner[i] FROM {s}.journal
             ON CONFLICT (name) DO UPDATE SET epoch = t.epoch + 1, owner = excluded.owner
             WHERE t.owner IN ('', excluded.owner) OR {s}.seconds_left(t.owner) IS NULL
             RETURNING t.version, t.epoch INTO s;

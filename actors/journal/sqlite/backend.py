@@ -240,7 +240,7 @@ class SqliteBackend:
         self._writer.execute("UPDATE streams SET labels = ? WHERE name = ?", (text, stream))
 
     def _acquire(self, item: Acquire) -> object:
-        stream, worker = item
+        stream, worker, first = item
         self._flush()  # events of the batch may be the stream's
         row = self._writer.execute("SELECT version, epoch, owner FROM streams WHERE name = ?", (stream,)).fetchone()
         version, epoch, owner = row or (0, 0, "")
@@ -248,8 +248,8 @@ class SqliteBackend:
         if last != version:
             return wrong_header(stream, version, last)
         if row is None:
-            self._insert_stream(stream, 0, 1, worker)
-            return Acquired(0, 1, 0)
+            self._insert_stream(stream, 0, first or 1, worker)
+            return Acquired(0, first or 1, 0)
         if owner and owner != worker:
             seconds = self._seconds_left(owner)
             if seconds:

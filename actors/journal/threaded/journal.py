@@ -84,7 +84,7 @@ class ThreadedJournal:
         self._closing.check()
         handle = self._handles[stream] = Handle(stream, self.worker, self._writer, self._codec)
         handle.epoch = 1
-        self._writer.put_aside(Pending(Acquire(stream, self.worker), None))
+        self._writer.put_aside(Pending(Acquire(stream, self.worker, handle.epoch), None))
         return handle
 
     def append(self, stream: str, events: Sequence[Any], *, expected: int | None = None) -> Future[int]:
