@@ -65,7 +65,7 @@ async def test_what_was_appended_is_there_for_the_next_owner(opened: Opener) -> 
 async def test_a_stream_that_is_new_takes_events_although_others_have_been_deleted(opened: Opener) -> None:
     journal = opened()
     for name in ("a", "b"):
-        handle = journal.create(name)
+        handle: Any = journal.create(name)
         handle.append([1])
         await handle.append([2])
         assert [record.event for record in await journal.read(name)] == [1, 2]
