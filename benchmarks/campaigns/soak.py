@@ -64,9 +64,14 @@ class Options:
 
 def soak(options: Options) -> Report:
     """Run the campaign; return what is to be said of it."""
-    logging.getLogger("callboard").setLevel(logging.CRITICAL)  # every kill would be told
+    logger = logging.getLogger("callboard")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)  # every kill would be told
     threads = set(threading.enumerate())
-    report = asyncio.run(_campaign(options))
+    try:
+        report = asyncio.run(_campaign(options))
+    finally:
+        logger.setLevel(level)
     report.leftovers += [f"thread {thread.name}" for thread in set(threading.enumerate()) - threads]
     return report
 

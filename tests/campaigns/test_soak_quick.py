@@ -8,10 +8,6 @@ import pytest
 from benchmarks.campaigns.soak import Options, soak
 
 
-@pytest.mark.xfail(
-    strict=False,
-    reason="runs that are cancelled before they begin are executed later, killed conversations stay until their limit",
-)
 @pytest.mark.parametrize("durable", [False, True], ids=["memory", "sqlite"])
 def test_a_few_seconds_of_the_soak_violate_nothing(tmp_path: Path, durable: bool) -> None:
     journal = str(tmp_path / "journal.db") if durable else ""
