@@ -122,8 +122,7 @@ def prune(
     """
     import asyncio
 
-    from ..core.mail.future import Future
-    from ..journal.store import Retention
+    from ..journal.store import Retention, at_hand
     from .stores import opened
 
     ages = {"--finished": finished, "--ephemeral": ephemeral}
@@ -134,8 +133,7 @@ def prune(
 
     async def pruned() -> int:
         async with opened(journal) as kept:
-            count = kept.prune(keep)
-            return await count if isinstance(count, Future) else count
+            return await at_hand(kept.prune(keep))
 
     count = asyncio.run(pruned())
     if json:

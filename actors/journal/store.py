@@ -9,9 +9,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from ..core.mail.future import Future
+
+T = TypeVar("T")
+
+
+async def at_hand(found: T | Future[T]) -> T:
+    """What a journal returns, whether it is there at once or later."""
+    return await found if isinstance(found, Future) else found
 
 
 class Record(NamedTuple):

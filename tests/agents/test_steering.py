@@ -25,15 +25,11 @@ from callboard.actors.testing.doubles.models import call
 from callboard.providers.messages import Message, Request
 from callboard.tools import tool
 
-from .held import Held
+from .held import Held, said
 from .journals import journal
 from .support import function, until
 
 __all__ = ["journal"]
-
-
-def said(messages: tuple[Message, ...]) -> list[str]:
-    return [message.text for message in messages if message.role == "user"]
 
 
 async def test_the_model_hears_it_before_its_next_completion(journal: Any) -> None:
@@ -224,33 +220,16 @@ async def test_a_delegate_is_told_by_its_own_conversation(journal: Any) -> None:
 
 
 async def test_a_transferred_conversation_is_told_where_it_is_now(journal: Any) -> None:
-    begun, go = asyncio.Event(), asyncio.Event()
-
-    @tool(risk="safe", idempotent=True)
-    async def hold() -> str:
-        """Wait."""
-        begun.set()
-        await go.wait()
-        return "held"
-
-    def model(request: Request) -> Any:
-        if request.messages[0].text == "a":
-            return call("transfer_to_B", "t", message="yours")
-        if request.messages[-1].role == "user" and request.messages[-1].text.startswith("hold on"):
-            return call("hold")
-        return f"heard {', '.join(said(request.messages))}"
-
-    b = Agent("B", "b", tools=[hold])
-    a = Agent("A", "a", handoffs=[handoff(b, kind="transfer")])
-    async with Agency(a, b, model=function(model), journal=journal) as agency:
+    held = Held()
+    async with held.transferring(journal) as agency:
         history = ""
         for turn in ("hold on: one", "hold on: two"):  # being transferred, and transferred before
-            begun.clear()
-            go.clear()
+            held.begun.clear()
+            held.go.clear()
             run = asyncio.create_task(agency.run(turn, conversation="c"))
-            await begun.wait()
+            await held.begun.wait()
             await agency.steer("c", "hurry up")
-            go.set()
+            held.go.set()
             history += f"{turn}, hurry up, "
             assert (await run).text == f"heard {history[:-2]}"
         with pytest.raises(ConversationIdle):

@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 import pytest
 
-from callboard import Agency, Agent, handoff
+from callboard import Agency, Agent
 from callboard.actors.agents.errors import AgentError, ConversationBusy, DefinitionError, RunCancelled
 from callboard.actors.agents.hooks import HookContext, hook
 from callboard.actors.agents.turns.arrivals import replaced
@@ -21,15 +21,11 @@ from callboard.actors.testing.doubles.models import call
 from callboard.providers.messages import Message, Request
 from callboard.tools import tool
 
-from .held import Held
+from .held import Held, said
 from .journals import journal
 from .support import function, until
 
 __all__ = ["journal"]
-
-
-def said(messages: tuple[Message, ...]) -> list[str]:
-    return [message.text for message in messages if message.role == "user"]
 
 
 async def test_by_default_a_message_waits_for_its_turn(journal: Any) -> None:
@@ -152,39 +148,21 @@ async def test_a_run_that_is_ended_while_hooks_look_at_its_end_is_taken_back_all
 
 
 async def test_a_transferred_conversation_is_interrupted_where_it_is_now(journal: Any) -> None:
-    begun, go = asyncio.Event(), asyncio.Event()
-
-    @tool(risk="safe", idempotent=True)
-    async def hold() -> str:
-        """Wait."""
-        begun.set()
-        await go.wait()
-        return "held"
-
-    def model(request: Request) -> Any:
-        if request.messages[0].text == "a":
-            return call("transfer_to_B", "t", message="yours")
-        last = request.messages[-1]
-        if last.role == "user" and last.text == "hold on":
-            return call("hold")
-        return f"heard {', '.join(said(request.messages))}"
-
-    b = Agent("B", "b", tools=[hold])
-    a = Agent("A", "a", handoffs=[handoff(b, kind="transfer")])
-    async with Agency(a, b, model=function(model), journal=journal) as agency:
+    held = Held()
+    async with held.transferring(journal) as agency:
         assert (await agency.run("first", conversation="c")).agent == "B"
         for mode, history in (
             ("interrupt", ["first", "hold on", "interrupt"]),
             ("rollback", ["first", "hold on", "interrupt", "rollback"]),
         ):
-            begun.clear()
-            held = asyncio.create_task(agency.run("hold on", conversation="c"))
-            await begun.wait()
+            held.begun.clear()
+            first = asyncio.create_task(agency.run("hold on", conversation="c"))
+            await held.begun.wait()
             with pytest.raises(ConversationBusy):
                 await agency.run("rejected", conversation="c", when_busy="reject")
             answer = await agency.run(mode, conversation="c", when_busy=mode)  # type: ignore[arg-type]
             with pytest.raises(RunCancelled, match="interrupted by a newer message"):
-                await held
+                await first
             assert answer.text == f"heard {', '.join(history)}"
 
 
@@ -242,6 +220,18 @@ CRASHES = [
 ]
 
 
+@tool(risk="safe", idempotent=True)
+async def work() -> str:
+    await asyncio.sleep(0.71)
+    return "worked"
+
+
+def working(request: Request) -> Any:
+    """A model that has each question worked on, but the last one."""
+    last = request.messages[-1]
+    return call("work") if last.role == "user" and last.text != "last" else f"heard {said(request.messages)[-1]}"
+
+
 @pytest.mark.parametrize("crash", CRASHES, ids=lambda c: f"{c.actor}-{c.when}" if c else "no crash")
 @pytest.mark.parametrize("seed", range(8))
 def test_each_run_has_one_end_and_the_order_is_kept_whatever_crashes(seed: int, crash: Crash | None) -> None:
@@ -250,17 +240,6 @@ def test_each_run_has_one_end_and_the_order_is_kept_whatever_crashes(seed: int, 
     pauses = [chosen.choice((0.0, 0.0, 0.33, 0.71, 1.13)) for _ in range(5)]
 
     async def scenario(sim: Simulation) -> None:
-        @tool(risk="safe", idempotent=True)
-        async def work() -> str:
-            await asyncio.sleep(0.71)
-            return "worked"
-
-        def model(request: Request) -> Any:
-            last = request.messages[-1]
-            return (
-                call("work") if last.role == "user" and last.text != "last" else f"heard {said(request.messages)[-1]}"
-            )
-
         kept = MemoryJournal()
         outcomes: dict[str, str] = {}
 
@@ -273,7 +252,7 @@ def test_each_run_has_one_end_and_the_order_is_kept_whatever_crashes(seed: int, 
                 outcomes[text] = type(error).__name__
 
         agent = Agent("A", tools=[work])
-        async with Agency(agent, model=function(model), journal=kept, system=sim.system) as agency:
+        async with Agency(agent, model=function(working), journal=kept, system=sim.system) as agency:
             tasks = []
             for number, (mode, pause) in enumerate(zip(modes, pauses, strict=True)):
                 tasks.append(asyncio.ensure_future(ask(agency, str(number), mode)))
@@ -319,17 +298,6 @@ def test_two_workers_end_each_run_once_whoever_of_them_is_asked(seed: int, crash
     asked = [chosen.randrange(2) for _ in range(5)]
 
     async def scenario(sim: Simulation) -> None:
-        @tool(risk="safe", idempotent=True)
-        async def work() -> str:
-            await asyncio.sleep(0.71)
-            return "worked"
-
-        def model(request: Request) -> Any:
-            last = request.messages[-1]
-            return (
-                call("work") if last.role == "user" and last.text != "last" else f"heard {said(request.messages)[-1]}"
-            )
-
         kept = MemoryJournal()
         options: dict[str, Any] = {"system": sim.system}
         outcomes: dict[str, str] = {}
@@ -343,7 +311,7 @@ def test_two_workers_end_each_run_once_whoever_of_them_is_asked(seed: int, crash
                 outcomes[text] = type(error).__name__
 
         agent = Agent("A", tools=[work])
-        one = Agency(agent, model=function(model), journal=kept, **options)
+        one = Agency(agent, model=function(working), journal=kept, **options)
         async with one:
             assert one._runtime.model is not None
             two = Agency(agent, model=one._runtime.model, journal=kept.as_worker(), name="other", **options)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import Any, Final
+from typing import Final
 
 from ...core.base.errors import CoreError
-from ...core.mail.future import Future
 from ...journal.errors import EventNotReadable, JournalError, StreamOwned
-from ...journal.store import Header, Journal
+from ...journal.store import Header, Journal, at_hand
 from ..errors import ConversationBusy, DefinitionError
 from ..runs.messages import Release, Rewind
 from ..runs.runtime import AgencyRuntime
@@ -43,7 +42,7 @@ async def fork(runtime: AgencyRuntime, agent: str, conversation: str, at: int | 
     try:
         await _begin(journal, f"{agent}/{to}", first.snapshot(len(first.messages), owner), labels)
     except DefinitionError:
-        await _done(journal.delete("/".join(owner)))
+        await at_hand(journal.delete("/".join(owner)))
         raise
     return to
 
@@ -55,16 +54,15 @@ async def _begin(journal: Journal, name: str, snapshot: Snapshot, labels: dict[s
     if await header_of(journal, name) is not None:
         raise taken
     try:
-        opening = journal.open(name)
-        stream = await opening if isinstance(opening, Future) else opening
+        stream = await at_hand(journal.open(name))
     except StreamOwned:
         raise taken from None
     try:
         if stream.version:
             raise taken
-        await _done(stream.append((snapshot,), unfinished=False, labels=labels))
+        await at_hand(stream.append((snapshot,), unfinished=False, labels=labels))
     finally:
-        await _done(stream.release())
+        await at_hand(stream.release())
 
 
 def _labels(lineage: Lineage, agent: str, conversation: str) -> dict[str, str]:
@@ -115,7 +113,7 @@ async def rewind(runtime: AgencyRuntime, agent: str, conversation: str, to: int)
         if loop.time() >= until:
             raise _busy(agent, conversation, "another process works on it, and did not let go of it")
         if header.owner not in ("", runtime.journal.worker):
-            await _done(runtime.journal.post(name, GiveUp()))  # whoever has it idle lets go of it
+            await at_hand(runtime.journal.post(name, GiveUp()))  # whoever has it idle lets go of it
         await asyncio.sleep(wait)
         wait = min(LAST_LOOK, 2 * wait)
 
@@ -154,7 +152,7 @@ async def _erase(runtime: AgencyRuntime, header: Header) -> set[str]:
         with suppress(Exception):  # whatever keeps it from being read, it is deleted nevertheless
             await runtime.ask_until_answered(Release(conversation), agent)
     names = {header.name, *(child.name for child in children)}
-    await _done(journal.delete(*names))
+    await at_hand(journal.delete(*names))
     return names
 
 
@@ -166,8 +164,8 @@ async def _end_elsewhere(journal: Journal, header: Header) -> None:
     except (DefinitionError, JournalError):
         return
     for run in lineage.streams[0].state.queue:
-        await _done(journal.post(header.name, Cancel(conversation, run.id, "the data of its user is erased")))
-    await _done(journal.post(header.name, GiveUp()))
+        await at_hand(journal.post(header.name, Cancel(conversation, run.id, "the data of its user is erased")))
+    await at_hand(journal.post(header.name, GiveUp()))
     loop = asyncio.get_running_loop()
     until, wait = loop.time() + PATIENCE, FIRST_LOOK
     while loop.time() < until:
@@ -176,8 +174,3 @@ async def _end_elsewhere(journal: Journal, header: Header) -> None:
         now = await header_of(journal, header.name)
         if now is None or now.owner in ("", journal.worker):
             return
-
-
-async def _done(pending: Any) -> None:
-    if isinstance(pending, Future):
-        await pending

@@ -8,9 +8,8 @@ from itertools import pairwise
 from typing import Final
 
 from ....providers.messages import Usage
-from ...core.mail.future import Future
 from ...journal.errors import EventNotReadable
-from ...journal.store import Header, Journal, Record
+from ...journal.store import Header, Journal, Record, at_hand
 from ..caller import NOBODY, Caller
 from ..errors import DefinitionError, UnknownConversation
 from ..runs.folding import folded, unfit
@@ -85,7 +84,7 @@ async def read_lineage(journal: Journal, agent: str, conversation: str) -> Linea
         UnknownConversation: there is none.
         EventNotReadable: it is damaged.
     """
-    records = await _read(journal, f"{agent}/{conversation}")
+    records = await at_hand(journal.read(f"{agent}/{conversation}"))
     if not records:
         raise UnknownConversation(f"{agent} has no conversation {conversation!r:.200}")
     header = await header_of(journal, f"{agent}/{conversation}")
@@ -95,7 +94,7 @@ async def read_lineage(journal: Journal, agent: str, conversation: str) -> Linea
     owner = streams[0].state.owner
     while owner is not None and owner not in seen:
         seen.add(owner)
-        records = await _read(journal, "/".join(owner))
+        records = await at_hand(journal.read("/".join(owner)))
         if not records:
             break
         streams.append(_history(*owner, records))
@@ -194,8 +193,7 @@ async def read_headers(
     limit: int | None = None,
 ) -> Sequence[Header]:
     """See `Journal.headers`."""
-    found = journal.headers(prefix=prefix, labels=labels, unfinished=unfinished, after=after, limit=limit)
-    return await found if isinstance(found, Future) else found
+    return await at_hand(journal.headers(prefix=prefix, labels=labels, unfinished=unfinished, after=after, limit=limit))
 
 
 async def header_of(journal: Journal, stream: str) -> Header | None:
@@ -240,7 +238,7 @@ async def _any_waits(journal: Journal, children: Sequence[ConversationSummary]) 
     for child in children:
         if not child.unfinished:
             continue
-        records = await _read(journal, child.name)
+        records = await at_hand(journal.read(child.name))
         if folded(child.name, [record.event for record in records]).approvals:
             return True
         nested = await read_headers(journal, labels={"parent": child.name}, unfinished=True)
@@ -266,8 +264,3 @@ def _caller(first: StreamHistory, header: Header | None) -> Caller:
     if header is None or not {"user", "tenant"} & header.labels.keys():
         return NOBODY
     return Caller(header.labels.get("user", ""), header.labels.get("tenant", ""))
-
-
-async def _read(journal: Journal, stream: str) -> Sequence[Record]:
-    found = journal.read(stream)
-    return await found if isinstance(found, Future) else found

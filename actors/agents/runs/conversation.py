@@ -24,7 +24,6 @@ from ..errors import (
     AgentError,
     GuardrailTripped,
     OutcomeUnknown,
-    RunCancelled,
     RunError,
     RunFailed,
     TimeLimit,
@@ -34,7 +33,7 @@ from ..events import RunFinished, RunStarted
 from ..events import Steered as SteeredEvent
 from ..turns.arrivals import NEWER, rejected
 from ..turns.machine import advance, outstanding
-from ..turns.outcome import Outcome, finished, unanswered
+from ..turns.outcome import Outcome, cancelled, finished, unanswered
 from ..turns.records import (
     ApprovalAsked,
     Cancel,
@@ -207,7 +206,7 @@ class Conversation(Actor):
             return
         if session.entry is not None and (reason := session.entry.cancelled) and turn.phase != "ended":
             runtime.approvals.forget_those_of(self._agent, self._id)
-            self._interrupt(session, RunCancelled(f"the run was cancelled: {reason}"), session.entry.rollback)
+            self._interrupt(session, cancelled(reason), session.entry.rollback)
             return
         if (newer := state.replaced_by(run)) is not None and turn.phase != "ended":
             self._interrupt_for(session, newer)
@@ -255,7 +254,7 @@ class Conversation(Actor):
         if entry is None or not entry.open:
             return
         if entry.accepted and self._kept and not self._journal.stream.version:
-            gone = RunCancelled("the run was cancelled: its conversation was released, or is gone on with elsewhere")
+            gone = cancelled("its conversation was released, or is gone on with elsewhere")
             register.settle(unanswered(run, gone), final=False)  # it is not begun anew
             return
         if state.knows(run.id):
@@ -283,10 +282,10 @@ class Conversation(Actor):
             if session is not None and session.run is run:
                 self._interrupt_for(session, newer)
             elif not (state.begun and state.queue[0] is run):  # otherwise it is about to be resumed
-                self._end_waiting(run, RunCancelled(f"the run was cancelled before it began: {NEWER}"))
+                self._end_waiting(run, cancelled(NEWER, begun=False))
 
     def _interrupt_for(self, session: Session, newer: RunRequest) -> None:
-        self._interrupt(session, RunCancelled(f"the run was cancelled: {NEWER}"), newer.when_busy == "rollback")
+        self._interrupt(session, cancelled(NEWER), newer.when_busy == "rollback")
 
     def _on_decision(self, decision: Decision) -> None:
         session, approvals = self._session, self._runtime.approvals
@@ -300,12 +299,11 @@ class Conversation(Actor):
     def _on_cancel(self, cancel: Cancel) -> None:
         session = self._session
         if session is not None and session.run.id == cancel.run:
-            self._interrupt(session, RunCancelled(f"the run was cancelled: {cancel.reason}"), cancel.rollback)
+            self._interrupt(session, cancelled(cancel.reason), cancel.rollback)
             return
         for run in self._state.queue:
             if run.id == cancel.run:
-                error = RunCancelled(f"the run was cancelled before it began: {cancel.reason}")
-                self._end_waiting(run, error)
+                self._end_waiting(run, cancelled(cancel.reason, begun=False))
                 return
 
     def _end_waiting(self, run: RunRequest, error: AgentError) -> None:
@@ -452,7 +450,7 @@ class Conversation(Actor):
         state.queue.clear()
         if session is not None:
             runs.remove(session.run)
-            error = RunCancelled("the run was cancelled: its conversation was released")
+            error = cancelled("its conversation was released")
             used = spent(session)
             children = session.children()
             session.abort()
@@ -463,7 +461,7 @@ class Conversation(Actor):
             self._report(session, outcome)
             runtime.drop(*children)
         for run in runs:
-            error = RunCancelled("the run was cancelled: its conversation was released")
+            error = cancelled("its conversation was released")
             runtime.register.settle(unanswered(run, error))
         runtime.crashes.pop(self._name, None)
         runtime.idle.pop(self._name, None)
@@ -516,9 +514,9 @@ class Conversation(Actor):
         if self._runtime.bus.active:
             session.emit(RunStarted, text=run.messages[-1].text if run.messages else "")
         if session.entry is not None and (reason := session.entry.cancelled):
-            self._end(session, unanswered(run, RunCancelled(f"the run was cancelled before it began: {reason}")))
+            self._end(session, unanswered(run, cancelled(reason, begun=False)))
         elif state.replaced_by(run) is not None:
-            self._end(session, unanswered(run, RunCancelled(f"the run was cancelled before it began: {NEWER}")))
+            self._end(session, unanswered(run, cancelled(NEWER, begun=False)))
         elif state.owner is not None:
             forward(session, state.owner)
         elif "connection" in session.prepared.hooks:
@@ -675,11 +673,6 @@ class Conversation(Actor):
     def _record(self, events: Sequence[Any], *, ending: bool = False) -> Future[None] | None:
         return self._journal.append(events, self._session, ending=ending)
 
-    def _when_lost(self, pending: Future[None]) -> None:
-        error = pending.exception()
-        if error is not None:
-            self._lost(error)
-
     def _lost(self, error: BaseException) -> None:
         self._runtime.tell(self.ref, GoneFromJournal(error))
 
@@ -690,7 +683,7 @@ class Conversation(Actor):
         if pending is None:
             self._go_on(session, commands, outcome)
         elif commands is COMPLETE and (self._state.turn.steps or not session.run.keyed):
-            pending.when_done(self._when_lost)
+            pending.when_done(self._journal.when_lost)
             self._go_on(session, commands, outcome)
         elif commands or outcome is not None:
             alarm: Any = None

@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from typing import Any, Final, NamedTuple
 
 from ...core.mail.future import Future
 from ...journal.errors import JournalError
-from ...journal.store import Header, Journal, Post
+from ...journal.store import Header, Journal, at_hand
 from ..caller import NOBODY, Caller
 from ..errors import UnknownApproval
 from ..events import ApprovalRequested
@@ -112,8 +112,7 @@ async def decide(
         JournalError: the conversation cannot be read.
     """
     check_decision(arguments, reason)
-    finding = journal.find(approval)
-    stream = await finding if isinstance(finding, Future) else finding
+    stream = await at_hand(journal.find(approval))
     kept = await read(journal, stream) if stream is not None else None
     found = _find(kept, approval) if kept is not None else None
     if stream is None or kept is None or found is None:
@@ -124,12 +123,9 @@ async def decide(
         raise UnknownApproval(f"the approval {approval!r:.80} {found.outcome or 'belongs to no call'}")
     decision = decision_about(request, approved, arguments, reason, by, limits)
     await _refuse_second(journal, stream, decision, mine=False)
-    posting = journal.post(stream, decision)
-    if posting is not None:
-        await posting
+    await at_hand(journal.post(stream, decision))
     await _refuse_second(journal, stream, decision, mine=True)
-    headers = journal.headers(prefix=stream, limit=1)
-    header = (await headers if isinstance(headers, Future) else headers)[:1]
+    header = await at_hand(journal.headers(prefix=stream, limit=1))
     owner = header[0].owner if header and header[0].name == stream else ""
     return Waiting(stream, owner, request, len(kept.records))
 
@@ -155,8 +151,7 @@ async def taken(journal: Journal, decided: Waiting, approved: bool, seconds: flo
         if time.monotonic() >= deadline:
             return False
         await asyncio.sleep(LOOK)
-    found = journal.read(decided.stream, after=decided.version)
-    for record in await found if isinstance(found, Future) else found:
+    for record in await at_hand(journal.read(decided.stream, after=decided.version)):
         event = record.event
         said = _decided(event, decided.request.call_id)
         if said is not None:
@@ -233,8 +228,7 @@ async def waiting_anywhere(runtime: AgencyRuntime) -> tuple[ApprovalRequested, .
 async def _unfinished(journal: Journal) -> AsyncIterator[Header]:
     after = ""
     while True:
-        found = journal.headers(unfinished=True, after=after, limit=PAGE)
-        headers = await found if isinstance(found, Future) else found
+        headers = await at_hand(journal.headers(unfinished=True, after=after, limit=PAGE))
         for header in headers:
             if not header.damaged:
                 yield header
@@ -249,8 +243,7 @@ async def decisions_left(journal: Journal, stream: str, approval: str) -> list[t
 
 
 async def _posted(journal: Journal, stream: str) -> list[tuple[int, Decision]]:
-    found = journal.posts(stream)
-    posts: Sequence[Post] = await found if isinstance(found, Future) else found
+    posts = await at_hand(journal.posts(stream))
     return [(post.id, post.event) for post in posts if type(post.event) is Decision]
 
 

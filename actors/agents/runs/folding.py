@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from ...core.mail.future import Future
 from ...journal.errors import EventNotReadable
-from ...journal.store import Journal, Record
+from ...journal.store import Journal, Record, at_hand
 from ..turns.state import ConversationState, fold
 
 
@@ -42,6 +41,5 @@ async def read(journal: Journal, stream: str) -> Read:
     Raises:
         JournalError: it cannot be read, or its events do not fit together.
     """
-    found = journal.read(stream)
-    records = await found if isinstance(found, Future) else found
+    records = await at_hand(journal.read(stream))
     return Read(folded(stream, [record.event for record in records]), records)

@@ -5,25 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import suppress
-from typing import Final, TypeVar
+from typing import Final
 
-from ...core.mail.future import Future
 from ...journal.errors import EventNotReadable, JournalClosed
-from ...journal.store import Journal, Record
+from ...journal.store import Journal, Record, at_hand
 from ..errors import AgencyClosed
-
-T = TypeVar("T")
 
 PAGE: Final = 500
 """Records that are read at once."""
 
 LOOK: Final = 5.0
 """Seconds after which it is looked whether the stream is still there."""
-
-
-async def at_hand(found: T | Future[T]) -> T:
-    """What a journal returns, whether it is there at once or later."""
-    return await found if isinstance(found, Future) else found
 
 
 class Following:

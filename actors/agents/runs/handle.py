@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from ...core.base.scope import active as active_scope
 from ...core.mail.future import Future
-from ...journal.store import Record
+from ...journal.store import Record, at_hand
 from ..answer import Answer
 from ..errors import UnknownRun
 from ..output import Output
@@ -22,7 +22,7 @@ from ..turns.outcome import Outcome
 from ..turns.records import Accepted, Cancel, Ended, RunRequest
 from ..turns.state import ConversationState
 from .folding import read, unfit
-from .following import PAGE, at_hand
+from .following import PAGE
 from .progress import Progress, RunRecord
 from .recovery import cancel_abandoned
 from .register import Entry

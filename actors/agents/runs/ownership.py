@@ -8,13 +8,12 @@ from typing import Any, Final
 
 from ...core.mail.future import Future
 from ...journal.errors import StreamOwned
-from ...journal.store import Journal, Stream
+from ...journal.store import Journal, Stream, at_hand
 from ..errors import ConversationBusy
 from ..turns.arrivals import NEWER, rejected, replaced
 from ..turns.outcome import unanswered
 from ..turns.records import Cancel, GiveUp, RunRequest
 from ..turns.state import ConversationState
-from .following import at_hand
 from .register import Entry, RunRegister
 
 FIRST_LOOK: Final = 0.02
@@ -33,8 +32,6 @@ class Unkept:
 
     events: Any = ()
     snapshot = None
-    epoch = 0
-    name = ""
 
     def __init__(self) -> None:
         self.version = 0
@@ -42,9 +39,6 @@ class Unkept:
     def append(self, events: Any, **_: Any) -> None:
         """Nothing is kept."""
         self.version += 1
-
-    def keep_snapshot(self, event: Any) -> None:
-        """Nothing is kept."""
 
     def release(self) -> None:
         """Nobody else wants it."""
@@ -70,7 +64,7 @@ async def own(
         JournalError: it cannot be opened at all.
     """
     name = f"{agent}/{conversation}"
-    elsewhere: ConversationState | None = None
+    elsewhere = ConversationState(agent, conversation)
     version, wait = 0, FIRST_LOOK
     told: set[str] = set()
     seen: set[str] = set()
@@ -79,12 +73,9 @@ async def own(
         try:
             if isinstance(opening, StreamOwned):
                 raise opening
-            return await opening if isinstance(opening, Future) else opening
+            return await at_hand(opening)
         except StreamOwned as error:
             held = error
-        if elsewhere is None:
-            elsewhere = ConversationState(agent, conversation)
-            await at_hand(journal.post(name, GiveUp()))
         for record in await at_hand(journal.read(name, after=version)):
             version = record.version
             elsewhere.apply(record.event)

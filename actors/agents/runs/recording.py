@@ -9,12 +9,11 @@ from typing import Any
 from ...core.mail.future import Future
 from ...journal.errors import EventNotWritable, KeyTaken
 from ...journal.store import Post
-from ..errors import DefinitionError
 from ..turns.outcome import unanswered
 from ..turns.records import Accepted, ApprovalAsked, NotSteered, RunRequest
 from ..turns.state import ConversationState
 from .ownership import Unkept
-from .register import not_kept
+from .register import key_taken, not_kept
 from .runtime import AgencyRuntime
 from .session import Session
 
@@ -168,9 +167,10 @@ class Recorder:
                 self.refuse(self.held[-1].run, error)
             else:
                 if pending is not None:
-                    pending.when_done(self._when_flushed)
+                    pending.when_done(self.when_lost)
 
-    def _when_flushed(self, pending: Future[None]) -> None:
+    def when_lost(self, pending: Future[None]) -> None:
+        """Report an append that nobody waits for, if it failed."""
         error = pending.exception()
         if error is not None:
             self._lost(error)
@@ -188,7 +188,4 @@ class Recorder:
             return
         for run in (one.run for one in accepted):
             if run.id == error.key:
-                text = (
-                    f"run id {run.id!r:.100} is taken by a run of {error.stream}; use one of its own for each request"
-                )
-                self._runtime.register.settle(unanswered(run, DefinitionError(text)))
+                self._runtime.register.settle(unanswered(run, key_taken(run, error.stream)))

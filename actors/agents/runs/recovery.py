@@ -9,16 +9,15 @@ from typing import Any
 from ...core.base.errors import CoreError
 from ...core.mail.future import Future
 from ...journal.errors import JournalError, StreamFenced, StreamOwned
-from ...journal.store import Header, Stream
+from ...journal.store import Header, Stream, at_hand
 from ..answer import Answer
-from ..errors import AgentError, RunCancelled, UnknownAgent
+from ..errors import AgentError, UnknownAgent
 from ..turns.machine import advance
-from ..turns.outcome import Outcome, finished, unanswered
+from ..turns.outcome import Outcome, cancelled, finished, unanswered
 from ..turns.records import RunRequest
 from ..turns.state import rules_of
 from ..turns.steps import Fail, Interrupted
 from .folding import folded, read
-from .following import at_hand
 from .messages import TakeUp
 from .register import Entry, not_kept
 from .runtime import AgencyRuntime
@@ -84,19 +83,14 @@ async def close_run(runtime: AgencyRuntime, run: RunRequest, error: AgentError) 
     outcome = unanswered(run, error)
     journal = runtime.journal
     try:
-        opening = journal.open(run.stream_name)
-        stream = await opening if isinstance(opening, Future) else opening
+        stream = await at_hand(journal.open(run.stream_name))
         state = folded(run.stream_name, stream.events)
         recorded = state.outcome_of(run.id)
         if recorded is None:
-            pending = stream.append((outcome.recorded(run),), unfinished=len(state.queue) > 1)
-            if pending is not None:
-                await pending
+            await at_hand(stream.append((outcome.recorded(run),), unfinished=len(state.queue) > 1))
         else:
             outcome = recorded
-        released = stream.release()
-        if released is not None:
-            await released
+        await at_hand(stream.release())
     except StreamOwned:
         return  # somebody else works on it, and ends it
     except JournalError as failed:
@@ -130,14 +124,14 @@ async def _cancel(stream: Stream, run_id: str, reason: str) -> None:
         return
     events: list[Any] = []
     if state.begun and run is state.queue[0]:
-        error = RunCancelled(f"the run was cancelled: {reason}")
+        error = cancelled(reason)
         turn = state.turn
         if turn.phase != "ended":
             events.append(Interrupted(error))
             turn, _ = advance(turn, events[0], rules_of(run))
         outcome = finished(run, turn, Fail(error), state.used)
     else:
-        outcome = unanswered(run, RunCancelled(f"the run was cancelled before it began: {reason}"))
+        outcome = unanswered(run, cancelled(reason, begun=False))
     events.append(outcome.recorded(run))
     await at_hand(stream.append(events, unfinished=len(state.queue) > 1))
 
@@ -161,14 +155,12 @@ def _undelivered(runtime: AgencyRuntime, agent: str, conversation: str, last: Ou
 
 
 async def _abandoned(runtime: AgencyRuntime) -> Sequence[Header]:
-    found = runtime.journal.headers(unfinished=True, abandoned=True)
-    return await found if isinstance(found, Future) else found
+    return await at_hand(runtime.journal.headers(unfinished=True, abandoned=True))
 
 
 async def _if_orphaned(runtime: AgencyRuntime, header: Header) -> None:
     """What was begun for a run that has ended since is of no use to anybody."""
-    found = runtime.journal.headers(prefix=header.labels["parent"], limit=1)
-    parents = await found if isinstance(found, Future) else found
+    parents = await at_hand(runtime.journal.headers(prefix=header.labels["parent"], limit=1))
     orphaned = not parents or parents[0].name != header.labels["parent"] or not parents[0].unfinished
     if orphaned and "ephemeral" in header.labels:
         runtime.drop(header.name)

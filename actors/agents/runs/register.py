@@ -13,9 +13,9 @@ from typing import Any
 from ...core.base.errors import ActorDead, CoreError
 from ...core.mail.future import Future
 from ..answer import Answer
-from ..errors import AgentError, AgentUnavailable, DefinitionError, RunCancelled, RunFailed, UnknownAgent
+from ..errors import AgentError, AgentUnavailable, DefinitionError, RunFailed, UnknownAgent
 from ..output import Output
-from ..turns.outcome import Outcome, unanswered
+from ..turns.outcome import Outcome, cancelled, unanswered
 from ..turns.records import Cancel, RunRequest
 
 
@@ -127,10 +127,7 @@ class RunRegister:
         known = self._entries.get(run.id)
         if known is not None:
             if known.run.stream_name != run.stream_name:
-                raise DefinitionError(
-                    f"run id {run.id!r:.100} is taken by a run of {known.run.agent} in conversation "
-                    f"{known.run.conversation!r:.100}; use one of its own for each request"
-                )
+                raise key_taken(run, known.run.stream_name)
             if known.output is None:
                 known.output = output
             return known
@@ -206,15 +203,15 @@ class RunRegister:
         entry.cancelled = reason
         entry.rollback = rollback
         if not entry.accepted:
-            self.settle(unanswered(run, RunCancelled(f"the run was cancelled before it began: {reason}")))
+            self.settle(unanswered(run, cancelled(reason, begun=False)))
             return
         try:
             self._send(run.agent, Cancel(run.conversation, run.id, reason, rollback))
         except CoreError as error:
             if not self._recovers() or not isinstance(error, ActorDead):
-                self.settle(unanswered(run, RunCancelled(f"the run was cancelled: {reason}")))
+                self.settle(unanswered(run, cancelled(reason)))
         except UnknownAgent:
-            self.settle(unanswered(run, RunCancelled(f"the run was cancelled: {reason}")))
+            self.settle(unanswered(run, cancelled(reason)))
 
     def open(self, agent: str | None = None, conversation: str | None = None) -> list[Entry]:
         """The entries without an outcome, of one agent or one conversation of it, in the order submitted."""
@@ -226,10 +223,15 @@ class RunRegister:
             and conversation in (None, entry.run.conversation)
         ]
 
-    def fail_open(self, error: Callable[[], AgentError], agent: str | None = None) -> None:
-        """End all open runs, or those of one agent, without an answer: nothing pending is dropped silently."""
-        for entry in self.open(agent):
+    def fail_open(self, error: Callable[[], AgentError]) -> None:
+        """End all open runs without an answer: nothing pending is dropped silently."""
+        for entry in self.open():
             self.settle(unanswered(entry.run, error()), final=False)
+
+
+def key_taken(run: RunRequest, stream: str) -> DefinitionError:
+    """The named error of a run whose id belongs to a run of another conversation."""
+    return DefinitionError(f"run id {run.id!r:.100} is taken by a run of {stream}; use one of its own for each request")
 
 
 def not_kept(error: BaseException) -> RunFailed:

@@ -16,10 +16,10 @@ from ...core.base.ids import uuid7
 from ...core.mail.future import Future
 from ...core.refs.ref import ActorRef
 from ...journal.errors import JournalError
-from ...journal.store import Journal, Post, Retention, Stream
+from ...journal.store import Journal, Post, Retention, Stream, at_hand
 from ..answer import Answer
 from ..bus import Bus
-from ..errors import AgentError, DefinitionError, UnknownAgent
+from ..errors import AgentError, UnknownAgent
 from ..handoffs.limits import HandoffLimits
 from ..output import Output, is_plain
 from ..team.directory import Directory
@@ -28,10 +28,10 @@ from ..turns.records import Cancel, RunRequest, Steer
 from ..turns.state import ConversationState
 from .approvals import Approvals
 from .clock import Clock
-from .following import Following, at_hand
+from .following import Following
 from .messages import Posted, Release
 from .posts import Posts
-from .register import Entry, RunRegister
+from .register import Entry, RunRegister, key_taken
 from .tool_tasks import ToolTasks
 
 if TYPE_CHECKING:
@@ -266,9 +266,7 @@ class AgencyRuntime:
         """
         stream = await at_hand(self.journal.find(run.id))
         if stream is not None and stream != run.stream_name:
-            raise DefinitionError(
-                f"run id {run.id!r:.100} is taken by a run of {stream}; use one of its own for each request"
-            )
+            raise key_taken(run, stream)
         return stream is not None
 
     def delivered(self, entry: Entry) -> None:

@@ -13,14 +13,13 @@ from typing import Final
 
 from ....providers.messages import Message
 from ...core.mail.future import Future
-from ...journal.store import Record
+from ...journal.store import Record, at_hand
 from ..errors import AgencyClosed, ConversationIdle, DefinitionError, UnknownConversation
 from ..turns.history import as_messages
 from ..turns.records import NotSteered, Steer
 from ..turns.state import ConversationState
 from ..turns.steps import Steered
 from .folding import read
-from .following import at_hand
 from .posts import Verdict
 from .runtime import AgencyRuntime
 

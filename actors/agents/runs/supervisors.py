@@ -15,6 +15,7 @@ from ...core.mail.future import Future
 from ...core.refs.ref import ActorRef
 from ...core.refs.watching import Terminated
 from ...journal.errors import EventNotReadable, JournalClosed, JournalError
+from ...journal.store import at_hand
 from ..errors import AgentUnavailable
 from ..turns.outcome import unanswered
 from ..turns.records import Cancel, Decision, GiveUp, RunRequest
@@ -174,9 +175,7 @@ class AgentActor(Actor):
                 await runtime.agents[state.owner[0]].ask(Release(state.owner[1]))
             except Exception as error:
                 logger.warning("%s/%s was not released", *state.owner, exc_info=error)
-        pending = runtime.journal.delete(name)
-        if pending is not None:
-            await pending
+        await at_hand(runtime.journal.delete(name))
 
     def _open(self, conversation: str, kept: bool) -> ActorRef[Any]:
         made = (self._runtime, self._agent, conversation, kept)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from ....providers.messages import Message, ToolCall, Usage
 from ..answer import NO_USAGE, Answer, HandoffRecord, ReasoningStep
-from ..errors import AgentError
+from ..errors import AgentError, RunCancelled
 from .machine import Turn, cut
 from .records import Ended, RunRequest
 from .steps import Fail, Finish
@@ -76,6 +76,11 @@ def finished(
         return Outcome(run.id, answer, None, None, True)
     last.error.partial = answer
     return Outcome(run.id, answer, last.error, None, True)
+
+
+def cancelled(reason: str, *, begun: bool = True) -> RunCancelled:
+    """The named error of a run that was cancelled, before it began or after."""
+    return RunCancelled(f"the run was cancelled{'' if begun else ' before it began'}: {reason}")
 
 
 def unanswered(
