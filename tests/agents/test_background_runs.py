@@ -388,3 +388,64 @@ async def test_two_agencies_of_one_journal_share_a_run() -> None:
         await (await two.handle(handle.id)).cancel("from over there")
         with pytest.raises(RunCancelled, match="from over there"):
             await handle
+
+
+def test_two_agencies_that_take_one_run_id_at_the_same_time_make_one_run() -> None:
+    async def scenario(sim: Simulation) -> None:
+        asked: list[str] = []
+
+        def model(request: Request) -> str:
+            asked.append(request.messages[-1].text)
+            return f"heard {request.messages[-1].text}"
+
+        kept = MemoryJournal()
+        one = Agency(Agent("A"), model=function(model), journal=kept, system=sim.system)
+        async with one:
+            assert one._runtime.model is not None
+            two = Agency(
+                Agent("A"), model=one._runtime.model, journal=kept.as_worker(), name="other", system=sim.system
+            )
+            async with two:
+                answers = await asyncio.gather(
+                    one.run("x", conversation="x", run_id="k"),
+                    two.run("y", conversation="y", run_id="k"),
+                    return_exceptions=True,
+                )
+                await asyncio.sleep(0.013)  # so that nothing is due as all of it stops
+        refused = [one for one in answers if isinstance(one, BaseException)]
+        assert [type(one) for one in refused] == [DefinitionError], answers
+        won = "x" if answers[1] is refused[0] else "y"
+        assert f"is taken by a run of A/{won};" in str(refused[0])
+        assert asked.count(won) == 1
+
+    simulate(scenario, seeds=30)
+
+
+def test_a_run_behind_another_learns_at_once_that_its_conversation_is_gone() -> None:
+    async def scenario(sim: Simulation) -> None:
+        kept = MemoryJournal()
+        held = Held()
+        async with held.agency(kept, system=sim.system) as agency:
+            first = asyncio.ensure_future(agency.run("hold on", conversation="c"))
+            await held.begun.wait()
+            kept.as_worker().delete("A/c")
+            began = asyncio.get_running_loop().time()
+            with pytest.raises(RunCancelled, match="released, or is gone on with elsewhere"):
+                await agency.start_run("second", conversation="c")
+            with pytest.raises(RunCancelled, match="released, or is gone on with elsewhere"):
+                await first
+            assert asyncio.get_running_loop().time() - began < 1
+            await asyncio.sleep(0.013)  # so that nothing is due as all of it stops
+
+    simulate(scenario, seeds=10)
+
+
+async def test_a_run_id_is_taken_by_the_conversation_that_it_was_first_asked_in(journal: Any) -> None:
+    held = Held()
+    async with held.agency(journal) as agency:
+        first = asyncio.ensure_future(agency.run("hold on", conversation="x", run_id="k"))
+        second = asyncio.ensure_future(agency.run("hold on", conversation="y", run_id="k"))
+        with pytest.raises(DefinitionError, match="run id 'k' is taken by a run of A/x;"):
+            await second
+        held.go.set()
+        assert (await first).conversation == "x"

@@ -166,6 +166,7 @@ def may_decide(by: Caller, owner: Caller) -> bool:
 
 
 def check_limits_of(asked: ApprovalRequested, approved: bool, arguments: str | None, limits: Limits | None) -> None:
+    """Raises `DefinitionError` where limits are given for a call, or none that are enough for a run that wants more."""
     if limits is not None:
         check_limits(limits)
         if asked.tool:
