@@ -99,7 +99,7 @@ class _Report:
 class _Run:
     """One run under today's rules."""
 
-    def __init__(self, runtime: AgencyRuntime, prepared: PreparedAgent, request: RunRequest) -> None:
+    def __init__(self, prepared: PreparedAgent, request: RunRequest) -> None:
         self.request = request
         self.prepared = prepared
         limits = replace(narrowed(prepared.agent.limits, request.limits), seconds=None)
@@ -180,7 +180,7 @@ class _Stream:
                 there = ", ".join(self._runtime.directory.agents)
                 self._differs(step.run, "agent", f"no agent is called {request.agent!r} any more; there are {there}")
             return None
-        self._run = _Run(self._runtime, prepared, request)
+        self._run = _Run(prepared, request)
         return self._run
 
     async def _judge(self, run: _Run, step: ReplayStep, after: Iterator[Any]) -> None:
