@@ -15,14 +15,14 @@ from typing import Any, Final
 
 from ...providers.messages import Message, Usage
 from ..agents.conversations.history import StreamHistory
-from ..agents.conversations.reading import list_conversations, read_conversation, read_headers, read_lineage
+from ..agents.conversations.reading import list_conversations, read_conversation, read_lineage
 from ..agents.conversations.view import ConversationCall, ConversationStep, ConversationSummary, ConversationView
 from ..agents.errors import UnknownConversation
 from ..agents.lifecycle import open_journal
 from ..agents.turns.replay import ReplayStep, replay
 from ..agents.turns.steps import AskApproval, CallTool, Complete, Completed, CompletionFailed, Fail, Finish, HandOff
 from ..core.base.errors import CallboardError
-from ..journal.store import Header, Journal, Record
+from ..journal.store import Header, Journal, Record, at_hand
 
 WIDTH: Final = 100
 PAGE: Final = 500
@@ -299,9 +299,9 @@ async def _find(journal: Journal, conversation: str, agent: str | None) -> tuple
     whose, slash, id = conversation.partition("/")
     if slash:  # as the list has it; an id has no slash
         return whose, id
-    headers: Sequence[Header] = await read_headers(journal, labels={"conversation": conversation})
+    headers: Sequence[Header] = await at_hand(journal.headers(labels={"conversation": conversation}))
     if not headers:  # version 0.1.0 did not write down whose a stream is but in its name
-        headers = [one for one in await read_headers(journal) if one.name.partition("/")[2] == conversation]
+        headers = [one for one in await at_hand(journal.headers()) if one.name.partition("/")[2] == conversation]
     agents = [header.name.partition("/")[0] for header in headers if header.version]
     if not agents:
         raise UnknownConversation(f"the journal has no conversation {conversation!r:.200}; see callboard show JOURNAL")

@@ -10,10 +10,11 @@ from ...core.base.errors import CoreError
 from ...journal.errors import EventNotReadable, JournalError, StreamOwned
 from ...journal.store import Header, Journal, at_hand
 from ..errors import ConversationBusy, DefinitionError
+from ..runs.folding import header_of
 from ..runs.messages import Release, Rewind
 from ..runs.runtime import AgencyRuntime
 from ..turns.records import Cancel, GiveUp, Snapshot
-from .reading import Lineage, header_of, read_headers, read_lineage
+from .reading import Lineage, read_lineage
 
 PATIENCE: Final = 10.0
 """Seconds for which another process is given the time to let go of a conversation."""
@@ -132,7 +133,7 @@ async def erase(runtime: AgencyRuntime, user: str, tenant: str | None) -> int:
             register.cancel(entry.run.id, "the data of its user is erased")
     erased: set[str] = set()
     for _ in range(PASSES):
-        headers = [one for one in await read_headers(journal, labels=labels) if one.name not in erased]
+        headers = [one for one in await at_hand(journal.headers(labels=labels)) if one.name not in erased]
         # Those that others belong to come first: they take them along.
         for header in sorted(headers, key=lambda one: "parent" in one.labels):
             erased |= await _erase(runtime, header)
@@ -147,7 +148,7 @@ async def _erase(runtime: AgencyRuntime, header: Header) -> set[str]:
     journal = runtime.journal
     if header.owner not in ("", journal.worker):
         await _end_elsewhere(journal, header)
-    children = await read_headers(journal, labels={"parent": header.name})
+    children = await at_hand(journal.headers(labels={"parent": header.name}))
     if agent in runtime.agents:
         with suppress(Exception):  # whatever keeps it from being read, it is deleted nevertheless
             await runtime.ask_until_answered(Release(conversation), agent)

@@ -12,7 +12,7 @@ from ...journal.errors import EventNotReadable
 from ...journal.store import Header, Journal, Record, at_hand
 from ..caller import NOBODY, Caller
 from ..errors import DefinitionError, UnknownConversation
-from ..runs.folding import folded, unfit
+from ..runs.folding import header_of, read, unfit
 from .history import StreamHistory
 from .view import ConversationStep, ConversationSummary, ConversationView
 
@@ -171,8 +171,8 @@ async def list_conversations(
     prefix = f"{agent}/" if agent is not None else ""
     found: list[ConversationSummary] = []
     while len(found) < limit:
-        headers = await read_headers(
-            journal, prefix=prefix, labels=labels, unfinished=unfinished, after=after, limit=PAGE
+        headers = await at_hand(
+            journal.headers(prefix=prefix, labels=labels, unfinished=unfinished, after=after, limit=PAGE)
         )
         for header in headers:
             if header.version and not {"parent", "ephemeral"} & header.labels.keys():
@@ -181,25 +181,6 @@ async def list_conversations(
             break
         after = headers[-1].name
     return found[:limit]
-
-
-async def read_headers(
-    journal: Journal,
-    *,
-    prefix: str = "",
-    labels: dict[str, str] | None = None,
-    unfinished: bool | None = None,
-    after: str = "",
-    limit: int | None = None,
-) -> Sequence[Header]:
-    """See `Journal.headers`."""
-    return await at_hand(journal.headers(prefix=prefix, labels=labels, unfinished=unfinished, after=after, limit=limit))
-
-
-async def header_of(journal: Journal, stream: str) -> Header | None:
-    """The header of a stream, if there is one."""
-    found = await read_headers(journal, prefix=stream, limit=1)  # the shortest name comes first
-    return found[0] if found and found[0].name == stream else None
 
 
 def summary(header: Header) -> ConversationSummary:
@@ -228,7 +209,7 @@ async def _children(journal: Journal, streams: list[StreamHistory]) -> list[Conv
         if stream.state.queue and stream.state.begun:  # others are gone, with the step that took their answer
             parent = {"parent": f"{stream.state.agent}/{stream.state.conversation}"}
             known = {child.name for child in found}
-            nested = await read_headers(journal, labels=parent)
+            nested = await at_hand(journal.headers(labels=parent))
             found += [summary(header) for header in nested if header.version and header.name not in known]
     return found
 
@@ -238,10 +219,9 @@ async def _any_waits(journal: Journal, children: Sequence[ConversationSummary]) 
     for child in children:
         if not child.unfinished:
             continue
-        records = await at_hand(journal.read(child.name))
-        if folded(child.name, [record.event for record in records]).approvals:
+        if (await read(journal, child.name)).state.approvals:
             return True
-        nested = await read_headers(journal, labels={"parent": child.name}, unfinished=True)
+        nested = await at_hand(journal.headers(labels={"parent": child.name}, unfinished=True))
         if await _any_waits(journal, [summary(header) for header in nested]):
             return True
     return False

@@ -24,7 +24,7 @@ from ..turns.rules import Limits
 from ..turns.state import ConversationState, rules_of
 from ..turns.steps import AskApproval, Decided, Raised
 from .approvals import check_decision, check_owner, decision_about, has_expired, key_of
-from .folding import Read, read
+from .folding import Read, header_of, read
 from .runtime import AgencyRuntime
 
 logger = logging.getLogger("callboard")
@@ -125,9 +125,8 @@ async def decide(
     await _refuse_second(journal, stream, decision, mine=False)
     await at_hand(journal.post(stream, decision))
     await _refuse_second(journal, stream, decision, mine=True)
-    header = await at_hand(journal.headers(prefix=stream, limit=1))
-    owner = header[0].owner if header and header[0].name == stream else ""
-    return Waiting(stream, owner, request, len(kept.records))
+    header = await header_of(journal, stream)
+    return Waiting(stream, header.owner if header is not None else "", request, len(kept.records))
 
 
 async def taken(journal: Journal, decided: Waiting, approved: bool, seconds: float) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from ...journal.errors import EventNotReadable
-from ...journal.store import Journal, Record, at_hand
+from ...journal.store import Header, Journal, Record, at_hand
 from ..turns.state import ConversationState, fold
 
 
@@ -33,6 +33,12 @@ def folded(stream: str, events: Iterable[Any]) -> ConversationState:
 def unfit(stream: str, error: Exception) -> EventNotReadable:
     """The named error of a stream whose events do not fit together."""
     return EventNotReadable(f"the events of {stream} do not fit together: {type(error).__name__}: {error}", stream)
+
+
+async def header_of(journal: Journal, stream: str) -> Header | None:
+    """The header of a stream, if there is one."""
+    found = await at_hand(journal.headers(prefix=stream, limit=1))  # the shortest name comes first
+    return found[0] if found and found[0].name == stream else None
 
 
 async def read(journal: Journal, stream: str) -> Read:

@@ -10,6 +10,7 @@ from typing import Final
 from ...journal.errors import EventNotReadable, JournalClosed
 from ...journal.store import Journal, Record, at_hand
 from ..errors import AgencyClosed
+from .folding import header_of
 
 PAGE: Final = 500
 """Records that are read at once."""
@@ -110,5 +111,5 @@ async def _next(subscription: AsyncIterator[Record]) -> Record:
 
 async def _version(journal: Journal, stream: str) -> int:
     """The version of a stream; -1 where there is none."""
-    found = await at_hand(journal.headers(prefix=stream, limit=1))
-    return found[0].version if found and found[0].name == stream else -1
+    header = await header_of(journal, stream)
+    return header.version if header is not None else -1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from typing import Any
 
 from ...core.base.errors import CoreError
@@ -17,7 +16,7 @@ from ..turns.outcome import Outcome, cancelled, finished, unanswered
 from ..turns.records import RunRequest
 from ..turns.state import rules_of
 from ..turns.steps import Fail, Interrupted
-from .folding import folded, read
+from .folding import folded, header_of, read
 from .messages import TakeUp
 from .register import Entry, not_kept
 from .runtime import AgencyRuntime
@@ -45,7 +44,7 @@ async def take_up_abandoned(runtime: AgencyRuntime) -> list[Entry]:
     """
     taken: list[Entry] = []
     nested: list[tuple[str, str]] = []
-    for header in await _abandoned(runtime):
+    for header in await at_hand(runtime.journal.headers(unfinished=True, abandoned=True)):
         agent, _, conversation = header.name.partition("/")
         if header.damaged or header.name in runtime.damaged:
             continue
@@ -102,8 +101,8 @@ async def close_run(runtime: AgencyRuntime, run: RunRequest, error: AgentError) 
 async def cancel_abandoned(runtime: AgencyRuntime, stream: str, run_id: str, reason: str) -> bool:
     """Record the end of a run whose conversation nobody alive works on. Returns False where somebody does."""
     journal = runtime.journal
-    found = await at_hand(journal.headers(prefix=stream, limit=1))
-    if not found or found[0].name != stream or found[0].owner:
+    header = await header_of(journal, stream)
+    if header is None or header.owner:
         return False
     try:
         opened = await at_hand(journal.open(stream))
@@ -154,15 +153,10 @@ def _undelivered(runtime: AgencyRuntime, agent: str, conversation: str, last: Ou
     return entry
 
 
-async def _abandoned(runtime: AgencyRuntime) -> Sequence[Header]:
-    return await at_hand(runtime.journal.headers(unfinished=True, abandoned=True))
-
-
 async def _if_orphaned(runtime: AgencyRuntime, header: Header) -> None:
     """What was begun for a run that has ended since is of no use to anybody."""
-    parents = await at_hand(runtime.journal.headers(prefix=header.labels["parent"], limit=1))
-    orphaned = not parents or parents[0].name != header.labels["parent"] or not parents[0].unfinished
-    if orphaned and "ephemeral" in header.labels:
+    parent = await header_of(runtime.journal, header.labels["parent"])
+    if (parent is None or not parent.unfinished) and "ephemeral" in header.labels:
         runtime.drop(header.name)
 
 
