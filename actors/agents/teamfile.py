@@ -40,13 +40,13 @@ from pydantic import (
     WrapValidator,
 )
 
+from ...providers.config.yamlfile import ConfigError, Location, YamlFile, read_yaml
 from ...providers.errors import ProviderError
 from ...providers.pool import Endpoint, Limits, Pool
 from ...providers.pool.environment import endpoints
-from ...providers.presets import PRESETS
-from ...providers.resolve import OFFLINE, Registry, from_environment, preset_spec
+from ...providers.registry.presets import PRESETS
+from ...providers.registry.resolve import OFFLINE, Registry, from_environment, preset_spec
 from ...providers.spec import Kind, ProviderSpec
-from ...providers.yamlfile import ConfigError, Location, YamlFile, read_yaml
 from ...tools import Tool
 from .agency import Agency
 from .agent import Agent, Autonomy

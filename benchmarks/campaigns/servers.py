@@ -19,10 +19,10 @@ from typing import Any
 from pydantic import SecretStr
 
 from callboard import Backoff, ChildSpec, Completion, Delta, Request
-from callboard.providers.openai import OpenAIProvider
 from callboard.providers.pool import Budget, Endpoint, Hedge, Pool, Price, RetryPolicy
 from callboard.providers.simulated import Fault, Latency, SimulatedProvider, parse_fault
 from callboard.providers.spec import ProviderSpec
+from callboard.providers.vendors.openai import OpenAIProvider
 
 from .plans import Step, complete
 

@@ -9,10 +9,10 @@ from typing import Any
 from pydantic import SecretStr
 
 from callboard.actors import ActorRef, System
-from callboard.providers.build import child_spec
 from callboard.providers.messages import Message, Request
 from callboard.providers.pool import BreakerPolicy, Budget, Endpoint, GetStats, Hedge, LeastLoaded, Limits, Pool, Stats
 from callboard.providers.spec import ProviderSpec
+from callboard.providers.vendors.build import child_spec
 
 from .pool_faults import faults
 from .pool_load import DEADLINE, PROMPT, scenarios

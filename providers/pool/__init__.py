@@ -1,8 +1,12 @@
 """The pool: several providers behind one actor that loses no request."""
 
-from .batch import Batching
-from .breaker import BreakerPolicy
-from .cache import Cache, MemoryCache, SqliteCache
+from .accounts.cost import FREE, Budget, Price
+from .accounts.ledger import Bought
+from .accounts.stats import EndpointCounts, EndpointHealth, Health, PoolCounts, Stats
+from .admission.breaker import BreakerPolicy
+from .admission.limiter import Limits
+from .admission.retry import RetryPolicy
+from .admission.routing import Cheapest, LeastLoaded, Priority, Routing, Weighted
 from .control import (
     SCOPE_KEY,
     AddEndpoint,
@@ -16,17 +20,13 @@ from .control import (
     Submit,
     SwitchProvider,
 )
-from .cost import FREE, Budget, Price
-from .endpoint import Endpoint
+from .dispatch.endpoint import Endpoint
+from .dispatch.hedge import Hedge
+from .dispatch.job import Who
 from .environment import pool_from_environment
-from .hedge import Hedge
-from .job import Who
-from .ledger import Bought
-from .limiter import Limits
+from .front.batch import Batching
+from .front.cache import Cache, MemoryCache, SqliteCache
 from .pool import Pool
-from .retry import RetryPolicy
-from .routing import Cheapest, LeastLoaded, Priority, Routing, Weighted
-from .stats import EndpointCounts, EndpointHealth, Health, PoolCounts, Stats
 
 __all__ = [
     "FREE",

@@ -8,9 +8,9 @@ from typing import Literal
 from pydantic import SecretStr
 
 from ..messages import Request
-from .cost import Budget
-from .endpoint import Endpoint
-from .job import ANYONE, Who
+from .accounts.cost import Budget
+from .dispatch.endpoint import Endpoint
+from .dispatch.job import ANYONE, Who
 
 SCOPE_KEY = "callboard.who"
 """Under this key of the scope's values a `Who` travels with a plain `Request`:

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from ...actors.core.base.spec import ChildSpec
-from ..build import child_spec
-from ..resolve import Registry, from_environment
-from .endpoint import Endpoint
+from ..registry.resolve import Registry, from_environment
+from ..vendors.build import child_spec
+from .dispatch.endpoint import Endpoint
 from .pool import Pool
 
 

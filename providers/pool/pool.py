@@ -1,7 +1,8 @@
 """The pool: one actor that answers `Request` like a provider does, from several of them.
 
-It is thin: what is decided stands in the pure modules beside it, how a request goes through them in `dispatch`. The
-actor owns the provider actors (its children), the state kept about each, and the answers to control messages.
+It is thin: what is decided stands in the pure rooms `accounts` and `admission`, how a request goes through them in
+`dispatch`. The actor owns the provider actors (its children), the state kept about each, and the answers to control
+messages.
 """
 
 from __future__ import annotations
@@ -21,10 +22,14 @@ from ...actors.core.base.spec import ChildSpec
 from ...actors.core.refs.ref import ActorRef
 from ...actors.core.refs.watching import Terminated
 from ..messages import Message, Request
-from .admission import Gate
-from .batch import Batching
-from .breaker import Breaker
-from .cache import Cache
+from .accounts.cost import Budget, Budgets, Price, Prices, load_prices
+from .accounts.ledger import Ledger
+from .accounts.stats import EndpointCounts, EndpointHealth, Health, PoolCounts, State, Stats
+from .admission.admission import Gate
+from .admission.breaker import Breaker
+from .admission.limiter import Limiter
+from .admission.pacing import Pacer
+from .admission.routing import LeastLoaded, Priority, Routing
 from .control import (
     SCOPE_KEY,
     AddEndpoint,
@@ -38,18 +43,14 @@ from .control import (
     Submit,
     SwitchProvider,
 )
-from .cost import Budget, Budgets, Price, Prices, load_prices
-from .dispatch import Dispatcher
-from .endpoint import Endpoint, Member, with_key
-from .fanout import fan_out
-from .front import Front
-from .hedge import Hedge
-from .job import ANYONE, Who
-from .ledger import Ledger
-from .limiter import Limiter
-from .pacing import Pacer
-from .routing import LeastLoaded, Priority, Routing
-from .stats import EndpointCounts, EndpointHealth, Health, PoolCounts, State, Stats
+from .dispatch.dispatcher import Dispatcher
+from .dispatch.endpoint import Endpoint, Member, with_key
+from .dispatch.hedge import Hedge
+from .dispatch.job import ANYONE, Who
+from .front.batch import Batching
+from .front.cache import Cache
+from .front.fanout import fan_out
+from .front.front import Front
 
 logger = logging.getLogger("callboard.pool")
 
@@ -365,7 +366,7 @@ _NOBODY = object()
 
 
 def _wants_prices(routing: Any) -> bool:
-    from .routing import Cheapest
+    from .admission.routing import Cheapest
 
     return isinstance(routing, Cheapest) or (hasattr(routing, "then") and _wants_prices(routing.then))
 

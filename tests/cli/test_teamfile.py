@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from callboard.actors.agents.teamfile import Team, build_agency, read_team
+from callboard.providers.config.yamlfile import ConfigError
 from callboard.providers.pool import GetHealth, Limits
-from callboard.providers.yamlfile import ConfigError
 from callboard.tools import Tool
 from callboard.tools.builtin.files import file_tools
 

@@ -11,13 +11,13 @@ import pytest
 from pydantic import SecretStr
 
 from callboard.actors import ActorRef, System
-from callboard.providers.anthropic import AnthropicProvider
-from callboard.providers.build import child_spec
-from callboard.providers.openai import OpenAIProvider
-from callboard.providers.presets import PRESETS
-from callboard.providers.resolve import preset_spec
+from callboard.providers.registry.presets import PRESETS
+from callboard.providers.registry.resolve import preset_spec
 from callboard.providers.simulated import SimulatedProvider
 from callboard.providers.spec import ProviderSpec
+from callboard.providers.vendors.anthropic import AnthropicProvider
+from callboard.providers.vendors.build import child_spec
+from callboard.providers.vendors.openai import OpenAIProvider
 
 KEY = "sk-contract-0123456789abcdef"
 

@@ -9,12 +9,12 @@ import pytest
 
 from callboard.actors import ActorRef, System
 from callboard.providers import errors as e
-from callboard.providers.anthropic import AnthropicProvider
 from callboard.providers.messages import Completion, Message, Request
-from callboard.providers.openai import OpenAIProvider
 from callboard.providers.provider import BatchRequest
 from callboard.providers.simulated import SimulatedProvider, error
 from callboard.providers.spec import CAPABILITIES
+from callboard.providers.vendors.anthropic import AnthropicProvider
+from callboard.providers.vendors.openai import OpenAIProvider
 from tests.providers.conftest import anthropic_spec, openai_spec
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from callboard.actors import System
-from callboard.providers.config import load_config, pool_from_config
+from callboard.providers.config.config import load_config, pool_from_config
+from callboard.providers.config.yamlfile import ConfigError
 from callboard.providers.messages import Message, Request
-from callboard.providers.resolve import Target
+from callboard.providers.registry.resolve import Target
 from callboard.providers.simulated import SimulatedProvider
-from callboard.providers.yamlfile import ConfigError
 
 ENV = {"OPENAI_API_KEY": "sk-secret-1", "ACME_KEY": "sk-secret-2"}
 GOOD = """

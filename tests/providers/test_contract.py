@@ -11,7 +11,6 @@ import pytest
 
 from callboard.actors import ActorRef
 from callboard.providers import errors as e
-from callboard.providers.build import child_spec
 from callboard.providers.messages import (
     Completion,
     Delta,
@@ -39,6 +38,7 @@ from callboard.providers.simulated import (
     trickle,
     unauthorized,
 )
+from callboard.providers.vendors.build import child_spec
 from tests.providers.conftest import KEY, Rig
 
 ASK = Request((Message("user", "Say it"),))

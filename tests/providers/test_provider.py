@@ -13,17 +13,17 @@ from pydantic import SecretStr
 
 from callboard.actors import ActorRef, ChildSpec, System
 from callboard.providers import errors as e
-from callboard.providers.build import child_spec
 from callboard.providers.gate import Gate
 from callboard.providers.messages import Completion, Message, Request, Usage
 from callboard.providers.offline import OfflineProvider
-from callboard.providers.presets import PRESETS
 from callboard.providers.provider import CountTokens, Describe, Provider, RotateKey, Supports
-from callboard.providers.resolve import OFFLINE
+from callboard.providers.registry.presets import PRESETS
+from callboard.providers.registry.resolve import OFFLINE
 from callboard.providers.simulated import SimulatedProvider
 from callboard.providers.spec import Kind, ProviderSpec
 from callboard.providers.tokens import FALLBACK, estimate
-from callboard.providers.transport import Direct
+from callboard.providers.vendors.build import child_spec
+from callboard.providers.vendors.transport import Direct
 from tests.providers.conftest import KINDS, anthropic_spec, compatible, openai_spec
 
 ASK = Request((Message("user", "hello"),))

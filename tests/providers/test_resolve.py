@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from callboard.providers.errors import AuthenticationFailed, UnknownModel
 from callboard.providers.messages import Message, Request
-from callboard.providers.presets import PRESETS
-from callboard.providers.resolve import Registry, Target, from_environment
+from callboard.providers.registry.presets import PRESETS
+from callboard.providers.registry.resolve import Registry, Target, from_environment
 from callboard.providers.spec import ProviderSpec
 
 KEYS = {
@@ -140,7 +140,7 @@ def test_any_name_is_resolved_or_refused_with_a_named_error(name: str) -> None:
 
 @pytest.mark.parametrize("preset", PRESETS.values(), ids=list(PRESETS))
 def test_every_preset_is_reached_through_its_own_variable(preset: object) -> None:
-    from callboard.providers.presets import Preset
+    from callboard.providers.registry.presets import Preset
 
     assert isinstance(preset, Preset)
     env = {(preset.keys or preset.bases)[0]: "http://x/v1" if not preset.keys else "k"}

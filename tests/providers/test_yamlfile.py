@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field
 
-from callboard.providers.yamlfile import ConfigError, MissingVariable, expand, load_model, parse_yaml, read_yaml
+from callboard.providers.config.yamlfile import ConfigError, MissingVariable, expand, load_model, parse_yaml, read_yaml
 
 
 class Limits(BaseModel):

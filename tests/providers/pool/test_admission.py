@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from callboard.providers.pool import BreakerPolicy, LeastLoaded, Limits
-from callboard.providers.pool.admission import AGEING, Admission, Gate, Grant, Ticket
-from callboard.providers.pool.breaker import Breaker
-from callboard.providers.pool.limiter import Limiter
+from callboard.providers.pool.admission.admission import AGEING, Admission, Gate, Grant, Ticket
+from callboard.providers.pool.admission.breaker import Breaker
+from callboard.providers.pool.admission.limiter import Limiter
 
 
 def gate(name: str = "a", **limits: int) -> Gate:

@@ -24,7 +24,6 @@ from callboard.providers.errors import (
     StreamCut,
 )
 from callboard.providers.messages import Completion, Message, Request, Usage
-from callboard.providers.openai import OpenAIProvider
 from callboard.providers.pool import (
     Bought,
     Budget,
@@ -38,6 +37,7 @@ from callboard.providers.pool import (
 )
 from callboard.providers.simulated import Fault, SimulatedProvider, cut, malformed, reset
 from callboard.providers.spec import ProviderSpec
+from callboard.providers.vendors.openai import OpenAIProvider
 
 from .scripted import Script, endpoint, request
 

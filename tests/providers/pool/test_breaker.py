@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from callboard.providers.pool import BreakerPolicy
-from callboard.providers.pool.breaker import Breaker, Trial
+from callboard.providers.pool.admission.breaker import Breaker, Trial
 
 
 def breaker(**policy: float) -> Breaker:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from callboard.providers.messages import RateLimits
 from callboard.providers.pool import Limits
-from callboard.providers.pool.limiter import Limiter, SlidingWindow
+from callboard.providers.pool.admission.limiter import Limiter, SlidingWindow
 
 gaps = st.floats(0, 30, allow_nan=False)
 amounts = st.integers(0, 150)

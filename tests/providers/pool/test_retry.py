@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from callboard.actors import ActorCrashed, AskTimeout
 from callboard.providers import errors
 from callboard.providers.pool import RetryPolicy
-from callboard.providers.pool.retry import Blame, RetryBudget, judge
+from callboard.providers.pool.admission.retry import Blame, RetryBudget, judge
 
 
 @given(st.integers(1, 200), st.integers())

@@ -287,8 +287,8 @@ async def test_a_killed_server_process_ends_every_stream_in_exactly_one_error() 
 
     from callboard.actors import ActorRef, System
     from callboard.providers import errors as e
-    from callboard.providers.build import child_spec
     from callboard.providers.spec import ProviderSpec
+    from callboard.providers.vendors.build import child_spec
 
     code = """
         import asyncio

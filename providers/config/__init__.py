@@ -1,0 +1,1 @@
+"""What files say of providers, read with the line of each mistake."""

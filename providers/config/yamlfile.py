@@ -1,0 +1,294 @@
+"""YAML files as users write them: ``${ENV}`` expanded after parsing, errors that name file and line.
+
+Used for ``llm.yaml`` and for team files. Expansion happens on parsed strings, so a value from the environment can
+never change the file's structure, and an error quotes what stands in the file, never what the environment held.
+A mapping that says ``enabled: false`` is not expanded.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from ...actors.core.base.errors import CallboardError
+
+Location: TypeAlias = tuple[str | int, ...]
+"""Where a value stands: the keys and list positions that lead to it, from the top."""
+
+M = TypeVar("M", bound=BaseModel)
+
+_REFERENCE = re.compile(
+    r"\$(?:(?P<escaped>\$)|\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::(?P<kind>[-?])(?P<rest>[^}]*))?\}|(?P<broken>\{))"
+)
+_SECRET = re.compile(r"key|token|secret|password|authorization", re.IGNORECASE)
+
+
+class ConfigError(CallboardError, ValueError):
+    """A configuration file is wrong.
+
+    Args:
+        message: what was expected, without the file's name.
+        path: the file.
+        line: the line, counted from 1; 0 when no line is to blame.
+    """
+
+    def __init__(self, message: str, *, path: str | Path, line: int = 0) -> None:
+        super().__init__(f"{path}, line {line}: {message}" if line else f"{path}: {message}")
+        self.path = str(path)
+        self.line = line
+
+
+class MissingVariable(CallboardError, ValueError):
+    """``${NAME}`` or ``${NAME:?message}`` names an environment variable that is not set."""
+
+
+def expand(text: str, env: Mapping[str, str] | None = None) -> str:
+    """Replace the references in one string.
+
+    ``${X}`` is the variable X, which must be set; ``${X:-d}`` is d when X is unset or empty; ``${X:?msg}`` fails with
+    msg when X is unset or empty; ``$$`` is a dollar sign. A ``$`` followed by anything else stays as it is.
+
+    Args:
+        text: the string as written.
+        env: the variables; the process's environment by default.
+
+    Raises:
+        MissingVariable: a variable that has no default is not set.
+        ValueError: a ``${`` that is not one of the forms above.
+    """
+    variables = os.environ if env is None else env
+
+    def value(match: re.Match[str]) -> str:
+        if match["escaped"]:
+            return "$"
+        if match["broken"]:
+            raise ValueError(f"expected ${{NAME}}, ${{NAME:-default}}, ${{NAME:?message}} or $$ in {text!r}")
+        name, kind, rest = match["name"], match["kind"], match["rest"]
+        found = variables.get(name)
+        if kind is None:
+            if found is None:
+                raise MissingVariable(f"set the environment variable {name}, or write ${{{name}:-default}}")
+            return found
+        if found:
+            return found
+        if kind == "?":
+            raise MissingVariable(f"set the environment variable {name}" + (f": {rest}" if rest else ""))
+        return str(rest)
+
+    return _REFERENCE.sub(value, text)
+
+
+@dataclass(frozen=True)
+class YamlFile:
+    """A parsed file.
+
+    Args:
+        path: where it came from, as the user named it.
+        data: its content, references expanded. Never shown in this object's repr: it may hold keys.
+    """
+
+    path: str
+    data: Any
+    _written: Any
+    _lines: Mapping[Location, int]
+
+    def __repr__(self) -> str:
+        return f"YamlFile({self.path!r})"
+
+    def line(self, location: Location = ()) -> int:
+        """The line of the value at `location`, or of the nearest enclosing one that is in the file."""
+        return self._lines[self._nearest(location)]
+
+    def error(self, location: Location, message: str) -> ConfigError:
+        """A `ConfigError` for the value at `location`; `message` says what was expected there."""
+        where = ".".join(str(step) for step in location)
+        return ConfigError(f"{where}: {message}" if where else message, path=self.path, line=self.line(location))
+
+    def validate(self, model: type[M]) -> M:
+        """The content as a `model`.
+
+        Raises:
+            ConfigError: it does not fit; names the first place by line and what was expected there.
+        """
+        try:
+            return model.model_validate(self.data if self.data is not None else {})
+        except ValidationError as error:
+            problems = [self._problem(model, details) for details in error.errors(include_url=False)]
+        problems.sort(key=lambda problem: problem.line)
+        first = problems[0]
+        if len(problems) > 1:
+            others = f" (and {len(problems) - 1} more, next on line {problems[1].line})"
+            first.args = (first.args[0] + others,)
+        raise first
+
+    def _problem(self, model: type[BaseModel], details: Any) -> ConfigError:
+        location: Location = tuple(details["loc"])
+        known = self._nearest(location)
+        if details["type"] == "missing":
+            fields = _fields_at(model, location[:-1])
+            return self.error(location[:-1], f"{location[-1]!r} is missing{_described(fields, str(location[-1]))}")
+        if details["type"] == "extra_forbidden":
+            fields = _fields_at(model, location[:-1])
+            near = difflib.get_close_matches(str(location[-1]), fields, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(sorted(fields))}"
+            return self.error(location[:-1] + location[-1:], f"unknown entry; {hint}")
+        message = re.sub(r"^(Value error|Assertion failed), ", "", str(details["msg"]))
+        message = re.sub(r"^Input should be ", "expected ", message)
+        return self.error(known, f"{message}, not {self._shown(known)}" if "expected" in message else message)
+
+    def _shown(self, location: Location) -> str:
+        """What stands in the file, before expansion; never something that may be a key."""
+        value = self._written
+        for step in location:
+            value = value[step]
+        if isinstance(value, Mapping):
+            return "a mapping"
+        if isinstance(value, list):
+            return "a list"
+        if any(_SECRET.search(str(step)) for step in location) and "${" not in str(value):
+            return "what stands there"
+        return "nothing" if value is None else repr(value)
+
+    def _nearest(self, location: Location) -> Location:
+        # Pydantic's locations also hold names of union members, which are in no file: skip what is unknown.
+        known: Location = ()
+        for step in location:
+            if (*known, step) in self._lines:
+                known = (*known, step)
+        return known
+
+
+def read_yaml(path: str | Path, env: Mapping[str, str] | None = None) -> YamlFile:
+    """Read and expand a file.
+
+    Raises:
+        ConfigError: it cannot be read or parsed, repeats a key, or a reference cannot be expanded.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError("no such file", path=path) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot be read: {error}", path=path) from None
+    return parse_yaml(text, path, env)
+
+
+def parse_yaml(text: str, path: str | Path = "<text>", env: Mapping[str, str] | None = None) -> YamlFile:
+    """As `read_yaml`, from a string."""
+    # SafeLoader only: the two steps of yaml.safe_load, apart, because the nodes between them know their lines.
+    try:
+        loader = yaml.SafeLoader(text)
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise ConfigError(f"expected text, not the character {error.character:#04x}", path=path, line=line) from None
+    try:
+        node = loader.get_single_node()
+        lines: dict[Location, int] = {(): 1}
+        if node is not None:
+            _note_lines(node, (), lines, str(path), frozenset())
+        written = None if node is None else loader.construct_document(node)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        what = error.problem or error.context or "not valid YAML"
+        raise ConfigError(f"expected valid YAML; {what}", path=path, line=mark.line + 1 if mark else 0) from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"expected valid YAML; {str(error).splitlines()[0]}", path=path) from None
+    except ConfigError:
+        raise
+    except (ValueError, RecursionError) as error:  # a date that does not exist; nesting without end
+        raise ConfigError(f"expected valid YAML; {str(error).splitlines()[0]}", path=path) from None
+    finally:
+        loader.dispose()
+    shell = YamlFile(str(path), None, written, lines)
+    return YamlFile(str(path), _expanded(written, (), env, shell), written, lines)
+
+
+def load_model(path: str | Path, model: type[M], env: Mapping[str, str] | None = None) -> M:
+    """Read, expand and validate a file in one step; raises `ConfigError`."""
+    return read_yaml(path, env).validate(model)
+
+
+def _note_lines(
+    node: yaml.Node, location: Location, lines: dict[Location, int], path: str, above: frozenset[int]
+) -> None:
+    lines.setdefault(location, node.start_mark.line + 1)
+    if id(node) in above:  # an alias that contains itself
+        raise ConfigError("expected no alias inside its own anchor", path=path, line=node.start_mark.line + 1)
+    above |= {id(node)}
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue
+            if key.tag == "tag:yaml.org,2002:bool":
+                problem = f"expected a name; YAML reads {key.value} as true or false: write it in quotes"
+                raise ConfigError(problem, path=path, line=key.start_mark.line + 1)
+            step: str | int = key.value
+            if key.tag == "tag:yaml.org,2002:int" and str(key.value).isdecimal():
+                step = int(key.value)
+            if (*location, step) in lines and key.tag != "tag:yaml.org,2002:merge":
+                raise ConfigError(f"{step!r} stands there twice", path=path, line=key.start_mark.line + 1)
+            lines[(*location, step)] = key.start_mark.line + 1
+            _note_lines(value, (*location, step), lines, path, above)
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            _note_lines(value, (*location, index), lines, path, above)
+
+
+def _expanded(value: Any, location: Location, env: Mapping[str, str] | None, file: YamlFile) -> Any:
+    if isinstance(value, str):
+        try:
+            return expand(value, env)
+        except ValueError as error:
+            raise file.error(location, str(error)) from None
+    if isinstance(value, dict):
+        if value.get("enabled") is False:  # what is switched off needs no variable to be set
+            return value
+        return {key: _expanded(item, (*location, key), env, file) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_expanded(item, (*location, index), env, file) for index, item in enumerate(value)]
+    return value
+
+
+def _fields_at(model: type[BaseModel], location: Location) -> dict[str, str]:
+    """Names and descriptions of the entries allowed at `location`, found through the model's annotations."""
+    candidates: list[Any] = [model]
+    for step in location:
+        following: list[Any] = []
+        for candidate in candidates:
+            if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+                for name, info in candidate.model_fields.items():
+                    if step in (name, info.alias):
+                        following += _members(info.annotation)
+            elif typing.get_args(candidate):
+                following += _members(typing.get_args(candidate)[-1])
+        candidates = following or candidates
+    return {
+        info.alias or name: info.description or ""
+        for candidate in candidates
+        if isinstance(candidate, type) and issubclass(candidate, BaseModel)
+        for name, info in candidate.model_fields.items()
+    }
+
+
+def _members(annotation: Any) -> list[Any]:
+    origin = typing.get_origin(annotation)
+    if origin is typing.Annotated:
+        return _members(typing.get_args(annotation)[0])
+    if origin in (typing.Union, types.UnionType):
+        return [member for part in typing.get_args(annotation) for member in _members(part)]
+    return [annotation]
+
+
+def _described(fields: Mapping[str, str], name: str) -> str:
+    description = fields.get(name, "")
+    return f"; expected {description}" if description else ""

@@ -1,0 +1,1 @@
+"""What calls use and cost, counted and bounded. Pure."""

@@ -1,0 +1,1 @@
+"""Whether, when and at which endpoint a call may go. Pure."""

@@ -1,0 +1,1 @@
+"""One request's way through the pool: planned, let go, sent, judged, sent again."""

@@ -1,0 +1,178 @@
+"""Which endpoints can serve a request, and what each would change in it. Pure.
+
+A plan is a list of tiers, best first; a later one is used only while every endpoint of the earlier ones is down:
+
+1. endpoints that serve the model and can do everything the request needs;
+2. endpoints that serve the model but lack a capability that can be done without (capability downgrading);
+3. the same for each model the pool may fall back to (degradation).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from ...errors import NoProvider, UnknownModel
+from ...messages import Image, Message, Request, Text
+from ..admission.admission import Gate, Tiers
+from .endpoint import Endpoint, Member
+
+DROPPABLE = frozenset({"images", "schema", "reasoning"})
+"""What a request can be sent without. Not tools: an agent that needs them would get a wrong answer instead of none."""
+
+
+def needs(request: Request) -> frozenset[str]:
+    """Return the capabilities a request asks for."""
+    wanted = set()
+    if request.tools and request.tool_choice != "none":
+        wanted.add("tools")
+    if request.response_schema is not None:
+        wanted.add("schema")
+    if request.reasoning_effort not in (None, "none"):
+        wanted.add("reasoning")
+    for message in request.messages:
+        if not isinstance(message.content, str) and any(isinstance(part, Image) for part in message.content):
+            wanted.add("images")
+            break
+    return frozenset(wanted) if wanted else _NOTHING
+
+
+_NOTHING: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """Endpoints that would be asked in the same way.
+
+    Args:
+        members: the endpoints.
+        models: the model each is asked for, by endpoint name; empty to leave the provider its default.
+        dropped: capabilities the request loses.
+        degraded_to: the fallback model, empty for the one asked for.
+    """
+
+    members: tuple[Member, ...]
+    models: Mapping[str, str]
+    dropped: frozenset[str] = _NOTHING
+    degraded_to: str = ""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the caller is told of an answer from this tier."""
+        notes = [f"capability dropped: {name}" for name in sorted(self.dropped)]
+        return (*((f"degraded to model {self.degraded_to}",) if self.degraded_to else ()), *notes)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The tiers of a request, and the same as gates for the queue."""
+
+    tiers: tuple[Tier, ...]
+    gates: Tiers
+
+    def counts_tokens(self) -> bool:
+        """Return whether any endpoint limits tokens."""
+        return any(gate.limiter.counts_tokens for tier in self.gates for gate in tier)
+
+    def hopeless(self) -> bool:
+        """Return whether every endpoint refuses until somebody changes it: waiting would be in vain."""
+        return all(gate.breaker.disabled or not gate.present for tier in self.gates for gate in tier)
+
+    def other_than(self, avoid: Collection[Gate], now: float) -> bool:
+        """Return whether an endpoint that is not down and not in ``avoid`` could be tried."""
+        return any(gate not in avoid and not gate.down(now) for tier in self.gates for gate in tier)
+
+    def members(self) -> list[Member]:
+        """Every endpoint once, best first."""
+        return list(dict.fromkeys(member for tier in self.tiers for member in tier.members))
+
+
+def make_plan(
+    members: Sequence[Member],
+    model: str,
+    wanted: frozenset[str],
+    fallbacks: Mapping[str, Sequence[str]],
+    excluded: Collection[Gate] = (),
+    only: str = "",
+) -> Plan:
+    """Return the plan for a request.
+
+    Args:
+        members: the pool's endpoints, in order.
+        model: the model asked for; empty for each provider's default.
+        wanted: capabilities the request needs.
+        fallbacks: lesser models by model.
+        excluded: endpoints that cannot serve this request.
+        only: name of the one endpoint to use; empty for any.
+
+    Raises:
+        UnknownModel: no endpoint knows the model.
+        NoProvider: endpoints know it, but all are excluded or cannot do what the request needs.
+    """
+    tiers: list[Tier] = []
+    known = False
+    refused: dict[str, BaseException] = {}
+    for name in (model, *fallbacks.get(model, ())):
+        groups: dict[frozenset[str], list[tuple[Member, str]]] = {}
+        for member in members:
+            endpoint: Endpoint = member.endpoint
+            served = endpoint.serves(name)
+            if served is None:
+                continue
+            known = True
+            if (only and endpoint.name != only) or member.gate in excluded:
+                continue
+            missing = wanted - endpoint.capabilities
+            if missing <= DROPPABLE:
+                groups.setdefault(missing, []).append((member, served))
+            else:
+                lacking = ", ".join(sorted(missing - DROPPABLE))
+                refused[endpoint.name] = UnknownModel(f"{endpoint.name} cannot do {lacking}", provider=endpoint.name)
+        for missing in sorted(groups, key=lambda dropped: (len(dropped), sorted(dropped))):
+            found = groups[missing]
+            tiers.append(
+                Tier(
+                    tuple(member for member, _ in found),
+                    {member.endpoint.name: served for member, served in found},
+                    missing,
+                    "" if name == model else name,
+                )
+            )
+    if not tiers:
+        if not known:
+            names = ", ".join(member.endpoint.name for member in members) or "none"
+            raise UnknownModel(f"no provider here serves model {model!r}; providers: {names}")
+        raise NoProvider(f"no provider is left for model {model or 'default'!r}{_why(refused)}", causes=refused)
+    return Plan(tuple(tiers), tuple(tuple(member.gate for member in tier.members) for tier in tiers))
+
+
+def _why(causes: Mapping[str, BaseException]) -> str:
+    return "".join(f"; {name}: {error}" for name, error in causes.items())
+
+
+def adapt(request: Request, model: str, dropped: frozenset[str]) -> Request:
+    """Return the request as one endpoint gets it: its name of the model, without what it cannot do."""
+    if not dropped:
+        return request if model == request.model else replace(request, model=model)
+    messages = request.messages
+    if "images" in dropped:
+        messages = tuple(_without_images(message) for message in messages)
+    if "schema" in dropped and request.response_schema is not None:
+        # It cannot be enforced any more, but it can be asked for.
+        wish = "Answer with JSON only, fitting this JSON schema:\n" + json.dumps(request.response_schema, default=str)
+        messages = (*messages, Message("system", wish))
+    return replace(
+        request,
+        model=model,
+        messages=messages,
+        response_schema=None if "schema" in dropped else request.response_schema,
+        reasoning_effort=None if "reasoning" in dropped else request.reasoning_effort,
+    )
+
+
+def _without_images(message: Message) -> Message:
+    if isinstance(message.content, str):
+        return message
+    parts = tuple(Text("[picture left out]") if isinstance(part, Image) else part for part in message.content)
+    return replace(message, content=parts)

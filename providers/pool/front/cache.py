@@ -1,0 +1,189 @@
+"""Exact caches of completions: the same request, down to the last field, gets the answer it got before.
+
+A cached completion costs nothing and says so: ``cost`` 0, ``latency`` 0, and ``cached`` among its notes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import sqlite3
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields, is_dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from ...messages import Completion, Request
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+T = TypeVar("T")
+
+
+def fingerprint(request: Request) -> str:
+    """Return a key that equal requests share, whatever the order of keys in their mappings."""
+    text = json.dumps(request, default=_plain, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: getattr(value, field.name) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"a request cannot be cached with a {type(value).__name__} in it")
+
+
+class Cache(Protocol):
+    """Where completions are kept."""
+
+    async def open(self) -> None:
+        """Make it ready. May be called again after `close`."""
+
+    async def close(self) -> None:
+        """Write what is not written yet and let go of resources."""
+
+    async def get(self, key: str) -> Completion | None:
+        """Return the completion kept under ``key``, or None."""
+
+    async def put(self, key: str, completion: Completion) -> None:
+        """Keep a completion."""
+
+
+def as_cached(completion: Completion) -> Completion:
+    """Return the completion as a cache hit is answered."""
+    return replace(completion, cost=0.0, latency=0.0, notes=(*completion.notes, "cached"), limits=None)
+
+
+class MemoryCache:
+    """The latest completions, in this process.
+
+    Args:
+        size: how many are kept; the least recently used is dropped.
+        ttl: seconds one is kept; None for no limit.
+        clock: seconds; by default the running loop's.
+    """
+
+    def __init__(self, size: int = 1_000, ttl: float | None = None, clock: Callable[[], float] | None = None) -> None:
+        self._size = size
+        self._ttl = ttl
+        self._clock = clock
+        self._kept: OrderedDict[str, tuple[float, Completion]] = OrderedDict()
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time() if self._clock is None else self._clock()
+
+    async def open(self) -> None:
+        """Nothing to do."""
+
+    async def close(self) -> None:
+        """Nothing to do: a restarted pool finds what was kept."""
+
+    async def get(self, key: str) -> Completion | None:
+        """See `Cache.get`."""
+        found = self._kept.get(key)
+        if found is None:
+            return None
+        kept_at, completion = found
+        if self._ttl is not None and self._now() - kept_at >= self._ttl:
+            del self._kept[key]
+            return None
+        self._kept.move_to_end(key)
+        return completion
+
+    async def put(self, key: str, completion: Completion) -> None:
+        """See `Cache.put`."""
+        self._kept[key] = (self._now(), completion)
+        self._kept.move_to_end(key)
+        if len(self._kept) > self._size:
+            self._kept.popitem(last=False)
+
+
+class SqliteCache:
+    """Completions in a SQLite file, for as long as the file lives. One thread does all its reading and writing.
+
+    Args:
+        path: the file; made if it is not there.
+        ttl: seconds one is kept; None for no limit.
+        clock: seconds since any fixed moment that outlives the process; the wall clock by default, because the loop's
+            time starts anew with every process.
+    """
+
+    def __init__(self, path: str | Path, ttl: float | None = None, clock: Callable[[], float] = time.time) -> None:
+        self._path = str(path)
+        self._ttl = ttl
+        self._clock = clock
+        self._thread: ThreadPoolExecutor | None = None
+        self._connection: sqlite3.Connection | None = None
+
+    async def open(self) -> None:
+        """Open the file.
+
+        Raises:
+            sqlite3.Error: it cannot be opened, or is not a database.
+        """
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="callboard-cache")
+        await self._run(self._open)
+
+    async def close(self) -> None:
+        """Close the file."""
+        if self._thread is not None:
+            await self._run(self._shut)
+            self._thread.shutdown(wait=False)
+            self._thread = None
+
+    async def get(self, key: str) -> Completion | None:
+        """See `Cache.get`."""
+        return await self._run(lambda: self._get(key, self._clock()))
+
+    async def put(self, key: str, completion: Completion) -> None:
+        """See `Cache.put`."""
+        await self._run(lambda: self._put(key, completion, self._clock()))
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    def _open(self) -> None:
+        # Only ever used by the one thread, and under a simulated loop by the loop's own.
+        self._connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
+        self._connection.execute("PRAGMA journal_mode=WAL")
+        self._connection.execute("PRAGMA synchronous=NORMAL")  # a power cut may cost the last answers, no more
+        self._connection.execute(_TABLE)
+
+    def _shut(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _get(self, key: str, now: float) -> Completion | None:
+        assert self._connection is not None
+        row = self._connection.execute("SELECT kept, completion FROM completions WHERE key = ?", (key,)).fetchone()
+        if row is None:
+            return None
+        if self._ttl is not None and now - row[0] >= self._ttl:
+            self._connection.execute("DELETE FROM completions WHERE key = ?", (key,))
+            return None
+        return _codec().validate_json(row[1])
+
+    def _put(self, key: str, completion: Completion, now: float) -> None:
+        assert self._connection is not None
+        text = _codec().dump_json(completion).decode()
+        self._connection.execute("INSERT OR REPLACE INTO completions VALUES (?, ?, ?)", (key, now, text))
+
+
+_TABLE = "CREATE TABLE IF NOT EXISTS completions (key TEXT PRIMARY KEY, kept REAL NOT NULL, completion TEXT NOT NULL)"
+_adapter: TypeAdapter[Completion] | None = None
+
+
+def _codec() -> TypeAdapter[Completion]:
+    global _adapter
+    if _adapter is None:
+        from pydantic import TypeAdapter
+
+        _adapter = TypeAdapter(Completion)
+    return _adapter

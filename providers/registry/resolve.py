@@ -1,0 +1,232 @@
+"""Model names as users write them, and what the environment offers. Pure: no network, no SDK.
+
+A name is, in this order: an alias; ``offline``; ``provider:model`` or ``provider/model`` of a provider that is known;
+a name whose form tells the vendor (``gpt-…``, ``o3``, ``claude-…``); a model that a provider was registered with;
+anything else goes to LiteLLM where it is registered, or is an error that says what to do.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import cast
+
+from pydantic import SecretStr
+
+from ..errors import AuthenticationFailed, UnknownModel
+from ..spec import Kind, ProviderSpec
+from ..wire.openai_chat import Dialect
+from .presets import PRESETS, Preset
+
+OFFLINE = ProviderSpec("offline", "offline", default_model="offline")
+_ALIAS = re.compile(r"LM_MODEL_([A-Z0-9_]+)")
+_CUSTOM = re.compile(r"([A-Z][A-Z0-9_]*)_API_BASE")
+_KINDS = {
+    "openai": "openai",
+    "chat": "openai",
+    "openai-compatible": "openai",
+    "responses": "responses",
+    "anthropic": "anthropic",
+    "litellm": "litellm",
+}
+_COMPATIBLE = Dialect(max_tokens="max_tokens", drops=frozenset())
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a model's name leads.
+
+    Args:
+        provider: the provider's name.
+        model: the model's name as that provider knows it.
+    """
+
+    provider: str
+    model: str
+
+    def __str__(self) -> str:
+        return f"{self.provider}:{self.model}"
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """The providers that can be used, by name, and the aliases of models. A value: changing it makes a new one.
+
+    Args:
+        providers: what is registered; the first is the default.
+        aliases: other names for models, in lower case and with underscores; users may write hyphens too.
+        default: the model of requests that name none; empty for the first provider's own.
+    """
+
+    providers: Mapping[str, ProviderSpec] = field(default_factory=dict)
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    default: str = ""
+
+    def with_provider(self, spec: ProviderSpec) -> Registry:
+        """With one more provider, or another one in the place of its namesake."""
+        return replace(self, providers={**self.providers, spec.name: spec})
+
+    def without_provider(self, name: str) -> Registry:
+        """With one provider less."""
+        return replace(self, providers={key: spec for key, spec in self.providers.items() if key != name})
+
+    def with_alias(self, alias: str, model: str) -> Registry:
+        """With one more alias."""
+        return replace(self, aliases={**self.aliases, alias_key(alias): model})
+
+    def names(self) -> list[str]:
+        """The providers' names, the default first."""
+        return list(self.providers)
+
+    def resolve(self, name: str = "") -> Target:
+        """Where a model's name leads; an empty one to the default.
+
+        Raises:
+            UnknownModel: it leads nowhere; says what to write or to set.
+            AuthenticationFailed: it leads to a vendor whose key is not set; says which variable to set.
+        """
+        name = self._unaliased(name.strip() or self.default)
+        if not name:
+            if not self.providers:
+                raise UnknownModel("no provider is registered: register one, or use the model offline")
+            first = next(iter(self.providers.values()))
+            return Target(first.name, first.default_model)
+        if name.lower() == "offline":
+            return Target("offline", "offline")
+        # Whichever mark comes first divides: "ollama/llama3:8b", "openrouter:openai/gpt-4o".
+        head, mark, rest = _divided(name)
+        if mark and rest and head in self.providers:
+            return Target(head, rest)
+        if name in self.providers and self.providers[name].default_model:
+            return Target(name, self.providers[name].default_model)
+        for spec in self.providers.values():
+            if name in spec.models:
+                return Target(spec.name, name)
+        preset = PRESETS.get(head) if mark else None
+        if preset is None:
+            preset = next((one for one in PRESETS.values() if one.models is not None and one.models.match(name)), None)
+            rest = name
+        if preset is not None:
+            if preset.name in self.providers:
+                return Target(preset.name, rest)
+            if "litellm" in self.providers:
+                return Target("litellm", name.replace(":", "/", 1) if mark and head in PRESETS else name)
+            raise AuthenticationFailed(_how_to_enable(preset, name), provider=preset.name)
+        if "litellm" in self.providers:
+            return Target("litellm", name)
+        raise UnknownModel(self._unknown(name, head if mark else ""))
+
+    def _unaliased(self, name: str) -> str:
+        seen = [name]
+        while (found := self.aliases.get(alias_key(name))) is not None:
+            if found in seen:
+                raise UnknownModel(f"the aliases {' → '.join([*seen, found])} go round in a circle")
+            seen.append(found)
+            name = found
+        return name
+
+    def _unknown(self, name: str, head: str) -> str:
+        known = [*self.aliases, *self.providers, *(model for spec in self.providers.values() for model in spec.models)]
+        near = difflib.get_close_matches(name, known, 1) or difflib.get_close_matches(
+            head or name, [*PRESETS, *known], 1
+        )
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        return (
+            f"no provider knows the model {name!r}; {hint}write provider:model with one of "
+            f"{', '.join(sorted({*self.providers, 'offline'}))}"
+        )
+
+
+def from_environment(env: Mapping[str, str] | None = None) -> Registry:
+    """What the environment offers: vendors whose key is set, custom providers, aliases; the offline model last, and
+    alone if there is nothing else.
+
+    A custom provider is ``{NAME}_API_BASE`` with, if needed, ``{NAME}_API_KEY``, ``{NAME}_API_TYPE`` (``openai``,
+    ``responses``, ``anthropic`` or ``litellm``; ``openai`` by default) and ``{NAME}_API_NAME`` (how it is called;
+    ``{name}`` by default). ``LM_MODEL_LARGE=openai:gpt-4o`` makes ``large`` a model; ``LM_MODEL_DEFAULT`` is used
+    where no model is named.
+
+    Args:
+        env: the variables; the process's environment by default.
+    """
+    env = os.environ if env is None else env
+    specs = [spec for preset in PRESETS.values() if (spec := _from_preset(preset, env)) is not None]
+    specs += _custom(env)
+    aliases = {
+        match[1].lower(): value.strip()
+        for name, value in env.items()
+        if (match := _ALIAS.fullmatch(name)) and value.strip()
+    }
+    default = aliases.pop("default", "")
+    return Registry({spec.name: spec for spec in [*specs, OFFLINE]}, aliases, default)
+
+
+def preset_spec(preset: Preset, key: str = "", base_url: str = "") -> ProviderSpec:
+    """A provider from a preset, with a key and, if not the vendor's own, an address."""
+    return ProviderSpec(
+        preset.name,
+        preset.kind,
+        api_key=SecretStr(key) if key else None,
+        base_url=base_url or preset.base_url,
+        default_model=preset.default_model,
+        dialect=preset.dialect,
+    )
+
+
+def _from_preset(preset: Preset, env: Mapping[str, str]) -> ProviderSpec | None:
+    key = _first(env, preset.keys)
+    base = _first(env, preset.bases)
+    # A vendor without keys is there when its address is given; the others when their key is.
+    if not (key if preset.keys else base):
+        return None
+    if preset.name == "ollama" and base:
+        base = _ollama(base)
+    return preset_spec(preset, key, base)
+
+
+def _custom(env: Mapping[str, str]) -> Iterable[ProviderSpec]:
+    taken = {name for preset in PRESETS.values() for name in preset.bases}
+    for variable in sorted(env):
+        match = _CUSTOM.fullmatch(variable)
+        if not match or variable in taken or not env[variable].strip():
+            continue
+        prefix = match[1]
+        kind = _KINDS.get(env.get(f"{prefix}_API_TYPE", "").strip().lower() or "openai")
+        if kind is None:
+            continue  # an API base of something that is no language model
+        key = env.get(f"{prefix}_API_KEY", "").strip()
+        yield ProviderSpec(
+            env.get(f"{prefix}_API_NAME", "").strip().lower() or prefix.lower(),
+            cast(Kind, kind),
+            api_key=SecretStr(key) if key else None,
+            base_url=env[variable].strip(),
+            dialect=_COMPATIBLE,
+        )
+
+
+def alias_key(alias: str) -> str:
+    """An alias as registries keep it: lower case, underscores."""
+    return alias.lower().replace("-", "_")
+
+
+def _ollama(host: str) -> str:
+    # OLLAMA_HOST is "127.0.0.1:11434" or an address without the path.
+    address = host if "://" in host else f"http://{host}"
+    return address.rstrip("/") if re.search(r"/v\d+/?$", address) else f"{address.rstrip('/')}/v1"
+
+
+def _first(env: Mapping[str, str], names: Iterable[str]) -> str:
+    return next((env[name].strip() for name in names if env.get(name, "").strip()), "")
+
+
+def _divided(name: str) -> tuple[str, str, str]:
+    match = re.match(r"([^:/]+)([:/])(.*)", name)
+    return (match[1].lower(), match[2], match[3]) if match else (name, "", "")
+
+
+def _how_to_enable(preset: Preset, name: str) -> str:
+    variables = preset.keys or preset.bases
+    return f"the model {name!r} is {preset.name}'s: set {' or '.join(variables)}, or use the model offline"

@@ -1,0 +1,91 @@
+"""Anthropic, on the official SDK."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from ..errors import ProviderError
+from ..messages import Completion, Request
+from ..spec import ProviderSpec
+from ..wire import anthropic
+from .batches import anthropic_batch, ordered
+from .http import Assembling, HttpProvider, Protocolled
+from .transport import Sdk, Transport
+
+_NOT_COUNTED = ("max_tokens", "temperature", "top_p", "top_k", "stop_sequences", "metadata", "stream")
+
+
+@dataclass(frozen=True, slots=True)
+class Messages:
+    """The messages API."""
+
+    path: str = anthropic.PATH
+
+    def to_payload(self, request: Request, *, model: str, stream: bool = False) -> dict[str, Any]:
+        return anthropic.to_payload(request, model=model, stream=stream)
+
+    def from_response(self, body: Any, *, provider: str = "") -> Completion:
+        return anthropic.from_response(body, provider=provider)
+
+    def assembler(self, *, provider: str = "") -> Assembling:
+        return anthropic.Assembler(provider=provider)
+
+
+class AnthropicProvider(HttpProvider):
+    """Anthropic's messages.
+
+    Args:
+        spec: endpoint and key.
+        client: an ``AsyncAnthropic`` (or Bedrock's, or Vertex's) to send every request through, in place of the faster
+            way over aiohttp with the headers the SDK makes. Make it with ``open_telemetry=False``, or calls are
+            traced twice. It is closed with the actor.
+    """
+
+    batch_pauses: ClassVar[tuple[float, float]] = (1.0, 60.0)
+    """Seconds between the first two looks at a batch, and at most between two."""
+
+    def __init__(self, spec: ProviderSpec, client: Any = None) -> None:
+        super().__init__(spec)
+        self._client = client
+        self._messages = Messages()
+
+    def protocol(self, model: str) -> Protocolled:
+        return self._messages
+
+    async def connect(self) -> Transport:
+        if self._client is not None:
+            return Sdk(self.spec.name, self._client, secret=self.spec.secret)
+        return await self.direct(self._make_client)
+
+    async def count_tokens(self, request: Request) -> int:
+        """Input tokens as Anthropic's own endpoint counts them; it is free of charge."""
+        transport, model, protocol = self._prepared(request)
+        payload = protocol.to_payload(request, model=model)
+        for name in _NOT_COUNTED:
+            payload.pop(name, None)
+        reply = await transport.post(f"{anthropic.PATH}/count_tokens", payload, request.headers)
+        if reply.status >= 400:
+            raise self._refused(reply.status, reply.headers, reply.body)
+        return int(json.loads(reply.body)["input_tokens"])
+
+    async def batch(self, requests: tuple[Request, ...]) -> list[Completion | ProviderError]:
+        if not self.spec.supports("batch"):
+            return await super().batch(requests)
+        client = self._client or self._make_client(self.spec.secret)
+        try:
+            return await ordered(anthropic_batch, client, self, requests)
+        finally:
+            if client is not self._client:
+                await client.close()
+
+    def _make_client(self, secret: str) -> Any:
+        from anthropic import AsyncAnthropic
+
+        return AsyncAnthropic(
+            api_key=secret or "none",
+            base_url=self.spec.base_url or "https://api.anthropic.com",
+            max_retries=0,
+            open_telemetry=False,
+        )
