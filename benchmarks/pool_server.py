@@ -13,7 +13,7 @@ import sys
 from typing import Any
 
 from callboard.providers.messages import Completion, Message, Usage
-from callboard.providers.simulated import Latency, Limits, SimulatedProvider, parse_fault
+from callboard.providers.simulated import Latency, ServerQuota, SimulatedProvider, parse_fault
 
 ANSWER = Completion(
     Message("assistant", "The quick brown fox jumps over the lazy dog. " * 4), "stop", Usage(100, 50), "gpt-4o"
@@ -42,7 +42,7 @@ def obey(servers: list[Recorded], order: dict[str, Any]) -> Any:
         if "latency" in order:
             server.latency = Latency(*order["latency"])
         if "limits" in order:
-            server.limits = Limits(**order["limits"]) if order["limits"] else None
+            server.limits = ServerQuota(**order["limits"]) if order["limits"] else None
             server._enforcers.clear()
         if "chunk_delay" in order:
             server.chunk_delay = order["chunk_delay"]

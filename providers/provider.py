@@ -50,7 +50,7 @@ class CountTokens:
 
 
 @dataclass(frozen=True, slots=True)
-class RotateKey:
+class SetApiKey:
     """Tell a provider to use another key from the next request on; it answers with None."""
 
     api_key: SecretStr
@@ -119,11 +119,11 @@ class Provider(Actor):
             return Description(self.spec, self._gate.inside, self._gate.waiting)
         if isinstance(message, CountTokens):
             return self.reply_with(self.count_tokens(self.spec.completed(message.request)))
-        if isinstance(message, RotateKey):
+        if isinstance(message, SetApiKey):
             return self.reply_with(self.rotate(message.api_key))
         if isinstance(message, BatchRequest):
             return self.reply_with(self._batched(message))
-        raise TypeError(f"{self.path} takes Request, Supports, Describe, CountTokens or RotateKey, not {message!r:.80}")
+        raise TypeError(f"{self.path} takes Request, Supports, Describe, CountTokens or SetApiKey, not {message!r:.80}")
 
     async def _batched(self, message: BatchRequest) -> BatchAnswer:
         requests = tuple(self.spec.completed(request) for request in message.requests)

@@ -254,6 +254,6 @@ def open_journal(address: str | Path) -> Journal:
 
 def _for_pool() -> Carried:
     """What a pool wants to know of a request: it keeps budgets and choices by agent and conversation."""
-    from ...providers.pool import SCOPE_KEY, Who  # not at the top: it takes longer to import than all of this
+    from ...providers.pool import REQUESTER, Requester  # not at the top: it takes longer to import than all of this
 
-    return lambda agent, conversation: {SCOPE_KEY: Who(agent, conversation)}
+    return lambda agent, conversation: {REQUESTER: Requester(agent, conversation)}

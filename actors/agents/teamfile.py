@@ -42,7 +42,7 @@ from pydantic import (
 
 from ...providers.config.yamlfile import ConfigError, Location, YamlFile, read_yaml
 from ...providers.errors import ProviderError
-from ...providers.pool import Endpoint, Limits, Pool
+from ...providers.pool import Endpoint, Pool, Quota
 from ...providers.pool.environment import endpoints
 from ...providers.registry.presets import PRESETS
 from ...providers.registry.resolve import OFFLINE, Registry, from_environment, preset_spec
@@ -144,7 +144,7 @@ class Team:
     agents: Mapping[str, AgentEntry]
     flows: tuple[tuple[str, str], ...]
     registry: Registry = field(repr=False)
-    limits: Mapping[str, Limits]
+    limits: Mapping[str, Quota]
 
 
 def read_team(
@@ -171,7 +171,7 @@ def read_team(
     registry, limits = from_environment(env), {}
     if written.providers:
         registry = Registry({name: _provider(file, name, entry, env) for name, entry in written.providers.items()})
-        limits = {name: Limits(**entry.limits.model_dump()) for name, entry in written.providers.items()}
+        limits = {name: Quota(**entry.limits.model_dump()) for name, entry in written.providers.items()}
     agents = {name: _agent(file, name, entry, written, tools, registry) for name, entry in written.agents.items()}
     for index, flow in enumerate(written.flows):
         for side, name in enumerate(flow):
@@ -206,7 +206,7 @@ def build_agency(team: Team, tools: Iterable[Tool], **options: Any) -> Agency:
     return Agency(*agents, flows=team.flows, pool=pool, **options)
 
 
-def _limited(endpoint: Endpoint, limits: Limits | None) -> Endpoint:
+def _limited(endpoint: Endpoint, limits: Quota | None) -> Endpoint:
     if limits is None:
         return endpoint
     concurrency = limits.concurrency or endpoint.limits.concurrency

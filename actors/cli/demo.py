@@ -18,7 +18,7 @@ from rich.table import Table
 
 from ...providers.messages import Completion, Delta, Request
 from ...providers.offline import OfflineProvider
-from ...providers.pool import FREE, Endpoint, Limits, Pool
+from ...providers.pool import FREE, Endpoint, Pool, Quota
 from ...providers.spec import ProviderSpec
 from ...tools.builtin.files import file_tools
 from ..agents.agency import Agency
@@ -235,7 +235,7 @@ def _make_agency(root: Path) -> Agency:
         Endpoint(
             name,
             ChildSpec(Paced, (ProviderSpec(name, "offline", default_model="offline"),), name=name),
-            limits=Limits(requests_per_minute=600, concurrency=4),
+            limits=Quota(requests_per_minute=600, concurrency=4),
             priority=place,
             price=FREE,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from ...providers.simulated import Fault, Limits, SimulatedProvider, parse_fault, serve_forever
+from ...providers.simulated import Fault, ServerQuota, SimulatedProvider, parse_fault, serve_forever
 from ..core.base.errors import CallboardError
 from .flow import make_console
 
@@ -36,7 +36,7 @@ def simulate(*, fault: str, requests_per_minute: int | None, tokens_per_minute: 
 
     limits = None
     if requests_per_minute is not None or tokens_per_minute is not None:
-        limits = Limits(requests_per_minute, tokens_per_minute)
+        limits = ServerQuota(requests_per_minute, tokens_per_minute)
     try:
         asyncio.run(serve_forever(ready, fault=_fault(fault), limits=limits, **settings))
     except OSError as error:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from callboard.providers.pool import Stats
-from callboard.providers.simulated import Stats as ServerStats
+from callboard.providers.pool import PoolStats
+from callboard.providers.simulated import ServerStats
 
 from .ledger import Totals
 
@@ -26,7 +26,7 @@ class Account:
         servers: the providers' own counters.
     """
 
-    def __init__(self, totals: Totals, stats: Stats, servers: Sequence[ServerStats]) -> None:
+    def __init__(self, totals: Totals, stats: PoolStats, servers: Sequence[ServerStats]) -> None:
         self.totals = totals
         self.served = sum(totals.served.values())
         self.sent_whole = sum(server.tokens for server in servers)

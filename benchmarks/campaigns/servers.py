@@ -167,4 +167,4 @@ def pool_spec(servers: list[Faulty], books: Books, seed: int) -> ChildSpec:
         retry = RetryPolicy(attempt_timeout=2.0)
         endpoints.append(Endpoint.of(spec, child, price=PRICE, retry=retry))
     budgets = [Budget("pool", "", 1e9)]
-    return Pool.spec(endpoints, hedge=Hedge(), budgets=budgets, probe_interval=2.0, patience=10.0, seed=seed)
+    return Pool.spec(endpoints, hedge=Hedge(), budgets=budgets, probe_interval=2.0, queue_timeout=10.0, seed=seed)

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from callboard import Agency
-from callboard.providers.pool import GetStats, Stats
+from callboard.providers.pool import GetStats, PoolStats
 
 from .account import Account
 from .chaos import AGENCY, POOL, Chaos
@@ -135,7 +135,7 @@ async def _soak(options: Options, memory: Memory) -> Report:
         assert agency.system is not None
         pool = agency.system.find(POOL)
         assert pool is not None
-        stats: Stats = await pool.ask(GetStats())
+        stats: PoolStats = await pool.ask(GetStats())
         ledger.sweep(0.0)
         report.account = Account(ledger.totals, stats, [faulty.server.stats for faulty in servers])
         system = agency.system

@@ -10,7 +10,17 @@ from pydantic import SecretStr
 
 from callboard.actors import ActorRef, System
 from callboard.providers.messages import Message, Request
-from callboard.providers.pool import BreakerPolicy, Budget, Endpoint, GetStats, Hedge, LeastLoaded, Limits, Pool, Stats
+from callboard.providers.pool import (
+    BreakerPolicy,
+    Budget,
+    Endpoint,
+    GetStats,
+    Hedge,
+    LeastLoaded,
+    Pool,
+    PoolStats,
+    Quota,
+)
 from callboard.providers.spec import ProviderSpec
 from callboard.providers.vendors.build import child_spec
 
@@ -28,7 +38,7 @@ class Client:
 
     def __init__(self, pool: ActorRef[Pool]) -> None:
         self.pool = pool
-        self.stats: Stats | None = None
+        self.stats: PoolStats | None = None
 
     async def call(self, number: int) -> Any:
         return await self.pool.ask(REQUEST, timeout=DEADLINE)
@@ -41,16 +51,16 @@ class Client:
         assert whole, "the stream ended without its completion"
 
     async def probes(self) -> int:
-        stats: Stats = await self.pool.ask(GetStats())
+        stats: PoolStats = await self.pool.ask(GetStats())
         return stats.endpoints["p0"].probes
 
 
 @asynccontextmanager
 async def make(urls: list[str], connections: int) -> AsyncIterator[Client]:
-    limits = Limits(1_000_000, 1_000_000_000)
+    limits = Quota(1_000_000, 1_000_000_000)
     if urls[-1].startswith("limits="):
         requests, tokens = urls.pop().removeprefix("limits=").split(",")
-        limits = Limits(int(requests), int(tokens))
+        limits = Quota(int(requests), int(tokens))
     endpoints = []
     for index, url in enumerate(urls):
         spec = ProviderSpec(

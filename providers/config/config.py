@@ -252,7 +252,7 @@ def pool_from_config(
         UnknownModel, AuthenticationFailed: one of `models` leads nowhere.
         ConfigError: a provider lacks something it needs.
     """
-    from ..pool import Limits, Pool
+    from ..pool import Pool, Quota
     from ..pool.environment import endpoints
 
     try:
@@ -265,7 +265,7 @@ def pool_from_config(
         settings = config.providers.get(endpoint.name)
         if settings is not None:
             given = settings.limits
-            limits = Limits(
+            limits = Quota(
                 given.requests_per_minute, given.tokens_per_minute, given.concurrency or settings.max_in_flight
             )
             priority = endpoint.priority if settings.priority is None else settings.priority

@@ -2,13 +2,13 @@
 
 from .accounts.cost import FREE, Budget, Price
 from .accounts.ledger import Bought
-from .accounts.stats import EndpointCounts, EndpointHealth, Health, PoolCounts, Stats
+from .accounts.stats import EndpointCounts, EndpointHealth, Health, PoolCounts, PoolStats
 from .admission.breaker import BreakerPolicy
-from .admission.limiter import Limits
+from .admission.limiter import Quota
 from .admission.retry import RetryPolicy
 from .admission.routing import Cheapest, LeastLoaded, Priority, Routing, Weighted
 from .control import (
-    SCOPE_KEY,
+    REQUESTER,
     AddEndpoint,
     FanOut,
     GetHealth,
@@ -22,7 +22,7 @@ from .control import (
 )
 from .dispatch.endpoint import Endpoint
 from .dispatch.hedge import Hedge
-from .dispatch.job import Who
+from .dispatch.job import Requester
 from .environment import pool_from_environment
 from .front.batch import Batching
 from .front.cache import Cache, MemoryCache, SqliteCache
@@ -30,7 +30,7 @@ from .pool import Pool
 
 __all__ = [
     "FREE",
-    "SCOPE_KEY",
+    "REQUESTER",
     "AddEndpoint",
     "Batching",
     "Bought",
@@ -47,23 +47,23 @@ __all__ = [
     "Health",
     "Hedge",
     "LeastLoaded",
-    "Limits",
     "MemoryCache",
     "Pool",
     "PoolCounts",
+    "PoolStats",
     "Price",
     "Priority",
     "Probe",
+    "Quota",
     "RemoveEndpoint",
+    "Requester",
     "RetryPolicy",
     "RotateKey",
     "Routing",
     "SetBudget",
     "SqliteCache",
-    "Stats",
     "Submit",
     "SwitchProvider",
     "Weighted",
-    "Who",
     "pool_from_environment",
 ]

@@ -10,11 +10,11 @@ from pydantic import SecretStr
 from ..messages import Request
 from .accounts.cost import Budget
 from .dispatch.endpoint import Endpoint
-from .dispatch.job import ANYONE, Who
+from .dispatch.job import ANYONE, Requester
 
-SCOPE_KEY = "callboard.who"
-"""Under this key of the scope's values a `Who` travels with a plain `Request`:
-``with scope(values={SCOPE_KEY: Who(agent="planner")}): await pool.ask(request)``."""
+REQUESTER = "callboard.requester"
+"""Under this key of the scope's values a `Requester` travels with a plain `Request`:
+``with scope(values={REQUESTER: Requester(agent="planner")}): await pool.ask(request)``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +23,13 @@ class Submit:
 
     Args:
         request: what to complete.
-        who: on whose behalf, how urgent.
+        requester: on whose behalf, how urgent.
         batch: it may wait for the endpoint's batch window and go out together with others.
         cached: whether a cached or a coalesced answer will do, where the pool has a cache or coalesces.
     """
 
     request: Request
-    who: Who = ANYONE
+    requester: Requester = ANYONE
     batch: bool = False
     cached: bool = True
 
@@ -43,13 +43,13 @@ class FanOut:
         providers: names of endpoints; empty for all that serve the model.
         combine: ``first`` answers with the first completion and cancels the rest; ``majority`` with the completion most
             of them agree on, as soon as that is decided; ``all`` with a dictionary of completion or error by name.
-        who: on whose behalf.
+        requester: on whose behalf.
     """
 
     request: Request
     providers: tuple[str, ...] = ()
     combine: Literal["first", "majority", "all"] = "first"
-    who: Who = ANYONE
+    requester: Requester = ANYONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class GetHealth:
 
 @dataclass(frozen=True, slots=True)
 class GetStats:
-    """Answered with `Stats`."""
+    """Answered with `PoolStats`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ class SwitchProvider:
     """Send a conversation's requests to one endpoint from now on. Answered with the endpoint it was on, or empty.
 
     Args:
-        conversation: as in `Who.conversation`.
+        conversation: as in `Requester.conversation`.
         endpoint: its name; empty to let the pool choose again.
     """
 

@@ -24,14 +24,14 @@ from ...actors.core.refs.watching import Terminated
 from ..messages import Message, Request
 from .accounts.cost import Budget, Budgets, Price, Prices, load_prices
 from .accounts.ledger import Ledger
-from .accounts.stats import EndpointCounts, EndpointHealth, Health, PoolCounts, State, Stats
+from .accounts.stats import EndpointCounts, EndpointHealth, Health, PoolCounts, PoolStats, State
 from .admission.admission import Gate
 from .admission.breaker import Breaker
 from .admission.limiter import Limiter
 from .admission.pacing import Pacer
 from .admission.routing import LeastLoaded, Priority, Routing
 from .control import (
-    SCOPE_KEY,
+    REQUESTER,
     AddEndpoint,
     FanOut,
     GetHealth,
@@ -46,7 +46,7 @@ from .control import (
 from .dispatch.dispatcher import Dispatcher
 from .dispatch.endpoint import Endpoint, Member, with_key
 from .dispatch.hedge import Hedge
-from .dispatch.job import ANYONE, Who
+from .dispatch.job import ANYONE, Requester
 from .front.batch import Batching
 from .front.cache import Cache
 from .front.fanout import fan_out
@@ -72,14 +72,15 @@ class Pool(Actor):
     """Answers `Request` with a `Completion` (``ask``) or `Delta`s (``stream``), from whichever endpoint can.
 
     A request that no endpoint can take now waits, in order, until its deadline (the scope's, or ``ask(timeout=)``), or
-    for ``patience`` if it has none. After that, or when nobody can do it, the caller gets `NoProvider` with the causes.
+    for ``queue_timeout`` if it has none. After that, or when nobody can do it, the caller gets `NoProvider` with the
+    causes.
 
     Args:
         endpoints: the providers, in order of preference where the routing leaves a tie.
         routing: which of several free endpoints gets a request.
         fallbacks: lesser models by model, best first, used while every endpoint of the model is down.
         hedge: sends slow calls a second time; None for never.
-        patience: seconds a request without a deadline waits for an endpoint.
+        queue_timeout: seconds a request without a deadline waits for an endpoint, also between two attempts.
         cache: keeps completions of equal requests; None for none. See `cache`.
         coalesce: whether equal requests in flight share one call.
         batching: how requests submitted with ``batch`` are put together; None to send them singly.
@@ -100,7 +101,7 @@ class Pool(Actor):
         routing: Routing | None = None,
         fallbacks: Mapping[str, Sequence[str]] | None = None,
         hedge: Hedge | None = None,
-        patience: float = 30.0,
+        queue_timeout: float = 30.0,
         cache: Cache | None = None,
         coalesce: bool = False,
         batching: Batching | None = None,
@@ -127,7 +128,7 @@ class Pool(Actor):
             "routing": routing or Priority(LeastLoaded()),
             "fallbacks": dict(fallbacks or {}),
             "hedge": hedge,
-            "patience": patience,
+            "queue_timeout": queue_timeout,
         }
         self._cache = cache
         self._coalesce = coalesce
@@ -187,7 +188,7 @@ class Pool(Actor):
         """Answer requests beside the mailbox, control messages at once."""
         kind = message.__class__
         if kind is Request:
-            return self._serve(Submit(message, current_scope().values.get(SCOPE_KEY, ANYONE)))
+            return self._serve(Submit(message, current_scope().values.get(REQUESTER, ANYONE)))
         if kind is Submit:
             return self._serve(message)
         handler = _HANDLERS.get(kind)
@@ -217,9 +218,9 @@ class Pool(Actor):
         now = self._dispatcher.loop.time()
         return Health(tuple(_health_of(member, now) for member in self._dispatcher.members.values()))
 
-    def _stats(self, _: GetStats) -> Stats:
+    def _stats(self, _: GetStats) -> PoolStats:
         dispatcher = self._dispatcher
-        return Stats(
+        return PoolStats(
             pool=replace(dispatcher.counts),
             endpoints={
                 name: replace(member.counts, errors=dict(member.counts.errors))
@@ -250,7 +251,7 @@ class Pool(Actor):
         if member.gate.ready(1.0, now):
             endpoint = member.endpoint
             model = endpoint.default_model or (endpoint.models[0] if endpoint.models else "")
-            job = dispatcher.open(replace(_PING, model=model), Who(endpoint=endpoint.name))
+            job = dispatcher.open(replace(_PING, model=model), Requester(endpoint=endpoint.name))
             await dispatcher.attempt(job, dispatcher.admission.take(member.gate, 1.0, now))
 
     def _add_endpoint(self, message: AddEndpoint) -> str:

@@ -24,16 +24,16 @@ from .faults import (
     trickle,
     unauthorized,
 )
-from .limits import Limits
+from .limits import ServerQuota
 from .server import SimulatedProvider, serve_forever
-from .state import Stats
+from .state import ServerStats
 
 __all__ = [
     "Fault",
     "Latency",
-    "Limits",
+    "ServerQuota",
+    "ServerStats",
     "SimulatedProvider",
-    "Stats",
     "cut",
     "error",
     "hang",

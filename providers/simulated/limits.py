@@ -9,7 +9,7 @@ from ..wire.limits import format_duration
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ServerQuota:
     """What a key may do.
 
     Args:
@@ -57,9 +57,9 @@ class Bucket:
 
 
 class Enforcer:
-    """Enforces `Limits` for one key."""
+    """Enforces `ServerQuota` for one key."""
 
-    def __init__(self, limits: Limits, now: float) -> None:
+    def __init__(self, limits: ServerQuota, now: float) -> None:
         self.limits = limits
         self._requests = Bucket(limits.requests, limits.window, now) if limits.requests else None
         self._tokens = Bucket(limits.tokens, limits.window, now) if limits.tokens else None

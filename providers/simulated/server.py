@@ -18,8 +18,8 @@ from .batches import Batches
 from .exchange import Exchange, dumped
 from .faults import Fault, Latency
 from .http import Connection, Incoming, Server
-from .limits import Enforcer, Limits
-from .state import State, Stats
+from .limits import Enforcer, ServerQuota
+from .state import ServerStats, State
 
 Answer: TypeAlias = Completion | Callable[[Request], Completion | Awaitable[Completion]]
 _LOGGED = 1000
@@ -62,7 +62,7 @@ class SimulatedProvider:
         chunk_size: int = 16,
         fault: Fault | None = None,
         failure_rate: float = 1.0,
-        limits: Limits | None = None,
+        limits: ServerQuota | None = None,
         keys: Iterable[str] | None = None,
         seed: int = 0,
     ) -> None:
@@ -99,7 +99,7 @@ class SimulatedProvider:
         return f"{self.url}/v1"
 
     @property
-    def stats(self) -> Stats:
+    def stats(self) -> ServerStats:
         """What it has seen."""
         return self._state.stats
 

@@ -10,7 +10,7 @@ from email.utils import format_datetime
 
 
 @dataclass
-class Stats:
+class ServerStats:
     """What the server has seen.
 
     Args:
@@ -40,7 +40,7 @@ class State:
     def __init__(self, chunk_delay: float, chunk_size: int) -> None:
         self.chunk_delay = chunk_delay
         self.chunk_size = chunk_size
-        self.stats = Stats()
+        self.stats = ServerStats()
         self._date = ("", 0.0)
 
     def date(self) -> str:

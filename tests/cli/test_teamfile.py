@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from callboard.actors.agents.teamfile import Team, build_agency, read_team
 from callboard.providers.config.yamlfile import ConfigError
-from callboard.providers.pool import GetHealth, Limits
+from callboard.providers.pool import GetHealth, Quota
 from callboard.tools import Tool
 from callboard.tools.builtin.files import file_tools
 
@@ -83,7 +83,7 @@ def test_a_providers_section_stands_in_place_of_the_environment_and_never_shows_
     assert set(team.registry.providers) == {"openai", "mine"}
     assert team.registry.providers["openai"].secret == "sk-secret"
     assert team.registry.providers["mine"].base_url == "http://127.0.0.1:9/v1"
-    assert team.limits["openai"] == Limits(requests_per_minute=60, concurrency=2)
+    assert team.limits["openai"] == Quota(requests_per_minute=60, concurrency=2)
     assert "sk-secret" not in repr(team)
 
 

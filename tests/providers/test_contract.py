@@ -26,7 +26,7 @@ from callboard.providers.messages import (
 from callboard.providers.provider import CountTokens, Describe, Supports
 from callboard.providers.simulated import (
     Fault,
-    Limits,
+    ServerQuota,
     cut,
     error,
     hang,
@@ -326,7 +326,7 @@ async def test_limits_in_the_headers_are_told(rig: Rig) -> None:
     if rig.spec.kind == "litellm":
         pytest.skip("LiteLLM hides them")
     rig.server.answer = answer()
-    rig.server.limits = Limits(requests=3, tokens=10_000)
+    rig.server.limits = ServerQuota(requests=3, tokens=10_000)
     completion = await rig.ref.ask(ASK)
     assert completion.limits is not None
     assert (completion.limits.requests_limit, completion.limits.requests_remaining) == (3, 2)

@@ -16,7 +16,7 @@ from callboard.providers import errors as e
 from callboard.providers.gate import Gate
 from callboard.providers.messages import Completion, Message, Request, Usage
 from callboard.providers.offline import OfflineProvider
-from callboard.providers.provider import CountTokens, Describe, Provider, RotateKey, Supports
+from callboard.providers.provider import CountTokens, Describe, Provider, SetApiKey, Supports
 from callboard.providers.registry.presets import PRESETS
 from callboard.providers.registry.resolve import OFFLINE
 from callboard.providers.simulated import SimulatedProvider
@@ -192,7 +192,7 @@ async def test_a_new_key_is_used_from_the_next_request_on(kind: str) -> None:
         ref = spawn(server, system, make(server))
         with pytest.raises(e.AuthenticationFailed):
             await ref.ask(ASK)
-        await ref.ask(RotateKey(SecretStr("sk-new")))
+        await ref.ask(SetApiKey(SecretStr("sk-new")))
         assert (await ref.ask(ASK)).message.text
 
 

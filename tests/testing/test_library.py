@@ -20,7 +20,7 @@ from callboard.actors.testing.doubles.models import FunctionModel, call
 from callboard.actors.testing.doubles.strategies import AgencyPlan, agencies
 from callboard.providers.errors import NoProvider, ProviderOverloaded
 from callboard.providers.messages import Completion, Request
-from callboard.providers.pool import BreakerPolicy, Hedge, Limits, Pool
+from callboard.providers.pool import BreakerPolicy, Hedge, Pool, Quota
 from callboard.tools import tool
 from tests.agents.support import function
 from tests.agents.test_restarts import team
@@ -54,7 +54,7 @@ def test_the_pool_never_admits_more_than_its_limits_and_answers_everyone(
 ) -> None:
     async def scenario(sim: Simulation) -> None:
         scripts = [Script(name) for name in "ab"[:providers]]
-        limits = Limits(requests_per_minute=per_minute, concurrency=concurrency)
+        limits = Quota(requests_per_minute=per_minute, concurrency=concurrency)
         pool = sim.system.supervise(Pool.spec([endpoint(script, limits=limits) for script in scripts], seed=1))
         answers = await ask_all(pool, requests)
         assert all(isinstance(answer, Completion) for answer in answers)
@@ -84,7 +84,7 @@ def test_a_provider_that_is_slow_or_down_costs_latency_not_answers() -> None:
         down = Script("a", failure=fails_until(20.0, lambda: ProviderOverloaded("down", provider="a", status=500)))
         well = Script("b", latency=1.0)
         breaker = BreakerPolicy()
-        endpoints = [endpoint(script, breaker=breaker, limits=Limits(concurrency=2)) for script in (down, well)]
+        endpoints = [endpoint(script, breaker=breaker, limits=Quota(concurrency=2)) for script in (down, well)]
         pool = sim.system.supervise(Pool.spec(endpoints, seed=1, hedge=Hedge()))
         answers = await ask_all(pool, 10)
         assert len(answers) == 10
@@ -96,7 +96,7 @@ def test_a_provider_that_is_slow_or_down_costs_latency_not_answers() -> None:
 def test_a_caller_that_gives_up_frees_its_place() -> None:
     async def scenario(sim: Simulation) -> None:
         script = Script("a", latency=10.0)
-        pool = sim.system.supervise(Pool.spec([endpoint(script, limits=Limits(concurrency=1))], seed=1))
+        pool = sim.system.supervise(Pool.spec([endpoint(script, limits=Quota(concurrency=1))], seed=1))
 
         async def impatient() -> None:
             with pytest.raises((AskTimeout, NoProvider)):

@@ -18,7 +18,7 @@ from ...messages import Usage
 Item: TypeAlias = Literal[
     "answered", "unreported", "hedged", "cancelled", "timeout", "cut", "malformed", "lost", "interrupted"
 ]
-"""What became of a call; see `Stats.bought`."""
+"""What became of a call; see `PoolStats.bought`."""
 
 ITEMS: tuple[Item, ...] = get_args(Item)
 

@@ -130,7 +130,7 @@ class Health:
 
 
 @dataclass(frozen=True, slots=True)
-class Stats:
+class PoolStats:
     """The pool's counts, since it was made: its restarts do not begin anew.
 
     Args:

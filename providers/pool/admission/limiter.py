@@ -21,7 +21,7 @@ leaves here, and two requests 60 s apart on departure may arrive a little closer
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class Quota:
     """What an endpoint may be asked to do.
 
     Args:
@@ -173,7 +173,7 @@ class Limiter:
         limits: what was configured. Limits the vendor's headers state are added where none was configured.
     """
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Quota) -> None:
         self.limits = limits
         self.in_flight = 0
         self._requests = None if limits.requests_per_minute is None else SlidingWindow(limits.requests_per_minute)

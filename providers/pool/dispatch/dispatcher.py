@@ -1,7 +1,7 @@
 """One request's way through the pool: admitted, sent, judged, sent again. The shell around the pure policies.
 
 Every coroutine here runs beside the pool actor's mailbox, all on its loop. However a request ends, its grant is ended
-exactly once, in `books`.
+exactly once, in `records`.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from ..accounts.stats import PoolCounts
 from ..admission.admission import Admission, Gate, Grant, Ticket
 from ..admission.retry import judge
 from ..admission.routing import Routing
-from .books import Books
 from .endpoint import Member
 from .hedge import Hedge
 from .hedging import Hedger
-from .job import Job, Who
+from .job import Job, Requester
 from .plan import Plan, adapt, make_plan, needs
+from .records import AttemptRecords
 
 _INSTANT = 1e-3
 """Seconds within which two timers for the same moment fire."""
@@ -36,7 +36,7 @@ class Dispatcher:
 
     Args:
         loop: the loop whose time counts.
-        routing, hedge, fallbacks, patience: see `Pool`.
+        routing, hedge, fallbacks, queue_timeout: see `Pool`.
         prices: what answers cost.
         budgets: what may be spent.
         ledger: what was bought.
@@ -51,7 +51,7 @@ class Dispatcher:
         routing: Routing,
         hedge: Hedge | None,
         fallbacks: Mapping[str, Sequence[str]],
-        patience: float,
+        queue_timeout: float,
         prices: Prices,
         budgets: Budgets,
         ledger: Ledger,
@@ -60,14 +60,14 @@ class Dispatcher:
     ) -> None:
         self.loop = loop
         self.admission = Admission(routing, rng)
-        self.books = Books(loop, prices, budgets, ledger, counts)
+        self.records = AttemptRecords(loop, prices, budgets, ledger, counts)
         self.counts = counts
         self.members: dict[str, Member] = {}
         self.pins: dict[str, str] = {}
         """The endpoint each switched conversation is on."""
         self._hedger = None if hedge is None else Hedger(hedge, self.admission)
         self._fallbacks = fallbacks
-        self._patience = patience
+        self._queue_timeout = queue_timeout
         self._rng = rng
         self._by_gate: dict[Gate, Member] = {}
         self._plans: dict[tuple[str, frozenset[str], str], Plan] = {}
@@ -141,7 +141,7 @@ class Dispatcher:
             grant = self.admission.submit(ticket, now) or await self._waited(job, ticket, now)
             if grant is None:
                 continue  # the endpoints have changed
-            if not self.books.budgets.limited or self._affordable(job, grant):
+            if not self.records.budgets.limited or self._affordable(job, grant):
                 return grant
 
     async def _waited(self, job: Job, ticket: Ticket, now: float) -> Grant | None:
@@ -186,7 +186,7 @@ class Dispatcher:
 
     def _affordable(self, job: Job, grant: Grant) -> bool:
         """Check the budgets again now that the request would be sent; False if another endpoint must be found."""
-        budgets, member = self.books.budgets, self.member(grant.gate)
+        budgets, member = self.records.budgets, self.member(grant.gate)
         try:
             budgets.check(job.accounts)
         except BudgetSpent:
@@ -206,9 +206,9 @@ class Dispatcher:
     # -- requests ----------------------------------------------------------------------------------------------------
 
     def limit(self) -> float:
-        """Return until when a request accepted here and now may wait: its deadline, or else the pool's patience."""
+        """Return until when a request accepted here and now may wait: its deadline, or else ``queue_timeout``."""
         deadline = current_scope().deadline
-        return self.loop.time() + self._patience if deadline is None else deadline
+        return self.loop.time() + self._queue_timeout if deadline is None else deadline
 
     def serving(self, request: Request) -> tuple[str, ...]:
         """Return the names of the endpoints that serve a request as it is.
@@ -219,7 +219,7 @@ class Dispatcher:
         plan = make_plan(tuple(self.members.values()), request.model, needs(request), {})
         return tuple(member.endpoint.name for member in plan.members())
 
-    def open(self, request: Request, who: Who) -> Job:
+    def open(self, request: Request, requester: Requester) -> Job:
         """Accept a request.
 
         Raises:
@@ -228,17 +228,18 @@ class Dispatcher:
             BudgetSpent: who asks, or the model, has nothing left.
         """
         now = self.loop.time()
-        only = who.endpoint or self.pins.get(who.conversation, "")
+        only = requester.endpoint or self.pins.get(requester.conversation, "")
         wanted = needs(request)
         plan = self._plans.get((request.model, wanted, only))
         if plan is None:
             plan = make_plan(tuple(self.members.values()), request.model, wanted, self._fallbacks, only=only)
             self._plans[request.model, wanted, only] = plan
-        accounts = who.accounts(request.model)
-        limited = self.books.budgets.limited
+        accounts = requester.accounts(request.model)
+        limited = self.records.budgets.limited
         if limited:
-            self.books.budgets.check(accounts)
-        job = Job(request, plan, accounts, began=now, limit=self.limit(), key=self.admission.place(now, who.priority))
+            self.records.budgets.check(accounts)
+        key = self.admission.place(now, requester.priority)
+        job = Job(request, plan, accounts, began=now, limit=self.limit(), key=key)
         job.deadline = current_scope().deadline
         job.epoch = self._epoch
         job.wanted = wanted
@@ -258,13 +259,13 @@ class Dispatcher:
         ]
         return max(seen) if seen else OutputEstimate().tokens(job.request)
 
-    async def complete(self, request: Request, who: Who) -> Completion:
+    async def complete(self, request: Request, requester: Requester) -> Completion:
         """Return the completion of ``request``, from whichever endpoint gives it.
 
         Raises:
             ProviderError: `NoProvider` with the causes, or what no other endpoint could do better.
         """
-        return await self.run(self.open(request, who))
+        return await self.run(self.open(request, requester))
 
     async def run(self, job: Job) -> Completion:
         """Return the completion of an accepted request; see `complete`."""
@@ -286,7 +287,7 @@ class Dispatcher:
             Exception: whatever the provider answered with.
         """
         member = self._by_gate[grant.gate]
-        self.books.sent(job, grant, member)
+        self.records.sent(job, grant, member)
         try:
             ask = member.ref.ask(self.adapted(job, grant), timeout=member.endpoint.retry.attempt_timeout)
             grant.unsent = ask.done()
@@ -311,7 +312,7 @@ class Dispatcher:
             return await self.attempt(job, grant)
         pause = delay
         member = self._by_gate[grant.gate]
-        self.books.sent(job, grant, member)
+        self.records.sent(job, grant, member)
         ask = member.ref.ask(self.adapted(job, grant), timeout=member.endpoint.retry.attempt_timeout)
         grant.unsent = ask.done()
         second: asyncio.Task[Completion] | None = None
@@ -367,14 +368,14 @@ class Dispatcher:
 
     def answered(self, job: Job, grant: Grant, member: Member, completion: Completion) -> Completion:
         """Book an answer, and let go who waits for the room it leaves."""
-        completion = self.books.answered(job, grant, member, completion)
+        completion = self.records.answered(job, grant, member, completion)
         if self.admission.waiting:
             self.pump()
         return completion
 
     def _overtaken(self, second: asyncio.Task[Completion]) -> None:
         if not second.cancelled() and second.exception() is None:
-            self.books.overtaken(second.result())
+            self.records.overtaken(second.result())
 
     def failed(self, job: Job, grant: Grant, member: Member, error: BaseException, came: int | None = None) -> None:
         """Book a failure, and let go who waits for the room it leaves.
@@ -394,7 +395,7 @@ class Dispatcher:
             grant.slow = True
             error = asyncio.CancelledError()
             item = "timeout" if item == "cancelled" else item
-        self.books.failed(job, grant, member, error, item, came)
+        self.records.failed(job, grant, member, error, item, came)
         if grant.gate.breaker.disabled:
             self.changed()
         elif self.admission.waiting:

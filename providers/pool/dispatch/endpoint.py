@@ -15,7 +15,7 @@ from ..accounts.cost import FREE, Price
 from ..accounts.estimate import OutputEstimate
 from ..accounts.stats import EndpointCounts, Latencies
 from ..admission.breaker import BreakerPolicy
-from ..admission.limiter import Limits
+from ..admission.limiter import Quota
 from ..admission.retry import RetryBudget, RetryPolicy
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Endpoint:
     models: tuple[str, ...] = ()
     aliases: Mapping[str, str] = field(default_factory=dict)
     default_model: str = ""
-    limits: Limits = field(default_factory=Limits)
+    limits: Quota = field(default_factory=Quota)
     priority: int = 0
     weight: float = 1.0
     capabilities: frozenset[str] = ALL_CAPABILITIES
@@ -70,7 +70,7 @@ class Endpoint:
             spec: how its actor is started.
             options: any field of `Endpoint`.
         """
-        limits: Limits = options.pop("limits", Limits())
+        limits: Quota = options.pop("limits", Quota())
         if limits.concurrency is None:
             limits = replace(limits, concurrency=provider.max_in_flight)  # or the rest would wait inside its actor
         settings: dict[str, Any] = {

@@ -10,7 +10,7 @@ from .plan import Plan
 
 
 @dataclass(frozen=True, slots=True)
-class Who:
+class Requester:
     """On whose behalf a request is made.
 
     Args:
@@ -35,7 +35,7 @@ class Who:
         return tuple(accounts)
 
 
-ANYONE = Who()
+ANYONE = Requester()
 
 
 class Job:

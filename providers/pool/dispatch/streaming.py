@@ -14,12 +14,12 @@ from ..accounts.estimate import text_bytes
 from ..admission.admission import Grant
 from .dispatcher import Dispatcher
 from .endpoint import Member
-from .job import Job, Who
+from .job import Job, Requester
 
 _NOTHING = Delta()
 
 
-async def stream(dispatcher: Dispatcher, request: Request, who: Who) -> AsyncGenerator[Delta, None]:
+async def stream(dispatcher: Dispatcher, request: Request, requester: Requester) -> AsyncGenerator[Delta, None]:
     """Yield the deltas of a completion; the last one carries it.
 
     A failure before the first delta is retried elsewhere and not seen. After it the caller has text that another model
@@ -29,7 +29,7 @@ async def stream(dispatcher: Dispatcher, request: Request, who: Who) -> AsyncGen
         StreamCut: the stream broke after its first delta.
         ProviderError: as `Dispatcher.complete`.
     """
-    job = dispatcher.open(request, who)
+    job = dispatcher.open(request, requester)
     while True:
         grant = await dispatcher.grant(job)
         member = dispatcher.member(grant.gate)
@@ -57,17 +57,17 @@ async def _deltas(dispatcher: Dispatcher, job: Job, grant: Grant, member: Member
     """Yield one call's deltas; book how it ended, exactly once."""
     name = member.endpoint.name
     loop = dispatcher.loop
-    patience = member.endpoint.retry.attempt_timeout
+    timeout = member.endpoint.retry.attempt_timeout
     ended = False
     first = True
     came = 0
-    dispatcher.books.sent(job, grant, member)
+    dispatcher.records.sent(job, grant, member)
     try:
         async with member.ref.stream(dispatcher.adapted(job, grant)) as deltas:
             while True:
                 until = job.deadline
-                if first and patience is not None:
-                    until = min(until or math.inf, loop.time() + patience)
+                if first and timeout is not None:
+                    until = min(until or math.inf, loop.time() + timeout)
                 try:
                     async with asyncio.timeout_at(until):
                         delta: Delta = await anext(deltas)

@@ -10,7 +10,7 @@ from ...messages import Completion, Request, Usage
 from ...provider import BatchAnswer, BatchRequest
 from ..accounts.estimate import input_tokens
 from ..dispatch.dispatcher import Dispatcher
-from ..dispatch.job import ANYONE, Who
+from ..dispatch.job import ANYONE, Requester
 from ..dispatch.plan import adapt
 
 
@@ -32,11 +32,11 @@ class Batching:
 
 
 class _Item:
-    __slots__ = ("answer", "request", "who")
+    __slots__ = ("answer", "request", "requester")
 
-    def __init__(self, request: Request, who: Who, answer: asyncio.Future[Completion]) -> None:
+    def __init__(self, request: Request, requester: Requester, answer: asyncio.Future[Completion]) -> None:
         self.request = request
-        self.who = who
+        self.requester = requester
         self.answer = answer
 
 
@@ -55,13 +55,13 @@ class Batcher:
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: dict[asyncio.Task[None], None] = {}
 
-    async def complete(self, request: Request, who: Who) -> Completion:
+    async def complete(self, request: Request, requester: Requester) -> Completion:
         """Return the completion of a request that may wait for others. Raises as `Dispatcher.complete`.
 
         Without an endpoint that takes batches it is sent singly; so is each request of a batch that failed as a whole.
         """
         loop = self._dispatcher.loop
-        item = _Item(request, who, loop.create_future())
+        item = _Item(request, requester, loop.create_future())
         self._open.append(item)
         if len(self._open) >= self._policy.size:
             self._send()
@@ -70,7 +70,7 @@ class Batcher:
         try:
             return await item.answer
         except _SendSingly:
-            return await self._dispatcher.complete(request, who)
+            return await self._dispatcher.complete(request, requester)
         finally:
             if item in self._open:
                 self._open.remove(item)
@@ -120,7 +120,7 @@ class Batcher:
             Exception: none does, or the batch failed as a whole.
         """
         dispatcher = self._dispatcher
-        books = dispatcher.books
+        records = dispatcher.records
         job = dispatcher.open(requests[0], ANYONE)
         gates = tuple(member.gate for member in job.plan.members() if "batch" in member.endpoint.capabilities)
         if not gates:
@@ -131,7 +131,7 @@ class Batcher:
         grant = await dispatcher.grant(job)
         member = dispatcher.member(grant.gate)
         served = tuple(adapt(each, member.endpoint.serves(each.model) or each.model, _NOTHING) for each in requests)
-        books.sent(job, grant, member)
+        records.sent(job, grant, member)
         try:
             answer: BatchAnswer = await member.ref.ask(BatchRequest(served))
         except BaseException as error:
@@ -142,10 +142,10 @@ class Batcher:
         for result in answer.results:
             if isinstance(result, Completion):
                 usage += result.usage
-                cost = books.cost(job, grant, member, result, dispatcher.loop.time())
+                cost = records.cost(job, grant, member, result, dispatcher.loop.time())
                 result = replace(result, cost=cost, provider=result.provider or member.endpoint.name)
             results.append(result)
-        books.batch_answered(grant, member, usage)
+        records.batch_answered(grant, member, usage)
         dispatcher.counts.batched += len(results)
         dispatcher.pump()
         return BatchAnswer(tuple(results))

@@ -30,7 +30,7 @@ async def fan_out(dispatcher: Dispatcher, message: FanOut) -> Completion | Outco
     counts.accepted += 1
     tasks = {
         dispatcher.loop.create_task(
-            dispatcher.complete(message.request, replace(message.who, endpoint=name)), name=f"fan out to {name}"
+            dispatcher.complete(message.request, replace(message.requester, endpoint=name)), name=f"fan out to {name}"
         ): name
         for name in names
     }

@@ -11,7 +11,7 @@ from ....actors.core.base.scope import Scope, active, current_scope
 from ...messages import Completion, Delta, Request
 from ..control import Submit
 from ..dispatch.dispatcher import Dispatcher
-from ..dispatch.job import Job, Who
+from ..dispatch.job import Job, Requester
 from ..dispatch.streaming import stream
 from .batch import Batcher, Batching
 from .cache import Cache, as_cached, fingerprint
@@ -85,7 +85,7 @@ class Front:
                 for delta in replay(found):
                     yield delta
                 return
-            async with aclosing(stream(self._dispatcher, submit.request, submit.who)) as deltas:
+            async with aclosing(stream(self._dispatcher, submit.request, submit.requester)) as deltas:
                 async for delta in deltas:
                     if delta.completion is not None:
                         ended = True
@@ -103,8 +103,8 @@ class Front:
 
     async def _made(self, submit: Submit) -> Completion:
         if submit.batch and self._batcher is not None:
-            return await self._batcher.complete(submit.request, submit.who)
-        return await self._dispatcher.complete(submit.request, submit.who)
+            return await self._batcher.complete(submit.request, submit.requester)
+        return await self._dispatcher.complete(submit.request, submit.requester)
 
     async def _looked_up(self, submit: Submit) -> Completion:
         key = fingerprint(submit.request)
@@ -113,7 +113,7 @@ class Front:
             return found
         if self._coalesce and not submit.batch:
             # Requests on one endpoint's behalf must not be answered by another's call.
-            return await self._joined(f"{key} {submit.who.endpoint}", key, submit.request, submit.who)
+            return await self._joined(f"{key} {submit.requester.endpoint}", key, submit.request, submit.requester)
         completion = await self._made(submit)
         await self._keep(key, completion)
         return completion
@@ -131,12 +131,12 @@ class Front:
         if self._cache is not None and key:
             await self._cache.put(key, completion)
 
-    async def _joined(self, joint: str, key: str, request: Request, who: Who) -> Completion:
+    async def _joined(self, joint: str, key: str, request: Request, requester: Requester) -> Completion:
         """Wait for the one call that equal requests share; it goes on as long as one of them waits."""
         dispatcher = self._dispatcher
         shared = self._shared.get(joint)
         if shared is None:
-            job = dispatcher.open(request, who)
+            job = dispatcher.open(request, requester)
             # The call belongs to all: the first one's deadline must not end it for those that can wait longer.
             context = contextvars.copy_context()
             context.run(active.set, Scope(None, current_scope().values))

@@ -6,14 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from callboard.providers.pool import BreakerPolicy, LeastLoaded, Limits
+from callboard.providers.pool import BreakerPolicy, LeastLoaded, Quota
 from callboard.providers.pool.admission.admission import AGEING, Admission, Gate, Grant, Ticket
 from callboard.providers.pool.admission.breaker import Breaker
 from callboard.providers.pool.admission.limiter import Limiter
 
 
 def gate(name: str = "a", **limits: int) -> Gate:
-    return Gate(name, Limiter(Limits(**limits)), Breaker(BreakerPolicy(), random.Random(0)))
+    return Gate(name, Limiter(Quota(**limits)), Breaker(BreakerPolicy(), random.Random(0)))
 
 
 def queue() -> Admission:

@@ -31,9 +31,9 @@ from callboard.providers.pool import (
     GetStats,
     Hedge,
     Pool,
+    PoolStats,
     Price,
     RetryPolicy,
-    Stats,
 )
 from callboard.providers.simulated import Fault, SimulatedProvider, cut, malformed, reset
 from callboard.providers.spec import ProviderSpec
@@ -51,12 +51,12 @@ async def pool_of(*endpoints: Endpoint, **options: Any) -> AsyncIterator[ActorRe
         yield system.supervise(Pool.spec(endpoints, seed=1, **options))
 
 
-async def stats_of(pool: ActorRef[Pool]) -> Stats:
-    stats: Stats = await pool.ask(GetStats())
+async def stats_of(pool: ActorRef[Pool]) -> PoolStats:
+    stats: PoolStats = await pool.ask(GetStats())
     return stats
 
 
-def agrees(stats: Stats) -> bool:
+def agrees(stats: PoolStats) -> bool:
     """Whether the items add up to the money spent."""
     return stats.cost == pytest.approx(sum(entry.cost for entry in stats.bought.values()))
 
@@ -199,7 +199,7 @@ async def test_no_crash_gives_back_a_budget_that_vendors_have_charged(whom: str,
     script = Script("a", usage=Usage(0, 1_000_000), latency=1.0)
     script.failure = lambda _script, _request: bill.append(1.0)
     async with System("test") as system:
-        options: Any = {"budgets": [Budget("pool", "", 6.0)], "seed": 1, "patience": 5.0}
+        options: Any = {"budgets": [Budget("pool", "", 6.0)], "seed": 1, "queue_timeout": 5.0}
         pool = system.supervise(Pool.spec([endpoint(script, price=Price(0, 1))], **options))
         for _ in range(kills):
             asks = [asyncio.ensure_future(pool.ask(request(max_tokens=1_000_000))) for _ in range(2)]

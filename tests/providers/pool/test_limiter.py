@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from callboard.providers.messages import RateLimits
-from callboard.providers.pool import Limits
+from callboard.providers.pool import Quota
 from callboard.providers.pool.admission.limiter import Limiter, SlidingWindow
 
 gaps = st.floats(0, 30, allow_nan=False)
@@ -42,7 +42,7 @@ def test_the_next_fit_is_a_time_at_which_the_amount_fits_and_no_earlier_one(arri
 
 @given(st.lists(st.tuples(amounts, amounts), min_size=1, max_size=30))
 def test_settling_counts_what_was_really_used(calls: list[tuple[int, int]]) -> None:
-    limiter = Limiter(Limits(tokens_per_minute=1_000_000))
+    limiter = Limiter(Quota(tokens_per_minute=1_000_000))
     for estimate, used in calls:
         limiter.release(limiter.take(estimate, 0.0), used)
     _, tokens = limiter.remaining(1.0)
@@ -51,7 +51,7 @@ def test_settling_counts_what_was_really_used(calls: list[tuple[int, int]]) -> N
 
 @given(st.lists(st.sampled_from(["take", "release", "refund", "twice"]), max_size=60))
 def test_every_place_is_given_back_exactly_once(steps: list[str]) -> None:
-    limiter, out, sent = Limiter(Limits(requests_per_minute=1_000, concurrency=5)), [], 0
+    limiter, out, sent = Limiter(Quota(requests_per_minute=1_000, concurrency=5)), [], 0
     for step in steps:
         if step == "take" and limiter.fits(1, 0.0):
             out.append(limiter.take(1, 0.0))
@@ -69,7 +69,7 @@ def test_every_place_is_given_back_exactly_once(steps: list[str]) -> None:
 
 
 def test_a_request_larger_than_the_limit_takes_the_whole_window_instead_of_waiting_for_ever() -> None:
-    limiter = Limiter(Limits(tokens_per_minute=100))
+    limiter = Limiter(Quota(tokens_per_minute=100))
     assert limiter.fits(1_000, 0.0)
     limiter.take(1_000, 0.0)
     assert not limiter.fits(1, 1.0)
@@ -77,7 +77,7 @@ def test_a_request_larger_than_the_limit_takes_the_whole_window_instead_of_waiti
 
 
 def test_the_vendors_word_that_others_used_the_key_is_believed_until_its_reset() -> None:
-    limiter = Limiter(Limits(requests_per_minute=100))
+    limiter = Limiter(Quota(requests_per_minute=100))
     limiter.take(1, 0.0)
     limiter.correct(RateLimits(requests_limit=100, requests_remaining=2, requests_reset=20.0), 0.0)
     assert limiter.remaining(0.0)[0] == 2
@@ -85,7 +85,7 @@ def test_the_vendors_word_that_others_used_the_key_is_believed_until_its_reset()
 
 
 def test_the_vendors_word_is_not_believed_where_it_allows_more_than_we_know() -> None:
-    limiter = Limiter(Limits(requests_per_minute=10))
+    limiter = Limiter(Quota(requests_per_minute=10))
     for _ in range(10):
         limiter.take(1, 0.0)
     # None of the ten has arrived there yet.
@@ -94,7 +94,7 @@ def test_the_vendors_word_is_not_believed_where_it_allows_more_than_we_know() ->
 
 
 def test_limits_nobody_configured_are_learned_from_the_vendors_headers() -> None:
-    limiter = Limiter(Limits())
+    limiter = Limiter(Quota())
     limiter.correct(RateLimits(requests_limit=50, requests_remaining=0, tokens_limit=100, tokens_remaining=100), 0.0)
     assert not limiter.fits(1, 0.0)
     assert limiter.next_fit(1, 0.0) > 0.0
@@ -103,4 +103,4 @@ def test_limits_nobody_configured_are_learned_from_the_vendors_headers() -> None
 @pytest.mark.parametrize("name", ["requests_per_minute", "tokens_per_minute", "concurrency"])
 def test_a_limit_below_one_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match=name):
-        Limits(**{name: 0})
+        Quota(**{name: 0})

@@ -21,7 +21,7 @@ from callboard.providers.errors import (
     UnknownModel,
 )
 from callboard.providers.messages import Completion, Request
-from callboard.providers.pool import GetHealth, GetStats, Hedge, Limits, Pool, Submit, Who
+from callboard.providers.pool import GetHealth, GetStats, Hedge, Pool, Quota, Requester, Submit
 
 from .scripted import Script, endpoint, fails, fails_until, request
 
@@ -110,7 +110,7 @@ async def test_requests_wait_while_every_provider_is_down_and_leave_as_a_ramp() 
 async def test_a_request_fails_at_its_deadline_with_a_named_error_and_a_request_without_one_after_the_patience() -> (
     None
 ):
-    async with pool_of(Script("a", failure=fails(lambda: ProviderOverloaded("503"))), patience=5.0) as pool:
+    async with pool_of(Script("a", failure=fails(lambda: ProviderOverloaded("503"))), queue_timeout=5.0) as pool:
         loop = asyncio.get_running_loop()
         with pytest.raises((AskTimeout, NoProvider)):
             await pool.ask(request(), timeout=2.0)
@@ -154,7 +154,7 @@ async def test_a_model_nobody_serves_is_a_named_error() -> None:
 async def test_the_request_limit_holds_in_every_minute_and_requests_leave_in_order() -> None:
     script = Script("a", latency=0.01)
     async with System("test") as system:
-        pool = system.supervise(Pool.spec([endpoint(script, limits=Limits(requests_per_minute=60))], seed=1))
+        pool = system.supervise(Pool.spec([endpoint(script, limits=Quota(requests_per_minute=60))], seed=1))
         results = await outcomes(pool, 200, at_once=200, timeout=1000)
         assert not lost(results)
     times = script.times
@@ -167,7 +167,7 @@ async def test_the_request_limit_holds_in_every_minute_and_requests_leave_in_ord
 async def test_concurrency_stays_within_its_limit() -> None:
     script = Script("a")
     async with System("test") as system:
-        pool = system.supervise(Pool.spec([endpoint(script, limits=Limits(concurrency=3))], seed=1))
+        pool = system.supervise(Pool.spec([endpoint(script, limits=Quota(concurrency=3))], seed=1))
         assert not lost(await outcomes(pool, 50, at_once=50))
     assert script.most == 3
 
@@ -214,7 +214,7 @@ async def test_cancelling_an_ask_cancels_the_providers_call_and_counts_neither_w
 async def test_a_request_cancelled_in_the_very_step_it_is_granted_leaves_its_place_to_the_next(hops: int) -> None:
     script = Script("a", latency=1.0)
     async with System("test") as system:
-        pool = system.supervise(Pool.spec([endpoint(script, limits=Limits(concurrency=1))], seed=1))
+        pool = system.supervise(Pool.spec([endpoint(script, limits=Quota(concurrency=1))], seed=1))
         loop = asyncio.get_running_loop()
         running, doomed, last = pool.ask(request("1")), pool.ask(request("2")), pool.ask(request("3"), timeout=10)
 
@@ -236,11 +236,11 @@ async def test_a_request_cancelled_in_the_very_step_it_is_granted_leaves_its_pla
 async def test_a_hedge_that_is_not_possible_at_first_is_made_as_soon_as_it_is() -> None:
     hung, other = Script("a"), Script("b")
     async with System("test") as system:
-        limited = endpoint(other, limits=Limits(concurrency=1), priority=1)
+        limited = endpoint(other, limits=Quota(concurrency=1), priority=1)
         pool = system.supervise(Pool.spec([endpoint(hung), limited], seed=1, hedge=Hedge(minimum=0.06, maximum=0.1)))
         await outcomes(pool, 50, at_once=1)
         hung.hang, other.latency = True, 5.0
-        busy = pool.ask(Submit(request(), Who(endpoint="b")))
+        busy = pool.ask(Submit(request(), Requester(endpoint="b")))
         assert (await pool.ask(request("x"), timeout=30)).provider == "b"
         await busy
 
@@ -277,7 +277,7 @@ async def test_a_stream_cut_after_its_first_delta_ends_in_one_error() -> None:
 async def test_leaving_a_stream_cancels_the_providers_call_and_frees_its_place() -> None:
     script = Script("a", deltas=1000)
     async with System("test") as system:
-        pool = system.supervise(Pool.spec([endpoint(script, limits=Limits(concurrency=1))], seed=1))
+        pool = system.supervise(Pool.spec([endpoint(script, limits=Quota(concurrency=1))], seed=1))
         async with pool.stream(request()) as deltas:
             assert (await anext(deltas)).text == "0"
         assert (await pool.ask(request("next"), timeout=5)).message.text == "a: next"
@@ -287,10 +287,10 @@ async def test_leaving_a_stream_cancels_the_providers_call_and_frees_its_place()
 async def test_higher_priority_overtakes_but_nobody_waits_for_ever() -> None:
     script = Script("a", latency=1.0)
     async with System("test") as system:
-        pool = system.supervise(Pool.spec([endpoint(script, limits=Limits(concurrency=1))], seed=1))
+        pool = system.supervise(Pool.spec([endpoint(script, limits=Quota(concurrency=1))], seed=1))
         first = [pool.ask(request("running")), pool.ask(request("normal"))]
         await asyncio.sleep(0.1)
-        urgent = [pool.ask(Submit(request(f"urgent {n}"), Who(priority=1))) for n in range(3)]
+        urgent = [pool.ask(Submit(request(f"urgent {n}"), Requester(priority=1))) for n in range(3)]
         await asyncio.gather(*first, *urgent)
         order = [each.messages[-1].text for _, each in script.seen]
         assert order == ["running", "urgent 0", "urgent 1", "urgent 2", "normal"]

@@ -26,7 +26,7 @@ from callboard.providers.errors import (
 )
 from callboard.providers.messages import Completion, Image, Message, RateLimits, Request, Text, Usage
 from callboard.providers.pool import (
-    SCOPE_KEY,
+    REQUESTER,
     AddEndpoint,
     Batching,
     Budget,
@@ -35,18 +35,18 @@ from callboard.providers.pool import (
     FanOut,
     GetHealth,
     GetStats,
-    Limits,
     MemoryCache,
     Pool,
     Price,
     Probe,
+    Quota,
     RemoveEndpoint,
+    Requester,
     RotateKey,
     SetBudget,
     SqliteCache,
     Submit,
     SwitchProvider,
-    Who,
 )
 from callboard.providers.provider import BatchAnswer, BatchRequest
 
@@ -84,7 +84,7 @@ async def test_a_lesser_model_answers_while_the_one_asked_for_is_down_and_the_an
 async def test_a_busy_model_is_waited_for_rather_than_degraded() -> None:
     large, small = Script("large"), Script("small")
     async with pool_of(
-        endpoint(large, models=("big",), limits=Limits(concurrency=1)),
+        endpoint(large, models=("big",), limits=Quota(concurrency=1)),
         endpoint(small, models=("mini",)),
         fallbacks={"big": ("mini",)},
     ) as pool:
@@ -223,7 +223,7 @@ async def test_a_shared_call_goes_on_while_anybody_waits_and_is_cancelled_when_n
 @virtual_time
 async def test_a_shared_call_waits_for_as_long_as_the_most_patient_of_those_who_share_it() -> None:
     script = Script("a", failure=fails_until(5.0, overloaded))
-    async with pool_of(endpoint(script), coalesce=True, patience=2.0) as pool:
+    async with pool_of(endpoint(script), coalesce=True, queue_timeout=2.0) as pool:
         asks = [pool.ask(request("same")), pool.ask(request("same"), timeout=60.0)]
         assert [answer.message.text for answer in await asyncio.gather(*asks)] == ["a: same"] * 2
 
@@ -331,11 +331,11 @@ async def test_a_fan_out_in_which_all_fail_names_the_causes() -> None:
 @virtual_time
 async def test_a_conversation_is_switched_to_another_provider_while_it_runs() -> None:
     async with pool_of(endpoint(Script("a")), endpoint(Script("b"), priority=1)) as pool:
-        who = Who(conversation="c1")
+        who = Requester(conversation="c1")
         assert (await pool.ask(Submit(request(), who))).provider == "a"
         assert await pool.ask(SwitchProvider("c1", "b")) == ""
         assert (await pool.ask(Submit(request(), who))).provider == "b"
-        with scope(values={SCOPE_KEY: who}):
+        with scope(values={REQUESTER: who}):
             assert (await pool.ask(request())).provider == "b"
         assert (await pool.ask(request())).provider == "a"
         assert await pool.ask(SwitchProvider("c1", "")) == "b"
@@ -380,7 +380,7 @@ async def test_endpoints_come_and_go_while_the_pool_runs() -> None:
 @virtual_time
 async def test_a_request_waiting_for_a_removed_endpoint_goes_to_another() -> None:
     stuck = Script("a", latency=50.0)
-    async with pool_of(endpoint(stuck, limits=Limits(concurrency=1))) as pool:
+    async with pool_of(endpoint(stuck, limits=Quota(concurrency=1))) as pool:
         running, waiting = pool.ask(request("1")), pool.ask(request("2"), timeout=20)
         await asyncio.sleep(1)
         await pool.ask(AddEndpoint(endpoint(Script("b"))))
@@ -405,7 +405,7 @@ async def test_a_probe_revives_an_endpoint_without_a_users_request() -> None:
 @virtual_time
 async def test_a_request_that_is_refused_without_asking_the_vendor_says_nothing_about_the_vendor() -> None:
     script = Script("a", failure=fails(overloaded))
-    async with pool_of(endpoint(script), patience=1.0) as pool:
+    async with pool_of(endpoint(script), queue_timeout=1.0) as pool:
         with pytest.raises(NoProvider):
             await pool.ask(request())
         script.failure = fails(lambda: ContextTooLong("counted before it was sent"))
@@ -423,12 +423,12 @@ async def test_a_spent_budget_refuses_with_a_named_error_until_it_is_raised() ->
     async with pool_of(
         endpoint(Script("a", usage=Usage(1_000_000, 0)), price=Price(1, 1)), budgets=[Budget("agent", "planner", 2.5)]
     ) as pool:
-        planner = Who(agent="planner")
+        planner = Requester(agent="planner")
         for _ in range(3):
             assert (await pool.ask(Submit(request(), planner))).cost == 1.0
         with pytest.raises(BudgetSpent, match=r"agent planner.*\$3\.0000 of \$2\.5000"):
             await pool.ask(Submit(request(), planner))
-        await pool.ask(Submit(request(), Who(agent="developer")))
+        await pool.ask(Submit(request(), Requester(agent="developer")))
         assert await pool.ask(SetBudget(Budget("agent", "planner", 10.0))) == 3.0
         await pool.ask(Submit(request(), planner))
         stats = await pool.ask(GetStats())
@@ -470,7 +470,7 @@ async def test_an_endpoint_whose_budget_is_spent_is_passed_over() -> None:
 @virtual_time
 async def test_a_restarted_pool_has_not_forgotten_its_limits_and_budgets() -> None:
     script = Script("a", latency=0.0, usage=Usage(1_000_000, 0))
-    tested = endpoint(script, limits=Limits(requests_per_minute=3), price=Price(1, 1))
+    tested = endpoint(script, limits=Quota(requests_per_minute=3), price=Price(1, 1))
     async with pool_of(tested, budgets=[Budget("pool", "", 4.5)]) as pool:
         for _ in range(2):
             await pool.ask(request())
@@ -489,7 +489,7 @@ async def test_a_restarted_pool_has_not_forgotten_its_limits_and_budgets() -> No
 @virtual_time
 async def test_token_limits_are_held_with_estimates_that_are_settled() -> None:
     script = Script("a", latency=0.01, usage=Usage(10, 40))
-    async with pool_of(endpoint(script, limits=Limits(tokens_per_minute=500))) as pool:
+    async with pool_of(endpoint(script, limits=Quota(tokens_per_minute=500))) as pool:
         asks = [pool.ask(request(max_tokens=100), timeout=600) for _ in range(40)]
         await asyncio.gather(*asks)
     for start in script.times:
@@ -501,7 +501,7 @@ async def test_token_limits_are_held_with_estimates_that_are_settled() -> None:
 @virtual_time
 async def test_requests_leave_spaced_once_a_burst_is_used_up() -> None:
     script = Script("a", latency=0.0)
-    async with pool_of(endpoint(script, limits=Limits(requests_per_minute=600))) as pool:
+    async with pool_of(endpoint(script, limits=Quota(requests_per_minute=600))) as pool:
         await asyncio.gather(*(pool.ask(request(str(n)), timeout=600) for n in range(300)))
     assert script.times[99] == 0.0
     spaced = script.times[100:]

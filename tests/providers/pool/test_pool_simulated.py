@@ -9,7 +9,7 @@ from typing import Any
 from callboard.actors.testing import Crash, Simulation, Slow, simulate
 from callboard.providers.errors import ConnectionLost, ProviderError, RateLimited
 from callboard.providers.messages import Completion, Request
-from callboard.providers.pool import FanOut, GetStats, Hedge, Limits, Pool, Stats
+from callboard.providers.pool import FanOut, GetStats, Hedge, Pool, PoolStats, Quota
 
 from .scripted import Script, endpoint, request
 
@@ -29,7 +29,7 @@ def unreliable(seed: int) -> Any:
 
 async def scenario(sim: Simulation) -> None:
     scripts = [Script(name, latency=0.1 * (index + 1), failure=unreliable(index)) for index, name in enumerate("abc")]
-    endpoints = [endpoint(script, limits=Limits(requests_per_minute=100, concurrency=2)) for script in scripts]
+    endpoints = [endpoint(script, limits=Quota(requests_per_minute=100, concurrency=2)) for script in scripts]
     pool = sim.system.supervise(Pool.spec(endpoints, hedge=Hedge(maximum=0.25), coalesce=True, seed=1))
 
     async def read() -> str:
@@ -53,7 +53,7 @@ async def scenario(sim: Simulation) -> None:
             assert result != "cut and not said so"
     # Time for the coroutines of those who gave up to end.
     await asyncio.sleep(1)
-    stats: Stats = await pool.ask(GetStats())
+    stats: PoolStats = await pool.ask(GetStats())
     assert (stats.pool.pending, stats.waiting) == (0, 0)
     assert [script.in_flight for script in scripts] == [0, 0, 0]
     assert max(script.most for script in scripts) <= 2

@@ -18,7 +18,7 @@ import pytest
 from callboard.providers.messages import Completion, Message, Request, ToolCall, Usage
 from callboard.providers.simulated import (
     Latency,
-    Limits,
+    ServerQuota,
     SimulatedProvider,
     cut,
     error,
@@ -147,7 +147,7 @@ async def test_unknown_keys_and_wrong_bodies_are_refused_in_the_protocols_form()
 
 
 async def test_limits_are_enforced_and_told() -> None:
-    async with SimulatedProvider(HELLO, limits=Limits(requests=2)) as server, openai_client(server) as client:
+    async with SimulatedProvider(HELLO, limits=ServerQuota(requests=2)) as server, openai_client(server) as client:
         raw = await client.chat.completions.with_raw_response.create(model="m", messages=SAY)
         assert raw.headers["x-ratelimit-limit-requests"] == "2"
         assert raw.headers["x-ratelimit-remaining-requests"] == "1"
@@ -162,7 +162,7 @@ async def test_limits_are_enforced_and_told() -> None:
 
 def test_a_bucket_never_lets_more_through_than_its_size_and_its_rate() -> None:
     rng = random.Random(7)
-    enforcer = Enforcer(Limits(requests=10, tokens=500, window=1.0), 0.0)
+    enforcer = Enforcer(ServerQuota(requests=10, tokens=500, window=1.0), 0.0)
     now, admitted, tokens = 0.0, 0, 0
     for _ in range(4000):
         now += rng.random() * 0.02
@@ -185,7 +185,7 @@ def test_what_a_bucket_says_to_wait_is_enough() -> None:
 
 
 async def test_a_client_that_leaves_is_seen_and_its_place_is_free() -> None:
-    limits = Limits(concurrent=1)
+    limits = ServerQuota(concurrent=1)
     async with SimulatedProvider(HELLO, limits=limits, latency=30.0) as server, openai_client(server) as client:
         async with asyncio.timeout(20):
             task = asyncio.create_task(client.chat.completions.create(model="m", messages=SAY))

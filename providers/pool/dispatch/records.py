@@ -16,7 +16,7 @@ from .endpoint import Member
 from .job import Job
 
 
-class Books:
+class AttemptRecords:
     """Opens and closes the account of each call. A call is opened by `sent` and closed by exactly one other method.
 
     Args:
