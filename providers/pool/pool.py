@@ -162,7 +162,7 @@ class Pool(Actor):
         self._front = Front(self._dispatcher, self._cache, self._coalesce, self._batching)
         for endpoint in self._endpoints:
             self._add(endpoint)
-        self._dispatcher.changed()
+        self._dispatcher.queue.changed()
         if any(endpoint.price is None for endpoint in self._endpoints):
             await loop.run_in_executor(None, load_prices)
         if self._cache is not None:
@@ -174,7 +174,7 @@ class Pool(Actor):
         """Stop the queue's timer and what runs for several requests; close the cache."""
         if not hasattr(self, "_dispatcher"):  # it failed before it had started
             return None
-        self._dispatcher.close()
+        self._dispatcher.queue.close()
         self._front.close()
         return None if self._cache is None else self._cache.close()
 
@@ -216,7 +216,7 @@ class Pool(Actor):
 
     def _health(self, _: GetHealth) -> Health:
         now = self._dispatcher.loop.time()
-        return Health(tuple(_health_of(member, now) for member in self._dispatcher.members.values()))
+        return Health(tuple(_health_of(member, now) for member in self._dispatcher.planner.members.values()))
 
     def _stats(self, _: GetStats) -> PoolStats:
         dispatcher = self._dispatcher
@@ -224,7 +224,7 @@ class Pool(Actor):
             pool=replace(dispatcher.counts),
             endpoints={
                 name: replace(member.counts, errors=dict(member.counts.errors))
-                for name, member in dispatcher.members.items()
+                for name, member in dispatcher.planner.members.items()
             },
             waiting=dispatcher.admission.waiting,
             cost=self._budgets.spent.get("pool:", 0.0),
@@ -240,7 +240,7 @@ class Pool(Actor):
         return self.reply_with(answer)
 
     async def _probed(self, name: str) -> Health:
-        members = self._dispatcher.members.values()
+        members = self._dispatcher.planner.members.values()
         unwell = [each for each in members if (each.gate.name == name if name else each.gate.breaker.state != "closed")]
         await asyncio.gather(*(self._pinged(member) for member in unwell), return_exceptions=True)
         return self._health(GetHealth())
@@ -252,24 +252,24 @@ class Pool(Actor):
             endpoint = member.endpoint
             model = endpoint.default_model or (endpoint.models[0] if endpoint.models else "")
             job = dispatcher.open(replace(_PING, model=model), Requester(endpoint=endpoint.name))
-            await dispatcher.attempt(job, dispatcher.admission.take(member.gate, 1.0, now))
+            await dispatcher.attempts.once(job, dispatcher.admission.take(member.gate, 1.0, now))
 
     def _add_endpoint(self, message: AddEndpoint) -> str:
         self._add(message.endpoint)
-        self._dispatcher.changed()
+        self._dispatcher.queue.changed()
         return message.endpoint.name
 
     def _remove_endpoint(self, message: RemoveEndpoint) -> bool:
-        member = self._dispatcher.members.pop(message.name, None)
+        member = self._dispatcher.planner.members.pop(message.name, None)
         if member is None:
             return False
         member.gate.present = False
         self._retire(member)
-        self._dispatcher.changed()
+        self._dispatcher.queue.changed()
         return True
 
     def _rotate_key(self, message: RotateKey) -> str:
-        member = self._dispatcher.members.get(message.endpoint)
+        member = self._dispatcher.planner.members.get(message.endpoint)
         if member is None:
             raise SpecError(f"there is no endpoint {message.endpoint!r} in this pool")
         endpoint = member.endpoint
@@ -279,10 +279,10 @@ class Pool(Actor):
         return self._add_endpoint(AddEndpoint(replace(endpoint, spec=spec, key=label)))
 
     def _switch(self, message: SwitchProvider) -> str:
-        pins = self._dispatcher.pins
+        pins = self._dispatcher.planner.pins
         before = pins.pop(message.conversation, "")
         if message.endpoint:
-            if message.endpoint not in self._dispatcher.members:
+            if message.endpoint not in self._dispatcher.planner.members:
                 if before:
                     pins[message.conversation] = before
                 raise SpecError(f"there is no endpoint {message.endpoint!r} in this pool")
@@ -296,7 +296,7 @@ class Pool(Actor):
     # -- provider actors -----------------------------------------------------------------------------------------------
 
     def _add(self, endpoint: Endpoint) -> None:
-        old = self._dispatcher.members.get(endpoint.name)
+        old = self._dispatcher.planner.members.get(endpoint.name)
         if old is not None:
             old.gate.present = False
             self._retire(old)
@@ -319,7 +319,7 @@ class Pool(Actor):
         )
         self.watch(ref)
         counts = self._memory.endpoints.setdefault(endpoint.name, EndpointCounts())
-        self._dispatcher.members[endpoint.name] = Member(endpoint, gate, ref, counts)
+        self._dispatcher.planner.members[endpoint.name] = Member(endpoint, gate, ref, counts)
 
     def _name_for(self, name: str) -> str:
         self._renamed += 1
@@ -348,11 +348,11 @@ class Pool(Actor):
     def _terminated(self, message: Terminated) -> None:
         if self._retired.pop(message.ref, None) is not None:
             return
-        for member in self._dispatcher.members.values():
+        for member in self._dispatcher.planner.members.values():
             if member.ref is message.ref:
                 member.gate.present = False
                 member.last_error = ActorDead(f"{member.endpoint.name}: its actor has stopped: {message.reason}")
-        self._dispatcher.changed()
+        self._dispatcher.queue.changed()
 
 
 @dataclass(frozen=True, slots=True)

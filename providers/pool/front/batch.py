@@ -6,12 +6,11 @@ import asyncio
 from dataclasses import dataclass, replace
 
 from ...errors import NoProvider
-from ...messages import Completion, Request, Usage
-from ...provider import BatchAnswer, BatchRequest
+from ...messages import Completion, Request
+from ...provider import BatchAnswer
 from ..accounts.estimate import input_tokens
 from ..dispatch.dispatcher import Dispatcher
 from ..dispatch.job import ANYONE, Requester
-from ..dispatch.plan import adapt
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +119,6 @@ class Batcher:
             Exception: none does, or the batch failed as a whole.
         """
         dispatcher = self._dispatcher
-        records = dispatcher.records
         job = dispatcher.open(requests[0], ANYONE)
         gates = tuple(member.gate for member in job.plan.members() if "batch" in member.endpoint.capabilities)
         if not gates:
@@ -128,30 +126,7 @@ class Batcher:
         job.plan = replace(job.plan, gates=(gates,))
         job.input_tokens = sum(map(input_tokens, requests))
         job.tokens = float(job.input_tokens + sum(each.max_tokens or 0 for each in requests))
-        grant = await dispatcher.grant(job)
-        member = dispatcher.member(grant.gate)
-        served = tuple(adapt(each, member.endpoint.serves(each.model) or each.model, _NOTHING) for each in requests)
-        records.sent(job, grant, member)
-        try:
-            answer: BatchAnswer = await member.ref.ask(BatchRequest(served))
-        except BaseException as error:
-            dispatcher.failed(job, grant, member, error)
-            raise
-        results: list[Completion | Exception] = []
-        usage = Usage()
-        for result in answer.results:
-            if isinstance(result, Completion):
-                usage += result.usage
-                cost = records.cost(job, grant, member, result, dispatcher.loop.time())
-                result = replace(result, cost=cost, provider=result.provider or member.endpoint.name)
-            results.append(result)
-        records.batch_answered(grant, member, usage)
-        dispatcher.counts.batched += len(results)
-        dispatcher.pump()
-        return BatchAnswer(tuple(results))
-
-
-_NOTHING: frozenset[str] = frozenset()
+        return await dispatcher.attempts.batch(job, await dispatcher.queue.grant(job), requests)
 
 
 class _SendSingly(Exception):

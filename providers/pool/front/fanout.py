@@ -25,7 +25,7 @@ async def fan_out(dispatcher: Dispatcher, message: FanOut) -> Completion | Outco
     """
     if message.combine not in ("first", "majority", "all"):
         raise ValueError(f"combine is {message.combine!r}; expected first, majority or all")
-    names = message.providers or dispatcher.serving(message.request)
+    names = message.providers or dispatcher.planner.serving(message.request)
     counts = dispatcher.counts
     counts.accepted += 1
     tasks = {

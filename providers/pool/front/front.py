@@ -12,7 +12,6 @@ from ...messages import Completion, Delta, Request
 from ..control import Submit
 from ..dispatch.dispatcher import Dispatcher
 from ..dispatch.job import Job, Requester
-from ..dispatch.streaming import stream
 from .batch import Batcher, Batching
 from .cache import Cache, as_cached, fingerprint
 
@@ -85,7 +84,7 @@ class Front:
                 for delta in replay(found):
                     yield delta
                 return
-            async with aclosing(stream(self._dispatcher, submit.request, submit.requester)) as deltas:
+            async with aclosing(self._dispatcher.stream(submit.request, submit.requester)) as deltas:
                 async for delta in deltas:
                     if delta.completion is not None:
                         ended = True

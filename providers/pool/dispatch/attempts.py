@@ -1,0 +1,284 @@
+"""The calls: one request sent once to one endpoint, or to two of which the faster counts; and the booking of each end.
+
+However a call ends, its grant is ended exactly once, in `records`, and who waits for the room it leaves is let go.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import AsyncGenerator
+from dataclasses import replace
+from typing import Any
+
+from ....actors.core.mail.future import Future
+from ...errors import ProviderTimeout, StreamCut
+from ...messages import Completion, Delta, Request, Usage
+from ...provider import BatchAnswer, BatchRequest
+from ..accounts.estimate import text_bytes
+from ..accounts.ledger import became_of
+from ..admission.admission import Grant
+from .endpoint import Member
+from .hedging import Hedger
+from .job import Job
+from .plan import adapt
+from .planner import Planner
+from .queue import Queue
+from .records import AttemptRecords
+
+_INSTANT = 1e-3
+"""Seconds within which two timers for the same moment fire."""
+
+_NOTHING = Delta()
+
+
+class Attempts:
+    """Makes the calls that were granted.
+
+    Args:
+        loop: the loop whose time counts.
+        planner: knows the endpoint behind a grant.
+        queue: told of the room that a call leaves.
+        records: books.
+        hedger: says when a call takes unusually long, and where a second one may go; None for never.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        planner: Planner,
+        queue: Queue,
+        records: AttemptRecords,
+        hedger: Hedger | None,
+    ) -> None:
+        self._loop = loop
+        self._planner = planner
+        self._queue = queue
+        self._records = records
+        self._hedger = hedger
+
+    async def complete(self, job: Job, grant: Grant) -> Completion:
+        """Send the request, and a second time elsewhere if that is unusually slow; return the first answer.
+
+        Raises:
+            Exception: whatever the provider answered with, or the one of the two that answered last.
+        """
+        if self._hedger is not None:
+            gates = job.plan.gates[grant.tier]
+            delay = self._hedger.delay([self._planner.member(gate).latencies for gate in gates])
+            if delay is not None:
+                return await self._hedged(job, grant, self._hedger, delay)
+        return await self.once(job, grant)
+
+    async def once(self, job: Job, grant: Grant) -> Completion:
+        """Send the request to the granted endpoint and nowhere else.
+
+        Raises:
+            Exception: whatever the provider answered with.
+        """
+        member = self._planner.member(grant.gate)
+        self._records.sent(job, grant, member)
+        try:
+            completion: Completion = await self._asked(job, grant, member)
+        except BaseException as error:
+            self._failed(job, grant, member, error)
+            raise
+        return self._answered(job, grant, member, completion)
+
+    async def begun(self, job: Job, grant: Grant) -> tuple[Delta, AsyncGenerator[Delta, None]]:
+        """Send the request as a stream; return its first delta, and the others, which the caller must close.
+
+        Raises:
+            Exception: the provider failed before the first.
+        """
+        deltas = self._deltas(job, grant)
+        return await anext(deltas), deltas
+
+    async def batch(self, job: Job, grant: Grant, requests: tuple[Request, ...]) -> BatchAnswer:
+        """Send several requests as one batch.
+
+        Raises:
+            Exception: the batch failed as a whole.
+        """
+        member = self._planner.member(grant.gate)
+        served = tuple(adapt(each, member.endpoint.serves(each.model) or each.model, frozenset()) for each in requests)
+        self._records.sent(job, grant, member)
+        try:
+            answer: BatchAnswer = await member.ref.ask(BatchRequest(served))
+        except BaseException as error:
+            self._failed(job, grant, member, error)
+            raise
+        results: list[Completion | Exception] = []
+        usage = Usage()
+        for result in answer.results:
+            if isinstance(result, Completion):
+                usage += result.usage
+                cost = self._records.cost(job, grant, member, result, self._loop.time())
+                result = replace(result, cost=cost, provider=result.provider or member.endpoint.name)
+            results.append(result)
+        self._records.batch_answered(grant, member, usage)
+        self._records.counts.batched += len(results)
+        self._queue.pump()
+        return BatchAnswer(tuple(results))
+
+    @staticmethod
+    def _asked(job: Job, grant: Grant, member: Member) -> Future[Any]:
+        ask = member.ref.ask(_adapted(job, grant), timeout=member.endpoint.retry.attempt_timeout)
+        grant.unsent = ask.done()
+        return ask
+
+    async def _hedged(self, job: Job, grant: Grant, hedger: Hedger, delay: float) -> Completion:
+        """Send the request; if it takes longer than ``delay`` seconds, a second time; return the first answer.
+
+        The usual case costs a timer and no task: only when the timer fires is the second call made, in a task, and if
+        that one is first, it cancels the ask this coroutine waits for.
+
+        Raises:
+            Exception: what the first call failed with, if there was no second; otherwise what the second did.
+        """
+        loop, counts = self._loop, self._records.counts
+        member = self._planner.member(grant.gate)
+        self._records.sent(job, grant, member)
+        ask = self._asked(job, grant, member)
+        second: asyncio.Task[Completion] | None = None
+        spare: Grant | None = None
+        timer: asyncio.TimerHandle
+        overtaken = False
+
+        def late() -> None:
+            nonlocal second, spare, timer
+            if ask.done():
+                return
+            other = spare = hedger.spare(job, grant, loop.time())
+            if other is None:
+                timer = loop.call_later(delay, late)  # nobody is free, or hedges are not affordable: look again
+                return
+            counts.hedges += 1
+            second = loop.create_task(self.once(job, other), name=f"hedge of {grant.gate.name}")
+            second.add_done_callback(lambda task: over(task, other))
+
+        def over(task: asyncio.Task[Completion], other: Grant) -> None:
+            nonlocal second, timer, overtaken
+            other.refund()  # of effect only if the task was cancelled before its first step
+            if task.cancelled() or task.exception() is None:
+                if not task.cancelled() and not ask.done():
+                    grant.slow = grant.overtaken = overtaken = True
+                    ask.cancel()
+            elif not ask.done():
+                second = None
+                timer = loop.call_later(delay, late)
+
+        timer = loop.call_later(delay, late)
+        try:
+            try:
+                completion: Completion = await ask
+            except BaseException as error:
+                self._failed(job, grant, member, error)
+                gave_up = isinstance(error, asyncio.CancelledError) and (not overtaken or _is_cancelled())
+                if second is None or gave_up:
+                    raise
+                if not overtaken:
+                    job.causes[grant.gate.name] = error
+                answer = await second
+                counts.hedges_won += 1
+                return answer
+            if second is not None and spare is not None:
+                spare.overtaken = True
+                second.add_done_callback(self._overtaken)
+            return self._answered(job, grant, member, completion)
+        finally:
+            timer.cancel()
+            if second is not None and not second.done():
+                second.cancel()
+
+    async def _deltas(self, job: Job, grant: Grant) -> AsyncGenerator[Delta, None]:
+        """Yield one call's deltas; book how it ended, exactly once.
+
+        Raises:
+            StreamCut: it broke after its first delta.
+            Exception: it failed before.
+        """
+        loop = self._loop
+        member = self._planner.member(grant.gate)
+        name = member.endpoint.name
+        timeout = member.endpoint.retry.attempt_timeout
+        ended = False
+        first = True
+        came = 0
+        self._records.sent(job, grant, member)
+        try:
+            async with member.ref.stream(_adapted(job, grant)) as deltas:
+                while True:
+                    until = job.deadline
+                    if first and timeout is not None:
+                        until = min(until or math.inf, loop.time() + timeout)
+                    try:
+                        async with asyncio.timeout_at(until):
+                            delta: Delta = await anext(deltas)
+                    except StopAsyncIteration:
+                        raise StreamCut(f"{name}: the stream ended before its finish reason", provider=name) from None
+                    except TimeoutError:
+                        raise ProviderTimeout(f"{name} sent nothing in time", provider=name) from None
+                    if delta.completion is not None:
+                        ended = True
+                        yield replace(delta, completion=self._answered(job, grant, member, delta.completion))
+                        return
+                    if first and delta == _NOTHING:
+                        continue  # a role or a ping: failover is still invisible after it
+                    first = False
+                    came += text_bytes(delta.text) + text_bytes(delta.reasoning) + text_bytes(delta.tool_arguments)
+                    yield delta
+        except BaseException as error:
+            if not ended:
+                self._failed(job, grant, member, error, None if first else -(-came // 4))
+            if (first and not ended) or isinstance(error, StreamCut) or not isinstance(error, Exception):
+                raise
+            raise StreamCut(
+                f"{name}: the stream broke after it had begun: {type(error).__name__}: {error}", provider=name
+            ) from error
+
+    def _answered(self, job: Job, grant: Grant, member: Member, completion: Completion) -> Completion:
+        """Book an answer, and let go who waits for the room it leaves."""
+        completion = self._records.answered(job, grant, member, completion)
+        self._queue.pump()
+        return completion
+
+    def _overtaken(self, second: asyncio.Task[Completion]) -> None:
+        if not second.cancelled() and second.exception() is None:
+            self._records.overtaken(second.result())
+
+    def _failed(self, job: Job, grant: Grant, member: Member, error: BaseException, came: int | None = None) -> None:
+        """Book a failure, and let go who waits for the room it leaves.
+
+        Args:
+            job, grant, member: the call.
+            error: how it ended.
+            came: output tokens that had come, of a stream; None if nothing had.
+        """
+        item = None
+        if not grant.unsent:
+            item = became_of(error, begun=came is not None, overtaken=grant.overtaken)
+            if item == "cancelled" and not member.ref.is_alive():
+                item = "interrupted"  # its actor was stopped, and the pool with it
+        if job.deadline is not None and self._loop.time() >= job.deadline - _INSTANT:
+            # The caller's time is over. Whether our cancellation or the provider's ask comes first is chance.
+            grant.slow = True
+            error = asyncio.CancelledError()
+            item = "timeout" if item == "cancelled" else item
+        self._records.failed(job, grant, member, error, item, came)
+        if grant.gate.breaker.disabled:
+            self._queue.changed()
+        else:
+            self._queue.pump()
+
+
+def _adapted(job: Job, grant: Grant) -> Request:
+    """Return the request as the granted endpoint gets it."""
+    tier = job.plan.tiers[grant.tier]
+    return adapt(job.request, tier.models[grant.gate.name], tier.dropped)
+
+
+def _is_cancelled() -> bool:
+    """Whether the running task itself is asked to end, not only what it waits for."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

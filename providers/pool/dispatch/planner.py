@@ -1,0 +1,104 @@
+"""The endpoints of a pool, and which of them a request may go to: `plan` with its memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ...errors import NoProvider
+from ...messages import Request
+from ..admission.admission import Gate
+from .endpoint import Member
+from .job import Job, Requester
+from .plan import Plan, make_plan, needs
+
+
+class Planner:
+    """Plans requests over the endpoints that are there.
+
+    Args:
+        fallbacks: see `Pool`.
+    """
+
+    def __init__(self, fallbacks: Mapping[str, Sequence[str]]) -> None:
+        self.members: dict[str, Member] = {}
+        """The endpoints by name; who changes them calls `Queue.changed`."""
+        self.pins: dict[str, str] = {}
+        """The endpoint each switched conversation is on."""
+        self.epoch = 0
+        """How often the endpoints have changed; a job's plan is good for one epoch."""
+        self._fallbacks = fallbacks
+        self._by_gate: dict[Gate, Member] = {}
+        self._plans: dict[tuple[str, frozenset[str], str], Plan] = {}
+
+    def changed(self) -> None:
+        """Endpoints were added, removed, replaced, or came back: all plans are void."""
+        # Endpoints that were replaced stay known: their last requests are still in flight.
+        self._by_gate = {gate: member for gate, member in self._by_gate.items() if member.active}
+        self._by_gate.update((member.gate, member) for member in self.members.values())
+        self._plans.clear()
+        self.epoch += 1
+
+    def member(self, gate: Gate) -> Member:
+        """Return the endpoint behind a gate."""
+        return self._by_gate[gate]
+
+    def plan(self, request: Request, requester: Requester) -> tuple[Plan, frozenset[str], str]:
+        """Return the plan of a new request, what it needs, and the one endpoint it must go to, or empty.
+
+        Raises:
+            UnknownModel: no endpoint serves its model.
+            NoProvider: those that do cannot do what it needs.
+        """
+        only = requester.endpoint or self.pins.get(requester.conversation, "")
+        wanted = needs(request)
+        plan = self._plans.get((request.model, wanted, only))
+        if plan is None:
+            plan = make_plan(tuple(self.members.values()), request.model, wanted, self._fallbacks, only=only)
+            self._plans[request.model, wanted, only] = plan
+        return plan, wanted, only
+
+    def renew(self, job: Job) -> None:
+        """Plan a job anew, over the endpoints of today without those that it excludes.
+
+        Raises:
+            UnknownModel, NoProvider: none is left.
+        """
+        members = tuple(self.members.values())
+        job.plan = make_plan(members, job.request.model, job.wanted, self._fallbacks, job.excluded, job.only)
+        job.epoch = self.epoch
+
+    def exclude(self, job: Job, gate: Gate, error: Exception) -> None:
+        """Plan a job anew without an endpoint that cannot serve it.
+
+        Raises:
+            NoProvider: none is left; or ``error`` itself, if nobody else was asked.
+        """
+        job.excluded = (*job.excluded, gate)
+        try:
+            self.renew(job)
+        except NoProvider:
+            if len(job.causes) == 1:
+                raise error from None  # nobody else was asked: the error itself says it best
+            raise no_provider(job, "none can do it") from error
+
+    def serving(self, request: Request) -> tuple[str, ...]:
+        """Return the names of the endpoints that serve a request as it is.
+
+        Raises:
+            UnknownModel, NoProvider: there is none.
+        """
+        plan = make_plan(tuple(self.members.values()), request.model, needs(request), {})
+        return tuple(member.endpoint.name for member in plan.members())
+
+
+def no_provider(job: Job, why: str) -> NoProvider:
+    """Return the error for a request that nobody answered, with the last error of each endpoint."""
+    causes = dict(job.causes)
+    for member in job.plan.members():
+        if member.endpoint.name not in causes and member.last_error is not None:
+            causes[member.endpoint.name] = member.last_error
+    listed = "; ".join(f"{name}: {type(error).__name__}: {error}" for name, error in causes.items())
+    model = job.request.model or "default"
+    return NoProvider(
+        f"no provider answered for model {model!r}: {why}" + (f" ({listed})" if listed else ""), causes=causes
+    )

@@ -1,0 +1,151 @@
+"""Waiting in line for an endpoint: the futures and the timer around `Admission`, which decides who goes."""
+
+from __future__ import annotations
+
+import asyncio
+
+from ...errors import BudgetSpent
+from ..accounts.cost import Budgets
+from ..admission.admission import Admission, Grant, Ticket
+from .job import Job
+from .planner import Planner, no_provider
+
+
+class Queue:
+    """Lets requests go when it is their turn.
+
+    Args:
+        loop: the loop whose time counts.
+        admission: decides who goes where.
+        planner: makes plans anew when the endpoints have changed.
+        budgets: what may be spent.
+    """
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, admission: Admission, planner: Planner, budgets: Budgets
+    ) -> None:
+        self._loop = loop
+        self._admission = admission
+        self._planner = planner
+        self._budgets = budgets
+        self._waiters: dict[asyncio.Future[None], None] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
+
+    async def grant(self, job: Job) -> Grant:
+        """Return the right to send the job's request somewhere, waiting in line for it.
+
+        Raises:
+            NoProvider: none came free before the job's time limit, or none ever will.
+            BudgetSpent: it may not be sent any more.
+        """
+        while True:
+            if job.epoch != self._planner.epoch:
+                self._planner.renew(job)
+            now = self._loop.time()
+            ticket = Ticket(job.plan.gates, job.tokens, job.key, job.avoid)
+            grant = self._admission.submit(ticket, now) or await self._waited(job, ticket, now)
+            if grant is None:
+                continue  # the endpoints have changed
+            if not self._budgets.limited or self._affordable(job, grant):
+                return grant
+
+    def pump(self) -> None:
+        """Let go who can go, and come back when time alone lets the next one go."""
+        admission = self._admission
+        if admission.waiting:
+            now = self._loop.time()
+            admission.pump(now)
+            self._arm(now)
+
+    def changed(self) -> None:
+        """Endpoints were added, removed, replaced, or came back."""
+        self._planner.changed()
+        # Those who wait plan anew, in their old places: what they waited for may be gone, or something better there.
+        for waiter in list(self._waiters):
+            _wake(waiter)
+        self.pump()
+
+    def close(self) -> None:
+        """Stop the timer."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _arm(self, now: float) -> None:
+        at = self._admission.next_time(now)
+        if at is None:
+            return
+        if self._timer is not None:
+            if self._timer_at == at:
+                return
+            self._timer.cancel()
+        self._timer_at = at
+        self._timer = self._loop.call_at(at, self._due)
+
+    def _due(self) -> None:
+        self._timer = None
+        self.pump()
+
+    async def _waited(self, job: Job, ticket: Ticket, now: float) -> Grant | None:
+        if job.plan.hopeless():
+            self._admission.cancel(ticket)
+            raise no_provider(job, "every provider refuses until its key or configuration is changed")
+        granted: asyncio.Future[None] = self._loop.create_future()
+        timer: asyncio.TimerHandle
+
+        def over() -> None:
+            nonlocal timer
+            if self._loop.time() < job.limit:  # others have joined that can wait longer
+                timer = self._loop.call_at(job.limit, over)
+            else:
+                _wake(granted)
+
+        ticket.on_grant = lambda _: _wake(granted)
+        timer = self._loop.call_at(job.limit, over)
+        if self._admission.leads(ticket):
+            self._arm(now)
+        self._waiters[granted] = None
+        try:
+            await granted
+        except BaseException:
+            # Cancelled; perhaps in the same step of the loop in which it was granted: then the grant goes to the next.
+            grant = self._admission.cancel(ticket)
+            if grant is not None:
+                grant.refund()
+            self.pump()
+            raise
+        finally:
+            timer.cancel()
+            del self._waiters[granted]
+        if ticket.grant is None:
+            self._admission.cancel(ticket)
+            if job.epoch != self._planner.epoch:
+                return None
+            self.pump()
+            raise no_provider(job, f"none came free within {job.limit - job.began:.3g} s")
+        ticket.grant.at = self._loop.time()  # granted and woken in different steps: the wait is not part of the call
+        return ticket.grant
+
+    def _affordable(self, job: Job, grant: Grant) -> bool:
+        """Check the budgets again now that the request would be sent; False if another endpoint must be found."""
+        try:
+            self._budgets.check(job.accounts)
+        except BudgetSpent:
+            grant.refund()
+            self.pump()
+            raise
+        try:
+            self._budgets.check(self._planner.member(grant.gate).accounts)
+        except BudgetSpent as error:
+            grant.refund()
+            self.pump()
+            job.causes[grant.gate.name] = error
+            self._planner.exclude(job, grant.gate, error)
+            return False
+        return True
+
+
+def _wake(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
