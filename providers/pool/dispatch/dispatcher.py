@@ -22,6 +22,7 @@ from ..admission.admission import Admission, Grant
 from ..admission.retry import judge
 from ..admission.routing import Routing
 from .attempts import Attempts
+from .endpoint import Member
 from .hedge import Hedge
 from .hedging import Hedger
 from .job import Job, Requester
@@ -133,18 +134,18 @@ class Dispatcher:
         """Return what the first attempt that does not fail returns."""
         while True:
             grant = await self.queue.grant(job)
+            member = self.planner.member(grant.gate)
             try:
                 return await attempt(job, grant)
             except Exception as error:  # any failure of a provider is judged, none may end the pool
-                delay = self._after(job, grant, error)
+                delay = self._after(job, grant, member, error)
             if delay > 0.0:
                 await asyncio.sleep(delay)
 
-    def _after(self, job: Job, grant: Grant, error: Exception) -> float:
+    def _after(self, job: Job, grant: Grant, member: Member, error: Exception) -> float:
         """Decide what follows a failed attempt: return seconds until the next, or raise what the caller gets."""
         now = self.loop.time()
         gate = grant.gate
-        member = self.planner.member(gate)
         verdict = judge(error)
         if not verdict.elsewhere and not verdict.again:
             raise error

@@ -365,6 +365,27 @@ async def test_a_key_is_rotated_without_losing_a_request_and_revives_a_refused_e
     assert "second" not in repr(RotateKey("a", SecretStr("second")))
 
 
+@pytest.mark.parametrize("way", ["ask", "stream"])
+@virtual_time
+async def test_a_call_whose_old_key_is_refused_after_a_rotation_is_sent_again_with_the_new_key(way: str) -> None:
+    script = Script("a", latency=1.0)
+    script.failure = lambda told, _: AuthenticationFailed("401", status=401) if told.keys == ["old"] else None
+    spec = ChildSpec(Scripted, (script,), {"api_key": "old"})
+    async with pool_of(replace(endpoint(script), spec=spec)) as pool:
+
+        async def answer() -> Any:
+            if way == "ask":
+                return await pool.ask(request())
+            async with pool.stream(request()) as deltas:
+                return [delta async for delta in deltas][-1].completion
+
+        running = asyncio.ensure_future(answer())
+        await asyncio.sleep(0.5)
+        await pool.ask(RotateKey("a", SecretStr("new")))
+        assert (await running).message.text == "a: hello"
+        assert script.keys == ["old", "new"]
+
+
 @virtual_time
 async def test_endpoints_come_and_go_while_the_pool_runs() -> None:
     async with pool_of(endpoint(Script("a", latency=1.0))) as pool:
