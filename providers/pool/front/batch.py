@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from ...errors import NoProvider
 from ...messages import Completion, Request
 from ...provider import BatchAnswer
 from ..accounts.estimate import input_tokens
@@ -120,10 +119,8 @@ class Batcher:
         """
         dispatcher = self._dispatcher
         job = dispatcher.open(requests[0], ANYONE)
-        gates = tuple(member.gate for member in job.plan.members() if "batch" in member.endpoint.capabilities)
-        if not gates:
-            raise NoProvider("no endpoint takes batches")
-        job.plan = replace(job.plan, gates=(gates,))
+        job.wanted |= {"batch"}
+        dispatcher.planner.renew(job)
         job.input_tokens = sum(map(input_tokens, requests))
         job.tokens = float(job.input_tokens + sum(each.max_tokens or 0 for each in requests))
         return await dispatcher.attempts.batch(job, await dispatcher.queue.grant(job), requests)

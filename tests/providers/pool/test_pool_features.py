@@ -37,6 +37,7 @@ from callboard.providers.pool import (
     GetStats,
     MemoryCache,
     Pool,
+    PoolStats,
     Price,
     Probe,
     Quota,
@@ -278,6 +279,22 @@ async def test_a_batch_that_fails_as_a_whole_is_sent_singly() -> None:
     async with pool_of(batching(script), batching=Batching(size=2)) as pool:
         answers = await asyncio.gather(*(pool.ask(Submit(request(str(n)), batch=True)) for n in range(2)))
     assert [answer.message.text for answer in answers] == ["a: 0", "a: 1"]
+
+
+@virtual_time
+async def test_a_batch_that_waits_goes_to_no_endpoint_that_takes_none_when_one_is_added() -> None:
+    script, added = Script("a", latency=1.0), Script("b")
+    async with pool_of(replace(batching(script), limits=Quota(concurrency=1)), batching=Batching(size=2)) as pool:
+        busy = pool.ask(request("busy"))
+        await asyncio.sleep(0.1)
+        waiting = [pool.ask(Submit(request(str(n)), batch=True)) for n in range(2)]
+        await asyncio.sleep(0.1)
+        await pool.ask(AddEndpoint(endpoint(added)))
+        answers = await asyncio.gather(busy, *waiting)
+        stats: PoolStats = await pool.ask(GetStats())
+    assert [answer.message.text for answer in answers] == ["a: busy", "a: 0", "a: 1"]
+    assert script.most == 2, "both went out together"
+    assert (added.seen, stats.endpoints["b"].sent) == ([], 0)
 
 
 # -- fan-out -----------------------------------------------------------------------------------------------------------
