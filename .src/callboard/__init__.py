@@ -130,7 +130,7 @@ if TYPE_CHECKING:
     from .actors.agents.hooks import HookContext, guardrail, hook
     from .actors.agents.openai_shape import as_chunks, as_response
     from .actors.agents.runs.handle import RunHandle
-    from .actors.agents.runs.progress import RunRecord
+    from .actors.agents.runs.reading.progress import RunRecord
     from .actors.agents.skills.skill import Skill
     from .actors.agents.team.diagram import conversation_diagram
     from .actors.agents.team.presets import agent_from_dict, create_agent, create_developer_agent, create_planner_agent
@@ -263,7 +263,7 @@ _HOMES = {
     ),
     ".actors.agents.events": ("ApprovalRequested", "RunEvent", "RunFinished"),
     ".actors.agents.runs.handle": ("RunHandle",),
-    ".actors.agents.runs.progress": ("RunRecord",),
+    ".actors.agents.runs.reading.progress": ("RunRecord",),
     ".actors.journal.postgres": ("PostgresJournal",),
     ".actors.journal.sqlite": ("SqliteJournal",),
     ".actors.agents.conversations.view": (

@@ -30,12 +30,12 @@ from .errors import AgencyClosed, AgentError, DefinitionError, UnknownConversati
 from .events import ApprovalRequested, RunEvent
 from .handoffs.limits import HandoffLimits
 from .lifecycle import Lifecycle
-from .runs.approvals import WEEK
-from .runs.elsewhere import decide_anywhere, waiting_anywhere
+from .runs.coordination.elsewhere import decide_anywhere, waiting_anywhere
+from .runs.coordination.steering import steer
 from .runs.handle import RunHandle, find_run, start_run
-from .runs.messages import Release
-from .runs.runtime import AgencyRuntime
-from .runs.steering import steer
+from .runs.runtime.approvals import WEEK
+from .runs.runtime.messages import Release
+from .runs.runtime.runtime import AgencyRuntime
 from .runs.streaming import stream_run
 from .runs.supervisors import AddAgent
 from .runs.validation import Asked, Question, check_id, check_type, new_run

@@ -19,8 +19,8 @@ from ..journal.errors import JournalError
 from ..journal.store import Journal
 from .answer import Answer
 from .errors import AgencyClosed, AgentUnavailable
-from .runs.recovery import recover
-from .runs.runtime import AgencyRuntime, Carried
+from .runs.coordination.recovery import recover
+from .runs.runtime.runtime import AgencyRuntime, Carried
 from .runs.supervisors import AgencyActor
 
 

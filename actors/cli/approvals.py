@@ -47,8 +47,8 @@ def show(journal: str, /, *, user: str | None = None, tenant: str = "", json: bo
     """
     import asyncio
 
-    from ..agents.runs.approvals import may_decide
-    from ..agents.runs.elsewhere import waiting
+    from ..agents.runs.coordination.elsewhere import waiting
+    from ..agents.runs.runtime.approvals import may_decide
     from ..journal.errors import JournalError
     from .stores import opened, plain
 
@@ -134,7 +134,7 @@ def _decide(
 ) -> int:
     import asyncio
 
-    from ..agents.runs.elsewhere import decide, taken
+    from ..agents.runs.coordination.elsewhere import decide, taken
     from .stores import opened, plain
 
     async def decided() -> tuple[ApprovalRequested, bool]:

@@ -20,8 +20,8 @@ from callboard.actors.agents.errors import (
     UnknownAgent,
     UnknownRun,
 )
-from callboard.actors.agents.runs import runtime as runtimes
 from callboard.actors.agents.runs.handle import RunHandle
+from callboard.actors.agents.runs.runtime import runtime as runtimes
 from callboard.actors.journal import MemoryJournal
 from callboard.actors.testing import Simulation, simulate
 from callboard.actors.testing.doubles.models import Script, call

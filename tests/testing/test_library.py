@@ -14,7 +14,7 @@ from callboard import Agency, Agent
 from callboard.actors import ActorRef, AskTimeout
 from callboard.actors.agents.errors import HandoffError, RunFailed
 from callboard.actors.agents.events import CompletionFinished, RunEvent, ToolFinished
-from callboard.actors.agents.runs.messages import Release
+from callboard.actors.agents.runs.runtime.messages import Release
 from callboard.actors.testing import Crash, FaultyProvider, ProviderFault, Simulation, Slow, simulate
 from callboard.actors.testing.doubles.models import FunctionModel, call
 from callboard.actors.testing.doubles.strategies import AgencyPlan, agencies

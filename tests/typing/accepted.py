@@ -29,7 +29,7 @@ from callboard.actors.agents.agency import Agency
 from callboard.actors.agents.answer import Answer
 from callboard.actors.agents.conversations.view import ConversationSummary, ConversationView, ReplayReport
 from callboard.actors.agents.runs.handle import RunHandle
-from callboard.actors.agents.runs.progress import RunRecord
+from callboard.actors.agents.runs.reading.progress import RunRecord
 from callboard.actors.journal import EventSourcedActor, Journal, MemoryJournal
 from tests.typing.vocabulary import Add, Added, Box, Counter, Echo, Get, Handling, Ledger, Lines, Note, Plain, Untold
 

@@ -10,9 +10,9 @@ from ...core.base.errors import CoreError
 from ...journal.errors import EventNotReadable, JournalError, StreamOwned
 from ...journal.store import Header, Journal, at_hand
 from ..errors import ConversationBusy, DefinitionError
-from ..runs.folding import header_of
-from ..runs.messages import Release, Rewind
-from ..runs.runtime import AgencyRuntime
+from ..runs.reading.folding import header_of
+from ..runs.runtime.messages import Release, Rewind
+from ..runs.runtime.runtime import AgencyRuntime
 from ..turns.records import Cancel, GiveUp, Snapshot
 from .reading import Lineage, read_lineage
 

@@ -12,7 +12,7 @@ from ...journal.errors import EventNotReadable
 from ...journal.store import Header, Journal, Record, at_hand
 from ..caller import NOBODY, Caller
 from ..errors import DefinitionError, UnknownConversation
-from ..runs.folding import header_of, read, unfit
+from ..runs.reading.folding import header_of, read, unfit
 from .history import StreamHistory
 from .view import ConversationStep, ConversationSummary, ConversationView
 

@@ -24,7 +24,7 @@ from ..handoffs.call import read_call
 from ..handoffs.limits import check_chain
 from ..hooks import HookContext, HookEvent, run_hooks
 from ..output import Output
-from ..runs.runtime import AgencyRuntime
+from ..runs.runtime.runtime import AgencyRuntime
 from ..team.prepared import PreparedAgent
 from ..turns.budget import narrowed
 from ..turns.machine import advance

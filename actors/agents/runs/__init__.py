@@ -1,1 +1,1 @@
-"""Runs: what acts. Conversations and those that supervise them, and what an agency keeps of its runs."""
+"""Runs: what acts. Conversations and those that supervise them, and the handles by which callers hold their runs."""

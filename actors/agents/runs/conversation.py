@@ -60,17 +60,17 @@ from ..turns.steps import (
     Interrupted,
     Steered,
 )
-from .delegation import forward, forwarded
-from .executor import RESULTS, carry_out
-from .folding import folded
-from .messages import GoneFromJournal, Idle, Posted, Release, Rewind
-from .ownership import Unkept, busy, own
+from .coordination.ownership import Unkept, busy, own
+from .execution.delegation import forward, forwarded
+from .execution.executor import RESULTS, carry_out
+from .execution.session import Connected, Finalized, OwnerAnswered, Recorded, Session, TimeLimitReached
+from .execution.spending import spent
+from .execution.tool_calls import decided
+from .reading.folding import folded
 from .recording import Recorder
-from .register import not_kept
-from .runtime import AgencyRuntime
-from .session import Connected, Finalized, OwnerAnswered, Recorded, Session, TimeLimitReached
-from .spending import spent
-from .tool_calls import decided
+from .runtime.messages import GoneFromJournal, Idle, Posted, Release, Rewind
+from .runtime.register import not_kept
+from .runtime.runtime import AgencyRuntime
 
 logger = logging.getLogger("callboard")
 

@@ -21,12 +21,12 @@ from ..output import Output
 from ..turns.outcome import Outcome
 from ..turns.records import Accepted, Cancel, Ended, RunRequest
 from ..turns.state import ConversationState
-from .folding import read, unfit
-from .following import PAGE
-from .progress import Progress, RunRecord
-from .recovery import cancel_abandoned
-from .register import Entry
-from .runtime import CANCEL_GRACE, AgencyRuntime
+from .coordination.recovery import cancel_abandoned
+from .reading.folding import read, unfit
+from .reading.following import PAGE
+from .reading.progress import Progress, RunRecord
+from .runtime.register import Entry
+from .runtime.runtime import CANCEL_GRACE, AgencyRuntime
 from .validation import check_id, check_type
 
 Status: TypeAlias = Literal["queued", "running", "waiting", "ended", "failed"]

@@ -12,10 +12,10 @@ from ...journal.store import Post
 from ..turns.outcome import unanswered
 from ..turns.records import Accepted, ApprovalAsked, NotSteered, RunRequest
 from ..turns.state import ConversationState
-from .ownership import Unkept
-from .register import key_taken, not_kept
-from .runtime import AgencyRuntime
-from .session import Session
+from .coordination.ownership import Unkept
+from .execution.session import Session
+from .runtime.register import key_taken, not_kept
+from .runtime.runtime import AgencyRuntime
 
 
 class Recorder:

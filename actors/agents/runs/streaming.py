@@ -12,7 +12,7 @@ from ..errors import AgentError
 from ..events import RunEvent, RunFinished, TextDelta
 from ..output import Output
 from ..turns.records import RunRequest
-from .runtime import AgencyRuntime
+from .runtime.runtime import AgencyRuntime
 
 
 async def stream_run(

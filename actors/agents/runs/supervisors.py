@@ -21,11 +21,11 @@ from ..turns.outcome import unanswered
 from ..turns.records import Cancel, Decision, GiveUp, RunRequest
 from ..turns.state import ConversationState
 from .conversation import Conversation
-from .folding import read
-from .messages import Idle, Posted, Release, Rewind, TakeUp
-from .recovery import close_run, take_up_abandoned
-from .register import unavailable
-from .runtime import AgencyRuntime
+from .coordination.recovery import close_run, take_up_abandoned
+from .reading.folding import read
+from .runtime.messages import Idle, Posted, Release, Rewind, TakeUp
+from .runtime.register import unavailable
+from .runtime.runtime import AgencyRuntime
 
 logger = logging.getLogger("callboard")
 

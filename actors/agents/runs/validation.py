@@ -19,7 +19,7 @@ from ..turns.arrivals import WHEN_BUSY
 from ..turns.history import as_messages
 from ..turns.records import RunRequest, WhenBusy
 from ..turns.rules import Limits, check_limits
-from .runtime import AgencyRuntime
+from .runtime.runtime import AgencyRuntime
 
 Question: TypeAlias = "str | Message | Sequence[Message]"
 

@@ -7,17 +7,17 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from ....providers.errors import ProviderError
-from ....providers.messages import Completion, Delta, Request
-from ...core.base.errors import ActorDead
-from ...core.base.events import Outcome
-from ...core.base.scope import active as active_scope
-from ...core.mail.future import Future
-from ...core.refs.ref import ActorRef
-from ..context import UsageRecord
-from ..errors import RunFailed
-from ..events import CompletionFinished, CompletionStarted, ReasoningDelta, Retried, TextDelta
-from ..turns.steps import Complete, Completed, CompletionFailed, Interrupted
+from .....providers.errors import ProviderError
+from .....providers.messages import Completion, Delta, Request
+from ....core.base.errors import ActorDead
+from ....core.base.events import Outcome
+from ....core.base.scope import active as active_scope
+from ....core.mail.future import Future
+from ....core.refs.ref import ActorRef
+from ...context import UsageRecord
+from ...errors import RunFailed
+from ...events import CompletionFinished, CompletionStarted, ReasoningDelta, Retried, TextDelta
+from ...turns.steps import Complete, Completed, CompletionFailed, Interrupted
 from .session import AskAgain, CompletionArrived, Happened, Session
 from .spending import spent_above
 

@@ -7,11 +7,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
 
-from ....providers.messages import Message
-from ...core.base.events import Outcome as Work
-from ...core.mail.future import Future
-from ..answer import NO_USAGE, Answer, HandoffRecord
-from ..errors import (
+from .....providers.messages import Message
+from ....core.base.events import Outcome as Work
+from ....core.mail.future import Future
+from ...answer import NO_USAGE, Answer, HandoffRecord
+from ...errors import (
     AgentError,
     GuardrailTripped,
     HandoffCycle,
@@ -20,17 +20,17 @@ from ..errors import (
     HandoffLimit,
     RunFailed,
 )
-from ..events import HandoffFinished, HandoffStarted
-from ..handoffs.call import read_call
-from ..handoffs.handoff import Handoff
-from ..handoffs.limits import check_chain, count_handoff
-from ..handoffs.offer import HandoffTool
-from ..turns.budget import left, narrowed
-from ..turns.history import as_messages
-from ..turns.machine import cut, transferred
-from ..turns.outcome import Outcome, unanswered
-from ..turns.steps import HandOff, HandoffReturned, Interrupted
-from .register import Entry
+from ...events import HandoffFinished, HandoffStarted
+from ...handoffs.call import read_call
+from ...handoffs.handoff import Handoff
+from ...handoffs.limits import check_chain, count_handoff
+from ...handoffs.offer import HandoffTool
+from ...turns.budget import left, narrowed
+from ...turns.history import as_messages
+from ...turns.machine import cut, transferred
+from ...turns.outcome import Outcome, unanswered
+from ...turns.steps import HandOff, HandoffReturned, Interrupted
+from ..runtime.register import Entry
 from .session import DelegateAnswered, Delegation, Happened, OwnerAnswered, Prepared, Refused, Session
 
 _FATAL = (HandoffDepth, HandoffCycle, HandoffLimit)

@@ -5,21 +5,21 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from ...core.base.errors import CoreError
-from ...core.mail.future import Future
-from ...journal.errors import JournalError, StreamFenced, StreamOwned
-from ...journal.store import Header, Stream, at_hand
-from ..answer import Answer
-from ..errors import AgentError, UnknownAgent
-from ..turns.machine import advance
-from ..turns.outcome import Outcome, cancelled, finished, unanswered
-from ..turns.records import RunRequest
-from ..turns.state import rules_of
-from ..turns.steps import Fail, Interrupted
-from .folding import folded, header_of, read
-from .messages import TakeUp
-from .register import Entry, not_kept
-from .runtime import AgencyRuntime
+from ....core.base.errors import CoreError
+from ....core.mail.future import Future
+from ....journal.errors import JournalError, StreamFenced, StreamOwned
+from ....journal.store import Header, Stream, at_hand
+from ...answer import Answer
+from ...errors import AgentError, UnknownAgent
+from ...turns.machine import advance
+from ...turns.outcome import Outcome, cancelled, finished, unanswered
+from ...turns.records import RunRequest
+from ...turns.state import rules_of
+from ...turns.steps import Fail, Interrupted
+from ..reading.folding import folded, header_of, read
+from ..runtime.messages import TakeUp
+from ..runtime.register import Entry, not_kept
+from ..runtime.runtime import AgencyRuntime
 
 logger = logging.getLogger("callboard")
 

@@ -11,31 +11,31 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from ...core.base.errors import CoreError
-from ...core.base.ids import uuid7
-from ...core.mail.future import Future
-from ...core.refs.ref import ActorRef
-from ...journal.errors import JournalError
-from ...journal.store import Journal, Post, Retention, Stream, at_hand
-from ..answer import Answer
-from ..bus import Bus
-from ..errors import AgentError, UnknownAgent
-from ..handoffs.limits import HandoffLimits
-from ..output import Output, is_plain
-from ..team.directory import Directory
-from ..turns.outcome import Outcome
-from ..turns.records import Cancel, RunRequest, Steer
-from ..turns.state import ConversationState
+from ....core.base.errors import CoreError
+from ....core.base.ids import uuid7
+from ....core.mail.future import Future
+from ....core.refs.ref import ActorRef
+from ....journal.errors import JournalError
+from ....journal.store import Journal, Post, Retention, Stream, at_hand
+from ...answer import Answer
+from ...bus import Bus
+from ...errors import AgentError, UnknownAgent
+from ...handoffs.limits import HandoffLimits
+from ...output import Output, is_plain
+from ...team.directory import Directory
+from ...turns.outcome import Outcome
+from ...turns.records import Cancel, RunRequest, Steer
+from ...turns.state import ConversationState
+from ..reading.following import Following
 from .approvals import Approvals
 from .clock import Clock
-from .following import Following
 from .messages import Posted, Release
 from .posts import Posts
 from .register import Entry, RunRegister, key_taken
 from .tool_tasks import ToolTasks
 
 if TYPE_CHECKING:
-    from ...core.system import System
+    from ....core.system import System
 
 Carried: TypeAlias = Callable[[str, str], Mapping[str, Any]]
 """Makes values for the scope of a model call from the agent's name and the conversation's id."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..turns.steps import AskApproval, CallTool, Commands, Complete, HandOff
+from ...turns.steps import AskApproval, CallTool, Commands, Complete, HandOff
 from .completions import ask_again, complete, completion_arrived
 from .delegation import delegate_answered, hand_off, handoff_prepared, handoff_refused
 from .session import (

@@ -12,20 +12,20 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any, Final, NamedTuple
 
-from ...core.mail.future import Future
-from ...journal.errors import JournalError
-from ...journal.store import Header, Journal, at_hand
-from ..caller import NOBODY, Caller
-from ..errors import UnknownApproval
-from ..events import ApprovalRequested
-from ..turns.machine import outstanding
-from ..turns.records import Accepted, ApprovalAsked, Decision, Ended, RunRequest
-from ..turns.rules import Limits
-from ..turns.state import ConversationState, rules_of
-from ..turns.steps import AskApproval, Decided, Raised
-from .approvals import check_decision, check_owner, decision_about, has_expired, key_of
-from .folding import Read, header_of, read
-from .runtime import AgencyRuntime
+from ....core.mail.future import Future
+from ....journal.errors import JournalError
+from ....journal.store import Header, Journal, at_hand
+from ...caller import NOBODY, Caller
+from ...errors import UnknownApproval
+from ...events import ApprovalRequested
+from ...turns.machine import outstanding
+from ...turns.records import Accepted, ApprovalAsked, Decision, Ended, RunRequest
+from ...turns.rules import Limits
+from ...turns.state import ConversationState, rules_of
+from ...turns.steps import AskApproval, Decided, Raised
+from ..reading.folding import Read, header_of, read
+from ..runtime.approvals import check_decision, check_owner, decision_about, has_expired, key_of
+from ..runtime.runtime import AgencyRuntime
 
 logger = logging.getLogger("callboard")
 

@@ -10,12 +10,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final
 
-from ...core.base.errors import CoreError
-from ..caller import Caller
-from ..errors import DefinitionError, NotAllowed, UnknownAgent, UnknownApproval
-from ..events import ApprovalRequested
-from ..turns.records import ApprovalAsked, Decision
-from ..turns.rules import Limits, check_limits
+from ....core.base.errors import CoreError
+from ...caller import Caller
+from ...errors import DefinitionError, NotAllowed, UnknownAgent, UnknownApproval
+from ...events import ApprovalRequested
+from ...turns.records import ApprovalAsked, Decision
+from ...turns.rules import Limits, check_limits
 
 APPROVE: Final = "approvals"
 """The scope of a caller who may decide what others asked for."""

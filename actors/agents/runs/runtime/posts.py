@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TypeAlias
 
-from ...core.mail.future import Future
-from ...journal.store import Post
-from ..turns.records import NotSteered, Steer
+from ....core.mail.future import Future
+from ....journal.store import Post
+from ...turns.records import NotSteered, Steer
 
 Verdict: TypeAlias = NotSteered | None
 """What became of a message to a run: None if the run has it."""

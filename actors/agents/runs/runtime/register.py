@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ...core.base.errors import ActorDead, CoreError
-from ...core.mail.future import Future
-from ..answer import Answer
-from ..errors import AgentError, AgentUnavailable, DefinitionError, RunFailed, UnknownAgent
-from ..output import Output
-from ..turns.outcome import Outcome, cancelled, unanswered
-from ..turns.records import Cancel, RunRequest
+from ....core.base.errors import ActorDead, CoreError
+from ....core.mail.future import Future
+from ...answer import Answer
+from ...errors import AgentError, AgentUnavailable, DefinitionError, RunFailed, UnknownAgent
+from ...output import Output
+from ...turns.outcome import Outcome, cancelled, unanswered
+from ...turns.records import Cancel, RunRequest
 
 
 class Entry:

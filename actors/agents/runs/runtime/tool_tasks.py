@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from ....tools import Tool, ToolResult
+from .....tools import Tool, ToolResult
 
 
 class ToolTasks:

@@ -6,15 +6,15 @@ import logging
 import time
 from functools import partial
 
-from ....providers.messages import ToolCall
-from ....tools import ToolResult
-from ...core.base.events import Outcome
-from ...core.base.scope import active as active_scope
-from ..errors import GuardrailTripped
-from ..events import ApprovalDecided, ApprovalRequested, ToolFinished, ToolStarted
-from ..turns.records import Decision
-from ..turns.steps import AskApproval, CallTool, Decided, Interrupted, Raised, ToolReturned
-from .elsewhere import decisions_left
+from .....providers.messages import ToolCall
+from .....tools import ToolResult
+from ....core.base.events import Outcome
+from ....core.base.scope import active as active_scope
+from ...errors import GuardrailTripped
+from ...events import ApprovalDecided, ApprovalRequested, ToolFinished, ToolStarted
+from ...turns.records import Decision
+from ...turns.steps import AskApproval, CallTool, Decided, Interrupted, Raised, ToolReturned
+from ..coordination.elsewhere import decisions_left
 from .session import ApprovalExpired, Happened, PostsSeen, Session, ToolDone
 from .spending import spent_above
 

@@ -6,15 +6,15 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Final
 
-from ...core.mail.future import Future
-from ...journal.errors import StreamOwned
-from ...journal.store import Journal, Stream, at_hand
-from ..errors import ConversationBusy
-from ..turns.arrivals import NEWER, rejected, replaced
-from ..turns.outcome import unanswered
-from ..turns.records import Cancel, GiveUp, RunRequest
-from ..turns.state import ConversationState
-from .register import Entry, RunRegister
+from ....core.mail.future import Future
+from ....journal.errors import StreamOwned
+from ....journal.store import Journal, Stream, at_hand
+from ...errors import ConversationBusy
+from ...turns.arrivals import NEWER, rejected, replaced
+from ...turns.outcome import unanswered
+from ...turns.records import Cancel, GiveUp, RunRequest
+from ...turns.state import ConversationState
+from ..runtime.register import Entry, RunRegister
 
 FIRST_LOOK: Final = 0.02
 LAST_LOOK: Final = 1.0

@@ -7,9 +7,9 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import suppress
 from typing import Final
 
-from ...journal.errors import EventNotReadable, JournalClosed
-from ...journal.store import Journal, Record, at_hand
-from ..errors import AgencyClosed
+from ....journal.errors import EventNotReadable, JournalClosed
+from ....journal.store import Journal, Record, at_hand
+from ...errors import AgencyClosed
 from .folding import header_of
 
 PAGE: Final = 500

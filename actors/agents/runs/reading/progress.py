@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from ....providers.messages import Message, ToolCall, Usage
-from ...journal.store import Record
-from ..turns.records import Accepted, ApprovalAsked, Ended, Resumed, RunRequest, ToolsStarted
-from ..turns.steps import (
+from .....providers.messages import Message, ToolCall, Usage
+from ....journal.store import Record
+from ...turns.records import Accepted, ApprovalAsked, Ended, Resumed, RunRequest, ToolsStarted
+from ...turns.steps import (
     Begin,
     Completed,
     CompletionFailed,

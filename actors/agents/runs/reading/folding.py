@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from ...journal.errors import EventNotReadable
-from ...journal.store import Header, Journal, Record, at_hand
-from ..turns.state import ConversationState, fold
+from ....journal.errors import EventNotReadable
+from ....journal.store import Header, Journal, Record, at_hand
+from ...turns.state import ConversationState, fold
 
 
 class Read(NamedTuple):

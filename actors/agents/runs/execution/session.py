@@ -6,27 +6,27 @@ import logging
 from collections.abc import Callable, Set
 from typing import Any, NamedTuple, TypeAlias
 
-from ....providers.messages import Completion, Message, ToolCall
-from ...core.actor import Actor
-from ...core.base.errors import CoreError
-from ...core.base.events import Outcome
-from ...core.base.scope import Scope
-from ...core.refs.ref import ActorRef
-from ..answer import Answer
-from ..context import KEY, RequestContext
-from ..errors import InvalidAnswer, RunError, RunFailed
-from ..events import ApprovalRequested, HookFailed, RunEvent
-from ..handoffs.handoff import Handoff
-from ..hooks import Hook, HookContext, HookEvent, run_hooks
-from ..output import Output
-from ..turns.outcome import Outcome as RunOutcome
-from ..turns.records import Decision, RunRequest
-from ..turns.rules import Limits
-from ..turns.state import ConversationState
-from ..turns.steps import Commands, HandOff, HandoffReturned, Input
-from .clock import Alarm
-from .register import Entry
-from .runtime import AgencyRuntime
+from .....providers.messages import Completion, Message, ToolCall
+from ....core.actor import Actor
+from ....core.base.errors import CoreError
+from ....core.base.events import Outcome
+from ....core.base.scope import Scope
+from ....core.refs.ref import ActorRef
+from ...answer import Answer
+from ...context import KEY, RequestContext
+from ...errors import InvalidAnswer, RunError, RunFailed
+from ...events import ApprovalRequested, HookFailed, RunEvent
+from ...handoffs.handoff import Handoff
+from ...hooks import Hook, HookContext, HookEvent, run_hooks
+from ...output import Output
+from ...turns.outcome import Outcome as RunOutcome
+from ...turns.records import Decision, RunRequest
+from ...turns.rules import Limits
+from ...turns.state import ConversationState
+from ...turns.steps import Commands, HandOff, HandoffReturned, Input
+from ..runtime.clock import Alarm
+from ..runtime.register import Entry
+from ..runtime.runtime import AgencyRuntime
 
 logger = logging.getLogger("callboard")
 

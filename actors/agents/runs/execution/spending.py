@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ....providers.messages import Usage
-from ..answer import NO_USAGE, HandoffRecord
-from ..errors import CostLimit, RunError, TokenLimit
-from ..turns.machine import Turn
+from .....providers.messages import Usage
+from ...answer import NO_USAGE, HandoffRecord
+from ...errors import CostLimit, RunError, TokenLimit
+from ...turns.machine import Turn
 from .session import Session
 
 _NOTHING = Turn()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ...journal.store import Post
+from ....journal.store import Post
 
 
 class Release(NamedTuple):

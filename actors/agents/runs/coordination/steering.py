@@ -11,17 +11,17 @@ from collections.abc import AsyncGenerator
 from contextlib import suppress
 from typing import Final
 
-from ....providers.messages import Message
-from ...core.mail.future import Future
-from ...journal.store import Record, at_hand
-from ..errors import AgencyClosed, ConversationIdle, DefinitionError, UnknownConversation
-from ..turns.history import as_messages
-from ..turns.records import NotSteered, Steer
-from ..turns.state import ConversationState
-from ..turns.steps import Steered
-from .folding import read
-from .posts import Verdict
-from .runtime import AgencyRuntime
+from .....providers.messages import Message
+from ....core.mail.future import Future
+from ....journal.store import Record, at_hand
+from ...errors import AgencyClosed, ConversationIdle, DefinitionError, UnknownConversation
+from ...turns.history import as_messages
+from ...turns.records import NotSteered, Steer
+from ...turns.state import ConversationState
+from ...turns.steps import Steered
+from ..reading.folding import read
+from ..runtime.posts import Verdict
+from ..runtime.runtime import AgencyRuntime
 
 HOPS: Final = 100
 """Times that a message follows a conversation that is being transferred meanwhile."""
