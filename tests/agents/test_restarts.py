@@ -134,6 +134,26 @@ async def test_a_conversation_that_keeps_crashing_is_given_up_and_its_neighbours
     assert "part 2 done" in good.text
 
 
+async def test_crashes_of_its_agent_do_not_count_as_those_of_a_conversation() -> None:
+    log: list[str] = []
+    agency = team(log)
+    kills = 0
+
+    def kill(event: RunEvent) -> None:
+        nonlocal kills
+        if event.agent == "Planner" and type(event).__name__ == "CompletionStarted" and kills < 6:
+            ref = agency.system.find("agency/Planner") if agency.system else None
+            if ref is not None:
+                kills += 1
+                ref.kill()
+
+    async with agency:
+        agency.subscribe(kill)
+        answer = await agency.run("go", conversation="c")
+    assert kills == 6
+    assert "part 2 done" in answer.text
+
+
 async def test_an_agent_that_fails_for_good_ends_its_runs_in_a_named_error() -> None:
     asked = asyncio.Event()
 

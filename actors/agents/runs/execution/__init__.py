@@ -1,1 +1,1 @@
-"""What a turn asks for, carried out: model calls, tools, handoffs, in the session of the run under way."""
+"""One run after another, step by step: written down, then carried out, by model calls, tools and handoffs."""

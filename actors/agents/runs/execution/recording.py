@@ -6,16 +6,16 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from ...core.mail.future import Future
-from ...journal.errors import EventNotWritable, KeyTaken
-from ...journal.store import Post
-from ..turns.outcome import unanswered
-from ..turns.records import Accepted, ApprovalAsked, NotSteered, RunRequest
-from ..turns.state import ConversationState
-from .coordination.ownership import Unkept
-from .execution.session import Session
-from .runtime.register import key_taken, not_kept
-from .runtime.runtime import AgencyRuntime
+from ....core.mail.future import Future
+from ....journal.errors import EventNotWritable, KeyTaken
+from ....journal.store import Post
+from ...turns.outcome import unanswered
+from ...turns.records import Accepted, ApprovalAsked, NotSteered, RunRequest
+from ...turns.state import ConversationState
+from ..coordination.ownership import Unkept
+from ..runtime.register import key_taken, not_kept
+from ..runtime.runtime import AgencyRuntime
+from .session import Session
 
 
 class Recorder:

@@ -1,0 +1,455 @@
+"""Drives the runs of one incarnation of a conversation: one at a time, step by step.
+
+A step is an input of the turn machine: what follows from it is written to the journal, and only then are the machine's
+commands carried out. What they lead to comes back as a message and is the next step.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Final
+
+from ....core.actor import Actor
+from ....core.mail.future import Future
+from ....journal.errors import EventNotWritable, JournalError
+from ...errors import GuardrailTripped, OutcomeUnknown, RunError, RunFailed, TimeLimit
+from ...events import Resumed as ResumedEvent
+from ...events import RunFinished, RunStarted
+from ...turns.arrivals import NEWER
+from ...turns.machine import Turn, advance, outstanding
+from ...turns.outcome import Outcome, cancelled, finished, unanswered
+from ...turns.records import ApprovalAsked, Resumed, Rewound, RunRequest, ToolsStarted
+from ...turns.state import ConversationState
+from ...turns.steps import (
+    COMPLETE,
+    AskApproval,
+    Begin,
+    CallTool,
+    Command,
+    Commands,
+    Fail,
+    Finish,
+    Input,
+    Interrupted,
+)
+from ..runtime.messages import GoneFromJournal
+from ..runtime.register import not_kept
+from ..runtime.runtime import AgencyRuntime
+from .delegation import forward, forwarded
+from .executor import RESULTS, carry_out
+from .recording import Recorder
+from .session import Connected, Finalized, OwnerAnswered, Recorded, Session, TimeLimitReached
+from .spending import spent
+
+MAX_CRASHES: Final = 3
+"""Crashes at one and the same step after which the run is given up: more of them would not help."""
+
+MAX_RESUMED: Final = 20
+"""Times a run is taken up, by this process or others, without getting a step further, before it is given up."""
+
+PATIENCE: Final = 10.0
+"""Seconds that a run's end may take to be written down before its caller is told that it is not known."""
+
+
+class Runner:
+    """Makes the runs in a conversation's queue, the first one first.
+
+    Args:
+        actor: the conversation's.
+        runtime: what the agency's actors share.
+        state: the conversation's; this and the recorder are what changes it.
+        recorder: writes into the conversation's stream.
+        begun: called when a run has begun, before which nothing can be said to it.
+        ended: called with a run that has ended; decides what comes next.
+
+    Attributes:
+        session: the run under way.
+    """
+
+    __slots__ = ("_actor", "_begun", "_ended", "_recorder", "_runtime", "_state", "session")
+
+    def __init__(
+        self,
+        actor: Actor,
+        runtime: AgencyRuntime,
+        state: ConversationState,
+        recorder: Recorder,
+        begun: Callable[[], object],
+        ended: Callable[[RunRequest], object],
+    ) -> None:
+        self._actor = actor
+        self._runtime = runtime
+        self._state = state
+        self._recorder = recorder
+        self._begun = begun
+        self._ended = ended
+        self.session: Session | None = None
+
+    # -- a run begins, or is gone on with ------------------------------------------------------------------------------
+
+    def _open(self, run: RunRequest) -> Session:
+        session = self.session = Session(self._actor, self._runtime, self._state, run)
+        session.start_clock()
+        return session
+
+    def start_next(self) -> None:
+        """Begin the first run in the queue, if none is under way."""
+        state = self._state
+        if self.session is not None or not state.queue:
+            return
+        run = state.queue[0]
+        if run.agent not in self._runtime.directory.prepared:
+            return
+        session = self._open(run)
+        if self._runtime.bus.active:
+            session.emit(RunStarted, text=run.messages[-1].text if run.messages else "")
+        if session.entry is not None and (reason := session.entry.cancelled):
+            self._end(session, unanswered(run, cancelled(reason, begun=False)))
+        elif state.replaced_by(run) is not None:
+            self._end(session, unanswered(run, cancelled(NEWER, begun=False)))
+        elif state.owner is not None:
+            forward(session, state.owner)
+        elif "connection" in session.prepared.hooks:
+            session.jobs[""] = self._actor.pipe(_connect(session), lambda outcome: Connected(session, outcome))
+        else:
+            self.apply(session, Begin(run.messages))
+
+    def resume(self) -> None:
+        """Go on with the run that an earlier incarnation, of this process or another, had begun."""
+        runtime, state = self._runtime, self._state
+        run, turn = state.queue[0], state.turn
+        runtime.tool_tasks.cancel(run.id)  # left by an incarnation that was killed
+        session = self._open(run)
+        session.resumed = True
+        crashes = runtime.crashes.get(session.stream, 0)
+        if crashes > MAX_CRASHES or state.resumed > MAX_RESUMED:
+            runtime.approvals.forget_those_of(state.agent, state.conversation)
+            error = RunFailed(f"the conversation crashed {max(crashes, state.resumed)} times at one step; given up")
+            self.interrupt(session, error)
+            return
+        if session.entry is not None and (reason := session.entry.cancelled) and turn.phase != "ended":
+            runtime.approvals.forget_those_of(state.agent, state.conversation)
+            self.interrupt(session, cancelled(reason), session.entry.rollback)
+            return
+        if (newer := state.replaced_by(run)) is not None and turn.phase != "ended":
+            self.interrupt_for(session, newer)
+            return
+        session.emit(ResumedEvent, steps=turn.steps)
+        if turn.phase == "ended":  # it crashed while hooks looked at the outcome
+            self._conclude(session, state.verdict or Finish(""))
+            return
+        commands = outstanding(turn, session.rules)
+        events: list[Any] = [Resumed(session.used()), *self._asked(commands)]
+        pending = self._recorder.append(events, session)
+        for event in events:
+            state.apply(event)
+        self._follow(session, commands, None, pending)
+
+    # -- what comes of it ----------------------------------------------------------------------------------------------
+
+    def receive(self, message: Any) -> None:
+        """Take a message about the run under way; one about a run before it, or of an earlier incarnation, is late."""
+        session: Session = message.session
+        if session is not self.session:
+            return
+        take = RESULTS.get(type(message))
+        if take is None:
+            _OWN[type(message)](self, message)
+            return
+        try:
+            take(message, self.apply)
+        except JournalError:
+            raise
+        except Exception as error:
+            self._broken(session, error)
+
+    def _on_connected(self, message: Connected) -> None:
+        session = message.session
+        session.jobs.pop("", None)
+        try:
+            messages = message.outcome.unwrap()
+        except GuardrailTripped as error:
+            # What was refused must not stay in the conversation: the run begins without it, and ends.
+            self.apply(session, Begin(()), quiet=True)
+            self.apply(session, Interrupted(error))
+        except Exception as error:
+            self._broken(session, error)
+        else:
+            self.apply(session, Begin(messages))
+
+    def _on_finalized(self, message: Finalized) -> None:
+        session = message.session
+        try:
+            outcome = message.outcome.unwrap()
+        except Exception as error:
+            outcome = unanswered(session.run, _failed(error))
+        self._end(session, outcome)
+
+    def _on_time_limit(self, message: TimeLimitReached) -> None:
+        seconds = message.session.rules.limits.seconds
+        self.interrupt(message.session, TimeLimit(f"no answer within {seconds:g} seconds; raise Limits.seconds"))
+
+    def _on_owner_answered(self, message: OwnerAnswered) -> None:
+        session = message.session
+        outcome = forwarded(session, message.entry)
+        session.delegations.pop("", None)
+        self._runtime.register.forget(message.entry.run.id)
+        self._end(session, outcome)
+
+    def _on_recorded(self, message: Recorded) -> None:
+        self._go_on(*message)
+
+    # -- a step --------------------------------------------------------------------------------------------------------
+
+    def apply(self, session: Session, happened: Input, *, quiet: bool = False) -> None:
+        """One step: the machine, the journal, then what the machine wants done (unless ``quiet``)."""
+        state = self._state
+        if state.turn.phase == "ended" and type(happened) is not Begin:
+            return  # it came too late
+        turn, commands = advance(state.turn, happened, session.rules)
+        events: list[Any] = [happened]
+        if type(happened) is Begin and happened.messages is session.run.messages:
+            events[0] = Begin(None)  # they are in the journal as what was asked
+        outcome: Outcome | None = None
+        last: Command | None = commands[-1] if commands else None
+        concluded = isinstance(last, Finish | Fail)
+        if concluded and "finalize" not in session.prepared.hooks:
+            assert isinstance(last, Finish | Fail)
+            outcome = _outcome(session, turn, last, happened)
+            events.append(outcome.recorded(session.run))
+            if type(happened) is Interrupted and happened.rollback:
+                events.append(Rewound(turn.start))
+        elif commands and not concluded and (turn.message is not None or turn.phase == "held"):
+            started = tuple(command.call.id for command in commands if type(command) is CallTool)
+            if started:
+                events.append(ToolsStarted(started))
+            events.extend(self._asked(commands))
+        try:
+            pending = self._recorder.append(events, session, ending=outcome is not None)
+        except EventNotWritable as error:
+            self._unwritable(session, happened, error)
+            return
+        if type(happened) is Begin:
+            state.begun = True
+        state.stepped(turn, commands, happened)
+        for event in events[1:]:
+            state.apply(event)
+        self._runtime.crashes.pop(session.stream, None)
+        if outcome is not None:
+            state.ended(outcome)
+        elif concluded:
+            assert isinstance(last, Finish | Fail)
+            self._conclude(session, last)
+            return
+        if not quiet:
+            self._follow(session, commands, outcome, pending)
+        if type(happened) is Begin and self._runtime.posts:
+            self._begun()
+
+    def _asked(self, commands: Commands) -> list[ApprovalAsked]:
+        """What is to be recorded of the approvals that are asked for now."""
+        known = self._state.approvals or {}
+        return [
+            self._runtime.approvals.new(command.call.id, time.time())
+            for command in commands
+            if type(command) is AskApproval and command.call.id not in known
+        ]
+
+    def _unwritable(self, session: Session, happened: Input, error: EventNotWritable) -> None:
+        """What happened cannot be kept: the run ends here, by name, from the state before."""
+        run, state = session.run, self._state
+        if any(accepted.run is run for accepted in self._recorder.held):  # nothing of it is in the journal
+            session.abort()
+            self.session = None
+            state.begun = False
+            self._recorder.refuse(run, error)
+            self.start_next()
+        elif not isinstance(happened, Interrupted):
+            self.interrupt(session, not_kept(error))
+        else:
+            self.interrupt(session, RunFailed(f"{type(happened.error).__name__}, which could not be written down"))
+
+    def _follow(
+        self, session: Session, commands: Commands, outcome: Outcome | None, pending: Future[None] | None
+    ) -> None:
+        """Go on once the journal has it; asking the model does not wait for that, as it does no harm twice."""
+        if pending is None:
+            self._go_on(session, commands, outcome)
+        elif commands is COMPLETE and (self._state.turn.steps or not session.run.keyed):
+            pending.when_done(self._recorder.when_lost)
+            self._go_on(session, commands, outcome)
+        elif commands or outcome is not None:
+            alarm: Any = None
+            if outcome is not None:
+                alarm = self._runtime.clock.call_at(session.time() + PATIENCE, self._not_known, outcome)
+            pending.when_done(partial(self._when_recorded, session, commands, outcome, alarm))
+
+    def _when_recorded(
+        self, session: Session, commands: Commands, outcome: Outcome | None, alarm: Any, pending: Future[None]
+    ) -> None:
+        # Not by way of the mailbox: whoever waits gets the outcome also if this incarnation has ended meanwhile.
+        if alarm is not None:
+            alarm.cancel()
+        error = pending.exception()
+        if error is not None:
+            session.send(GoneFromJournal(error))
+            return
+        if outcome is not None:
+            self._report(session, outcome)
+        session.send(Recorded(session, commands, outcome))
+
+    def _go_on(self, session: Session, commands: Commands, outcome: Outcome | None) -> None:
+        if outcome is None:
+            if self._state.turn.phase != "ended":  # it was not ended while the journal was being written
+                try:
+                    carry_out(session, commands, self.apply)
+                except JournalError:
+                    raise
+                except Exception as error:
+                    self._broken(session, error)
+            return
+        session.abort()
+        self.session = None
+        self._runtime.crashes.pop(session.stream, None)
+        self._report(session, outcome)
+        self._ended(session.run)
+
+    # -- a run ends ----------------------------------------------------------------------------------------------------
+
+    def _conclude(self, session: Session, last: Finish | Fail) -> None:
+        """The turn has ended: let hooks look at the outcome, if there are any for it."""
+        outcome = _outcome(session, self._state.turn, last)
+        if "finalize" not in session.prepared.hooks:
+            self._end(session, outcome)
+        elif not session.finalizing:
+            session.finalizing = True
+            self._actor.pipe(_finalized(session, outcome), lambda result: Finalized(session, result))
+
+    def interrupt(self, session: Session, error: RunError, rollback: bool = False) -> None:
+        """End the run under way by name, and take its messages out of the history where ``rollback`` says so."""
+        state = self._state
+        if session.forward is not None or not state.begun:
+            used = spent(session)
+            if session.forward is not None:
+                self._runtime.register.cancel(session.forward.run.id, str(error), rollback=rollback)
+            if state.queue and state.queue[0] is session.run:
+                self._end(session, unanswered(session.run, error, *used))
+        else:
+            self.apply(session, Interrupted(error, *spent(session), rollback))
+
+    def interrupt_for(self, session: Session, newer: RunRequest) -> None:
+        """End the run under way because a newer one takes its place."""
+        self.interrupt(session, cancelled(NEWER), newer.when_busy == "rollback")
+
+    def _broken(self, session: Session, error: Exception) -> None:
+        """Something that ought not to raise did: the run ends by name, and is not tried again for ever."""
+        if session is self.session:
+            self.interrupt(session, _failed(error))
+
+    def _end(self, session: Session, outcome: Outcome) -> None:
+        """Record how the run ended."""
+        ended, taken_back = outcome.recorded(session.run), self._state.taken_back()
+        try:
+            pending = self._recorder.append((ended, *taken_back), session, ending=True)
+        except EventNotWritable as error:
+            outcome = unanswered(session.run, not_kept(error))
+            ended = outcome.recorded(session.run)
+            pending = self._recorder.append((ended, *taken_back), session, ending=True)
+        for event in (ended, *taken_back):
+            self._state.apply(event)
+        self._state.ended(outcome)
+        self._follow(session, (), outcome, pending)
+
+    def _report(self, session: Session, outcome: Outcome) -> None:
+        """Tell those who look on and those who wait, in this order, once."""
+        if session.reported:
+            return
+        session.reported = True
+        if self._runtime.bus.active:
+            session.emit(RunFinished, answer=outcome.answer, error=outcome.error)
+        self._runtime.register.settle(outcome)
+
+    def _not_known(self, outcome: Outcome) -> None:
+        """The store has not taken the run's end for a long time: its caller is not left hanging."""
+        error = OutcomeUnknown(
+            f"run {outcome.run} has ended, but the journal could not be written within {PATIENCE:g} seconds; "
+            "ask again with the same run_id to learn its outcome"
+        )
+        error.partial = outcome.answer
+        self._runtime.register.settle(outcome._replace(error=error), final=False)
+
+    # -- the incarnation ends with a run under way ---------------------------------------------------------------------
+
+    def crashed(self) -> None:
+        """The incarnation has crashed; the next one asks again for what was not finished, if that may help."""
+        if (session := self.session) is not None:
+            crashes = self._runtime.crashes
+            crashes[session.stream] = crashes.get(session.stream, 0) + 1
+            session.let_go()  # nobody reads what would still come
+
+    def let_go(self) -> None:
+        """Leave the run under way as it is in the journal: somebody else goes on with it."""
+        session, self.session = self.session, None
+        if session is not None:
+            session.let_go()
+
+    def release(self, error: RunError) -> None:
+        """End the run under way without a word to the journal, which will have nothing of the conversation."""
+        session, self.session = self.session, None
+        if session is None:
+            return
+        state = self._state
+        used = spent(session)
+        children = session.children()
+        session.abort()
+        outcome = unanswered(session.run, error, *used)
+        if state.begun:
+            turn, _ = advance(state.turn, Interrupted(error, *used), session.rules)
+            outcome = finished(session.run, turn, Fail(error), session.time() - session.started)
+        self._report(session, outcome)
+        self._runtime.drop(*children)
+
+
+def _outcome(session: Session, turn: Turn, last: Finish | Fail, happened: Input | None = None) -> Outcome:
+    owner, agent, value = session.handed_over(happened)
+    seconds = session.time() - session.started
+    outcome = finished(session.run, turn, last, seconds, agent=agent, value=value)
+    return outcome._replace(owner=owner) if owner is not None else outcome
+
+
+async def _connect(session: Session) -> Any:
+    return (await session.hooked("connection", messages=session.run.messages)).messages
+
+
+async def _finalized(session: Session, outcome: Outcome) -> Outcome:
+    try:
+        context = await session.hooked("finalize", answer=outcome.answer, error=outcome.error)
+    except GuardrailTripped as error:
+        error.partial = outcome.answer
+        return outcome._replace(error=outcome.error or error)
+    if context.answer is None or context.answer is outcome.answer:
+        return outcome
+    return outcome._replace(answer=context.answer, derived=False)
+
+
+def _failed(error: Exception) -> RunError:
+    """The named error of a run in which something raised that ought not to."""
+    if isinstance(error, RunError):
+        return error
+    failed = RunFailed(f"{type(error).__name__}: {error}")
+    failed.__cause__ = error
+    return failed
+
+
+_OWN: Mapping[type, Callable[[Runner, Any], None]] = {
+    Connected: Runner._on_connected,
+    Finalized: Runner._on_finalized,
+    TimeLimitReached: Runner._on_time_limit,
+    OwnerAnswered: Runner._on_owner_answered,
+    Recorded: Runner._on_recorded,
+}
+
+ABOUT_RUNS: Final = frozenset((*RESULTS, *_OWN))
+"""The types of the messages that `Runner.receive` takes."""
