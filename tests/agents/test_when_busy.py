@@ -335,3 +335,27 @@ def test_two_workers_end_each_run_once_whoever_of_them_is_asked(seed: int, crash
         assert {text for text, outcome in outcomes.items() if outcome == "ConversationBusy"}.isdisjoint(ends)
 
     simulate(scenario, seeds=10, faults=[crash] if crash is not None else [])
+
+
+async def test_ending_a_run_that_waits_leaves_alone_whom_the_one_before_it_has_put_to_work(journal: Any) -> None:
+    at_work, go = asyncio.Event(), asyncio.Event()
+
+    async def model(request: Request) -> Any:
+        if request.messages[0].text == "helper":
+            at_work.set()
+            await go.wait()
+            return "done"
+        if request.messages[-1].role == "tool":
+            return request.messages[-1].text
+        return call("SendMessage", "h", target_agent="Helper", message="work")
+
+    helper = Agent("Helper", "helper")
+    async with Agency(Agent("Front", handoffs=[helper]), helper, model=function(model), journal=journal) as agency:
+        first = asyncio.create_task(agency.run("first", conversation="c"))
+        await at_work.wait()
+        waiting = await agency.start_run("second", conversation="c")
+        await waiting.cancel()
+        go.set()
+        assert (await first).text == "done"
+        with pytest.raises(RunCancelled):
+            await waiting.answer()

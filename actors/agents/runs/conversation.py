@@ -227,7 +227,7 @@ class Conversation(Actor):
         """End a run that has not begun."""
         outcome = unanswered(run, error)
         ended = outcome.recorded(run)
-        pending = self._recorder.append((ended,), self._runner.session, ending=True)
+        pending = self._recorder.append((ended,), None, ending=True)
         self._state.apply(ended)
         self._state.ended(outcome)
         if pending is None:
