@@ -17,7 +17,7 @@ import pytest
 from callboard.actors import Future
 from callboard.actors.journal import Journal, JournalClosed, Post, Record, StreamFenced
 from callboard.actors.journal.backend import Backend
-from callboard.actors.journal.sqlite import SqliteJournal, backend
+from callboard.actors.journal.sqlite import SqliteJournal, backend, reading
 from callboard.actors.journal.sqlite.backend import SqliteBackend
 from callboard.actors.journal.threaded.handle import Handle
 
@@ -301,7 +301,7 @@ async def test_a_subscriber_sees_what_several_workers_write_without_a_gap(journa
 async def test_a_subscriber_to_a_few_events_among_very_many_gets_them_in_order(
     journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(backend, "FEW", 10)
+    monkeypatch.setattr(reading, "FEW", 10)
     for number in range(4):
         for stream in ("sb", "many", "sa"):
             await journal.append(stream, [number] if stream != "many" else [number] * 20)

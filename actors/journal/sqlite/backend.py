@@ -1,4 +1,4 @@
-"""SQLite for a journal: one connection writes, another one reads."""
+"""SQLite for a journal: what is written, by a connection of its own, and who works on the file."""
 
 from __future__ import annotations
 
@@ -11,33 +11,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from ..backend import (
-    Acquire,
-    Acquired,
-    Append,
-    Delete,
-    Discard,
-    KeepSnapshot,
-    Kept,
-    Leave,
-    Left,
-    Prune,
-    Release,
-    Write,
-)
+from ..backend import Acquire, Acquired, Append, Delete, Discard, KeepSnapshot, Leave, Prune, Release, Write
 from ..codec import Encoded
-from ..errors import (
-    JournalError,
-    JournalUnavailable,
-    KeyTaken,
-    StreamConflict,
-    StreamFenced,
-    StreamOwned,
-    wrong_header,
-)
-from ..store import Header
+from ..errors import JournalError, JournalUnavailable, KeyTaken, StreamConflict, StreamFenced, StreamOwned, wrong_header
 from . import schema
 from .ownership import Presence, boot_id, is_current, now, workers
+from .reading import SqliteReader, as_json, not_in
 
 BUSY: Final = 1.0
 """Seconds that a statement waits for another process's lock; the journal's threads then try again."""
@@ -60,9 +39,6 @@ PASSING: Final = frozenset(
 POLL: Final = 0.25
 """Seconds after which what other processes have written is looked for."""
 
-FEW: Final = 2_000
-"""Events that may be sorted each time a subscriber asks for more."""
-
 FREE_PAGES: Final = 1_000
 """How much of what has become free is given back to the disk at a time."""
 
@@ -72,16 +48,13 @@ _OWNED: Final = "WHERE name = ? AND owner = ? AND epoch = ?"
 _ADVANCE: Final = f"UPDATE streams SET version = ?, updated_at = ? {_OWNED} AND version = ?"
 _ADVANCE_AND_FLAG: Final = f"UPDATE streams SET version = ?, updated_at = ?, unfinished = ? {_OWNED} AND version = ?"
 _INSERT: Final = "INSERT INTO events (stream, version, type, schema, data, metadata, at) VALUES (?, ?, ?, ?, ?, ?, ?)"
-_EVENT: Final = "SELECT position, stream, version, type, schema, data, metadata, at FROM events"
-_HEADER: Final = "SELECT name, version, epoch, owner, unfinished, labels, created_at, updated_at, damaged FROM streams"
-
 _LAST: Final = "SELECT ifnull(max(version), 0) FROM events WHERE stream = ?"
 
 _DELETING: Final = frozenset({Delete, Prune})
 _inherited: set[tuple[int, int]] = set()  # files that the parent of this forked process had open
 
 
-class SqliteBackend:
+class SqliteBackend(SqliteReader):
     """See `Backend`. A commit either went well or did not happen: SQLite always says which.
 
     Args:
@@ -92,10 +65,9 @@ class SqliteBackend:
     def __init__(self, path: str | Path, synchronous: str) -> None:
         self._path = os.path.abspath(path)
         self._synchronous = synchronous
-        self._presence = Presence(Path(f"{self._path}-workers"))
+        super().__init__(Presence(Path(f"{self._path}-workers")))
         self._identity: tuple[int, int] | None = None
         self._write: sqlite3.Connection | None = None
-        self._read: sqlite3.Connection | None = None
         self._rows: list[tuple[Any, ...]] = []  # events of the batch that are still to be inserted
         self._at = 0.0
         self._apply: dict[type[Any], Callable[[Any], object]] = {
@@ -236,7 +208,7 @@ class SqliteBackend:
 
     def _label(self, stream: str, labels: Mapping[str, str]) -> None:
         (text,) = self._writer.execute("SELECT labels FROM streams WHERE name = ?", (stream,)).fetchone()
-        text = _json({**json.loads(text), **labels})
+        text = as_json({**json.loads(text), **labels})
         self._writer.execute("UPDATE streams SET labels = ? WHERE name = ?", (text, stream))
 
     def _acquire(self, item: Acquire) -> object:
@@ -298,14 +270,14 @@ class SqliteBackend:
 
     def _prune(self, item: Prune) -> int:
         retention = item.retention
-        alive = self._alive(self._writer)
+        alive = [worker for worker, _ in workers(self._writer, self._presence)]
         ephemeral = 'instr(labels, \'"ephemeral":"1"\')'
         found: list[str] = []
         for which, seconds in ((ephemeral, retention.ephemeral), (f"NOT {ephemeral}", retention.finished)):
             if seconds is not None:
                 rows = self._writer.execute(
                     f"SELECT name FROM streams WHERE NOT unfinished AND damaged = '' AND updated_at <= ? AND {which}"
-                    f" AND {_not_in(alive)} LIMIT ?",
+                    f" AND {not_in(alive)} LIMIT ?",
                     (self._at - seconds, *alive, item.most - len(found)),
                 )
                 found += [name for (name,) in rows]
@@ -355,139 +327,11 @@ class SqliteBackend:
             self._presence.clear(owner)
         return 0.0
 
-    def _alive(self, connection: sqlite3.Connection) -> list[str]:
-        return [worker for worker, _ in workers(connection, self._presence)]
-
-    # -- reading -------------------------------------------------------------------------------------------------------
-
-    def read(self, stream: str, after: int, upto: int | None, limit: int | None) -> list[Kept]:
-        """See `Backend.read`."""
-        until = "" if upto is None else "AND version <= ?"
-        values = (stream, after, limit) if upto is None else (stream, after, upto, limit)
-        return self._kept(
-            f"{_EVENT} WHERE stream = ? AND version > ? {until} ORDER BY version LIMIT ifnull(?, -1)", values
-        )
-
-    def records(self, after: int, prefix: str, limit: int) -> list[Kept]:
-        """See `Backend.records`."""
-        within, values = _range(prefix, "stream")
-        if not within or not self._is_far_and_few(after, within, values):
-            within = within.replace("stream", "+stream")  # so that it goes by position, and not by stream
-            by = "position"
-        else:
-            by = "+position"
-        select = f"{_EVENT} WHERE {by} > ? {within} ORDER BY {by} LIMIT ?"
-        return self._kept(select, (after, *values, limit))
-
-    def _is_far_and_few(self, after: int, within: str, values: list[Any]) -> bool:
-        """Whether streams have so few events that these are better looked up than met with among all the others."""
-        if self.position() - after <= FEW:
-            return False
-        rows = self._fetch(f"SELECT 1 FROM events WHERE 1 {within} LIMIT {FEW}", values)
-        return len(rows) < FEW
-
-    def snapshot(self, stream: str) -> tuple[int, Encoded] | None:
-        """See `Backend.snapshot`."""
-        rows = self._fetch("SELECT version, type, schema, data, metadata FROM snapshots WHERE stream = ?", (stream,))
-        return (rows[0][0], Encoded(*rows[0][1:])) if rows else None
-
-    def headers(
-        self,
-        prefix: str,
-        unfinished: bool | None,
-        abandoned: bool,
-        labels: Mapping[str, str],
-        after: str,
-        limit: int | None,
-    ) -> list[Header]:
-        """See `Backend.headers`."""
-        within, values = _range(prefix, "name")
-        alive = self._alive(self._reader)
-        conditions = [f"name > ? {within}"]
-        values = [after, *values]
-        if unfinished is not None:
-            conditions.append("unfinished AND damaged = ''" if unfinished else "NOT unfinished")
-        if abandoned:
-            conditions.append(_not_in(alive))
-            values += alive
-        for key, value in labels.items():
-            conditions.append("instr(labels, ?)")
-            values.append(_json({key: value})[1:-1])
-        rows = self._fetch(
-            f"{_HEADER} WHERE {' AND '.join(conditions)} ORDER BY name LIMIT ifnull(?, -1)", (*values, limit)
-        )
-        living = set(alive)
-        return [
-            Header(
-                name,
-                version,
-                epoch,
-                owner if owner in living else "",
-                bool(flag),
-                json.loads(text),
-                made,
-                changed,
-                harm,
-            )
-            for name, version, epoch, owner, flag, text, made, changed, harm in rows
-        ]
-
-    def find(self, key: str) -> str | None:
-        """See `Backend.find`."""
-        rows = self._fetch("SELECT stream FROM keys WHERE key = ?", (key,))
-        return rows[0][0] if rows else None
-
-    def posts(self, worker: str) -> list[Left]:
-        """See `Backend.posts`."""
-        if self._reader.execute("SELECT 1 FROM posts LIMIT 1").fetchone() is None:
-            return []
-        others = [other for other in self._alive(self._reader) if other != worker]
-        rows = self._fetch(
-            "SELECT id, stream, type, schema, data, metadata FROM posts LEFT JOIN streams ON name = stream"
-            f" WHERE owner IS NULL OR {_not_in(others)} ORDER BY id",
-            others,
-        )
-        return [Left(number, stream, Encoded(*event)) for number, stream, *event in rows]
-
-    def left(self, stream: str) -> list[Left]:
-        """See `Backend.left`."""
-        rows = self._fetch(
-            "SELECT id, stream, type, schema, data, metadata FROM posts WHERE stream = ? ORDER BY id", (stream,)
-        )
-        return [Left(number, stream, Encoded(*event)) for number, stream, *event in rows]
-
-    def position(self) -> int:
-        """See `Backend.position`."""
-        row = self._reader.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
-        return 0 if row is None else row[0]
+    # -- faults and the end --------------------------------------------------------------------------------------------
 
     def watch(self, changed: Callable[[], None]) -> float:
         """See `Backend.watch`. SQLite tells nobody."""
         return POLL
-
-    def _kept(self, statement: str, values: Sequence[Any]) -> list[Kept]:
-        return [
-            Kept(position, stream, version, Encoded(kind, form, data, metadata), at)
-            for position, stream, version, kind, form, data, metadata, at in self._fetch(statement, values)
-        ]
-
-    def _fetch(self, statement: str, values: Sequence[Any]) -> list[Any]:
-        """All rows. Text that is none is given as something that no codec takes for JSON."""
-        reader = self._reader
-        try:
-            return reader.execute(statement, values).fetchall()
-        except UnicodeEncodeError:  # a name that cannot have been kept
-            return []
-        except sqlite3.OperationalError as error:
-            if getattr(error, "sqlite_errorcode", None) is not None:
-                raise
-        reader.text_factory = lambda text: text.decode("utf-8", "backslashreplace")
-        try:
-            return reader.execute(statement, values).fetchall()
-        finally:
-            reader.text_factory = str
-
-    # -- faults and the end --------------------------------------------------------------------------------------------
 
     def is_transient(self, error: Exception) -> bool:
         """See `Backend.is_transient`."""
@@ -517,35 +361,10 @@ class SqliteBackend:
         assert self._write is not None
         return self._write
 
-    @property
-    def _reader(self) -> sqlite3.Connection:
-        assert self._read is not None
-        return self._read
-
 
 def _identity(path: str) -> tuple[int, int]:
     found = os.stat(path)
     return found.st_dev, found.st_ino
-
-
-def _json(labels: Mapping[str, str]) -> str:
-    return json.dumps(labels, separators=(",", ":"))
-
-
-def _not_in(workers: Sequence[str]) -> str:
-    return f"owner NOT IN ({', '.join('?' * len(workers))})"
-
-
-def _range(prefix: str, column: str) -> tuple[str, list[Any]]:
-    """A condition for texts that begin with a prefix, by the column's index, and its values."""
-    kept = prefix.rstrip("\U0010ffff")
-    if not prefix:
-        return "", []
-    if not kept:
-        return f"AND {column} >= ?", [prefix]
-    last = ord(kept[-1]) + 1
-    end = kept[:-1] + chr(0xE000 if 0xD800 <= last <= 0xDFFF else last)
-    return f"AND {column} >= ? AND {column} < ?", [prefix, end]
 
 
 def _conflict(stream: str, expected: int | None, actual: int) -> StreamConflict:
