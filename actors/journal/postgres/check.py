@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import groupby
-from operator import itemgetter
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from ..codec import Codec
 from ..errors import JournalUnavailable
-from ..problems import HEADER, KEY, LABELS, LEFT, SET_ASIDE, SNAPSHOT, Fold, Problem, misfit
+from ..problems import (
+    HEADER,
+    KEY,
+    LABELS,
+    SET_ASIDE,
+    SNAPSHOT,
+    Finding,
+    Fold,
+    Problem,
+    put_right,
+    undecodable,
+    unreadable,
+)
 from .connect import connect, parameters, shown
 from .schema import Names, kept_version
 
@@ -92,13 +102,7 @@ def repair(
     with _opened(url, schema) as (connection, names), connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(%s)", [names.lock])
         found = list(_look(connection, names, codec, fold))
-        damaged: dict[str, str] = {}
-        for finding in found:
-            if finding.mend is not None:
-                statement, *arguments = finding.mend
-                connection.execute(names.query(statement), arguments)
-            elif finding.damages:
-                damaged.setdefault(finding.problem.stream, finding.problem.text)
+        damaged = put_right(found, lambda statement, values: connection.execute(names.query(statement), values))
         if codec is not None:
             connection.execute(names.script("UPDATE {s}.streams SET damaged = '' WHERE damaged <> ''"))
         for stream, text in damaged.items():
@@ -117,15 +121,7 @@ def vacuum(url: str, *, schema: str = "callboard") -> None:
             connection.execute(names.script(f"VACUUM (ANALYZE) {{s}}.{table}"))
 
 
-class _Finding(NamedTuple):
-    problem: Problem
-    mend: tuple[Any, ...] | None = None
-    """A statement and its arguments."""
-    damages: bool = False
-    """Whether its stream has to be set aside."""
-
-
-def _look(connection: Connection[Any], names: Names, codec: Codec | None, fold: Fold | None) -> Iterator[_Finding]:
+def _look(connection: Connection[Any], names: Names, codec: Codec | None, fold: Fold | None) -> Iterator[Finding]:
     broken: set[str] = set()  # a part of them is missing
 
     def rows(text: str) -> list[tuple[Any, ...]]:
@@ -134,78 +130,38 @@ def _look(connection: Connection[Any], names: Names, codec: Codec | None, fold: 
     for stream, version, last, count in rows(_VERSIONS):
         if count != last:
             broken.add(stream)
-            yield _Finding(Problem(stream, f"{last - count} of {last} events are missing", SET_ASIDE), damages=True)
+            yield Finding(Problem(stream, f"{last - count} of {last} events are missing", SET_ASIDE), damages=True)
         if version is None:
             # Whoever opens it will find out whether there is work left in it.
             make = (
                 "INSERT INTO {s}.streams (name, version, epoch, unfinished)"
                 " SELECT %s, %s, epochs + 1, true FROM {s}.journal"
             )
-            yield _Finding(Problem(stream, f"there are {count} events and no header", HEADER), (make, stream, last))
+            yield Finding(Problem(stream, f"there are {count} events and no header", HEADER), (make, (stream, last)))
         elif version != last:
             correct = "UPDATE {s}.streams SET version = %s WHERE name = %s"
             text = f"its header says version {version}, its last event is {last}"
-            yield _Finding(Problem(stream, text, HEADER), (correct, last, stream))
+            yield Finding(Problem(stream, text, HEADER), (correct, (last, stream)))
     for (stream,) in rows(_LABELS):
         empty = "UPDATE {s}.streams SET labels = '{}' WHERE name = %s"
-        yield _Finding(Problem(stream, "its labels are no texts by name", LABELS), (empty, stream))
+        yield Finding(Problem(stream, "its labels are no texts by name", LABELS), (empty, (stream,)))
     for stream, version in rows(_SNAPSHOTS):
         text = f"its snapshot stands for {version} events, and there are less"
-        yield _Finding(Problem(stream, text, SNAPSHOT), (_DROP_SNAPSHOT, stream))
+        yield Finding(Problem(stream, text, SNAPSHOT), (_DROP_SNAPSHOT, (stream,)))
     for key, stream in rows(_KEYS):
         text = f"the key {key} belongs to a stream that does not exist"
-        yield _Finding(Problem(stream, text, KEY), (_DROP_KEY, key))
+        yield Finding(Problem(stream, text, KEY), (_DROP_KEY, (key,)))
     if codec is not None:
-        yield from _unreadable(connection, names, codec.decode, fold, broken)
-        for kind in ("snapshot", "post"):
-            yield from _undecodable(connection, names, codec.decode, kind)
-
-
-def _unreadable(
-    connection: Connection[Any],
-    names: Names,
-    decode: Callable[[str, int, str], Any],
-    fold: Fold | None,
-    broken: set[str],
-) -> Iterator[_Finding]:
-    for stream, rows in groupby(_rows(connection, names, "event"), itemgetter(0)):
-        events = []
-        for _, number, type, schema, data in rows:
-            try:
-                events.append(decode(type, schema, data))
-            except Exception as error:
-                broken.add(stream)
-                yield _Finding(Problem(stream, _cannot("event", number, type, error), SET_ASIDE), damages=True)
-        if fold is not None and stream not in broken:
-            try:
-                fold(stream, events)
-            except Exception as error:
-                yield _Finding(Problem(stream, misfit(error), SET_ASIDE), damages=True)
-
-
-def _undecodable(
-    connection: Connection[Any], names: Names, decode: Callable[[str, int, str], Any], kind: str
-) -> Iterator[_Finding]:
-    for stream, number, type, schema, data in _rows(connection, names, kind):
-        try:
-            decode(type, schema, data)
-        except Exception as error:
-            text = _cannot(kind, number, type, error)
-            if kind == "snapshot":
-                drop = ("DELETE FROM {s}.snapshots WHERE stream = %s", stream)
-                yield _Finding(Problem(stream, text, SNAPSHOT), drop)
-            else:
-                yield _Finding(Problem(stream, text, LEFT))
+        yield from unreadable(_rows(connection, names, "event"), codec.decode, fold, broken)
+        drop = "DELETE FROM {s}.snapshots WHERE stream = %s"
+        yield from undecodable(_rows(connection, names, "snapshot"), codec.decode, "snapshot", drop)
+        yield from undecodable(_rows(connection, names, "post"), codec.decode, "post")
 
 
 def _rows(connection: Connection[Any], names: Names, kind: str) -> Iterator[tuple[Any, ...]]:
     with connection.cursor(f"callboard_{kind}s") as cursor:
         cursor.itersize = _PAGE
         yield from cursor.execute(names.script(_KEPT[kind]))
-
-
-def _cannot(kind: str, number: int, type: str, error: Exception) -> str:
-    return f"its {kind} {number} ({type}) cannot be read: {error!r}"
 
 
 def require(url: str, *, schema: str = "callboard") -> None:

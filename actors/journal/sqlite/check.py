@@ -7,14 +7,26 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from itertools import groupby
-from operator import itemgetter
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final
 
 from ..codec import Codec
 from ..errors import JournalUnavailable
-from ..problems import HEADER, INDEXES, KEY, LABELS, LEFT, SET_ASIDE, SNAPSHOT, Fold, Problem, misfit
+from ..problems import (
+    HEADER,
+    INDEXES,
+    KEY,
+    LABELS,
+    LEFT,
+    SET_ASIDE,
+    SNAPSHOT,
+    Finding,
+    Fold,
+    Problem,
+    put_right,
+    undecodable,
+    unreadable,
+)
 from . import schema
 from .ownership import Presence, workers
 
@@ -62,12 +74,7 @@ def repair(path: str | Path, codec: Codec | None = None, fold: Fold | None = Non
                 connection.execute("REINDEX")
         connection.execute("BEGIN IMMEDIATE")
         found = list(_look(connection, codec, fold))
-        damaged: dict[str, str] = {}
-        for finding in found:
-            if finding.mend is not None:
-                connection.execute(*finding.mend)
-            elif finding.damages:
-                damaged.setdefault(finding.problem.stream, finding.problem.text)
+        damaged = put_right(found, connection.execute)
         if codec is not None:
             connection.execute("UPDATE streams SET damaged = '' WHERE damaged <> ''")
         connection.executemany("UPDATE streams SET damaged = ? WHERE name = ?", [(v, k) for k, v in damaged.items()])
@@ -94,29 +101,21 @@ def vacuum(path: str | Path) -> None:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
-class _Finding(NamedTuple):
-    problem: Problem
-    mend: tuple[str, tuple[Any, ...]] | None = None
-    """A statement and its values."""
-    damages: bool = False
-    """Whether its stream has to be set aside."""
-
-
 def _integrity(connection: sqlite3.Connection) -> list[Problem]:
     lines = connection.execute("PRAGMA integrity_check(20)").fetchall()
     return [Problem("", f"SQLite says: {line}", INDEXES) for (line,) in lines if line != "ok"]
 
 
-def _look(connection: sqlite3.Connection, codec: Codec | None, fold: Fold | None) -> Iterator[_Finding]:
+def _look(connection: sqlite3.Connection, codec: Codec | None, fold: Fold | None) -> Iterator[Finding]:
     broken: set[str] = set()  # a part of them is missing
     decode = _is_json if codec is None else codec.decode
-    parts: tuple[Callable[[], Iterator[_Finding]], ...] = (
+    parts: tuple[Callable[[], Iterator[Finding]], ...] = (
         lambda: _headers(connection),
         lambda: _labels(connection),
         lambda: _belongings(connection),
-        lambda: _unreadable(connection, decode, fold, broken),
-        lambda: _undecodable(connection, decode, "snapshot", _SNAPSHOTS),
-        lambda: _undecodable(connection, decode, "post", _POSTS),
+        lambda: unreadable(connection.execute(_EVENTS), decode, fold, broken),
+        lambda: undecodable(connection.execute(_SNAPSHOTS), decode, "snapshot", _DROP_SNAPSHOT),
+        lambda: undecodable(connection.execute(_POSTS), decode, "post"),
     )
     for part in parts:
         try:
@@ -125,10 +124,10 @@ def _look(connection: sqlite3.Connection, codec: Codec | None, fold: Fold | None
                     broken.add(finding.problem.stream)
                 yield finding
         except sqlite3.DatabaseError as error:  # a page of the file is no more what it was
-            yield _Finding(Problem("", f"SQLite cannot read on: {error}", LEFT))
+            yield Finding(Problem("", f"SQLite cannot read on: {error}", LEFT))
 
 
-def _headers(connection: sqlite3.Connection) -> Iterator[_Finding]:
+def _headers(connection: sqlite3.Connection) -> Iterator[Finding]:
     versions = dict(connection.execute("SELECT name, version FROM streams").fetchall())
     groups = "SELECT stream, min(version), max(version), count(*), min(at), max(at) FROM events GROUP BY stream"
     for stream, first, last, count, begun, changed in connection.execute(groups).fetchall():
@@ -138,7 +137,7 @@ def _headers(connection: sqlite3.Connection) -> Iterator[_Finding]:
             first = 0
         missing = last - first - count
         if missing:
-            yield _Finding(Problem(stream, f"{missing} of {last} events are missing", SET_ASIDE), damages=True)
+            yield Finding(Problem(stream, f"{missing} of {last} events are missing", SET_ASIDE), damages=True)
         version = versions.pop(stream, None)
         if version is None:
             # Whoever opens it will find out whether there is work left in it.
@@ -147,16 +146,16 @@ def _headers(connection: sqlite3.Connection) -> Iterator[_Finding]:
                 " VALUES (?, ?, 0, 1, ?, ?)"
             )
             text = f"there are {count} events and no header"
-            yield _Finding(Problem(stream, text, HEADER), (make, (stream, last, begun, changed)))
+            yield Finding(Problem(stream, text, HEADER), (make, (stream, last, begun, changed)))
         elif version != last:
             text = f"its header says version {version}, its last event is {last}"
             correct = "UPDATE streams SET version = ? WHERE name = ?"
-            yield _Finding(Problem(stream, text, HEADER), (correct, (last, stream)))
+            yield Finding(Problem(stream, text, HEADER), (correct, (last, stream)))
     for stream, version in versions.items():
         if version:
             text = f"its header says version {version}, and there are no events"
             correct = "UPDATE streams SET version = 0, unfinished = 0 WHERE name = ?"
-            yield _Finding(Problem(stream, text, HEADER), (correct, (stream,)))
+            yield Finding(Problem(stream, text, HEADER), (correct, (stream,)))
 
 
 def _is_old(connection: sqlite3.Connection, stream: str, version: int) -> bool:
@@ -164,7 +163,7 @@ def _is_old(connection: sqlite3.Connection, stream: str, version: int) -> bool:
     return bool(connection.execute(select, (stream, version)).fetchone() == (0,))
 
 
-def _labels(connection: sqlite3.Connection) -> Iterator[_Finding]:
+def _labels(connection: sqlite3.Connection) -> Iterator[Finding]:
     for stream, text in connection.execute("SELECT name, labels FROM streams WHERE labels <> '{}'").fetchall():
         try:
             labels = json.loads(text)
@@ -172,55 +171,20 @@ def _labels(connection: sqlite3.Connection) -> Iterator[_Finding]:
             labels = None
         if not isinstance(labels, dict) or not all(isinstance(value, str) for value in labels.values()):
             empty = "UPDATE streams SET labels = '{}' WHERE name = ?"
-            yield _Finding(Problem(stream, "its labels are no texts by name", LABELS), (empty, (stream,)))
+            yield Finding(Problem(stream, "its labels are no texts by name", LABELS), (empty, (stream,)))
 
 
-def _belongings(connection: sqlite3.Connection) -> Iterator[_Finding]:
+def _belongings(connection: sqlite3.Connection) -> Iterator[Finding]:
     last = "ifnull((SELECT max(version) FROM events WHERE events.stream = snapshots.stream), 0)"
     select = f"SELECT stream, version FROM snapshots WHERE version > {last}"
     for stream, version in connection.execute(select).fetchall():
         text = f"its snapshot stands for {version} events, and there are less"
-        yield _Finding(Problem(stream, text, SNAPSHOT), (_DROP_SNAPSHOT, (stream,)))
+        yield Finding(Problem(stream, text, SNAPSHOT), (_DROP_SNAPSHOT, (stream,)))
     events = "SELECT 1 FROM events WHERE events.stream = keys.stream"
     select = f"SELECT key, stream FROM keys WHERE stream NOT IN (SELECT name FROM streams) AND NOT EXISTS ({events})"
     for key, stream in connection.execute(select).fetchall():
         text = f"the key {key} belongs to a stream that does not exist"
-        yield _Finding(Problem(stream, text, KEY), ("DELETE FROM keys WHERE key = ?", (key,)))
-
-
-def _unreadable(
-    connection: sqlite3.Connection, decode: Callable[[str, int, str], Any], fold: Fold | None, broken: set[str]
-) -> Iterator[_Finding]:
-    for stream, rows in groupby(connection.execute(_EVENTS), itemgetter(0)):
-        events = []
-        for _, number, type, form, data in rows:
-            try:
-                events.append(decode(type, form, data))
-            except Exception as error:
-                yield _Finding(Problem(stream, _cannot("event", number, type, error), SET_ASIDE), damages=True)
-        if fold is not None and stream not in broken:
-            try:
-                fold(stream, events)
-            except Exception as error:
-                yield _Finding(Problem(stream, misfit(error), SET_ASIDE), damages=True)
-
-
-def _undecodable(
-    connection: sqlite3.Connection, decode: Callable[[str, int, str], Any], kind: str, select: str
-) -> Iterator[_Finding]:
-    for stream, number, type, form, data in connection.execute(select):
-        try:
-            decode(type, form, data)
-        except Exception as error:
-            text = _cannot(kind, number, type, error)
-            if kind == "snapshot":
-                yield _Finding(Problem(stream, text, SNAPSHOT), (_DROP_SNAPSHOT, (stream,)))
-            else:
-                yield _Finding(Problem(stream, text, LEFT))
-
-
-def _cannot(kind: str, number: int, type: str, error: Exception) -> str:
-    return f"its {kind} {number} ({type}) cannot be read: {error!r}"
+        yield Finding(Problem(stream, text, KEY), ("DELETE FROM keys WHERE key = ?", (key,)))
 
 
 def _is_json(type: str, form: int, data: str) -> object:
