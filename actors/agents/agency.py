@@ -204,10 +204,8 @@ class Agency:
     def stop_on_signals(
         self, *, drain: float = 30.0, signals: Sequence[signal.Signals] = (signal.SIGTERM,)
     ) -> asyncio.Event:
-        """Stop when the process is told to end: runs under way are waited for, new ones are refused.
-
-        Afterwards a handler that was found does what it always did: a server's that ends the server, for one. Where
-        none was set the program goes on to its own end. A second signal goes to the handler found, too.
+        """Stop when the process is told to end: runs under way are waited for, new ones are refused. Afterwards, and on
+        a second signal, a handler that was found does what it always did.
 
         Args:
             drain: seconds to wait; what is still running then ends in a named error.
@@ -258,8 +256,7 @@ class Agency:
             user: whom it is for; the short form of ``caller``.
             caller: who asks; kept with the run, and in the request context.
             values: what else tools and hooks may need to know; in the request context. A journal keeps it as plain
-                data: after a crash a date is a text, a set a list, a dataclass or model a dict. What has no such form
-                (a function, a connection) ends the run in `RunFailed`, where there is a journal to keep it.
+                data; what has no such form (a function, a connection) ends the run in `RunFailed` where there is one.
             limits: in place of the agent's own.
             output_type: the type the answer must fit, in place of the agent's own.
             tools: tools that the caller runs itself: the answer's ``tool_calls`` say which to run, and the results
@@ -303,9 +300,8 @@ class Agency:
     ) -> AsyncGenerator[RunEvent]:
         """Ask, and yield what happens, also in agents handed off to. The last event is the run's `RunFinished`.
 
-        The arguments are those of `run`. Leaving the iteration (``aclose``) cancels the run, unless others wait for it:
-        asked again with the same ``run_id``, each gets what happens from then on, and the answer. Text that is not read
-        in time is put together, so that a slow reader costs no more memory than the answer.
+        The arguments are those of `run`. Leaving the iteration (``aclose``) cancels the run, unless others wait for it.
+        Text that is not read in time is put together, so that a slow reader costs no more memory than the answer.
 
         Raises:
             AgentError: as `run`, after the last event.
@@ -445,8 +441,7 @@ class Agency:
     ) -> str:
         """Begin another conversation with the history of one, up to a step of it. That one stays as it is.
 
-        A conversation that was transferred is forked where the step was made: up to the transfer the new one is the
-        first agent's, after it that of the agent that has the old one now.
+        Of one that was transferred the new one belongs to the agent that had made the step.
 
         Args:
             conversation: its id.
@@ -510,11 +505,8 @@ class Agency:
         """Go through a conversation's recorded runs again with the agents as they are now: recorded completions and
         results stand for model, tools and other agents. Nothing is bought, no tool runs, nothing is written.
 
-        Each recorded step is judged by itself, from the state that the record has before it, so that one difference
-        does not hide those behind it. Hooks and instructions are called for real: they are what is looked at. What a
-        journal does not keep cannot be compared: the requests that were sent then (today's are in the report), what
-        a hook made of a completion or of a tool's arguments before it was kept. Time does not pass. Of the limits the
-        smaller of the run's own and the agent's own of today count.
+        Hooks and instructions are called for real: they are what is looked at. What a journal does not keep cannot be
+        compared. Time does not pass. Of the limits the smaller of the run's own and the agent's own of today count.
 
         Args:
             conversation: its id.
@@ -585,12 +577,9 @@ class Agency:
     async def steer(self, conversation: str, message: Question, *, agent: Agent | str | None = None) -> None:
         """Say something to the run under way in a conversation, in whichever process it is worked on.
 
-        The model sees it at the next safe boundary: before its next completion, once every call under way has its
-        result; an answer that was ready by then is not the last word. Where the run has handed a task to another agent
-        it comes after that one's answer; name that one's conversation to say it there. In a conversation that was
-        transferred it is told to the agent that has it now.
-
-        Returns once it is recorded: it is heard once, also over crashes. Cancelled before, it may still be heard.
+        The model sees it before its next completion, once every call under way has its result. In a conversation that
+        was transferred it is told to the agent that has it now. Returns once it is recorded: it is heard once, also
+        over crashes. Cancelled before, it may still be heard.
 
         Args:
             conversation: the conversation's id.
@@ -625,11 +614,8 @@ class Agency:
         return self._runtime.approvals.waiting
 
     async def pending_approvals(self) -> tuple[ApprovalRequested, ...]:
-        """The calls that wait for a person, in this process and in all that share its journal.
-
-        Those of this process come first, as `approvals` has them; of the others ``at`` is 0. Calls that have been
-        decided, or have expired, wait no more, also where nobody works on their conversation now.
-        """
+        """The calls that wait for a person, in this process and in all that share its journal. Those of this process
+        come first, as `approvals` has them; of the others ``at`` is 0."""
         return await waiting_anywhere(self._runtime)
 
     def approve(
@@ -643,7 +629,7 @@ class Agency:
         """Let a call run, or a run go on whose limits are spent.
 
         About one that waits in this process it is decided at once. About any other the decision is left in the
-        journal: the process that works on the conversation takes it at once, or whichever does so next.
+        journal, for whichever process works on the conversation.
 
         Args:
             approval: the event, or its ``approval`` id.
