@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import sys
 from collections import Counter
 from datetime import date
 from pathlib import Path
@@ -17,10 +16,9 @@ from callboard.actors.agents.turns.codec import RunCodec
 from callboard.actors.journal.codec import Encoded
 from callboard.actors.journal.sqlite import SqliteJournal
 from callboard.actors.testing.doubles.models import Script, call
+from tests import warm
 
 from .support import add, scripted
-
-PROGRAM = Path(__file__).with_name("team_to_kill.py")
 
 
 def killed(folder: Path, what: str, at: int) -> None:
@@ -29,10 +27,7 @@ def killed(folder: Path, what: str, at: int) -> None:
 
 
 def ran(folder: Path, what: str, kill_at: int = 0) -> subprocess.CompletedProcess[str]:
-    arguments = [sys.executable, "-m", "tests.agents.team_to_kill", str(folder / "j.db"), str(folder / "log"), what]
-    return subprocess.run(
-        [*arguments, str(kill_at)], stdout=subprocess.PIPE, text=True, cwd=PROGRAM.parents[2], timeout=60
-    )
+    return warm.run("-m", "tests.agents.team_to_kill", folder / "j.db", folder / "log", what, kill_at)
 
 
 @pytest.mark.parametrize("at", [5, 6, 7, 8, 11, 14, 17, 20, 23])

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests import warm
 
 ROOT = Path(__file__).parents[2]
 _MAIN = "import sys; from callboard.actors.cli import main; sys.exit(main())"
@@ -38,15 +38,7 @@ def callboard(*arguments: str | Path, cwd: Path, env: Mapping[str, str] | None =
         env: variables to set.
         typed: what it reads from stdin.
     """
-    done = subprocess.run(
-        [sys.executable, "-c", _MAIN, *(str(argument) for argument in arguments)],
-        cwd=cwd,
-        env={**offline(), **(env or {})},
-        input=typed,
-        capture_output=True,
-        encoding="utf-8",
-        timeout=120,
-    )
+    done = warm.run("-c", _MAIN, *arguments, cwd=cwd, env={**offline(), **(env or {})}, typed=typed)
     return Done(done.returncode, done.stdout, done.stderr)
 
 

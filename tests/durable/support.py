@@ -7,7 +7,6 @@ import json
 import signal
 import sqlite3
 import subprocess
-import sys
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -15,8 +14,8 @@ from typing import Any
 
 from callboard import Agency, Agent, ChildSpec, Request, ToolCall
 from callboard.testing import FunctionModel
+from tests import warm
 
-TOP = Path(__file__).parents[2]
 GUARD = 5.0
 """Seconds after which a wait that would never end is ended. Nothing is timed by it."""
 
@@ -103,8 +102,7 @@ def kill(agency: Agency, path: str) -> bool:
 
 def program(name: str, *arguments: object) -> subprocess.CompletedProcess[str]:
     """Run one of the programs in this folder until it ends."""
-    command = [sys.executable, "-m", f"tests.durable.{name}", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=TOP, timeout=60)
+    return warm.run("-m", f"tests.durable.{name}", *arguments)
 
 
 def left_behind(journal: Path, what: str) -> None:

@@ -1,0 +1,158 @@
+"""Runs Python programs in processes forked off one that has already imported the library: a new interpreter spends most
+of a short program's time on that.
+
+What runs is a process like any other: it has its own pid, folder, environment, stdio and exit status, it can be killed,
+and it ends as an interpreter ends. Not for tests of what an interpreter does as it starts, of its options, or of what
+is imported.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import functools
+import gc
+import importlib
+import json
+import os
+import pkgutil
+import runpy
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("callboard.actors", "callboard.actors.agents", "callboard.actors.cli", "callboard.actors.journal")
+MODULES = ("callboard.providers", "callboard.tools", "callboard.actors.testing", "psycopg_pool")
+
+
+def run(
+    *words: object, cwd: Path = ROOT, env: Mapping[str, str] | None = None, typed: str = "", timeout: float = 120
+) -> subprocess.CompletedProcess[str]:
+    """Run a program to its end, as ``subprocess.run([sys.executable, *words])`` does.
+
+    Args:
+        words: ``-c`` and code, or ``-m`` and a module's name; then the program's arguments.
+        cwd: where it runs.
+        env: all its environment variables; this process's unless given.
+        typed: what it reads from stdin.
+        timeout: seconds after which it is killed.
+
+    Returns:
+        what it printed, and its exit status: -N if signal N killed it.
+
+    Raises:
+        subprocess.TimeoutExpired: it was killed.
+    """
+    asked = {
+        "words": [str(word) for word in words],
+        "cwd": str(cwd),
+        "env": dict(os.environ if env is None else env),
+    }
+    with contextlib.ExitStack() as files:
+        stdio = [files.enter_context(tempfile.TemporaryFile()) for _ in range(3)]
+        stdio[0].write(typed.encode())
+        stdio[0].seek(0)
+        mine, its = socket.socketpair()
+        files.enter_context(mine)
+        with its:
+            socket.send_fds(_server(), [b"."], [its.fileno(), *(file.fileno() for file in stdio)])
+        mine.sendall(json.dumps(asked).encode() + b"\n")
+        mine.settimeout(timeout)
+        told = files.enter_context(mine.makefile("r"))
+        pid = int(told.readline())
+        try:
+            status = int(told.readline())
+        except TimeoutError:
+            os.kill(pid, signal.SIGKILL)
+            mine.settimeout(None)
+            mine.recv(1)
+            raise subprocess.TimeoutExpired(list(asked["words"]), timeout) from None
+        for file in stdio:
+            file.seek(0)
+        return subprocess.CompletedProcess(
+            asked["words"], status, stdio[1].read().decode("utf-8"), stdio[2].read().decode("utf-8")
+        )
+
+
+@functools.cache
+def _server() -> socket.socket:
+    """The way to the process that forks, started at the first use."""
+    mine, its = socket.socketpair()
+    with its:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.warm", str(its.fileno())],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(ROOT / ".src"), "PYTHONUTF8": "1"},
+            pass_fds=[its.fileno()],
+        )
+
+    def end() -> None:
+        mine.close()
+        process.wait()
+
+    atexit.register(end)
+    return mine
+
+
+def _serve(asking: socket.socket) -> dict[str, Any] | None:
+    """Fork for each request; returns what to run in the process that is to run it, and None when all is over."""
+    while True:
+        _, passed, *_ = socket.recv_fds(asking, 1, 4)
+        if not passed:
+            return None
+        if (waiter := os.fork()) == 0:
+            asking.close()
+            return _fork(socket.socket(fileno=passed[0]), passed[1:])
+        for file in passed:
+            os.close(file)
+        # The waiter goes as soon as its program has ended; those that have gone are reaped here.
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        del waiter
+
+
+def _fork(caller: socket.socket, stdio: Sequence[int]) -> dict[str, Any]:
+    """Fork the program, and tell its pid and its exit status; returns in the program only."""
+    asked: dict[str, Any] = json.loads(caller.makefile("rb").readline())
+    if (pid := os.fork()) != 0:
+        caller.sendall(b"%d\n" % pid)
+        caller.sendall(b"%d\n" % os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+        os._exit(0)
+    caller.close()
+    for number, file in enumerate(stdio):
+        os.dup2(file, number)
+        os.close(file)
+    os.environ.clear()
+    os.environ.update(asked["env"])
+    os.chdir(asked["cwd"])
+    return asked
+
+
+def _program(words: Sequence[str]) -> None:
+    """Run it as the interpreter does: what it raises, and what it leaves, is Python's to deal with."""
+    option, what, *arguments = words
+    sys.path[0] = "" if option == "-c" else os.getcwd()
+    sys.argv = [option if option == "-c" else what, *arguments]
+    if option == "-c":
+        exec(compile(what, "<string>", "exec"), sys.modules["__main__"].__dict__)
+    else:
+        runpy.run_module(what, run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    for name in PACKAGES:
+        for found in pkgutil.iter_modules(importlib.import_module(name).__path__, f"{name}."):
+            importlib.import_module(found.name)
+    for name in MODULES:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+    gc.freeze()
+    if (request := _serve(socket.socket(fileno=int(sys.argv[1])))) is not None:
+        _program(request["words"])
