@@ -17,6 +17,7 @@ import json
 import os
 import pkgutil
 import runpy
+import select
 import signal
 import socket
 import subprocess
@@ -24,60 +25,114 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("callboard.actors", "callboard.actors.agents", "callboard.actors.cli", "callboard.actors.journal")
 MODULES = ("callboard.providers", "callboard.tools", "callboard.actors.testing", "psycopg_pool")
 
 
-def run(
-    *words: object, cwd: Path = ROOT, env: Mapping[str, str] | None = None, typed: str = "", timeout: float = 120
-) -> subprocess.CompletedProcess[str]:
-    """Run a program to its end, as ``subprocess.run([sys.executable, *words])`` does.
+class Program:
+    """A running program, as ``Popen([sys.executable, *words])`` has it; at the end of its block it is killed.
 
     Args:
         words: ``-c`` and code, or ``-m`` and a module's name; then the program's arguments.
         cwd: where it runs.
         env: all its environment variables; this process's unless given.
+        files: its stdin, stdout and stderr; None for a pipe in the first two, and for this process's stderr.
+
+    Attributes:
+        pid: its process's.
+        stdin, stdout: the ends of pipes.
+    """
+
+    def __init__(
+        self,
+        *words: object,
+        cwd: Path = ROOT,
+        env: Mapping[str, str] | None = None,
+        files: tuple[IO[bytes] | None, IO[bytes] | None, IO[bytes] | None] = (None, None, None),
+    ) -> None:
+        asked = {
+            "words": [str(word) for word in words],
+            "cwd": str(cwd),
+            "env": dict(os.environ if env is None else env),
+        }
+        read, writes = os.pipe()
+        reads, write = os.pipe()
+        self.stdin = os.fdopen(writes, "w", encoding="utf-8", buffering=1)
+        self.stdout = os.fdopen(reads, encoding="utf-8")
+        self._status: int | None = None
+        self._waiter, its = socket.socketpair()
+        self._told = self._waiter.makefile("r")
+        stdio = [file.fileno() if file else other for file, other in zip(files, (read, write, 2), strict=True)]
+        socket.send_fds(_server(), [b"."], [its.fileno(), *stdio])
+        its.close()
+        os.close(read)
+        os.close(write)
+        self._waiter.sendall(json.dumps(asked).encode() + b"\n")
+        self.pid = int(self._told.readline())
+
+    def __enter__(self) -> Program:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.kill()
+        for file in (self.stdin, self.stdout, self._told, self._waiter):
+            file.close()
+
+    def send_signal(self, number: int) -> None:
+        """Send it a signal; nothing once its end is known."""
+        if self._status is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """Kill it, and wait for its end."""
+        self.send_signal(signal.SIGKILL)
+        self.wait()
+
+    def wait(self, timeout: float = 60) -> int:
+        """Wait for its end.
+
+        Args:
+            timeout: seconds.
+
+        Returns:
+            its exit status: -N if signal N ended it.
+
+        Raises:
+            TimeoutError: it has not ended.
+        """
+        if self._status is None:
+            if not select.select([self._waiter], [], [], timeout)[0]:
+                raise TimeoutError(f"process {self.pid} has not ended in {timeout} s")
+            self._status = int(self._told.readline())
+        return self._status
+
+
+def run(
+    *words: object, cwd: Path = ROOT, env: Mapping[str, str] | None = None, typed: str = "", timeout: float = 120
+) -> subprocess.CompletedProcess[str]:
+    """Run a program to its end; `Program` says what it takes.
+
+    Args:
         typed: what it reads from stdin.
         timeout: seconds after which it is killed.
 
     Returns:
-        what it printed, and its exit status: -N if signal N killed it.
+        what it printed, and its exit status.
 
     Raises:
-        subprocess.TimeoutExpired: it was killed.
+        TimeoutError: it was killed.
     """
-    asked = {
-        "words": [str(word) for word in words],
-        "cwd": str(cwd),
-        "env": dict(os.environ if env is None else env),
-    }
-    with contextlib.ExitStack() as files:
-        stdio = [files.enter_context(tempfile.TemporaryFile()) for _ in range(3)]
-        stdio[0].write(typed.encode())
-        stdio[0].seek(0)
-        mine, its = socket.socketpair()
-        files.enter_context(mine)
-        with its:
-            socket.send_fds(_server(), [b"."], [its.fileno(), *(file.fileno() for file in stdio)])
-        mine.sendall(json.dumps(asked).encode() + b"\n")
-        mine.settimeout(timeout)
-        told = files.enter_context(mine.makefile("r"))
-        pid = int(told.readline())
-        try:
-            status = int(told.readline())
-        except TimeoutError:
-            os.kill(pid, signal.SIGKILL)
-            mine.settimeout(None)
-            mine.recv(1)
-            raise subprocess.TimeoutExpired(list(asked["words"]), timeout) from None
-        for file in stdio:
-            file.seek(0)
-        return subprocess.CompletedProcess(
-            asked["words"], status, stdio[1].read().decode("utf-8"), stdio[2].read().decode("utf-8")
-        )
+    with tempfile.TemporaryFile() as typing, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        typing.write(typed.encode())
+        typing.seek(0)
+        with Program(*words, cwd=cwd, env=env, files=(typing, out, err)) as program:
+            status = program.wait(timeout)
+        out.seek(0)
+        err.seek(0)
+        return subprocess.CompletedProcess(words, status, out.read().decode("utf-8"), err.read().decode("utf-8"))
 
 
 @functools.cache
@@ -106,7 +161,7 @@ def _serve(asking: socket.socket) -> dict[str, Any] | None:
         _, passed, *_ = socket.recv_fds(asking, 1, 4)
         if not passed:
             return None
-        if (waiter := os.fork()) == 0:
+        if os.fork() == 0:
             asking.close()
             return _fork(socket.socket(fileno=passed[0]), passed[1:])
         for file in passed:
@@ -115,15 +170,17 @@ def _serve(asking: socket.socket) -> dict[str, Any] | None:
         with contextlib.suppress(ChildProcessError):
             while os.waitpid(-1, os.WNOHANG)[0]:
                 pass
-        del waiter
 
 
 def _fork(caller: socket.socket, stdio: Sequence[int]) -> dict[str, Any]:
     """Fork the program, and tell its pid and its exit status; returns in the program only."""
     asked: dict[str, Any] = json.loads(caller.makefile("rb").readline())
     if (pid := os.fork()) != 0:
-        caller.sendall(b"%d\n" % pid)
-        caller.sendall(b"%d\n" % os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+        for file in stdio:
+            os.close(file)
+        with contextlib.suppress(BrokenPipeError):  # nobody waits for it any more
+            caller.sendall(b"%d\n" % pid)
+            caller.sendall(b"%d\n" % os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
         os._exit(0)
     caller.close()
     for number, file in enumerate(stdio):

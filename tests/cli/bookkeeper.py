@@ -8,7 +8,6 @@ minute at the latest.
 from __future__ import annotations
 
 import asyncio
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,10 +15,11 @@ from typing import Any
 from callboard import Agency, Agent, Request, tool
 from callboard.actors.agents.caller import Caller
 from callboard.actors.agents.events import ApprovalRequested, RunEvent
+from tests import warm
 from tests.cli.stores import Place
 from tests.durable.support import call, function, results
 
-from .command import ROOT, offline
+from .command import offline
 
 
 async def main(address: str, paid: str, expire: float) -> None:
@@ -60,26 +60,24 @@ class Program:
     """
 
     def __init__(self, journal: str, paid: Path, expire: float = 1000.0) -> None:
-        command = [sys.executable, "-m", "tests.cli.bookkeeper", journal, str(paid), str(expire)]
-        self.process = subprocess.Popen(command, cwd=ROOT, env=offline(), stdout=subprocess.PIPE, text=True)
+        words = ("-m", "tests.cli.bookkeeper", journal, paid, expire)
+        self.process = warm.Program(*words, env=offline())
 
     def __enter__(self) -> Program:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        self.process.kill()
-        self.process.communicate()
+        self.process.__exit__()
 
     def says(self, word: str) -> str:
         """What the program says behind a word."""
-        assert self.process.stdout is not None
         said = self.process.stdout.readline().strip()
         assert said.startswith(f"{word} "), said
         return said.removeprefix(f"{word} ")
 
     def ends(self) -> None:
         """Wait for its end."""
-        assert self.process.wait(timeout=60) == 0
+        assert self.process.wait() == 0
 
 
 if __name__ == "__main__":

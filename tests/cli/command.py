@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +40,13 @@ def callboard(*arguments: str | Path, cwd: Path, env: Mapping[str, str] | None =
         env: variables to set.
         typed: what it reads from stdin.
     """
-    done = warm.run("-c", _MAIN, *arguments, cwd=cwd, env={**offline(), **(env or {})}, typed=typed)
+    everything = {**offline(), **(env or {})}
+    done: subprocess.CompletedProcess[str]
+    if any(name.startswith("PYTHON") for name in env or {}):  # read as the interpreter starts
+        command = [sys.executable, "-c", _MAIN, *map(str, arguments)]
+        done = subprocess.run(command, cwd=cwd, env=everything, input=typed, capture_output=True, encoding="utf-8")
+    else:
+        done = warm.run("-c", _MAIN, *arguments, cwd=cwd, env=everything, typed=typed)
     return Done(done.returncode, done.stdout, done.stderr)
 
 

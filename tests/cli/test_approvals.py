@@ -38,7 +38,7 @@ def goes_on(place: Place, paid: Path) -> str:
     """What the next program answers that is started on the journal."""
     with Program(place.address, paid) as program:
         said = ""
-        for line in program.process.stdout or ():
+        for line in program.process.stdout:
             if line.startswith("answer "):
                 said = line.removeprefix("answer ").strip()
         program.ends()
