@@ -13,16 +13,17 @@ import contextlib
 import functools
 import gc
 import importlib
+import importlib.util
 import json
 import os
 import pkgutil
-import runpy
 import select
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import types
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -36,7 +37,8 @@ class Program:
     """A running program, as ``Popen([sys.executable, *words])`` has it; at the end of its block it is killed.
 
     Args:
-        words: ``-c`` and code, or ``-m`` and a module's name; then the program's arguments.
+        words: ``-W`` and ``-X`` with what follows each; ``-c`` and code, or ``-m`` and a module's name, or a file; then
+            the program's arguments.
         cwd: where it runs.
         env: all its environment variables; this process's unless given.
         files: its stdin, stdout and stderr; None for a pipe in the first two, and for this process's stderr.
@@ -44,6 +46,7 @@ class Program:
     Attributes:
         pid: its process's.
         stdin, stdout: the ends of pipes.
+        returncode: its exit status once it has been waited for, -N if signal N ended it.
     """
 
     def __init__(
@@ -53,8 +56,12 @@ class Program:
         env: Mapping[str, str] | None = None,
         files: tuple[IO[bytes] | None, IO[bytes] | None, IO[bytes] | None] = (None, None, None),
     ) -> None:
+        told = [str(word) for word in words]
+        options = 0
+        while told[options] in ("-W", "-X"):
+            options += 2
         asked = {
-            "words": [str(word) for word in words],
+            "words": told[options:],
             "cwd": str(cwd),
             "env": dict(os.environ if env is None else env),
         }
@@ -62,11 +69,11 @@ class Program:
         reads, write = os.pipe()
         self.stdin = os.fdopen(writes, "w", encoding="utf-8", buffering=1)
         self.stdout = os.fdopen(reads, encoding="utf-8")
-        self._status: int | None = None
+        self.returncode: int | None = None
         self._waiter, its = socket.socketpair()
         self._told = self._waiter.makefile("r")
         stdio = [file.fileno() if file else other for file, other in zip(files, (read, write, 2), strict=True)]
-        socket.send_fds(_server(), [b"."], [its.fileno(), *stdio])
+        socket.send_fds(_server(*told[:options]), [b"."], [its.fileno(), *stdio])
         its.close()
         os.close(read)
         os.close(write)
@@ -83,7 +90,7 @@ class Program:
 
     def send_signal(self, number: int) -> None:
         """Send it a signal; nothing once its end is known."""
-        if self._status is None:
+        if self.returncode is None:
             os.kill(self.pid, number)
 
     def kill(self) -> None:
@@ -98,16 +105,16 @@ class Program:
             timeout: seconds.
 
         Returns:
-            its exit status: -N if signal N ended it.
+            its exit status.
 
         Raises:
             TimeoutError: it has not ended.
         """
-        if self._status is None:
+        if self.returncode is None:
             if not select.select([self._waiter], [], [], timeout)[0]:
                 raise TimeoutError(f"process {self.pid} has not ended in {timeout} s")
-            self._status = int(self._told.readline())
-        return self._status
+            self.returncode = int(self._told.readline())
+        return self.returncode
 
 
 def run(
@@ -136,12 +143,12 @@ def run(
 
 
 @functools.cache
-def _server() -> socket.socket:
-    """The way to the process that forks, started at the first use."""
+def _server(*options: str) -> socket.socket:
+    """The way to the process that forks, with these options of Python's; started at the first use."""
     mine, its = socket.socketpair()
     with its:
         process = subprocess.Popen(
-            [sys.executable, "-m", "tests.warm", str(its.fileno())],
+            [sys.executable, *options, "-m", "tests.warm", str(its.fileno())],
             cwd=ROOT,
             env={**os.environ, "PYTHONPATH": str(ROOT / ".src"), "PYTHONUTF8": "1"},
             pass_fds=[its.fileno()],
@@ -194,13 +201,23 @@ def _fork(caller: socket.socket, stdio: Sequence[int]) -> dict[str, Any]:
 
 def _program(words: Sequence[str]) -> None:
     """Run it as the interpreter does: what it raises, and what it leaves, is Python's to deal with."""
-    option, what, *arguments = words
-    sys.path[0] = "" if option == "-c" else os.getcwd()
-    sys.argv = [option if option == "-c" else what, *arguments]
-    if option == "-c":
-        exec(compile(what, "<string>", "exec"), sys.modules["__main__"].__dict__)
+    main = types.ModuleType("__main__")
+    if words[0] == "-c":
+        sys.path[0], code, name = "", compile(words[1], "<string>", "exec"), "-c"
+        sys.argv = ["-c", *words[2:]]
+    elif words[0] == "-m":
+        sys.path[0] = os.getcwd()
+        main.__spec__ = importlib.util.find_spec(words[1])
+        assert main.__spec__ is not None
+        assert main.__spec__.origin is not None
+        main.__package__, name = main.__spec__.parent, main.__spec__.origin
+        code, sys.argv = compile(Path(name).read_bytes(), name, "exec"), [name, *words[2:]]
     else:
-        runpy.run_module(what, run_name="__main__", alter_sys=True)
+        sys.path[0], name = str(Path(words[0]).parent), words[0]
+        code, sys.argv = compile(Path(name).read_bytes(), name, "exec"), list(words)
+    main.__file__ = name
+    sys.modules["__main__"] = main
+    exec(code, main.__dict__)
 
 
 if __name__ == "__main__":

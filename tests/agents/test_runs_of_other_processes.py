@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
-import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,13 +10,12 @@ from pathlib import Path
 import pytest
 
 from callboard.actors.agents.errors import ConversationBusy, ConversationIdle, RunCancelled, UnknownRun
+from tests import warm
 from tests.postgres import Server, postgres
 
 from .held import Held
 
 __all__ = ["postgres"]
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -36,38 +33,26 @@ def shared(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 class Worker:
     """Another process with the same journal."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: warm.Program) -> None:
         self.process = process
 
     def tell(self, command: str) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.write(f"{command}\n".encode())
+        self.process.stdin.write(f"{command}\n")
 
     async def says(self) -> str:
         """The next line that it prints."""
-        assert self.process.stdout is not None
-        return (await self.process.stdout.readline()).decode().strip()
+        return (await asyncio.to_thread(self.process.stdout.readline)).strip()
 
 
 @asynccontextmanager
 async def worker(journal: str) -> AsyncIterator[Worker]:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.agents.worker_to_talk_to", journal),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        cwd=ROOT,
-    )
-    try:
+    with warm.Program("-m", "tests.agents.worker_to_talk_to", journal) as process:
         other = Worker(process)
         assert await other.says() == "READY"
         yield other
         if process.returncode is None:
             other.tell("end")
-            assert await process.wait() == 0
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+            assert await asyncio.to_thread(process.wait) == 0
 
 
 async def started(other: Worker, text: str = "hold on", run_id: str = "r1") -> None:
@@ -152,8 +137,7 @@ async def test_a_run_whose_process_is_killed_is_answered_here(shared: str) -> No
         await agency.steer("c", "hurry up")
         handle = await agency.handle("r1")
         reading = asyncio.create_task(_types(handle.events()))
-        other.process.send_signal(signal.SIGKILL)
-        await other.process.wait()
+        other.process.kill()
         assert (await handle).text == "heard hold on, hurry up"
         types = await reading
         assert types.count("ended") == 1

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests import warm
 from tests.cli.command import offline
 
 HERE = Path(__file__).parent
@@ -78,14 +77,7 @@ NEEDS = {"langgraph_saver.py": ["langgraph.graph", "langgraph.checkpoint"]}
 def test_an_example_prints_what_it_says(name: str, tmp_path: Path) -> None:
     for module in NEEDS.get(name, ()):
         pytest.importorskip(module, reason=f"{module} is missing: pip install langgraph 'callboard[langgraph]'")
-    done = subprocess.run(
-        [sys.executable, "-W", "error", str(HERE / name)],
-        cwd=tmp_path,
-        env=offline(),
-        capture_output=True,
-        encoding="utf-8",
-        timeout=60,
-    )
+    done = warm.run("-W", "error", HERE / name, cwd=tmp_path, env=offline())
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == PRINTS[name]
 

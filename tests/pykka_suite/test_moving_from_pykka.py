@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from typing import Literal, NamedTuple
 
 import pykka
 import pytest
 
 from callboard.actors import Actor
+from tests import warm
 
 from .test_pykka_suite import ROOT
 
@@ -67,9 +65,7 @@ def program(example: Example, base: Base) -> str:
 
 @pytest.mark.parametrize(("example", "base"), RUNS, ids=[f"{example.about}-{base}" for example, base in RUNS])
 def test_an_example_prints_what_the_page_says(example: Example, base: Base) -> None:
-    command = [sys.executable, "-W", "error", "-c", program(example, base)]
-    environment = os.environ | {"PYTHONPATH": str(ROOT / ".src")}
-    done = subprocess.run(command, env=environment, capture_output=True, encoding="utf-8", timeout=60, check=False)
+    done = warm.run("-W", "error", "-c", program(example, base))
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == example.says(base), done.stderr
 

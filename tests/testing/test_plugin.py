@@ -37,8 +37,14 @@ def test_additions(simulation):
 """
 
 
+# Not all there are: some take seconds to load.
+LOADED = ("callboard.actors.testing.plugin", "_hypothesis_pytestplugin", "pytest_asyncio.plugin", "no:cacheprovider")
+PLUGINS = [word for name in LOADED for word in ("-p", name)]
+
+
 @pytest.fixture
-def user(pytester: pytest.Pytester) -> pytest.Pytester:
+def user(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     pytester.makepyprojecttoml("[tool.pytest.ini_options]\nasyncio_default_fixture_loop_scope = 'function'\n")
     return pytester
 
@@ -54,7 +60,7 @@ def token_of(result: pytest.RunResult) -> str:
 
 
 def run(user: pytest.Pytester, *options: str) -> pytest.RunResult:
-    return user.runpytest_inprocess("-p", "callboard.actors.testing.plugin", "-p", "no:cacheprovider", *options)
+    return user.runpytest_inprocess(*PLUGINS, *options)
 
 
 def test_a_failure_shows_the_report_and_the_token(user: pytest.Pytester) -> None:
@@ -192,7 +198,7 @@ def apart(user: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, *, longest: in
         conftest="from hypothesis import settings\nsettings.load_profile('default')\n",
         **{name: text.replace("CHECK", "__import__('helper').check(words)") for name, text in files.items()},
     )
-    return user.runpytest_subprocess("-p", "callboard.actors.testing.plugin", "-p", "no:cacheprovider")
+    return user.runpytest_subprocess(*PLUGINS)
 
 
 def test_a_drawn_test_that_simulates_has_no_deadline(user: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import typing
@@ -67,6 +68,7 @@ PLAIN = st.recursive(
 )
 
 
+@functools.cache
 def anything(kind: Any) -> st.SearchStrategy[Any]:
     """Values of an annotated type."""
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
