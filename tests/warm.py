@@ -139,7 +139,9 @@ def run(
             status = program.wait(timeout)
         out.seek(0)
         err.seek(0)
-        return subprocess.CompletedProcess(words, status, out.read().decode("utf-8"), err.read().decode("utf-8"))
+        return subprocess.CompletedProcess(
+            [*map(str, words)], status, out.read().decode("utf-8"), err.read().decode("utf-8")
+        )
 
 
 @functools.cache

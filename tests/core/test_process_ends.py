@@ -108,10 +108,9 @@ def test_a_program_whose_systems_are_closed_or_idle_just_ends() -> None:
     assert finish(idle) == (0, ["stopped", "stopped"], "")
 
 
-def test_a_program_ends_although_an_actor_never_does() -> None:
-    programs = {name: start(name) for name in ("endless", "stubborn", "blocks")}  # at once: each takes its ten seconds
-    for name, process in programs.items():
-        code, lines, _ = finish(process)
+def test_a_program_ends_although_an_actor_never_does(slow: dict[str, tuple[int, list[str], str]]) -> None:
+    for name in ("endless", "stubborn", "blocks"):
+        code, lines, _ = slow[name]
         assert [line for line in of(lines, "other") if line[-1].isdigit()] == numbers("other", 10), name
         assert [line for line in lines if line[0].isdigit()] == numbers(count=10), name
         assert code == 0, name

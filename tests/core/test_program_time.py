@@ -28,16 +28,6 @@ def numbers(lines: list[str], word: str) -> list[int]:
     return [int(line.split()[1]) for line in lines if line.startswith(f"{word} ") and line.split()[1].isdigit()]
 
 
-SLOW = [*MORE_THAN_FITS, "many_hang", "many_are_endless"]
-
-
-@pytest.fixture(scope="module")
-def slow() -> dict[str, tuple[int, list[str], str]]:
-    """The programs that take all the time they are given, run at once."""
-    programs = {name: start(name) for name in SLOW}
-    return {name: finish(process) for name, process in programs.items()}
-
-
 @pytest.mark.parametrize("name", MORE_THAN_FITS)
 def test_what_does_not_fit_into_a_programs_last_seconds_is_a_dead_letter_and_on_stop_still_runs(
     name: str, slow: dict[str, tuple[int, list[str], str]]

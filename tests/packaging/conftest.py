@@ -12,6 +12,7 @@ import sys
 import sysconfig
 import venv
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,8 +72,10 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     """A wheel from the checkout, an sdist, and the wheel built from that sdist."""
     direct, release = tmp_path_factory.mktemp("wheel"), tmp_path_factory.mktemp("release")
     build = (sys.executable, "-m", "build", "--no-isolation", ROOT)
-    succeed(*build, "--wheel", "--outdir", direct, cwd=direct)
-    succeed(*build, "--outdir", release, cwd=release)
+    with ThreadPoolExecutor() as both:
+        wheel = both.submit(succeed, *build, "--wheel", "--outdir", direct, cwd=direct)
+        succeed(*build, "--outdir", release, cwd=release)
+        wheel.result()
     return Built(next(direct.glob("*.whl")), next(release.glob("*.tar.gz")), next(release.glob("*.whl")))
 
 

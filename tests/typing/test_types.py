@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,21 +20,39 @@ Refusals = dict[int, set[str]]
 """The codes of the errors in a file, by line."""
 
 
-def run(*command: str) -> str:
-    """Run a type checker over the files; both say with status 1 that they found errors."""
-    paths = [str(HERE / name) for name in FILES]
-    done = subprocess.run(
-        [sys.executable, "-m", *command, *paths], cwd=ROOT, capture_output=True, encoding="utf-8", timeout=300
-    )
-    assert done.returncode == 1, f"{done.returncode}: {done.stderr or done.stdout}"
-    return done.stdout
+MYPY = ("mypy", "--no-pretty", "--show-error-codes")
+PYRIGHT = ("pyright", "--pythonpath", sys.executable, "--outputjson")
 
 
 @pytest.fixture(scope="module")
-def by_mypy(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Refusals]:
+def printed() -> Iterator[dict[str, str]]:
+    """What each type checker prints of the files; both say with status 1 that they found errors. They run at once."""
+    paths = [str(HERE / name) for name in FILES]
+    running = {
+        command[0]: subprocess.Popen(
+            [sys.executable, "-m", *command, *paths],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+        )
+        for command in (MYPY, PYRIGHT)
+    }
+    try:
+        found = {name: process.communicate(timeout=300) for name, process in running.items()}
+        for name, process in running.items():
+            assert process.returncode == 1, f"{name} ended with {process.returncode}: {found[name]}"
+        yield {name: out for name, (out, _) in found.items()}
+    finally:
+        for process in running.values():
+            process.kill()
+            process.communicate()
+
+
+@pytest.fixture(scope="module")
+def by_mypy(printed: dict[str, str]) -> dict[str, Refusals]:
     found: dict[str, Refusals] = {name: {} for name in FILES}
-    output = run("mypy", "--cache-dir", str(tmp_path_factory.mktemp("cache")), "--no-pretty", "--show-error-codes")
-    for line in output.splitlines():
+    for line in printed["mypy"].splitlines():
         error = re.fullmatch(r"(.+?):(\d+): error: .*\[([a-z-]+)\]", line)
         if error is not None:
             found[Path(error[1]).name].setdefault(int(error[2]), set()).add(error[3])
@@ -41,9 +60,9 @@ def by_mypy(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Refusals]:
 
 
 @pytest.fixture(scope="module")
-def by_pyright() -> dict[str, Refusals]:
+def by_pyright(printed: dict[str, str]) -> dict[str, Refusals]:
     found: dict[str, Refusals] = {name: {} for name in FILES}
-    output: dict[str, Any] = json.loads(run("pyright", "--pythonpath", sys.executable, "--outputjson"))
+    output: dict[str, Any] = json.loads(printed["pyright"])
     for problem in output["generalDiagnostics"]:
         line = problem["range"]["start"]["line"] + 1
         found[Path(problem["file"]).name].setdefault(line, set()).add(problem.get("rule", problem["message"]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import re
 import typing
@@ -68,9 +67,17 @@ PLAIN = st.recursive(
 )
 
 
-@functools.cache
+MADE: dict[Any, st.SearchStrategy[Any]] = {}
+
+
 def anything(kind: Any) -> st.SearchStrategy[Any]:
-    """Values of an annotated type."""
+    """Values of an annotated type; made once, which takes Hypothesis longer than to draw one."""
+    if kind not in MADE:
+        MADE[kind] = made_for(kind)
+    return MADE[kind]
+
+
+def made_for(kind: Any) -> st.SearchStrategy[Any]:
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     simple = {Any: PLAIN, str: TEXTS, int: st.integers(), float: NUMBERS, bool: st.booleans(), type(None): st.none()}
     if kind in simple:
