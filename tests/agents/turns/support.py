@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from hypothesis import strategies as st
 
@@ -52,6 +52,7 @@ from callboard.actors.agents.turns.steps import (
 )
 from callboard.providers.messages import Completion, Message, ToolCall, ToolSpec, Usage
 
+T = TypeVar("T")
 AGENT, CONVERSATION = "A", "c"
 NAMES = ("x", "y", "ask", "transfer", "outside", "risky")
 CODEC = RunCodec()
@@ -105,6 +106,18 @@ def compared(state: ConversationState) -> dict[str, Any]:
         "last": told(state.last),
         "keyed": {run: told(outcome) for run, outcome in (state.keyed or {}).items()},
     }
+
+
+# Made once: that takes Hypothesis longer than to draw from them.
+PAUSES = st.sampled_from((0.0, 0.5, 2.25))
+OWNERS = st.sampled_from((None, ("C", "d")))
+REQUESTS = st.sampled_from(("", "a", "\udc80 \0 é"))
+LIMITS = st.sampled_from((None, Limits(steps=3), Limits(tokens=12, cost=0.75), Limits(steps=0)))
+ANSWERS = st.sampled_from(("", "ok"))
+CALLS = st.lists(
+    st.builds(ToolCall, st.sampled_from(("", "1", "2", "3")), st.sampled_from(NAMES), st.just("{}")), max_size=3
+)
+SOME_NAMES, SOME_AGENTS = st.sets(st.sampled_from(NAMES)), st.sets(st.sampled_from(NAMES[:4]))
 
 
 class Player:
@@ -211,7 +224,7 @@ class Player:
     def play_on(self, *, rewinding: bool = True) -> None:
         """Let one thing happen."""
         draw = self.data.draw
-        self.clock += draw(st.sampled_from([0.0, 0.5, 2.25]))
+        self.clock += draw(PAUSES)
         if draw(st.integers(0, 9)) == 0 or not self.state.queue:
             if rewinding and self.run is None and draw(st.integers(0, 5)) == 0:
                 self.record(Rewound(draw(st.integers(0, len(self.state.turn.history)))))
@@ -220,26 +233,29 @@ class Player:
         elif self.run is not None:
             self._go_on()
         elif len(self.state.queue) > 1 and draw(st.booleans()):
-            waiting = draw(st.sampled_from(self.state.queue))
+            waiting = self._one_of(self.state.queue)
             self.end(waiting, unanswered(waiting, RunCancelled("it was not wanted any more")))
         elif self.state.owner is not None:
             first = self.state.queue[0]
             answer = Answer("from the owner", self.state.owner[0], CONVERSATION, first.id, usage=Usage(1, 1))
-            self.end(first, Outcome(first.id, answer, None, draw(st.sampled_from([None, ("C", "d")]))))
+            self.end(first, Outcome(first.id, answer, None, draw(OWNERS)))
         else:
             self.happened(Begin(self.state.queue[0].messages), hooks=draw(st.booleans()))
+
+    def _one_of(self, what: Sequence[T]) -> T:
+        return what[self.data.draw(st.integers(0, len(what) - 1))]
 
     def _accept(self) -> None:
         draw = self.data.draw
         turn = self.state.turn
-        messages = [Message("user", draw(st.sampled_from(["", "a", "\udc80 \0 é"])))]
+        messages = [Message("user", draw(REQUESTS))]
         if turn.message is not None and draw(st.booleans()):  # results of calls that were left to the caller
             messages[:0] = [Message("tool", "42", tool_call_id=call.id) for call in turn.message.tool_calls]
         run = request(
             f"run-{draw(st.integers(0, 6))}",
             *messages,
             keyed=draw(st.booleans()),
-            limits=draw(st.sampled_from([None, Limits(steps=3), Limits(tokens=12, cost=0.75), Limits(steps=0)])),
+            limits=draw(LIMITS),
             external=(ToolSpec("outside", "", {"type": "object"}),) if draw(st.booleans()) else (),
             caller=Caller("ada", scopes=frozenset({"read", "write"})),
             values={"tenant": ["acme", 1]},
@@ -272,7 +288,7 @@ class Player:
             self.steered += texts
             self.happened(Steered(tuple(Message("user", text) for text in texts)))
         else:
-            self.happened(draw(st.sampled_from(self._ways())), hooks=draw(st.booleans()))
+            self.happened(self._one_of(self._ways()), hooks=draw(st.booleans()))
 
     def _ways(self) -> Sequence[Input]:
         draw, turn = self.data.draw, self.state.turn
@@ -285,7 +301,7 @@ class Player:
         if draw(st.integers(0, 9)) == 0:
             ways += [Interrupted(RunCancelled("stop")), Interrupted(TimeLimit("late"), **spent)]
         if turn.phase == "completing":
-            ways.append(said(draw(st.sampled_from(["", "ok"])), *draw(CALLS), cost=0.25, used=self.clock))
+            ways.append(said(draw(ANSWERS), *draw(CALLS), cost=0.25, used=self.clock))
             ways.append(said("bad", problem="bad", used=self.clock))
             ways.append(said("ok", *draw(CALLS), usage=Usage()))
             if draw(st.integers(0, 3)) == 0:
@@ -306,16 +322,11 @@ class Player:
         return ways
 
 
-CALLS = st.lists(
-    st.builds(ToolCall, st.sampled_from(["", "1", "2", "3"]), st.sampled_from(NAMES), st.just("{}")), max_size=3
-)
-
-
 @st.composite
 def rules_of_a_day(draw: st.DrawFn) -> Rules:
     """How an agent may have been described on some day."""
-    parts = [frozenset(draw(st.sets(st.sampled_from(NAMES[:4])))) for _ in range(2)]
-    risky = draw(st.sets(st.sampled_from(NAMES)))
+    parts = [frozenset(draw(SOME_AGENTS)) for _ in range(2)]
+    risky = draw(SOME_NAMES)
     return Rules(delegates=parts[0], transfers=parts[1] - parts[0], needs_approval=lambda call: call.name in risky)
 
 
