@@ -29,7 +29,9 @@ types: $(DEV)
 layers: $(DEV)
 	$(BIN)/lint-imports
 
+# Compiled first: tests start many programs, and where no bytecode is written each would compile the library again.
 unit: $(DEV)
+	$(BIN)/python -m compileall -q .src actors providers tools tests benchmarks
 	$(BIN)/python -m pytest -q
 
 bench: $(DEV)

@@ -78,7 +78,9 @@ class Program:
         os.close(read)
         os.close(write)
         self._waiter.sendall(json.dumps(asked).encode() + b"\n")
-        self.pid = int(self._told.readline())
+        pid = self._told.readline()
+        assert pid, "the process that forks has ended"
+        self.pid = int(pid)
 
     def __enter__(self) -> Program:
         return self
@@ -166,19 +168,17 @@ def _server(*options: str) -> socket.socket:
 
 def _serve(asking: socket.socket) -> dict[str, Any] | None:
     """Fork for each request; returns what to run in the process that is to run it, and None when all is over."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # who waits for a program leaves no zombie
     while True:
         _, passed, *_ = socket.recv_fds(asking, 1, 4)
         if not passed:
             return None
         if os.fork() == 0:
             asking.close()
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             return _fork(socket.socket(fileno=passed[0]), passed[1:])
         for file in passed:
             os.close(file)
-        # The waiter goes as soon as its program has ended; those that have gone are reaped here.
-        with contextlib.suppress(ChildProcessError):
-            while os.waitpid(-1, os.WNOHANG)[0]:
-                pass
 
 
 def _fork(caller: socket.socket, stdio: Sequence[int]) -> dict[str, Any]:
