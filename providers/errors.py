@@ -1,9 +1,9 @@
 """What providers raise.
 
-ProviderError                 base; carries provider, status, request_id, retry_after, retryable
-├── AuthenticationFailed      401, 403: a wrong or missing key
+ProviderError                 base; carries provider, status, request_id, retry_after, retryable, concerns
+├── AuthenticationFailed      401, 402, 403: a wrong or missing key, or its account has no credit
 ├── InvalidRequest            400, 404, 413, 422: sending it again cannot help
-│   ├── UnknownModel          the model's name is not known here
+│   ├── UnknownModel          the model's name is not known here, or this key may not use it
 │   └── ContextTooLong        more tokens than the model takes
 ├── RateLimited               429, with retry_after in seconds where the vendor says so
 ├── ProviderOverloaded        500, 502, 503, 529: the vendor's trouble
@@ -19,12 +19,17 @@ ConfigError                   a configuration file is wrong; path and line   (ca
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from ..actors.core.base.errors import CallboardError
 
 if TYPE_CHECKING:
     from .messages import RateLimits
+
+Concern: TypeAlias = Literal["request", "model", "key", "endpoint"]
+"""What a failure speaks of, and so what is to be left alone: this request alone, its model at this endpoint, all that
+goes out with this key, or the endpoint as a whole. Where the vendor does not say, it is the narrowest that fits: other
+models find out for themselves."""
 
 
 class ProviderError(CallboardError):
@@ -37,7 +42,11 @@ class ProviderError(CallboardError):
         request_id: the vendor's identifier of the request.
         retry_after: seconds the vendor asked to wait.
         limits: what the response's headers said of the vendor's rate limits.
+        concerns: what the failure speaks of, where it is not what the class says.
     """
+
+    concerns: Concern = "endpoint"
+    """What the failure speaks of."""
 
     retryable: bool = False
     """Whether the same request may succeed if sent again, here or elsewhere."""
@@ -57,6 +66,7 @@ class ProviderError(CallboardError):
         request_id: str = "",
         retry_after: float | None = None,
         limits: RateLimits | None = None,
+        concerns: Concern | None = None,
     ) -> None:
         super().__init__(message)
         self.provider = provider
@@ -64,18 +74,26 @@ class ProviderError(CallboardError):
         self.request_id = request_id
         self.retry_after = retry_after
         self.limits = limits
+        if concerns is not None:
+            self.concerns = concerns
 
 
 class AuthenticationFailed(ProviderError):
-    """The key is missing, wrong, or may not do this."""
+    """The key is missing, wrong, may not do this, or its account has no credit."""
+
+    concerns = "key"
 
 
 class InvalidRequest(ProviderError):
     """The request is wrong; sending it again cannot help."""
 
+    concerns = "request"
+
 
 class UnknownModel(InvalidRequest):
-    """No provider here knows the model."""
+    """No provider here knows the model, or the key may not use it."""
+
+    concerns = "model"
 
 
 class ContextTooLong(InvalidRequest):
@@ -85,18 +103,21 @@ class ContextTooLong(InvalidRequest):
 class RateLimited(ProviderError):
     """The vendor refused because of its rate limits."""
 
+    concerns = "model"
     retryable = True
 
 
 class ProviderOverloaded(ProviderError):
     """The vendor is in trouble."""
 
+    concerns = "model"
     retryable = True
 
 
 class ProviderTimeout(ProviderError):
     """Nothing came in time."""
 
+    concerns = "model"
     retryable = True
 
 
@@ -109,17 +130,21 @@ class ConnectionLost(ProviderError):
 class StreamCut(ProviderError):
     """A stream ended before its finish reason."""
 
+    concerns = "model"
     retryable = True
 
 
 class MalformedResponse(ProviderError):
     """What came back is not the protocol."""
 
+    concerns = "model"
     retryable = True
 
 
 class BudgetSpent(ProviderError):
     """A configured budget has nothing left."""
+
+    concerns = "request"
 
 
 class NoProvider(ProviderError):
@@ -128,6 +153,8 @@ class NoProvider(ProviderError):
     Args:
         causes: the last error of each provider that was tried or passed over, by name.
     """
+
+    concerns = "request"
 
     def __init__(self, message: str, *, causes: dict[str, BaseException] | None = None) -> None:
         super().__init__(message)
