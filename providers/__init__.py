@@ -15,6 +15,7 @@ from .errors import (
     ProviderOverloaded,
     ProviderTimeout,
     RateLimited,
+    Redirected,
     StreamCut,
     UnknownModel,
 )
@@ -36,6 +37,7 @@ __all__ = [
     "ProviderOverloaded",
     "ProviderTimeout",
     "RateLimited",
+    "Redirected",
     "Request",
     "StreamCut",
     "Text",

@@ -8,6 +8,7 @@ ProviderError                 base; carries provider, status, request_id, retry_
 ├── RateLimited               429, with retry_after in seconds where the vendor says so
 ├── ProviderOverloaded        500, 502, 503, 529: the vendor's trouble
 ├── ProviderTimeout           nothing came in time
+├── Redirected                3xx: the address has moved, and where to
 ├── ConnectionLost            refused, reset, or closed before the answer began
 ├── StreamCut                 a stream ended before its finish reason
 ├── MalformedResponse         not the protocol: HTML with 200, broken JSON, an answer without a finish reason
@@ -81,19 +82,19 @@ class ProviderError(CallboardError):
 class AuthenticationFailed(ProviderError):
     """The key is missing, wrong, may not do this, or its account has no credit."""
 
-    concerns = "key"
+    concerns: Concern = "key"
 
 
 class InvalidRequest(ProviderError):
     """The request is wrong; sending it again cannot help."""
 
-    concerns = "request"
+    concerns: Concern = "request"
 
 
 class UnknownModel(InvalidRequest):
     """No provider here knows the model, or the key may not use it."""
 
-    concerns = "model"
+    concerns: Concern = "model"
 
 
 class ContextTooLong(InvalidRequest):
@@ -103,21 +104,21 @@ class ContextTooLong(InvalidRequest):
 class RateLimited(ProviderError):
     """The vendor refused because of its rate limits."""
 
-    concerns = "model"
+    concerns: Concern = "model"
     retryable = True
 
 
 class ProviderOverloaded(ProviderError):
     """The vendor is in trouble."""
 
-    concerns = "model"
+    concerns: Concern = "model"
     retryable = True
 
 
 class ProviderTimeout(ProviderError):
     """Nothing came in time."""
 
-    concerns = "model"
+    concerns: Concern = "model"
     retryable = True
 
 
@@ -127,24 +128,28 @@ class ConnectionLost(ProviderError):
     retryable = True
 
 
+class Redirected(ProviderError):
+    """The vendor's address has moved. Nobody follows: it would take the prompt and the key elsewhere."""
+
+
 class StreamCut(ProviderError):
     """A stream ended before its finish reason."""
 
-    concerns = "model"
+    concerns: Concern = "model"
     retryable = True
 
 
 class MalformedResponse(ProviderError):
     """What came back is not the protocol."""
 
-    concerns = "model"
+    concerns: Concern = "model"
     retryable = True
 
 
 class BudgetSpent(ProviderError):
     """A configured budget has nothing left."""
 
-    concerns = "request"
+    concerns: Concern = "request"
 
 
 class NoProvider(ProviderError):
@@ -154,7 +159,7 @@ class NoProvider(ProviderError):
         causes: the last error of each provider that was tried or passed over, by name.
     """
 
-    concerns = "request"
+    concerns: Concern = "request"
 
     def __init__(self, message: str, *, causes: dict[str, BaseException] | None = None) -> None:
         super().__init__(message)

@@ -92,6 +92,11 @@ class Message:
     cache: bool = False
     reasoning_state: str = ""
 
+    def __repr__(self) -> str:
+        """Who speaks and how much, never what: errors and logs show messages."""
+        calls = f", {len(self.tool_calls)} tool calls" if self.tool_calls else ""
+        return f"Message({self.role!r}, {len(self.text)} characters{calls})"
+
     @property
     def text(self) -> str:
         """The message's text, parts joined, pictures left out."""
@@ -171,6 +176,11 @@ class Request:
     user: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     extra: Mapping[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        """How much is asked of which model, never what: errors and logs show requests."""
+        size = sum(len(message.text) for message in self.messages)
+        return f"Request({len(self.messages)} messages of {size} characters, model={self.model!r})"
 
 
 @dataclass(frozen=True, slots=True)

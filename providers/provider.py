@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import abstractmethod
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,9 +13,10 @@ from pydantic import SecretStr
 from ..actors.core.actor import Actor
 from .errors import InvalidRequest, ProviderError
 from .gate import Gate
-from .messages import Completion, Delta, Request, Usage
+from .messages import Completion, Delta, Message, Request, Usage
 from .spec import Capability, ProviderSpec, dropped
 from .tokens import estimate, estimate_message
+from .wire.secrets import cleaned
 
 ESTIMATED = "tokens are estimated"
 """How the note on a completion begins whose usage the vendor did not tell."""
@@ -118,7 +119,7 @@ class Provider(Actor):
         if isinstance(message, Describe):
             return Description(self.spec, self._gate.inside, self._gate.waiting)
         if isinstance(message, CountTokens):
-            return self.reply_with(self.count_tokens(self.spec.completed(message.request)))
+            return self.reply_with(self._counted(self.spec.completed(message.request)))
         if isinstance(message, SetApiKey):
             return self.reply_with(self.rotate(message.api_key))
         if isinstance(message, BatchRequest):
@@ -127,7 +128,14 @@ class Provider(Actor):
 
     async def _batched(self, message: BatchRequest) -> BatchAnswer:
         requests = tuple(self.spec.completed(request) for request in message.requests)
-        outcomes = await self.batch(requests)
+        try:
+            outcomes = await self.batch(requests)
+        except ProviderError as error:
+            self._clean(error, *requests)
+            raise
+        for request, outcome in zip(requests, outcomes, strict=True):
+            if isinstance(outcome, ProviderError):
+                self._clean(outcome, request)
         return BatchAnswer(
             tuple(
                 self._finished(request, outcome, 0.0) if isinstance(outcome, Completion) else outcome
@@ -139,7 +147,11 @@ class Provider(Actor):
         clock = asyncio.get_running_loop().time
         async with self._gate.room():
             started = clock()
-            completion = await self.complete(request)
+            try:
+                completion = await self.complete(request)
+            except ProviderError as error:
+                self._clean(error, request)
+                raise
             return self._finished(request, completion, clock() - started)
 
     async def _streamed(self, request: Request) -> AsyncIterator[Delta]:
@@ -153,11 +165,27 @@ class Provider(Actor):
                         whole = self._finished(request, delta.completion, clock() - started)
                         delta = replace(delta, completion=whole)
                     yield delta
+            except ProviderError as error:
+                self._clean(error, request)
+                raise
             finally:
                 # Not left to the garbage collector: the connection must close when the reader goes.
                 close = getattr(pieces, "aclose", None)
                 if close is not None:
                     await close()
+
+    async def _counted(self, request: Request) -> int:
+        try:
+            return await self.count_tokens(request)
+        except ProviderError as error:
+            self._clean(error, request)
+            raise
+
+    def _clean(self, error: ProviderError, *requests: Request) -> None:
+        """Take keys and prompts out of an error: vendors quote both."""
+        headers = (value for request in requests for value in request.headers.values())
+        prompts = (text for request in requests for message in request.messages for text in quotable(message))
+        cleaned(error, (*self.spec.secrets, *headers), prompts)
 
     def _finished(self, request: Request, made: Completion, latency: float) -> Completion:
         notes, usage = made.notes, made.usage
@@ -181,6 +209,14 @@ class Provider(Actor):
             notes,
             made.limits,
         )
+
+
+def quotable(message: Message) -> Iterator[str]:
+    """The texts of a message that a vendor might quote."""
+    yield message.text
+    yield message.reasoning
+    for call in message.tool_calls:
+        yield call.arguments
 
 
 def as_deltas(completion: Completion) -> list[Delta]:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
 from typing import Any, Literal, TypeAlias
+from urllib.parse import unquote, urlsplit
 
 from pydantic import SecretStr
 
 from .messages import Image, Request
 from .wire.openai_chat import OPENAI, Dialect
+from .wire.secrets import public
 
 Kind: TypeAlias = Literal["openai", "responses", "anthropic", "litellm", "offline"]
 """The protocol: OpenAI's chat completions (its Pro and Codex models by responses), always responses, Anthropic's
@@ -49,6 +52,8 @@ CAPABILITIES: Mapping[Kind, frozenset[Capability]] = {
 }
 """What each protocol can say. A single model may do less: its vendor then refuses, by name."""
 
+_SECRET_HEADER = re.compile(r"auth|key|token|secret|password|cookie", re.IGNORECASE)
+
 
 @dataclass(frozen=True, slots=True)
 class ProviderSpec:
@@ -62,7 +67,9 @@ class ProviderSpec:
         default_model: the model of requests that name none.
         models: models it is known to have, so that their bare names lead here.
         headers: sent with every request.
-        timeout: seconds of silence after which a request has failed.
+        timeout: seconds of silence after which a request has failed. Signs of life that say nothing (pings, comments)
+            are silence.
+        total_timeout: seconds a whole request may take, without the time in which its reader does not read.
         connect_timeout: seconds a connection may take to stand.
         max_in_flight: requests sent at once; the others wait in order.
         dialect: how its copy of OpenAI's protocol differs.
@@ -79,6 +86,7 @@ class ProviderSpec:
     models: tuple[str, ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     timeout: float = 120.0
+    total_timeout: float = 1800.0
     connect_timeout: float = 10.0
     max_in_flight: int = 256
     dialect: Dialect = OPENAI
@@ -90,6 +98,18 @@ class ProviderSpec:
     def secret(self) -> str:
         """The key itself, for those who send it; empty if there is none."""
         return self.api_key.get_secret_value() if self.api_key is not None else ""
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """All that must not be shown of it: the key, a password in the address, headers that hold one."""
+        password = urlsplit(self.base_url).password if "@" in self.base_url else None
+        held = [value for name, value in self.headers.items() if _SECRET_HEADER.search(name)]
+        return tuple(filter(None, (self.secret, unquote(password or ""), *held)))
+
+    def __repr__(self) -> str:
+        shown = {item.name: getattr(self, item.name) for item in fields(self) if item.repr}
+        shown["base_url"] = public(self.base_url)
+        return f"ProviderSpec({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
 
     def supports(self, capability: Capability) -> bool:
         """Whether the provider can do something, as far as its protocol and its dialect say."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -10,6 +9,7 @@ from ..errors import ProviderError
 from ..messages import Completion, Request
 from ..spec import ProviderSpec
 from ..wire import anthropic
+from ..wire.failures import malformed
 from .batches import anthropic_batch, ordered
 from .http import Assembling, HttpProvider, Protocolled
 from .transport import Sdk, Transport
@@ -56,19 +56,20 @@ class AnthropicProvider(HttpProvider):
 
     async def connect(self) -> Transport:
         if self._client is not None:
-            return Sdk(self.spec.name, self._client, secret=self.spec.secret)
+            return Sdk(self.spec.name, self._client)
         return await self.direct(self._make_client)
 
     async def count_tokens(self, request: Request) -> int:
         """Input tokens as Anthropic's own endpoint counts them; it is free of charge."""
-        transport, model, protocol = self._prepared(request)
+        model, protocol = self._prepared(request)
         payload = protocol.to_payload(request, model=model)
         for name in _NOT_COUNTED:
             payload.pop(name, None)
-        reply = await transport.post(f"{anthropic.PATH}/count_tokens", payload, request.headers)
-        if reply.status >= 400:
-            raise self._refused(reply.status, reply.headers, reply.body)
-        return int(json.loads(reply.body)["input_tokens"])
+        body, _ = await self.posted(f"{anthropic.PATH}/count_tokens", payload, request.headers)
+        counted = body.get("input_tokens") if isinstance(body, dict) else None
+        if not isinstance(counted, int):
+            raise malformed("a count without input_tokens", provider=self.spec.name)
+        return counted
 
     async def batch(self, requests: tuple[Request, ...]) -> list[Completion | ProviderError]:
         if not self.spec.supports("batch"):

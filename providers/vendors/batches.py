@@ -60,7 +60,7 @@ async def ordered(send: Callable[..., Any], client: Any, provider: Any, requests
         outcomes: list[Outcome] = await send(client, payloads, protocol, spec.name, pauses(*provider.batch_pauses))
         return outcomes
     except Exception as error:
-        problem = sdk_problem(error, spec.name, spec.secret)
+        problem = sdk_problem(error, spec.name)
     raise problem  # out here: the SDK's own error, which may quote a key, is not its context
 
 

@@ -6,7 +6,8 @@ import asyncio
 import json
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from pydantic import SecretStr
@@ -16,11 +17,15 @@ from ..messages import Completion, Delta, Request
 from ..provider import Provider, as_deltas
 from ..wire import failures
 from ..wire.limits import rate_limits
-from ..wire.sse import Parser
-from .transport import Direct, Transport
+from ..wire.sse import Parser, is_sign_of_life, is_stream
+from . import reading
+from .reading import Pace
+from .transport import Direct, Opened, Transport
 
 _DRAIN = 0.1
 """Seconds to wait for the end of a body whose answer is complete."""
+_LONGEST_HEAD = 64 * 1024
+"""Bytes of blanks at the head of a body after which its content type must say what it is."""
 
 
 class Assembling(Protocol):
@@ -92,47 +97,64 @@ class HttpProvider(Provider):
         return transport
 
     async def complete(self, request: Request) -> Completion:
-        transport, model, protocol = self._prepared(request)
-        payload = protocol.to_payload(request, model=model)
-        reply = await transport.post(protocol.path, payload, request.headers)
-        if reply.status >= 400:
-            raise self._refused(reply.status, reply.headers, reply.body)
-        completion = protocol.from_response(
-            self._json(reply.status, reply.headers, reply.body), provider=self.spec.name
-        )
-        return self._headed(completion, reply.headers)
+        model, protocol = self._prepared(request)
+        body, headers = await self.posted(protocol.path, protocol.to_payload(request, model=model), request.headers)
+        return self._headed(protocol.from_response(body, provider=self.spec.name), headers)
+
+    async def posted(
+        self, path: str, payload: Mapping[str, Any], headers: Mapping[str, str]
+    ) -> tuple[Any, Mapping[str, str]]:
+        """Send JSON to the vendor; returns the JSON and the headers of its answer. Raises a `ProviderError`."""
+        begun = False
+        try:
+            async with asyncio.timeout(self.spec.total_timeout), self._opened.open(path, payload, headers) as opened:
+                begun = True
+                chunks = await self._accepted(opened)
+                body = await reading.whole(chunks, provider=self.spec.name)
+            return self._json(opened, body), opened.headers
+        except ProviderError as error:
+            error.begun = begun
+            raise
+        except TimeoutError:
+            late = reading.overdue(self.spec.name, self.spec.total_timeout)
+        late.begun = begun
+        raise late
 
     async def stream(self, request: Request) -> AsyncIterator[Delta]:
-        transport, model, protocol = self._prepared(request)
+        model, protocol = self._prepared(request)
         payload = protocol.to_payload(request, model=model, stream=True)
         name = self.spec.name
-        async with transport.open(protocol.path, payload, request.headers) as opened:
-            if opened.status >= 400:
-                raise self._refused(opened.status, opened.headers, await opened.read())
-            if "text/event-stream" not in opened.headers.get("content-type", ""):
-                # Not a stream: an error with status 200, a web page, or a server that answers whole regardless.
-                whole = protocol.from_response(
-                    self._json(opened.status, opened.headers, await opened.read()), provider=name
-                )
+        pace = Pace(self.spec.timeout, self.spec.total_timeout, asyncio.get_running_loop().time, provider=name)
+        async with AsyncExitStack() as stack:
+            opened, chunks, head, body = await self._answered(stack, protocol.path, payload, request.headers)
+            if body is not None:
+                whole = protocol.from_response(self._json(opened, body), provider=name)
                 for delta in as_deltas(self._headed(whole, opened.headers)):
                     yield delta
                 return
             assembler, parser = protocol.assembler(provider=name), Parser()
-            chunks = opened.chunks()
+            chunk: bytes | None = head
             cut: ProviderError | None = None
             begun = done = False
             try:
-                async for chunk in chunks:
+                while chunk is not None:
+                    pace.came(len(chunk))
                     for event in parser.feed(chunk):
                         if done or event.data.startswith("[DONE]"):
                             done = True
                             break
-                        for delta in assembler.feed(self._event(event.data, opened.headers), event.name):
+                        payload = self._event(event.data, opened.headers)
+                        if not is_sign_of_life(event.name, payload):
+                            pace.heard()
+                        for delta in assembler.feed(payload, event.name):
                             begun = True
                             yield delta
                         done = assembler.done
                     if done:
                         break
+                    pace.check()
+                    pace.waits()
+                    chunk = await anext(chunks, None)
             except ConnectionLost as error:
                 cut = error
             if cut is not None:
@@ -153,35 +175,77 @@ class HttpProvider(Provider):
                     async for _ in chunks:
                         pass
 
-    def _prepared(self, request: Request) -> tuple[Transport, str, Protocolled]:
+    @property
+    def _opened(self) -> Transport:
+        assert self._transport is not None, "on_start has opened it"
+        return self._transport
+
+    def _prepared(self, request: Request) -> tuple[str, Protocolled]:
         model = self.spec.model_of(request)
         if not model:
             raise UnknownModel(
                 f"{self.spec.name} has no default model: name one in the request, or set default_model",
                 provider=self.spec.name,
             )
-        assert self._transport is not None, "on_start has opened it"
-        return self._transport, model, self.protocol(model)
+        return model, self.protocol(model)
 
-    def _refused(self, status: int, headers: Mapping[str, str], body: bytes) -> ProviderError:
-        return failures.from_status(status, body, headers, provider=self.spec.name, secret=self.spec.secret)
+    async def _accepted(self, opened: Opened) -> AsyncIterator[bytes]:
+        """The body of an answer that is a success."""
+        chunks = opened.chunks()
+        if 200 <= opened.status < 300:
+            return chunks
+        raise failures.from_status(
+            opened.status,
+            await reading.refusal(chunks),
+            opened.headers,
+            provider=self.spec.name,
+            now=datetime.now(UTC),
+        )
 
-    def _json(self, status: int, headers: Mapping[str, str], body: bytes) -> Any:
+    async def _answered(
+        self, stack: AsyncExitStack, path: str, payload: Mapping[str, Any], headers: Mapping[str, str]
+    ) -> tuple[Opened, AsyncIterator[bytes], bytes, bytes | None]:
+        """Ask for a stream. What the answer is shows in how it begins: a type in its header may be wrong, and a web
+        page, an error with status 200, or an answer from a server that does not stream come whole.
+
+        Returns:
+            the response, what is left of its body, what was read of it to see that it is a stream, and, if it is none,
+            the whole body.
+        """
+        try:
+            async with asyncio.timeout(self.spec.total_timeout):
+                opened = await stack.enter_async_context(self._opened.open(path, payload, headers))
+                chunks = await self._accepted(opened)
+                head, streamed = b"", None
+                async for chunk in chunks:
+                    head += chunk
+                    streamed = is_stream(head)
+                    if streamed is not None or len(head) > _LONGEST_HEAD:
+                        break
+                if streamed is None:
+                    streamed = "text/event-stream" in opened.headers.get("content-type", "")
+                body = None if streamed else await reading.whole(chunks, head, provider=self.spec.name)
+                return opened, chunks, head, body
+        except TimeoutError:
+            pass
+        raise reading.overdue(self.spec.name, self.spec.total_timeout)
+
+    def _json(self, opened: Opened, body: bytes) -> Any:
         try:
             return json.loads(body)
-        except ValueError:
-            what = headers.get("content-type", "no content type").partition(";")[0]
+        except (ValueError, RecursionError):
+            what = opened.headers.get("content-type", "no content type").partition(";")[0]
         raise failures.malformed(
-            f"status {status} and a body ({what}) that is not JSON",
+            f"status {opened.status} and a body ({what}) that is not JSON",
             provider=self.spec.name,
-            status=status,
-            request_id=failures.request_id(headers),
+            status=opened.status,
+            request_id=failures.request_id(opened.headers),
         )
 
     def _event(self, data: str, headers: Mapping[str, str]) -> Any:
         try:
             return json.loads(data)
-        except ValueError:
+        except (ValueError, RecursionError):
             pass
         raise failures.malformed(
             "an event that is not JSON", provider=self.spec.name, request_id=failures.request_id(headers)

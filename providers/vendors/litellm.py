@@ -24,9 +24,9 @@ from ..errors import (
 from ..messages import Completion, Delta, Request
 from ..provider import Provider
 from ..wire import openai_chat
-from ..wire.failures import blot
 from ..wire.limits import retry_after
 from ..wire.openai_chat import Dialect
+from ..wire.secrets import shortened
 
 _DIALECT = Dialect(max_tokens="max_tokens", drops=frozenset())
 # LiteLLM names its exceptions after OpenAI's. The status comes second: some carry a wrong one.
@@ -135,7 +135,7 @@ class LiteLLMProvider(Provider):
             )
         headers = getattr(error, "litellm_response_headers", None)
         headers = headers or getattr(getattr(error, "response", None), "headers", None) or {}
-        text = blot(str(getattr(error, "message", error)), self.spec.secret)
+        text = shortened(str(getattr(error, "message", error)))
         if text.endswith("Connection error."):  # it calls that a server error too
             kind = ConnectionLost
         return (kind or (ProviderOverloaded if (status or 0) >= 500 else InvalidRequest))(

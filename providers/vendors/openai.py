@@ -78,7 +78,7 @@ class OpenAIProvider(HttpProvider):
 
     async def connect(self) -> Transport:
         if self._client is not None:
-            return Sdk(self.spec.name, self._client, secret=self.spec.secret)
+            return Sdk(self.spec.name, self._client)
         return await self.direct(self._make_client)
 
     async def batch(self, requests: tuple[Request, ...]) -> list[Completion | ProviderError]:

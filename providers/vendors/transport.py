@@ -9,25 +9,21 @@ Whoever brings an SDK client of their own (Azure, Bedrock, a proxy, middleware) 
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
 from typing import Any, Protocol
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from ..errors import ConnectionLost, InvalidRequest, ProviderError, ProviderTimeout
-from ..wire.failures import blot, from_status
+from ..wire.failures import from_status
+from ..wire.secrets import shortened
 
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """A whole HTTP response; ``headers`` are case-insensitive."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
+_STALE = 2.0
+"""Seconds within which a connection that the vendor had closed while it was idle shows it: a round trip, and time to
+spare. What breaks later may have been worked on, and paid for, so it is the pool's to decide."""
 
 
 class Opened(Protocol):
@@ -35,24 +31,19 @@ class Opened(Protocol):
 
     status: int
     headers: Mapping[str, str]
+    """Their names are case-insensitive."""
 
     def chunks(self) -> AsyncIterator[bytes]:
-        """The body as it arrives. Raises `ConnectionLost` or `ProviderTimeout`."""
-
-    async def read(self) -> bytes:
-        """The rest of the body."""
+        """The body as it arrives, decompressed in bounded pieces. Raises `ConnectionLost` or `ProviderTimeout`."""
 
 
 class Transport(Protocol):
     """Sends JSON to a vendor. Cancelling a call, or leaving an opened response, closes its connection."""
 
-    async def post(self, path: str, payload: Mapping[str, Any], headers: Mapping[str, str]) -> Reply:
-        """Send and read the whole response, whatever its status."""
-
     def open(
         self, path: str, payload: Mapping[str, Any], headers: Mapping[str, str]
     ) -> AbstractAsyncContextManager[Opened]:
-        """Send and return once the response's head has come."""
+        """Send and return once the response's head has come, whatever its status; redirects are not followed."""
 
     async def rotate(self, secret: str) -> None:
         """Send another key from the next request on; connections stay."""
@@ -89,14 +80,24 @@ class Direct:
         self._base = ""
         self._headers: dict[str, str] = {}  # they hold the key
         self._proxy: str | None = None
-        self._session = aiohttp.ClientSession(
-            # The provider's own gate bounds the requests; a second bound here would only reorder them.
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=30, ttl_dns_cache=60),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout, sock_read=timeout),
-            # Not `trust_env`: aiohttp would look for proxies and .netrc in a thread, twice for every request (0.2 ms).
-            trust_env=False,
-        )
+        trace = aiohttp.TraceConfig()
+        trace.on_connection_reuseconn.append(_reused)
+
+        def session(**connector: Any) -> aiohttp.ClientSession:
+            return aiohttp.ClientSession(
+                # The provider's own gate bounds the requests; a second bound here would only reorder them.
+                connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=60, **connector),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout, sock_read=timeout),
+                # Not `trust_env`: aiohttp would look for proxies and .netrc in a thread, twice for every request
+                # (0.2 ms).
+                trust_env=False,
+                trace_configs=[trace],
+            )
+
+        self._session = session(keepalive_timeout=30)
+        self._fresh = session(force_close=True)
+        """For what is sent again because a kept connection had been closed: the others may have been, too."""
 
     def __repr__(self) -> str:
         return f"Direct({self._provider!r}, {self._base!r})"
@@ -104,37 +105,18 @@ class Direct:
     async def rotate(self, secret: str) -> None:
         def prepare() -> tuple[str, dict[str, str]]:
             client = self._make_client(secret)
-            made = {**client.default_headers, **client.auth_headers, **self._extra}
-            return str(client.base_url), {name: value for name, value in made.items() if isinstance(value, str)}
+            base, password = _divided(str(client.base_url))
+            made = {**client.default_headers, **client.auth_headers, **self._extra, **password}
+            return base, {name: value for name, value in made.items() if isinstance(value, str)}
 
         # In a thread: the first import of an SDK takes up to 2 s, which other actors must not wait.
         base, self._headers = await asyncio.to_thread(prepare)
         self._base = base.rstrip("/")
         self._proxy = _proxy(self._base)
 
-    async def post(self, path: str, payload: Mapping[str, Any], headers: Mapping[str, str]) -> Reply:
-        problem: Exception
-        begun = False
-        try:
-            async with self._send(path, payload, headers) as response:
-                begun = True
-                return Reply(response.status, response.headers, await response.read())
-        except Exception as error:
-            problem = self._problem(error)
-            if isinstance(problem, ProviderError):
-                problem.begun = begun
-        # Outside of the handler, so that the cause, which may hold the headers sent, is not carried along.
-        raise problem
-
     @asynccontextmanager
     async def open(self, path: str, payload: Mapping[str, Any], headers: Mapping[str, str]) -> AsyncIterator[Opened]:
-        problem: Exception | None = None
-        try:
-            response = await self._send(path, payload, headers)
-        except Exception as error:
-            problem = self._problem(error)
-        if problem is not None:
-            raise problem
+        response = await self._sent(path, payload, headers)
         try:
             yield _DirectOpened(response, self._problem)
         finally:
@@ -143,15 +125,31 @@ class Direct:
 
     async def close(self) -> None:
         await self._session.close()
+        await self._fresh.close()
 
-    def _send(self, path: str, payload: Mapping[str, Any], headers: Mapping[str, str]) -> Any:
+    async def _sent(self, path: str, payload: Mapping[str, Any], headers: Mapping[str, str]) -> Any:
         data = json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
-        return self._session.post(
-            self._base + path,
-            data=data,
-            headers={**self._headers, **headers} if headers else self._headers,
-            proxy=self._proxy,
-        )
+        sent = _Sent()
+        clock = asyncio.get_running_loop().time
+        started = clock()
+        problem: Exception
+        for session in (self._session, self._fresh):
+            try:
+                return await session.post(
+                    self._base + path,
+                    data=data,
+                    headers={**self._headers, **headers} if headers else self._headers,
+                    proxy=self._proxy,
+                    allow_redirects=False,
+                    trace_request_ctx=sent,
+                )
+            except Exception as error:
+                problem = error
+            if not (sent.reused and _closed_before(problem) and clock() - started < _STALE):
+                break
+            sent.reused = False
+        # Outside of the handler, so that the cause, which may hold the headers sent, is not carried along.
+        raise self._problem(problem)
 
     def _problem(self, error: Exception) -> Exception:
         import aiohttp
@@ -159,15 +157,51 @@ class Direct:
         if isinstance(error, TimeoutError):  # aiohttp's own timeouts are TimeoutErrors
             late = ProviderTimeout(f"{self._provider} did not answer in time", provider=self._provider)
             late.unsent = isinstance(error, aiohttp.ConnectionTimeoutError)
+            if late.unsent:
+                late.concerns = "endpoint"
             return late
         if isinstance(error, aiohttp.InvalidURL):
-            return InvalidRequest(f"{self._provider}: {self._base!r} is not an address", provider=self._provider)
+            what = f"{self._provider}: {self._base!r} is not an address"
+            return InvalidRequest(what, provider=self._provider, concerns="endpoint")
         if isinstance(error, aiohttp.ClientError | OSError):
             what = "refused the connection" if isinstance(error, ConnectionRefusedError) else "lost the connection"
             lost = ConnectionLost(f"{self._provider} {what} ({type(error).__name__})", provider=self._provider)
             lost.unsent = isinstance(error, aiohttp.ClientConnectorError | ConnectionRefusedError)
             return lost
         return error
+
+
+class _Sent:
+    """What is known of a request that was sent."""
+
+    __slots__ = ("reused",)
+
+    def __init__(self) -> None:
+        self.reused = False
+        """Whether it went out on a connection that had served another."""
+
+
+async def _reused(_session: Any, context: Any, _params: Any) -> None:
+    context.trace_request_ctx.reused = True
+
+
+def _closed_before(error: Exception) -> bool:
+    """Whether a connection was closed before a byte of an answer had come."""
+    import aiohttp
+
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return isinstance(error.message, str)  # otherwise it is the head that had begun to come
+    return isinstance(error, aiohttp.ClientOSError | ConnectionError)
+
+
+def _divided(url: str) -> tuple[str, dict[str, str]]:
+    """An address without user and password, and the header they stand for; it counts above a key's, as in the SDKs."""
+    parts = urlsplit(url)
+    user, at, host = parts.netloc.rpartition("@")
+    if not at:
+        return url, {}
+    pair = base64.b64encode(unquote(user).encode()).decode()
+    return urlunsplit(parts._replace(netloc=host)), {"Authorization": f"Basic {pair}"}
 
 
 def _proxy(url: str) -> str | None:
@@ -197,9 +231,6 @@ class _DirectOpened:
             return
         raise problem
 
-    async def read(self) -> bytes:
-        return b"".join([chunk async for chunk in self.chunks()])
-
 
 class Sdk:
     """An SDK client, used through its public ``post``.
@@ -207,29 +238,22 @@ class Sdk:
     Args:
         provider: the provider's name, for errors.
         client: an ``AsyncOpenAI`` or ``AsyncAnthropic``, or what derives from them.
-        secret: the key, to blot it out of what the SDK's errors say.
     """
 
-    def __init__(self, provider: str, client: Any, *, secret: str = "") -> None:
+    def __init__(self, provider: str, client: Any) -> None:
         # The pool owns retries; an SDK that also retries would multiply them, unseen by every limit.
         self._client = client.with_options(max_retries=0)
         self._provider = provider
-        self._secret = secret
 
     def __repr__(self) -> str:
         return f"Sdk({self._provider!r}, {type(self._client).__name__})"
 
     async def rotate(self, secret: str) -> None:
-        self._secret = secret
         self._client.api_key = secret
-
-    async def post(self, path: str, payload: Mapping[str, Any], headers: Mapping[str, str]) -> Reply:
-        response = await self._send(path, payload, headers, stream=False)
-        return Reply(response.status_code, response.headers, response.content)
 
     @asynccontextmanager
     async def open(self, path: str, payload: Mapping[str, Any], headers: Mapping[str, str]) -> AsyncIterator[Opened]:
-        response = await self._send(path, payload, headers, stream=True)
+        response = await self._send(path, payload, headers)
         try:
             yield _SdkOpened(response, self._problem)
         finally:
@@ -238,14 +262,16 @@ class Sdk:
     async def close(self) -> None:
         await self._client.close()
 
-    async def _send(self, path: str, payload: Mapping[str, Any], headers: Mapping[str, str], *, stream: bool) -> Any:
+    async def _send(self, path: str, payload: Mapping[str, Any], headers: Mapping[str, str]) -> Any:
         import httpx2
 
         problem: Exception
         try:
-            options = {"headers": dict(headers)} if headers else {}
+            options: dict[str, Any] = {"follow_redirects": False}
+            if headers:
+                options["headers"] = dict(headers)
             return await self._client.post(
-                path, cast_to=httpx2.Response, body=dict(payload), options=options, stream=stream
+                path, cast_to=httpx2.Response, body=dict(payload), options=options, stream=True
             )
         except Exception as error:
             response = getattr(error, "response", None)
@@ -255,27 +281,29 @@ class Sdk:
         raise problem
 
     def _problem(self, error: Exception) -> Exception:
-        return sdk_problem(error, self._provider, self._secret)
+        return sdk_problem(error, self._provider)
 
 
-def sdk_problem(error: Exception, provider: str, secret: str = "") -> Exception:
+def sdk_problem(error: Exception, provider: str) -> Exception:
     """What an exception of an SDK or of its HTTP client means; another exception comes back as it is."""
     import httpx2
 
     response = getattr(error, "response", None)
     if response is not None:
-        return from_status(response.status_code, response.content, response.headers, provider=provider, secret=secret)
+        return from_status(response.status_code, response.content, response.headers, provider=provider)
     name = type(error).__name__
     if isinstance(error, httpx2.TimeoutException | TimeoutError) or name == "APITimeoutError":
         late = ProviderTimeout(f"{provider} did not answer in time", provider=provider)
         late.unsent = _never_connected(error)
+        if late.unsent:
+            late.concerns = "endpoint"
         return late
     if isinstance(error, httpx2.HTTPError | OSError) or name == "APIConnectionError":
         lost = ConnectionLost(f"{provider} lost the connection ({name})", provider=provider)
         lost.unsent = _never_connected(error)
         return lost
     if type(error).__module__.partition(".")[0] in ("openai", "anthropic"):
-        return ProviderError(f"{provider}: {blot(str(error), secret)}", provider=provider)
+        return ProviderError(f"{provider}: {shortened(str(error))}", provider=provider)
     return error
 
 
@@ -307,6 +335,3 @@ class _SdkOpened:
         else:
             return
         raise problem
-
-    async def read(self) -> bytes:
-        return b"".join([chunk async for chunk in self.chunks()])

@@ -2,8 +2,8 @@
 
 OpenAI: https://platform.openai.com/docs/guides/rate-limits#rate-limits-in-headers (durations such as ``6m0s``).
 Anthropic: https://docs.claude.com/en/api/rate-limits#response-headers (RFC 3339 times).
-A time in a header is measured against the response's own ``date`` header: no clock of ours is read, so a wrong one on
-either side does no harm.
+A time in a header is measured against the response's own ``date`` header, so that a wrong clock on either side does no
+harm; only where there is none, against the time the caller gives.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+from typing import Any
 
 from ..messages import RateLimits
 
@@ -43,12 +44,26 @@ def rate_limits(headers: Mapping[str, str]) -> RateLimits | None:
     return None
 
 
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds the vendor asks to wait: ``retry-after-ms``, or ``retry-after`` as seconds or a date; never negative."""
+def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
+    """Seconds the vendor asks to wait: ``retry-after-ms``, or ``retry-after`` as seconds or a date; never negative.
+
+    Args:
+        headers: the response's headers, case-insensitive.
+        now: the time, with its zone, for a date where the response has none of its own.
+    """
     milliseconds = _number(headers.get("retry-after-ms"))
     if milliseconds is not None:
         return max(0.0, milliseconds / 1000)
-    return _seconds(headers.get("retry-after"), headers)
+    return _seconds(headers.get("retry-after"), headers, now)
+
+
+def retry_info(error: Mapping[str, Any]) -> float | None:
+    """Seconds the vendor asks to wait in an error's body, as Google does: https://google.aip.dev/193#retryinfo"""
+    details = error.get("details")
+    for item in details if isinstance(details, list) else ():
+        if isinstance(item, Mapping) and str(item.get("@type", "")).endswith("google.rpc.RetryInfo"):
+            return _seconds(str(item.get("retryDelay", "")), {})
+    return None
 
 
 def format_duration(seconds: float) -> str:
@@ -74,7 +89,7 @@ def _number(text: str | None) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _seconds(text: str | None, headers: Mapping[str, str]) -> float | None:
+def _seconds(text: str | None, headers: Mapping[str, str], now: datetime | None = None) -> float | None:
     if not text:
         return None
     number = _number(text)
@@ -82,10 +97,10 @@ def _seconds(text: str | None, headers: Mapping[str, str]) -> float | None:
         return max(0.0, number)
     if _DURATION.sub("", text.strip()) == "":
         return sum(float(amount) * _UNITS[unit] for amount, unit in _DURATION.findall(text))
-    then, now = _time(text), _time(headers.get("date", ""))
-    if then is None or now is None:
+    then, here = _time(text), _time(headers.get("date", "")) or now
+    if then is None or here is None:
         return None
-    return max(0.0, (then - now).total_seconds())
+    return max(0.0, (then - here).total_seconds())
 
 
 def _time(text: str) -> datetime | None:

@@ -230,13 +230,16 @@ async def test_every_fault_becomes_its_named_error_once_and_the_next_request_is_
         pytest.skip("LiteLLM has names of its own for some")
     rig.server.answer = answer()
     for streamed in (False, True):
-        rig.server.script(fault)
+        rig.server.fault = fault
         before = rig.server.stats.requests
         with pytest.raises(e.ProviderError) as caught:
             await (collect(rig, ASK) if streamed else rig.ref.ask(ASK))
+        rig.server.fault = None
         assert type(caught.value) is kind, str(caught.value)
         assert caught.value.provider == rig.spec.name
-        assert rig.server.stats.requests == before + 1, "the provider does not retry: the pool does"
+        # A kept connection that breaks before any answer may have been closed long before: that is looked at once.
+        most = 2 if fault.kind == "reset" else 1
+        assert before < rig.server.stats.requests <= before + most, "the provider does not retry: the pool does"
         if fault.kind == "status":
             assert caught.value.status == fault.status
             assert rig.spec.kind == "litellm" or caught.value.retry_after == fault.retry_after
@@ -351,7 +354,7 @@ async def test_the_key_shows_in_no_repr_and_no_error(rig: Rig, caplog: pytest.Lo
     rig.server.answer = answer()
     texts: list[Any] = [rig.spec, rig.ref, await rig.ref.ask(Describe())]
     for fault in (unauthorized(), reset(), html(), error(500)):
-        rig.server.script(fault)
+        rig.server.fault = fault
         with pytest.raises(e.ProviderError) as caught:
             await rig.ref.ask(ASK)
         found: BaseException | None = caught.value

@@ -275,7 +275,7 @@ class Vendor:
 @pytest.mark.parametrize("streamed", [False, True])
 async def test_what_providers_served_and_what_the_pool_booked_differ_only_by_named_items(streamed: bool) -> None:
     faults: list[Fault | None] = [
-        None, cut(), None, malformed(), None, reset(), None, None, cut(), None, None, None, None, None, None,
+        None, malformed(), None, cut(), reset(), None, None, None, cut(), None, None, None, None, None, None,
     ]  # fmt: skip
     vendor = Vendor(faults)
     async with vendor.server, pool_of(vendor.endpoint()) as pool:

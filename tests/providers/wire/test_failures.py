@@ -12,6 +12,7 @@ from callboard.providers import errors as e
 from callboard.providers.messages import RateLimits
 from callboard.providers.wire.failures import from_event, from_status
 from callboard.providers.wire.limits import format_duration, rate_limits, retry_after
+from callboard.providers.wire.secrets import cleaned
 
 
 @pytest.mark.parametrize(
@@ -77,10 +78,9 @@ def test_a_body_of_any_shape_still_makes_an_error(body: bytes) -> None:
 @given(st.text(min_size=8, alphabet=st.characters(codec="ascii", categories=["L", "N"])), st.text(), st.text())
 def test_a_key_the_vendor_echoes_never_reaches_the_message(key: str, before: str, after: str) -> None:
     body = json.dumps({"error": {"message": f"{before} {key} {after}"}})
-    error = from_status(401, body, {}, provider="p", secret=key)
-    if key not in before + after and key not in "p answered 401: [key]":
-        assert key not in str(error)
-        assert key not in repr(error)
+    error = cleaned(from_status(401, body, {}, provider="p"), (key,))
+    assert key.lower() not in str(error).replace("[key]", "").lower()
+    assert key.lower() not in repr(error).replace("[key]", "").lower()
 
 
 def test_the_waiting_time_is_read_in_each_of_its_forms() -> None:
