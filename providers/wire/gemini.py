@@ -1,0 +1,323 @@
+"""Gemini's own protocol: https://ai.google.dev/api/generate-content
+
+Google's client is not used: it reads a thought signature into bytes and writes it in another alphabet of base64
+(``+/`` comes back as ``-_``), and drops parts whose kind it does not know (google-genai 3.6). Here the parts of an
+answer are kept as they came, in their order, and go back unchanged:
+https://ai.google.dev/gemini-api/docs/thought-signatures
+
+What the protocol has no place for is lost: ``user``, ``parallel_tool_calls``, names of speakers, cache marks (caching
+is automatic there), and how closely to look at a picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import quote
+
+from ..errors import StreamCut
+from ..messages import Completion, Delta, FinishReason, Request, ToolSpec, Usage
+from .failures import from_event, malformed
+from .gemini_parts import appended, contents, read_answer, read_contents, spoken_parts
+from .openai_chat import pieces
+
+_FINISH: dict[str, FinishReason] = {
+    "STOP": "stop",
+    "MAX_TOKENS": "length",
+    "SAFETY": "content_filter",
+    "RECITATION": "content_filter",
+    "LANGUAGE": "content_filter",
+    "BLOCKLIST": "content_filter",
+    "PROHIBITED_CONTENT": "content_filter",
+    "SPII": "content_filter",
+    "IMAGE_SAFETY": "content_filter",
+    "IMAGE_PROHIBITED_CONTENT": "content_filter",
+    "IMAGE_RECITATION": "content_filter",
+    "MODEL_ARMOR": "content_filter",
+}
+_FAILED = frozenset({"MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL", "MALFORMED_RESPONSE"})
+"""Reasons that mean: the model wrote something that is no answer. Asked again, it may do better."""
+_REASONS: dict[FinishReason, str] = {
+    "stop": "STOP",
+    "tool_calls": "STOP",
+    "length": "MAX_TOKENS",
+    "content_filter": "SAFETY",
+}
+_SAMPLING = {
+    "temperature": "temperature",
+    "top_p": "topP",
+    "top_k": "topK",
+    "max_tokens": "maxOutputTokens",
+    "frequency_penalty": "frequencyPenalty",
+    "presence_penalty": "presencePenalty",
+    "seed": "seed",
+}
+# What Google's own compatible endpoint makes of an effort: https://ai.google.dev/gemini-api/docs/openai#thinking
+_BUDGETS = {"none": 0, "minimal": 1_024, "low": 1_024, "medium": 8_192, "high": 24_576}
+_EFFORTS = {0: "none", 1_024: "low", 8_192: "medium", 24_576: "high"}
+
+
+def path(model: str, call: str) -> str:
+    """Where a call goes, below the base URL: ``/models/gemini-2.5-flash:generateContent``."""
+    return f"/{quote(named(model))}:{call}"
+
+
+def to_payload(request: Request, *, model: str) -> dict[str, Any]:
+    """The JSON body for `request`; ``request.extra`` is laid over it last. Model and streaming stand in the path."""
+    system, turns = contents(request.messages, signed=_thinks_in_levels(model))
+    payload: dict[str, Any] = {"contents": turns}
+    if system:
+        payload["systemInstruction"] = {"parts": system}
+    config = {wire: value for name, wire in _SAMPLING.items() if (value := getattr(request, name)) is not None}
+    if request.stop:
+        config["stopSequences"] = list(request.stop)
+    if request.response_schema is not None:
+        config["responseMimeType"] = "application/json"
+        config["responseJsonSchema"] = dict(request.response_schema)
+    if request.reasoning_effort is not None:
+        config["thinkingConfig"] = _thinking(request.reasoning_effort, model)
+    if config:
+        payload["generationConfig"] = config
+    if request.tools:
+        declared = [
+            {"name": tool.name, "description": tool.description, "parametersJsonSchema": dict(tool.parameters)}
+            for tool in request.tools
+        ]
+        payload["tools"] = [{"functionDeclarations": declared}]
+        if request.tool_choice != "auto":
+            payload["toolConfig"] = {"functionCallingConfig": _calling(request.tool_choice)}
+    payload.update(request.extra)
+    return payload
+
+
+def from_payload(payload: Mapping[str, Any]) -> Request:
+    """The request a JSON body asks for, with the model of its path under ``model``; fields that are not known go to
+    ``extra``.
+
+    Raises:
+        ValueError: the body is not a request for content; says which field and what was expected.
+    """
+    rest = dict(payload)
+    rest.pop("stream", None)
+    messages = read_contents(rest.pop("systemInstruction", None), rest.pop("contents", None))
+    config = dict(rest.pop("generationConfig", None) or {})
+    thinking = config.pop("thinkingConfig", None) or {}
+    level = thinking.get("thinkingLevel")
+    effort = level.lower() if level else _EFFORTS.get(thinking.get("thinkingBudget", -1))
+    schema = config.pop("responseJsonSchema", None)
+    config.pop("responseMimeType", None)
+    stop = config.pop("stopSequences", None) or ()
+    sampling = {name: config.pop(wire, None) for name, wire in _SAMPLING.items()}
+    if config:
+        rest["generationConfig"] = config
+    return Request(
+        messages,
+        model=str(rest.pop("model", "")).removeprefix("models/"),
+        tools=tuple(_read_tools(rest.pop("tools", None) or ())),
+        tool_choice=_read_calling((rest.pop("toolConfig", None) or {}).get("functionCallingConfig") or {}),
+        stop=tuple(stop),
+        response_schema=schema,
+        reasoning_effort=effort,
+        **sampling,
+        extra=rest,
+    )
+
+
+def from_response(body: Any, *, provider: str = "") -> Completion:
+    """The completion in a response's JSON.
+
+    Raises:
+        ProviderError: the body holds an error, or is not the protocol (`MalformedResponse`).
+    """
+    assembler = Assembler(provider=provider)
+    assembler.feed(body)
+    if not assembler.finished:
+        raise malformed("JSON without a candidate that has a finish reason", provider=provider)
+    return assembler.completion()
+
+
+def to_response(completion: Completion, *, id: str) -> dict[str, Any]:
+    """The response a server sends for `completion`."""
+    reason = _REASONS[completion.finish_reason]
+    return {
+        "candidates": [_candidate(spoken_parts(completion.message), reason)],
+        "usageMetadata": write_usage(completion.usage),
+        "modelVersion": completion.model,
+        "responseId": id,
+    }
+
+
+def to_events(completion: Completion, *, id: str, size: int = 16) -> Iterator[dict[str, Any]]:
+    """The chunks a server streams for `completion`, text in pieces of `size` characters; a part with a signature comes
+    in one piece, because a signature belongs to its whole part."""
+    common = {"modelVersion": completion.model, "responseId": id}
+    for part in spoken_parts(completion.message):
+        divisible = set(part) <= {"text", "thought"}
+        for piece in [{**part, "text": text} for text in pieces(part["text"], size)] if divisible else [part]:
+            yield {"candidates": [_candidate([piece])], **common}
+    reason = _REASONS[completion.finish_reason]
+    yield {"candidates": [_candidate([], reason)], "usageMetadata": write_usage(completion.usage), **common}
+
+
+class Assembler:
+    """Builds the completion from a stream's chunks, each a whole response, and says what each one adds."""
+
+    def __init__(self, *, provider: str = "") -> None:
+        self._provider = provider
+        self._parts: list[dict[str, Any]] = []
+        self._calls = 0
+        self._prefix = ""
+        self._reason = ""
+        self._blocked = ""
+        self._usage: Any = None
+        self._model = ""
+        self._id = ""
+        # No chunk says that it is the last: usage, and even a signature, may come after the finish reason.
+        self.done = False
+
+    @property
+    def finished(self) -> bool:
+        """Whether a finish reason has come, or that the prompt was blocked."""
+        return bool(self._reason or self._blocked)
+
+    def feed(self, chunk: Any, name: str = "") -> list[Delta]:
+        """Take one chunk (`name` is the event's name, which this protocol does not use).
+
+        Raises:
+            ProviderError: the chunk is an error, or not the protocol.
+        """
+        if not isinstance(chunk, Mapping):
+            raise malformed(f"JSON that is {type(chunk).__name__}, not an object", provider=self._provider)
+        if chunk.get("error"):
+            raise from_event(chunk["error"], provider=self._provider, request_id=self._id)
+        self._id = self._id or str(chunk.get("responseId") or "")
+        self._model = self._model or str(chunk.get("modelVersion") or "")
+        self._usage = chunk.get("usageMetadata") or self._usage
+        feedback = chunk.get("promptFeedback")
+        if isinstance(feedback, Mapping):
+            self._blocked = str(feedback.get("blockReason") or "") or self._blocked
+        candidates = chunk.get("candidates") or [{}]
+        candidate = candidates[0] if isinstance(candidates, list) else None
+        content = candidate.get("content") or {} if isinstance(candidate, Mapping) else None
+        parts = content.get("parts") or [] if isinstance(content, Mapping) else None
+        if not isinstance(candidate, Mapping) or not isinstance(parts, list):
+            raise malformed("candidates that are not the protocol", provider=self._provider)
+        self._reason = str(candidate.get("finishReason") or "") or self._reason
+        if not all(isinstance(part, Mapping) for part in parts):
+            raise malformed("parts that are not objects", provider=self._provider)
+        self._parts = appended(self._parts, parts)
+        return [delta for part in parts for delta in self._said(part)]
+
+    def _said(self, part: Mapping[str, Any]) -> list[Delta]:
+        if isinstance(part.get("functionCall"), Mapping):
+            if not self._calls:
+                self._prefix = self._id  # whatever comes later, the completion names the calls as the deltas did
+            index, self._calls = self._calls, self._calls + 1
+            made = read_answer([part], self._prefix, index).tool_calls[0]
+            return [Delta(tool_index=index, tool_id=made.id, tool_name=made.name, tool_arguments=made.arguments)]
+        text = part.get("text")
+        if not isinstance(text, str) or not text:
+            return []
+        return [Delta(reasoning=text) if part.get("thought") else Delta(text=text)]
+
+    def completion(self) -> Completion:
+        """The whole answer.
+
+        Raises:
+            StreamCut: no finish reason has come.
+            MalformedResponse: the model wrote something that is no answer.
+        """
+        if not self.finished:
+            raise StreamCut(
+                f"{self._provider or 'the provider'} stopped in the middle of its answer",
+                provider=self._provider,
+                request_id=self._id,
+            )
+        if self._reason in _FAILED:
+            raise malformed(f"finish reason {self._reason}", provider=self._provider, request_id=self._id)
+        message = read_answer(self._parts, self._prefix)
+        finish = _FINISH.get(self._reason, "stop")
+        if self._blocked and not self._reason:
+            finish = "content_filter"
+        return Completion(
+            message,
+            "tool_calls" if message.tool_calls and finish == "stop" else finish,
+            read_usage(self._usage),
+            model=self._model,
+            provider=self._provider,
+            request_id=self._id,
+            notes=(f"the prompt was blocked: {self._blocked}",) if self._blocked else (),
+        )
+
+
+def read_usage(usage: Any) -> Usage:
+    """Usage as the protocol writes it: there what the model thought is not part of its answer's tokens."""
+    if not isinstance(usage, Mapping):
+        return Usage()
+    thought = usage.get("thoughtsTokenCount") or 0
+    return Usage(
+        (usage.get("promptTokenCount") or 0) + (usage.get("toolUsePromptTokenCount") or 0),
+        (usage.get("candidatesTokenCount") or 0) + thought,
+        usage.get("cachedContentTokenCount") or 0,
+        reasoning_tokens=thought,
+    )
+
+
+def write_usage(usage: Usage) -> dict[str, int]:
+    """Usage as the protocol writes it."""
+    return {
+        "promptTokenCount": usage.input_tokens,
+        "candidatesTokenCount": usage.output_tokens - usage.reasoning_tokens,
+        "thoughtsTokenCount": usage.reasoning_tokens,
+        "cachedContentTokenCount": usage.cache_read_tokens,
+        "totalTokenCount": usage.total_tokens,
+    }
+
+
+def named(model: str) -> str:
+    """A model's name as the protocol writes it: ``models/gemini-2.5-flash``."""
+    return model if "/" in model else f"models/{model}"
+
+
+def _candidate(parts: list[dict[str, Any]], reason: str = "") -> dict[str, Any]:
+    candidate: dict[str, Any] = {"content": {"role": "model", "parts": parts}, "index": 0}
+    return {**candidate, "finishReason": reason} if reason else candidate
+
+
+def _thinks_in_levels(model: str) -> bool:
+    """Whether a model is of the third generation or later: it is told levels in place of budgets, and refuses calls
+    without a signature."""
+    name = model.rpartition("/")[2]
+    generation = name.removeprefix("gemini-").partition("-")[0].partition(".")[0]
+    return name.startswith("gemini-") and generation.isdecimal() and int(generation) >= 3
+
+
+def _thinking(effort: str, model: str) -> dict[str, Any]:
+    if _thinks_in_levels(model):
+        chosen: dict[str, Any] = {"thinkingLevel": "minimal" if effort == "none" else effort}
+    else:
+        chosen = {"thinkingBudget": _BUDGETS.get(effort, -1)}
+    return chosen if effort == "none" else {**chosen, "includeThoughts": True}
+
+
+def _calling(choice: str) -> dict[str, Any]:
+    if choice == "none":
+        return {"mode": "NONE"}
+    return {"mode": "ANY"} if choice == "required" else {"mode": "ANY", "allowedFunctionNames": [choice]}
+
+
+def _read_calling(config: Mapping[str, Any]) -> str:
+    names = list(config.get("allowedFunctionNames") or ())
+    if len(names) == 1:
+        return str(names[0])
+    return {"NONE": "none", "ANY": "required"}.get(str(config.get("mode")), "auto")
+
+
+def _read_tools(tools: Any) -> Iterator[ToolSpec]:
+    for tool in tools:
+        declared = tool.get("functionDeclarations") if isinstance(tool, Mapping) else None
+        for one in declared or ():
+            if not isinstance(one, Mapping) or not one.get("name"):
+                raise ValueError("tools: expected function declarations with a name")
+            schema = one.get("parametersJsonSchema") or one.get("parameters") or {}
+            yield ToolSpec(one["name"], one.get("description") or "", schema)

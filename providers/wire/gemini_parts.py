@@ -1,0 +1,250 @@
+"""Messages as Gemini's contents and parts, and back.
+
+An answer whose parts can be made again of the neutral message needs no state. Of any other (signatures, thoughts, parts
+of kinds that are not known here) the parts themselves are the state, as ``{"gemini": [...]}``.
+"""
+
+from __future__ import annotations
+
+import json
+import mimetypes
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from ..messages import Image, Message, Part, Text, ToolCall
+
+_DATA_URL = re.compile(r"data:(?P<type>[^;,]+);base64,(?P<data>.*)", re.DOTALL)
+_OWN_ID = "gemini-"
+"""How identifiers of calls begin that the vendor gave none: they are not sent."""
+UNSIGNED = "skip_thought_signature_validator"
+"""What Google documents as the signature of a call that another model made:
+https://ai.google.dev/gemini-api/docs/thought-signatures#faqs"""
+
+
+def contents(messages: Sequence[Message], *, signed: bool) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """A history as the parts of the system's instruction and the turns.
+
+    Args:
+        messages: the history; system messages may stand anywhere.
+        signed: whether the model refuses calls without a signature.
+    """
+    system: list[dict[str, Any]] = []
+    turns: list[dict[str, Any]] = []
+    names: dict[str, str] = {}
+    for message in messages:
+        if message.role == "system":
+            system += _parts(message.content)
+            continue
+        role = "model" if message.role == "assistant" else "user"
+        if role == "model":
+            names.update({call.id: call.name for call in message.tool_calls})
+            parts = answer_parts(message)
+            if signed:
+                _sign(parts)
+        else:
+            parts = _result(message, names) if message.role == "tool" else _parts(message.content)
+        if not parts:
+            continue
+        if turns and turns[-1]["role"] == role:
+            turns[-1]["parts"] += parts
+        else:
+            turns.append({"role": role, "parts": parts})
+    for turn in turns:
+        if turn["role"] == "user":  # the results of calls come first in the turn that follows them
+            turn["parts"].sort(key=lambda part: "functionResponse" not in part)
+    return system, turns
+
+
+def answer_parts(message: Message) -> list[dict[str, Any]]:
+    """The parts of an assistant's message: those that came, if they say what the message says; otherwise made of the
+    message, with the calls as they came, whose signatures must not be lost when a text was changed."""
+    state = _state(message)
+    if state and _says(_neutral(state)) == _says(message):
+        return [dict(part) for part in state]
+    made = _parts(message.content)
+    came = [part for part in state if isinstance(part.get("functionCall"), Mapping)]
+    for call in message.tool_calls:
+        own: Mapping[str, Any] = {"functionCall": _call(call)}
+        part = next((one for one in came if _identity(one) == _identity(own)), None)
+        if part is not None:
+            came.remove(part)
+        made.append(dict(part or own))
+    return made
+
+
+def spoken_parts(message: Message) -> list[dict[str, Any]]:
+    """The parts of an answer as a server sends them; unlike in a history, thoughts that no vendor made may stand
+    there."""
+    thought = [{"text": message.reasoning, "thought": True}] if message.reasoning and not _state(message) else []
+    return thought + answer_parts(message)
+
+
+def read_answer(parts: Sequence[Mapping[str, Any]], response: str = "", first: int = 0) -> Message:
+    """The message that an answer's parts are.
+
+    Args:
+        parts: the parts, in order.
+        response: the vendor's identifier of the response, for the identifiers of calls without one.
+        first: the number of the first call.
+    """
+    message = _neutral(parts, response, first)
+    if list(parts) == answer_parts(message):
+        return message
+    return replace(message, reasoning_state=json.dumps({"gemini": list(parts)}, ensure_ascii=False))
+
+
+def appended(parts: list[dict[str, Any]], chunk: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The parts of a stream with those of its next chunk. A text that goes on in the next chunk stays one part; a part
+    with a signature is left alone, as Google wants it; an empty text is none unless it carries something."""
+    made = list(parts)
+    for place, part in enumerate(chunk):
+        plain = set(part) <= {"text", "thought"}
+        if plain and not part.get("text"):
+            continue
+        last = made[-1] if made and place == 0 else {}
+        if plain and set(last) == set(part) and last.get("thought") == part.get("thought"):
+            made[-1] = {**last, "text": last["text"] + part["text"]}
+        else:
+            made.append(dict(part))
+    return made
+
+
+def _neutral(parts: Sequence[Mapping[str, Any]], response: str = "", first: int = 0) -> Message:
+    text: list[str] = []
+    reasoning: list[str] = []
+    calls: list[ToolCall] = []
+    for part in parts:
+        call = part.get("functionCall")
+        if isinstance(call, Mapping):
+            id = str(call.get("id") or f"{_OWN_ID}{response}-{first + len(calls)}")
+            arguments = json.dumps(call.get("args") or {}, ensure_ascii=False)
+            calls.append(ToolCall(id, str(call.get("name") or ""), arguments))
+        elif isinstance(part.get("text"), str):
+            (reasoning if part.get("thought") else text).append(part["text"])
+    return Message("assistant", "".join(text), tool_calls=tuple(calls), reasoning="".join(reasoning))
+
+
+def read_contents(system: Any, turns: Any) -> tuple[Message, ...]:
+    """The history in a request's ``systemInstruction`` and ``contents``.
+
+    Raises:
+        ValueError: it is none; says what was expected.
+    """
+    if not isinstance(turns, list) or not turns:
+        raise ValueError("contents: expected a list with at least one turn")
+    messages: list[Message] = []
+    if isinstance(system, Mapping):
+        messages += [Message("system", part["text"]) for part in system.get("parts") or () if part.get("text")]
+    pending: list[ToolCall] = []
+    for turn in turns:
+        parts = turn.get("parts") if isinstance(turn, Mapping) else None
+        if not isinstance(parts, list) or not all(isinstance(part, Mapping) for part in parts):
+            raise ValueError("contents: expected turns with a list of parts")
+        role = turn.get("role") or "user"
+        if role == "model":
+            messages.append(read_answer(parts, str(len(messages))))
+            pending = list(messages[-1].tool_calls)
+        elif role == "user":
+            messages += _read_user(parts, pending)
+        else:
+            raise ValueError(f"contents: expected role user or model, not {role!r}")
+    return tuple(messages)
+
+
+def _read_user(parts: Sequence[Mapping[str, Any]], pending: list[ToolCall]) -> Iterator[Message]:
+    said: list[Part] = []
+    for part in parts:
+        result = part.get("functionResponse")
+        if isinstance(result, Mapping):
+            # Without identifiers, results belong to the calls of their name in order.
+            call = next((one for one in pending if result.get("id") == one.id), None) or next(
+                (one for one in pending if one.name == result.get("name")), None
+            )
+            if call is not None:
+                pending.remove(call)
+            given = result.get("response") or {}
+            failed = "error" in given
+            content = given.get("error" if failed else "output", given)
+            text = content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)
+            yield Message(
+                "tool",
+                text,
+                tool_call_id=call.id if call else result.get("id"),
+                name=result.get("name"),
+                is_error=failed,
+            )
+        elif isinstance(part.get("text"), str):
+            said.append(Text(part["text"]))
+        elif isinstance(blob := part.get("inlineData"), Mapping):
+            said.append(Image(f"data:{blob.get('mimeType')};base64,{blob.get('data')}"))
+        elif isinstance(file := part.get("fileData"), Mapping):
+            said.append(Image(str(file.get("fileUri"))))
+        else:
+            raise ValueError(f"contents: expected parts with text, a picture or a result, not {', '.join(part)}")
+    if len(said) == 1 and isinstance(said[0], Text):
+        yield Message("user", said[0].text)
+    elif said:
+        yield Message("user", tuple(said))
+
+
+def _state(message: Message) -> list[dict[str, Any]]:
+    if not message.reasoning_state:
+        return []
+    state = json.loads(message.reasoning_state)
+    return list(state.get("gemini") or ()) if isinstance(state, dict) else []  # another vendor's is left out
+
+
+def _says(message: Message) -> tuple[Any, ...]:
+    return message.text, [(call.name, _arguments(call)) for call in message.tool_calls]
+
+
+def _call(call: ToolCall) -> dict[str, Any]:
+    written = {"name": call.name, "args": _arguments(call)}
+    return written if call.id.startswith(_OWN_ID) else {"id": call.id, **written}
+
+
+def _identity(part: Mapping[str, Any]) -> str:
+    call = part["functionCall"]
+    return json.dumps([call.get("name"), call.get("args") or {}], sort_keys=True)
+
+
+def _arguments(call: ToolCall) -> dict[str, Any]:
+    try:
+        return call.parsed()
+    except ValueError:  # a model's broken arguments, which the history must still show it
+        return {"invalid_json": call.arguments}
+
+
+def _sign(parts: list[dict[str, Any]]) -> None:
+    """Sign the first call of an answer that another model gave. The others of the same answer need no signature."""
+    first = next((place for place, part in enumerate(parts) if "functionCall" in part), None)
+    if first is not None and not any("thoughtSignature" in part for part in parts):
+        parts[first] = {**parts[first], "thoughtSignature": UNSIGNED}
+
+
+def _result(message: Message, names: Mapping[str, str]) -> list[dict[str, Any]]:
+    id = message.tool_call_id or ""
+    given = {"error" if message.is_error else "output": message.text}
+    result: dict[str, Any] = {"name": message.name or names.get(id, ""), "response": given}
+    if id and not id.startswith(_OWN_ID):
+        result["id"] = id
+    pictures = [] if isinstance(message.content, str) else [part for part in message.content if isinstance(part, Image)]
+    return [{"functionResponse": result}, *_parts(tuple(pictures))]
+
+
+def _parts(content: str | tuple[Part, ...]) -> list[dict[str, Any]]:
+    written: list[dict[str, Any]] = []
+    for part in (Text(content),) if isinstance(content, str) else content:
+        if isinstance(part, Text):
+            if part.text:
+                written.append({"text": part.text})
+            continue
+        data = _DATA_URL.fullmatch(part.url)
+        if data:
+            written.append({"inlineData": {"mimeType": data["type"], "data": data["data"]}})
+        else:
+            kind = mimetypes.guess_type(part.url)[0] or "image/jpeg"
+            written.append({"fileData": {"mimeType": kind, "fileUri": part.url}})
+    return written
