@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from ..actors.core.actor import Actor
+from .embeddings import EmbeddingRequest, Embeddings, divided, estimated_tokens, joined
 from .errors import InvalidRequest, ProviderError
 from .gate import Gate
 from .messages import Completion, Delta, Message, Request, Usage
@@ -72,10 +73,11 @@ class BatchAnswer:
 
 
 class Provider(Actor):
-    """Answers `Request` with a `Completion`, or, asked for a stream, with `Delta` values.
+    """Answers `Request` with a `Completion`, or, asked for a stream, with `Delta` values; `EmbeddingRequest` with
+    `Embeddings`.
 
     At most ``spec.max_in_flight`` requests run at once; the others wait in the order they came. Derive from it and
-    implement `complete`, and `stream` where there is something to stream.
+    implement `complete`, `stream` where there is something to stream, and `embed` where there are embeddings.
     """
 
     def __init__(self, spec: ProviderSpec) -> None:
@@ -96,6 +98,10 @@ class Provider(Actor):
         for delta in as_deltas(await self.complete(request)):
             yield delta
 
+    async def embed(self, request: EmbeddingRequest) -> Embeddings:
+        """Embed texts, no more than ``spec.embedding_limit`` allows in one call. Raises a `ProviderError`."""
+        raise InvalidRequest(f"{self.spec.name} has no embeddings", provider=self.spec.name)
+
     async def count_tokens(self, request: Request) -> int:
         """Input tokens of a request, as exactly as this provider can say."""
         return estimate(request)
@@ -114,6 +120,8 @@ class Provider(Actor):
             if self.expects == "stream":
                 return self._streamed(request)
             return self.reply_with(self._completed(request))
+        if isinstance(message, EmbeddingRequest):
+            return self.reply_with(self._embedded(message))
         if isinstance(message, Supports):
             return self.spec.supports(message.capability)
         if isinstance(message, Describe):
@@ -124,7 +132,10 @@ class Provider(Actor):
             return self.reply_with(self.rotate(message.api_key))
         if isinstance(message, BatchRequest):
             return self.reply_with(self._batched(message))
-        raise TypeError(f"{self.path} takes Request, Supports, Describe, CountTokens or SetApiKey, not {message!r:.80}")
+        raise TypeError(
+            f"{self.path} takes Request, EmbeddingRequest, Supports, Describe, CountTokens or SetApiKey, "
+            f"not {message!r:.80}"
+        )
 
     async def _batched(self, message: BatchRequest) -> BatchAnswer:
         requests = tuple(self.spec.completed(request) for request in message.requests)
@@ -153,6 +164,22 @@ class Provider(Actor):
                 self._clean(error, request)
                 raise
             return self._finished(request, completion, clock() - started)
+
+    async def _embedded(self, request: EmbeddingRequest) -> Embeddings:
+        clock = asyncio.get_running_loop().time
+        latency = 0.0
+        parts: list[Embeddings] = []
+        for part in divided(request, self.spec.embedding_limit):
+            async with self._gate.room():
+                started = clock()
+                parts.append(await self.embed(part))
+                latency += clock() - started
+        made = joined(parts, latency)
+        usage, notes = made.usage, made.notes
+        if not usage.total_tokens:
+            usage = Usage(estimated_tokens(request))
+            notes = (*notes, f"{ESTIMATED}: {self.spec.name} reported none")
+        return replace(made, provider=self.spec.name, usage=usage, notes=notes, latency=latency)
 
     async def _streamed(self, request: Request) -> AsyncIterator[Delta]:
         clock = asyncio.get_running_loop().time

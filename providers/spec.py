@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import SecretStr
 
+from .embeddings import EMBEDDING_LIMIT, EmbeddingLimit, EmbeddingRequest
 from .messages import Image, Request
 from .wire.openai_chat import OPENAI, Dialect
 from .wire.secrets import public
@@ -33,14 +34,17 @@ Capability: TypeAlias = Literal[
     "cache_marks",
     "count_tokens",
     "batch",
+    "embeddings",
 ]
 
 _CHAT: frozenset[Capability] = frozenset(
     {"tools", "parallel_tools", "images", "schema", "reasoning", "stream", "seed", "penalties", "stop"}
 )
 CAPABILITIES: Mapping[Kind, frozenset[Capability]] = {
-    "openai": _CHAT | {"batch"},
-    "responses": frozenset({"tools", "parallel_tools", "images", "schema", "reasoning", "stream", "batch"}),
+    "openai": _CHAT | {"batch", "embeddings"},
+    "responses": frozenset(
+        {"tools", "parallel_tools", "images", "schema", "reasoning", "stream", "batch", "embeddings"}
+    ),
     "anthropic": frozenset(
         {
             *("tools", "parallel_tools", "images", "schema", "reasoning", "stream", "top_k", "stop"),
@@ -48,7 +52,7 @@ CAPABILITIES: Mapping[Kind, frozenset[Capability]] = {
         }
     ),
     "litellm": _CHAT | {"top_k"},
-    "offline": frozenset({"tools", "parallel_tools", "schema", "stream", "stop"}),
+    "offline": frozenset({"tools", "parallel_tools", "schema", "stream", "stop", "embeddings"}),
 }
 """What each protocol can say. A single model may do less: its vendor then refuses, by name."""
 
@@ -76,6 +80,7 @@ class ProviderSpec:
         capabilities: what it can do; None for all its protocol can say.
         defaults: values for fields of `Request` that a request leaves open.
         model_defaults: the same for single models, stronger than `defaults`.
+        embedding_limit: how much it embeds in one call; larger requests are divided.
     """
 
     name: str
@@ -93,6 +98,7 @@ class ProviderSpec:
     capabilities: frozenset[Capability] | None = None
     defaults: Mapping[str, Any] = field(default_factory=dict)
     model_defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    embedding_limit: EmbeddingLimit = EMBEDDING_LIMIT
 
     @property
     def secret(self) -> str:
@@ -124,7 +130,7 @@ class ProviderSpec:
         own = not self.base_url or any(host in self.base_url for host in ("api.openai.com", "api.anthropic.com"))
         return spoken if own else spoken - {"batch"}
 
-    def model_of(self, request: Request) -> str:
+    def model_of(self, request: Request | EmbeddingRequest) -> str:
         """The model's name as the vendor knows it: without this provider's own prefix."""
         model = request.model or self.default_model
         for mark in ":/":

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
+from ..embeddings import EmbeddingRequest, Embeddings
 from ..messages import Completion, Delta, Request
 from ..provider import Provider, as_deltas
 from ..spec import ProviderSpec
 from ..wire.openai_chat import pieces
+from .hashing import embed
 from .model import complete
 
 _PIECE = 24
@@ -23,6 +25,9 @@ class OfflineProvider(Provider):
 
     async def complete(self, request: Request) -> Completion:
         return complete(request)
+
+    async def embed(self, request: EmbeddingRequest) -> Embeddings:
+        return embed(request)
 
     async def stream(self, request: Request) -> AsyncIterator[Delta]:
         for delta in as_deltas(complete(request)):

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from ..messages import Completion, Request
-from ..wire import anthropic, openai_chat, openai_responses, sse
 from .batches import Batches
 from .faults import Fault
+from .forms import Answered, Form
 from .http import Connection, Incoming
 from .limits import Enforcer
 from .state import State
@@ -27,45 +27,39 @@ class Exchange:
         "charged",
         "connection",
         "enforcer",
+        "form",
         "id",
         "incoming",
         "open",
-        "protocol",
+        "payload",
         "state",
         "stream",
-        "usage_asked",
     )
 
-    def __init__(self, state: State, incoming: Incoming, connection: Connection, number: int) -> None:
+    def __init__(self, state: State, incoming: Incoming, connection: Connection, number: int, form: Form) -> None:
         self.state = state
         self.incoming = incoming
         self.connection = connection
         self.id = f"req_{number}"
-        self.protocol = "chat"
+        self.form = form
+        self.payload: Mapping[str, Any] = {}
         self.stream = False
-        self.usage_asked = True
         self.enforcer: Enforcer | None = None
         self.charged = -1
         self.open = True
 
-    @classmethod
-    def shaped(cls, protocol: str, number: int) -> Exchange:
-        """One without a connection, for the forms of its protocol."""
-        exchange = cls.__new__(cls)
-        exchange.protocol, exchange.id = protocol, f"req_{number}"
-        return exchange
-
     def key(self) -> str:
         headers = self.incoming.headers
-        return headers.get("x-api-key") or headers.get("authorization", "").removeprefix("Bearer ")
+        named = (headers[name] for name in ("x-api-key", "x-goog-api-key", "api-key") if name in headers)
+        return next(named, "") or headers.get("authorization", "").removeprefix("Bearer ")
 
     # -- answers ---------------------------------------------------------------------------------------------------
 
     def reply(self, status: int, body: Any) -> None:
         self.reply_body(status, dumped(body))
 
-    def reply_body(self, status: int, body: bytes, completion: Completion | None = None) -> None:
-        self.close(status, completion)
+    def reply_body(self, status: int, body: bytes, made: Answered | None = None) -> None:
+        self.close(status, made)
         self.connection.reply(status, self.headers("application/json"), body)
 
     def refuse(self, status: int, type: str, message: str, retry_after: float | None = None) -> None:
@@ -77,7 +71,7 @@ class Exchange:
                 ("retry-after", str(int(-(-retry_after // 1)))),
                 ("retry-after-ms", f"{retry_after * 1000:.0f}"),
             ]
-        self.connection.reply(status, headers, dumped(self.error(status, type, message)))
+        self.connection.reply(status, headers, dumped(self.form.error(status, type, message, self.id)))
 
     def fail(self, fault: Fault) -> None:
         if fault.kind == "status":
@@ -101,16 +95,16 @@ class Exchange:
             completion if completion.model else replace(completion, model=request.model or "simulated"), fault, latency
         )
 
-    async def served(self, completion: Completion, fault: Fault | None, latency: float) -> None:
+    async def served(self, made: Answered, fault: Fault | None, latency: float) -> None:
         if latency > 0:
             await asyncio.sleep(latency)
-        if self.stream:
-            await self._streamed(completion, fault)
+        if self.stream and isinstance(made, Completion):
+            await self._streamed(made, fault)
         else:
-            await self._sent(completion, fault)
+            await self._sent(made, fault)
 
-    async def _sent(self, completion: Completion, fault: Fault | None) -> None:
-        body = dumped(self.whole(completion))
+    async def _sent(self, completion: Answered, fault: Fault | None) -> None:
+        body = dumped(self.form.whole(completion, self.id, self.payload))
         headers = self.headers("application/json")
         kind = fault.kind if fault else ""
         if fault is not None and kind == "stream_error":
@@ -135,11 +129,11 @@ class Exchange:
     async def _streamed(self, completion: Completion, fault: Fault | None) -> None:
         kind = fault.kind if fault else ""
         delay = fault.delay if fault is not None and kind == "trickle" else self.state.chunk_delay
-        events = list(self._events(completion))
+        events = list(self.form.events(completion, self.id, self.state.chunk_size, self.payload))
         # A fault in the middle comes before the finish reason (at the earliest three events before the end), however
         # short the answer is: after it the answer would be whole.
         after = min(fault.after if fault is not None else 0, max(0, len(events) - 3))
-        self.connection.begin(200, [*self.headers("text/event-stream; charset=utf-8"), ("cache-control", "no-cache")])
+        self.connection.begin(200, [*self.headers(self.form.stream_type), ("cache-control", "no-cache")])
         if not delay and not kind:
             self.close(200, completion)
             await self.connection.piece(b"".join(events))
@@ -158,20 +152,12 @@ class Exchange:
 
     async def _broken(self, event: bytes, fault: Fault) -> None:
         if fault.kind == "stream_error":
-            error = self.error(fault.status, fault.type, "simulated, in the middle of a stream")
-            if self.protocol == "responses":
-                error = {
-                    "type": "error",
-                    "code": fault.type,
-                    "message": error["error"]["message"],
-                    "sequence_number": 0,
-                }
-            name = "error" if self.protocol != "chat" else ""
-            await self.connection.piece(sse.event(error, name))
+            message = "simulated, in the middle of a stream"
+            await self.connection.piece(self.form.error_event(fault.status, fault.type, message, self.id))
             self.close(200)
             self.connection.end()
         elif fault.kind == "malformed":
-            await self.connection.piece(event[: len(event) // 2] + b"\n\n")
+            await self.connection.piece(self.form.broken(event))
             self.close(200)
             self.connection.end()
         else:
@@ -180,48 +166,18 @@ class Exchange:
             await asyncio.sleep(0.005)
             self.connection.reset()
 
-    # -- the protocol's forms --------------------------------------------------------------------------------------
-
-    def whole(self, completion: Completion) -> dict[str, Any]:
-        if self.protocol == "anthropic":
-            return anthropic.to_response(completion, id=f"msg_{self.id}")
-        if self.protocol == "responses":
-            return openai_responses.to_response(completion, id=f"resp_{self.id}")
-        return openai_chat.to_response(completion, id=f"chatcmpl-{self.id}")
-
-    def _events(self, completion: Completion) -> Iterable[bytes]:
-        size = self.state.chunk_size
-        if self.protocol == "anthropic":
-            for item in anthropic.to_events(completion, id=f"msg_{self.id}", size=size):
-                yield sse.event(item, item["type"])
-        elif self.protocol == "responses":
-            for item in openai_responses.to_events(completion, id=f"resp_{self.id}", size=size):
-                yield sse.event(item, item["type"])
-        else:
-            for item in openai_chat.to_events(completion, id=f"chatcmpl-{self.id}", size=size):
-                if item["choices"] or self.usage_asked:
-                    yield sse.event(item)
-            yield sse.event("[DONE]")
-
-    def error(self, status: int, type: str, message: str) -> dict[str, Any]:
-        if self.protocol == "anthropic":
-            return {"type": "error", "error": {"type": type, "message": message}, "request_id": self.id}
-        code = {429: "rate_limit_exceeded", 401: "invalid_api_key"}.get(status)
-        form = {"rate_limit_error": "requests", "api_error": "server_error", "overloaded_error": "server_error"}
-        return {"error": {"message": message, "type": form.get(type, type), "param": None, "code": code}}
-
     def headers(self, content_type: str) -> list[tuple[str, str]]:
         headers = [
             ("content-type", content_type),
             ("date", self.state.date()),
-            ("request-id" if self.protocol == "anthropic" else "x-request-id", self.id),
+            (self.form.id_header, self.id),
         ]
-        if self.enforcer is not None:
+        if self.enforcer is not None and self.form.limit_headers:
             now = asyncio.get_running_loop().time()
-            headers += self.enforcer.headers(self.protocol, now, datetime.now(UTC).replace(microsecond=0))
+            headers += self.enforcer.headers(self.form.limit_headers, now, datetime.now(UTC).replace(microsecond=0))
         return headers
 
-    def close(self, status: int, completion: Completion | None = None) -> None:
+    def close(self, status: int, made: Answered | None = None) -> None:
         """Count the exchange as done; only the first call counts. Status 0 is no answer."""
         if not self.open:
             return
@@ -230,7 +186,7 @@ class Exchange:
         stats.in_flight -= 1
         if status:
             stats.statuses[status] += 1
-        used = completion.usage.total_tokens if completion is not None else 0
+        used = made.usage.total_tokens if made is not None else 0
         stats.tokens += used
         if self.enforcer is not None and self.charged >= 0:
             self.enforcer.settle(self.charged, used, asyncio.get_running_loop().time())

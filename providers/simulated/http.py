@@ -40,6 +40,7 @@ class Incoming:
     path: str
     headers: Mapping[str, str]
     body: bytes
+    query: str = ""
 
 
 class Connection(asyncio.Protocol):
@@ -177,7 +178,8 @@ class Connection(asyncio.Protocol):
         body = self._buffer[start : start + length]
         self._buffer = self._buffer[start + length :]
         self._busy = True
-        self._server.handle(Incoming(method, target.partition("?")[0], headers, body), self)
+        path, _, query = target.partition("?")
+        self._server.handle(Incoming(method, path, headers, body, query), self)
 
     def _refuse(self, status: int) -> None:
         self._transport.write(head(status, [("content-length", "0"), ("connection", "close")]))

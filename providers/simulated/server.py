@@ -11,26 +11,21 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, TypeAlias
 
-from ..messages import Completion, Request
+from ..embeddings import EmbeddingRequest, Embeddings, estimated_tokens
+from ..errors import InvalidRequest
+from ..messages import Completion, Request, Usage
+from ..offline.hashing import DIMENSIONS, hashed
 from ..tokens import estimate
-from ..wire import anthropic, openai_chat, openai_responses
 from .batches import Batches
 from .exchange import Exchange, dumped
 from .faults import Fault, Latency
+from .forms import Answered, Form, Route, route
 from .http import Connection, Incoming, Server
 from .limits import Enforcer, ServerQuota
 from .state import ServerStats, State
 
 Answer: TypeAlias = Completion | Callable[[Request], Completion | Awaitable[Completion]]
 _LOGGED = 1000
-_ROUTES = {
-    "/chat/completions": "chat",
-    "/responses": "responses",
-    "/messages": "anthropic",
-    "/messages/count_tokens": "count",
-    "/models": "models",
-    "/health": "health",
-}
 
 
 class SimulatedProvider:
@@ -84,7 +79,7 @@ class SimulatedProvider:
         self._script: deque[Fault | None] = deque()
         self._enforcers: dict[str, Enforcer] = {}
         self._server = Server(self._handle, self._left)
-        self._encoded: tuple[Any, dict[tuple[str, str], bytes]] = (None, {})
+        self._encoded: tuple[Any, dict[tuple[Form, str], bytes]] = (None, {})
 
     # -- use -------------------------------------------------------------------------------------------------------
 
@@ -147,27 +142,24 @@ class SimulatedProvider:
         stats.requests += 1
         stats.in_flight += 1
         stats.most_in_flight = max(stats.most_in_flight, stats.in_flight)
-        exchange = Exchange(self._state, incoming, connection, stats.requests)
+        found = route(incoming.path)
+        exchange = Exchange(self._state, incoming, connection, stats.requests, found.form)
         connection.on_lost = lambda: exchange.close(0)
-        route = next((kind for tail, kind in _ROUTES.items() if incoming.path.endswith(tail)), "")
-        exchange.protocol = (
-            "anthropic" if route in ("anthropic", "count") else "responses" if route == "responses" else "chat"
-        )
-        if route == "health":
+        if found.action == "health":
             exchange.reply(200, {"status": "ok"})
         elif self.batches.knows(incoming.path):
             if self._keys is not None and exchange.key() not in self._keys:
                 exchange.refuse(401, "authentication_error", "this key is not known")
             else:
                 connection.run(exchange.batch(self.batches, self.url))
-        elif route == "models":
+        elif found.action == "models":
             exchange.reply(200, {"object": "list", "data": [{"id": "simulated", "object": "model"}]})
-        elif not route or incoming.method != "POST":
+        elif not found.action or incoming.method != "POST" or found.query not in incoming.query:
             exchange.refuse(404, "not_found_error", f"no endpoint {incoming.method} {incoming.path}")
         else:
-            self._answer_to(exchange, route)
+            self._answer_to(exchange, found)
 
-    def _answer_to(self, exchange: Exchange, route: str) -> None:
+    def _answer_to(self, exchange: Exchange, found: Route) -> None:
         key = exchange.key()
         if self._keys is not None and key not in self._keys:
             exchange.refuse(401, "authentication_error", "this key is not known")
@@ -176,18 +168,16 @@ class SimulatedProvider:
             payload = json.loads(exchange.incoming.body)
             if not isinstance(payload, dict):
                 raise ValueError("expected a JSON object")
-            request = _READERS[exchange.protocol](payload)
-        except (ValueError, TypeError, AttributeError) as error:
+            exchange.payload = payload = found.payload(payload)
+            request = exchange.form.read(payload)
+        except (ValueError, TypeError, AttributeError, LookupError, InvalidRequest) as error:
             exchange.refuse(400, "invalid_request_error", str(error) or "expected a JSON object")
             return
         self.log.append((exchange.incoming.path, payload))
-        if route == "count":
-            exchange.reply(200, {"input_tokens": estimate(request)})
+        if found.action == "count" and isinstance(request, Request):
+            exchange.reply(200, exchange.form.counted(estimate(request)))
             return
         exchange.stream = bool(payload.get("stream"))
-        exchange.usage_asked = exchange.protocol != "chat" or bool(
-            (payload.get("stream_options") or {}).get("include_usage")
-        )
         fault = self._draw()
         if fault is not None and fault.kind in ("status", "reset", "hang", "html"):
             self._after_latency(exchange, lambda: exchange.fail(fault))
@@ -197,41 +187,51 @@ class SimulatedProvider:
             if key not in self._enforcers:
                 self._enforcers[key] = Enforcer(self.limits, loop.time())
             exchange.enforcer = self._enforcers[key]
-            exchange.charged = estimate(request) + (request.max_tokens or 0)
+            exchange.charged = _charged(request)
             wait = exchange.enforcer.admit(exchange.charged, loop.time())
             if wait is not None:
                 exchange.charged = -1
                 exchange.refuse(429, "rate_limit_error", f"rate limit reached; try again in {wait:.3f} s", wait)
                 return
         answer = self.answer
-        if callable(answer):
-            made = answer(request)
-            if inspect.isawaitable(made):
-                exchange.connection.run(exchange.awaited(made, request, fault, self._latency()))
+        made: Answered
+        if isinstance(request, EmbeddingRequest):
+            if len(request.texts) > exchange.form.largest:
+                exchange.refuse(400, "invalid_request_error", f"at most {exchange.form.largest} texts in one call")
                 return
+            vectors = tuple(hashed(text, request.dimensions or DIMENSIONS) for text in request.texts)
+            made = Embeddings(vectors, Usage(estimated_tokens(request)), request.model)
+        elif callable(answer):
+            awaitable = answer(request)
+            if inspect.isawaitable(awaitable):
+                exchange.connection.run(exchange.awaited(awaitable, request, fault, self._latency()))
+                return
+            made = awaitable
         else:
             made = answer
-        completion = made if made.model else replace(made, model=request.model or "simulated")
+        whole = made if made.model else replace(made, model=request.model or "simulated")
         if fault is None and not exchange.stream:
-            body = self._body(exchange, completion)
-            self._after_latency(exchange, lambda: exchange.reply_body(200, body, completion))
+            body = self._body(exchange, whole)
+            self._after_latency(exchange, lambda: exchange.reply_body(200, body, whole))
             return
-        exchange.connection.run(exchange.served(completion, fault, self._latency()))
+        exchange.connection.run(exchange.served(whole, fault, self._latency()))
 
     async def _batched(self, path: str, payload: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
         """One request of a batch; faults come to it as to any, as an error status."""
-        protocol = "anthropic" if path.endswith("/messages") else "responses" if path.endswith("/responses") else "chat"
-        shape = Exchange.shaped(protocol, self.stats.requests)
+        form, id = route(path).form, f"req_{self.stats.requests}"
         fault = self._draw()
         if fault is not None:
-            return fault.status, shape.error(fault.status, fault.type or "api_error", "simulated")
+            return fault.status, form.error(fault.status, fault.type or "api_error", "simulated", id)
         try:
-            request = _READERS[protocol](payload)
-        except (ValueError, TypeError, AttributeError) as error:
-            return 400, shape.error(400, "invalid_request_error", str(error))
+            request = form.read(payload)
+            if not isinstance(request, Request):
+                raise ValueError("expected a request for a completion")
+        except (ValueError, TypeError, AttributeError, InvalidRequest) as error:
+            return 400, form.error(400, "invalid_request_error", str(error), id)
         made = self.answer(request) if callable(self.answer) else self.answer
         completion = await made if inspect.isawaitable(made) else made
-        return 200, shape.whole(completion if completion.model else replace(completion, model=request.model))
+        named = completion if completion.model else replace(completion, model=request.model)
+        return 200, form.whole(named, id, payload)
 
     def _after_latency(self, exchange: Exchange, action: Callable[[], None]) -> None:
         delay = self._latency()
@@ -250,27 +250,26 @@ class SimulatedProvider:
             return None
         return self.fault
 
-    def _body(self, exchange: Exchange, completion: Completion) -> bytes:
+    def _body(self, exchange: Exchange, made: Answered) -> bytes:
         """The encoded answer; a fixed one is encoded once, because benchmarks ask for it thousands of times."""
-        if callable(self.answer):
-            return dumped(exchange.whole(completion))
+        if callable(self.answer) or isinstance(made, Embeddings):
+            return dumped(exchange.form.whole(made, exchange.id, exchange.payload))
         if self._encoded[0] is not self.answer:
             self._encoded = (self.answer, {})
         cache = self._encoded[1]
-        key = (exchange.protocol, completion.model)
+        key = (exchange.form, made.model)
         if key not in cache:
-            cache[key] = dumped(exchange.whole(completion))
+            cache[key] = dumped(exchange.form.whole(made, exchange.id, exchange.payload))
         return cache[key]
 
     def _left(self) -> None:
         self.stats.disconnects += 1
 
 
-_READERS: Mapping[str, Callable[[Mapping[str, Any]], Request]] = {
-    "chat": openai_chat.from_payload,
-    "responses": openai_responses.from_payload,
-    "anthropic": anthropic.from_payload,
-}
+def _charged(request: Request | EmbeddingRequest) -> int:
+    if isinstance(request, EmbeddingRequest):
+        return estimated_tokens(request)
+    return estimate(request) + (request.max_tokens or 0)
 
 
 async def serve_forever(on_ready: Callable[[SimulatedProvider], None] | None = None, **settings: Any) -> None:

@@ -22,6 +22,7 @@ class Messages:
     """The messages API."""
 
     path: str = anthropic.PATH
+    stream_path: str = anthropic.PATH
 
     def to_payload(self, request: Request, *, model: str, stream: bool = False) -> dict[str, Any]:
         return anthropic.to_payload(request, model=model, stream=stream)

@@ -7,11 +7,13 @@ import json
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from pydantic import SecretStr
 
+from ..embeddings import Embeddings
 from ..errors import ConnectionLost, ProviderError, StreamCut, UnknownModel
 from ..messages import Completion, Delta, Request
 from ..provider import Provider, as_deltas
@@ -46,6 +48,10 @@ class Protocolled(Protocol):
     @property
     def path(self) -> str:
         """Where requests go, below the base URL."""
+
+    @property
+    def stream_path(self) -> str:
+        """Where requests for a stream go."""
 
     def to_payload(self, request: Request, *, model: str, stream: bool = False) -> dict[str, Any]:
         """The JSON to send."""
@@ -126,7 +132,7 @@ class HttpProvider(Provider):
         name = self.spec.name
         pace = Pace(self.spec.timeout, self.spec.total_timeout, asyncio.get_running_loop().time, provider=name)
         async with AsyncExitStack() as stack:
-            opened, chunks, head, body = await self._answered(stack, protocol.path, payload, request.headers)
+            opened, chunks, head, body = await self._answered(stack, protocol.stream_path, payload, request.headers)
             if body is not None:
                 whole = protocol.from_response(self._json(opened, body), provider=name)
                 for delta in as_deltas(self._headed(whole, opened.headers)):
@@ -259,6 +265,7 @@ class HttpProvider(Provider):
             made.model,
             made.provider,
             failures.request_id(headers) or made.request_id,
+            notes=made.notes,
             limits=rate_limits(headers),
         )
 
@@ -266,3 +273,8 @@ class HttpProvider(Provider):
         transport, self._transport = self._transport, None
         if transport is not None:
             await transport.close()
+
+
+def embeddings_headed(made: Embeddings, headers: Mapping[str, str]) -> Embeddings:
+    """Embeddings with what their response's headers say."""
+    return replace(made, request_id=failures.request_id(headers) or made.request_id, limits=rate_limits(headers))

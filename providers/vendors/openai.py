@@ -6,13 +6,14 @@ import re
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from ..embeddings import EmbeddingRequest, Embeddings
 from ..errors import ProviderError
 from ..messages import Completion, Request
 from ..spec import ProviderSpec
-from ..wire import openai_chat, openai_responses
+from ..wire import openai_chat, openai_embeddings, openai_responses
 from ..wire.openai_chat import OPENAI, Dialect
 from .batches import openai_batch, ordered
-from .http import Assembling, HttpProvider, Protocolled
+from .http import Assembling, HttpProvider, Protocolled, embeddings_headed
 from .transport import Sdk, Transport
 
 _NEEDS_RESPONSES = re.compile(r"^(o\d|gpt-\d)[\w.-]*-(pro|codex|deep-research)\b|^codex-|^computer-use")
@@ -25,6 +26,7 @@ class Chat:
 
     dialect: Dialect = OPENAI
     path: str = openai_chat.PATH
+    stream_path: str = openai_chat.PATH
 
     def to_payload(self, request: Request, *, model: str, stream: bool = False) -> dict[str, Any]:
         return openai_chat.to_payload(request, model=model, stream=stream, dialect=self.dialect)
@@ -41,6 +43,7 @@ class Responses:
     """The responses API."""
 
     path: str = openai_responses.PATH
+    stream_path: str = openai_responses.PATH
 
     def to_payload(self, request: Request, *, model: str, stream: bool = False) -> dict[str, Any]:
         return openai_responses.to_payload(request, model=model, stream=stream)
@@ -69,10 +72,13 @@ class OpenAIProvider(HttpProvider):
         self._client = client
         self._chat = Chat(spec.dialect)
 
+    @property
+    def _is_openai(self) -> bool:
+        return not self.spec.base_url or "api.openai.com" in self.spec.base_url
+
     def protocol(self, model: str) -> Protocolled:
         # Vendors who copy chat completions have no second API to choose.
-        own = not self.spec.base_url or "api.openai.com" in self.spec.base_url
-        if self.spec.kind == "responses" or (own and _NEEDS_RESPONSES.search(model)):
+        if self.spec.kind == "responses" or (self._is_openai and _NEEDS_RESPONSES.search(model)):
             return Responses()
         return self._chat
 
@@ -80,6 +86,14 @@ class OpenAIProvider(HttpProvider):
         if self._client is not None:
             return Sdk(self.spec.name, self._client)
         return await self.direct(self._make_client)
+
+    async def embed(self, request: EmbeddingRequest) -> Embeddings:
+        # A quarter of the bytes; not every server that copies the protocol knows it.
+        encoding: openai_embeddings.Encoding = "base64" if self._is_openai else "float"
+        payload = openai_embeddings.to_payload(request, model=self.spec.model_of(request), encoding=encoding)
+        body, headers = await self.posted(openai_embeddings.PATH, payload, request.headers)
+        made = openai_embeddings.from_response(body, count=len(request.texts), provider=self.spec.name)
+        return embeddings_headed(made, headers)
 
     async def batch(self, requests: tuple[Request, ...]) -> list[Completion | ProviderError]:
         if not self.spec.supports("batch"):

@@ -133,6 +133,17 @@ async def test_an_answer_may_be_a_function_also_an_async_one() -> None:
         assert (await client.chat.completions.create(model="m", messages=SAY)).choices[0].message.content == "HI"
 
 
+async def test_openais_sdk_reads_its_embeddings() -> None:
+    async with SimulatedProvider() as server, openai_client(server) as client:
+        made = await client.embeddings.create(model="m", input=["tea", "cake"], dimensions=8)  # the SDK asks for base64
+        plain = await client.embeddings.create(model="m", input="tea", dimensions=8, encoding_format="float")
+        assert [len(one.embedding) for one in made.data] == [8, 8]
+        assert made.data[0].embedding == pytest.approx(plain.data[0].embedding, rel=1e-6)
+        assert made.usage.prompt_tokens == 2
+        with pytest.raises(openai.BadRequestError, match="expected a text"):
+            await client.embeddings.create(model="m", input=[1, 2])
+
+
 async def test_unknown_keys_and_wrong_bodies_are_refused_in_the_protocols_form() -> None:
     async with SimulatedProvider(HELLO, keys=["good"]) as server:
         async with openai_client(server, "bad") as client:
@@ -142,7 +153,7 @@ async def test_unknown_keys_and_wrong_bodies_are_refused_in_the_protocols_form()
             with pytest.raises(openai.BadRequestError, match="expected role"):
                 await client.chat.completions.create(model="m", messages=[{"role": "wizard", "content": "x"}])  # type: ignore[misc,list-item]
             with pytest.raises(openai.NotFoundError):
-                await client.embeddings.create(model="m", input="x")
+                await client.moderations.create(input="x")
         assert server.stats.statuses == {401: 1, 400: 1, 404: 1}
 
 
