@@ -11,14 +11,19 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import SecretStr
 
+from ..actors.core.base.errors import SpecError
+from .clouds import CLOUDS, Bedrock, Cloud
 from .embeddings import EMBEDDING_LIMIT, EmbeddingLimit, EmbeddingRequest
 from .messages import Image, Request
 from .wire.openai_chat import OPENAI, Dialect
 from .wire.secrets import public
 
-Kind: TypeAlias = Literal["openai", "responses", "anthropic", "litellm", "offline"]
+Kind: TypeAlias = Literal[
+    "openai", "responses", "anthropic", "gemini", "azure", "bedrock", "vertex", "litellm", "offline"
+]
 """The protocol: OpenAI's chat completions (its Pro and Codex models by responses), always responses, Anthropic's
-messages, whatever LiteLLM speaks, or the rule-based model."""
+messages, Gemini's own; OpenAI's models at Azure, Anthropic's at Bedrock and at Vertex AI; whatever LiteLLM speaks, or
+the rule-based model."""
 
 Capability: TypeAlias = Literal[
     "tools",
@@ -40,17 +45,24 @@ Capability: TypeAlias = Literal[
 _CHAT: frozenset[Capability] = frozenset(
     {"tools", "parallel_tools", "images", "schema", "reasoning", "stream", "seed", "penalties", "stop"}
 )
+_MESSAGES: frozenset[Capability] = frozenset(
+    {"tools", "parallel_tools", "images", "schema", "reasoning", "stream", "top_k", "stop", "cache_marks"}
+)
 CAPABILITIES: Mapping[Kind, frozenset[Capability]] = {
     "openai": _CHAT | {"batch", "embeddings"},
     "responses": frozenset(
         {"tools", "parallel_tools", "images", "schema", "reasoning", "stream", "batch", "embeddings"}
     ),
-    "anthropic": frozenset(
+    "anthropic": _MESSAGES | {"count_tokens", "batch"},
+    "gemini": frozenset(
         {
-            *("tools", "parallel_tools", "images", "schema", "reasoning", "stream", "top_k", "stop"),
-            *("cache_marks", "count_tokens", "batch"),
+            *("tools", "images", "schema", "reasoning", "stream", "seed", "penalties", "top_k", "stop"),
+            *("count_tokens", "embeddings"),
         }
     ),
+    "azure": _CHAT | {"embeddings"},
+    "bedrock": _MESSAGES,
+    "vertex": _MESSAGES | {"count_tokens"},
     "litellm": _CHAT | {"top_k"},
     "offline": frozenset({"tools", "parallel_tools", "schema", "stream", "stop", "embeddings"}),
 }
@@ -81,6 +93,10 @@ class ProviderSpec:
         defaults: values for fields of `Request` that a request leaves open.
         model_defaults: the same for single models, stronger than `defaults`.
         embedding_limit: how much it embeds in one call; larger requests are divided.
+        cloud: what `Azure`, `Bedrock` or `Vertex` need to know, for the kinds of their names.
+
+    Raises:
+        SpecError: what its kind needs is missing or does not fit.
     """
 
     name: str
@@ -99,6 +115,20 @@ class ProviderSpec:
     defaults: Mapping[str, Any] = field(default_factory=dict)
     model_defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     embedding_limit: EmbeddingLimit = EMBEDDING_LIMIT
+    cloud: Cloud | None = None
+
+    def __post_init__(self) -> None:
+        needed = CLOUDS.get(self.kind, type(None))
+        if not isinstance(self.cloud, needed):
+            wish = "no cloud" if needed is type(None) else f"cloud={needed.__name__}(…)"
+            raise SpecError(f"provider {self.name!r} of kind {self.kind}: expected {wish}, not {self.cloud!r}")
+        if self.kind == "azure" and not self.base_url:
+            raise SpecError(
+                f"provider {self.name!r}: expected the endpoint as base_url, "
+                "such as https://my-resource.openai.azure.com"
+            )
+        if isinstance(self.cloud, Bedrock) and self.cloud.profile and self.api_key is not None:
+            raise SpecError(f"provider {self.name!r}: expected an api_key or a profile, not both")
 
     @property
     def secret(self) -> str:
@@ -125,7 +155,9 @@ class ProviderSpec:
         """All it can do."""
         if self.capabilities is not None:
             return self.capabilities
-        spoken = _spoken(self.dialect) if self.kind == "openai" else CAPABILITIES[self.kind]
+        spoken = CAPABILITIES[self.kind]
+        if self.kind in ("openai", "azure"):
+            spoken = _spoken(spoken, self.dialect)
         # Those who copy a protocol leave the batch endpoints out, or make them their own way.
         own = not self.base_url or any(host in self.base_url for host in ("api.openai.com", "api.anthropic.com"))
         return spoken if own else spoken - {"batch"}
@@ -160,11 +192,11 @@ _FIELDS: Mapping[str, Capability] = {
 
 
 @lru_cache(maxsize=64)
-def _spoken(dialect: Dialect) -> frozenset[Capability]:
+def _spoken(said: frozenset[Capability], dialect: Dialect) -> frozenset[Capability]:
     """What chat completions can say in a dialect."""
     lost = {name for field, name in _FIELDS.items() if field in dialect.drops}
     more: frozenset[Capability] = frozenset({"top_k"})
-    return (CAPABILITIES["openai"] | more) - lost
+    return (said | more) - lost
 
 
 _OPEN = {item.name: item.default for item in fields(Request)}

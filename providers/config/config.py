@@ -25,12 +25,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, replace
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
 from ...actors.core.base.spec import ChildSpec
+from ..clouds import CLOUDS, cloud_of
 from ..errors import AuthenticationFailed, UnknownModel
 from ..messages import Request
 from ..registry.presets import PRESETS
@@ -40,6 +42,7 @@ from ..wire.openai_chat import Dialect
 from .yamlfile import ConfigError, Location, YamlFile, read_yaml
 
 _KINDS: tuple[str, ...] = get_args(Kind)
+_CLOUD_FIELDS = tuple(dict.fromkeys(item.name for made in CLOUDS.values() for item in fields(made)))
 _REQUEST_FIELDS = frozenset(item.name for item in fields(Request)) - {"messages", "model", "tools", "headers"}
 
 
@@ -54,6 +57,10 @@ def _known_fields(value: dict[str, Any]) -> dict[str, Any]:
     if unknown:
         raise ValueError(f"expected fields of a request ({', '.join(sorted(_REQUEST_FIELDS))}), not {unknown[0]}")
     return {name: tuple(item) if isinstance(item, list) else item for name, item in value.items()}
+
+
+def _as_text(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, date) else value  # YAML reads 2024-10-21 as a date
 
 
 RequestDefaults = Annotated[dict[str, Any], AfterValidator(_known_fields)]
@@ -90,6 +97,12 @@ class ProviderSettings(_Section):
     defaults: RequestDefaults = {}
     model_defaults: dict[str, RequestDefaults] = {}
     enabled: bool = True
+    api_version: Annotated[str, BeforeValidator(_as_text)] = Field("", description="Azure: a date such as 2024-10-21")
+    deployment: str = Field("", description="Azure: the deployment that serves every model")
+    region: str = Field("", description="Bedrock: a region such as us-east-1")
+    profile: str = Field("", description="Bedrock: a profile of Amazon's configuration files")
+    project: str = Field("", description="Vertex AI: a project's identifier")
+    location: str = Field("", description="Vertex AI: a location such as us-east5 or global")
 
     def spec(self, name: str, env: Mapping[str, str] | None = None) -> ProviderSpec:
         """The provider as its actor takes it.
@@ -106,20 +119,28 @@ class ProviderSettings(_Section):
         key = self.api_key
         if key is not None and not key.get_secret_value():
             key = None
+        cloud = {field: value for field in _CLOUD_FIELDS if (value := getattr(self, field))}
         if preset is not None:
             found = next((env[variable] for variable in preset.keys if env.get(variable)), "")
-            if key is None and found:
+            if key is None and found and not self.profile:
                 key = SecretStr(found)
-            if key is None and preset.keys and not self.base_url:
+            elsewhere = bool(self.base_url) and "base_url" not in preset.settings
+            if key is None and preset.keys and not preset.keyless and not elsewhere:
                 raise ValueError(f"expected an api_key, or {' or '.join(preset.keys)} in the environment")
-            base = preset_spec(preset, "", self.base_url)
+            settings = {"base_url": self.base_url, **cloud} if self.base_url else cloud
+            for field, variables in preset.settings.items():
+                value = settings.get(field) or next((env[one] for one in variables if env.get(one)), "")
+                if not value:
+                    raise ValueError(f"expected {field}, or {' or '.join(variables)} in the environment")
+                settings[field] = value
+            base = preset_spec(preset, "", settings.pop("base_url", ""), settings)
         else:
             kind: Any = self.type or "openai"
             if not self.base_url and kind not in ("offline", "litellm"):
                 raise ValueError(f"expected a base_url, or a type that is a known vendor ({', '.join(PRESETS)})")
             # A server that copied the protocol: the older name of the limit, and nothing held back.
             dialect = Dialect(max_tokens="max_tokens", drops=frozenset())
-            base = ProviderSpec(name, kind, base_url=self.base_url, dialect=dialect)
+            base = ProviderSpec(name, kind, base_url=self.base_url, dialect=dialect, cloud=cloud_of(kind, cloud))
         return replace(
             base,
             name=name,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from ..embeddings import EMBEDDING_LIMIT, EmbeddingLimit
 from ..spec import Kind
 from ..wire.openai_chat import OPENAI, Dialect
 
@@ -24,10 +25,14 @@ class Preset:
         kind: its protocol.
         base_url: its address; empty where the SDK knows it.
         keys: environment variables that may hold its key, the first that is set wins. Empty if it wants none.
+        keyless: whether a file may leave the key out, because its SDK finds credentials by itself.
+        settings: environment variables of what else it needs (``base_url``, or a field of its `Cloud`), the first that
+            is set wins; without them the environment does not offer it.
         bases: environment variables that may hold another address.
         default_model: the model of requests that name none; empty where there is no sensible one.
         models: what its models' names look like, so that a bare name leads here.
         dialect: how its protocol differs from OpenAI's.
+        embedding_limit: how much it embeds in one call.
     """
 
     name: str
@@ -38,6 +43,9 @@ class Preset:
     default_model: str = ""
     models: re.Pattern[str] | None = None
     dialect: Dialect = OPENAI
+    embedding_limit: EmbeddingLimit = EMBEDDING_LIMIT
+    keyless: bool = False
+    settings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def _looks(pattern: str) -> re.Pattern[str]:
@@ -51,7 +59,7 @@ _ALL = (
         keys=("OPENAI_API_KEY",),
         bases=("OPENAI_API_BASE", "OPENAI_BASE_URL"),
         default_model="gpt-5.4-mini",
-        models=_looks(r"(gpt|chatgpt|codex)-|o\d+(-|$)|ft:|computer-use"),
+        models=_looks(r"(gpt|chatgpt|codex|text-embedding)-|o\d+(-|$)|ft:|computer-use"),
     ),
     Preset(
         "anthropic",
@@ -61,6 +69,18 @@ _ALL = (
         default_model="claude-sonnet-5",
         models=_looks(r"claude-"),
     ),
+    # No header tells its limits; what a 429 asks to wait stands in the error's details.
+    Preset(
+        "gemini",
+        "gemini",
+        "https://generativelanguage.googleapis.com/v1beta",
+        ("GEMINI_API_KEY", "GOOGLE_API_KEY"),
+        ("GOOGLE_GEMINI_BASE_URL",),
+        "gemini-2.5-flash",
+        _looks(r"gemini-|gemma-"),
+        embedding_limit=EmbeddingLimit(texts=100),
+    ),
+    # The same models by the endpoint that copies OpenAI's protocol.
     Preset(
         "google",
         "openai",
@@ -68,8 +88,8 @@ _ALL = (
         ("GEMINI_API_KEY", "GOOGLE_API_KEY"),
         ("GOOGLE_API_BASE",),
         "gemini-2.5-flash",
-        _looks(r"gemini-|gemma-"),
-        Dialect("max_tokens", frozenset({"top_k", "seed", "user", "parallel_tool_calls"})),
+        dialect=Dialect("max_tokens", frozenset({"top_k", "seed", "user", "parallel_tool_calls"})),
+        embedding_limit=EmbeddingLimit(texts=100),
     ),
     Preset(
         "mistral",
@@ -127,6 +147,30 @@ _ALL = (
         dialect=Dialect("max_tokens", frozenset({"top_k", "user", "parallel_tool_calls"})),
     ),
     Preset("vllm", "openai", "http://127.0.0.1:8000/v1", bases=("VLLM_API_BASE",), dialect=_OPEN),
+    # Limits belong to a deployment; its headers tell them as OpenAI's do.
+    Preset(
+        "azure",
+        "azure",
+        keys=("AZURE_OPENAI_API_KEY",),
+        settings={"base_url": ("AZURE_OPENAI_ENDPOINT",), "api_version": ("OPENAI_API_VERSION",)},
+    ),
+    # No header tells limits, neither here nor at Vertex AI. From the environment only with a key of Bedrock's own:
+    # Amazon's other credentials stand on many machines where nobody means to call a model with them.
+    Preset(
+        "bedrock",
+        "bedrock",
+        keys=("AWS_BEARER_TOKEN_BEDROCK",),
+        bases=("ANTHROPIC_BEDROCK_BASE_URL",),
+        models=_looks(r"([a-z]+\.)?anthropic\.claude-"),
+        keyless=True,
+        settings={"region": ("AWS_REGION", "AWS_DEFAULT_REGION")},
+    ),
+    Preset(
+        "vertex",
+        "vertex",
+        bases=("ANTHROPIC_VERTEX_BASE_URL",),
+        settings={"project": ("ANTHROPIC_VERTEX_PROJECT_ID",), "location": ("CLOUD_ML_REGION",)},
+    ),
 )
 PRESETS: Mapping[str, Preset] = {preset.name: preset for preset in _ALL}
 """The vendors by name, those whose key is looked for first at the head."""

@@ -16,6 +16,8 @@ from typing import cast
 
 from pydantic import SecretStr
 
+from ...actors.core.base.errors import SpecError
+from ..clouds import cloud_of
 from ..errors import AuthenticationFailed, UnknownModel
 from ..spec import Kind, ProviderSpec
 from ..wire.openai_chat import Dialect
@@ -151,6 +153,9 @@ def from_environment(env: Mapping[str, str] | None = None) -> Registry:
 
     Args:
         env: the variables; the process's environment by default.
+
+    Raises:
+        SpecError: what a cloud needs is wrong; says which variables.
     """
     env = os.environ if env is None else env
     specs = [spec for preset in PRESETS.values() if (spec := _from_preset(preset, env)) is not None]
@@ -164,8 +169,20 @@ def from_environment(env: Mapping[str, str] | None = None) -> Registry:
     return Registry({spec.name: spec for spec in [*specs, OFFLINE]}, aliases, default)
 
 
-def preset_spec(preset: Preset, key: str = "", base_url: str = "") -> ProviderSpec:
-    """A provider from a preset, with a key and, if not the vendor's own, an address."""
+def preset_spec(
+    preset: Preset, key: str = "", base_url: str = "", settings: Mapping[str, str] | None = None
+) -> ProviderSpec:
+    """A provider from a preset.
+
+    Args:
+        preset: the vendor.
+        key: its key.
+        base_url: its address, if not the vendor's own.
+        settings: the fields of its `Cloud`, if it has one.
+
+    Raises:
+        SpecError: a setting is missing or wrong.
+    """
     return ProviderSpec(
         preset.name,
         preset.kind,
@@ -173,18 +190,25 @@ def preset_spec(preset: Preset, key: str = "", base_url: str = "") -> ProviderSp
         base_url=base_url or preset.base_url,
         default_model=preset.default_model,
         dialect=preset.dialect,
+        embedding_limit=preset.embedding_limit,
+        cloud=cloud_of(preset.kind, settings or {}),
     )
 
 
 def _from_preset(preset: Preset, env: Mapping[str, str]) -> ProviderSpec | None:
     key = _first(env, preset.keys)
     base = _first(env, preset.bases)
-    # A vendor without keys is there when its address is given; the others when their key is.
-    if not (key if preset.keys else base):
+    settings = {name: _first(env, variables) for name, variables in preset.settings.items()}
+    # A vendor without keys is there when its address is given; the others when their key and all they need is.
+    if not (key if preset.keys else base or settings) or not all(settings.values()):
         return None
     if preset.name == "ollama" and base:
         base = _ollama(base)
-    return preset_spec(preset, key, base)
+    try:
+        return preset_spec(preset, key, settings.pop("base_url", "") or base, settings)
+    except SpecError as error:
+        variables = ", ".join(name for names in preset.settings.values() for name in names if env.get(name))
+        raise SpecError(f"{error} (in the environment: {variables})") from None
 
 
 def _custom(env: Mapping[str, str]) -> Iterable[ProviderSpec]:
@@ -228,5 +252,6 @@ def _divided(name: str) -> tuple[str, str, str]:
 
 
 def _how_to_enable(preset: Preset, name: str) -> str:
-    variables = preset.keys or preset.bases
-    return f"the model {name!r} is {preset.name}'s: set {' or '.join(variables)}, or use the model offline"
+    needed = [preset.keys or (() if preset.settings else preset.bases), *preset.settings.values()]
+    variables = " and ".join(" or ".join(names) for names in needed if names)
+    return f"the model {name!r} is {preset.name}'s: set {variables}, or use the model offline"

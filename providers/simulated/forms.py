@@ -136,7 +136,7 @@ class _Gemini(Form):
     limit_headers = ""
 
     def read(self, payload: Mapping[str, Any]) -> Request | EmbeddingRequest:
-        return gemini.from_payload(payload)
+        return gemini.from_payload(payload.get("generateContentRequest") or payload)  # to be counted, it is wrapped
 
     def whole(self, made: Any, id: str, payload: Mapping[str, Any]) -> dict[str, Any]:
         return gemini.to_response(made, id=id)

@@ -61,7 +61,9 @@ class AnthropicProvider(HttpProvider):
         return await self.direct(self._make_client)
 
     async def count_tokens(self, request: Request) -> int:
-        """Input tokens as Anthropic's own endpoint counts them; it is free of charge."""
+        """Input tokens as Anthropic's own endpoint counts them, free of charge; estimated where it has none."""
+        if not self.spec.supports("count_tokens"):
+            return await super().count_tokens(request)
         model, protocol = self._prepared(request)
         payload = protocol.to_payload(request, model=model)
         for name in _NOT_COUNTED:

@@ -15,6 +15,22 @@ def provider_class(kind: str) -> Any:
         from .anthropic import AnthropicProvider
 
         return AnthropicProvider
+    if kind == "azure":
+        from .azure import AzureProvider
+
+        return AzureProvider
+    if kind == "bedrock":
+        from .bedrock import BedrockProvider
+
+        return BedrockProvider
+    if kind == "vertex":
+        from .vertex import VertexProvider
+
+        return VertexProvider
+    if kind == "gemini":
+        from .gemini import GeminiProvider
+
+        return GeminiProvider
     if kind == "offline":
         from ..offline import OfflineProvider
 

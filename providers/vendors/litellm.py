@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 import os
 from collections.abc import AsyncIterator
 from typing import Any
@@ -27,6 +26,7 @@ from ..wire import openai_chat
 from ..wire.limits import retry_after
 from ..wire.openai_chat import Dialect
 from ..wire.secrets import shortened
+from .extras import required
 
 _DIALECT = Dialect(max_tokens="max_tokens", drops=frozenset())
 # LiteLLM names its exceptions after OpenAI's. The status comes second: some carry a wrong one.
@@ -58,14 +58,9 @@ class LiteLLMProvider(Provider):
         def load() -> Any:
             # Without this LiteLLM fetches its price list from the network at import.
             os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
-            return importlib.import_module("litellm")
+            return required("litellm", "litellm", self.spec.name)
 
-        try:
-            self._litellm = await asyncio.to_thread(load)
-        except ImportError:
-            raise ProviderError(
-                "the litellm provider needs LiteLLM: pip install 'callboard[litellm]'", provider=self.spec.name
-            ) from None
+        self._litellm = await asyncio.to_thread(load)
         self._litellm.suppress_debug_info = True
 
     async def complete(self, request: Request) -> Completion:

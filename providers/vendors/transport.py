@@ -14,10 +14,10 @@ import json
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-from ..errors import ConnectionLost, InvalidRequest, ProviderError, ProviderTimeout
+from ..errors import AuthenticationFailed, ConnectionLost, InvalidRequest, ProviderError, ProviderTimeout
 from ..wire.failures import from_status
 from ..wire.secrets import shortened
 
@@ -240,16 +240,19 @@ class Sdk:
         client: an ``AsyncOpenAI`` or ``AsyncAnthropic``, or what derives from them.
     """
 
+    key_attribute: ClassVar[str] = "api_key"
+    """Where the client keeps its key."""
+
     def __init__(self, provider: str, client: Any) -> None:
         # The pool owns retries; an SDK that also retries would multiply them, unseen by every limit.
-        self._client = client.with_options(max_retries=0)
+        self._client = client.with_options(max_retries=0) if getattr(client, "max_retries", True) else client
         self._provider = provider
 
     def __repr__(self) -> str:
         return f"Sdk({self._provider!r}, {type(self._client).__name__})"
 
     async def rotate(self, secret: str) -> None:
-        self._client.api_key = secret
+        setattr(self._client, self.key_attribute, secret)
 
     @asynccontextmanager
     async def open(self, path: str, payload: Mapping[str, Any], headers: Mapping[str, str]) -> AsyncIterator[Opened]:
@@ -302,9 +305,21 @@ def sdk_problem(error: Exception, provider: str) -> Exception:
         lost = ConnectionLost(f"{provider} lost the connection ({name})", provider=provider)
         lost.unsent = _never_connected(error)
         return lost
-    if type(error).__module__.partition(".")[0] in ("openai", "anthropic"):
+    home = type(error).__module__.partition(".")[0]
+    if home in ("botocore", "google") or str(error).startswith("Could not resolve"):
+        return _without_credentials(error, provider)
+    if home in ("openai", "anthropic"):
         return ProviderError(f"{provider}: {shortened(str(error))}", provider=provider)
     return error
+
+
+def _without_credentials(error: Exception, provider: str) -> ProviderError:
+    """What it means when a cloud's SDK finds no credentials, or cannot renew them; nothing was sent then."""
+    text = f"{provider} found no credentials ({type(error).__name__}: {shortened(str(error))})"
+    away = any(word in type(error).__name__ for word in ("Transport", "Connect", "Timeout"))
+    problem: ProviderError = (ConnectionLost if away else AuthenticationFailed)(text, provider=provider)
+    problem.unsent = True
+    return problem
 
 
 def _never_connected(error: Exception) -> bool:

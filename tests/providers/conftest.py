@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 from pydantic import SecretStr
@@ -68,6 +68,33 @@ def compatible(name: str) -> Callable[[SimulatedProvider], ProviderSpec]:
     return make
 
 
+class Addressed(Protocol):
+    """A server with an address."""
+
+    @property
+    def url(self) -> str: ...
+
+
+def gemini_spec(server: Addressed, **changes: Any) -> ProviderSpec:
+    spec = preset_spec(PRESETS["gemini"], KEY, f"{server.url}/v1beta")
+    return replace(spec, default_model="gemini-test", timeout=5.0, **changes)
+
+
+def azure_spec(server: SimulatedProvider, **changes: Any) -> ProviderSpec:
+    spec = preset_spec(PRESETS["azure"], KEY, server.url, {"api_version": "2024-10-21"})
+    return replace(spec, default_model="gpt-test", timeout=5.0, **changes)
+
+
+def bedrock_spec(server: SimulatedProvider, **changes: Any) -> ProviderSpec:
+    spec = preset_spec(PRESETS["bedrock"], KEY, server.url, {"region": "eu-central-1"})
+    return replace(spec, default_model="eu.anthropic.claude-test-v1:0", timeout=5.0, **changes)
+
+
+def vertex_spec(server: SimulatedProvider, **changes: Any) -> ProviderSpec:
+    spec = preset_spec(PRESETS["vertex"], KEY, f"{server.url}/v1", {"project": "my-project", "location": "us-east5"})
+    return replace(spec, default_model="claude-test@20250514", timeout=5.0, **changes)
+
+
 Spawn = Callable[[SimulatedProvider, System, ProviderSpec], ActorRef[Any]]
 KINDS: dict[str, tuple[Callable[..., ProviderSpec], Spawn]] = {
     "openai": (openai_spec, _plain),
@@ -75,6 +102,10 @@ KINDS: dict[str, tuple[Callable[..., ProviderSpec], Spawn]] = {
     "responses": (lambda server, **changes: openai_spec(server, kind="responses", **changes), _plain),
     "anthropic": (anthropic_spec, _plain),
     "anthropic-sdk": (anthropic_spec, _anthropic_sdk),
+    "gemini": (gemini_spec, _plain),
+    "azure": (azure_spec, _plain),
+    "bedrock": (bedrock_spec, _plain),
+    "vertex": (vertex_spec, _plain),
     # One preset for each dialect; that every preset answers is a test of its own.
     **{name: (compatible(name), _plain) for name in ("google", "mistral", "vllm")},
 }

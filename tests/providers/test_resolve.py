@@ -143,7 +143,11 @@ def test_every_preset_is_reached_through_its_own_variable(preset: object) -> Non
     from callboard.providers.registry.presets import Preset
 
     assert isinstance(preset, Preset)
-    env = {(preset.keys or preset.bases)[0]: "http://x/v1" if not preset.keys else "k"}
+    settings = {"base_url": "https://x", "api_version": "2024-10-21", "region": "us-east-1", "project": "p"}
+    settings["location"] = "global"
+    env = {names[0]: settings[name] for name, names in preset.settings.items()}
+    if preset.keys or not env:
+        env[(preset.keys or preset.bases)[0]] = "http://x/v1" if not preset.keys else "k"
     assert preset.name in from_environment(env).providers
 
 

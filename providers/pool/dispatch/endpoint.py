@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ..admission.admission import Gate
 
 _VENDORS = {"openai": "openai", "responses": "openai", "anthropic": "anthropic"}
+_RESOLD = {"azure": "azure", "bedrock": "aws", "vertex": "google", "gemini": "google"}
 ALL_CAPABILITIES = frozenset({"tools", "images", "schema", "reasoning"})
 
 
@@ -77,7 +78,8 @@ class Endpoint:
             "models": provider.models,
             "default_model": provider.default_model,
             "capabilities": frozenset[str](provider.abilities()),
-            "vendor": provider.name if provider.base_url else _VENDORS.get(provider.kind, provider.name),
+            "vendor": _RESOLD.get(provider.kind)
+            or (provider.name if provider.base_url else _VENDORS.get(provider.kind, provider.name)),
             **options,
         }
         if provider.kind == "offline":
