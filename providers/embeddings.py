@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 from .errors import InvalidRequest, MalformedResponse
-from .messages import RateLimits, Usage
+from .messages import Completion, RateLimits, Request, Usage
 from .tokens import FALLBACK
 
 _NO_USAGE = Usage()
@@ -90,6 +90,12 @@ class Embeddings:
     def dimensions(self) -> int:
         """Numbers in a vector."""
         return len(self.vectors[0]) if self.vectors else 0
+
+
+Asked: TypeAlias = Request | EmbeddingRequest
+"""What providers and the pool are asked for."""
+Answered: TypeAlias = Completion | Embeddings
+"""What they answer with."""
 
 
 @dataclass(frozen=True, slots=True)

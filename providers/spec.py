@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from ..actors.core.base.errors import SpecError
 from .clouds import CLOUDS, Bedrock, Cloud
-from .embeddings import EMBEDDING_LIMIT, EmbeddingLimit, EmbeddingRequest
+from .embeddings import EMBEDDING_LIMIT, Asked, EmbeddingLimit
 from .messages import Image, Request
 from .wire.openai_chat import OPENAI, Dialect
 from .wire.secrets import public
@@ -162,7 +162,7 @@ class ProviderSpec:
         own = not self.base_url or any(host in self.base_url for host in ("api.openai.com", "api.anthropic.com"))
         return spoken if own else spoken - {"batch"}
 
-    def model_of(self, request: Request | EmbeddingRequest) -> str:
+    def model_of(self, request: Asked) -> str:
         """The model's name as the vendor knows it: without this provider's own prefix."""
         model = request.model or self.default_model
         for mark in ":/":

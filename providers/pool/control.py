@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import SecretStr
 
+from ..embeddings import Asked
 from ..messages import Request
 from .accounts.cost import Budget
 from .dispatch.endpoint import Endpoint
@@ -22,13 +23,13 @@ class Submit:
     """A request with what a plain `Request` cannot say. Answered as the request itself would be, also as a stream.
 
     Args:
-        request: what to complete.
+        request: what to complete, or to embed.
         requester: on whose behalf, how urgent.
         batch: it may wait for the endpoint's batch window and go out together with others.
         cached: whether a cached or a coalesced answer will do, where the pool has a cache or coalesces.
     """
 
-    request: Request
+    request: Asked
     requester: Requester = ANYONE
     batch: bool = False
     cached: bool = True

@@ -21,6 +21,7 @@ from ...actors.core.base.scope import current_scope
 from ...actors.core.base.spec import ChildSpec
 from ...actors.core.refs.ref import ActorRef
 from ...actors.core.refs.watching import Terminated
+from ..embeddings import EmbeddingRequest
 from ..messages import Message, Request
 from .accounts.cost import Budget, Budgets, Price, Prices, load_prices
 from .accounts.ledger import Ledger
@@ -69,7 +70,8 @@ class Memory:
 
 
 class Pool(Actor):
-    """Answers `Request` with a `Completion` (``ask``) or `Delta`s (``stream``), from whichever endpoint can.
+    """Answers `Request` with a `Completion` (``ask``) or `Delta`s (``stream``), and `EmbeddingRequest` with
+    `Embeddings`, from whichever endpoint can.
 
     A request that no endpoint can take now waits, in order, until its deadline (the scope's, or ``ask(timeout=)``), or
     for ``queue_timeout`` if it has none. After that, or when nobody can do it, the caller gets `NoProvider` with the
@@ -187,7 +189,7 @@ class Pool(Actor):
     def on_receive(self, message: Any) -> Any:
         """Answer requests beside the mailbox, control messages at once."""
         kind = message.__class__
-        if kind is Request:
+        if kind is Request or kind is EmbeddingRequest:
             return self._serve(Submit(message, current_scope().values.get(REQUESTER, ANYONE)))
         if kind is Submit:
             return self._serve(message)

@@ -9,10 +9,11 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from ..embeddings import Answered
 from ..messages import Completion, Request
 from .batches import Batches
 from .faults import Fault
-from .forms import Answered, Form
+from .forms import Form
 from .http import Connection, Incoming
 from .limits import Enforcer
 from .state import State

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 from urllib.parse import unquote
 
-from ..embeddings import EmbeddingRequest, Embeddings
+from ..embeddings import Asked, EmbeddingRequest
 from ..messages import Completion, Request
 from ..wire import (
     anthropic,
@@ -23,8 +23,6 @@ from ..wire import (
     sse,
 )
 
-Answered = Completion | Embeddings
-
 
 class Form:
     """One protocol. The default is OpenAI's chat completions."""
@@ -35,7 +33,7 @@ class Form:
     largest: ClassVar[int] = 0
     """Texts in one call, of those that embed."""
 
-    def read(self, payload: Mapping[str, Any]) -> Request | EmbeddingRequest:
+    def read(self, payload: Mapping[str, Any]) -> Asked:
         """The neutral request. Raises ValueError, or what comes of wrong types."""
         return openai_chat.from_payload(payload)
 
@@ -135,7 +133,7 @@ class _Bedrock(_Anthropic):
 class _Gemini(Form):
     limit_headers = ""
 
-    def read(self, payload: Mapping[str, Any]) -> Request | EmbeddingRequest:
+    def read(self, payload: Mapping[str, Any]) -> Asked:
         return gemini.from_payload(payload.get("generateContentRequest") or payload)  # to be counted, it is wrapped
 
     def whole(self, made: Any, id: str, payload: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, TypeAlias
 
-from ..embeddings import EmbeddingRequest, Embeddings, estimated_tokens
+from ..embeddings import Answered, Asked, EmbeddingRequest, Embeddings, estimated_tokens
 from ..errors import InvalidRequest
 from ..messages import Completion, Request, Usage
 from ..offline.hashing import DIMENSIONS, hashed
@@ -19,7 +19,7 @@ from ..tokens import estimate
 from .batches import Batches
 from .exchange import Exchange, dumped
 from .faults import Fault, Latency
-from .forms import Answered, Form, Route, route
+from .forms import Form, Route, route
 from .http import Connection, Incoming, Server
 from .limits import Enforcer, ServerQuota
 from .state import ServerStats, State
@@ -266,7 +266,7 @@ class SimulatedProvider:
         self.stats.disconnects += 1
 
 
-def _charged(request: Request | EmbeddingRequest) -> int:
+def _charged(request: Asked) -> int:
     if isinstance(request, EmbeddingRequest):
         return estimated_tokens(request)
     return estimate(request) + (request.max_tokens or 0)

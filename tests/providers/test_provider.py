@@ -185,7 +185,9 @@ async def test_a_request_without_a_model_needs_a_default_one() -> None:
             await ref.ask(ASK)
 
 
-@pytest.mark.parametrize("kind", ["openai", "openai-sdk", "anthropic", "anthropic-sdk"])
+@pytest.mark.parametrize(
+    "kind", ["openai", "openai-sdk", "anthropic", "anthropic-sdk", "gemini", "azure", "bedrock", "vertex"]
+)
 async def test_a_new_key_is_used_from_the_next_request_on(kind: str) -> None:
     make, spawn = KINDS[kind]
     async with SimulatedProvider(keys=["sk-new"]) as server, System("rotate") as system:

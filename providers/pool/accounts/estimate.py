@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 
-from ...messages import Image, Request, Text
+from ...embeddings import Asked, EmbeddingRequest, estimated_tokens
+from ...messages import Image, Text
 
 _IMAGE = 1_000
 _PER_MESSAGE = 4
@@ -21,8 +22,10 @@ def text_bytes(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
 
 
-def input_tokens(request: Request) -> int:
-    """Return about how many tokens the request's messages and tools are."""
+def input_tokens(request: Asked) -> int:
+    """Return about how many tokens the request's messages and tools, or its texts, are."""
+    if isinstance(request, EmbeddingRequest):
+        return estimated_tokens(request)
     size = 0
     tokens = 0
     for message in request.messages:
@@ -60,6 +63,8 @@ class OutputEstimate:
         """Count one answer."""
         self._value = float(tokens) if tokens > self._value else self._value + 0.05 * (tokens - self._value)
 
-    def tokens(self, request: Request) -> int:
+    def tokens(self, request: Asked) -> int:
         """Return how many output tokens to expect for ``request``."""
+        if isinstance(request, EmbeddingRequest):
+            return 0
         return int(self._value) if request.max_tokens is None else request.max_tokens

@@ -9,9 +9,10 @@ import asyncio
 import math
 from collections.abc import AsyncGenerator
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from ....actors.core.mail.future import Future
+from ...embeddings import Asked, EmbeddingRequest, Embeddings
 from ...errors import ProviderTimeout, StreamCut
 from ...messages import Completion, Delta, Request, Usage
 from ...provider import BatchAnswer, BatchRequest
@@ -84,6 +85,10 @@ class Attempts:
             self._failed(job, grant, member, error)
             raise
         return self._answered(job, grant, member, completion)
+
+    async def embed(self, job: Job, grant: Grant) -> Embeddings:
+        """As `complete`, of a request for embeddings."""
+        return cast(Embeddings, await self.complete(job, grant))  # a provider answers what it was asked for
 
     async def begun(self, job: Job, grant: Grant) -> tuple[Delta, AsyncGenerator[Delta, None]]:
         """Send the request as a stream; return its first delta, and the others, which the caller must close.
@@ -272,10 +277,13 @@ class Attempts:
             self._queue.pump()
 
 
-def _adapted(job: Job, grant: Grant) -> Request:
+def _adapted(job: Job, grant: Grant) -> Asked:
     """Return the request as the granted endpoint gets it."""
     tier = job.plan.tiers[grant.tier]
-    return adapt(job.request, tier.models[grant.gate.name], tier.dropped)
+    request, model = job.request, tier.models[grant.gate.name]
+    if isinstance(request, EmbeddingRequest):
+        return request if model == request.model else replace(request, model=model)
+    return adapt(request, model, tier.dropped)
 
 
 def _is_cancelled() -> bool:

@@ -13,6 +13,7 @@ from contextlib import aclosing
 from typing import Any, TypeVar
 
 from ....actors.core.base.scope import current_scope
+from ...embeddings import Asked, EmbeddingLimit, EmbeddingRequest, Embeddings
 from ...messages import Completion, Delta, Request
 from ..accounts.cost import Budgets, Prices
 from ..accounts.estimate import OutputEstimate, input_tokens
@@ -80,6 +81,16 @@ class Dispatcher:
         """
         return await self.run(self.open(request, requester))
 
+    async def embed(self, request: EmbeddingRequest, requester: Requester) -> Embeddings:
+        """Return the vectors of texts, no more than `embedding_limit` allows in one call. Raises as `complete`."""
+        return await self._sent(self.open(request, requester), self.attempts.embed)
+
+    def embedding_limit(self, request: EmbeddingRequest, requester: Requester) -> EmbeddingLimit:
+        """Return how much each of the endpoints that may serve a request takes in one call. Raises as `open`."""
+        plan, _, _ = self.planner.plan(request, requester)
+        limits = [member.endpoint.embedding_limit for member in plan.members()]
+        return EmbeddingLimit(min(one.texts for one in limits), min(one.tokens for one in limits))
+
     async def stream(self, request: Request, requester: Requester) -> AsyncGenerator[Delta, None]:
         """Yield the deltas of a completion; the last one carries it.
 
@@ -96,7 +107,7 @@ class Dispatcher:
             async for delta in rest:
                 yield delta
 
-    def open(self, request: Request, requester: Requester) -> Job:
+    def open(self, request: Asked, requester: Requester) -> Job:
         """Accept a request.
 
         Raises:
@@ -174,6 +185,8 @@ class Dispatcher:
 
 
 def _output_tokens(job: Job) -> int:
+    if isinstance(job.request, EmbeddingRequest):
+        return 0
     if job.request.max_tokens is not None:
         return job.request.max_tokens
     seen = [

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import SecretStr
 
 from ....actors.core.base.spec import ChildSpec
+from ...embeddings import EMBEDDING_LIMIT, EmbeddingLimit
 from ...spec import ProviderSpec
 from ..accounts.cost import FREE, Price
 from ..accounts.estimate import OutputEstimate
@@ -33,18 +34,20 @@ class Endpoint:
 
     Args:
         name: unique in the pool; ``name:model`` and ``name/model`` in a request choose this endpoint.
-        spec: how its actor is started. It must answer `Request` with a `Completion`, or a stream of `Delta`.
+        spec: how its actor is started. It must answer `Request` with a `Completion`, or a stream of `Delta`;
+            with the capability ``embeddings`` also `EmbeddingRequest` with `Embeddings`.
         models: the model names it serves; empty if it takes any.
         aliases: names it also answers to, and the model each stands for (``{"large": "gpt-4o"}``).
         default_model: what a request without a model gets, for prices and notes; empty to leave it to the provider.
         limits: its rate limits.
         priority: lower is preferred by `Priority`.
         weight: share under `Weighted`.
-        capabilities: what it can do, of ``tools``, ``images``, ``schema``, ``reasoning``, ``batch``.
+        capabilities: what it can do, of ``tools``, ``images``, ``schema``, ``reasoning``, ``batch``, ``embeddings``.
         vendor: whose price list applies, as genai-prices names it (``openai``, ``anthropic``); empty for any.
         price: price per million tokens in place of the list's.
         key: a label of the key it uses, for budgets and statistics. Never the key itself.
         retry, breaker: policies.
+        embedding_limit: how much it embeds in one call.
     """
 
     name: str
@@ -61,6 +64,7 @@ class Endpoint:
     key: str = ""
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     breaker: BreakerPolicy = field(default_factory=BreakerPolicy)
+    embedding_limit: EmbeddingLimit = EMBEDDING_LIMIT
 
     @classmethod
     def of(cls, provider: ProviderSpec, spec: ChildSpec, **options: Any) -> Endpoint:
@@ -77,6 +81,7 @@ class Endpoint:
         settings: dict[str, Any] = {
             "models": provider.models,
             "default_model": provider.default_model,
+            "embedding_limit": provider.embedding_limit,
             "capabilities": frozenset[str](provider.abilities()),
             "vendor": _RESOLD.get(provider.kind)
             or (provider.name if provider.base_url else _VENDORS.get(provider.kind, provider.name)),

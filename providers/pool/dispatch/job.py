@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ...messages import Request
+from ...embeddings import Asked
 from ..admission.admission import Gate
 from .plan import Plan
 
@@ -63,7 +63,7 @@ class Job:
 
     def __init__(
         self,
-        request: Request,
+        request: Asked,
         plan: Plan,
         accounts: tuple[str, ...],
         *,

@@ -13,6 +13,7 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from ...embeddings import Asked, EmbeddingRequest
 from ...errors import NoProvider, UnknownModel
 from ...messages import Image, Message, Request, Text
 from ..admission.admission import Gate, Tiers
@@ -22,8 +23,10 @@ DROPPABLE = frozenset({"images", "schema", "reasoning"})
 """What a request can be sent without. Not tools: an agent that needs them would get a wrong answer instead of none."""
 
 
-def needs(request: Request) -> frozenset[str]:
+def needs(request: Asked) -> frozenset[str]:
     """Return the capabilities a request asks for."""
+    if isinstance(request, EmbeddingRequest):
+        return _VECTORS
     wanted = set()
     if request.tools and request.tool_choice != "none":
         wanted.add("tools")
@@ -39,6 +42,7 @@ def needs(request: Request) -> frozenset[str]:
 
 
 _NOTHING: frozenset[str] = frozenset()
+_VECTORS = frozenset({"embeddings"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +114,8 @@ def make_plan(
         UnknownModel: no endpoint knows the model.
         NoProvider: endpoints know it, but all are excluded or cannot do what the request needs.
     """
+    if wanted == _VECTORS:
+        fallbacks = {}  # vectors of another model are no lesser ones: nothing can be compared with them
     tiers: list[Tier] = []
     known = False
     refused: dict[str, BaseException] = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from ...embeddings import Asked
 from ...errors import NoProvider
 from ...messages import Request
 from ..admission.admission import Gate
@@ -42,7 +43,7 @@ class Planner:
         """Return the endpoint behind a gate."""
         return self._by_gate[gate]
 
-    def plan(self, request: Request, requester: Requester) -> tuple[Plan, frozenset[str], str]:
+    def plan(self, request: Asked, requester: Requester) -> tuple[Plan, frozenset[str], str]:
         """Return the plan of a new request, what it needs, and the one endpoint it must go to, or empty.
 
         Raises:

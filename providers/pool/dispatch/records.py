@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
+from typing import TypeVar
 
+from ...embeddings import Answered, Embeddings
 from ...messages import Completion, Usage
 from ...provider import ESTIMATED
 from ..accounts.cost import Budgets, Prices, Reservation
@@ -14,6 +17,8 @@ from ..admission.admission import Grant
 from ..admission.retry import Blame, Verdict, judge
 from .endpoint import Member
 from .job import Job
+
+A = TypeVar("A", Completion, Embeddings)
 
 
 class AttemptRecords:
@@ -55,7 +60,7 @@ class AttemptRecords:
             dollars = self._priced(job, grant, member, "", expected, self.loop.time()) or 0.0
             grant.reservation = self.budgets.reserve((*job.accounts, *member.accounts), dollars)
 
-    def answered(self, job: Job, grant: Grant, member: Member, completion: Completion) -> Completion:
+    def answered(self, job: Job, grant: Grant, member: Member, completion: A) -> A:
         """Close a call that was answered; return the completion as the caller gets it: priced, with notes."""
         now = self.loop.time()
         usage = completion.usage
@@ -82,15 +87,18 @@ class AttemptRecords:
         notes = self._notes(job, grant, member)
         if cost == completion.cost and not notes and completion.provider:
             return completion
+        provider, took = completion.provider or member.endpoint.name, completion.latency or latency
+        if isinstance(completion, Embeddings):
+            return replace(completion, provider=provider, latency=took, cost=cost, notes=completion.notes + notes)
         # Written out: dataclasses.replace costs three times as much.
         return Completion(
             completion.message,
             completion.finish_reason,
             usage,
             completion.model,
-            completion.provider or member.endpoint.name,
+            provider,
             completion.request_id,
-            completion.latency or latency,
+            took,
             cost,
             completion.notes + notes,
             completion.limits,
@@ -149,7 +157,7 @@ class AttemptRecords:
             counts.cancelled += 1
             gate.breaker.cancel(grant.trial)
 
-    def cost(self, job: Job, grant: Grant, member: Member, completion: Completion, now: float) -> float | None:
+    def cost(self, job: Job, grant: Grant, member: Member, completion: Answered, now: float) -> float | None:
         """Return what a completion cost in US dollars, booked; None where no price is known."""
         cost = completion.cost
         if cost is None:
@@ -160,7 +168,7 @@ class AttemptRecords:
         self.ledger.add(_item(completion), completion.usage, cost or 0.0)
         return cost
 
-    def overtaken(self, completion: Completion) -> None:
+    def overtaken(self, completion: Answered) -> None:
         """An answer that was booked, and that nobody gets: the other call of a hedged pair was faster."""
         self.ledger.move(_item(completion), "hedged", completion.usage, completion.cost or 0.0)
 
@@ -228,7 +236,7 @@ class AttemptRecords:
                     breaker.disable(now, str(error))
 
 
-def _item(completion: Completion) -> Item:
+def _item(completion: Answered) -> Item:
     for note in completion.notes:
         if note.startswith(ESTIMATED):
             return "unreported"

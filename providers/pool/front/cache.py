@@ -1,4 +1,4 @@
-"""Exact caches of completions: the same request, down to the last field, gets the answer it got before.
+"""Exact caches of completions and embeddings: the same request, down to the last field, gets the answer it got before.
 
 A cached completion costs nothing and says so: ``cost`` 0, ``latency`` 0, and ``cached`` among its notes.
 """
@@ -17,7 +17,7 @@ from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from ...messages import Completion, Request
+from ...embeddings import Answered, Asked
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def fingerprint(request: Request) -> str:
+def fingerprint(request: Asked) -> str:
     """Return a key that equal requests share, whatever the order of keys in their mappings."""
     text = json.dumps(request, default=_plain, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
@@ -48,14 +48,14 @@ class Cache(Protocol):
     async def close(self) -> None:
         """Write what is not written yet and let go of resources."""
 
-    async def get(self, key: str) -> Completion | None:
+    async def get(self, key: str) -> Answered | None:
         """Return the completion kept under ``key``, or None."""
 
-    async def put(self, key: str, completion: Completion) -> None:
+    async def put(self, key: str, completion: Answered) -> None:
         """Keep a completion."""
 
 
-def as_cached(completion: Completion) -> Completion:
+def as_cached(completion: Answered) -> Answered:
     """Return the completion as a cache hit is answered."""
     return replace(completion, cost=0.0, latency=0.0, notes=(*completion.notes, "cached"), limits=None)
 
@@ -73,7 +73,7 @@ class MemoryCache:
         self._size = size
         self._ttl = ttl
         self._clock = clock
-        self._kept: OrderedDict[str, tuple[float, Completion]] = OrderedDict()
+        self._kept: OrderedDict[str, tuple[float, Answered]] = OrderedDict()
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time() if self._clock is None else self._clock()
@@ -84,7 +84,7 @@ class MemoryCache:
     async def close(self) -> None:
         """Nothing to do: a restarted pool finds what was kept."""
 
-    async def get(self, key: str) -> Completion | None:
+    async def get(self, key: str) -> Answered | None:
         """See `Cache.get`."""
         found = self._kept.get(key)
         if found is None:
@@ -96,7 +96,7 @@ class MemoryCache:
         self._kept.move_to_end(key)
         return completion
 
-    async def put(self, key: str, completion: Completion) -> None:
+    async def put(self, key: str, completion: Answered) -> None:
         """See `Cache.put`."""
         self._kept[key] = (self._now(), completion)
         self._kept.move_to_end(key)
@@ -137,11 +137,11 @@ class SqliteCache:
             self._thread.shutdown(wait=False)
             self._thread = None
 
-    async def get(self, key: str) -> Completion | None:
+    async def get(self, key: str) -> Answered | None:
         """See `Cache.get`."""
         return await self._run(lambda: self._get(key, self._clock()))
 
-    async def put(self, key: str, completion: Completion) -> None:
+    async def put(self, key: str, completion: Answered) -> None:
         """See `Cache.put`."""
         await self._run(lambda: self._put(key, completion, self._clock()))
 
@@ -160,7 +160,7 @@ class SqliteCache:
             self._connection.close()
             self._connection = None
 
-    def _get(self, key: str, now: float) -> Completion | None:
+    def _get(self, key: str, now: float) -> Answered | None:
         assert self._connection is not None
         row = self._connection.execute("SELECT kept, completion FROM completions WHERE key = ?", (key,)).fetchone()
         if row is None:
@@ -170,20 +170,20 @@ class SqliteCache:
             return None
         return _codec().validate_json(row[1])
 
-    def _put(self, key: str, completion: Completion, now: float) -> None:
+    def _put(self, key: str, completion: Answered, now: float) -> None:
         assert self._connection is not None
         text = _codec().dump_json(completion).decode()
         self._connection.execute("INSERT OR REPLACE INTO completions VALUES (?, ?, ?)", (key, now, text))
 
 
 _TABLE = "CREATE TABLE IF NOT EXISTS completions (key TEXT PRIMARY KEY, kept REAL NOT NULL, completion TEXT NOT NULL)"
-_adapter: TypeAdapter[Completion] | None = None
+_adapter: TypeAdapter[Answered] | None = None
 
 
-def _codec() -> TypeAdapter[Completion]:
+def _codec() -> TypeAdapter[Answered]:
     global _adapter
     if _adapter is None:
         from pydantic import TypeAdapter
 
-        _adapter = TypeAdapter(Completion)
+        _adapter = TypeAdapter(Answered)
     return _adapter

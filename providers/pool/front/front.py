@@ -8,6 +8,8 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from ....actors.core.base.scope import Scope, active, current_scope
+from ...embeddings import Answered, EmbeddingRequest, Embeddings, divided, joined
+from ...errors import InvalidRequest
 from ...messages import Completion, Delta, Request
 from ..control import Submit
 from ..dispatch.dispatcher import Dispatcher
@@ -52,15 +54,15 @@ class Front:
         if self._batcher is not None:
             self._batcher.close()
 
-    async def complete(self, submit: Submit) -> Completion:
-        """Return a completion. Raises as `Dispatcher.complete`."""
+    async def complete(self, submit: Submit) -> Answered:
+        """Return a completion, or embeddings. Raises as `Dispatcher.complete`."""
         counts = self._counts
         counts.accepted += 1
         try:
             if submit.cached and (self._coalesce or self._cache is not None):
-                completion = await self._looked_up(submit)
+                answer = await self._looked_up(submit)
             else:
-                completion = await self._made(submit)
+                answer = await self._made(submit)
         except Exception:
             counts.failed += 1
             raise
@@ -68,17 +70,19 @@ class Front:
             counts.cancelled += 1
             raise
         counts.answered += 1
-        return completion
+        return answer
 
     async def stream(self, submit: Submit) -> AsyncGenerator[Delta, None]:
         """Yield the deltas of a completion. Raises as `Dispatcher.stream`."""
+        if isinstance(submit.request, EmbeddingRequest):
+            raise InvalidRequest("embeddings do not come in pieces: ask for them, instead of streaming")
         counts = self._counts
         counts.accepted += 1
         ended = False
         try:
             key = fingerprint(submit.request) if submit.cached and self._cache is not None else ""
             found = await self._cached(key)
-            if found is not None:
+            if isinstance(found, Completion):
                 ended = True
                 counts.answered += 1
                 for delta in replay(found):
@@ -100,24 +104,40 @@ class Front:
                 counts.cancelled += 1
             raise
 
-    async def _made(self, submit: Submit) -> Completion:
+    async def _made(self, submit: Submit) -> Answered:
+        if isinstance(submit.request, EmbeddingRequest):
+            return await self._embedded(submit.request, submit.requester)
         if submit.batch and self._batcher is not None:
             return await self._batcher.complete(submit.request, submit.requester)
         return await self._dispatcher.complete(submit.request, submit.requester)
 
-    async def _looked_up(self, submit: Submit) -> Completion:
+    async def _embedded(self, request: EmbeddingRequest, requester: Requester) -> Embeddings:
+        """Embed texts, in as many calls as the endpoints' limits want, each with its own place in the queue."""
+        loop = self._dispatcher.loop
+        began = loop.time()
+        parts = divided(request, self._dispatcher.embedding_limit(request, requester))
+        tasks = [loop.create_task(self._dispatcher.embed(part, requester), name="embedding") for part in parts]
+        try:
+            made = await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()  # those that still run when one has failed, or the caller has left
+            await asyncio.gather(*tasks, return_exceptions=True)
+        return joined(made, loop.time() - began)
+
+    async def _looked_up(self, submit: Submit) -> Answered:
         key = fingerprint(submit.request)
         found = await self._cached(key)
         if found is not None:
             return found
-        if self._coalesce and not submit.batch:
+        if self._coalesce and not submit.batch and isinstance(submit.request, Request):
             # Requests on one endpoint's behalf must not be answered by another's call.
             return await self._joined(f"{key} {submit.requester.endpoint}", key, submit.request, submit.requester)
-        completion = await self._made(submit)
-        await self._keep(key, completion)
-        return completion
+        answer = await self._made(submit)
+        await self._keep(key, answer)
+        return answer
 
-    async def _cached(self, key: str) -> Completion | None:
+    async def _cached(self, key: str) -> Answered | None:
         if self._cache is None or not key:
             return None
         found = await self._cache.get(key)
@@ -126,9 +146,9 @@ class Front:
         self._counts.cache_hits += 1
         return as_cached(found)
 
-    async def _keep(self, key: str, completion: Completion) -> None:
+    async def _keep(self, key: str, answer: Answered) -> None:
         if self._cache is not None and key:
-            await self._cache.put(key, completion)
+            await self._cache.put(key, answer)
 
     async def _joined(self, joint: str, key: str, request: Request, requester: Requester) -> Completion:
         """Wait for the one call that equal requests share; it goes on as long as one of them waits."""
