@@ -3,6 +3,8 @@
 Here are only the types and errors; a provider, the pool and the simulated server are imported from their own modules.
 """
 
+from .clouds import Azure, Bedrock, Vertex
+from .embeddings import EmbeddingRequest, Embeddings
 from .errors import (
     AuthenticationFailed,
     BudgetSpent,
@@ -23,11 +25,15 @@ from .messages import Completion, Delta, Image, Message, Request, Text, ToolCall
 
 __all__ = [
     "AuthenticationFailed",
+    "Azure",
+    "Bedrock",
     "BudgetSpent",
     "Completion",
     "ConnectionLost",
     "ContextTooLong",
     "Delta",
+    "EmbeddingRequest",
+    "Embeddings",
     "Image",
     "InvalidRequest",
     "MalformedResponse",
@@ -45,4 +51,5 @@ __all__ = [
     "ToolSpec",
     "UnknownModel",
     "Usage",
+    "Vertex",
 ]

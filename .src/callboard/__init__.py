@@ -156,6 +156,7 @@ if TYPE_CHECKING:
     from .actors.journal.langgraph import JournalSaver
     from .actors.journal.postgres import PostgresJournal
     from .actors.journal.sqlite import SqliteJournal
+    from .providers.embeddings import EmbeddingRequest, Embeddings
     from .providers.messages import Completion, Delta, Message, Request, ToolCall, ToolSpec, Usage
     from .tools import Tool, ToolResult, tool
 
@@ -311,6 +312,7 @@ _HOMES = {
         "StreamOwned",
     ),
     ".actors.journal.langgraph": ("JournalSaver",),
+    ".providers.embeddings": ("EmbeddingRequest", "Embeddings"),
     ".providers.messages": ("Completion", "Delta", "Message", "Request", "ToolCall", "ToolSpec", "Usage"),
     ".tools": ("Tool", "ToolResult", "tool"),
 }
@@ -354,6 +356,8 @@ __all__ = [
     "Delivery",
     "Delta",
     "DynamicSupervisor",
+    "EmbeddingRequest",
+    "Embeddings",
     "Event",
     "EventNotReadable",
     "EventNotWritable",

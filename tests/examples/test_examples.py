@@ -37,6 +37,11 @@ PRINTS = {
         "call 3 guardrail no_cake refused (toolcall): cake is not for sale any more",
         "2 erased",
     ],
+    "embeddings.py": [
+        "The print server is restarted with: systemctl restart cups",
+        "3 vectors of 512 numbers by offline:hashing",
+        "vectors are hashes of words, not a language model's: they find the same words, not the same meaning",
+    ],
     "event_sourced_account.py": [
         "100",
         "70",

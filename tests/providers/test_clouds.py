@@ -12,6 +12,7 @@ from callboard.actors import SpecError
 from callboard.providers.clouds import Azure, Bedrock, Vertex
 from callboard.providers.config.config import load_config
 from callboard.providers.config.yamlfile import ConfigError
+from callboard.providers.embeddings import EmbeddingLimit
 from callboard.providers.errors import AuthenticationFailed
 from callboard.providers.registry.resolve import Target, from_environment
 from callboard.providers.spec import ProviderSpec
@@ -92,6 +93,16 @@ def test_a_cloud_that_lacks_something_is_an_error_that_names_all_it_needs(missin
     env = {name: value for name, value in AZURE.items() if name != missing}
     with pytest.raises(AuthenticationFailed, match=f"set {' and '.join(AZURE)}"):
         from_environment(env).resolve("azure:gpt-4o")
+
+
+def test_what_they_can_do_is_known_before_they_are_asked() -> None:
+    providers = from_environment({**AZURE, **BEDROCK, **VERTEX, "GEMINI_API_KEY": "g"}).providers
+    for name in ("azure", "bedrock", "vertex", "gemini"):
+        assert not providers[name].supports("batch")
+        assert providers[name].supports("tools")
+        assert providers[name].supports("embeddings") == (name in ("azure", "gemini"))
+    assert providers["google"].embedding_limit == providers["gemini"].embedding_limit == EmbeddingLimit(texts=100)
+    assert providers["azure"].embedding_limit == EmbeddingLimit(texts=2048, tokens=200_000)
 
 
 def test_amazons_other_credentials_alone_do_not_enable_bedrock() -> None:

@@ -22,6 +22,7 @@ from callboard.providers.pool import (
     Cache,
     Endpoint,
     GetStats,
+    Hedge,
     MemoryCache,
     Pool,
     Price,
@@ -46,6 +47,7 @@ class Script:
 
     name: str = "a"
     failure: Callable[[EmbeddingRequest], Exception | None] = lambda _: None
+    latency: float = 0.05
     seen: list[tuple[float, EmbeddingRequest]] = field(default_factory=list)
     in_flight: int = 0
 
@@ -66,7 +68,7 @@ class Embedder(Actor):
         script.seen.append((asyncio.get_running_loop().time(), request))
         script.in_flight += 1
         try:
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(script.latency)
             error = script.failure(request)
             if error is not None:
                 raise error
@@ -175,6 +177,7 @@ async def test_when_one_part_is_refused_the_whole_is_and_nothing_is_left_in_flig
         with pytest.raises(InvalidRequest, match="not this one"):
             await pool.ask(ask(5))
         assert script.in_flight == 0
+        assert len(script.seen) < 5, "what nobody gets is not asked for"
         assert (await pool.ask(ask(1))).vectors == ((1.0,),), "no permit is kept"
         stats = await pool.ask(GetStats())
         assert (stats.pool.accepted, stats.pool.failed, stats.pool.answered, stats.waiting) == (2, 1, 1, 0)
@@ -211,11 +214,12 @@ async def test_an_equal_request_is_answered_from_the_cache_for_nothing(kept: str
 
 
 @virtual_time
-async def test_equal_requests_at_once_are_each_made_also_where_completions_are_coalesced() -> None:
+async def test_equal_requests_at_once_are_divided_and_made_also_where_completions_are_coalesced() -> None:
     script = Script()
-    async with pool_of(embedder(script), coalesce=True) as pool:
-        one, other = await asyncio.gather(pool.ask(ask()), pool.ask(ask()))
-        assert one.vectors == other.vectors
+    async with pool_of(embedder(script, embedding_limit=EmbeddingLimit(texts=1)), coalesce=True) as pool:
+        one, other = await asyncio.gather(pool.ask(ask(2)), pool.ask(ask(2)))
+        assert one.vectors == other.vectors == ((1.0,), (2.0,))
+        assert [len(request.texts) for _, request in script.seen] == [1, 1, 1, 1]
 
 
 @virtual_time
@@ -234,6 +238,16 @@ async def test_a_budget_that_is_spent_stops_embeddings() -> None:
             with pytest.raises(BudgetSpent, match="agent indexer"):
                 await pool.ask(ask())
         assert (await pool.ask(ask())).cost, "others have their own"
+
+
+@virtual_time
+async def test_an_unusually_slow_call_is_made_a_second_time_elsewhere() -> None:
+    slow, quick = Script("slow", latency=50.0), Script("quick")
+    async with pool_of(embedder(slow), embedder(quick, priority=1), hedge=Hedge(maximum=0.2)) as pool:
+        made = await pool.ask(ask(), timeout=20)
+        assert made.provider == "quick"
+        assert slow.in_flight == 0
+        assert (await pool.ask(GetStats())).pool.hedges_won == 1
 
 
 @virtual_time
