@@ -2,7 +2,7 @@
 
 from .accounts.cost import FREE, Budget, Price
 from .accounts.ledger import Bought
-from .accounts.stats import EndpointCounts, EndpointHealth, Health, PoolCounts, PoolStats
+from .accounts.stats import EndpointCounts, EndpointHealth, Health, ModelHealth, PoolCounts, PoolStats
 from .admission.breaker import BreakerPolicy
 from .admission.limiter import Quota
 from .admission.retry import RetryPolicy
@@ -48,6 +48,7 @@ __all__ = [
     "Hedge",
     "LeastLoaded",
     "MemoryCache",
+    "ModelHealth",
     "Pool",
     "PoolCounts",
     "PoolStats",

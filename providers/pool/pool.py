@@ -25,10 +25,10 @@ from ..embeddings import EmbeddingRequest
 from ..messages import Message, Request
 from .accounts.cost import Budget, Budgets, Price, Prices, load_prices
 from .accounts.ledger import Ledger
-from .accounts.stats import EndpointCounts, EndpointHealth, Health, PoolCounts, PoolStats, State
-from .admission.admission import Gate
+from .accounts.stats import EndpointCounts, Health, PoolCounts, PoolStats
 from .admission.breaker import Breaker
-from .admission.limiter import Limiter
+from .admission.gate import EndpointGate, Gate, Grant
+from .admission.limiter import Limiter, Quota
 from .admission.pacing import Pacer
 from .admission.routing import LeastLoaded, Priority, Routing
 from .control import (
@@ -46,6 +46,7 @@ from .control import (
 )
 from .dispatch.dispatcher import Dispatcher
 from .dispatch.endpoint import Endpoint, Member, with_key
+from .dispatch.health import health_of
 from .dispatch.hedge import Hedge
 from .dispatch.job import ANYONE, Requester
 from .front.batch import Batching
@@ -59,14 +60,45 @@ _PING = Request((Message("user", "ping"),), max_tokens=1)
 
 
 @dataclass(slots=True)
+class ModelMemory:
+    """What vendors go on counting for one model."""
+
+    limiter: Limiter
+    counts: EndpointCounts = field(default_factory=EndpointCounts)
+
+
+@dataclass(slots=True)
 class Memory:
     """What the vendors go on counting while the pool itself is restarted. It lies in the pool's child spec."""
 
     limiters: dict[str, Limiter] = field(default_factory=dict)
+    models: dict[str, dict[str, ModelMemory]] = field(default_factory=dict)
     budgets: Budgets = field(default_factory=Budgets)
     ledger: Ledger = field(default_factory=Ledger)
     counts: PoolCounts = field(default_factory=PoolCounts)
-    endpoints: dict[str, EndpointCounts] = field(default_factory=dict)
+    forgotten: dict[str, EndpointCounts] = field(default_factory=dict)
+    """What was counted for models of which nothing is remembered any more, by endpoint."""
+
+    def model(self, endpoint: str, model: str, limits: Quota) -> ModelMemory:
+        """Return what is remembered of a model; its limiter begins anew if its limits have changed."""
+        models = self.models.setdefault(endpoint, {})
+        found = models.get(model)
+        if found is None:
+            found = models[model] = ModelMemory(Limiter(limits))
+        elif found.limiter.limits != limits:
+            found.limiter = Limiter(limits)
+        return found
+
+    def forget(self, endpoint: str, model: str) -> None:
+        """Remember nothing more of a model but its counts."""
+        found = self.models[endpoint].pop(model, None)
+        if found is not None:
+            self.forgotten[endpoint] = self.forgotten.get(endpoint, EndpointCounts()) + found.counts
+
+    def counted(self, endpoint: str) -> EndpointCounts:
+        """Return the counts of an endpoint, all its models together."""
+        models = self.models.get(endpoint, {}).values()
+        return sum((each.counts for each in models), self.forgotten.get(endpoint, EndpointCounts()))
 
 
 class Pool(Actor):
@@ -218,14 +250,15 @@ class Pool(Actor):
 
     def _health(self, _: GetHealth) -> Health:
         now = self._dispatcher.loop.time()
-        return Health(tuple(_health_of(member, now) for member in self._dispatcher.planner.members.values()))
+        return Health(tuple(health_of(member, now) for member in self._dispatcher.planner.members.values()))
 
     def _stats(self, _: GetStats) -> PoolStats:
         dispatcher = self._dispatcher
         return PoolStats(
             pool=replace(dispatcher.counts),
-            endpoints={
-                name: replace(member.counts, errors=dict(member.counts.errors))
+            endpoints={name: self._memory.counted(name) + EndpointCounts() for name in dispatcher.planner.members},
+            models={
+                name: {model: gate.counts + EndpointCounts() for model, gate in member.gates.items()}
                 for name, member in dispatcher.planner.members.items()
             },
             waiting=dispatcher.admission.waiting,
@@ -242,19 +275,20 @@ class Pool(Actor):
         return self.reply_with(answer)
 
     async def _probed(self, name: str) -> Health:
-        members = self._dispatcher.planner.members.values()
-        unwell = [each for each in members if (each.gate.name == name if name else each.gate.breaker.state != "closed")]
-        await asyncio.gather(*(self._pinged(member) for member in unwell), return_exceptions=True)
+        gates = []
+        for member in self._dispatcher.planner.members.values():
+            if name in ("", member.endpoint.name):
+                unwell = [gate for gate in member.gates.values() if gate.state != "closed"]
+                gates += unwell or ([member.gate_of(next(iter(member.endpoint.models), ""))] if name else [])
+        await asyncio.gather(*map(self._pinged, gates), return_exceptions=True)
         return self._health(GetHealth())
 
-    async def _pinged(self, member: Member) -> None:
+    async def _pinged(self, gate: Gate) -> None:
         dispatcher = self._dispatcher
         now = dispatcher.loop.time()
-        if member.gate.ready(1.0, now):
-            endpoint = member.endpoint
-            model = endpoint.default_model or (endpoint.models[0] if endpoint.models else "")
-            job = dispatcher.open(replace(_PING, model=model), Requester(endpoint=endpoint.name))
-            await dispatcher.attempts.once(job, dispatcher.admission.take(member.gate, 1.0, now))
+        if gate.ready(1.0, now):
+            job = dispatcher.open(replace(_PING, model=f"{gate.name}:{gate.model}"), Requester(endpoint=gate.name))
+            await dispatcher.attempts.once(job, Grant(gate, 1.0, now))
 
     def _add_endpoint(self, message: AddEndpoint) -> str:
         self._add(message.endpoint)
@@ -305,13 +339,12 @@ class Pool(Actor):
         limiter = self._limiters.get(endpoint.name)
         if limiter is None or limiter.limits != endpoint.limits:
             limiter = self._limiters[endpoint.name] = Limiter(endpoint.limits)
-        gate = Gate(
+        gate = EndpointGate(
             endpoint.name,
             limiter,
             Breaker(endpoint.breaker, self._rng),
             priority=endpoint.priority,
             weight=endpoint.weight,
-            price=self._price(endpoint),
         )
         if endpoint.limits.requests_per_minute is not None:
             gate.pacer = Pacer(endpoint.limits.requests_per_minute)
@@ -320,27 +353,43 @@ class Pool(Actor):
             replace(endpoint.spec, name=self._name_for(endpoint.name) if taken else endpoint.name)
         )
         self.watch(ref)
-        counts = self._memory.endpoints.setdefault(endpoint.name, EndpointCounts())
-        self._dispatcher.planner.members[endpoint.name] = Member(endpoint, gate, ref, counts)
+        member = Member(endpoint, gate, ref, self._make_gate, self._forget)
+        self._dispatcher.planner.members[endpoint.name] = member
+
+    def _make_gate(self, member: Member, model: str) -> Gate:
+        endpoint = member.endpoint
+        kept = self._memory.model(endpoint.name, model, endpoint.model_limits.get(model, Quota()))
+        return Gate(
+            member.gate,
+            model,
+            kept.limiter,
+            Breaker(endpoint.breaker, self._rng),
+            price=self._price(endpoint, model),
+            counts=kept.counts,
+            member=member,
+        )
+
+    def _forget(self, gate: Gate) -> None:
+        self._memory.forget(gate.name, gate.model)
+        self._dispatcher.planner.changed()
 
     def _name_for(self, name: str) -> str:
         self._renamed += 1
         return f"{name}~{self._renamed}"
 
-    def _price(self, endpoint: Endpoint) -> float:
+    def _price(self, endpoint: Endpoint, model: str) -> float:
         if endpoint.price is not None:
             return endpoint.price.input + endpoint.price.output
         if not _wants_prices(self._options["routing"]):
             return float("inf")  # the price list need not be loaded
-        model = endpoint.default_model or (endpoint.models[0] if endpoint.models else "")
         return self._prices.price(endpoint.vendor, model)
 
     def _retire(self, member: Member) -> None:
         """Stop an actor that gets nothing more, once its requests in flight have ended."""
         self._retired[member.ref] = member
         message = _Idle(member)
-        if member.active:
-            member.on_idle = lambda: self.ref.tell(message) if self.ref.is_alive() else None
+        if member.gate.active:
+            member.gate.on_idle = lambda: self.ref.tell(message) if self.ref.is_alive() else None
         else:
             self._stop_idle(message)
 
@@ -372,31 +421,6 @@ def _wants_prices(routing: Any) -> bool:
     from .admission.routing import Cheapest
 
     return isinstance(routing, Cheapest) or (hasattr(routing, "then") and _wants_prices(routing.then))
-
-
-def _health_of(member: Member, now: float) -> EndpointHealth:
-    gate = member.gate
-    breaker = gate.breaker
-    state: State
-    reason = ""
-    if not gate.present:
-        state = "stopped"
-    elif breaker.disabled:
-        state, reason = "disabled", breaker.disabled
-    else:
-        state = "ramping" if breaker.ramping else breaker.state  # type: ignore[assignment]
-    if state != "closed" and not reason and member.last_error is not None:
-        reason = f"{type(member.last_error).__name__}: {member.last_error}"
-    return EndpointHealth(
-        name=gate.name,
-        state=state,
-        available=gate.ready(1.0, now),
-        error_rate=member.recent.count(False) / len(member.recent) if member.recent else 0.0,
-        latency=member.latencies.average,
-        latency_p95=member.latencies.quantile(0.95),
-        in_flight=gate.in_flight,
-        reason=reason,
-    )
 
 
 _HANDLERS: dict[type, Any] = {

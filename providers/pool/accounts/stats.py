@@ -54,7 +54,7 @@ class Latencies:
 
 @dataclass(slots=True)
 class EndpointCounts:
-    """What happened at one endpoint since the pool was made; restarts of the pool do not begin anew."""
+    """What happened at one endpoint, or to one of its models, since the pool was made; restarts do not begin anew."""
 
     sent: int = 0
     answered: int = 0
@@ -70,6 +70,23 @@ class EndpointCounts:
     """Of the answers."""
     cost: float = 0.0
     """US dollars, of the answers whose price is known."""
+
+    def __add__(self, other: EndpointCounts) -> EndpointCounts:
+        errors = dict(self.errors)
+        for name, count in other.errors.items():
+            errors[name] = errors.get(name, 0) + count
+        return EndpointCounts(
+            self.sent + other.sent,
+            self.answered + other.answered,
+            self.failed + other.failed,
+            self.cancelled + other.cancelled,
+            self.slow + other.slow,
+            self.probes + other.probes,
+            errors,
+            self.input_tokens + other.input_tokens,
+            self.output_tokens + other.output_tokens,
+            self.cost + other.cost,
+        )
 
 
 @dataclass(slots=True)
@@ -95,16 +112,41 @@ class PoolCounts:
 
 
 @dataclass(frozen=True, slots=True)
-class EndpointHealth:
-    """How one endpoint does.
+class ModelHealth:
+    """How one model does at one endpoint.
 
     Args:
-        state: of its breaker; ``ramping`` just after it returned, ``disabled`` while its key is refused,
-            ``stopped`` when its actor is dead for good.
+        model: as the endpoint knows it; empty for the provider's own default.
+        state: of its breaker; ``ramping`` just after it returned, ``disabled`` while the model is refused.
         available: whether a request could be sent to it now.
         error_rate: share of failures among the latest hundred calls, 0 to 1.
         latency, latency_p95: seconds.
         reason: why it is not available, where that is known.
+    """
+
+    model: str
+    state: State
+    available: bool
+    error_rate: float
+    latency: float
+    latency_p95: float
+    in_flight: int
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointHealth:
+    """How one endpoint does.
+
+    Args:
+        state: of the endpoint as a whole; where that is well, of the model that does best. ``disabled`` while its key
+            is refused, ``stopped`` when its actor is dead for good.
+        available: whether a request could be sent to it now, for any of its models.
+        error_rate: share of failures among the latest calls of each model, 0 to 1.
+        latency: seconds, on average over the calls of all models.
+        latency_p95: seconds, of the slowest model.
+        reason: why it is not available, where that is known.
+        models: the same for each model that was asked for.
     """
 
     name: str
@@ -115,6 +157,7 @@ class EndpointHealth:
     latency_p95: float
     in_flight: int
     reason: str = ""
+    models: tuple[ModelHealth, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +179,7 @@ class PoolStats:
     Args:
         pool: of requests.
         endpoints: of calls, by endpoint.
+        models: of calls, by endpoint and model.
         waiting: requests in the queue now.
         cost: US dollars spent, as far as prices are known: all of ``bought``.
         spent: US dollars by budget: ``agent:planner``, ``model:gpt-4o``.
@@ -161,3 +205,4 @@ class PoolStats:
     cost: float
     spent: Mapping[str, float]
     bought: Mapping[str, Bought] = field(default_factory=dict)
+    models: Mapping[str, Mapping[str, EndpointCounts]] = field(default_factory=dict)

@@ -1,8 +1,8 @@
 """The queue in front of the endpoints: first come, first served, with priorities and without starvation. Pure.
 
-Requests that can be served by the same endpoints stand in one line. Only the head of a line is ever granted, so a large
-request is never overtaken by small ones behind it. Lines that share an endpoint are served in the order of their heads:
-a head that must wait for room keeps the endpoints it waits for from the lines behind it.
+Requests that can be served by the same models of the same endpoints stand in one line. Only the head of a line is ever
+granted, so a large request is never overtaken by small ones behind it. Lines that share an endpoint or a model of it
+are served in the order of their heads: a head that must wait for room keeps what it waits for from the lines behind it.
 
 A request's place is its arrival time minus ``AGEING`` seconds per priority step, fixed on arrival. So a request of
 higher priority overtakes at most those that came less than that before it, and every request is served in the end.
@@ -13,149 +13,16 @@ from __future__ import annotations
 import heapq
 import random
 from collections.abc import Callable, Collection, Sequence
-from typing import Protocol
 
-from ..accounts.cost import Reservation
-from .breaker import Breaker, Trial
-from .limiter import Limiter, Permit
+from .gate import EndpointGate, Gate, Grant
 from .routing import Routing
 
 AGEING = 10.0
 """Seconds of waiting that weigh as much as one step of priority."""
 
 
-class Spacing(Protocol):
-    """What spaces departures of one endpoint (`pacing.Pacer`)."""
-
-    unit: float
-
-    def ready(self) -> bool: ...
-
-    def take(self) -> None: ...
-
-
-class Gate:
-    """Whether one endpoint may be sent a request: its limits, its breaker, and whether it is there at all.
-
-    Args:
-        name: the endpoint's name.
-        limiter: its rate limits.
-        breaker: its circuit breaker.
-        priority, weight, price: for routing.
-    """
-
-    __slots__ = (
-        "answered_from",
-        "average",
-        "breaker",
-        "flying",
-        "latency",
-        "limiter",
-        "name",
-        "pacer",
-        "present",
-        "price",
-        "priority",
-        "tail",
-        "weight",
-    )
-
-    def __init__(
-        self,
-        name: str,
-        limiter: Limiter,
-        breaker: Breaker,
-        *,
-        priority: int = 0,
-        weight: float = 1.0,
-        price: float = float("inf"),
-    ) -> None:
-        self.name = name
-        self.limiter = limiter
-        self.breaker = breaker
-        self.priority = priority
-        self.weight = weight
-        self.price = price
-        self.average = 0.0
-        """Seconds its calls take on average; 0 while unknown."""
-        self.tail = 0.0
-        """Seconds within which 95 % of its calls end."""
-        self.latency = 0.0
-        """Seconds a call is expected to take, as of the last `look`."""
-        self.answered_from = float("-inf")
-        """When the latest call was sent that has been answered."""
-        self.flying: dict[Grant, None] = {}
-        """Calls in flight, the oldest first."""
-        self.pacer: Spacing | None = None
-        self.present = True
-
-    @property
-    def in_flight(self) -> int:
-        return self.limiter.in_flight
-
-    def look(self, now: float) -> None:
-        """Bring `latency` up to date: the average, or how long the oldest call has been out, if that is unusual.
-
-        What hangs answers nothing, so its average stays as good as it was; this is how it shows.
-        """
-        self.latency = self.average
-        if self.flying and self.average:
-            age = now - next(iter(self.flying)).at
-            if age > self.tail:
-                self.latency = max(age, self.average)
-
-    def down(self, now: float) -> bool:
-        """Return whether it cannot serve anyone now, however small."""
-        return not self.present or self.breaker.down(now)
-
-    def ready(self, tokens: float, now: float) -> bool:
-        """Return whether a request of ``tokens`` may be sent now."""
-        return (
-            self.present
-            and self.breaker.allows(now)
-            and self.limiter.fits(tokens, now)
-            and (self.pacer is None or self.pacer.ready())
-        )
-
-    def next_time(self, tokens: float, now: float) -> float | None:
-        """Return when time alone may make it ready; None if only an event can."""
-        if not self.present or self.limiter.full:
-            return None
-        at = max(self.limiter.next_fit(tokens, now), self.breaker.next_time(now) or now)
-        if self.pacer is not None and not self.pacer.ready():
-            at = max(at, now + self.pacer.unit)
-        return at if at > now else None
-
-
-class Grant:
-    """The right to send one request to one endpoint now. Must be ended through its permit and its trial."""
-
-    __slots__ = ("at", "gate", "overtaken", "permit", "reservation", "slow", "tier", "trial", "unsent")
-
-    def __init__(self, gate: Gate, permit: Permit, trial: Trial, at: float, tier: int = 0) -> None:
-        self.gate = gate
-        self.tier = tier
-        self.permit = permit
-        self.trial = trial
-        self.at = at
-        self.reservation: Reservation | None = None
-        gate.flying[self] = None
-        self.slow = False
-        """Whether it took too long, for a hedge or for its deadline: then its cancellation may count as a failure."""
-        self.overtaken = False
-        """Whether the other call of a hedged pair was faster."""
-        self.unsent = False
-        """Whether the provider's actor did not take the request."""
-
-    def refund(self) -> None:
-        """Give it back unused."""
-        self.gate.flying.pop(self, None)
-        self.gate.limiter.refund(self.permit)
-        self.gate.breaker.cancel(self.trial)
-
-
 Tiers = tuple[tuple[Gate, ...], ...]
-"""Endpoints that can serve a request, best first: a later tier is used only while all of the earlier are down."""
+"""Who can serve a request, best first: a later tier is used only while all of the earlier are down."""
 
 
 class Ticket:
@@ -244,13 +111,15 @@ class Admission:
         if not self._waiting:
             self._lines.clear()
             return granted
-        claimed: set[Gate] = set()
+        claimed: set[Gate | EndpointGate] = set()
         heads = self._heads()
         while heads:
             ticket = heapq.heappop(heads)
             grant = self._grant(ticket, now, claimed)
             if grant is None:
-                claimed.update(gate for tier in self._usable(ticket, now) for gate in tier)
+                for gate in self._usable(ticket, now):
+                    # What the endpoint's models share is kept for it only if that is what it waits for.
+                    claimed.add(gate.endpoint if gate.free(ticket.tokens, now) else gate)
                 continue
             ticket.grant = grant
             self._waiting -= 1
@@ -295,28 +164,28 @@ class Admission:
         return line[0] if line else None
 
     @staticmethod
-    def _usable(ticket: Ticket, now: float) -> Sequence[Sequence[Gate]]:
-        """The endpoints the request may use now: the first tier that is not entirely down."""
+    def _usable(ticket: Ticket, now: float) -> Sequence[Gate]:
+        """Where the request may go now: who is not down, in the first tier that is not entirely down."""
         for tier in ticket.tiers:
             alive = [gate for gate in tier if not gate.down(now)]
             if alive:
-                return (alive,)
+                return alive
         return ()
 
-    def _grant(self, ticket: Ticket, now: float, claimed: Collection[Gate]) -> Grant | None:
+    def _grant(self, ticket: Ticket, now: float, claimed: Collection[Gate | EndpointGate]) -> Grant | None:
         tokens = ticket.tokens
         for index, tier in enumerate(ticket.tiers):
             ready = []
             down = True
             for gate in tier:
-                if gate not in claimed and gate.ready(tokens, now):
+                if gate.ready(tokens, now) and not (claimed and (gate in claimed or gate.endpoint in claimed)):
                     ready.append(gate)
                 elif down and not gate.down(now):
                     down = False
             if ready:
                 if ticket.avoid:
                     ready = [gate for gate in ready if gate not in ticket.avoid] or ready
-                return self.take(self.choose(ready, now), tokens, now, index)
+                return Grant(self.choose(ready, now), tokens, now, index)
             if not down:
                 return None
         return None
@@ -328,10 +197,3 @@ class Admission:
         for gate in ready:
             gate.look(now)
         return ready[self.routing.choose(ready, self._rng)]
-
-    @staticmethod
-    def take(gate: Gate, tokens: float, now: float, tier: int = 0) -> Grant:
-        """Admit a request to one endpoint that is `Gate.ready`, past the queue (a hedge, a batch)."""
-        if gate.pacer is not None:
-            gate.pacer.take()
-        return Grant(gate, gate.limiter.take(tokens, now), gate.breaker.admit(now), now, tier)

@@ -7,13 +7,14 @@ here a retry goes back into the pool's queue and may leave through another endpo
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from ....actors.core.base.errors import ActorDead
 from ...errors import (
     AuthenticationFailed,
     BudgetSpent,
+    Concern,
     ContextTooLong,
     InvalidRequest,
     ProviderError,
@@ -23,16 +24,16 @@ from ...errors import (
 
 
 class Blame(Enum):
-    """What a failure says about the endpoint."""
+    """What a failure says about what it concerns: a model, or an endpoint."""
 
     NONE = "none"
     """The request is at fault; the endpoint works."""
     FAILURE = "failure"
     """Counts in the breaker's error rate."""
     PAUSE = "pause"
-    """The endpoint asked to be left alone for a while."""
+    """It asked to be left alone for a while."""
     DISABLE = "disable"
-    """It will fail every request until someone changes its key."""
+    """It will fail every request until someone changes something: a key, access to a model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,26 +41,29 @@ class Verdict:
     """What to do after a failure.
 
     Args:
-        elsewhere: another endpoint may succeed.
-        again: the same endpoint may succeed later.
-        blame: what it says about the endpoint.
+        elsewhere: another endpoint, or another model, may succeed.
+        again: the same may succeed later.
+        blame: what it says about what it concerns.
+        concerns: what is at fault, and so what is left alone: this model at this endpoint, or the endpoint (with its
+            key). An error that concerns the request blames nothing.
     """
 
     elsewhere: bool
     again: bool
     blame: Blame
+    concerns: Concern = "model"
 
 
 _VERDICTS: tuple[tuple[type[BaseException], Verdict], ...] = (
     # Most specific first; the first class that matches decides.
     (AuthenticationFailed, Verdict(elsewhere=True, again=False, blame=Blame.DISABLE)),
     (ContextTooLong, Verdict(elsewhere=True, again=False, blame=Blame.NONE)),
-    (UnknownModel, Verdict(elsewhere=True, again=False, blame=Blame.NONE)),
+    (UnknownModel, Verdict(elsewhere=True, again=False, blame=Blame.DISABLE)),
     (InvalidRequest, Verdict(elsewhere=False, again=False, blame=Blame.NONE)),
     (BudgetSpent, Verdict(elsewhere=False, again=False, blame=Blame.NONE)),
     (RateLimited, Verdict(elsewhere=True, again=True, blame=Blame.PAUSE)),
     (ProviderError, Verdict(elsewhere=True, again=True, blame=Blame.FAILURE)),
-    (ActorDead, Verdict(elsewhere=True, again=True, blame=Blame.FAILURE)),  # crashed or restarting
+    (ActorDead, Verdict(elsewhere=True, again=True, blame=Blame.FAILURE, concerns="endpoint")),  # crashed, restarting
     (TimeoutError, Verdict(elsewhere=True, again=True, blame=Blame.FAILURE)),
 )
 _BUG = Verdict(elsewhere=True, again=False, blame=Blame.FAILURE)
@@ -68,10 +72,12 @@ _BUG = Verdict(elsewhere=True, again=False, blame=Blame.FAILURE)
 
 def judge(error: BaseException) -> Verdict:
     """Return what to do after ``error``."""
-    for kind, verdict in _VERDICTS:
-        if isinstance(error, kind):
-            return verdict
-    return _BUG
+    verdict = next((verdict for kind, verdict in _VERDICTS if isinstance(error, kind)), _BUG)
+    if not isinstance(error, ProviderError) or error.concerns == verdict.concerns:
+        return verdict
+    if error.concerns == "request":
+        return replace(verdict, again=False, blame=Blame.NONE, concerns="request")
+    return replace(verdict, concerns=error.concerns)
 
 
 @dataclass(frozen=True, slots=True)

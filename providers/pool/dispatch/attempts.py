@@ -18,12 +18,11 @@ from ...messages import Completion, Delta, Request, Usage
 from ...provider import BatchAnswer, BatchRequest
 from ..accounts.estimate import text_bytes
 from ..accounts.ledger import became_of
-from ..admission.admission import Grant
+from ..admission.gate import Grant
 from .endpoint import Member
 from .hedging import Hedger
 from .job import Job
 from .plan import adapt
-from .planner import Planner
 from .queue import Queue
 from .records import AttemptRecords
 
@@ -38,7 +37,6 @@ class Attempts:
 
     Args:
         loop: the loop whose time counts.
-        planner: knows the endpoint behind a grant.
         queue: told of the room that a call leaves.
         records: books.
         hedger: says when a call takes unusually long, and where a second one may go; None for never.
@@ -47,13 +45,11 @@ class Attempts:
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        planner: Planner,
         queue: Queue,
         records: AttemptRecords,
         hedger: Hedger | None,
     ) -> None:
         self._loop = loop
-        self._planner = planner
         self._queue = queue
         self._records = records
         self._hedger = hedger
@@ -66,7 +62,7 @@ class Attempts:
         """
         if self._hedger is not None:
             gates = job.plan.gates[grant.tier]
-            delay = self._hedger.delay([self._planner.member(gate).latencies for gate in gates])
+            delay = self._hedger.delay([gate.latencies for gate in gates])
             if delay is not None:
                 return await self._hedged(job, grant, self._hedger, delay)
         return await self.once(job, grant)
@@ -77,7 +73,7 @@ class Attempts:
         Raises:
             Exception: whatever the provider answered with.
         """
-        member = self._planner.member(grant.gate)
+        member: Member = grant.gate.member
         self._records.sent(job, grant, member)
         try:
             completion: Completion = await self._asked(job, grant, member)
@@ -105,7 +101,7 @@ class Attempts:
         Raises:
             Exception: the batch failed as a whole.
         """
-        member = self._planner.member(grant.gate)
+        member: Member = grant.gate.member
         served = tuple(adapt(each, member.endpoint.serves(each.model) or each.model, frozenset()) for each in requests)
         self._records.sent(job, grant, member)
         try:
@@ -121,7 +117,7 @@ class Attempts:
                 cost = self._records.cost(job, grant, member, result, self._loop.time())
                 result = replace(result, cost=cost, provider=result.provider or member.endpoint.name)
             results.append(result)
-        self._records.batch_answered(grant, member, usage)
+        self._records.batch_answered(grant, usage)
         self._records.counts.batched += len(results)
         self._queue.pump()
         return BatchAnswer(tuple(results))
@@ -142,7 +138,7 @@ class Attempts:
             Exception: what the first call failed with, if there was no second; otherwise what the second did.
         """
         loop, counts = self._loop, self._records.counts
-        member = self._planner.member(grant.gate)
+        member: Member = grant.gate.member
         self._records.sent(job, grant, member)
         ask = self._asked(job, grant, member)
         second: asyncio.Task[Completion] | None = None
@@ -183,7 +179,7 @@ class Attempts:
                 if second is None or gave_up:
                     raise
                 if not overtaken:
-                    job.causes[grant.gate.name] = error
+                    job.failed(grant, error)
                 answer = await second
                 counts.hedges_won += 1
                 return answer
@@ -204,7 +200,7 @@ class Attempts:
             Exception: it failed before.
         """
         loop = self._loop
-        member = self._planner.member(grant.gate)
+        member: Member = grant.gate.member
         name = member.endpoint.name
         timeout = member.endpoint.retry.attempt_timeout
         ended = False
@@ -271,7 +267,7 @@ class Attempts:
             error = asyncio.CancelledError()
             item = "timeout" if item == "cancelled" else item
         self._records.failed(job, grant, member, error, item, came)
-        if grant.gate.breaker.disabled:
+        if grant.gate.disabled:
             self._queue.changed()
         else:
             self._queue.pump()

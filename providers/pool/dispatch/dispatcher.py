@@ -19,11 +19,11 @@ from ..accounts.cost import Budgets, Prices
 from ..accounts.estimate import OutputEstimate, input_tokens
 from ..accounts.ledger import Ledger
 from ..accounts.stats import PoolCounts
-from ..admission.admission import Admission, Grant
-from ..admission.retry import judge
+from ..admission.admission import Admission
+from ..admission.gate import Grant
+from ..admission.retry import RetryPolicy, judge
 from ..admission.routing import Routing
 from .attempts import Attempts
-from .endpoint import Member
 from .hedge import Hedge
 from .hedging import Hedger
 from .job import Job, Requester
@@ -32,6 +32,9 @@ from .queue import Queue
 from .records import AttemptRecords
 
 T = TypeVar("T")
+
+_LAST_WORDS = 0.05
+"""Seconds before a caller's deadline at which waiting ends; at most a tenth of its time."""
 
 
 class Dispatcher:
@@ -68,7 +71,7 @@ class Dispatcher:
         self.queue = Queue(loop, self.admission, self.planner, budgets)
         records = AttemptRecords(loop, prices, budgets, ledger, counts)
         hedger = None if hedge is None else Hedger(hedge, self.admission)
-        self.attempts = Attempts(loop, self.planner, self.queue, records, hedger)
+        self.attempts = Attempts(loop, self.queue, records, hedger)
         self._budgets = budgets
         self._queue_timeout = queue_timeout
         self._rng = rng
@@ -133,9 +136,15 @@ class Dispatcher:
         return job
 
     def limit(self) -> float:
-        """Return until when a request accepted here and now may wait: its deadline, or else ``queue_timeout``."""
+        """Return until when a request accepted here and now may wait: its deadline, or else ``queue_timeout``.
+
+        It ends a little before the deadline, at which the caller stops listening: so it hears why nobody answered.
+        """
+        now = self.loop.time()
         deadline = current_scope().deadline
-        return self.loop.time() + self._queue_timeout if deadline is None else deadline
+        if deadline is None:
+            return now + self._queue_timeout
+        return deadline - min(_LAST_WORDS, 0.1 * (deadline - now))
 
     def run(self, job: Job) -> Coroutine[Any, Any, Completion]:
         """Return the completion of an accepted request; see `complete`."""
@@ -145,27 +154,26 @@ class Dispatcher:
         """Return what the first attempt that does not fail returns."""
         while True:
             grant = await self.queue.grant(job)
-            member = self.planner.member(grant.gate)
             try:
                 return await attempt(job, grant)
             except Exception as error:  # any failure of a provider is judged, none may end the pool
-                delay = self._after(job, grant, member, error)
+                delay = self._after(job, grant, error)
             if delay > 0.0:
                 await asyncio.sleep(delay)
 
-    def _after(self, job: Job, grant: Grant, member: Member, error: Exception) -> float:
+    def _after(self, job: Job, grant: Grant, error: Exception) -> float:
         """Decide what follows a failed attempt: return seconds until the next, or raise what the caller gets."""
         now = self.loop.time()
         gate = grant.gate
         verdict = judge(error)
         if not verdict.elsewhere and not verdict.again:
             raise error
-        job.causes[gate.name] = error
+        job.failed(grant, error)
         if verdict.again and gate.present:
             job.avoid = (*job.avoid, gate)
         else:
             self.planner.exclude(job, gate, error)
-        policy = member.endpoint.retry
+        policy: RetryPolicy = gate.member.endpoint.retry
         if job.attempts >= policy.attempts:
             raise no_provider(job, f"it was sent {job.attempts} times") from error
         self.counts.retries += 1
@@ -176,9 +184,9 @@ class Dispatcher:
             job.avoid = ()
             job.rounds += 1
             delay = policy.backoff(job.rounds, self._rng)
-        if gate.breaker.state == "closed" and verdict.again:
+        if gate.state == "closed" and verdict.again:
             # A brown-out: the breaker lets calls through, so the budget is what keeps retries from making it worse.
-            delay = max(delay, member.budget.reserve_retry(now))
+            delay = max(delay, gate.budget.reserve_retry(now))
         if now + delay >= job.limit:
             raise no_provider(job, "there is no time left for another attempt") from error
         return delay
@@ -189,9 +197,5 @@ def _output_tokens(job: Job) -> int:
         return 0
     if job.request.max_tokens is not None:
         return job.request.max_tokens
-    seen = [
-        estimate.tokens(job.request)
-        for member in job.plan.tiers[0].members
-        if (estimate := member.outputs.get(job.request.model)) is not None
-    ]
+    seen = [gate.outputs.tokens(job.request) for gate in job.plan.gates[0] if gate.outputs is not None]
     return max(seen) if seen else OutputEstimate().tokens(job.request)

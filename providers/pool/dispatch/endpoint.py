@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -13,15 +12,13 @@ from ....actors.core.base.spec import ChildSpec
 from ...embeddings import EMBEDDING_LIMIT, EmbeddingLimit
 from ...spec import ProviderSpec
 from ..accounts.cost import FREE, Price
-from ..accounts.estimate import OutputEstimate
-from ..accounts.stats import EndpointCounts, Latencies
 from ..admission.breaker import BreakerPolicy
 from ..admission.limiter import Quota
-from ..admission.retry import RetryBudget, RetryPolicy
+from ..admission.retry import RetryPolicy
 
 if TYPE_CHECKING:
     from ....actors.core.refs.ref import ActorRef
-    from ..admission.admission import Gate
+    from ..admission.gate import EndpointGate, Gate
 
 _VENDORS = {"openai": "openai", "responses": "openai", "anthropic": "anthropic"}
 _RESOLD = {"azure": "azure", "bedrock": "aws", "vertex": "google", "gemini": "google"}
@@ -39,14 +36,15 @@ class Endpoint:
         models: the model names it serves; empty if it takes any.
         aliases: names it also answers to, and the model each stands for (``{"large": "gpt-4o"}``).
         default_model: what a request without a model gets, for prices and notes; empty to leave it to the provider.
-        limits: its rate limits.
+        limits: rate limits that all its models share, as those of a key are.
+        model_limits: rate limits of single models, by the name it knows them by; a request must keep both.
         priority: lower is preferred by `Priority`.
         weight: share under `Weighted`.
         capabilities: what it can do, of ``tools``, ``images``, ``schema``, ``reasoning``, ``batch``, ``embeddings``.
         vendor: whose price list applies, as genai-prices names it (``openai``, ``anthropic``); empty for any.
         price: price per million tokens in place of the list's.
         key: a label of the key it uses, for budgets and statistics. Never the key itself.
-        retry, breaker: policies.
+        retry, breaker: policies. There is a breaker for each model, and one for what concerns the endpoint as a whole.
         embedding_limit: how much it embeds in one call.
     """
 
@@ -56,6 +54,7 @@ class Endpoint:
     aliases: Mapping[str, str] = field(default_factory=dict)
     default_model: str = ""
     limits: Quota = field(default_factory=Quota)
+    model_limits: Mapping[str, Quota] = field(default_factory=dict)
     priority: int = 0
     weight: float = 1.0
     capabilities: frozenset[str] = ALL_CAPABILITIES
@@ -101,7 +100,8 @@ class Endpoint:
             owner, found, rest = model.partition(mark)
             if found and owner == self.name:
                 return self.serves(rest)
-        return model if not self.models or model in self.models else None
+        known = not self.models or model in self.models or model in self.aliases.values()
+        return model if known else None
 
 
 def with_key(spec: ChildSpec, key: SecretStr, argument: str) -> ChildSpec:
@@ -117,36 +117,56 @@ def with_key(spec: ChildSpec, key: SecretStr, argument: str) -> ChildSpec:
     return replace(spec, args=tuple(map(changed, spec.args)), kwargs=kwargs)
 
 
+MOST_MODELS = 512
+"""Models of one endpoint about which something is remembered. Names come with requests, so there is no end to them."""
+
+
 class Member:
-    """An endpoint at run time. Lives in the pool, so a crash of the provider's actor forgets nothing of it."""
+    """An endpoint at run time. Lives in the pool, so a crash of the provider's actor forgets nothing of it.
 
-    __slots__ = (
-        "accounts",
-        "active",
-        "budget",
-        "counts",
-        "endpoint",
-        "gate",
-        "last_error",
-        "latencies",
-        "on_idle",
-        "outputs",
-        "recent",
-        "ref",
-    )
+    Args:
+        endpoint: as it is configured.
+        gate: what its models share.
+        ref: its actor.
+        make_gate: makes what is kept for one more of its models.
+        forget: told of a model of which nothing is kept any more.
+    """
 
-    def __init__(self, endpoint: Endpoint, gate: Gate, ref: ActorRef[Any], counts: EndpointCounts) -> None:
+    __slots__ = ("_forget", "_make_gate", "accounts", "endpoint", "gate", "gates", "last_error", "ref")
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        gate: EndpointGate,
+        ref: ActorRef[Any],
+        make_gate: Callable[[Member, str], Gate],
+        forget: Callable[[Gate], None],
+    ) -> None:
         self.endpoint = endpoint
         self.gate = gate
         self.ref = ref
-        self.latencies = Latencies()
-        self.counts = counts
-        self.recent: deque[bool] = deque(maxlen=100)
-        """How the latest calls ended."""
-        self.budget = RetryBudget()
-        self.outputs: dict[str, OutputEstimate] = {}
-        self.active = 0
-        self.on_idle: Callable[[], None] | None = None
-        """Called when the last request in flight has ended; set once the endpoint gets no more."""
+        self.gates: dict[str, Gate] = {}
+        """By model, those that have been asked for."""
         self.last_error: BaseException | None = None
+        """The last one that concerned the endpoint as a whole."""
         self.accounts = (f"provider:{endpoint.name}", *((f"key:{endpoint.key}",) if endpoint.key else ()))
+        self._make_gate = make_gate
+        self._forget = forget
+
+    def gate_of(self, served: str) -> Gate:
+        """Return what is kept for a model.
+
+        Args:
+            served: the model's name from `Endpoint.serves`.
+        """
+        model = served or self.endpoint.default_model
+        gate = self.gates.get(model)
+        if gate is None:
+            if len(self.gates) >= MOST_MODELS:
+                kept = self.endpoint.model_limits
+                idle = next((gate for gate in self.gates.values() if not gate.flying and gate.model not in kept), None)
+                if idle is not None:
+                    del self.gates[idle.model]
+                    self._forget(idle)
+            gate = self.gates[model] = self._make_gate(self, model)
+        return gate

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from ..accounts.stats import Latencies
-from ..admission.admission import Admission, Grant
+from ..admission.admission import Admission
+from ..admission.gate import Grant
 from .hedge import Hedge
 from .job import Job
 
@@ -39,8 +40,8 @@ class Hedger:
         ready = [
             gate
             for gate in job.plan.gates[grant.tier]
-            if gate is not grant.gate and gate.breaker.state == "closed" and gate.ready(job.tokens, now)
+            if gate is not grant.gate and gate.state == "closed" and gate.ready(job.tokens, now)
         ]
         if not ready or not self._allowance.take(now):
             return None
-        return self._admission.take(self._admission.choose(ready, now), job.tokens, now, grant.tier)
+        return Grant(self._admission.choose(ready, now), job.tokens, now, grant.tier)

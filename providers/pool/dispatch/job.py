@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ...embeddings import Asked
-from ..admission.admission import Gate
+from ..admission.gate import Gate, Grant
 from .plan import Plan
 
 
@@ -88,3 +88,7 @@ class Job:
         self.causes: dict[str, BaseException] = {}
         self.wanted: frozenset[str] = frozenset()
         self.only = ""
+
+    def failed(self, grant: Grant, error: BaseException) -> None:
+        """Note why an attempt came to nothing."""
+        self.causes[self.plan.tiers[grant.tier].cause_of(grant.gate)] = error

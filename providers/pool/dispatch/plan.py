@@ -16,7 +16,8 @@ from dataclasses import dataclass, replace
 from ...embeddings import Asked, EmbeddingRequest
 from ...errors import NoProvider, UnknownModel
 from ...messages import Image, Message, Request, Text
-from ..admission.admission import Gate, Tiers
+from ..admission.admission import Tiers
+from ..admission.gate import Gate
 from .endpoint import Endpoint, Member
 
 DROPPABLE = frozenset({"images", "schema", "reasoning"})
@@ -51,15 +52,21 @@ class Tier:
 
     Args:
         members: the endpoints.
+        gates: what is kept for the model at each, in the same order.
         models: the model each is asked for, by endpoint name; empty to leave the provider its default.
         dropped: capabilities the request loses.
         degraded_to: the fallback model, empty for the one asked for.
     """
 
     members: tuple[Member, ...]
+    gates: tuple[Gate, ...]
     models: Mapping[str, str]
     dropped: frozenset[str] = _NOTHING
     degraded_to: str = ""
+
+    def cause_of(self, gate: Gate) -> str:
+        """Return under which name a failure is told: the endpoint's, and with it a model that was not asked for."""
+        return f"{gate.name}:{gate.model}" if self.degraded_to else gate.name
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -77,15 +84,22 @@ class Plan:
 
     def counts_tokens(self) -> bool:
         """Return whether any endpoint limits tokens."""
-        return any(gate.limiter.counts_tokens for tier in self.gates for gate in tier)
+        return any(gate.counts_tokens for tier in self.gates for gate in tier)
 
     def hopeless(self) -> bool:
         """Return whether every endpoint refuses until somebody changes it: waiting would be in vain."""
-        return all(gate.breaker.disabled or not gate.present for tier in self.gates for gate in tier)
+        return all(gate.disabled or not gate.present for tier in self.gates for gate in tier)
 
     def other_than(self, avoid: Collection[Gate], now: float) -> bool:
-        """Return whether an endpoint that is not down and not in ``avoid`` could be tried."""
-        return any(gate not in avoid and not gate.down(now) for tier in self.gates for gate in tier)
+        """Return whether the next attempt can go somewhere that is not in ``avoid``.
+
+        It goes to the first tier that is not entirely down: a lesser one is no reason to try there without a pause.
+        """
+        for tier in self.gates:
+            alive = [gate for gate in tier if not gate.down(now)]
+            if alive:
+                return any(gate not in avoid for gate in alive)
+        return False
 
     def members(self) -> list[Member]:
         """Every endpoint once, best first."""
@@ -107,7 +121,7 @@ def make_plan(
         model: the model asked for; empty for each provider's default.
         wanted: capabilities the request needs.
         fallbacks: lesser models by model.
-        excluded: endpoints that cannot serve this request.
+        excluded: models of endpoints that cannot serve this request.
         only: name of the one endpoint to use; empty for any.
 
     Raises:
@@ -120,18 +134,21 @@ def make_plan(
     known = False
     refused: dict[str, BaseException] = {}
     for name in (model, *fallbacks.get(model, ())):
-        groups: dict[frozenset[str], list[tuple[Member, str]]] = {}
+        groups: dict[frozenset[str], list[tuple[Member, Gate, str]]] = {}
         for member in members:
             endpoint: Endpoint = member.endpoint
             served = endpoint.serves(name)
             if served is None:
                 continue
             known = True
-            if (only and endpoint.name != only) or member.gate in excluded:
+            if only and endpoint.name != only:
+                continue
+            gate = member.gate_of(served)
+            if gate in excluded:
                 continue
             missing = wanted - endpoint.capabilities
             if missing <= DROPPABLE:
-                groups.setdefault(missing, []).append((member, served))
+                groups.setdefault(missing, []).append((member, gate, served))
             else:
                 lacking = ", ".join(sorted(missing - DROPPABLE))
                 refused[endpoint.name] = UnknownModel(f"{endpoint.name} cannot do {lacking}", provider=endpoint.name)
@@ -139,8 +156,9 @@ def make_plan(
             found = groups[missing]
             tiers.append(
                 Tier(
-                    tuple(member for member, _ in found),
-                    {member.endpoint.name: served for member, served in found},
+                    tuple(member for member, _, _ in found),
+                    tuple(gate for _, gate, _ in found),
+                    {member.endpoint.name: served for member, _, served in found},
                     missing,
                     "" if name == model else name,
                 )
@@ -150,7 +168,7 @@ def make_plan(
             names = ", ".join(member.endpoint.name for member in members) or "none"
             raise UnknownModel(f"no provider here serves model {model!r}; providers: {names}")
         raise NoProvider(f"no provider is left for model {model or 'default'!r}{_why(refused)}", causes=refused)
-    return Plan(tuple(tiers), tuple(tuple(member.gate for member in tier.members) for tier in tiers))
+    return Plan(tuple(tiers), tuple(tier.gates for tier in tiers))
 
 
 def _why(causes: Mapping[str, BaseException]) -> str:

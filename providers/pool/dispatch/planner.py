@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from ...embeddings import Asked
 from ...errors import NoProvider
 from ...messages import Request
-from ..admission.admission import Gate
-from .endpoint import Member
+from ..admission.gate import Gate
+from .endpoint import MOST_MODELS, Member
 from .job import Job, Requester
 from .plan import Plan, make_plan, needs
 
@@ -28,20 +28,12 @@ class Planner:
         self.epoch = 0
         """How often the endpoints have changed; a job's plan is good for one epoch."""
         self._fallbacks = fallbacks
-        self._by_gate: dict[Gate, Member] = {}
         self._plans: dict[tuple[str, frozenset[str], str], Plan] = {}
 
     def changed(self) -> None:
         """Endpoints were added, removed, replaced, or came back: all plans are void."""
-        # Endpoints that were replaced stay known: their last requests are still in flight.
-        self._by_gate = {gate: member for gate, member in self._by_gate.items() if member.active}
-        self._by_gate.update((member.gate, member) for member in self.members.values())
         self._plans.clear()
         self.epoch += 1
-
-    def member(self, gate: Gate) -> Member:
-        """Return the endpoint behind a gate."""
-        return self._by_gate[gate]
 
     def plan(self, request: Asked, requester: Requester) -> tuple[Plan, frozenset[str], str]:
         """Return the plan of a new request, what it needs, and the one endpoint it must go to, or empty.
@@ -54,6 +46,8 @@ class Planner:
         wanted = needs(request)
         plan = self._plans.get((request.model, wanted, only))
         if plan is None:
+            if len(self._plans) >= MOST_MODELS:
+                self._plans.clear()
             plan = make_plan(tuple(self.members.values()), request.model, wanted, self._fallbacks, only=only)
             self._plans[request.model, wanted, only] = plan
         return plan, wanted, only
@@ -69,7 +63,7 @@ class Planner:
         job.epoch = self.epoch
 
     def exclude(self, job: Job, gate: Gate, error: Exception) -> None:
-        """Plan a job anew without an endpoint that cannot serve it.
+        """Plan a job anew without a model of an endpoint that cannot serve it.
 
         Raises:
             NoProvider: none is left; or ``error`` itself, if nobody else was asked.
@@ -95,9 +89,11 @@ class Planner:
 def no_provider(job: Job, why: str) -> NoProvider:
     """Return the error for a request that nobody answered, with the last error of each endpoint."""
     causes = dict(job.causes)
-    for member in job.plan.members():
-        if member.endpoint.name not in causes and member.last_error is not None:
-            causes[member.endpoint.name] = member.last_error
+    for tier in job.plan.tiers:
+        for gate in tier.gates:
+            name = tier.cause_of(gate)
+            if name not in causes and gate.cause is not None:
+                causes[name] = gate.cause
     listed = "; ".join(f"{name}: {type(error).__name__}: {error}" for name, error in causes.items())
     model = job.request.model or "default"
     return NoProvider(

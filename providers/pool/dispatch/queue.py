@@ -6,7 +6,8 @@ import asyncio
 
 from ...errors import BudgetSpent
 from ..accounts.cost import Budgets
-from ..admission.admission import Admission, Grant, Ticket
+from ..admission.admission import Admission, Ticket
+from ..admission.gate import Grant
 from .job import Job
 from .planner import Planner, no_provider
 
@@ -136,11 +137,11 @@ class Queue:
             self.pump()
             raise
         try:
-            self._budgets.check(self._planner.member(grant.gate).accounts)
+            self._budgets.check(grant.gate.member.accounts)
         except BudgetSpent as error:
             grant.refund()
             self.pump()
-            job.causes[grant.gate.name] = error
+            job.failed(grant, error)
             self._planner.exclude(job, grant.gate, error)
             return False
         return True

@@ -13,7 +13,7 @@ from ..accounts.cost import Budgets, Prices, Reservation
 from ..accounts.estimate import OutputEstimate, input_tokens
 from ..accounts.ledger import Item, Ledger
 from ..accounts.stats import PoolCounts
-from ..admission.admission import Grant
+from ..admission.gate import Grant
 from ..admission.retry import Blame, Verdict, judge
 from .endpoint import Member
 from .job import Job
@@ -48,12 +48,11 @@ class AttemptRecords:
 
     def sent(self, job: Job, grant: Grant, member: Member) -> None:
         """Count a call that is now made."""
-        member.active += 1
-        counts = member.counts
-        counts.sent += 1
-        counts.probes += grant.trial.probe
+        gate = grant.gate
+        gate.counts.sent += 1
+        gate.counts.probes += grant.probe
         if not job.attempts:
-            member.budget.deposit()
+            gate.budget.deposit()
         job.attempts += 1
         if self.budgets.limited:
             expected = Usage(job.input_tokens, int(job.tokens) - job.input_tokens)
@@ -64,25 +63,21 @@ class AttemptRecords:
         """Close a call that was answered; return the completion as the caller gets it: priced, with notes."""
         now = self.loop.time()
         usage = completion.usage
-        self._close(grant, member)
-        grant.gate.limiter.release(grant.permit, usage.total_tokens)
-        grant.gate.breaker.record(grant.trial, True, now)
+        gate = grant.gate
+        self._close(grant, usage.total_tokens)
+        grant.record(now, True, True)
         latency = now - grant.at
-        member.latencies.add(latency)
-        grant.gate.answered_from = max(grant.gate.answered_from, grant.at)
-        grant.gate.average = member.latencies.average
-        grant.gate.tail = member.latencies.quantile(0.95)
-        counts = member.counts
-        counts.answered += 1
-        member.recent.append(True)
-        counts.input_tokens += usage.input_tokens
-        counts.output_tokens += usage.output_tokens
-        outputs = member.outputs.get(job.request.model)
-        if outputs is None:
-            outputs = member.outputs.setdefault(job.request.model, OutputEstimate())
-        outputs.add(usage.output_tokens)
+        gate.latencies.add(latency)
+        gate.answered_from = max(gate.answered_from, grant.at)
+        gate.average = gate.latencies.average
+        gate.tail = gate.latencies.quantile(0.95)
+        gate.recent.append(True)
+        self._count(grant, usage)
+        if gate.outputs is None:
+            gate.outputs = OutputEstimate()
+        gate.outputs.add(usage.output_tokens)
         if completion.limits is not None:
-            grant.gate.limiter.correct(completion.limits, now)
+            gate.limiter.correct(completion.limits, now)
         cost = self.cost(job, grant, member, completion, now)
         notes = self._notes(job, grant, member)
         if cost == completion.cost and not notes and completion.provider:
@@ -104,14 +99,11 @@ class AttemptRecords:
             completion.limits,
         )
 
-    def batch_answered(self, grant: Grant, member: Member, usage: Usage) -> None:
+    def batch_answered(self, grant: Grant, usage: Usage) -> None:
         """Close a batch call. Its latency is not counted: it says nothing of how fast a single request is."""
-        self._close(grant, member)
-        member.counts.answered += 1
-        member.counts.input_tokens += usage.input_tokens
-        member.counts.output_tokens += usage.output_tokens
-        grant.gate.limiter.release(grant.permit, usage.total_tokens)
-        grant.gate.breaker.record(grant.trial, True, self.loop.time())
+        self._close(grant, usage.total_tokens)
+        grant.record(self.loop.time(), True, True)
+        self._count(grant, usage)
 
     def failed(
         self,
@@ -131,17 +123,16 @@ class AttemptRecords:
             came: output tokens that had come, of a stream.
         """
         now = self.loop.time()
-        gate, counts = grant.gate, member.counts
-        self._close(grant, member)
+        gate = grant.gate
+        counts = gate.counts
+        self._close(grant)
         if item is not None:
             self._lost(job, grant, member, item, came, now)
-        gate.limiter.release(grant.permit)
         if isinstance(error, Exception):
             name = type(error).__name__
             counts.failed += 1
-            member.recent.append(False)
+            gate.recent.append(False)
             counts.errors[name] = counts.errors.get(name, 0) + 1
-            member.last_error = error
             limits = getattr(error, "limits", None)
             if limits is not None:
                 gate.limiter.correct(limits, now)
@@ -151,11 +142,11 @@ class AttemptRecords:
             # Being overtaken alone says little: one call in twenty is slower than its 95 % quantile, and after a stall
             # of this process every call is; nor does the deadline of a caller in a hurry.
             counts.slow += 1
-            member.recent.append(False)
-            gate.breaker.record(grant.trial, False, now)
+            gate.recent.append(False)
+            grant.record(now, False, None)
         else:
             counts.cancelled += 1
-            gate.breaker.cancel(grant.trial)
+            grant.record(now, None, None)
 
     def cost(self, job: Job, grant: Grant, member: Member, completion: Answered, now: float) -> float | None:
         """Return what a completion cost in US dollars, booked; None where no price is known."""
@@ -163,7 +154,7 @@ class AttemptRecords:
         if cost is None:
             cost = self._priced(job, grant, member, completion.model, completion.usage, now)
         if cost:
-            member.counts.cost += cost
+            grant.gate.counts.cost += cost
             self.budgets.book((*job.accounts, *member.accounts), cost)
         self.ledger.add(_item(completion), completion.usage, cost or 0.0)
         return cost
@@ -176,7 +167,7 @@ class AttemptRecords:
         """Book a call of which nobody knows what the vendor charges for it."""
         request = job.request
         read = job.input_tokens or input_tokens(request)
-        seen = member.outputs.get(request.model)
+        seen = grant.gate.outputs
         most = int(job.tokens) - job.input_tokens if job.tokens else (seen or OutputEstimate()).tokens(request)
         if item == "interrupted":
             written = most  # the vendor may have gone on to the end, and a budget must hold then, too
@@ -207,33 +198,48 @@ class AttemptRecords:
             self.counts.degraded += 1
         return notes + changed
 
-    def _close(self, grant: Grant, member: Member) -> None:
-        grant.gate.flying.pop(grant, None)
-        member.active -= 1
-        if not member.active and member.on_idle is not None:
-            member.on_idle()
+    def _close(self, grant: Grant, tokens: int | None = None) -> None:
+        grant.close(tokens)
         reservation: Reservation | None = grant.reservation
         if reservation is not None:
             self.budgets.release(reservation)
 
     @staticmethod
+    def _count(grant: Grant, usage: Usage) -> None:
+        counts = grant.gate.counts
+        counts.answered += 1
+        counts.input_tokens += usage.input_tokens
+        counts.output_tokens += usage.output_tokens
+
+    @staticmethod
     def _blame(grant: Grant, member: Member, error: BaseException, verdict: Verdict, now: float) -> None:
-        breaker = grant.gate.breaker
-        match verdict.blame:
-            case Blame.NONE:
-                if getattr(error, "status", None) is None:
-                    breaker.cancel(grant.trial)  # refused before it was sent: the vendor was not even asked
-                else:
-                    breaker.record(grant.trial, True, now)  # it answered, and told us that the request is wrong
-            case Blame.FAILURE:
-                breaker.record(grant.trial, False, now)
-            case Blame.PAUSE:
-                after = getattr(error, "retry_after", None)
-                if breaker.cancel(grant.trial) or breaker.state == "open":
-                    breaker.trip(now, None if after is None else member.endpoint.retry.pause(after))
-            case Blame.DISABLE:
-                if breaker.cancel(grant.trial):
+        """Tell the breaker of what is at fault. The other one learns at most that the endpoint can be reached."""
+        gate = grant.gate
+        # With a status, the vendor answered; otherwise it was perhaps not even asked.
+        reached = True if getattr(error, "status", None) is not None else None
+        if verdict.blame is Blame.NONE:
+            gate.last_error = error
+            grant.record(now, reached, reached)
+            return
+        if verdict.concerns == "model":
+            gate.last_error = error
+            breaker, trial = gate.breaker, grant.trial
+            rest: tuple[bool | None, bool | None] = (None, reached)
+        else:
+            member.last_error = error
+            breaker, trial = gate.endpoint.breaker, grant.endpoint_trial
+            rest = (None, None)
+        if verdict.blame is Blame.FAILURE:
+            breaker.record(trial, False, now)
+        else:
+            current = breaker.cancel(trial)
+            if verdict.blame is Blame.DISABLE:
+                if current:
                     breaker.disable(now, str(error))
+            elif current or breaker.state == "open":
+                after = getattr(error, "retry_after", None)
+                breaker.trip(now, None if after is None else member.endpoint.retry.pause(after))
+        grant.record(now, *rest)  # what has ended above does not end again
 
 
 def _item(completion: Answered) -> Item:

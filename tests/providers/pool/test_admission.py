@@ -7,13 +7,25 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from callboard.providers.pool import BreakerPolicy, LeastLoaded, Quota
-from callboard.providers.pool.admission.admission import AGEING, Admission, Gate, Grant, Ticket
+from callboard.providers.pool.admission.admission import AGEING, Admission, Ticket
 from callboard.providers.pool.admission.breaker import Breaker
+from callboard.providers.pool.admission.gate import EndpointGate, Gate, Grant
 from callboard.providers.pool.admission.limiter import Limiter
 
 
+def breaker() -> Breaker:
+    return Breaker(BreakerPolicy(), random.Random(0))
+
+
+def gates(*models: str, limits: Quota | None = None, own: Quota | None = None) -> list[Gate]:
+    """Models of one endpoint that share its limits and have limits of their own."""
+    endpoint = EndpointGate("a", Limiter(limits or Quota()), breaker())
+    return [Gate(endpoint, model, Limiter(own or Quota()), breaker()) for model in models]
+
+
 def gate(name: str = "a", **limits: int) -> Gate:
-    return Gate(name, Limiter(Quota(**limits)), Breaker(BreakerPolicy(), random.Random(0)))
+    """The one model of an endpoint."""
+    return Gate(EndpointGate(name, Limiter(Quota(**limits)), breaker()), "", Limiter(Quota()), breaker())
 
 
 def queue() -> Admission:
@@ -21,8 +33,8 @@ def queue() -> Admission:
 
 
 def end(grant: Grant, now: float) -> None:
-    grant.gate.limiter.release(grant.permit)
-    grant.gate.breaker.record(grant.trial, True, now)
+    grant.close()
+    grant.record(now, True, True)
 
 
 def run_out(admission: Admission, now: float, *, until: float = 1e9) -> list[tuple[float, Ticket]]:
@@ -149,7 +161,7 @@ def test_an_endpoint_that_failed_the_request_is_used_again_only_if_there_is_no_o
 def test_an_endpoint_whose_oldest_call_is_overdue_is_taken_to_be_slow() -> None:
     tested = gate()
     tested.average, tested.tail = 1.0, 3.0
-    overdue = Admission.take(tested, 1, 0.0)
+    overdue = Grant(tested, 1, 0.0)
     for now, expected in ((2.0, 1.0), (3.0, 1.0), (9.0, 9.0)):
         tested.look(now)
         assert tested.latency == expected

@@ -112,13 +112,23 @@ async def test_a_request_fails_at_its_deadline_with_a_named_error_and_a_request_
 ):
     async with pool_of(Script("a", failure=fails(lambda: ProviderOverloaded("503"))), queue_timeout=5.0) as pool:
         loop = asyncio.get_running_loop()
-        with pytest.raises((AskTimeout, NoProvider)):
+        with pytest.raises(NoProvider, match="503"):
             await pool.ask(request(), timeout=2.0)
         assert loop.time() <= 2.0
         with pytest.raises(NoProvider) as caught:
             await pool.ask(request())
         assert isinstance(caught.value.causes["a"], ProviderOverloaded)
         assert loop.time() <= 8.0
+
+
+@virtual_time
+async def test_who_waits_while_a_vendor_asked_for_a_pause_hears_why_and_not_only_that_time_is_over() -> None:
+    script = Script("a", failure=fails(lambda: RateLimited("come back later", status=429, retry_after=30.0)))
+    async with pool_of(script) as pool:
+        for timeout in (5.0, 5.0, 0.2):
+            with pytest.raises(NoProvider, match="come back later") as caught:
+                await pool.ask(request(), timeout=timeout)
+            assert isinstance(caught.value.causes["a"], RateLimited)
 
 
 @virtual_time

@@ -52,7 +52,7 @@ def test_a_retry_that_is_not_affordable_waits_its_turn_instead_of_being_refused(
         (errors.AuthenticationFailed("x"), True, False, Blame.DISABLE),
         (errors.InvalidRequest("x"), False, False, Blame.NONE),
         (errors.ContextTooLong("x"), True, False, Blame.NONE),
-        (errors.UnknownModel("x"), True, False, Blame.NONE),
+        (errors.UnknownModel("x"), True, False, Blame.DISABLE),
         (errors.RateLimited("x"), True, True, Blame.PAUSE),
         (errors.ProviderOverloaded("x"), True, True, Blame.FAILURE),
         (errors.ProviderTimeout("x"), True, True, Blame.FAILURE),
@@ -68,3 +68,27 @@ def test_a_retry_that_is_not_affordable_waits_its_turn_instead_of_being_refused(
 def test_every_failure_has_its_verdict(error: Exception, elsewhere: bool, again: bool, blame: Blame) -> None:
     verdict = judge(error)
     assert (verdict.elsewhere, verdict.again, verdict.blame) == (elsewhere, again, blame)
+
+
+@pytest.mark.parametrize(
+    ("error", "concerns"),
+    [
+        (errors.RateLimited("x"), "model"),
+        (errors.ProviderOverloaded("x"), "model"),
+        (errors.ProviderOverloaded("x", concerns="endpoint"), "endpoint"),
+        (errors.AuthenticationFailed("x"), "key"),
+        (errors.AuthenticationFailed("x", concerns="model"), "model"),
+        (errors.ConnectionLost("x"), "endpoint"),
+        (ActorCrashed("x"), "endpoint"),
+        (AskTimeout("x"), "model"),
+        (ZeroDivisionError("x"), "model"),
+    ],
+)
+def test_a_verdict_says_what_is_at_fault(error: Exception, concerns: str) -> None:
+    assert judge(error).concerns == concerns
+
+
+def test_what_concerns_the_request_blames_nothing_and_is_not_sent_there_again() -> None:
+    for kind in (errors.AuthenticationFailed, errors.RateLimited):
+        verdict = judge(kind("moderated, or larger than the limit itself", concerns="request"))
+        assert (verdict.elsewhere, verdict.again, verdict.blame) == (True, False, Blame.NONE)
