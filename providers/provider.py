@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import SecretStr
 
 from ..actors.core.actor import Actor
-from .embeddings import EmbeddingRequest, Embeddings, divided, estimated_tokens, joined
+from .embeddings import Asked, EmbeddingRequest, Embeddings, divided, estimated_tokens, joined
 from .errors import InvalidRequest, ProviderError
 from .gate import Gate
 from .messages import Completion, Delta, Message, Request, Usage
@@ -172,7 +172,11 @@ class Provider(Actor):
         for part in divided(request, self.spec.embedding_limit):
             async with self._gate.room():
                 started = clock()
-                parts.append(await self.embed(part))
+                try:
+                    parts.append(await self.embed(part))
+                except ProviderError as error:
+                    self._clean(error, part)
+                    raise
                 latency += clock() - started
         made = joined(parts, latency)
         usage, notes = made.usage, made.notes
@@ -208,10 +212,10 @@ class Provider(Actor):
             self._clean(error, request)
             raise
 
-    def _clean(self, error: ProviderError, *requests: Request) -> None:
+    def _clean(self, error: ProviderError, *requests: Asked) -> None:
         """Take keys and prompts out of an error: vendors quote both."""
         headers = (value for request in requests for value in request.headers.values())
-        prompts = (text for request in requests for message in request.messages for text in quotable(message))
+        prompts = (text for request in requests for text in _prompts(request))
         cleaned(error, (*self.spec.secrets, *headers), prompts)
 
     def _finished(self, request: Request, made: Completion, latency: float) -> Completion:
@@ -244,6 +248,12 @@ def quotable(message: Message) -> Iterator[str]:
     yield message.reasoning
     for call in message.tool_calls:
         yield call.arguments
+
+
+def _prompts(request: Asked) -> Iterable[str]:
+    if isinstance(request, EmbeddingRequest):
+        return request.texts
+    return (text for message in request.messages for text in quotable(message))
 
 
 def as_deltas(completion: Completion) -> list[Delta]:

@@ -9,8 +9,6 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-from multidict import CIMultiDict
-
 from ..clouds import Bedrock
 from ..spec import ProviderSpec
 from ..wire import eventstream, sse
@@ -79,8 +77,10 @@ class _Events:
     """A stream of Amazon's frames as the server-sent events in them."""
 
     def __init__(self, opened: Opened, provider: str) -> None:
+        import httpx2
+
         self.status = opened.status
-        self.headers: Mapping[str, str] = CIMultiDict({**opened.headers, "content-type": "text/event-stream"})
+        self.headers: Mapping[str, str] = httpx2.Headers({**opened.headers, "content-type": "text/event-stream"})
         self._opened = opened
         self._provider = provider
 

@@ -256,7 +256,8 @@ async def test_a_transport_shows_no_key() -> None:
 @pytest.mark.parametrize("name", [name for name in PRESETS if name not in ("openai", "anthropic")])
 async def test_every_preset_answers_whole_and_streamed(name: str) -> None:
     async with SimulatedProvider() as server, System("preset") as system:
-        ref: ActorRef[Any] = system.supervise(child_spec(compatible(name)(server)))
+        make = KINDS[name][0] if name in KINDS else compatible(name)
+        ref: ActorRef[Any] = system.supervise(child_spec(make(server)))
         whole = await ref.ask(ASK)
         assert whole.provider == name
         assert [delta async for delta in ref.stream(ASK)][-1].completion.message == whole.message

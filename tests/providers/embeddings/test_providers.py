@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -30,6 +31,7 @@ from callboard.providers.spec import ProviderSpec
 from callboard.providers.vendors.build import child_spec
 from tests.providers.conftest import KEY, anthropic_spec, openai_spec
 from tests.providers.test_contract import until
+from tests.providers.vendors.recording import recording
 
 ASK = EmbeddingRequest(["tea with milk", "cake"], "text-embedding-3-small", 16)
 NUMBERED = [f"text number {number}" for number in range(2500)]
@@ -136,6 +138,18 @@ async def test_cancelling_an_ask_leaves_nothing_in_flight() -> None:
         ask.cancel()
         await until(lambda: server.stats.in_flight == 0)
         assert (await ref.ask(Describe())).in_flight == 0
+
+
+async def test_neither_the_key_nor_a_text_stands_in_an_error_of_a_vendor_that_quotes_them() -> None:
+    secret = "the diary of somebody who trusts us, page 12"
+    echo = json.dumps({"error": {"message": f"wrong: {KEY} may not embed {secret!r}", "type": "x"}}).encode()
+    async with recording(echo, status=400) as server, System("echo") as system:
+        spec = ProviderSpec("openai", "openai", SecretStr(KEY), server.url)
+        with pytest.raises(e.InvalidRequest, match="wrong: ") as caught:
+            await system.spawn(child_spec(spec)).ask(EmbeddingRequest([secret, "cake"], "m", headers={"x-k": "hush-1"}))
+        shown = [str(caught.value), repr(caught.value), repr(vars(caught.value))]
+        assert KEY not in " ".join(shown)
+        assert "trusts us" not in " ".join(shown)
 
 
 async def test_usage_that_a_vendor_does_not_tell_is_estimated_and_said_to_be() -> None:
