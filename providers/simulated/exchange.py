@@ -66,13 +66,13 @@ class Exchange:
     def refuse(self, status: int, type: str, message: str, retry_after: float | None = None) -> None:
         self.close(status)
         headers = self.headers("application/json")
-        if retry_after is not None:
+        if retry_after is not None and self.form.waits_in_headers:
             # Whole seconds, rounded up, as the standard wants, and the exact time beside it, as OpenAI sends it.
             headers += [
                 ("retry-after", str(int(-(-retry_after // 1)))),
                 ("retry-after-ms", f"{retry_after * 1000:.0f}"),
             ]
-        self.connection.reply(status, headers, dumped(self.form.error(status, type, message, self.id)))
+        self.connection.reply(status, headers, dumped(self.form.error(status, type, message, self.id, retry_after)))
 
     def fail(self, fault: Fault) -> None:
         if fault.kind == "status":

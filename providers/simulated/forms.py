@@ -30,6 +30,8 @@ class Form:
     stream_type: ClassVar[str] = "text/event-stream; charset=utf-8"
     id_header: ClassVar[str] = "x-request-id"
     limit_headers: ClassVar[str] = "openai"
+    waits_in_headers: ClassVar[bool] = True
+    """Whether headers say how long to wait; otherwise the error does."""
     largest: ClassVar[int] = 0
     """Texts in one call, of those that embed."""
 
@@ -53,7 +55,7 @@ class Form:
         """The JSON that says how many tokens a request has."""
         return {"input_tokens": tokens}
 
-    def error(self, status: int, type: str, message: str, id: str) -> dict[str, Any]:
+    def error(self, status: int, type: str, message: str, id: str, wait: float | None = None) -> dict[str, Any]:
         """The JSON of an error."""
         code = {429: "rate_limit_exceeded", 401: "invalid_api_key"}.get(status)
         form = {"rate_limit_error": "requests", "api_error": "server_error", "overloaded_error": "server_error"}
@@ -97,7 +99,7 @@ class _Anthropic(Form):
         for item in anthropic.to_events(made, id=f"msg_{id}", size=size):
             yield sse.event(item, item["type"])
 
-    def error(self, status: int, type: str, message: str, id: str) -> dict[str, Any]:
+    def error(self, status: int, type: str, message: str, id: str, wait: float | None = None) -> dict[str, Any]:
         return {"type": "error", "error": {"type": type, "message": message}, "request_id": id}
 
     def error_event(self, status: int, type: str, message: str, id: str) -> bytes:
@@ -118,7 +120,7 @@ class _Bedrock(_Anthropic):
             body = json.dumps({"bytes": base64.b64encode(json.dumps(item).encode()).decode()})
             yield eventstream.frame(body.encode(), {":message-type": "event", ":event-type": "chunk"})
 
-    def error(self, status: int, type: str, message: str, id: str) -> dict[str, Any]:
+    def error(self, status: int, type: str, message: str, id: str, wait: float | None = None) -> dict[str, Any]:
         return {"message": message}
 
     def error_event(self, status: int, type: str, message: str, id: str) -> bytes:
@@ -132,6 +134,7 @@ class _Bedrock(_Anthropic):
 
 class _Gemini(Form):
     limit_headers = ""
+    waits_in_headers = False
 
     def read(self, payload: Mapping[str, Any]) -> Asked:
         return gemini.from_payload(payload.get("generateContentRequest") or payload)  # to be counted, it is wrapped
@@ -146,9 +149,13 @@ class _Gemini(Form):
     def counted(self, tokens: int) -> dict[str, Any]:
         return {"totalTokens": tokens}
 
-    def error(self, status: int, type: str, message: str, id: str) -> dict[str, Any]:
+    def error(self, status: int, type: str, message: str, id: str, wait: float | None = None) -> dict[str, Any]:
         named = {400: "INVALID_ARGUMENT", 401: "UNAUTHENTICATED", 429: "RESOURCE_EXHAUSTED", 503: "UNAVAILABLE"}
-        return {"error": {"code": status, "message": message, "status": named.get(status, "INTERNAL")}}
+        error: dict[str, Any] = {"code": status, "message": message, "status": named.get(status, "INTERNAL")}
+        if wait is not None:
+            kind = "type.googleapis.com/google.rpc.RetryInfo"
+            error["details"] = [{"@type": kind, "retryDelay": f"{wait:.9f}".rstrip("0").rstrip(".") + "s"}]
+        return {"error": error}
 
 
 class _Embeddings(Form):

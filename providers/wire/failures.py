@@ -109,6 +109,7 @@ _BY_STATUS: dict[int, type[ProviderError]] = {
     409: ProviderOverloaded,
     410: UnknownModel,
     413: ContextTooLong,
+    424: ProviderOverloaded,  # Bedrock: the model failed
     425: ProviderOverloaded,
     429: RateLimited,
     498: ProviderOverloaded,  # Groq: no room in its flex tier
@@ -139,7 +140,7 @@ _MODERATION = re.compile(
 )
 _TOO_LONG = (
     *("prompt is too long", "maximum context length", "context window", "too many tokens", "context limit"),
-    *("input token count", "request body too large"),
+    *("input token count", "input is too long", "request body too large"),
 )
 _TOO_LARGE = "request too large for"
 _START = 200
