@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,8 @@ STREAM = "application/vnd.amazon.eventstream"
 
 
 def bedrock(url: str, key: str = "", **fields: Any) -> ProviderSpec:
+    if not key:
+        pytest.importorskip("boto3", reason="boto3 is missing: pip install 'callboard[bedrock]'")
     cloud = Bedrock(**{"region": "eu-central-1", **fields})
     secret = SecretStr(key) if key else None
     return ProviderSpec("bedrock", "bedrock", secret, url, MODEL, headers={"x-team": "blue"}, cloud=cloud)
@@ -174,8 +177,8 @@ async def test_tokens_are_estimated_and_there_are_no_batches() -> None:
 
 
 async def test_the_missing_extra_is_named_with_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    provider = BedrockProvider(replace(bedrock("http://127.0.0.1:1", KEY), api_key=None))
     monkeypatch.setitem(sys.modules, "boto3", None)
-    provider = BedrockProvider(bedrock("http://127.0.0.1:1"))
     with pytest.raises(e.ProviderError, match=r"pip install 'callboard\[bedrock\]', or set AWS_BEARER_TOKEN_BEDROCK"):
         await provider.on_start()
     await BedrockProvider(bedrock("http://127.0.0.1:1", KEY)).on_start()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,9 @@ PARENT = "/v1/projects/my-project/locations/us-east5/publishers/anthropic/models
 
 
 def vertex(url: str, key: str = "") -> ProviderSpec:
+    if not key:
+        reason = "google-auth is missing: pip install 'callboard[vertex]'"
+        pytest.importorskip("google.auth.transport.requests", reason=reason)
     secret = SecretStr(key) if key else None
     cloud = Vertex("my-project", "us-east5")
     return ProviderSpec("vertex", "vertex", secret, f"{url}/v1", MODEL, headers={"x-team": "blue"}, cloud=cloud)
@@ -132,9 +136,10 @@ async def test_a_new_access_token_is_used_from_the_next_request_on() -> None:
 
 
 async def test_the_missing_extra_is_named_with_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    provider = VertexProvider(replace(vertex("http://127.0.0.1:1", KEY), api_key=None))
     monkeypatch.setitem(sys.modules, "google.auth.transport.requests", None)
     with pytest.raises(e.ProviderError, match=r"vertex needs google.*pip install 'callboard\[vertex\]', or give"):
-        await VertexProvider(vertex("http://127.0.0.1:1")).on_start()
+        await provider.on_start()
     await VertexProvider(vertex("http://127.0.0.1:1", KEY)).on_start()
 
 
