@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import json
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pydantic import SecretStr
 
@@ -22,7 +23,10 @@ from ..wire.limits import rate_limits
 from ..wire.sse import Parser, is_sign_of_life, is_stream
 from . import reading
 from .reading import Pace
-from .transport import Direct, Opened, Transport
+from .transport import Opened, Transport
+
+if TYPE_CHECKING:
+    from .direct import Direct
 
 _DRAIN = 0.1
 """Seconds to wait for the end of a body whose answer is complete."""
@@ -96,7 +100,8 @@ class HttpProvider(Provider):
     async def direct(self, make_client: Callable[[str], Any]) -> Transport:
         """A transport over aiohttp, with the headers of the SDK client that `make_client` makes for a key."""
         spec = self.spec
-        transport = Direct(
+        found = await asyncio.to_thread(importlib.import_module, f"{__package__}.direct")
+        transport: Direct = found.Direct(
             spec.name, make_client, spec.headers, timeout=spec.timeout, connect_timeout=spec.connect_timeout
         )
         await transport.rotate(spec.secret)
@@ -115,7 +120,9 @@ class HttpProvider(Provider):
         try:
             async with asyncio.timeout(self.spec.total_timeout), self._opened.open(path, payload, headers) as opened:
                 begun = True
-                chunks = await self._accepted(opened)
+                chunks = opened.chunks()
+                if not 200 <= opened.status < 300:
+                    raise await self._refused(opened, chunks)
                 body = await reading.whole(chunks, provider=self.spec.name)
             return self._json(opened, body), opened.headers
         except ProviderError as error:
@@ -195,12 +202,8 @@ class HttpProvider(Provider):
             )
         return model, self.protocol(model)
 
-    async def _accepted(self, opened: Opened) -> AsyncIterator[bytes]:
-        """The body of an answer that is a success."""
-        chunks = opened.chunks()
-        if 200 <= opened.status < 300:
-            return chunks
-        raise failures.from_status(
+    async def _refused(self, opened: Opened, chunks: AsyncIterator[bytes]) -> ProviderError:
+        return failures.from_status(
             opened.status,
             await reading.refusal(chunks),
             opened.headers,
@@ -221,7 +224,9 @@ class HttpProvider(Provider):
         try:
             async with asyncio.timeout(self.spec.total_timeout):
                 opened = await stack.enter_async_context(self._opened.open(path, payload, headers))
-                chunks = await self._accepted(opened)
+                chunks = opened.chunks()
+                if not 200 <= opened.status < 300:
+                    raise await self._refused(opened, chunks)
                 head, streamed = b"", None
                 async for chunk in chunks:
                     head += chunk

@@ -23,7 +23,7 @@ from callboard.providers.simulated import SimulatedProvider
 from callboard.providers.spec import Kind, ProviderSpec
 from callboard.providers.tokens import FALLBACK, estimate
 from callboard.providers.vendors.build import child_spec
-from callboard.providers.vendors.transport import Direct
+from callboard.providers.vendors.direct import Direct
 from tests.providers.conftest import KINDS, anthropic_spec, compatible, openai_spec
 
 ASK = Request((Message("user", "hello"),))

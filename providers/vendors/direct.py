@@ -1,0 +1,214 @@
+"""Requests straight over aiohttp, with the address and the headers that a vendor's SDK makes.
+
+This file imports aiohttp, and is itself imported beside the event loop (`HttpProvider.direct`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import urllib.request
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from typing import Any
+from urllib.parse import unquote, urlsplit, urlunsplit
+from weakref import WeakSet
+
+import aiohttp
+
+from ..errors import ConnectionLost, InvalidRequest, ProviderTimeout
+from .transport import Opened
+
+_STALE = 2.0
+"""Seconds within which a connection that the vendor had closed while it was idle shows it: a round trip, and time to
+spare. What breaks later may have been worked on, and paid for, so it is the pool's to decide."""
+
+
+class _Sent:
+    """What is known of a request that was sent."""
+
+    __slots__ = ("reused",)
+
+    def __init__(self) -> None:
+        self.reused = False
+        """Whether it went out on a connection that had served another."""
+
+
+_SENT: ContextVar[_Sent] = ContextVar("_SENT")
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Says of a request whether its connection had served another. aiohttp's own tracing says it too, and takes a
+    tenth of a request's time."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._served: WeakSet[Any] = WeakSet()
+
+    async def connect(self, *args: Any, **kwargs: Any) -> Any:
+        connection = await super().connect(*args, **kwargs)
+        protocol = connection.protocol
+        if protocol in self._served:
+            _SENT.get().reused = True
+        else:
+            self._served.add(protocol)
+        return connection
+
+
+class Direct:
+    """aiohttp, with the base URL and the headers that an SDK client has made. Call `rotate` once before use.
+
+    Args:
+        provider: the provider's name, for errors.
+        make_client: makes the SDK client for a key.
+        headers: sent with every request, beside the SDK's.
+        timeout: seconds of silence that are a failure.
+        connect_timeout: seconds a connection may take to stand.
+    """
+
+    def __init__(
+        self,
+        provider: str,
+        make_client: Callable[[str], Any],
+        headers: Mapping[str, str],
+        *,
+        timeout: float,
+        connect_timeout: float,
+    ) -> None:
+        self._provider = provider
+        self._make_client = make_client
+        self._extra = dict(headers)
+        self._base = ""
+        self._headers: dict[str, str] = {}  # they hold the key
+        self._proxy: str | None = None
+
+        def session(**connector: Any) -> aiohttp.ClientSession:
+            return aiohttp.ClientSession(
+                # The provider's own gate bounds the requests; a second bound here would only reorder them.
+                connector=_Connector(limit=0, ttl_dns_cache=60, **connector),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout, sock_read=timeout),
+                # Not `trust_env`: aiohttp would look for proxies and .netrc in a thread, twice for every request
+                # (0.2 ms).
+                trust_env=False,
+            )
+
+        self._session = session(keepalive_timeout=30)
+        self._fresh = session(force_close=True)
+        """For what is sent again because a kept connection had been closed: the others may have been, too."""
+
+    def __repr__(self) -> str:
+        return f"Direct({self._provider!r}, {self._base!r})"
+
+    async def rotate(self, secret: str) -> None:
+        def prepare() -> tuple[str, dict[str, str]]:
+            client = self._make_client(secret)
+            base, password = _divided(str(client.base_url))
+            made = {**client.default_headers, **client.auth_headers, **self._extra, **password}
+            return base, {name: value for name, value in made.items() if isinstance(value, str)}
+
+        # In a thread: the first import of an SDK takes up to 2 s, which other actors must not wait.
+        base, self._headers = await asyncio.to_thread(prepare)
+        self._base = base.rstrip("/")
+        self._proxy = _proxy(self._base)
+
+    @asynccontextmanager
+    async def open(self, path: str, payload: Mapping[str, Any], headers: Mapping[str, str]) -> AsyncIterator[Opened]:
+        response = await self._sent(path, payload, headers)
+        try:
+            yield _DirectOpened(response, self._problem)
+        finally:
+            # Closes the connection unless the body was read to its end, in which case it has gone back to the pool.
+            response.close()
+
+    async def close(self) -> None:
+        await self._session.close()
+        await self._fresh.close()
+
+    async def _sent(self, path: str, payload: Mapping[str, Any], headers: Mapping[str, str]) -> Any:
+        data = json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+        sent = _Sent()
+        _SENT.set(sent)
+        clock = asyncio.get_running_loop().time
+        started = clock()
+        problem: Exception
+        for session in (self._session, self._fresh):
+            try:
+                return await session.post(
+                    self._base + path,
+                    data=data,
+                    headers={**self._headers, **headers} if headers else self._headers,
+                    proxy=self._proxy,
+                    allow_redirects=False,
+                )
+            except Exception as error:
+                problem = error
+            if not (sent.reused and _closed_before(problem) and clock() - started < _STALE):
+                break
+            sent.reused = False
+        # Outside of the handler, so that the cause, which may hold the headers sent, is not carried along.
+        raise self._problem(problem)
+
+    def _problem(self, error: Exception) -> Exception:
+        if isinstance(error, TimeoutError):  # aiohttp's own timeouts are TimeoutErrors
+            late = ProviderTimeout(f"{self._provider} did not answer in time", provider=self._provider)
+            late.unsent = isinstance(error, aiohttp.ConnectionTimeoutError)
+            if late.unsent:
+                late.concerns = "endpoint"
+            return late
+        if isinstance(error, aiohttp.InvalidURL):
+            what = f"{self._provider}: {self._base!r} is not an address"
+            return InvalidRequest(what, provider=self._provider, concerns="endpoint")
+        if isinstance(error, aiohttp.ClientError | OSError):
+            what = "refused the connection" if isinstance(error, ConnectionRefusedError) else "lost the connection"
+            lost = ConnectionLost(f"{self._provider} {what} ({type(error).__name__})", provider=self._provider)
+            lost.unsent = isinstance(error, aiohttp.ClientConnectorError | ConnectionRefusedError)
+            return lost
+        return error
+
+
+def _closed_before(error: Exception) -> bool:
+    """Whether a connection was closed before a byte of an answer had come."""
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return isinstance(error.message, str)  # otherwise it is the head that had begun to come
+    return isinstance(error, aiohttp.ClientOSError | ConnectionError)
+
+
+def _divided(url: str) -> tuple[str, dict[str, str]]:
+    """An address without user and password, and the header they stand for; it counts above a key's, as in the SDKs."""
+    parts = urlsplit(url)
+    user, at, host = parts.netloc.rpartition("@")
+    if not at:
+        return url, {}
+    pair = base64.b64encode(unquote(user).encode()).decode()
+    return urlunsplit(parts._replace(netloc=host)), {"Authorization": f"Basic {pair}"}
+
+
+def _proxy(url: str) -> str | None:
+    """The proxy that the environment names for an address, as curl and the SDKs read it."""
+    parts = urlsplit(url)
+    found = urllib.request.getproxies().get(parts.scheme)
+    if not found or not parts.hostname or urllib.request.proxy_bypass(parts.hostname):
+        return None
+    return found
+
+
+class _DirectOpened:
+    def __init__(self, response: Any, problem: Callable[[Exception], Exception]) -> None:
+        self.status: int = response.status
+        self.headers: Mapping[str, str] = response.headers
+        self._response = response
+        self._problem = problem
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        problem: Exception
+        try:
+            async for chunk in self._response.content.iter_any():
+                yield chunk
+        except Exception as error:
+            problem = self._problem(error)
+        else:
+            return
+        raise problem
