@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +14,7 @@ from ..actors.core.actor import Actor
 from .embeddings import Asked, EmbeddingRequest, Embeddings, divided, estimated_tokens, joined
 from .errors import InvalidRequest, ProviderError
 from .gate import Gate
-from .messages import Completion, Delta, Message, Request, Usage
+from .messages import Completion, Delta, Request, Usage
 from .spec import Capability, ProviderSpec, dropped
 from .tokens import estimate, estimate_message
 from .wire.secrets import cleaned
@@ -215,7 +215,7 @@ class Provider(Actor):
     def _clean(self, error: ProviderError, *requests: Asked) -> None:
         """Take keys and prompts out of an error: vendors quote both."""
         headers = (value for request in requests for value in request.headers.values())
-        prompts = (text for request in requests for text in _prompts(request))
+        prompts = (text for request in requests for text in quotable(request))
         cleaned(error, (*self.spec.secrets, *headers), prompts)
 
     def _finished(self, request: Request, made: Completion, latency: float) -> Completion:
@@ -242,18 +242,16 @@ class Provider(Actor):
         )
 
 
-def quotable(message: Message) -> Iterator[str]:
-    """The texts of a message that a vendor might quote."""
-    yield message.text
-    yield message.reasoning
-    for call in message.tool_calls:
-        yield call.arguments
-
-
-def _prompts(request: Asked) -> Iterable[str]:
+def quotable(request: Asked) -> Iterator[str]:
+    """The texts of a request that a vendor might quote."""
     if isinstance(request, EmbeddingRequest):
-        return request.texts
-    return (text for message in request.messages for text in quotable(message))
+        yield from request.texts
+        return
+    for message in request.messages:
+        yield message.text
+        yield message.reasoning
+        for call in message.tool_calls:
+            yield call.arguments
 
 
 def as_deltas(completion: Completion) -> list[Delta]:

@@ -8,6 +8,7 @@ anything else goes to LiteLLM where it is registered, or is an error that says w
 from __future__ import annotations
 
 import difflib
+import importlib.util
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -21,9 +22,12 @@ from ..clouds import cloud_of
 from ..errors import AuthenticationFailed, UnknownModel
 from ..spec import Kind, ProviderSpec
 from ..wire.openai_chat import Dialect
+from .dated import dated
 from .presets import PRESETS, Preset
 
 OFFLINE = ProviderSpec("offline", "offline", default_model="offline")
+LITELLM = ProviderSpec("litellm", "litellm")
+"""Where names lead that nobody else knows, if it is installed."""
 _ALIAS = re.compile(r"LM_MODEL_([A-Z0-9_]+)")
 _CUSTOM = re.compile(r"([A-Z][A-Z0-9_]*)_API_BASE")
 _KINDS = {
@@ -61,11 +65,13 @@ class Registry:
         providers: what is registered; the first is the default.
         aliases: other names for models, in lower case and with underscores; users may write hyphens too.
         default: the model of requests that name none; empty for the first provider's own.
+        unusable: what the environment offers and cannot be used, and why.
     """
 
     providers: Mapping[str, ProviderSpec] = field(default_factory=dict)
     aliases: Mapping[str, str] = field(default_factory=dict)
     default: str = ""
+    unusable: Mapping[str, str] = field(default_factory=dict)
 
     def with_provider(self, spec: ProviderSpec) -> Registry:
         """With one more provider, or another one in the place of its namesake."""
@@ -101,7 +107,9 @@ class Registry:
         # Whichever mark comes first divides: "ollama/llama3:8b", "openrouter:openai/gpt-4o".
         head, mark, rest = _divided(name)
         if mark and rest and head in self.providers:
-            return Target(head, rest)
+            return self._target(head, rest)
+        if head.lower() in self.unusable:
+            raise UnknownModel(self.unusable[head.lower()])
         if name in self.providers and self.providers[name].default_model:
             return Target(name, self.providers[name].default_model)
         for spec in self.providers.values():
@@ -113,13 +121,24 @@ class Registry:
             rest = name
         if preset is not None:
             if preset.name in self.providers:
-                return Target(preset.name, rest)
-            if "litellm" in self.providers:
+                return self._target(preset.name, rest)
+            if self._litellm_knows(preset):
                 return Target("litellm", name.replace(":", "/", 1) if mark and head in PRESETS else name)
             raise AuthenticationFailed(_how_to_enable(preset, name), provider=preset.name)
         if "litellm" in self.providers:
             return Target("litellm", name)
         raise UnknownModel(self._unknown(name, head if mark else ""))
+
+    def _target(self, provider: str, model: str) -> Target:
+        spec = self.providers[provider]
+        # Whoever resells Anthropic's models has names of its own for them.
+        return Target(provider, dated(model) if spec.kind == "anthropic" and not spec.base_url else model)
+
+    def _litellm_knows(self, preset: Preset) -> bool:
+        """Whether LiteLLM can reach a vendor that is not registered: with its own key, or where none is wanted. It
+        looks for the vendors' keys where we do, so without them it can only fail later and say less."""
+        spec = self.providers.get("litellm")
+        return spec is not None and bool(spec.secret or spec.base_url or not preset.keys)
 
     def _unaliased(self, name: str) -> str:
         seen = [name]
@@ -143,13 +162,14 @@ class Registry:
 
 
 def from_environment(env: Mapping[str, str] | None = None) -> Registry:
-    """What the environment offers: vendors whose key is set, custom providers, aliases; the offline model last, and
-    alone if there is nothing else.
+    """What the environment offers: vendors whose key is set, the offline model, and, by their names only, custom
+    providers and LiteLLM where it is installed; aliases. Without a vendor's key the offline model is the default.
 
     A custom provider is ``{NAME}_API_BASE`` with, if needed, ``{NAME}_API_KEY``, ``{NAME}_API_TYPE`` (``openai``,
     ``responses``, ``anthropic`` or ``litellm``; ``openai`` by default) and ``{NAME}_API_NAME`` (how it is called;
     ``{name}`` by default). ``LM_MODEL_LARGE=openai:gpt-4o`` makes ``large`` a model; ``LM_MODEL_DEFAULT`` is used
-    where no model is named.
+    where no model is named. Variables of that form that belong to something else do no harm: whoever names such a
+    provider is told what is wrong with it.
 
     Args:
         env: the variables; the process's environment by default.
@@ -159,14 +179,26 @@ def from_environment(env: Mapping[str, str] | None = None) -> Registry:
     """
     env = os.environ if env is None else env
     specs = [spec for preset in PRESETS.values() if (spec := _from_preset(preset, env)) is not None]
-    specs += _custom(env)
+    specs.append(OFFLINE)
+    unusable: dict[str, str] = {}
+    for name, prefix, variable in _custom(env):
+        kind = env.get(f"{prefix}_API_TYPE", "").strip()
+        if (kind.lower() or "openai") not in _KINDS:
+            unusable[name] = f"{prefix}_API_TYPE is {kind!r}: expected one of {', '.join(_KINDS)}"
+        else:
+            specs.append(_custom_spec(env, name, prefix, env[variable].strip(), kind.lower() or "openai"))
+    if importlib.util.find_spec("litellm") is not None:
+        specs.append(LITELLM)
     aliases = {
         match[1].lower(): value.strip()
         for name, value in env.items()
         if (match := _ALIAS.fullmatch(name)) and value.strip()
     }
     default = aliases.pop("default", "")
-    return Registry({spec.name: spec for spec in [*specs, OFFLINE]}, aliases, default)
+    named: dict[str, ProviderSpec] = {}
+    for spec in specs:
+        named.setdefault(spec.name, spec)  # a vendor keeps its name, and the default its place
+    return Registry(named, aliases, default, unusable)
 
 
 def preset_spec(
@@ -211,24 +243,25 @@ def _from_preset(preset: Preset, env: Mapping[str, str]) -> ProviderSpec | None:
         raise SpecError(f"{error} (in the environment: {variables})") from None
 
 
-def _custom(env: Mapping[str, str]) -> Iterable[ProviderSpec]:
+def _custom(env: Mapping[str, str]) -> Iterable[tuple[str, str, str]]:
+    """Name, prefix and variable of each custom provider."""
     taken = {name for preset in PRESETS.values() for name in preset.bases}
     for variable in sorted(env):
         match = _CUSTOM.fullmatch(variable)
-        if not match or variable in taken or not env[variable].strip():
-            continue
-        prefix = match[1]
-        kind = _KINDS.get(env.get(f"{prefix}_API_TYPE", "").strip().lower() or "openai")
-        if kind is None:
-            continue  # an API base of something that is no language model
-        key = env.get(f"{prefix}_API_KEY", "").strip()
-        yield ProviderSpec(
-            env.get(f"{prefix}_API_NAME", "").strip().lower() or prefix.lower(),
-            cast(Kind, kind),
-            api_key=SecretStr(key) if key else None,
-            base_url=env[variable].strip(),
-            dialect=_COMPATIBLE,
-        )
+        if match and variable not in taken and env[variable].strip():
+            prefix = match[1]
+            yield env.get(f"{prefix}_API_NAME", "").strip().lower() or prefix.lower(), prefix, variable
+
+
+def _custom_spec(env: Mapping[str, str], name: str, prefix: str, base: str, kind: str) -> ProviderSpec:
+    key = env.get(f"{prefix}_API_KEY", "").strip()
+    return ProviderSpec(
+        name,
+        cast(Kind, _KINDS[kind]),
+        api_key=SecretStr(key) if key else None,
+        base_url=base,
+        dialect=_COMPATIBLE,
+    )
 
 
 def alias_key(alias: str) -> str:

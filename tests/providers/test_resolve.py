@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
@@ -13,6 +15,16 @@ from callboard.providers.messages import Message, Request
 from callboard.providers.registry.presets import PRESETS
 from callboard.providers.registry.resolve import Registry, Target, from_environment
 from callboard.providers.spec import ProviderSpec
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _without_litellm() -> Iterator[None]:
+    """What is installed beside the library must not matter."""
+    found = importlib.util.find_spec
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("importlib.util.find_spec", lambda name, *rest: None if name == "litellm" else found(name, *rest))
+        yield
+
 
 KEYS = {
     "OPENAI_API_KEY": "sk-o",
@@ -75,10 +87,55 @@ def test_an_unknown_model_is_an_error_that_says_what_to_write() -> None:
         Registry().resolve()
 
 
+@pytest.mark.parametrize(
+    ("written", "model"),
+    [
+        ("claude-3.5-sonnet", "claude-3-5-sonnet-20241022"),
+        ("claude-3-5-sonnet", "claude-3-5-sonnet-20241022"),
+        ("anthropic:claude-3.5-haiku", "claude-3-5-haiku-20241022"),
+        ("claude-sonnet-3.7", "claude-3-7-sonnet-20250219"),
+        ("claude-3-opus", "claude-3-opus-20240229"),
+        ("claude-sonnet-4", "claude-sonnet-4-20250514"),
+        ("anthropic/claude-4-opus", "claude-opus-4-20250514"),
+        ("claude-opus-4.1", "claude-opus-4-1"),
+        ("claude-haiku-4.5", "claude-haiku-4-5"),
+        ("claude-3-5-sonnet-latest", "claude-3-5-sonnet-latest"),
+        ("claude-3-5-sonnet-20240620", "claude-3-5-sonnet-20240620"),
+        ("claude-sonnet-5", "claude-sonnet-5"),
+    ],
+)
+def test_short_names_mean_the_models_that_the_vendor_knows(written: str, model: str) -> None:
+    assert from_environment(KEYS).resolve(written) == Target("anthropic", model)
+
+
+def test_who_resells_a_model_gets_the_name_that_was_written() -> None:
+    assert (
+        from_environment(KEYS).resolve("openrouter/anthropic/claude-3.5-sonnet").model == "anthropic/claude-3.5-sonnet"
+    )
+    proxied = from_environment({**KEYS, "ANTHROPIC_BASE_URL": "http://proxy"})
+    assert proxied.resolve("claude-3.5-sonnet").model == "claude-3.5-sonnet"
+
+
 def test_litellm_takes_what_nobody_else_knows() -> None:
     registry = from_environment({}).with_provider(ProviderSpec("litellm", "litellm"))
     assert registry.resolve("bedrock/some-model") == Target("litellm", "bedrock/some-model")
-    assert registry.resolve("groq:llama") == Target("litellm", "groq/llama")
+    assert registry.resolve("ollama:llama3") == Target("litellm", "ollama/llama3")
+    with pytest.raises(AuthenticationFailed, match="GROQ_API_KEY"):
+        registry.resolve("groq:llama")
+    behind = registry.with_provider(ProviderSpec("litellm", "litellm", base_url="http://proxy"))
+    assert behind.resolve("groq:llama") == Target("litellm", "groq/llama")
+
+
+def test_litellm_is_found_where_it_is_installed_and_is_never_the_default(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with pytest.raises(UnknownModel):
+        from_environment({}).resolve("replicate/some-model")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name, package=None: name == "litellm" or None)
+    registry = from_environment({})
+    assert registry.resolve("replicate/some-model") == Target("litellm", "replicate/some-model")
+    assert registry.resolve() == Target("offline", "offline")
+    assert from_environment(KEYS).resolve("gpt-4o") == Target("openai", "gpt-4o")
 
 
 def test_aliases_that_go_round_in_a_circle_are_an_error() -> None:
@@ -103,7 +160,23 @@ def test_a_custom_provider_comes_from_four_variables() -> None:
     assert (spec.kind, spec.base_url, spec.secret) == ("anthropic", "https://llm.acme.example/v1", "k")
     assert registry.resolve("acme-eu:m1") == Target("acme-eu", "m1")
     assert from_environment({"ACME_API_BASE": "http://x/v1"}).providers["acme"].kind == "openai"
-    assert "weather" not in from_environment({"WEATHER_API_BASE": "http://x", "WEATHER_API_TYPE": "rest"}).providers
+
+
+def test_a_custom_provider_is_never_the_default_unless_it_is_named() -> None:
+    env = {"AAA_API_BASE": "http://x/v1", "AAA_API_KEY": "k"}
+    assert from_environment(env).resolve() == Target("offline", "offline")
+    assert from_environment({**env, **KEYS}).resolve().provider == "openai"
+    assert from_environment({**env, "LM_MODEL_DEFAULT": "aaa:m1"}).resolve() == Target("aaa", "m1")
+
+
+def test_a_custom_provider_of_an_unknown_type_is_an_error_that_lists_the_types_to_whoever_names_it() -> None:
+    env = {"WEATHER_API_BASE": "http://x", "WEATHER_API_TYPE": "antropic"}
+    registry = from_environment(env)
+    assert registry.resolve() == Target("offline", "offline")
+    assert "weather" not in registry.names()
+    for name in ("weather:m", "Weather/m", "weather"):
+        with pytest.raises(UnknownModel, match=r"WEATHER_API_TYPE is 'antropic': expected one of .*anthropic"):
+            registry.resolve(name)
 
 
 def test_addresses_of_vendors_can_be_changed_by_the_environment() -> None:
