@@ -77,7 +77,8 @@ class Provider(Actor):
     `Embeddings`.
 
     At most ``spec.max_in_flight`` requests run at once; the others wait in the order they came. Derive from it and
-    implement `complete`, `stream` where there is something to stream, and `embed` where there are embeddings.
+    implement `complete`, `stream` where there is something to stream, and `embed` where there are embeddings. What
+    takes long to import goes into a class method ``load``: a pool calls it beside the event loop before it has started.
     """
 
     def __init__(self, spec: ProviderSpec) -> None:

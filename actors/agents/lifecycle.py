@@ -86,6 +86,8 @@ class Lifecycle:
             runtime.root = root
             runtime.register.closed = runtime.following.closed = ""
             await root.started()
+            if runtime.model is not None and runtime.model is not self._model:
+                await runtime.model.started()  # with the vendors' SDKs loaded, for which the first run need not wait
             runtime.journal.on_post(runtime.posted)  # not before there is anybody to take them
         except BaseException:
             if self._given_system is None:

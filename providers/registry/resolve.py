@@ -138,7 +138,7 @@ class Registry:
         """Whether LiteLLM can reach a vendor that is not registered: with its own key, or where none is wanted. It
         looks for the vendors' keys where we do, so without them it can only fail later and say less."""
         spec = self.providers.get("litellm")
-        return spec is not None and bool(spec.secret or spec.base_url or not preset.keys)
+        return spec is not None and bool(spec.secret or spec.base_url or preset.keyless or not preset.keys)
 
     def _unaliased(self, name: str) -> str:
         seen = [name]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -52,6 +53,11 @@ class AnthropicProvider(HttpProvider):
         self._client = client
         self._messages = Messages()
 
+    @classmethod
+    def load(cls) -> None:
+        super().load()
+        importlib.import_module("anthropic")
+
     def protocol(self, model: str) -> Protocolled:
         return self._messages
 
@@ -85,11 +91,13 @@ class AnthropicProvider(HttpProvider):
                 await client.close()
 
     def _make_client(self, secret: str) -> Any:
-        from anthropic import AsyncAnthropic
+        from anthropic import AsyncAnthropic, DefaultAsyncHttpxClient
 
         return AsyncAnthropic(
             api_key=secret or "none",
             base_url=self.spec.base_url or "https://api.anthropic.com",
             max_retries=0,
+            # A redirect would take a batch's prompts elsewhere.
+            http_client=DefaultAsyncHttpxClient(follow_redirects=False),
             open_telemetry=False,
         )

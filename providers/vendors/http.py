@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from pydantic import SecretStr
 
@@ -24,9 +24,6 @@ from ..wire.sse import Parser, is_sign_of_life, is_stream
 from . import reading
 from .reading import Pace
 from .transport import Opened, Transport
-
-if TYPE_CHECKING:
-    from .direct import Direct
 
 _DRAIN = 0.1
 """Seconds to wait for the end of a body whose answer is complete."""
@@ -83,7 +80,13 @@ class HttpProvider(Provider):
     async def connect(self) -> Transport:
         """Open the transport with the key that `spec` has now."""
 
+    @classmethod
+    def load(cls) -> None:
+        """Import what takes long; it is called beside the event loop."""
+        importlib.import_module(f"{__package__}.direct")
+
     async def on_start(self) -> None:
+        await asyncio.to_thread(self.load)
         self._transport = await self.connect()
 
     async def on_stop(self) -> None:
@@ -100,8 +103,9 @@ class HttpProvider(Provider):
     async def direct(self, make_client: Callable[[str], Any]) -> Transport:
         """A transport over aiohttp, with the headers of the SDK client that `make_client` makes for a key."""
         spec = self.spec
-        found = await asyncio.to_thread(importlib.import_module, f"{__package__}.direct")
-        transport: Direct = found.Direct(
+        from .direct import Direct  # aiohttp, which `load` has imported
+
+        transport = Direct(
             spec.name, make_client, spec.headers, timeout=spec.timeout, connect_timeout=spec.connect_timeout
         )
         await transport.rotate(spec.secret)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import os
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 from ..errors import (
@@ -54,13 +56,16 @@ class LiteLLMProvider(Provider):
 
     _litellm: Any = None
 
-    async def on_start(self) -> None:
-        def load() -> Any:
-            # Without this LiteLLM fetches its price list from the network at import.
-            os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
-            return required("litellm", "litellm", self.spec.name)
+    @classmethod
+    def load(cls) -> None:
+        # Without this LiteLLM fetches its price list from the network at import.
+        os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+        with suppress(ImportError):
+            importlib.import_module("litellm")
 
-        self._litellm = await asyncio.to_thread(load)
+    async def on_start(self) -> None:
+        await asyncio.to_thread(self.load)
+        self._litellm = required("litellm", "litellm", self.spec.name)
         self._litellm.suppress_debug_info = True
 
     async def complete(self, request: Request) -> Completion:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -76,6 +77,11 @@ class OpenAIProvider(HttpProvider):
     def _is_openai(self) -> bool:
         return not self.spec.base_url or "api.openai.com" in self.spec.base_url
 
+    @classmethod
+    def load(cls) -> None:
+        super().load()
+        importlib.import_module("openai")
+
     def protocol(self, model: str) -> Protocolled:
         # Vendors who copy chat completions have no second API to choose.
         if self.spec.kind == "responses" or (self._is_openai and _NEEDS_RESPONSES.search(model)):
@@ -106,7 +112,7 @@ class OpenAIProvider(HttpProvider):
                 await client.close()
 
     def _make_client(self, secret: str) -> Any:
-        from openai import AsyncOpenAI
+        from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
         # Endpoints without a key (Ollama, vLLM) still need the SDK to be given one. An address is always given, or the
         # SDK would read OPENAI_BASE_URL, which belongs to another provider than this one.
@@ -114,4 +120,6 @@ class OpenAIProvider(HttpProvider):
             api_key=secret or "none",
             base_url=self.spec.base_url or "https://api.openai.com/v1",
             max_retries=0,
+            # A redirect would take a batch's prompts elsewhere.
+            http_client=DefaultAsyncHttpxClient(follow_redirects=False),
         )

@@ -18,6 +18,7 @@ from pydantic import SecretStr
 from callboard.actors import ActorRef, AskTimeout
 from callboard.providers import errors as e
 from callboard.providers.messages import Message, Request
+from callboard.providers.provider import BatchRequest
 from callboard.providers.spec import ProviderSpec
 from callboard.providers.vendors import reading
 from callboard.providers.wire import sse
@@ -516,6 +517,25 @@ async def test_a_redirect_is_not_followed_and_says_where_it_points(status: int, 
             assert "set base_url" in str(error)
             assert "secret-of-theirs" not in told(error)
             assert (error.concerns, error.retryable) == ("endpoint", False)
+        assert not other.asked
+
+
+@pytest.mark.parametrize("kind", ["openai", "anthropic"])
+async def test_a_batch_follows_no_redirect_either(kind: Any) -> None:
+    async def elsewhere(asked: Asked) -> None:
+        await asked.reply(200, WHOLE)
+
+    async with raw(elsewhere) as other:
+
+        async def answer(asked: Asked) -> None:
+            await asked.reply(307, b"", f"location: {other.url}/v1/files")
+
+        async with (
+            raw(answer) as server,
+            provider(server, kind=kind, capabilities=frozenset({"batch"})) as ref,
+        ):
+            with pytest.raises(e.Redirected):
+                await ref.ask(BatchRequest((ASK,)))
         assert not other.asked
 
 
