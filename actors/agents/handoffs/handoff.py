@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ....providers.messages import Message
@@ -25,10 +25,11 @@ class Handoff:
 
     sender: str
     target: str
-    task: str
-    context: str = ""
-    summary: str = ""
-    input: Any = None
+    # What is said stands in no repr: errors and logs show messages.
+    task: str = field(repr=False)
+    context: str = field(default="", repr=False)
+    summary: str = field(default="", repr=False)
+    input: Any = field(default=None, repr=False)
     kind: HandoffKind = "delegate"
 
     def as_message(self) -> Message:

@@ -67,6 +67,10 @@ class RunRequest(NamedTuple):
     output: tuple[str, str] | None = None
     when_busy: WhenBusy = "queue"
 
+    def __repr__(self) -> str:
+        """Which run it is, never what is said in it: errors and logs show messages."""
+        return f"RunRequest({self.id!r}, agent={self.agent!r}, conversation={self.conversation!r})"
+
     @property
     def stream_name(self) -> str:
         """The journal stream of the conversation."""
