@@ -21,9 +21,23 @@ from .errors import (
     StreamCut,
     UnknownModel,
 )
-from .messages import Completion, Delta, Image, Message, Request, Text, ToolCall, ToolSpec, Usage
+from .messages import (
+    Audio,
+    Completion,
+    Delta,
+    File,
+    Image,
+    Message,
+    Request,
+    Text,
+    ToolCall,
+    ToolSpec,
+    Usage,
+    VendorState,
+)
 
 __all__ = [
+    "Audio",
     "AuthenticationFailed",
     "Azure",
     "Bedrock",
@@ -34,6 +48,7 @@ __all__ = [
     "Delta",
     "EmbeddingRequest",
     "Embeddings",
+    "File",
     "Image",
     "InvalidRequest",
     "MalformedResponse",
@@ -51,5 +66,6 @@ __all__ = [
     "ToolSpec",
     "UnknownModel",
     "Usage",
+    "VendorState",
     "Vertex",
 ]

@@ -11,16 +11,26 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
-FinishReason: TypeAlias = Literal["stop", "length", "tool_calls", "content_filter"]
+FinishReason: TypeAlias = Literal["stop", "length", "tool_calls", "content_filter", "pause"]
+"""Why a model stopped. ``pause``: the vendor's own tools took long, and it wants to be asked again with what came."""
+CacheMark: TypeAlias = bool | Literal["5m", "1h"]
+"""Whether the prefix that ends here is to be cached, where the vendor needs a mark, and for how long; True for the
+vendor's usual time."""
 ToolChoice: TypeAlias = Literal["auto", "none", "required"] | str
 """``auto``, ``none``, ``required``, or the name of the one tool the model must call."""
 
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A run of text inside a message of several parts."""
+    """A run of text inside a message of several parts.
+
+    Args:
+        text: the text.
+        cache: mark the prefix up to this part for prompt caching.
+    """
 
     text: str
+    cache: CacheMark = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +40,60 @@ class Image:
     Args:
         url: an ``https:`` address or a ``data:`` URL with base64 content.
         detail: how closely the model should look, where the vendor knows the notion.
+        cache: mark the prefix up to this part for prompt caching.
     """
 
-    url: str
-    detail: Literal["auto", "low", "high"] = "auto"
+    url: str = field(repr=False)
+    detail: Literal["auto", "low", "high", "original"] = "auto"
+    cache: CacheMark = False
 
 
-Part: TypeAlias = Text | Image
+@dataclass(frozen=True, slots=True)
+class File:
+    """A document inside a message: a PDF, a text, whatever the vendor reads.
+
+    Args:
+        url: an ``https:`` address or a ``data:`` URL with base64 content and its media type.
+        name: its name, where the vendor shows it to the model.
+        cache: mark the prefix up to this part for prompt caching.
+    """
+
+    url: str = field(repr=False)
+    name: str = ""
+    cache: CacheMark = False
+
+
+@dataclass(frozen=True, slots=True)
+class Audio:
+    """Sound inside a message.
+
+    Args:
+        url: a ``data:`` URL with base64 content and its media type, such as ``audio/wav`` or ``audio/mpeg``.
+        transcript: what is said in it, where a model made it.
+    """
+
+    url: str = field(repr=False)
+    transcript: str = ""
+
+
+Part: TypeAlias = Text | Image | File | Audio
+
+
+@dataclass(frozen=True, slots=True)
+class VendorState:
+    """What a vendor said in a form of its own, to be sent back to it, and to nobody else.
+
+    Signed or encrypted reasoning, server tools and their results, citations, the order of it all: vendors want them
+    back as they were, and refuse those of others. What stands in the message's neutral fields is only referred to.
+
+    Args:
+        origin: the protocol, and the vendor where several speak it: ``anthropic``, ``openai.responses``,
+            ``openai.chat:googleapis.com``.
+        content: JSON that only the wire mapping of that protocol reads.
+    """
+
+    origin: str
+    content: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +134,9 @@ class Message:
         name: for role ``tool`` the tool's name; otherwise an optional name of the speaker.
         is_error: for role ``tool``: the result describes a failure.
         reasoning: the model's visible reasoning, where the vendor returns it.
-        reasoning_state: the vendor's own form of that reasoning (signed or encrypted blocks) as JSON text, to be sent
-            back unchanged: a vendor may refuse tool results whose reasoning is missing.
-        cache: mark the prefix up to this message for prompt caching, where the vendor needs a mark.
+        cache: mark the prefix up to this message for prompt caching.
+        state: what the vendor wants back that the other fields cannot say; None if they say it all. Where they were
+            changed since, what of it no longer fits is left out.
     """
 
     role: Role
@@ -89,8 +146,8 @@ class Message:
     name: str | None = None
     is_error: bool = False
     reasoning: str = ""
-    cache: bool = False
-    reasoning_state: str = ""
+    cache: CacheMark = False
+    state: VendorState | None = None
 
     def __repr__(self) -> str:
         """Who speaks and how much, never what: errors and logs show messages."""
@@ -99,7 +156,7 @@ class Message:
 
     @property
     def text(self) -> str:
-        """The message's text, parts joined, pictures left out."""
+        """The message's text, parts joined, pictures, files and sound left out."""
         if isinstance(self.content, str):
             return self.content
         return "".join(part.text for part in self.content if isinstance(part, Text))
@@ -107,11 +164,21 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class ToolSpec:
-    """What a model is told of a tool: its name, what it does, and the JSON schema of its arguments (an object)."""
+    """What a model is told of a tool.
+
+    Args:
+        name: its name.
+        description: what it does.
+        parameters: the JSON schema of its arguments, an object.
+        strict: the vendor shall hold the model to the schema, where it can; it must allow that then.
+        cache: mark the tools up to this one for prompt caching.
+    """
 
     name: str
     description: str
     parameters: Mapping[str, Any]
+    strict: bool = False
+    cache: CacheMark = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,12 +217,13 @@ class Request:
         tool_choice: whether and what it must call.
         max_tokens: limit on output tokens.
         temperature, top_p, top_k, frequency_penalty, presence_penalty, seed, stop: sampling, as the vendors name them.
-        reasoning_effort: ``none``, ``low``, ``medium``, ``high``, where the model reasons.
+        reasoning_effort: ``none``, ``minimal``, ``low``, ``medium``, ``high``, ``xhigh``, where the model reasons.
+        thinking_tokens: how many tokens it may reason for, where the vendor takes a number.
         response_schema: a JSON schema the answer must fit (structured output).
         parallel_tool_calls: whether several tools may be asked for at once.
         user: an opaque end-user identifier passed to the vendor.
         headers: extra HTTP headers.
-        extra: vendor fields sent as they are.
+        extra: vendor fields sent as they are. Tools in it (those that the vendor runs itself) join `tools`.
     """
 
     messages: tuple[Message, ...]
@@ -176,6 +244,7 @@ class Request:
     user: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     extra: Mapping[str, Any] = field(default_factory=dict)
+    thinking_tokens: int | None = None
 
     def __repr__(self) -> str:
         """How much is asked of which model, never what: errors and logs show requests."""
@@ -216,6 +285,8 @@ class Completion:
         cost: price in US dollars, where known.
         notes: what was changed on the way (failover, a lesser model, a capability that was dropped), for the caller.
         limits: what the response's headers said of the vendor's rate limits.
+        extra: what the vendor said beside the message and has no field here, by the vendor's names: logprobs, the
+            service tier, a moderation, search results.
     """
 
     message: Message
@@ -228,6 +299,7 @@ class Completion:
     cost: float | None = None
     notes: tuple[str, ...] = ()
     limits: RateLimits | None = field(default=None, compare=False)
+    extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)

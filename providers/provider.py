@@ -240,6 +240,7 @@ class Provider(Actor):
             made.cost,
             notes,
             made.limits,
+            made.extra,
         )
 
 

@@ -104,6 +104,7 @@ SETTINGS = frozenset(
         "seed",
         "stop",
         "reasoning_effort",
+        "thinking_tokens",
         "parallel_tool_calls",
         "user",
         "headers",

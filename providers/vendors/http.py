@@ -276,6 +276,7 @@ class HttpProvider(Provider):
             failures.request_id(headers) or made.request_id,
             notes=made.notes,
             limits=rate_limits(headers),
+            extra=made.extra,
         )
 
     async def _close(self) -> None:

@@ -14,11 +14,26 @@ from dataclasses import replace
 from typing import Any
 
 from ..errors import StreamCut
-from ..messages import Completion, Delta, FinishReason, Image, Message, Part, Request, Text, ToolCall, ToolSpec, Usage
+from ..messages import (
+    Completion,
+    Delta,
+    FinishReason,
+    Image,
+    Message,
+    Part,
+    Request,
+    Text,
+    ToolCall,
+    ToolSpec,
+    Usage,
+    VendorState,
+)
 from .failures import from_event, malformed
 from .openai_chat import pieces
 
 PATH = "/v1/messages"
+ORIGIN = "anthropic"
+"""What the vendor's own state in a message is tagged with."""
 DROPS = frozenset({"seed", "frequency_penalty", "presence_penalty"})
 """`Request` fields the protocol has no place for."""
 DEFAULT_MAX_TOKENS = 8192
@@ -33,7 +48,13 @@ _FINISH: dict[str, FinishReason] = {
     "tool_use": "tool_calls",
     "refusal": "content_filter",
 }
-_REASONS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use", "content_filter": "refusal"}
+_REASONS: dict[FinishReason, str] = {
+    "stop": "end_turn",
+    "length": "max_tokens",
+    "tool_calls": "tool_use",
+    "content_filter": "refusal",
+    "pause": "pause_turn",
+}
 _DATA_URL = re.compile(r"data:(?P<type>[\w.+-]+/[\w.+-]+);base64,(?P<data>.*)", re.DOTALL)
 _CACHE = {"cache_control": {"type": "ephemeral"}}
 
@@ -353,16 +374,16 @@ def _blocks(message: Message) -> list[dict[str, Any]]:
             block["is_error"] = True
         return [block]
     blocks: list[dict[str, Any]] = []
-    if message.role == "assistant" and message.reasoning_state:
-        blocks += json.loads(message.reasoning_state)
+    if message.state is not None and message.state.origin == ORIGIN:
+        blocks += json.loads(message.state.content)
     return blocks + _parts(message.content) + [_use(call) for call in message.tool_calls]
 
 
 def _answer(message: Message) -> list[dict[str, Any]]:
     """An answer's blocks; unlike in a history, blank text may stand there."""
     blocks: list[dict[str, Any]] = []
-    if message.reasoning_state:
-        blocks += json.loads(message.reasoning_state)
+    if message.state is not None and message.state.origin == ORIGIN:
+        blocks += json.loads(message.state.content)
     elif message.reasoning:
         blocks.append({"type": "thinking", "thinking": message.reasoning, "signature": ""})
     if message.text:
@@ -387,6 +408,8 @@ def _parts(content: str | tuple[Part, ...]) -> list[dict[str, Any]]:
         if isinstance(part, Text):
             if part.text.strip():
                 written.append({"type": "text", "text": part.text})
+            continue
+        if not isinstance(part, Image):
             continue
         data = _DATA_URL.fullmatch(part.url)
         source = (
@@ -494,5 +517,5 @@ def _read_answer(content: Sequence[Any]) -> Message:
         "".join(text),
         tool_calls=tuple(calls),
         reasoning="".join(reasoning),
-        reasoning_state=json.dumps(state, ensure_ascii=False) if state else "",
+        state=VendorState(ORIGIN, json.dumps(state, ensure_ascii=False)) if state else None,
     )

@@ -42,6 +42,7 @@ _REASONS: dict[FinishReason, str] = {
     "tool_calls": "STOP",
     "length": "MAX_TOKENS",
     "content_filter": "SAFETY",
+    "pause": "STOP",
 }
 _SAMPLING = {
     "temperature": "temperature",

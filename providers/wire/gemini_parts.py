@@ -1,7 +1,7 @@
 """Messages as Gemini's contents and parts, and back.
 
 An answer whose parts can be made again of the neutral message needs no state. Of any other (signatures, thoughts, parts
-of kinds that are not known here) the parts themselves are the state, as ``{"gemini": [...]}``.
+of kinds that are not known here) the parts themselves are the state, as a list.
 """
 
 from __future__ import annotations
@@ -13,11 +13,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ..messages import Image, Message, Part, Text, ToolCall
+from ..messages import Image, Message, Part, Text, ToolCall, VendorState
 
 _DATA_URL = re.compile(r"data:(?P<type>[^;,]+);base64,(?P<data>.*)", re.DOTALL)
 _OWN_ID = "gemini-"
 """How identifiers of calls begin that the vendor gave none: they are not sent."""
+ORIGIN = "gemini"
+"""What the vendor's own state in a message is tagged with."""
+
 UNSIGNED = "skip_thought_signature_validator"
 """What Google documents as the signature of a call that another model made:
 https://ai.google.dev/gemini-api/docs/thought-signatures#faqs"""
@@ -92,7 +95,7 @@ def read_answer(parts: Sequence[Mapping[str, Any]], response: str = "", first: i
     message = _neutral(parts, response, first)
     if list(parts) == answer_parts(message):
         return message
-    return replace(message, reasoning_state=json.dumps({"gemini": list(parts)}, ensure_ascii=False))
+    return replace(message, state=VendorState(ORIGIN, json.dumps(list(parts), ensure_ascii=False)))
 
 
 def appended(parts: list[dict[str, Any]], chunk: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -190,10 +193,10 @@ def _read_user(parts: Sequence[Mapping[str, Any]], pending: list[ToolCall]) -> I
 
 
 def _state(message: Message) -> list[dict[str, Any]]:
-    if not message.reasoning_state:
+    if message.state is None or message.state.origin != ORIGIN:
         return []
-    state = json.loads(message.reasoning_state)
-    return list(state.get("gemini") or ()) if isinstance(state, dict) else []  # another vendor's is left out
+    state = json.loads(message.state.content)
+    return state if isinstance(state, list) else []
 
 
 def _says(message: Message) -> tuple[Any, ...]:

@@ -1,7 +1,7 @@
 """OpenAI's chat completions, which most vendors copy: https://platform.openai.com/docs/api-reference/chat
 
 What the protocol cannot say is lost on the way: ``is_error`` and the name of a tool result (the name is found again
-through the call), ``reasoning_state``, and cache marks (caching is automatic there).
+through the call), the state of vendors, and cache marks (caching is automatic there).
 """
 
 from __future__ import annotations
@@ -398,6 +398,7 @@ def _content(content: str | tuple[Part, ...]) -> str | list[dict[str, Any]]:
         if isinstance(part, Text)
         else {"type": "image_url", "image_url": {"url": part.url, "detail": part.detail}}
         for part in content
+        if isinstance(part, Text | Image)
     ]
 
 

@@ -23,11 +23,14 @@ from ..messages import (
     ToolCall,
     ToolSpec,
     Usage,
+    VendorState,
 )
 from .failures import from_event, malformed
 from .openai_chat import is_strict, pieces
 
 PATH = "/responses"
+ORIGIN = "openai.responses"
+"""What the vendor's own state in a message is tagged with."""
 DROPS = frozenset({"seed", "stop", "frequency_penalty", "presence_penalty", "top_k"})
 """`Request` fields the protocol has no place for."""
 
@@ -304,8 +307,8 @@ def _items(message: Message) -> Iterator[dict[str, Any]]:
     if message.role == "tool":
         yield {"type": "function_call_output", "call_id": message.tool_call_id or "", "output": message.text}
         return
-    if message.reasoning_state:
-        yield from json.loads(message.reasoning_state)
+    if message.state is not None and message.state.origin == ORIGIN:
+        yield from json.loads(message.state.content)
     if message.content or not message.tool_calls:
         yield {"role": message.role, "content": _content(message)}
     for call in message.tool_calls:
@@ -322,11 +325,13 @@ def _content(message: Message) -> str | list[dict[str, Any]]:
         if isinstance(part, Text)
         else {"type": "input_image", "image_url": part.url, "detail": part.detail}
         for part in message.content
+        if isinstance(part, Text | Image)
     ]
 
 
 def _output(message: Message, id: str) -> list[dict[str, Any]]:
-    output: list[dict[str, Any]] = list(json.loads(message.reasoning_state)) if message.reasoning_state else []
+    kept = message.state is not None and message.state.origin == ORIGIN
+    output: list[dict[str, Any]] = list(json.loads(message.state.content)) if message.state and kept else []
     if message.text or not message.tool_calls:
         text = {"type": "output_text", "text": message.text, "annotations": [], "logprobs": []}
         output.append(
@@ -369,7 +374,7 @@ def _read_output(output: Sequence[Any]) -> tuple[Message, bool]:
         "".join(text),
         tool_calls=tuple(calls),
         reasoning="".join(reasoning),
-        reasoning_state=json.dumps(state, ensure_ascii=False) if state else "",
+        state=VendorState(ORIGIN, json.dumps(state, ensure_ascii=False)) if state else None,
     ), refused
 
 

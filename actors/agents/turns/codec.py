@@ -28,33 +28,46 @@ from operator import attrgetter
 from pathlib import PurePath
 from typing import Any, Final
 
-from ....providers.messages import Completion, Image, Message, Text, ToolCall, ToolSpec, Usage
+from ....providers.messages import (
+    Audio,
+    Completion,
+    File,
+    Image,
+    Message,
+    Text,
+    ToolCall,
+    ToolSpec,
+    Usage,
+    VendorState,
+)
 from ...journal.codec import Encoded
 from .. import errors
 from ..answer import Answer, HandoffRecord, ReasoningStep
 from ..caller import Caller
 from ..handoffs.handoff import Handoff
-from . import legacy
+from . import former, legacy
 from .records import EVENTS, RunRequest
 from .rules import Limits
 
-SCHEMA: Final = 1
+SCHEMA: Final = 2
 """The form of what is written now. Raise it, and add to `UPCASTS`, when a field changes its meaning or its default."""
 
-UPCASTS: Mapping[tuple[str, int], Callable[[dict[str, Any]], dict[str, Any]]] = {}
+UPCASTS: Mapping[tuple[str, int], Callable[[dict[str, Any]], dict[str, Any]]] = {
+    (kind.__name__, 1): former.with_origins for kind in EVENTS
+}
 """For type and schema of a former form: what makes the next one of it."""
 
 Convert = Callable[[Any], Any]
 Write = Callable[[Any], str]
 
-_VALUES = (Answer, Caller, Completion, Handoff, HandoffRecord, Image, Limits, Message, ReasoningStep, RunRequest, Text)
-_CLASSES = frozenset({*EVENTS, *_VALUES, ToolCall, ToolSpec, Usage})
-"""All that is ever made from a journal."""
-
-_TAGGED = frozenset({Image, Text})
+_VALUES = (Answer, Caller, Completion, Handoff, HandoffRecord, Limits, Message, ReasoningStep, RunRequest)
+_TAGGED = frozenset({Audio, File, Image, Text})
 """Classes that stand for each other in a field, and therefore say which they are."""
 
-_LEFT_OUT: Mapping[type[Any], frozenset[str]] = {Completion: frozenset({"limits"})}
+_CLASSES = frozenset({*EVENTS, *_VALUES, *_TAGGED, ToolCall, ToolSpec, Usage, VendorState})
+"""All that is ever made from a journal."""
+
+_LEFT_OUT: Mapping[type[Any], frozenset[str]] = {Completion: frozenset({"limits", "extra"})}
 """Fields that are of no use later."""
 
 _IN_FULL = frozenset({Limits})
@@ -353,6 +366,8 @@ def _union(options: tuple[Any, ...]) -> Convert:
             form: Any = dict
         elif typing.get_origin(option) in (tuple, frozenset):
             form = list
+        elif typing.get_origin(option) is typing.Literal:
+            form = type(typing.get_args(option)[0])
         elif option is float:
             form = str  # only what is not finite: the others are as they should be
         else:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
-from ....providers.messages import Completion, Image, Message, Text, ToolCall, ToolSpec, Usage
+from ....providers.messages import Completion, Image, Message, Text, ToolCall, ToolSpec, Usage, VendorState
 from .. import errors
 from ..answer import Answer, HandoffRecord, ReasoningStep
 from ..caller import Caller
 from ..handoffs.handoff import Handoff
+from . import former
 from .records import Accepted, Ended, RunRequest, Snapshot, ToolsStarted
 from .rules import Limits
 from .steps import Begin, Completed, CompletionFailed, Decided, HandoffReturned, Interrupted, ToolReturned
@@ -61,6 +63,13 @@ def _ended(
     return Ended(run, answer, error, owner, answer.seconds)
 
 
+def _message(*fields: Any) -> Message:
+    message = Message(*fields[:8])
+    state = former.state(fields[8], len(message.text), len(message.tool_calls)) if len(fields) > 8 else None
+    return message if state is None else replace(message, state=VendorState(**state))
+
+
+_MADE["Message"] = _message
 _MADE["Run"] = _run
 _MADE["Ended"] = _ended
 _MADE["ToolFinished"] = ToolReturned

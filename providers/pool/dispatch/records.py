@@ -97,6 +97,7 @@ class AttemptRecords:
             cost,
             completion.notes + notes,
             completion.limits,
+            completion.extra,
         )
 
     def batch_answered(self, grant: Grant, usage: Usage) -> None:

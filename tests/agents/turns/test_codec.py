@@ -30,7 +30,9 @@ from callboard.actors.agents.turns.records import EVENTS, Accepted, Ended, GiveU
 from callboard.actors.agents.turns.rules import Limits
 from callboard.actors.agents.turns.steps import Begin, Completed, CompletionFailed, Interrupted, ToolReturned
 from callboard.providers.messages import (
+    Audio,
     Completion,
+    File,
     Image,
     Message,
     RateLimits,
@@ -38,6 +40,7 @@ from callboard.providers.messages import (
     ToolCall,
     ToolSpec,
     Usage,
+    VendorState,
 )
 
 from .support import described, request, said, through_the_codec
@@ -108,12 +111,16 @@ def names_of(kind: Any) -> tuple[str, ...]:
     return tuple(field.name for field in fields(kind)) if is_dataclass(kind) else kind._fields
 
 
+BESIDE = ("limits", "extra")
+"""What a completion carries that no journal keeps."""
+
+
 def comparable(value: Any) -> Any:
     """Everything that counts in a value, classes included."""
     if isinstance(value, BaseException):
         return described(value)
     if is_dataclass(value):
-        return type(value), [comparable(getattr(value, f.name)) for f in fields(value) if f.compare]
+        return type(value), [comparable(getattr(value, f.name)) for f in fields(value) if f.name not in BESIDE]
     if isinstance(value, tuple | list):
         return type(value), [comparable(item) for item in value]
     if isinstance(value, Mapping):
@@ -162,16 +169,22 @@ def test_an_error_of_somebodys_own_comes_back_as_the_nearest_that_is_known() -> 
     assert described(failed.error) == ("RunFailed", "ZeroDivisionError: by nought")
 
 
-def test_pictures_and_texts_are_told_apart() -> None:
-    parts = (Text("see"), Image("https://x/y.png"), Image("data:image/png;base64,AA==", "low"), Text(""))
+def test_parts_of_each_kind_are_told_apart() -> None:
+    parts = (
+        *(Text("see"), Image("https://x/y.png"), Image("data:image/png;base64,AA==", "low"), Text("")),
+        *(File("data:application/pdf;base64,AA==", "a.pdf", cache="1h"), Audio("data:audio/wav;base64,AA==", "hi")),
+    )
     read = through_the_codec(Begin((Message("user", parts), Message("user", ()), Message("user", "see"))))
     assert [message.content for message in read.messages] == [parts, (), "see"]
 
 
-def test_what_providers_say_of_their_rate_limits_is_left_out() -> None:
-    completed = said("hi")._replace(completion=Completion(Message("assistant", "hi"), "stop", limits=RateLimits(9)))
-    assert "limits" not in CODEC.encode(completed).data
-    assert through_the_codec(completed).completion.limits is None
+def test_what_providers_say_beside_the_message_is_left_out() -> None:
+    beside: Any = {"limits": RateLimits(9), "extra": {"service_tier": "default"}}
+    completed = said("hi")._replace(completion=Completion(Message("assistant", "hi"), "stop", **beside))
+    bare = said("hi")._replace(completion=Completion(Message("assistant", "hi"), "stop"))
+    assert CODEC.encode(completed) == CODEC.encode(bare)
+    read = through_the_codec(completed).completion
+    assert (read.limits, read.extra) == (None, {})
 
 
 def test_a_snapshot_and_all_in_it_comes_back() -> None:
@@ -375,6 +388,42 @@ def test_fields_that_are_not_there_have_their_defaults() -> None:
     assert CODEC.decode("GiveUp", 1, "{}") == GiveUp()
 
 
+@pytest.mark.parametrize(
+    ("blocks", "origin", "kept"),
+    [
+        (
+            [{"type": "thinking", "thinking": "hm", "signature": "s"}],
+            "anthropic",
+            {"blocks": [["block", {"type": "thinking", "thinking": "hm", "signature": "s"}], ["text", 2, {}]]},
+        ),
+        (
+            [{"type": "reasoning", "id": "rs_1", "summary": []}],
+            "openai.responses",
+            {
+                "items": [
+                    ["item", {"type": "reasoning", "id": "rs_1", "summary": []}],
+                    ["message", {}, [["text", 2, {}]]],
+                ]
+            },
+        ),
+    ],
+)
+def test_reasoning_of_form_1_says_whose_it_is(blocks: list[Any], origin: str, kept: dict[str, Any]) -> None:
+    former = {"role": "assistant", "content": "so", "reasoning": "hm", "reasoning_state": json.dumps(blocks)}
+    data = json.dumps({"messages": [former, {"role": "user", "content": "x"}]})
+    first, second = CODEC.decode("Begin", 1, data).messages
+    assert (first.text, first.reasoning, second) == ("so", "hm", Message("user", "x"))
+    assert first.state is not None
+    assert (first.state.origin, json.loads(first.state.content)) == (origin, kept)
+
+
+def test_what_users_put_into_a_run_of_form_1_is_not_touched() -> None:
+    theirs = {"role": "x", "reasoning_state": "[]"}
+    run = {"id": "r", "root": "r", "agent": "A", "conversation": "c", "messages": [], "chain": ["A"]}
+    read = CODEC.decode("Accepted", 1, json.dumps({"run": {**run, "values": {"mine": theirs}}}))
+    assert read.run.values == {"mine": theirs}
+
+
 def test_a_later_form_is_refused() -> None:
     with pytest.raises(ValueError, match=f"Ended was written in form {SCHEMA + 1}; this version reads up to {SCHEMA}"):
         CODEC.decode("Ended", SCHEMA + 1, '{"run":"r"}')
@@ -437,22 +486,24 @@ FORM = """
 Accepted run
 Answer text agent='' conversation='' run='' messages=() usage=Usage() cost=0.0 steps=0 handoffs=() seconds=0.0 tool_calls=() value=None reasoning=() notes=()
 ApprovalAsked call_id approval expires_at=None
+Audio url transcript=''
 Begin messages
 Caller user='' tenant='' scopes=frozenset()
 Cancel conversation run reason='cancelled by the caller' rollback=False
 Completed completion problem='' broken=None used=0.0
-Completion message finish_reason usage=Usage() model='' provider='' request_id='' latency=0.0 cost=None notes=() limits=None
+Completion message finish_reason usage=Usage() model='' provider='' request_id='' latency=0.0 cost=None notes=() limits=None extra
 CompletionFailed error usage=Usage() cost=0.0
 Decided call_id approved arguments=None reason=''
 Decision conversation approval approved arguments=None reason='' limits=None
 Ended run answer=None error=None owner=None seconds=0.0 agent='' value=None
+File url name='' cache=False
 GiveUp
 Handoff sender target task context='' summary='' input=None kind='delegate'
 HandoffRecord sender target kind task failed=''
 HandoffReturned call_id content is_error=False final=False fatal=None usage=Usage() cost=0.0 steps=0 handoffs=() used=0.0 owner=None agent=''
-Image url detail='auto'
+Image url detail='auto' cache=False
 Interrupted error usage=Usage() cost=0.0 handoffs=() rollback=False
-Message role content='' tool_calls=() tool_call_id=None name=None is_error=False reasoning='' cache=False reasoning_state=''
+Message role content='' tool_calls=() tool_call_id=None name=None is_error=False reasoning='' cache=False state=None
 NotSteered id owner=None
 Raised limits
 ReasoningStep agent step text
@@ -462,28 +513,29 @@ RunRequest id root agent conversation messages chain tasks=() caller=Caller() va
 Snapshot history owner=None last=None steps=()
 Steer conversation messages id=''
 Steered messages id=''
-Text text
+Text text cache=False
 ToolCall id name arguments
 ToolReturned call_id content is_error=False used=0.0
-ToolSpec name description parameters
+ToolSpec name description parameters strict=False cache=False
 ToolsStarted call_ids
 Usage input_tokens=0 output_tokens=0 cache_read_tokens=0 cache_write_tokens=0 reasoning_tokens=0
+VendorState origin content
 """  # noqa: E501
-"""Form 1. A field may be added, with a default. One that is renamed or goes, or has another default or another meaning,
+"""Form 2. A field may be added, with a default. One that is renamed or goes, or has another default or another meaning,
 makes a new form: what was written before has to be made to fit it."""
 
 
 def test_what_is_written_has_the_form_that_its_number_says() -> None:
-    values = (Answer, Caller, Completion, Handoff, HandoffRecord, Image, Message, ReasoningStep, RunRequest, Text)
+    values = (Answer, Caller, Completion, Handoff, HandoffRecord, Message, ReasoningStep, RunRequest, VendorState)
     lines = []
-    kinds: tuple[Any, ...] = (*EVENTS, *values, ToolCall, ToolSpec, Usage)
+    kinds: tuple[Any, ...] = (*EVENTS, *values, Audio, File, Image, Text, ToolCall, ToolSpec, Usage)
     for kind in kinds:
         if is_dataclass(kind):
             known: dict[str, Any] = {field.name: field.default for field in fields(kind)}
         else:
             known = {name: kind._field_defaults.get(name, MISSING) for name in kind._fields}
         lines.append(" ".join([kind.__name__, *(_shown(name, default) for name, default in known.items())]))
-    assert (SCHEMA, sorted(lines)) == (1, FORM.strip().splitlines())
+    assert (SCHEMA, sorted(lines)) == (2, FORM.strip().splitlines())
 
 
 def _shown(name: str, default: Any) -> str:
