@@ -116,7 +116,7 @@ def repaired(messages: Iterable[Message], missing: str = UNANSWERED) -> tuple[Me
         if message.role == "assistant" and message.tool_calls:
             results = [_first_result(islice(source, index + 1, None), call.id) for call in message.tool_calls]
             kept.extend(with_results(message, results, missing))
-        elif message.role == "assistant" and not message.content:
+        elif message.role == "assistant" and not message.content and message.state is None:
             continue
         else:
             kept.append(message)
@@ -141,7 +141,7 @@ def problems(messages: Sequence[Message]) -> list[str]:
             open_calls = [call.id for call in message.tool_calls]
             if len(set(open_calls)) != len(open_calls):
                 found.append(f"message {index} uses one call id twice")
-            if not message.tool_calls and not message.content:
+            if not message.tool_calls and not message.content and message.state is None:
                 found.append(f"message {index} is an empty assistant message")
     if open_calls:
         found.append(f"the calls {open_calls} have no result")
@@ -209,7 +209,10 @@ def _check(message: Message, index: int) -> None:
 def _check_texts(part: Part | ToolCall, index: int) -> None:
     for field in fields(part):
         value = getattr(part, field.name)
-        if not isinstance(value, str):
+        if field.name == "cache":
+            if value not in (True, False, "5m", "1h"):
+                raise DefinitionError(f"the cache of a part in message {index} is no mark: True, 5m or 1h")
+        elif not isinstance(value, str):
             kind = type(part).__name__
             raise DefinitionError(f"the {field.name} of a {kind} in message {index} is no text, but {value!r:.80}")
 

@@ -191,7 +191,7 @@ def _completed(turn: Turn, happened: Completed, rules: Rules) -> tuple[Turn, Com
     # One tuple for the whole step: this is the hottest transition.
     turn = Turn(
         "acting" if calls else "completing",
-        turn.history if calls or not message.content else turn.history.plus(message),
+        turn.history if calls or not (message.content or message.state) else turn.history.plus(message),
         message if calls else None,
         (None,) * len(calls),
         turn.approved,
@@ -211,13 +211,28 @@ def _completed(turn: Turn, happened: Completed, rules: Rules) -> tuple[Turn, Com
         if (over := _over_limit(turn, rules)) is not None:
             return _spent(turn, over, rules)
         return _go_on(turn, rules)
+    if completion.finish_reason == "pause":
+        # Asked again with what came, and nothing between: the vendor goes on where its own tools stopped.
+        return _spent(turn, over, rules) if (over := _over_limit(turn, rules)) is not None else (turn, COMPLETE)
     if completion.finish_reason == "content_filter":
         return _fail(turn, AnswerBlocked("the vendor's content filter stopped the answer; rephrase the request"))
     if happened.problem:
         return _repair(turn, happened.problem, rules)
     if turn.steering and _over_limit(turn, rules) is None:
         return _steer(turn), COMPLETE
-    return closed(turn), (Finish(message.text),)
+    return closed(turn), (Finish(_spoken(turn, message)),)
+
+
+def _spoken(turn: Turn, last: Message) -> str:
+    """The text of an answer, with what was said before the vendor paused."""
+    text, at = last.text, len(turn.history) - (1 if last.content or last.state else 0)
+    while at > turn.start:
+        at -= 1
+        before = turn.history[at]
+        if before.role != "assistant" or before.tool_calls:
+            break
+        text = before.text + text
+    return text
 
 
 def _repair(turn: Turn, wrong: str, rules: Rules) -> tuple[Turn, Commands]:

@@ -37,9 +37,9 @@ from callboard.actors.agents.turns.steps import (
     Steered,
     ToolReturned,
 )
-from callboard.providers.messages import Completion, Message, ToolCall
+from callboard.providers.messages import Completion, Message, ToolCall, VendorState
 
-from .support import CALLS, NAMES, said
+from .support import CALLS, NAMES, USED, said
 
 RULES = Rules(delegates=frozenset({"ask"}), transfers=frozenset({"transfer"}), external=frozenset({"outside"}))
 
@@ -150,6 +150,35 @@ def test_a_filtered_answer_is_a_named_error() -> None:
     _, commands = after(Completed(Completion(Message("assistant", ""), "content_filter")))
     assert isinstance(commands[0], Fail)
     assert isinstance(commands[0].error, AnswerBlocked)
+
+
+def paused(text: str, state: VendorState | None = None) -> Completed:
+    return Completed(Completion(Message("assistant", text, state=state), "pause", USED))
+
+
+def test_a_vendor_that_pauses_is_asked_again_with_what_came_and_the_answer_has_all_of_it() -> None:
+    searching = VendorState("anthropic", "{}")
+    turn, commands = after(paused("I look. ", searching))
+    assert commands == (Complete(),)
+    assert turn.history[-1] == Message("assistant", "I look. ", state=searching)
+    turn, commands = advance(turn, paused("", searching), Rules())
+    assert commands == (Complete(),)
+    assert turn.history[-1].state is searching, "what is only for the vendor stays in the history"
+    assert problems(turn.history) == []
+    turn, commands = advance(turn, said("Found."), Rules())
+    assert commands == (Finish("I look. Found."),)
+    assert turn.steps == 3
+
+
+def test_a_vendor_that_pauses_for_ever_comes_to_the_limit_of_steps() -> None:
+    rules = Rules(limits=Limits(steps=3))
+    turn = begun(rules)
+    commands: Commands = (Complete(),)
+    for _ in range(3):
+        assert commands == (Complete(),)
+        turn, commands = advance(turn, paused("…"), rules)
+    assert isinstance(commands[0], Fail)
+    assert isinstance(commands[0].error, StepLimit)
 
 
 def test_a_failed_completion_is_chained() -> None:

@@ -62,6 +62,7 @@ def test_a_message_or_several_are_taken_as_they_are(given: Any, messages: tuple[
         (Message("user", ("hi",)), "the content of message 0 is neither"),  # type: ignore[arg-type]
         (Message("user", (Text(7),)), "the text of a Text in message 0 is no text, but 7"),  # type: ignore[arg-type]
         (Message("user", (Image(b"x"),)), "the url of a Image in message 0"),  # type: ignore[arg-type]
+        (Message("user", (Text("x", cache="2h"),)), "the cache of a part in message 0"),  # type: ignore[arg-type]
         (Message("assistant", "", [ToolCall("1", "x", "{}")]), "the tool_calls of message 0 are no tuple"),  # type: ignore[arg-type]
         (Message("assistant", "", ({"id": "1"},)), "the tool_calls of message 0 are no tuple"),  # type: ignore[arg-type]
         (Message("assistant", "", (ToolCall("1", "x", {}),)), "the arguments of a ToolCall in message 0"),  # type: ignore[arg-type]

@@ -57,7 +57,8 @@ def completion_arrived(message: CompletionArrived, happened: Happened) -> None:
         return
     _record(session, completion)
     problem, broken = "", None
-    if not completion.message.tool_calls and (session.output is not None or session.run.output is not None):
+    whole = not completion.message.tool_calls and completion.finish_reason != "pause"
+    if whole and (session.output is not None or session.run.output is not None):
         problem, broken = session.check(completion.message.text)
     happened(session, Completed(completion, problem, broken, session.used()))
 
