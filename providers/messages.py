@@ -88,7 +88,7 @@ class VendorState:
 
     Args:
         origin: the protocol, and the vendor where several speak it: ``anthropic``, ``openai.responses``,
-            ``openai.chat:googleapis.com``.
+            ``openai.chat:openrouter.ai``.
         content: JSON that only the wire mapping of that protocol reads.
     """
 

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from ..actors.core.base.errors import SpecError
 from .clouds import CLOUDS, Bedrock, Cloud
 from .embeddings import EMBEDDING_LIMIT, Asked, EmbeddingLimit
-from .messages import Image, Request
+from .messages import Audio, File, Image, Request
 from .wire.openai_chat import OPENAI, Dialect
 from .wire.secrets import public
 
@@ -29,6 +29,8 @@ Capability: TypeAlias = Literal[
     "tools",
     "parallel_tools",
     "images",
+    "files",
+    "audio",
     "schema",
     "reasoning",
     "stream",
@@ -43,21 +45,24 @@ Capability: TypeAlias = Literal[
 ]
 
 _CHAT: frozenset[Capability] = frozenset(
-    {"tools", "parallel_tools", "images", "schema", "reasoning", "stream", "seed", "penalties", "stop"}
+    {
+        *("tools", "parallel_tools", "images", "files", "audio", "schema", "reasoning", "stream", "seed", "penalties"),
+        "stop",
+    }
 )
 _MESSAGES: frozenset[Capability] = frozenset(
-    {"tools", "parallel_tools", "images", "schema", "reasoning", "stream", "top_k", "stop", "cache_marks"}
+    {"tools", "parallel_tools", "images", "files", "schema", "reasoning", "stream", "top_k", "stop", "cache_marks"}
 )
 CAPABILITIES: Mapping[Kind, frozenset[Capability]] = {
     "openai": _CHAT | {"batch", "embeddings"},
     "responses": frozenset(
-        {"tools", "parallel_tools", "images", "schema", "reasoning", "stream", "batch", "embeddings"}
+        {"tools", "parallel_tools", "images", "files", "schema", "reasoning", "stream", "batch", "embeddings"}
     ),
     "anthropic": _MESSAGES | {"count_tokens", "batch"},
     "gemini": frozenset(
         {
-            *("tools", "images", "schema", "reasoning", "stream", "seed", "penalties", "top_k", "stop"),
-            *("count_tokens", "embeddings"),
+            *("tools", "images", "files", "audio", "schema", "reasoning", "stream", "seed", "penalties", "top_k"),
+            *("stop", "count_tokens", "embeddings"),
         }
     ),
     "azure": _CHAT | {"embeddings"},
@@ -188,6 +193,9 @@ _FIELDS: Mapping[str, Capability] = {
     "reasoning_effort": "reasoning",
     "response_schema": "schema",
     "parallel_tool_calls": "parallel_tools",
+    "images": "images",
+    "files": "files",
+    "audio": "audio",
 }
 
 
@@ -195,7 +203,7 @@ _FIELDS: Mapping[str, Capability] = {
 def _spoken(said: frozenset[Capability], dialect: Dialect) -> frozenset[Capability]:
     """What chat completions can say in a dialect."""
     lost = {name for field, name in _FIELDS.items() if field in dialect.drops}
-    more: frozenset[Capability] = frozenset({"top_k"})
+    more: frozenset[Capability] = frozenset({"top_k", "cache_marks"} if dialect.cache_marks else {"top_k"})
     return (said | more) - lost
 
 
@@ -209,7 +217,7 @@ def needs(request: Request) -> frozenset[Capability]:
         wanted.add("tools")
     if request.response_schema is not None:
         wanted.add("schema")
-    if request.reasoning_effort not in (None, "none"):
+    if request.reasoning_effort not in (None, "none") or request.thinking_tokens:
         wanted.add("reasoning")
     if request.seed is not None:
         wanted.add("seed")
@@ -219,9 +227,21 @@ def needs(request: Request) -> frozenset[Capability]:
         wanted.add("top_k")
     if request.stop:
         wanted.add("stop")
-    if any(not isinstance(m.content, str) and any(isinstance(p, Image) for p in m.content) for m in request.messages):
-        wanted.add("images")
-    return frozenset(wanted)
+    return frozenset(wanted | media(request))
+
+
+_MEDIA: Mapping[type[Any], Capability] = {Image: "images", File: "files", Audio: "audio"}
+
+
+def media(request: Request) -> frozenset[Capability]:
+    """What the parts of a request's messages ask for; an assistant's are not asked of the model."""
+    return frozenset(
+        _MEDIA[type(part)]
+        for message in request.messages
+        if not isinstance(message.content, str) and message.role != "assistant"
+        for part in message.content
+        if type(part) in _MEDIA
+    )
 
 
 # Sampling fields a provider may leave out: the answer is still one to the question, and a note says so.

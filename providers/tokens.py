@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import Protocol
 
-from .messages import Image, Message, Request
+from .messages import Audio, File, Image, Message, Request
 
 IMAGE_TOKENS = 765
 """What a picture counts for when nothing is known of its size (OpenAI's figure for 1024 × 1024 at high detail)."""
@@ -48,4 +48,11 @@ def estimate_message(message: Message, counter: TokenCounter = FALLBACK) -> int:
         total += counter.count(call.name + call.arguments)
     if not isinstance(message.content, str):
         total += IMAGE_TOKENS * sum(isinstance(part, Image) for part in message.content)
+        # A page of a PDF is about 50 kB and 2,000 tokens, other files count as text; a second of sound is 32 kB and 10
+        # tokens. Base64 is 4/3.
+        total += sum(
+            len(part.url) // (4096 if isinstance(part, Audio) else 33 if ":application/pdf" in part.url[:30] else 5)
+            for part in message.content
+            if isinstance(part, File | Audio)
+        )
     return total

@@ -9,7 +9,7 @@ from ..embeddings import EmbeddingRequest, Embeddings
 from ..messages import Completion, Delta, Request
 from ..provider import Provider, as_deltas
 from ..spec import ProviderSpec
-from ..wire.openai_chat import pieces
+from ..wire.pieces import pieces
 from .hashing import embed
 from .model import complete
 

@@ -10,9 +10,9 @@ from ..embeddings import EMBEDDING_LIMIT, EmbeddingLimit
 from ..spec import Kind
 from ..wire.openai_chat import OPENAI, Dialect
 
-_PLAIN = Dialect(max_tokens="max_tokens", drops=frozenset({"top_k"}))
+_PLAIN = Dialect(max_tokens="max_tokens", drops=frozenset({"top_k", "files", "audio"}))
 """What most vendors copied: chat completions before ``max_completion_tokens``."""
-_OPEN = Dialect(max_tokens="max_tokens", drops=frozenset())
+_OPEN = Dialect(max_tokens="max_tokens", drops=frozenset({"files"}))
 """Servers of open models, which also sample by top_k."""
 
 
@@ -88,7 +88,12 @@ _ALL = (
         ("GEMINI_API_KEY", "GOOGLE_API_KEY"),
         ("GOOGLE_API_BASE",),
         "gemini-2.5-flash",
-        dialect=Dialect("max_tokens", frozenset({"top_k", "seed", "user", "parallel_tool_calls"})),
+        dialect=Dialect(
+            "max_tokens",
+            frozenset({"top_k", "seed", "user", "parallel_tool_calls", "files"}),
+            # What Google gives for histories of other models: https://ai.google.dev/gemini-api/docs/thought-signatures
+            unsigned="skip_thought_signature_validator",
+        ),
         embedding_limit=EmbeddingLimit(texts=100),
     ),
     Preset(
@@ -99,7 +104,16 @@ _ALL = (
         ("MISTRAL_API_BASE",),
         "mistral-small-latest",
         _looks(r"(mistral|ministral|magistral|codestral|devstral|pixtral|open-mi[sx]tral)-"),
-        Dialect("max_tokens", frozenset({"top_k", "user", "reasoning_effort"}), stream_usage=False),
+        Dialect(
+            "max_tokens",
+            frozenset({"top_k", "user", "files", "audio"}),
+            stream_usage=False,
+            call_ids="[a-zA-Z0-9]{9}",
+            user_last=True,
+            # https://docs.mistral.ai/capabilities/reasoning: all or nothing, and not for those that always reason
+            efforts=(("minimal", "high"), ("low", "high"), ("medium", "high"), ("xhigh", "high")),
+            reasoners="^mistral-(small-(latest|26)|medium($|-latest|-3|-26))",
+        ),
     ),
     Preset(
         "xai",
@@ -109,7 +123,7 @@ _ALL = (
         ("XAI_API_BASE",),
         "grok-4",
         _looks(r"grok-"),
-        Dialect("max_completion_tokens", frozenset({"top_k"})),
+        Dialect("max_completion_tokens", frozenset({"top_k", "files", "audio"})),
     ),
     Preset(
         "groq",
@@ -118,7 +132,7 @@ _ALL = (
         ("GROQ_API_KEY",),
         ("GROQ_API_BASE",),
         "llama-3.3-70b-versatile",
-        dialect=OPENAI,
+        dialect=Dialect(drops=frozenset({"top_k", "files", "audio"})),
     ),
     Preset(
         "openrouter",
@@ -127,7 +141,7 @@ _ALL = (
         ("OPENROUTER_API_KEY",),
         ("OPENROUTER_API_BASE",),
         "openrouter/auto",
-        dialect=_OPEN,
+        dialect=Dialect("max_tokens", frozenset(), call_ids="(?s:.+)", cache_marks=True, file_urls=True),
     ),
     # GITHUB_TOKEN is not among the keys: it stands in every CI job, where nobody means to call a model with it.
     Preset(
@@ -144,7 +158,7 @@ _ALL = (
         "openai",
         "http://127.0.0.1:11434/v1",
         bases=("OLLAMA_API_BASE", "OLLAMA_HOST"),
-        dialect=Dialect("max_tokens", frozenset({"top_k", "user", "parallel_tool_calls"})),
+        dialect=Dialect("max_tokens", frozenset({"top_k", "user", "parallel_tool_calls", "files", "audio"})),
     ),
     Preset("vllm", "openai", "http://127.0.0.1:8000/v1", bases=("VLLM_API_BASE",), dialect=_OPEN),
     # Limits belong to a deployment; its headers tell them as OpenAI's do.

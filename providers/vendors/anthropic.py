@@ -11,6 +11,7 @@ from ..messages import Completion, Request
 from ..spec import ProviderSpec
 from ..wire import anthropic
 from ..wire.failures import malformed
+from ..wire.origin import origin_at
 from .batches import anthropic_batch, ordered
 from .http import Assembling, HttpProvider, Protocolled
 from .transport import Sdk, Transport
@@ -22,17 +23,18 @@ _NOT_COUNTED = ("max_tokens", "temperature", "top_p", "top_k", "stop_sequences",
 class Messages:
     """The messages API."""
 
+    origin: str = anthropic.ORIGIN
     path: str = anthropic.PATH
     stream_path: str = anthropic.PATH
 
-    def to_payload(self, request: Request, *, model: str, stream: bool = False) -> dict[str, Any]:
-        return anthropic.to_payload(request, model=model, stream=stream)
+    def to_payload(self, request: Request, notes: list[str], *, model: str, stream: bool = False) -> dict[str, Any]:
+        return anthropic.to_payload(request, model=model, stream=stream, origin=self.origin, notes=notes)
 
     def from_response(self, body: Any, *, provider: str = "") -> Completion:
-        return anthropic.from_response(body, provider=provider)
+        return anthropic.from_response(body, provider=provider, origin=self.origin)
 
     def assembler(self, *, provider: str = "") -> Assembling:
-        return anthropic.Assembler(provider=provider)
+        return anthropic.Assembler(provider=provider, origin=self.origin)
 
 
 class AnthropicProvider(HttpProvider):
@@ -51,7 +53,9 @@ class AnthropicProvider(HttpProvider):
     def __init__(self, spec: ProviderSpec, client: Any = None) -> None:
         super().__init__(spec)
         self._client = client
-        self._messages = Messages()
+        # Bedrock and Vertex take what Anthropic has signed, and the reverse.
+        url = spec.base_url if spec.kind == "anthropic" else ""
+        self._messages = Messages(origin_at(anthropic.ORIGIN, url))
 
     @classmethod
     def load(cls) -> None:
@@ -71,7 +75,7 @@ class AnthropicProvider(HttpProvider):
         if not self.spec.supports("count_tokens"):
             return await super().count_tokens(request)
         model, protocol = self._prepared(request)
-        payload = protocol.to_payload(request, model=model)
+        payload = protocol.to_payload(request, [], model=model)
         for name in _NOT_COUNTED:
             payload.pop(name, None)
         body, _ = await self.posted(f"{anthropic.PATH}/count_tokens", payload, request.headers)

@@ -10,6 +10,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 from ..errors import ProviderError, ProviderOverloaded
@@ -54,11 +55,18 @@ async def ordered(send: Callable[..., Any], client: Any, provider: Any, requests
     """
     spec = provider.spec
     protocol = provider.protocol(spec.model_of(requests[0]))
-    payloads = [protocol.to_payload(request, model=spec.model_of(request)) for request in requests]
+    notes: list[list[str]] = [[] for _ in requests]
+    payloads = [
+        protocol.to_payload(request, changed, model=spec.model_of(request))
+        for request, changed in zip(requests, notes, strict=True)
+    ]
     problem: Exception
     try:
         outcomes: list[Outcome] = await send(client, payloads, protocol, spec.name, pauses(*provider.batch_pauses))
-        return outcomes
+        return [
+            replace(outcome, notes=tuple(changed)) if changed and isinstance(outcome, Completion) else outcome
+            for outcome, changed in zip(outcomes, notes, strict=True)
+        ]
     except Exception as error:
         problem = sdk_problem(error, spec.name)
     raise problem  # out here: the SDK's own error, which may quote a key, is not its context

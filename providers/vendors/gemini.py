@@ -28,8 +28,8 @@ class Content:
     def stream_path(self) -> str:
         return gemini.path(self.model, "streamGenerateContent") + "?alt=sse"
 
-    def to_payload(self, request: Request, *, model: str, stream: bool = False) -> dict[str, Any]:
-        return gemini.to_payload(request, model=model)
+    def to_payload(self, request: Request, notes: list[str], *, model: str, stream: bool = False) -> dict[str, Any]:
+        return gemini.to_payload(request, model=model, notes=notes)
 
     def from_response(self, body: Any, *, provider: str = "") -> Completion:
         return gemini.from_response(body, provider=provider)
@@ -50,7 +50,7 @@ class GeminiProvider(HttpProvider):
     async def count_tokens(self, request: Request) -> int:
         """Input tokens as Google's own endpoint counts them; it is free of charge."""
         model, protocol = self._prepared(request)
-        payload = {"model": gemini.named(model), **protocol.to_payload(request, model=model)}
+        payload = {"model": gemini.named(model), **protocol.to_payload(request, [], model=model)}
         path = gemini.path(model, "countTokens")
         body, _ = await self.posted(path, {"generateContentRequest": payload}, request.headers)
         return int(body["totalTokens"])

@@ -39,6 +39,9 @@ class Assembling(Protocol):
     def feed(self, event: Any, name: str = "") -> list[Delta]:
         """Take one event."""
 
+    def end(self) -> None:
+        """Take it that the stream ended in good order, with ``[DONE]``."""
+
     def completion(self) -> Completion:
         """The whole; raises `StreamCut` if its finish reason is missing."""
 
@@ -54,8 +57,8 @@ class Protocolled(Protocol):
     def stream_path(self) -> str:
         """Where requests for a stream go."""
 
-    def to_payload(self, request: Request, *, model: str, stream: bool = False) -> dict[str, Any]:
-        """The JSON to send."""
+    def to_payload(self, request: Request, notes: list[str], *, model: str, stream: bool = False) -> dict[str, Any]:
+        """The JSON to send; `notes` takes what had to be changed."""
 
     def from_response(self, body: Any, *, provider: str = "") -> Completion:
         """The completion in the JSON that came."""
@@ -113,8 +116,10 @@ class HttpProvider(Provider):
 
     async def complete(self, request: Request) -> Completion:
         model, protocol = self._prepared(request)
-        body, headers = await self.posted(protocol.path, protocol.to_payload(request, model=model), request.headers)
-        return self._headed(protocol.from_response(body, provider=self.spec.name), headers)
+        notes: list[str] = []
+        payload = protocol.to_payload(request, notes, model=model)
+        body, headers = await self.posted(protocol.path, payload, request.headers)
+        return self._headed(protocol.from_response(body, provider=self.spec.name), headers, notes)
 
     async def posted(
         self, path: str, payload: Mapping[str, Any], headers: Mapping[str, str]
@@ -139,14 +144,15 @@ class HttpProvider(Provider):
 
     async def stream(self, request: Request) -> AsyncIterator[Delta]:
         model, protocol = self._prepared(request)
-        payload = protocol.to_payload(request, model=model, stream=True)
+        notes: list[str] = []
+        payload = protocol.to_payload(request, notes, model=model, stream=True)
         name = self.spec.name
         pace = Pace(self.spec.timeout, self.spec.total_timeout, asyncio.get_running_loop().time, provider=name)
         async with AsyncExitStack() as stack:
             opened, chunks, head, body = await self._answered(stack, protocol.stream_path, payload, request.headers)
             if body is not None:
                 whole = protocol.from_response(self._json(opened, body), provider=name)
-                for delta in as_deltas(self._headed(whole, opened.headers)):
+                for delta in as_deltas(self._headed(whole, opened.headers, notes)):
                     yield delta
                 return
             assembler, parser = protocol.assembler(provider=name), Parser()
@@ -157,8 +163,10 @@ class HttpProvider(Provider):
                 while chunk is not None:
                     pace.came(len(chunk))
                     for event in parser.feed(chunk):
-                        if done or event.data.startswith("[DONE]"):
+                        if event.data.startswith("[DONE]"):
+                            assembler.end()
                             done = True
+                        if done:
                             break
                         payload = self._event(event.data, opened.headers)
                         if not is_sign_of_life(event.name, payload):
@@ -182,10 +190,10 @@ class HttpProvider(Provider):
                     else cut
                 )
                 with suppress(StreamCut):
-                    yield Delta(completion=self._headed(assembler.completion(), opened.headers))
+                    yield Delta(completion=self._headed(assembler.completion(), opened.headers, notes))
                     return
                 raise cut
-            yield Delta(completion=self._headed(assembler.completion(), opened.headers))
+            yield Delta(completion=self._headed(assembler.completion(), opened.headers, notes))
             # What ends the body comes right behind; with it read, the connection can serve the next request.
             with suppress(TimeoutError, ProviderError):
                 async with asyncio.timeout(_DRAIN):
@@ -266,7 +274,7 @@ class HttpProvider(Provider):
             "an event that is not JSON", provider=self.spec.name, request_id=failures.request_id(headers)
         )
 
-    def _headed(self, made: Completion, headers: Mapping[str, str]) -> Completion:
+    def _headed(self, made: Completion, headers: Mapping[str, str], notes: list[str]) -> Completion:
         return Completion(
             made.message,
             made.finish_reason,
@@ -274,7 +282,7 @@ class HttpProvider(Provider):
             made.model,
             made.provider,
             failures.request_id(headers) or made.request_id,
-            notes=made.notes,
+            notes=(*notes, *made.notes),
             limits=rate_limits(headers),
             extra=made.extra,
         )

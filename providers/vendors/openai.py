@@ -13,6 +13,7 @@ from ..messages import Completion, Request
 from ..spec import ProviderSpec
 from ..wire import openai_chat, openai_embeddings, openai_responses
 from ..wire.openai_chat import OPENAI, Dialect
+from ..wire.origin import origin_at
 from .batches import openai_batch, ordered
 from .http import Assembling, HttpProvider, Protocolled, embeddings_headed
 from .transport import Sdk, Transport
@@ -26,34 +27,38 @@ class Chat:
     """Chat completions in one vendor's dialect."""
 
     dialect: Dialect = OPENAI
+    origin: str = openai_chat.ORIGIN
     path: str = openai_chat.PATH
     stream_path: str = openai_chat.PATH
 
-    def to_payload(self, request: Request, *, model: str, stream: bool = False) -> dict[str, Any]:
-        return openai_chat.to_payload(request, model=model, stream=stream, dialect=self.dialect)
+    def to_payload(self, request: Request, notes: list[str], *, model: str, stream: bool = False) -> dict[str, Any]:
+        return openai_chat.to_payload(
+            request, model=model, stream=stream, dialect=self.dialect, origin=self.origin, notes=notes
+        )
 
     def from_response(self, body: Any, *, provider: str = "") -> Completion:
-        return openai_chat.from_response(body, provider=provider)
+        return openai_chat.from_response(body, provider=provider, origin=self.origin)
 
     def assembler(self, *, provider: str = "") -> Assembling:
-        return openai_chat.Assembler(provider=provider)
+        return openai_chat.Assembler(provider=provider, origin=self.origin)
 
 
 @dataclass(frozen=True, slots=True)
 class Responses:
     """The responses API."""
 
+    origin: str = openai_responses.ORIGIN
     path: str = openai_responses.PATH
     stream_path: str = openai_responses.PATH
 
-    def to_payload(self, request: Request, *, model: str, stream: bool = False) -> dict[str, Any]:
-        return openai_responses.to_payload(request, model=model, stream=stream)
+    def to_payload(self, request: Request, notes: list[str], *, model: str, stream: bool = False) -> dict[str, Any]:
+        return openai_responses.to_payload(request, model=model, stream=stream, origin=self.origin, notes=notes)
 
     def from_response(self, body: Any, *, provider: str = "") -> Completion:
-        return openai_responses.from_response(body, provider=provider)
+        return openai_responses.from_response(body, provider=provider, origin=self.origin)
 
     def assembler(self, *, provider: str = "") -> Assembling:
-        return openai_responses.Assembler(provider=provider)
+        return openai_responses.Assembler(provider=provider, origin=self.origin)
 
 
 class OpenAIProvider(HttpProvider):
@@ -71,7 +76,9 @@ class OpenAIProvider(HttpProvider):
     def __init__(self, spec: ProviderSpec, client: Any = None) -> None:
         super().__init__(spec)
         self._client = client
-        self._chat = Chat(spec.dialect)
+        url = spec.base_url or str(getattr(client, "base_url", ""))
+        self._chat = Chat(spec.dialect, origin_at(openai_chat.ORIGIN, url))
+        self._responses = Responses(origin_at(openai_responses.ORIGIN, url))
 
     @property
     def _is_openai(self) -> bool:
@@ -85,7 +92,7 @@ class OpenAIProvider(HttpProvider):
     def protocol(self, model: str) -> Protocolled:
         # Vendors who copy chat completions have no second API to choose.
         if self.spec.kind == "responses" or (self._is_openai and _NEEDS_RESPONSES.search(model)):
-            return Responses()
+            return self._responses
         return self._chat
 
     async def connect(self) -> Transport:

@@ -19,7 +19,7 @@ from ..errors import StreamCut
 from ..messages import Completion, Delta, FinishReason, Request, ToolSpec, Usage
 from .failures import from_event, malformed
 from .gemini_parts import appended, contents, read_answer, read_contents, spoken_parts
-from .openai_chat import pieces
+from .pieces import pieces
 
 _FINISH: dict[str, FinishReason] = {
     "STOP": "stop",
@@ -63,8 +63,14 @@ def path(model: str, call: str) -> str:
     return f"/{quote(named(model))}:{call}"
 
 
-def to_payload(request: Request, *, model: str) -> dict[str, Any]:
-    """The JSON body for `request`; ``request.extra`` is laid over it last. Model and streaming stand in the path."""
+def to_payload(request: Request, *, model: str, notes: list[str] | None = None) -> dict[str, Any]:
+    """The JSON body for `request`; ``request.extra`` is laid over it last. Model and streaming stand in the path.
+
+    Args:
+        request: what is asked.
+        model: the model's name as the vendor knows it.
+        notes: takes what had to be changed, for the caller to know.
+    """
     system, turns = contents(request.messages, signed=_thinks_in_levels(model))
     payload: dict[str, Any] = {"contents": turns}
     if system:
@@ -75,19 +81,26 @@ def to_payload(request: Request, *, model: str) -> dict[str, Any]:
     if request.response_schema is not None:
         config["responseMimeType"] = "application/json"
         config["responseJsonSchema"] = dict(request.response_schema)
-    if request.reasoning_effort is not None:
+    if request.thinking_tokens is not None and not _thinks_in_levels(model):
+        config["thinkingConfig"] = {"thinkingBudget": request.thinking_tokens, "includeThoughts": True}
+    elif request.reasoning_effort is not None:
         config["thinkingConfig"] = _thinking(request.reasoning_effort, model)
+    if request.thinking_tokens is not None and _thinks_in_levels(model) and notes is not None:
+        notes.append("the model takes no number of thinking tokens: left out")
     if config:
         payload["generationConfig"] = config
+    theirs = list(request.extra.get("tools", ()))
     if request.tools:
         declared = [
             {"name": tool.name, "description": tool.description, "parametersJsonSchema": dict(tool.parameters)}
             for tool in request.tools
         ]
-        payload["tools"] = [{"functionDeclarations": declared}]
+        theirs.insert(0, {"functionDeclarations": declared})
         if request.tool_choice != "auto":
             payload["toolConfig"] = {"functionCallingConfig": _calling(request.tool_choice)}
-    payload.update(request.extra)
+    if theirs:
+        payload["tools"] = theirs
+    payload.update((name, value) for name, value in request.extra.items() if name != "tools")
     return payload
 
 

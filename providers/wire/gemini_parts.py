@@ -233,8 +233,8 @@ def _result(message: Message, names: Mapping[str, str]) -> list[dict[str, Any]]:
     result: dict[str, Any] = {"name": message.name or names.get(id, ""), "response": given}
     if id and not id.startswith(_OWN_ID):
         result["id"] = id
-    pictures = [] if isinstance(message.content, str) else [part for part in message.content if isinstance(part, Image)]
-    return [{"functionResponse": result}, *_parts(tuple(pictures))]
+    media = () if isinstance(message.content, str) else [part for part in message.content if not isinstance(part, Text)]
+    return [{"functionResponse": result}, *_parts(tuple(media))]
 
 
 def _parts(content: str | tuple[Part, ...]) -> list[dict[str, Any]]:
@@ -248,6 +248,7 @@ def _parts(content: str | tuple[Part, ...]) -> list[dict[str, Any]]:
         if data:
             written.append({"inlineData": {"mimeType": data["type"], "data": data["data"]}})
         else:
-            kind = mimetypes.guess_type(part.url)[0] or "image/jpeg"
+            usual = "image/jpeg" if isinstance(part, Image) else "application/pdf"
+            kind = mimetypes.guess_type(part.url)[0] or usual
             written.append({"fileData": {"mimeType": kind, "fileUri": part.url}})
     return written

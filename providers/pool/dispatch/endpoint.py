@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _VENDORS = {"openai": "openai", "responses": "openai", "anthropic": "anthropic"}
 _RESOLD = {"azure": "azure", "bedrock": "aws", "vertex": "google", "gemini": "google"}
-ALL_CAPABILITIES = frozenset({"tools", "images", "schema", "reasoning"})
+ALL_CAPABILITIES = frozenset({"tools", "images", "files", "audio", "schema", "reasoning"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,8 @@ class Endpoint:
         model_limits: rate limits of single models, by the name it knows them by; a request must keep both.
         priority: lower is preferred by `Priority`.
         weight: share under `Weighted`.
-        capabilities: what it can do, of ``tools``, ``images``, ``schema``, ``reasoning``, ``batch``, ``embeddings``.
+        capabilities: what it can do, of ``tools``, ``images``, ``files``, ``audio``, ``schema``, ``reasoning``,
+            ``batch``, ``embeddings``.
         vendor: whose price list applies, as genai-prices names it (``openai``, ``anthropic``); empty for any.
         price: price per million tokens in place of the list's.
         key: a label of the key it uses, for budgets and statistics. Never the key itself.

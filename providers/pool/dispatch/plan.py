@@ -15,12 +15,14 @@ from dataclasses import dataclass, replace
 
 from ...embeddings import Asked, EmbeddingRequest
 from ...errors import NoProvider, UnknownModel
-from ...messages import Image, Message, Request, Text
+from ...messages import Audio, File, Image, Message, Part, Request, Text
+from ...spec import media
+from ...wire.history import described
 from ..admission.admission import Tiers
 from ..admission.gate import Gate
 from .endpoint import Endpoint, Member
 
-DROPPABLE = frozenset({"images", "schema", "reasoning"})
+DROPPABLE = frozenset({"images", "files", "audio", "schema", "reasoning"})
 """What a request can be sent without. Not tools: an agent that needs them would get a wrong answer instead of none."""
 
 
@@ -33,13 +35,9 @@ def needs(request: Asked) -> frozenset[str]:
         wanted.add("tools")
     if request.response_schema is not None:
         wanted.add("schema")
-    if request.reasoning_effort not in (None, "none"):
+    if request.reasoning_effort not in (None, "none") or request.thinking_tokens:
         wanted.add("reasoning")
-    for message in request.messages:
-        if not isinstance(message.content, str) and any(isinstance(part, Image) for part in message.content):
-            wanted.add("images")
-            break
-    return frozenset(wanted) if wanted else _NOTHING
+    return frozenset(wanted) | media(request)
 
 
 _NOTHING: frozenset[str] = frozenset()
@@ -180,8 +178,9 @@ def adapt(request: Request, model: str, dropped: frozenset[str]) -> Request:
     if not dropped:
         return request if model == request.model else replace(request, model=model)
     messages = request.messages
-    if "images" in dropped:
-        messages = tuple(_without_images(message) for message in messages)
+    kinds = tuple(kind for name, kind in _MEDIA.items() if name in dropped)
+    if kinds:
+        messages = tuple(_without(message, kinds) for message in messages)
     if "schema" in dropped and request.response_schema is not None:
         # It cannot be enforced any more, but it can be asked for.
         wish = "Answer with JSON only, fitting this JSON schema:\n" + json.dumps(request.response_schema, default=str)
@@ -192,11 +191,15 @@ def adapt(request: Request, model: str, dropped: frozenset[str]) -> Request:
         messages=messages,
         response_schema=None if "schema" in dropped else request.response_schema,
         reasoning_effort=None if "reasoning" in dropped else request.reasoning_effort,
+        thinking_tokens=None if "reasoning" in dropped else request.thinking_tokens,
     )
 
 
-def _without_images(message: Message) -> Message:
-    if isinstance(message.content, str):
+_MEDIA: Mapping[str, type[Part]] = {"images": Image, "files": File, "audio": Audio}
+
+
+def _without(message: Message, kinds: tuple[type[Part], ...]) -> Message:
+    if isinstance(message.content, str) or message.role == "assistant":
         return message
-    parts = tuple(Text("[picture left out]") if isinstance(part, Image) else part for part in message.content)
+    parts = tuple(Text(described(part)) if isinstance(part, kinds) else part for part in message.content)
     return replace(message, content=parts)

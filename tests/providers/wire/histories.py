@@ -6,7 +6,7 @@ import json
 
 from hypothesis import strategies as st
 
-from callboard.providers.messages import Completion, Image, Message, Request, Text, ToolCall, ToolSpec, Usage
+from callboard.providers.messages import Completion, File, Image, Message, Request, Text, ToolCall, ToolSpec, Usage
 
 # Any unicode but lone surrogates, which UTF-8 cannot carry.
 texts = st.text(alphabet=st.characters(codec="utf-8"), max_size=60)
@@ -22,13 +22,21 @@ images = st.builds(
     Image,
     st.sampled_from(["https://example.org/a.png", "data:image/png;base64,aGk=", "data:image/svg+xml;base64,PHN2Zz4="]),
 )
-contents = spoken | st.tuples(spoken.map(Text), images) | st.tuples(images) | st.tuples(images, spoken.map(Text))
+files = st.sampled_from(
+    [
+        File("data:application/pdf;base64,JVBERi0=", "a.pdf"),
+        File("data:application/pdf;base64,JVBERi0="),
+        File("data:text/plain;base64,aGk=", "notes"),
+    ]
+)
+media = images | files
+contents = spoken | st.tuples(spoken.map(Text), media) | st.tuples(media) | st.tuples(media, spoken.map(Text))
 
 
 @st.composite
 def tool_calls(draw: st.DrawFn, least: int = 0) -> tuple[ToolCall, ...]:
     many = draw(st.integers(least, 3))
-    prefix = draw(st.integers(0, 10**6))
+    prefix = draw(st.uuids()).hex[:16]
     return tuple(ToolCall(f"call_{prefix}_{n}", draw(names), draw(arguments)) for n in range(many))
 
 
@@ -58,6 +66,7 @@ tools = st.lists(
         st.dictionaries(names, st.just({"type": "string"}), max_size=3).map(
             lambda properties: {"type": "object", "properties": properties}
         ),
+        st.booleans(),
     ),
     min_size=1,
     max_size=3,
@@ -69,11 +78,13 @@ numbers = st.floats(0, 2, allow_nan=False)
 
 @st.composite
 def requests(draw: st.DrawFn, *, openai: bool) -> Request:
-    offered: tuple[ToolSpec, ...] = draw(st.just(()) | tools)
+    messages = draw(histories())
+    called = any(message.tool_calls for message in messages)  # a history with calls wants tools
+    offered: tuple[ToolSpec, ...] = draw(tools if called else st.just(()) | tools)
     choices = st.sampled_from(["auto", "none", "required", *(tool.name for tool in offered)])
     choice = draw(choices) if offered else "auto"
     return Request(
-        messages=draw(histories()),
+        messages=messages,
         model=draw(names),
         tools=offered,
         tool_choice=choice,

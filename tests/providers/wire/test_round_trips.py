@@ -119,7 +119,7 @@ def test_every_openai_finish_reason_has_a_neutral_one(reason: str, finish: Finis
     [
         ("end_turn", "stop"),
         ("stop_sequence", "stop"),
-        ("pause_turn", "stop"),
+        ("pause_turn", "pause"),
         ("max_tokens", "length"),
         ("model_context_window_exceeded", "length"),
         ("tool_use", "tool_calls"),
@@ -143,20 +143,33 @@ messages = st.one_of(
 )
 
 
+@pytest.mark.parametrize("model", ["m", "claude-opus-4-6", "claude-opus-4-8"])
 @given(st.lists(messages, max_size=8))
-def test_any_history_becomes_turns_that_anthropic_accepts(history: list[Message]) -> None:
-    payload = anthropic.to_payload(Request(tuple(history)), model="m")
+def test_any_history_becomes_turns_that_anthropic_accepts(model: str, history: list[Message]) -> None:
+    payload = anthropic.to_payload(Request(tuple(history)), model=model)
     turns = payload["messages"]
     assert all(one["role"] != other["role"] for one, other in itertools.pairwise(turns))
-    for turn in turns:
+    for before, turn in itertools.pairwise([None, *turns]):
+        assert turn is not None
         assert turn["content"], "an empty turn is refused"
         kinds = [block["type"] for block in turn["content"]]
         if turn["role"] == "user":
             assert kinds == sorted(kinds, key=lambda kind: kind != "tool_result"), "results stand first"
+        if turn["role"] == "system":
+            assert model == "claude-opus-4-8", "the others refuse it"
+            assert before is not None
+            assert before["role"] == "user"
         assert all(block["text"].strip() for block in turn["content"] if block["type"] == "text")
+    if turns and model != "m":
+        assert turns[-1]["role"] != "assistant", "refused since 4.6"
     said = "".join(block["text"] for turn in turns for block in turn["content"] if block["type"] == "text")
-    spoken = [m.text for m in history if m.role in ("user", "assistant") and m.text.strip()]
-    assert sorted(said) == sorted("".join(spoken)), "no word is lost"
+    for message in history:
+        if message.role in ("user", "assistant"):
+            assert message.text.strip() in said, "no word is lost"
+    uses = [block["id"] for turn in turns for block in turn["content"] if block["type"] == "tool_use"]
+    assert len(set(uses)) == len(uses), "an id is used once"
+    if uses:
+        assert payload["tools"], "blocks of tools want tools"
 
 
 def test_signed_reasoning_goes_back_to_anthropic_unchanged() -> None:

@@ -1,0 +1,184 @@
+"""Streamed answers in Anthropic's protocol, both ways."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ...errors import StreamCut
+from ...messages import Completion, Delta
+from .. import fields
+from ..failures import from_event, malformed
+from ..pieces import pieces
+from .answer import REASONS, completion_of, to_response, write_usage
+from .blocks import ORIGIN, answer_blocks
+
+
+def to_events(completion: Completion, *, id: str, size: int = 16) -> Iterator[dict[str, Any]]:
+    """The events a server streams for `completion`, text in pieces of `size` characters. Each one's ``type`` is also
+    the event's name."""
+    usage = write_usage(completion.usage)
+    start = {**to_response(completion, id=id), "content": [], "stop_reason": None}
+    yield {"type": "message_start", "message": {**start, "usage": {**usage, "output_tokens": 1}}}
+    for index, block in enumerate(answer_blocks(completion.message, [], history=False)):
+        empty, deltas = _split(block, size)
+        yield {"type": "content_block_start", "index": index, "content_block": empty}
+        for delta in deltas:
+            yield {"type": "content_block_delta", "index": index, "delta": delta}
+        yield {"type": "content_block_stop", "index": index}
+    reason = {"stop_reason": REASONS[completion.finish_reason], "stop_sequence": None}
+    yield {"type": "message_delta", "delta": reason, "usage": usage}
+    yield {"type": "message_stop"}
+
+
+def _split(block: Mapping[str, Any], size: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """A block as its empty start and the deltas that fill it."""
+    if block["type"] == "text":
+        cited = [{"type": "citations_delta", "citation": citation} for citation in block.get("citations") or ()]
+        said = [{"type": "text_delta", "text": piece} for piece in pieces(block["text"], size)]
+        return {**block, "text": "", **({"citations": []} if cited else {})}, [*cited, *said]
+    if block["type"] in ("tool_use", "server_tool_use", "mcp_tool_use") and isinstance(block.get("input"), dict):
+        text = json.dumps(block["input"], ensure_ascii=False)
+        return {**block, "input": {}}, [
+            {"type": "input_json_delta", "partial_json": piece} for piece in ["", *pieces(text, size)]
+        ]
+    if block["type"] == "thinking":
+        deltas = [{"type": "thinking_delta", "thinking": piece} for piece in pieces(block["thinking"], size)]
+        signature = {"type": "signature_delta", "signature": block.get("signature", "")}
+        return {**block, "thinking": "", "signature": ""}, [*deltas, signature]
+    return dict(block), []
+
+
+class Assembler:
+    """Builds the completion from a stream's events, and says what each one adds."""
+
+    def __init__(self, *, provider: str = "", origin: str = ORIGIN) -> None:
+        self._provider = provider
+        self._origin = origin
+        self._body: dict[str, Any] = {}
+        self._blocks: dict[int, dict[str, Any]] = {}
+        self._pieces: dict[int, list[str]] = {}
+        """Of each block what fills it: its text, its thinking or its input's JSON."""
+        self._calls: dict[int, int] = {}
+        self._usage: dict[str, Any] = {}
+        self.done = False
+
+    def feed(self, event: Any, name: str = "") -> list[Delta]:
+        """Take one event (`name` is the event's name, which its ``type`` repeats).
+
+        Raises:
+            ProviderError: the event is an error, or not the protocol.
+        """
+        if isinstance(event, Mapping) and event.get("type") == "error":
+            id = fields.name(event.get("request_id"))
+            raise from_event(event.get("error"), provider=self._provider, request_id=id)
+        try:
+            return self._fed(fields.mapping(event, "an event"))
+        except fields.WrongField as wrong:
+            problem = str(wrong)
+        raise malformed(problem, provider=self._provider)
+
+    def end(self) -> None:
+        """The stream has ended in good order; this protocol says so in `feed`, too."""
+
+    def _fed(self, event: Mapping[str, Any]) -> list[Delta]:
+        kind = fields.text(event.get("type"), "an event's type")
+        if kind == "content_block_delta":
+            return self._delta(event)
+        if kind == "content_block_start":
+            return self._begin(event)
+        if kind == "message_start":
+            self._body = dict(fields.mapping(event.get("message"), "message"))
+            self._usage.update(fields.mapping(self._body.get("usage"), "usage"))
+        elif kind == "message_delta":
+            given = {**fields.mapping(event.get("delta"), "delta"), **fields.rest(event, "type", "delta", "usage")}
+            self._body.update((key, value) for key, value in given.items() if value is not None)
+            usage = fields.mapping(event.get("usage"), "usage")
+            self._usage.update((key, value) for key, value in usage.items() if value is not None)
+        elif kind == "message_stop":
+            self.done = True
+        elif not kind:
+            raise fields.WrongField("an event without a type")
+        return []
+
+    def _begin(self, event: Mapping[str, Any]) -> list[Delta]:
+        index = fields.whole(event.get("index"), "index")
+        block = dict(fields.mapping(event.get("content_block"), "content_block"))
+        kind = fields.text(block.get("type"), "content_block.type")
+        self._blocks[index] = block
+        self._pieces[index] = []
+        if kind == "tool_use":
+            call = self._calls[index] = len(self._calls)
+            id, name = (fields.text(block.get(key), f"content_block.{key}") for key in ("id", "name"))
+            return [Delta(tool_index=call, tool_id=id, tool_name=name)]
+        if kind not in ("text", "thinking"):
+            return []
+        first = fields.text(block.get(kind), f"content_block.{kind}")
+        self._pieces[index].append(first)
+        if not first:
+            return []
+        return [Delta(text=first) if kind == "text" else Delta(reasoning=first)]
+
+    def _delta(self, event: Mapping[str, Any]) -> list[Delta]:
+        index, delta = fields.whole(event.get("index"), "index"), fields.mapping(event.get("delta"), "delta")
+        if index not in self._blocks:
+            raise fields.WrongField("a delta of a block that was never started")
+        block, filling = self._blocks[index], self._pieces[index]
+        kind = fields.text(delta.get("type"), "delta.type")
+        if kind == "text_delta":
+            piece = fields.text(delta.get("text"), "delta.text")
+            filling.append(piece)
+            return [Delta(text=piece)] if piece and block.get("type") == "text" else []
+        if kind == "thinking_delta":
+            piece = fields.text(delta.get("thinking"), "delta.thinking")
+            filling.append(piece)
+            return [Delta(reasoning=piece)] if piece and block.get("type") == "thinking" else []
+        if kind == "input_json_delta":
+            piece = fields.text(delta.get("partial_json"), "delta.partial_json")
+            filling.append(piece)
+            return (
+                [Delta(tool_index=self._calls[index], tool_arguments=piece)] if piece and index in self._calls else []
+            )
+        if kind == "signature_delta":
+            so_far = fields.text(block.get("signature"), "content_block.signature")
+            block["signature"] = so_far + fields.text(delta.get("signature"), "delta.signature")
+        elif kind == "citations_delta":
+            cited = fields.sequence(block.get("citations"), "content_block.citations")
+            block["citations"] = [*cited, delta.get("citation")]
+        else:  # compaction, and what is to come: the fields of the block themselves
+            block.update(fields.rest(delta, "type"))
+        return []
+
+    def completion(self) -> Completion:
+        """The whole answer.
+
+        Raises:
+            StreamCut: no stop reason has come.
+            MalformedResponse: what came is not the protocol.
+        """
+        if not self._body.get("stop_reason"):
+            raise StreamCut(
+                f"{self._provider or 'the provider'} stopped in the middle of its answer",
+                provider=self._provider,
+                request_id=fields.name(self._body.get("id")),
+            )
+        content = [self._filled(self._blocks[index], self._pieces[index]) for index in sorted(self._blocks)]
+        try:
+            return completion_of({**self._body, "content": content, "usage": self._usage}, self._provider, self._origin)
+        except fields.WrongField as wrong:
+            problem = str(wrong)
+        raise malformed(problem, provider=self._provider)
+
+    def _filled(self, block: Mapping[str, Any], filling: list[str]) -> dict[str, Any]:
+        kind, text = block.get("type"), "".join(filling)
+        if kind in ("text", "thinking"):
+            return {**block, kind: text}
+        if not text:
+            return dict(block)
+        if kind == "tool_use":
+            return {**block, "input": text}
+        try:
+            return {**block, "input": json.loads(text)}
+        except ValueError:  # the vendor's own tool, cut off: it is only ever sent back
+            return {**block, "input": {"invalid_json": text}}

@@ -1,0 +1,169 @@
+"""Fields of JSON that others wrote, read with the type they must have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+class WrongField(ValueError):
+    """A field is not what the protocol says; tells where, and what was expected."""
+
+
+def _wrong(where: str, expected: str, found: Any) -> WrongField:
+    return WrongField(f"{where}: expected {expected}, not {_NAMES.get(type(found), type(found).__name__)}")
+
+
+_NAMES = {
+    dict: "an object",
+    list: "a list",
+    str: "text",
+    int: "a number",
+    float: "a number",
+    bool: "a flag",
+    type(None): "null",
+}
+
+
+def mapping(value: Any, where: str) -> Mapping[str, Any]:
+    """An object; empty for null.
+
+    Raises:
+        WrongField: it is something else.
+    """
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise _wrong(where, "an object", value)
+    return value
+
+
+def sequence(value: Any, where: str) -> Sequence[Any]:
+    """A list; empty for null.
+
+    Raises:
+        WrongField: it is something else.
+    """
+    if value is None:
+        return ()
+    if not isinstance(value, list | tuple):
+        raise _wrong(where, "a list", value)
+    return value
+
+
+def mappings(value: Any, where: str) -> list[Mapping[str, Any]]:
+    """A list of objects, none of them null; empty for null.
+
+    Raises:
+        WrongField: it is something else.
+    """
+    found = sequence(value, where)
+    for number, item in enumerate(found):
+        if not isinstance(item, Mapping):
+            raise _wrong(f"{where}[{number}]", "an object", item)
+    return list(found)
+
+
+def text(value: Any, where: str) -> str:
+    """Text; empty for null.
+
+    Raises:
+        WrongField: it is something else.
+    """
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise _wrong(where, "text", value)
+    return value
+
+
+def word(value: Any, where: str) -> str:
+    """Text that is not empty.
+
+    Raises:
+        WrongField: it is something else.
+    """
+    if not isinstance(value, str) or not value:
+        raise _wrong(where, "a word", value)
+    return value
+
+
+def maybe_text(value: Any, where: str) -> str | None:
+    """Text or null.
+
+    Raises:
+        WrongField: it is something else.
+    """
+    return None if value is None else text(value, where)
+
+
+def texts(value: Any, where: str) -> tuple[str, ...]:
+    """A list of texts; empty for null.
+
+    Raises:
+        WrongField: it is something else.
+    """
+    return tuple(text(item, f"{where}[{number}]") for number, item in enumerate(sequence(value, where)))
+
+
+def whole(value: Any, where: str) -> int:
+    """A whole number, not negative; 0 for null.
+
+    Raises:
+        WrongField: it is something else.
+    """
+    if value is None:
+        return 0
+    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0 or value != value // 1:
+        raise _wrong(where, "a whole number", value)
+    return int(value)
+
+
+def maybe_whole(value: Any, where: str) -> int | None:
+    """A whole number or null.
+
+    Raises:
+        WrongField: it is something else.
+    """
+    return None if value is None else whole(value, where)
+
+
+def maybe_number(value: Any, where: str) -> float | None:
+    """A number or null.
+
+    Raises:
+        WrongField: it is something else.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float | None):
+        raise _wrong(where, "a number", value)
+    return value
+
+
+def flag(value: Any, where: str, default: bool) -> bool:
+    """A flag; `default` for null.
+
+    Raises:
+        WrongField: it is something else.
+    """
+    if value is None:
+        return default
+    if not isinstance(value, bool):
+        raise _wrong(where, "a flag", value)
+    return value
+
+
+def name(value: Any) -> str:
+    """An identifier that only tells a reader something; empty for what is none."""
+    return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
+
+
+def rest(value: Mapping[str, Any], *known: str) -> dict[str, Any]:
+    """The fields that are not `known` and say something: blank ones some vendors write for all they have not."""
+    return {key: item for key, item in value.items() if key not in known and not blank(item)}
+
+
+def blank(value: Any) -> bool:
+    """Whether a value says nothing: null, empty, or made of such. 0 and false say something only outside objects."""
+    if isinstance(value, Mapping):
+        return all(blank(item) or (type(item) is int and item == 0) for item in value.values())
+    return value is None or value == "" or (isinstance(value, list | tuple) and not value)

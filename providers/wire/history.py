@@ -1,0 +1,105 @@
+"""What every protocol does to a history before it is written: call ids that fit, and media taken apart."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from hashlib import sha256
+
+from ..messages import Audio, File, Image, Message, Part, Text
+
+_DATA_URL = re.compile(r"data:(?P<type>[\w.+-]+/[\w.+-]+)?(;[\w.+-]+=[^;,]*)*;base64,(?P<data>.*)", re.DOTALL)
+
+
+def with_fitting_ids(messages: Sequence[Message], pattern: re.Pattern[str], origin: str) -> list[Message]:
+    """The messages with call ids that match `pattern` and are used once; a result goes on naming its call.
+
+    An id that does not fit is replaced by one that is made of it, always the same, so that prompt caches hold. What
+    comes from `origin` fits it.
+    """
+    fitted: list[Message] = []
+    used: set[str] = set()
+    now: dict[str, str] = {}
+    for message in messages:
+        if message.tool_calls:
+            ids = []
+            own = message.state is not None and message.state.origin == origin
+            for call in message.tool_calls:
+                id = call.id if own and call.id else _fit(call.id, pattern)
+                again = 0
+                while id in used:
+                    again += 1
+                    id = _fit(f"{call.id}\0{again}", pattern)
+                used.add(id)
+                ids.append(id)
+                now[call.id] = id
+            if any(call.id != id for call, id in zip(message.tool_calls, ids, strict=True)):
+                calls = tuple(replace(call, id=id) for call, id in zip(message.tool_calls, ids, strict=True))
+                message = replace(message, tool_calls=calls)
+        elif message.role == "tool":
+            given = message.tool_call_id or ""
+            id = now.get(given) or _fit(given, pattern)
+            if id != given:
+                message = replace(message, tool_call_id=id)
+        fitted.append(message)
+    return fitted
+
+
+def _fit(id: str, pattern: re.Pattern[str]) -> str:
+    if pattern.fullmatch(id):
+        return id
+    digest = sha256(id.encode("utf-8", "surrogatepass")).hexdigest()
+    made = f"call_{digest[:24]}"
+    return made if pattern.fullmatch(made) else digest[:9]
+
+
+def data_of(url: str) -> tuple[str, str] | None:
+    """Media type and base64 content of a ``data:`` URL; None if it is an address."""
+    found = _DATA_URL.fullmatch(url)
+    return (found["type"] or "text/plain", found["data"]) if found else None
+
+
+def decoded(data: str) -> str | None:
+    """Base64 content as text; None if it is none."""
+    try:
+        return base64.b64decode(data, validate=True).decode()
+    except (binascii.Error, ValueError):
+        return None
+
+
+def as_data_url(type: str, data: str) -> str:
+    """A ``data:`` URL of a media type and base64 content."""
+    return f"data:{type};base64,{data}"
+
+
+def text_url(text: str, type: str = "text/plain") -> str:
+    """A ``data:`` URL of a text."""
+    return as_data_url(type, base64.b64encode(text.encode("utf-8", "replace")).decode())
+
+
+def described(part: Part) -> str:
+    """What stands where a part had to be left out: what it was, and what was said in it."""
+    if isinstance(part, Text):
+        return part.text
+    if isinstance(part, Audio) and part.transcript:
+        return part.transcript
+    named = f" {part.name}" if isinstance(part, File) and part.name else ""
+    return f"[{kind_of(part)}{named} left out]"
+
+
+def kind_of(part: Part) -> str:
+    """What a part is, in a word."""
+    return "picture" if isinstance(part, Image) else "file" if isinstance(part, File) else "sound"
+
+
+def left_out(part: Part, whom: str, notes: list[str], why: str = "") -> str:
+    """Note that `whom` cannot take a part, and return what stands in its place."""
+    note = f"{whom} cannot take a {kind_of(part)}{why}: left out"
+    if isinstance(part, Audio) and part.transcript:
+        note = f"{whom} cannot take a sound{why}: its transcript was sent"
+    if note not in notes:
+        notes.append(note)
+    return described(part)

@@ -1,0 +1,307 @@
+"""Messages in the protocol of chat completions, and back.
+
+The state of an assistant's message says how the vendor's differs from the plain one, in the fields
+
+- ``content``: entries in place of a text: ``["text", length, rest]``, ``["thinking", [length or part, …], rest]``,
+  ``["part", index, rest]`` and ``["raw", part]``;
+- ``refusal``: how much of the text, at its end, is a refusal;
+- ``reasoning``: the names of the fields that hold the reasoning;
+- ``details``: ``reasoning_details``, whose texts are given as lengths;
+- ``calls``: of each call its other fields, ``function`` for those of its function;
+- ``images``: of each picture its other fields; ``audio``: the id of what was said;
+- ``rest``: the message's other fields: annotations, signatures, tools that the vendor ran.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ...messages import Audio, Image, Message, Part, Text, ToolCall
+from .. import fields
+from ..history import as_data_url, left_out
+from ..state import Kept, Spoken, kept, with_state
+
+ORIGIN = "openai.chat"
+"""What a vendor's own state in a message is tagged with; the vendor's name is added where it is not OpenAI."""
+
+REASONING = ("reasoning_content", "reasoning")
+"""Where vendors put the reasoning."""
+
+_SOUNDS = {"UklGR": "audio/wav", "SUQz": "audio/mpeg", "//": "audio/mpeg", "T2dn": "audio/ogg", "ZkxhQ": "audio/flac"}
+"""How base64 of a sound begins."""
+
+
+def read_answer(message: Mapping[str, Any], at: str, origin: str = ORIGIN) -> tuple[Message, bool]:
+    """The message in an assistant's, and whether the model refused.
+
+    Raises:
+        WrongField: it is not the protocol.
+    """
+    state: dict[str, Any] = {}
+    parts: list[Part] = []
+    reasoning = _read_reasoning(message, at, state)
+    content = message.get("content")
+    if isinstance(content, str) or content is None:
+        said = content or ""
+    else:
+        said, thought = _read_entries(content, f"{at}.content", parts, state, bool(reasoning))
+        reasoning = reasoning or thought
+    refusal = fields.text(message.get("refusal"), f"{at}.refusal")
+    if refusal:
+        state["refusal"] = len(refusal)
+    calls = _read_calls(message.get("tool_calls"), f"{at}.tool_calls", state)
+    _read_media(message, at, parts, state)
+    known = ("role", "content", "refusal", "tool_calls", "reasoning_details", "images", "audio", *REASONING)
+    if rest := fields.rest(message, *known):
+        state["rest"] = rest
+    spoken: str | tuple[Part, ...] = said + refusal
+    if parts:
+        spoken = (*((Text(said + refusal),) if said + refusal else ()), *parts)
+    made = Message("assistant", spoken, tool_calls=calls, reasoning=reasoning)
+    return (with_state(made, origin, state) if state else made), bool(refusal)
+
+
+def _read_reasoning(message: Mapping[str, Any], at: str, state: dict[str, Any]) -> str:
+    named = {
+        name: fields.text(given, f"{at}.{name}")
+        for name in REASONING
+        if (given := message.get(name)) is not None and not fields.blank(given)
+    }
+    details = fields.mappings(message.get("reasoning_details"), f"{at}.reasoning_details")
+    texts = [
+        fields.text(detail.get(_text_of(detail)), f"{at}.reasoning_details[{number}]")
+        for number, detail in enumerate(details)
+    ]
+    reasoning = next(iter(named.values()), "") or "".join(texts)
+    if named:
+        state["reasoning"] = [name for name, given in named.items() if given == reasoning]
+        if other := {name: given for name, given in named.items() if given != reasoning}:
+            state["other_reasoning"] = other
+    if details and "".join(texts) == reasoning:
+        entries = [
+            [_text_of(detail), len(text), {k: v for k, v in detail.items() if k != _text_of(detail) and v is not None}]
+            if text
+            else ["", 0, {k: v for k, v in detail.items() if v is not None}]
+            for detail, text in zip(details, texts, strict=True)
+        ]
+        state["details"] = entries
+    elif details:
+        state["details"] = [["", 0, {k: v for k, v in detail.items() if v is not None}] for detail in details]
+    return reasoning
+
+
+def _text_of(detail: Mapping[str, Any]) -> str:
+    return "summary" if detail.get("type") == "reasoning.summary" else "text"
+
+
+def _read_entries(content: Any, at: str, parts: list[Part], state: dict[str, Any], reasoned: bool) -> tuple[str, str]:
+    """Text and reasoning of a content in parts, as Mistral's reasoning models answer.
+
+    Where there is a field of reasoning, too (`reasoned`), that in the parts is kept as it is.
+    """
+    text: list[str] = []
+    thought: list[str] = []
+    entries: list[list[Any]] = []
+    for number, part in enumerate(fields.mappings(content, at)):
+        where = f"{at}[{number}]"
+        kind = fields.text(part.get("type"), f"{where}.type")
+        if kind in ("text", ""):
+            said = fields.text(part.get("text"), f"{where}.text")
+            text.append(said)
+            entries.append(["text", len(said), fields.rest(part, "type", "text", "cache_control")])
+        elif kind == "refusal":
+            said = fields.text(part.get("refusal"), f"{where}.refusal")
+            text.append(said)
+            entries.append(["refusal", len(said), fields.rest(part, "type", "refusal")])
+        elif kind == "thinking":
+            inner: list[Any] = []
+            for index, piece in enumerate(fields.mappings(part.get("thinking"), f"{where}.thinking")):
+                if piece.get("type") == "text" and not reasoned:
+                    thought.append(fields.text(piece.get("text"), f"{where}.thinking[{index}].text"))
+                    inner.append(len(thought[-1]))
+                else:
+                    inner.append(dict(piece))
+            entries.append(["thinking", inner, fields.rest(part, "type", "thinking")])
+        elif kind == "image_url":
+            image, rest = _read_image(part, where)
+            entries.append(["part", len(parts), rest])
+            parts.append(image)
+        else:
+            entries.append(["raw", dict(part)])
+    if [entry[0] for entry in entries] not in ([], ["text"]) or any(entry[2] for entry in entries if len(entry) > 2):
+        state["content"] = entries
+    return "".join(text), "".join(thought)
+
+
+def _read_image(part: Mapping[str, Any], at: str) -> tuple[Image, dict[str, Any]]:
+    given = part.get("image_url")
+    image = {"url": given} if isinstance(given, str) else fields.mapping(given, f"{at}.image_url")
+    rest = fields.rest(part, "type", "image_url")
+    return Image(fields.text(image.get("url"), f"{at}.image_url.url"), detail_of(image, at)), rest
+
+
+def detail_of(image: Mapping[str, Any], at: str) -> Any:
+    """How closely a picture is to be looked at.
+
+    Raises:
+        WrongField: it is none of the protocol's words.
+    """
+    detail = fields.text(image.get("detail"), f"{at}.detail") or "auto"
+    if detail not in ("auto", "low", "high", "original"):
+        raise fields.WrongField(f"{at}.detail: expected auto, low or high")
+    return detail
+
+
+def _read_media(message: Mapping[str, Any], at: str, parts: list[Part], state: dict[str, Any]) -> None:
+    images = fields.mappings(message.get("images"), f"{at}.images")
+    if images:  # OpenRouter's
+        state["images"] = []
+        for number, item in enumerate(images):
+            image, rest = _read_image(item, f"{at}.images[{number}]")
+            state["images"].append(rest)
+            parts.append(image)
+    audio = fields.mapping(message.get("audio"), f"{at}.audio")
+    data = fields.text(audio.get("data"), f"{at}.audio.data")
+    if data:
+        media = next((kind for mark, kind in _SOUNDS.items() if data.startswith(mark)), "audio/L16")
+        parts.append(Audio(as_data_url(media, data), fields.text(audio.get("transcript"), f"{at}.audio.transcript")))
+    if not fields.blank(audio):  # sent back by its id alone
+        state["audio"] = fields.name(audio.get("id"))
+
+
+def _read_calls(value: Any, at: str, state: dict[str, Any]) -> tuple[ToolCall, ...]:
+    read: list[ToolCall] = []
+    more: list[Any] = []
+    for number, call in enumerate(fields.mappings(value, at)):
+        where = f"{at}[{number}]"
+        rest = fields.rest(call, "id", "type", "index", "function")
+        if call.get("function") is None and rest:  # a tool without a schema, which only the vendor's own fields know
+            more.append(["raw", dict(call)])
+            continue
+        function = fields.mapping(call.get("function"), f"{where}.function")
+        arguments = function.get("arguments")
+        if isinstance(arguments, Mapping):  # Ollama's older versions send the object
+            arguments = json.dumps(arguments, ensure_ascii=False)
+        id = fields.text(call.get("id"), f"{where}.id") or f"call_{number}"
+        name = fields.text(function.get("name"), f"{where}.function.name")
+        read.append(ToolCall(id, name, fields.text(arguments, f"{where}.function.arguments")))
+        inner = fields.rest(function, "name", "arguments")
+        more.append({**rest, **({"function": inner} if inner else {})})
+    if any(more):
+        state["calls"] = more
+    return tuple(read)
+
+
+def call_of(call: ToolCall, arguments: str | None = None) -> dict[str, Any]:
+    """A call as the protocol writes it; with `arguments` in place of its own."""
+    text = call.arguments if arguments is None else arguments
+    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": text}}
+
+
+# -- writing it as it was ----------------------------------------------------------------------------------------------
+
+
+def write_answer(message: Message, notes: list[str], origin: str = ORIGIN, *, history: bool = True) -> dict[str, Any]:
+    """An assistant's message as its vendor made it, as far as it is this one.
+
+    Args:
+        message: the message; of another vendor's, text and calls are written.
+        notes: takes what had to be left out.
+        origin: whose state is put back.
+        history: whether it goes to the vendor, and not to a client.
+    """
+    mine = kept(message, origin)
+    if mine is not None:
+        try:
+            return _as_before(message, mine, history)
+        except (LookupError, TypeError, ValueError, AttributeError):
+            pass  # not what this module writes
+    spoken = message.content
+    if not isinstance(spoken, str):
+        told = (p.text if isinstance(p, Text) else left_out(p, "an assistant's turn", notes) for p in spoken)
+        spoken = "".join(told)
+    written: dict[str, Any] = {"role": "assistant", "content": spoken or None}
+    if not message.tool_calls and history:
+        written["content"] = spoken
+    if message.tool_calls:
+        written["tool_calls"] = [call_of(call) for call in message.tool_calls]
+    if message.reasoning and not history:
+        written["reasoning_content"] = message.reasoning
+    return written
+
+
+def _as_before(message: Message, mine: Kept, history: bool) -> dict[str, Any]:
+    state = mine.content
+    written: dict[str, Any] = {"role": "assistant"}
+    parts = () if isinstance(message.content, str) else [p for p in message.content if not isinstance(p, Text)]
+    refused = state.get("refusal", 0) if mine.text else 0
+    split = len(message.text) - refused
+    said, refusal = message.text[:split], message.text[split:]
+    thought = Spoken(message.reasoning)
+    if "content" in state and mine.text and mine.reasoning and mine.parts:
+        written["content"] = _write_entries(state["content"], Spoken(said), thought, parts)
+    elif said or not message.tool_calls:
+        written["content"] = said or (None if refusal or not history else "")
+    else:
+        written["content"] = None
+    if refusal:
+        written["refusal"] = refusal
+    if mine.reasoning:
+        written.update((name, message.reasoning) for name in state.get("reasoning", ()))
+        written.update(state.get("other_reasoning", {}))
+        if "details" in state:
+            thought = Spoken(message.reasoning)
+            written["reasoning_details"] = [
+                {**rest, key: thought.next(length)} if key else dict(rest) for key, length, rest in state["details"]
+            ]
+    written.update(_written_calls(message, mine))
+    if mine.parts and "images" in state:
+        pictures = [part for part in parts if isinstance(part, Image)][-len(state["images"]) :]
+        written["images"] = [
+            {"type": "image_url", "image_url": {"url": picture.url}, **rest}
+            for picture, rest in zip(pictures, state["images"], strict=True)
+        ]
+    if mine.parts and state.get("audio"):
+        written["audio"] = {"id": state["audio"]}
+        sound = next((part for part in parts if isinstance(part, Audio)), None)
+        if not history and sound is not None:
+            written["audio"].update(data=sound.url.rpartition(",")[2], transcript=sound.transcript)
+    if mine.whole:
+        written.update(state.get("rest", {}))
+    return written
+
+
+def _written_calls(message: Message, mine: Kept) -> dict[str, Any]:
+    calls = [call_of(call) for call in message.tool_calls]
+    more = mine.content.get("calls")
+    if more is None or not mine.calls:
+        return {"tool_calls": calls} if calls else {}
+    plain = iter(calls)
+    written = []
+    for rest in more:
+        if isinstance(rest, list):
+            written.append(dict(rest[1]))
+            continue
+        call = next(plain)
+        function = {**call["function"], **rest.get("function", {})}
+        written.append({**call, **rest, "function": function})
+    return {"tool_calls": written}
+
+
+def _write_entries(entries: Sequence[Any], said: Spoken, thought: Spoken, parts: Sequence[Part]) -> list[Any]:
+    written: list[Any] = []
+    for kind, what, *more in entries:
+        if kind in ("text", "refusal"):
+            written.append({"type": kind, kind: said.next(what), **more[0]})
+        elif kind == "thinking":
+            inner = [{"type": "text", "text": thought.next(n)} if isinstance(n, int) else dict(n) for n in what]
+            written.append({"type": "thinking", "thinking": inner, **more[0]})
+        elif kind == "part":
+            part = parts[what]
+            url = {"url": part.url} if isinstance(part, Image) else {}
+            written.append({"type": "image_url", "image_url": url, **more[0]})
+        else:
+            written.append(dict(what))
+    return written

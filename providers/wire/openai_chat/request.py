@@ -1,0 +1,345 @@
+"""Requests in the protocol of chat completions, both ways."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from ...messages import Audio, CacheMark, File, Image, Message, Part, Request, Text, ToolSpec
+from .. import fields
+from ..history import as_data_url, data_of, left_out, with_fitting_ids
+from ..schema import is_strict, name_of, named
+from ..state import kept, with_state
+from .dialect import OPENAI, Dialect
+from .messages import ORIGIN, detail_of, read_answer, write_answer
+
+PATH = "/chat/completions"
+GO_ON = "Go on."
+"""What the user says where the vendor wants the user to speak last."""
+
+_SAMPLING = ("temperature", "top_p", "top_k", "frequency_penalty", "presence_penalty", "seed", "user")
+_SOUNDS = {"audio/wav": "wav", "audio/x-wav": "wav", "audio/mpeg": "mp3", "audio/mp3": "mp3", "audio/flac": "flac"}
+_DROPPED = {Image: "images", File: "files", Audio: "audio"}
+
+
+def to_payload(
+    request: Request,
+    *,
+    model: str,
+    stream: bool = False,
+    dialect: Dialect = OPENAI,
+    origin: str = ORIGIN,
+    notes: list[str] | None = None,
+) -> dict[str, Any]:
+    """The JSON body for `request`; ``request.extra`` is laid over it last.
+
+    Args:
+        request: what is asked.
+        model: the model's name as the vendor knows it.
+        stream: whether the answer shall come as chunks.
+        dialect: how the vendor's copy of the protocol differs.
+        origin: whose state in the messages goes back.
+        notes: takes what had to be changed, for the caller to know.
+    """
+    notes = [] if notes is None else notes
+    written = list(_messages(request, dialect, origin, notes))
+    if dialect.user_last:
+        written = _with_user_last(written, notes)
+    payload: dict[str, Any] = {"model": model, "messages": written}
+    for name in _SAMPLING:
+        value = getattr(request, name)
+        if value is not None and name not in dialect.drops:
+            payload[name] = value
+    if request.reasoning_effort is None or "reasoning_effort" in dialect.drops:
+        pass
+    elif dialect.reasoners and not re.search(dialect.reasoners, model):
+        notes.append("the model takes no reasoning effort: left out")
+    else:
+        payload["reasoning_effort"] = dict(dialect.efforts).get(request.reasoning_effort, request.reasoning_effort)
+    if request.thinking_tokens is not None:
+        notes.append("the protocol takes no number of thinking tokens: left out")
+    if request.max_tokens is not None:
+        payload[dialect.max_tokens] = request.max_tokens
+    if request.stop and "stop" not in dialect.drops:
+        payload["stop"] = list(request.stop)
+    tools = [*(_tool(tool, dialect) for tool in request.tools), *request.extra.get("tools", ())]
+    if tools:
+        payload["tools"] = tools
+        if request.tool_choice in ("none", "required"):
+            payload["tool_choice"] = request.tool_choice
+        elif request.tool_choice != "auto":
+            payload["tool_choice"] = {"type": "function", "function": {"name": request.tool_choice}}
+        if not request.parallel_tool_calls and "parallel_tool_calls" not in dialect.drops:
+            payload["parallel_tool_calls"] = False
+    if request.response_schema is not None and "response_schema" not in dialect.drops:
+        schema = dict(request.response_schema)
+        payload["response_format"] = {
+            "type": "json_schema",
+            "json_schema": {"name": name_of(schema), "schema": schema, "strict": is_strict(schema)},
+        }
+    if stream:
+        payload["stream"] = True
+        if dialect.stream_usage:
+            payload["stream_options"] = {"include_usage": True}
+    payload.update((name, value) for name, value in request.extra.items() if name != "tools")
+    return payload
+
+
+def _messages(request: Request, dialect: Dialect, origin: str, notes: list[str]) -> Iterator[dict[str, Any]]:
+    shown: list[dict[str, Any]] = []
+    """Pictures and files of tool results, which the protocol takes from a user only."""
+    for message in with_fitting_ids(request.messages, re.compile(dialect.call_ids), origin):
+        if message.role == "tool":
+            said, media = _result(message, dialect, notes)
+            shown += media
+            yield {"role": "tool", "tool_call_id": message.tool_call_id or "", "content": said}
+            continue
+        if shown:
+            yield {"role": "user", "content": shown.copy()}
+            shown.clear()
+        if message.role == "assistant":
+            written = write_answer(message, notes, origin)
+            if dialect.unsigned and message.tool_calls:
+                _sign(written["tool_calls"], dialect.unsigned)
+            if set(written) == {"role", "content"} and not written["content"]:
+                continue  # nothing but what another vendor alone can read
+        else:
+            written = {"role": message.role, "content": _content(message, dialect, origin, notes)}
+        if message.name:
+            written["name"] = message.name
+        yield written
+    if shown:
+        yield {"role": "user", "content": shown}
+
+
+def _sign(calls: Sequence[dict[str, Any]], signature: str) -> None:
+    # https://ai.google.dev/gemini-api/docs/thought-signatures: refused without one; of parallel calls the first has it
+    if calls and not any("extra_content" in call for call in calls):
+        calls[0]["extra_content"] = {"google": {"thought_signature": signature}}
+
+
+def _result(message: Message, dialect: Dialect, notes: list[str]) -> tuple[str, list[dict[str, Any]]]:
+    """A tool's result as text, and what of it a user must show."""
+    if isinstance(message.content, str):
+        return message.content, []
+    said: list[str] = []
+    media: list[dict[str, Any]] = []
+    for part in message.content:
+        written = None if isinstance(part, Text) else _part(part, dialect, notes)
+        if isinstance(part, Text):
+            said.append(part.text)
+        elif written is not None and written["type"] != "text":
+            said.append("[shown below]")
+            media.append({"type": "text", "text": f"Result of {message.name or message.tool_call_id or 'the tool'}:"})
+            media.append(written)
+        elif written is not None:
+            said.append(written["text"])
+    return "\n".join(said) if media else "".join(said), media
+
+
+def _with_user_last(written: list[dict[str, Any]], notes: list[str]) -> list[dict[str, Any]]:
+    """The messages in an order that Mistral takes."""
+    ordered: list[dict[str, Any]] = []
+    for message in written:
+        if ordered and ordered[-1]["role"] == "tool" and message["role"] in ("user", "system"):
+            ordered.append({"role": "assistant", "content": "OK."})
+        ordered.append(message)
+    if ordered and ordered[-1]["role"] in ("assistant", "system"):
+        ordered.append({"role": "user", "content": GO_ON})
+        notes.append(f"the history did not end with the user, which the vendor refuses: {GO_ON!r} was added")
+    return ordered
+
+
+def _content(message: Message, dialect: Dialect, origin: str, notes: list[str]) -> str | list[dict[str, Any]]:
+    mark = message.cache if dialect.cache_marks else False
+    if isinstance(message.content, str) and not mark:
+        mine = kept(message, origin)
+        if mine is None:
+            return message.content
+    parts = (Text(message.content),) if isinstance(message.content, str) else message.content
+    content: list[dict[str, Any]] = []
+    mine = kept(message, origin)
+    entries = mine.content.get("parts") if mine is not None and mine.text and mine.parts else None
+    for kind, what, *more in entries or [["part", number, {}] for number in range(len(parts))]:
+        content.append(dict(what) if kind == "raw" else {**_part(parts[what], dialect, notes), **more[0]})
+    if mark and content:
+        content[-1] |= _mark(mark)
+    return content
+
+
+def _part(part: Part, dialect: Dialect, notes: list[str]) -> dict[str, Any]:
+    written = _bare_part(part, dialect, notes)
+    if dialect.cache_marks and not isinstance(part, Audio) and part.cache:
+        written |= _mark(part.cache)
+    return written
+
+
+def _bare_part(part: Part, dialect: Dialect, notes: list[str]) -> dict[str, Any]:
+    if isinstance(part, Text):
+        return {"type": "text", "text": part.text}
+    why = ""
+    if _DROPPED[type(part)] not in dialect.drops:
+        data = data_of(part.url)
+        if isinstance(part, Image):
+            return {"type": "image_url", "image_url": {"url": part.url, "detail": part.detail}}
+        if isinstance(part, File) and (data is not None or dialect.file_urls):
+            if data is not None and data[0].startswith("image/"):
+                return {"type": "image_url", "image_url": {"url": part.url, "detail": "auto"}}
+            return {"type": "file", "file": {"filename": part.name or "file", "file_data": part.url}}
+        if isinstance(part, Audio) and data is not None and data[0] in _SOUNDS:
+            return {"type": "input_audio", "input_audio": {"data": data[1], "format": _SOUNDS[data[0]]}}
+        why = " by its address" if data is None else f" of type {data[0]}"
+    return {"type": "text", "text": left_out(part, "chat completions", notes, why)}
+
+
+def _mark(cache: CacheMark) -> dict[str, Any]:
+    return {"cache_control": {"type": "ephemeral", **({"ttl": cache} if isinstance(cache, str) else {})}}
+
+
+def _tool(tool: ToolSpec, dialect: Dialect) -> dict[str, Any]:
+    function: dict[str, Any] = {"name": tool.name, "description": tool.description, "parameters": dict(tool.parameters)}
+    if tool.strict and "strict" not in dialect.drops:
+        function["strict"] = True
+    return {
+        "type": "function",
+        "function": function,
+        **(_mark(tool.cache) if tool.cache and dialect.cache_marks else {}),
+    }
+
+
+# -- reading -----------------------------------------------------------------------------------------------------------
+
+
+def from_payload(payload: Mapping[str, Any]) -> Request:
+    """The request a JSON body asks for; fields that are not known go to ``extra``.
+
+    Raises:
+        ValueError: the body is not a chat completion request; says which field and what was expected.
+    """
+    rest = dict(fields.mapping(payload, "body"))
+    given = fields.mappings(rest.pop("messages", None), "messages")
+    if not given:
+        raise fields.WrongField("messages: expected a list with at least one message")
+    for name in ("stream", "stream_options"):
+        rest.pop(name, None)
+    stop = rest.pop("stop", None)
+    limit, older = (fields.maybe_whole(rest.pop(name, None), name) for name in ("max_completion_tokens", "max_tokens"))
+    choice = rest.pop("tool_choice", None) or "auto"
+    if isinstance(choice, Mapping):
+        kind = fields.text(choice.get("type"), "tool_choice.type") or "function"
+        if kind != "function":
+            rest["tool_choice"] = choice
+        function = fields.mapping(choice.get("function"), "tool_choice.function")
+        named_one = fields.text(function.get("name"), "tool_choice.function.name")
+        choice = "auto" if kind != "function" else named_one or "required"
+    elif choice == "any":  # Mistral's word
+        choice = "required"
+    names: dict[str, str] = {}
+    sampling: dict[str, Any] = {
+        name: (fields.maybe_whole if name in ("seed", "top_k") else fields.maybe_number)(rest.pop(name, None), name)
+        for name in _SAMPLING
+        if name != "user"
+    }
+    return Request(
+        messages=tuple(_read_message(message, f"messages[{n}]", names) for n, message in enumerate(given)),
+        model=fields.text(rest.pop("model", None), "model"),
+        tools=_read_tools(rest),
+        tool_choice=fields.text(choice, "tool_choice"),
+        max_tokens=limit if limit is not None else older,
+        stop=(stop,) if isinstance(stop, str) else fields.texts(stop, "stop"),
+        reasoning_effort=fields.maybe_text(rest.pop("reasoning_effort", None), "reasoning_effort"),
+        response_schema=_read_format(rest),
+        parallel_tool_calls=fields.flag(rest.pop("parallel_tool_calls", None), "parallel_tool_calls", True),
+        user=fields.maybe_text(rest.pop("user", None), "user"),
+        extra=rest,
+        **sampling,
+    )
+
+
+def _read_tools(rest: dict[str, Any]) -> tuple[ToolSpec, ...]:
+    """The tools of one's own; those that only the vendor understands stay in `rest`."""
+    own: list[ToolSpec] = []
+    theirs: list[Any] = []
+    for number, tool in enumerate(fields.mappings(rest.pop("tools", None), "tools")):
+        at = f"tools[{number}]"
+        kind = fields.text(tool.get("type"), f"{at}.type")
+        function = fields.mapping(tool.get("function"), f"{at}.function")
+        more = fields.rest(function, "name", "description", "parameters", "strict")
+        if kind not in ("", "function") or more or fields.rest(tool, "type", "function"):
+            theirs.append(tool)
+            continue
+        name = fields.text(function.get("name"), f"{at}.function.name")
+        if not name:
+            raise fields.WrongField(f"{at}.function.name: expected the tool's name")
+        about = fields.text(function.get("description"), f"{at}.function.description")
+        schema = fields.mapping(function.get("parameters"), f"{at}.function.parameters")
+        own.append(ToolSpec(name, about, schema, fields.flag(function.get("strict"), f"{at}.function.strict", False)))
+    if theirs:
+        rest["tools"] = theirs
+    return tuple(own)
+
+
+def _read_message(message: Mapping[str, Any], at: str, names: dict[str, str]) -> Message:
+    role: Any = message.get("role")
+    if role == "developer":
+        role = "system"
+    if role not in ("system", "user", "assistant", "tool"):
+        raise fields.WrongField(
+            f"{at}.role: expected system, developer, user, assistant or tool, not {str(role)[:40]!r}"
+        )
+    name = fields.maybe_text(message.get("name"), f"{at}.name")
+    if role == "assistant":
+        answer, _ = read_answer({key: item for key, item in message.items() if key != "name"}, at)
+        names.update({call.id: call.name for call in answer.tool_calls})
+        return Message(
+            "assistant", answer.content, answer.tool_calls, None, name, False, answer.reasoning, False, answer.state
+        )
+    id = fields.maybe_text(message.get("tool_call_id"), f"{at}.tool_call_id")
+    content = message.get("content")
+    about: dict[str, Any] = {"tool_call_id": id, "name": names.get(id or "") if role == "tool" else name}
+    if content is None or isinstance(content, str):
+        return Message(role, content or "", **about)
+    parts: list[Part] = []
+    entries: list[list[Any]] = []
+    for number, part in enumerate(fields.mappings(content, f"{at}.content")):
+        read, rest = _read_part(part, f"{at}.content[{number}]")
+        entries.append(["raw", dict(part)] if read is None else ["part", len(parts), rest])
+        if read is not None:
+            parts.append(read)
+    read_message = Message(role, tuple(parts), **about)
+    plain = all(entry[0] == "part" and not entry[2] for entry in entries)
+    return read_message if plain else with_state(read_message, ORIGIN, {"parts": entries})
+
+
+def _read_part(part: Mapping[str, Any], at: str) -> tuple[Part | None, dict[str, Any]]:
+    """A part and its other fields; none if it is something of a vendor's own."""
+    kind = fields.text(part.get("type"), f"{at}.type")
+    inner = part.get(kind) if kind else None
+    rest = fields.rest(part, "type", kind)
+    if kind == "text":
+        return Text(fields.text(inner, f"{at}.text")), rest
+    if kind == "image_url":
+        image = {"url": inner} if isinstance(inner, str) else fields.mapping(inner, f"{at}.image_url")
+        return Image(fields.text(image.get("url"), f"{at}.image_url.url"), detail_of(image, at)), rest
+    if kind == "file":
+        file = fields.mapping(inner, f"{at}.file")
+        data = fields.text(file.get("file_data"), f"{at}.file.file_data")
+        name = fields.text(file.get("filename"), f"{at}.file.filename")
+        return (File(data, "" if name == "file" else name), rest) if data else (None, {})
+    if kind == "input_audio":
+        audio = fields.mapping(inner, f"{at}.input_audio")
+        form = fields.text(audio.get("format"), f"{at}.input_audio.format")
+        media = {"wav": "audio/wav", "mp3": "audio/mpeg"}.get(form, f"audio/{form}")
+        return Audio(as_data_url(media, fields.text(audio.get("data"), f"{at}.input_audio.data"))), rest
+    return None, {}
+
+
+def _read_format(rest: dict[str, Any]) -> Mapping[str, Any] | None:
+    wanted = fields.mapping(rest.get("response_format"), "response_format")
+    if wanted.get("type") != "json_schema":
+        return None
+    del rest["response_format"]
+    form = fields.mapping(wanted.get("json_schema"), "response_format.json_schema")
+    schema = fields.mapping(form.get("schema"), "response_format.json_schema.schema")
+    return named(schema, fields.text(form.get("name"), "response_format.json_schema.name"))

@@ -1,0 +1,275 @@
+"""Streamed answers in the protocol of chat completions, both ways."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ...errors import StreamCut
+from ...messages import Completion, Delta
+from .. import fields
+from ..failures import from_event, malformed
+from ..pieces import pieces
+from .answer import completion_of, to_response
+from .messages import ORIGIN, REASONING
+
+_SAID = ("content", "refusal", *REASONING)
+"""Fields of a delta that are texts to append."""
+
+
+def to_events(completion: Completion, *, id: str, created: int = 0, size: int = 16) -> Iterator[dict[str, Any]]:
+    """The chunks a server streams for `completion`, text in pieces of `size` characters, without ``[DONE]``."""
+    whole = to_response(completion, id=id, created=created)
+    message = whole["choices"][0]["message"]
+    head = {"id": id, "object": "chat.completion.chunk", "created": created, "model": completion.model}
+
+    def chunk(delta: Mapping[str, Any], finish: str | None = None) -> dict[str, Any]:
+        choice = {"index": 0, "delta": dict(delta), "logprobs": None, "finish_reason": finish}
+        return {**head, "choices": [choice], "usage": None}
+
+    yield chunk({"role": "assistant", "content": ""})
+    for name in (*REASONING, "content", "refusal"):
+        said = message.get(name)
+        if isinstance(said, str):
+            for piece in pieces(said, size):
+                yield chunk({name: piece})
+        elif said:
+            yield chunk({name: said})
+    for index, call in enumerate(message.get("tool_calls") or ()):
+        if "function" not in call:
+            yield chunk({"tool_calls": [{"index": index, **call}]})
+            continue
+        function = call["function"]
+        yield chunk({"tool_calls": [{"index": index, **call, "function": {**function, "arguments": ""}}]})
+        for piece in pieces(function["arguments"], size):
+            yield chunk({"tool_calls": [{"index": index, "function": {"arguments": piece}}]})
+    rest = {key: item for key, item in message.items() if key not in ("role", "tool_calls", *_SAID)}
+    if rest:
+        yield chunk(rest)
+    yield chunk({}, whole["choices"][0]["finish_reason"])
+    yield {**chunk({}), "choices": [], "usage": whole["usage"]}
+
+
+class Assembler:
+    """Builds the completion from a stream's chunks, and says what each one adds."""
+
+    def __init__(self, *, provider: str = "", origin: str = ORIGIN) -> None:
+        self._provider = provider
+        self._origin = origin
+        self._body: dict[str, Any] = {}
+        self._choice: dict[str, Any] = {}
+        self._said: dict[str, list[str]] = {name: [] for name in _SAID}
+        self._content: list[dict[str, Any]] = []
+        """Content that comes in parts."""
+        self._more: dict[str, Any] = {}
+        """The message's other fields."""
+        self._details: dict[Any, dict[str, Any]] = {}
+        """Entries of ``reasoning_details`` by their index."""
+        self._calls: list[tuple[dict[str, Any], list[str]]] = []
+        """Each call without its arguments, and these in pieces."""
+        self._slots: dict[Any, int] = {}
+        self._ended = False
+        # Usage comes after the finish reason, so no chunk says that it is the last: ``[DONE]`` does, and is not one.
+        self.done = False
+
+    def feed(self, chunk: Any, name: str = "") -> list[Delta]:
+        """Take one chunk (`name` is the event's name, which this protocol does not use).
+
+        Raises:
+            ProviderError: the chunk is an error, or not the protocol.
+        """
+        if isinstance(chunk, Mapping) and chunk.get("error"):
+            id = fields.name(self._body.get("id"))
+            raise from_event(chunk["error"], provider=self._provider, request_id=id)
+        try:
+            return self._fed(fields.mapping(chunk, "a chunk"))
+        except fields.WrongField as wrong:
+            problem = str(wrong)
+        raise malformed(problem, provider=self._provider)
+
+    def end(self) -> None:
+        """The stream has ended in good order (``[DONE]``). Some vendors give no other reason."""
+        self._ended = True
+
+    def _fed(self, chunk: Mapping[str, Any]) -> list[Delta]:
+        groq = fields.mapping(chunk.get("x_groq"), "x_groq")
+        usage = chunk.get("usage") or groq.get("usage")
+        for key, value in chunk.items():
+            if key not in ("choices", "usage", "object") and not fields.blank(value):
+                self._body.setdefault(key, value)
+        if usage is not None:
+            self._body["usage"] = usage
+        choices = fields.mappings(chunk.get("choices"), "choices")
+        if not choices:
+            return []
+        choice = choices[0]
+        for key, value in choice.items():
+            if key == "logprobs":
+                self._add_logprobs(value)
+            elif key != "delta" and not fields.blank(value):
+                self._choice[key] = value
+        return self._taken(fields.mapping(choice.get("delta"), "delta"))
+
+    def _add_logprobs(self, value: Any) -> None:
+        so_far = self._choice.setdefault("logprobs", {})
+        for key, items in fields.mapping(value, "logprobs").items():
+            if isinstance(items, list):
+                so_far.setdefault(key, []).extend(items)
+
+    def _taken(self, delta: Mapping[str, Any]) -> list[Delta]:
+        deltas: list[Delta] = []
+        details = fields.mappings(delta.get("reasoning_details"), "reasoning_details")
+        thought = ""
+        for name in REASONING:
+            piece = delta.get(name)
+            if piece is not None and not fields.blank(piece):
+                self._said[name].append(fields.text(piece, f"delta.{name}"))
+                thought = thought or piece
+        told = "".join(map(self._detail, details))
+        if thought or told:
+            deltas.append(Delta(reasoning=thought or told))
+        content = delta.get("content")
+        if isinstance(content, list):
+            deltas += self._parts(content)
+        elif text := fields.text(content, "delta.content"):
+            if self._content:
+                deltas += self._parts([{"type": "text", "text": text}])
+            else:
+                self._said["content"].append(text)
+                deltas.append(Delta(text=text))
+        if refusal := fields.text(delta.get("refusal"), "delta.refusal"):
+            self._said["refusal"].append(refusal)
+            deltas.append(Delta(text=refusal))
+        deltas += map(self._call, fields.mappings(delta.get("tool_calls"), "tool_calls"))
+        for key, value in fields.rest(delta, "role", "tool_calls", "reasoning_details", *_SAID).items():
+            self._more[key] = _joined(self._more.get(key), value, key)
+        return deltas
+
+    def _detail(self, detail: Mapping[str, Any]) -> str:
+        """Take one of OpenRouter's details of reasoning; returns what it says."""
+        slot = fields.name(detail.get("index")) or f"+{len(self._details)}"
+        said = fields.text(detail.get("text"), "text") + fields.text(detail.get("summary"), "summary")
+        so_far = self._details.get(slot)
+        if so_far is None or so_far.get("type") != detail.get("type"):
+            self._details[slot if so_far is None else f"{slot}+{len(self._details)}"] = dict(detail)
+            return said
+        for key, value in detail.items():
+            if key in ("text", "summary", "data") and isinstance(so_far.get(key), str) and isinstance(value, str):
+                so_far[key] += value
+            elif value is not None:
+                so_far[key] = value
+        return said
+
+    def _parts(self, content: list[Any]) -> list[Delta]:
+        """Take content in parts, as Mistral's reasoning models stream it; neighbours of one kind are one."""
+        deltas: list[Delta] = []
+        for number, part in enumerate(fields.mappings(content, "delta.content")):
+            at = f"delta.content[{number}]"
+            last = self._content[-1] if self._content else {}
+            if part.get("type") == "text":
+                text = fields.text(part.get("text"), f"{at}.text")
+                deltas.append(Delta(text=text))
+                if last.get("type") == "text":
+                    last["text"] += text
+                    continue
+                part = {**part, "text": text}
+            elif part.get("type") == "thinking":
+                inner = [dict(piece) for piece in fields.mappings(part.get("thinking"), f"{at}.thinking")]
+                for piece in inner:
+                    if piece.get("type") == "text":
+                        piece["text"] = fields.text(piece.get("text"), f"{at}.thinking")
+                        deltas.append(Delta(reasoning=piece["text"]))
+                if last.get("type") == "thinking":
+                    for piece in inner:
+                        before = last["thinking"][-1] if last["thinking"] else {}
+                        if piece.get("type") == "text" and before.get("type") == "text":
+                            before["text"] += piece["text"]
+                        else:
+                            last["thinking"].append(piece)
+                    last.update(fields.rest(part, "type", "thinking"))
+                    continue
+                part = {**part, "thinking": inner}
+            self._content.append(dict(part))
+        return [delta for delta in deltas if delta.text or delta.reasoning]
+
+    def _call(self, call: Mapping[str, Any]) -> Delta:
+        # Some vendors leave the index out: then a new id starts a call, and no id continues the last one.
+        slot = fields.maybe_whole(call.get("index"), "tool_calls.index")
+        id = fields.text(call.get("id"), "tool_calls.id")
+        key: Any = slot if slot is not None else id or (len(self._calls) - 1 if self._calls else 0)
+        function = fields.mapping(call.get("function"), "tool_calls.function")
+        given = function.get("arguments")
+        if isinstance(given, Mapping):
+            given = json.dumps(given, ensure_ascii=False)
+        arguments = fields.text(given, "tool_calls.function.arguments")
+        name = fields.text(function.get("name"), "tool_calls.function.name")
+        if key not in self._slots:
+            index = self._slots[key] = len(self._calls)
+            self._slots.setdefault(index, index)
+            known = {"id": id or f"call_{index}", **fields.rest(call, "id", "index", "function")}
+            if function or known.get("type", "function") == "function":
+                known["function"] = {"name": name, **_inner(function)}
+            self._calls.append((known, [arguments]))
+            return Delta(tool_index=index, tool_id=known["id"], tool_name=name, tool_arguments=arguments)
+        index = self._slots[key]
+        so_far, pieces_of = self._calls[index]
+        pieces_of.append(arguments)
+        so_far.update(fields.rest(call, "id", "index", "function"))
+        if function:
+            so_far.setdefault("function", {"name": name}).update(_inner(function))
+        return Delta(tool_index=index, tool_arguments=arguments)
+
+    def completion(self) -> Completion:
+        """The whole answer.
+
+        Raises:
+            StreamCut: no finish reason has come.
+            ProviderError: the answer is broken off, or not the protocol.
+        """
+        reason = self._choice.get("finish_reason")
+        said = any(self._said.values()) or self._content or self._calls
+        if reason is None and not (self._ended and said):
+            raise StreamCut(
+                f"{self._provider or 'the provider'} stopped in the middle of its answer",
+                provider=self._provider,
+                request_id=fields.name(self._body.get("id")),
+            )
+        message = {name: "".join(said) for name, said in self._said.items() if said} | self._more
+        if self._content:
+            said_plainly = self._said["content"]
+            plain = [{"type": "text", "text": "".join(said_plainly)}] if any(said_plainly) else []
+            message["content"] = [*plain, *self._content]
+        if self._details:
+            message["reasoning_details"] = list(self._details.values())
+        if self._calls:
+            message["tool_calls"] = [
+                {**call, "function": {**call["function"], "arguments": "".join(arguments)}}
+                if "function" in call
+                else call
+                for call, arguments in self._calls
+            ]
+        choice = {**self._choice, "message": message, "finish_reason": reason or ""}
+        try:
+            return completion_of(self._body, choice, self._provider, self._origin)
+        except fields.WrongField as wrong:
+            problem = str(wrong)
+        raise malformed(problem, provider=self._provider)
+
+
+def _inner(function: Mapping[str, Any]) -> dict[str, Any]:
+    return fields.rest(function, "name", "arguments")
+
+
+def _joined(before: Any, value: Any, key: str) -> Any:
+    """A field of the message that came before with what comes now."""
+    if isinstance(before, list) and isinstance(value, list):
+        return [*before, *value]
+    if isinstance(before, Mapping) and isinstance(value, Mapping):
+        return {
+            **before,
+            **{name: _joined(before.get(name), item, name) for name, item in value.items() if item is not None},
+        }
+    if key in ("data", "transcript") and isinstance(before, str) and isinstance(value, str):
+        return before + value
+    return value

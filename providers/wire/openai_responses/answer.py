@@ -1,0 +1,135 @@
+"""Answers in the responses API, both ways."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ...messages import Completion, FinishReason, Message, Usage
+from .. import fields
+from ..failures import from_event, malformed
+from .items import ORIGIN, answer_items, read_answer
+
+_INCOMPLETE: dict[str, FinishReason] = {"max_output_tokens": "length", "content_filter": "content_filter"}
+
+_KNOWN = frozenset(
+    {
+        *("id", "object", "created_at", "completed_at", "status", "incomplete_details", "error", "model", "output"),
+        *("usage", "output_text"),
+        # what the request said, repeated
+        *("background", "frequency_penalty", "include", "instructions", "max_output_tokens", "max_tool_calls"),
+        *("metadata", "parallel_tool_calls", "presence_penalty", "previous_response_id", "prompt", "prompt_cache_key"),
+        *("prompt_cache_options", "prompt_cache_retention", "reasoning", "safety_identifier", "store", "temperature"),
+        *("text", "tool_choice", "tools", "top_logprobs", "top_p", "truncation", "user"),
+    }
+)
+
+
+def from_response(body: Any, *, provider: str = "", origin: str = ORIGIN) -> Completion:
+    """The completion in a response's JSON.
+
+    Raises:
+        ProviderError: the body holds an error (by its type), or is not the protocol (`MalformedResponse`).
+    """
+    if isinstance(body, Mapping) and body.get("error"):
+        raise from_event(body["error"], provider=provider)
+    try:
+        return _completion(fields.mapping(body, "body"), provider, origin)
+    except fields.WrongField as wrong:
+        problem = str(wrong)
+    raise malformed(problem, provider=provider)
+
+
+def _completion(answer: Mapping[str, Any], provider: str, origin: str) -> Completion:
+    status = fields.text(answer.get("status"), "status")
+    if answer.get("output") is None or status not in ("completed", "incomplete"):
+        raise fields.WrongField(f"JSON without output, or with status {status[:40]!r}")
+    message, refused = read_answer(fields.sequence(answer["output"], "output"), origin=origin)
+    finish: FinishReason = "tool_calls" if message.tool_calls else "content_filter" if refused else "stop"
+    if status == "incomplete":
+        details = fields.mapping(answer.get("incomplete_details"), "incomplete_details")
+        finish = _INCOMPLETE.get(fields.text(details.get("reason"), "incomplete_details.reason"), "length")
+    return Completion(
+        message,
+        finish,
+        read_usage(answer.get("usage")),
+        model=fields.name(answer.get("model")),
+        provider=provider,
+        request_id=fields.name(answer.get("id")),
+        extra=fields.rest(answer, *_KNOWN),
+    )
+
+
+def to_response(completion: Completion, *, id: str, created: int = 0) -> dict[str, Any]:
+    """The response a server sends for `completion`; `created` is in Unix seconds."""
+    cut = {"length": "max_output_tokens", "content_filter": "content_filter"}.get(completion.finish_reason)
+    return {
+        "id": id,
+        "object": "response",
+        "created_at": created,
+        "status": "incomplete" if cut else "completed",
+        "incomplete_details": {"reason": cut} if cut else None,
+        "error": None,
+        "model": completion.model,
+        "output": _output(completion.message, id),
+        "parallel_tool_calls": True,
+        "tool_choice": "auto",
+        "tools": [],
+        "usage": write_usage(completion.usage),
+    }
+
+
+def _output(message: Message, id: str) -> list[dict[str, Any]]:
+    before = answer_items(message)
+    if before is not None:
+        return before
+    output: list[dict[str, Any]] = []
+    if message.text or not message.tool_calls:
+        text = {"type": "output_text", "text": message.text, "annotations": [], "logprobs": []}
+        output.append(
+            {"type": "message", "id": f"msg_{id}", "role": "assistant", "status": "completed", "content": [text]}
+        )
+    for index, call in enumerate(message.tool_calls):
+        output.append(
+            {
+                "type": "function_call",
+                "id": f"fc_{index}_{id}",
+                "call_id": call.id,
+                "name": call.name,
+                "arguments": call.arguments,
+                "status": "completed",
+            }
+        )
+    return output
+
+
+def read_usage(value: Any) -> Usage:
+    """Usage as the protocol writes it; what is missing is 0.
+
+    Raises:
+        WrongField: it is not the protocol.
+    """
+    usage = fields.mapping(value, "usage")
+    given = fields.mapping(usage.get("input_tokens_details"), "usage.input_tokens_details")
+    made = fields.mapping(usage.get("output_tokens_details"), "usage.output_tokens_details")
+    return Usage(
+        fields.whole(usage.get("input_tokens"), "usage.input_tokens"),
+        fields.whole(usage.get("output_tokens"), "usage.output_tokens"),
+        fields.whole(given.get("cached_tokens"), "usage.input_tokens_details.cached_tokens"),
+        fields.whole(given.get("cache_write_tokens"), "usage.input_tokens_details.cache_write_tokens"),
+        fields.whole(made.get("reasoning_tokens"), "usage.output_tokens_details.reasoning_tokens"),
+    )
+
+
+def write_usage(usage: Usage) -> dict[str, Any]:
+    """Usage as the protocol writes it."""
+    return {
+        "input_tokens": usage.input_tokens,
+        "input_tokens_details": {
+            "cached_tokens": usage.cache_read_tokens,
+            "cache_write_tokens": usage.cache_write_tokens,
+        },
+        "output_tokens": usage.output_tokens,
+        "output_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
+        "total_tokens": usage.total_tokens,
+    }

@@ -1,0 +1,201 @@
+"""Requests in the responses API, both ways."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ...messages import Message, Request, ToolSpec
+from .. import fields
+from ..history import with_fitting_ids
+from ..schema import is_strict, name_of, named
+from .items import ORIGIN, history_items, read_answer, read_user
+
+PATH = "/responses"
+DROPS = frozenset({"seed", "stop", "frequency_penalty", "presence_penalty", "top_k"})
+"""`Request` fields the protocol has no place for."""
+
+_CALL_ID = re.compile(r"(?s:.{1,64})")
+
+
+def to_payload(
+    request: Request, *, model: str, stream: bool = False, origin: str = ORIGIN, notes: list[str] | None = None
+) -> dict[str, Any]:
+    """The JSON body for `request`; ``request.extra`` is laid over it last.
+
+    Args:
+        request: what is asked.
+        model: the model's name as the vendor knows it.
+        stream: whether the answer shall come as events.
+        origin: whose state in the messages goes back.
+        notes: takes what had to be changed, for the caller to know.
+    """
+    notes = [] if notes is None else notes
+    messages = with_fitting_ids(request.messages, _CALL_ID, origin)
+    payload: dict[str, Any] = {
+        "model": model,
+        "input": [item for message in messages for item in history_items(message, notes, origin)],
+        # Nothing is kept at the vendor: reasoning comes back encrypted and goes out again with the history.
+        "store": False,
+        "include": ["reasoning.encrypted_content"],
+    }
+    for name in ("temperature", "top_p", "user"):
+        if getattr(request, name) is not None:
+            payload[name] = getattr(request, name)
+    if request.max_tokens is not None:
+        payload["max_output_tokens"] = request.max_tokens
+    if request.reasoning_effort is not None:
+        payload["reasoning"] = {"effort": request.reasoning_effort}
+    if request.thinking_tokens is not None:
+        notes.append("the protocol takes no number of thinking tokens: left out")
+    tools = [*map(_tool, request.tools), *request.extra.get("tools", ())]
+    if tools:
+        payload["tools"] = tools
+        if request.tool_choice in ("none", "required"):
+            payload["tool_choice"] = request.tool_choice
+        elif request.tool_choice != "auto":
+            payload["tool_choice"] = {"type": "function", "name": request.tool_choice}
+        if not request.parallel_tool_calls:
+            payload["parallel_tool_calls"] = False
+    if request.response_schema is not None:
+        schema = dict(request.response_schema)
+        wanted = {"type": "json_schema", "name": name_of(schema), "schema": schema, "strict": is_strict(schema)}
+        payload["text"] = {"format": wanted}
+    if stream:
+        payload["stream"] = True
+    payload.update((name, value) for name, value in request.extra.items() if name not in ("tools", "reasoning", "text"))
+    for name in ("reasoning", "text"):  # a summary beside the effort, verbosity beside the format
+        if name in request.extra:
+            payload[name] = {**payload.get(name, {}), **request.extra[name]}
+    return payload
+
+
+def _tool(tool: ToolSpec) -> dict[str, Any]:
+    return {
+        "type": "function",
+        "name": tool.name,
+        "description": tool.description,
+        "parameters": dict(tool.parameters),
+        "strict": tool.strict,
+    }
+
+
+# -- reading -----------------------------------------------------------------------------------------------------------
+
+
+def from_payload(payload: Mapping[str, Any]) -> Request:
+    """The request a JSON body asks for; fields that are not known go to ``extra``.
+
+    Raises:
+        ValueError: the body is not a responses request; says which field and what was expected.
+    """
+    rest = dict(fields.mapping(payload, "body"))
+    given = rest.pop("input", None)
+    if isinstance(given, str):
+        given = [{"role": "user", "content": given}]
+    items = fields.mappings(given, "input")
+    if not items:
+        raise fields.WrongField("input: expected text or a list with at least one item")
+    for name in ("stream", "stream_options", "store", "include"):
+        rest.pop(name, None)
+    instructions = fields.text(rest.pop("instructions", None), "instructions")
+    messages = [Message("system", instructions)] if instructions else []
+    messages += _read_items(items)
+    tools = _read_tools(rest)
+    choice = rest.pop("tool_choice", None) or "auto"
+    if isinstance(choice, Mapping):
+        kind = fields.text(choice.get("type"), "tool_choice.type") or "function"
+        if kind != "function":
+            rest["tool_choice"] = choice
+        choice = "auto" if kind != "function" else fields.text(choice.get("name"), "tool_choice.name") or "required"
+    effort = _part_of(rest, "reasoning", "effort")
+    schema = _read_format(rest)
+    return Request(
+        messages=tuple(messages),
+        model=fields.text(rest.pop("model", None), "model"),
+        tools=tools,
+        tool_choice=fields.text(choice, "tool_choice"),
+        max_tokens=fields.maybe_whole(rest.pop("max_output_tokens", None), "max_output_tokens"),
+        temperature=fields.maybe_number(rest.pop("temperature", None), "temperature"),
+        top_p=fields.maybe_number(rest.pop("top_p", None), "top_p"),
+        reasoning_effort=fields.maybe_text(effort, "reasoning.effort"),
+        response_schema=schema,
+        parallel_tool_calls=fields.flag(rest.pop("parallel_tool_calls", None), "parallel_tool_calls", True),
+        user=fields.maybe_text(rest.pop("user", None), "user"),
+        extra=rest,
+    )
+
+
+def _read_format(rest: dict[str, Any]) -> Mapping[str, Any] | None:
+    given = fields.mapping(rest.get("text"), "text")
+    wanted = fields.mapping(given.get("format"), "text.format")
+    if wanted.get("type") != "json_schema":
+        return None
+    _part_of(rest, "text", "format")
+    schema = fields.mapping(wanted.get("schema"), "text.format.schema")
+    return named(schema, fields.text(wanted.get("name"), "text.format.name"))
+
+
+def _part_of(rest: dict[str, Any], name: str, part: str) -> Any:
+    """One field of an object in `rest`; what else the object says stays there."""
+    given = dict(fields.mapping(rest.pop(name, None), name))
+    found = given.pop(part, None)
+    if not fields.blank(given):
+        rest[name] = given
+    return found
+
+
+def _read_tools(rest: dict[str, Any]) -> tuple[ToolSpec, ...]:
+    """The tools of one's own; those that the vendor runs stay in `rest`."""
+    own: list[ToolSpec] = []
+    theirs: list[Any] = []
+    for number, tool in enumerate(fields.mappings(rest.pop("tools", None), "tools")):
+        at = f"tools[{number}]"
+        kind = fields.text(tool.get("type"), f"{at}.type")
+        if kind != "function" or fields.rest(tool, "type", "name", "description", "parameters", "strict"):
+            theirs.append(tool)
+            continue
+        name = fields.text(tool.get("name"), f"{at}.name")
+        if not name:
+            raise fields.WrongField(f"{at}.name: expected the tool's name")
+        about = fields.text(tool.get("description"), f"{at}.description")
+        schema = fields.mapping(tool.get("parameters"), f"{at}.parameters")
+        own.append(ToolSpec(name, about, schema, fields.flag(tool.get("strict"), f"{at}.strict", False)))
+    if theirs:
+        rest["tools"] = theirs
+    return tuple(own)
+
+
+def _read_items(items: Sequence[Mapping[str, Any]]) -> list[Message]:
+    """History items as messages: what an assistant said, thought and called, which stands apart here, becomes one."""
+    messages: list[Message] = []
+    names: dict[str, str] = {}
+    pending: list[Mapping[str, Any]] = []
+
+    def flush() -> None:
+        if pending:
+            messages.append(read_answer(pending, "input")[0])
+            pending.clear()
+
+    for number, item in enumerate(items):
+        at = f"input[{number}]"
+        kind = fields.text(item.get("type"), f"{at}.type") or "message"
+        role: Any = item.get("role")
+        if kind == "function_call_output":
+            flush()
+            id = fields.text(item.get("call_id"), f"{at}.call_id")
+            about = {"tool_call_id": id, "name": names.get(id)}
+            messages.append(read_user("tool", item.get("output"), f"{at}.output", **about))
+        elif kind != "message" or role == "assistant":
+            if kind == "function_call":
+                called = fields.text(item.get("call_id"), f"{at}.call_id")
+                names[called] = fields.text(item.get("name"), f"{at}.name")
+            pending.append({**item, "type": kind})
+        elif role in ("system", "developer", "user"):
+            flush()
+            messages.append(read_user("system" if role == "developer" else role, item.get("content"), f"{at}.content"))
+        else:
+            raise fields.WrongField(f"{at}.role: expected system, developer, user or assistant, not {str(role)[:40]!r}")
+    flush()
+    return messages
