@@ -7,6 +7,7 @@ import importlib
 import os
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from ..errors import (
@@ -69,12 +70,17 @@ class LiteLLMProvider(Provider):
         self._litellm.suppress_debug_info = True
 
     async def complete(self, request: Request) -> Completion:
-        response = await self._call(request, stream=False)
-        return openai_chat.from_response(response.model_dump(), provider=self.spec.name)
+        notes: list[str] = []
+        response = await self._call(request, notes, stream=False)
+        completion = openai_chat.from_response(
+            response.model_dump(), provider=self.spec.name, origin=self._origin(request)
+        )
+        return replace(completion, notes=tuple(notes))
 
     async def stream(self, request: Request) -> AsyncIterator[Delta]:
-        assembler = openai_chat.Assembler(provider=self.spec.name)
-        response = await self._call(request, stream=True)
+        notes: list[str] = []
+        assembler = openai_chat.Assembler(provider=self.spec.name, origin=self._origin(request))
+        response = await self._call(request, notes, stream=True)
         problem: Exception | None = None
         try:
             async for chunk in response:
@@ -95,10 +101,22 @@ class LiteLLMProvider(Provider):
             response, "intermittent_finish_reason", ""
         ):
             raise StreamCut(f"{self.spec.name} stopped in the middle of its answer", provider=self.spec.name)
-        yield Delta(completion=assembler.completion())
+        yield Delta(completion=replace(assembler.completion(), notes=tuple(notes)))
 
-    async def _call(self, request: Request, *, stream: bool) -> Any:
-        payload = openai_chat.to_payload(request, model=self.spec.model_of(request), stream=stream, dialect=_DIALECT)
+    def _origin(self, request: Request) -> str:
+        """Whose state comes and goes: LiteLLM's form of it, and the vendor that the model's name begins with."""
+        vendor, found, _ = self.spec.model_of(request).partition("/")
+        return f"litellm:{vendor}" if found else "litellm"
+
+    async def _call(self, request: Request, notes: list[str], *, stream: bool) -> Any:
+        payload = openai_chat.to_payload(
+            request,
+            model=self.spec.model_of(request),
+            stream=stream,
+            dialect=_DIALECT,
+            origin=self._origin(request),
+            notes=notes,
+        )
         settings: dict[str, Any] = {
             "num_retries": 0,
             "max_retries": 0,

@@ -12,6 +12,7 @@ import pytest
 from callboard.actors import ActorRef
 from callboard.providers import errors as e
 from callboard.providers.messages import (
+    Audio,
     Completion,
     Delta,
     FinishReason,
@@ -39,6 +40,7 @@ from callboard.providers.simulated import (
     unauthorized,
 )
 from callboard.providers.vendors.build import child_spec
+from callboard.providers.wire import anthropic, openai_chat, openai_responses
 from tests.providers.conftest import KEY, Rig
 
 ASK = Request((Message("user", "Say it"),))
@@ -47,6 +49,10 @@ WEATHER = ToolSpec(
     "Weather of a city.",
     {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
 )
+
+
+SAID = [{"type": "text", "text": "so"}]
+ITEM = [{"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "so"}]}]
 
 
 def answer(text: str = "Grüße, 世界 🎭", finish: FinishReason = "stop", *calls: ToolCall) -> Completion:
@@ -112,6 +118,48 @@ async def test_every_finish_reason_arrives(rig: Rig, finish: FinishReason) -> No
         assert completion.finish_reason == finish
 
 
+STATES: dict[str, tuple[Any, dict[str, Any]]] = {
+    "anthropic": (anthropic, {"content": [{"type": "thinking", "thinking": "hm", "signature": "s"}, *SAID]}),
+    "responses": (
+        openai_responses,
+        {"output": [{"type": "reasoning", "summary": [], "encrypted_content": "s"}, *ITEM]},
+    ),
+    "openai": (openai_chat, {"content": "so", "annotations": [{"type": "url_citation"}]}),
+}
+"""What a vendor of each kind says that only it understands."""
+
+
+async def test_what_the_vendor_said_goes_back_to_it_as_it_was_and_to_no_other(rig: Rig) -> None:
+    if rig.spec.kind not in STATES:
+        pytest.skip("what LiteLLM makes of it is LiteLLM's")
+    module, said = STATES[rig.spec.kind]
+    whole: dict[str, Any] = {
+        "choices": [{"message": said, "finish_reason": "stop"}],
+        "stop_reason": "end_turn",
+        "status": "completed",
+    }
+    rig.server.answer = module.from_response({**whole, **said})
+    for completion in await both(rig, ASK):
+        answered = completion.message
+        assert (answered.text, answered.state is not None) == ("so", True)
+        again = Request((*ASK.messages, answered, *ASK.messages))
+        await rig.ref.ask(again)
+        sent = json.dumps(rig.server.log[-1][1])
+        assert "encrypted_content" in sent or "signature" in sent or "url_citation" in sent
+        for name, (other, _) in STATES.items():
+            if name != rig.spec.kind:
+                plain = replace(again, messages=(*ASK.messages, replace(answered, state=None), *ASK.messages))
+                assert other.to_payload(again, model="m") == other.to_payload(plain, model="m")
+
+
+async def test_what_was_changed_to_fit_the_vendor_is_said(rig: Rig) -> None:
+    rig.server.answer = answer()
+    for completion in await both(
+        rig, Request((Message("user", (Text("hear"), Audio("data:audio/aiff;base64,AA=="))),))
+    ):
+        assert any("sound" in note for note in completion.notes)
+
+
 async def test_an_empty_answer_is_an_answer(rig: Rig) -> None:
     rig.server.answer = answer("")
     for completion in await both(rig, ASK):
@@ -134,12 +182,14 @@ async def test_a_whole_conversation_reaches_the_server_as_it_was(rig: Rig) -> No
         Message("user", "And now?"),
     )
     await rig.ref.ask(Request(conversation, tools=(WEATHER,), tool_choice="required", max_tokens=50, temperature=0.5))
-    request = seen[0]
+    # Mistral wants to hear the assistant between a tool and a user.
+    request = replace(seen[0], messages=tuple(m for m in seen[0].messages if m.text != "OK."))
     assert [m.role for m in request.messages] == [m.role for m in conversation]
     assert [m.text for m in request.messages] == [m.text for m in conversation]
     assert request.messages[1].content == conversation[1].content
-    assert request.messages[2].tool_calls == conversation[2].tool_calls
-    assert request.messages[3].tool_call_id == "c1"
+    (called,), (meant,) = request.messages[2].tool_calls, conversation[2].tool_calls
+    assert (called.name, called.arguments) == (meant.name, meant.arguments)
+    assert request.messages[3].tool_call_id == called.id, "whatever id the vendor wants"
     assert [tool.name for tool in request.tools] == ["get_weather"]
     assert dict(request.tools[0].parameters) == dict(WEATHER.parameters)
     assert (request.tool_choice, request.max_tokens, request.temperature) == ("required", 50, 0.5)
@@ -182,11 +232,13 @@ async def test_structured_output_and_effort_are_asked_for(rig: Rig) -> None:
         "required": ["a"],
         "additionalProperties": False,
     }
-    await rig.ref.ask(replace(ASK, response_schema=schema, reasoning_effort="low"))
+    completion = await rig.ref.ask(replace(ASK, response_schema=schema, reasoning_effort="low"))
     assert seen[0].response_schema == schema
     if rig.spec.kind == "litellm":
         return  # it leaves effort out for models that it does not know
-    assert (seen[0].reasoning_effort == "low") == await rig.ref.ask(Supports("reasoning"))
+    supported = await rig.ref.ask(Supports("reasoning"))
+    left_out = any("effort" in note for note in completion.notes)  # by a model that takes none
+    assert (seen[0].reasoning_effort == "low") == (supported and not left_out)
 
 
 async def test_headers_and_vendor_fields_go_out_as_they_are(rig: Rig) -> None:

@@ -78,7 +78,7 @@ used = st.builds(
 anthropic_answers = st.lists(
     said | cited | thinking | redacted | searched | found | compacted | used,
     max_size=6,
-    unique_by=lambda block: block.get("id") or id(block),
+    unique_by=lambda block: str(block.get("id") or id(block)),
 )
 
 details = st.lists(
@@ -169,7 +169,7 @@ called_item = st.builds(
     names,
     arguments,
 )
-others = st.sampled_from(
+others: st.SearchStrategy[Json] = st.sampled_from(
     [
         {"type": "web_search_call", "id": "ws_1", "status": "completed", "action": {"type": "search", "query": "x"}},
         {"type": "code_interpreter_call", "id": "ci_1", "status": "completed", "code": "1", "container_id": "c"},
@@ -184,8 +184,8 @@ others = st.sampled_from(
         },
     ]
 )
-responses_answers = st.lists(
-    reasoned | spoken_item | called_item | others, min_size=1, max_size=6, unique_by=lambda item: item.get("id")
+responses_answers: st.SearchStrategy[list[Json]] = st.lists(
+    reasoned | spoken_item | called_item | others, min_size=1, max_size=6, unique_by=lambda item: str(item.get("id"))
 )
 
 
@@ -210,7 +210,7 @@ def history(answer: Message) -> Request:
 
 def anthropic_back(answer: Message, origin: str = anthropic.ORIGIN) -> list[Json]:
     payload = anthropic.to_payload(history(answer), model="m", origin=origin)
-    turn = payload["messages"][1] if len(payload["messages"]) > 1 else {"role": ""}
+    turn: Json = payload["messages"][1] if len(payload["messages"]) > 1 else {"role": ""}
     return list(turn["content"]) if turn["role"] == "assistant" else []
 
 
