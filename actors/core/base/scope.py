@@ -30,6 +30,9 @@ class Scope:
     __slots__ = ("deadline", "values")
 
     def __init__(self, deadline: float | None = None, values: Mapping[str, Any] = _EMPTY) -> None:
+        global in_use
+        if deadline is not None or values:
+            in_use = True
         self.deadline = deadline
         self.values = values
 
@@ -45,7 +48,8 @@ class Scope:
 
 NO_SCOPE = Scope()
 in_use = False
-"""Whether any scope was ever set in this process; until then a send need not look for one (35 ns of 150)."""
+"""Whether there was ever a scope with anything in it in this process; until then a send need not look for one (35 ns of
+150)."""
 active: ContextVar[Scope | None] = ContextVar("callboard_scope", default=None)
 """The scope in force, or None where there is none (the common case, kept cheap)."""
 
@@ -65,11 +69,9 @@ def carried(clock: Callable[[], float], timeout: float | None) -> Scope | None:
     Raises:
         TypeError: the timeout is no number.
     """
-    global in_use
     outer = active.get()
     if timeout is None:
         return outer
-    in_use = True
     deadline = clock() + _seconds(timeout)
     return Scope(deadline) if outer is None else outer.until(deadline)
 
@@ -91,8 +93,6 @@ def scope(*, timeout: float | None = None, values: Mapping[str, Any] | None = No
     Yields:
         the scope in force inside.
     """
-    global in_use
-    in_use = True
     outer = current_scope()
     inner = Scope(outer.deadline, {**outer.values, **values} if values else outer.values)
     if timeout is not None:
