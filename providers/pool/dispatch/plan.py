@@ -10,12 +10,14 @@ A plan is a list of tiers, best first; a later one is used only while every endp
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ...embeddings import Asked, EmbeddingRequest
 from ...errors import NoProvider, UnknownModel
 from ...messages import Audio, File, Image, Message, Part, Request, Text
+from ...registry.presets import PRESETS
 from ...spec import media
 from ...wire.history import described
 from ..admission.admission import Tiers
@@ -24,6 +26,10 @@ from .endpoint import Endpoint, Member
 
 DROPPABLE = frozenset({"images", "files", "audio", "schema", "reasoning"})
 """What a request can be sent without. Not tools: an agent that needs them would get a wrong answer instead of none."""
+
+DEGRADED = "degraded to model"
+DROPPED = "capability dropped"
+"""How the notes begin on what is less than was asked for."""
 
 
 def needs(request: Asked) -> frozenset[str]:
@@ -69,8 +75,8 @@ class Tier:
     @property
     def notes(self) -> tuple[str, ...]:
         """What the caller is told of an answer from this tier."""
-        notes = [f"capability dropped: {name}" for name in sorted(self.dropped)]
-        return (*((f"degraded to model {self.degraded_to}",) if self.degraded_to else ()), *notes)
+        notes = [f"{DROPPED}: {name}" for name in sorted(self.dropped)]
+        return (*((f"{DEGRADED} {self.degraded_to}",) if self.degraded_to else ()), *notes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,11 +139,8 @@ def make_plan(
     refused: dict[str, BaseException] = {}
     for name in (model, *fallbacks.get(model, ())):
         groups: dict[frozenset[str], list[tuple[Member, Gate, str]]] = {}
-        for member in members:
+        for member, served in serving(members, name):
             endpoint: Endpoint = member.endpoint
-            served = endpoint.serves(name)
-            if served is None:
-                continue
             known = True
             if only and endpoint.name != only:
                 continue
@@ -163,10 +166,54 @@ def make_plan(
             )
     if not tiers:
         if not known:
-            names = ", ".join(member.endpoint.name for member in members) or "none"
-            raise UnknownModel(f"no provider here serves model {model!r}; providers: {names}")
+            raise UnknownModel(_unknown(members, model))
         raise NoProvider(f"no provider is left for model {model or 'default'!r}{_why(refused)}", causes=refused)
     return Plan(tuple(tiers), tuple(tier.gates for tier in tiers))
+
+
+def serving(members: Sequence[Member], model: str) -> list[tuple[Member, str]]:
+    """Return the endpoints that serve a model, and the name under which each knows it.
+
+    ``name:model`` and ``name/model`` are the endpoint's alone that is called so. A name with another prefix is that of
+    whoever lists it, or else, where the prefix is a vendor's, of that vendor's endpoints and of gateways to all.
+    """
+    owner = [member for member in members if model.startswith((f"{member.endpoint.name}:", f"{member.endpoint.name}/"))]
+    if owner:
+        members = [max(owner, key=lambda member: len(member.endpoint.name))]
+    elif (prefix := _prefix(model)) and not any(_lists(member.endpoint, model) for member in members):
+        rest = model[len(prefix) + 1 :]
+        own = [(member, rest) for member in members if member.endpoint.vendor == prefix]
+        found = [(member, served) for member, name in own if (served := member.endpoint.serves(name)) is not None]
+        if found or prefix not in PRESETS:
+            return found
+        members = [member for member in members if member.endpoint.vendor in _GATEWAYS]
+    return [(member, served) for member in members if (served := member.endpoint.serves(model)) is not None]
+
+
+_GATEWAYS = frozenset({"", "github", "litellm", "openrouter"})
+"""Vendors (as of `Endpoint.vendor`) that pass requests on to other vendors, whose names their models begin with."""
+
+
+def _prefix(model: str) -> str:
+    match = re.match(r"([^:/]+)[:/]", model)
+    return match[1] if match else ""
+
+
+def _lists(endpoint: Endpoint, model: str) -> bool:
+    return model in endpoint.aliases or model in endpoint.models
+
+
+def _unknown(members: Sequence[Member], model: str) -> str:
+    names = ", ".join(member.endpoint.name for member in members) or "none"
+    prefix = _prefix(model)
+    if any(member.endpoint.name == prefix for member in members):
+        return f"{prefix} does not serve model {model[len(prefix) + 1 :]!r}"
+    if not prefix or prefix in PRESETS:
+        return f"no provider here serves model {model!r}; providers: {names}"
+    return (
+        f"no provider here is called {prefix!r}, and no vendor; providers: {names}. A model whose name has a ':' or "
+        f"'/' in it stands in its endpoint's models, or is asked for as provider:{model}"
+    )
 
 
 def _why(causes: Mapping[str, BaseException]) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from callboard.actors import Actor, ChildSpec
-from callboard.providers.messages import Completion, Delta, Message, Request, Usage
-from callboard.providers.pool import FREE, Endpoint
+from callboard.actors import Actor, ActorRef, ChildSpec, System
+from callboard.providers.messages import Completion, Delta, FinishReason, Message, Request, Usage
+from callboard.providers.pool import FREE, Endpoint, Pool
 
 Behaviour = Callable[["Script", Request], Exception | None]
 
@@ -23,6 +24,8 @@ class Script:
     failure: Behaviour = lambda _script, _request: None
     usage: Usage = field(default_factory=lambda: Usage(10, 5))
     text: str = ""
+    finish: FinishReason = "stop"
+    model: str = ""
     hang: bool = False
     crash: bool = False
     cut_after: int | None = None
@@ -88,7 +91,8 @@ class Scripted(Actor):
 
     def _answer(self, request: Request) -> Completion:
         text = self.script.text or f"{self.script.name}: {request.messages[-1].text}"
-        return Completion(Message("assistant", text), "stop", self.script.usage, request.model, self.script.name)
+        model = self.script.model or request.model
+        return Completion(Message("assistant", text), self.script.finish, self.script.usage, model, self.script.name)
 
     async def _complete(self, request: Request) -> Completion:
         await self._work(request)
@@ -113,3 +117,10 @@ def endpoint(script: Script, **options: Any) -> Endpoint:
 def request(text: str = "hello", **options: Any) -> Request:
     """A request with one user message."""
     return Request((Message("user", text),), **options)
+
+
+@asynccontextmanager
+async def pool_of(*endpoints: Endpoint, **options: Any) -> AsyncIterator[ActorRef[Pool]]:
+    """A pool of these endpoints in a system of its own."""
+    async with System("test") as system:
+        yield system.supervise(Pool.spec(endpoints, seed=1, **options))
