@@ -12,7 +12,8 @@ ProviderError                 base; carries provider, status, request_id, retry_
 ├── ConnectionLost            refused, reset, or closed before the answer began
 ├── StreamCut                 a stream ended before its finish reason
 ├── MalformedResponse         not the protocol: HTML with 200, broken JSON, an answer without a finish reason
-├── BudgetSpent               a configured budget has nothing left
+├── BudgetSpent               a configured budget has nothing left, or less than the request would take
+│   └── UnpricedModel         a budget cannot be held, because nobody knows what the model costs
 └── NoProvider                every provider is down, refused or excluded; `causes` says which and why
 
 ConfigError                   a configuration file is wrong; path and line   (callboard.providers.yamlfile)
@@ -147,7 +148,11 @@ class MalformedResponse(ProviderError):
 
 
 class BudgetSpent(ProviderError):
-    """A configured budget has nothing left."""
+    """A configured budget has nothing left, or less than the request would take."""
+
+
+class UnpricedModel(BudgetSpent):
+    """A budget cannot be held, because nobody knows what the model costs."""
 
     concerns: Concern = "request"
 

@@ -1,6 +1,7 @@
 """The pool: several providers behind one actor that loses no request."""
 
-from .accounts.cost import FREE, Budget, Price
+from .accounts.budgets import Budget
+from .accounts.cost import FREE, Price
 from .accounts.ledger import Bought
 from .accounts.stats import EndpointCounts, EndpointHealth, Health, ModelHealth, PoolCounts, PoolStats
 from .admission.breaker import BreakerPolicy
@@ -23,6 +24,7 @@ from .control import (
 from .dispatch.endpoint import Endpoint
 from .dispatch.hedge import Hedge
 from .dispatch.job import Requester
+from .dispatch.usage import CallRecord
 from .environment import pool_from_environment
 from .front.batch import Batching
 from .front.cache import Cache, MemoryCache, SqliteCache
@@ -37,6 +39,7 @@ __all__ = [
     "BreakerPolicy",
     "Budget",
     "Cache",
+    "CallRecord",
     "Cheapest",
     "Endpoint",
     "EndpointCounts",

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, TypeAlias
 
 from pydantic import SecretStr
 
+from ...actors.core.base.typed import Returns
 from ..embeddings import Asked
-from ..messages import Request
-from .accounts.cost import Budget
+from ..messages import Completion, Request
+from .accounts.budgets import Budget
+from .accounts.stats import Health, PoolStats
 from .dispatch.endpoint import Endpoint
 from .dispatch.job import ANYONE, Requester
 
@@ -25,46 +28,55 @@ class Submit:
     Args:
         request: what to complete, or to embed.
         requester: on whose behalf, how urgent.
-        batch: it may wait for the endpoint's batch window and go out together with others.
         cached: whether a cached or a coalesced answer will do, where the pool has a cache or coalesces.
     """
 
     request: Asked
     requester: Requester = ANYONE
-    batch: bool = False
     cached: bool = True
+
+
+Outcomes: TypeAlias = dict[str, Completion | Exception]
+"""What became of a fan-out, by endpoint."""
 
 
 @dataclass(frozen=True, slots=True)
 class FanOut:
     """The same request to several endpoints at once.
 
+    It ends a little before its deadline with what there is by then. An endpoint that is down, or has failed, is waited
+    for two seconds after another one has answered. Whoever is not waited for any more has a named error as its outcome.
+
     Args:
         request: what to complete.
         providers: names of endpoints; empty for all that serve the model.
         combine: ``first`` answers with the first completion and cancels the rest; ``majority`` with the completion most
-            of them agree on, as soon as that is decided; ``all`` with a dictionary of completion or error by name.
-        requester: on whose behalf.
+            of them agree on, as soon as that is decided; ``all`` with a dictionary of completion or error by name. A
+            function, plain or async, is given that dictionary once all have ended, unless all failed, and returns the
+            answer. Where that is one completion, its usage and cost are those of all that were answered.
+        requester: on whose behalf; by default that of the scope, as for a `Request`.
+        concurrency: how many are asked at the same time; the others follow in order. None for all.
     """
 
     request: Request
     providers: tuple[str, ...] = ()
-    combine: Literal["first", "majority", "all"] = "first"
+    combine: Literal["first", "majority", "all"] | Callable[[Outcomes], Any] = "first"
     requester: Requester = ANYONE
+    concurrency: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class GetHealth:
+class GetHealth(Returns[Health]):
     """Answered with `Health`."""
 
 
 @dataclass(frozen=True, slots=True)
-class GetStats:
+class GetStats(Returns[PoolStats]):
     """Answered with `PoolStats`."""
 
 
 @dataclass(frozen=True, slots=True)
-class Probe:
+class Probe(Returns[Health]):
     """Send a tiny request to one endpoint, or to each that is not well, and count the outcome. Answered with `Health`.
 
     Args:
@@ -75,7 +87,7 @@ class Probe:
 
 
 @dataclass(frozen=True, slots=True)
-class AddEndpoint:
+class AddEndpoint(Returns[str]):
     """Add an endpoint, or replace the one of the same name: new requests go to the new actor, requests in flight end
     at the old one. Its limits' state is kept, its breaker starts anew. Answered with the endpoint's name."""
 
@@ -83,7 +95,7 @@ class AddEndpoint:
 
 
 @dataclass(frozen=True, slots=True)
-class RemoveEndpoint:
+class RemoveEndpoint(Returns[bool]):
     """Send nothing more to an endpoint and stop its actor when its requests in flight have ended. Answered with whether
     it was there."""
 
@@ -91,7 +103,7 @@ class RemoveEndpoint:
 
 
 @dataclass(frozen=True, slots=True)
-class RotateKey:
+class RotateKey(Returns[str]):
     """Give an endpoint a new key without a restart: requests in flight end with the old one.
 
     Args:
@@ -109,20 +121,38 @@ class RotateKey:
 
 
 @dataclass(frozen=True, slots=True)
-class SwitchProvider:
-    """Send a conversation's requests to one endpoint from now on. Answered with the endpoint it was on, or empty.
+class SwitchProvider(Returns[str]):
+    """Send the requests of a conversation, or all of an agent, to one endpoint from now on. Answered with the endpoint
+    they were on, or empty. A conversation's own switch counts before its agent's.
 
     Args:
         conversation: as in `Requester.conversation`.
         endpoint: its name; empty to let the pool choose again.
+        agent: in place of a conversation: as in `Requester.agent`.
+        model: what to ask there in place of the model that requests name; empty to leave it.
+
+    Raises:
+        ValueError: not one of conversation and agent is given, but both or none.
     """
 
-    conversation: str
-    endpoint: str
+    conversation: str = ""
+    endpoint: str = ""
+    agent: str = ""
+    model: str = ""
+
+    def __post_init__(self) -> None:
+        if bool(self.conversation) == bool(self.agent):
+            raise ValueError(f"{self!r}: give a conversation or an agent")
+
+    @property
+    def whom(self) -> str:
+        """Who is switched: ``agent:planner``."""
+        return f"agent:{self.agent}" if self.agent else f"conversation:{self.conversation}"
 
 
 @dataclass(frozen=True, slots=True)
-class SetBudget:
-    """Set or replace a budget. Answered with what the account has spent so far, in US dollars."""
+class SetBudget(Returns[float]):
+    """Set a budget, or replace that of the same account and period. Answered with what was spent of it so far, in US
+    dollars."""
 
     budget: Budget

@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -21,9 +22,12 @@ from ...actors.core.base.scope import current_scope
 from ...actors.core.base.spec import ChildSpec
 from ...actors.core.refs.ref import ActorRef
 from ...actors.core.refs.watching import Terminated
+from ...actors.journal.store import Journal
 from ..embeddings import EmbeddingRequest
 from ..messages import Message, Request
-from .accounts.cost import Budget, Budgets, Price, Prices, load_prices
+from .accounts.budgets import Budget, Budgets
+from .accounts.cost import Price, Prices, load_prices
+from .accounts.keeping import Keeper
 from .accounts.ledger import Ledger
 from .accounts.stats import EndpointCounts, Health, PoolCounts, PoolStats
 from .admission.breaker import Breaker
@@ -49,6 +53,7 @@ from .dispatch.endpoint import Endpoint, Member, with_key
 from .dispatch.health import health_of
 from .dispatch.hedge import Hedge
 from .dispatch.job import ANYONE, Requester
+from .dispatch.usage import OnUsage
 from .front.batch import Batching
 from .front.cache import Cache
 from .front.fanout import fan_out
@@ -76,6 +81,7 @@ class Memory:
     budgets: Budgets = field(default_factory=Budgets)
     ledger: Ledger = field(default_factory=Ledger)
     counts: PoolCounts = field(default_factory=PoolCounts)
+    switches: dict[str, SwitchProvider] = field(default_factory=dict)
     forgotten: dict[str, EndpointCounts] = field(default_factory=dict)
     """What was counted for models of which nothing is remembered any more, by endpoint."""
 
@@ -121,6 +127,10 @@ class Pool(Actor):
         prices: US dollars by model name, in place of the price list's.
         budgets: limits on spending.
         probe_interval: seconds between health probes of endpoints that are not well; None leaves it to requests.
+        on_usage: told of each call to a provider as it ends: a function of a `CallRecord`.
+        journal: where what was spent is kept, so that it outlives the process; None for nowhere. It must take plain
+            dictionaries as events, as an agency's does, and one made with ``JsonCodec()``.
+        clock: seconds since 1970, for the periods of budgets.
         memory: what a restart of the pool itself must not forget; `spec` provides it.
         seed: of all randomness (routing, jitter); None to take one from the actor system.
     """
@@ -142,6 +152,9 @@ class Pool(Actor):
         prices: Mapping[str, Price] | None = None,
         budgets: Iterable[Budget] = (),
         probe_interval: float | None = None,
+        on_usage: OnUsage | None = None,
+        journal: Journal | None = None,
+        clock: Callable[[], float] = time.time,
         memory: Memory | None = None,
         seed: int | None = None,
     ) -> None:
@@ -155,6 +168,7 @@ class Pool(Actor):
         self._prices = Prices(prices)
         self._limiters = memory.limiters
         self._budgets = memory.budgets
+        self._budgets.clock = clock
         if not self._budgets.limited:
             for budget in budgets:
                 self._budgets.set(budget)
@@ -168,6 +182,8 @@ class Pool(Actor):
         self._coalesce = coalesce
         self._batching = batching
         self._probe_interval = probe_interval
+        self._on_usage = on_usage
+        self._keeper = None if journal is None else Keeper(memory.budgets, journal)
         self._retired: dict[Any, Member] = {}
         self._renamed = 1
         self._dispatcher: Dispatcher
@@ -190,10 +206,11 @@ class Pool(Actor):
             budgets=memory.budgets,
             ledger=memory.ledger,
             counts=memory.counts,
+            on_usage=self._on_usage,
             rng=self._rng,
             **self._options,
         )
-        self._front = Front(self._dispatcher, self._cache, self._coalesce, self._batching)
+        self._front = Front(self._dispatcher, self._cache, self._coalesce, self._batching, memory.switches)
         for endpoint in self._endpoints:
             self._add(endpoint)
         self._dispatcher.queue.changed()
@@ -206,16 +223,19 @@ class Pool(Actor):
             await loop.run_in_executor(None, load_prices)
         if self._cache is not None:
             await self._cache.open()
+        if self._keeper is not None:
+            await self._keeper.start()
         if self._probe_interval is not None:
             self.schedule_every(self._probe_interval, Probe())
 
     def on_stop(self) -> Any:
-        """Stop the queue's timer and what runs for several requests; close the cache."""
+        """Stop the queue's timer and what runs for several requests; close the cache, and what keeps the budgets."""
         if not hasattr(self, "_dispatcher"):  # it failed before it had started
             return None
         self._dispatcher.queue.close()
         self._front.close()
-        return None if self._cache is None else self._cache.close()
+        resources = [each for each in (self._cache, self._keeper) if each is not None]
+        return _closed(resources) if resources else None
 
     def on_failure(self, *_: Any) -> Any:
         """As `on_stop`: the next incarnation makes its own."""
@@ -227,7 +247,7 @@ class Pool(Actor):
         """Answer requests beside the mailbox, control messages at once."""
         kind = message.__class__
         if kind is Request or kind is EmbeddingRequest:
-            return self._serve(Submit(message, current_scope().values.get(REQUESTER, ANYONE)))
+            return self._serve(Submit(message, _requester()))
         if kind is Submit:
             return self._serve(message)
         handler = _HANDLERS.get(kind)
@@ -251,6 +271,8 @@ class Pool(Actor):
         return self.reply_with(answer)
 
     def _fan_out(self, message: FanOut) -> Any:
+        if message.requester is ANYONE:
+            message = replace(message, requester=_requester())
         return self._reply(fan_out(self._dispatcher, message))
 
     def _health(self, _: GetHealth) -> Health:
@@ -320,19 +342,15 @@ class Pool(Actor):
         return self._add_endpoint(AddEndpoint(replace(endpoint, spec=spec, key=label)))
 
     def _switch(self, message: SwitchProvider) -> str:
-        pins = self._dispatcher.planner.pins
-        before = pins.pop(message.conversation, "")
+        if message.endpoint and message.endpoint not in self._dispatcher.planner.members:
+            raise SpecError(f"there is no endpoint {message.endpoint!r} in this pool")
+        before = self._memory.switches.pop(message.whom, None)
         if message.endpoint:
-            if message.endpoint not in self._dispatcher.planner.members:
-                if before:
-                    pins[message.conversation] = before
-                raise SpecError(f"there is no endpoint {message.endpoint!r} in this pool")
-            pins[message.conversation] = message.endpoint
-        return before
+            self._memory.switches[message.whom] = message
+        return "" if before is None else before.endpoint
 
     def _set_budget(self, message: SetBudget) -> float:
-        self._budgets.set(message.budget)
-        return self._budgets.spent.get(f"{message.budget.scope}:{message.budget.name}", 0.0)
+        return self._budgets.set(message.budget)
 
     # -- provider actors -----------------------------------------------------------------------------------------------
 
@@ -416,6 +434,17 @@ class _Idle:
     """A replaced endpoint has no request in flight any more."""
 
     member: Member
+
+
+def _requester() -> Requester:
+    """On whose behalf the message at work was sent, as its scope says."""
+    requester: Requester = current_scope().values.get(REQUESTER, ANYONE)
+    return requester
+
+
+async def _closed(resources: Sequence[Cache | Keeper]) -> None:
+    for resource in resources:
+        await resource.close()
 
 
 _NOBODY = object()

@@ -1,15 +1,13 @@
-"""What a completion costs, and budgets. Pure: prices come from genai-prices' shipped data, no network."""
+"""What a completion costs. Pure: prices come from genai-prices' shipped data, no network."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-from ...errors import BudgetSpent
 from ...messages import Usage
 
-BudgetScope = Literal["pool", "provider", "model", "agent", "key"]
 _FRESH = 600.0
 """Seconds a looked-up price is kept: some vendors' prices depend on the time of day."""
 
@@ -41,6 +39,9 @@ class Price:
 
 
 FREE = Price(0.0, 0.0)
+
+BATCH_SHARE = 0.5
+"""What a request in a batch costs, of its price by itself: the vendors that take batches ask for half."""
 
 
 def load_prices() -> None:
@@ -125,92 +126,3 @@ def _flat_price(vendor: str, model: str) -> Price | None:
             return None
         rates[name] = high
     return Price(**rates)
-
-
-@dataclass(frozen=True, slots=True)
-class Budget:
-    """A limit on spending.
-
-    Args:
-        scope: what is limited: the whole pool, one provider (endpoint), model, agent or key.
-        name: which one; empty for ``pool``.
-        dollars: US dollars; nothing more is sent once they are spent or promised to requests in flight.
-    """
-
-    scope: BudgetScope
-    name: str
-    dollars: float
-
-
-class Reservation:
-    """What a request in flight is expected to cost. Ends exactly once, in `Budgets.release`."""
-
-    __slots__ = ("accounts", "dollars", "ended")
-
-    def __init__(self, accounts: tuple[str, ...], dollars: float) -> None:
-        self.accounts = accounts
-        self.dollars = dollars
-        self.ended = False
-
-
-class Budgets:
-    """Books what was spent by account (``agent:planner``) and refuses what would go over a budget.
-
-    Args:
-        budgets: the limits; accounts without one are only booked.
-    """
-
-    def __init__(self, budgets: Iterable[Budget] = ()) -> None:
-        self._limits: dict[str, float] = {}
-        self.spent: dict[str, float] = {}
-        self._reserved: dict[str, float] = {}
-        for budget in budgets:
-            self.set(budget)
-
-    def set(self, budget: Budget) -> None:
-        """Set or replace one budget. What was spent stays booked."""
-        self._limits[f"{budget.scope}:{budget.name}"] = budget.dollars
-
-    @property
-    def limited(self) -> bool:
-        """Whether there is any budget at all."""
-        return bool(self._limits)
-
-    def exhausted(self, account: str) -> bool:
-        """Return whether an account has a budget and nothing of it is left."""
-        limit = self._limits.get(account)
-        return limit is not None and self.spent.get(account, 0.0) + self._reserved.get(account, 0.0) >= limit
-
-    def check(self, accounts: Iterable[str]) -> None:
-        """Raise if any of the accounts is exhausted.
-
-        Raises:
-            BudgetSpent: with the account, what it had and what it spent.
-        """
-        for account in accounts:
-            if self.exhausted(account):
-                scope, _, name = account.partition(":")
-                raise BudgetSpent(
-                    f"the budget of {scope} {name or ''}".rstrip()
-                    + f" is spent: ${self.spent.get(account, 0.0):.4f} of ${self._limits[account]:.4f}"
-                    + f" (${self._reserved.get(account, 0.0):.4f} promised to requests in flight)"
-                )
-
-    def reserve(self, accounts: tuple[str, ...], dollars: float) -> Reservation:
-        """Promise ``dollars`` to a request, so that many at once cannot go over together."""
-        for account in accounts:
-            self._reserved[account] = self._reserved.get(account, 0.0) + dollars
-        return Reservation(accounts, dollars)
-
-    def release(self, reservation: Reservation) -> None:
-        """End a promise. What was really spent is booked separately, by `book`."""
-        if reservation.ended:
-            return
-        reservation.ended = True
-        for account in reservation.accounts:
-            self._reserved[account] -= reservation.dollars
-
-    def book(self, accounts: Iterable[str], dollars: float) -> None:
-        """Count dollars as spent."""
-        for account in accounts:
-            self.spent[account] = self.spent.get(account, 0.0) + dollars

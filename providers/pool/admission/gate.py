@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from ..accounts.cost import Reservation
+from ..accounts.budgets import Reservation
 from ..accounts.estimate import OutputEstimate
 from ..accounts.stats import EndpointCounts, Latencies
 from .breaker import Breaker

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
 from ....actors.core.mail.future import Future
 from ...embeddings import Asked, EmbeddingRequest, Embeddings
 from ...errors import ProviderTimeout, StreamCut
-from ...messages import Completion, Delta, Request, Usage
+from ...messages import Completion, Delta, Request
 from ...provider import BatchAnswer, BatchRequest
 from ..accounts.estimate import text_bytes
 from ..accounts.ledger import became_of
@@ -74,7 +74,7 @@ class Attempts:
             Exception: whatever the provider answered with.
         """
         member: Member = grant.gate.member
-        self._records.sent(job, grant, member)
+        self._records.sent(job, grant)
         try:
             completion: Completion = await self._asked(job, grant, member)
         except BaseException as error:
@@ -95,32 +95,25 @@ class Attempts:
         deltas = self._deltas(job, grant)
         return await anext(deltas), deltas
 
-    async def batch(self, job: Job, grant: Grant, requests: tuple[Request, ...]) -> BatchAnswer:
-        """Send several requests as one batch.
+    async def batch(self, jobs: Sequence[Job], grant: Grant) -> list[Completion | Exception]:
+        """Send several requests as one batch; return what became of each.
 
         Raises:
             Exception: the batch failed as a whole.
         """
         member: Member = grant.gate.member
-        served = tuple(adapt(each, member.endpoint.serves(each.model) or each.model, frozenset()) for each in requests)
-        self._records.sent(job, grant, member)
+        served = tuple(cast(Request, _adapted(job, grant)) for job in jobs)
+        self._records.batch_sent(jobs, grant)
         try:
             answer: BatchAnswer = await member.ref.ask(BatchRequest(served))
         except BaseException as error:
-            self._failed(job, grant, member, error)
+            self._records.batch_failed(jobs, grant, member, error)
+            self._queue.pump()
             raise
-        results: list[Completion | Exception] = []
-        usage = Usage()
-        for result in answer.results:
-            if isinstance(result, Completion):
-                usage += result.usage
-                cost = self._records.cost(job, grant, member, result, self._loop.time())
-                result = replace(result, cost=cost, provider=result.provider or member.endpoint.name)
-            results.append(result)
-        self._records.batch_answered(grant, usage)
+        results = self._records.batch_answered(jobs, grant, member, answer.results)
         self._records.counts.batched += len(results)
         self._queue.pump()
-        return BatchAnswer(tuple(results))
+        return results
 
     @staticmethod
     def _asked(job: Job, grant: Grant, member: Member) -> Future[Any]:
@@ -139,7 +132,7 @@ class Attempts:
         """
         loop, counts = self._loop, self._records.counts
         member: Member = grant.gate.member
-        self._records.sent(job, grant, member)
+        self._records.sent(job, grant)
         ask = self._asked(job, grant, member)
         second: asyncio.Task[Completion] | None = None
         spare: Grant | None = None
@@ -151,6 +144,8 @@ class Attempts:
             if ask.done():
                 return
             other = spare = hedger.spare(job, grant, loop.time())
+            if other is not None and not self._records.payable(job, other):
+                other = spare = None
             if other is None:
                 timer = loop.call_later(delay, late)  # nobody is free, or hedges are not affordable: look again
                 return
@@ -206,7 +201,7 @@ class Attempts:
         ended = False
         first = True
         came = 0
-        self._records.sent(job, grant, member)
+        self._records.sent(job, grant)
         try:
             async with member.ref.stream(_adapted(job, grant)) as deltas:
                 while True:
@@ -246,7 +241,7 @@ class Attempts:
 
     def _overtaken(self, second: asyncio.Task[Completion]) -> None:
         if not second.cancelled() and second.exception() is None:
-            self._records.overtaken(second.result())
+            self._records.charges.overtaken(second.result())
 
     def _failed(self, job: Job, grant: Grant, member: Member, error: BaseException, came: int | None = None) -> None:
         """Book a failure, and let go who waits for the room it leaves.

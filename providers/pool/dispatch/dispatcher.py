@@ -15,7 +15,8 @@ from typing import Any, TypeVar
 from ....actors.core.base.scope import current_scope
 from ...embeddings import Asked, EmbeddingLimit, EmbeddingRequest, Embeddings
 from ...messages import Completion, Delta, Request
-from ..accounts.cost import Budgets, Prices
+from ..accounts.budgets import Budgets
+from ..accounts.cost import Prices
 from ..accounts.estimate import OutputEstimate, input_tokens
 from ..accounts.ledger import Ledger
 from ..accounts.stats import PoolCounts
@@ -24,12 +25,14 @@ from ..admission.gate import Grant
 from ..admission.retry import RetryPolicy, judge
 from ..admission.routing import Routing
 from .attempts import Attempts
+from .charges import Charges
 from .hedge import Hedge
 from .hedging import Hedger
 from .job import Job, Requester
 from .planner import Planner, no_provider
 from .queue import Queue
 from .records import AttemptRecords
+from .usage import OnUsage
 
 T = TypeVar("T")
 
@@ -47,6 +50,7 @@ class Dispatcher:
         budgets: what may be spent.
         ledger: what was bought.
         counts: of requests.
+        on_usage: told of each call as it ends.
         rng: all randomness.
     """
 
@@ -62,17 +66,18 @@ class Dispatcher:
         budgets: Budgets,
         ledger: Ledger,
         counts: PoolCounts,
+        on_usage: OnUsage | None,
         rng: random.Random,
     ) -> None:
         self.loop = loop
         self.counts = counts
         self.admission = Admission(routing, rng)
         self.planner = Planner(fallbacks)
-        self.queue = Queue(loop, self.admission, self.planner, budgets)
-        records = AttemptRecords(loop, prices, budgets, ledger, counts)
+        self.charges = Charges(loop, prices, budgets, ledger, on_usage)
+        self.queue = Queue(loop, self.admission, self.planner, self.charges)
+        records = AttemptRecords(loop, self.charges, counts)
         hedger = None if hedge is None else Hedger(hedge, self.admission)
         self.attempts = Attempts(loop, self.queue, records, hedger)
-        self._budgets = budgets
         self._queue_timeout = queue_timeout
         self._rng = rng
 
@@ -116,23 +121,22 @@ class Dispatcher:
         Raises:
             UnknownModel: no endpoint serves its model.
             NoProvider: those that do cannot do what it needs.
-            BudgetSpent: who asks, or the model, has nothing left.
+            BudgetSpent: who asks, or every model and endpoint that could answer, has too little left.
         """
         now = self.loop.time()
         plan, wanted, only = self.planner.plan(request, requester)
-        accounts = requester.accounts(request.model)
-        limited = self._budgets.limited
-        if limited:
-            self._budgets.check(accounts)
         key = self.admission.place(now, requester.priority)
-        job = Job(request, plan, accounts, began=now, limit=self.limit(), key=key)
+        job = Job(request, plan, requester, began=now, limit=self.limit(), key=key)
         job.deadline = current_scope().deadline
         job.epoch = self.planner.epoch
         job.wanted = wanted
         job.only = only
+        limited = self.charges.budgets.limited
         if limited or plan.counts_tokens():
             job.input_tokens = input_tokens(request)
             job.tokens = float(job.input_tokens + _output_tokens(job))
+        if limited:
+            self.charges.check(job)
         return job
 
     def limit(self) -> float:

@@ -18,21 +18,26 @@ class Requester:
         conversation: an identifier of the conversation, for `SwitchProvider`.
         priority: higher is served earlier; 0 is normal. One step weighs as much as ten seconds of waiting.
         endpoint: the one endpoint to use; empty for any.
+        user, tenant: for whom, for budgets and statistics.
+        batch: it may wait for the pool's batch window and go out together with others, at a batch's price.
     """
 
     agent: str = ""
     conversation: str = ""
     priority: int = 0
     endpoint: str = ""
+    user: str = ""
+    tenant: str = ""
+    batch: bool = False
 
-    def accounts(self, model: str) -> tuple[str, ...]:
-        """Return the budget accounts of a request, not counting those of the endpoint that will answer."""
-        accounts = ["pool:"]
-        if model:
-            accounts.append(f"model:{model}")
-        if self.agent:
-            accounts.append(f"agent:{self.agent}")
-        return tuple(accounts)
+    def accounts(self) -> list[str]:
+        """Return the budget accounts of those it is for."""
+        accounts = [f"agent:{self.agent}"] if self.agent else []
+        if self.tenant:
+            accounts.append(f"tenant:{self.tenant}")
+        if self.user:
+            accounts.append(f"user:{self.tenant}/{self.user}" if self.tenant else f"user:{self.user}")
+        return accounts
 
 
 ANYONE = Requester()
@@ -42,7 +47,6 @@ class Job:
     """A request, how far it is, and what went wrong so far."""
 
     __slots__ = (
-        "accounts",
         "attempts",
         "avoid",
         "began",
@@ -54,8 +58,10 @@ class Job:
         "key",
         "limit",
         "only",
+        "paid",
         "plan",
         "request",
+        "requesters",
         "rounds",
         "tokens",
         "wanted",
@@ -65,7 +71,7 @@ class Job:
         self,
         request: Asked,
         plan: Plan,
-        accounts: tuple[str, ...],
+        requester: Requester,
         *,
         began: float,
         limit: float,
@@ -73,7 +79,8 @@ class Job:
     ) -> None:
         self.request = request
         self.plan = plan
-        self.accounts = accounts
+        self.requesters = [requester]
+        """On whose behalf it is made: several, where equal requests share it."""
         self.began = began
         self.limit = limit
         self.key = key
@@ -88,6 +95,22 @@ class Job:
         self.causes: dict[str, BaseException] = {}
         self.wanted: frozenset[str] = frozenset()
         self.only = ""
+        self.paid = False
+        """Whether its price is promised already, so that no budget need be asked before it is sent."""
+
+    def accounts(self) -> dict[str, float]:
+        """Return the budget accounts of those who share the call, with the share of its price that each pays."""
+        requesters = self.requesters
+        shares = {"pool:": 1.0}
+        share = 1.0 / len(requesters)
+        for requester in requesters:
+            for account in requester.accounts():
+                shares[account] = shares.get(account, 0.0) + share
+        return shares
+
+    def part(self, joining: Requester) -> dict[str, float]:
+        """Return the accounts of one more who would share the call, with what they would pay."""
+        return dict.fromkeys(joining.accounts(), 1.0 / (len(self.requesters) + 1))
 
     def failed(self, grant: Grant, error: BaseException) -> None:
         """Note why an attempt came to nothing."""

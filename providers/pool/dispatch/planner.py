@@ -23,8 +23,6 @@ class Planner:
     def __init__(self, fallbacks: Mapping[str, Sequence[str]]) -> None:
         self.members: dict[str, Member] = {}
         """The endpoints by name; who changes them calls `Queue.changed`."""
-        self.pins: dict[str, str] = {}
-        """The endpoint each switched conversation is on."""
         self.epoch = 0
         """How often the endpoints have changed; a job's plan is good for one epoch."""
         self._fallbacks = fallbacks
@@ -42,7 +40,7 @@ class Planner:
             UnknownModel: no endpoint serves its model.
             NoProvider: those that do cannot do what it needs.
         """
-        only = requester.endpoint or self.pins.get(requester.conversation, "")
+        only = requester.endpoint
         wanted = needs(request)
         plan = self._plans.get((request.model, wanted, only))
         if plan is None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 
 from ...errors import BudgetSpent
-from ..accounts.cost import Budgets
 from ..admission.admission import Admission, Ticket
 from ..admission.gate import Grant
+from .charges import Charges
 from .job import Job
 from .planner import Planner, no_provider
 
@@ -19,16 +19,16 @@ class Queue:
         loop: the loop whose time counts.
         admission: decides who goes where.
         planner: makes plans anew when the endpoints have changed.
-        budgets: what may be spent.
+        charges: say what may be paid for.
     """
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, admission: Admission, planner: Planner, budgets: Budgets
+        self, loop: asyncio.AbstractEventLoop, admission: Admission, planner: Planner, charges: Charges
     ) -> None:
         self._loop = loop
         self._admission = admission
         self._planner = planner
-        self._budgets = budgets
+        self._charges = charges
         self._waiters: dict[asyncio.Future[None], None] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
@@ -48,7 +48,7 @@ class Queue:
             grant = self._admission.submit(ticket, now) or await self._waited(job, ticket, now)
             if grant is None:
                 continue  # the endpoints have changed
-            if not self._budgets.limited or self._affordable(job, grant):
+            if job.paid or not self._charges.budgets.limited or self._affordable(job, grant):
                 return grant
 
     def pump(self) -> None:
@@ -131,16 +131,11 @@ class Queue:
     def _affordable(self, job: Job, grant: Grant) -> bool:
         """Check the budgets again now that the request would be sent; False if another endpoint must be found."""
         try:
-            self._budgets.check(job.accounts)
-        except BudgetSpent:
-            grant.refund()
-            self.pump()
-            raise
-        try:
-            self._budgets.check(grant.gate.member.accounts)
+            self._charges.afford(job, grant)
         except BudgetSpent as error:
             grant.refund()
             self.pump()
+            self._charges.check(job)
             job.failed(grant, error)
             self._planner.exclude(job, grant.gate, error)
             return False

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from ...embeddings import Answered, Embeddings
+from ...embeddings import Embeddings
+from ...errors import BudgetSpent
 from ...messages import Completion, Usage
-from ...provider import ESTIMATED
-from ..accounts.cost import Budgets, Prices, Reservation
-from ..accounts.estimate import OutputEstimate, input_tokens
-from ..accounts.ledger import Item, Ledger
+from ..accounts.cost import BATCH_SHARE
+from ..accounts.estimate import OutputEstimate
+from ..accounts.ledger import Item, became_of
 from ..accounts.stats import PoolCounts
 from ..admission.gate import Grant
 from ..admission.retry import Blame, Verdict, judge
+from .charges import Charges
 from .endpoint import Member
 from .job import Job
 
@@ -26,27 +28,16 @@ class AttemptRecords:
 
     Args:
         loop: its time counts.
-        prices: what answers cost.
-        budgets: what may be spent.
-        ledger: what was bought.
+        charges: their money.
         counts: of requests.
     """
 
-    def __init__(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        prices: Prices,
-        budgets: Budgets,
-        ledger: Ledger,
-        counts: PoolCounts,
-    ) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, charges: Charges, counts: PoolCounts) -> None:
         self.loop = loop
-        self.prices = prices
-        self.budgets = budgets
-        self.ledger = ledger
+        self.charges = charges
         self.counts = counts
 
-    def sent(self, job: Job, grant: Grant, member: Member) -> None:
+    def sent(self, job: Job, grant: Grant) -> None:
         """Count a call that is now made."""
         gate = grant.gate
         gate.counts.sent += 1
@@ -54,10 +45,18 @@ class AttemptRecords:
         if not job.attempts:
             gate.budget.deposit()
         job.attempts += 1
-        if self.budgets.limited:
-            expected = Usage(job.input_tokens, int(job.tokens) - job.input_tokens)
-            dollars = self._priced(job, grant, member, "", expected, self.loop.time()) or 0.0
-            grant.reservation = self.budgets.reserve((*job.accounts, *member.accounts), dollars)
+        if self.charges.budgets.limited:
+            self.charges.promise(job, grant)
+
+    def payable(self, job: Job, grant: Grant) -> bool:
+        """Return whether the budgets allow a call besides the one that is out; if not, its grant goes back."""
+        if self.charges.budgets.limited:
+            try:
+                self.charges.afford(job, grant)
+            except BudgetSpent:
+                grant.refund()
+                return False
+        return True
 
     def answered(self, job: Job, grant: Grant, member: Member, completion: A) -> A:
         """Close a call that was answered; return the completion as the caller gets it: priced, with notes."""
@@ -78,8 +77,8 @@ class AttemptRecords:
         gate.outputs.add(usage.output_tokens)
         if completion.limits is not None:
             gate.limiter.correct(completion.limits, now)
-        cost = self.cost(job, grant, member, completion, now)
         notes = self._notes(job, grant, member)
+        cost = self.charges.answered(job, grant, completion, completion.notes + notes)
         if cost == completion.cost and not notes and completion.provider:
             return completion
         provider, took = completion.provider or member.endpoint.name, completion.latency or latency
@@ -100,11 +99,44 @@ class AttemptRecords:
             completion.extra,
         )
 
-    def batch_answered(self, grant: Grant, usage: Usage) -> None:
-        """Close a batch call. Its latency is not counted: it says nothing of how fast a single request is."""
+    def batch_sent(self, jobs: Sequence[Job], grant: Grant) -> None:
+        """Count a batch that is now sent as one call of all its requests, whose price is promised already."""
+        grant.gate.counts.sent += 1
+        grant.gate.budget.deposit()
+        for job in jobs:
+            job.attempts += 1
+
+    def batch_answered(
+        self, jobs: Sequence[Job], grant: Grant, member: Member, results: Sequence[Completion | Exception]
+    ) -> list[Completion | Exception]:
+        """Close a batch, each request's account at a batch's price. Return the results as the callers get them.
+
+        Its latency is not counted: it says nothing of how fast a single request is.
+        """
+        usage = Usage()
+        priced: list[Completion | Exception] = []
+        for job, result in zip(jobs, results, strict=False):
+            if isinstance(result, Completion):
+                usage += result.usage
+                notes = (*result.notes, "batched")
+                cost = self.charges.answered(job, grant, result, notes, BATCH_SHARE)
+                result = replace(result, cost=cost, provider=result.provider or member.endpoint.name, notes=notes)
+            else:
+                self.charges.failed(job, grant, result, None, None)
+            priced.append(result)
         self._close(grant, usage.total_tokens)
         grant.record(self.loop.time(), True, True)
         self._count(grant, usage)
+        return priced
+
+    def batch_failed(self, jobs: Sequence[Job], grant: Grant, member: Member, error: BaseException) -> None:
+        """Close a batch that failed as a whole, or was called off."""
+        item = became_of(error)
+        if item == "cancelled" and not member.ref.is_alive():
+            item = "interrupted"
+        for job in jobs:
+            self.charges.failed(job, grant, error, item, None, BATCH_SHARE)
+        self._close_failed(grant, member, error)
 
     def failed(
         self,
@@ -123,12 +155,14 @@ class AttemptRecords:
             item: what it is booked as, where the vendor charges for it, or may.
             came: output tokens that had come, of a stream.
         """
+        self.charges.failed(job, grant, error, item, came)
+        self._close_failed(grant, member, error)
+
+    def _close_failed(self, grant: Grant, member: Member, error: BaseException) -> None:
         now = self.loop.time()
         gate = grant.gate
         counts = gate.counts
         self._close(grant)
-        if item is not None:
-            self._lost(job, grant, member, item, came, now)
         if isinstance(error, Exception):
             name = type(error).__name__
             counts.failed += 1
@@ -149,46 +183,6 @@ class AttemptRecords:
             counts.cancelled += 1
             grant.record(now, None, None)
 
-    def cost(self, job: Job, grant: Grant, member: Member, completion: Answered, now: float) -> float | None:
-        """Return what a completion cost in US dollars, booked; None where no price is known."""
-        cost = completion.cost
-        if cost is None:
-            cost = self._priced(job, grant, member, completion.model, completion.usage, now)
-        if cost:
-            grant.gate.counts.cost += cost
-            self.budgets.book((*job.accounts, *member.accounts), cost)
-        self.ledger.add(_item(completion), completion.usage, cost or 0.0)
-        return cost
-
-    def overtaken(self, completion: Answered) -> None:
-        """An answer that was booked, and that nobody gets: the other call of a hedged pair was faster."""
-        self.ledger.move(_item(completion), "hedged", completion.usage, completion.cost or 0.0)
-
-    def _lost(self, job: Job, grant: Grant, member: Member, item: Item, came: int | None, now: float) -> None:
-        """Book a call of which nobody knows what the vendor charges for it."""
-        request = job.request
-        read = job.input_tokens or input_tokens(request)
-        seen = grant.gate.outputs
-        most = int(job.tokens) - job.input_tokens if job.tokens else (seen or OutputEstimate()).tokens(request)
-        if item == "interrupted":
-            written = most  # the vendor may have gone on to the end, and a budget must hold then, too
-        elif came is not None:
-            written = came  # with the connection closed, vendors stop
-        else:
-            written = most if seen is None else min(most, seen.seen)
-        usage = Usage(read, written)
-        cost = self._priced(job, grant, member, "", usage, now) or 0.0
-        if cost:
-            self.budgets.book((*job.accounts, *member.accounts), cost)
-        self.ledger.add(item, usage, cost)
-
-    def _priced(self, job: Job, grant: Grant, member: Member, model: str, usage: Usage, now: float) -> float | None:
-        endpoint = member.endpoint
-        if endpoint.price is not None:
-            return endpoint.price.of(usage)
-        model = model or job.plan.tiers[grant.tier].models.get(endpoint.name, "") or endpoint.default_model
-        return self.prices.cost(endpoint.vendor, model, usage, now)
-
     def _notes(self, job: Job, grant: Grant, member: Member) -> tuple[str, ...]:
         notes: tuple[str, ...] = ()
         if job.causes:
@@ -201,9 +195,7 @@ class AttemptRecords:
 
     def _close(self, grant: Grant, tokens: int | None = None) -> None:
         grant.close(tokens)
-        reservation: Reservation | None = grant.reservation
-        if reservation is not None:
-            self.budgets.release(reservation)
+        self.charges.release(grant)
 
     @staticmethod
     def _count(grant: Grant, usage: Usage) -> None:
@@ -241,10 +233,3 @@ class AttemptRecords:
                 after = getattr(error, "retry_after", None)
                 breaker.trip(now, None if after is None else member.endpoint.retry.pause(after))
         grant.record(now, *rest)  # what has ended above does not end again
-
-
-def _item(completion: Answered) -> Item:
-    for note in completion.notes:
-        if note.startswith(ESTIMATED):
-            return "unreported"
-    return "answered"

@@ -1,41 +1,91 @@
-"""Micro-batching: requests that may wait go out together through an endpoint's batch capability."""
+"""Micro-batching: requests that may wait go out together through an endpoint's batch capability.
+
+A batch is of one model, and goes only where that model is served as it was asked for. Each of its requests is booked to
+whom it is for, at a batch's price, and each asker may leave when their own time is over.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextvars
+from copy import copy
 from dataclasses import dataclass
 
+from ....actors.core.base.scope import Scope, active
+from ...errors import BudgetSpent, NoProvider, ProviderError
 from ...messages import Completion, Request
-from ...provider import BatchAnswer
+from ..accounts.budgets import Reservation
+from ..accounts.cost import BATCH_SHARE
 from ..accounts.estimate import input_tokens
 from ..dispatch.dispatcher import Dispatcher
-from ..dispatch.job import ANYONE, Requester
+from ..dispatch.job import Job, Requester
+from ..dispatch.plan import Plan
 
 
 @dataclass(frozen=True, slots=True)
 class Batching:
     """When a batch is sent.
 
+    Its window begins with its first request. It grows under load: after a batch of several the next one of that model
+    waits twice as long; and shrinks when idle: after a batch of one, half as long.
+
     Args:
         size: requests after which it goes at once.
-        window: seconds after its first request at which it goes, however small.
+        min_window, max_window: seconds after its first request at which it goes, however small; at least and at most.
+
+    Raises:
+        ValueError: something of it is wrong.
     """
 
     size: int = 50
-    window: float = 1.0
+    min_window: float = 0.1
+    max_window: float = 5.0
 
     def __post_init__(self) -> None:
-        if self.size < 1 or self.window < 0:
-            raise ValueError(f"{self!r}: size must be at least 1 and window at least 0 seconds")
+        if self.size < 1 or not 0 <= self.min_window <= self.max_window:
+            raise ValueError(f"{self!r}: size must be at least 1, and 0 <= min_window <= max_window")
+
+    def next_window(self, window: float, count: int) -> float:
+        """Return how many seconds the next batch waits, after one of ``count`` requests that waited ``window``."""
+        if count > 1:
+            return min(self.max_window, max(2 * window, self.min_window, 1e-3))
+        return max(self.min_window, window / 2)
 
 
 class _Item:
-    __slots__ = ("answer", "request", "requester")
+    """A request that waits for others."""
 
-    def __init__(self, request: Request, requester: Requester, answer: asyncio.Future[Completion]) -> None:
-        self.request = request
-        self.requester = requester
+    __slots__ = ("answer", "batch", "job", "promised")
+
+    def __init__(self, job: Job, answer: asyncio.Future[Completion]) -> None:
+        self.job = job
         self.answer = answer
+        self.batch: _Batch | None = None
+        self.promised: Reservation | None = None
+
+    @property
+    def most_tokens(self) -> int:
+        """Of its answer, as far as the request says."""
+        request = self.job.request
+        return (request.max_tokens or 0) if isinstance(request, Request) else 0
+
+
+class _Batch:
+    """Requests of one model, while they are collected and while they are out."""
+
+    __slots__ = ("items", "task", "timer")
+
+    def __init__(self) -> None:
+        self.items: list[_Item] = []
+        self.task: asyncio.Task[None] | None = None
+        self.timer: asyncio.TimerHandle | None = None
+
+    def waiting(self) -> list[_Item]:
+        """Those whose askers are still there."""
+        return [item for item in self.items if not item.answer.done()]
+
+
+_Key = tuple[str, str]
 
 
 class Batcher:
@@ -49,81 +99,141 @@ class Batcher:
     def __init__(self, dispatcher: Dispatcher, policy: Batching) -> None:
         self._dispatcher = dispatcher
         self._policy = policy
-        self._open: list[_Item] = []
-        self._timer: asyncio.TimerHandle | None = None
+        self._open: dict[_Key, _Batch] = {}
+        self._windows: dict[_Key, float] = {}
         self._tasks: dict[asyncio.Task[None], None] = {}
 
     async def complete(self, request: Request, requester: Requester) -> Completion:
         """Return the completion of a request that may wait for others. Raises as `Dispatcher.complete`.
 
-        Without an endpoint that takes batches it is sent singly; so is each request of a batch that failed as a whole.
+        Without an endpoint that takes batches of its model it is sent singly; so is each request of a batch that failed
+        as a whole, or that the batch had no time for.
         """
-        loop = self._dispatcher.loop
-        item = _Item(request, requester, loop.create_future())
-        self._open.append(item)
-        if len(self._open) >= self._policy.size:
-            self._send()
-        elif self._timer is None:
-            self._timer = loop.call_later(self._policy.window, self._send)
+        dispatcher = self._dispatcher
+        job = dispatcher.open(request, requester)
+        if not _batches(job.plan):
+            return await dispatcher.run(job)
+        item = _Item(job, dispatcher.loop.create_future())
+        self._collect((request.model, requester.endpoint), item)
         try:
             return await item.answer
         except _SendSingly:
-            return await self._dispatcher.complete(request, requester)
+            return await dispatcher.complete(request, requester)
         finally:
-            if item in self._open:
-                self._open.remove(item)
+            self._left(item)
 
     def close(self) -> None:
         """Stop; what waits is cancelled with its requests."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        for batch in self._open.values():
+            if batch.timer is not None:
+                batch.timer.cancel()
+            for item in batch.items:
+                item.answer.cancel()
         for task in list(self._tasks):
             task.cancel()
 
-    def _send(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        items, self._open = self._open, []
-        if items:
-            task = self._dispatcher.loop.create_task(self._deliver(items), name="batch")
+    def _collect(self, key: _Key, item: _Item) -> None:
+        batch = self._open.get(key)
+        if batch is None:
+            batch = self._open[key] = _Batch()
+            window = self._windows.setdefault(key, self._policy.min_window)
+            batch.timer = self._dispatcher.loop.call_later(window, self._send, key)
+        batch.items.append(item)
+        item.batch = batch
+        if len(batch.items) >= self._policy.size:
+            self._send(key)
+
+    def _left(self, item: _Item) -> None:
+        batch = item.batch
+        if batch is not None and batch.task is not None and not batch.waiting():
+            batch.task.cancel()  # of no effect where it has ended
+
+    def _send(self, key: _Key) -> None:
+        batch = self._open.pop(key)
+        assert batch.timer is not None
+        batch.timer.cancel()
+        count = len(batch.waiting())
+        self._windows[key] = self._policy.next_window(self._windows[key], count)
+        if count:
+            # It belongs to all: neither the deadline nor the budget of the one whose request filled it counts for all.
+            context = contextvars.copy_context()
+            context.run(active.set, Scope(None, {}))
+            task = batch.task = self._dispatcher.loop.create_task(self._deliver(batch), name="batch", context=context)
             self._tasks[task] = None
             task.add_done_callback(self._tasks.pop)
 
-    async def _deliver(self, items: list[_Item]) -> None:
-        items = [item for item in items if not item.answer.done()]
+    async def _deliver(self, batch: _Batch) -> None:
+        results: list[Completion | Exception] = []
+        items = batch.items = self._payable(batch.waiting())
         try:
-            answers = await self._sent(tuple(item.request for item in items))
+            if items:
+                results = await self._sent(items)
         except asyncio.CancelledError:
             for item in items:
                 item.answer.cancel()
             raise
         except Exception:
-            answers = BatchAnswer(tuple(_SendSingly() for _ in items))
-        results = list(answers.results)
-        results += [_SendSingly() for _ in range(len(items) - len(results))]
+            results = []  # each is sent singly, and fails, if it must, with an error of its own
+        finally:
+            for item in items:
+                if item.promised is not None:
+                    self._dispatcher.charges.budgets.release(item.promised)
         for item, result in zip(items, results, strict=False):
-            if item.answer.done():
-                continue
-            if isinstance(result, Exception):
-                item.answer.set_exception(result)
-            else:
-                item.answer.set_result(result)
+            if not item.answer.done():
+                if isinstance(result, Completion):
+                    item.answer.set_result(result)
+                elif isinstance(result, ProviderError) and result.retryable:
+                    item.answer.set_exception(_SendSingly())
+                else:
+                    item.answer.set_exception(result)
+        for item in batch.waiting():
+            item.answer.set_exception(_SendSingly())
 
-    async def _sent(self, requests: tuple[Request, ...]) -> BatchAnswer:
-        """Send several requests as one batch, through an endpoint that takes batches.
+    def _payable(self, items: list[_Item]) -> list[_Item]:
+        """Those of them that may still be paid for, each price promised; the others are told."""
+        charges = self._dispatcher.charges
+        if not charges.budgets.limited:
+            return items
+        payable = []
+        for item in items:
+            try:
+                item.promised = charges.budgets.reserve(*charges.check(item.job, share=BATCH_SHARE))
+            except BudgetSpent as error:
+                item.answer.set_exception(error)
+            else:
+                payable.append(item)
+        return payable
+
+    async def _sent(self, items: list[_Item]) -> list[Completion | Exception]:
+        """Send requests as one batch.
 
         Raises:
-            Exception: none does, or the batch failed as a whole.
+            Exception: no endpoint takes it, or it failed as a whole.
         """
         dispatcher = self._dispatcher
-        job = dispatcher.open(requests[0], ANYONE)
-        job.wanted |= {"batch"}
-        dispatcher.planner.renew(job)
-        job.input_tokens = sum(map(input_tokens, requests))
-        job.tokens = float(job.input_tokens + sum(each.max_tokens or 0 for each in requests))
-        return await dispatcher.attempts.batch(job, await dispatcher.queue.grant(job), requests)
+        jobs = [item.job for item in items]
+        head = copy(jobs[0])
+        head.wanted |= {"batch"}
+        head.deadline = None
+        head.paid = True
+        head.limit = max(job.limit for job in jobs)
+        head.input_tokens = sum(input_tokens(job.request) for job in jobs)
+        head.tokens = float(head.input_tokens + sum(item.most_tokens for item in items))
+        dispatcher.planner.renew(head)
+        grant = await dispatcher.queue.grant(head)
+        if head.plan.tiers[grant.tier].notes:
+            grant.refund()
+            dispatcher.queue.pump()
+            raise NoProvider("no endpoint takes batches of the model that was asked for")
+        for job in jobs:
+            job.plan = head.plan
+        return await dispatcher.attempts.batch(jobs, grant)
+
+
+def _batches(plan: Plan) -> bool:
+    """Whether an endpoint takes batches of the model as it was asked for."""
+    tier = plan.tiers[0]
+    return not tier.notes and any("batch" in member.endpoint.capabilities for member in tier.members)
 
 
 class _SendSingly(Exception):

@@ -1,6 +1,7 @@
 """Exact caches of completions and embeddings: the same request, down to the last field, gets the answer it got before.
 
-A cached completion costs nothing and says so: ``cost`` 0, ``latency`` 0, and ``cached`` among its notes.
+Kept are whole answers of the model that was asked (`worth_keeping`). A cached completion costs nothing and
+says so: ``cost`` 0, ``latency`` 0, and ``cached`` among its notes.
 """
 
 from __future__ import annotations
@@ -18,11 +19,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from ...embeddings import Answered, Asked
+from ...messages import Completion
+from ..dispatch.plan import DEGRADED, DROPPED
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
 T = TypeVar("T")
+
+TTL = 3600.0
+"""Seconds a completion is kept by default: what was true an hour ago may not be now."""
 
 
 def fingerprint(request: Asked) -> str:
@@ -55,6 +61,12 @@ class Cache(Protocol):
         """Keep a completion."""
 
 
+def worth_keeping(answer: Answered) -> bool:
+    """Return whether an answer may serve later requests: it was not cut short, refused or made of anything less."""
+    whole = not isinstance(answer, Completion) or answer.finish_reason in ("stop", "tool_calls")
+    return whole and not any(note.startswith((DEGRADED, DROPPED)) for note in answer.notes)
+
+
 def as_cached(completion: Answered) -> Answered:
     """Return the completion as a cache hit is answered."""
     return replace(completion, cost=0.0, latency=0.0, notes=(*completion.notes, "cached"), limits=None)
@@ -69,7 +81,7 @@ class MemoryCache:
         clock: seconds; by default the running loop's.
     """
 
-    def __init__(self, size: int = 1_000, ttl: float | None = None, clock: Callable[[], float] | None = None) -> None:
+    def __init__(self, size: int = 1_000, ttl: float | None = TTL, clock: Callable[[], float] | None = None) -> None:
         self._size = size
         self._ttl = ttl
         self._clock = clock
@@ -114,7 +126,7 @@ class SqliteCache:
             time starts anew with every process.
     """
 
-    def __init__(self, path: str | Path, ttl: float | None = None, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, path: str | Path, ttl: float | None = TTL, clock: Callable[[], float] = time.time) -> None:
         self._path = str(path)
         self._ttl = ttl
         self._clock = clock
@@ -154,6 +166,8 @@ class SqliteCache:
         self._connection.execute("PRAGMA journal_mode=WAL")
         self._connection.execute("PRAGMA synchronous=NORMAL")  # a power cut may cost the last answers, no more
         self._connection.execute(_TABLE)
+        if self._ttl is not None:
+            self._connection.execute("DELETE FROM completions WHERE kept <= ?", (self._clock() - self._ttl,))
 
     def _shut(self) -> None:
         if self._connection is not None:

@@ -3,78 +3,176 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+import inspect
+from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, TypeAlias
+from typing import Any
 
-from ...errors import NoProvider
-from ...messages import Completion
-from ..control import FanOut
+from ....actors.core.base.scope import current_scope
+from ...errors import NoProvider, ProviderTimeout
+from ...messages import Completion, Usage
+from ..control import FanOut, Outcomes
 from ..dispatch.dispatcher import Dispatcher
+from ..dispatch.job import Job
+from ..dispatch.planner import no_provider
 
-Outcomes: TypeAlias = dict[str, Completion | Exception]
+GRACE = 2.0
+"""Seconds that an endpoint which is down, or has failed, is waited for after another one has answered."""
+
+_TICK = 0.5
+"""Seconds between two looks at those that are waited for."""
+
+_MARGIN = 0.1
+_LONGEST_MARGIN = 1.0
+"""The share of its time, and the seconds at most, that a fan-out ends before its deadline: an answer must get there."""
 
 
-async def fan_out(dispatcher: Dispatcher, message: FanOut) -> Completion | Outcomes:
+async def fan_out(dispatcher: Dispatcher, message: FanOut) -> Any:
     """Send the request to each provider and combine; see `FanOut`. What is still running at the end is cancelled.
 
     Raises:
-        NoProvider: ``first`` or ``majority``, and all failed; with the causes.
-        ValueError: an unknown way to combine.
+        NoProvider: all failed, unless ``all`` were asked for; with the causes.
+        ValueError: an unknown way to combine, or no room for anybody.
+        Exception: what the function that combines raised.
     """
-    if message.combine not in ("first", "majority", "all"):
-        raise ValueError(f"combine is {message.combine!r}; expected first, majority or all")
+    combine = message.combine
+    if not callable(combine) and combine not in ("first", "majority", "all"):
+        raise ValueError(f"combine is {combine!r}; expected first, majority, all or a function")
+    if message.concurrency is not None and message.concurrency < 1:
+        raise ValueError(f"concurrency is {message.concurrency!r}; expected at least 1, or None")
     names = message.providers or dispatcher.planner.serving(message.request)
     counts = dispatcher.counts
     counts.accepted += 1
-    tasks = {
-        dispatcher.loop.create_task(
-            dispatcher.complete(message.request, replace(message.requester, endpoint=name)), name=f"fan out to {name}"
-        ): name
-        for name in names
-    }
-    outcomes: Outcomes = {}
+    branches = _Branches(dispatcher, message, names)
     try:
-        pending = set(tasks)
-        while pending:
-            done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
-            for task in (each for each in tasks if each in done):
-                error = task.exception()
-                outcomes[tasks[task]] = task.result() if not isinstance(error, Exception) else error
-            answer = _combined(message.combine, outcomes, names)
+        async for outcomes in branches.ended():
+            answer = _decided(combine, outcomes, names)
             if answer is not None:
-                counts.answered += 1
-                return answer
-        if message.combine == "all":
-            counts.answered += 1
-            return {name: outcomes[name] for name in names}
-        causes: dict[str, BaseException] = {n: o for n, o in outcomes.items() if isinstance(o, Exception)}
-        counts.failed += 1
-        raise NoProvider(f"all of {', '.join(names)} failed: {_listed(causes)}", causes=causes)
+                break
+        else:
+            answer = await _combined(combine, branches.outcomes, names)
     except asyncio.CancelledError:
         counts.cancelled += 1
         raise
+    except BaseException:
+        counts.failed += 1
+        raise
     finally:
-        for task in tasks:
+        branches.cancel()
+    counts.answered += 1
+    return _priced(answer, branches.outcomes) if isinstance(answer, Completion) else answer
+
+
+class _Branches:
+    """The calls of one fan-out.
+
+    Args:
+        dispatcher: makes them.
+        message: what is asked.
+        names: of the endpoints.
+    """
+
+    def __init__(self, dispatcher: Dispatcher, message: FanOut, names: tuple[str, ...]) -> None:
+        self.outcomes: Outcomes = {}
+        self._dispatcher = dispatcher
+        self._message = message
+        self._waiting = deque(dict.fromkeys(names))
+        self._running: dict[asyncio.Task[Completion], tuple[str, Job]] = {}
+        self._troubled: dict[str, float] = {}
+        now = dispatcher.loop.time()
+        deadline = current_scope().deadline
+        self._until = None if deadline is None else deadline - min(_LONGEST_MARGIN, _MARGIN * (deadline - now))
+
+    async def ended(self) -> Any:
+        """Yield what is known each time that another one has ended, until all have."""
+        loop = self._dispatcher.loop
+        while self._waiting or self._running:
+            self._start()
+            if self._running:
+                done, _ = await asyncio.wait(self._running, timeout=self._patience(), return_when="FIRST_COMPLETED")
+                for task in [each for each in self._running if each in done]:
+                    name, _job = self._running.pop(task)
+                    error = task.exception()
+                    self.outcomes[name] = task.result() if not isinstance(error, Exception) else error
+            self._give_up(loop.time())
+            yield self.outcomes
+
+    def cancel(self) -> None:
+        """End what is still running."""
+        for task in self._running:
             task.cancel()
 
+    def _start(self) -> None:
+        message, most = self._message, self._message.concurrency
+        while self._waiting and (most is None or len(self._running) < most):
+            name = self._waiting.popleft()
+            try:
+                job = self._dispatcher.open(message.request, replace(message.requester, endpoint=name))
+            except Exception as error:
+                self.outcomes[name] = error
+                continue
+            task = self._dispatcher.loop.create_task(self._dispatcher.run(job), name=f"fan out to {name}")
+            self._running[task] = name, job
 
-def _combined(combine: str, outcomes: Outcomes, names: tuple[str, ...]) -> Completion | None:
-    """Return the answer once it is decided, otherwise None."""
-    answers = {name: outcome for name in names if isinstance(outcome := outcomes.get(name), Completion)}
-    if combine == "all" or not answers:
+    def _patience(self) -> float | None:
+        left = None if self._until is None else max(0.0, self._until - self._dispatcher.loop.time())
+        if not self._answered():
+            return left
+        return _TICK if left is None else min(_TICK, left)
+
+    def _answered(self) -> bool:
+        return any(isinstance(outcome, Completion) for outcome in self.outcomes.values())
+
+    def _give_up(self, now: float) -> None:
+        """Name an error for those that are waited for in vain, so that they do not take the others' answers along."""
+        if self._until is not None and now >= self._until:
+            late = [*(name for name, _ in self._running.values()), *self._waiting]
+            self.cancel()
+            self._running.clear()
+            self._waiting.clear()
+            for name in late:
+                self.outcomes[name] = ProviderTimeout(f"{name} had not answered when the time was over", provider=name)
+            return
+        if not self._answered():
+            return
+        for task, (name, job) in list(self._running.items()):
+            if not job.causes and job.plan.other_than((), now):
+                self._troubled.pop(name, None)
+            elif now - self._troubled.setdefault(name, now) >= GRACE:
+                task.cancel()
+                del self._running[task]
+                self.outcomes[name] = no_provider(job, f"{name} was down when another had answered")
+
+
+def _decided(combine: Any, outcomes: Mapping[str, Completion | Exception], names: tuple[str, ...]) -> Completion | None:
+    """Return the answer if what is missing can change it no more."""
+    answers = [outcome for name in names if isinstance(outcome := outcomes.get(name), Completion)]
+    if not answers or combine not in ("first", "majority"):
         return None
     if combine == "first":
-        return next(iter(answers.values()))
-    votes = Counter(_said(answer) for answer in answers.values())
+        return answers[0]
+    votes = Counter(map(_said, answers))
     winner, count = max(votes.items(), key=lambda vote: vote[1])  # the earliest provider's answer wins a tie
     missing = len(names) - len(outcomes)
     runner_up = max((number for said, number in votes.items() if said != winner), default=0)
     if missing and count <= runner_up + missing:
         return None
-    answer = next(each for each in answers.values() if _said(each) == winner)
+    answer = next(each for each in answers if _said(each) == winner)
     return replace(answer, notes=(*answer.notes, f"majority: {count} of {len(names)} agree"))
+
+
+async def _combined(combine: Any, outcomes: Mapping[str, Completion | Exception], names: tuple[str, ...]) -> Any:
+    """Return the answer once all have ended and it was not decided before."""
+    ordered = {name: outcomes[name] for name in names}
+    if combine == "all":
+        return ordered
+    causes: dict[str, BaseException] = {name: each for name, each in ordered.items() if isinstance(each, Exception)}
+    if len(causes) == len(ordered):
+        listed = "; ".join(f"{name}: {type(error).__name__}: {error}" for name, error in causes.items())
+        raise NoProvider(f"all of {', '.join(names)} failed: {listed}", causes=causes)
+    answer = combine(ordered)
+    return await answer if inspect.isawaitable(answer) else answer
 
 
 def _said(completion: Completion) -> Any:
@@ -82,5 +180,10 @@ def _said(completion: Completion) -> Any:
     return " ".join(message.text.split()).casefold(), tuple((call.name, call.arguments) for call in message.tool_calls)
 
 
-def _listed(causes: Mapping[str, BaseException]) -> str:
-    return "; ".join(f"{name}: {type(error).__name__}: {error}" for name, error in causes.items())
+def _priced(answer: Completion, outcomes: Mapping[str, Completion | Exception]) -> Completion:
+    """The answer with what all took that were answered: its caller has paid for each."""
+    answers = [outcome for outcome in outcomes.values() if isinstance(outcome, Completion)]
+    costs = [each.cost for each in answers if each.cost is not None]
+    return replace(
+        answer, usage=sum((each.usage for each in answers), Usage()), cost=sum(costs) if costs else answer.cost
+    )

@@ -4,29 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
+from dataclasses import replace
 
 from ....actors.core.base.scope import Scope, active, current_scope
 from ...embeddings import Answered, EmbeddingRequest, Embeddings, divided, joined
 from ...errors import InvalidRequest
 from ...messages import Completion, Delta, Request
-from ..control import Submit
+from ..accounts.budgets import Reservation
+from ..control import Submit, SwitchProvider
 from ..dispatch.dispatcher import Dispatcher
 from ..dispatch.job import Job, Requester
 from .batch import Batcher, Batching
-from .cache import Cache, as_cached, fingerprint
+from .cache import Cache, as_cached, fingerprint, worth_keeping
 
 
 class _Shared:
     """One call that several equal requests wait for."""
 
-    __slots__ = ("job", "task", "waiters")
+    __slots__ = ("job", "payers", "task", "waiters")
 
-    def __init__(self, job: Job, task: asyncio.Task[Completion]) -> None:
+    def __init__(self, job: Job) -> None:
         self.job = job
-        self.task = task
+        self.task: asyncio.Task[Completion]
         self.waiters = 0
+        self.payers = 1
+        """How many its price was booked to."""
 
 
 class Front:
@@ -37,10 +41,19 @@ class Front:
         cache: completions of earlier equal requests; None for none.
         coalesce: whether equal requests in flight share one call.
         batching: how requests that may wait are put together; None to send them singly.
+        switches: where agents and conversations have been switched to.
     """
 
-    def __init__(self, dispatcher: Dispatcher, cache: Cache | None, coalesce: bool, batching: Batching | None) -> None:
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        cache: Cache | None,
+        coalesce: bool,
+        batching: Batching | None,
+        switches: Mapping[str, SwitchProvider],
+    ) -> None:
         self._dispatcher = dispatcher
+        self._switches = switches
         self._counts = dispatcher.counts
         self._cache = cache
         self._coalesce = coalesce
@@ -58,6 +71,7 @@ class Front:
         """Return a completion, or embeddings. Raises as `Dispatcher.complete`."""
         counts = self._counts
         counts.accepted += 1
+        submit = self._switched(submit)
         try:
             if submit.cached and (self._coalesce or self._cache is not None):
                 answer = await self._looked_up(submit)
@@ -74,13 +88,15 @@ class Front:
 
     async def stream(self, submit: Submit) -> AsyncGenerator[Delta, None]:
         """Yield the deltas of a completion. Raises as `Dispatcher.stream`."""
-        if isinstance(submit.request, EmbeddingRequest):
+        submit = self._switched(submit)
+        request = submit.request
+        if isinstance(request, EmbeddingRequest):
             raise InvalidRequest("embeddings do not come in pieces: ask for them, instead of streaming")
         counts = self._counts
         counts.accepted += 1
         ended = False
         try:
-            key = fingerprint(submit.request) if submit.cached and self._cache is not None else ""
+            key = _key(submit) if submit.cached and self._cache is not None else ""
             found = await self._cached(key)
             if isinstance(found, Completion):
                 ended = True
@@ -88,7 +104,7 @@ class Front:
                 for delta in replay(found):
                     yield delta
                 return
-            async with aclosing(self._dispatcher.stream(submit.request, submit.requester)) as deltas:
+            async with aclosing(self._dispatcher.stream(request, submit.requester)) as deltas:
                 async for delta in deltas:
                     if delta.completion is not None:
                         ended = True
@@ -104,10 +120,20 @@ class Front:
                 counts.cancelled += 1
             raise
 
+    def _switched(self, submit: Submit) -> Submit:
+        who = submit.requester
+        if who.endpoint or not self._switches or isinstance(submit.request, EmbeddingRequest):
+            return submit
+        switch = self._switches.get(f"conversation:{who.conversation}") or self._switches.get(f"agent:{who.agent}")
+        if switch is None:
+            return submit
+        request = replace(submit.request, model=switch.model) if switch.model else submit.request
+        return replace(submit, request=request, requester=replace(who, endpoint=switch.endpoint))
+
     async def _made(self, submit: Submit) -> Answered:
         if isinstance(submit.request, EmbeddingRequest):
             return await self._embedded(submit.request, submit.requester)
-        if submit.batch and self._batcher is not None:
+        if submit.requester.batch and self._batcher is not None:
             return await self._batcher.complete(submit.request, submit.requester)
         return await self._dispatcher.complete(submit.request, submit.requester)
 
@@ -126,13 +152,12 @@ class Front:
         return joined(made, loop.time() - began)
 
     async def _looked_up(self, submit: Submit) -> Answered:
-        key = fingerprint(submit.request)
+        key = _key(submit)
         found = await self._cached(key)
         if found is not None:
             return found
-        if self._coalesce and not submit.batch and isinstance(submit.request, Request):
-            # Requests on one endpoint's behalf must not be answered by another's call.
-            return await self._joined(f"{key} {submit.requester.endpoint}", key, submit.request, submit.requester)
+        if self._coalesce and not submit.requester.batch and isinstance(submit.request, Request):
+            return await self._joined(key, submit.request, submit.requester)
         answer = await self._made(submit)
         await self._keep(key, answer)
         return answer
@@ -147,40 +172,68 @@ class Front:
         return as_cached(found)
 
     async def _keep(self, key: str, answer: Answered) -> None:
-        if self._cache is not None and key:
+        if self._cache is not None and key and worth_keeping(answer):
             await self._cache.put(key, answer)
 
-    async def _joined(self, joint: str, key: str, request: Request, requester: Requester) -> Completion:
-        """Wait for the one call that equal requests share; it goes on as long as one of them waits."""
+    async def _joined(self, key: str, request: Request, requester: Requester) -> Completion:
+        """Wait for the one call that equal requests share; it goes on as long as one of them waits, and each of those
+        who get its answer pays the same part of it.
+
+        Raises:
+            BudgetSpent: this one cannot pay its part.
+        """
         dispatcher = self._dispatcher
-        shared = self._shared.get(joint)
+        budgets = dispatcher.charges.budgets
+        promised: Reservation | None = None
+        shared = self._shared.get(key)
         if shared is None:
-            job = dispatcher.open(request, requester)
+            shared = self._shared[key] = _Shared(dispatcher.open(request, requester))
             # The call belongs to all: the first one's deadline must not end it for those that can wait longer.
+            shared.job.deadline = None
             context = contextvars.copy_context()
             context.run(active.set, Scope(None, current_scope().values))
-            task = dispatcher.loop.create_task(self._run(joint, key, job), name="coalesced request", context=context)
-            shared = self._shared[joint] = _Shared(job, task)
+            shared.task = dispatcher.loop.create_task(self._run(key, shared), name="coalesced request", context=context)
         else:
+            if budgets.limited:
+                promised = budgets.reserve(*dispatcher.charges.check(shared.job, requester))
             self._counts.coalesced += 1
+            shared.job.requesters.append(requester)
             shared.job.limit = max(shared.job.limit, dispatcher.limit())
         shared.waiters += 1
         try:
-            return await asyncio.shield(shared.task)
+            completion = await asyncio.shield(shared.task)
+            return completion if shared.payers == 1 else _part_of(completion, shared.payers)
         finally:
             shared.waiters -= 1
-            if not shared.waiters:
-                if self._shared.get(joint) is shared:
-                    del self._shared[joint]
+            if promised is not None:
+                budgets.release(promised)
+            if shared.waiters:
+                if not shared.task.done():
+                    shared.job.requesters.remove(requester)
+            else:
+                if self._shared.get(key) is shared:
+                    del self._shared[key]
                 shared.task.cancel()
 
-    async def _run(self, joint: str, key: str, job: Job) -> Completion:
+    async def _run(self, key: str, shared: _Shared) -> Completion:
         try:
-            completion = await self._dispatcher.run(job)
+            completion = await self._dispatcher.run(shared.job)
+            shared.payers = len(shared.job.requesters)
             await self._keep(key, completion)
             return completion
         finally:
-            self._shared.pop(joint, None)
+            if self._shared.get(key) is shared:
+                del self._shared[key]
+
+
+def _key(submit: Submit) -> str:
+    """What equal requests share. Those for one endpoint alone are not answered with what another has said."""
+    return f"{fingerprint(submit.request)} {submit.requester.endpoint}".rstrip()
+
+
+def _part_of(completion: Completion, payers: int) -> Completion:
+    cost = None if completion.cost is None else completion.cost / payers
+    return replace(completion, cost=cost, notes=(*completion.notes, f"shared by {payers} equal requests"))
 
 
 def replay(completion: Completion) -> list[Delta]:

@@ -28,16 +28,13 @@ from callboard.providers.messages import Completion, Image, Message, RateLimits,
 from callboard.providers.pool import (
     REQUESTER,
     AddEndpoint,
-    Batching,
     Budget,
     Cache,
     Endpoint,
-    FanOut,
     GetHealth,
     GetStats,
     MemoryCache,
     Pool,
-    PoolStats,
     Price,
     Probe,
     Quota,
@@ -49,7 +46,6 @@ from callboard.providers.pool import (
     Submit,
     SwitchProvider,
 )
-from callboard.providers.provider import BatchAnswer, BatchRequest
 
 from .scripted import Script, Scripted, endpoint, fails, fails_until, request
 
@@ -227,119 +223,6 @@ async def test_a_shared_call_waits_for_as_long_as_the_most_patient_of_those_who_
     async with pool_of(endpoint(script), coalesce=True, queue_timeout=2.0) as pool:
         asks = [pool.ask(request("same")), pool.ask(request("same"), timeout=60.0)]
         assert [answer.message.text for answer in await asyncio.gather(*asks)] == ["a: same"] * 2
-
-
-# -- batches -----------------------------------------------------------------------------------------------------------
-
-
-class BatchingProvider(Scripted):
-    """Takes batches; refuses the request "bad" in them."""
-
-    def on_receive(self, message: Any) -> Any:
-        if not isinstance(message, BatchRequest):
-            return super().on_receive(message)
-        self.script.seen += [(asyncio.get_running_loop().time(), each) for each in message.requests]
-        self.script.most = max(self.script.most, len(message.requests))
-        if self.script.cut_after is not None:
-            raise ProviderOverloaded("batch api is down")
-        return BatchAnswer(tuple(self._one(each) for each in message.requests))
-
-    def _one(self, each: Request) -> Completion | Exception:
-        return InvalidRequest("bad") if each.messages[-1].text == "bad" else self._answer(each)
-
-
-def batching(script: Script) -> Endpoint:
-    spec = ChildSpec(BatchingProvider, (script, "key"))
-    return Endpoint(script.name, spec, capabilities=frozenset({"batch"}), price=Price(1, 1))
-
-
-@virtual_time
-async def test_requests_that_may_wait_go_out_together_by_size_and_by_time() -> None:
-    script = Script("a")
-    async with pool_of(batching(script), batching=Batching(size=4, window=2.0)) as pool:
-        answers = await asyncio.gather(*(pool.ask(Submit(request(str(n)), batch=True)) for n in range(6)))
-    assert [answer.message.text for answer in answers] == [f"a: {n}" for n in range(6)]
-    assert script.times == [0.0] * 4 + [2.0] * 2
-    assert all(answer.cost == pytest.approx(15e-6) for answer in answers)
-
-
-@virtual_time
-async def test_one_bad_request_of_a_batch_fails_alone() -> None:
-    async with pool_of(batching(Script("a")), batching=Batching(size=2)) as pool:
-        asks = [pool.ask(Submit(request(text), batch=True)) for text in ("good", "bad")]
-        good, bad = await asyncio.gather(*asks, return_exceptions=True)
-    assert isinstance(good, Completion)
-    assert good.message.text == "a: good"
-    assert isinstance(bad, InvalidRequest)
-
-
-@virtual_time
-async def test_a_batch_that_fails_as_a_whole_is_sent_singly() -> None:
-    script = Script("a", cut_after=0)
-    async with pool_of(batching(script), batching=Batching(size=2)) as pool:
-        answers = await asyncio.gather(*(pool.ask(Submit(request(str(n)), batch=True)) for n in range(2)))
-    assert [answer.message.text for answer in answers] == ["a: 0", "a: 1"]
-
-
-@virtual_time
-async def test_a_batch_that_waits_goes_to_no_endpoint_that_takes_none_when_one_is_added() -> None:
-    script, added = Script("a", latency=1.0), Script("b")
-    async with pool_of(replace(batching(script), limits=Quota(concurrency=1)), batching=Batching(size=2)) as pool:
-        busy = pool.ask(request("busy"))
-        await asyncio.sleep(0.1)
-        waiting = [pool.ask(Submit(request(str(n)), batch=True)) for n in range(2)]
-        await asyncio.sleep(0.1)
-        await pool.ask(AddEndpoint(endpoint(added)))
-        answers = await asyncio.gather(busy, *waiting)
-        stats: PoolStats = await pool.ask(GetStats())
-    assert [answer.message.text for answer in answers] == ["a: busy", "a: 0", "a: 1"]
-    assert script.most == 2, "both went out together"
-    assert (added.seen, stats.endpoints["b"].sent) == ([], 0)
-
-
-# -- fan-out -----------------------------------------------------------------------------------------------------------
-
-
-@virtual_time
-async def test_first_answers_with_the_fastest_and_cancels_the_rest() -> None:
-    scripts = [Script("slow", latency=9.0), Script("bad", 0.01, fails(overloaded)), Script("fast", latency=0.1)]
-    async with pool_of(*map(endpoint, scripts)) as pool:
-        completion = await pool.ask(FanOut(request()))
-        assert completion.provider == "fast"
-        await asyncio.sleep(0)
-        assert scripts[0].cancelled == 1
-
-
-@virtual_time
-async def test_majority_answers_as_soon_as_it_is_decided() -> None:
-    said = [("a", 0.1, "Yes "), ("b", 0.2, "no"), ("c", 0.3, "yes"), ("d", 0.4, "YES"), ("e", 99.0, "no")]
-    scripts = [Script(name, latency, text=text) for name, latency, text in said]
-    async with pool_of(*map(endpoint, scripts)) as pool:
-        completion = await pool.ask(FanOut(request(), combine="majority"))
-        assert completion.message.text == "Yes "
-        assert completion.notes == ("majority: 3 of 5 agree",)
-        assert asyncio.get_running_loop().time() == pytest.approx(0.4)
-        await asyncio.sleep(0)
-        assert scripts[4].cancelled == 1
-
-
-@virtual_time
-async def test_all_answers_with_every_outcome_by_name() -> None:
-    scripts = [Script("a"), Script("b", failure=fails(lambda: InvalidRequest("no"))), Script("c")]
-    async with pool_of(*map(endpoint, scripts)) as pool:
-        outcomes = await pool.ask(FanOut(request(), ("c", "b"), combine="all"))
-        assert list(outcomes) == ["c", "b"]
-        assert outcomes["c"].message.text == "c: hello"
-        assert isinstance(outcomes["b"], InvalidRequest)
-
-
-@virtual_time
-async def test_a_fan_out_in_which_all_fail_names_the_causes() -> None:
-    scripts = [Script(name, failure=fails(lambda: InvalidRequest("no"))) for name in "ab"]
-    async with pool_of(*map(endpoint, scripts)) as pool:
-        with pytest.raises(NoProvider) as caught:
-            await pool.ask(FanOut(request()))
-        assert set(caught.value.causes) == {"a", "b"}
 
 
 # -- changing the pool while it runs -----------------------------------------------------------------------------------

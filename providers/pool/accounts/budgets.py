@@ -1,0 +1,226 @@
+"""Budgets: what may be spent by whom, on what, and in which time. Pure, but for the wall clock that it is given."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias, get_args
+
+from ...errors import BudgetSpent, UnpricedModel
+from ...messages import Usage
+from .cost import Price
+from .periods import PERIODS, Period, Spending
+
+BudgetScope: TypeAlias = Literal["pool", "provider", "model", "agent", "key", "user", "tenant"]
+_NO_USAGE = Usage()
+_ROUNDING = 1.0 + 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """A limit on spending.
+
+    Args:
+        scope: what is limited: the whole pool, one provider (endpoint), model, agent, key, user or tenant.
+        name: which one; empty for ``pool``. A model has the name under which its endpoint knows it, aliases resolved; a
+            user who belongs to a tenant is ``tenant/user``. ``*`` stands for each one that has no budget of its own.
+        dollars: US dollars; nothing is sent that would take more than what is left, with what is promised to requests
+            in flight taken off.
+        period: the hour, day or month, by the calendar in UTC, that the dollars are for; None: for ever.
+        unpriced: what to count for models whose price nobody knows. With None they are refused; `FREE` lets them pass.
+
+    Raises:
+        ValueError: something of it is wrong.
+    """
+
+    scope: BudgetScope
+    name: str
+    dollars: float
+    period: Period | None = None
+    unpriced: Price | None = None
+
+    def __post_init__(self) -> None:
+        if self.scope not in get_args(BudgetScope):
+            raise ValueError(f"a budget's scope is one of {', '.join(get_args(BudgetScope))}, not {self.scope!r}")
+        if bool(self.name) == (self.scope == "pool"):
+            wish = "is the whole pool's, and has no name" if self.name else "needs a name, or '*' for each"
+            raise ValueError(f"the budget {self.scope}:{self.name} {wish}")
+        if self.period is not None and self.period not in PERIODS:
+            raise ValueError(f"a budget's period is one of {', '.join(PERIODS)}, or None, not {self.period!r}")
+        if not isinstance(self.dollars, int | float) or math.isnan(self.dollars) or self.dollars < 0:
+            raise ValueError(f"a budget's dollars are a number, not below 0, not {self.dollars!r}")
+
+    @property
+    def account(self) -> str:
+        """What it limits, as in `PoolStats.spent`: ``agent:planner``."""
+        return f"{self.scope}:{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a call is expected to take.
+
+    Args:
+        model: which, and where, for errors.
+        dollars: US dollars; None where nobody knows the price.
+        usage: tokens.
+    """
+
+    model: str = ""
+    dollars: float | None = 0.0
+    usage: Usage = _NO_USAGE
+
+
+_NOTHING = Estimate()
+
+
+class Reservation:
+    """What a request in flight is expected to cost, by account. Ends exactly once, in `Budgets.release`."""
+
+    __slots__ = ("amounts", "ended")
+
+    def __init__(self, amounts: dict[str, float]) -> None:
+        self.amounts = amounts
+        self.ended = False
+
+
+class Budgets:
+    """Books what was spent by account (``agent:planner``) and refuses what would go over a budget.
+
+    Where accounts are asked for, they come with the share of the price that each pays: 1 unless several share a call.
+
+    Args:
+        budgets: the limits; accounts without one are only booked.
+        clock: seconds since 1970.
+    """
+
+    def __init__(self, budgets: Iterable[Budget] = (), clock: Callable[[], float] = time.time) -> None:
+        self.clock = clock
+        self.spending = Spending()
+        self.unsaved: dict[str, float] = {}
+        """What was booked here and is not kept anywhere yet, by account; see `keeping`."""
+        self.kept = False
+        """Whether it is kept at all."""
+        self.sending: dict[str, Any] | None = None
+        """The event with what was booked before, while it is not known to be kept."""
+        self.on_change: Callable[[], None] | None = None
+        """Called when something was booked, or a budget was asked."""
+        self._limits: dict[str, dict[Period | None, Budget]] = {}
+        self._reserved: dict[str, float] = {}
+        for budget in budgets:
+            self.set(budget)
+
+    def set(self, budget: Budget) -> float:
+        """Set a budget, or replace that of the same account and period. Return what was spent of it so far."""
+        self._limits.setdefault(budget.account, {})[budget.period] = budget
+        return self.spending.within(budget.account, budget.period, self.clock())
+
+    @property
+    def limited(self) -> bool:
+        """Whether there is any budget at all."""
+        return bool(self._limits)
+
+    @property
+    def spent(self) -> Mapping[str, float]:
+        """US dollars by account."""
+        return self.spending.total
+
+    def check(self, accounts: Mapping[str, float], estimate: Estimate = _NOTHING) -> None:
+        """Raise if a budget of the accounts has nothing left, or less than is expected to be taken.
+
+        Raises:
+            BudgetSpent: with the account, what it had and what it spent.
+            UnpricedModel: nobody knows what it takes, and a budget does not say what then.
+        """
+        if self.on_change is not None:
+            self.on_change()
+        now = self.clock()
+        for account, share in accounts.items():
+            limits = self._on(account)
+            if not limits:
+                continue
+            promised = self._reserved.get(account, 0.0)
+            amount = share * _amount(limits, estimate.dollars, estimate.usage)
+            for budget in limits.values():
+                if estimate.dollars is None and budget.unpriced is None:
+                    raise UnpricedModel(
+                        f"nobody knows the price of {estimate.model}, so {_named(account, budget)} cannot be held: "
+                        "give the pool or the endpoint a price, or the budget one for unpriced models (unpriced=FREE "
+                        "lets them pass)"
+                    )
+                spent = self.spending.within(account, budget.period, now)
+                if spent + promised >= budget.dollars or spent + promised + amount > budget.dollars * _ROUNDING:
+                    raise BudgetSpent(_refused(account, budget, spent, promised, amount))
+
+    def reserve(self, accounts: Mapping[str, float], estimate: Estimate) -> Reservation:
+        """Promise what a call is expected to take, so that many at once cannot go over together."""
+        dollars = estimate.dollars
+        amounts = {
+            account: share * (_amount(self._on(account), None, estimate.usage) if dollars is None else dollars)
+            for account, share in accounts.items()
+        }
+        for account, amount in amounts.items():
+            self._reserved[account] = self._reserved.get(account, 0.0) + amount
+        return Reservation(amounts)
+
+    def release(self, reservation: Reservation) -> None:
+        """End a promise. What was really spent is booked separately, by `book`."""
+        if reservation.ended:
+            return
+        reservation.ended = True
+        for account, amount in reservation.amounts.items():
+            self._reserved[account] -= amount
+
+    def book(self, accounts: Mapping[str, float], dollars: float | None, usage: Usage) -> None:
+        """Count what a call took as spent.
+
+        Args:
+            accounts: whose.
+            dollars: US dollars; None where nobody knows: then each budget counts what it says.
+            usage: its tokens.
+        """
+        if dollars == 0.0:
+            return
+        at = self.clock()
+        for account, share in accounts.items():
+            amount = share * (_amount(self._on(account), None, usage) if dollars is None else dollars)
+            if amount:
+                self.spending.add(account, amount, at)
+                if self.kept:
+                    self.unsaved[account] = self.unsaved.get(account, 0.0) + amount
+        if self.on_change is not None:
+            self.on_change()
+
+    def _on(self, account: str) -> Mapping[Period | None, Budget]:
+        limits = self._limits.get(account)
+        if limits is None:
+            limits = self._limits.get(f"{account.partition(':')[0]}:*", _NONE)
+        return limits
+
+
+_NONE: dict[Period | None, Budget] = {}
+
+
+def _amount(limits: Mapping[Period | None, Budget], dollars: float | None, usage: Usage) -> float:
+    if dollars is not None:
+        return dollars
+    return max((each.unpriced.of(usage) for each in limits.values() if each.unpriced is not None), default=0.0)
+
+
+def _named(account: str, budget: Budget) -> str:
+    scope, _, name = account.partition(":")
+    within = f" for {'an' if budget.period == 'hour' else 'a'} {budget.period}" if budget.period else ""
+    return f"the budget of {f'{scope} {name}'.strip()}{within}"
+
+
+def _refused(account: str, budget: Budget, spent: float, promised: float, amount: float) -> str:
+    what = _named(account, budget)
+    if spent + promised >= budget.dollars:
+        what += f" is spent: ${spent:.4f} of ${budget.dollars:.4f}"
+    else:
+        what += (
+            f" is too small for this request, which may take ${amount:.4f}: ${spent:.4f} of ${budget.dollars:.4f} spent"
+        )
+    return f"{what} (${promised:.4f} promised to requests in flight)"

@@ -1,0 +1,205 @@
+"""What budgets have booked, kept in a journal: it outlives the process, and several processes share one account.
+
+Each process appends what it has booked, a second's worth at a time, and reads what the others have. Nobody owns the
+stream: the version that each append expects puts them in order. Once it is long, a new stream takes its place that
+begins with the sums.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Any, Final
+from uuid import uuid4
+
+from ....actors.core.mail.future import Future
+from ....actors.journal.errors import JournalClosed, JournalError, StreamConflict, StreamError, StreamOwned
+from ....actors.journal.store import Journal, at_hand
+from .budgets import Budgets
+from .periods import Spending
+
+STREAM: Final = "callboard.budgets"
+"""How the names of the streams begin. There is one, or for a moment two."""
+
+BEHIND: Final = 1.0
+"""Seconds after which what was booked is appended."""
+
+LONGEST: Final = 1_000
+"""Events after which a new stream is begun."""
+
+_TRIES: Final = 20
+_CLOSING: Final = 5.0
+
+logger = logging.getLogger("callboard.pool")
+
+
+class Keeper:
+    """Keeps what budgets book in a journal.
+
+    Args:
+        budgets: whose.
+        journal: where; it must take plain dictionaries as events.
+    """
+
+    def __init__(self, budgets: Budgets, journal: Journal) -> None:
+        self._budgets = budgets
+        budgets.kept = True  # from now on, also while the pool is restarted
+        self._journal = journal
+        self._name = ""
+        self._version = 0
+        self._troubled = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Read what was spent, and keep what is booked from now on.
+
+        Raises:
+            JournalError: it cannot be read. Without it no budget could be held.
+        """
+        await self._load()
+        self._budgets.on_change = self._changed
+
+    async def close(self) -> None:
+        """Keep what is booked, and no more from now on."""
+        self._budgets.on_change = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_CLOSING):
+                if self._task is not None:
+                    await self._task
+                if self._budgets.unsaved:
+                    await self._kept()
+
+    def _changed(self) -> None:
+        if self._timer is None and self._task is None:
+            self._timer = asyncio.get_running_loop().call_later(BEHIND, self._due)
+
+    def _due(self) -> None:
+        self._timer = None
+        self._task = asyncio.get_running_loop().create_task(self._kept(), name="keeping budgets")
+        self._task.add_done_callback(self._done)
+
+    def _done(self, _: object) -> None:
+        self._task = None
+        if self._budgets.unsaved and self._budgets.on_change is not None:
+            self._changed()
+
+    async def _kept(self) -> None:
+        try:
+            await self._sync()
+            if self._version > LONGEST:
+                await self._shorten()
+        except JournalError as error:
+            self._put_back()
+            if isinstance(error, JournalClosed):
+                self._budgets.on_change = None
+            if not self._troubled:
+                logger.warning("what budgets have booked is not kept: %s: %s", type(error).__name__, error)
+            self._troubled = True
+        else:
+            self._troubled = False
+
+    async def _sync(self) -> None:
+        """Append what was booked here, and take in what was booked elsewhere."""
+        budgets = self._budgets
+        for _ in range(_TRIES):
+            amounts = budgets.unsaved
+            if not amounts:
+                await self._catch_up()
+                return
+            event = {"id": uuid4().hex, "at": budgets.clock(), "spent": amounts}
+            budgets.unsaved, budgets.sending = {}, event
+            try:
+                self._version = await at_hand(self._journal.append(self._name, [event], expected=self._version))
+            except StreamConflict:
+                self._put_back()
+                await self._catch_up()
+            except StreamOwned:
+                self._put_back()  # somebody is about to begin a new stream
+                return
+            else:
+                budgets.sending = None
+                return
+
+    def _put_back(self) -> None:
+        budgets = self._budgets
+        if budgets.sending is not None:
+            for account, amount in budgets.sending["spent"].items():
+                budgets.unsaved[account] = budgets.unsaved.get(account, 0.0) + amount
+            budgets.sending = None
+
+    async def _catch_up(self) -> None:
+        records = await at_hand(self._journal.read(self._name, after=self._version))
+        if records:  # others': an append that went well was the next after what had been read
+            take_in(self._budgets.spending, (record.event for record in records))
+            self._version = records[-1].version
+        elif self._name != await self._newest():
+            await self._load()
+
+    async def _newest(self) -> str:
+        headers = await at_hand(self._journal.headers(prefix=f"{STREAM}."))
+        return headers[-1].name if headers else ""
+
+    async def _load(self) -> None:
+        """Read the stream from its beginning, or begin one."""
+        budgets = self._budgets
+        records: Any = ()
+        while not records:
+            self._name = await self._newest()
+            if not self._name:
+                with suppress(StreamError):  # another process was faster
+                    await self._begin(1, Spending(), ())
+                continue
+            records = await at_hand(self._journal.read(self._name))
+        self._version = records[-1].version
+        spending = Spending()
+        take_in(spending, (record.event for record in records))
+        if budgets.sending is not None:  # the pool crashed while it was appended
+            if budgets.sending["id"] in {record.event.get("id") for record in records}:
+                budgets.sending = None
+            self._put_back()
+        at = budgets.clock()
+        for account, amount in budgets.unsaved.items():
+            spending.add(account, amount, at)
+        budgets.spending = spending
+
+    async def _begin(self, number: int, spending: Spending, drop: tuple[str, ...]) -> None:
+        stream = self._journal.create(f"{STREAM}.{number:09}")
+        # A stream with work left in it is not pruned, however long nothing is spent.
+        await _done(stream.append(({"totals": spending.plain()},), unfinished=True, drop=drop))
+        await _done(stream.release())
+
+    async def _shorten(self) -> None:
+        """Begin a new stream with the sums of this one."""
+        try:
+            stream = await at_hand(self._journal.open(self._name))
+        except StreamOwned:
+            return  # another process does it
+        try:
+            spending = Spending()
+            take_in(spending, stream.events)
+            await self._begin(int(self._name.rpartition(".")[2]) + 1, spending, (self._name,))
+        finally:
+            with suppress(JournalError):
+                await _done(stream.release())
+        await self._load()
+
+
+def take_in(spending: Spending, events: Iterable[Any]) -> None:
+    """Count what events say. Sums are only found at the beginning of a stream."""
+    for event in events:
+        if "totals" in event:
+            spending.replace(event["totals"])
+        else:
+            for account, amount in event["spent"].items():
+                spending.add(account, amount, event["at"])
+
+
+async def _done(future: Future[None] | None) -> None:
+    if future is not None:
+        await future

@@ -1,0 +1,228 @@
+"""What a call may take, what it took, and who is told: the money of calls to providers."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Literal
+
+from ...embeddings import Answered
+from ...errors import BudgetSpent
+from ...messages import Usage
+from ...provider import ESTIMATED
+from ..accounts.budgets import Budgets, Estimate
+from ..accounts.cost import Prices
+from ..accounts.estimate import OutputEstimate, input_tokens
+from ..accounts.ledger import Item, Ledger
+from ..admission.gate import Grant
+from .endpoint import Member
+from .job import Job, Requester
+from .usage import CallRecord, OnUsage, tell
+
+
+class Charges:
+    """Asks budgets before calls, and books what calls took.
+
+    Args:
+        loop: its time counts.
+        prices: what answers cost.
+        budgets: what may be spent.
+        ledger: what was bought.
+        on_usage: told of each call as it ends.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        prices: Prices,
+        budgets: Budgets,
+        ledger: Ledger,
+        on_usage: OnUsage | None,
+    ) -> None:
+        self.budgets = budgets
+        self._loop = loop
+        self._prices = prices
+        self._ledger = ledger
+        self._on_usage = on_usage
+
+    def check(
+        self, job: Job, joining: Requester | None = None, share: float = 1.0
+    ) -> tuple[dict[str, float], Estimate]:
+        """Raise if none of the endpoints that could answer may be paid for.
+
+        Args:
+            job: the request.
+            joining: who shares it besides: then it is only asked whether they can pay their part.
+            share: of the price of a call by itself.
+
+        Returns:
+            what the first that may be paid for would take, and of whom.
+
+        Raises:
+            BudgetSpent: a budget has too little left.
+        """
+        refused: BudgetSpent | None = None
+        for tier in job.plan.tiers:
+            for member in tier.members:
+                model = tier.models[member.endpoint.name] or member.endpoint.default_model
+                estimate = self._estimate(job, member, model, share)
+                accounts = _accounts(job, member, model) if joining is None else job.part(joining)
+                try:
+                    self.budgets.check(accounts, estimate)
+                except BudgetSpent as error:
+                    refused = refused or error
+                else:
+                    return accounts, estimate
+        assert refused is not None, "a plan has an endpoint"
+        raise refused
+
+    def afford(self, job: Job, grant: Grant) -> None:
+        """Raise if a request may not be paid for where it was granted.
+
+        Raises:
+            BudgetSpent: a budget has too little left.
+        """
+        member, model = grant.gate.member, asked(job, grant)
+        self.budgets.check(_accounts(job, member, model), self._estimate(job, member, model))
+
+    def promise(self, job: Job, grant: Grant) -> None:
+        """Promise what a call that is now made may take, until `release`."""
+        member, model = grant.gate.member, asked(job, grant)
+        grant.reservation = self.budgets.reserve(_accounts(job, member, model), self._estimate(job, member, model))
+
+    def release(self, grant: Grant) -> None:
+        """The call has ended, and what it took is booked by itself."""
+        if grant.reservation is not None:
+            self.budgets.release(grant.reservation)
+
+    def _estimate(self, job: Job, member: Member, model: str, share: float = 1.0) -> Estimate:
+        usage = Usage(job.input_tokens, int(job.tokens) - job.input_tokens)
+        dollars = self._priced(member, model, "", usage, share)
+        return Estimate(f"model {model!r} of {member.endpoint.name}", dollars, usage)
+
+    def answered(
+        self, job: Job, grant: Grant, completion: Answered, notes: tuple[str, ...], share: float = 1.0
+    ) -> float | None:
+        """Book an answer. Return what it cost in US dollars; None where no price is known.
+
+        Args:
+            job, grant, completion: the call.
+            notes: all that its caller is told.
+            share: of the price of a call by itself.
+        """
+        cost = completion.cost
+        member: Member = grant.gate.member
+        model = asked(job, grant)
+        if cost is None:
+            cost = self._priced(member, model, completion.model, completion.usage, share)
+        grant.gate.counts.cost += cost or 0.0
+        self.budgets.book(_accounts(job, member, model or completion.model), cost, completion.usage)
+        item = _item(completion)
+        self._ledger.add(item, completion.usage, cost or 0.0)
+        if self._on_usage is not None:
+            self._tell(job, grant, item, completion.usage, cost, completion.model or model, notes)
+        return cost
+
+    def failed(
+        self,
+        job: Job,
+        grant: Grant,
+        error: BaseException,
+        item: Item | None,
+        came: int | None,
+        share: float = 1.0,
+    ) -> None:
+        """Book a call without an answer.
+
+        Args:
+            job, grant: the call.
+            error: how it ended.
+            item: what it is booked as; None if the vendor charges nothing.
+            came: output tokens that had come, of a stream.
+            share: of the price of a call by itself.
+        """
+        usage, cost = (Usage(), 0.0) if item is None else self._lost(job, grant, item, came, share)
+        if self._on_usage is not None:
+            model = asked(job, grant)
+            self._tell(job, grant, item or "refused", usage, cost, model, error=type(error).__name__)
+
+    def overtaken(self, completion: Answered) -> None:
+        """An answer that was booked, and that nobody gets: the other call of a hedged pair was faster."""
+        self._ledger.move(_item(completion), "hedged", completion.usage, completion.cost or 0.0)
+
+    def _lost(self, job: Job, grant: Grant, item: Item, came: int | None, share: float) -> tuple[Usage, float | None]:
+        """Book a call of which nobody knows what the vendor charges for it. Return what was booked."""
+        request = job.request
+        read = job.input_tokens or input_tokens(request)
+        seen = grant.gate.outputs
+        most = int(job.tokens) - job.input_tokens if job.tokens else (seen or OutputEstimate()).tokens(request)
+        if item == "interrupted":
+            written = most  # the vendor may have gone on to the end, and a budget must hold then, too
+        elif came is not None:
+            written = came  # with the connection closed, vendors stop
+        else:
+            written = most if seen is None else min(most, seen.seen)
+        usage = Usage(read, written)
+        member: Member = grant.gate.member
+        model = asked(job, grant)
+        cost = self._priced(member, model, "", usage, share)
+        self.budgets.book(_accounts(job, member, model), cost, usage)
+        self._ledger.add(item, usage, cost or 0.0)
+        return usage, cost
+
+    def _tell(
+        self,
+        job: Job,
+        grant: Grant,
+        outcome: Item | Literal["refused"],
+        usage: Usage,
+        cost: float | None,
+        served: str,
+        notes: tuple[str, ...] = (),
+        error: str = "",
+    ) -> None:
+        assert self._on_usage is not None
+        record = CallRecord(
+            tuple(job.requesters),
+            job.request.model,
+            served,
+            grant.gate.name,
+            outcome,
+            usage,
+            cost,
+            self._loop.time() - grant.at,
+            job.attempts,
+            notes,
+            error,
+        )
+        tell(self._on_usage, record)
+
+    def _priced(self, member: Member, model: str, answered: str, usage: Usage, share: float) -> float | None:
+        endpoint = member.endpoint
+        if endpoint.price is not None:
+            return endpoint.price.of(usage) * share
+        now = self._loop.time()
+        cost = self._prices.cost(endpoint.vendor, answered, usage, now) if answered else None
+        if cost is None and model:  # a vendor may name a dated or a gateway's own model, which no list knows
+            cost = self._prices.cost(endpoint.vendor, model, usage, now)
+        return None if cost is None else cost * share
+
+
+def asked(job: Job, grant: Grant) -> str:
+    """Return the model that an endpoint is asked for, aliases resolved; empty if its provider's own default is."""
+    return grant.gate.model
+
+
+def _accounts(job: Job, member: Member, model: str) -> dict[str, float]:
+    accounts = job.accounts()
+    for account in member.accounts:
+        accounts[account] = 1.0
+    if model:
+        accounts[f"model:{model}"] = 1.0
+    return accounts
+
+
+def _item(completion: Answered) -> Item:
+    for note in completion.notes:
+        if note.startswith(ESTIMATED):
+            return "unreported"
+    return "answered"

@@ -1,0 +1,244 @@
+"""What was spent outlives the process, and several processes share one account."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from callboard.actors import System
+from callboard.actors.journal import JsonCodec, MemoryJournal, Retention
+from callboard.actors.journal.sqlite import SqliteJournal
+from callboard.actors.testing import virtual_time
+from callboard.providers.errors import BudgetSpent
+from callboard.providers.messages import Usage
+from callboard.providers.pool import Budget, GetStats, Pool, Price, Requester, Submit
+
+from .scripted import Script, endpoint, pool_of, request
+
+DOLLAR = Price(1.0, 1.0)
+ADA = Requester(agent="planner", user="ada", tenant="acme")
+
+
+def dollar_answers(**options: Any) -> Script:
+    return Script("a", usage=Usage(1_000_000, 0), **options)
+
+
+def cheap(who: Requester = ADA) -> Submit:
+    return Submit(request(max_tokens=1), who)
+
+
+@virtual_time
+async def test_a_new_process_goes_on_with_what_an_earlier_one_had_spent() -> None:
+    journal = MemoryJournal()
+    one = endpoint(dollar_answers(), price=DOLLAR)
+    budgets = [Budget("user", "acme/ada", 3.0)]
+    for count in (2, 1, 0):
+        async with pool_of(one, budgets=budgets, journal=journal) as pool:
+            for _ in range(count):
+                await pool.ask(cheap())
+            if not count:
+                with pytest.raises(BudgetSpent, match=r"user acme/ada is spent: \$3\.0000"):
+                    await pool.ask(cheap())
+            spent = (await pool.ask(GetStats())).spent
+    assert spent["tenant:acme"] == spent["agent:planner"] == spent["pool:"] == 3.0
+
+
+@virtual_time
+async def test_what_was_spent_in_a_period_is_kept_for_that_period() -> None:
+    at = 0.0
+    journal = MemoryJournal()
+    options: Any = {
+        "budgets": [Budget("pool", "", 1.0, "hour")],
+        "journal": journal,
+        "clock": lambda: at,
+    }
+    one = endpoint(dollar_answers(), price=DOLLAR)
+    for hour in (0, 1):
+        at = hour * 3_600.0
+        async with pool_of(one, **options) as pool:
+            await pool.ask(cheap())
+        async with pool_of(one, **options) as pool:
+            with pytest.raises(BudgetSpent, match="for an hour"):
+                await pool.ask(cheap())
+
+
+@virtual_time
+async def test_what_is_booked_is_written_a_second_later_and_together() -> None:
+    journal = MemoryJournal()
+    async with pool_of(endpoint(dollar_answers(), price=DOLLAR), journal=journal) as pool:
+        for _ in range(10):
+            await pool.ask(cheap())
+        before = len(journal.read("callboard.budgets.000000001"))
+        await asyncio.sleep(1.0)
+        events = [record.event for record in journal.read("callboard.budgets.000000001")]
+    assert before == 1, "there were only the sums"
+    assert len(events) == 2
+    assert events[1]["spent"]["pool:"] == 10.0
+
+
+@virtual_time
+async def test_processes_that_share_a_journal_share_their_budgets() -> None:
+    journal = MemoryJournal()
+    script = dollar_answers()
+    async with System("one") as one, System("two") as two:
+        pools = [
+            system.supervise(
+                Pool.spec([endpoint(script, price=DOLLAR)], budgets=[Budget("tenant", "*", 10.0)], journal=each, seed=1)
+            )
+            for system, each in ((one, journal), (two, journal.as_worker()))
+        ]
+        passed = 0
+        for turn in range(40):
+            try:
+                await pools[turn % 2].ask(cheap())
+                passed += 1
+            except BudgetSpent:
+                pass
+            await asyncio.sleep(2.5)
+        stats = [await pool.ask(GetStats()) for pool in pools]
+    # A process learns what others have spent a second after its own next request, which may so be one too many.
+    assert passed in (10, 11)
+    assert [each.spent["tenant:acme"] for each in stats] == [passed, passed]
+
+
+@pytest.mark.parametrize("together", [True, False])
+@virtual_time
+async def test_what_two_processes_book_at_the_same_moment_is_all_kept(together: bool) -> None:
+    journal = MemoryJournal()
+    one = endpoint(dollar_answers(latency=0.1), price=DOLLAR)
+    async with System("one") as first, System("two") as second:
+        pools = [
+            system.supervise(Pool.spec([one], journal=each, seed=1))
+            for system, each in ((first, journal), (second, journal.as_worker() if together else journal))
+        ]
+        for _ in range(50):
+            await asyncio.gather(*(pool.ask(cheap()) for pool in pools))
+            await asyncio.sleep(0.2)
+        await asyncio.sleep(5)
+        await asyncio.gather(*(pool.ask(cheap()) for pool in pools))
+        await asyncio.sleep(5)
+        totals = [(await pool.ask(GetStats())).cost for pool in pools]
+    async with pool_of(one, journal=journal.as_worker()) as pool:
+        assert (await pool.ask(GetStats())).cost == 102.0
+    assert all(101.0 <= total <= 102.0 for total in totals)
+
+
+@virtual_time
+async def test_a_long_stream_gives_way_to_one_that_begins_with_its_sums() -> None:
+    journal = MemoryJournal()
+    one = endpoint(dollar_answers(latency=0.0), price=DOLLAR)
+    async with pool_of(one, journal=journal) as pool:
+        for _ in range(1_100):
+            await pool.ask(cheap())
+            await asyncio.sleep(1.5)
+        assert (await pool.ask(GetStats())).cost == 1_100.0
+    names = [header.name for header in journal.headers(prefix="callboard.budgets")]
+    assert names == ["callboard.budgets.000000002"]
+    assert len(journal.read(names[0])) < 150
+    async with pool_of(one, journal=journal) as pool:
+        assert (await pool.ask(GetStats())).spent["user:acme/ada"] == 1_100.0
+
+
+@virtual_time
+async def test_another_process_follows_when_the_stream_gives_way() -> None:
+    journal = MemoryJournal()
+    script = dollar_answers(latency=0.0)
+    async with System("one") as first, System("two") as second:
+        busy, idle = (
+            system.supervise(Pool.spec([endpoint(script, price=DOLLAR)], journal=each, seed=1))
+            for system, each in ((first, journal), (second, journal.as_worker()))
+        )
+        for turn in range(1_100):
+            await busy.ask(cheap())
+            if turn % 100 == 0:
+                await idle.ask(cheap())
+            await asyncio.sleep(1.5)
+        await idle.ask(cheap())
+        await asyncio.sleep(5)
+        assert (await idle.ask(GetStats())).cost == 1_112.0
+
+
+@pytest.mark.parametrize("after", [0.1, 0.9, 1.001, 3.0])
+@virtual_time
+async def test_a_crash_of_the_pool_counts_nothing_twice_and_forgets_nothing(after: float) -> None:
+    journal = MemoryJournal()
+    one = endpoint(dollar_answers(), price=DOLLAR)
+    async with pool_of(one, journal=journal) as pool:
+        await pool.ask(cheap())
+        await asyncio.sleep(after)
+        pool.kill()
+        await pool.ask(cheap())
+        assert (await pool.ask(GetStats())).cost == 2.0
+    async with pool_of(one, journal=journal) as pool:
+        assert (await pool.ask(GetStats())).cost == 2.0
+
+
+async def test_retention_does_not_prune_what_was_spent(tmp_path: Path) -> None:
+    path = tmp_path / "team.db"
+    one = endpoint(dollar_answers(latency=0.0), price=DOLLAR)
+    for spent in (0.0, 1.0):
+        journal = SqliteJournal(path, JsonCodec())
+        async with pool_of(one, journal=journal) as pool:
+            assert (await pool.ask(GetStats())).cost == spent
+            await pool.ask(cheap())
+        pruned = journal.prune(Retention(finished=0.0))
+        assert await pruned == 0 if not isinstance(pruned, int) else pruned == 0
+        journal.close()
+
+
+PROGRAM = """
+import asyncio, sys
+from callboard.actors.journal import JsonCodec
+from callboard.actors.journal.sqlite import SqliteJournal
+from tests.providers.pool.test_kept_budgets import cheap, dollar_answers, DOLLAR
+from tests.providers.pool.scripted import endpoint, pool_of
+
+async def main():
+    async with pool_of(
+        endpoint(dollar_answers(latency=0.01), price=DOLLAR), journal=SqliteJournal(sys.argv[1], JsonCodec())
+    ) as pool:
+        for spent in range(1, 1_000_000):
+            await pool.ask(cheap())
+            print(spent, flush=True)
+
+asyncio.run(main())
+"""
+
+
+async def test_a_killed_process_has_kept_what_it_had_written_and_no_more(tmp_path: Path) -> None:
+    path = tmp_path / "team.db"
+    told: list[int] = []
+
+    def spend_until_it_is_written_twice() -> None:
+        with subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, str(path)], stdout=subprocess.PIPE, encoding="utf-8"
+        ) as process:
+            assert process.stdout is not None
+            while not told or _written(path) < 3:
+                told.append(int(process.stdout.readline()))
+            process.kill()
+            told.extend(int(line) for line in process.stdout.read().split())
+
+    await asyncio.to_thread(spend_until_it_is_written_twice)
+    journal = SqliteJournal(path, JsonCodec())
+    async with pool_of(endpoint(dollar_answers(), price=DOLLAR), journal=journal) as pool:
+        kept = (await pool.ask(GetStats())).cost
+    journal.close()
+    assert 0 < kept <= told[-1] + 1, "more was kept than was spent"
+
+
+def _written(path: Path) -> int:
+    if not path.exists():
+        return 0
+    with closing(sqlite3.connect(path)) as connection:
+        try:
+            return int(connection.execute("SELECT count(*) FROM events").fetchone()[0])
+        except sqlite3.OperationalError:  # it is being made
+            return 0
