@@ -122,6 +122,7 @@ if TYPE_CHECKING:
         UnknownRun,
     )
     from .actors.agents.events import ApprovalRequested, RunEvent, RunFinished
+    from .actors.agents.handoffs.fanout import FanOutTarget
     from .actors.agents.handoffs.handoff import Handoff
     from .actors.agents.handoffs.limits import HandoffLimits
     from .actors.agents.handoffs.offer import handoff
@@ -284,6 +285,7 @@ _HOMES = {
         "create_developer_agent",
         "create_planner_agent",
     ),
+    ".actors.agents.handoffs.fanout": ("FanOutTarget",),
     ".actors.agents.handoffs.handoff": ("Handoff",),
     ".actors.agents.handoffs.limits": ("HandoffLimits",),
     ".actors.agents.handoffs.offer": ("handoff",),
@@ -362,6 +364,7 @@ __all__ = [
     "EventNotReadable",
     "EventNotWritable",
     "EventSourcedActor",
+    "FanOutTarget",
     "Future",
     "GuardrailTripped",
     "Handled",

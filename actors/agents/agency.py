@@ -166,6 +166,16 @@ class Agency:
         return self._lifecycle.system
 
     @property
+    def pool(self) -> ActorRef[Any] | None:
+        """The actor that answers the agents' requests, a pool if nothing else was given; None until it is started, and
+        where every agent has a model of its own.
+
+        ``await agency.pool.ask(GetStats())`` says what it has done and spent; it takes all messages of
+        `callboard.providers.pool`.
+        """
+        return self._runtime.model
+
+    @property
     def resumed(self) -> dict[str, Future[Answer]]:
         """The answers of runs that an earlier process left unfinished, by run id; filled by `start`, to be awaited."""
         return self._lifecycle.resumed

@@ -40,7 +40,8 @@ class Agent:
         autonomy: which tool calls wait for a person: all (``manual``), risky ones (``supervised``), none
             (``autonomous``).
         output_type: the type the final answer must fit; the answer's ``value`` then has it.
-        settings: fields of `Request` to set: ``temperature``, ``max_tokens``, ``reasoning_effort``…
+        settings: fields of `Request` to set: ``temperature``, ``max_tokens``, ``reasoning_effort``…; and ``batch``:
+            whether its requests may wait to go out together with others, where the pool batches (not streams).
         hooks: functions that see and may change what a run does; see `hooks`.
         skills: tools, hooks, handoffs and prompts that belong together.
 
@@ -109,6 +110,7 @@ SETTINGS = frozenset(
         "user",
         "headers",
         "extra",
+        "batch",
     }
 )
 

@@ -11,9 +11,12 @@ from typing import Any, NamedTuple
 
 from ...providers.messages import Usage
 from ..core.base.scope import active
+from ..core.refs.ref import ActorRef
 from .caller import Caller
 
 KEY = "callboard.request"
+MODEL = "callboard.model"
+"""Under this key of the scope's values stands the actor that answers the agency's requests."""
 
 
 class UsageRecord(NamedTuple):
@@ -60,3 +63,9 @@ def request_context() -> RequestContext | None:
     scope = active.get()
     context = scope.values.get(KEY) if scope is not None else None
     return context if isinstance(context, RequestContext) else None
+
+
+def model_at_work() -> ActorRef[Any] | None:
+    """The actor that answers requests in the agency that this code works for, or None outside of one."""
+    scope = active.get()
+    return scope.values.get(MODEL) if scope is not None else None

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ from .errors import AgencyClosed, AgentUnavailable
 from .runs.coordination.recovery import recover
 from .runs.runtime.runtime import AgencyRuntime, Carried
 from .runs.supervisors import AgencyActor
+from .team.prepared import PreparedAgent
+from .turns.records import RunRequest
 
 
 class Lifecycle:
@@ -103,15 +106,23 @@ class Lifecycle:
         if isinstance(given, ActorRef):
             runtime.model = given
         elif isinstance(given, ChildSpec):
-            runtime.model = system.supervise(given)
+            runtime.model = system.supervise(self._with_journal(given))
         elif any(isinstance(agent.model, str) for agent in agents):
             from ...providers.pool import pool_from_environment
 
             named = [agent.model or runtime.model_name for agent in agents]
-            runtime.model = system.supervise(pool_from_environment([name for name in named if isinstance(name, str)]))
-        model = runtime.model
-        if model is not None and model.actor_class.__name__ == "Pool":
+            spec = pool_from_environment([name for name in named if isinstance(name, str)])
+            runtime.model = system.supervise(self._with_journal(spec))
+        models = [runtime.model, *(agent.model for agent in agents)]
+        if any(isinstance(model, ActorRef) and _is_pool(model.actor_class) for model in models):
             runtime.carried = _for_pool()
+
+    def _with_journal(self, spec: ChildSpec) -> ChildSpec:
+        """A pool keeps its budgets where the agency keeps its runs, if that outlives them and nothing else is said."""
+        runtime = self._runtime
+        if not _is_pool(spec.factory) or not runtime.shared or "journal" in spec.kwargs:
+            return spec
+        return replace(spec, kwargs={**spec.kwargs, "journal": runtime.journal})
 
     async def _until_gone(self, root: ActorRef[Any]) -> None:
         with suppress(CoreError):
@@ -255,7 +266,17 @@ def open_journal(address: str | Path) -> Journal:
 
 
 def _for_pool() -> Carried:
-    """What a pool wants to know of a request: it keeps budgets and choices by agent and conversation."""
+    """What a pool wants to know of a request: it keeps budgets and choices by agent, conversation, user and tenant."""
     from ...providers.pool import REQUESTER, Requester  # not at the top: it takes longer to import than all of this
 
-    return lambda agent, conversation: {REQUESTER: Requester(agent, conversation)}
+    def carried(run: RunRequest, agent: PreparedAgent) -> Mapping[str, Any]:
+        caller = run.caller
+        return {
+            REQUESTER: Requester(run.agent, run.conversation, user=caller.user, tenant=caller.tenant, batch=agent.batch)
+        }
+
+    return carried
+
+
+def _is_pool(made: object) -> bool:
+    return getattr(made, "__name__", "") == "Pool"  # its module is not imported where nobody needs it

@@ -12,7 +12,7 @@ from ...journal.errors import EventNotReadable
 from ...journal.store import Header, Journal, Record, at_hand
 from ..caller import NOBODY, Caller
 from ..errors import DefinitionError, UnknownConversation
-from ..runs.reading.folding import header_of, read, unfit
+from ..runs.reading.folding import header_of, is_conversation, read, unfit
 from .history import StreamHistory
 from .view import ConversationStep, ConversationSummary, ConversationView
 
@@ -175,7 +175,7 @@ async def list_conversations(
             journal.headers(prefix=prefix, labels=labels, unfinished=unfinished, after=after, limit=PAGE)
         )
         for header in headers:
-            if header.version and not {"parent", "ephemeral"} & header.labels.keys():
+            if header.version and is_conversation(header) and not {"parent", "ephemeral"} & header.labels.keys():
                 found.append(summary(header))
         if len(headers) < PAGE:
             break

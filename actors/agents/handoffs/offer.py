@@ -64,8 +64,8 @@ def handoff(
     """Offer an agent's model a handoff as a tool of its own.
 
     Args:
-        target: an agent or its name, a `Pipeline`, or a `Responder` (`RemoteAgent`). Another model is an agent
-            with nothing but a name and a model.
+        target: an agent or its name, a `Pipeline`, or a `Responder` (`RemoteAgent`, `FanOutTarget`). Another model
+            is an agent with nothing but a name and a model.
         kind: ``delegate``: the answer comes back to the sender; ``transfer``: the target takes the conversation over.
         name: the tool's name; ``delegate_to_…`` or ``transfer_to_…`` by default.
         description: when to use it; by default the target's description.

@@ -69,6 +69,8 @@ class PreparedAgent:
         )
         self._system = self._system_message(agent.instructions) if isinstance(agent.instructions, str) else None
         self._settings = dict(agent.settings)
+        self.batch = bool(self._settings.pop("batch", False))
+        """Whether its requests may wait to go out together with others."""
         if isinstance(self._settings.get("stop"), list):
             self._settings["stop"] = tuple(self._settings["stop"])
 

@@ -40,7 +40,7 @@ from ....providers.messages import (
     Usage,
     VendorState,
 )
-from ...journal.codec import Encoded
+from ...journal.codec import JSON, Encoded
 from .. import errors
 from ..answer import Answer, HandoffRecord, ReasoningStep
 from ..caller import Caller
@@ -81,7 +81,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class RunCodec:
-    """The codec of conversations' journals."""
+    """The codec of conversations' journals. What others keep there (a pool its budgets) are plain dictionaries."""
 
     def encode(self, event: Any) -> Encoded:
         """An event as JSON.
@@ -91,6 +91,8 @@ class RunCodec:
             TypeError: something in it is not plain data, and has no plain form.
             RecursionError: something in it is nested too deeply, or in itself.
         """
+        if type(event) is dict:
+            return Encoded(JSON, SCHEMA, json.dumps(event, allow_nan=False))
         name, write = _EVENTS[type(event)]
         try:
             text = write(event)
@@ -116,6 +118,8 @@ class RunCodec:
         if schema > SCHEMA:
             raise ValueError(f"{type} was written in form {schema}; this version reads up to {SCHEMA}")
         plain = json.loads(data)
+        if type == JSON:
+            return plain
         while schema < SCHEMA:
             upcast = UPCASTS.get((type, schema))
             plain = upcast(plain) if upcast is not None else plain

@@ -368,7 +368,14 @@ def test_a_number_of_too_many_digits_is_refused() -> None:
         CODEC.encode(Ended("r", value=10**5000))
 
 
-@pytest.mark.parametrize("event", [None, {}, Message("user", "x"), request("r"), object()])
+def test_a_plain_dictionary_comes_back_as_it_is() -> None:
+    event = {"at": 1.5, "spent": {"user:ada": 0.25, "odd \ud800": 1}}
+    assert CODEC.decode(*CODEC.encode(event)[:3]) == event
+    with pytest.raises(ValueError, match="JSON compliant"):
+        CODEC.encode({"at": float("nan")})
+
+
+@pytest.mark.parametrize("event", [None, [], Message("user", "x"), request("r"), object()])
 def test_what_is_no_event_is_refused(event: Any) -> None:
     with pytest.raises(KeyError):
         CODEC.encode(event)

@@ -23,7 +23,7 @@ from ...turns.records import Accepted, ApprovalAsked, Decision, Ended, RunReques
 from ...turns.rules import Limits
 from ...turns.state import ConversationState, rules_of
 from ...turns.steps import AskApproval, Decided, Raised
-from ..reading.folding import Read, header_of, read
+from ..reading.folding import Read, header_of, is_conversation, read
 from ..runtime.approvals import check_decision, check_owner, decision_about, has_expired, key_of
 from ..runtime.runtime import AgencyRuntime
 
@@ -229,7 +229,7 @@ async def _unfinished(journal: Journal) -> AsyncIterator[Header]:
     while True:
         headers = await at_hand(journal.headers(unfinished=True, after=after, limit=PAGE))
         for header in headers:
-            if not header.damaged:
+            if not header.damaged and is_conversation(header):
                 yield header
         if len(headers) < PAGE:
             return

@@ -16,7 +16,7 @@ from ...turns.outcome import Outcome, cancelled, finished, unanswered
 from ...turns.records import RunRequest
 from ...turns.state import rules_of
 from ...turns.steps import Fail, Interrupted
-from ..reading.folding import folded, header_of, read
+from ..reading.folding import folded, header_of, is_conversation, read
 from ..runtime.messages import TakeUp
 from ..runtime.register import Entry, not_kept
 from ..runtime.runtime import AgencyRuntime
@@ -46,7 +46,7 @@ async def take_up_abandoned(runtime: AgencyRuntime) -> list[Entry]:
     nested: list[tuple[str, str]] = []
     for header in await at_hand(runtime.journal.headers(unfinished=True, abandoned=True)):
         agent, _, conversation = header.name.partition("/")
-        if header.damaged or header.name in runtime.damaged:
+        if header.damaged or header.name in runtime.damaged or not is_conversation(header):
             continue
         if "parent" in header.labels:
             await _if_orphaned(runtime, header)

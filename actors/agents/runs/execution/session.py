@@ -13,7 +13,7 @@ from ....core.base.events import Outcome
 from ....core.base.scope import Scope
 from ....core.refs.ref import ActorRef
 from ...answer import Answer
-from ...context import KEY, RequestContext
+from ...context import KEY, MODEL, RequestContext
 from ...errors import InvalidAnswer, RunError, RunFailed
 from ...events import ApprovalRequested, HookFailed, RunEvent
 from ...handoffs.handoff import Handoff
@@ -125,9 +125,9 @@ class Session:
         self.context = RequestContext(
             run.root, run.id, run.agent, run.conversation, run.chain, run.caller, run.values, []
         )
-        values: dict[str, Any] = {KEY: self.context}
+        values: dict[str, Any] = {KEY: self.context, MODEL: runtime.model}
         if runtime.carried is not None:
-            values.update(runtime.carried(run.agent, run.conversation))
+            values.update(runtime.carried(run, prepared))
         self.scope = Scope(None, values)
         self.over = False
         """Whether the run has ended, or its conversation was released."""

@@ -35,6 +35,11 @@ def unfit(stream: str, error: Exception) -> EventNotReadable:
     return EventNotReadable(f"the events of {stream} do not fit together: {type(error).__name__}: {error}", stream)
 
 
+def is_conversation(header: Header) -> bool:
+    """Whether a stream is an agent's: those of a pool, or of actors of one's own, may lie in the same journal."""
+    return "/" in header.name
+
+
 async def header_of(journal: Journal, stream: str) -> Header | None:
     """The header of a stream, if there is one."""
     found = await at_hand(journal.headers(prefix=stream, limit=1))  # the shortest name comes first

@@ -23,6 +23,7 @@ from ...errors import AgentError, UnknownAgent
 from ...handoffs.limits import HandoffLimits
 from ...output import Output, is_plain
 from ...team.directory import Directory
+from ...team.prepared import PreparedAgent
 from ...turns.outcome import Outcome
 from ...turns.records import Cancel, RunRequest, Steer
 from ...turns.state import ConversationState
@@ -37,8 +38,8 @@ from .tool_tasks import ToolTasks
 if TYPE_CHECKING:
     from ....core.system import System
 
-Carried: TypeAlias = Callable[[str, str], Mapping[str, Any]]
-"""Makes values for the scope of a model call from the agent's name and the conversation's id."""
+Carried: TypeAlias = Callable[[RunRequest, PreparedAgent], Mapping[str, Any]]
+"""Makes values for the scope of a model call from the run and its agent."""
 
 MAX_ASKS: Final = 10
 """Times a message to an agent's actor is sent again because the actor crashed on it."""
