@@ -26,6 +26,14 @@ PRINTS = {
         "the run was cancelled: interrupted by a newer message",
         "done: print the report, in colour",
     ],
+    "budgets.py": [
+        "ada of acme, by Planner: offline answered, $3.00",
+        "I am the off",
+        "BudgetSpent: the budget of user acme/ada for a day is too small for this request, which may take $3.0000: "
+        "$3.0000 of $4.0000 spent ($0.0000 promised to requests in flight)",
+        "ada of acme, by Planner: offline answered, $3.00",
+        "{'tenant:acme': 6.0, 'user:acme/ada': 6.0}",
+    ],
     "conversations.py": [
         """1 ['price({"item": "tea"})']""",
         "2 It costs 3.",
@@ -50,6 +58,13 @@ PRINTS = {
         "1 Deposited(amount=100)",
         "2 Withdrawn(amount=30)",
         "3 Deposited(amount=5)",
+    ],
+    "fan_out.py": [
+        "tea majority: 2 of 3 agree",
+        "coffee",
+        "{'b': 'coffee', 'c': 'tea'}",
+        "Panel answered:",
+        "tea Lead → Panel",
     ],
     "langgraph_saver.py": [
         "good?",

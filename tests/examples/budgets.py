@@ -1,0 +1,51 @@
+"""Budgets by user and day, kept in the agency's journal, with a record of each call. Offline as it stands."""
+
+import asyncio
+from pathlib import Path
+
+from callboard import Agency, Agent, Caller, RunFailed
+from callboard.providers.pool import Budget, CallRecord, Endpoint, GetStats, Pool, Price, SetBudget
+from callboard.providers.registry.resolve import OFFLINE
+from callboard.providers.vendors.build import child_spec
+
+JOURNAL = Path("team.db")
+ADA = Caller("ada", tenant="acme")
+
+
+def told(record: CallRecord) -> None:
+    who = record.requesters[0]
+    print(f"{who.user} of {who.tenant}, by {who.agent}: {record.served} {record.outcome}, ${record.cost:.2f}")
+
+
+def agency() -> Agency:
+    # The offline model costs nothing; a price for a million tokens makes it one that does.
+    offline = Endpoint.of(OFFLINE, child_spec(OFFLINE), price=Price(0.0, 1_000_000.0))
+    pool = Pool.spec(
+        [offline],
+        budgets=[
+            Budget("user", "*", 4.0, "day"),  # each user, from midnight to midnight in UTC
+            Budget("tenant", "acme", 100.0, "month"),
+            Budget("pool", "", 1_000.0),  # for ever
+        ],
+        on_usage=told,
+    )
+    planner = Agent("Planner", settings={"max_tokens": 3})
+    return Agency(planner, pool=pool, journal=JOURNAL)
+
+
+async def main() -> None:
+    async with agency() as team:
+        print((await team.run("echo: good day to you", caller=ADA)).text)
+    async with agency() as team:  # another process, as far as the pool can see
+        try:
+            await team.run("echo: good day to you", caller=ADA)
+        except RunFailed as error:
+            print(error)
+        assert team.pool is not None
+        await team.pool.ask(SetBudget(Budget("user", "acme/ada", 10.0, "day")))
+        await team.run("echo: thanks", caller=ADA)
+        stats = await team.pool.ask(GetStats())
+        print({account: round(dollars, 2) for account, dollars in stats.spent.items() if "acme" in account})
+
+
+asyncio.run(main())
