@@ -152,7 +152,7 @@ def test_an_answer_that_the_neutral_fields_say_whole_carries_no_state() -> None:
     came = [{"text": "Looking."}, {"functionCall": {"name": "look", "args": {"who": "Ada"}}}]
     body = {"candidates": [{"content": {"parts": came}, "finishReason": "STOP"}], "responseId": "r1"}
     message = gemini.from_response(body).message
-    assert not message.reasoning_state
+    assert message.state is None
     assert message.tool_calls[0].id.startswith("gemini-r1-")
     assert gemini.to_payload(Request((message,)), model="gemini-2.5-pro")["contents"][0]["parts"] == came
 
