@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 from ..errors import StreamCut
 from ..messages import Completion, Delta, FinishReason, Request, ToolSpec, Usage
+from . import fields
 from .failures import from_event, malformed
 from .gemini_parts import appended, contents, read_answer, read_contents, spoken_parts
 from .pieces import pieces
@@ -44,6 +45,7 @@ _REASONS: dict[FinishReason, str] = {
     "content_filter": "SAFETY",
     "pause": "STOP",
 }
+_KNOWN = ("candidates", "usageMetadata", "modelVersion", "responseId", "promptFeedback", "createTime")
 _SAMPLING = {
     "temperature": "temperature",
     "top_p": "topP",
@@ -111,29 +113,39 @@ def from_payload(payload: Mapping[str, Any]) -> Request:
     Raises:
         ValueError: the body is not a request for content; says which field and what was expected.
     """
-    rest = dict(payload)
+    rest = dict(fields.mapping(payload, "body"))
     rest.pop("stream", None)
     messages = read_contents(rest.pop("systemInstruction", None), rest.pop("contents", None))
-    config = dict(rest.pop("generationConfig", None) or {})
-    thinking = config.pop("thinkingConfig", None) or {}
-    level = thinking.get("thinkingLevel")
-    effort = level.lower() if level else _EFFORTS.get(thinking.get("thinkingBudget", -1))
+    config = dict(fields.mapping(rest.pop("generationConfig", None), "generationConfig"))
+    thinking = fields.mapping(config.pop("thinkingConfig", None), "thinkingConfig")
+    level = fields.text(thinking.get("thinkingLevel"), "thinkingConfig.thinkingLevel")
+    budget = fields.maybe_number(thinking.get("thinkingBudget"), "thinkingConfig.thinkingBudget")
+    effort = level.lower() or (_EFFORTS.get(int(budget)) if budget in _EFFORTS else None)
+    tokens = int(budget) if budget is not None and budget > 0 and budget == budget // 1 and effort is None else None
     schema = config.pop("responseJsonSchema", None)
-    config.pop("responseMimeType", None)
-    stop = config.pop("stopSequences", None) or ()
-    sampling = {name: config.pop(wire, None) for name, wire in _SAMPLING.items()}
+    if schema is not None:
+        schema = fields.mapping(schema, "responseJsonSchema")
+        config.pop("responseMimeType", None)
+    stop = fields.texts(config.pop("stopSequences", None), "stopSequences")
+    whole = ("top_k", "max_tokens", "seed")
+    sampling: dict[str, Any] = {
+        name: (fields.maybe_whole if name in whole else fields.maybe_number)(config.pop(wire, None), wire)
+        for name, wire in _SAMPLING.items()
+    }
+    calling = fields.mapping(rest.pop("toolConfig", None), "toolConfig").get("functionCallingConfig")
     if config:
         rest["generationConfig"] = config
     return Request(
         messages,
-        model=str(rest.pop("model", "")).removeprefix("models/"),
-        tools=tuple(_read_tools(rest.pop("tools", None) or ())),
-        tool_choice=_read_calling((rest.pop("toolConfig", None) or {}).get("functionCallingConfig") or {}),
-        stop=tuple(stop),
+        model=fields.text(rest.pop("model", None), "model").removeprefix("models/"),
+        tools=_read_tools(rest),
+        tool_choice=_read_calling(fields.mapping(calling, "functionCallingConfig")),
+        stop=stop,
         response_schema=schema,
-        reasoning_effort=effort,
-        **sampling,
+        reasoning_effort=effort or None,
+        thinking_tokens=tokens,
         extra=rest,
+        **sampling,
     )
 
 
@@ -183,7 +195,9 @@ class Assembler:
         self._prefix = ""
         self._reason = ""
         self._blocked = ""
-        self._usage: Any = None
+        self._usage = Usage()
+        self._extra: dict[str, Any] = {}
+        """What stands beside the message: grounding, safety ratings, citations, logprobs."""
         self._model = ""
         self._id = ""
         # No chunk says that it is the last: usage, and even a signature, may come after the finish reason.
@@ -203,25 +217,35 @@ class Assembler:
         Raises:
             ProviderError: the chunk is an error, or not the protocol.
         """
-        if not isinstance(chunk, Mapping):
-            raise malformed(f"JSON that is {type(chunk).__name__}, not an object", provider=self._provider)
-        if chunk.get("error"):
+        if isinstance(chunk, Mapping) and chunk.get("error"):
             raise from_event(chunk["error"], provider=self._provider, request_id=self._id)
-        self._id = self._id or str(chunk.get("responseId") or "")
-        self._model = self._model or str(chunk.get("modelVersion") or "")
-        self._usage = chunk.get("usageMetadata") or self._usage
-        feedback = chunk.get("promptFeedback")
-        if isinstance(feedback, Mapping):
-            self._blocked = str(feedback.get("blockReason") or "") or self._blocked
-        candidates = chunk.get("candidates") or [{}]
-        candidate = candidates[0] if isinstance(candidates, list) else None
-        content = candidate.get("content") or {} if isinstance(candidate, Mapping) else None
-        parts = content.get("parts") or [] if isinstance(content, Mapping) else None
-        if not isinstance(candidate, Mapping) or not isinstance(parts, list):
-            raise malformed("candidates that are not the protocol", provider=self._provider)
-        self._reason = str(candidate.get("finishReason") or "") or self._reason
-        if not all(isinstance(part, Mapping) for part in parts):
-            raise malformed("parts that are not objects", provider=self._provider)
+        try:
+            return self._fed(fields.mapping(chunk, "body"))
+        except fields.WrongField as wrong:
+            problem = str(wrong)
+        raise malformed(problem, provider=self._provider)
+
+    def end(self) -> None:
+        """The stream has ended in good order; this protocol has no word for that."""
+
+    def _fed(self, chunk: Mapping[str, Any]) -> list[Delta]:
+        self._id = self._id or fields.name(chunk.get("responseId"))
+        self._model = self._model or fields.name(chunk.get("modelVersion"))
+        if chunk.get("usageMetadata") is not None:
+            self._usage = read_usage(chunk["usageMetadata"])
+        feedback = fields.mapping(chunk.get("promptFeedback"), "promptFeedback")
+        self._blocked = fields.text(feedback.get("blockReason"), "promptFeedback.blockReason") or self._blocked
+        candidates = fields.mappings(chunk.get("candidates"), "candidates")
+        candidate = candidates[0] if candidates else {}
+        content = fields.mapping(candidate.get("content"), "content")
+        parts = fields.mappings(content.get("parts"), "content.parts")
+        for number, part in enumerate(parts):
+            fields.text(part.get("text"), f"content.parts[{number}].text")
+            call = fields.mapping(part.get("functionCall"), f"content.parts[{number}].functionCall")
+            fields.mapping(call.get("args"), f"content.parts[{number}].functionCall.args")
+        self._reason = fields.text(candidate.get("finishReason"), "finishReason") or self._reason
+        for source, known in ((chunk, _KNOWN), (candidate, ("content", "finishReason", "index"))):
+            self._extra.update(fields.rest(source, *known))
         self._parts = appended(self._parts, parts)
         return [delta for part in parts for delta in self._said(part)]
 
@@ -259,25 +283,27 @@ class Assembler:
         return Completion(
             message,
             "tool_calls" if message.tool_calls and finish == "stop" else finish,
-            read_usage(self._usage),
+            self._usage,
             model=self._model,
             provider=self._provider,
             request_id=self._id,
             notes=(f"the prompt was blocked: {self._blocked}",) if self._blocked else (),
+            extra=self._extra,
         )
 
 
 def read_usage(usage: Any) -> Usage:
-    """Usage as the protocol writes it: there what the model thought is not part of its answer's tokens."""
-    if not isinstance(usage, Mapping):
-        return Usage()
-    thought = usage.get("thoughtsTokenCount") or 0
-    return Usage(
-        (usage.get("promptTokenCount") or 0) + (usage.get("toolUsePromptTokenCount") or 0),
-        (usage.get("candidatesTokenCount") or 0) + thought,
-        usage.get("cachedContentTokenCount") or 0,
-        reasoning_tokens=thought,
+    """Usage as the protocol writes it: there what the model thought is not part of its answer's tokens.
+
+    Raises:
+        WrongField: it is not the protocol.
+    """
+    given = fields.mapping(usage, "usageMetadata")
+    prompt, tools, said, thought, cached = (
+        fields.whole(given.get(f"{name}TokenCount"), f"usageMetadata.{name}TokenCount")
+        for name in ("prompt", "toolUsePrompt", "candidates", "thoughts", "cachedContent")
     )
+    return Usage(prompt + tools, said + thought, cached, reasoning_tokens=thought)
 
 
 def write_usage(usage: Usage) -> dict[str, int]:
@@ -324,17 +350,25 @@ def _calling(choice: str) -> dict[str, Any]:
 
 
 def _read_calling(config: Mapping[str, Any]) -> str:
-    names = list(config.get("allowedFunctionNames") or ())
+    names = fields.texts(config.get("allowedFunctionNames"), "allowedFunctionNames")
     if len(names) == 1:
-        return str(names[0])
+        return names[0]
     return {"NONE": "none", "ANY": "required"}.get(str(config.get("mode")), "auto")
 
 
-def _read_tools(tools: Any) -> Iterator[ToolSpec]:
-    for tool in tools:
-        declared = tool.get("functionDeclarations") if isinstance(tool, Mapping) else None
-        for one in declared or ():
-            if not isinstance(one, Mapping) or not one.get("name"):
-                raise ValueError("tools: expected function declarations with a name")
-            schema = one.get("parametersJsonSchema") or one.get("parameters") or {}
-            yield ToolSpec(one["name"], one.get("description") or "", schema)
+def _read_tools(rest: dict[str, Any]) -> tuple[ToolSpec, ...]:
+    """The tools of one's own; those that the vendor runs stay in `rest`."""
+    own: list[ToolSpec] = []
+    theirs: list[Any] = []
+    for tool in fields.mappings(rest.pop("tools", None), "tools"):
+        for one in fields.mappings(tool.get("functionDeclarations"), "functionDeclarations"):
+            name = fields.text(one.get("name"), "functionDeclarations.name")
+            if not name:
+                raise fields.WrongField("functionDeclarations.name: expected the tool's name")
+            schema = fields.mapping(one.get("parametersJsonSchema") or one.get("parameters"), f"parameters of {name}")
+            own.append(ToolSpec(name, fields.text(one.get("description"), f"description of {name}"), schema))
+        if more := {key: item for key, item in tool.items() if key != "functionDeclarations"}:
+            theirs.append(more)
+    if theirs:
+        rest["tools"] = theirs
+    return tuple(own)

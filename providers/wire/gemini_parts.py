@@ -13,7 +13,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ..messages import Image, Message, Part, Text, ToolCall, VendorState
+from ..messages import Audio, File, Image, Message, Part, Text, ToolCall, VendorState
+from . import fields
+from .history import as_data_url
 
 _DATA_URL = re.compile(r"data:(?P<type>[^;,]+);base64,(?P<data>.*)", re.DOTALL)
 _OWN_ID = "gemini-"
@@ -135,16 +137,19 @@ def read_contents(system: Any, turns: Any) -> tuple[Message, ...]:
     Raises:
         ValueError: it is none; says what was expected.
     """
-    if not isinstance(turns, list) or not turns:
-        raise ValueError("contents: expected a list with at least one turn")
+    given = fields.mappings(turns, "contents")
+    if not given:
+        raise fields.WrongField("contents: expected a list with at least one turn")
     messages: list[Message] = []
-    if isinstance(system, Mapping):
-        messages += [Message("system", part["text"]) for part in system.get("parts") or () if part.get("text")]
+    instruction = fields.mapping(system, "systemInstruction")
+    for part in fields.mappings(instruction.get("parts"), "systemInstruction.parts"):
+        if text := fields.text(part.get("text"), "systemInstruction.parts.text"):
+            messages.append(Message("system", text))
     pending: list[ToolCall] = []
-    for turn in turns:
-        parts = turn.get("parts") if isinstance(turn, Mapping) else None
-        if not isinstance(parts, list) or not all(isinstance(part, Mapping) for part in parts):
-            raise ValueError("contents: expected turns with a list of parts")
+    for number, turn in enumerate(given):
+        if turn.get("parts") is None:
+            raise fields.WrongField(f"contents[{number}].parts: expected a list of parts")
+        parts = fields.mappings(turn["parts"], f"contents[{number}].parts")
         role = turn.get("role") or "user"
         if role == "model":
             messages.append(read_answer(parts, str(len(messages))))
@@ -152,7 +157,7 @@ def read_contents(system: Any, turns: Any) -> tuple[Message, ...]:
         elif role == "user":
             messages += _read_user(parts, pending)
         else:
-            raise ValueError(f"contents: expected role user or model, not {role!r}")
+            raise fields.WrongField(f"contents[{number}].role: expected user or model, not {str(role)[:40]!r}")
     return tuple(messages)
 
 
@@ -167,29 +172,37 @@ def _read_user(parts: Sequence[Mapping[str, Any]], pending: list[ToolCall]) -> I
             )
             if call is not None:
                 pending.remove(call)
-            given = result.get("response") or {}
+            given = fields.mapping(result.get("response"), "functionResponse.response")
             failed = "error" in given
             content = given.get("error" if failed else "output", given)
             text = content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)
             yield Message(
                 "tool",
                 text,
-                tool_call_id=call.id if call else result.get("id"),
-                name=result.get("name"),
+                tool_call_id=call.id if call else fields.maybe_text(result.get("id"), "functionResponse.id"),
+                name=fields.maybe_text(result.get("name"), "functionResponse.name"),
                 is_error=failed,
             )
         elif isinstance(part.get("text"), str):
             said.append(Text(part["text"]))
         elif isinstance(blob := part.get("inlineData"), Mapping):
-            said.append(Image(f"data:{blob.get('mimeType')};base64,{blob.get('data')}"))
+            kind = fields.text(blob.get("mimeType"), "inlineData.mimeType")
+            said.append(_medium(kind, as_data_url(kind, fields.text(blob.get("data"), "inlineData.data"))))
         elif isinstance(file := part.get("fileData"), Mapping):
-            said.append(Image(str(file.get("fileUri"))))
+            kind = fields.text(file.get("mimeType"), "fileData.mimeType") or "image/jpeg"
+            said.append(_medium(kind, fields.text(file.get("fileUri"), "fileData.fileUri")))
         else:
-            raise ValueError(f"contents: expected parts with text, a picture or a result, not {', '.join(part)}")
+            raise fields.WrongField(f"contents: expected text, media or a result, not {', '.join(part)[:40]}")
     if len(said) == 1 and isinstance(said[0], Text):
         yield Message("user", said[0].text)
     elif said:
         yield Message("user", tuple(said))
+
+
+def _medium(kind: str, url: str) -> Part:
+    if kind.startswith("image/"):
+        return Image(url)
+    return Audio(url) if kind.startswith("audio/") else File(url)
 
 
 def _state(message: Message) -> list[dict[str, Any]]:

@@ -153,6 +153,8 @@ async def test_what_the_vendor_said_goes_back_to_it_as_it_was_and_to_no_other(ri
 
 
 async def test_what_was_changed_to_fit_the_vendor_is_said(rig: Rig) -> None:
+    if rig.spec.kind == "gemini":
+        pytest.skip("it takes any sound")
     rig.server.answer = answer()
     for completion in await both(
         rig, Request((Message("user", (Text("hear"), Audio("data:audio/aiff;base64,AA=="))),))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from callboard.providers.errors import MalformedResponse, ProviderError
 from callboard.providers.messages import Completion, Message, Request, ToolCall, Usage
-from callboard.providers.wire import anthropic, openai_chat, openai_responses
+from callboard.providers.wire import anthropic, gemini, openai_chat, openai_responses
 from tests.providers.wire.histories import json_values, requests
 
 anything = json_values | st.floats() | st.sampled_from([-1, 1.5, 10**400, {"type": "text"}, [[]], [None], {"error": 1}])
@@ -97,7 +97,32 @@ RESPONSES: dict[str, Any] = {
         "output_tokens_details": {"reasoning_tokens": 1},
     },
 }
-WHOLE = [(anthropic, ANTHROPIC), (openai_chat, CHAT), (openai_responses, RESPONSES)]
+GEMINI: dict[str, Any] = {
+    "responseId": "x",
+    "modelVersion": "m",
+    "candidates": [
+        {
+            "finishReason": "STOP",
+            "content": {
+                "role": "model",
+                "parts": [
+                    {"text": "hm", "thought": True, "thoughtSignature": "s"},
+                    {"text": "so"},
+                    {"functionCall": {"id": "c", "name": "f", "args": {"a": 1}}},
+                ],
+            },
+        }
+    ],
+    "promptFeedback": {"blockReason": ""},
+    "usageMetadata": {
+        "promptTokenCount": 1,
+        "candidatesTokenCount": 2,
+        "thoughtsTokenCount": 1,
+        "cachedContentTokenCount": 0,
+    },
+}
+WHOLE = [(anthropic, ANTHROPIC), (openai_chat, CHAT), (openai_responses, RESPONSES), (gemini, GEMINI)]
+NAMES = ["anthropic", "chat", "responses", "gemini"]
 
 
 def places(value: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -121,7 +146,7 @@ def changed(value: Any, data: st.DataObject) -> Any:
     return value
 
 
-@pytest.mark.parametrize(("module", "body"), WHOLE, ids=["anthropic", "chat", "responses"])
+@pytest.mark.parametrize(("module", "body"), WHOLE, ids=NAMES)
 @settings(max_examples=150)
 @given(data=st.data())
 def test_a_wrong_field_of_an_answer_makes_a_completion_or_a_named_error(
@@ -143,7 +168,7 @@ COMPLETION = Completion(
 )
 
 
-@pytest.mark.parametrize("module", [anthropic, openai_chat, openai_responses], ids=["anthropic", "chat", "responses"])
+@pytest.mark.parametrize("module", [module for module, _ in WHOLE], ids=NAMES)
 @settings(max_examples=150)
 @given(data=st.data())
 def test_a_wrong_field_of_a_chunk_makes_a_completion_or_a_named_error(module: Any, data: st.DataObject) -> None:
@@ -222,7 +247,24 @@ MORE: dict[Any, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("module", [anthropic, openai_chat, openai_responses], ids=["anthropic", "chat", "responses"])
+MORE[gemini] = {
+    "systemInstruction": {"parts": [{"text": "s"}]},
+    "tools": [{"functionDeclarations": [{"name": "f", "parametersJsonSchema": {}}]}, {"googleSearch": {}}],
+    "toolConfig": {"functionCallingConfig": {"mode": "ANY", "allowedFunctionNames": ["f"]}},
+    "generationConfig": {
+        "thinkingConfig": {"thinkingBudget": 1024},
+        "stopSequences": ["x"],
+        "responseJsonSchema": {"type": "object"},
+    },
+    "contents": [
+        {"role": "user", "parts": [{"inlineData": {"mimeType": "image/png", "data": "aGk="}}]},
+        GEMINI["candidates"][0]["content"],
+        {"role": "user", "parts": [{"functionResponse": {"id": "c", "name": "f", "response": {"output": "r"}}}]},
+    ],
+}
+
+
+@pytest.mark.parametrize("module", [module for module, _ in WHOLE], ids=NAMES)
 @settings(max_examples=150)
 @given(data=st.data())
 def test_a_wrong_field_of_a_request_makes_a_request_or_a_plain_error(module: Any, data: st.DataObject) -> None:
