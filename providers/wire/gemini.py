@@ -208,9 +208,6 @@ class Assembler:
         """Whether a finish reason has come, or that the prompt was blocked."""
         return bool(self._reason or self._blocked)
 
-    def end(self) -> None:
-        """The stream has ended in good order; this protocol does not say so."""
-
     def feed(self, chunk: Any, name: str = "") -> list[Delta]:
         """Take one chunk (`name` is the event's name, which this protocol does not use).
 
