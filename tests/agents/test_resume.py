@@ -77,9 +77,10 @@ async def test_a_failed_run_is_kept_as_failed(tmp_path: Path) -> None:
 async def test_what_the_journal_cannot_write_fails_its_own_run_by_name(tmp_path: Path) -> None:
     class Picky(RunCodec):
         def encode(self, event: object) -> Encoded:
-            if "bad" in repr(event):
+            encoded = super().encode(event)
+            if "bad" in str(encoded):
                 raise OSError("no such thing")
-            return super().encode(event)
+            return encoded
 
     journal = SqliteJournal(tmp_path / "j.db", Picky())
     async with Agency(Agent("A"), model=scripted(Script(["x"])), journal=journal) as agency:
