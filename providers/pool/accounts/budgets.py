@@ -63,12 +63,13 @@ class Estimate:
     """What a call is expected to take.
 
     Args:
-        model: which, and where, for errors.
+        model, provider: which, and where, for errors.
         dollars: US dollars; None where nobody knows the price.
         usage: tokens.
     """
 
     model: str = ""
+    provider: str = ""
     dollars: float | None = 0.0
     usage: Usage = _NO_USAGE
 
@@ -107,7 +108,10 @@ class Budgets:
         """The event with what was booked before, while it is not known to be kept."""
         self.on_change: Callable[[], None] | None = None
         """Called when something was booked, or a budget was asked."""
+        self.version = 0
+        """Grows with all that leaves less: what was allowed is still, while it has not."""
         self._limits: dict[str, dict[Period | None, Budget]] = {}
+        self._stars = False
         self._reserved: dict[str, float] = {}
         for budget in budgets:
             self.set(budget)
@@ -115,6 +119,8 @@ class Budgets:
     def set(self, budget: Budget) -> float:
         """Set a budget, or replace that of the same account and period. Return what was spent of it so far."""
         self._limits.setdefault(budget.account, {})[budget.period] = budget
+        self._stars |= budget.name == "*"
+        self.version += 1
         return self.spending.within(budget.account, budget.period, self.clock())
 
     @property
@@ -146,7 +152,8 @@ class Budgets:
             for budget in limits.values():
                 if estimate.dollars is None and budget.unpriced is None:
                     raise UnpricedModel(
-                        f"nobody knows the price of {estimate.model}, so {_named(account, budget)} cannot be held: "
+                        f"nobody knows the price of model {estimate.model!r} of {estimate.provider}, "
+                        f"so {_named(account, budget)} cannot be held: "
                         "give the pool or the endpoint a price, or the budget one for unpriced models (unpriced=FREE "
                         "lets them pass)"
                     )
@@ -161,6 +168,7 @@ class Budgets:
             account: share * (_amount(self._on(account), None, estimate.usage) if dollars is None else dollars)
             for account, share in accounts.items()
         }
+        self.version += 1
         for account, amount in amounts.items():
             self._reserved[account] = self._reserved.get(account, 0.0) + amount
         return Reservation(amounts)
@@ -183,20 +191,23 @@ class Budgets:
         """
         if dollars == 0.0:
             return
-        at = self.clock()
-        for account, share in accounts.items():
-            amount = share * (_amount(self._on(account), None, usage) if dollars is None else dollars)
-            if amount:
-                self.spending.add(account, amount, at)
-                if self.kept:
-                    self.unsaved[account] = self.unsaved.get(account, 0.0) + amount
+        if dollars is None:
+            amounts = {account: share * _amount(self._on(account), None, usage) for account, share in accounts.items()}
+            amounts = {account: amount for account, amount in amounts.items() if amount}
+        else:
+            amounts = {account: share * dollars for account, share in accounts.items()}
+        self.version += 1
+        self.spending.add(amounts, self.clock())
+        if self.kept:
+            for account, amount in amounts.items():
+                self.unsaved[account] = self.unsaved.get(account, 0.0) + amount
         if self.on_change is not None:
             self.on_change()
 
     def _on(self, account: str) -> Mapping[Period | None, Budget]:
         limits = self._limits.get(account)
         if limits is None:
-            limits = self._limits.get(f"{account.partition(':')[0]}:*", _NONE)
+            limits = self._limits.get(f"{account.partition(':')[0]}:*", _NONE) if self._stars else _NONE
         return limits
 
 

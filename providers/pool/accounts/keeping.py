@@ -163,9 +163,7 @@ class Keeper:
             if budgets.sending["id"] in {record.event.get("id") for record in records}:
                 budgets.sending = None
             self._put_back()
-        at = budgets.clock()
-        for account, amount in budgets.unsaved.items():
-            spending.add(account, amount, at)
+        spending.add(budgets.unsaved, budgets.clock())
         budgets.spending = spending
 
     async def _begin(self, number: int, spending: Spending, drop: tuple[str, ...]) -> None:
@@ -196,8 +194,7 @@ def take_in(spending: Spending, events: Iterable[Any]) -> None:
         if "totals" in event:
             spending.replace(event["totals"])
         else:
-            for account, amount in event["spent"].items():
-                spending.add(account, amount, event["at"])
+            spending.add(event["spent"], event["at"])
 
 
 async def _done(future: Future[None] | None) -> None:

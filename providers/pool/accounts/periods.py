@@ -19,40 +19,46 @@ class Spending:
 
     def __init__(self) -> None:
         self.total: dict[str, float] = {}
-        self._hour = -1
-        self._now: dict[Period, str] = {}
         self._kept: dict[Period, tuple[str, dict[str, float]]] = {period: ("", {}) for period in PERIODS}
+        self._hour = -1
+        self._names: dict[Period, str] = {}
+        self._counting: list[dict[str, float]] = []
+        """Where what is spent in that hour counts."""
 
-    def add(self, account: str, dollars: float, at: float) -> None:
+    def add(self, amounts: Mapping[str, float], at: float) -> None:
         """Count dollars that were spent.
 
         Args:
-            account: whose.
-            dollars: how many.
+            amounts: how many, by account.
             at: when, in seconds since 1970. What is older than the latest hour, day or month counts there no more.
         """
-        self.total[account] = self.total.get(account, 0.0) + dollars
-        for period, name in self._names(at).items():
-            current, amounts = self._kept[period]
-            if name > current:  # texts of ISO 8601 sort by time
-                self._kept[period] = (name, {account: dollars})
-            elif name == current:
-                amounts[account] = amounts.get(account, 0.0) + dollars
+        if int(at // 3600) != self._hour:
+            self._turn(at)
+        for kept in (self.total, *self._counting):
+            for account, dollars in amounts.items():
+                kept[account] = kept.get(account, 0.0) + dollars
 
     def within(self, account: str, period: Period | None, at: float) -> float:
         """Return what was spent in the hour, day or month of a time; in all with None."""
         if period is None:
             return self.total.get(account, 0.0)
+        if int(at // 3600) != self._hour:
+            self._turn(at)
         name, amounts = self._kept[period]
-        return amounts.get(account, 0.0) if name == self._names(at)[period] else 0.0
+        return amounts.get(account, 0.0) if name == self._names[period] else 0.0
 
-    def _names(self, at: float) -> dict[Period, str]:
-        hour = int(at // 3600)
-        if hour != self._hour:  # a name is made once an hour, not once a call
-            self._hour = hour
-            then = time.gmtime(at)
-            self._now = {period: time.strftime(form, then) for period, form in _FORMS.items()}
-        return self._now
+    def _turn(self, at: float) -> None:
+        """Find where a time counts, once an hour and not once a call; begin what is newer than all before."""
+        self._hour = int(at // 3600)
+        self._counting = []
+        then = time.gmtime(at)
+        for period, (current, amounts) in self._kept.items():
+            name = self._names[period] = time.strftime(_FORMS[period], then)
+            if name > current:  # texts of ISO 8601 sort by time
+                amounts = {}
+                self._kept[period] = (name, amounts)
+            if name >= current:
+                self._counting.append(amounts)
 
     def plain(self) -> dict[str, Any]:
         """Return all of it as plain data."""
@@ -63,3 +69,4 @@ class Spending:
         """Take what `plain` made plain data of in place of all there is."""
         self.total = dict(plain["total"])
         self._kept = {period: (plain[period][0], dict(plain[period][1])) for period in PERIODS}
+        self._hour = -1

@@ -13,10 +13,31 @@ from ..accounts.budgets import Budgets, Estimate
 from ..accounts.cost import Prices
 from ..accounts.estimate import OutputEstimate, input_tokens
 from ..accounts.ledger import Item, Ledger
-from ..admission.gate import Grant
+from ..admission.gate import Gate, Grant
 from .endpoint import Member
 from .job import Job, Requester
 from .usage import CallRecord, OnUsage, tell
+
+
+class Quote:
+    """What a call may take.
+
+    Args:
+        gate: where it would be made.
+        accounts: of whom, with the share of each.
+        estimate: how much.
+        payers: how many share it.
+    """
+
+    __slots__ = ("accounts", "allowed", "estimate", "gate", "payers")
+
+    def __init__(self, gate: Gate, accounts: dict[str, float], estimate: Estimate, payers: int = 1) -> None:
+        self.gate = gate
+        self.accounts = accounts
+        self.estimate = estimate
+        self.payers = payers
+        self.allowed = -1
+        """The version of the budgets that allowed it last."""
 
 
 class Charges:
@@ -62,16 +83,19 @@ class Charges:
         """
         refused: BudgetSpent | None = None
         for tier in job.plan.tiers:
-            for member in tier.members:
-                model = tier.models[member.endpoint.name] or member.endpoint.default_model
-                estimate = self._estimate(job, member, model, share)
-                accounts = _accounts(job, member, model) if joining is None else job.part(joining)
+            for gate in tier.gates:
+                if joining is None and share == 1.0:
+                    quote = self._quote(job, gate)
+                else:
+                    estimate = self._estimate(job, gate, share)
+                    quote = Quote(gate, _accounts(job, gate) if joining is None else job.part(joining), estimate)
                 try:
-                    self.budgets.check(accounts, estimate)
+                    self.budgets.check(quote.accounts, quote.estimate)
                 except BudgetSpent as error:
                     refused = refused or error
                 else:
-                    return accounts, estimate
+                    quote.allowed = self.budgets.version
+                    return quote.accounts, quote.estimate
         assert refused is not None, "a plan has an endpoint"
         raise refused
 
@@ -81,23 +105,30 @@ class Charges:
         Raises:
             BudgetSpent: a budget has too little left.
         """
-        member, model = grant.gate.member, asked(job, grant)
-        self.budgets.check(_accounts(job, member, model), self._estimate(job, member, model))
+        quote = self._quote(job, grant.gate)
+        if quote.allowed != self.budgets.version:  # something was spent or promised since it was asked
+            self.budgets.check(quote.accounts, quote.estimate)
 
     def promise(self, job: Job, grant: Grant) -> None:
         """Promise what a call that is now made may take, until `release`."""
-        member, model = grant.gate.member, asked(job, grant)
-        grant.reservation = self.budgets.reserve(_accounts(job, member, model), self._estimate(job, member, model))
+        quote = self._quote(job, grant.gate)
+        grant.reservation = self.budgets.reserve(quote.accounts, quote.estimate)
 
     def release(self, grant: Grant) -> None:
         """The call has ended, and what it took is booked by itself."""
         if grant.reservation is not None:
             self.budgets.release(grant.reservation)
 
-    def _estimate(self, job: Job, member: Member, model: str, share: float = 1.0) -> Estimate:
+    def _quote(self, job: Job, gate: Gate) -> Quote:
+        """Return what a call to an endpoint's model may take, and of whom."""
+        quote: Quote | None = job.quote
+        if quote is None or quote.gate is not gate or quote.payers != len(job.requesters):
+            quote = job.quote = Quote(gate, _accounts(job, gate), self._estimate(job, gate), len(job.requesters))
+        return quote
+
+    def _estimate(self, job: Job, gate: Gate, share: float = 1.0) -> Estimate:
         usage = Usage(job.input_tokens, int(job.tokens) - job.input_tokens)
-        dollars = self._priced(member, model, "", usage, share)
-        return Estimate(f"model {model!r} of {member.endpoint.name}", dollars, usage)
+        return Estimate(gate.model, gate.name, self._priced(gate.member, gate.model, "", usage, share), usage)
 
     def answered(
         self, job: Job, grant: Grant, completion: Answered, notes: tuple[str, ...], share: float = 1.0
@@ -111,11 +142,17 @@ class Charges:
         """
         cost = completion.cost
         member: Member = grant.gate.member
-        model = asked(job, grant)
+        model = grant.gate.model
         if cost is None:
             cost = self._priced(member, model, completion.model, completion.usage, share)
         grant.gate.counts.cost += cost or 0.0
-        self.budgets.book(_accounts(job, member, model or completion.model), cost, completion.usage)
+        quote: Quote | None = job.quote
+        if quote is not None and quote.gate is grant.gate and quote.payers == len(job.requesters) and model:
+            accounts = quote.accounts
+        else:
+            accounts = _accounts(job, grant.gate, completion.model)
+        if cost != 0.0:
+            self.budgets.book(accounts, cost, completion.usage)
         item = _item(completion)
         self._ledger.add(item, completion.usage, cost or 0.0)
         if self._on_usage is not None:
@@ -142,7 +179,7 @@ class Charges:
         """
         usage, cost = (Usage(), 0.0) if item is None else self._lost(job, grant, item, came, share)
         if self._on_usage is not None:
-            model = asked(job, grant)
+            model = grant.gate.model
             self._tell(job, grant, item or "refused", usage, cost, model, error=type(error).__name__)
 
     def overtaken(self, completion: Answered) -> None:
@@ -163,9 +200,9 @@ class Charges:
             written = most if seen is None else min(most, seen.seen)
         usage = Usage(read, written)
         member: Member = grant.gate.member
-        model = asked(job, grant)
+        model = grant.gate.model
         cost = self._priced(member, model, "", usage, share)
-        self.budgets.book(_accounts(job, member, model), cost, usage)
+        self.budgets.book(_accounts(job, grant.gate), cost, usage)
         self._ledger.add(item, usage, cost or 0.0)
         return usage, cost
 
@@ -207,15 +244,11 @@ class Charges:
         return None if cost is None else cost * share
 
 
-def asked(job: Job, grant: Grant) -> str:
-    """Return the model that an endpoint is asked for, aliases resolved; empty if its provider's own default is."""
-    return grant.gate.model
-
-
-def _accounts(job: Job, member: Member, model: str) -> dict[str, float]:
+def _accounts(job: Job, gate: Gate, answered: str = "") -> dict[str, float]:
     accounts = job.accounts()
-    for account in member.accounts:
+    for account in gate.member.accounts:
         accounts[account] = 1.0
+    model = gate.model or answered
     if model:
         accounts[f"model:{model}"] = 1.0
     return accounts

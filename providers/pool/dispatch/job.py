@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from ...embeddings import Asked
 from ..admission.gate import Gate, Grant
@@ -60,6 +61,7 @@ class Job:
         "only",
         "paid",
         "plan",
+        "quote",
         "request",
         "requesters",
         "rounds",
@@ -95,6 +97,8 @@ class Job:
         self.causes: dict[str, BaseException] = {}
         self.wanted: frozenset[str] = frozenset()
         self.only = ""
+        self.quote: Any = None
+        """What a call may take, as it was asked for last; see `charges`."""
         self.paid = False
         """Whether its price is promised already, so that no budget need be asked before it is sent."""
 

@@ -227,3 +227,13 @@ async def test_a_batch_that_waits_goes_to_no_endpoint_that_takes_none_when_one_i
     assert [answer.message.text for answer in answers] == ["a: busy", "a: 0", "a: 1"]
     assert script.most == 2, "both went out together"
     assert (added.seen, stats.endpoints["b"].sent) == ([], 0)
+
+
+@virtual_time
+async def test_streams_are_not_batched() -> None:
+    script = Script("a", latency=0.0)
+    async with pool_of(batching(script), batching=FIXED) as pool:
+        deltas = [delta async for delta in pool.stream(submit())]
+        assert asyncio.get_running_loop().time() == 0.0
+    assert deltas[-1].completion is not None
+    assert deltas[-1].completion.notes == ()

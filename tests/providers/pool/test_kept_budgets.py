@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from callboard.actors import System
-from callboard.actors.journal import JsonCodec, MemoryJournal, Retention
+from callboard.actors import ActorDead, System
+from callboard.actors.journal import EventNotReadable, JsonCodec, MemoryJournal, Retention
 from callboard.actors.journal.sqlite import SqliteJournal
 from callboard.actors.testing import virtual_time
 from callboard.providers.errors import BudgetSpent
@@ -242,3 +244,32 @@ def _written(path: Path) -> int:
             return int(connection.execute("SELECT count(*) FROM events").fetchone()[0])
         except sqlite3.OperationalError:  # it is being made
             return 0
+
+
+@virtual_time
+async def test_a_pool_whose_books_cannot_be_read_does_not_start() -> None:
+    class Damaged(MemoryJournal):
+        def read(self, stream: str, *, after: int = 0, limit: int | None = None) -> Any:
+            raise EventNotReadable(f"{stream} is damaged", stream)
+
+    async with System("test") as system:
+        spec = Pool.spec([endpoint(dollar_answers())], journal=Damaged(), seed=1)
+        pool = system.spawn(replace(spec, restart="temporary"))
+        with pytest.raises(ActorDead, match="damaged"):
+            await pool.started()
+
+
+@virtual_time
+async def test_a_journal_that_is_closed_first_is_named_once_and_the_pool_goes_on(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    journal = MemoryJournal()
+    with caplog.at_level(logging.WARNING, "callboard.pool"):
+        async with pool_of(endpoint(dollar_answers(), price=DOLLAR), journal=journal) as pool:
+            await pool.ask(cheap())
+            journal.close()
+            for _ in range(5):
+                await asyncio.sleep(2)
+                await pool.ask(cheap())
+            assert (await pool.ask(GetStats())).cost == 6.0
+    assert ["JournalClosed" in record.message for record in caplog.records] == [True]

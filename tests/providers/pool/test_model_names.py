@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from callboard.actors.testing import virtual_time
-from callboard.providers.errors import NoProvider, UnknownModel
+from callboard.providers.errors import NoProvider, ProviderOverloaded, UnknownModel
 from callboard.providers.pool import Requester, Submit
 
-from .scripted import Script, endpoint, pool_of, request
+from .scripted import Script, endpoint, fails, pool_of, request
 
 
 @pytest.mark.parametrize("mark", [":", "/"])
@@ -66,3 +66,12 @@ async def test_a_vendors_name_leads_to_that_vendors_endpoints_or_else_to_gateway
         assert (await pool.ask(request(model="mistral/small"))).provider == "gate"
         assert gate.seen[0][1].model == "mistral/small", "a gateway knows models with their vendor's name"
     assert b.seen == []
+
+
+@virtual_time
+async def test_a_named_endpoint_is_not_stood_in_for_while_it_is_down() -> None:
+    one, two = Script("one"), Script("two", failure=fails(lambda: ProviderOverloaded("503", status=503)))
+    async with pool_of(endpoint(one), endpoint(two), queue_timeout=5.0) as pool:
+        with pytest.raises(NoProvider):
+            await pool.ask(request(model="two:gpt-4o"))
+    assert one.seen == []
