@@ -406,6 +406,11 @@ class Conversation(Actor):
         self.stop()
         return state.owner
 
+    def on_stop(self) -> None:
+        """An incarnation that ends with its supervisor: nobody reads what would still come."""
+        if self._owned:
+            self._runner.let_go()
+
     def on_failure(self, *_: Any) -> None:
         """An incarnation that crashed: one that ends with its supervisor, or is out of date, is not at fault."""
         if self._owned:

@@ -116,11 +116,10 @@ class Session:
         """Calls of the step under way that an earlier incarnation had started."""
         self.paused: set[str] = set()
         """The approvals that this run waits for, and those it handed work to."""
-        if entry is not None:
+        if entry is not None and entry.open:
             before: Session | None = entry.session
             if before is not None:
                 self.elapsed = max(self.elapsed, before.used())
-                before.let_go()  # where its incarnation was killed, its clock still holds it
             entry.session = self
         self.context = RequestContext(
             run.root, run.id, run.agent, run.conversation, run.chain, run.caller, run.values, []
@@ -268,13 +267,19 @@ class Session:
         if self.timer is not None:
             self.timer.cancel()
             self.timer = None
-        self.runtime.tool_tasks.cancel(self.run.id)
-        if self.ask is not None:
-            self.ask.cancel()
+        self._end_jobs()
         for request in self.waiting.values():  # they go on waiting, and may be decided meanwhile
             self.unpause(request.approval)
         self.waiting.clear()
         self.paused.add("")  # for good: no more time passes for it
+
+    def _end_jobs(self) -> None:
+        if self.ask is not None:
+            self.ask.cancel()
+            self.ask = None
+        for job in self.jobs.values():
+            job.cancel()
+        self.jobs.clear()
 
     def _forget_approvals(self) -> None:
         for request in self.waiting.values():
@@ -288,12 +293,7 @@ class Session:
         if self.timer is not None:
             self.timer.cancel()
             self.timer = None
-        if self.ask is not None:
-            self.ask.cancel()
-            self.ask = None
-        for job in self.jobs.values():
-            job.cancel()
-        self.jobs.clear()
+        self._end_jobs()
         runtime = self.runtime
         for delegation in self.delegations.values():
             entry = runtime.register.get(delegation.run.id)

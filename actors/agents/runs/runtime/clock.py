@@ -23,24 +23,24 @@ class Alarm:
 
     __slots__ = ("_among", "_argument", "_call", "_timer")
 
-    def __init__(self, call: Callable[[Any], object], argument: Any) -> None:
+    def __init__(self, call: Callable[[Any], object], argument: Any, among: dict[Alarm, None]) -> None:
         self._call = call
         self._argument = argument
-        self._among: dict[Alarm, None] | None = None
+        self._among: dict[Alarm, None] = among
         self._timer: asyncio.TimerHandle | None = None
+        among[self] = None
 
     def cancel(self) -> None:
         """Take it back; nothing happens if it has rung."""
+        self._among.pop(self, None)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        elif self._among is not None:
-            self._among.pop(self, None)
-            self._among = None
 
     def ring(self) -> None:
         """Make the call."""
-        self._timer = self._among = None
+        self._among.pop(self, None)
+        self._timer = None
         self._call(self._argument)
 
 
@@ -48,22 +48,21 @@ class Clock:
     """Makes alarms on the running event loop."""
 
     def __init__(self) -> None:
+        self._near: dict[Alarm, None] = {}
         self._shared: dict[int, tuple[asyncio.TimerHandle, dict[Alarm, None]]] = {}
 
     def call_at(self, when: float, call: Callable[[Any], object], argument: Any) -> Alarm:
         """Call ``call(argument)`` when the event loop's time is ``when`` seconds, or up to `GRAIN` later."""
         loop = asyncio.get_running_loop()
-        alarm = Alarm(call, argument)
         if when - loop.time() < NEAR:
+            alarm = Alarm(call, argument, self._near)
             alarm._timer = loop.call_at(when, alarm.ring)
             return alarm
         slot = int(when / GRAIN) + 1
         shared = self._shared.get(slot)
         if shared is None:
             shared = self._shared[slot] = (loop.call_at(slot * GRAIN, self._ring, slot), {})
-        alarm._among = shared[1]
-        alarm._among[alarm] = None
-        return alarm
+        return Alarm(call, argument, shared[1])
 
     def _ring(self, slot: int) -> None:
         _, alarms = self._shared.pop(slot)
@@ -71,7 +70,9 @@ class Clock:
             alarm.ring()
 
     def close(self) -> None:
-        """Cancel all alarms that share a timer."""
+        """Cancel all alarms: what they were to be told to is held no longer."""
+        for alarm in list(self._near):
+            alarm.cancel()
         for timer, alarms in self._shared.values():
             timer.cancel()
             alarms.clear()

@@ -29,7 +29,8 @@ class Entry:
         outcome: the same with what belongs to it, once it is there.
         accepted: whether it is in its conversation's journal, or about to be.
         cancelled: why it was cancelled; empty if it was not. The message that says so may be lost in a crash.
-        session: what its conversation does for it, while it is under way.
+        session: what its conversation does for it, while it is under way and somebody waits. Errors that callers keep
+            hold the entry by their tracebacks, and must not hold the conversation by it.
         output: the type that the answer must fit, where the run asks for one of its own.
         final: whether the outcome is the run's end; otherwise it may be gone on with later.
         fresh: whether the run's own conversation cannot be in the journal yet.
@@ -189,7 +190,9 @@ class RunRegister:
 
     def forget(self, run_id: str) -> None:
         """The outcome has been taken, or nobody waits for it any more."""
-        self._entries.pop(run_id, None)
+        entry = self._entries.pop(run_id, None)
+        if entry is not None:
+            entry.session = None
 
     def cancel(self, run_id: str, reason: str, *, rollback: bool = False) -> None:
         """Have a run ended, wherever it is, and its messages taken out of the history where ``rollback`` says so.
