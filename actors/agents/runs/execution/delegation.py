@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
+from weakref import ref
 
 from .....providers.messages import Message
 from ....core.base.events import Outcome as Work
@@ -145,7 +146,7 @@ def forward(session: Session, owner: tuple[str, str]) -> None:
     )
     session.forward = session.delegations[""] = Delegation(sent, None, True, session.time())
     entry = runtime.register.submit(sent, session.entry.output if session.entry is not None else None)
-    entry.reply.when_done(partial(_when_owner_answered, session, entry))
+    entry.reply.when_done(partial(_when_owner_answered, ref(session), entry))
 
 
 def forwarded(session: Session, entry: Entry) -> Outcome:
@@ -226,16 +227,22 @@ def _submit(session: Session, call_id: str, delegation: Delegation) -> None:
     working: Session | None = entry.session
     if working is not None and not working.over:  # it was at work when this side crashed, and may wait for a person
         session.stand_still(working.paused)
-    entry.reply.when_done(partial(_when_answered, session, call_id, entry))
+    entry.reply.when_done(partial(_when_answered, ref(session), call_id, entry))
 
 
-def _when_answered(session: Session, call_id: str, entry: Entry, reply: Future[Answer]) -> None:
-    if entry.outcome is not None:
+# By weak references: a session that has crashed meanwhile would stay in memory until the other agent answers.
+
+
+def _when_answered(asking: ref[Session], call_id: str, entry: Entry, reply: Future[Answer]) -> None:
+    session = asking()
+    if session is not None and entry.outcome is not None:
         session.send(DelegateAnswered(session, call_id, entry.outcome))
 
 
-def _when_owner_answered(session: Session, entry: Entry, reply: Future[Answer]) -> None:
-    session.send(OwnerAnswered(session, entry))
+def _when_owner_answered(asking: ref[Session], entry: Entry, reply: Future[Answer]) -> None:
+    session = asking()
+    if session is not None:
+        session.send(OwnerAnswered(session, entry))
 
 
 def _ask_responder(

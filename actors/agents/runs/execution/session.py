@@ -54,6 +54,7 @@ class Session:
     """
 
     __slots__ = (
+        "__weakref__",
         "actor",
         "ask",
         "attempts",
