@@ -120,7 +120,6 @@ class Runner:
         """Go on with the run that an earlier incarnation, of this process or another, had begun."""
         runtime, state = self._runtime, self._state
         run, turn = state.queue[0], state.turn
-        runtime.tool_tasks.cancel(run.id)  # left by an incarnation that was killed
         session = self._open(run)
         session.resumed = True
         crashes = runtime.crashes.get(session.stream, 0)

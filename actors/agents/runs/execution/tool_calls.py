@@ -47,7 +47,7 @@ def call_tool(session: Session, command: CallTool, happened: Happened) -> None:
     else:
         # Not piped: a call has a task of its own already.
         ended = partial(_when_returned, session, call)
-        session.jobs[call.id] = session.runtime.tool_tasks.start(session.run.id, tool, call.arguments, ended)
+        session.jobs[call.id] = session.runtime.tool_tasks.start(tool, call.arguments, ended)
     active_scope.reset(token)
 
 

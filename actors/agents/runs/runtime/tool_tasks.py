@@ -13,11 +13,11 @@ class ToolTasks:
     """The tool calls of an agency that are under way."""
 
     def __init__(self) -> None:
-        self._calls: dict[int, tuple[str, Any]] = {}
+        self._calls: dict[int, Any] = {}
         self._count = 0
         self._none_left: asyncio.Event | None = None
 
-    def start(self, run_id: str, tool: Tool, arguments: str, on_end: Callable[[ToolResult], object]) -> Any:
+    def start(self, tool: Tool, arguments: str, on_end: Callable[[ToolResult], object]) -> Any:
         """Start a tool call; return its handle. ``on_end`` is called with the result, whatever happens."""
         self._count = number = self._count + 1
 
@@ -28,14 +28,13 @@ class ToolTasks:
             on_end(result)
 
         started = tool.start(arguments, ended)
-        self._calls[number] = (run_id, started)
+        self._calls[number] = started
         return started
 
-    def cancel(self, run_id: str | None = None) -> None:
-        """Cancel the tool calls of a run, or all there are."""
-        for owner, call in list(self._calls.values()):
-            if run_id is None or owner == run_id:
-                call.cancel()
+    def cancel(self) -> None:
+        """Cancel the tool calls that are left."""
+        for call in list(self._calls.values()):
+            call.cancel()
 
     async def ended(self) -> None:
         """Wait until no tool call is under way; bounded, once they are cancelled, by the grace period of each."""
