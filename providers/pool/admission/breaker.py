@@ -1,4 +1,4 @@
-"""A circuit breaker for one endpoint: admit, run, record. Pure: the caller passes the time and runs the call itself.
+"""A circuit breaker: admit, run, record. Pure: the caller passes the time and runs the call itself.
 
 ::
 
@@ -37,7 +37,8 @@ class BreakerPolicy:
         factor: by what the pause grows when a probe fails.
         max_pause: the longest pause in seconds.
         ramp: concurrent requests at which a returning endpoint counts as fully back. It starts at 2 and every success
-            adds one, so the load doubles per round trip.
+            adds one; in a tenth of a second no more leave than that were allowed at its beginning. So the load doubles
+            per round trip, but not faster than each tenth of a second.
     """
 
     window: int = 10
@@ -53,6 +54,9 @@ class BreakerPolicy:
         """How many failures among the latest ``window`` calls open the breaker."""
         return max(1, round(self.window * self.error_rate))
 
+
+_STEP = 0.1
+"""Seconds of one step of a ramp. Without it an endpoint that answers in 5 ms gets the full load within 50 ms."""
 
 _DISABLED = 60.0
 """Seconds between two probes of an endpoint that is disabled."""
@@ -78,7 +82,8 @@ class _RateWindow(pybreaker.CircuitBreakerStorage):
         self._policy = policy
         self._state = pybreaker.STATE_CLOSED
         self._calls: deque[tuple[float, bool]] = deque(maxlen=policy.window)
-        self._failures = 0
+        self.failures = 0
+        """Among the calls that are remembered."""
         self.now = 0.0
 
     @property
@@ -92,9 +97,9 @@ class _RateWindow(pybreaker.CircuitBreakerStorage):
     def _add(self, failed: bool) -> None:
         calls = self._calls
         if len(calls) == calls.maxlen:
-            self._failures -= calls[0][1]
+            self.failures -= calls[0][1]
         calls.append((self.now, failed))
-        self._failures += failed
+        self.failures += failed
 
     def increment_counter(self) -> None:
         self._add(True)
@@ -105,14 +110,14 @@ class _RateWindow(pybreaker.CircuitBreakerStorage):
 
     def clear(self) -> None:
         self._calls.clear()
-        self._failures = 0
+        self.failures = 0
 
     @property
     def counter(self) -> int:
         calls, horizon = self._calls, self.now - self._policy.max_age
         while calls and calls[0][0] < horizon:
-            self._failures -= calls.popleft()[1]
-        return self._failures
+            self.failures -= calls.popleft()[1]
+        return self.failures
 
     def increment_success_counter(self) -> None:
         pass
@@ -171,6 +176,8 @@ class Breaker:
         self._pause = policy.pause
         self._until = 0.0
         self._ramp: int | None = None
+        self._step_ends = 0.0
+        self._step_left = 0
         # Suspicion: after a failure only as many calls go out as it takes to open, until one started later succeeds.
         self._streak = 0
         self._streak_from = 0
@@ -199,7 +206,7 @@ class Breaker:
         """Return whether a call may be admitted at ``now``."""
         state = self._storage.state
         if state == pybreaker.STATE_CLOSED:
-            if self._ramp is not None and self._in_flight >= self._ramp:
+            if self._ramp is not None and (self._in_flight >= self._ramp or self._step_used_up(now)):
                 return False
             return not self._streak or self._fresh < max(1, self.policy.failures_to_open - self._streak)
         if state == pybreaker.STATE_OPEN:
@@ -214,6 +221,10 @@ class Breaker:
             self._new_generation()
             state = pybreaker.STATE_HALF_OPEN
         probe = state == pybreaker.STATE_HALF_OPEN
+        if self._ramp is not None:
+            if now >= self._step_ends:
+                self._step_ends, self._step_left = now + _STEP, self._ramp
+            self._step_left -= 1
         self._sequence += 1
         trial = Trial(self._sequence, self._generation, probe, self._streak > 0)
         self._in_flight += 1
@@ -237,8 +248,14 @@ class Breaker:
         """
         if not self._end(trial):
             return
-        self._storage.now = now
+        storage = self._storage
+        storage.now = now
         if ok:
+            if not storage.failures and self._ramp is None and storage.state == pybreaker.STATE_CLOSED:
+                # The usual case: among successes only, one more changes nothing. Saves 4 µs.
+                if trial.sequence > self._streak_from:
+                    self._streak = 0
+                return
             self._machine.call(_succeed)
             self.disabled = ""
             if trial.sequence > self._streak_from:
@@ -247,6 +264,7 @@ class Breaker:
                 self._storage.clear()
                 self._new_generation()
                 self._ramp = 2
+                self._step_ends = now
             elif self._ramp is not None:
                 self._ramp += 1
                 if self._ramp >= self.policy.ramp:
@@ -282,7 +300,7 @@ class Breaker:
         self.disabled = reason
 
     def reset(self) -> None:
-        """Forget all that was learned: closed, as new. For an endpoint that was replaced (a new key)."""
+        """Forget all that was learned: closed, as new."""
         if self.state != pybreaker.STATE_CLOSED:
             self._machine.close()
         self._storage.clear()
@@ -292,10 +310,18 @@ class Breaker:
         self.disabled = ""
 
     def next_time(self, now: float) -> float | None:
-        """Return when an open breaker may be probed; None when only an event, not time, can change what it allows."""
-        if self.state != pybreaker.STATE_OPEN:
-            return None
-        return max(now, self._until)
+        """Return when an open breaker may be probed, or the next step of a ramp begins.
+
+        None when only an event, not time, can change what it allows.
+        """
+        if self._storage.state == pybreaker.STATE_OPEN:
+            return max(now, self._until)
+        if self._ramp is not None and self._in_flight < self._ramp and self._step_used_up(now):
+            return self._step_ends
+        return None
+
+    def _step_used_up(self, now: float) -> bool:
+        return self._step_left <= 0 and now < self._step_ends
 
     def _opened(self, now: float, at_least: float) -> None:
         # Half fixed, half random: never at once, and not in step with others.

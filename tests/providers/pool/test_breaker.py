@@ -112,8 +112,20 @@ def test_the_return_is_a_ramp_that_doubles_with_every_round() -> None:
         sizes.append(len(trials))
         for trial in trials:
             tested.record(trial, True, now)
+        now += 0.1
     assert sizes == [2, 4, 8]
     assert tested.allows(now)
+
+
+def test_the_ramp_goes_no_faster_than_its_steps_though_answers_come_at_once() -> None:
+    tested, now = closed_again(ramp=64)
+    for _ in range(2):
+        tested.record(tested.admit(now), True, now)
+    assert not tested.allows(now)
+    at = tested.next_time(now)
+    assert at is not None
+    assert at == pytest.approx(now + 0.1)
+    assert tested.allows(at)
 
 
 def test_one_failure_during_the_ramp_opens_again() -> None:
@@ -227,6 +239,13 @@ class BreakerMachine(RuleBasedStateMachine):
     @invariant()
     def it_can_always_come_back(self) -> None:
         if self.tested.state == "open":
+            at = self.tested.next_time(self.now)
+            assert at is not None
+            assert self.tested.allows(at)
+
+    @invariant()
+    def a_closed_one_without_calls_in_flight_waits_for_time_at_most(self) -> None:
+        if self.tested.state == "closed" and not self.flying and not self.tested.allows(self.now):
             at = self.tested.next_time(self.now)
             assert at is not None
             assert self.tested.allows(at)

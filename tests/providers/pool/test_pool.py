@@ -107,6 +107,20 @@ async def test_requests_wait_while_every_provider_is_down_and_leave_as_a_ramp() 
 
 
 @virtual_time
+async def test_after_a_total_outage_one_trial_goes_first_and_then_the_load_is_raised_in_steps() -> None:
+    script = Script("a", latency=0.005, failure=fails_until(3.0, lambda: ProviderOverloaded("503", status=503)))
+    async with pool_of(script) as pool:
+        assert not lost(await outcomes(pool, 500, at_once=500, timeout=60.0))
+    back = [time for time in script.times if time >= 3.0 - script.latency]
+    assert back[1] >= back[0] + script.latency, "the trial was not waited for"
+    within = [sum(time < back[0] + after for time in back) for after in (0.1, 0.2, 0.3)]
+    assert within[0] <= 1 + 2
+    assert within[1] <= 1 + 2 + 4 + 2
+    assert within[2] <= 1 + 2 + 4 + 8 + 6
+    assert back[-1] < back[0] + 3.0, "it does not come back to its full load"
+
+
+@virtual_time
 async def test_a_request_fails_at_its_deadline_with_a_named_error_and_a_request_without_one_after_the_patience() -> (
     None
 ):
