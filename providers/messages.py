@@ -313,6 +313,8 @@ class Delta:
         tool_id, tool_name: set on the first piece of a tool call.
         tool_arguments: JSON text to append to that call's arguments.
         completion: the whole answer, on the last delta only.
+        restart: forget all pieces that came before: the answer begins anew, perhaps from another model. It comes only
+            while no text has come.
     """
 
     text: str = ""
@@ -322,3 +324,4 @@ class Delta:
     tool_name: str = ""
     tool_arguments: str = ""
     completion: Completion | None = None
+    restart: bool = False

@@ -78,7 +78,7 @@ class CompletionFinished(RunEvent):
 
 @dataclass(frozen=True, slots=True)
 class Retried(RunEvent):
-    """The model is asked once more; text streamed for this step so far is void."""
+    """The model is asked once more; text and reasoning streamed for this step so far are void."""
 
     reason: str = ""
     attempt: int = 0

@@ -86,15 +86,6 @@ class Attempts:
         """As `complete`, of a request for embeddings."""
         return cast(Embeddings, await self.complete(job, grant))  # a provider answers what it was asked for
 
-    async def begun(self, job: Job, grant: Grant) -> tuple[Delta, AsyncGenerator[Delta, None]]:
-        """Send the request as a stream; return its first delta, and the others, which the caller must close.
-
-        Raises:
-            Exception: the provider failed before the first.
-        """
-        deltas = self._deltas(job, grant)
-        return await anext(deltas), deltas
-
     async def batch(self, jobs: Sequence[Job], grant: Grant) -> list[Completion | Exception]:
         """Send several requests as one batch; return what became of each.
 
@@ -187,11 +178,11 @@ class Attempts:
             if second is not None and not second.done():
                 second.cancel()
 
-    async def _deltas(self, job: Job, grant: Grant) -> AsyncGenerator[Delta, None]:
-        """Yield one call's deltas; book how it ended, exactly once.
+    async def stream(self, job: Job, grant: Grant) -> AsyncGenerator[Delta, None]:
+        """Send the request as a stream and yield its deltas; book how it ended, exactly once.
 
         Raises:
-            StreamCut: it broke after its first delta.
+            StreamCut: it broke after its first piece.
             Exception: it failed before.
         """
         loop = self._loop

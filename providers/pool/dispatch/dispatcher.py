@@ -102,18 +102,35 @@ class Dispatcher:
     async def stream(self, request: Request, requester: Requester) -> AsyncGenerator[Delta, None]:
         """Yield the deltas of a completion; the last one carries it.
 
-        A failure before the first delta is retried elsewhere and not seen. After it the caller has text that another
-        model would not continue, so the stream ends with the error, and the caller decides.
+        A failure before the first text is followed by another attempt, as `complete` does. If pieces of reasoning or of
+        tool calls had come, a delta with ``restart`` says that they are void. After text the stream ends in the error:
+        another model would not go on from there, so the caller decides.
 
         Raises:
-            StreamCut: the stream broke after its first delta.
+            StreamCut: the stream broke after its first text.
             ProviderError: as `complete`.
         """
-        first, rest = await self._sent(self.open(request, requester), self.attempts.begun)
-        async with aclosing(rest):
-            yield first
-            async for delta in rest:
-                yield delta
+        job = self.open(request, requester)
+        void = False
+        while True:
+            grant = await self.queue.grant(job)
+            began, text = void, False
+            try:
+                async with aclosing(self.attempts.stream(job, grant)) as deltas:
+                    async for delta in deltas:
+                        if void:
+                            void = False
+                            yield Delta(restart=True)
+                        began, text = True, text or bool(delta.text)
+                        yield delta
+                return
+            except Exception as error:
+                if text:
+                    raise
+                delay = self._after(job, grant, error)
+            void = began
+            if delay > 0.0:
+                await asyncio.sleep(delay)
 
     def open(self, request: Asked, requester: Requester) -> Job:
         """Accept a request.

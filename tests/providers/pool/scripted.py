@@ -30,6 +30,7 @@ class Script:
     crash: bool = False
     cut_after: int | None = None
     deltas: int = 3
+    pieces: tuple[Delta, ...] = ()
     pause: float = 0.0
     seen: list[tuple[float, Request]] = field(default_factory=list)
     in_flight: int = 0
@@ -100,11 +101,12 @@ class Scripted(Actor):
 
     async def _stream(self, request: Request) -> AsyncGenerator[Delta, None]:
         await self._work(request)
-        for index in range(self.script.deltas):
+        pieces = self.script.pieces or tuple(Delta(text=str(index)) for index in range(self.script.deltas))
+        for index, piece in enumerate(pieces):
             if self.script.cut_after == index:
                 return
             await asyncio.sleep(self.script.pause)
-            yield Delta(text=str(index))
+            yield piece
         yield Delta(completion=self._answer(request))
 
 

@@ -20,7 +20,7 @@ from callboard.providers.errors import (
     StreamCut,
     UnknownModel,
 )
-from callboard.providers.messages import Completion, Request
+from callboard.providers.messages import Completion, Delta, Request
 from callboard.providers.pool import GetHealth, GetStats, Hedge, Pool, Quota, Requester, Submit
 
 from .scripted import Script, endpoint, fails, fails_until, request
@@ -282,7 +282,7 @@ async def test_a_failed_stream_is_invisible_before_its_first_delta() -> None:
 
 
 @virtual_time
-async def test_a_stream_cut_after_its_first_delta_ends_in_one_error() -> None:
+async def test_a_stream_cut_after_its_first_text_ends_in_one_error() -> None:
     async with pool_of(Script("a", cut_after=2), Script("b", cut_after=2)) as pool:
         seen = []
 
@@ -295,6 +295,40 @@ async def test_a_stream_cut_after_its_first_delta_ends_in_one_error() -> None:
         assert seen == ["0", "1"]
         stats = await pool.ask(GetStats())
         assert (stats.pool.failed, stats.pool.pending) == (1, 0)
+
+
+THOUGHT = (Delta(reasoning="hm"), Delta(reasoning=", so"), Delta(text="yes"))
+CALL = (Delta(tool_index=0, tool_id="1", tool_name="look"), Delta(tool_index=0, tool_arguments='{"at": 1}'))
+
+
+@pytest.mark.parametrize(("pieces", "cut"), [(THOUGHT, 1), (THOUGHT, 2), (CALL, 1), (CALL, 2)])
+@virtual_time
+async def test_a_stream_cut_before_its_text_begins_anew_elsewhere_and_its_reader_is_told(
+    pieces: tuple[Delta, ...], cut: int
+) -> None:
+    bad, good = Script("bad", pieces=pieces, cut_after=cut), Script("good", pieces=pieces)
+    if cut == len(pieces):
+        bad.pieces = (*pieces, Delta(text="never sent"))
+    async with System("test") as system:
+        pool = system.supervise(Pool.spec([endpoint(bad), endpoint(good, priority=1)], seed=1))
+        deltas = [delta async for delta in pool.stream(request())]
+        assert deltas[:-1] == [*pieces[:cut], Delta(restart=True), *pieces]
+        assert deltas[-1].completion is not None
+        assert deltas[-1].completion.provider == "good"
+        assert "bad (StreamCut)" in deltas[-1].completion.notes[0]
+        stats = await pool.ask(GetStats())
+        assert (stats.pool.answered, stats.pool.failed, stats.bought["cut"].calls) == (1, 0, 1)
+
+
+@virtual_time
+async def test_an_attempt_that_fails_before_its_first_piece_is_followed_by_one_restart_only() -> None:
+    cut = Script("a", pieces=THOUGHT, cut_after=1)
+    refused, good = Script("b", failure=fails(lambda: ConnectionLost("reset"))), Script("c", pieces=THOUGHT)
+    async with System("test") as system:
+        endpoints = [endpoint(script, priority=index) for index, script in enumerate((cut, refused, good))]
+        pool = system.supervise(Pool.spec(endpoints, seed=1))
+        deltas = [delta async for delta in pool.stream(request())]
+        assert [delta.restart for delta in deltas] == [False, True, False, False, False, False]
 
 
 @virtual_time

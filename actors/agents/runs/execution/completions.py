@@ -128,10 +128,15 @@ async def _completion(session: Session, model: ActorRef[Any], request: Request) 
 async def _streamed(session: Session, model: ActorRef[Any], request: Request) -> Completion:
     completion: Completion | None = None
     chunk_hooks = "chunk" in session.prepared.hooks
+    restarts = 0
     async with model.stream(request) as deltas:
         async for piece in deltas:
             delta: Delta | None = piece
             completion = piece.completion or completion
+            if piece.restart:
+                restarts += 1
+                reason = "the answer broke off before its text; it begins anew"
+                session.emit(Retried, reason=reason, attempt=session.attempts + restarts)
             if chunk_hooks:
                 delta = (await session.hooked("chunk", chunk=piece)).chunk
             if delta is None:
