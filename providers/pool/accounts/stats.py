@@ -29,10 +29,15 @@ class Latencies:
         self.count = 0
         self.average = 0.0
 
-    def add(self, seconds: float) -> None:
-        """Count one call."""
+    def add(self, seconds: float, weight: float = 1.0) -> None:
+        """Count one call.
+
+        Args:
+            seconds: it took.
+            weight: what is left of the weight of the average before it, 0 to 1.
+        """
         self.count += 1
-        self.average = seconds if self.count == 1 else self.average + 0.1 * (seconds - self.average)
+        self.average = seconds if self.count == 1 else seconds + 0.9 * weight * (self.average - seconds)
         if len(self._ring) < self._size:
             self._ring.append(seconds)
         else:

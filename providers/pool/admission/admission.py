@@ -196,4 +196,7 @@ class Admission:
             return ready[0]
         for gate in ready:
             gate.look(now)
-        return ready[self.routing.choose(ready, self._rng)]
+            gate.passed_over += 1
+        chosen = ready[self.routing.choose(ready, self._rng)]
+        chosen.passed_over -= 1
+        return chosen

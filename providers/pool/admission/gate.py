@@ -58,6 +58,13 @@ class EndpointGate:
         """Called when the last grant has ended; set once the endpoint gets no more."""
 
 
+_HALF_LIFE = 5.0
+"""Seconds in which what is known of a latency loses half of its weight, if at the same time it was
+``_HALF_LIFE_CALLS`` times the reason to choose another. By time alone a quiet pool would forget who is slow between
+two requests; by calls alone a busy one would send one request in some dozens to it."""
+_HALF_LIFE_CALLS = 10
+
+
 class Gate:
     """One model at one endpoint: its own limits, its breaker, and what is known of its answers.
 
@@ -82,10 +89,12 @@ class Gate:
         "latencies",
         "latency",
         "limiter",
+        "measured",
         "member",
         "model",
         "name",
         "outputs",
+        "passed_over",
         "price",
         "recent",
         "tail",
@@ -113,6 +122,10 @@ class Gate:
         self.latencies = Latencies()
         self.average = 0.0
         """Seconds its calls take on average; 0 while unknown."""
+        self.measured = 0.0
+        """When it answered last."""
+        self.passed_over = 0
+        """How often another was chosen since."""
         self.tail = 0.0
         """Seconds within which 95 % of its calls end."""
         self.latency = 0.0
@@ -172,13 +185,29 @@ class Gate:
     def look(self, now: float) -> None:
         """Bring `latency` up to date: the average, or how long the oldest call has been out, if that is unusual.
 
-        What hangs answers nothing, so its average stays as good as it was; this is how it shows.
+        What hangs answers nothing, so its average stays as good as it was; this is how it shows. And who was slow once
+        is not asked any more, so its average must fade, or it would never be found to be well again.
         """
-        self.latency = self.average
+        self.latency = self.average * self._weight(now)
         if self.flying and self.average:
             age = now - next(iter(self.flying)).at
             if age > self.tail:
                 self.latency = max(age, self.average)
+
+    def took(self, seconds: float, now: float) -> None:
+        """Learn how long a call took that has been answered now."""
+        latencies = self.latencies
+        latencies.add(seconds, self._weight(now))
+        self.measured = now
+        self.passed_over = 0
+        self.average = latencies.average
+        self.tail = latencies.quantile(0.95)
+
+    def _weight(self, now: float) -> float:
+        """What is left of the weight of what is known, 0 to 1."""
+        if not self.passed_over:
+            return 1.0
+        return 0.5 ** min((now - self.measured) / _HALF_LIFE, self.passed_over / _HALF_LIFE_CALLS)
 
     def down(self, now: float) -> bool:
         """Return whether it cannot serve anyone now, however small."""

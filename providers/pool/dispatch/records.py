@@ -66,10 +66,8 @@ class AttemptRecords:
         self._close(grant, usage.total_tokens)
         grant.record(now, True, True)
         latency = now - grant.at
-        gate.latencies.add(latency)
+        gate.took(latency, now)
         gate.answered_from = max(gate.answered_from, grant.at)
-        gate.average = gate.latencies.average
-        gate.tail = gate.latencies.quantile(0.95)
         gate.recent.append(True)
         self._count(grant, usage)
         if gate.outputs is None:

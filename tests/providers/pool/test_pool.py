@@ -188,6 +188,31 @@ async def test_the_request_limit_holds_in_every_minute_and_requests_leave_in_ord
 
 
 @virtual_time
+async def test_an_endpoint_that_was_slow_once_gets_its_share_again() -> None:
+    slow, other = Script("a", latency=3.0), Script("b")
+    async with pool_of(slow, other) as pool:
+        while not slow.seen:
+            await pool.ask(request())
+        slow.latency = 0.05
+        for _ in range(300):
+            await pool.ask(request())
+            await asyncio.sleep(0.5)
+        slow.seen.clear()
+        for _ in range(100):
+            await pool.ask(request())
+        assert 20 <= len(slow.seen) <= 80, f"it got {len(slow.seen)} of 100 requests"
+
+
+@virtual_time
+async def test_an_endpoint_that_stays_slow_is_tried_seldom() -> None:
+    slow, other = Script("a", latency=3.0), Script("b")
+    async with pool_of(slow, other) as pool:
+        for _ in range(600):
+            await pool.ask(request())
+        assert 1 <= len(slow.seen) <= 12
+
+
+@virtual_time
 async def test_concurrency_stays_within_its_limit() -> None:
     script = Script("a")
     async with System("test") as system:
