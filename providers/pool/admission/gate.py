@@ -7,6 +7,7 @@ the `EndpointGate` behind them: a request must pass both.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -207,7 +208,7 @@ class Gate:
         """What is left of the weight of what is known, 0 to 1."""
         if not self.passed_over:
             return 1.0
-        return 0.5 ** min((now - self.measured) / _HALF_LIFE, self.passed_over / _HALF_LIFE_CALLS)
+        return math.exp2(-min((now - self.measured) / _HALF_LIFE, self.passed_over / _HALF_LIFE_CALLS))
 
     def down(self, now: float) -> bool:
         """Return whether it cannot serve anyone now, however small."""
