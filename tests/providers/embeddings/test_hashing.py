@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import math
@@ -20,6 +21,8 @@ from callboard.providers.errors import UnknownModel
 from callboard.providers.offline import OfflineProvider
 from callboard.providers.offline.hashing import DIMENSIONS, NOTE, hashed
 from callboard.providers.provider import Supports
+from callboard.providers.registry.resolve import OFFLINE
+from callboard.providers.vendors.build import child_spec
 
 
 def near(one: tuple[float, ...], other: tuple[float, ...]) -> float:
@@ -90,6 +93,23 @@ async def test_the_offline_provider_embeds_and_says_that_no_model_does() -> None
         assert made.usage.input_tokens == 2
         assert (await ref.ask(EmbeddingRequest(["tea"], "offline", 8))).dimensions == 8
         assert await ref.ask(Supports("embeddings"))
+
+
+async def test_a_large_request_leaves_the_loop_to_others() -> None:
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async with System("offline") as system:
+        counting = asyncio.create_task(count())
+        made = await system.supervise(child_spec(OFFLINE)).ask(EmbeddingRequest(["tea"] * 160, "offline:hashing", 4))
+        counting.cancel()
+        assert len(made.vectors) == 160
+        assert turns >= 10, "sixteen texts at a time"
 
 
 async def test_the_offline_provider_does_not_stand_in_for_a_model() -> None:
