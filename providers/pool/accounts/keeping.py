@@ -15,7 +15,7 @@ from typing import Any, Final
 from uuid import uuid4
 
 from ....actors.core.mail.future import Future
-from ....actors.journal.errors import JournalClosed, JournalError, StreamConflict, StreamError, StreamOwned
+from ....actors.journal.errors import JournalClosed, JournalError, StreamConflict, StreamFenced, StreamOwned
 from ....actors.journal.store import Journal, at_hand
 from .budgets import Budgets
 from .periods import Spending
@@ -31,6 +31,7 @@ LONGEST: Final = 1_000
 
 _TRIES: Final = 20
 _CLOSING: Final = 5.0
+_PAUSE: Final = 0.05
 
 logger = logging.getLogger("callboard.pool")
 
@@ -142,8 +143,9 @@ class Keeper:
             await self._load()
 
     async def _newest(self) -> str:
+        """The name of the stream that counts. One without events was to take its place, and its process died."""
         headers = await at_hand(self._journal.headers(prefix=f"{STREAM}."))
-        return headers[-1].name if headers else ""
+        return next((header.name for header in reversed(headers) if header.version), "")
 
     async def _load(self) -> None:
         """Read the stream from its beginning, or begin one."""
@@ -152,8 +154,10 @@ class Keeper:
         while not records:
             self._name = await self._newest()
             if not self._name:
-                with suppress(StreamError):  # another process was faster
+                try:
                     await self._begin(1, Spending(), ())
+                except (StreamOwned, StreamFenced):  # another pool is about to
+                    await asyncio.sleep(_PAUSE)
                 continue
             records = await at_hand(self._journal.read(self._name))
         self._version = records[-1].version
@@ -167,10 +171,14 @@ class Keeper:
         budgets.spending = spending
 
     async def _begin(self, number: int, spending: Spending, drop: tuple[str, ...]) -> None:
-        stream = self._journal.create(f"{STREAM}.{number:09}")
-        # A stream with work left in it is not pruned, however long nothing is spent.
-        await _done(stream.append(({"totals": spending.plain()},), unfinished=True, drop=drop))
-        await _done(stream.release())
+        stream = await at_hand(self._journal.open(f"{STREAM}.{number:09}"))
+        try:
+            if not stream.version:  # nobody else was faster
+                # A stream with work left in it is not pruned, however long nothing is spent.
+                await _done(stream.append(({"totals": spending.plain()},), unfinished=True, drop=drop))
+        finally:
+            with suppress(JournalError):
+                await _done(stream.release())
 
     async def _shorten(self) -> None:
         """Begin a new stream with the sums of this one."""

@@ -7,6 +7,7 @@ import logging
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -15,12 +16,15 @@ from typing import Any
 import pytest
 
 from callboard.actors import ActorDead, System
-from callboard.actors.journal import EventNotReadable, JsonCodec, MemoryJournal, Retention
+from callboard.actors.journal import EventNotReadable, Journal, JsonCodec, MemoryJournal, Retention
+from callboard.actors.journal.postgres import PostgresJournal
 from callboard.actors.journal.sqlite import SqliteJournal
+from callboard.actors.journal.store import at_hand
 from callboard.actors.testing import virtual_time
 from callboard.providers.errors import BudgetSpent
 from callboard.providers.messages import Usage
 from callboard.providers.pool import Budget, GetStats, Pool, Price, Requester, Submit
+from callboard.providers.pool.accounts import keeping
 
 from .scripted import Script, endpoint, pool_of, request
 
@@ -273,3 +277,64 @@ async def test_a_journal_that_is_closed_first_is_named_once_and_the_pool_goes_on
                 await pool.ask(cheap())
             assert (await pool.ask(GetStats())).cost == 6.0
     assert ["JournalClosed" in record.message for record in caplog.records] == [True]
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
+def journal_of_a_process(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], Journal]]:
+    """Makes journals on one store, each as another process would."""
+    if request.param == "postgres":
+        address, schema = request.getfixturevalue("postgres").url, request.getfixturevalue("schema")
+        make: Callable[[], Journal] = lambda: PostgresJournal(address, JsonCodec(), schema=schema)  # noqa: E731
+    elif request.param == "sqlite":
+        make = lambda: SqliteJournal(tmp_path / "team.db", JsonCodec())  # noqa: E731
+    else:
+        make = MemoryJournal().as_worker
+    made: list[Journal] = []
+
+    def journal() -> Journal:
+        made.append(make())
+        return made[-1]
+
+    yield journal
+    for each in made:
+        each.close()
+
+
+async def test_every_store_keeps_what_two_processes_spend_at_once(
+    journal_of_a_process: Callable[[], Journal], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeping, "LONGEST", 3)  # so that the stream gives way within a few rounds
+    one = endpoint(dollar_answers(latency=0.0), price=DOLLAR)
+    for round_ in range(5):
+        async with pool_of(one, journal=journal_of_a_process()) as first:
+            async with pool_of(one, journal=journal_of_a_process()) as second:
+                await asyncio.gather(*(pool.ask(cheap()) for pool in (first, second) for _ in range(3)))
+            assert (await first.ask(GetStats())).cost >= 6 * round_ + 3
+    async with pool_of(one, journal=journal_of_a_process()) as pool:
+        assert (await pool.ask(GetStats())).spent["user:acme/ada"] == 30.0
+    reader = journal_of_a_process()
+    (header,) = await at_hand(reader.headers(prefix=keeping.STREAM))
+    assert header.version <= 4
+    assert not header.name.endswith(".000000001")
+
+
+async def test_a_process_that_died_as_it_began_a_new_stream_is_no_obstacle(
+    journal_of_a_process: Callable[[], Journal],
+) -> None:
+    one = endpoint(dollar_answers(latency=0.0), price=DOLLAR)
+    for number, spent in ((1, 0.0), (2, 1.0), (2, 2.0)):
+        journal = journal_of_a_process()
+        await at_hand(journal.open(f"{keeping.STREAM}.{number:09}"))
+        await asyncio.to_thread(journal.close)
+        async with pool_of(one, journal=journal_of_a_process()) as pool:
+            assert (await pool.ask(GetStats())).cost == spent
+            await pool.ask(cheap())
+
+
+async def test_two_pools_of_one_process_may_share_a_journal(journal_of_a_process: Callable[[], Journal]) -> None:
+    journal = journal_of_a_process()
+    one = endpoint(dollar_answers(latency=0.0), price=DOLLAR)
+    async with pool_of(one, journal=journal) as first, pool_of(one, journal=journal) as second:
+        await asyncio.gather(*(pool.ask(cheap()) for pool in (first, second) for _ in range(3)))
+    async with pool_of(one, journal=journal) as pool:
+        assert (await pool.ask(GetStats())).cost == 6.0
