@@ -18,6 +18,12 @@ _SAID = ("content", "refusal", *REASONING)
 """Fields of a delta that are texts to append."""
 
 
+_PLAIN = frozenset({"role", "content"})
+"""Fields of a delta that is nothing but text."""
+_EACH = frozenset({"choices", "usage", "object"})
+"""Fields of a chunk that are of this chunk alone."""
+
+
 def to_events(completion: Completion, *, id: str, created: int = 0, size: int = 16) -> Iterator[dict[str, Any]]:
     """The chunks a server streams for `completion`, text in pieces of `size` characters, without ``[DONE]``."""
     whole = to_response(completion, id=id, created=created)
@@ -93,21 +99,25 @@ class Assembler:
         self._ended = True
 
     def _fed(self, chunk: Mapping[str, Any]) -> list[Delta]:
-        groq = fields.mapping(chunk.get("x_groq"), "x_groq")
-        usage = chunk.get("usage") or groq.get("usage")
+        body = self._body
         for key, value in chunk.items():
-            if key not in ("choices", "usage", "object") and not fields.blank(value):
-                self._body.setdefault(key, value)
+            if value is not None and key not in body and key not in _EACH and not fields.blank(value):
+                body[key] = value
+        usage = chunk.get("usage")
+        if not usage and chunk.get("x_groq") is not None:
+            usage = fields.mapping(chunk["x_groq"], "x_groq").get("usage")
         if usage is not None:
-            self._body["usage"] = usage
+            body["usage"] = usage
         choices = fields.mappings(chunk.get("choices"), "choices")
         if not choices:
             return []
         choice = choices[0]
         for key, value in choice.items():
+            if value is None or key == "delta" or key == "index":
+                continue
             if key == "logprobs":
                 self._add_logprobs(value)
-            elif key != "delta" and not fields.blank(value):
+            elif not fields.blank(value):
                 self._choice[key] = value
         return self._taken(fields.mapping(choice.get("delta"), "delta"))
 
@@ -118,6 +128,12 @@ class Assembler:
                 so_far.setdefault(key, []).extend(items)
 
     def _taken(self, delta: Mapping[str, Any]) -> list[Delta]:
+        content = delta.get("content")
+        more = [key for key, value in delta.items() if value is not None and key not in _PLAIN]
+        if not more and type(content) is str and content and not self._content:
+            # Nearly every chunk: 2 µs in place of 6.
+            self._said["content"].append(content)
+            return [Delta(text=content)]
         deltas: list[Delta] = []
         details = fields.mappings(delta.get("reasoning_details"), "reasoning_details")
         thought = ""
@@ -129,7 +145,6 @@ class Assembler:
         told = "".join(map(self._detail, details))
         if thought or told:
             deltas.append(Delta(reasoning=thought or told))
-        content = delta.get("content")
         if isinstance(content, list):
             deltas += self._parts(content)
         elif text := fields.text(content, "delta.content"):
