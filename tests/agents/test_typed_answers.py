@@ -16,7 +16,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from callboard import Agency, Agent, Answer
 from callboard.actors.agents.errors import AgencyClosed, InvalidAnswer
 from callboard.actors.agents.hooks import HookContext, hook
-from callboard.providers.messages import Request
+from callboard.providers.messages import Completion, Message, Request, VendorState
 
 from .support import function
 
@@ -199,3 +199,18 @@ async def test_the_answer_of_a_resumed_run_has_its_type(tmp_path: Path) -> None:
     model.go.set()
     async with model.agency(tmp_path / "j.db", output_type=list[Reply]) as agency:
         assert (await agency.resumed["r"]).value == [Reply(text="x")]
+
+
+async def test_what_was_said_before_the_vendor_paused_is_not_looked_at_as_the_answer() -> None:
+    asked: list[Request] = []
+
+    def model(request: Request) -> Completion:
+        asked.append(request)
+        if len(asked) == 1:
+            return Completion(Message("assistant", "", state=VendorState("anthropic", "{}")), "pause")
+        return Completion(Message("assistant", "7"), "stop")
+
+    async with Agency(Agent("A"), model=function(model)) as agency:
+        answer = await agency.run("?", output_type=int)
+    assert (answer.value, len(asked)) == (7, 2)
+    assert asked[1].messages[-1].state == VendorState("anthropic", "{}"), "asked again with what came"

@@ -573,3 +573,22 @@ def test_parts_of_a_user_that_only_one_vendor_knows_come_through_its_gateway() -
     assert "file_1" not in json.dumps(openai_chat.to_payload(request, model="m"))
     assert isinstance(request.messages[0].content, tuple)
     assert Text("see") in request.messages[0].content
+
+
+@pytest.mark.parametrize(
+    ("url", "origin"),
+    [
+        ("", "anthropic"),
+        ("https://api.anthropic.com", "anthropic"),
+        ("https://api.deepseek.com/anthropic", "anthropic:api.deepseek.com"),
+        ("https://user:word@Gateway.example:8443/v1", "anthropic:gateway.example:8443"),
+    ],
+)
+def test_an_origin_is_the_protocol_and_the_host_where_another_speaks_it(url: str, origin: str) -> None:
+    assert origin_at(anthropic.ORIGIN, url) == origin
+
+
+def test_blank_texts_which_anthropic_refuses_in_a_history_are_not_sent_back() -> None:
+    answer = answered(CITED, {"type": "text", "text": " "}, {"type": "text", "text": "And so on."})
+    assert answer.text == "It is so. And so on."
+    assert anthropic_back(answer) == [CITED, {"type": "text", "text": "And so on."}]

@@ -147,7 +147,7 @@ def changed(value: Any, data: st.DataObject) -> Any:
 
 
 @pytest.mark.parametrize(("module", "body"), WHOLE, ids=NAMES)
-@settings(max_examples=150)
+@settings(max_examples=80)
 @given(data=st.data())
 def test_a_wrong_field_of_an_answer_makes_a_completion_or_a_named_error(
     module: Any, body: Any, data: st.DataObject
@@ -169,7 +169,7 @@ COMPLETION = Completion(
 
 
 @pytest.mark.parametrize("module", [module for module, _ in WHOLE], ids=NAMES)
-@settings(max_examples=150)
+@settings(max_examples=80)
 @given(data=st.data())
 def test_a_wrong_field_of_a_chunk_makes_a_completion_or_a_named_error(module: Any, data: st.DataObject) -> None:
     completion = module.from_response(next(body for known, body in WHOLE if known is module))
@@ -265,7 +265,7 @@ MORE[gemini] = {
 
 
 @pytest.mark.parametrize("module", [module for module, _ in WHOLE], ids=NAMES)
-@settings(max_examples=150)
+@settings(max_examples=80)
 @given(data=st.data())
 def test_a_wrong_field_of_a_request_makes_a_request_or_a_plain_error(module: Any, data: st.DataObject) -> None:
     request = data.draw(requests(openai=module is not anthropic))
