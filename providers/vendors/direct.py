@@ -83,21 +83,10 @@ class Direct:
         self._base = ""
         self._headers: dict[str, str] = {}  # they hold the key
         self._proxy: str | None = None
-
-        def session(**connector: Any) -> aiohttp.ClientSession:
-            return aiohttp.ClientSession(
-                # The provider's own gate bounds the requests; a second bound here would only reorder them.
-                connector=_Connector(limit=0, ttl_dns_cache=60, **connector),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout, sock_read=timeout),
-                # Not `trust_env`: aiohttp would look for proxies and .netrc in a thread, twice for every request
-                # (0.2 ms).
-                trust_env=False,
-            )
-
-        self._session = session(keepalive_timeout=30)
-        self._fresh = session(force_close=True)
-        """For what is sent again because a kept connection had been closed: the others may have been, too."""
+        self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout, sock_read=timeout)
+        self._sessions: tuple[aiohttp.ClientSession, ...] = ()
+        """The second is for what is sent again because a kept connection had been closed: the others may have been,
+        too."""
 
     def __repr__(self) -> str:
         return f"Direct({self._provider!r}, {self._base!r})"
@@ -113,6 +102,18 @@ class Direct:
         base, self._headers = await asyncio.to_thread(prepare)
         self._base = base.rstrip("/")
         self._proxy = _proxy(self._base)
+        if not self._sessions:  # not before: whoever is killed while it waits here could not close them
+            self._sessions = self._new_session(keepalive_timeout=30), self._new_session(force_close=True)
+
+    def _new_session(self, **connector: Any) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(
+            # The provider's own gate bounds the requests; a second bound here would only reorder them.
+            connector=_Connector(limit=0, ttl_dns_cache=60, **connector),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=self._timeout,
+            # Not `trust_env`: aiohttp would look for proxies and .netrc in a thread, twice for every request (0.2 ms).
+            trust_env=False,
+        )
 
     @asynccontextmanager
     async def open(self, path: str, payload: Mapping[str, Any], headers: Mapping[str, str]) -> AsyncIterator[Opened]:
@@ -124,8 +125,8 @@ class Direct:
             response.close()
 
     async def close(self) -> None:
-        await self._session.close()
-        await self._fresh.close()
+        for session in self._sessions:
+            await session.close()
 
     async def _sent(self, path: str, payload: Mapping[str, Any], headers: Mapping[str, str]) -> Any:
         data = json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
@@ -134,7 +135,7 @@ class Direct:
         clock = asyncio.get_running_loop().time
         started = clock()
         problem: Exception
-        for session in (self._session, self._fresh):
+        for session in self._sessions:
             try:
                 return await session.post(
                     self._base + path,

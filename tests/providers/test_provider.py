@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
+import threading
+import warnings
 from typing import Any
 
 import pytest
@@ -24,6 +27,8 @@ from callboard.providers.spec import Kind, ProviderSpec
 from callboard.providers.tokens import FALLBACK, estimate
 from callboard.providers.vendors.build import child_spec
 from callboard.providers.vendors.direct import Direct
+from callboard.providers.vendors.openai import OpenAIProvider
+from callboard.providers.vendors.transport import Transport
 from tests.providers.conftest import KINDS, anthropic_spec, compatible, openai_spec
 
 ASK = Request((Message("user", "hello"),))
@@ -278,3 +283,30 @@ async def test_claudes_tokens_are_counted_by_its_own_endpoint() -> None:
 def test_the_fallback_count_goes_by_bytes(text: str) -> None:
     count = FALLBACK.count(text)
     assert count * 4 >= len(text.encode("utf-8", "replace")) > (count - 1) * 4 or text == "" == text[count:]
+
+
+@pytest.mark.parametrize("end", ["killed", "stopped"])
+async def test_a_provider_that_ends_while_it_starts_leaves_no_connection_pool_open(end: str) -> None:
+    begun, go = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+
+    def slowly(key: str) -> Any:
+        loop.call_soon_threadsafe(begun.set)
+        assert go.wait(5)
+        return None
+
+    class Slow(OpenAIProvider):
+        async def connect(self) -> Transport:
+            return await self.direct(slowly)
+
+    spec = ProviderSpec("p", "openai", SecretStr("k"), "http://127.0.0.1:9", default_model="m")
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        async with System("starting") as system:
+            ref = system.spawn(ChildSpec(Slow, (spec,), restart="temporary", shutdown=0.0))
+            await begun.wait()
+            if end == "killed":
+                ref.kill()
+        go.set()
+        gc.collect()
+    assert [str(one.message) for one in said if issubclass(one.category, ResourceWarning)] == []
