@@ -260,6 +260,7 @@ class RateLimits:
         requests_limit, tokens_limit: what is allowed per window (the vendors' windows are mostly a minute).
         requests_remaining, tokens_remaining: what is left in this window.
         requests_reset, tokens_reset: seconds until the window is full again.
+        input_tokens_limit and so on: the same of input and of output tokens, where they are limited apart.
     """
 
     requests_limit: int | None = None
@@ -268,6 +269,12 @@ class RateLimits:
     tokens_limit: int | None = None
     tokens_remaining: int | None = None
     tokens_reset: float | None = None
+    input_tokens_limit: int | None = None
+    input_tokens_remaining: int | None = None
+    input_tokens_reset: float | None = None
+    output_tokens_limit: int | None = None
+    output_tokens_remaining: int | None = None
+    output_tokens_reset: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from ...actors.core.refs.watching import Terminated
 from ...actors.journal.store import Journal
 from ..embeddings import EmbeddingRequest
 from ..messages import Message, Request
+from ..registry.presets import PRESETS
 from .accounts.budgets import Budget, Budgets
 from .accounts.cost import Price, Prices, load_prices
 from .accounts.keeping import Keeper
@@ -32,7 +33,7 @@ from .accounts.ledger import Ledger
 from .accounts.stats import EndpointCounts, Health, PoolCounts, PoolStats
 from .admission.breaker import Breaker
 from .admission.gate import EndpointGate, Gate, Grant
-from .admission.limiter import Limiter, Quota
+from .admission.limiter import ONE_REQUEST, Limiter, Quota, Rule
 from .admission.pacing import Pacer
 from .admission.routing import LeastLoaded, Priority, Routing
 from .control import (
@@ -85,14 +86,14 @@ class Memory:
     forgotten: dict[str, EndpointCounts] = field(default_factory=dict)
     """What was counted for models of which nothing is remembered any more, by endpoint."""
 
-    def model(self, endpoint: str, model: str, limits: Quota) -> ModelMemory:
+    def model(self, endpoint: str, model: str, limits: Quota, rule: Rule) -> ModelMemory:
         """Return what is remembered of a model; its limiter begins anew if its limits have changed."""
         models = self.models.setdefault(endpoint, {})
         found = models.get(model)
         if found is None:
-            found = models[model] = ModelMemory(Limiter(limits))
-        elif found.limiter.limits != limits:
-            found.limiter = Limiter(limits)
+            found = models[model] = ModelMemory(Limiter(limits, rule))
+        elif (found.limiter.limits, found.limiter.rule) != (limits, rule):
+            found.limiter = Limiter(limits, rule)
         return found
 
     def forget(self, endpoint: str, model: str) -> None:
@@ -313,9 +314,9 @@ class Pool(Actor):
     async def _pinged(self, gate: Gate) -> None:
         dispatcher = self._dispatcher
         now = dispatcher.loop.time()
-        if gate.ready(1.0, now):
+        if gate.ready(ONE_REQUEST, now):
             job = dispatcher.open(replace(_PING, model=f"{gate.name}:{gate.model}"), Requester(endpoint=gate.name))
-            await dispatcher.attempts.once(job, Grant(gate, 1.0, now))
+            await dispatcher.attempts.once(job, Grant(gate, ONE_REQUEST, now))
 
     def _add_endpoint(self, message: AddEndpoint) -> str:
         self._add(message.endpoint)
@@ -359,17 +360,19 @@ class Pool(Actor):
         if old is not None:
             old.gate.present = False
             self._retire(old)
+        rule, cache_reads_count = _counting(endpoint, endpoint.limits)
         limiter = self._limiters.get(endpoint.name)
-        if limiter is None or limiter.limits != endpoint.limits:
-            limiter = self._limiters[endpoint.name] = Limiter(endpoint.limits)
+        if limiter is None or (limiter.limits, limiter.rule) != (endpoint.limits, rule):
+            limiter = self._limiters[endpoint.name] = Limiter(endpoint.limits, rule)
         gate = EndpointGate(
             endpoint.name,
             limiter,
             Breaker(endpoint.breaker, self._rng),
             priority=endpoint.priority,
             weight=endpoint.weight,
+            cache_reads_count=cache_reads_count,
         )
-        if endpoint.limits.requests_per_minute is not None:
+        if rule == "window" and endpoint.limits.requests_per_minute is not None:
             gate.pacer = Pacer(endpoint.limits.requests_per_minute)
         taken = old is not None or any(member.ref.name == endpoint.name for member in self._retired.values())
         ref: ActorRef[Any] = self.spawn(
@@ -381,7 +384,8 @@ class Pool(Actor):
 
     def _make_gate(self, member: Member, model: str) -> Gate:
         endpoint = member.endpoint
-        kept = self._memory.model(endpoint.name, model, endpoint.model_limits.get(model, Quota()))
+        limits = endpoint.model_limits.get(model, Quota())
+        kept = self._memory.model(endpoint.name, model, limits, _counting(endpoint, limits)[0])
         return Gate(
             member.gate,
             model,
@@ -445,6 +449,14 @@ def _requester() -> Requester:
 async def _closed(resources: Sequence[Cache | Keeper]) -> None:
     for resource in resources:
         await resource.close()
+
+
+def _counting(endpoint: Endpoint, limits: Quota) -> tuple[Rule, bool]:
+    """Return the rule by which an endpoint's vendor counts, and whether cache reads count as tokens."""
+    vendor = PRESETS.get(endpoint.vendor)
+    if vendor is None:
+        return limits.rule or "window", True
+    return limits.rule or vendor.rule, vendor.cache_reads_count
 
 
 _NOBODY = object()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from ..embeddings import EMBEDDING_LIMIT, EmbeddingLimit
 from ..spec import Kind
@@ -33,6 +34,8 @@ class Preset:
         models: what its models' names look like, so that a bare name leads here.
         dialect: how its protocol differs from OpenAI's.
         embedding_limit: how much it embeds in one call.
+        rule: how it counts its rate limits; see `pool.Quota`. A bucket only where the vendor says so itself.
+        cache_reads_count: whether tokens read from a prompt cache count against its token limits.
     """
 
     name: str
@@ -44,6 +47,8 @@ class Preset:
     models: re.Pattern[str] | None = None
     dialect: Dialect = OPENAI
     embedding_limit: EmbeddingLimit = EMBEDDING_LIMIT
+    rule: Literal["window", "bucket"] = "window"
+    cache_reads_count: bool = True
     keyless: bool = False
     settings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
@@ -68,6 +73,9 @@ _ALL = (
         bases=("ANTHROPIC_API_BASE", "ANTHROPIC_BASE_URL"),
         default_model="claude-sonnet-5",
         models=_looks(r"claude-"),
+        # https://docs.claude.com/en/api/rate-limits: "token bucket algorithm", "cache-aware ITPM"
+        rule="bucket",
+        cache_reads_count=False,
     ),
     # No header tells its limits; what a 429 asks to wait stands in the error's details.
     Preset(

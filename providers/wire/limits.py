@@ -18,6 +18,7 @@ from typing import Any
 from ..messages import RateLimits
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|us|µs|ns|h|m|s|d)")
+_ANTHROPIC = ("requests", "tokens", "input-tokens", "output-tokens")
 _UNITS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
 
 
@@ -32,15 +33,13 @@ def rate_limits(headers: Mapping[str, str]) -> RateLimits | None:
             _count(headers.get("x-ratelimit-remaining-tokens")),
             _seconds(headers.get("x-ratelimit-reset-tokens"), headers),
         )
-    if "anthropic-ratelimit-requests-limit" in headers or "anthropic-ratelimit-tokens-limit" in headers:
-        return RateLimits(
-            _count(headers.get("anthropic-ratelimit-requests-limit")),
-            _count(headers.get("anthropic-ratelimit-requests-remaining")),
-            _seconds(headers.get("anthropic-ratelimit-requests-reset"), headers),
-            _count(headers.get("anthropic-ratelimit-tokens-limit")),
-            _count(headers.get("anthropic-ratelimit-tokens-remaining")),
-            _seconds(headers.get("anthropic-ratelimit-tokens-reset"), headers),
-        )
+    if any(f"anthropic-ratelimit-{kind}-limit" in headers for kind in _ANTHROPIC):
+        stated: list[float | None] = []
+        for kind in _ANTHROPIC:
+            name = f"anthropic-ratelimit-{kind}"
+            counts = _count(headers.get(f"{name}-limit")), _count(headers.get(f"{name}-remaining"))
+            stated += [*counts, _seconds(headers.get(f"{name}-reset"), headers)]
+        return RateLimits(*stated)  # type: ignore[arg-type]  # limit, remaining, reset of each kind, in its order
     return None
 
 

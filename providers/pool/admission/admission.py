@@ -15,6 +15,7 @@ import random
 from collections.abc import Callable, Collection, Sequence
 
 from .gate import EndpointGate, Gate, Grant
+from .limiter import Need
 from .routing import Routing
 
 AGEING = 10.0
@@ -30,16 +31,16 @@ class Ticket:
 
     Args:
         tiers: who can serve it.
-        tokens: the estimate to admit it by.
+        need: the estimate to admit it by.
         key: its place; see `Admission.place`.
         avoid: endpoints that have just failed it: used only if no other is there.
     """
 
-    __slots__ = ("avoid", "cancelled", "grant", "key", "on_grant", "tiers", "tokens")
+    __slots__ = ("avoid", "cancelled", "grant", "key", "need", "on_grant", "tiers")
 
-    def __init__(self, tiers: Tiers, tokens: float, key: tuple[float, int], avoid: Collection[Gate] = ()) -> None:
+    def __init__(self, tiers: Tiers, need: Need, key: tuple[float, int], avoid: Collection[Gate] = ()) -> None:
         self.tiers = tiers
-        self.tokens = tokens
+        self.need = need
         self.key = key
         self.avoid = avoid
         self.grant: Grant | None = None
@@ -119,7 +120,7 @@ class Admission:
             if grant is None:
                 for gate in self._usable(ticket, now):
                     # What the endpoint's models share is kept for it only if that is what it waits for.
-                    claimed.add(gate.endpoint if gate.free(ticket.tokens, now) else gate)
+                    claimed.add(gate.endpoint if gate.free(ticket.need, now) else gate)
                 continue
             ticket.grant = grant
             self._waiting -= 1
@@ -141,7 +142,7 @@ class Admission:
         for ticket in self._heads():
             for tier in ticket.tiers:
                 for gate in tier:
-                    at = gate.next_time(ticket.tokens, now)
+                    at = gate.next_time(ticket.need, now)
                     if at is not None:
                         times.append(at)
         return min(times, default=None)
@@ -173,19 +174,19 @@ class Admission:
         return ()
 
     def _grant(self, ticket: Ticket, now: float, claimed: Collection[Gate | EndpointGate]) -> Grant | None:
-        tokens = ticket.tokens
+        need = ticket.need
         for index, tier in enumerate(ticket.tiers):
             ready = []
             down = True
             for gate in tier:
-                if gate.ready(tokens, now) and not (claimed and (gate in claimed or gate.endpoint in claimed)):
+                if gate.ready(need, now) and not (claimed and (gate in claimed or gate.endpoint in claimed)):
                     ready.append(gate)
                 elif down and not gate.down(now):
                     down = False
             if ready:
                 if ticket.avoid:
                     ready = [gate for gate in ready if gate not in ticket.avoid] or ready
-                return Grant(self.choose(ready, now), tokens, now, index)
+                return Grant(self.choose(ready, now), need, now, index)
             if not down:
                 return None
         return None

@@ -12,11 +12,12 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from ...messages import RateLimits, Usage
 from ..accounts.budgets import Reservation
 from ..accounts.estimate import OutputEstimate
 from ..accounts.stats import EndpointCounts, Latencies
 from .breaker import Breaker
-from .limiter import Limiter
+from .limiter import Limiter, Need, need
 from .retry import RetryBudget
 
 
@@ -38,18 +39,38 @@ class EndpointGate:
         limiter: the limits its models share.
         breaker: what concerns its key or the endpoint as a whole.
         priority, weight: for routing.
+        cache_reads_count: whether tokens read from a prompt cache count against its token limits.
     """
 
-    __slots__ = ("active", "breaker", "limiter", "name", "on_idle", "pacer", "present", "priority", "weight")
+    __slots__ = (
+        "active",
+        "breaker",
+        "cache_reads_count",
+        "limiter",
+        "name",
+        "on_idle",
+        "pacer",
+        "present",
+        "priority",
+        "weight",
+    )
 
     def __init__(
-        self, name: str, limiter: Limiter, breaker: Breaker, *, priority: int = 0, weight: float = 1.0
+        self,
+        name: str,
+        limiter: Limiter,
+        breaker: Breaker,
+        *,
+        priority: int = 0,
+        weight: float = 1.0,
+        cache_reads_count: bool = True,
     ) -> None:
         self.name = name
         self.limiter = limiter
         self.breaker = breaker
         self.priority = priority
         self.weight = weight
+        self.cache_reads_count = cache_reads_count
         self.pacer: Spacing | None = None
         self.present = True
         """Whether it is there: False once it was removed, replaced, or its actor has stopped."""
@@ -57,6 +78,11 @@ class EndpointGate:
         """Grants that have not ended."""
         self.on_idle: Callable[[], None] | None = None
         """Called when the last grant has ended; set once the endpoint gets no more."""
+
+    def used(self, usage: Usage) -> Need:
+        """Return what an answered request has taken of the limits."""
+        read = 0 if self.cache_reads_count else usage.cache_read_tokens
+        return need(usage.input_tokens - read, usage.output_tokens)
 
 
 _HALF_LIFE = 5.0
@@ -215,30 +241,30 @@ class Gate:
         endpoint = self.endpoint
         return not endpoint.present or self.breaker.down(now) or endpoint.breaker.down(now)
 
-    def free(self, tokens: float, now: float) -> bool:
-        """Return whether the model itself may be sent a request of ``tokens`` now, whatever the endpoint says."""
-        return self.breaker.allows(now) and self.limiter.fits(tokens, now)
+    def free(self, need: Need, now: float) -> bool:
+        """Return whether the model itself may be sent a request now, whatever the endpoint says."""
+        return self.breaker.allows(now) and self.limiter.fits(need, now)
 
-    def ready(self, tokens: float, now: float) -> bool:
-        """Return whether a request of ``tokens`` may be sent now."""
+    def ready(self, need: Need, now: float) -> bool:
+        """Return whether a request that takes ``need`` may be sent now."""
         endpoint = self.endpoint
         return (
             endpoint.present
             and self.breaker.allows(now)
             and endpoint.breaker.allows(now)
-            and self.limiter.fits(tokens, now)
-            and endpoint.limiter.fits(tokens, now)
+            and self.limiter.fits(need, now)
+            and endpoint.limiter.fits(need, now)
             and (endpoint.pacer is None or endpoint.pacer.ready())
         )
 
-    def next_time(self, tokens: float, now: float) -> float | None:
+    def next_time(self, need: Need, now: float) -> float | None:
         """Return when time alone may make it ready; None if only an event can."""
         endpoint = self.endpoint
         if not endpoint.present or self.limiter.full or endpoint.limiter.full:
             return None
         at = max(
-            self.limiter.next_fit(tokens, now),
-            endpoint.limiter.next_fit(tokens, now),
+            self.limiter.next_fit(need, now),
+            endpoint.limiter.next_fit(need, now),
             self.breaker.next_time(now) or now,
             endpoint.breaker.next_time(now) or now,
         )
@@ -255,7 +281,7 @@ class Grant:
 
     Args:
         gate: that is `Gate.ready`.
-        tokens: the estimate it is admitted by.
+        need: the estimate it is admitted by.
         now: the time.
         tier: where in the request's plan the gate stands.
     """
@@ -274,15 +300,15 @@ class Grant:
         "unsent",
     )
 
-    def __init__(self, gate: Gate, tokens: float, now: float, tier: int = 0) -> None:
+    def __init__(self, gate: Gate, need: Need, now: float, tier: int = 0) -> None:
         endpoint = gate.endpoint
         if endpoint.pacer is not None:
             endpoint.pacer.take()
         self.gate = gate
         self.tier = tier
         self.at = now
-        self.permit = gate.limiter.take(tokens, now)
-        self.endpoint_permit = endpoint.limiter.take(tokens, now)
+        self.permit = gate.limiter.take(need, now)
+        self.endpoint_permit = endpoint.limiter.take(need, now)
         self.trial = gate.breaker.admit(now)
         self.endpoint_trial = endpoint.breaker.admit(now)
         endpoint.active += 1
@@ -300,15 +326,21 @@ class Grant:
         """Whether a breaker let it through to see how things are."""
         return self.trial.probe or self.endpoint_trial.probe
 
-    def close(self, tokens: float | None = None) -> None:
+    def close(self, now: float, usage: Usage | None = None, limits: RateLimits | None = None) -> None:
         """Give its place in the limits back. Its trials in the breakers end separately: see `record`.
 
         Args:
-            tokens: what was really used; None keeps the estimate.
+            now: the time.
+            usage: what was really used; None keeps the estimate.
+            limits: what the answer's headers said of the model's limits.
         """
         if self._left():
-            self.gate.limiter.release(self.permit, tokens)
-            self.gate.endpoint.limiter.release(self.endpoint_permit, tokens)
+            gate = self.gate
+            used = None if usage is None else gate.endpoint.used(usage)
+            gate.limiter.release(self.permit, used, now)
+            gate.endpoint.limiter.release(self.endpoint_permit, used, now)
+            if limits is not None:
+                gate.limiter.correct(limits, self.at, now)
 
     def record(self, now: float, model: bool | None, endpoint: bool | None) -> None:
         """End its trials: whether the call says that the model, and the endpoint, work; None where it says nothing."""
@@ -321,12 +353,12 @@ class Grant:
             else:
                 breaker.record(trial, ok, now)
 
-    def refund(self) -> None:
+    def refund(self, now: float) -> None:
         """Give it back unused."""
         if self._left():
-            self.gate.limiter.refund(self.permit)
-            self.gate.endpoint.limiter.refund(self.endpoint_permit)
-            self.record(self.at, None, None)
+            self.gate.limiter.refund(self.permit, now)
+            self.gate.endpoint.limiter.refund(self.endpoint_permit, now)
+            self.record(now, None, None)
 
     def _left(self) -> bool:
         """Take it off the calls in flight; return whether it was among them."""

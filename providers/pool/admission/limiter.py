@@ -1,183 +1,131 @@
-"""Rate limits of one endpoint: requests a minute, tokens a minute, requests at once. Pure: the caller passes the time.
+"""Rate limits: requests a second, minute and day, tokens in and out, requests at once. Pure: time is passed in.
 
-The guarantee is a sliding window, the strictest of the rules vendors use: in *any* 60 seconds no more is admitted than
-the limit. It therefore also satisfies a vendor that keeps a token bucket of one minute's capacity or a fixed window.
-A leaky bucket alone (aiolimiter included) does not give it: a full bucket followed by a minute of leaking admits twice
-the limit, and it has no way to settle an estimate or to take a vendor's correction. What aiolimiter is good at, spacing
-departures, is in `pacing`.
+How a single limit is kept stands in `windows`.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Literal, NamedTuple, TypeAlias
 
 from ...messages import RateLimits
+from .windows import Bucket, Meter, SlidingWindow, Slot
 
-MINUTE = 60.0
-MARGIN = 1.01
-"""The window is held 1 % longer than the vendor's minute: a request is counted there when it arrives, not when it
-leaves here, and two requests 60 s apart on departure may arrive a little closer. It costs 1 % of the throughput."""
+Rule: TypeAlias = Literal["window", "bucket"]
+"""``window``: in any minute no more than the limit. ``bucket``: the vendor's bucket of one minute's depth, which is
+refilled steadily; after a pause it lets a minute's worth go at once."""
+
+
+class Need(NamedTuple):
+    """What a request takes of each kind of limit."""
+
+    requests: float
+    tokens: float
+    input: float
+    output: float
+
+
+def need(input: float, output: float) -> Need:
+    """Return what one request takes.
+
+    Args:
+        input, output: tokens.
+    """
+    return Need(1.0, input + output, input, output)
+
+
+ONE_REQUEST = need(0.0, 0.0)
+"""A request whose tokens nobody counts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """What an endpoint may be asked to do.
+    """What an endpoint, or a model of it, may be asked to do. None is no limit.
 
     Args:
-        requests_per_minute: requests in any 60 seconds; None for no limit.
-        tokens_per_minute: input and output tokens in any 60 seconds; None for no limit.
-        concurrency: requests at once; None for no limit.
+        requests_per_minute: requests in any 60 seconds.
+        tokens_per_minute: input and output tokens in any 60 seconds.
+        concurrency: requests at once.
+        requests_per_second, requests_per_day: requests in any second, in any 24 hours.
+        input_tokens_per_minute, output_tokens_per_minute: the one or the other in any 60 seconds.
+        tokens_per_day: input and output tokens in any 24 hours.
+        rule: how the vendor counts: ``window`` or ``bucket``, then for the second and the day, too. None: as its vendor
+            is known to (Anthropic keeps buckets), otherwise ``window``, which is right for all.
     """
 
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
     concurrency: int | None = None
+    requests_per_second: int | None = None
+    requests_per_day: int | None = None
+    input_tokens_per_minute: int | None = None
+    output_tokens_per_minute: int | None = None
+    tokens_per_day: int | None = None
+    rule: Rule | None = None
 
     def __post_init__(self) -> None:
-        for name in ("requests_per_minute", "tokens_per_minute", "concurrency"):
+        if self.rule not in (None, "window", "bucket"):
+            raise ValueError(f"rule is {self.rule!r}; expected window, bucket, or None for the vendor's")
+        for name in (field.name for field in fields(self) if field.name != "rule"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name} is {value}; expected at least 1, or None for no limit")
 
 
-class _Slot:
-    """What was admitted within a short time, all of it counted until the last of it leaves the window.
+_KINDS: dict[str, tuple[int, float]] = {
+    "requests_per_second": (0, 1.0),
+    "requests_per_minute": (0, 60.0),
+    "requests_per_day": (0, 86_400.0),
+    "tokens_per_minute": (1, 60.0),
+    "tokens_per_day": (1, 86_400.0),
+    "input_tokens_per_minute": (2, 60.0),
+    "output_tokens_per_minute": (3, 60.0),
+}
+"""What each limit counts (the place in `Need`), and seconds of its period."""
 
-    Counted singly, a thousand requests a second would be 60,000 objects for the garbage collector to walk through.
-    """
-
-    __slots__ = ("amount", "live", "opened", "until")
-
-    def __init__(self, opened: float, until: float, amount: float) -> None:
-        self.opened = opened
-        self.until = until  # kept as the end, so that "has it ended" and "when does it end" cannot round apart
-        self.amount = amount
-        self.live = True
-
-
-class SlidingWindow:
-    """Amounts admitted in the last ``period`` seconds, never above ``limit``.
-
-    Args:
-        limit: the most that may be admitted in any ``period`` seconds.
-        period: length of the window in seconds.
-    """
-
-    __slots__ = ("_foreign", "_foreign_until", "_grain", "_slots", "limit", "period", "used")
-
-    def __init__(self, limit: float, period: float = MINUTE * MARGIN) -> None:
-        self.limit = limit
-        self.period = period
-        self._grain = period / 1_000.0
-        self.used = 0.0
-        self._slots: deque[_Slot] = deque()
-        self._foreign = 0.0
-        self._foreign_until = 0.0
-
-    def _expire(self, now: float) -> None:
-        slots = self._slots
-        while slots and slots[0].until <= now:
-            slot = slots.popleft()
-            slot.live = False
-            self.used -= slot.amount
-        if not slots:
-            self.used = 0.0  # drops what float sums left over
-        if self._foreign and now >= self._foreign_until:
-            self._foreign = 0.0
-
-    def clamp(self, amount: float) -> float:
-        """Return the amount that is really taken: one request larger than the whole limit takes the whole window."""
-        return min(amount, self.limit)
-
-    def fits(self, amount: float, now: float) -> bool:
-        """Return whether ``amount`` may be admitted at ``now``."""
-        self._expire(now)
-        return self.used + self._foreign + min(amount, self.limit) <= self.limit
-
-    def take(self, amount: float, now: float) -> _Slot:
-        """Count ``amount`` at ``now`` and return where, for `settle`."""
-        amount = min(amount, self.limit)
-        self.used += amount
-        slots = self._slots
-        if slots:
-            last = slots[-1]
-            if now - last.opened < self._grain:
-                last.amount += amount
-                last.until = now + self.period
-                return last
-        slot = _Slot(now, now + self.period, amount)
-        slots.append(slot)
-        return slot
-
-    def settle(self, slot: _Slot, more: float) -> None:
-        """Add to an amount that was taken too low, or subtract, unless it has left the window.
-
-        The truth may exceed the limit.
-        """
-        if slot.live:
-            self.used += more
-            slot.amount += more
-
-    def next_fit(self, amount: float, now: float) -> float:
-        """Return the earliest time at which ``amount`` fits if nothing else is admitted; ``now`` if it fits already."""
-        if self.fits(amount, now):
-            return now
-        room = self.limit - min(amount, self.limit)
-        used = self.used
-        foreign_until = self._foreign_until if self._foreign else now
-        # Two things leave the window with time: slots, one by one, and what others used, at once.
-        for slot in self._slots:
-            if slot.until >= foreign_until and used <= room:
-                return foreign_until
-            used -= slot.amount
-            if used + (self._foreign if slot.until < foreign_until else 0.0) <= room:
-                return slot.until
-        return foreign_until
-
-    def correct(self, limit: float | None, remaining: float | None, reset: float | None, now: float) -> None:
-        """Take a vendor's word: its limit where it is lower, and what others on the same key have used.
-
-        The vendor has not yet counted what is still on its way, so its ``remaining`` is only believed when it is lower
-        than ours; the difference is held as used by others until ``reset`` seconds from now.
-        """
-        if limit is not None and limit < self.limit:
-            self.limit = limit
-        if remaining is None:
-            return
-        self._expire(now)
-        others = (self.limit - self.used) - remaining
-        if others > 0:
-            self._foreign = others
-            self._foreign_until = now + (self.period if reset is None else min(reset, self.period))
-        else:
-            self._foreign = 0.0
+_STATED = {
+    "requests_per_minute": ("requests_limit", "requests_remaining", "requests_reset"),
+    "tokens_per_minute": ("tokens_limit", "tokens_remaining", "tokens_reset"),
+    "input_tokens_per_minute": ("input_tokens_limit", "input_tokens_remaining", "input_tokens_reset"),
+    "output_tokens_per_minute": ("output_tokens_limit", "output_tokens_remaining", "output_tokens_reset"),
+}
+"""Where a vendor's headers say something of a limit."""
 
 
 class Permit:
     """One admitted request's share of the limits. Ends exactly once: in `Limiter.release` or `Limiter.refund`."""
 
-    __slots__ = ("amount", "ended", "request", "tokens")
+    __slots__ = ("ended", "shares")
 
-    def __init__(self, request: _Slot | None, tokens: _Slot | None, amount: float) -> None:
-        self.request = request
-        self.tokens = tokens
-        self.amount = amount
+    def __init__(self, shares: list[tuple[Meter, int, Slot | None, float]]) -> None:
+        self.shares = shares
         self.ended = False
 
 
 class Limiter:
-    """The three limits of one endpoint together.
+    """All limits of one endpoint, or of one of its models, together.
 
     Args:
         limits: what was configured. Limits the vendor's headers state are added where none was configured.
+        rule: how they are counted.
     """
 
-    def __init__(self, limits: Quota) -> None:
+    def __init__(self, limits: Quota, rule: Rule = "window") -> None:
         self.limits = limits
+        self.rule = rule
         self.in_flight = 0
-        self._requests = None if limits.requests_per_minute is None else SlidingWindow(limits.requests_per_minute)
-        self._tokens = None if limits.tokens_per_minute is None else SlidingWindow(limits.tokens_per_minute)
+        self._meters: dict[str, Meter] = {}
+        self._checked: tuple[tuple[int, Meter], ...] = ()
+        for name in _KINDS:
+            limit = getattr(limits, name)
+            if limit is not None:
+                self._add(name, limit, configured=True)
+
+    def _add(self, name: str, limit: float, configured: bool) -> None:
+        index, period = _KINDS[name]
+        kind = SlidingWindow if self.rule == "window" else Bucket
+        meter = self._meters[name] = kind(limit, period, configured)
+        self._checked = (*self._checked, (index, meter))
 
     @property
     def full(self) -> bool:
@@ -187,81 +135,72 @@ class Limiter:
     @property
     def counts_tokens(self) -> bool:
         """Whether the token estimate of a request matters here."""
-        return self._tokens is not None
+        return any(index for index, _ in self._checked)
 
-    def fits(self, tokens: float, now: float) -> bool:
-        """Return whether a request of ``tokens`` estimated tokens may be sent at ``now``."""
+    def fits(self, need: Need, now: float) -> bool:
+        """Return whether a request may be sent at ``now``."""
         concurrency = self.limits.concurrency
         if concurrency is not None and self.in_flight >= concurrency:
             return False
-        if self._requests is not None and not self._requests.fits(1, now):
-            return False
-        return self._tokens is None or self._tokens.fits(tokens, now)
+        for index, meter in self._checked:  # noqa: SIM110  # all() costs a generator for each request
+            if not meter.fits(need[index], now):
+                return False
+        return True
 
-    def take(self, tokens: float, now: float) -> Permit:
+    def take(self, need: Need, now: float) -> Permit:
         """Admit a request that `fits`. The permit must be given back by `release` or `refund`."""
         self.in_flight += 1
-        if self._tokens is not None:
-            tokens = self._tokens.clamp(tokens)
-        return Permit(
-            None if self._requests is None else self._requests.take(1, now),
-            None if self._tokens is None else self._tokens.take(tokens, now),
-            tokens,
-        )
+        shares: list[tuple[Meter, int, Slot | None, float]] = []
+        for index, meter in self._checked:
+            amount = min(need[index], meter.limit)
+            shares.append((meter, index, meter.take(amount, now), amount))
+        return Permit(shares)
 
-    def release(self, permit: Permit, tokens: float | None = None) -> None:
+    def release(self, permit: Permit, used: Need | None, now: float) -> None:
         """End a request that was sent.
 
         Args:
             permit: from `take`.
-            tokens: what it really used; None keeps the estimate (after a failure the vendor may have counted it).
+            used: what it really took; None keeps the estimate (after a failure the vendor may have counted it).
+            now: the time.
         """
         if permit.ended:
             return
         permit.ended = True
         self.in_flight -= 1
-        if tokens is not None and permit.tokens is not None and self._tokens is not None:
-            self._tokens.settle(permit.tokens, tokens - permit.amount)
+        for meter, index, slot, amount in permit.shares:
+            meter.settle(slot, amount, amount if used is None else used[index], now)
 
-    def refund(self, permit: Permit) -> None:
+    def refund(self, permit: Permit, now: float) -> None:
         """End a request that was admitted but never sent: nothing of it stays counted."""
-        if permit.ended:
-            return
-        permit.ended = True
-        self.in_flight -= 1
-        if permit.request is not None and self._requests is not None:
-            self._requests.settle(permit.request, -1)
-        if permit.tokens is not None and self._tokens is not None:
-            self._tokens.settle(permit.tokens, -permit.amount)
+        self.release(permit, _NOTHING, now)
 
-    def next_fit(self, tokens: float, now: float) -> float:
+    def next_fit(self, need: Need, now: float) -> float:
         """Return the earliest time the rate limits have room (seconds, the caller's clock).
 
         Concurrency frees with an event, not with time, and is not considered.
         """
-        at = now
-        if self._requests is not None:
-            at = max(at, self._requests.next_fit(1, now))
-        if self._tokens is not None:
-            at = max(at, self._tokens.next_fit(tokens, now))
-        return at
+        return max((meter.next_fit(need[index], now) for index, meter in self._checked), default=now)
 
-    def correct(self, headers: RateLimits, now: float) -> None:
-        """Take what the vendor's headers say; limits that were not configured are adopted from them."""
-        if self._requests is None and headers.requests_limit:
-            self._requests = SlidingWindow(headers.requests_limit)
-        if self._tokens is None and headers.tokens_limit:
-            self._tokens = SlidingWindow(headers.tokens_limit)
-        if self._requests is not None:
-            self._requests.correct(headers.requests_limit, headers.requests_remaining, headers.requests_reset, now)
-        if self._tokens is not None:
-            self._tokens.correct(headers.tokens_limit, headers.tokens_remaining, headers.tokens_reset, now)
+    def correct(self, headers: RateLimits, since: float, now: float) -> None:
+        """Take what the vendor's headers say; limits that were not configured are adopted from them.
 
-    def remaining(self, now: float) -> tuple[float | None, float | None]:
-        """Return what is left of requests and of tokens in the current window; None where there is no limit."""
-        return tuple(None if w is None else _left(w, now) for w in (self._requests, self._tokens))  # type: ignore[return-value]
+        Args:
+            headers: of an answer.
+            since: when the request was sent.
+            now: the time.
+        """
+        for name, (of_limit, of_remaining, of_reset) in _STATED.items():
+            limit = getattr(headers, of_limit)
+            if limit and name not in self._meters:
+                self._add(name, limit, configured=False)
+            meter = self._meters.get(name)
+            if meter is not None:
+                meter.correct(limit or None, getattr(headers, of_remaining), getattr(headers, of_reset), since, now)
+
+    def remaining(self, now: float) -> dict[str, float]:
+        """Return what is left of each limit, by its name in `Quota`."""
+        return {name: meter.left(now) for name, meter in self._meters.items()}
 
 
-def _left(window: SlidingWindow, now: float) -> float:
-    window._expire(now)
-    return max(0.0, window.limit - window.used - window._foreign)
+_NOTHING = Need(0.0, 0.0, 0.0, 0.0)

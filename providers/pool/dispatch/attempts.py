@@ -146,7 +146,7 @@ class Attempts:
 
         def over(task: asyncio.Task[Completion], other: Grant) -> None:
             nonlocal second, timer, overtaken
-            other.refund()  # of effect only if the task was cancelled before its first step
+            other.refund(loop.time())  # of effect only if the task was cancelled before its first step
             if task.cancelled() or task.exception() is None:
                 if not task.cancelled() and not ask.done():
                     grant.slow = grant.overtaken = overtaken = True

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..accounts.stats import EndpointHealth, ModelHealth, State
 from ..admission.breaker import Breaker
 from ..admission.gate import Gate
+from ..admission.limiter import ONE_REQUEST
 from .endpoint import Member
 
 _BEST_FIRST: tuple[State, ...] = ("closed", "ramping", "half-open", "open", "disabled")
@@ -42,7 +43,7 @@ def _of_model(gate: Gate, now: float) -> ModelHealth:
     return ModelHealth(
         model=gate.model,
         state=state,
-        available=gate.ready(1.0, now),
+        available=gate.ready(ONE_REQUEST, now),
         error_rate=gate.recent.count(False) / len(gate.recent) if gate.recent else 0.0,
         latency=gate.latencies.average,
         latency_p95=gate.latencies.quantile(0.95),

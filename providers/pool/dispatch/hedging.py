@@ -40,8 +40,8 @@ class Hedger:
         ready = [
             gate
             for gate in job.plan.gates[grant.tier]
-            if gate is not grant.gate and gate.state == "closed" and gate.ready(job.tokens, now)
+            if gate is not grant.gate and gate.state == "closed" and gate.ready(job.need, now)
         ]
         if not ready or not self._allowance.take(now):
             return None
-        return Grant(self._admission.choose(ready, now), job.tokens, now, grant.tier)
+        return Grant(self._admission.choose(ready, now), job.need, now, grant.tier)

@@ -7,6 +7,7 @@ from typing import Any
 
 from ...embeddings import Asked
 from ..admission.gate import Gate, Grant
+from ..admission.limiter import ONE_REQUEST, Need, need
 from .plan import Plan
 
 
@@ -115,6 +116,11 @@ class Job:
     def part(self, joining: Requester) -> dict[str, float]:
         """Return the accounts of one more who would share the call, with what they would pay."""
         return dict.fromkeys(joining.accounts(), 1.0 / (len(self.requesters) + 1))
+
+    @property
+    def need(self) -> Need:
+        """What it is expected to take of the limits."""
+        return need(self.input_tokens, self.tokens - self.input_tokens) if self.tokens else ONE_REQUEST
 
     def failed(self, grant: Grant, error: BaseException) -> None:
         """Note why an attempt came to nothing."""

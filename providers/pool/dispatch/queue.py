@@ -44,7 +44,7 @@ class Queue:
             if job.epoch != self._planner.epoch:
                 self._planner.renew(job)
             now = self._loop.time()
-            ticket = Ticket(job.plan.gates, job.tokens, job.key, job.avoid)
+            ticket = Ticket(job.plan.gates, job.need, job.key, job.avoid)
             grant = self._admission.submit(ticket, now) or await self._waited(job, ticket, now)
             if grant is None:
                 continue  # the endpoints have changed
@@ -113,7 +113,7 @@ class Queue:
             # Cancelled; perhaps in the same step of the loop in which it was granted: then the grant goes to the next.
             grant = self._admission.cancel(ticket)
             if grant is not None:
-                grant.refund()
+                grant.refund(self._loop.time())
             self.pump()
             raise
         finally:
@@ -133,7 +133,7 @@ class Queue:
         try:
             self._charges.afford(job, grant)
         except BudgetSpent as error:
-            grant.refund()
+            grant.refund(self._loop.time())
             self.pump()
             self._charges.check(job)
             job.failed(grant, error)

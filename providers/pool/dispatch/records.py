@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from ...embeddings import Embeddings
 from ...errors import BudgetSpent
-from ...messages import Completion, Usage
+from ...messages import Completion, RateLimits, Usage
 from ..accounts.cost import BATCH_SHARE
 from ..accounts.estimate import OutputEstimate
 from ..accounts.ledger import Item, became_of
@@ -63,7 +63,7 @@ class AttemptRecords:
         now = self.loop.time()
         usage = completion.usage
         gate = grant.gate
-        self._close(grant, usage.total_tokens)
+        self._close(grant, now, usage, completion.limits)
         grant.record(now, True, True)
         latency = now - grant.at
         gate.took(latency, now)
@@ -73,8 +73,6 @@ class AttemptRecords:
         if gate.outputs is None:
             gate.outputs = OutputEstimate()
         gate.outputs.add(usage.output_tokens)
-        if completion.limits is not None:
-            gate.limiter.correct(completion.limits, now)
         notes = self._notes(job, grant, member)
         cost = self.charges.answered(job, grant, completion, completion.notes + notes)
         if cost == completion.cost and not notes and completion.provider:
@@ -122,8 +120,9 @@ class AttemptRecords:
             else:
                 self.charges.failed(job, grant, result, None, None)
             priced.append(result)
-        self._close(grant, usage.total_tokens)
-        grant.record(self.loop.time(), True, True)
+        now = self.loop.time()
+        self._close(grant, now, usage)
+        grant.record(now, True, True)
         self._count(grant, usage)
         return priced
 
@@ -160,15 +159,12 @@ class AttemptRecords:
         now = self.loop.time()
         gate = grant.gate
         counts = gate.counts
-        self._close(grant)
+        self._close(grant, now, limits=getattr(error, "limits", None))
         if isinstance(error, Exception):
             name = type(error).__name__
             counts.failed += 1
             gate.recent.append(False)
             counts.errors[name] = counts.errors.get(name, 0) + 1
-            limits = getattr(error, "limits", None)
-            if limits is not None:
-                gate.limiter.correct(limits, now)
             self._blame(grant, member, error, judge(error), now)
         elif grant.slow and gate.answered_from < grant.at and now - grant.at > gate.tail:
             # Overtaken or out of time, and nothing sent since has been answered either: it hangs, or has become slow.
@@ -191,8 +187,8 @@ class AttemptRecords:
             self.counts.degraded += 1
         return notes + changed
 
-    def _close(self, grant: Grant, tokens: int | None = None) -> None:
-        grant.close(tokens)
+    def _close(self, grant: Grant, now: float, usage: Usage | None = None, limits: RateLimits | None = None) -> None:
+        grant.close(now, usage, limits)
         self.charges.release(grant)
 
     @staticmethod

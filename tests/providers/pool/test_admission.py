@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,7 +11,7 @@ from callboard.providers.pool import BreakerPolicy, LeastLoaded, Quota
 from callboard.providers.pool.admission.admission import AGEING, Admission, Ticket
 from callboard.providers.pool.admission.breaker import Breaker
 from callboard.providers.pool.admission.gate import EndpointGate, Gate, Grant
-from callboard.providers.pool.admission.limiter import Limiter
+from callboard.providers.pool.admission.limiter import Limiter, Need, need
 
 
 def breaker() -> Breaker:
@@ -23,9 +24,13 @@ def gates(*models: str, limits: Quota | None = None, own: Quota | None = None) -
     return [Gate(endpoint, model, Limiter(own or Quota()), breaker()) for model in models]
 
 
-def gate(name: str = "a", **limits: int) -> Gate:
+def gate(name: str = "a", **limits: Any) -> Gate:
     """The one model of an endpoint."""
     return Gate(EndpointGate(name, Limiter(Quota(**limits)), breaker()), "", Limiter(Quota()), breaker())
+
+
+def of(tokens: float) -> Need:
+    return need(tokens, 0.0)
 
 
 def queue() -> Admission:
@@ -33,7 +38,7 @@ def queue() -> Admission:
 
 
 def end(grant: Grant, now: float) -> None:
-    grant.close()
+    grant.close(now)
     grant.record(now, True, True)
 
 
@@ -62,7 +67,7 @@ def test_requests_of_one_line_leave_in_the_order_they_came_and_within_the_limits
         now += gap
         for ticket in admission.pump(now):
             granted.append((now, ticket))
-        ticket = Ticket(((tested,),), tokens, admission.place(now))
+        ticket = Ticket(((tested,),), of(tokens), admission.place(now))
         tickets.append(ticket)
         grant = admission.submit(ticket, now)
         if grant is not None:
@@ -76,15 +81,15 @@ def test_requests_of_one_line_leave_in_the_order_they_came_and_within_the_limits
     for start, _ in granted:
         inside = [ticket for at, ticket in granted if start <= at <= start + 60]
         assert len(inside) <= 10
-        assert sum(min(100, ticket.tokens) for ticket in inside) <= 100
+        assert sum(min(100, ticket.need.tokens) for ticket in inside) <= 100
 
 
 def test_a_large_request_is_not_overtaken_by_small_ones_behind_it() -> None:
     admission, tested = queue(), gate(tokens_per_minute=100)
-    first = admission.submit(Ticket(((tested,),), 60, admission.place(0.0)), 0.0)
+    first = admission.submit(Ticket(((tested,),), of(60), admission.place(0.0)), 0.0)
     assert first is not None
-    large = Ticket(((tested,),), 90, admission.place(1.0))
-    small = [Ticket(((tested,),), 1, admission.place(2.0 + n)) for n in range(5)]
+    large = Ticket(((tested,),), of(90), admission.place(1.0))
+    small = [Ticket(((tested,),), of(1), admission.place(2.0 + n)) for n in range(5)]
     assert all(admission.submit(ticket, 2.0) is None for ticket in (large, *small))
     order = [ticket for _, ticket in run_out(admission, 2.0)]
     assert order == [large, *small]
@@ -93,12 +98,12 @@ def test_a_large_request_is_not_overtaken_by_small_ones_behind_it() -> None:
 @given(st.lists(st.tuples(st.floats(0, 3), st.integers(-2, 2)), min_size=2, max_size=40))
 def test_a_higher_priority_overtakes_only_those_that_came_shortly_before(arrivals: list[tuple[float, int]]) -> None:
     admission, tested = queue(), gate(concurrency=1)
-    running = admission.submit(Ticket(((tested,),), 1, admission.place(0.0)), 0.0)
+    running = admission.submit(Ticket(((tested,),), of(1), admission.place(0.0)), 0.0)
     assert running is not None
     now, came = 0.0, {}
     for gap, priority in arrivals:
         now += gap
-        ticket = Ticket(((tested,),), 1, admission.place(now, priority))
+        ticket = Ticket(((tested,),), of(1), admission.place(now, priority))
         came[ticket] = (now, priority)
         admission.submit(ticket, now)
     end(running, now)
@@ -119,11 +124,11 @@ def test_a_higher_priority_overtakes_only_those_that_came_shortly_before(arrival
 
 def test_lines_that_share_an_endpoint_are_served_in_the_order_of_their_heads() -> None:
     admission, shared, own = queue(), gate("shared", tokens_per_minute=100), gate("own", concurrency=1)
-    blocker = admission.submit(Ticket(((own,),), 1, admission.place(0.0)), 0.0)
+    blocker = admission.submit(Ticket(((own,),), of(1), admission.place(0.0)), 0.0)
     assert blocker is not None
-    assert admission.submit(Ticket(((shared,),), 50, admission.place(0.0)), 0.0) is not None
-    either = Ticket(((shared, own),), 80, admission.place(1.0))
-    only_shared = Ticket(((shared,),), 10, admission.place(2.0))
+    assert admission.submit(Ticket(((shared,),), of(50), admission.place(0.0)), 0.0) is not None
+    either = Ticket(((shared, own),), of(80), admission.place(1.0))
+    only_shared = Ticket(((shared,),), of(10), admission.place(2.0))
     assert admission.submit(either, 1.0) is None
     assert admission.submit(only_shared, 2.0) is None, "a small request overtook a large one on the endpoint both need"
     end(blocker, 3.0)
@@ -133,16 +138,16 @@ def test_lines_that_share_an_endpoint_are_served_in_the_order_of_their_heads() -
 def test_a_line_whose_endpoints_are_down_holds_up_nobody() -> None:
     admission, dead, fine = queue(), gate("dead"), gate("fine")
     dead.breaker.trip(0.0, 100.0)
-    assert admission.submit(Ticket(((dead,),), 1, admission.place(0.0)), 0.0) is None
-    assert admission.submit(Ticket(((dead, fine),), 1, admission.place(0.0)), 0.0) is not None
+    assert admission.submit(Ticket(((dead,),), of(1), admission.place(0.0)), 0.0) is None
+    assert admission.submit(Ticket(((dead, fine),), of(1), admission.place(0.0)), 0.0) is not None
 
 
 def test_a_lesser_tier_is_used_only_while_the_better_one_is_down_and_not_while_it_is_only_busy() -> None:
     admission, good, lesser = queue(), gate("good", concurrency=1), gate("lesser")
-    first = admission.submit(Ticket(((good,), (lesser,)), 1, admission.place(0.0)), 0.0)
+    first = admission.submit(Ticket(((good,), (lesser,)), of(1), admission.place(0.0)), 0.0)
     assert first is not None
     assert first.gate is good
-    second = Ticket(((good,), (lesser,)), 1, admission.place(0.0))
+    second = Ticket(((good,), (lesser,)), of(1), admission.place(0.0))
     assert admission.submit(second, 0.0) is None
     good.breaker.trip(0.0, 10.0)
     assert admission.pump(0.0) == [second]
@@ -153,7 +158,7 @@ def test_a_lesser_tier_is_used_only_while_the_better_one_is_down_and_not_while_i
 def test_an_endpoint_that_failed_the_request_is_used_again_only_if_there_is_no_other() -> None:
     admission, tried, other = queue(), gate("tried"), gate("other", concurrency=10)
     for expected in [other] * 10 + [tried]:
-        grant = admission.submit(Ticket(((tried, other),), 1, admission.place(0.0), avoid=(tried,)), 0.0)
+        grant = admission.submit(Ticket(((tried, other),), of(1), admission.place(0.0), avoid=(tried,)), 0.0)
         assert grant is not None
         assert grant.gate is expected
 
@@ -161,27 +166,27 @@ def test_an_endpoint_that_failed_the_request_is_used_again_only_if_there_is_no_o
 def test_an_endpoint_whose_oldest_call_is_overdue_is_taken_to_be_slow() -> None:
     tested = gate()
     tested.average, tested.tail = 1.0, 3.0
-    overdue = Grant(tested, 1, 0.0)
+    overdue = Grant(tested, of(1), 0.0)
     for now, expected in ((2.0, 1.0), (3.0, 1.0), (9.0, 9.0)):
         tested.look(now)
         assert tested.latency == expected
-    overdue.refund()
+    overdue.refund(9.0)
     tested.look(9.0)
     assert tested.latency == 1.0
 
 
 def test_a_cancellation_in_the_same_instant_as_the_grant_gives_the_place_to_the_next() -> None:
     admission, tested = queue(), gate(concurrency=1, requests_per_minute=2)
-    first = admission.submit(Ticket(((tested,),), 1, admission.place(0.0)), 0.0)
+    first = admission.submit(Ticket(((tested,),), of(1), admission.place(0.0)), 0.0)
     assert first is not None
-    one, two = (Ticket(((tested,),), 1, admission.place(0.0)) for _ in range(2))
+    one, two = (Ticket(((tested,),), of(1), admission.place(0.0)) for _ in range(2))
     admission.submit(one, 0.0)
     admission.submit(two, 0.0)
     end(first, 0.0)
     assert admission.pump(0.0) == [one]
     grant = admission.cancel(one)
     assert grant is not None
-    grant.refund()
+    grant.refund(0.0)
     assert admission.pump(0.0) == [two], "the permit of a cancelled request was lost"
 
 
@@ -209,7 +214,7 @@ class QueueMachine(RuleBasedStateMachine):
     @rule(which=st.sets(st.integers(0, 2), min_size=1), tokens=st.integers(1, 60), priority=st.integers(-1, 1))
     def arrive(self, which: set[int], tokens: int, priority: int) -> None:
         tiers = (tuple(self.gates[index] for index in sorted(which)),)
-        ticket = Ticket(tiers, tokens, self.admission.place(self.now, priority))
+        ticket = Ticket(tiers, of(tokens), self.admission.place(self.now, priority))
         self.waiting.append(ticket)
         grant = self.admission.submit(ticket, self.now)
         if grant is not None:
@@ -235,7 +240,7 @@ class QueueMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.running)
     @rule(index=st.integers(0, 1_000))
     def refund(self, index: int) -> None:
-        self.running.pop(index % len(self.running)).refund()
+        self.running.pop(index % len(self.running)).refund(self.now)
         self.collect()
 
     @rule(seconds=st.floats(0, 30))
@@ -253,7 +258,7 @@ class QueueMachine(RuleBasedStateMachine):
     def nobody_waits_without_a_reason(self) -> None:
         if self.waiting:
             head = min(self.waiting)
-            assert not any(each.ready(head.tokens, self.now) for each in head.tiers[0]), "the first in line could go"
+            assert not any(each.ready(head.need, self.now) for each in head.tiers[0]), "the first in line could go"
 
     def teardown(self) -> None:
         while self.running or self.waiting:

@@ -444,3 +444,56 @@ async def test_limits_in_the_vendors_headers_are_kept_though_nobody_configured_t
         first = [pool.ask(request(str(n)), timeout=100) for n in range(4)]
         await asyncio.gather(*first, return_exceptions=True)
         assert len(script.seen) <= 5
+
+
+@virtual_time
+async def test_a_limit_per_second_is_held_though_the_one_per_minute_would_allow_more() -> None:
+    script = Script("a", latency=0.0)
+    async with pool_of(endpoint(script, limits=Quota(requests_per_minute=120, requests_per_second=2))) as pool:
+        await asyncio.gather(*(pool.ask(request(str(n)), timeout=600) for n in range(60)))
+    assert all(later - sooner > 1.0 for sooner, later in zip(script.times, script.times[2:], strict=False))
+    assert script.times[-1] < 32.0
+
+
+@virtual_time
+async def test_in_a_bucket_a_minutes_worth_goes_at_once_and_the_rest_at_its_rate() -> None:
+    scripts = [Script(name, latency=0.0) for name in "abc"]
+    limits = Quota(requests_per_minute=20, rule="bucket")
+    async with pool_of(*(endpoint(script, limits=limits) for script in scripts)) as pool:
+        await asyncio.gather(*(pool.ask(request(str(n)), timeout=600) for n in range(90)))
+        took = asyncio.get_running_loop().time()
+    assert [script.times[19] for script in scripts] == [0.0] * 3
+    # The buckets' ideal is 30 s.
+    assert took < 33.0
+
+
+@pytest.mark.parametrize(("vendor", "at_once"), [("anthropic", 20), ("openai", 10), ("", 10)])
+@virtual_time
+async def test_the_rule_is_the_vendors_where_it_is_known_and_otherwise_the_strictest(vendor: str, at_once: int) -> None:
+    script = Script("a", latency=0.0)
+    async with pool_of(endpoint(script, vendor=vendor, limits=Quota(requests_per_minute=20))) as pool:
+        asks = [pool.ask(request(str(n)), timeout=600) for n in range(30)]
+        await asyncio.sleep(0.1)
+        assert len(script.seen) == at_once
+        await asyncio.gather(*asks)
+
+
+@pytest.mark.parametrize(("vendor", "in_time"), [("anthropic", True), ("openai", False)])
+@virtual_time
+async def test_what_was_read_from_a_cache_counts_where_the_vendor_counts_it(vendor: str, in_time: bool) -> None:
+    script = Script("a", latency=0.01, usage=Usage(1_000, 10, cache_read_tokens=990))
+    tested = endpoint(script, vendor=vendor, limits=Quota(input_tokens_per_minute=1_500, rule="window"))
+    async with pool_of(tested) as pool:
+        for number in range(5):
+            await pool.ask(request(str(number)), timeout=600)
+        assert (asyncio.get_running_loop().time() < 1.0) == in_time
+
+
+@virtual_time
+async def test_output_tokens_have_a_limit_of_their_own() -> None:
+    script = Script("a", latency=0.01, usage=Usage(1_000_000, 40))
+    async with pool_of(endpoint(script, limits=Quota(output_tokens_per_minute=100))) as pool:
+        for number in range(4):
+            await pool.ask(request(str(number), max_tokens=50), timeout=600)
+    assert script.times[1] < 1.0
+    assert script.times[2] > 60.0

@@ -111,8 +111,12 @@ def test_limits_are_read_from_both_vendors_headers() -> None:
         "anthropic-ratelimit-requests-remaining": "0",
         "anthropic-ratelimit-requests-reset": "2026-11-21T06:00:30Z",
         "anthropic-ratelimit-tokens-limit": "x",
+        "anthropic-ratelimit-input-tokens-limit": "30000",
+        "anthropic-ratelimit-input-tokens-remaining": "29000",
+        "anthropic-ratelimit-output-tokens-limit": "8000",
     }
-    assert rate_limits(anthropic) == RateLimits(50, 0, 30.0, None, None, None)
+    told = RateLimits(50, 0, 30.0, input_tokens_limit=30_000, input_tokens_remaining=29_000, output_tokens_limit=8_000)
+    assert rate_limits(anthropic) == told
     assert rate_limits({}) is None
 
 
