@@ -12,7 +12,7 @@ KILLS  ?=
 # Through the environment, so that quotes in a request reach the program as they were typed.
 export FOLDER ASK
 
-.PHONY: demo test lint types layers unit bench bench-peers soak kills clean
+.PHONY: demo test lint types layers unit bench bench-peers soak kills schedules clean
 
 demo: $(READY)
 	@$(BIN)/callboard demo "$$FOLDER" $${ASK:+--ask "$$ASK"}
@@ -43,6 +43,10 @@ soak: $(DEV)
 
 kills: $(DEV)
 	$(BIN)/python -m benchmarks.kills $(KILLS)
+
+# Changes of a pool under load, in 2,000 schedules and 500 with crashes; some three minutes.
+schedules: $(DEV)
+	CALLBOARD_SCHEDULES=2000 $(BIN)/python -m pytest -q tests/providers/pool/test_changes_simulated.py
 
 # The peers get an environment of their own: their pins are not ours. `make bench` finds it there.
 bench-peers: .venv-peers/.ready

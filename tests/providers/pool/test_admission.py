@@ -3,6 +3,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -133,6 +134,40 @@ def test_lines_that_share_an_endpoint_are_served_in_the_order_of_their_heads() -
     assert admission.submit(only_shared, 2.0) is None, "a small request overtook a large one on the endpoint both need"
     end(blocker, 3.0)
     assert admission.pump(3.0) == [either, only_shared]
+
+
+def test_grants_are_in_order_of_priority_across_lines() -> None:
+    admission, shared, own = queue(), gate("shared", concurrency=1), gate("own", concurrency=1)
+    running = [admission.submit(Ticket(((each,),), of(1), admission.place(0.0)), 0.0) for each in (shared, own)]
+    lines = [((shared,),), ((shared, own),)]
+    tickets = [
+        Ticket(lines[number % 2], of(1), admission.place(1.0 + number, priority))
+        for number, priority in enumerate((0, 0, 1, 2, -1, 1))
+    ]
+    for number, ticket in enumerate(tickets):
+        assert admission.submit(ticket, 1.0 + number) is None
+    assert running[0] is not None
+    end(running[0], 10.0)
+    order: list[Ticket] = []
+    while granted := admission.pump(10.0):
+        order += granted
+        for ticket in granted:
+            assert ticket.grant is not None
+            end(ticket.grant, 10.0)
+    assert [tickets.index(ticket) for ticket in order] == [3, 2, 5, 0, 1, 4]
+
+
+@pytest.mark.parametrize("blocked_by", ["the endpoint", "the model"])
+def test_a_head_keeps_the_endpoint_from_other_models_only_if_it_waits_for_what_they_share(blocked_by: str) -> None:
+    admission = queue()
+    limits, own = (Quota(tokens_per_minute=100), Quota()) if blocked_by == "the endpoint" else (Quota(), Quota())
+    large, small = gates("large", "small", limits=limits, own=own)
+    if blocked_by == "the model":
+        large = Gate(large.endpoint, "large", Limiter(Quota(tokens_per_minute=100)), breaker())
+    assert admission.submit(Ticket(((large,),), of(50), admission.place(0.0)), 0.0) is not None
+    assert admission.submit(Ticket(((large,),), of(80), admission.place(1.0)), 1.0) is None
+    other = admission.submit(Ticket(((small,),), of(10), admission.place(2.0)), 2.0)
+    assert (other is None) == (blocked_by == "the endpoint")
 
 
 def test_a_line_whose_endpoints_are_down_holds_up_nobody() -> None:

@@ -357,6 +357,37 @@ async def test_a_spent_budget_refuses_with_a_named_error_until_it_is_raised() ->
 
 
 @virtual_time
+async def test_a_budget_that_is_spent_while_a_request_waits_gives_its_place_to_the_next() -> None:
+    script = Script("a", latency=1.0, usage=Usage(1_000_000, 0))
+    tested = endpoint(script, price=Price(1, 1), limits=Quota(concurrency=1))
+    async with pool_of(tested, budgets=[Budget("agent", "planner", 1.5)]) as pool:
+        planner = Requester(agent="planner")
+        asks = [pool.ask(Submit(request(str(n)), planner), timeout=60.0) for n in range(4)]
+        last = pool.ask(request("last"), timeout=60.0)
+        results = await asyncio.gather(*asks, last, return_exceptions=True)
+        assert [type(each) for each in results] == [Completion] * 2 + [BudgetSpent] * 2 + [Completion]
+        stats = await pool.ask(GetStats())
+        assert (stats.waiting, stats.pool.pending) == (0, 0)
+
+
+@pytest.mark.parametrize("whose", ["the caller's", "the endpoint's"])
+@virtual_time
+async def test_a_grant_that_cannot_be_paid_for_counts_against_no_limit(whose: str) -> None:
+    script = Script("a", latency=1.0, usage=Usage(1_000_000, 0))
+    tested = endpoint(script, price=Price(1, 1), limits=Quota(requests_per_minute=3, concurrency=1))
+    budget = Budget("agent", "planner", 0.5) if whose == "the caller's" else Budget("provider", "a", 0.5)
+    async with pool_of(tested, budgets=[budget]) as pool:
+        planner = Requester(agent="planner")
+        asks = [pool.ask(Submit(request(str(n)), planner), timeout=600.0) for n in range(5)]
+        results = await asyncio.gather(*asks, return_exceptions=True)
+        assert [type(each) for each in results] == [Completion] + [BudgetSpent] * 4
+        await pool.ask(SetBudget(replace(budget, dollars=1e9)))
+        for _ in range(2):
+            await pool.ask(request())
+        assert asyncio.get_running_loop().time() < 10.0
+
+
+@virtual_time
 async def test_requests_in_flight_together_do_not_overspend_together() -> None:
     script = Script("a", usage=Usage(20, 1_000_000))
     async with pool_of(endpoint(script, price=Price(0, 1)), budgets=[Budget("pool", "", 3.0)]) as pool:
