@@ -44,7 +44,7 @@ soak: $(DEV)
 kills: $(DEV)
 	$(BIN)/python -m benchmarks.kills $(KILLS)
 
-# Changes of a pool under load, in 2,000 schedules and 500 with crashes; some three minutes.
+# Changes of a pool under load, in 2,000 schedules, and 500 with crashes and 500 without cancellations; some three minutes.
 schedules: $(DEV)
 	CALLBOARD_SCHEDULES=2000 $(BIN)/python -m pytest -q tests/providers/pool/test_changes_simulated.py
 

@@ -195,8 +195,8 @@ class SlidingWindow(_Limit):
 class Bucket(_Limit):
     """A vendor's bucket: ``limit`` deep, refilled steadily by ``limit`` in ``period`` seconds.
 
-    The vendor's is as far behind as requests are on their way. So refilling begins late by a `margin` when the bucket
-    has been full: from then on, this one never holds more than the vendor's.
+    The vendor's is as far behind as requests are on their way, up to a `margin`. What is refilled in that time (1 % of
+    a minute's limit) is kept back: else one that is late and then one that is prompt would find less than is here.
 
     Args:
         limit: its depth. One request that is larger takes all of it.
@@ -204,13 +204,14 @@ class Bucket(_Limit):
         configured: as in `SlidingWindow`.
     """
 
-    __slots__ = ("_at", "_level", "_out", "_slack", "period")
+    __slots__ = ("_at", "_full_at", "_level", "_out", "_slack", "period")
 
     def __init__(self, limit: float, period: float, configured: bool = True) -> None:
         super().__init__(limit, configured)
         self.period = period
         self._slack = margin(period)
         self._level = float(limit)
+        self._full_at = float("-inf")
         self._at = 0.0
         self._out = 0.0
         """Of what was taken, the part whose requests have not been answered: perhaps the vendor has not counted it."""
@@ -218,32 +219,50 @@ class Bucket(_Limit):
     def left(self, now: float) -> float:
         if self._lowered_until and now >= self._lowered_until:
             self._raise()
-        if now > self._at:
-            self._level += (now - self._at) * self.limit / self.period
-            self._at = now
-        self._level = min(self._level, self.limit)
+        if self._level < self.limit:
+            self._set(self._level + (now - self._at) * self.limit / self.period, now)
+        elif self._level > self.limit:
+            self._level = self.limit
+        self._at = now
         return self._level
 
+    def _set(self, level: float, now: float) -> None:
+        if level >= self.limit:
+            if self._level < self.limit:
+                self._full_at = now - (level - self.limit) * self.period / self.limit
+            level = self.limit
+        self._level = level
+
+    def _wanted(self, amount: float) -> float | None:
+        """The level at which ``amount`` may go; None if it must have been full for a while."""
+        level = amount + self._slack * self.limit / self.period
+        return level if level <= self.limit else None
+
     def fits(self, amount: float, now: float) -> bool:
-        # The grain of a float: what lacks less than this is there.
-        return self.left(now) >= min(amount, self.limit) * (1.0 - 1e-9)
+        level, wanted = self.left(now), self._wanted(amount)
+        if wanted is None:
+            return level >= self.limit and now >= self._full_at + self._slack
+        return level >= wanted * (1.0 - 1e-9)  # the grain of a float: what lacks less than this is there
 
     def take(self, amount: float, now: float) -> None:
         amount = min(amount, self.limit)
-        if self.left(now) >= self.limit:
-            self._at = now + self._slack
-        self._level -= amount
+        self._level = self.left(now) - amount
         self._out += amount
 
     def settle(self, slot: Slot | None, amount: float, used: float, now: float) -> None:
-        self.left(now)
-        self._level = min(self.limit, self._level + amount - used)
+        self._set(self.left(now) + amount - used, now)
         self._out = max(0.0, self._out - amount)
 
     def next_fit(self, amount: float, now: float) -> float:
         if self.fits(amount, now):
             return now
-        return max(now, self._at) + (min(amount, self.limit) - self._level) * self.period / self.limit
+        wanted = self._wanted(amount)
+        if wanted is not None:
+            return now + (wanted - self._level) * self.period / self.limit
+        if self._level >= self.limit:
+            return self._full_at + self._slack
+        # A grain later, or it would not be quite full then.
+        return now + (self.limit - self._level) * self.period / self.limit * (1.0 + 1e-9) + self._slack
 
     def correct(
         self, limit: float | None, remaining: float | None, reset: float | None, since: float, now: float
@@ -259,4 +278,4 @@ class Bucket(_Limit):
             return
         level = self.left(now)
         most = remaining + (now - since) * self.limit / self.period
-        self._level = min(self.limit, max(min(level, most), remaining - self._out))
+        self._set(max(min(level, most), remaining - self._out), now)

@@ -54,7 +54,7 @@ class AttemptRecords:
             try:
                 self.charges.afford(job, grant)
             except BudgetSpent:
-                grant.refund()
+                grant.refund(self.loop.time())
                 return False
         return True
 

@@ -222,7 +222,7 @@ class Batcher:
         dispatcher.planner.renew(head)
         grant = await dispatcher.queue.grant(head)
         if head.plan.tiers[grant.tier].notes:
-            grant.refund()
+            grant.refund(dispatcher.loop.time())
             dispatcher.queue.pump()
             raise NoProvider("no endpoint takes batches of the model that was asked for")
         for job in jobs:
