@@ -162,5 +162,5 @@ def test_the_actors_that_an_endpoint_had_keep_its_limits_together() -> None:
 
 
 def test_nothing_is_left_though_a_provider_actor_crashes_or_stalls_meanwhile() -> None:
-    faults = [Crash("pool/a"), Crash("pool/b"), Slow("pool/c", seconds=2.0)]
+    faults: list[Crash | Slow] = [Crash("pool/a"), Crash("pool/b"), Slow("pool/c", seconds=2.0)]
     simulate(hurried, seeds=max(1, SCHEDULES // 4), faults=faults, max_steps=200_000)
