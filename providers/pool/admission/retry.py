@@ -54,13 +54,14 @@ class Verdict:
     concerns: Concern = "model"
 
 
+_REFUSED = Verdict(elsewhere=True, again=False, blame=Blame.DISABLE)
 _VERDICTS: tuple[tuple[type[BaseException], Verdict], ...] = (
     # Most specific first; the first class that matches decides.
-    (AuthenticationFailed, Verdict(elsewhere=True, again=False, blame=Blame.DISABLE)),
-    (ContextTooLong, Verdict(elsewhere=True, again=False, blame=Blame.NONE)),
-    (UnknownModel, Verdict(elsewhere=True, again=False, blame=Blame.DISABLE)),
-    (InvalidRequest, Verdict(elsewhere=False, again=False, blame=Blame.NONE)),
-    (BudgetSpent, Verdict(elsewhere=False, again=False, blame=Blame.NONE)),
+    (AuthenticationFailed, _REFUSED),
+    (ContextTooLong, Verdict(elsewhere=True, again=False, blame=Blame.NONE, concerns="request")),
+    (UnknownModel, _REFUSED),
+    (InvalidRequest, Verdict(elsewhere=False, again=False, blame=Blame.NONE, concerns="request")),
+    (BudgetSpent, Verdict(elsewhere=False, again=False, blame=Blame.NONE, concerns="request")),
     (RateLimited, Verdict(elsewhere=True, again=True, blame=Blame.PAUSE)),
     (ProviderError, Verdict(elsewhere=True, again=True, blame=Blame.FAILURE)),
     (ActorDead, Verdict(elsewhere=True, again=True, blame=Blame.FAILURE, concerns="endpoint")),  # crashed, restarting
@@ -77,6 +78,8 @@ def judge(error: BaseException) -> Verdict:
         return verdict
     if error.concerns == "request":
         return replace(verdict, again=False, blame=Blame.NONE, concerns="request")
+    if isinstance(error, InvalidRequest):  # as a model that is not there is: nothing will do, but elsewhere
+        verdict = _REFUSED
     return replace(verdict, concerns=error.concerns)
 
 

@@ -223,3 +223,12 @@ async def test_the_causes_name_the_model_where_it_is_not_the_one_asked_for() -> 
         script.failure = lambda _script, _request: InvalidRequest("no")
         with pytest.raises(InvalidRequest):
             await pool.ask(request(model="large"))
+
+
+@virtual_time
+async def test_a_wrong_address_is_passed_over_for_all_models_until_it_is_replaced() -> None:
+    script = Script("a", failure=lambda _script, _request: InvalidRequest("404", status=404, concerns="endpoint"))
+    async with pool_of(endpoint(script), endpoint(Script("b"), priority=1)) as pool:
+        for model in ("large", "small", "large"):
+            assert (await pool.ask(request(model=model))).provider == "b"
+        assert len(script.seen) == 1

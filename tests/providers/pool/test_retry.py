@@ -92,3 +92,11 @@ def test_what_concerns_the_request_blames_nothing_and_is_not_sent_there_again() 
     for kind in (errors.AuthenticationFailed, errors.RateLimited):
         verdict = judge(kind("moderated, or larger than the limit itself", concerns="request"))
         assert (verdict.elsewhere, verdict.again, verdict.blame) == (True, False, Blame.NONE)
+
+
+def test_a_refusal_that_is_not_the_requests_is_no_reason_not_to_ask_elsewhere() -> None:
+    concern: errors.Concern
+    for concern in ("model", "key", "endpoint"):
+        verdict = judge(errors.InvalidRequest("404", status=404, concerns=concern))
+        assert (verdict.elsewhere, verdict.again, verdict.blame) == (True, False, Blame.DISABLE)
+        assert verdict.concerns == concern
