@@ -20,7 +20,7 @@ from callboard.providers.errors import (
     StreamCut,
     UnknownModel,
 )
-from callboard.providers.messages import Completion, Delta, Request
+from callboard.providers.messages import Completion, Delta, Request, ToolSpec
 from callboard.providers.pool import GetHealth, GetStats, Hedge, Pool, Quota, Requester, Submit
 
 from .scripted import Script, endpoint, fails, fails_until, request
@@ -154,6 +154,38 @@ async def test_a_wrong_request_is_refused_at_once_and_does_not_count_against_the
                 await pool.ask(request())
         health = await pool.ask(GetHealth())
         assert [each.state for each in health.endpoints] == ["closed", "closed"]
+
+
+@virtual_time
+async def test_a_request_that_was_itself_refused_is_sent_once_and_nowhere_else() -> None:
+    bad = Script("a", failure=fails(lambda: InvalidRequest("bad", status=400)))
+    other = Script("b")
+    async with System("test") as system:
+        pool = system.supervise(Pool.spec([endpoint(bad), endpoint(other, priority=1)], seed=1))
+        with pytest.raises(InvalidRequest):
+            await pool.ask(request())
+    assert (len(bad.seen), len(other.seen)) == (1, 0)
+
+
+@virtual_time
+async def test_a_request_with_tools_is_not_sent_where_there_are_none() -> None:
+    without = Script("a")
+    tools = (ToolSpec("look", "looks", {"type": "object"}),)
+    async with System("test") as system:
+        pool = system.supervise(Pool.spec([endpoint(without, capabilities=frozenset({"schema"}))], seed=1))
+        with pytest.raises(NoProvider, match="a cannot do tools"):
+            await pool.ask(request(tools=tools))
+    assert not without.seen
+
+
+@virtual_time
+async def test_a_request_that_breaks_every_endpoint_is_sent_ten_times_at_most() -> None:
+    scripts = [Script(name, failure=fails(lambda: MalformedResponse("<html>"))) for name in "abcdefgh"]
+    async with pool_of(*scripts) as pool:
+        with pytest.raises(NoProvider, match="sent 10 times") as caught:
+            await pool.ask(request(), timeout=600.0)
+    assert sum(len(script.seen) for script in scripts) == 10
+    assert set(caught.value.causes) == set("abcdefgh")
 
 
 @virtual_time
