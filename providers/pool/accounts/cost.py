@@ -26,6 +26,12 @@ class Price:
     cache_read: float | None = None
     cache_write: float | None = None
 
+    def __post_init__(self) -> None:
+        for name in ("input", "output", "cache_read", "cache_write"):
+            dollars = getattr(self, name)
+            if dollars is not None and not dollars >= 0:
+                raise ValueError(f"{name} is {dollars!r}; expected dollars per million tokens, at least 0")
+
     def of(self, usage: Usage) -> float:
         """Return US dollars for ``usage``, whose input tokens include the cached ones."""
         read, write = usage.cache_read_tokens, usage.cache_write_tokens

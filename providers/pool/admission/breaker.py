@@ -49,6 +49,20 @@ class BreakerPolicy:
     max_pause: float = 30.0
     ramp: int = 64
 
+    def __post_init__(self) -> None:
+        checks = (
+            ("window", self.window >= 1, "at least 1"),
+            ("error_rate", 0 <= self.error_rate <= 1, "a share, 0 to 1"),
+            ("max_age", self.max_age > 0, "seconds, more than 0"),
+            ("pause", self.pause >= 0, "seconds"),
+            ("factor", self.factor >= 1, "at least 1"),
+            ("max_pause", self.max_pause >= 0, "seconds"),
+            ("ramp", self.ramp >= 1, "at least 1"),
+        )
+        for name, good, wish in checks:
+            if not good:
+                raise ValueError(f"{name} is {getattr(self, name)!r}; expected {wish}")
+
     @property
     def failures_to_open(self) -> int:
         """How many failures among the latest ``window`` calls open the breaker."""

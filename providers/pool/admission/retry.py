@@ -104,6 +104,23 @@ class RetryPolicy:
     retry_after_cap: float = 60.0
     attempt_timeout: float | None = None
 
+    def __post_init__(self) -> None:
+        checks = (
+            ("attempts", self.attempts >= 1, "at least 1"),
+            ("initial", self.initial >= 0, "seconds"),
+            ("factor", self.factor >= 1, "at least 1"),
+            ("maximum", self.maximum >= 0, "seconds"),
+            ("retry_after_cap", self.retry_after_cap >= 0, "seconds"),
+            (
+                "attempt_timeout",
+                self.attempt_timeout is None or self.attempt_timeout > 0,
+                "seconds, more than 0, or None",
+            ),
+        )
+        for name, good, wish in checks:
+            if not good:
+                raise ValueError(f"{name} is {getattr(self, name)!r}; expected {wish}")
+
     def backoff(self, retry: int, rng: random.Random, retry_after: float | None = None) -> float:
         """Return how many seconds to wait before retry number ``retry`` (1 for the first).
 

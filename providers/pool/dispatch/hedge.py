@@ -32,6 +32,17 @@ class Hedge:
     maximum: float | None = None
     budget: float = 0.1
 
+    def __post_init__(self) -> None:
+        checks = (
+            ("quantile", 0 < self.quantile <= 1, "a share above 0, at most 1"),
+            ("minimum", self.minimum >= 0, "seconds"),
+            ("maximum", self.maximum is None or self.maximum >= 0, "seconds, or None"),
+            ("budget", self.budget >= 0, "hedges per request, at least 0"),
+        )
+        for name, good, wish in checks:
+            if not good:
+                raise ValueError(f"{name} is {getattr(self, name)!r}; expected {wish}")
+
     def delay(self, latencies: Iterable[Latencies]) -> float | None:
         """Return seconds to wait before hedging, or None not to.
 
