@@ -10,27 +10,36 @@ from __future__ import annotations
 import difflib
 import os
 import re
-import types
-import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
 from ...actors.core.base.errors import CallboardError
-
-Location: TypeAlias = tuple[str | int, ...]
-"""Where a value stands: the keys and list positions that lead to it, from the top."""
+from .annotations import Location, annotated, described, fields_at, leaves
 
 M = TypeVar("M", bound=BaseModel)
 
 _REFERENCE = re.compile(
     r"\$(?:(?P<escaped>\$)|\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::(?P<kind>[-?])(?P<rest>[^}]*))?\}|(?P<broken>\{))"
 )
+_PASSWORD = re.compile(r"://[^/]*@")
 _SECRET = re.compile(r"key|token|secret|password|authorization", re.IGNORECASE)
+
+
+_MERGE = "tag:yaml.org,2002:merge"
+_NAMES = frozenset({_MERGE, "tag:yaml.org,2002:str", "tag:yaml.org,2002:value"})
+_READ_AS = {
+    "bool": "true or false",
+    "int": "a number",
+    "float": "a number",
+    "null": "nothing",
+    "timestamp": "a date",
+    "binary": "bytes",
+}
 
 
 class ConfigError(CallboardError, ValueError):
@@ -114,12 +123,34 @@ class YamlFile:
         where = ".".join(str(step) for step in location)
         return ConfigError(f"{where}: {message}" if where else message, path=self.path, line=self.line(location))
 
+    def beside(self, location: Location, name: str) -> Path:
+        """The path of a file that is named at `location`, in this file's folder unless it says another.
+
+        Raises:
+            ConfigError: it cannot be there: its folder does not exist, or it is a folder itself.
+        """
+        path = Path(self.path).parent / name
+        try:
+            if path.parent.is_dir() and not path.is_dir():
+                return path
+        except (OSError, ValueError):  # too long, for example
+            pass
+        raise self.error(location, f"expected a file in a folder that exists, not {self._shown(location)}")
+
     def validate(self, model: type[M]) -> M:
         """The content as a `model`.
 
         Raises:
             ConfigError: it does not fit; names the first place by line and what was expected there.
         """
+        for location, value in leaves(self.data):
+            # Pydantic takes true for 1, and has to be lenient: what comes from the environment is always a text.
+            if (
+                isinstance(value, bool)
+                and (kinds := annotated(model, location))
+                and {int, float, type(None)} >= {*kinds}
+            ):
+                raise self.error(location, f"expected a number, not {self._shown(location)}")
         try:
             return model.model_validate(self.data if self.data is not None else {})
         except ValidationError as error:
@@ -134,16 +165,21 @@ class YamlFile:
     def _problem(self, model: type[BaseModel], details: Any) -> ConfigError:
         location: Location = tuple(details["loc"])
         known = self._nearest(location)
-        if details["type"] == "missing":
-            fields = _fields_at(model, location[:-1])
-            return self.error(location[:-1], f"{location[-1]!r} is missing{_described(fields, str(location[-1]))}")
-        if details["type"] == "extra_forbidden":
-            fields = _fields_at(model, location[:-1])
+        if details["type"] in ("missing", "missing_argument"):
+            fields = fields_at(model, location[:-1])
+            return self.error(location[:-1], f"{location[-1]!r} is missing{described(fields, str(location[-1]))}")
+        if details["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+            fields = fields_at(model, location[:-1])
             near = difflib.get_close_matches(str(location[-1]), fields, 1)
             hint = f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(sorted(fields))}"
             return self.error(location[:-1] + location[-1:], f"unknown entry; {hint}")
+        if details["type"] in ("model_type", "model_attributes_type", "dataclass_type"):
+            fields = fields_at(model, location)
+            return self.error(known, f"expected a mapping of {', '.join(fields)}, not {self._shown(known)}")
         message = re.sub(r"^(Value error|Assertion failed), ", "", str(details["msg"]))
         message = re.sub(r"^Input should be ", "expected ", message)
+        if details["type"] == "value_error" and (entry := (*known, message.partition(" ")[0])) in self._lines:
+            return self.error(entry, message)  # it says which entry of the mapping, and what stands there
         return self.error(known, f"{message}, not {self._shown(known)}" if "expected" in message else message)
 
     def _shown(self, location: Location) -> str:
@@ -155,7 +191,8 @@ class YamlFile:
             return "a mapping"
         if isinstance(value, list):
             return "a list"
-        if any(_SECRET.search(str(step)) for step in location) and "${" not in str(value):
+        secret = any(_SECRET.search(str(step)) for step in location) or _PASSWORD.search(str(value))
+        if secret and "${" not in str(value):
             return "what stands there"
         return "nothing" if value is None else repr(value)
 
@@ -227,17 +264,17 @@ def _note_lines(
     above |= {id(node)}
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
+            at = key.start_mark.line + 1
             if not isinstance(key, yaml.ScalarNode):
-                continue
-            if key.tag == "tag:yaml.org,2002:bool":
-                problem = f"expected a name; YAML reads {key.value} as true or false: write it in quotes"
-                raise ConfigError(problem, path=path, line=key.start_mark.line + 1)
-            step: str | int = key.value
-            if key.tag == "tag:yaml.org,2002:int" and str(key.value).isdecimal():
-                step = int(key.value)
-            if (*location, step) in lines and key.tag != "tag:yaml.org,2002:merge":
-                raise ConfigError(f"{step!r} stands there twice", path=path, line=key.start_mark.line + 1)
-            lines[(*location, step)] = key.start_mark.line + 1
+                raise ConfigError("expected a name, not a list or mapping", path=path, line=at)
+            if key.tag not in _NAMES:
+                kind = _READ_AS.get(key.tag.rpartition(":")[2], "no text")
+                problem = f"expected a name; YAML reads {key.value!r} as {kind}: write it in quotes"
+                raise ConfigError(problem, path=path, line=at)
+            step = str(key.value)
+            if (*location, step) in lines and key.tag != _MERGE:
+                raise ConfigError(f"{step!r} stands there twice", path=path, line=at)
+            lines[(*location, step)] = at
             _note_lines(value, (*location, step), lines, path, above)
     elif isinstance(node, yaml.SequenceNode):
         for index, value in enumerate(node.value):
@@ -257,38 +294,3 @@ def _expanded(value: Any, location: Location, env: Mapping[str, str] | None, fil
     if isinstance(value, list):
         return [_expanded(item, (*location, index), env, file) for index, item in enumerate(value)]
     return value
-
-
-def _fields_at(model: type[BaseModel], location: Location) -> dict[str, str]:
-    """Names and descriptions of the entries allowed at `location`, found through the model's annotations."""
-    candidates: list[Any] = [model]
-    for step in location:
-        following: list[Any] = []
-        for candidate in candidates:
-            if isinstance(candidate, type) and issubclass(candidate, BaseModel):
-                for name, info in candidate.model_fields.items():
-                    if step in (name, info.alias):
-                        following += _members(info.annotation)
-            elif typing.get_args(candidate):
-                following += _members(typing.get_args(candidate)[-1])
-        candidates = following or candidates
-    return {
-        info.alias or name: info.description or ""
-        for candidate in candidates
-        if isinstance(candidate, type) and issubclass(candidate, BaseModel)
-        for name, info in candidate.model_fields.items()
-    }
-
-
-def _members(annotation: Any) -> list[Any]:
-    origin = typing.get_origin(annotation)
-    if origin is typing.Annotated:
-        return _members(typing.get_args(annotation)[0])
-    if origin in (typing.Union, types.UnionType):
-        return [member for part in typing.get_args(annotation) for member in _members(part)]
-    return [annotation]
-
-
-def _described(fields: Mapping[str, str], name: str) -> str:
-    description = fields.get(name, "")
-    return f"; expected {description}" if description else ""

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from callboard.actors import SpecError
 from callboard.providers.clouds import Azure, Bedrock, Vertex
-from callboard.providers.config.config import load_config
+from callboard.providers.config.llmfile import load_config
 from callboard.providers.config.yamlfile import ConfigError
 from callboard.providers.embeddings import EmbeddingLimit
 from callboard.providers.errors import AuthenticationFailed

@@ -2,14 +2,34 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from callboard.actors import System
-from callboard.providers.config.config import load_config, pool_from_config
+from callboard.providers.config.llmfile import LlmConfig, load_config
+from callboard.providers.config.pool import pool_from_config
+from callboard.providers.config.provider import ProviderSettings
 from callboard.providers.config.yamlfile import ConfigError
 from callboard.providers.messages import Message, Request
+from callboard.providers.pool import (
+    Batching,
+    BreakerPolicy,
+    Budget,
+    Cheapest,
+    Endpoint,
+    GetHealth,
+    GetStats,
+    Hedge,
+    Pool,
+    Price,
+    Quota,
+    RetryPolicy,
+    SqliteCache,
+)
 from callboard.providers.registry.resolve import Target
 from callboard.providers.simulated import SimulatedProvider
 
@@ -52,7 +72,7 @@ def test_a_file_says_which_providers_and_models_there_are(tmp_path: Path) -> Non
     assert registry.resolve("small") == Target("acme", "acme-1")
     assert config.model_for("Developer") == "small"
     assert config.model_for("Somebody") == "large"
-    assert config.fallbacks() == {"large": ("small",)}
+    assert pool_from_config(config, env=ENV).kwargs["fallbacks"] == {"large": ("small",)}
     acme = registry.providers["acme"]
     assert (acme.kind, acme.base_url, acme.secret) == ("anthropic", "https://llm.acme.example", "sk-secret-2")
     completed = acme.completed(Request((Message("user", "x"),), model="acme-1"))
@@ -77,7 +97,8 @@ def test_a_file_without_providers_leaves_the_environments(tmp_path: Path) -> Non
 
 def test_a_list_of_fallbacks_is_the_default_models(tmp_path: Path) -> None:
     config = load_config(written(tmp_path, "default_model: gpt-4o\nfallback: [gpt-5.4-mini]"), ENV)
-    assert config.fallbacks() == {"": ("gpt-5.4-mini",), "gpt-4o": ("gpt-5.4-mini",)}
+    fallbacks = pool_from_config(config, env=ENV).kwargs["fallbacks"]
+    assert fallbacks == {"": ("gpt-5.4-mini",), "gpt-4o": ("gpt-5.4-mini",)}
 
 
 @pytest.mark.parametrize(
@@ -87,9 +108,17 @@ def test_a_list_of_fallbacks_is_the_default_models(tmp_path: Path) -> None:
         ("providers:\n  groq: {}\n", 2, ["api_key", "GROQ_API_KEY"]),
         ("providers:\n  mine: {api_key: k}\n", 2, ["base_url"]),
         ("providers:\n  mine:\n    type: grok\n", 3, ["expected one of", "openai"]),
-        ("providers:\n  openai:\n    limits: {requests_per_minute: 0}\n", 3, ["greater than or equal to 1"]),
+        (
+            "providers:\n  openai:\n    limits: {requests_per_minute: 0}\n",
+            3,
+            ["requests_per_minute is 0", "at least 1"],
+        ),
         ("providers:\n  openai:\n    timeot: 5\n", 3, ["did you mean 'timeout'"]),
-        ("providers:\n  openai:\n    defaults: {temprature: 1}\n", 3, ["fields of a request", "temprature"]),
+        (
+            "providers:\n  openai:\n    defaults: {temprature: 1}\n",
+            3,
+            ["no field of a request", "did you mean 'temperature'"],
+        ),
         ("default_model: gpt-4o\nroles:\n  Planner: claude-x\n", 3, ["ANTHROPIC_API_KEY"]),
         ("roles:\n  Planner: wombat\n", 2, ["wombat", "provider:model"]),
         ("fallback:\n  gpt-4o:\n    - gpt-5.4\n    - wombat\n", 4, ["wombat"]),
@@ -123,3 +152,219 @@ async def test_a_pool_made_from_a_file_serves_its_models_and_falls_back(tmp_path
             assert (await pool.ask(request, timeout=20)).provider == "one"
             await bad.stop()
             assert (await pool.ask(request, timeout=20)).provider == "two"
+
+
+ASSIGNED = """
+providers:
+  openai:
+    api_key: ${OPENAI_API_KEY}
+    default_model: gpt-5.4
+    rate_limit_rpm: 500
+    fallback_provider: acme
+    enabled: true
+  acme:
+    base_url: https://llm.acme.example/v1
+    api_key: ${ACME_KEY}
+    default_model: acme-1
+    fallback_provider: openai
+  spare:
+    api_key: ${NEVER_SET}
+    enabled: false
+agent_models:
+  planner: {primary: openai, model: gpt-5.4-pro}
+  tool-maker: {primary: acme}
+"""
+
+
+def endpoints_of(config: LlmConfig, *models: str, **env: str) -> dict[str, Endpoint]:
+    return {endpoint.name: endpoint for endpoint in pool_from_config(config, models or ("",), env or ENV).args[0]}
+
+
+def test_agents_are_assigned_to_providers_which_stand_in_for_each_other(tmp_path: Path) -> None:
+    config = load_config(written(tmp_path, ASSIGNED), ENV)
+    assert config.model_for("Planner") == "openai:gpt-5.4-pro"
+    assert config.model_for("Tool_Maker") == "acme"
+    assert config.model_for("Somebody") == ""
+    made = endpoints_of(config)
+    assert made["openai"].limits == Quota(requests_per_minute=500, concurrency=256)
+    fallbacks = pool_from_config(config, env=ENV).kwargs["fallbacks"]
+    assert fallbacks["openai:gpt-5.4-pro"] == ("acme:acme-1",)
+    assert fallbacks["acme"] == ("openai:gpt-5.4",)
+    lesser = load_config(written(tmp_path, ASSIGNED + "fallback: {acme: [openai:gpt-5.4-mini]}"), ENV)
+    fallbacks = pool_from_config(lesser, env=ENV).kwargs["fallbacks"]
+    assert fallbacks["acme"] == ("openai:gpt-5.4-mini", "openai:gpt-5.4")
+
+
+def test_who_stands_in_is_preferred_to_others_and_one_that_is_switched_off_is_passed_over(tmp_path: Path) -> None:
+    text = """
+        providers:
+          a: {type: offline, default_model: m, fallback_provider: b}
+          x: {type: offline, default_model: m}
+          b: {type: offline, default_model: m, fallback_provider: c, enabled: false}
+          c: {type: offline, default_model: m, fallback_provider: a}
+    """
+    config = load_config(written(tmp_path, text), {})
+    assert config.stand_ins("a") == ["c"]
+    made = endpoints_of(config, "a:m", "x:m", "c:m")
+    assert sorted(made, key=lambda name: made[name].priority) == ["a", "c", "x"]
+
+
+async def test_while_a_provider_is_down_the_one_that_stands_in_answers(tmp_path: Path) -> None:
+    async with SimulatedProvider() as good, SimulatedProvider() as bad:
+        text = f"""
+            providers:
+              one: {{base_url: "{bad.base_url}", default_model: m1, fallback_provider: two}}
+              two: {{base_url: "{good.base_url}", default_model: m2}}
+        """
+        config = load_config(written(tmp_path, text), {})
+        async with System("config") as system:
+            pool = system.supervise(pool_from_config(config, ["one:m1"], {}))
+            await bad.stop()
+            answer = await pool.ask(Request((Message("user", "hello"),), model="one:m1"), timeout=20)
+    assert answer.provider == "two"
+    assert "degraded to model two:m2" in answer.notes
+
+
+KEYS = """
+providers:
+  acme:
+    base_url: {base}
+    models: [m1]
+    limits: {{requests_per_minute: 1}}
+    keys:
+      - ${{FIRST}}
+      - {{api_key: "${{SECOND}}", limits: {{requests_per_minute: 2}}}}
+"""
+
+
+async def test_each_key_of_a_provider_has_its_limits_to_itself(tmp_path: Path) -> None:
+    env = {"FIRST": "sk-secret-1", "SECOND": "sk-secret-2"}
+    async with SimulatedProvider() as server:
+        config = load_config(written(tmp_path, KEYS.format(base=server.base_url)), env)
+        spec = pool_from_config(config, ["acme:m1"], env)
+        assert "sk-secret" not in repr(spec) + repr(config)
+        async with System("config") as system:
+            pool = system.supervise(spec)
+            request = Request((Message("user", "hello"),), model="acme:m1")
+            for _ in range(3):
+                assert (await pool.ask(request, timeout=20)).provider == "acme"
+            assert not (await pool.ask(GetHealth())).available
+            stats = await pool.ask(GetStats())
+    assert {name: counts.answered for name, counts in stats.endpoints.items()} == {"acme-1": 1, "acme-2": 2}
+
+
+def test_what_the_pool_offers_stands_under_its_own_names(tmp_path: Path) -> None:
+    text = """
+        routing: cheapest
+        retry: {attempts: 3}
+        breaker: {pause: 2}
+        hedge: {quantile: 0.5}
+        batching: {size: 3}
+        cache: {path: answers.db, ttl: 60}
+        budgets: [{scope: user, name: "*", dollars: 2.5, period: day}]
+        prices: {m: {input: 1, output: 2}}
+        coalesce: true
+        queue_timeout: 5
+        probe_interval: 60
+        providers:
+          a: {type: offline, default_model: m, weight: 2, priority: 7, model_limits: {m: {concurrency: 1}}}
+          b: {type: offline, default_model: m, retry: {attempts: 1}, breaker: {pause: 1}}
+    """
+    config = load_config(written(tmp_path, text), {})
+    spec = pool_from_config(config, ["a:m", "b:m"], {})
+    options = {name: value for name, value in spec.kwargs.items() if name not in ("memory", "cache", "fallbacks")}
+    assert options == {
+        "routing": Cheapest(),
+        "hedge": Hedge(quantile=0.5),
+        "batching": Batching(size=3),
+        "budgets": (Budget("user", "*", 2.5, "day"),),
+        "prices": {"m": Price(1, 2)},
+        "coalesce": True,
+        "queue_timeout": 5,
+        "probe_interval": 60,
+    }
+    assert isinstance(spec.kwargs["cache"], SqliteCache)
+    assert config.cache is not None
+    assert config.cache.path == str(tmp_path / "answers.db")
+    a, b = spec.args[0]
+    assert (a.retry, a.breaker, a.weight, a.priority) == (RetryPolicy(3), BreakerPolicy(pause=2), 2, 7)
+    assert a.model_limits == {"m": Quota(concurrency=1)}
+    assert (b.retry, b.breaker) == (RetryPolicy(1), BreakerPolicy(pause=1))
+
+
+def test_every_option_of_the_pool_that_is_plain_data_can_stand_in_a_file() -> None:
+    not_data = {"memory", "clock", "on_usage", "journal", "seed", "endpoints", "self"}
+    said = {"fallbacks": "fallback"}
+    options = set(inspect.signature(Pool.__init__).parameters) - not_data
+    missing = {name for name in options if said.get(name, name) not in LlmConfig.model_fields}
+    assert not missing, "add a line to LlmConfig, and to the page"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        ("retry:\n  attempts: 0", 2, ["attempts is 0", "at least 1"]),
+        ("retry:\n  atempts: 3", 2, ["did you mean 'attempts'"]),
+        ("retry: 3", 1, ["expected a mapping of attempts, initial", "not 3"]),
+        ("breaker:\n  error_rate: 2", 2, ["error_rate is 2", "a share"]),
+        ("hedge:\n  quantile: .nan", 2, ["quantile", "finite"]),
+        ("prices:\n  m:\n    input: 1", 2, ["'output' is missing"]),
+        ("prices:\n  m:\n    input: -1\n    output: 1", 3, ["input is -1", "at least 0"]),
+        (
+            "budgets:\n  - scope: planet\n    name: earth\n    dollars: 1",
+            2,
+            ["scope", "expected 'pool'", "not 'planet'"],
+        ),
+        ("budgets:\n  - {scope: tenant, name: a, dollars: 1, period: week}", 2, ["period", "'day'", "not 'week'"]),
+        ("budgets:\n  - {scope: tenant, name: a, dollars: -1}", 2, ["not below 0"]),
+        ("routing: fastest", 1, ["'priority'", "not 'fastest'"]),
+        ("cache: {path: nowhere/answers.db}", 1, ["folder that exists", "nowhere/answers.db"]),
+        ("cache: {ttl: 0}", 1, ["greater than 0"]),
+        ("providers:\n  a b: {type: offline}", 2, ["letters, digits"]),
+        ("providers:\n  a:\n    base_url: llm.example", 3, ["expected an address", "not 'llm.example'"]),
+        ("providers:\n  a: {type: offline, keys: sk-secret-9}", 2, ["expected a list of keys", "what stands there"]),
+        ('providers:\n  a: {type: offline, keys: [k, ""]}', 2, ["keys.1", "at least 1"]),
+        ("providers:\n  a: {type: offline, api_key: sk secret-9}", 2, ["printable characters"]),
+        ("providers:\n  a: {type: offline, api_key: k, keys: [l]}", 2, ["write one of them"]),
+        (
+            "providers:\n  a: {type: offline, rate_limit_rpm: 1, limits: {requests_per_minute: 1}}",
+            2,
+            ["write one of them"],
+        ),
+        ("providers:\n  a: {type: offline, keys: [k]}\n  a-1: {type: offline}", 2, ["another name", "a-1"]),
+        ("providers:\n  aa: {type: offline, fallback_provider: bb}\n  bc: {type: offline}", 2, ["did you mean 'bc'"]),
+        ("providers:\n  aa: {type: offline}\nagent_models:\n  P: {primary: ab}", 4, ["no provider", "'ab'"]),
+        ("roles: {P: offline}\nagent_models:\n  p: {primary: offline}", 3, ["stands in roles, too"]),
+        ("providers:\n  a: {type: offline, defaults: {temperature: hot}}", 2, ["temperature is wrong", "number"]),
+        ("aliases: {4: offline}", 1, ["YAML reads '4' as a number", "in quotes"]),
+        ("agents: {}", 1, ["unknown entry"]),
+        ("providers:\n  a: {type: offline, limits: {rule: leaky}}", 2, ["rule", "'window' or 'bucket'", "not 'leaky'"]),
+        ("queue_timeout: true", 1, ["expected a number, not True"]),
+        ("retry:\n  attempts: yes", 2, ["expected a number, not True"]),
+        ("providers:\n  a: {type: offline, model_limits: {m: {concurrency: on}}}", 2, ["expected a number, not True"]),
+        ("budgets:\n  - {scope: user, name: a, dollars: true}", 2, ["expected a number, not True"]),
+    ],
+)
+def test_wrong_settings_are_refused_with_line_and_expectation(
+    tmp_path: Path, text: str, line: int, words: list[str]
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(written(tmp_path, text), {})
+    assert caught.value.line == line, str(caught.value)
+    for word in words:
+        assert word in str(caught.value)
+    assert "secret-9" not in str(caught.value)
+
+
+async def test_the_pages_file_is_taken_as_it_stands_and_says_everything(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "providers" / "README.md").read_text(encoding="utf-8")
+    text = page.partition("## Configuration")[2].partition("```yaml\n")[2].partition("```")[0]
+    keys = {name: f"sk-secret-{name}" for name in re.findall(r"\$\{(\w+)\}", text)}
+    file = written(tmp_path, text)
+    config = load_config(file, keys)
+    assert set(LlmConfig.model_fields) == set(yaml.safe_load(text)), "each section is on the page"
+    said = {name for provider in yaml.safe_load(text)["providers"].values() for name in provider}
+    clouds = {"region", "profile", "project", "location"}  # on the page under Vendors
+    assert set(ProviderSettings.model_fields) - clouds == said
+    assert set(endpoints_of(config, "", **keys)) == {"openai", "anthropic-1", "anthropic-2", "acme", "azure"}
+    assert "sk-secret" not in repr(config)

@@ -90,7 +90,7 @@ def test_lines_are_found_through_mappings_and_lists() -> None:
         ("providers: 3\n", 1, ["providers", "3"]),
         ("a: [1\n", 2, ["valid YAML"]),
         ("a: 1\na: 2\n", 2, ["twice"]),
-        ("- 1\n", 1, ["File"]),
+        ("- 1\n", 1, ["a mapping of providers, names", "not a list"]),
         ("names:\n  - ok\n  - ${NOPE}\n", 3, ["NOPE"]),
         ("names: !!python/object/apply:os.system [x]\n", 1, ["valid YAML"]),
         ("a: &x [*x]\n", 1, ["alias"]),

@@ -1,0 +1,109 @@
+"""The pool that a configuration describes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from ...actors.core.base.spec import ChildSpec
+from ..pool import Cheapest, Endpoint, LeastLoaded, MemoryCache, Pool, Priority, Routing, SqliteCache, Weighted
+from ..pool.dispatch.endpoint import with_key
+from ..pool.environment import endpoints
+from ..registry.resolve import Registry
+from .llmfile import LlmConfig
+
+_ROUTING: Mapping[str, Callable[[], Routing]] = {
+    "priority": Priority,
+    "least_loaded": LeastLoaded,
+    "weighted": Weighted,
+    "cheapest": Cheapest,
+}
+_SAME = ("hedge", "batching", "budgets", "prices", "coalesce", "queue_timeout", "probe_interval")
+"""Sections whose names and values are those of `Pool`."""
+
+
+def pool_from_config(
+    config: LlmConfig,
+    models: Iterable[str] = ("",),
+    env: Mapping[str, str] | None = None,
+    *,
+    name: str = "pool",
+) -> ChildSpec:
+    """Return the child spec of the pool that a file describes.
+
+    Args:
+        config: what `load_config` read.
+        models: names of models that will be asked for, beside those that the file names.
+        env: the environment's variables, where the file names no providers or leaves out their keys.
+        name: the pool's name.
+
+    Raises:
+        UnknownModel, AuthenticationFailed: one of `models` leads nowhere.
+        ValueError: a provider lacks something it needs.
+    """
+    registry = config.registry(env)
+    wanted = dict.fromkeys([*models, *(model for _, model in config.named_models())])
+    fallbacks = _fallbacks(config, registry, wanted)
+    wanted.update(dict.fromkeys(lesser for several in fallbacks.values() for lesser in several))
+    served = _in_order(config, endpoints(registry, wanted))
+    options: dict[str, Any] = {one: getattr(config, one) for one in _SAME if one in config.model_fields_set}
+    if config.routing is not None:
+        options["routing"] = _ROUTING[config.routing]()
+    if config.cache is not None:
+        said = config.cache.model_dump(
+            include={"path", "ttl"} if config.cache.path else {"size", "ttl"}, exclude_unset=True
+        )
+        options["cache"] = SqliteCache(**said) if config.cache.path else MemoryCache(**said)
+    made = [one for endpoint in served for one in _as_said(config, endpoint)]
+    return Pool.spec(made, name=name, fallbacks=fallbacks, **options)
+
+
+def _in_order(config: LlmConfig, served: Sequence[Endpoint]) -> list[Endpoint]:
+    """The endpoints by preference: the first, what stands in for it, and the others in the order of the file."""
+    by_name = {endpoint.name: endpoint for endpoint in served}
+    names = dict.fromkeys([served[0].name, *config.stand_ins(served[0].name), *by_name])
+    found = [by_name[name] for name in names if name in by_name]
+    return [replace(endpoint, priority=place) for place, endpoint in enumerate(found)]
+
+
+def _as_said(config: LlmConfig, endpoint: Endpoint) -> list[Endpoint]:
+    """An endpoint for each of the provider's keys, as the file says."""
+    settings = config.providers.get(endpoint.name)
+    if settings is None:
+        return [replace(endpoint, retry=config.retry, breaker=config.breaker)]
+    one = replace(
+        endpoint,
+        model_limits=settings.model_limits,
+        retry=settings.retry or config.retry,
+        breaker=settings.breaker or config.breaker,
+        priority=endpoint.priority if settings.priority is None else settings.priority,
+        weight=settings.weight,
+    )
+    quotas = settings.quotas()
+    if not settings.keys:
+        return [replace(one, limits=quotas[0])]
+    return [
+        replace(
+            one,
+            name=f"{one.name}-{number}",
+            key=f"{one.name}-{number}",
+            spec=with_key(one.spec, entry.api_key, "api_key"),
+            limits=quota,
+        )
+        for number, (entry, quota) in enumerate(zip(settings.keys, quotas, strict=True), 1)
+    ]
+
+
+def _fallbacks(config: LlmConfig, registry: Registry, models: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """Lesser models by model: the file's, then the default models of the providers that stand in for its own."""
+    fallback = config.fallback
+    said = fallback if isinstance(fallback, dict) else dict.fromkeys({"", config.default_model}, fallback)
+    made = {model: tuple(lesser) for model, lesser in said.items() if lesser}
+    for model in models:
+        target = registry.resolve(model)
+        stand_ins = (registry.providers[name] for name in config.stand_ins(target.provider))
+        lesser = tuple(f"{spec.name}:{spec.default_model}" for spec in stand_ins)
+        for written in {model, str(target)} if lesser else ():
+            made[written] = tuple(dict.fromkeys((*made.get(written, ()), *lesser)))
+    return made
