@@ -135,6 +135,7 @@ if TYPE_CHECKING:
     from .actors.agents.skills.skill import Skill
     from .actors.agents.team.diagram import conversation_diagram
     from .actors.agents.team.presets import agent_from_dict, create_agent, create_developer_agent, create_planner_agent
+    from .actors.agents.teamfile import Team, open_agency, read_team
     from .actors.agents.turns.rules import Limits
     from .actors.journal import (
         CheckpointConflict,
@@ -157,6 +158,8 @@ if TYPE_CHECKING:
     from .actors.journal.langgraph import JournalSaver
     from .actors.journal.postgres import PostgresJournal
     from .actors.journal.sqlite import SqliteJournal
+    from .providers.config.llmfile import LlmConfig, load_config
+    from .providers.config.yamlfile import ConfigError
     from .providers.embeddings import EmbeddingRequest, Embeddings
     from .providers.messages import Completion, Delta, Message, Request, ToolCall, ToolSpec, Usage
     from .tools import Tool, ToolResult, tool
@@ -278,6 +281,7 @@ _HOMES = {
         "ReplayReport",
         "ReplayedRequest",
     ),
+    ".actors.agents.teamfile": ("Team", "open_agency", "read_team"),
     ".actors.agents.team.diagram": ("conversation_diagram",),
     ".actors.agents.team.presets": (
         "agent_from_dict",
@@ -314,6 +318,8 @@ _HOMES = {
         "StreamOwned",
     ),
     ".actors.journal.langgraph": ("JournalSaver",),
+    ".providers.config.llmfile": ("LlmConfig", "load_config"),
+    ".providers.config.yamlfile": ("ConfigError",),
     ".providers.embeddings": ("EmbeddingRequest", "Embeddings"),
     ".providers.messages": ("Completion", "Delta", "Message", "Request", "ToolCall", "ToolSpec", "Usage"),
     ".tools": ("Tool", "ToolResult", "tool"),
@@ -344,6 +350,7 @@ __all__ = [
     "CheckpointConflict",
     "ChildSpec",
     "Completion",
+    "ConfigError",
     "ConversationBusy",
     "ConversationCall",
     "ConversationIdle",
@@ -389,6 +396,7 @@ __all__ = [
     "KeyTaken",
     "LimitReached",
     "Limits",
+    "LlmConfig",
     "Mailbox",
     "MailboxFull",
     "MemoryJournal",
@@ -445,6 +453,7 @@ __all__ = [
     "Supervisor",
     "System",
     "SystemClosed",
+    "Team",
     "Terminated",
     "TimeLimit",
     "Timer",
@@ -475,6 +484,9 @@ __all__ = [
     "handles",
     "handoff",
     "hook",
+    "load_config",
+    "open_agency",
+    "read_team",
     "request_context",
     "scope",
     "service_gc",

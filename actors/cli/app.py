@@ -15,6 +15,8 @@ from cyclopts import App, CycloptsError
 
 from ..core.base.errors import CallboardError
 from .approvals import approvals
+from .config import config
+from .folders import existing
 from .journal import journal
 
 FAILED = 1
@@ -24,10 +26,6 @@ INTERRUPTED = 130
 
 DETAILS = 400
 """Characters of an error's second line."""
-
-
-class NoSuchFolder(CallboardError):
-    """A folder that a command is to work in is not there."""
 
 
 class EmptyRequest(CallboardError):
@@ -46,6 +44,7 @@ def _version() -> str:
 app = App(name="callboard", help="Supervised actors for LLM agents.", version=_version, result_action="return_value")
 app.command(journal)
 app.command(approvals)
+app.command(config)
 
 
 @app.command
@@ -65,36 +64,42 @@ def demo(
     """
     from .demo import demo
 
-    return demo(_existing(folder), ask=ask, report=report)
+    return demo(existing(folder), ask=ask, report=report)
 
 
 @app.command
-def run(team: Path, request: str, /, *, folder: Path = Path()) -> int:
+def run(team: Path, request: str, /, *, folder: Path = Path(), import_from: Path | None = None) -> int:
     """Give a request to a team, and print its answer. How it came about goes to stderr.
 
     Args:
         team: the team file.
         request: what to do, in words.
         folder: the folder that the team's file tools are confined to.
+        import_from: a folder to look in for the modules that the file names, such as its own.
     """
     from .run import run
+    from .team import look_in
 
     if not request.strip():
         raise EmptyRequest('the request has no words; say what to do: callboard run TEAM.yaml "List every TODO"')
-    return run(team, request, _existing(folder))
+    look_in(import_from)
+    return run(team, request, existing(folder))
 
 
 @app.command
-def chat(team: Path, /, *, folder: Path = Path()) -> int:
+def chat(team: Path, /, *, folder: Path = Path(), import_from: Path | None = None) -> int:
     """Talk to a team: @agent speaks to one of them, /help lists the commands, Ctrl-C cancels a run.
 
     Args:
         team: the team file.
         folder: the folder that the team's file tools are confined to.
+        import_from: a folder to look in for the modules that the file names, such as its own.
     """
     from .chat import chat
+    from .team import look_in
 
-    return chat(team, _existing(folder))
+    look_in(import_from)
+    return chat(team, existing(folder))
 
 
 @app.command
@@ -222,7 +227,7 @@ def tool(name: str, arguments: str = "{}", /, *, folder: Path = Path()) -> int:
     from ...tools import ToolRegistry
     from ...tools.builtin.files import file_tools
 
-    result = asyncio.run(ToolRegistry(file_tools(_existing(folder))).get(name).run(arguments))
+    result = asyncio.run(ToolRegistry(file_tools(existing(folder))).get(name).run(arguments))
     if result.error is not None:
         raise result.error
     _say(result.content)
@@ -286,10 +291,3 @@ def _refuse(message: str, status: int = BAD_INPUT) -> int:
     if details:
         _say(textwrap.shorten("; ".join(line.removeprefix("- ") for line in details), DETAILS), sys.stderr)
     return status
-
-
-def _existing(folder: Path) -> Path:
-    if not folder.is_dir():
-        what = "is not a folder" if folder.exists() else "does not exist"
-        raise NoSuchFolder(f"the folder {folder} {what}; give one that does, such as . for this one")
-    return folder

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,7 +15,8 @@ from ...tools.builtin.shell import bash_tool
 from ...tools.builtin.web import web_fetch_tool
 from ...tools.tasks.todo import TodoList
 from ..agents.agency import Agency
-from ..agents.teamfile import build_agency, read_team
+from ..agents.teamfile import open_agency, read_team
+from .folders import existing
 from .tree import shown
 
 
@@ -29,6 +31,16 @@ def team_tools(folder: Path) -> list[Tool]:
     return [*file_tools(folder), bash_tool(folder), *git, web_fetch_tool(), python_tool(), TodoList().tool]
 
 
+def look_in(folder: Path | None) -> None:
+    """Have Python look in a folder, too, for the modules that a file names: first of all, and in the whole process.
+
+    Raises:
+        NoSuchFolder: it is not there.
+    """
+    if folder is not None:
+        sys.path.insert(0, str(existing(folder).resolve()))
+
+
 @asynccontextmanager
 async def running(team_file: Path, folder: Path) -> AsyncIterator[Agency]:
     """Start the team of a file; ``callboard tree`` sees it while the block runs.
@@ -40,9 +52,7 @@ async def running(team_file: Path, folder: Path) -> AsyncIterator[Agency]:
     Raises:
         ConfigError: the file is wrong.
     """
-    tools = team_tools(folder)
-    team = read_team(team_file, tools=[tool.name for tool in tools])
-    async with build_agency(team, tools) as agency:
+    async with open_agency(read_team(team_file, team_tools(folder))) as agency:
         assert agency.system is not None
         async with shown(agency.system):
             yield agency

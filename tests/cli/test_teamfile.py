@@ -8,13 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callboard.actors.agents.teamfile import Team, build_agency, read_team
+from callboard.actors.agents.teamfile import Team, open_agency, read_team
 from callboard.providers.config.yamlfile import ConfigError
 from callboard.providers.pool import GetHealth, Quota
 from callboard.tools import Tool
 from callboard.tools.builtin.files import file_tools
 
-TOOLS = ("LS", "Glob", "Grep", "Read", "Write")
+NAMES = ("LS", "Glob", "Grep", "Read", "Write")
+TOOLS = [tool for tool in file_tools(Path()) if tool.name in NAMES]
 GOOD = """\
 agents:
   Planner:
@@ -36,7 +37,7 @@ providers:
   mine:
     base_url: http://127.0.0.1:9/v1
     models: [small]
-    kind: openai
+    type: openai
 """
 
 
@@ -49,7 +50,7 @@ def folder(tmp_path: Path) -> Path:
 def read(folder: Path, text: str, **env: str) -> Team:
     path = folder / "team.yaml"
     path.write_text(text, encoding="utf-8")
-    return read_team(path, tools=TOOLS, env={"OPENAI_API_KEY": "sk-openai", "ANTHROPIC_API_KEY": "sk-ant", **env})
+    return read_team(path, TOOLS, env={"OPENAI_API_KEY": "sk-openai", "ANTHROPIC_API_KEY": "sk-ant", **env})
 
 
 def refusal(folder: Path, text: str) -> str:
@@ -62,10 +63,10 @@ def test_a_team_file_gives_agents_in_its_order_with_instructions_tools_and_flows
     team = read(folder, GOOD)
     assert list(team.agents) == ["Planner", "Developer"]
     assert team.agents["Planner"].instructions == "Plan the work."
-    assert team.agents["Planner"].tools == ("LS", "Read")
+    assert [tool.name for tool in team.agents["Planner"].all_tools] == ["LS", "Read"]
     assert team.agents["Planner"].handoffs == ("Developer",)
     assert team.flows == (("Planner", "Developer"), ("Developer", "*"))
-    assert {"openai", "anthropic", "offline"} == set(team.registry.providers)
+    assert {"openai", "anthropic", "offline"} == set(team.config.registry(team.env).providers)
 
 
 def test_instructions_that_end_in_md_are_read_from_the_file_beside_the_team_file(folder: Path) -> None:
@@ -80,27 +81,34 @@ def test_a_model_may_come_from_the_environment(folder: Path) -> None:
 def test_a_providers_section_stands_in_place_of_the_environment_and_never_shows_its_keys(folder: Path) -> None:
     text = GOOD + PROVIDERS
     team = read(folder, text, KEY="sk-secret")
-    assert set(team.registry.providers) == {"openai", "mine"}
-    assert team.registry.providers["openai"].secret == "sk-secret"
-    assert team.registry.providers["mine"].base_url == "http://127.0.0.1:9/v1"
-    assert team.limits["openai"] == Quota(requests_per_minute=60, concurrency=2)
+    providers = team.config.registry(team.env).providers
+    assert set(providers) == {"openai", "mine", "offline"}
+    assert providers["openai"].secret == "sk-secret"
+    assert providers["mine"].base_url == "http://127.0.0.1:9/v1"
+    assert team.config.providers["openai"].limits == Quota(requests_per_minute=60, concurrency=2)
     assert "sk-secret" not in repr(team)
 
 
 def test_a_vendor_without_a_key_of_its_own_takes_the_usual_variable(folder: Path) -> None:
     team = read(folder, GOOD + "providers: {openai: {}}\n")
-    assert team.registry.providers["openai"].secret == "sk-openai"
+    assert team.config.registry(team.env).providers["openai"].secret == "sk-openai"
 
 
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
         (("openai:", "opnai:"), "line 13: providers.opnai: no vendor is called 'opnai'; did you mean 'openai'?"),
-        (("  openai:\n    api_key: ${KEY}", "  groq:\n    api_key: ''"), "line 13: providers.groq: the key is missing"),
-        (("api_key: ${KEY}", "key: ${KEY}"), "line 14: providers.openai.key: unknown entry; did you mean 'api_key'?"),
+        (
+            ("  openai:\n    api_key: ${KEY}", "  groq:\n    api_key: ''"),
+            "line 13: providers.groq: expected an api_key, or GROQ_API_KEY",
+        ),
+        (
+            ("api_key: ${KEY}", "apikey: ${KEY}"),
+            "line 14: providers.openai.apikey: unknown entry; did you mean 'api_key'?",
+        ),
         (("requests_per_minute: 60", "requests_per_minute: 0"), "line 15: providers.openai.limits.requests_per_minute"),
-        (("models: [small]", "models: small"), "line 18: providers.mine.models: expected a list"),
-        (("kind: openai", "kind: opnai"), "line 19: providers.mine.kind: expected"),
+        (("models: [small]", "models: small"), "line 18: providers.mine.models: expected a list of names"),
+        (("type: openai", "type: opnai"), "line 19: providers.mine.type: did you mean 'openai'? expected one of"),
     ],
 )
 def test_a_wrong_providers_section_is_refused_with_the_line_and_without_its_key(
@@ -121,12 +129,12 @@ def test_an_unknown_model_or_one_without_its_key_is_refused_with_the_line(folder
     assert model in said
 
 
-def test_the_agency_of_a_team_has_its_agents_flows_and_tools(folder: Path) -> None:
-    team = read(folder, GOOD)
-    agency = build_agency(team, [tool for tool in file_tools(folder) if tool.name in TOOLS])
-    assert list(agency.agents) == ["Planner", "Developer"]
-    assert [tool.name for tool in agency.agents["Planner"].tools if isinstance(tool, Tool)] == ["LS", "Read"]
-    assert agency.flows == (("Planner", "Developer"), ("Developer", "*"))
+async def test_the_agency_of_a_team_has_its_agents_flows_and_tools(folder: Path) -> None:
+    text = GOOD + "providers: {offline: {}}\n"
+    async with open_agency(read(folder, text, TEAM_MODEL="offline")) as agency:
+        assert list(agency.agents) == ["Planner", "Developer"]
+        assert [tool.name for tool in agency.agents["Planner"].tools if isinstance(tool, Tool)] == ["LS", "Read"]
+        assert agency.flows == (("Planner", "Developer"), ("Developer", "*"))
 
 
 @pytest.mark.parametrize(
@@ -159,7 +167,7 @@ def test_a_wrong_team_file_is_refused_with_the_line_and_what_was_expected(
 
 async def test_a_providers_limits_hold_in_the_pool_of_the_agency(folder: Path) -> None:
     team = read(folder, "agents: {A: {}}\nproviders: {offline: {limits: {requests_per_minute: 1}}}\n")
-    async with build_agency(team, []) as agency:
+    async with open_agency(team) as agency:
         assert agency.system is not None
         pool = agency.system.find("pool")
         assert pool is not None
@@ -175,7 +183,7 @@ def test_a_team_file_without_a_single_agent_is_refused(folder: Path, text: str) 
 
 def test_a_team_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no such file"):
-        read_team(tmp_path / "missing.yaml", tools=TOOLS)
+        read_team(tmp_path / "missing.yaml", TOOLS)
 
 
 @given(cut=st.integers(0, len(GOOD)), inserted=st.text(max_size=8))
@@ -186,7 +194,7 @@ def test_any_damage_to_a_team_file_gives_a_team_or_a_named_refusal(
     (folder / "team.yaml").write_text(GOOD[:cut] + inserted + GOOD[cut:], encoding="utf-8", newline="")
     refused = ""
     try:
-        read_team(folder / "team.yaml", tools=TOOLS, env={})
+        read_team(folder / "team.yaml", TOOLS, env={})
     except ConfigError as error:
         refused = str(error)
     assert not refused or refused.startswith(f"{folder}/team.yaml")

@@ -1,0 +1,162 @@
+"""Reading a team file: every name in it is looked up, and nothing is started."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ....providers.config.annotations import Location
+from ....providers.config.llmfile import LlmConfig, read_config, require
+from ....providers.config.yamlfile import YamlFile, read_yaml
+from ....providers.errors import ProviderError
+from ....providers.registry.resolve import Registry, alias_key
+from ....tools import Tool
+from ..agent import Agent
+from ..errors import DefinitionError
+from ..team.directory import Directory
+from .importing import hook_named, skill_named, tool_named, type_named
+from .schema import AgentEntry, McpEntry, TeamFile
+
+
+@dataclass(frozen=True)
+class Team:
+    """What a team file says, checked, with what it names imported; `open_agency` starts it.
+
+    Args:
+        agents: by name, without the tools of MCP servers. The first is the one that is asked.
+        flows: pairs of names, who may hand off to whom.
+        servers: the MCP servers that are used, by name.
+        served: the names of each agent's MCP servers.
+        config: what is said of models.
+        options: of the `Agency`: journal, limits of handoffs, and what else the file says.
+        env: the variables that the file was read with.
+    """
+
+    agents: Mapping[str, Agent]
+    flows: tuple[tuple[str, str], ...]
+    servers: Mapping[str, McpEntry]
+    served: Mapping[str, tuple[str, ...]]
+    config: LlmConfig
+    options: Mapping[str, Any]
+    env: Mapping[str, str] = field(repr=False)
+
+
+def read_team(path: str | Path, tools: Iterable[Tool] = (), *, env: Mapping[str, str] | None = None) -> Team:
+    """Read a team file. What it names as ``module:name`` is imported, nothing is started.
+
+    Args:
+        path: the file.
+        tools: what agents may be given by name.
+        env: the variables for ``${NAME}`` and for the providers' keys; the process's environment by default.
+
+    Raises:
+        ConfigError: the file cannot be read, is not YAML, does not have the shape of `TeamFile`, or names what is not
+            there: a tool, an agent, a model, a provider, a file, a module; or an import failed. The message has the
+            line and what was expected.
+    """
+    env = os.environ if env is None else env
+    file = read_yaml(path, env)
+    written, registry = read_config(file, TeamFile, env)
+    config: LlmConfig = written
+    if written.config:
+        said = [name for name in LlmConfig.model_fields if name in written.model_fields_set]
+        if said:
+            raise file.error((said[0],), f"expected no section about models here: they stand in {written.config}")
+        other = read_yaml(file.beside(("config",), written.config), env)
+        config, registry = read_config(other, LlmConfig, env)
+    else:
+        for section in ("roles", "agent_models"):
+            known = {alias_key(name): name for name in written.agents}
+            for name in getattr(written, section):
+                if alias_key(name) not in known:
+                    require(file, (section, name), "agent", name, written.agents)
+    reader = _Reader(file, written, {tool.name: tool for tool in tools}, config, registry)
+    agents = {name: reader.agent(name, entry) for name, entry in written.agents.items()}
+    for index, flow in enumerate(written.flows):
+        for side, name in enumerate(flow):
+            if name != "*":
+                require(file, ("flows", index, side), "agent", name, written.agents)
+    options = reader.options()
+    try:
+        Directory(agents.values(), written.flows, options.get("shared_instructions", ""))
+    except DefinitionError as error:
+        raise file.error(("agents",), str(error)) from None
+    served = {name: entry.mcp for name, entry in written.agents.items() if entry.mcp}
+    used = {server for names in served.values() for server in names}
+    servers = {name: entry for name, entry in written.mcp_servers.items() if name in used}
+    return Team(agents, written.flows, servers, served, config, options, env)
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """Makes of one file's entries what they describe."""
+
+    file: YamlFile
+    written: TeamFile
+    tools: Mapping[str, Tool]
+    config: LlmConfig
+    registry: Registry
+
+    def agent(self, name: str, entry: AgentEntry) -> Agent:
+        file, at = self.file, ("agents", name)
+        tools = [self._tool((*at, "tools", index), tool) for index, tool in enumerate(entry.tools)]
+        for index, target in enumerate(entry.handoffs):
+            require(file, (*at, "handoffs", index), "agent", target, self.written.agents)
+        for index, server in enumerate(entry.mcp):
+            require(file, (*at, "mcp", index), "MCP server", server, self.written.mcp_servers)
+        try:
+            self.registry.resolve(entry.model)
+        except ProviderError as error:
+            raise file.error((*at, "model"), str(error)) from None
+        hooks = [hook_named(file, (*at, "hooks", index), hook) for index, hook in enumerate(entry.hooks)]
+        skills = [skill_named(file, (*at, "skills", index), skill) for index, skill in enumerate(entry.skills)]
+        output_type = type_named(file, (*at, "output_type"), entry.output_type) if entry.output_type else None
+        instructions = self._text((*at, "instructions"), entry.instructions)
+        try:
+            return Agent(
+                name,
+                instructions,
+                model=entry.model or self.config.model_for(name),
+                tools=tools,
+                handoffs=entry.handoffs,
+                description=entry.description,
+                limits=entry.limits,
+                autonomy=entry.autonomy,
+                output_type=output_type,
+                settings=entry.settings,
+                hooks=hooks,
+                skills=skills,
+            )
+        except DefinitionError as error:
+            raise file.error(at, str(error)) from None
+
+    def options(self) -> dict[str, Any]:
+        """What the file says of the agency itself."""
+        written = self.written
+        names = ("retention", "handoff_limits", "approvals_expire")
+        said = {name: getattr(written, name) for name in names if name in written.model_fields_set}
+        if written.shared_instructions:
+            said["shared_instructions"] = self._text(("shared_instructions",), written.shared_instructions)
+        if written.journal:
+            kept = written.journal
+            said["journal"] = kept if "://" in kept else self.file.beside(("journal",), kept)
+        return said
+
+    def _tool(self, at: Location, written: str) -> Tool:
+        if ":" in written:
+            return tool_named(self.file, at, written)
+        require(self.file, at, "tool", written, self.tools)
+        return self.tools[written]
+
+    def _text(self, at: Location, written: str) -> str:
+        if "\n" in written or not written.endswith(".md"):
+            return written
+        path = Path(self.file.path).parent / written
+        try:
+            return path.read_text(encoding="utf-8").strip()
+        except (OSError, ValueError) as error:
+            reason = "no such file" if isinstance(error, FileNotFoundError) else f"cannot be read: {error}"
+            raise self.file.error(at, f"expected a markdown file at {path}; {reason}") from None

@@ -1,0 +1,50 @@
+"""``callboard config``: check configuration files, and say what may stand in them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from cyclopts import App
+
+config = App(name="config", help="Check llm.yaml and team files, and print the schema of both.")
+
+
+@config.command
+def check(file: Path, /, *, folder: Path = Path(), import_from: Path | None = None) -> int:
+    """Read a file as run and chat do: with its variables, and importing what it names. Nothing is started.
+
+    Args:
+        file: a team file, or one with only the sections about models, such as llm.yaml.
+        folder: the folder that the team's file tools would be confined to.
+        import_from: a folder to look in for the modules that the file names.
+    """
+    from ...providers.config.llmfile import load_config
+    from ...providers.config.yamlfile import read_yaml
+    from ..agents.teamfile import read_team
+    from .folders import existing
+    from .team import look_in, team_tools
+
+    look_in(import_from)
+    data = read_yaml(file).data
+    if isinstance(data, dict) and "agents" in data:
+        agents = read_team(file, team_tools(existing(folder))).agents
+        sys.stdout.write(f"{file}: a team of {len(agents)}: {', '.join(agents)}\n")
+        return 0
+    providers = load_config(file).enabled()
+    sys.stdout.write(f"{file}: providers: {', '.join(providers) or 'those of the environment'}\n")
+    return 0
+
+
+@config.command
+def schema() -> int:
+    """Print the JSON schema of both kinds of file, for editors that check while one writes."""
+    from ..agents.teamfile.schema import TeamFile
+
+    described = TeamFile.model_json_schema()
+    described.pop("required")  # a file without agents is llm.yaml
+    described["title"] = "llm.yaml, or a team file"
+    described["description"] = "The sections about models, and those of a team of agents."
+    sys.stdout.write(json.dumps(described, indent=2) + "\n")
+    return 0
