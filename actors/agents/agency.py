@@ -29,7 +29,7 @@ from .conversations.view import ConversationSummary, ConversationView, ReplayRep
 from .errors import AgencyClosed, AgentError, DefinitionError, UnknownConversation
 from .events import ApprovalRequested, RunEvent
 from .handoffs.limits import HandoffLimits
-from .lifecycle import Lifecycle
+from .lifecycle import Lifecycle, who_answers
 from .runs.coordination.elsewhere import decide_anywhere, waiting_anywhere
 from .runs.coordination.steering import steer
 from .runs.handle import RunHandle, find_run, start_run
@@ -46,6 +46,8 @@ from .turns.rules import Limits
 if TYPE_CHECKING:
     from typing import Self
 
+    from ...providers.config.llmfile import LlmConfig
+
 
 class Agency:
     """A team of agents.
@@ -61,6 +63,8 @@ class Agency:
         model: an actor that answers `Request` (a pool, a provider, a scripted model), a `ChildSpec` to start one
             from, or the name of the model that agents use which name none.
         pool: the same actor, under the name that fits it better.
+        config: a file such as ``llm.yaml``, or what `load_config` read, in place of a model: its providers, and the
+            model of each agent that names none.
         system: the system to live in; by default one of its own.
         journal: where completed steps are kept; by default in memory, which survives every crash but the process's.
             A path is an SQLite file, an address ``postgresql://…`` a database: they survive that too, see `resumed`,
@@ -73,6 +77,7 @@ class Agency:
 
     Raises:
         DefinitionError: no agents, two of one name, or a flow or handoff that names nobody.
+        ConfigError: the file is wrong; says the line and what was expected there.
     """
 
     def __init__(
@@ -82,6 +87,7 @@ class Agency:
         shared_instructions: str = "",
         model: ActorRef[Any] | ChildSpec | str | None = None,
         pool: ActorRef[Any] | ChildSpec | None = None,
+        config: LlmConfig | str | Path | None = None,
         system: System | None = None,
         journal: Journal | str | Path | None = None,
         handoff_limits: HandoffLimits | None = None,
@@ -89,13 +95,13 @@ class Agency:
         retention: Retention | None = None,
         name: str = "agency",
     ) -> None:
-        check_arguments(model, pool, system, journal, handoff_limits, approvals_expire, retention)
+        check_arguments(model, pool, config, system, journal, handoff_limits, approvals_expire, retention)
         check_texts(name=name, shared_instructions=shared_instructions)
         check_flows(flows)
         self.name = name
         self._directory = Directory(agents, flows, shared_instructions)
         self._given = (
-            pool if pool is not None else model,
+            *who_answers(model if pool is None else pool, config),
             system,
             journal,
             handoff_limits or HandoffLimits(),
@@ -106,7 +112,7 @@ class Agency:
 
     def _make(self) -> None:
         """Make what lives from one start to the stop."""
-        model, system, journal, handoff_limits, approvals_expire, retention = self._given
+        model, model_for, system, journal, handoff_limits, approvals_expire, retention = self._given
         self._runtime = AgencyRuntime(
             self._directory,
             MemoryJournal() if journal is None or isinstance(journal, str | Path) else journal,
@@ -115,7 +121,7 @@ class Agency:
             approvals_expire=approvals_expire,
         )
         self._runtime.retention = retention
-        self._runtime.model_name = model if isinstance(model, str) else ""
+        self._runtime.model_for = model_for
         address = journal if isinstance(journal, str | Path) else None
         self._lifecycle = Lifecycle(self.name, self._runtime, model, system, address)
 

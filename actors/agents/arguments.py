@@ -30,6 +30,7 @@ def check_flows(flows: object) -> None:
 def check_arguments(
     model: object,
     pool: object,
+    config: object,
     system: object,
     journal: object,
     handoff_limits: object,
@@ -41,6 +42,11 @@ def check_arguments(
         raise DefinitionError(f"pool is an actor, or a ChildSpec to start one from, not {pool!r:.80}")
     if model is not None and not isinstance(model, ActorRef | ChildSpec | str):
         raise DefinitionError(f"model is an actor, a ChildSpec to start one from, or a model's name, not {model!r:.80}")
+    if config is not None:
+        if pool is not None or model is not None:
+            raise DefinitionError("config says which models there are; give it, or a model or pool, not both")
+        if not isinstance(config, str | Path) and not hasattr(config, "model_for"):
+            raise DefinitionError(f"config is a path, or what load_config read, not {config!r:.80}")
     if system is not None and not isinstance(system, System):
         raise DefinitionError(f"system is a System, not {system!r:.80}")
     if isinstance(journal, str) and "://" in journal and not journal.startswith(("postgres://", "postgresql://")):

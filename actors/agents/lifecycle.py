@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..core.base.errors import CoreError
 from ..core.base.spec import ChildSpec
@@ -26,6 +26,13 @@ from .runs.supervisors import AgencyActor
 from .team.prepared import PreparedAgent
 from .turns.records import RunRequest
 
+if TYPE_CHECKING:
+    from ...providers.config.llmfile import LlmConfig
+
+
+PoolMaker: TypeAlias = Callable[[Iterable[str]], ChildSpec]
+"""Makes a pool that serves the models of these names."""
+
 
 class Lifecycle:
     """Starts and stops the actors of an agency.
@@ -33,7 +40,7 @@ class Lifecycle:
     Args:
         name: of the agency's actor.
         runtime: what the actors share.
-        model: the actor that answers requests, what to start it from, or None or a name to make a pool.
+        model: the actor that answers requests, what to start it from, or a function that makes a pool.
         system: the system to live in, or None for one of its own.
         address: of the journal to open at the start and to close at the end, or None where there is one.
 
@@ -47,7 +54,7 @@ class Lifecycle:
         self,
         name: str,
         runtime: AgencyRuntime,
-        model: ActorRef[Any] | ChildSpec | str | None,
+        model: ActorRef[Any] | ChildSpec | PoolMaker,
         system: System | None,
         address: str | Path | None,
     ) -> None:
@@ -108,10 +115,8 @@ class Lifecycle:
         elif isinstance(given, ChildSpec):
             runtime.model = system.supervise(self._with_journal(given))
         elif any(isinstance(agent.model, str) for agent in agents):
-            from ...providers.pool import pool_from_environment
-
-            named = [agent.model or runtime.model_name for agent in agents]
-            spec = pool_from_environment([name for name in named if isinstance(name, str)])
+            named = [agent.model or runtime.model_for(agent.name) for agent in agents]
+            spec = given([name for name in named if isinstance(name, str)])
             runtime.model = system.supervise(self._with_journal(spec))
         models = [runtime.model, *(agent.model for agent in agents)]
         if any(isinstance(model, ActorRef) and _is_pool(model.actor_class) for model in models):
@@ -248,6 +253,34 @@ def _set(event: asyncio.Event, _: object) -> None:
     event.set()
 
 
+def who_answers(
+    model: ActorRef[Any] | ChildSpec | str | None, config: LlmConfig | str | Path | None
+) -> tuple[ActorRef[Any] | ChildSpec | PoolMaker, Callable[[str], str]]:
+    """What an agency was given to answer requests, and the name of the model of each agent that names none.
+
+    Args:
+        model: an actor, what to start it from, or the name of a model.
+        config: a file, or what was read of one.
+
+    Raises:
+        ConfigError: the file is wrong.
+    """
+    if config is not None:
+        from ...providers.config.llmfile import LlmConfig, load_config  # not at the top: as below
+        from ...providers.config.pool import pool_from_config
+
+        said = config if isinstance(config, LlmConfig) else load_config(config)
+        return partial(pool_from_config, said), said.model_for
+    named = model if isinstance(model, str) else ""
+    return _pool_from_environment if model is None or isinstance(model, str) else model, lambda _: named
+
+
+def _pool_from_environment(models: Iterable[str]) -> ChildSpec:
+    from ...providers.pool import pool_from_environment  # not at the top: it takes longer to import than all of this
+
+    return pool_from_environment(models)
+
+
 def open_journal(address: str | Path) -> Journal:
     """The journal at an address: an SQLite file, or a database ``postgresql://…``.
 
@@ -267,7 +300,7 @@ def open_journal(address: str | Path) -> Journal:
 
 def _for_pool() -> Carried:
     """What a pool wants to know of a request: it keeps budgets and choices by agent, conversation, user and tenant."""
-    from ...providers.pool import REQUESTER, Requester  # not at the top: it takes longer to import than all of this
+    from ...providers.pool import REQUESTER, Requester  # not at the top: as above
 
     def carried(run: RunRequest, agent: PreparedAgent) -> Mapping[str, Any]:
         caller = run.caller

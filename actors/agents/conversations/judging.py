@@ -154,7 +154,7 @@ class RunToday:
         token = active_scope.set(self._scope)
         try:
             request = prepared.request(
-                step.before.history, self._context, asked.external, schema, self._runtime.model_name
+                step.before.history, self._context, asked.external, schema, self._runtime.model_for(prepared.name)
             )
         except Exception as error:
             text = f"the instructions of {prepared.name} raise {type(error).__name__}: {error}"

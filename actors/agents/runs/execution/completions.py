@@ -84,7 +84,7 @@ def _ask(session: Session, happened: Happened) -> None:
     schema = session.output.schema if session.output is not None else None
     history, external = session.state.turn.history, session.run.external
     try:
-        request = prepared.request(history, session.context, external, schema, runtime.model_name)
+        request = prepared.request(history, session.context, external, schema, runtime.model_for(prepared.name))
     except Exception as error:  # instructions are a function of the user's
         failed = RunFailed(f"the instructions of {prepared.name} raised {type(error).__name__}: {error}")
         failed.__cause__ = error

@@ -101,7 +101,8 @@ class AgencyRuntime:
         self.system: System | None = None
         self.root: ActorRef[Any] | None = None
         self.model: ActorRef[Any] | None = None
-        self.model_name = ""
+        self.model_for: Callable[[str], str] = _unnamed
+        """The name of the model of an agent that names none, by the agent's name; empty for the provider's own."""
         self.carried: Carried | None = None
         self.agents: dict[str, ActorRef[Any]] = {}
         self.crashes: dict[str, int] = {}
@@ -292,6 +293,10 @@ class AgencyRuntime:
             entry.reply.when_done(lambda _: self.register.forget(entry.run.id))
         else:
             self.register.forget(entry.run.id)
+
+
+def _unnamed(agent: str) -> str:
+    return ""
 
 
 def _pass_on(waiter: Future[Answer], reply: Future[Answer]) -> None:
