@@ -219,7 +219,7 @@ class Ledger(Books):
     def sweep(self, age: float = FOLD_AFTER) -> None:
         """Fold the runs that ended ``age`` seconds ago."""
         now = self._clock()
-        for key, run in list(self.runs.items()):
+        for key, run in self.runs.copy().items():  # threads open runs meanwhile, and only a copy is made in one step
             if run.outcome and now - run.ended >= age:
                 del self.runs[key]
                 self._fold(run)

@@ -152,18 +152,23 @@ async def _watch(
     options: Options, ledger: Ledger, memory: Memory, servers: Sequence[Faulty], governor: Governor
 ) -> None:
     began = told = time.monotonic()
+    known = 0
     while True:
         await asyncio.sleep(0.1)
         ledger.sweep()
         for faulty in servers:
             faulty.plan_ahead()
         memory.look()
+        if options.say and (wrong := ledger.totals.wrongs.total()) > known:
+            known = wrong
+            for sentence, examples in ledger.totals.wrong.items():
+                print(f"not so: {sentence}: {examples[-1]}", file=sys.stderr, flush=True)
         if options.say and time.monotonic() - told >= 10.0:
             told = time.monotonic()
             ended = ledger.totals.outcomes.total()
             print(
                 f"… {told - began:.0f} s, {ended} runs, {len(ledger.runs)} open or young, CPU {governor.used:.2f}, "
-                f"wrong: {ledger.totals.wrongs.total()}",
+                f"wrong: {known}",
                 file=sys.stderr,
                 flush=True,
             )
@@ -173,7 +178,7 @@ async def _all_ended(ledger: Ledger, patience: float) -> list[Run]:
     """Wait for the outcomes of the runs that are open; return those that have none."""
     deadline = time.monotonic() + patience
     while True:
-        open_runs = [run for run in list(ledger.runs.values()) if not run.outcome]
+        open_runs = [run for run in ledger.runs.copy().values() if not run.outcome]
         if not open_runs or time.monotonic() > deadline:
             return open_runs
         await asyncio.sleep(0.05)
