@@ -191,12 +191,14 @@ class Limiter:
             now: the time.
         """
         for name, (of_limit, of_remaining, of_reset) in _STATED.items():
-            limit = getattr(headers, of_limit)
-            if limit and name not in self._meters:
+            limit, remaining, reset = (getattr(headers, field) for field in (of_limit, of_remaining, of_reset))
+            if not limit or _is_of_seconds(limit, remaining, reset):
+                limit = None
+            elif name not in self._meters:
                 self._add(name, limit, configured=False)
             meter = self._meters.get(name)
             if meter is not None:
-                meter.correct(limit or None, getattr(headers, of_remaining), getattr(headers, of_reset), since, now)
+                meter.correct(limit, remaining, reset, since, now)
 
     def remaining(self, now: float) -> dict[str, float]:
         """Return what is left of each limit, by its name in `Quota`."""
@@ -204,3 +206,10 @@ class Limiter:
 
 
 _NOTHING = Need(0.0, 0.0, 0.0, 0.0)
+
+
+def _is_of_seconds(limit: float, remaining: float | None, reset: float | None) -> bool:
+    """Whether a stated limit is not of a minute, as what was used of it comes back much sooner."""
+    if remaining is None or reset is None or remaining >= limit:
+        return False
+    return reset * limit / (limit - remaining) < 30.0

@@ -194,6 +194,14 @@ def test_limits_nobody_configured_are_learned_from_the_vendors_headers_and_follo
     assert limiter.remaining(1.0) == left
 
 
+def test_a_stated_limit_that_comes_back_within_seconds_is_not_taken_for_one_of_a_minute() -> None:
+    limiter = Limiter(Quota())
+    limiter.correct(RateLimits(requests_limit=2, requests_remaining=1, requests_reset=0.5), 0.0, 0.0)
+    assert limiter.remaining(0.0) == {}
+    limiter.correct(RateLimits(requests_limit=60, requests_remaining=59, requests_reset=1.0), 0.0, 0.0)
+    assert limiter.remaining(0.0) == {"requests_per_minute": 59}
+
+
 @pytest.mark.parametrize("rule", ["window", "bucket"])
 def test_a_lowered_limit_is_raised_when_the_vendor_says_so_or_has_not_repeated_it_for_long(rule: str) -> None:
     limiter = Limiter(Quota(requests_per_minute=100), rule)  # type: ignore[arg-type]
