@@ -5,6 +5,8 @@ simulated providers run in another. ``cpu_N`` and ``stream`` are CPU time of the
 requests in flight (64 streams), ``wall_1000`` is wall time over the ideal of the connections allowed, ``…_rss`` what
 the resident memory grew by meanwhile. In ``fault_…`` one of three providers goes wrong for a while (in ``all_…`` all of
 them, for three seconds): ``lost`` are requests that got no answer.
+In ``fault_model`` one of two models at one endpoint is out; in ``fault_second`` a vendor keeps its limit by the second,
+in ``fault_bucket`` as a bucket, and ``_time`` is over what its limit allows at best.
 """
 
 from __future__ import annotations
@@ -23,7 +25,15 @@ SUBJECTS = {
     "litellm": ("pool_litellm", True),
 }
 SIZES = {"cpu_1": 300, "cpu_64": 1_000, "cpu_256": 1_000, "stream": 500, "wall_1000": 4_000}
-FAULTS = [*(f"fault_{name}" for name in (*ONE, *ALL)), "fault_limits", "fault_cut", "fault_kill"]
+FAULTS = [
+    *(f"fault_{name}" for name in (*ONE, *ALL)),
+    "fault_model",
+    "fault_limits",
+    "fault_second",
+    "fault_bucket",
+    "fault_cut",
+    "fault_kill",
+]
 # Scenarios in which LiteLLM does not end within minutes, or which it cannot be asked for.
 NOT_LITELLM = ("fault_hang",)
 

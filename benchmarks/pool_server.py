@@ -2,7 +2,7 @@
 
 ``python -m benchmarks.pool_server N`` prints N base URLs as JSON, then obeys one JSON object a line on standard input:
 ``{"set": 0, "fault": "503", "rate": 1.0, "latency": [0.05, 0.08], "limits": {…}}``, ``{"stats": 0}``,
-``{"arrivals": 0}``.
+``{"arrivals": 0}``. With ``"model": "gpt-4o"`` the fault befalls requests for that model only.
 """
 
 from __future__ import annotations
@@ -26,10 +26,18 @@ class Recorded(SimulatedProvider):
     def __init__(self) -> None:
         super().__init__(ANSWER)
         self.arrivals: list[float] = []
+        self.model = ""
 
     def _handle(self, incoming: Any, connection: Any) -> None:
         self.arrivals.append(asyncio.get_running_loop().time())
         super()._handle(incoming, connection)
+
+    def _answer_to(self, exchange: Any, found: Any) -> None:
+        fault = self.fault
+        if self.model and f'"{self.model}"'.encode() not in exchange.incoming.body:
+            self.fault = None
+        super()._answer_to(exchange, found)
+        self.fault = fault
 
 
 def obey(servers: list[Recorded], order: dict[str, Any]) -> Any:
@@ -39,6 +47,7 @@ def obey(servers: list[Recorded], order: dict[str, Any]) -> Any:
         server = servers[order["set"]]
         server.fault = parse_fault(order.get("fault", ""))
         server.failure_rate = order.get("rate", 1.0)
+        server.model = order.get("model", "")
         if "latency" in order:
             server.latency = Latency(*order["latency"])
         if "limits" in order:

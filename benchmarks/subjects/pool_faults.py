@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from typing import Any
 
 from benchmarks.harness import Sample
 
@@ -36,7 +37,10 @@ def faults(make: Make) -> dict[str, Callable[[int], list[Sample]]]:
         found[f"fault_{name}"] = lambda n, fault=fault, rate=rate: asyncio.run(_one(make, n, fault, rate))  # type: ignore[misc]
     for name, fault in ALL.items():
         found[f"fault_{name}"] = lambda n, fault=fault: asyncio.run(_all(make, n, fault))  # type: ignore[misc]
+    found["fault_model"] = lambda n: asyncio.run(_model(make, n))
     found["fault_limits"] = lambda n: asyncio.run(_limits(make, n))
+    found["fault_second"] = lambda n: asyncio.run(_second(make, n))
+    found["fault_bucket"] = lambda n: asyncio.run(_bucket(make, n))
     found["fault_cut"] = lambda n: asyncio.run(_cut(make, n))
     found["fault_kill"] = lambda n: asyncio.run(_kill(make))
     return found
@@ -122,7 +126,7 @@ async def _limits(make: Make, count: int) -> list[Sample]:
     offered = int(4 * requests / 60 * seconds)
     with Servers(1) as servers:
         servers.order(set=0, latency=LATENCY, limits={"requests": requests, "tokens": tokens})
-        async with make([*servers.urls, f"limits={requests},{tokens}"], CONNECTIONS) as subject:
+        async with make([*servers.urls, f"limits={requests},{tokens},0,"], CONNECTIONS) as subject:
             ends: dict[int, float] = {}
             lost = 0
 
@@ -151,6 +155,59 @@ async def _limits(make: Make, count: int) -> list[Sample]:
                 Sample(len(ends) / (requests / 60 * took), "of the limit", "_throughput"),
                 Sample(late, "s later than in turn", "_late"),
             ]
+
+
+async def _model(make: Make, count: int) -> list[Sample]:
+    """Two models at one endpoint, the better one overloaded: its requests fall back, the other's do not notice."""
+    with Servers(1) as servers:
+        servers.order(set=0, latency=LATENCY)
+        async with make(servers.urls, CONNECTIONS) as made:
+            subject: Any = made
+            await _warm(subject)
+            healthy = await drive(lambda number: subject.call_model(number, 1), max(count // 2, 300), AT_ONCE)
+            servers.order(set=0, fault="529", model="gpt-4o")
+            before = servers.order(stats=0)["statuses"].get("529", 0)
+            both = await asyncio.gather(
+                drive(lambda number: subject.call_model(number, 0), count // 2, AT_ONCE // 2),
+                drive(lambda number: subject.call_model(number, 1), count // 2, AT_ONCE // 2),
+            )
+            bad = servers.order(stats=0)["statuses"].get("529", 0) - before
+            return [
+                Sample(sum(len(load.errors) for load in both), "lost"),
+                Sample(both[1].p99() / healthy.p99(), "× healthy p99 of the other model", "_p99"),
+                Sample(bad, "requests for the model that is out", "_bad"),
+            ]
+
+
+async def _paced(make: Make, servers: Servers, count: int, limits: str, ideal: float) -> list[Sample]:
+    """All at once, more than the limits allow."""
+    async with make([*servers.urls, f"limits={limits}"], CONNECTIONS) as subject:
+        began = time.perf_counter()
+        load = await drive(subject.call, count, count)
+        took = time.perf_counter() - began
+        refused = sum(servers.order(stats=index)["statuses"].get("429", 0) for index in range(len(servers.urls)))
+        return [
+            Sample(len(load.errors), "lost"),
+            Sample(refused, "answers 429", "_429"),
+            Sample(took / ideal, "× the limit's ideal", "_time"),
+        ]
+
+
+async def _second(make: Make, count: int) -> list[Sample]:
+    """120 requests a minute, kept by the vendor as 2 a second."""
+    offered = 40 if count >= 1_000 else 20
+    with Servers(1) as servers:
+        servers.order(set=0, latency=LATENCY, limits={"requests": 2, "window": 1.0})
+        return await _paced(make, servers, offered, "120,1000000,2,", (offered - 2) / 2)
+
+
+async def _bucket(make: Make, count: int) -> list[Sample]:
+    """20 requests a minute at each of three, kept as buckets; the subject is told so where it can be."""
+    offered = 90 if count >= 1_000 else 70
+    with Servers(3) as servers:
+        for index in range(3):
+            servers.order(set=index, latency=LATENCY, limits={"requests": 20})
+        return await _paced(make, servers, offered, "20,1000000,0,bucket", float(offered - 60))
 
 
 async def _terminal(subject: Subject, number: int) -> str:

@@ -27,6 +27,9 @@ class Client:
     async def call(self, number: int) -> Any:
         return await self.router.acompletion(model="m", messages=MESSAGES, max_tokens=64)
 
+    async def call_model(self, number: int, model: int) -> Any:
+        return await self.router.acompletion(model=("m", "small")[model], messages=MESSAGES, max_tokens=64)
+
     async def stream(self, number: int) -> AsyncIterator[str]:
         whole = False
         async for chunk in await self.router.acompletion(model="m", messages=MESSAGES, max_tokens=64, stream=True):
@@ -40,13 +43,14 @@ class Client:
 async def make(urls: list[str], connections: int) -> AsyncIterator[Client]:
     own: dict[str, Any] = {}
     if urls[-1].startswith("limits="):
-        requests, tokens = urls.pop().removeprefix("limits=").split(",")
+        requests, tokens, *_ = urls.pop().removeprefix("limits=").split(",")  # of a second or a bucket it knows nothing
         own = {"rpm": int(requests), "tpm": int(tokens)}
     models = [
-        {"model_name": "m", "litellm_params": {"model": "openai/gpt-4o", "api_base": url, "api_key": "key", **own}}
+        {"model_name": name, "litellm_params": {"model": model, "api_base": url, "api_key": "key", **own}}
         for url in urls
+        for name, model in (("m", "openai/gpt-4o"), ("small", "openai/gpt-4o-mini"))
     ]
-    router = litellm.Router(model_list=models, num_retries=3, timeout=DEADLINE)
+    router = litellm.Router(model_list=models, num_retries=3, timeout=DEADLINE, fallbacks=[{"m": ["small"]}])
     try:
         yield Client(router)
     finally:

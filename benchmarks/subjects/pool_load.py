@@ -26,7 +26,7 @@ DEADLINE = 300.0
 
 
 class Subject(Protocol):
-    """A client under load."""
+    """A client under load. Those that fail over also have ``call_model(number, model)``: 1 is the lesser model."""
 
     async def call(self, number: int) -> Any:
         """Make one completion; raise if there is none."""

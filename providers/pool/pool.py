@@ -454,9 +454,10 @@ async def _closed(resources: Sequence[Cache | Keeper]) -> None:
 def _counting(endpoint: Endpoint, limits: Quota) -> tuple[Rule, bool]:
     """Return the rule by which an endpoint's vendor counts, and whether cache reads count as tokens."""
     vendor = PRESETS.get(endpoint.vendor)
+    rule = limits.rule or endpoint.limits.rule  # a model's limits, also those its headers state, are kept as the key's
     if vendor is None:
-        return limits.rule or "window", True
-    return limits.rule or vendor.rule, vendor.cache_reads_count
+        return rule or "window", True
+    return rule or vendor.rule, vendor.cache_reads_count
 
 
 _NOBODY = object()

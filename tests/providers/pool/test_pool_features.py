@@ -498,6 +498,23 @@ async def test_in_a_bucket_a_minutes_worth_goes_at_once_and_the_rest_at_its_rate
     assert took < 33.0
 
 
+@virtual_time
+async def test_limits_that_headers_state_are_kept_by_the_endpoints_rule() -> None:
+    def told(_script: Script, _request: Request) -> Exception | None:
+        return (
+            RateLimited("stated", status=429, retry_after=0.0, limits=RateLimits(requests_limit=20)) if first else None
+        )
+
+    script, first = Script("a", latency=0.0, failure=told), True
+    async with pool_of(endpoint(script, limits=Quota(rule="bucket"))) as pool:
+        asks = [pool.ask(request("0"), timeout=600)]
+        await asyncio.sleep(0.001)
+        first = False
+        asks += [pool.ask(request(str(n)), timeout=600) for n in range(30)]
+        await asyncio.gather(*asks)
+        assert asyncio.get_running_loop().time() < 45.0
+
+
 @pytest.mark.parametrize(("vendor", "at_once"), [("anthropic", 19), ("openai", 10), ("", 10)])
 @virtual_time
 async def test_the_rule_is_the_vendors_where_it_is_known_and_otherwise_the_strictest(vendor: str, at_once: int) -> None:
