@@ -18,7 +18,8 @@ def pool_from_environment(
     """Return the child spec of a pool that serves the given models with the providers of the environment.
 
     Requests that name no model go to the first provider, and to the others while it is down, each with its own default
-    model. The offline model stands in for nobody: it serves where no key is set at all, and where it is named.
+    model, which a note on the answer names. The offline model stands in for nobody: it serves where no key is set at
+    all, and where it is named.
 
     Args:
         models: the names users gave, as `Registry.resolve` understands them; empty for the default.

@@ -35,7 +35,8 @@ class Endpoint:
             with the capability ``embeddings`` also `EmbeddingRequest` with `Embeddings`.
         models: the model names it serves; empty if it takes any.
         aliases: names it also answers to, and the model each stands for (``{"large": "gpt-4o"}``).
-        default_model: what a request without a model gets, for prices and notes; empty to leave it to the provider.
+        default_model: what a request without a model gets here. The preferred endpoint's is what such a request asks
+            for; another one is a fallback. Empty if only the provider knows.
         limits: rate limits that all its models share, as those of a key are.
         model_limits: rate limits of single models, by the name it knows them by; a request must keep both.
         priority: lower is preferred by `Priority`.

@@ -5,14 +5,18 @@ A plan is a list of tiers, best first; a later one is used only while every endp
 1. endpoints that serve the model and can do everything the request needs;
 2. endpoints that serve the model but lack a capability that can be done without (capability downgrading);
 3. the same for each model the pool may fall back to (degradation).
+
+A request without a model asks for the default model of the endpoint that is preferred; the default models of others are
+the last that the pool falls back to.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 from ...embeddings import Asked, EmbeddingRequest
 from ...errors import NoProvider, UnknownModel
@@ -70,7 +74,7 @@ class Tier:
 
     def cause_of(self, gate: Gate) -> str:
         """Return under which name a failure is told: the endpoint's, and with it a model that was not asked for."""
-        return f"{gate.name}:{gate.model}" if self.degraded_to else gate.name
+        return f"{gate.name}:{gate.model}" if self.degraded_to and gate.model else gate.name
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -122,7 +126,7 @@ def make_plan(
 
     Args:
         members: the pool's endpoints, in order.
-        model: the model asked for; empty for each provider's default.
+        model: the model asked for; empty for the default of the endpoint that is preferred.
         wanted: capabilities the request needs.
         fallbacks: lesser models by model.
         excluded: models of endpoints that cannot serve this request.
@@ -136,17 +140,19 @@ def make_plan(
         fallbacks = {}  # vectors of another model are no lesser ones: nothing can be compared with them
     tiers: list[Tier] = []
     known = False
+    planned: set[Gate] = set()
     refused: dict[str, BaseException] = {}
-    for name in (model, *fallbacks.get(model, ())):
+    for lesser, found in _choices(members, model, fallbacks, only):
         groups: dict[frozenset[str], list[tuple[Member, Gate, str]]] = {}
-        for member, served in serving(members, name):
+        for member, served in found:
             endpoint: Endpoint = member.endpoint
             known = True
             if only and endpoint.name != only:
                 continue
             gate = member.gate_of(served)
-            if gate in excluded:
+            if gate in excluded or gate in planned:
                 continue
+            planned.add(gate)
             missing = wanted - endpoint.capabilities
             if missing <= DROPPABLE:
                 groups.setdefault(missing, []).append((member, gate, served))
@@ -154,14 +160,14 @@ def make_plan(
                 lacking = ", ".join(sorted(missing - DROPPABLE))
                 refused[endpoint.name] = UnknownModel(f"{endpoint.name} cannot do {lacking}", provider=endpoint.name)
         for missing in sorted(groups, key=lambda dropped: (len(dropped), sorted(dropped))):
-            found = groups[missing]
+            alike = groups[missing]
             tiers.append(
                 Tier(
-                    tuple(member for member, _, _ in found),
-                    tuple(gate for _, gate, _ in found),
-                    {member.endpoint.name: served for member, _, served in found},
+                    tuple(member for member, _, _ in alike),
+                    tuple(gate for _, gate, _ in alike),
+                    {member.endpoint.name: served for member, _, served in alike},
                     missing,
-                    "" if name == model else name,
+                    lesser,
                 )
             )
     if not tiers:
@@ -169,6 +175,47 @@ def make_plan(
             raise UnknownModel(_unknown(members, model))
         raise NoProvider(f"no provider is left for model {model or 'default'!r}{_why(refused)}", causes=refused)
     return Plan(tuple(tiers), tuple(tier.gates for tier in tiers))
+
+
+_Served: TypeAlias = list[tuple["Member", str]]
+"""Endpoints, and the name under which each knows a model."""
+
+
+def _choices(
+    members: Sequence[Member], model: str, fallbacks: Mapping[str, Sequence[str]], only: str
+) -> Iterator[tuple[str, _Served]]:
+    """Yield the models that may answer, best first: as what the caller is told of each (empty for the one that is asked
+    for), and the endpoints that serve it."""
+    others: list[tuple[str, _Served]] = []
+    if model:
+        yield "", serving(members, model)
+    elif members:
+        (_, preferred), *others = _defaults([one for one in members if one.endpoint.name == only] or members)
+        yield "", preferred
+    for name in fallbacks.get(model, ()):
+        yield name, serving(members, name)
+    yield from others
+
+
+def _defaults(members: Sequence[Member]) -> list[tuple[str, _Served]]:
+    """Return each default model, the preferred endpoint's first, with those that serve it: it is their default, too, or
+    they list it. That one takes any name does not say that it has the model."""
+    names = dict.fromkeys(
+        member.endpoint.default_model for member in sorted(members, key=lambda member: member.endpoint.priority)
+    )
+    found: list[tuple[str, _Served]] = []
+    for name in names:
+        served = [
+            (member, "" if member.endpoint.default_model == name else member.endpoint.serves(name) or name)
+            for member in members
+            if member.endpoint.default_model == name or (name and _lists(member.endpoint, name))
+        ]
+        found.append((name or _UNTOLD, served))
+    return found
+
+
+_UNTOLD = "of the provider's choice"
+"""What a caller is told of a default model that only the provider knows."""
 
 
 def serving(members: Sequence[Member], model: str) -> list[tuple[Member, str]]:
