@@ -12,30 +12,25 @@ import logging
 import random
 import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from ...actors.core.actor import Actor
-from ...actors.core.base.errors import ActorDead, SpecError
+from ...actors.core.base.errors import SpecError
 from ...actors.core.base.restart import Supervision
 from ...actors.core.base.scope import current_scope
 from ...actors.core.base.spec import ChildSpec
-from ...actors.core.refs.ref import ActorRef
 from ...actors.core.refs.watching import Terminated
 from ...actors.journal.store import Journal
 from ..embeddings import EmbeddingRequest
 from ..messages import Message, Request
-from ..registry.presets import PRESETS
-from .accounts.budgets import Budget, Budgets
+from .accounts.budgets import Budget
 from .accounts.cost import Price, Prices, load_prices
 from .accounts.keeping import Keeper
-from .accounts.ledger import Ledger
-from .accounts.stats import EndpointCounts, Health, PoolCounts, PoolStats
-from .admission.breaker import Breaker
-from .admission.gate import EndpointGate, Gate, Grant
-from .admission.limiter import ONE_REQUEST, Limiter, Quota, Rule
-from .admission.pacing import Pacer
-from .admission.routing import LeastLoaded, Priority, Routing
+from .accounts.stats import EndpointCounts, Health, PoolStats
+from .admission.gate import Gate, Grant
+from .admission.limiter import ONE_REQUEST
+from .admission.routing import Cheapest, LeastLoaded, Priority, Routing
 from .control import (
     REQUESTER,
     AddEndpoint,
@@ -50,7 +45,7 @@ from .control import (
     SwitchProvider,
 )
 from .dispatch.dispatcher import Dispatcher
-from .dispatch.endpoint import Endpoint, Member, with_key
+from .dispatch.endpoint import Endpoint, with_key
 from .dispatch.health import health_of
 from .dispatch.hedge import Hedge
 from .dispatch.job import ANYONE, Requester
@@ -59,53 +54,12 @@ from .front.batch import Batching
 from .front.cache import Cache
 from .front.fanout import fan_out
 from .front.front import Front
+from .members import Idle, Members
+from .memory import Memory
 
 logger = logging.getLogger("callboard.pool")
 
 _PING = Request((Message("user", "ping"),), max_tokens=1)
-
-
-@dataclass(slots=True)
-class ModelMemory:
-    """What vendors go on counting for one model."""
-
-    limiter: Limiter
-    counts: EndpointCounts = field(default_factory=EndpointCounts)
-
-
-@dataclass(slots=True)
-class Memory:
-    """What the vendors go on counting while the pool itself is restarted. It lies in the pool's child spec."""
-
-    limiters: dict[str, Limiter] = field(default_factory=dict)
-    models: dict[str, dict[str, ModelMemory]] = field(default_factory=dict)
-    budgets: Budgets = field(default_factory=Budgets)
-    ledger: Ledger = field(default_factory=Ledger)
-    counts: PoolCounts = field(default_factory=PoolCounts)
-    switches: dict[str, SwitchProvider] = field(default_factory=dict)
-    forgotten: dict[str, EndpointCounts] = field(default_factory=dict)
-    """What was counted for models of which nothing is remembered any more, by endpoint."""
-
-    def model(self, endpoint: str, model: str, limits: Quota, rule: Rule) -> ModelMemory:
-        """Return what is remembered of a model; its limiter begins anew if its limits have changed."""
-        models = self.models.setdefault(endpoint, {})
-        found = models.get(model)
-        if found is None:
-            found = models[model] = ModelMemory(Limiter(limits, rule))
-        elif (found.limiter.limits, found.limiter.rule) != (limits, rule):
-            found.limiter = Limiter(limits, rule)
-        return found
-
-    def forget(self, endpoint: str, model: str) -> None:
-        """Remember nothing more of a model but its counts."""
-        found = self.models[endpoint].pop(model, None)
-        if found is not None:
-            self.forgotten[endpoint] = self.forgotten.get(endpoint, EndpointCounts()) + found.counts
-
-    def counted(self, endpoint: str) -> EndpointCounts:
-        """Return the counts of an endpoint, all its models together."""
-        models = self.models.get(endpoint, {}).values()
-        return sum((each.counts for each in models), self.forgotten.get(endpoint, EndpointCounts()))
 
 
 class Pool(Actor):
@@ -167,7 +121,6 @@ class Pool(Actor):
             raise SpecError(f"endpoint names must be unique in a pool: {', '.join(names)}")
         self._seed = seed
         self._prices = Prices(prices)
-        self._limiters = memory.limiters
         self._budgets = memory.budgets
         self._budgets.clock = clock
         if not self._budgets.limited:
@@ -185,9 +138,8 @@ class Pool(Actor):
         self._probe_interval = probe_interval
         self._on_usage = on_usage
         self._keeper = None if journal is None else Keeper(memory.budgets, journal)
-        self._retired: dict[Any, Member] = {}
-        self._renamed = 1
         self._dispatcher: Dispatcher
+        self._members: Members
 
     @classmethod
     def spec(cls, endpoints: Iterable[Endpoint], *, name: str = "pool", **options: Any) -> ChildSpec:
@@ -199,7 +151,7 @@ class Pool(Actor):
     async def on_start(self) -> None:
         """Start the provider actors."""
         loop = asyncio.get_running_loop()
-        self._rng = random.Random(self.system.rng.random() if self._seed is None else self._seed)
+        rng = random.Random(self.system.rng.random() if self._seed is None else self._seed)
         memory = self._memory
         self._dispatcher = Dispatcher(
             loop,
@@ -208,12 +160,14 @@ class Pool(Actor):
             ledger=memory.ledger,
             counts=memory.counts,
             on_usage=self._on_usage,
-            rng=self._rng,
+            rng=rng,
             **self._options,
         )
+        prices = self._prices if _wants_prices(self._options["routing"]) else None  # or the list need not be loaded
+        self._members = Members(self, self._dispatcher.planner, memory, prices, rng)
         self._front = Front(self._dispatcher, self._cache, self._coalesce, self._batching, memory.switches)
         for endpoint in self._endpoints:
-            self._add(endpoint)
+            self._members.add(endpoint)
         self._dispatcher.queue.changed()
         # The vendors' SDKs take up to two seconds of CPU: before the pool has started, or the first request would wait.
         for factory in {endpoint.spec.factory for endpoint in self._endpoints}:
@@ -319,18 +273,14 @@ class Pool(Actor):
             await dispatcher.attempts.once(job, Grant(gate, ONE_REQUEST, now))
 
     def _add_endpoint(self, message: AddEndpoint) -> str:
-        self._add(message.endpoint)
+        self._members.add(message.endpoint)
         self._dispatcher.queue.changed()
         return message.endpoint.name
 
     def _remove_endpoint(self, message: RemoveEndpoint) -> bool:
-        member = self._dispatcher.planner.members.pop(message.name, None)
-        if member is None:
-            return False
-        member.gate.present = False
-        self._retire(member)
+        found = self._members.remove(message.name)
         self._dispatcher.queue.changed()
-        return True
+        return found
 
     def _rotate_key(self, message: RotateKey) -> str:
         member = self._dispatcher.planner.members.get(message.endpoint)
@@ -353,91 +303,12 @@ class Pool(Actor):
     def _set_budget(self, message: SetBudget) -> float:
         return self._budgets.set(message.budget)
 
-    # -- provider actors -----------------------------------------------------------------------------------------------
-
-    def _add(self, endpoint: Endpoint) -> None:
-        old = self._dispatcher.planner.members.get(endpoint.name)
-        if old is not None:
-            old.gate.present = False
-            self._retire(old)
-        rule, cache_reads_count = _counting(endpoint, endpoint.limits)
-        limiter = self._limiters.get(endpoint.name)
-        if limiter is None or (limiter.limits, limiter.rule) != (endpoint.limits, rule):
-            limiter = self._limiters[endpoint.name] = Limiter(endpoint.limits, rule)
-        gate = EndpointGate(
-            endpoint.name,
-            limiter,
-            Breaker(endpoint.breaker, self._rng),
-            priority=endpoint.priority,
-            weight=endpoint.weight,
-            cache_reads_count=cache_reads_count,
-        )
-        if rule == "window" and endpoint.limits.requests_per_minute is not None:
-            gate.pacer = Pacer(endpoint.limits.requests_per_minute)
-        taken = old is not None or any(member.ref.name == endpoint.name for member in self._retired.values())
-        ref: ActorRef[Any] = self.spawn(
-            replace(endpoint.spec, name=self._name_for(endpoint.name) if taken else endpoint.name)
-        )
-        self.watch(ref)
-        member = Member(endpoint, gate, ref, self._make_gate, self._forget)
-        self._dispatcher.planner.members[endpoint.name] = member
-
-    def _make_gate(self, member: Member, model: str) -> Gate:
-        endpoint = member.endpoint
-        limits = endpoint.model_limits.get(model, Quota())
-        kept = self._memory.model(endpoint.name, model, limits, _counting(endpoint, limits)[0])
-        return Gate(
-            member.gate,
-            model,
-            kept.limiter,
-            Breaker(endpoint.breaker, self._rng),
-            price=self._price(endpoint, model),
-            counts=kept.counts,
-            member=member,
-        )
-
-    def _forget(self, gate: Gate) -> None:
-        self._memory.forget(gate.name, gate.model)
-        self._dispatcher.planner.changed()
-
-    def _name_for(self, name: str) -> str:
-        self._renamed += 1
-        return f"{name}~{self._renamed}"
-
-    def _price(self, endpoint: Endpoint, model: str) -> float:
-        if endpoint.price is not None:
-            return endpoint.price.input + endpoint.price.output
-        if not _wants_prices(self._options["routing"]):
-            return float("inf")  # the price list need not be loaded
-        return self._prices.price(endpoint.vendor, model)
-
-    def _retire(self, member: Member) -> None:
-        """Stop an actor that gets nothing more, once its requests in flight have ended."""
-        self._retired[member.ref] = member
-        message = _Idle(member)
-        if member.gate.active:
-            member.gate.on_idle = lambda: self.ref.tell(message) if self.ref.is_alive() else None
-        else:
-            self._stop_idle(message)
-
-    def _stop_idle(self, message: _Idle) -> None:
-        message.member.ref.stop()  # nobody waits for it: the watch tells
+    def _stop_idle(self, message: Idle) -> None:
+        self._members.stop_idle(message)
 
     def _terminated(self, message: Terminated) -> None:
-        if self._retired.pop(message.ref, None) is not None:
-            return
-        for member in self._dispatcher.planner.members.values():
-            if member.ref is message.ref:
-                member.gate.present = False
-                member.last_error = ActorDead(f"{member.endpoint.name}: its actor has stopped: {message.reason}")
+        self._members.ended(message)
         self._dispatcher.queue.changed()
-
-
-@dataclass(frozen=True, slots=True)
-class _Idle:
-    """A replaced endpoint has no request in flight any more."""
-
-    member: Member
 
 
 def _requester() -> Requester:
@@ -451,22 +322,11 @@ async def _closed(resources: Sequence[Cache | Keeper]) -> None:
         await resource.close()
 
 
-def _counting(endpoint: Endpoint, limits: Quota) -> tuple[Rule, bool]:
-    """Return the rule by which an endpoint's vendor counts, and whether cache reads count as tokens."""
-    vendor = PRESETS.get(endpoint.vendor)
-    rule = limits.rule or endpoint.limits.rule  # a model's limits, also those its headers state, are kept as the key's
-    if vendor is None:
-        return rule or "window", True
-    return rule or vendor.rule, vendor.cache_reads_count
-
-
 _NOBODY = object()
 """What a probe sends when it ends and nobody had asked for it."""
 
 
 def _wants_prices(routing: Any) -> bool:
-    from .admission.routing import Cheapest
-
     return isinstance(routing, Cheapest) or (hasattr(routing, "then") and _wants_prices(routing.then))
 
 
@@ -481,6 +341,6 @@ _HANDLERS: dict[type, Any] = {
     SwitchProvider: Pool._switch,
     SetBudget: Pool._set_budget,
     Terminated: Pool._terminated,
-    _Idle: Pool._stop_idle,
+    Idle: Pool._stop_idle,
     object: lambda _self, _message: None,
 }

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pydantic import SecretStr
+
 from callboard.actors.testing import virtual_time
 from callboard.providers.errors import ProviderOverloaded
-from callboard.providers.pool import FanOut, GetStats, LeastLoaded, MemoryCache, Requester, Submit
+from callboard.providers.pool import FanOut, GetStats, LeastLoaded, MemoryCache, Requester, RotateKey, Submit
 
 from .scripted import Script, endpoint, fails, pool_of, request
 
@@ -31,6 +33,16 @@ async def test_the_preferred_endpoint_is_the_one_of_the_best_priority_and_then_t
     async with pool_of(*ends, routing=LeastLoaded()) as pool:
         answer = await pool.ask(request())
     assert (answer.provider, answer.notes) == ("strong", ())
+
+
+@virtual_time
+async def test_a_key_that_is_rotated_leaves_the_preferred_endpoint_its_place() -> None:
+    strong, weak = Script("strong"), Script("weak")
+    ends = (endpoint(strong, default_model="large"), endpoint(weak, default_model="small"))
+    async with pool_of(*ends, routing=LeastLoaded()) as pool:
+        await pool.ask(RotateKey("strong", SecretStr("second")))
+        answer = await pool.ask(request())
+    assert (answer.provider, answer.notes, strong.keys) == ("strong", (), ["second"])
 
 
 @virtual_time

@@ -1,0 +1,61 @@
+"""What the pool must not forget while it is restarted, because the vendors do not. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from .accounts.budgets import Budgets
+from .accounts.ledger import Ledger
+from .accounts.stats import EndpointCounts, PoolCounts
+from .admission.limiter import Limiter, Quota, Rule
+from .control import SwitchProvider
+
+
+@dataclass(slots=True)
+class ModelMemory:
+    """What vendors go on counting for one model."""
+
+    limiter: Limiter
+    counts: EndpointCounts = field(default_factory=EndpointCounts)
+
+
+@dataclass(slots=True)
+class Memory:
+    """What the vendors go on counting while the pool itself is restarted. It lies in the pool's child spec."""
+
+    limiters: dict[str, Limiter] = field(default_factory=dict)
+    models: dict[str, dict[str, ModelMemory]] = field(default_factory=dict)
+    budgets: Budgets = field(default_factory=Budgets)
+    ledger: Ledger = field(default_factory=Ledger)
+    counts: PoolCounts = field(default_factory=PoolCounts)
+    switches: dict[str, SwitchProvider] = field(default_factory=dict)
+    forgotten: dict[str, EndpointCounts] = field(default_factory=dict)
+    """What was counted for models of which nothing is remembered any more, by endpoint."""
+
+    def limiter(self, endpoint: str, limits: Quota, rule: Rule) -> Limiter:
+        """Return what all models of an endpoint share; it begins anew if the limits have changed."""
+        found = self.limiters.get(endpoint)
+        if found is None or (found.limits, found.rule) != (limits, rule):
+            found = self.limiters[endpoint] = Limiter(limits, rule)
+        return found
+
+    def model(self, endpoint: str, model: str, limits: Quota, rule: Rule) -> ModelMemory:
+        """Return what is remembered of a model; its limiter begins anew if its limits have changed."""
+        models = self.models.setdefault(endpoint, {})
+        found = models.get(model)
+        if found is None:
+            found = models[model] = ModelMemory(Limiter(limits, rule))
+        elif (found.limiter.limits, found.limiter.rule) != (limits, rule):
+            found.limiter = Limiter(limits, rule)
+        return found
+
+    def forget(self, endpoint: str, model: str) -> None:
+        """Remember nothing more of a model but its counts."""
+        found = self.models[endpoint].pop(model, None)
+        if found is not None:
+            self.forgotten[endpoint] = self.forgotten.get(endpoint, EndpointCounts()) + found.counts
+
+    def counted(self, endpoint: str) -> EndpointCounts:
+        """Return the counts of an endpoint, all its models together."""
+        models = self.models.get(endpoint, {}).values()
+        return sum((each.counts for each in models), self.forgotten.get(endpoint, EndpointCounts()))
