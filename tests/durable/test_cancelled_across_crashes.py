@@ -1,4 +1,4 @@
-"""What was handed to another agent ends with the run that handed it over, also where a crash and the end fall together."""
+"""What was handed to another agent ends with the run that did so, also where a crash and the end fall together."""
 
 from __future__ import annotations
 
@@ -42,7 +42,9 @@ class Pair:
                 return "done" if results(request) else call("act")
             if results(request):
                 return "done"
-            return call("transfer_to_b", message="yours") if transfer else call("SendMessage", target_agent="B", message="do")
+            if transfer:
+                return call("transfer_to_b", message="yours")
+            return call("SendMessage", target_agent="B", message="do")
 
         b = Agent("B", "b", tools=[act])
         a = Agent("A", "a", handoffs=[handoff(b, kind="transfer", name="transfer_to_b") if transfer else b])
