@@ -87,6 +87,7 @@ def _as_said(config: LlmConfig, endpoint: Endpoint) -> list[Endpoint]:
         replace(
             one,
             name=f"{one.name}-{number}",
+            group=one.name,
             key=f"{one.name}-{number}",
             spec=with_key(one.spec, entry.api_key, "api_key"),
             limits=quota,

@@ -49,7 +49,7 @@ class FanOut:
 
     Args:
         request: what to complete.
-        providers: names of endpoints; empty for all that serve the model.
+        providers: names of endpoints or groups; empty for all that serve the model, of a group one.
         combine: ``first`` answers with the first completion and cancels the rest; ``majority`` with the completion most
             of them agree on, as soon as that is decided; ``all`` with a dictionary of completion or error by name. A
             function, plain or async, is given that dictionary once all have ended, unless all failed, and returns the
@@ -80,7 +80,7 @@ class Probe(Returns[Health]):
     """Send a tiny request to one endpoint, or to each that is not well, and count the outcome. Answered with `Health`.
 
     Args:
-        endpoint: its name; empty for all whose breaker is not closed and may be probed now.
+        endpoint: its name, or its group's; empty for all whose breaker is not closed and may be probed now.
     """
 
     endpoint: str = ""
@@ -122,12 +122,12 @@ class RotateKey(Returns[str]):
 
 @dataclass(frozen=True, slots=True)
 class SwitchProvider(Returns[str]):
-    """Send the requests of a conversation, or all of an agent, to one endpoint from now on. Answered with the endpoint
-    they were on, or empty. A conversation's own switch counts before its agent's.
+    """Send the requests of a conversation, or all of an agent, to one endpoint or group from now on. Answered with that
+    which they were on, or empty. A conversation's own switch counts before its agent's.
 
     Args:
         conversation: as in `Requester.conversation`.
-        endpoint: its name; empty to let the pool choose again.
+        endpoint: its name, or a group's; empty to let the pool choose again.
         agent: in place of a conversation: as in `Requester.agent`.
         model: what to ask there in place of the model that requests name; empty to leave it.
 

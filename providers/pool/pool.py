@@ -45,7 +45,7 @@ from .control import (
     SwitchProvider,
 )
 from .dispatch.dispatcher import Dispatcher
-from .dispatch.endpoint import Endpoint, with_key
+from .dispatch.endpoint import Endpoint, check_names, with_key
 from .dispatch.health import health_of
 from .dispatch.hedge import Hedge
 from .dispatch.job import ANYONE, Requester
@@ -116,9 +116,7 @@ class Pool(Actor):
         super().__init__()
         memory = self._memory = memory or Memory()
         self._endpoints = tuple(endpoints)
-        names = [endpoint.name for endpoint in self._endpoints]
-        if len(set(names)) != len(names):
-            raise SpecError(f"endpoint names must be unique in a pool: {', '.join(names)}")
+        check_names(self._endpoints)
         self._seed = seed
         self._prices = Prices(prices)
         self._budgets = memory.budgets
@@ -258,10 +256,10 @@ class Pool(Actor):
 
     async def _probed(self, name: str) -> Health:
         gates = []
-        for member in self._dispatcher.planner.members.values():
-            if name in ("", member.endpoint.name):
-                unwell = [gate for gate in member.gates.values() if gate.state != "closed"]
-                gates += unwell or ([member.gate_of(next(iter(member.endpoint.models), ""))] if name else [])
+        planner = self._dispatcher.planner
+        for member in planner.called(name) if name else planner.members.values():
+            unwell = [gate for gate in member.gates.values() if gate.state != "closed"]
+            gates += unwell or ([member.gate_of(next(iter(member.endpoint.models), ""))] if name else [])
         await asyncio.gather(*map(self._pinged, gates), return_exceptions=True)
         return self._health(GetHealth())
 
@@ -273,9 +271,12 @@ class Pool(Actor):
             await dispatcher.attempts.once(job, Grant(gate, ONE_REQUEST, now))
 
     def _add_endpoint(self, message: AddEndpoint) -> str:
-        self._members.add(message.endpoint)
+        added = message.endpoint
+        others = (member.endpoint for name, member in self._dispatcher.planner.members.items() if name != added.name)
+        check_names((*others, added))
+        self._members.add(added)
         self._dispatcher.queue.changed()
-        return message.endpoint.name
+        return added.name
 
     def _remove_endpoint(self, message: RemoveEndpoint) -> bool:
         found = self._members.remove(message.name)
@@ -285,7 +286,9 @@ class Pool(Actor):
     def _rotate_key(self, message: RotateKey) -> str:
         member = self._dispatcher.planner.members.get(message.endpoint)
         if member is None:
-            raise SpecError(f"there is no endpoint {message.endpoint!r} in this pool")
+            keys = ", ".join(one.endpoint.name for one in self._dispatcher.planner.called(message.endpoint))
+            hint = f": it is a group; each of {keys} has a key of its own" if keys else ""
+            raise SpecError(f"there is no endpoint {message.endpoint!r} in this pool{hint}")
         endpoint = member.endpoint
         label = endpoint.key if message.label is None else message.label
         # The spec is what a restart after a crash starts from, so it is the spec that must get the key.
@@ -293,7 +296,7 @@ class Pool(Actor):
         return self._add_endpoint(AddEndpoint(replace(endpoint, spec=spec, key=label)))
 
     def _switch(self, message: SwitchProvider) -> str:
-        if message.endpoint and message.endpoint not in self._dispatcher.planner.members:
+        if message.endpoint and not self._dispatcher.planner.called(message.endpoint):
             raise SpecError(f"there is no endpoint {message.endpoint!r} in this pool")
         before = self._memory.switches.pop(message.whom, None)
         if message.endpoint:

@@ -27,8 +27,11 @@ from callboard.providers.pool import (
     Pool,
     Price,
     Quota,
+    Requester,
     RetryPolicy,
     SqliteCache,
+    Submit,
+    SwitchProvider,
 )
 from callboard.providers.registry.resolve import Target
 from callboard.providers.simulated import SimulatedProvider
@@ -251,6 +254,23 @@ async def test_each_key_of_a_provider_has_its_limits_to_itself(tmp_path: Path) -
             assert not (await pool.ask(GetHealth())).available
             stats = await pool.ask(GetStats())
     assert {name: counts.answered for name, counts in stats.endpoints.items()} == {"acme-1": 1, "acme-2": 2}
+
+
+async def test_a_provider_of_several_keys_is_addressed_by_its_own_name(tmp_path: Path) -> None:
+    env = {"FIRST": "sk-secret-1", "SECOND": "sk-secret-2"}
+    async with SimulatedProvider() as server:
+        text = f"{KEYS.format(base=server.base_url)}  other: {{type: offline}}\n"
+        text += "budgets: [{scope: provider, name: acme, dollars: 1}]\nprices: {m1: {input: 1, output: 1}}\n"
+        config = load_config(written(tmp_path, text), env)
+        async with System("config") as system:
+            pool = system.supervise(pool_from_config(config, ["other:rules"], env))
+            request = Request((Message("user", "hello"),), model="acme:m1")
+            assert (await pool.ask(request, timeout=20)).provider == "acme"
+            await pool.ask(SwitchProvider(agent="planner", endpoint="acme"))
+            switched = Submit(Request(request.messages, "m1"), Requester(agent="planner"))
+            assert (await pool.ask(switched, timeout=20)).provider == "acme"
+            spent = (await pool.ask(GetStats())).spent
+    assert spent["provider:acme"] == pytest.approx(spent["pool:"])
 
 
 def test_what_the_pool_offers_stands_under_its_own_names(tmp_path: Path) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
 
+from ....actors.core.base.errors import SpecError
 from ....actors.core.base.spec import ChildSpec
 from ...embeddings import EMBEDDING_LIMIT, EmbeddingLimit
 from ...spec import ProviderSpec
@@ -45,6 +46,8 @@ class Endpoint:
             ``batch``, ``embeddings``.
         vendor: whose price list applies, as genai-prices names it (``openai``, ``anthropic``); empty for any.
         price: price per million tokens in place of the list's.
+        group: a name for several endpoints, such as the keys of one provider. It stands for any of them in a model's
+            name (``group:model``), a `Requester`, a `SwitchProvider`, a `FanOut`, and for all together in a `Budget`.
         key: a label of the key it uses, for budgets and statistics. Never the key itself.
         retry, breaker: policies. There is a breaker for each model, and one for what concerns the endpoint as a whole.
         embedding_limit: how much it embeds in one call.
@@ -62,6 +65,7 @@ class Endpoint:
     capabilities: frozenset[str] = ALL_CAPABILITIES
     vendor: str = ""
     price: Price | None = None
+    group: str = ""
     key: str = ""
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     breaker: BreakerPolicy = field(default_factory=BreakerPolicy)
@@ -92,6 +96,10 @@ class Endpoint:
             settings.setdefault("price", FREE)
         return cls(provider.name, spec, limits=limits, **settings)
 
+    def called(self, name: str) -> bool:
+        """Return whether a name is this endpoint's, or its group's."""
+        return name == self.name or (name == self.group != "")
+
     def serves(self, model: str) -> str | None:
         """Return the name under which this endpoint knows ``model``, or None if it does not."""
         if not model:
@@ -100,10 +108,23 @@ class Endpoint:
             return self.aliases[model]
         for mark in ("/", ":"):
             owner, found, rest = model.partition(mark)
-            if found and owner == self.name:
+            if found and self.called(owner):
                 return self.serves(rest)
         known = not self.models or model in self.models or model in self.aliases.values()
         return model if known else None
+
+
+def check_names(endpoints: Sequence[Endpoint]) -> None:
+    """Look whether a name leads to one endpoint, or to one group.
+
+    Raises:
+        SpecError: two endpoints have the same name, or one has a group's.
+    """
+    names = [endpoint.name for endpoint in endpoints]
+    if len(set(names)) != len(names):
+        raise SpecError(f"endpoint names must be unique in a pool: {', '.join(names)}")
+    for name in {endpoint.group for endpoint in endpoints}.intersection(names):
+        raise SpecError(f"{name!r} is a group of endpoints in this pool, and cannot be the name of one")
 
 
 def with_key(spec: ChildSpec, key: SecretStr, argument: str) -> ChildSpec:
@@ -151,7 +172,8 @@ class Member:
         """By model, those that have been asked for."""
         self.last_error: BaseException | None = None
         """The last one that concerned the endpoint as a whole."""
-        self.accounts = (f"provider:{endpoint.name}", *((f"key:{endpoint.key}",) if endpoint.key else ()))
+        names = (endpoint.name, endpoint.group) if endpoint.group else (endpoint.name,)
+        self.accounts = (*(f"provider:{name}" for name in names), *((f"key:{endpoint.key}",) if endpoint.key else ()))
         self._make_gate = make_gate
         self._forget = forget
 

@@ -19,7 +19,7 @@ class Requester:
         agent: an agent's name, for budgets and statistics.
         conversation: an identifier of the conversation, for `SwitchProvider`.
         priority: higher is served earlier; 0 is normal. One step weighs as much as ten seconds of waiting.
-        endpoint: the one endpoint to use; empty for any.
+        endpoint: the one endpoint, or group, to use; empty for any.
         user, tenant: for whom, for budgets and statistics.
         batch: it may wait for the pool's batch window and go out together with others, at a batch's price.
     """

@@ -130,7 +130,7 @@ def make_plan(
         wanted: capabilities the request needs.
         fallbacks: lesser models by model.
         excluded: models of endpoints that cannot serve this request.
-        only: name of the one endpoint to use; empty for any.
+        only: name of the one endpoint, or group, to use; empty for any.
 
     Raises:
         UnknownModel: no endpoint knows the model.
@@ -147,7 +147,7 @@ def make_plan(
         for member, served in found:
             endpoint: Endpoint = member.endpoint
             known = True
-            if only and endpoint.name != only:
+            if only and not endpoint.called(only):
                 continue
             gate = member.gate_of(served)
             if gate in excluded or gate in planned:
@@ -190,7 +190,7 @@ def _choices(
     if model:
         yield "", serving(members, model)
     elif members:
-        (_, preferred), *others = _defaults([one for one in members if one.endpoint.name == only] or members)
+        (_, preferred), *others = _defaults([one for one in members if one.endpoint.called(only)] or members)
         yield "", preferred
     for name in fallbacks.get(model, ()):
         yield name, serving(members, name)
@@ -221,12 +221,15 @@ _UNTOLD = "of the provider's choice"
 def serving(members: Sequence[Member], model: str) -> list[tuple[Member, str]]:
     """Return the endpoints that serve a model, and the name under which each knows it.
 
-    ``name:model`` and ``name/model`` are the endpoint's alone that is called so. A name with another prefix is that of
-    whoever lists it, or else, where the prefix is a vendor's, of that vendor's endpoints and of gateways to all.
+    ``name:model`` and ``name/model`` are alone of the endpoint, or the group, that is called so. A name with another
+    prefix is that of whoever lists it, or else, where the prefix is a vendor's, of that vendor's endpoints and of
+    gateways to all.
     """
-    owner = [member for member in members if model.startswith((f"{member.endpoint.name}:", f"{member.endpoint.name}/"))]
-    if owner:
-        members = [max(owner, key=lambda member: len(member.endpoint.name))]
+    names = {name for member in members for name in (member.endpoint.name, member.endpoint.group) if name}
+    owners = [name for name in names if model.startswith((f"{name}:", f"{name}/"))]
+    if owners:
+        owner = max(owners, key=len)
+        members = [member for member in members if member.endpoint.called(owner)]
     elif (prefix := _prefix(model)) and not any(_lists(member.endpoint, model) for member in members):
         rest = model[len(prefix) + 1 :]
         own = [(member, rest) for member in members if member.endpoint.vendor == prefix]
@@ -253,7 +256,7 @@ def _lists(endpoint: Endpoint, model: str) -> bool:
 def _unknown(members: Sequence[Member], model: str) -> str:
     names = ", ".join(member.endpoint.name for member in members) or "none"
     prefix = _prefix(model)
-    if any(member.endpoint.name == prefix for member in members):
+    if any(member.endpoint.called(prefix) for member in members):
         return f"{prefix} does not serve model {model[len(prefix) + 1 :]!r}"
     if not prefix or prefix in PRESETS:
         return f"no provider here serves model {model!r}; providers: {names}"

@@ -28,6 +28,10 @@ class Planner:
         self._fallbacks = fallbacks
         self._plans: dict[tuple[str, frozenset[str], str], Plan] = {}
 
+    def called(self, name: str) -> list[Member]:
+        """Return the endpoints of a name: one, a group's, or none."""
+        return [member for member in self.members.values() if member.endpoint.called(name)]
+
     def changed(self) -> None:
         """Endpoints were added, removed, replaced, or came back: all plans are void."""
         self._plans.clear()
@@ -75,13 +79,13 @@ class Planner:
             raise no_provider(job, "none can do it") from error
 
     def serving(self, request: Request) -> tuple[str, ...]:
-        """Return the names of the endpoints that serve a request as it is.
+        """Return the names of the endpoints that serve a request as it is; of several in a group, the group's.
 
         Raises:
             UnknownModel, NoProvider: there is none.
         """
         plan = make_plan(tuple(self.members.values()), request.model, needs(request), {})
-        return tuple(member.endpoint.name for member in plan.members())
+        return tuple(dict.fromkeys(member.endpoint.group or member.endpoint.name for member in plan.members()))
 
 
 def no_provider(job: Job, why: str) -> NoProvider:
