@@ -107,10 +107,18 @@ class EmbeddingLimit:
         tokens: tokens of all its texts together, as `estimated_tokens` counts them. The default is two thirds of the
             300,000 that OpenAI allows, because bytes over 4 may be too few:
             https://platform.openai.com/docs/api-reference/embeddings/create
+
+    Raises:
+        ValueError: one of them is below 1.
     """
 
     texts: int = 2048
     tokens: int = 200_000
+
+    def __post_init__(self) -> None:
+        for name in ("texts", "tokens"):
+            if not getattr(self, name) >= 1:
+                raise ValueError(f"{name} is {getattr(self, name)!r}; expected at least 1")
 
 
 EMBEDDING_LIMIT = EmbeddingLimit()

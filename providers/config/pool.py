@@ -79,6 +79,7 @@ def _as_said(config: LlmConfig, endpoint: Endpoint) -> list[Endpoint]:
         breaker=settings.breaker or config.breaker,
         priority=endpoint.priority if settings.priority is None else settings.priority,
         weight=settings.weight,
+        price=settings.price or endpoint.price,
     )
     quotas = settings.quotas()
     if not settings.keys:

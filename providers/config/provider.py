@@ -12,7 +12,8 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 
 from ..clouds import CLOUDS, cloud_of
-from ..pool import BreakerPolicy, Quota, RetryPolicy
+from ..embeddings import EmbeddingLimit
+from ..pool import BreakerPolicy, Price, Quota, RetryPolicy
 from ..registry.presets import PRESETS
 from ..registry.resolve import OFFLINE, preset_spec
 from ..spec import Capability, ProviderSpec
@@ -55,9 +56,13 @@ class ProviderSettings(Section):
     headers: Annotated[dict[str, str], AfterValidator(header)] = Field(
         {}, repr=False, description="sent with each request"
     )
-    timeout: float = Field(120.0, gt=0, description="seconds")
+    timeout: float = Field(120.0, gt=0, description="seconds of silence")
+    total_timeout: float = Field(1800.0, gt=0, description="seconds for a whole request")
     connect_timeout: float = Field(10.0, gt=0, description="seconds")
     max_in_flight: int = Field(256, ge=1, description="requests sent at once; the others wait")
+    embedding_limit: EmbeddingLimit | None = Field(
+        None, description="how much it embeds in one call; what its vendor takes, if left out"
+    )
     limits: Quota = Field(Quota(), description="its rate limits; what is left out is not limited")
     model_limits: dict[str, Quota] = Field({}, description="rate limits of single models; a request must keep both")
     rate_limit_rpm: int | None = Field(None, ge=1, description="the same as requests_per_minute of limits")
@@ -65,6 +70,7 @@ class ProviderSettings(Section):
     breaker: BreakerPolicy | None = Field(None, description="the file's, if left out")
     priority: int | None = Field(None, description="a number; lower is preferred, the order of the file by default")
     weight: float = Field(1.0, gt=0, description="its share where the routing is weighted")
+    price: Price | None = Field(None, description="US dollars per million tokens, of all its models")
     fallback_provider: str = Field("", description="the provider that stands in for it with its own default_model")
     capabilities: frozenset[Capability] | None = Field(
         None, description="what it can do; all of its protocol, if left out"
@@ -148,6 +154,8 @@ class ProviderSettings(Section):
             models=self.models,
             headers=self.headers,
             timeout=self.timeout,
+            total_timeout=self.total_timeout,
+            embedding_limit=self.embedding_limit or base.embedding_limit,
             connect_timeout=self.connect_timeout,
             max_in_flight=self.max_in_flight,
             capabilities=self.capabilities,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -125,3 +125,12 @@ async def rig(request: pytest.FixtureRequest) -> AsyncIterator[Rig]:
     async with SimulatedProvider(keys=[KEY]) as server, System("contract") as system:
         spec = make(server)
         yield Rig(server, system, spawn(server, system, spec), spec)
+
+
+@pytest.fixture(scope="module")
+def without_litellm() -> Iterator[None]:
+    """As if LiteLLM, which takes every model that nobody knows, were not installed beside the library."""
+    found = importlib.util.find_spec
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("importlib.util.find_spec", lambda name, *rest: None if name == "litellm" else found(name, *rest))
+        yield

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import inspect
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 import yaml
 
 from callboard.actors import System
+from callboard.providers.clouds import CLOUDS
 from callboard.providers.config.llmfile import LlmConfig, load_config
 from callboard.providers.config.pool import pool_from_config
 from callboard.providers.config.provider import ProviderSettings
 from callboard.providers.config.yamlfile import ConfigError
+from callboard.providers.embeddings import EMBEDDING_LIMIT, EmbeddingLimit
 from callboard.providers.messages import Message, Request
 from callboard.providers.pool import (
     Batching,
@@ -33,8 +36,12 @@ from callboard.providers.pool import (
     Submit,
     SwitchProvider,
 )
+from callboard.providers.registry.presets import PRESETS
 from callboard.providers.registry.resolve import Target
 from callboard.providers.simulated import SimulatedProvider
+from callboard.providers.spec import ProviderSpec
+
+pytestmark = pytest.mark.usefixtures("without_litellm")
 
 ENV = {"OPENAI_API_KEY": "sk-secret-1", "ACME_KEY": "sk-secret-2"}
 GOOD = """
@@ -374,6 +381,75 @@ def test_wrong_settings_are_refused_with_line_and_expectation(
     for word in words:
         assert word in str(caught.value)
     assert "secret-9" not in str(caught.value)
+
+
+ELSEWHERE = {
+    # of ProviderSpec
+    "name": "the provider's place in the file",
+    "kind": "type",
+    "cloud": "the fields of `Azure`, `Bedrock` and `Vertex`, by their own names",
+    "dialect": "a known vendor's comes with its type; a server that has copied the protocol speaks its older form",
+    # of Endpoint
+    "spec": "made of all the rest",
+    "aliases": "the file's, which lead to a provider and its model",
+    "vendor": "the type's; what a server of one's own takes is said by price",
+    "group": "the provider's name, where there are keys",
+    "key": "the names of the keys' endpoints",
+}
+
+
+def test_each_field_of_a_provider_and_of_an_endpoint_can_stand_in_a_file_or_is_said_elsewhere() -> None:
+    wanted = {item.name for made in (ProviderSpec, Endpoint) for item in fields(made)}
+    sayable = set(ProviderSettings.model_fields)
+    assert wanted - sayable == set(ELSEWHERE), "add a line to ProviderSettings and to the page, or a reason here"
+    assert {item.name for made in CLOUDS.values() for item in fields(made)} <= sayable
+    assert "aliases" in LlmConfig.model_fields
+
+
+def test_how_long_and_how_much_and_for_what_a_provider_takes_is_said_in_a_file(tmp_path: Path) -> None:
+    text = """
+        providers:
+          a:
+            base_url: https://llm.example
+            default_model: m
+            total_timeout: 600
+            embedding_limit: {texts: 16, tokens: 4000}
+            price: {input: 0.1, output: 0.2}
+          voyage:
+            base_url: https://embed.example
+            default_model: m
+            embedding_limit: {texts: 8}
+          openai: {api_key: sk-secret-1}
+    """
+    config = load_config(written(tmp_path, text), {})
+    a, voyage, openai = endpoints_of(config, "", "voyage:m", "openai:gpt-5.4").values()
+    assert a.price == Price(0.1, 0.2)
+    assert a.embedding_limit == EmbeddingLimit(16, 4000)
+    assert (a.spec.args[0].total_timeout, a.spec.args[0].embedding_limit) == (600, EmbeddingLimit(16, 4000))
+    assert voyage.embedding_limit == EmbeddingLimit(8, EMBEDDING_LIMIT.tokens)
+    assert (openai.price, openai.spec.args[0].total_timeout, openai.embedding_limit) == (None, 1800, EMBEDDING_LIMIT)
+
+
+def test_a_vendors_own_embedding_limit_stays_where_the_file_says_none(tmp_path: Path) -> None:
+    config = load_config(written(tmp_path, "providers: {gemini: {api_key: sk-secret-1, default_model: m}}"), {})
+    assert endpoints_of(config, "")["gemini"].embedding_limit == PRESETS["gemini"].embedding_limit
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ("total_timeout: 0", ["total_timeout", "greater than 0"]),
+        ("embedding_limit: {texts: 0}", ["texts is 0", "at least 1"]),
+        ("embedding_limit: {vectors: 2}", ["vectors"]),
+        ("price: {input: -1, output: 1}", ["input is -1", "at least 0"]),
+    ],
+)
+def test_wrong_values_of_them_are_refused_with_their_line(tmp_path: Path, said: str, words: list[str]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(written(tmp_path, f"providers:\n  a:\n    type: offline\n    {said}\n"), {})
+    assert "line 4: providers.a." in str(caught.value)
+    for word in words:
+        assert word in str(caught.value)
 
 
 async def test_the_pages_file_is_taken_as_it_stands_and_says_everything(tmp_path: Path) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
@@ -16,15 +14,7 @@ from callboard.providers.registry.presets import PRESETS
 from callboard.providers.registry.resolve import Registry, Target, from_environment
 from callboard.providers.spec import ProviderSpec
 
-
-@pytest.fixture(autouse=True, scope="module")
-def _without_litellm() -> Iterator[None]:
-    """What is installed beside the library must not matter."""
-    found = importlib.util.find_spec
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("importlib.util.find_spec", lambda name, *rest: None if name == "litellm" else found(name, *rest))
-        yield
-
+pytestmark = pytest.mark.usefixtures("without_litellm")
 
 KEYS = {
     "OPENAI_API_KEY": "sk-o",
