@@ -3,7 +3,7 @@
 from .accounts.budgets import Budget
 from .accounts.cost import FREE, Price
 from .accounts.ledger import Bought
-from .accounts.stats import EndpointCounts, EndpointHealth, Health, ModelHealth, PoolCounts, PoolStats
+from .accounts.stats import BudgetStats, EndpointCounts, EndpointHealth, Health, ModelHealth, PoolCounts, PoolStats
 from .admission.breaker import BreakerPolicy
 from .admission.limiter import Quota
 from .admission.retry import RetryPolicy
@@ -38,6 +38,7 @@ __all__ = [
     "Bought",
     "BreakerPolicy",
     "Budget",
+    "BudgetStats",
     "Cache",
     "CallRecord",
     "Cheapest",

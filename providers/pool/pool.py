@@ -245,6 +245,7 @@ class Pool(Actor):
             cost=self._budgets.spent.get("pool:", 0.0),
             spent=dict(self._budgets.spent),
             bought=self._memory.ledger.entries(),
+            budgets=self._budgets.stats(),
         )
 
     def _probe(self, message: Probe) -> Any:

@@ -12,10 +12,14 @@ from ...errors import BudgetSpent, UnpricedModel
 from ...messages import Usage
 from .cost import Price
 from .periods import PERIODS, Period, Spending
+from .stats import BudgetStats
 
 BudgetScope: TypeAlias = Literal["pool", "provider", "model", "agent", "key", "user", "tenant"]
 _NO_USAGE = Usage()
 _ROUNDING = 1.0 + 1e-9
+_NO_DOLLARS = 1e-12
+"""What adding and taking off may leave of nothing."""
+_MANY = ("user", "tenant")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +103,7 @@ class Budgets:
 
     def __init__(self, budgets: Iterable[Budget] = (), clock: Callable[[], float] = time.time) -> None:
         self.clock = clock
-        self.spending = Spending()
+        self.spending = Spending(self.lasts)
         self.unsaved: dict[str, float] = {}
         """What was booked here and is not kept anywhere yet, by account; see `keeping`."""
         self.kept = False
@@ -132,6 +136,26 @@ class Budgets:
     def spent(self) -> Mapping[str, float]:
         """US dollars by account."""
         return self.spending.total
+
+    def stats(self) -> tuple[BudgetStats, ...]:
+        """Return how each budget stands, by account and period."""
+        now = self.clock()
+        own = {account for account in self._limits if not account.endswith(":*")}
+        spent = self.spent.keys() if self._stars else ()
+        stats = []
+        for account in sorted(own.union(spent, self._reserved)):
+            promised = self._reserved.get(account, 0.0)
+            for period, budget in self._on(account).items():
+                dollars = self.spending.within(account, period, now)
+                left = max(0.0, budget.dollars - dollars - promised)
+                stats.append(BudgetStats(account, period, budget.dollars, dollars, promised, left))
+        return tuple(stats)
+
+    def lasts(self, account: str) -> bool:
+        """Return whether what an account has spent counts for longer than a month. That of users and tenants, whose
+        number grows, only does where they have a budget of their own, or each has one for ever."""
+        scope = account.partition(":")[0]
+        return scope not in _MANY or account in self._limits or None in self._limits.get(f"{scope}:*", _NONE)
 
     def check(self, accounts: Mapping[str, float], estimate: Estimate = _NOTHING) -> None:
         """Raise if a budget of the accounts has nothing left, or less than is expected to be taken.
@@ -179,7 +203,11 @@ class Budgets:
             return
         reservation.ended = True
         for account, amount in reservation.amounts.items():
-            self._reserved[account] -= amount
+            left = self._reserved.get(account, 0.0) - amount
+            if left > _NO_DOLLARS:
+                self._reserved[account] = left
+            else:
+                self._reserved.pop(account, None)
 
     def book(self, accounts: Mapping[str, float], dollars: float | None, usage: Usage) -> None:
         """Count what a call took as spent.

@@ -155,13 +155,13 @@ class Keeper:
             self._name = await self._newest()
             if not self._name:
                 try:
-                    await self._begin(1, Spending(), ())
+                    await self._begin(1, Spending(budgets.lasts), ())
                 except (StreamOwned, StreamFenced):  # another pool is about to
                     await asyncio.sleep(_PAUSE)
                 continue
             records = await at_hand(self._journal.read(self._name))
         self._version = records[-1].version
-        spending = Spending()
+        spending = Spending(budgets.lasts)
         take_in(spending, (record.event for record in records))
         if budgets.sending is not None:  # the pool crashed while it was appended
             if budgets.sending["id"] in {record.event.get("id") for record in records}:
@@ -187,7 +187,7 @@ class Keeper:
         except StreamOwned:
             return  # another process does it
         try:
-            spending = Spending()
+            spending = Spending(self._budgets.lasts)
             take_in(spending, stream.events)
             await self._begin(int(self._name.rpartition(".")[2]) + 1, spending, (self._name,))
         finally:

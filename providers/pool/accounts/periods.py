@@ -6,7 +6,7 @@ Periods are those of the calendar in UTC, as on the vendors' bills.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeAlias, get_args
 
 Period: TypeAlias = Literal["hour", "day", "month"]
@@ -15,9 +15,16 @@ _FORMS: Mapping[Period, str] = {"hour": "%Y-%m-%dT%H", "day": "%Y-%m-%d", "month
 
 
 class Spending:
-    """US dollars by account."""
+    """US dollars by account.
 
-    def __init__(self) -> None:
+    At the turn of a month, accounts of which nothing was spent in the month that ends are forgotten, unless they last.
+
+    Args:
+        lasts: whether an account does.
+    """
+
+    def __init__(self, lasts: Callable[[str], bool]) -> None:
+        self._lasts = lasts
         self.total: dict[str, float] = {}
         self._kept: dict[Period, tuple[str, dict[str, float]]] = {period: ("", {}) for period in PERIODS}
         self._hour = -1
@@ -55,6 +62,10 @@ class Spending:
         for period, (current, amounts) in self._kept.items():
             name = self._names[period] = time.strftime(_FORMS[period], then)
             if name > current:  # texts of ISO 8601 sort by time
+                if period == "month" and current:
+                    self.total = {
+                        one: dollars for one, dollars in self.total.items() if one in amounts or self._lasts(one)
+                    }
                 amounts = {}
                 self._kept[period] = (name, amounts)
             if name >= current:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from .ledger import Bought
+from .periods import Period
 
 State = Literal["closed", "open", "half-open", "ramping", "disabled", "stopped"]
 
@@ -178,6 +179,27 @@ class Health:
 
 
 @dataclass(frozen=True, slots=True)
+class BudgetStats:
+    """How one budget of one account stands.
+
+    Args:
+        account: whose, as in `PoolStats.spent`. A budget of ``*`` is one for each account that has spent anything.
+        period: the hour, day or month that it is for, which is the current one; None: for ever.
+        limit: US dollars.
+        spent: of them.
+        reserved: promised to requests in flight.
+        left: what a request may still take; not below 0.
+    """
+
+    account: str
+    period: Period | None
+    limit: float
+    spent: float
+    reserved: float
+    left: float
+
+
+@dataclass(frozen=True, slots=True)
 class PoolStats:
     """The pool's counts, since it was made: its restarts do not begin anew.
 
@@ -187,7 +209,7 @@ class PoolStats:
         models: of calls, by endpoint and model.
         waiting: requests in the queue now.
         cost: US dollars spent, as far as prices are known: all of ``bought``.
-        spent: US dollars by budget: ``agent:planner``, ``model:gpt-4o``.
+        spent: US dollars by account: ``agent:planner``, ``model:gpt-4o``.
         bought: the calls that vendors have charged, or may have, by what became of them. ``answered`` is what vendors
             said; all others are estimates:
 
@@ -202,6 +224,7 @@ class PoolStats:
             ``interrupted`` the provider's actor, or the pool, crashed or was stopped; counted as long as the answer
                             could have become, so that a budget holds
             =============== ====================================================================================
+        budgets: what is left of each, by account and period.
     """
 
     pool: PoolCounts
@@ -211,3 +234,4 @@ class PoolStats:
     spent: Mapping[str, float]
     bought: Mapping[str, Bought] = field(default_factory=dict)
     models: Mapping[str, Mapping[str, EndpointCounts]] = field(default_factory=dict)
+    budgets: tuple[BudgetStats, ...] = ()
