@@ -35,7 +35,7 @@ class EmbeddingRequest:
     dimensions: int | None = None
     user: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    extra: Mapping[str, Any] = field(default_factory=dict)
+    extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         # Vendors answer all of these with a 400 at best; some embed the letters of a text one by one.

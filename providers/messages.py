@@ -32,6 +32,10 @@ class Text:
     text: str
     cache: CacheMark = False
 
+    def __repr__(self) -> str:
+        """How much, never what: errors and logs show parts."""
+        return f"Text({len(self.text)} characters)"
+
 
 @dataclass(frozen=True, slots=True)
 class Image:
@@ -109,6 +113,10 @@ class ToolCall:
     id: str
     name: str
     arguments: str
+
+    def __repr__(self) -> str:
+        """Which call, never with what: errors and logs show calls."""
+        return f"ToolCall({self.id!r}, {self.name!r}, {len(self.arguments)} characters)"
 
     def parsed(self) -> dict[str, Any]:
         """Return the arguments as a dictionary.
@@ -306,7 +314,7 @@ class Completion:
     cost: float | None = None
     notes: tuple[str, ...] = ()
     limits: RateLimits | None = field(default=None, compare=False)
-    extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    extra: Mapping[str, Any] = field(default_factory=dict, hash=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,3 +340,14 @@ class Delta:
     tool_arguments: str = ""
     completion: Completion | None = None
     restart: bool = False
+
+    def __repr__(self) -> str:
+        """What kind of piece and how much, never what: errors and logs show pieces."""
+        shown = []
+        for name in self.__slots__:
+            value = getattr(self, name)
+            if name in ("text", "reasoning", "tool_arguments") and value:
+                shown.append(f"{name}={len(value)} characters")
+            elif value not in ("", None, False) or (name == "tool_index" and value is not None):
+                shown.append(f"{name}={value!r}")
+        return f"Delta({', '.join(shown)})"

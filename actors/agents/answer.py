@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from ...providers.messages import Message, ToolCall, Usage
@@ -25,7 +25,7 @@ class HandoffRecord:
     sender: str
     target: str
     kind: HandoffKind
-    task: str
+    task: str = field(repr=False)
     failed: str = ""
 
     def __str__(self) -> str:

@@ -212,6 +212,10 @@ class Decision(NamedTuple):
     reason: str = ""
     limits: Limits | None = None
 
+    def __repr__(self) -> str:
+        """Which call, never with what: errors and logs show messages."""
+        return f"Decision({self.conversation!r}, {self.approval!r}, approved={self.approved})"
+
 
 class Steer(NamedTuple):
     """Say something to the run under way, at its next safe boundary.

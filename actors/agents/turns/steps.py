@@ -59,6 +59,10 @@ class ToolReturned(NamedTuple):
     is_error: bool = False
     used: float = 0.0
 
+    def __repr__(self) -> str:
+        """Which call's, and how much, never what: errors and logs show messages."""
+        return f"ToolReturned({self.call_id!r}, {len(self.content)} characters{', an error' if self.is_error else ''})"
+
 
 class HandoffReturned(NamedTuple):
     """Another agent has answered, or the handoff failed in a way the model is told of.
@@ -88,6 +92,11 @@ class HandoffReturned(NamedTuple):
     owner: tuple[str, str] | None = None
     agent: str = ""
 
+    def __repr__(self) -> str:
+        """Which call's, and how much, never what: errors and logs show messages."""
+        failed = ", an error" if self.is_error else ""
+        return f"HandoffReturned({self.call_id!r}, {len(self.content)} characters{failed}, final={self.final})"
+
 
 class Decided(NamedTuple):
     """A person has approved or denied a call.
@@ -103,6 +112,10 @@ class Decided(NamedTuple):
     approved: bool
     arguments: str | None = None
     reason: str = ""
+
+    def __repr__(self) -> str:
+        """Which call, never with what: errors and logs show messages."""
+        return f"Decided({self.call_id!r}, approved={self.approved})"
 
 
 class Raised(NamedTuple):
