@@ -115,6 +115,10 @@ class Provider(Actor):
         """Take another key."""
         self.spec = replace(self.spec, api_key=api_key)
 
+    def secrets(self) -> tuple[str, ...]:
+        """What must stand in no error: the keys that it sends, wherever they come from."""
+        return self.spec.secrets
+
     def on_receive(self, message: Any) -> Any:
         if isinstance(message, Request):
             request = self.spec.completed(message)
@@ -217,7 +221,7 @@ class Provider(Actor):
         """Take keys and prompts out of an error: vendors quote both."""
         headers = (value for request in requests for value in request.headers.values())
         prompts = (text for request in requests for text in quotable(request))
-        cleaned(error, (*self.spec.secrets, *headers), prompts)
+        cleaned(error, (*self.secrets(), *headers), prompts)
 
     def _finished(self, request: Request, made: Completion, latency: float) -> Completion:
         notes, usage = made.notes, made.usage

@@ -4,52 +4,57 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import json
 import os
-from collections.abc import AsyncIterator
+import re
+from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 from ..errors import (
-    AuthenticationFailed,
     ConnectionLost,
     ContextTooLong,
     InvalidRequest,
     MalformedResponse,
     ProviderError,
-    ProviderOverloaded,
     ProviderTimeout,
-    RateLimited,
     StreamCut,
-    UnknownModel,
 )
 from ..messages import Completion, Delta, Request
 from ..provider import Provider
 from ..wire import openai_chat
+from ..wire.failures import from_status
 from ..wire.limits import retry_after
 from ..wire.openai_chat import Dialect
 from ..wire.secrets import shortened
 from .extras import required
 
 _DIALECT = Dialect(max_tokens="max_tokens", drops=frozenset())
-# LiteLLM names its exceptions after OpenAI's. The status comes second: some carry a wrong one.
+# What LiteLLM's names say more of than the status beside them; the vendor's own words and status decide all else.
 _BY_NAME: dict[str, type[ProviderError]] = {
-    "AuthenticationError": AuthenticationFailed,
-    "PermissionDeniedError": AuthenticationFailed,
-    "NotFoundError": UnknownModel,
     "ContextWindowExceededError": ContextTooLong,
-    "RateLimitError": RateLimited,
+    "ContentPolicyViolationError": InvalidRequest,
     "Timeout": ProviderTimeout,
     "APIConnectionError": ConnectionLost,
-    "ServiceUnavailableError": ProviderOverloaded,
-    "InternalServerError": ProviderOverloaded,
-    "BadGatewayError": ProviderOverloaded,
     "APIResponseValidationError": MalformedResponse,
     "JSONSchemaValidationError": MalformedResponse,
-    "BadRequestError": InvalidRequest,
-    "UnprocessableEntityError": InvalidRequest,
-    "ContentPolicyViolationError": InvalidRequest,
 }
+# Its own refusals, made without a vendor.
+_WITHOUT_STATUS: dict[str, int] = {
+    "AuthenticationError": 401,
+    "PermissionDeniedError": 403,
+    "NotFoundError": 404,
+    "RateLimitError": 429,
+    "ServiceUnavailableError": 503,
+    "InternalServerError": 500,
+    "BadGatewayError": 502,
+    "BadRequestError": 400,
+    "UnprocessableEntityError": 422,
+}
+_PREFIX = re.compile(r"(?:(?:litellm\.)?\w*(?:Error|Timeout): )*(?:\w+(?:Exception|Error)(?: \w+Error)? - )?")
+"""What it puts before a vendor's words: ``litellm.BadRequestError: GroqException - ``."""
+_SECRET_VARIABLE = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL", re.IGNORECASE)
 
 
 class LiteLLMProvider(Provider):
@@ -138,27 +143,47 @@ class LiteLLMProvider(Provider):
         # Outside of the handler: the cause may hold the key among its request's headers.
         raise problem
 
+    def secrets(self) -> tuple[str, ...]:
+        """Also what LiteLLM may have read from the environment by itself."""
+        around = (value for name, value in os.environ.items() if value and _SECRET_VARIABLE.search(name))
+        return (*super().secrets(), *around)
+
     def _problem(self, error: Exception) -> Exception:
         # In the middle of a stream LiteLLM wraps what happened in an error of its own.
         error = getattr(error, "original_exception", None) or error
-        kind = _BY_NAME.get(type(error).__name__)
+        name = self.spec.name
+        if isinstance(error, ProviderError):
+            return error
+        known = type(error).__name__
+        kind = _BY_NAME.get(known)
         status = getattr(error, "status_code", None)
         if not isinstance(status, int):
-            status = None
-        if kind is None and status is None:
-            return (
-                error
-                if isinstance(error, ProviderError)
-                else ProviderError(f"{self.spec.name}: {type(error).__name__}", provider=self.spec.name)
-            )
+            status = _WITHOUT_STATUS.get(known)
         headers = getattr(error, "litellm_response_headers", None)
         headers = headers or getattr(getattr(error, "response", None), "headers", None) or {}
-        text = shortened(str(getattr(error, "message", error)))
+        text = str(getattr(error, "message", error))
         if text.endswith("Connection error."):  # it calls that a server error too
             kind = ConnectionLost
-        return (kind or (ProviderOverloaded if (status or 0) >= 500 else InvalidRequest))(
-            f"{self.spec.name} failed: {text}",
-            provider=self.spec.name,
-            status=status,
-            retry_after=retry_after(headers),
-        )
+        if kind is not None:
+            waiting = retry_after(headers)
+            return kind(f"{name} failed: {shortened(text)}", provider=name, status=status, retry_after=waiting)
+        if status is None:
+            return ProviderError(f"{name}: {known}", provider=name)
+        return from_status(status, _words(error, text), headers, provider=name)
+
+
+def _words(error: Exception, text: str) -> str:
+    """What the vendor said, of an error: the body of its answer, or what LiteLLM has made of that."""
+    with suppress(Exception):  # the body may not have been read, and then cannot be
+        body = error.response.text  # type: ignore[attr-defined]
+        if isinstance(body, str) and body.strip():
+            return body
+    found = getattr(error, "body", None)
+    if isinstance(found, Mapping):
+        return json.dumps({"error": dict(found)}, default=str)
+    prefix = _PREFIX.match(text)
+    said = text[prefix.end() if prefix else 0 :].strip()
+    with suppress(ValueError):
+        _, end = json.JSONDecoder().raw_decode(said)
+        return said[:end]  # behind it stands LiteLLM's advice
+    return said

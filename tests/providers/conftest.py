@@ -109,16 +109,20 @@ KINDS: dict[str, tuple[Callable[..., ProviderSpec], Spawn]] = {
     # One preset for each dialect; that every preset answers is a test of its own.
     **{name: (compatible(name), _plain) for name in ("google", "mistral", "vllm")},
 }
-if importlib.util.find_spec("litellm") is not None:
-    KINDS["litellm"] = (
-        lambda server, **changes: replace(
-            openai_spec(server, name="litellm", kind="litellm"), default_model="openai/m"
-        ),
-        _plain,
-    )
+KINDS["litellm"] = (
+    lambda server, **changes: replace(openai_spec(server, name="litellm", kind="litellm"), default_model="openai/m"),
+    _plain,
+)
+_LITELLM = (
+    pytest.mark.skipif(
+        importlib.util.find_spec("litellm") is None,
+        reason="LiteLLM is not installed: pip install 'callboard[litellm]'",
+    ),
+    pytest.mark.filterwarnings("ignore"),  # its own; it fails where they are errors
+)
 
 
-@pytest.fixture(params=list(KINDS))
+@pytest.fixture(params=[pytest.param(kind, marks=_LITELLM if kind == "litellm" else ()) for kind in KINDS])
 async def rig(request: pytest.FixtureRequest) -> AsyncIterator[Rig]:
     """One provider of each kind, and the server it talks to."""
     make, spawn = KINDS[request.param]

@@ -280,8 +280,8 @@ async def test_the_model_can_be_named_in_each_request_with_or_without_the_provid
 async def test_every_fault_becomes_its_named_error_once_and_the_next_request_is_answered(
     rig: Rig, fault: Fault, kind: type[e.ProviderError]
 ) -> None:
-    if rig.spec.kind == "litellm" and kind is not e.RateLimited:
-        pytest.skip("LiteLLM has names of its own for some")
+    if rig.spec.kind == "litellm" and kind is e.MalformedResponse:
+        pytest.skip("LiteLLM calls it the server's error")
     rig.server.answer = answer()
     for streamed in (False, True):
         rig.server.fault = fault
@@ -296,8 +296,8 @@ async def test_every_fault_becomes_its_named_error_once_and_the_next_request_is_
         assert before < rig.server.stats.requests <= before + most, "the provider does not retry: the pool does"
         if fault.kind == "status":
             assert caught.value.status == fault.status
-            assert rig.spec.kind == "litellm" or caught.value.retry_after == fault.retry_after
-            assert rig.spec.kind == "litellm" or caught.value.request_id
+            assert caught.value.retry_after == fault.retry_after
+            assert caught.value.request_id
         assert (await rig.ref.ask(ASK)).message.text == "Grüße, 世界 🎭"
 
 
@@ -305,8 +305,9 @@ async def test_a_cut_answer_is_an_error_wherever_it_is_cut(rig: Rig) -> None:
     rig.server.answer = answer("a longer answer that comes in many pieces, one after another")
     rig.server.chunk_delay = 0.001
     rig.server.fault = cut(0)
-    # LiteLLM reads a body that breaks off as the server's error.
-    with pytest.raises(e.ProviderOverloaded if rig.spec.kind == "litellm" else e.ConnectionLost):
+    # Some versions of LiteLLM read a body that breaks off as the server's error.
+    lost = (e.ConnectionLost, e.ProviderOverloaded) if rig.spec.kind == "litellm" else e.ConnectionLost
+    with pytest.raises(lost):
         await rig.ref.ask(ASK)
     for after in (0, 1, 2, 3, 5, 50):
         rig.server.fault = cut(after)
@@ -319,7 +320,7 @@ async def test_a_cut_answer_is_an_error_wherever_it_is_cut(rig: Rig) -> None:
 )
 async def test_an_error_inside_a_stream_is_known_by_its_type(rig: Rig, type: str, kind: type[e.ProviderError]) -> None:
     if rig.spec.kind == "litellm":
-        pytest.skip("LiteLLM has names of its own")
+        pytest.skip("LiteLLM calls it a broken connection")
     rig.server.answer = answer("a longer answer that comes in many pieces")
     rig.server.fault = stream_error(type)
     received: list[Delta] = []
