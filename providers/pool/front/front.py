@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import logging
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import replace
@@ -18,6 +19,8 @@ from ..dispatch.dispatcher import Dispatcher
 from ..dispatch.job import Job, Requester
 from .batch import Batcher, Batching
 from .cache import Cache, as_cached, fingerprint, worth_keeping
+
+logger = logging.getLogger("callboard.pool")
 
 
 class _Shared:
@@ -112,8 +115,7 @@ class Front:
                         await self._keep(key, delta.completion)
                     yield delta
         except Exception:
-            if not ended:
-                counts.failed += 1
+            counts.failed += 1
             raise
         except BaseException:
             if not ended:
@@ -165,7 +167,11 @@ class Front:
     async def _cached(self, key: str) -> Answered | None:
         if self._cache is None or not key:
             return None
-        found = await self._cache.get(key)
+        try:
+            found = await self._cache.get(key)
+        except Exception as error:  # a cache may be lost, but no answer for want of one
+            logger.warning("the cache could not be read: %s", type(error).__name__)
+            return None
         if found is None:
             return None
         self._counts.cache_hits += 1
@@ -173,7 +179,10 @@ class Front:
 
     async def _keep(self, key: str, answer: Answered) -> None:
         if self._cache is not None and key and worth_keeping(answer):
-            await self._cache.put(key, answer)
+            try:
+                await self._cache.put(key, answer)
+            except Exception as error:  # the answer is there, and paid for
+                logger.warning("the cache could not be written: %s", type(error).__name__)
 
     async def _joined(self, key: str, request: Request, requester: Requester) -> Completion:
         """Wait for the one call that equal requests share; it goes on as long as one of them waits, and each of those

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from callboard.actors.testing import virtual_time
+from callboard.providers.embeddings import Answered
 from callboard.providers.errors import BudgetSpent, ProviderOverloaded, StreamCut
 from callboard.providers.messages import Completion, FinishReason, Usage
 from callboard.providers.pool import (
@@ -86,6 +87,31 @@ async def test_an_answer_is_kept_for_an_hour_if_nothing_else_is_said() -> None:
         assert "cached" in (await pool.ask(request())).notes
         await asyncio.sleep(1)
         assert "cached" not in (await pool.ask(request())).notes
+
+
+class Broken(MemoryCache):
+    """Can neither be read nor written, as on a full disk."""
+
+    async def get(self, key: str) -> Answered | None:
+        raise OSError("cannot read the file of the secret plan")
+
+    async def put(self, key: str, completion: Answered) -> None:
+        raise OSError("cannot write the file of the secret plan")
+
+
+@pytest.mark.parametrize("coalesce", [False, True])
+@virtual_time
+async def test_a_cache_that_fails_costs_no_answer_and_is_logged(
+    coalesce: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with pool_of(endpoint(Script("a")), cache=Broken(), coalesce=coalesce) as pool:
+        assert (await pool.ask(request())).provider == "a"
+        deltas = [delta async for delta in pool.stream(request())]
+        stats = await pool.ask(GetStats())
+    assert deltas[-1].completion is not None
+    assert (stats.pool.answered, stats.pool.failed, stats.pool.pending) == (2, 0, 0)
+    logged = [record.getMessage() for record in caplog.records]
+    assert logged == ["the cache could not be read: OSError", "the cache could not be written: OSError"] * 2
 
 
 async def test_an_sqlite_cache_forgets_what_has_expired_when_it_is_opened(tmp_path: Any) -> None:
