@@ -280,6 +280,22 @@ async def test_a_provider_of_several_keys_is_addressed_by_its_own_name(tmp_path:
     assert spent["provider:acme"] == pytest.approx(spent["pool:"])
 
 
+def test_requests_at_once_are_those_of_the_limits_or_else_what_is_sent_at_once(tmp_path: Path) -> None:
+    text = """
+        providers:
+          a: {type: offline, default_model: m, limits: {concurrency: 4}, max_in_flight: 9}
+          b: {type: offline, default_model: m, max_in_flight: 9}
+          c:
+            type: offline
+            default_model: m
+            limits: {concurrency: 4}
+            keys: [k, {api_key: l, limits: {concurrency: 2}}]
+    """
+    made = endpoints_of(load_config(written(tmp_path, text), {}), "a:m", "b:m", "c:m")
+    at_once = {name: endpoint.limits.concurrency for name, endpoint in made.items()}
+    assert at_once == {"a": 4, "b": 9, "c-1": 4, "c-2": 2}
+
+
 def test_what_the_pool_offers_stands_under_its_own_names(tmp_path: Path) -> None:
     text = """
         routing: cheapest

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from callboard.providers.messages import RateLimits, Usage
 from callboard.providers.pool import BreakerPolicy, LeastLoaded, Quota
 from callboard.providers.pool.admission.admission import AGEING, Admission, Ticket
 from callboard.providers.pool.admission.breaker import Breaker
@@ -208,6 +209,14 @@ def test_an_endpoint_whose_oldest_call_is_overdue_is_taken_to_be_slow() -> None:
     overdue.refund(9.0)
     tested.look(9.0)
     assert tested.latency == 1.0
+
+
+def test_what_a_vendor_says_is_left_of_its_bucket_has_been_refilled_since_the_request_was_sent() -> None:
+    own = Limiter(Quota(tokens_per_minute=600), "bucket")
+    tested = Gate(EndpointGate("a", Limiter(Quota()), breaker()), "", own, breaker())
+    grant = Grant(tested, of(100), 0.0)
+    grant.close(30.0, Usage(100), RateLimits(tokens_limit=600, tokens_remaining=100))
+    assert own.remaining(30.0) == {"tokens_per_minute": 400}, "100 were left, and ten a second came since"
 
 
 def test_a_cancellation_in_the_same_instant_as_the_grant_gives_the_place_to_the_next() -> None:

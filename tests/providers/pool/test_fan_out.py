@@ -45,6 +45,15 @@ async def test_majority_answers_as_soon_as_it_is_decided() -> None:
 
 
 @virtual_time
+async def test_a_majority_that_the_last_one_can_still_make_a_tie_waits_for_it_and_a_tie_is_the_first_ones() -> None:
+    said = [("a", 0.3, "no"), ("b", 0.1, "yes"), ("c", 0.2, "yes"), ("d", 0.4, "no")]
+    scripts = [Script(name, latency, text=text) for name, latency, text in said]
+    async with pool_of(*map(endpoint, scripts)) as pool:
+        completion = await pool.ask(FanOut(request(), combine="majority"))
+    assert (completion.message.text, completion.notes) == ("no", ("majority: 2 of 4 agree",))
+
+
+@virtual_time
 async def test_all_answers_with_every_outcome_by_name() -> None:
     scripts = [Script("a"), Script("b", failure=fails(lambda: InvalidRequest("no"))), Script("c")]
     async with pool_of(*map(endpoint, scripts)) as pool:

@@ -21,7 +21,17 @@ from callboard.providers.errors import (
     UnknownModel,
 )
 from callboard.providers.messages import Completion, Delta, Request, ToolSpec
-from callboard.providers.pool import GetHealth, GetStats, Hedge, Pool, Quota, Requester, Submit
+from callboard.providers.pool import (
+    BreakerPolicy,
+    GetHealth,
+    GetStats,
+    Hedge,
+    Pool,
+    Quota,
+    Requester,
+    RetryPolicy,
+    Submit,
+)
 
 from .scripted import Script, endpoint, fails, fails_until, request
 
@@ -143,6 +153,34 @@ async def test_who_waits_while_a_vendor_asked_for_a_pause_hears_why_and_not_only
             with pytest.raises(NoProvider, match="come back later") as caught:
                 await pool.ask(request(), timeout=timeout)
             assert isinstance(caught.value.causes["a"], RateLimited)
+
+
+@virtual_time
+async def test_the_longest_of_the_pauses_that_a_vendor_asked_for_counts_and_not_the_last() -> None:
+    pauses = {"patient": 30.0, "hasty": 1.0}
+
+    def later(_script: Script, asked: Request) -> Exception | None:
+        first = asyncio.get_running_loop().time() < 1.0
+        return RateLimited("429", status=429, retry_after=pauses[asked.messages[-1].text]) if first else None
+
+    script = Script("a", failure=later)
+    async with pool_of(script) as pool:
+        asks = [pool.ask(request(text), timeout=60.0) for text in pauses]
+        assert not lost(await asyncio.gather(*asks, return_exceptions=True))
+    assert len(script.times) == 4
+    assert script.times[2] >= 30.0
+
+
+@virtual_time
+async def test_retries_of_an_endpoint_that_still_answers_are_rationed_and_earn_no_more_of_them() -> None:
+    script = Script("a", latency=0.0, failure=fails(lambda: ProviderOverloaded("503")))
+    async with System("test") as system:
+        hardy = BreakerPolicy(window=10_000, error_rate=1.0)
+        eager = endpoint(script, retry=RetryPolicy(attempts=10_000, initial=0.0), breaker=hardy)
+        pool = system.supervise(Pool.spec([eager], seed=1))
+        with pytest.raises(NoProvider):
+            await pool.ask(request(), timeout=60.0)
+    assert 60 <= len(script.seen) <= 1 + 10 + 60, "ten are saved up, and one a second is earned"
 
 
 @virtual_time
@@ -443,6 +481,20 @@ async def test_a_stream_ends_at_its_deadline() -> None:
             await read()
         assert seen == ["0", "1"]
         assert asyncio.get_running_loop().time() == pytest.approx(2.5)
+
+
+@virtual_time
+async def test_the_time_of_an_attempt_is_that_of_a_streams_first_piece_and_no_other() -> None:
+    script = Script("a", pause=0.5)
+    async with System("test") as system:
+        one = endpoint(script, retry=RetryPolicy(attempts=1, attempt_timeout=1.0))
+        pool = system.supervise(Pool.spec([one], seed=1))
+        async with pool.stream(request()) as deltas:
+            assert (await anext(deltas)).text == "0"
+            script.pause = 5.0
+            assert [delta.text async for delta in deltas] == ["1", "2", ""]
+        with pytest.raises(NoProvider, match="sent nothing in time"):
+            _ = [delta async for delta in pool.stream(request())]
 
 
 @virtual_time

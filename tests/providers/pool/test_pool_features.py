@@ -105,6 +105,15 @@ async def test_a_capability_is_dropped_where_nobody_has_it_and_the_answer_says_s
 
 
 @virtual_time
+async def test_a_number_of_thinking_tokens_is_dropped_where_nobody_reasons() -> None:
+    script = Script("a")
+    async with pool_of(endpoint(script, capabilities=frozenset({"tools"}))) as pool:
+        completion = await pool.ask(request(thinking_tokens=2048))
+    assert completion.notes == ("capability dropped: reasoning",)
+    assert script.seen[0][1].thinking_tokens is None
+
+
+@virtual_time
 async def test_an_endpoint_with_the_capability_is_preferred_to_one_without() -> None:
     less, more = Script("less"), Script("more")
     async with pool_of(endpoint(less, capabilities=frozenset(), priority=-1), endpoint(more)) as pool:

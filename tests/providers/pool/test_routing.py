@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+import asyncio
 import random
 from collections import Counter
 from dataclasses import dataclass
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from callboard.actors.testing import virtual_time
 from callboard.providers.pool import Cheapest, LeastLoaded, Priority, Routing, Weighted
+
+from .scripted import Script, endpoint, pool_of, request
 
 
 @dataclass
@@ -67,3 +72,16 @@ def test_an_endpoint_whose_requests_do_not_come_back_is_avoided() -> None:
     rng = random.Random(1)
     stuck, fine = Load(in_flight=20), Load(in_flight=5)
     assert {LeastLoaded().choose([stuck, fine], rng) for _ in range(20)} == {1}
+
+
+@pytest.mark.parametrize(("requests", "apart"), [(5, 3600.0), (500, 0.001)])
+@virtual_time
+async def test_who_was_slow_is_forgotten_neither_by_time_alone_nor_by_calls_alone(requests: int, apart: float) -> None:
+    slow, fast = Script("slow", latency=10.0), Script("fast", latency=0.001)
+    async with pool_of(endpoint(slow), endpoint(fast), routing=LeastLoaded()) as pool:
+        while not slow.seen:
+            await pool.ask(request())
+        for _ in range(requests):
+            await asyncio.sleep(apart)
+            await pool.ask(request())
+    assert len(slow.seen) == 1

@@ -275,11 +275,12 @@ def test_a_history_that_ends_with_the_assistant_ends_with_the_user_where_the_mod
     assert len(notes) == 1
 
 
-def test_mistral_hears_the_assistant_between_a_tool_and_a_user() -> None:
+@pytest.mark.parametrize("behind", [["user"], ["system", "user"]])
+def test_mistral_hears_the_assistant_between_a_tool_and_whoever_speaks_next(behind: list[Any]) -> None:
     request = result(Text("r"))
-    request = replace(request, messages=(*request.messages, Message("user", "and?")))
+    request = replace(request, messages=(*request.messages, *(Message(role, "and?") for role in behind)))
     roles = [m["role"] for m in openai_chat.to_payload(request, model="m", dialect=MISTRAL)["messages"]]
-    assert roles == ["user", "assistant", "tool", "assistant", "user"]
+    assert roles == ["user", "assistant", "tool", "assistant", *behind]
 
 
 MIDST = Request((Message("system", "s"), Message("user", "a"), Message("system", "now"), Message("user", "b")))

@@ -22,6 +22,7 @@ from callboard.providers.messages import (
     Text,
     ToolCall,
     ToolSpec,
+    Usage,
     VendorState,
 )
 from callboard.providers.wire import anthropic, openai_chat, openai_responses
@@ -319,6 +320,20 @@ def answered(*content: Json) -> Message:
     return anthropic.from_response({"content": list(content), "stop_reason": "end_turn"}).message
 
 
+def test_what_anthropic_leaves_open_at_the_end_of_a_stream_is_what_it_said_at_the_beginning() -> None:
+    begun = {"input_tokens": 7, "cache_read_input_tokens": 5, "cache_creation_input_tokens": 3, "output_tokens": 1}
+    ended = {"input_tokens": None, "cache_read_input_tokens": None, "output_tokens": 20}
+    assembler = anthropic.Assembler()
+    for event in (
+        {"type": "message_start", "message": {"id": "msg_1", "model": "m", "usage": begun}},
+        {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": "fine"}},
+        {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": ended},
+        {"type": "message_stop"},
+    ):
+        assembler.feed(event)
+    assert assembler.completion().usage == Usage(15, 20, 5, 3)
+
+
 def test_a_text_that_was_changed_goes_without_its_citations_and_the_reasoning_stays() -> None:
     edited = replace(answered(THOUGHT, CITED, USE), content="[redacted]")
     assert anthropic_back(edited) == [THOUGHT, {"type": "text", "text": "[redacted]"}, USE]
@@ -483,6 +498,17 @@ def test_what_mistral_thinks_is_reasoning_and_goes_back_in_its_place() -> None:
     assert ([d.reasoning + d.text for d in deltas], answer.reasoning, answer.text) == (["h", "m", "so"], "hm", "so")
     thought = {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}
     assert chat_back(answer)["content"] == [thought, {"type": "text", "text": "so"}]
+
+
+def test_the_usage_that_groq_tells_in_a_place_of_its_own_is_read() -> None:
+    told = {"id": "req_1", "usage": {"prompt_tokens": 11, "completion_tokens": 3, "total_tokens": 14}}
+    assembler = openai_chat.Assembler()
+    for chunk in (
+        {"id": "c", "model": "m", "choices": [{"index": 0, "delta": {"content": "fine"}}], "x_groq": {"id": "req_1"}},
+        {"id": "c", "model": "m", "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}], "x_groq": told},
+    ):
+        assembler.feed(chunk)
+    assert assembler.completion().usage == Usage(11, 3)
 
 
 def test_a_vendor_that_only_says_done_at_the_end_of_its_stream_has_answered() -> None:
