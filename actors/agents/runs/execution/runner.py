@@ -103,14 +103,12 @@ class Runner:
         if run.agent not in self._runtime.directory.prepared:
             return
         session = self._open(run)
-        if state.owner is not None:
-            session.adopt()
         if self._runtime.bus.active:
             session.emit(RunStarted, text=run.messages[-1].text if run.messages else "")
         if session.entry is not None and (reason := session.entry.cancelled):
-            self.interrupt(session, cancelled(reason, begun=False), session.entry.rollback)
+            self._end(session, unanswered(run, cancelled(reason, begun=False)))
         elif state.replaced_by(run) is not None:
-            self.interrupt(session, cancelled(NEWER, begun=False))
+            self._end(session, unanswered(run, cancelled(NEWER, begun=False)))
         elif state.owner is not None:
             forward(session, state.owner)
         elif "connection" in session.prepared.hooks:
@@ -124,7 +122,6 @@ class Runner:
         run, turn = state.queue[0], state.turn
         session = self._open(run)
         session.resumed = True
-        session.adopt()
         crashes = runtime.crashes.get(session.stream, 0)
         if crashes > MAX_CRASHES or state.resumed > MAX_RESUMED:
             runtime.approvals.forget_those_of(state.agent, state.conversation)

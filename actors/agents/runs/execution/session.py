@@ -250,17 +250,6 @@ class Session:
         entry: Entry | None = self.runtime.register.get(self.run.parent) if self.run.parent else None
         return entry.session if entry is not None else None
 
-    def adopt(self) -> None:
-        """Take over the work that an earlier incarnation has handed to others in the step under way: it ends with the
-        run, also where that ends before it is asked for again."""
-        step = f"{self.run.id}.{self.state.turn.steps}."
-        for run in self.runtime.register.handed_by(self.run.id):
-            if run.handoff is None:
-                self.forward = self.delegations[""] = Delegation(run, None, True, self.time())
-            elif run.id.startswith(step):
-                call_id = run.id.removeprefix(step).partition("~")[0]
-                self.delegations[call_id] = Delegation(run, run.handoff, not run.once, self.time())
-
     def children(self) -> tuple[str, ...]:
         """The streams of those at work for this run."""
         return tuple(one.run.stream_name for one in self.delegations.values() if one.local and one.handoff is not None)

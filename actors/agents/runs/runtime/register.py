@@ -166,10 +166,6 @@ class RunRegister:
         """The entry of a run that somebody waits for, or has not taken the outcome of."""
         return self._entries.get(run_id)
 
-    def handed_by(self, run_id: str) -> list[RunRequest]:
-        """The runs that are made for a run here, by other agents or the owner of its conversation."""
-        return [entry.run for entry in self._entries.values() if entry.run.parent == run_id]
-
     def is_open(self, run_id: str) -> bool:
         """Whether somebody waits for the run's outcome."""
         known = self._entries.get(run_id)
