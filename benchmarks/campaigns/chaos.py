@@ -39,7 +39,7 @@ class Chaos:
 
     def __init__(self, agency: Agency, rng: random.Random, every: float = 0.7, spite: float = 0.002) -> None:
         assert agency.system is not None
-        self._system: System = agency.system
+        self._system: System | None = agency.system
         self._rng = rng
         self._every = every
         self._spite = spite
@@ -50,7 +50,7 @@ class Chaos:
         self.counts: Counter[str] = Counter()
         self.crashed: Counter[str] = Counter()
         self.restarted = 0
-        self._ends = [agency.subscribe(self._on_run_event), self._system.subscribe(self._on_event)]
+        self._ends = [agency.subscribe(self._on_run_event), agency.system.subscribe(self._on_event)]
 
     def kills(self, begin: float, end: float) -> list[tuple[float, str]]:
         """What was killed between two times of the loop."""
@@ -60,7 +60,7 @@ class Chaos:
         """Kill nothing more, and let go of the system."""
         while self._ends:
             self._ends.pop()()
-        del self._system
+        self._system = None
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -79,6 +79,7 @@ class Chaos:
             self._kill(self._rng.choice(paths), kind, nonsense=self._rng.random() < 0.3)
 
     def _paths(self, kind: str) -> list[str]:
+        assert self._system is not None
         top: dict[str, Node] = {node.name: node for node in self._system.tree()}
         if kind == "provider":
             return [f"{POOL}/{node.name}" for node in top[POOL].children] if POOL in top else []
@@ -93,7 +94,7 @@ class Chaos:
             self._kill(path, path)
 
     def _kill(self, path: str, kind: str, nonsense: bool = False) -> None:
-        actor = self._system.find(path)
+        actor = None if self._system is None else self._system.find(path)
         if actor is None:
             return
         if path.count("/") == 1 and path.startswith(AGENCY):
