@@ -253,8 +253,8 @@ class Ledger(Books):
         if run.cancelled:
             for key, effect in run.effects.items():
                 if effect.last > run.ended + GRACE:
-                    late = effect.last - run.ended
-                    totals.violated("nothing cancelled is executed", f"{key} began {late:.2f} s after {run.plan.text}")
+                    how = f"{key} began {effect.last - run.ended:.2f} s after the end of {run.story(self.kills)}"
+                    totals.violated("nothing cancelled is executed", how)
         reported = sum(bought.tokens for bought in run.bought.values() if bought.reported)
         if run.told is None or run.cancelled:  # who cancels is given no account
             totals.untold += reported
