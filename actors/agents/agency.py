@@ -204,7 +204,7 @@ class Agency:
         """Start the actors. Runs that a durable journal holds unfinished are gone on with.
 
         Raises:
-            AgencyClosed: it was started before.
+            AgencyClosed: it was started before, or is stopped meanwhile.
             JournalUnavailable: the journal cannot be opened.
         """
         await self._lifecycle.start()

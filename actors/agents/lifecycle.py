@@ -74,7 +74,7 @@ class Lifecycle:
         """Start the actors. Runs that a durable journal holds unfinished are gone on with.
 
         Raises:
-            AgencyClosed: it was started before.
+            AgencyClosed: it was started before, or is stopped meanwhile.
         """
         if self.system is not None or self.closed:
             raise AgencyClosed("an agency is started once; make a new one from the same agents")
@@ -99,11 +99,13 @@ class Lifecycle:
             if runtime.model is not None and runtime.model is not self._model:
                 await runtime.model.started()  # with the vendors' SDKs loaded, for which the first run need not wait
             runtime.journal.on_post(runtime.posted)  # not before there is anybody to take them
-        except BaseException:
+        except BaseException as error:
             if self._given_system is None:
                 await system.stop()
             if self._address is not None:
                 runtime.journal.close()
+            if self.closed and isinstance(error, CoreError | JournalError):
+                raise AgencyClosed("the agency was stopped while it started") from error
             raise
         self._watch = asyncio.get_running_loop().create_task(self._until_gone(root), name=f"{self.name}-watch")
 

@@ -168,12 +168,14 @@ class Pool(Actor):
             self._members.add(endpoint)
         self._dispatcher.queue.changed()
         # The vendors' SDKs take up to two seconds of CPU: before the pool has started, or the first request would wait.
+        self._interruptible = True
         for factory in {endpoint.spec.factory for endpoint in self._endpoints}:
             load = getattr(factory, "load", None)
             if load is not None:
                 await loop.run_in_executor(None, load)
         if any(endpoint.price is None for endpoint in self._endpoints):
             await loop.run_in_executor(None, load_prices)
+        self._interruptible = False
         if self._cache is not None:
             await self._cache.open()
         if self._keeper is not None:

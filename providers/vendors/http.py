@@ -89,8 +89,10 @@ class HttpProvider(Provider):
         importlib.import_module(f"{__package__}.direct")
 
     async def on_start(self) -> None:
+        self._interruptible = True  # an import goes on in its thread, and nothing is open until there is a transport
         await asyncio.to_thread(self.load)
         self._transport = await self.connect()
+        self._interruptible = False
 
     async def on_stop(self) -> None:
         await self._close()

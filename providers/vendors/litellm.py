@@ -70,7 +70,9 @@ class LiteLLMProvider(Provider):
             importlib.import_module("litellm")
 
     async def on_start(self) -> None:
+        self._interruptible = True
         await asyncio.to_thread(self.load)
+        self._interruptible = False
         self._litellm = required("litellm", "litellm", self.spec.name)
         self._litellm.suppress_debug_info = True
 

@@ -61,6 +61,10 @@ class Behaviour(Receives[M_contra]):
     ) -> Any:
         """Called after a crash, before a supervisor starts the next incarnation."""
 
+    _interruptible: bool = False
+    """Whether what the actor waits for now is given up at once where it is to stop, and not waited for, as nothing is
+    lost by that. For the library's own actors."""
+
     _finish_children: ClassVar[Callable[[Any], Coroutine[Any, Any, None]] | None] = None
     """Waits until the children have done what they have, where the actor's stop was asked for in its mailbox: only then
     are they stopped. For the library's own actors."""

@@ -175,7 +175,7 @@ def _steps(cell: Cell) -> Iterator[None]:
     failing = cell.phase == Phase.FAILING
     # 1. The handler at work: a crash ends it at once, a stop gives it the shutdown time.
     if cell.driver is not None:
-        if failing:
+        if failing or (cell.actor is not None and cell.actor._interruptible):
             cell.driver.cancel_softly()
         yield from _driver(cell)
     # 2. Answers under way, and what the children have, if the stop was asked for in the mailbox.
