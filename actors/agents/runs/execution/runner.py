@@ -106,9 +106,9 @@ class Runner:
         if self._runtime.bus.active:
             session.emit(RunStarted, text=run.messages[-1].text if run.messages else "")
         if session.entry is not None and (reason := session.entry.cancelled):
-            self._end(session, unanswered(run, cancelled(reason, begun=False)))
+            self.interrupt(session, cancelled(reason, begun=False), session.entry.rollback)
         elif state.replaced_by(run) is not None:
-            self._end(session, unanswered(run, cancelled(NEWER, begun=False)))
+            self.interrupt(session, cancelled(NEWER, begun=False))
         elif state.owner is not None:
             forward(session, state.owner)
         elif "connection" in session.prepared.hooks:
@@ -329,6 +329,7 @@ class Runner:
     def interrupt(self, session: Session, error: RunError, rollback: bool = False) -> None:
         """End the run under way by name, and take its messages out of the history where ``rollback`` says so."""
         state = self._state
+        session.adopt()
         if session.forward is not None or not state.begun:
             used = spent(session)
             if session.forward is not None:
@@ -400,6 +401,7 @@ class Runner:
         if session is None:
             return
         state = self._state
+        session.adopt()
         used = spent(session)
         children = session.children()
         session.abort()

@@ -56,6 +56,7 @@ class Session:
     __slots__ = (
         "__weakref__",
         "actor",
+        "again",
         "ask",
         "attempts",
         "bought",
@@ -117,9 +118,12 @@ class Session:
         """Calls of the step under way that an earlier incarnation had started."""
         self.paused: set[str] = set()
         """The approvals that this run waits for, and those it handed work to."""
+        self.again = False
+        """Whether an earlier incarnation in this process was at work on it."""
         if entry is not None and entry.open:
             before: Session | None = entry.session
             if before is not None:
+                self.again = True
                 self.elapsed = max(self.elapsed, before.used())
             entry.session = self
         self.context = RequestContext(
@@ -249,6 +253,20 @@ class Session:
         """What is done for the run that this one is made for."""
         entry: Entry | None = self.runtime.register.get(self.run.parent) if self.run.parent else None
         return entry.session if entry is not None else None
+
+    def adopt(self) -> None:
+        """Take over the runs that an earlier incarnation had sent to others, to end them together with this one. A run
+        that goes on does not need it: it sends them anew, and finds them."""
+        if not self.again:
+            return
+        known = {one.run.id for one in self.delegations.values()}
+        for entry in self.runtime.register.open():
+            run = entry.run
+            if run.parent == self.run.id and run.id not in known:
+                adopted = Delegation(run, run.handoff, not run.once, self.time())
+                self.delegations[run.id] = adopted
+                if run.handoff is None:
+                    self.forward = adopted
 
     def children(self) -> tuple[str, ...]:
         """The streams of those at work for this run."""
