@@ -26,12 +26,14 @@ class Quote:
         gate: where it would be made.
         accounts: of whom, with the share of each.
         estimate: how much.
-        payers: how many share it.
+        payers: who share it; empty where that is somebody else's business.
     """
 
     __slots__ = ("accounts", "allowed", "estimate", "gate", "payers")
 
-    def __init__(self, gate: Gate, accounts: dict[str, float], estimate: Estimate, payers: int = 1) -> None:
+    def __init__(
+        self, gate: Gate, accounts: dict[str, float], estimate: Estimate, payers: tuple[Requester, ...] = ()
+    ) -> None:
         self.gate = gate
         self.accounts = accounts
         self.estimate = estimate
@@ -122,8 +124,9 @@ class Charges:
     def _quote(self, job: Job, gate: Gate) -> Quote:
         """Return what a call to an endpoint's model may take, and of whom."""
         quote: Quote | None = job.quote
-        if quote is None or quote.gate is not gate or quote.payers != len(job.requesters):
-            quote = job.quote = Quote(gate, _accounts(job, gate), self._estimate(job, gate), len(job.requesters))
+        payers = tuple(job.requesters)  # not how many: one may have joined since, and another have left
+        if quote is None or quote.gate is not gate or quote.payers != payers:
+            quote = job.quote = Quote(gate, _accounts(job, gate), self._estimate(job, gate), payers)
         return quote
 
     def _estimate(self, job: Job, gate: Gate, share: float = 1.0) -> Estimate:
@@ -147,7 +150,7 @@ class Charges:
             cost = self._priced(member, model, completion.model, completion.usage, share)
         grant.gate.counts.cost += cost or 0.0
         quote: Quote | None = job.quote
-        if quote is not None and quote.gate is grant.gate and quote.payers == len(job.requesters) and model:
+        if quote is not None and quote.gate is grant.gate and quote.payers == tuple(job.requesters) and model:
             accounts = quote.accounts
         else:
             accounts = _accounts(job, grant.gate, completion.model)

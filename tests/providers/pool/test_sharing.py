@@ -203,6 +203,29 @@ async def test_who_leaves_a_shared_call_pays_nothing_for_it_and_the_last_pays_al
 
 
 @virtual_time
+async def test_who_joined_a_call_that_was_out_already_pays_for_it_when_the_first_has_left() -> None:
+    script = Script("a", usage=Usage(1_000_000, 0), latency=10.0)
+    budgets = [Budget("pool", "", 99.0)]
+    async with pool_of(endpoint(script, price=DOLLAR), coalesce=True, budgets=budgets) as pool:
+        first = pool.ask(Submit(request(model="m"), Requester(agent="x")), timeout=2.0)
+        await asyncio.sleep(1)
+        second, third = (pool.ask(Submit(request(model="m"), Requester(agent=name)), timeout=30) for name in "yz")
+        with pytest.raises(TimeoutError):
+            await first
+        assert [(await one).cost for one in (second, third)] == [0.5, 0.5]
+        alone = pool.ask(Submit(request(model="m"), Requester(agent="x")), timeout=2.0)
+        await asyncio.sleep(1)
+        last = pool.ask(Submit(request(model="m"), Requester(agent="y")), timeout=30)
+        with pytest.raises(TimeoutError):
+            await alone
+        assert (await last).cost == 1.0
+        spent = (await pool.ask(GetStats())).spent
+    assert {name: amount for name, amount in spent.items() if name.startswith("agent:")} == {
+        "agent:y": 1.5, "agent:z": 0.5,
+    }  # fmt: skip
+
+
+@virtual_time
 async def test_those_who_share_a_call_that_fails_all_get_its_error() -> None:
     script = Script("a", failure=fails(overloaded))
     async with pool_of(endpoint(script), coalesce=True, queue_timeout=2.0) as pool:
