@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ...embeddings import Asked
-from ...errors import NoProvider
+from ...errors import NoProvider, UnknownModel
 from ...messages import Request
 from ..admission.gate import Gate
 from .endpoint import MOST_MODELS, Member
@@ -73,7 +73,7 @@ class Planner:
         job.excluded = (*job.excluded, gate)
         try:
             self.renew(job)
-        except NoProvider:
+        except (NoProvider, UnknownModel):  # or the last that served the model is gone since it was asked
             if len(job.causes) == 1:
                 raise error from None  # nobody else was asked: the error itself says it best
             raise no_provider(job, "none can do it") from error

@@ -308,6 +308,18 @@ async def test_endpoints_come_and_go_while_the_pool_runs() -> None:
 
 
 @virtual_time
+async def test_a_call_that_fails_where_nobody_is_left_any_more_fails_as_it_did_and_not_for_want_of_a_model() -> None:
+    script = Script("a", latency=1.0, failure=fails(overloaded))
+    async with pool_of(endpoint(script, models=("m",))) as pool:
+        running = pool.ask(request(model="m"))
+        await asyncio.sleep(0.1)
+        await pool.ask(RemoveEndpoint("a"))
+        with pytest.raises(ProviderOverloaded, match="503"):
+            await running
+    assert len(script.seen) == 1
+
+
+@virtual_time
 async def test_a_request_waiting_for_a_removed_endpoint_goes_to_another() -> None:
     stuck = Script("a", latency=50.0)
     async with pool_of(endpoint(stuck, limits=Quota(concurrency=1))) as pool:
