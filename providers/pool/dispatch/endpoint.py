@@ -106,10 +106,9 @@ class Endpoint:
             return ""
         if model in self.aliases:
             return self.aliases[model]
-        for mark in ("/", ":"):
-            owner, found, rest = model.partition(mark)
-            if found and self.called(owner):
-                return self.serves(rest)
+        for own in (self.name, self.group):
+            if own and model.startswith((f"{own}/", f"{own}:")):
+                return self.serves(model[len(own) + 1 :])
         known = not self.models or model in self.models or model in self.aliases.values()
         return model if known else None
 

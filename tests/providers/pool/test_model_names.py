@@ -23,6 +23,15 @@ async def test_a_model_with_an_endpoints_name_before_it_is_that_endpoints_alone(
 
 
 @virtual_time
+async def test_of_two_endpoints_whose_names_a_models_begins_with_it_is_the_one_with_the_longer_names() -> None:
+    one, two = Script("acme"), Script("acme:eu")
+    async with pool_of(endpoint(one), endpoint(two)) as pool:
+        answers = [await pool.ask(request(model=f"{name}:large")) for name in ("acme", "acme:eu")]
+    assert [answer.provider for answer in answers] == ["acme", "acme:eu"]
+    assert [sent.model for _, sent in (*one.seen, *two.seen)] == ["large", "large"]
+
+
+@virtual_time
 async def test_it_is_not_another_endpoints_either_while_its_own_does_not_serve_it() -> None:
     one = Script("one")
     async with pool_of(endpoint(one), endpoint(Script("two"), models=("small",))) as pool:
