@@ -474,7 +474,9 @@ async def test_a_fresh_connection_that_is_closed_is_not_tried_again_here() -> No
         asked.writer.transport.abort()
 
     async with raw(answer) as server, provider(server) as ref:
-        assert isinstance(await failure(ref), e.ConnectionLost)
+        error = await failure(ref)
+        assert isinstance(error, e.ConnectionLost)
+        assert not error.begun
         assert len(server.asked) == 1
 
 
@@ -488,7 +490,9 @@ async def test_an_answer_that_has_begun_is_not_asked_for_again() -> None:
 
     async with raw(answer) as server, provider(server) as ref:
         await ref.ask(ASK)
-        assert isinstance(await failure(ref), e.ConnectionLost)
+        error = await failure(ref)
+        assert isinstance(error, e.ConnectionLost)
+        assert error.begun, "the vendor charges for what it has begun to say"
         assert len(server.asked) == 2
 
 

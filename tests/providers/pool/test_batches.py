@@ -20,6 +20,7 @@ from callboard.providers.pool import (
     Price,
     Quota,
     Requester,
+    RetryPolicy,
     Submit,
 )
 from callboard.providers.provider import BatchAnswer, BatchRequest
@@ -227,6 +228,23 @@ async def test_a_batch_that_waits_goes_to_no_endpoint_that_takes_none_when_one_i
     assert [answer.message.text for answer in answers] == ["a: busy", "a: 0", "a: 1"]
     assert script.most == 2, "both went out together"
     assert (added.seen, stats.endpoints["b"].sent) == ([], 0)
+
+
+@virtual_time
+async def test_a_batch_for_which_only_a_lesser_model_is_left_is_sent_singly_and_keeps_no_place_there() -> None:
+    down, lesser = Script("a", hang=True), Script("b")
+    policy = RetryPolicy(attempt_timeout=1.0)
+    endpoints = [
+        batching(down, models=("big",), retry=policy),
+        batching(lesser, models=("mini",), limits=Quota(concurrency=1)),
+    ]
+    async with pool_of(*endpoints, batching=Batching(size=2), fallbacks={"big": ("mini",)}) as pool:
+        await pool.ask(request(model="big"))
+        asks = [pool.ask(submit(str(n), model="big"), timeout=20) for n in range(2)]
+        answers = await asyncio.gather(*asks)
+    assert [answer.message.text for answer in answers] == ["b: 0", "b: 1"]
+    assert lesser.most == 1
+    assert "degraded to model mini" in answers[0].notes
 
 
 @virtual_time

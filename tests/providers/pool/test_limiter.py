@@ -90,6 +90,13 @@ def test_settling_counts_what_was_really_used(kind: type[SlidingWindow | Bucket]
     assert limiter.remaining(0.0)["tokens_per_minute"] == 1_000_000 - sum(used for _, used in calls)
 
 
+def test_of_what_was_admitted_within_a_moment_nothing_is_free_before_all_of_it_is() -> None:
+    limiter = Limiter(Quota(requests_per_minute=2))
+    for now in (0.0, 0.05):
+        limiter.take(ONE_REQUEST, now)
+    assert limiter.next_fit(ONE_REQUEST, 1.0) == pytest.approx(0.05 + 60.6)
+
+
 @pytest.mark.parametrize("rule", ["window", "bucket"])
 @given(steps=st.lists(st.sampled_from(["take", "release", "refund", "twice"]), max_size=60))
 def test_every_place_is_given_back_exactly_once(rule: str, steps: list[str]) -> None:

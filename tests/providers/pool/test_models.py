@@ -17,7 +17,9 @@ from callboard.providers.errors import (
     ConnectionLost,
     ContextTooLong,
     InvalidRequest,
+    MalformedResponse,
     NoProvider,
+    ProviderError,
     ProviderOverloaded,
     RateLimited,
     UnknownModel,
@@ -134,6 +136,30 @@ async def test_a_lost_connection_is_found_out_about_once_and_not_by_each_model()
         with pytest.raises(NoProvider, match="no route"):
             await pool.ask(request(model="another"))
         assert len(script.seen) - before <= 1
+
+
+@pytest.mark.parametrize(
+    ("error", "state"),
+    [
+        (lambda: ProviderOverloaded("overloaded", status=529), "ramping"),
+        (lambda: InvalidRequest("not like this", status=400), "ramping"),
+        (lambda: MalformedResponse("who knows who answered"), "half-open"),
+    ],
+)
+@virtual_time
+async def test_an_endpoint_that_was_lost_is_back_once_the_vendor_answers_though_it_answers_with_a_refusal(
+    error: Callable[[], Exception], state: str
+) -> None:
+    def lost_at_first(_script: Script, _request: Request) -> Exception | None:
+        return ConnectionLost("no route") if asyncio.get_running_loop().time() < 5.0 else error()
+
+    async with pool_of(endpoint(Script("a", latency=0.0, failure=lost_at_first))) as pool:
+        with pytest.raises(NoProvider):
+            await pool.ask(request(model="large"), timeout=4.0)
+        await asyncio.sleep(30.0)
+        with pytest.raises(ProviderError):
+            await pool.ask(request(model="large"), timeout=0.1)
+        assert (await pool.ask(GetHealth())).endpoints[0].state == state
 
 
 @virtual_time

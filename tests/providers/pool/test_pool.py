@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -184,6 +185,20 @@ async def test_retries_of_an_endpoint_that_still_answers_are_rationed_and_earn_n
 
 
 @virtual_time
+async def test_the_pause_before_a_retry_where_there_is_no_elsewhere_grows_with_each() -> None:
+    script = Script("a", latency=0.0, failure=fails(lambda: ProviderOverloaded("503")))
+    async with System("test") as system:
+        hardy = BreakerPolicy(window=10_000, error_rate=1.0)
+        retry = RetryPolicy(attempts=5, initial=1.0, factor=10.0, maximum=1_000.0)
+        pool = system.supervise(Pool.spec([endpoint(script, retry=retry, breaker=hardy)], seed=1))
+        with pytest.raises(NoProvider):
+            await pool.ask(request(), timeout=10_000.0)
+    pauses = [later - sooner for sooner, later in pairwise(script.times)]
+    assert all(pause <= bound for pause, bound in zip(pauses, (1.0, 10.0, 100.0, 1_000.0), strict=True))
+    assert max(pauses) > 10.0, "it has not grown twice"
+
+
+@virtual_time
 async def test_a_wrong_request_is_refused_at_once_and_does_not_count_against_the_provider() -> None:
     script = Script("a", failure=fails(lambda: InvalidRequest("bad", status=400)))
     async with pool_of(script, Script("b", failure=fails(lambda: InvalidRequest("bad", status=400)))) as pool:
@@ -234,6 +249,18 @@ async def test_a_refused_key_is_an_error_at_once_when_no_other_provider_is_there
         with pytest.raises(NoProvider):
             await pool.ask(request())
         assert asyncio.get_running_loop().time() < 1.0
+
+
+@virtual_time
+async def test_a_busy_provider_is_waited_for_though_another_refuses_its_key() -> None:
+    refused, busy = Script("a", failure=fails(lambda: AuthenticationFailed("401"))), Script("b", latency=5.0)
+    async with System("test") as system:
+        endpoints = [endpoint(refused), endpoint(busy, limits=Quota(concurrency=1), priority=1)]
+        pool = system.supervise(Pool.spec(endpoints, seed=1))
+        asks = [pool.ask(request(str(number))) for number in range(3)]
+        assert [(await ask).provider for ask in asks] == ["b"] * 3
+        late = [pool.ask(request(str(number))) for number in range(2)]
+        assert [(await ask).provider for ask in late] == ["b"] * 2
 
 
 @virtual_time

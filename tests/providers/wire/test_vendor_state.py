@@ -367,9 +367,15 @@ def test_items_of_which_one_no_longer_fits_are_all_left_out_of_the_responses_api
     output = [
         {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "x"},
         {"type": "message", "id": "msg_1", "role": "assistant", "content": [{"type": "output_text", "text": "so"}]},
+        {"type": "function_call", "id": "fc_1", "call_id": "c", "name": "look", "arguments": "{}"},
     ]
     answer = openai_responses.from_response({"output": output, "status": "completed"}).message
-    assert responses_back(replace(answer, content="thus")) == [{"role": "assistant", "content": "thus"}]
+    said = {"role": "assistant", "content": "so"}
+    called = {"type": "function_call", "call_id": "c", "name": "look", "arguments": "{}"}
+    assert responses_back(replace(answer, content="thus")) == [{**said, "content": "thus"}, called]
+    other = replace(answer.tool_calls[0], arguments='{"a": 1}')
+    assert responses_back(replace(answer, tool_calls=(other,))) == [said, {**called, "arguments": '{"a": 1}'}]
+    assert responses_back(replace(answer, reasoning="hm")) == [said, called]
 
 
 @pytest.mark.parametrize(

@@ -286,3 +286,13 @@ def test_a_wrong_type_is_named_with_its_place_and_without_what_stood_there() -> 
     with pytest.raises(MalformedResponse, match=r"content\[0\]\.text: expected text, not an object") as caught:
         anthropic.from_response(body)
     assert "prompt" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("tokens", "read"), [(2.0, 2), (1.5, None), (-1, None), (True, None), ("2", None)])
+def test_a_count_is_a_whole_number_however_it_is_written(tokens: Any, read: int | None) -> None:
+    body = {**ANTHROPIC, "usage": {"input_tokens": tokens}}
+    if read is None:
+        with pytest.raises(MalformedResponse, match=r"usage\.input_tokens: expected a whole number"):
+            anthropic.from_response(body)
+    else:
+        assert anthropic.from_response(body).usage.input_tokens == read
