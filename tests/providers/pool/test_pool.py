@@ -156,9 +156,9 @@ async def test_who_waits_while_a_vendor_asked_for_a_pause_hears_why_and_not_only
             assert isinstance(caught.value.causes["a"], RateLimited)
 
 
+@pytest.mark.parametrize("pauses", [{"patient": 30.0, "hasty": 1.0}, {"hasty": 1.0, "patient": 30.0}])
 @virtual_time
-async def test_the_longest_of_the_pauses_that_a_vendor_asked_for_counts_and_not_the_last() -> None:
-    pauses = {"patient": 30.0, "hasty": 1.0}
+async def test_the_longest_of_the_pauses_that_a_vendor_asked_for_counts(pauses: dict[str, float]) -> None:
 
     def later(_script: Script, asked: Request) -> Exception | None:
         first = asyncio.get_running_loop().time() < 1.0

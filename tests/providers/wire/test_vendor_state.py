@@ -458,6 +458,9 @@ def test_a_signature_of_google_comes_with_the_call_and_goes_back_on_it() -> None
     answer = assembler.completion().message
     assert chat_back(answer, origin)["tool_calls"] == [call]
     assert "extra_content" not in chat_back(answer)["tool_calls"][0]
+    demanding = Dialect(unsigned="skip")
+    payload = openai_chat.to_payload(history(answer), model="gemini-3", dialect=demanding, origin=origin)
+    assert payload["messages"][1]["tool_calls"] == [call], "its own signature stays"
 
 
 def test_calls_of_another_vendor_get_the_signature_that_google_has_for_them() -> None:
@@ -528,10 +531,16 @@ def test_a_vendor_that_only_says_done_at_the_end_of_its_stream_has_answered() ->
     assert (whole.finish_reason, whole.message) == ("stop", Message("assistant", "4"))
 
 
-@pytest.mark.parametrize("reason", ["error", "abort", "insufficient_system_resource", "network_error"])
+@pytest.mark.parametrize(
+    "reason",
+    [
+        *("error", "abort", "insufficient_system_resource", "network_error"),
+        "function_call_filter: MALFORMED_FUNCTION_CALL",  # Google
+    ],
+)
 def test_an_answer_that_ended_in_the_vendors_trouble_is_none(reason: str) -> None:
     body = {"choices": [{"message": {"content": "half an"}, "finish_reason": reason}]}
-    with pytest.raises(ProviderOverloaded, match=reason):
+    with pytest.raises(ProviderOverloaded, match=reason.lower()):
         openai_chat.from_response(body)
 
 
