@@ -20,6 +20,7 @@ from .errors import (
     Redirected,
     StreamCut,
     UnknownModel,
+    UnpricedModel,
 )
 from .messages import (
     Audio,
@@ -65,6 +66,7 @@ __all__ = [
     "ToolCall",
     "ToolSpec",
     "UnknownModel",
+    "UnpricedModel",
     "Usage",
     "VendorState",
     "Vertex",

@@ -8,6 +8,8 @@ import sys
 import pytest
 
 import callboard
+from callboard import providers
+from callboard.providers import pool
 
 
 def test_every_exported_name_is_there() -> None:
@@ -25,3 +27,18 @@ def test_importing_loads_no_sdk(statement: str) -> None:
     code = f"{statement}\nimport sys\nprint([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_star_takes_no_name_that_needs_an_extra() -> None:
+    code = "import sys\nfor extra in ('langgraph', 'psycopg', 'psycopg_pool'): sys.modules[extra] = None\n"
+    code += "from callboard import *\nprint(Pool, Budget, UnpricedModel)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_what_the_pool_and_the_providers_export_is_exported_here() -> None:
+    inner = {"Bought", "BudgetStats", "EndpointCounts", "EndpointHealth", "ModelHealth", "PoolCounts", "REQUESTER"}
+    offered = set(providers.__all__) | set(pool.__all__)
+    assert offered - set(callboard.__all__) == inner, (
+        "name it in the facade, or here with those that are only looked at"
+    )
