@@ -17,6 +17,8 @@ from callboard.providers.errors import AuthenticationFailed
 from callboard.providers.registry.resolve import Target, from_environment
 from callboard.providers.spec import ProviderSpec
 
+pytestmark = pytest.mark.usefixtures("without_litellm")
+
 AZURE = {
     "AZURE_OPENAI_API_KEY": "sk-azure",
     "AZURE_OPENAI_ENDPOINT": "https://blue.openai.azure.com/",
