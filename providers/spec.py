@@ -6,12 +6,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 from urllib.parse import unquote, urlsplit
 
 from pydantic import SecretStr
 
 from ..actors.core.base.errors import SpecError
+from . import checks
 from .clouds import CLOUDS, Bedrock, Cloud
 from .embeddings import EMBEDDING_LIMIT, Asked, EmbeddingLimit
 from .messages import Audio, File, Image, Request
@@ -76,6 +77,16 @@ CAPABILITIES: Mapping[Kind, frozenset[Capability]] = {
 _SECRET_HEADER = re.compile(r"auth|key|token|secret|password|cookie", re.IGNORECASE)
 
 
+_ADDRESS = checks.Wish(
+    "an address that begins with https:// or http://, or nothing for the vendor's own",
+    lambda value: isinstance(value, str) and (not value or value.startswith(("https://", "http://"))),
+)
+_DEFAULTS = checks.Wish(
+    "fields of a request",
+    lambda value: isinstance(value, Mapping) and set(value) <= {item.name for item in fields(Request)} - {"messages"},
+)
+
+
 @dataclass(frozen=True, slots=True)
 class ProviderSpec:
     """One provider: an endpoint, a key and how to use them.
@@ -123,6 +134,15 @@ class ProviderSpec:
     cloud: Cloud | None = None
 
     def __post_init__(self) -> None:
+        seconds, made = checks.SOME_SECONDS, checks.made_as
+        checks.hold(self, name=checks.NAME, kind=checks.one_of(*get_args(Kind)), base_url=_ADDRESS)
+        checks.hold(self, api_key=made(SecretStr).or_none("where the endpoint wants none"), default_model=checks.TEXT)
+        checks.hold(self, models=checks.several(checks.NAME), headers=checks.by_name(checks.TEXT))
+        checks.hold(self, timeout=seconds, total_timeout=seconds, connect_timeout=seconds, max_in_flight=checks.COUNT)
+        known = checks.one_of(*get_args(Capability))
+        checks.hold(self, dialect=made(Dialect), capabilities=checks.several(known).or_none("for all its protocol can"))
+        checks.hold(self, embedding_limit=made(EmbeddingLimit), defaults=_DEFAULTS)
+        checks.hold(self, model_defaults=checks.by_name(_DEFAULTS))
         needed = CLOUDS.get(self.kind, type(None))
         if not isinstance(self.cloud, needed):
             wish = "no cloud" if needed is type(None) else f"cloud={needed.__name__}(…)"

@@ -13,6 +13,7 @@ import random
 import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import replace
+from inspect import signature
 from typing import Any
 
 from ...actors.core.actor import Actor
@@ -22,6 +23,7 @@ from ...actors.core.base.scope import current_scope
 from ...actors.core.base.spec import ChildSpec
 from ...actors.core.refs.watching import Terminated
 from ...actors.journal.store import Journal
+from .. import checks
 from ..embeddings import EmbeddingRequest
 from ..messages import Message, Request
 from .accounts.budgets import Budget
@@ -114,6 +116,8 @@ class Pool(Actor):
         seed: int | None = None,
     ) -> None:
         super().__init__()
+        _check({"queue_timeout": queue_timeout, "hedge": hedge, "coalesce": coalesce, "batching": batching})
+        _check({"prices": prices, "probe_interval": probe_interval, "on_usage": on_usage, "fallbacks": fallbacks})
         memory = self._memory = memory or Memory()
         self._endpoints = tuple(endpoints)
         check_names(self._endpoints)
@@ -141,7 +145,17 @@ class Pool(Actor):
 
     @classmethod
     def spec(cls, endpoints: Iterable[Endpoint], *, name: str = "pool", **options: Any) -> ChildSpec:
-        """Return the child spec of a pool; ``options`` are the constructor's."""
+        """Return the child spec of a pool; ``options`` are the constructor's.
+
+        Raises:
+            SpecError: there is no such option.
+            ValueError: it cannot have that value.
+        """
+        known = signature(cls).parameters
+        for option in options:
+            if option not in known:
+                raise SpecError(f"a pool has no option {option!r}; it has {', '.join(known)}")
+        _check(options)
         return ChildSpec(cls, (tuple(endpoints),), {"memory": Memory(), **options}, name=name)
 
     # -- life ----------------------------------------------------------------------------------------------------------
@@ -326,6 +340,24 @@ def _requester() -> Requester:
 async def _closed(resources: Sequence[Cache | Keeper]) -> None:
     for resource in resources:
         await resource.close()
+
+
+_OPTIONS: Mapping[str, checks.Wish] = {
+    "queue_timeout": checks.SECONDS,
+    "fallbacks": checks.by_name(checks.several(checks.NAME, (tuple, list))).or_none(),
+    "hedge": checks.made_as(Hedge).or_none(),
+    "coalesce": checks.FLAG,
+    "batching": checks.made_as(Batching).or_none(),
+    "prices": checks.by_name(checks.made_as(Price)).or_none(),
+    "probe_interval": checks.SOME_SECONDS.or_none(),
+    "on_usage": checks.Wish("a function", callable).or_none(),
+}
+
+
+def _check(options: Mapping[str, object]) -> None:
+    for name, value in options.items():
+        if name in _OPTIONS:
+            checks.look(name, value, _OPTIONS[name])
 
 
 _NOBODY = object()

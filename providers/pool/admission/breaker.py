@@ -23,6 +23,8 @@ from datetime import datetime
 
 import pybreaker
 
+from ... import checks
+
 
 @dataclass(frozen=True, slots=True)
 class BreakerPolicy:
@@ -50,18 +52,8 @@ class BreakerPolicy:
     ramp: int = 64
 
     def __post_init__(self) -> None:
-        checks = (
-            ("window", self.window >= 1, "at least 1"),
-            ("error_rate", 0 <= self.error_rate <= 1, "a share, 0 to 1"),
-            ("max_age", self.max_age > 0, "seconds, more than 0"),
-            ("pause", self.pause >= 0, "seconds"),
-            ("factor", self.factor >= 1, "at least 1"),
-            ("max_pause", self.max_pause >= 0, "seconds"),
-            ("ramp", self.ramp >= 1, "at least 1"),
-        )
-        for name, good, wish in checks:
-            if not good:
-                raise ValueError(f"{name} is {getattr(self, name)!r}; expected {wish}")
+        checks.hold(self, window=checks.COUNT, error_rate=checks.SHARE, ramp=checks.COUNT, factor=checks.FACTOR)
+        checks.hold(self, max_age=checks.SOME_SECONDS, pause=checks.SECONDS, max_pause=checks.SECONDS)
 
     @property
     def failures_to_open(self) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Literal, NamedTuple, TypeAlias
 
+from ... import checks
 from ...messages import RateLimits
 from .windows import Bucket, Meter, SlidingWindow, Slot
 
@@ -64,12 +65,9 @@ class Quota:
     rule: Rule | None = None
 
     def __post_init__(self) -> None:
-        if self.rule not in (None, "window", "bucket"):
-            raise ValueError(f"rule is {self.rule!r}; expected window, bucket, or None for the vendor's")
-        for name in (field.name for field in fields(self) if field.name != "rule"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name} is {value}; expected at least 1, or None for no limit")
+        limit = checks.COUNT.or_none("for no limit")
+        checks.hold(self, **{field.name: limit for field in fields(self) if field.name != "rule"})
+        checks.hold(self, rule=checks.one_of("window", "bucket").or_none("for the vendor's"))
 
 
 _KINDS: dict[str, tuple[int, float]] = {

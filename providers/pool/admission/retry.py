@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 from ....actors.core.base.errors import ActorDead
+from ... import checks
 from ...errors import (
     AuthenticationFailed,
     BudgetSpent,
@@ -105,21 +106,8 @@ class RetryPolicy:
     attempt_timeout: float | None = None
 
     def __post_init__(self) -> None:
-        checks = (
-            ("attempts", self.attempts >= 1, "at least 1"),
-            ("initial", self.initial >= 0, "seconds"),
-            ("factor", self.factor >= 1, "at least 1"),
-            ("maximum", self.maximum >= 0, "seconds"),
-            ("retry_after_cap", self.retry_after_cap >= 0, "seconds"),
-            (
-                "attempt_timeout",
-                self.attempt_timeout is None or self.attempt_timeout > 0,
-                "seconds, more than 0, or None",
-            ),
-        )
-        for name, good, wish in checks:
-            if not good:
-                raise ValueError(f"{name} is {getattr(self, name)!r}; expected {wish}")
+        checks.hold(self, attempts=checks.COUNT, initial=checks.SECONDS, factor=checks.FACTOR, maximum=checks.SECONDS)
+        checks.hold(self, retry_after_cap=checks.SECONDS, attempt_timeout=checks.SOME_SECONDS.or_none())
 
     def backoff(self, retry: int, rng: random.Random, retry_after: float | None = None) -> float:
         """Return how many seconds to wait before retry number ``retry`` (1 for the first).

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from pydantic import SecretStr
 
 from ....actors.core.base.errors import SpecError
 from ....actors.core.base.spec import ChildSpec
+from ... import checks
 from ...embeddings import EMBEDDING_LIMIT, EmbeddingLimit
-from ...spec import ProviderSpec
+from ...spec import Capability, ProviderSpec
 from ..accounts.cost import FREE, Price
 from ..admission.breaker import BreakerPolicy
 from ..admission.limiter import Quota
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 _VENDORS = {"openai": "openai", "responses": "openai", "anthropic": "anthropic"}
 _RESOLD = {"azure": "azure", "bedrock": "aws", "vertex": "google", "gemini": "google"}
 ALL_CAPABILITIES = frozenset({"tools", "images", "files", "audio", "schema", "reasoning"})
+
+
+_ABLE = checks.several(checks.one_of(*get_args(Capability)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,15 @@ class Endpoint:
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     breaker: BreakerPolicy = field(default_factory=BreakerPolicy)
     embedding_limit: EmbeddingLimit = EMBEDDING_LIMIT
+
+    def __post_init__(self) -> None:
+        quota, made = checks.made_as(Quota), checks.made_as
+        checks.hold(self, name=checks.NAME, spec=made(ChildSpec), limits=quota, model_limits=checks.by_name(quota))
+        checks.hold(self, models=checks.several(checks.NAME), aliases=checks.by_name(checks.NAME))
+        checks.hold(self, default_model=checks.TEXT, vendor=checks.TEXT, group=checks.TEXT, key=checks.TEXT)
+        checks.hold(self, priority=checks.WHOLE, weight=checks.AMOUNT, capabilities=_ABLE)
+        checks.hold(self, price=made(Price).or_none("for the list's"), retry=made(RetryPolicy))
+        checks.hold(self, breaker=made(BreakerPolicy), embedding_limit=made(EmbeddingLimit))
 
     @classmethod
     def of(cls, provider: ProviderSpec, spec: ChildSpec, **options: Any) -> Endpoint:

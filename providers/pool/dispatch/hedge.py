@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from ... import checks
 from ..accounts.stats import Latencies
 from ..admission.retry import RetryBudget
 
@@ -33,15 +34,9 @@ class Hedge:
     budget: float = 0.1
 
     def __post_init__(self) -> None:
-        checks = (
-            ("quantile", 0 < self.quantile <= 1, "a share above 0, at most 1"),
-            ("minimum", self.minimum >= 0, "seconds"),
-            ("maximum", self.maximum is None or self.maximum >= 0, "seconds, or None"),
-            ("budget", self.budget >= 0, "hedges per request, at least 0"),
-        )
-        for name, good, wish in checks:
-            if not good:
-                raise ValueError(f"{name} is {getattr(self, name)!r}; expected {wish}")
+        above_none = checks.Wish("a share above 0, at most 1", lambda share: checks.SHARE.fits(share) and share > 0)
+        checks.hold(self, quantile=above_none, minimum=checks.SECONDS, maximum=checks.SECONDS.or_none())
+        checks.hold(self, budget=checks.AMOUNT)
 
     def delay(self, latencies: Iterable[Latencies]) -> float | None:
         """Return seconds to wait before hedging, or None not to.

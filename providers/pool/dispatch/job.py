@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from ... import checks
 from ...embeddings import Asked
 from ..admission.gate import Gate, Grant
 from ..admission.limiter import ONE_REQUEST, Need, need
@@ -31,6 +32,10 @@ class Requester:
     user: str = ""
     tenant: str = ""
     batch: bool = False
+
+    def __post_init__(self) -> None:
+        if type(self.priority) is not int:  # one that is no number would break the order of all that wait
+            checks.hold(self, priority=checks.WHOLE)
 
     def accounts(self) -> list[str]:
         """Return the budget accounts of those it is for."""

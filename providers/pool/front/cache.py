@@ -18,6 +18,7 @@ from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from ... import checks
 from ...embeddings import Answered, Asked
 from ...messages import Completion
 from ..dispatch.plan import DEGRADED, DROPPED
@@ -82,6 +83,8 @@ class MemoryCache:
     """
 
     def __init__(self, size: int = 1_000, ttl: float | None = TTL, clock: Callable[[], float] | None = None) -> None:
+        checks.look("size", size, checks.COUNT)
+        checks.look("ttl", ttl, checks.SOME_SECONDS.or_none("for ever"))
         self._size = size
         self._ttl = ttl
         self._clock = clock
@@ -127,6 +130,7 @@ class SqliteCache:
     """
 
     def __init__(self, path: str | Path, ttl: float | None = TTL, clock: Callable[[], float] = time.time) -> None:
+        checks.look("ttl", ttl, checks.SOME_SECONDS.or_none("for ever"))
         self._path = str(path)
         self._ttl = ttl
         self._clock = clock

@@ -1,0 +1,103 @@
+"""Looks at what users give where a value is made, field by field, so that nothing impossible is found out at work."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+
+class Wish(NamedTuple):
+    """What a field must be.
+
+    Args:
+        text: what was expected, in words.
+        fits: whether a value is that.
+        optional: whether None will do, too.
+    """
+
+    text: str
+    fits: Callable[[Any], bool]
+    optional: bool = False
+
+    def or_none(self, meaning: str = "") -> Wish:
+        """The same, or None.
+
+        Args:
+            meaning: what None stands for.
+        """
+        return Wish(f"{self.text}, or None{meaning and f' {meaning}'}", self.fits, True)
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a finite number; True and False are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def is_whole(value: Any) -> bool:
+    """Whether a value is a whole number; True and False are none."""
+    return type(value) is int
+
+
+COUNT = Wish("a whole number, at least 1", lambda value: is_whole(value) and value >= 1)
+WHOLE = Wish("a whole number", is_whole)
+NUMBER = Wish("a number", is_number)
+FACTOR = Wish("a number, at least 1", lambda value: is_number(value) and value >= 1)
+SHARE = Wish("a share, 0 to 1", lambda value: is_number(value) and 0 <= value <= 1)
+SECONDS = Wish("seconds, at least 0", lambda value: is_number(value) and value >= 0)
+SOME_SECONDS = Wish("seconds, more than 0", lambda value: is_number(value) and value > 0)
+POSITIVE = Wish("a number, more than 0", lambda value: is_number(value) and value > 0)
+AMOUNT = Wish("a number, at least 0", lambda value: is_number(value) and value >= 0)
+NAME = Wish("a name", lambda value: isinstance(value, str) and bool(value.strip()))
+TEXT = Wish("a text", lambda value: isinstance(value, str))
+FLAG = Wish("True or False", lambda value: isinstance(value, bool))
+
+
+def one_of(*values: str) -> Wish:
+    """One of some words."""
+    return Wish(f"one of {', '.join(values)}", lambda value: isinstance(value, str) and value in values)
+
+
+def made_as(kind: type) -> Wish:
+    """A value of a class."""
+    article = "an" if kind.__name__[0] in "AEIOU" else "a"
+    return Wish(f"{article} {kind.__name__}", lambda value: isinstance(value, kind))
+
+
+def several(what: Wish, kinds: tuple[type, ...] = (tuple, list, set, frozenset)) -> Wish:
+    """Several of something, not a single text."""
+
+    def fits(value: Any) -> bool:
+        return type(value) in kinds and all(map(what.fits, value))
+
+    return Wish(f"several, each {what.text}", fits)
+
+
+def by_name(what: Wish) -> Wish:
+    """Something for each of some names."""
+
+    def fits(value: Any) -> bool:
+        return isinstance(value, Mapping) and all(map(TEXT.fits, value)) and all(map(what.fits, value.values()))
+
+    return Wish(f"a mapping of names to {what.text}", fits)
+
+
+def hold(made: object, **wishes: Wish) -> None:
+    """Look at fields of a value that is being made.
+
+    Raises:
+        ValueError: the first that is not as wished for; says which, what it is, and what was expected.
+    """
+    for name, wish in wishes.items():
+        look(name, getattr(made, name), wish)
+
+
+def look(name: str, given: object, wish: Wish) -> None:
+    """Look at one value.
+
+    Raises:
+        ValueError: it is not as wished for; says which it is, what was given, and what was expected.
+    """
+    if not (given is None and wish.optional) and not wish.fits(given):
+        shown = f"of type {type(given).__name__}" if name == "api_key" else f"{given!r:.60}"
+        raise ValueError(f"{name} is {shown}; expected {wish.text}")
