@@ -34,6 +34,7 @@ from .runs.coordination.elsewhere import decide_anywhere, waiting_anywhere
 from .runs.coordination.steering import steer
 from .runs.handle import RunHandle, find_run, start_run
 from .runs.runtime.approvals import WEEK
+from .runs.runtime.closing import ends_with_agency
 from .runs.runtime.messages import Release
 from .runs.runtime.runtime import AgencyRuntime
 from .runs.streaming import stream_run
@@ -384,6 +385,7 @@ class Agency:
 
         return asyncio.run(once())
 
+    @ends_with_agency
     async def release(self, conversation: str, *, agent: Agent | str | None = None) -> None:
         """Forget a conversation and all that belongs to it. A run of it under way is cancelled.
 
@@ -404,6 +406,7 @@ class Agency:
 
     # -- conversations -------------------------------------------------------------------------------------------------
 
+    @ends_with_agency
     async def conversation(self, conversation: str, *, agent: Agent | str | None = None) -> ConversationView:
         """A conversation as its journal has it now, whoever works on it, in this process or another one.
 
@@ -418,6 +421,7 @@ class Agency:
         check_id(conversation, "conversation", UnknownConversation)
         return await reading.read_conversation(self._kept, self._named(agent), conversation)
 
+    @ends_with_agency
     async def conversations(
         self,
         *,
@@ -452,6 +456,7 @@ class Agency:
             limit=limit,
         )
 
+    @ends_with_agency
     async def fork(
         self, conversation: str, *, at: int | None = None, to: str | None = None, agent: Agent | str | None = None
     ) -> str:
@@ -479,6 +484,7 @@ class Agency:
             check_id(to, "conversation")
         return await changing.fork(self._runtime, name, conversation, at, to or self._runtime.new_id())
 
+    @ends_with_agency
     async def rewind(self, conversation: str, *, to: int, agent: Agent | str | None = None) -> None:
         """Have a conversation go on from an earlier step: what came after it is gone from the history. It stays in the
         journal, and what was paid for it in the view's cost.
@@ -498,6 +504,7 @@ class Agency:
         check_type(to, int, "to", "the number of a step")
         await changing.rewind(self._runtime, name, conversation, to)
 
+    @ends_with_agency
     async def erase(self, *, user: str, tenant: str | None = None) -> int:
         """Delete every conversation that a user has begun, with what agents did for it, from memory and the journal.
         Runs under way end in `RunCancelled`.
@@ -515,6 +522,7 @@ class Agency:
         check_type(tenant, str | None, "tenant", "a text, or None")
         return await changing.erase(self._runtime, user, tenant)
 
+    @ends_with_agency
     async def replay(
         self, conversation: str, *, run: str | None = None, agent: Agent | str | None = None
     ) -> ReplayReport:
@@ -551,6 +559,7 @@ class Agency:
 
     # -- runs that nobody waits for ------------------------------------------------------------------------------------
 
+    @ends_with_agency
     async def start_run(
         self,
         question: Question,
@@ -579,6 +588,7 @@ class Agency:
         asked = Asked(*given, when_busy=when_busy, background=True)
         return await start_run(self._runtime, *new_run(self._runtime, asked), asked_before=run_id is not None)
 
+    @ends_with_agency
     async def handle(self, run_id: str) -> RunHandle:
         """A handle on a run that was started in the background or has a ``run_id`` of the caller's, in this process or
         any other that shares the journal, also if it ended long ago; or on one that is under way in this process.
@@ -590,6 +600,7 @@ class Agency:
         """
         return await find_run(self._runtime, run_id)
 
+    @ends_with_agency
     async def steer(self, conversation: str, message: Question, *, agent: Agent | str | None = None) -> None:
         """Say something to the run under way in a conversation, in whichever process it is worked on.
 
@@ -629,6 +640,7 @@ class Agency:
         """The calls that wait for a person in this process, in the order in which they were asked for."""
         return self._runtime.approvals.waiting
 
+    @ends_with_agency
     async def pending_approvals(self) -> tuple[ApprovalRequested, ...]:
         """The calls that wait for a person, in this process and in all that share its journal. Those of this process
         come first, as `approvals` has them; of the others ``at`` is 0."""

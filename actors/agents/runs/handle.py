@@ -25,6 +25,7 @@ from .coordination.recovery import cancel_abandoned
 from .reading.folding import read, unfit
 from .reading.following import PAGE
 from .reading.progress import Progress, RunRecord
+from .runtime.closing import ends_with_agency
 from .runtime.register import Entry
 from .runtime.runtime import CANCEL_GRACE, AgencyRuntime
 from .validation import check_id, check_type
@@ -60,6 +61,7 @@ class RunHandle:
     def __await__(self) -> Generator[Any, None, Answer]:
         return self.answer().__await__()
 
+    @ends_with_agency
     async def status(self) -> Status:
         """How far the run is: ``queued`` behind others, ``running``, ``waiting`` for a person, also where that is asked
         by an agent that it has handed work to, ``ended`` with its answer, or ``failed`` with an error.
@@ -113,6 +115,7 @@ class RunHandle:
             await following.aclose()
         raise self._unknown()
 
+    @ends_with_agency
     async def answer(self, timeout: float | None = None) -> Answer:
         """Wait for the answer. May be called any number of times, also when the run ended long ago.
 
@@ -133,6 +136,7 @@ class RunHandle:
             raise outcome.error
         return outcome.answer
 
+    @ends_with_agency
     async def cancel(self, reason: str = "cancelled by the caller") -> None:
         """Have the run ended in `RunCancelled`, wherever it is worked on. Nothing happens if it has ended.
 

@@ -13,7 +13,7 @@ from typing import Any
 from ....core.base.errors import ActorDead, CoreError
 from ....core.mail.future import Future
 from ...answer import Answer
-from ...errors import AgentError, AgentUnavailable, DefinitionError, RunFailed, UnknownAgent
+from ...errors import AgencyClosed, AgentError, AgentUnavailable, DefinitionError, RunFailed, UnknownAgent
 from ...output import Output
 from ...turns.outcome import Outcome, cancelled, unanswered
 from ...turns.records import Cancel, RunRequest
@@ -139,7 +139,8 @@ class RunRegister:
             self.settle(unanswered(run, error))
         except ActorDead as error:
             if not self._recovers():  # otherwise its next actor finds the run here
-                self.settle(unanswered(run, unavailable(run.agent, error)))
+                closed = AgencyClosed(f"the agency {self.closed}") if self.closed else unavailable(run.agent, error)
+                self.settle(unanswered(run, closed))
         except CoreError as error:
             self.settle(unanswered(run, unavailable(run.agent, error)))
         return entry

@@ -30,6 +30,7 @@ from ...turns.state import ConversationState
 from ..reading.following import Following
 from .approvals import Approvals
 from .clock import Clock
+from .closing import serving
 from .messages import Posted, Release
 from .posts import Posts
 from .register import Entry, RunRegister, key_taken
@@ -216,7 +217,8 @@ class AgencyRuntime:
         """Have a run made, and wait for its answer; cancelling this cancels the run, unless somebody else waits too."""
         register = self.register
         if run.keyed and register.get(run.id) is None:
-            await self.is_claimed(run)
+            with serving(register):
+                await self.is_claimed(run)
         entry = register.submit(run, output)
         entry.waiters += 1
         waiter = entry.reply
