@@ -282,10 +282,13 @@ class Ledger(Books):
             return f"hedge losers, {how}"
         if run.cancelled and bought.ended > run.ended - 1.0:
             return f"cancelled calls, {how}"
-        if any(other.began >= bought.ended for other in others) or self.kills(bought.ended - 0.1, bought.ended + 1.0):
+        if any(other.began >= bought.ended for other in others) or self.kills(bought.began, bought.ended + 1.0):
             return f"asked by actors that were killed, {how}"
         if bought.fault == "trickle" and not bought.received:
             return "slow bodies given up"
-        if bought.ended > run.ended - 1.0:
+        # The only one of its step: on a starved machine it may have been given up, and not asked for again by the end.
+        if not others and not bought.received and run.cancelled:
+            return f"cancelled calls, {how}"
+        if bought.ended > run.ended - 1.0 or (not others and not bought.received and run.outcome != "answered"):
             return f"for runs that ended meanwhile, {how}"
         return f"unexplained, {how}"

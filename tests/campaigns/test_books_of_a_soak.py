@@ -122,6 +122,55 @@ def test_completions_that_no_run_reported_are_found_under_their_items() -> None:
     }
 
 
+def test_a_call_that_was_given_up_before_its_run_was_cancelled_is_explained_and_one_of_an_answered_run_is_not() -> None:
+    for outcome, item in (
+        ("cancelled", "cancelled calls, given up on the way"),
+        ("TimeLimit", "for runs that ended meanwhile, given up on the way"),
+        ("answered", "unexplained, given up on the way"),
+    ):
+        scene = Scene()
+        scene.buy("late", 90.0, 92.5)  # on a starved machine: the pool had given it up, and waited to ask again
+        scene.end(outcome)
+        assert scene.items == {item: 10}
+
+
+def test_what_was_served_to_an_actor_that_was_killed_meanwhile_is_explained() -> None:
+    scene = Scene()
+    scene.killed = [(95.1, "pool/a")]
+    scene.buy("before", 92.0, 92.5, received=True, reported=True)
+    scene.buy("slow", 95.0, 97.0)  # on a starved machine the server learns late that nobody waits any more
+    scene.end(used=10)
+    assert scene.items == {"": 10, "asked by actors that were killed, given up on the way": 10}
+
+
+@contextmanager
+def collecting_often(told: Any) -> Iterator[None]:
+    """The garbage collector runs as often as it can, and with it whatever thread was waiting."""
+    thresholds = gc.get_threshold()
+    gc.callbacks.append(told)
+    gc.set_threshold(1)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*thresholds)
+        gc.callbacks.remove(told)
+
+
+def test_a_thread_may_open_a_run_in_the_middle_of_a_sweep() -> None:
+    scene = Scene()
+    for number in range(100):
+        scene.ledger.open(Plan(f"L{number}", ()), "once")
+    came = iter(range(1_000_000))
+
+    def another(phase: str, _: object) -> None:
+        if phase == "stop":
+            scene.ledger.open(Plan(f"M{next(came)}", ()), "threadsafe")
+
+    with collecting_often(another):
+        scene.ledger.sweep()
+    assert next(came), "no run was opened during the sweep"
+
+
 def test_the_scripted_model_does_a_plan_step_by_step() -> None:
     said = [Message("system", "Front"), Message("user", "#K both transfer")]
     step, first = complete(Request(tuple(said)), "m")
