@@ -25,7 +25,7 @@ from .coordination.recovery import cancel_abandoned
 from .reading.folding import read, unfit
 from .reading.following import PAGE
 from .reading.progress import Progress, RunRecord
-from .runtime.closing import ends_with_agency
+from .runtime.closing import ends_with_agency, serving
 from .runtime.register import Entry
 from .runtime.runtime import CANCEL_GRACE, AgencyRuntime
 from .validation import check_id, check_type
@@ -105,12 +105,13 @@ class RunHandle:
         progress = Progress(self.id)
         following = runtime.following.follow(runtime.journal, self._stream)
         try:
-            async for record in following:
-                seen = progress.see(record)
-                if seen is not None and seen.position > after:
-                    yield seen
-                if progress.over:
-                    return
+            with serving(runtime.register):
+                async for record in following:
+                    seen = progress.see(record)
+                    if seen is not None and seen.position > after:
+                        yield seen
+                    if progress.over:
+                        return
         finally:
             await following.aclose()
         raise self._unknown()
