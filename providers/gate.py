@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 
 class Gate:
-    """Lets a number of holders in at once and the others in the order they came.
+    """Lets a number of holders in at once and the others in the order they came: ``async with gate``.
 
     Args:
         size: how many may be inside.
@@ -25,24 +23,21 @@ class Gate:
         """How many are waiting."""
         return sum(1 for waiter in self._queue if not waiter.done())
 
-    @asynccontextmanager
-    async def room(self) -> AsyncIterator[None]:
-        """Wait for room, and give it back at the end."""
+    async def __aenter__(self) -> None:
         if self.inside < self._size and not self._queue:
             self.inside += 1
-        else:
-            waiter = asyncio.get_running_loop().create_future()
-            self._queue.append(waiter)
-            try:
-                await waiter
-            except asyncio.CancelledError:
-                if waiter.done() and not waiter.cancelled():
-                    self._leave()  # let in and cancelled at once: the place goes to the next
-                raise
+            return
+        waiter = asyncio.get_running_loop().create_future()
+        self._queue.append(waiter)
         try:
-            yield
-        finally:
-            self._leave()
+            await waiter
+        except asyncio.CancelledError:
+            if waiter.done() and not waiter.cancelled():
+                self._leave()  # let in and cancelled at once: the place goes to the next
+            raise
+
+    async def __aexit__(self, *_: object) -> None:
+        self._leave()
 
     def _leave(self) -> None:
         while self._queue:

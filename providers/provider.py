@@ -161,7 +161,7 @@ class Provider(Actor):
 
     async def _completed(self, request: Request) -> Completion:
         clock = asyncio.get_running_loop().time
-        async with self._gate.room():
+        async with self._gate:
             started = clock()
             try:
                 completion = await self.complete(request)
@@ -175,7 +175,7 @@ class Provider(Actor):
         latency = 0.0
         parts: list[Embeddings] = []
         for part in divided(request, self.spec.embedding_limit):
-            async with self._gate.room():
+            async with self._gate:
                 started = clock()
                 try:
                     parts.append(await self.embed(part))
@@ -192,7 +192,7 @@ class Provider(Actor):
 
     async def _streamed(self, request: Request) -> AsyncIterator[Delta]:
         clock = asyncio.get_running_loop().time
-        async with self._gate.room():
+        async with self._gate:
             started = clock()
             pieces = self.stream(request)
             try:

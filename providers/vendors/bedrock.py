@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from typing import Any
 
 from ..clouds import Bedrock
@@ -66,11 +65,10 @@ class BedrockProvider(AnthropicProvider):
 
 
 class _BedrockSdk(Sdk):
-    @asynccontextmanager
-    async def open(self, path: str, payload: Mapping[str, Any], headers: Mapping[str, str]) -> AsyncIterator[Opened]:
-        async with super().open(path, payload, headers) as opened:
-            framed = "amazon.eventstream" in opened.headers.get("content-type", "")
-            yield _Events(opened, self._provider) if framed else opened
+    async def open(self, path: str, payload: Mapping[str, Any], headers: Mapping[str, str]) -> Opened:
+        opened = await super().open(path, payload, headers)
+        framed = "amazon.eventstream" in opened.headers.get("content-type", "")
+        return _Events(opened, self._provider) if framed else opened
 
 
 class _Events:
@@ -82,13 +80,16 @@ class _Events:
         self.status = opened.status
         self.headers: Mapping[str, str] = httpx2.Headers({**opened.headers, "content-type": "text/event-stream"})
         self._opened = opened
-        self._provider = provider
+        self._parser = eventstream.Parser(provider)
 
-    async def chunks(self) -> AsyncIterator[bytes]:
-        parser = eventstream.Parser(self._provider)
-        async for chunk in self._opened.chunks():
-            for frame in parser.feed(chunk):
-                yield _event(frame)
+    async def read(self) -> bytes:
+        while chunk := await self._opened.read():
+            if events := b"".join(map(_event, self._parser.feed(chunk))):
+                return events
+        return b""
+
+    async def aclose(self) -> None:
+        await self._opened.aclose()
 
 
 def _event(frame: eventstream.Frame) -> bytes:

@@ -9,8 +9,7 @@ import asyncio
 import base64
 import json
 import urllib.request
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
@@ -115,14 +114,8 @@ class Direct:
             trust_env=False,
         )
 
-    @asynccontextmanager
-    async def open(self, path: str, payload: Mapping[str, Any], headers: Mapping[str, str]) -> AsyncIterator[Opened]:
-        response = await self._sent(path, payload, headers)
-        try:
-            yield _DirectOpened(response, self._problem)
-        finally:
-            # Closes the connection unless the body was read to its end, in which case it has gone back to the pool.
-            response.close()
+    async def open(self, path: str, payload: Mapping[str, Any], headers: Mapping[str, str]) -> Opened:
+        return _DirectOpened(await self._sent(path, payload, headers), self._problem)
 
     async def close(self) -> None:
         for session in self._sessions:
@@ -203,13 +196,15 @@ class _DirectOpened:
         self._response = response
         self._problem = problem
 
-    async def chunks(self) -> AsyncIterator[bytes]:
+    async def read(self) -> bytes:
         problem: Exception
         try:
-            async for chunk in self._response.content.iter_any():
-                yield chunk
+            chunk: bytes = await self._response.content.readany()
+            return chunk
         except Exception as error:
             problem = self._problem(error)
-        else:
-            return
         raise problem
+
+    async def aclose(self) -> None:
+        # Once the body was read to its end, the connection has gone back to the pool, and this does nothing.
+        self._response.close()

@@ -7,7 +7,7 @@ import importlib
 import json
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, suppress
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -129,12 +129,15 @@ class HttpProvider(Provider):
         """Send JSON to the vendor; returns the JSON and the headers of its answer. Raises a `ProviderError`."""
         begun = False
         try:
-            async with asyncio.timeout(self.spec.total_timeout), self._opened.open(path, payload, headers) as opened:
+            async with asyncio.timeout(self.spec.total_timeout):
+                opened = await self._opened.open(path, payload, headers)
                 begun = True
-                chunks = opened.chunks()
-                if not 200 <= opened.status < 300:
-                    raise await self._refused(opened, chunks)
-                body = await reading.whole(chunks, provider=self.spec.name)
+                try:
+                    if not 200 <= opened.status < 300:
+                        raise await self._refused(opened)
+                    body = await reading.whole(opened, provider=self.spec.name)
+                finally:
+                    await opened.aclose()
             return self._json(opened, body), opened.headers
         except ProviderError as error:
             error.begun = begun
@@ -150,20 +153,21 @@ class HttpProvider(Provider):
         payload = protocol.to_payload(request, notes, model=model, stream=True)
         name = self.spec.name
         pace = Pace(self.spec.timeout, self.spec.total_timeout, asyncio.get_running_loop().time, provider=name)
-        async with AsyncExitStack() as stack:
-            opened, chunks, head, body = await self._answered(stack, protocol.stream_path, payload, request.headers)
+        opened, head, body = await self._answered(protocol.stream_path, payload, request.headers)
+        try:
             if body is not None:
                 whole = protocol.from_response(self._json(opened, body), provider=name)
                 for delta in as_deltas(self._headed(whole, opened.headers, notes)):
                     yield delta
                 return
             assembler, parser = protocol.assembler(provider=name), Parser()
-            chunk: bytes | None = head
+            chunk = head
             cut: ProviderError | None = None
             begun = done = False
             try:
-                while chunk is not None:
+                while chunk:
                     pace.came(len(chunk))
+                    heard = False
                     for event in parser.feed(chunk):
                         if event.data.startswith("[DONE]"):
                             assembler.end()
@@ -171,7 +175,8 @@ class HttpProvider(Provider):
                         if done:
                             break
                         payload = self._event(event.data, opened.headers)
-                        if not is_sign_of_life(event.name, payload):
+                        if not heard and not is_sign_of_life(event.name, payload):
+                            heard = True
                             pace.heard()
                         for delta in assembler.feed(payload, event.name):
                             begun = True
@@ -181,7 +186,7 @@ class HttpProvider(Provider):
                         break
                     pace.check()
                     pace.waits()
-                    chunk = await anext(chunks, None)
+                    chunk = await opened.read()
             except ConnectionLost as error:
                 cut = error
             if cut is not None:
@@ -199,8 +204,10 @@ class HttpProvider(Provider):
             # What ends the body comes right behind; with it read, the connection can serve the next request.
             with suppress(TimeoutError, ProviderError):
                 async with asyncio.timeout(_DRAIN):
-                    async for _ in chunks:
+                    while await opened.read():
                         pass
+        finally:
+            await opened.aclose()
 
     @property
     def _opened(self) -> Transport:
@@ -216,44 +223,46 @@ class HttpProvider(Provider):
             )
         return model, self.protocol(model)
 
-    async def _refused(self, opened: Opened, chunks: AsyncIterator[bytes]) -> ProviderError:
+    async def _refused(self, opened: Opened) -> ProviderError:
         return failures.from_status(
             opened.status,
-            await reading.refusal(chunks),
+            await reading.refusal(opened),
             opened.headers,
             provider=self.spec.name,
             now=datetime.now(UTC),
         )
 
     async def _answered(
-        self, stack: AsyncExitStack, path: str, payload: Mapping[str, Any], headers: Mapping[str, str]
-    ) -> tuple[Opened, AsyncIterator[bytes], bytes, bytes | None]:
+        self, path: str, payload: Mapping[str, Any], headers: Mapping[str, str]
+    ) -> tuple[Opened, bytes, bytes | None]:
         """Ask for a stream. What the answer is shows in how it begins: a type in its header may be wrong, and a web
         page, an error with status 200, or an answer from a server that does not stream come whole.
 
         Returns:
-            the response, what is left of its body, what was read of it to see that it is a stream, and, if it is none,
-            the whole body.
+            the response, what was read of its body to see that it is a stream, and, if it is none, the whole body.
         """
         try:
             async with asyncio.timeout(self.spec.total_timeout):
-                opened = await stack.enter_async_context(self._opened.open(path, payload, headers))
-                chunks = opened.chunks()
-                if not 200 <= opened.status < 300:
-                    raise await self._refused(opened, chunks)
-                head, streamed = b"", None
-                async for chunk in chunks:
-                    head += chunk
-                    streamed = is_stream(head)
-                    if streamed is not None or len(head) > _LONGEST_HEAD:
-                        break
-                if streamed is None:
-                    streamed = "text/event-stream" in opened.headers.get("content-type", "")
-                body = None if streamed else await reading.whole(chunks, head, provider=self.spec.name)
-                return opened, chunks, head, body
+                opened = await self._opened.open(path, payload, headers)
+                try:
+                    return opened, *await self._begun(opened)
+                except BaseException:
+                    await opened.aclose()
+                    raise
         except TimeoutError:
             pass
         raise reading.overdue(self.spec.name, self.spec.total_timeout)
+
+    async def _begun(self, opened: Opened) -> tuple[bytes, bytes | None]:
+        if not 200 <= opened.status < 300:
+            raise await self._refused(opened)
+        head, streamed = b"", None
+        while streamed is None and len(head) <= _LONGEST_HEAD and (chunk := await opened.read()):
+            head += chunk
+            streamed = is_stream(head)
+        if streamed is None:
+            streamed = "text/event-stream" in opened.headers.get("content-type", "")
+        return head, None if streamed else await reading.whole(opened, head, provider=self.spec.name)
 
     def _json(self, opened: Opened, body: bytes) -> Any:
         try:

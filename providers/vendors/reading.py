@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 
 from ..errors import ProviderTimeout
 from ..wire.failures import malformed
+from .transport import Opened
 
 LARGEST_BODY = 64 * 1024 * 1024
 """Bytes of an answer that comes whole, decompressed."""
@@ -15,7 +16,7 @@ LARGEST_REFUSAL = 1024 * 1024
 """Bytes of an error's body that are read."""
 
 
-async def whole(chunks: AsyncIterator[bytes], head: bytes = b"", *, provider: str) -> bytes:
+async def whole(opened: Opened, head: bytes = b"", *, provider: str) -> bytes:
     """The rest of a body, behind its `head`.
 
     Raises:
@@ -23,7 +24,7 @@ async def whole(chunks: AsyncIterator[bytes], head: bytes = b"", *, provider: st
         ProviderError: it broke off.
     """
     parts, size = [head], len(head)
-    async for chunk in chunks:
+    while chunk := await opened.read():
         parts.append(chunk)
         size += len(chunk)
         if size > LARGEST_BODY:
@@ -32,10 +33,10 @@ async def whole(chunks: AsyncIterator[bytes], head: bytes = b"", *, provider: st
     return b"".join(parts)
 
 
-async def refusal(chunks: AsyncIterator[bytes]) -> bytes:
+async def refusal(opened: Opened) -> bytes:
     """The body of an error, cut where it says no more."""
     parts, size = [], 0
-    async for chunk in chunks:
+    while chunk := await opened.read():
         parts.append(chunk)
         size += len(chunk)
         if size > LARGEST_REFUSAL:

@@ -103,7 +103,7 @@ def test_a_gate_never_overfills_never_leaks_a_place_and_keeps_the_order(
         cancelled: set[int] = set()
 
         async def visit(number: int) -> None:
-            async with gate.room():
+            async with gate:
                 entered.append(number)
                 inside[number] = asyncio.Event()
                 try:
@@ -144,17 +144,16 @@ def test_a_gate_never_overfills_never_leaks_a_place_and_keeps_the_order(
 
 async def test_a_place_granted_to_one_who_is_cancelled_in_the_same_turn_goes_on() -> None:
     gate = Gate(1)
-    holder = gate.room()
-    await holder.__aenter__()
+    await gate.__aenter__()
 
     async def visit() -> None:
-        async with gate.room():
+        async with gate:
             pass
 
     waiting = asyncio.create_task(visit())
     await asyncio.sleep(0)
     assert gate.waiting == 1
-    await holder.__aexit__(None, None, None)  # grants the place without a turn of the loop
+    await gate.__aexit__(None, None, None)  # grants the place without a turn of the loop
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
     assert waiting.cancelled()
