@@ -255,13 +255,11 @@ _MEDIA: Mapping[type[Any], Capability] = {Image: "images", File: "files", Audio:
 
 def media(request: Request) -> frozenset[Capability]:
     """What the parts of a request's messages ask for; an assistant's are not asked of the model."""
-    return frozenset(
-        _MEDIA[type(part)]
-        for message in request.messages
-        if not isinstance(message.content, str) and message.role != "assistant"
-        for part in message.content
-        if type(part) in _MEDIA
-    )
+    wanted: set[Capability] = set()
+    for message in request.messages:
+        if not isinstance(message.content, str) and message.role != "assistant":
+            wanted.update(_MEDIA[type(part)] for part in message.content if type(part) in _MEDIA)
+    return frozenset(wanted)
 
 
 # Sampling fields a provider may leave out: the answer is still one to the question, and a note says so.

@@ -80,7 +80,6 @@ class Direct:
         self._make_client = make_client
         self._extra = dict(headers)
         self._base = ""
-        self._headers: dict[str, str] = {}  # they hold the key
         self._proxy: str | None = None
         self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout, sock_read=timeout)
         self._sessions: tuple[aiohttp.ClientSession, ...] = ()
@@ -98,11 +97,15 @@ class Direct:
             return base, {name: value for name, value in made.items() if isinstance(value, str)}
 
         # In a thread: the first import of an SDK takes up to 2 s, which other actors must not wait.
-        base, self._headers = await asyncio.to_thread(prepare)
+        base, headers = await asyncio.to_thread(prepare)
         self._base = base.rstrip("/")
         self._proxy = _proxy(self._base)
         if not self._sessions:  # not before: whoever is killed while it waits here could not close them
             self._sessions = self._new_session(keepalive_timeout=30), self._new_session(force_close=True)
+        for session in self._sessions:
+            # They hold the key. The session sends them itself: given with each request, they are copied three times.
+            session.headers.clear()
+            session.headers.update(headers)
 
     def _new_session(self, **connector: Any) -> aiohttp.ClientSession:
         return aiohttp.ClientSession(
@@ -122,7 +125,7 @@ class Direct:
             await session.close()
 
     async def _sent(self, path: str, payload: Mapping[str, Any], headers: Mapping[str, str]) -> Any:
-        data = json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+        data = _as_json(payload).encode("utf-8", "replace")
         sent = _Sent()
         _SENT.set(sent)
         clock = asyncio.get_running_loop().time
@@ -133,7 +136,7 @@ class Direct:
                 return await session.post(
                     self._base + path,
                     data=data,
-                    headers={**self._headers, **headers} if headers else self._headers,
+                    headers=headers or None,
                     proxy=self._proxy,
                     allow_redirects=False,
                 )
@@ -187,6 +190,10 @@ def _proxy(url: str) -> str | None:
     if not found or not parts.hostname or urllib.request.proxy_bypass(parts.hostname):
         return None
     return found
+
+
+_as_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+"""What `json.dumps` makes anew for each call that is not plain."""
 
 
 class _DirectOpened:

@@ -235,8 +235,8 @@ def error_object(body: bytes | str) -> Mapping[str, Any]:
 
 def request_id(headers: Mapping[str, str], error: Mapping[str, Any] | None = None) -> str:
     """The vendor's identifier of a request, from its response."""
-    named = (headers.get(name) for name in ("x-request-id", "request-id", "x-amzn-requestid"))
-    return str(next(filter(None, named), None) or (error or {}).get("request_id") or "")
+    named = headers.get("x-request-id") or headers.get("request-id") or headers.get("x-amzn-requestid")
+    return str(named or (error or {}).get("request_id") or "")
 
 
 def _judged(status: int, error: Mapping[str, Any], text: str) -> tuple[type[ProviderError], Concern | None]:

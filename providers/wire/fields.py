@@ -61,11 +61,11 @@ def mappings(value: Any, where: str) -> list[Mapping[str, Any]]:
     """
     if value is None:
         return []
-    found = sequence(value, where)
+    found = list(value if type(value) is list else sequence(value, where))
     for number, item in enumerate(found):
         if type(item) is not dict and not isinstance(item, Mapping):
             raise _wrong(f"{where}[{number}]", "an object", item)
-    return list(found)
+    return found
 
 
 def text(value: Any, where: str) -> str:
@@ -170,6 +170,8 @@ def rest(value: Mapping[str, Any], *known: str) -> dict[str, Any]:
 
 def blank(value: Any) -> bool:
     """Whether a value says nothing: null, empty, or made of such. 0 and false say something only outside objects."""
+    if type(value) is str:  # most are; a look at an abstract class costs four times as much
+        return not value
     if isinstance(value, Mapping):
         return all(blank(item) or (type(item) is int and item == 0) for item in value.values())
     return value is None or value == "" or (isinstance(value, list | tuple) and not value)

@@ -18,7 +18,8 @@ from typing import Any
 from ..messages import RateLimits
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|us|µs|ns|h|m|s|d)")
-_ANTHROPIC = ("requests", "tokens", "input-tokens", "output-tokens")
+_ANTHROPIC = tuple(f"anthropic-ratelimit-{kind}" for kind in ("requests", "tokens", "input-tokens", "output-tokens"))
+_ANTHROPIC_LIMITS = tuple(f"{name}-limit" for name in _ANTHROPIC)
 _UNITS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
 
 
@@ -33,10 +34,9 @@ def rate_limits(headers: Mapping[str, str]) -> RateLimits | None:
             _count(headers.get("x-ratelimit-remaining-tokens")),
             _seconds(headers.get("x-ratelimit-reset-tokens"), headers),
         )
-    if any(f"anthropic-ratelimit-{kind}-limit" in headers for kind in _ANTHROPIC):
+    if any(map(headers.__contains__, _ANTHROPIC_LIMITS)):
         stated: list[float | None] = []
-        for kind in _ANTHROPIC:
-            name = f"anthropic-ratelimit-{kind}"
+        for name in _ANTHROPIC:
             counts = _count(headers.get(f"{name}-limit")), _count(headers.get(f"{name}-remaining"))
             stated += [*counts, _seconds(headers.get(f"{name}-reset"), headers)]
         return RateLimits(*stated)  # type: ignore[arg-type]  # limit, remaining, reset of each kind, in its order

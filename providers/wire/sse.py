@@ -38,7 +38,10 @@ def is_stream(head: bytes) -> bool | None:
 
 def is_sign_of_life(name: str, payload: Any) -> bool:
     """Whether an event says only that the connection stands."""
-    return name in _SIGNS_OF_LIFE or (isinstance(payload, Mapping) and payload.get("type") in _SIGNS_OF_LIFE)
+    if name in _SIGNS_OF_LIFE:
+        return True
+    kind = payload.get("type") if isinstance(payload, Mapping) else None
+    return type(kind) is str and kind in _SIGNS_OF_LIFE
 
 
 class Parser:
@@ -82,6 +85,7 @@ class Parser:
             self._check()
             return
         *lines, rest = (bytes(self._line) + chunk if self._line else chunk).split(b"\n")
+        large = self._size + len(self._line) + len(chunk) > self._largest  # otherwise no event in it can be
         self._line = bytearray(rest)
         for line in lines:
             if not line:
@@ -94,7 +98,8 @@ class Parser:
                     self._name = ""
             elif line.startswith(b"data:"):
                 self._size += len(line)
-                self._check()
+                if large:
+                    self._check()
                 self._data.append(line[6 if line[5:6] == b" " else 5 :].decode("utf-8", "replace"))
             elif line.startswith(b"event:"):
                 self._name = line[6:].strip().decode("utf-8", "replace")

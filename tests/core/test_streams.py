@@ -188,3 +188,25 @@ def test_a_stream_is_read_on_its_systems_loop_only() -> None:
 
 async def _first(stream: Any) -> Any:
     return await anext(stream)
+
+
+async def test_a_stream_says_whether_its_next_item_or_its_end_is_at_hand() -> None:
+    class Two(Actor):
+        async def on_receive(self, message: asyncio.Event) -> Any:
+            yield 1
+            await message.wait()
+            yield 2
+
+    more = asyncio.Event()
+    async with System("readiness") as system:
+        stream = system.spawn(Two).stream(more)
+        assert not stream.ready
+        assert await anext(stream) == 1
+        assert not stream.ready
+        more.set()
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert stream.ready
+        assert await anext(stream) == 2
+        assert stream.ready
+        assert [item async for item in stream] == []

@@ -27,6 +27,11 @@ class Channel:
         self._getters: deque[asyncio.Future[None]] = deque()
         self._putter: asyncio.Future[None] | None = None
 
+    @property
+    def ready(self) -> bool:
+        """Whether `get` would not wait."""
+        return bool(self._items) or self.finished
+
     async def room(self) -> None:
         """Wait while the readers are ``size`` items behind."""
         while len(self._items) >= self.size and not self.finished:

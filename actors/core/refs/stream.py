@@ -30,6 +30,12 @@ class Stream(AsyncIterator[T_co]):
         self._ask = ask
         self._beginning: asyncio.Future[Any] | None = None
 
+    @property
+    def ready(self) -> bool:
+        """Whether the next item, or the end, is at hand, so that reading it does not wait."""
+        ask = self._ask
+        return ask.done() and ask.channel.ready
+
     async def __anext__(self) -> T_co:
         ask = self._ask
         if ask.cell.runtime.loop is not asyncio.get_running_loop():

@@ -79,6 +79,8 @@ class Tier:
     @property
     def notes(self) -> tuple[str, ...]:
         """What the caller is told of an answer from this tier."""
+        if not self.dropped and not self.degraded_to:
+            return ()
         notes = [f"{DROPPED}: {name}" for name in sorted(self.dropped)]
         return (*((f"{DEGRADED} {self.degraded_to}",) if self.degraded_to else ()), *notes)
 

@@ -47,7 +47,7 @@ def from_response(body: Any, *, provider: str = "", origin: str = ORIGIN) -> Com
     Raises:
         ProviderError: the body holds an error (by its type), or is not the protocol (`MalformedResponse`).
     """
-    if isinstance(body, Mapping) and body.get("error"):
+    if (type(body) is dict or isinstance(body, Mapping)) and body.get("error"):
         raise from_event(body["error"], provider=provider)
     try:
         answer = fields.mapping(body, "body")

@@ -28,6 +28,8 @@ ORIGIN = "openai.chat"
 
 REASONING = ("reasoning_content", "reasoning")
 """Where vendors put the reasoning."""
+_REASONED = frozenset({*REASONING, "reasoning_details"})
+_KNOWN = ("role", "content", "refusal", "tool_calls", "images", "audio", *_REASONED)
 
 _SOUNDS = {"UklGR": "audio/wav", "SUQz": "audio/mpeg", "//": "audio/mpeg", "T2dn": "audio/ogg", "ZkxhQ": "audio/flac"}
 """How base64 of a sound begins."""
@@ -53,8 +55,7 @@ def read_answer(message: Mapping[str, Any], at: str, origin: str = ORIGIN) -> tu
         state["refusal"] = len(refusal)
     calls = _read_calls(message.get("tool_calls"), f"{at}.tool_calls", state)
     _read_media(message, at, parts, state)
-    known = ("role", "content", "refusal", "tool_calls", "reasoning_details", "images", "audio", *REASONING)
-    if rest := fields.rest(message, *known):
+    if rest := fields.rest(message, *_KNOWN):
         state["rest"] = rest
     spoken: str | tuple[Part, ...] = said + refusal
     if parts:
@@ -64,6 +65,8 @@ def read_answer(message: Mapping[str, Any], at: str, origin: str = ORIGIN) -> tu
 
 
 def _read_reasoning(message: Mapping[str, Any], at: str, state: dict[str, Any]) -> str:
+    if _REASONED.isdisjoint(message):
+        return ""
     named = {
         name: fields.text(given, f"{at}.{name}")
         for name in REASONING

@@ -85,7 +85,7 @@ class Assembler:
         Raises:
             ProviderError: the chunk is an error, or not the protocol.
         """
-        if isinstance(chunk, Mapping) and chunk.get("error"):
+        if (type(chunk) is dict or isinstance(chunk, Mapping)) and chunk.get("error"):
             id = fields.name(self._body.get("id"))
             raise from_event(chunk["error"], provider=self._provider, request_id=id)
         try:
@@ -129,7 +129,7 @@ class Assembler:
 
     def _taken(self, delta: Mapping[str, Any]) -> list[Delta]:
         content = delta.get("content")
-        more = [key for key, value in delta.items() if value is not None and key not in _PLAIN]
+        more = len(delta) > 1 and [key for key, value in delta.items() if value is not None and key not in _PLAIN]
         if not more and type(content) is str and content and not self._content:
             # Nearly every chunk: 2 µs in place of 6.
             self._said["content"].append(content)
