@@ -107,6 +107,8 @@ class Charges:
         Raises:
             BudgetSpent: a budget has too little left.
         """
+        while job.promised:  # or those who joined would be asked for their part twice
+            self.budgets.release(job.promised.pop())
         quote = self._quote(job, grant.gate)
         if quote.allowed != self.budgets.version:  # something was spent or promised since it was asked
             self.budgets.check(quote.accounts, quote.estimate)

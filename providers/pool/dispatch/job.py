@@ -7,6 +7,7 @@ from typing import Any
 
 from ... import checks
 from ...embeddings import Asked
+from ..accounts.budgets import Reservation
 from ..admission.gate import Gate, Grant
 from ..admission.limiter import ONE_REQUEST, Need, need
 from .plan import Plan
@@ -67,6 +68,7 @@ class Job:
         "only",
         "paid",
         "plan",
+        "promised",
         "quote",
         "request",
         "requesters",
@@ -105,6 +107,8 @@ class Job:
         self.only = ""
         self.quote: Any = None
         """What a call may take, as it was asked for last; see `charges`."""
+        self.promised: list[Reservation] = []
+        """What those who joined it were promised besides; with the next call it is promised to all together."""
         self.paid = False
         """Whether its price is promised already, so that no budget need be asked before it is sent."""
 

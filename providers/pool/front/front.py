@@ -205,6 +205,7 @@ class Front:
         else:
             if budgets.limited:
                 promised = budgets.reserve(*dispatcher.charges.check(shared.job, requester))
+                shared.job.promised.append(promised)
             self._counts.coalesced += 1
             shared.job.requesters.append(requester)
             shared.job.limit = max(shared.job.limit, dispatcher.limit())

@@ -226,6 +226,17 @@ async def test_who_joined_a_call_that_was_out_already_pays_for_it_when_the_first
 
 
 @virtual_time
+async def test_what_was_promised_to_a_shared_call_is_free_again_when_it_ends() -> None:
+    script = Script("a", usage=Usage(0, 1))
+    budgets = [Budget("agent", "y", 0.8)]
+    async with pool_of(endpoint(script, price=DOLLAR), coalesce=True, budgets=budgets) as pool:
+        for number in range(3):
+            asked = request(str(number), max_tokens=1_000_000)
+            asks = [pool.ask(Submit(asked, Requester(agent=name))) for name in "xy"]
+            assert [(await one).provider for one in asks] == ["a", "a"]
+
+
+@virtual_time
 async def test_those_who_share_a_call_that_fails_all_get_its_error() -> None:
     script = Script("a", failure=fails(overloaded))
     async with pool_of(endpoint(script), coalesce=True, queue_timeout=2.0) as pool:
