@@ -56,6 +56,12 @@ def test_a_request_is_divided_without_loss_in_its_order_and_within_the_limit(
         assert len(part.texts) == 1 or sum(map(FALLBACK.count, part.texts)) <= tokens
 
 
+def test_a_part_holds_all_that_the_limit_allows() -> None:
+    request = EmbeddingRequest(["a" * 40, "b" * 40, "c"], "m")
+    size = sum(map(FALLBACK.count, request.texts[:2]))
+    assert [len(part.texts) for part in divided(request, EmbeddingLimit(9, size))] == [2, 1]
+
+
 def test_a_request_within_the_limit_is_not_copied() -> None:
     request = EmbeddingRequest(["a", "b"], "m")
     assert list(divided(request, EmbeddingLimit(2))) == [request]

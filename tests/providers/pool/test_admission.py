@@ -211,6 +211,16 @@ def test_an_endpoint_whose_oldest_call_is_overdue_is_taken_to_be_slow() -> None:
     assert tested.latency == 1.0
 
 
+def test_only_who_was_not_chosen_was_passed_over() -> None:
+    both = gate("a"), gate("b")
+    for _ in range(10):
+        before = [each.passed_over for each in both]
+        chosen = queue().choose(both, 0.0)
+        assert [each.passed_over for each in both] == [
+            count + (each is not chosen) for each, count in zip(both, before, strict=True)
+        ]
+
+
 def test_what_a_vendor_says_is_left_of_its_bucket_has_been_refilled_since_the_request_was_sent() -> None:
     own = Limiter(Quota(tokens_per_minute=600), "bucket")
     tested = Gate(EndpointGate("a", Limiter(Quota()), breaker()), "", own, breaker())

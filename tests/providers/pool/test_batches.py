@@ -162,7 +162,22 @@ async def test_each_asker_leaves_when_their_own_time_is_over_and_the_rest_goes_o
         stats = await pool.ask(GetStats())
     assert script.cancelled == 1, "a batch that nobody waits for is called off"
     assert {item: entry.calls for item, entry in stats.bought.items()} == {"answered": 3, "cancelled": 1}
+    lost = stats.bought["cancelled"]
+    assert lost.cost == pytest.approx((lost.input_tokens + lost.output_tokens) * 0.5e-6), "at a batch's price, too"
     assert stats.pool.pending == 0
+
+
+@virtual_time
+async def test_a_batch_waits_for_room_for_as_long_as_the_most_patient_of_its_askers() -> None:
+    script = Script("a", latency=10.0)
+    async with pool_of(batching(script, limits=Quota(concurrency=1)), batching=Batching(size=2)) as pool:
+        busy = pool.ask(request("busy"))
+        await asyncio.sleep(0.1)
+        hasty, patient = pool.ask(submit("1"), timeout=3.0), pool.ask(submit("2"), timeout=60.0)
+        with pytest.raises(TimeoutError):
+            await hasty
+        assert (await patient).notes == ("batched",)
+        await busy
 
 
 @virtual_time

@@ -23,7 +23,7 @@ from callboard.providers.errors import (
     RateLimited,
     StreamCut,
 )
-from callboard.providers.messages import Completion, Message, Request, Usage
+from callboard.providers.messages import Completion, Delta, Message, Request, Usage
 from callboard.providers.pool import (
     Bought,
     Budget,
@@ -152,6 +152,19 @@ async def test_the_loser_of_a_hedged_pair_is_booked_as_such() -> None:
     assert agrees(stats)
 
 
+@pytest.mark.parametrize("later", [-0.001, 0.0, 0.001])
+@virtual_time
+async def test_of_a_hedged_pair_that_answers_at_once_one_is_booked_as_answered(later: float) -> None:
+    slow, fast = Script("slow", latency=2.0), Script("fast", latency=1.0 + later)
+    endpoints = [endpoint(slow, price=PRICE), endpoint(fast, price=PRICE, priority=1)]
+    async with pool_of(*endpoints, hedge=Hedge(maximum=1.0)) as pool:
+        await pool.ask(request())
+        await asyncio.sleep(1)
+        stats = await stats_of(pool)
+    assert {item: entry.calls for item, entry in stats.bought.items()} == {"answered": 1, "hedged": 1}
+    assert agrees(stats)
+
+
 @virtual_time
 async def test_a_stream_that_breaks_off_is_booked_with_what_had_come() -> None:
     script = Script("a", cut_after=2)
@@ -169,6 +182,19 @@ async def test_a_stream_that_breaks_off_is_booked_with_what_had_come() -> None:
         "cut": (1, 1),
         "cancelled": (1, 1),
     }
+
+
+@pytest.mark.parametrize(
+    "piece", [Delta(text="x" * 40), Delta(reasoning="x" * 40), Delta(tool_index=0, tool_arguments="x" * 40)]
+)
+@virtual_time
+async def test_of_a_stream_that_breaks_off_all_kinds_of_pieces_are_booked(piece: Delta) -> None:
+    script = Script("a", pieces=(piece, piece, piece), cut_after=2)
+    async with pool_of(endpoint(script, price=PRICE, retry=RetryPolicy(attempts=1))) as pool:
+        with pytest.raises((StreamCut, NoProvider)):
+            _ = [delta async for delta in pool.stream(request(max_tokens=500))]
+        stats = await stats_of(pool)
+    assert (stats.bought["cut"].calls, stats.bought["cut"].output_tokens) == (1, 20)
 
 
 # -- crashes -----------------------------------------------------------------------------------------------------------

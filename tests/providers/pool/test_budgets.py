@@ -63,6 +63,20 @@ async def test_what_is_too_expensive_at_one_endpoint_goes_to_a_cheaper_one() -> 
     assert (answer.provider, dear.seen) == ("cheap", [])
 
 
+@pytest.mark.parametrize(
+    ("price", "cost"),
+    [
+        (Price(1.0, 2.0, cache_read=0.1, cache_write=1.25), 5.0 + 0.3 + 2.5 + 2.0),
+        (Price(1.0, 2.0), 5.0 + 3.0 + 2.0 + 2.0),
+    ],
+)
+@virtual_time
+async def test_what_a_cache_read_or_wrote_has_a_price_of_its_own_or_that_of_input(price: Price, cost: float) -> None:
+    script = Script("a", usage=Usage(10 * MILLION, MILLION, 3 * MILLION, 2 * MILLION))
+    async with pool_of(endpoint(script, price=price)) as pool:
+        assert (await pool.ask(request())).cost == pytest.approx(cost)
+
+
 @virtual_time
 async def test_a_model_whose_price_nobody_knows_is_refused_by_name_under_a_budget() -> None:
     script = Script("a")

@@ -7,7 +7,7 @@ import logging
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from callboard.actors import ActorDead, System
+from callboard.actors import ActorDead, Future, System
 from callboard.actors.journal import EventNotReadable, Journal, JsonCodec, MemoryJournal, Retention
 from callboard.actors.journal.postgres import PostgresJournal
 from callboard.actors.journal.sqlite import SqliteJournal
@@ -184,6 +184,23 @@ async def test_a_crash_of_the_pool_counts_nothing_twice_and_forgets_nothing(afte
         assert (await pool.ask(GetStats())).cost == 2.0
     async with pool_of(one, journal=journal) as pool:
         assert (await pool.ask(GetStats())).cost == 2.0
+
+
+class Unanswering(MemoryJournal):
+    """Keeps what was spent, and never says so."""
+
+    def append(self, stream: str, events: Sequence[Any], *, expected: int | None = None) -> Future[int] | int:
+        done = super().append(stream, events, expected=expected)
+        return Future() if "spent" in events[0] else done
+
+
+@virtual_time
+async def test_what_was_kept_when_the_pool_crashed_before_it_heard_of_it_is_not_kept_again() -> None:
+    async with pool_of(endpoint(dollar_answers(), price=DOLLAR), journal=Unanswering()) as pool:
+        await pool.ask(cheap())
+        await asyncio.sleep(1.5)
+        pool.kill()
+        assert (await pool.ask(GetStats())).spent["pool:"] == 1.0
 
 
 async def test_retention_does_not_prune_what_was_spent(tmp_path: Path) -> None:

@@ -486,6 +486,22 @@ async def test_callers_in_a_hurry_do_not_make_a_working_provider_look_broken() -
 
 
 @virtual_time
+async def test_calls_that_hang_are_no_reason_to_leave_a_provider_alone_that_has_answered_later_ones() -> None:
+    script = Script("a")
+    async with pool_of(script) as pool:
+        for number in range(10):
+            script.hang = True
+            doomed = asyncio.ensure_future(pool.ask(request(f"hangs {number}"), timeout=5.0))
+            await asyncio.sleep(0.01)
+            script.hang = False
+            assert isinstance(await pool.ask(request()), Completion)
+            await asyncio.wait([doomed])
+            assert isinstance(doomed.exception(), AskTimeout)
+        assert (await pool.ask(GetHealth())).endpoints[0].state == "closed"
+        assert (await pool.ask(GetStats())).endpoints["a"].slow == 0
+
+
+@virtual_time
 async def test_a_hanging_provider_is_left_alone_though_every_caller_gives_up_before_any_timeout_of_its_own() -> None:
     hung, other = Script("a", hang=True), Script("b")
     async with System("test") as system:

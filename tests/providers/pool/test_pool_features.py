@@ -499,6 +499,18 @@ async def test_limits_in_the_vendors_headers_are_kept_though_nobody_configured_t
 
 
 @virtual_time
+async def test_what_a_vendor_says_of_its_limits_counts_also_where_it_refuses_the_request() -> None:
+    told = RateLimits(requests_limit=2, requests_remaining=0, requests_reset=40.0)
+    script = Script("a", latency=0.0)
+    script.failure = lambda s, _: InvalidRequest("bad", status=400, limits=told) if len(s.seen) == 1 else None
+    async with pool_of(endpoint(script)) as pool:
+        with pytest.raises(InvalidRequest):
+            await pool.ask(request())
+        await pool.ask(request(), timeout=100)
+    assert script.times[1] >= 40.0
+
+
+@virtual_time
 async def test_a_limit_per_second_is_held_though_the_one_per_minute_would_allow_more() -> None:
     script = Script("a", latency=0.0)
     async with pool_of(endpoint(script, limits=Quota(requests_per_minute=120, requests_per_second=2))) as pool:

@@ -74,6 +74,16 @@ def test_an_endpoint_whose_requests_do_not_come_back_is_avoided() -> None:
     assert {LeastLoaded().choose([stuck, fine], rng) for _ in range(20)} == {1}
 
 
+def test_an_endpoint_nobody_has_measured_is_taken_to_be_as_fast_as_the_other() -> None:
+    rng = random.Random(1)
+    for measured, unmeasured, best in (
+        (Load(in_flight=0, latency=5.0), Load(in_flight=1, latency=0.0), 0),
+        (Load(in_flight=1, latency=0.1), Load(in_flight=0, latency=0.0), 1),
+    ):
+        assert {LeastLoaded().choose([measured, unmeasured], rng) for _ in range(20)} == {best}
+        assert {LeastLoaded().choose([unmeasured, measured], rng) for _ in range(20)} == {1 - best}
+
+
 @pytest.mark.parametrize("times", [1, 2])
 @pytest.mark.parametrize(("requests", "apart"), [(5, 3600.0), (500, 0.001)])
 @virtual_time

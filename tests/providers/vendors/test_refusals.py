@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import httpx2
 import pytest
 
 from callboard.actors import System
 from callboard.providers import errors as e
 from callboard.providers.vendors.build import child_spec
+from callboard.providers.vendors.transport import sdk_problem
 from tests.providers.conftest import KINDS
 from tests.providers.vendors.recording import ASK, recording
 
@@ -77,3 +79,15 @@ async def test_a_refusal_becomes_its_named_error_asked_or_streamed(
             assert caught.status == status
             assert caught.retry_after == (34.5 if body is QUOTA else None)
         assert len(server.seen) == 2, "the vendors' clients do not send again: the pool does"
+
+
+@pytest.mark.parametrize(
+    ("error", "unsent", "concerns"),
+    [(httpx2.ConnectTimeout("late"), True, "endpoint"), (httpx2.ReadTimeout("late"), False, "model")],
+)
+def test_a_timeout_before_there_is_a_connection_is_the_endpoints_and_costs_nothing(
+    error: Exception, unsent: bool, concerns: str
+) -> None:
+    late = sdk_problem(error, "acme")
+    assert isinstance(late, e.ProviderTimeout)
+    assert (late.unsent, late.concerns) == (unsent, concerns)

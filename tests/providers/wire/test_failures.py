@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
@@ -89,6 +90,8 @@ def test_the_waiting_time_is_read_in_each_of_its_forms() -> None:
     assert retry_after({"retry-after-ms": "250", "retry-after": "1"}) == 0.25
     assert retry_after({"retry-after": "Sat, 21 Nov 2026 06:00:07 GMT", "date": date}) == 7
     assert retry_after({"retry-after": "Sat, 21 Nov 2026 05:00:00 GMT", "date": date}) == 0
+    here = datetime(2030, 1, 1, tzinfo=UTC)
+    assert retry_after({"retry-after": "Sat, 21 Nov 2026 06:00:07 GMT", "date": date}, here) == 7, "clocks differ"
     assert retry_after({"retry-after": "Sat, 21 Nov 2026 06:00:07 GMT"}) is None
     assert retry_after({"retry-after": "soon"}) is None
     assert retry_after({"retry-after": "-3"}) == 0

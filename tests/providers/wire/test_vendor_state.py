@@ -559,6 +559,8 @@ def test_a_turn_that_anthropic_paused_is_sent_back_with_nothing_behind_it() -> N
     payload = anthropic.to_payload(Request((Message("user", "x"), paused.message)), model="claude-opus-4-8")
     assert payload["messages"][-1] == {"role": "assistant", "content": content}
     assert payload["container"] == "container_1"
+    later = Request((Message("user", "x"), paused.message, Message("user", "something else")))
+    assert "container" not in anthropic.to_payload(later, model="claude-opus-4-8"), "it is of that turn alone"
     assert paused.extra["container"]["expires_at"] == "x"
 
 
