@@ -225,15 +225,21 @@ async def test_who_joined_a_call_that_was_out_already_pays_for_it_when_the_first
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("later", [False, True])
 @virtual_time
-async def test_what_was_promised_to_a_shared_call_is_free_again_when_it_ends() -> None:
+async def test_what_was_promised_to_a_shared_call_is_free_again_when_it_ends_and_only_once(later: bool) -> None:
     script = Script("a", usage=Usage(0, 1))
     budgets = [Budget("agent", "y", 0.8)]
     async with pool_of(endpoint(script, price=DOLLAR), coalesce=True, budgets=budgets) as pool:
         for number in range(3):
             asked = request(str(number), max_tokens=1_000_000)
-            asks = [pool.ask(Submit(asked, Requester(agent=name))) for name in "xy"]
-            assert [(await one).provider for one in asks] == ["a", "a"]
+            first = pool.ask(Submit(asked, Requester(agent="x")))
+            if later:
+                await asyncio.sleep(0.01)  # it is out by then
+            second = pool.ask(Submit(asked, Requester(agent="y")))
+            assert [(await one).provider for one in (first, second)] == ["a", "a"]
+        with pytest.raises(BudgetSpent):
+            await pool.ask(Submit(request(max_tokens=1_000_000), Requester(agent="y")))
 
 
 @virtual_time
