@@ -15,10 +15,11 @@ from ....actors.core.mail.future import Future
 from ...embeddings import Asked, EmbeddingRequest, Embeddings
 from ...errors import ProviderTimeout, StreamCut
 from ...messages import Completion, Delta, Request
-from ...provider import BatchAnswer, BatchRequest
+from ...provider import BatchRequest
 from ..accounts.estimate import text_bytes
 from ..accounts.ledger import became_of
 from ..admission.gate import Grant
+from .answers import checked, checked_batch, checked_piece
 from .endpoint import Member
 from .hedging import Hedger
 from .job import Job
@@ -76,7 +77,7 @@ class Attempts:
         member: Member = grant.gate.member
         self._records.sent(job, grant)
         try:
-            completion: Completion = await self._asked(job, grant, member)
+            completion: Completion = checked(await self._asked(job, grant, member), job.request, grant.gate.name)
         except BaseException as error:
             self._failed(job, grant, member, error)
             raise
@@ -96,15 +97,16 @@ class Attempts:
         served = tuple(cast(Request, _adapted(job, grant)) for job in jobs)
         self._records.batch_sent(jobs, grant)
         try:
-            answer: BatchAnswer = await member.ref.ask(BatchRequest(served))
+            answer = await member.ref.ask(BatchRequest(served))
+            results = checked_batch(answer, len(jobs), grant.gate.name)
         except BaseException as error:
             self._records.batch_failed(jobs, grant, member, error)
             self._queue.pump()
             raise
-        results = self._records.batch_answered(jobs, grant, member, answer.results)
-        self._records.counts.batched += len(results)
+        priced = self._records.batch_answered(jobs, grant, member, results)
+        self._records.counts.batched += len(priced)
         self._queue.pump()
-        return results
+        return priced
 
     @staticmethod
     def _asked(job: Job, grant: Grant, member: Member) -> Future[Any]:
@@ -158,7 +160,7 @@ class Attempts:
         timer = loop.call_later(delay, late)
         try:
             try:
-                completion: Completion = await ask
+                completion: Completion = checked(await ask, job.request, grant.gate.name)
             except BaseException as error:
                 self._failed(job, grant, member, error)
                 gave_up = isinstance(error, asyncio.CancelledError) and (not overtaken or _is_cancelled())
@@ -201,10 +203,11 @@ class Attempts:
                         until = min(until or math.inf, loop.time() + timeout)
                     try:
                         if until is None or deltas.ready:  # a timeout costs 5 µs, and most deltas come in heaps
-                            delta: Delta = await anext(deltas)
+                            came_now = await anext(deltas)
                         else:
                             async with asyncio.timeout_at(until):
-                                delta = await anext(deltas)
+                                came_now = await anext(deltas)
+                        delta = checked_piece(came_now, job.request, name)
                     except StopAsyncIteration:
                         raise StreamCut(f"{name}: the stream ended before its finish reason", provider=name) from None
                     except TimeoutError:

@@ -111,7 +111,7 @@ class AttemptRecords:
         """
         usage = Usage()
         priced: list[Completion | Exception] = []
-        for job, result in zip(jobs, results, strict=False):
+        for job, result in zip(jobs, results, strict=True):
             if isinstance(result, Completion):
                 usage += result.usage
                 notes = (*result.notes, "batched")
