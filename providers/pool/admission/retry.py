@@ -20,6 +20,7 @@ from ...errors import (
     InvalidRequest,
     ProviderError,
     RateLimited,
+    Redirected,
     UnknownModel,
 )
 
@@ -61,6 +62,7 @@ _VERDICTS: tuple[tuple[type[BaseException], Verdict], ...] = (
     (AuthenticationFailed, _REFUSED),
     (ContextTooLong, Verdict(elsewhere=True, again=False, blame=Blame.NONE, concerns="request")),
     (UnknownModel, _REFUSED),
+    (Redirected, replace(_REFUSED, concerns="endpoint")),
     (InvalidRequest, Verdict(elsewhere=False, again=False, blame=Blame.NONE, concerns="request")),
     (BudgetSpent, Verdict(elsewhere=False, again=False, blame=Blame.NONE, concerns="request")),
     (RateLimited, Verdict(elsewhere=True, again=True, blame=Blame.PAUSE)),

@@ -18,6 +18,7 @@ from callboard.providers.errors import (
     NoProvider,
     ProviderOverloaded,
     RateLimited,
+    Redirected,
     StreamCut,
     UnknownModel,
 )
@@ -239,6 +240,24 @@ async def test_a_request_that_breaks_every_endpoint_is_sent_ten_times_at_most() 
             await pool.ask(request(), timeout=600.0)
     assert sum(len(script.seen) for script in scripts) == 10
     assert set(caught.value.causes) == set("abcdefgh")
+
+
+@virtual_time
+async def test_an_address_that_has_moved_is_asked_once_a_minute_and_its_caller_hears_at_once() -> None:
+    moved = Script("a", latency=0.0, failure=fails(lambda: Redirected("302", status=302)))
+    async with pool_of(moved) as pool:
+        began = asyncio.get_running_loop().time()
+        with pytest.raises(Redirected):
+            await pool.ask(request(model="m"))
+        for model in ("m", "n"):
+            with pytest.raises(NoProvider, match="until its key or configuration is changed"):
+                await pool.ask(request(model=model))
+        assert asyncio.get_running_loop().time() == began
+        assert len(moved.seen) == 1
+        await asyncio.sleep(61)
+        with pytest.raises(Redirected):
+            await pool.ask(request(model="n"))
+        assert len(moved.seen) == 2
 
 
 @virtual_time

@@ -57,6 +57,7 @@ def test_a_retry_that_is_not_affordable_waits_its_turn_instead_of_being_refused(
         (errors.ProviderOverloaded("x"), True, True, Blame.FAILURE),
         (errors.ProviderTimeout("x"), True, True, Blame.FAILURE),
         (errors.ConnectionLost("x"), True, True, Blame.FAILURE),
+        (errors.Redirected("x"), True, False, Blame.DISABLE),
         (errors.StreamCut("x"), True, True, Blame.FAILURE),
         (errors.MalformedResponse("x"), True, True, Blame.FAILURE),
         (errors.BudgetSpent("x"), False, False, Blame.NONE),
