@@ -77,7 +77,8 @@ class Pool(Actor):
         routing: which of several free endpoints gets a request.
         fallbacks: lesser models by model, best first, used while every endpoint of the model is down.
         hedge: sends slow calls a second time; None for never.
-        queue_timeout: seconds a request without a deadline waits for an endpoint, also between two attempts.
+        queue_timeout: seconds a request without a deadline waits for an endpoint, anew for each attempt; what attempts
+            themselves take does not count.
         cache: keeps completions of equal requests; None for none. See `cache`.
         coalesce: whether equal requests in flight share one call.
         batching: how requests submitted with ``batch`` are put together; None to send them singly.

@@ -97,7 +97,8 @@ class RetryPolicy:
         factor: growth of that bound with every retry.
         maximum: the largest bound in seconds.
         retry_after_cap: seconds; a longer retry-after is cut to this.
-        attempt_timeout: seconds one attempt may take; None for the provider's own timeout only.
+        attempt_timeout: seconds one attempt may take, of a stream until its first piece. None for the provider's own
+            timeout; and where another endpoint or model could answer, 150 s, or a quarter more than that timeout.
     """
 
     attempts: int = 10

@@ -110,7 +110,7 @@ class Attempts:
 
     @staticmethod
     def _asked(job: Job, grant: Grant, member: Member) -> Future[Any]:
-        ask = member.ref.ask(_adapted(job, grant), timeout=member.endpoint.retry.attempt_timeout)
+        ask = member.ref.ask(_adapted(job, grant), timeout=_timeout(job, grant))
         grant.unsent = ask.done()
         return ask
 
@@ -190,7 +190,7 @@ class Attempts:
         loop = self._loop
         member: Member = grant.gate.member
         name = member.endpoint.name
-        timeout = member.endpoint.retry.attempt_timeout
+        timeout = _timeout(job, grant)
         ended = False
         first = True
         came = 0
@@ -263,6 +263,11 @@ class Attempts:
             self._queue.changed()
         else:
             self._queue.pump()
+
+
+def _timeout(job: Job, grant: Grant) -> float | None:
+    member: Member = grant.gate.member
+    return member.attempt_timeout(job.plan.has_other(grant.gate))
 
 
 def _adapted(job: Job, grant: Grant) -> Asked:

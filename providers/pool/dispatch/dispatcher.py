@@ -143,8 +143,9 @@ class Dispatcher:
         now = self.loop.time()
         plan, wanted, only = self.planner.plan(request, requester)
         key = self.admission.place(now, requester.priority)
-        job = Job(request, plan, requester, began=now, limit=self.limit(), key=key)
+        job = Job(request, plan, requester, began=now, limit=now, key=key)
         job.deadline = current_scope().deadline
+        self.prolong(job)
         job.epoch = self.planner.epoch
         job.wanted = wanted
         job.only = only
@@ -156,16 +157,20 @@ class Dispatcher:
             self.charges.check(job)
         return job
 
-    def limit(self) -> float:
-        """Return until when a request accepted here and now may wait: its deadline, or else ``queue_timeout``.
+    def prolong(self, job: Job) -> None:
+        """Let a request wait for as long as who asks here and now can: until the deadline, or else ``queue_timeout``
+        for each attempt.
 
         It ends a little before the deadline, at which the caller stops listening: so it hears why nobody answered.
         """
         now = self.loop.time()
         deadline = current_scope().deadline
         if deadline is None:
-            return now + self._queue_timeout
-        return deadline - min(_LAST_WORDS, 0.1 * (deadline - now))
+            job.patience = self._queue_timeout
+            until = now + self._queue_timeout
+        else:
+            until = deadline - min(_LAST_WORDS, 0.1 * (deadline - now))
+        job.limit = max(job.limit, until)
 
     def run(self, job: Job) -> Coroutine[Any, Any, Completion]:
         """Return the completion of an accepted request; see `complete`."""
@@ -197,6 +202,9 @@ class Dispatcher:
         policy: RetryPolicy = gate.member.endpoint.retry
         if job.attempts >= policy.attempts:
             raise no_provider(job, f"it was sent {job.attempts} times") from error
+        if job.patience is not None:
+            # How long the attempt took is not the request's fault: a vendor that hangs must leave time for another.
+            job.began, job.limit = now, max(job.limit, now + job.patience)
         self.counts.retries += 1
         if job.plan.other_than(job.avoid, now):
             self.counts.failovers += 1

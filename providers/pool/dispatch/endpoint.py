@@ -139,6 +139,20 @@ def check_names(endpoints: Sequence[Endpoint]) -> None:
         raise SpecError(f"{name!r} is a group of endpoints in this pool, and cannot be the name of one")
 
 
+_PATIENCE = 150.0
+"""Seconds an attempt may take by default where others could answer: longer than providers wait for a sign of life, so
+that it is they who say what went wrong. It ends what hangs in another way, or gives signs of life and no answer."""
+
+
+def _patience(endpoint: Endpoint) -> float:
+    """Return the seconds one attempt may take where others could answer."""
+    if endpoint.retry.attempt_timeout is not None:
+        return endpoint.retry.attempt_timeout
+    arguments = (*endpoint.spec.args, *endpoint.spec.kwargs.values())
+    silence = max((1.25 * each.timeout for each in arguments if isinstance(each, ProviderSpec)), default=0.0)
+    return max(_PATIENCE, silence)
+
+
 def with_key(spec: ChildSpec, key: SecretStr, argument: str) -> ChildSpec:
     """Return a child spec with another key: in its `ProviderSpec` if it has one, otherwise as a keyword argument."""
 
@@ -167,7 +181,7 @@ class Member:
         forget: told of a model of which nothing is kept any more.
     """
 
-    __slots__ = ("_forget", "_make_gate", "accounts", "endpoint", "gate", "gates", "last_error", "ref")
+    __slots__ = ("_forget", "_make_gate", "_patience", "accounts", "endpoint", "gate", "gates", "last_error", "ref")
 
     def __init__(
         self,
@@ -188,6 +202,15 @@ class Member:
         self.accounts = (*(f"provider:{name}" for name in names), *((f"key:{endpoint.key}",) if endpoint.key else ()))
         self._make_gate = make_gate
         self._forget = forget
+        self._patience = _patience(endpoint)
+
+    def attempt_timeout(self, others: bool) -> float | None:
+        """Return the seconds one attempt may take; None for as long as the provider lets it.
+
+        Args:
+            others: whether anyone else could answer.
+        """
+        return self._patience if others else self.endpoint.retry.attempt_timeout
 
     def gate_of(self, served: str) -> Gate:
         """Return what is kept for a model.

@@ -67,6 +67,7 @@ class Job:
         "limit",
         "only",
         "paid",
+        "patience",
         "plan",
         "promised",
         "quote",
@@ -92,7 +93,10 @@ class Job:
         self.requesters = [requester]
         """On whose behalf it is made: several, where equal requests share it."""
         self.began = began
+        """Since when it waits: since it came, or since its last attempt ended, where that gives it a fresh wait."""
         self.limit = limit
+        self.patience: float | None = None
+        """Seconds it may wait for each attempt; None where a deadline bounds all of it."""
         self.key = key
         self.input_tokens = 0
         self.tokens = 0.0

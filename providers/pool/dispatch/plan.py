@@ -100,6 +100,10 @@ class Plan:
         """Return whether every endpoint refuses until somebody changes it: waiting would be in vain."""
         return all(gate.disabled or not gate.present for tier in self.gates for gate in tier)
 
+    def has_other(self, gate: Gate) -> bool:
+        """Return whether there is anyone else to ask, now or later."""
+        return any(each is not gate and each.present and not each.disabled for tier in self.gates for each in tier)
+
     def other_than(self, avoid: Collection[Gate], now: float) -> bool:
         """Return whether the next attempt can go somewhere that is not in ``avoid``.
 

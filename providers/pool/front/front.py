@@ -208,7 +208,7 @@ class Front:
                 shared.job.promised.append(promised)
             self._counts.coalesced += 1
             shared.job.requesters.append(requester)
-            shared.job.limit = max(shared.job.limit, dispatcher.limit())
+            dispatcher.prolong(shared.job)
         shared.waiters += 1
         try:
             completion = await asyncio.shield(shared.task)

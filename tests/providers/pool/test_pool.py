@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from callboard.actors import ActorRef, AskTimeout, System, scope
+from callboard.actors import ActorRef, AskTimeout, ChildSpec, System, scope
 from callboard.actors.testing import virtual_time
 from callboard.providers.errors import (
     AuthenticationFailed,
@@ -17,6 +17,7 @@ from callboard.providers.errors import (
     MalformedResponse,
     NoProvider,
     ProviderOverloaded,
+    ProviderTimeout,
     RateLimited,
     Redirected,
     StreamCut,
@@ -25,6 +26,7 @@ from callboard.providers.errors import (
 from callboard.providers.messages import Completion, Delta, Request, ToolSpec
 from callboard.providers.pool import (
     BreakerPolicy,
+    Endpoint,
     GetHealth,
     GetStats,
     Hedge,
@@ -34,8 +36,9 @@ from callboard.providers.pool import (
     RetryPolicy,
     Submit,
 )
+from callboard.providers.spec import ProviderSpec
 
-from .scripted import Script, endpoint, fails, fails_until, request
+from .scripted import Script, Scripted, endpoint, fails, fails_until, request
 
 
 @asynccontextmanager
@@ -144,7 +147,58 @@ async def test_a_request_fails_at_its_deadline_with_a_named_error_and_a_request_
         with pytest.raises(NoProvider) as caught:
             await pool.ask(request())
         assert isinstance(caught.value.causes["a"], ProviderOverloaded)
-        assert loop.time() <= 8.0
+        assert loop.time() <= 2.0 + 10 * 5.0, "it waited longer than for each of ten attempts"
+
+
+def slow(seconds: float) -> Script:
+    """A vendor that gives up by itself after so long."""
+    return Script("slow", latency=seconds, failure=fails(lambda: ProviderTimeout("nothing came")))
+
+
+@virtual_time
+async def test_what_an_attempt_takes_is_no_part_of_the_time_a_request_may_wait() -> None:
+    good = Script("good")
+    async with System("test") as system:
+        endpoints = [endpoint(slow(120.0)), endpoint(good, priority=1)]
+        pool = system.supervise(Pool.spec(endpoints, seed=1))
+        completion = await pool.ask(request())
+        assert completion.notes == ("answered by good after failures at slow (ProviderTimeout)",)
+        deltas = [delta async for delta in pool.stream(request())]
+        assert deltas[-1].completion is not None
+
+
+@virtual_time
+async def test_a_request_without_a_deadline_waits_anew_for_each_attempt_up_to_the_policys_attempts() -> None:
+    script = slow(100.0)
+    async with pool_of(script, queue_timeout=40.0) as pool:
+        with pytest.raises(NoProvider, match="it was sent 10 times"):
+            await pool.ask(request())
+    assert len(script.seen) == 10
+
+
+@virtual_time
+async def test_a_vendor_that_hangs_is_given_up_where_another_could_answer_and_only_there() -> None:
+    hangs, good = Script("hangs", hang=True), Script("good")
+    async with System("test") as system:
+        both = [endpoint(hangs), endpoint(good, priority=1)]
+        pool = system.supervise(Pool.spec(both, seed=1))
+        assert (await pool.ask(request())).provider == "good"
+        assert [delta async for delta in pool.stream(request())][-1].completion is not None
+        assert hangs.cancelled == 2
+        alone = system.supervise(Pool.spec([endpoint(hangs)], name="alone", seed=1))
+        asked = asyncio.ensure_future(alone.ask(request()))
+        await asyncio.sleep(1_000.0)
+        assert not asked.done(), "the only one there is was given up"
+        asked.cancel()
+
+
+@virtual_time
+async def test_a_provider_that_may_be_silent_for_long_is_waited_for_longer_also_where_another_could_answer() -> None:
+    patient = ChildSpec(Scripted, (Script("a", latency=700.0),), {"api_key": ProviderSpec("a", timeout=600.0)})
+    async with System("test") as system:
+        both = [Endpoint("a", patient), endpoint(Script("b"), priority=1)]
+        pool = system.supervise(Pool.spec(both, seed=1))
+        assert (await pool.ask(request())).provider == "a"
 
 
 @virtual_time
