@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from pydantic import SecretStr
@@ -88,8 +88,10 @@ class Probe(Returns[Health]):
 
 @dataclass(frozen=True, slots=True)
 class AddEndpoint(Returns[str]):
-    """Add an endpoint, or replace the one of the same name: new requests go to the new actor, requests in flight end
-    at the old one. Its limits' state is kept, its breaker starts anew. Answered with the endpoint's name."""
+    """Add an endpoint, or replace the one of the same name: once the new actor has started, new requests go to it, and
+    requests in flight end at the old one. Its limits' state is kept, its breaker starts anew. Answered with the
+    endpoint's name; with `StartFailed`, and nothing is changed, if the actor cannot be made, or the new one of an
+    endpoint cannot start."""
 
     endpoint: Endpoint
 
@@ -104,7 +106,8 @@ class RemoveEndpoint(Returns[bool]):
 
 @dataclass(frozen=True, slots=True)
 class RotateKey(Returns[str]):
-    """Give an endpoint a new key without a restart: requests in flight end with the old one.
+    """Give an endpoint a new key without a restart: requests in flight end with the old one. As in `AddEndpoint`, what
+    fails changes nothing.
 
     Args:
         endpoint: its name.
@@ -115,7 +118,7 @@ class RotateKey(Returns[str]):
     """
 
     endpoint: str
-    key: SecretStr
+    key: SecretStr = field(repr=False)
     argument: str = "api_key"
     label: str | None = None
 

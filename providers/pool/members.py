@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 from ...actors.core.actor import Actor
-from ...actors.core.base.errors import ActorDead
+from ...actors.core.base.errors import ActorDead, SpecError, StartFailed
+from ...actors.core.base.restart import Backoff
 from ...actors.core.refs.ref import ActorRef
 from ...actors.core.refs.watching import Terminated
 from ..registry.presets import PRESETS
@@ -20,6 +23,12 @@ from .dispatch.endpoint import Endpoint, Member
 from .dispatch.planner import Planner
 from .memory import Memory
 
+_BACKOFF = Backoff(initial=0.25, maximum=30.0, jitter=0.2)
+"""The waits between attempts to start an actor that cannot, where its child spec says nothing else."""
+
+_START = 60.0
+"""Seconds within which the new actor of an endpoint that is replaced must have started."""
+
 
 @dataclass(frozen=True, slots=True)
 class Idle:
@@ -28,10 +37,27 @@ class Idle:
     member: Member
 
 
+@dataclass(frozen=True, slots=True)
+class StartAgain:
+    """The wait before another attempt to start an endpoint's actor is over; a message of the pool to itself."""
+
+    member: Member
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """An endpoint's actor has started, or died before that; a message of the pool to itself."""
+
+    member: Member
+    ref: ActorRef[Any]
+    error: BaseException | None
+
+
 class Members:
     """Starts and stops the actors of endpoints, which are the pool's children, and says where requests may go.
 
-    Whoever changes them calls `Queue.changed` afterwards.
+    It is here, and not by the pool's supervision, that they are started again: one that cannot start is the trouble of
+    its endpoint, and must never end the pool, however often. Whoever changes them calls `Queue.changed` afterwards.
 
     Args:
         pool: whose children they are.
@@ -50,14 +76,156 @@ class Members:
         self._prices = prices
         self._rng = rng
         self._retired: dict[ActorRef[Any], Member] = {}
+        self._changing: dict[str, asyncio.Lock] = {}
         self._renamed = 1
 
+    def begin(self, endpoint: Endpoint) -> None:
+        """Add one of the endpoints that the pool begins with. What cannot be started yet is tried again."""
+        member = self._member(endpoint)
+        self._start(member, self._free_name(endpoint.name))
+
     def add(self, endpoint: Endpoint) -> None:
-        """Start an endpoint's actor; one of the same name gets nothing more, and leaves it its place in the order."""
+        """Add an endpoint of a new name.
+
+        Raises:
+            StartFailed: its actor cannot be made; nothing is changed.
+        """
+        ref = self._spawn(endpoint, self._free_name(endpoint.name))
+        self._run(self._member(endpoint), ref)
+
+    async def replace(self, name: str, change: Callable[[Endpoint], Endpoint]) -> None:
+        """Replace an endpoint once its new actor has started; the old one gets nothing more, and leaves it its place in
+        the order.
+
+        Args:
+            name: the endpoint's.
+            change: returns the new endpoint, given the one of now.
+
+        Raises:
+            StartFailed: the new actor could not start; the old one stays.
+            SpecError: the endpoint was removed meanwhile.
+        """
+        async with self._changing.setdefault(name, asyncio.Lock()):
+            old = self._planner.members.get(name)
+            if old is None:
+                raise _removed(name)
+            endpoint = change(old.endpoint)
+            ref = self._spawn(endpoint, self._free_name(name))
+            try:
+                async with asyncio.timeout(_START):
+                    await ref.started()
+                if self._planner.members.get(name) is not old:
+                    raise _removed(name)
+                member = self._member(endpoint)  # also its limits are those of the new one from now on
+            except (ActorDead, TimeoutError) as error:
+                ref.stop()
+                why = error if isinstance(error, ActorDead) else f"it had not within {_START:g} s"
+                raise StartFailed(f"endpoint {name!r} stays as it was: its new actor did not start: {why}") from error
+            except BaseException:
+                ref.stop()
+                raise
+            self._retire(old)
+            self._run(member, ref)
+
+    def remove(self, name: str) -> bool:
+        """Send an endpoint nothing more, and stop its actor once its requests in flight have ended. Return whether it
+        was there."""
+        member = self._planner.members.pop(name, None)
+        if member is not None:
+            self._retire(member)
+        return member is not None
+
+    def stop_idle(self, message: Idle) -> None:
+        """Stop the actor of a retired endpoint. Nobody waits for it: `ended` is told."""
+        if message.member.ref is not None:
+            message.member.ref.stop()
+
+    def ended(self, message: Terminated) -> bool:
+        """An actor is dead. One that crashed is started again: at once, or if it could not start after a while. What
+        was stopped stays so. Return whether an endpoint is lost."""
+        if self._retired.pop(message.ref, None) is not None:
+            return False
+        member = next((each for each in self._planner.members.values() if each.ref is message.ref), None)
+        if member is None:
+            return False
+        name = member.endpoint.name
+        member.ref = None
+        member.gate.up = False
+        member.last_error = ActorDead(f"{name}: its actor has stopped: {message.reason}")
+        if not message.reason.startswith("crashed") or member.endpoint.spec.restart == "temporary":
+            member.gate.present = False
+            return True
+        if member.started and not member.endpoint.spec.backoff.initial:
+            self._start(member, message.ref.name)
+        else:
+            self._start_later(member)
+        return False
+
+    def start_again(self, message: StartAgain) -> None:
+        """Try once more to start an endpoint's actor."""
+        member = message.member
+        if member.gate.present and member.ref is None:
+            self._start(member, self._free_name(member.endpoint.name))
+
+    def started(self, message: Started) -> None:
+        """An actor has started: its endpoint takes requests, if it is still its."""
+        member = message.member
+        if message.error is None and member.ref is message.ref:
+            member.started = member.gate.up = True
+            member.failed_starts = 0
+
+    def _start(self, member: Member, name: str) -> None:
+        try:
+            ref = self._spawn(member.endpoint, name)
+        except (StartFailed, SpecError) as error:
+            member.last_error = error
+            member.gate.up = False
+            self._planner.members[member.endpoint.name] = member
+            self._start_later(member)
+        else:
+            self._run(member, ref)
+
+    def _start_later(self, member: Member) -> None:
+        backoff = member.endpoint.spec.backoff
+        delay = (backoff if backoff.initial else _BACKOFF).delay(member.failed_starts, self._rng)
+        member.failed_starts += 1
+        self._pool.schedule(delay, StartAgain(member))
+
+    def _spawn(self, endpoint: Endpoint, name: str) -> ActorRef[Any]:
+        ref: ActorRef[Any] = self._pool.spawn(replace(endpoint.spec, name=name, restart="temporary"))
+        self._pool.watch(ref)
+        return ref
+
+    def _run(self, member: Member, ref: ActorRef[Any]) -> None:
+        """Let a member have its actor. What has not failed to start is taken to be up: requests wait in its mailbox."""
+        member.ref = ref
+        member.started = False
+        member.gate.up = not member.failed_starts
+        self._planner.members[member.endpoint.name] = member
+        self._pool.pipe(ref.started(), lambda outcome: Started(member, ref, outcome.error))
+
+    def _free_name(self, name: str) -> str:
+        """Return a name for an actor that no other has: that of its endpoint, or with a number behind it."""
+        member = self._planner.members.get(name)
+        if (member is None or member.ref is None) and all(ref.name != name for ref in self._retired):
+            return name
+        self._renamed += 1
+        return f"{name}~{self._renamed}"
+
+    def _retire(self, member: Member) -> None:
+        member.gate.present = False
+        if member.ref is None:
+            return
+        self._retired[member.ref] = member
+        message = Idle(member)
+        if member.gate.active:
+            pool = self._pool.ref
+            member.gate.on_idle = lambda: pool.tell(message) if pool.is_alive() else None
+        else:
+            self.stop_idle(message)
+
+    def _member(self, endpoint: Endpoint) -> Member:
         name = endpoint.name
-        replaced = self._planner.members.get(name)
-        if replaced is not None:
-            self._retire(replaced)
         rule, cache_reads_count = _counting(endpoint, endpoint.limits)
         gate = EndpointGate(
             name,
@@ -69,43 +237,7 @@ class Members:
         )
         if rule == "window" and endpoint.limits.requests_per_minute is not None:
             gate.pacer = Pacer(endpoint.limits.requests_per_minute)
-        if replaced is not None or any(member.ref.name == name for member in self._retired.values()):
-            self._renamed += 1
-            name = f"{name}~{self._renamed}"
-        ref: ActorRef[Any] = self._pool.spawn(replace(endpoint.spec, name=name))
-        self._pool.watch(ref)
-        self._planner.members[endpoint.name] = Member(endpoint, gate, ref, self._make_gate, self._forget)
-
-    def remove(self, name: str) -> bool:
-        """Send an endpoint nothing more, and stop its actor once its requests in flight have ended. Return whether it
-        was there."""
-        member = self._planner.members.pop(name, None)
-        if member is not None:
-            self._retire(member)
-        return member is not None
-
-    def _retire(self, member: Member) -> None:
-        member.gate.present = False
-        self._retired[member.ref] = member
-        message = Idle(member)
-        if member.gate.active:
-            pool = self._pool.ref
-            member.gate.on_idle = lambda: pool.tell(message) if pool.is_alive() else None
-        else:
-            self.stop_idle(message)
-
-    def stop_idle(self, message: Idle) -> None:
-        """Stop the actor of a retired endpoint. Nobody waits for it: `ended` is told."""
-        message.member.ref.stop()
-
-    def ended(self, message: Terminated) -> None:
-        """An actor is dead for good: a retired one is forgotten, any other's endpoint can answer nothing more."""
-        if self._retired.pop(message.ref, None) is not None:
-            return
-        for member in self._planner.members.values():
-            if member.ref is message.ref:
-                member.gate.present = False
-                member.last_error = ActorDead(f"{member.endpoint.name}: its actor has stopped: {message.reason}")
+        return Member(endpoint, gate, self._make_gate, self._forget)
 
     def _make_gate(self, member: Member, model: str) -> Gate:
         endpoint = member.endpoint
@@ -129,6 +261,10 @@ class Members:
         if endpoint.price is not None:
             return endpoint.price.input + endpoint.price.output
         return float("inf") if self._prices is None else self._prices.price(endpoint.vendor, model)
+
+
+def _removed(name: str) -> SpecError:
+    return SpecError(f"endpoint {name!r} was removed while it was to be replaced")
 
 
 def _counting(endpoint: Endpoint, limits: Quota) -> tuple[Rule, bool]:

@@ -12,13 +12,16 @@ import logging
 import random
 import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from inspect import signature
 from typing import Any
 
+from pydantic import SecretStr
+
 from ...actors.core.actor import Actor
 from ...actors.core.base.errors import SpecError
-from ...actors.core.base.restart import Supervision
+from ...actors.core.base.events import Outcome
 from ...actors.core.base.scope import current_scope
 from ...actors.core.base.spec import ChildSpec
 from ...actors.core.refs.watching import Terminated
@@ -56,7 +59,7 @@ from .front.batch import Batching
 from .front.cache import Cache
 from .front.fanout import fan_out
 from .front.front import Front
-from .members import Idle, Members
+from .members import Idle, Members, StartAgain, Started
 from .memory import Memory
 
 logger = logging.getLogger("callboard.pool")
@@ -92,9 +95,6 @@ class Pool(Actor):
         memory: what a restart of the pool itself must not forget; `spec` provides it.
         seed: of all randomness (routing, jitter); None to take one from the actor system.
     """
-
-    # A provider that crashes on every request is the breaker's business; it must not take the pool down with it.
-    supervision = Supervision(intensity=1_000, period=10.0)
 
     def __init__(
         self,
@@ -180,14 +180,15 @@ class Pool(Actor):
         self._members = Members(self, self._dispatcher.planner, memory, prices, rng)
         self._front = Front(self._dispatcher, self._cache, self._coalesce, self._batching, memory.switches)
         for endpoint in self._endpoints:
-            self._members.add(endpoint)
+            self._members.begin(endpoint)
         self._dispatcher.queue.changed()
         # The vendors' SDKs take up to two seconds of CPU: before the pool has started, or the first request would wait.
         self._interruptible = True
         for factory in {endpoint.spec.factory for endpoint in self._endpoints}:
             load = getattr(factory, "load", None)
             if load is not None:
-                await loop.run_in_executor(None, load)
+                with suppress(Exception):  # its actors cannot start either, and say why
+                    await loop.run_in_executor(None, load)
         if any(endpoint.price is None for endpoint in self._endpoints):
             await loop.run_in_executor(None, load_prices)
         self._interruptible = False
@@ -288,34 +289,60 @@ class Pool(Actor):
             job = dispatcher.open(replace(_PING, model=f"{gate.name}:{gate.model}"), Requester(endpoint=gate.name))
             await dispatcher.attempts.once(job, Grant(gate, ONE_REQUEST, now))
 
-    def _add_endpoint(self, message: AddEndpoint) -> str:
+    def _add_endpoint(self, message: AddEndpoint) -> Any:
         added = message.endpoint
-        others = (member.endpoint for name, member in self._dispatcher.planner.members.items() if name != added.name)
-        check_names((*others, added))
+        members = self._dispatcher.planner.members
+        if not isinstance(added, Endpoint):
+            raise SpecError(f"AddEndpoint takes an Endpoint, not {type(added).__name__}")
+        check_names((*(member.endpoint for name, member in members.items() if name != added.name), added))
+        if added.name in members:
+            return self._changed(self._replaced(added.name, lambda _: added))
         self._members.add(added)
         self._dispatcher.queue.changed()
         return added.name
+
+    async def _replaced(self, name: str, change: Callable[[Endpoint], Endpoint]) -> str:
+        await self._members.replace(name, change)
+        self._dispatcher.queue.changed()
+        return name
+
+    def _changed(self, change: Coroutine[Any, Any, str]) -> Any:
+        if self.expects == "nothing":
+            self.pipe(change, self._noted)
+            return None
+        return self.reply_with(change)
+
+    def _noted(self, outcome: Outcome[str]) -> Any:
+        if outcome.error is not None:
+            logger.warning("%s: %s", self.path, outcome.error)
+        return _NOBODY
 
     def _remove_endpoint(self, message: RemoveEndpoint) -> bool:
         found = self._members.remove(message.name)
         self._dispatcher.queue.changed()
         return found
 
-    def _rotate_key(self, message: RotateKey) -> str:
+    def _rotate_key(self, message: RotateKey) -> Any:
         member = self._dispatcher.planner.members.get(message.endpoint)
         if member is None:
             keys = ", ".join(one.endpoint.name for one in self._dispatcher.planner.called(message.endpoint))
-            hint = f": it is a group; each of {keys} has a key of its own" if keys else ""
-            raise SpecError(f"there is no endpoint {message.endpoint!r} in this pool{hint}")
-        endpoint = member.endpoint
-        label = endpoint.key if message.label is None else message.label
-        # The spec is what a restart after a crash starts from, so it is the spec that must get the key.
-        spec = with_key(endpoint.spec, message.key, message.argument)
-        return self._add_endpoint(AddEndpoint(replace(endpoint, spec=spec, key=label)))
+            if keys:
+                raise SpecError(f"{message.endpoint!r} is a group in this pool: each of {keys} has a key of its own")
+            raise SpecError(self._dispatcher.planner.unknown(message.endpoint))
+        if not isinstance(message.key, SecretStr) or not message.key.get_secret_value().strip():
+            found = "an empty one" if isinstance(message.key, SecretStr) else type(message.key).__name__
+            raise SpecError(f"RotateKey for {message.endpoint!r}: expected the key as a SecretStr, not {found}")
+
+        def with_new_key(endpoint: Endpoint) -> Endpoint:
+            label = endpoint.key if message.label is None else message.label
+            # The spec is what a restart after a crash starts from, so it is the spec that must get the key.
+            return replace(endpoint, spec=with_key(endpoint.spec, message.key, message.argument), key=label)
+
+        return self._changed(self._replaced(message.endpoint, with_new_key))
 
     def _switch(self, message: SwitchProvider) -> str:
         if message.endpoint and not self._dispatcher.planner.called(message.endpoint):
-            raise SpecError(f"there is no endpoint {message.endpoint!r} in this pool")
+            raise SpecError(self._dispatcher.planner.unknown(message.endpoint))
         before = self._memory.switches.pop(message.whom, None)
         if message.endpoint:
             self._memory.switches[message.whom] = message
@@ -328,8 +355,19 @@ class Pool(Actor):
         self._members.stop_idle(message)
 
     def _terminated(self, message: Terminated) -> None:
-        self._members.ended(message)
-        self._dispatcher.queue.changed()
+        queue = self._dispatcher.queue
+        if self._members.ended(message):
+            queue.changed()
+        else:
+            queue.pump()
+
+    def _start_again(self, message: StartAgain) -> None:
+        self._members.start_again(message)
+        self._dispatcher.queue.pump()
+
+    def _started(self, message: Started) -> None:
+        self._members.started(message)
+        self._dispatcher.queue.pump()
 
 
 def _requester() -> Requester:
@@ -381,5 +419,7 @@ _HANDLERS: dict[type, Any] = {
     SetBudget: Pool._set_budget,
     Terminated: Pool._terminated,
     Idle: Pool._stop_idle,
+    StartAgain: Pool._start_again,
+    Started: Pool._started,
     object: lambda _self, _message: None,
 }

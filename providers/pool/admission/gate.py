@@ -52,6 +52,7 @@ class EndpointGate:
         "pacer",
         "present",
         "priority",
+        "up",
         "weight",
     )
 
@@ -73,7 +74,9 @@ class EndpointGate:
         self.cache_reads_count = cache_reads_count
         self.pacer: Spacing | None = None
         self.present = True
-        """Whether it is there: False once it was removed, replaced, or its actor has stopped."""
+        """Whether it is there: False once it was removed, replaced, or its actor was stopped."""
+        self.up = True
+        """Whether it has an actor: False while that is waiting to be started again."""
         self.active = 0
         """Grants that have not ended."""
         self.on_idle: Callable[[], None] | None = None
@@ -205,7 +208,9 @@ class Gate:
     def cause(self) -> BaseException | None:
         """The last error that tells why it does not answer, if there was one."""
         shared: BaseException | None = getattr(self.member, "last_error", None)
-        if shared is not None and (not self.endpoint.present or self.endpoint.breaker.state != "closed"):
+        if shared is not None and (
+            not (self.endpoint.present and self.endpoint.up) or self.endpoint.breaker.state != "closed"
+        ):
             return shared
         return self.last_error or shared
 
@@ -239,7 +244,7 @@ class Gate:
     def down(self, now: float) -> bool:
         """Return whether it cannot serve anyone now, however small."""
         endpoint = self.endpoint
-        return not endpoint.present or self.breaker.down(now) or endpoint.breaker.down(now)
+        return not (endpoint.present and endpoint.up) or self.breaker.down(now) or endpoint.breaker.down(now)
 
     def free(self, need: Need, now: float) -> bool:
         """Return whether the model itself may be sent a request now, whatever the endpoint says."""
@@ -250,6 +255,7 @@ class Gate:
         endpoint = self.endpoint
         return (
             endpoint.present
+            and endpoint.up
             and self.breaker.allows(now)
             and endpoint.breaker.allows(now)
             and self.limiter.fits(need, now)
@@ -260,7 +266,7 @@ class Gate:
     def next_time(self, need: Need, now: float) -> float | None:
         """Return when time alone may make it ready; None if only an event can."""
         endpoint = self.endpoint
-        if not endpoint.present or self.limiter.full or endpoint.limiter.full:
+        if not (endpoint.present and endpoint.up) or self.limiter.full or endpoint.limiter.full:
             return None
         at = max(
             self.limiter.next_fit(need, now),

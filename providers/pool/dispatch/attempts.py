@@ -97,7 +97,7 @@ class Attempts:
         served = tuple(cast(Request, _adapted(job, grant)) for job in jobs)
         self._records.batch_sent(jobs, grant)
         try:
-            answer = await member.ref.ask(BatchRequest(served))
+            answer = await member.actor.ask(BatchRequest(served))
             results = checked_batch(answer, len(jobs), grant.gate.name)
         except BaseException as error:
             self._records.batch_failed(jobs, grant, member, error)
@@ -110,7 +110,7 @@ class Attempts:
 
     @staticmethod
     def _asked(job: Job, grant: Grant, member: Member) -> Future[Any]:
-        ask = member.ref.ask(_adapted(job, grant), timeout=_timeout(job, grant))
+        ask = member.actor.ask(_adapted(job, grant), timeout=_timeout(job, grant))
         grant.unsent = ask.done()
         return ask
 
@@ -196,7 +196,7 @@ class Attempts:
         came = 0
         self._records.sent(job, grant)
         try:
-            async with member.ref.stream(_adapted(job, grant)) as deltas:
+            async with member.actor.stream(_adapted(job, grant)) as deltas:
                 while True:
                     until = job.deadline
                     if first and timeout is not None:
@@ -251,7 +251,7 @@ class Attempts:
         item = None
         if not grant.unsent:
             item = became_of(error, begun=came is not None, overtaken=grant.overtaken)
-            if item == "cancelled" and not member.ref.is_alive():
+            if item == "cancelled" and not member.is_alive():
                 item = "interrupted"  # its actor was stopped, and the pool with it
         if job.deadline is not None and self._loop.time() >= job.deadline - _INSTANT:
             # The caller's time is over. Whether our cancellation or the provider's ask comes first is chance.

@@ -176,24 +176,39 @@ class Member:
     Args:
         endpoint: as it is configured.
         gate: what its models share.
-        ref: its actor.
         make_gate: makes what is kept for one more of its models.
         forget: told of a model of which nothing is kept any more.
     """
 
-    __slots__ = ("_forget", "_make_gate", "_patience", "accounts", "endpoint", "gate", "gates", "last_error", "ref")
+    __slots__ = (
+        "_forget",
+        "_make_gate",
+        "_patience",
+        "accounts",
+        "endpoint",
+        "failed_starts",
+        "gate",
+        "gates",
+        "last_error",
+        "ref",
+        "started",
+    )
 
     def __init__(
         self,
         endpoint: Endpoint,
         gate: EndpointGate,
-        ref: ActorRef[Any],
         make_gate: Callable[[Member, str], Gate],
         forget: Callable[[Gate], None],
     ) -> None:
         self.endpoint = endpoint
         self.gate = gate
-        self.ref = ref
+        self.ref: ActorRef[Any] | None = None
+        """Its actor; None while there is none, because it crashed or could not start."""
+        self.started = False
+        """Whether that actor has started."""
+        self.failed_starts = 0
+        """How often in a row it could not."""
         self.gates: dict[str, Gate] = {}
         """By model, those that have been asked for."""
         self.last_error: BaseException | None = None
@@ -203,6 +218,16 @@ class Member:
         self._make_gate = make_gate
         self._forget = forget
         self._patience = _patience(endpoint)
+
+    @property
+    def actor(self) -> ActorRef[Any]:
+        """Its actor, for a call that was granted."""
+        assert self.ref is not None, "nothing is granted to an endpoint without an actor"
+        return self.ref
+
+    def is_alive(self) -> bool:
+        """Return whether it has an actor that takes messages."""
+        return self.ref is not None and self.ref.is_alive()
 
     def attempt_timeout(self, others: bool) -> float | None:
         """Return the seconds one attempt may take; None for as long as the provider lets it.

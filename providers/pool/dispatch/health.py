@@ -16,7 +16,7 @@ def health_of(member: Member, now: float) -> EndpointHealth:
     gates = list(member.gates.values())
     models = tuple(_of_model(gate, now) for gate in gates)
     state, reason = _state(member.gate.breaker), ""
-    if not member.gate.present:
+    if not (member.gate.present and member.gate.up):
         state = "stopped"
     if state != "closed":
         reason = member.gate.breaker.disabled or _text(member.last_error)

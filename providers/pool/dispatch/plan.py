@@ -177,8 +177,15 @@ def make_plan(
                 )
             )
     if not tiers:
+        if only and not any(member.endpoint.called(only) for member in members):
+            raise NoProvider(unknown_endpoint(only, [member.endpoint for member in members]))
         if not known:
             raise UnknownModel(_unknown(members, model))
+        if only and not excluded and not refused:
+            raise NoProvider(
+                f"{only} does not serve model {model!r}, and the request must go there: who sends it there names a "
+                "model that it serves, in the request or as SwitchProvider(model=…)"
+            )
         raise NoProvider(f"no provider is left for model {model or 'default'!r}{_why(refused)}", causes=refused)
     return Plan(tuple(tiers), tuple(tier.gates for tier in tiers))
 
@@ -270,6 +277,12 @@ def _unknown(members: Sequence[Member], model: str) -> str:
         f"no provider here is called {prefix!r}, and no vendor; providers: {names}. A model whose name has a ':' or "
         f"'/' in it stands in its endpoint's models, or is asked for as provider:{model}"
     )
+
+
+def unknown_endpoint(name: str, endpoints: Sequence[Endpoint]) -> str:
+    """Return what is said of a name that no endpoint and no group has."""
+    names = dict.fromkeys(each for one in endpoints for each in (one.group, one.name) if each)
+    return f"there is no endpoint {name!r} in this pool; endpoints: {', '.join(names) or 'none'}"
 
 
 def _why(causes: Mapping[str, BaseException]) -> str:

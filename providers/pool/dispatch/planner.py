@@ -10,7 +10,7 @@ from ...messages import Request
 from ..admission.gate import Gate
 from .endpoint import MOST_MODELS, Member
 from .job import Job, Requester
-from .plan import Plan, make_plan, needs
+from .plan import Plan, make_plan, needs, unknown_endpoint
 
 
 class Planner:
@@ -31,6 +31,10 @@ class Planner:
     def called(self, name: str) -> list[Member]:
         """Return the endpoints of a name: one, a group's, or none."""
         return [member for member in self.members.values() if member.endpoint.called(name)]
+
+    def unknown(self, name: str) -> str:
+        """Return what is said of a name that no endpoint and no group has."""
+        return unknown_endpoint(name, [member.endpoint for member in self.members.values()])
 
     def changed(self) -> None:
         """Endpoints were added, removed, replaced, or came back: all plans are void."""
@@ -94,7 +98,8 @@ def no_provider(job: Job, why: str) -> NoProvider:
     for tier in job.plan.tiers:
         for gate in tier.gates:
             name = tier.cause_of(gate)
-            if name not in causes and gate.cause is not None:
+            # Why an actor could not start says more than that it was gone when it was asked.
+            if (name not in causes or not gate.endpoint.up) and gate.cause is not None:
                 causes[name] = gate.cause
     listed = "; ".join(f"{name}: {type(error).__name__}: {error}" for name, error in causes.items())
     model = job.request.model or "default"

@@ -129,7 +129,7 @@ class AttemptRecords:
     def batch_failed(self, jobs: Sequence[Job], grant: Grant, member: Member, error: BaseException) -> None:
         """Close a batch that failed as a whole, or was called off."""
         item = became_of(error)
-        if item == "cancelled" and not member.ref.is_alive():
+        if item == "cancelled" and not member.is_alive():
             item = "interrupted"
         for job in jobs:
             self.charges.failed(job, grant, error, item, None, BATCH_SHARE)
