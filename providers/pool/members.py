@@ -78,6 +78,7 @@ class Members:
         self._retired: dict[ActorRef[Any], Member] = {}
         self._changing: dict[str, asyncio.Lock] = {}
         self._renamed = 1
+        self._loop = asyncio.get_running_loop()
 
     def begin(self, endpoint: Endpoint) -> None:
         """Add one of the endpoints that the pool begins with. What cannot be started yet is tried again."""
@@ -229,7 +230,7 @@ class Members:
         rule, cache_reads_count = _counting(endpoint, endpoint.limits)
         gate = EndpointGate(
             name,
-            self._memory.limiter(name, endpoint.limits, rule),
+            self._memory.limiter(name, endpoint.limits, rule, self._loop.time()),
             Breaker(endpoint.breaker, self._rng),
             priority=endpoint.priority,
             weight=endpoint.weight,
@@ -242,7 +243,8 @@ class Members:
     def _make_gate(self, member: Member, model: str) -> Gate:
         endpoint = member.endpoint
         limits = endpoint.model_limits.get(model, Quota())
-        kept = self._memory.model(endpoint.name, model, limits, _counting(endpoint, limits)[0])
+        rule, _ = _counting(endpoint, limits)
+        kept = self._memory.model(endpoint.name, model, limits, rule, self._loop.time())
         return Gate(
             member.gate,
             model,

@@ -32,21 +32,23 @@ class Memory:
     forgotten: dict[str, EndpointCounts] = field(default_factory=dict)
     """What was counted for models of which nothing is remembered any more, by endpoint."""
 
-    def limiter(self, endpoint: str, limits: Quota, rule: Rule) -> Limiter:
-        """Return what all models of an endpoint share; it begins anew if the limits have changed."""
+    def limiter(self, endpoint: str, limits: Quota, rule: Rule, now: float) -> Limiter:
+        """Return what all models of an endpoint share; where its limits have changed, with what was sent before."""
         found = self.limiters.get(endpoint)
-        if found is None or (found.limits, found.rule) != (limits, rule):
+        if found is None:
             found = self.limiters[endpoint] = Limiter(limits, rule)
+        elif (found.limits, found.rule) != (limits, rule):
+            found.change(limits, rule, now)
         return found
 
-    def model(self, endpoint: str, model: str, limits: Quota, rule: Rule) -> ModelMemory:
-        """Return what is remembered of a model; its limiter begins anew if its limits have changed."""
+    def model(self, endpoint: str, model: str, limits: Quota, rule: Rule, now: float) -> ModelMemory:
+        """Return what is remembered of a model; its limiter as that of an endpoint."""
         models = self.models.setdefault(endpoint, {})
         found = models.get(model)
         if found is None:
             found = models[model] = ModelMemory(Limiter(limits, rule))
         elif (found.limiter.limits, found.limiter.rule) != (limits, rule):
-            found.limiter = Limiter(limits, rule)
+            found.limiter.change(limits, rule, now)
         return found
 
     def forget(self, endpoint: str, model: str) -> None:

@@ -120,10 +120,33 @@ class Limiter:
                 self._add(name, limit, configured=True)
 
     def _add(self, name: str, limit: float, configured: bool) -> None:
-        index, period = _KINDS[name]
-        kind = SlidingWindow if self.rule == "window" else Bucket
-        meter = self._meters[name] = kind(limit, period, configured)
-        self._checked = (*self._checked, (index, meter))
+        meter = self._meters[name] = _meter(name, self.rule, limit, configured)
+        self._checked = (*self._checked, (_KINDS[name][0], meter))
+
+    def change(self, limits: Quota, rule: Rule, now: float) -> None:
+        """Take other limits. What was sent, and what is in flight, stays counted under them; what a vendor has stated,
+        and nobody configures, stays known.
+
+        Args:
+            limits: what is configured now.
+            rule: how they are counted.
+            now: the time.
+        """
+        meters: dict[str, Meter] = {}
+        for name in _KINDS:
+            meter, limit = self._meters.get(name), getattr(limits, name)
+            stated = meter is not None and getattr(self.limits, name) is None
+            if limit is None and not stated:
+                continue
+            if meter is None:
+                meter = _meter(name, rule, limit, configured=True)
+            elif rule != self.rule:
+                meter = _counted_anew(name, rule, meter, limit, now)
+            elif limit is not None:
+                meter.change(limit, now)
+            meters[name] = meter
+        self.limits, self.rule, self._meters = limits, rule, meters
+        self._checked = tuple((_KINDS[name][0], meter) for name, meter in meters.items())
 
     @property
     def full(self) -> bool:
@@ -201,6 +224,18 @@ class Limiter:
     def remaining(self, now: float) -> dict[str, float]:
         """Return what is left of each limit, by its name in `Quota`."""
         return {name: meter.left(now) for name, meter in self._meters.items()}
+
+
+def _meter(name: str, rule: Rule, limit: float, configured: bool) -> Meter:
+    return (SlidingWindow if rule == "window" else Bucket)(limit, _KINDS[name][1], configured)
+
+
+def _counted_anew(name: str, rule: Rule, before: Meter, limit: float | None, now: float) -> Meter:
+    """Return a meter of another rule that counts what was taken of the one before."""
+    meter = _meter(name, rule, before.limit if limit is None else limit, configured=limit is not None)
+    taken = min(before.limit - before.left(now), meter.limit)
+    meter.settle(meter.take(taken, now), taken, taken, now)
+    return meter
 
 
 _NOTHING = Need(0.0, 0.0, 0.0, 0.0)

@@ -60,6 +60,10 @@ class Meter(Protocol):
     def left(self, now: float) -> float:
         """Return what is left of the limit."""
 
+    def change(self, limit: float, now: float) -> None:
+        """Take another limit from who configures it. What was admitted stays counted; and what the vendor said, where
+        that is lower, stays believed."""
+
     def correct(
         self, limit: float | None, remaining: float | None, reset: float | None, since: float, now: float
     ) -> None:
@@ -83,6 +87,12 @@ class _Limit:
         self.limit = limit
         self._configured = limit if configured else None
         self._lowered_until = 0.0
+
+    def change(self, limit: float, now: float) -> None:
+        """Take another limit; see `Meter.change`."""
+        self._configured = limit
+        if not self._lowered_until or self.limit >= limit:
+            self._raise()
 
     def _state(self, limit: float, now: float) -> None:
         if self._configured is None:
@@ -225,6 +235,12 @@ class Bucket(_Limit):
             self._level = self.limit
         self._at = now
         return self._level
+
+    def change(self, limit: float, now: float) -> None:
+        """Take another depth; see `Meter.change`."""
+        taken = self.limit - self.left(now)
+        super().change(limit, now)
+        self._level = self.limit - taken
 
     def _set(self, level: float, now: float) -> None:
         if level >= self.limit:

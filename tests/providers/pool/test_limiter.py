@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 from hypothesis import example, given
@@ -245,3 +246,47 @@ def test_a_limit_below_one_is_refused(name: str) -> None:
 def test_a_rule_that_is_none_is_refused() -> None:
     with pytest.raises(ValueError, match="leaky"):
         Quota(rule="leaky")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("rule", ["window", "bucket"])
+@given(st.lists(st.tuples(st.floats(0, 20), st.integers(5, 40)), min_size=1, max_size=40))
+def test_limits_that_are_changed_count_what_was_sent_before(rule: Any, changes: list[tuple[float, int]]) -> None:
+    limiter, now, sent, highest = Limiter(Quota(requests_per_minute=40), rule), 0.0, [], 40
+    for gap, limit in changes:
+        now += gap
+        limiter.change(Quota(requests_per_minute=limit), rule, now)
+        while limiter.fits(ONE_REQUEST, now):
+            limiter.release(limiter.take(ONE_REQUEST, now), ONE_REQUEST, now)
+            sent.append(now)
+    most = highest if rule == "window" else 2 * highest  # a bucket is refilled while it is emptied
+    for start in sent:
+        inside = sum(start <= at < start + 60.0 for at in sent)
+        assert inside <= most, f"{inside} sent in the minute from {start}"
+
+
+@pytest.mark.parametrize("rules", [("window", "bucket"), ("bucket", "window")])
+def test_another_rule_counts_what_was_sent_under_the_one_before(rules: tuple[Any, Any]) -> None:
+    before, after = rules
+    limiter = Limiter(Quota(requests_per_minute=20), before)
+    for _ in range(15):
+        limiter.release(limiter.take(ONE_REQUEST, 0.0), ONE_REQUEST, 0.0)
+    limiter.change(Quota(requests_per_minute=20), after, 0.0)
+    assert limiter.remaining(0.0) == {"requests_per_minute": 5.0}
+
+
+def test_what_a_vendor_has_stated_is_known_under_other_limits_and_what_nobody_wants_any_more_is_not() -> None:
+    limiter = Limiter(Quota(requests_per_minute=20))
+    limiter.correct(RateLimits(tokens_limit=1_000, tokens_remaining=100, tokens_reset=54.0), 0.0, 0.0)
+    limiter.change(Quota(requests_per_second=5), "window", 0.0)
+    assert limiter.remaining(0.0) == {"requests_per_second": 5.0, "tokens_per_minute": 100.0}
+
+
+@pytest.mark.parametrize(("limit", "left"), [(40, 10.0), (8, 8.0)])
+def test_a_lower_limit_that_a_vendor_stated_is_believed_under_another_one_unless_that_is_lower_still(
+    limit: int, left: float
+) -> None:
+    limiter = Limiter(Quota(requests_per_minute=20))
+    limiter.correct(RateLimits(requests_limit=10), 0.0, 0.0)
+    limiter.change(Quota(requests_per_minute=limit), "window", 0.0)
+    assert limiter.remaining(0.0) == {"requests_per_minute": left}
+    assert limiter.remaining(BELIEVED) == {"requests_per_minute": limit}
