@@ -203,11 +203,11 @@ class Attempts:
                         until = min(until or math.inf, loop.time() + timeout)
                     try:
                         if until is None or deltas.ready:  # a timeout costs 5 µs, and most deltas come in heaps
-                            came_now = await anext(deltas)
+                            piece = await anext(deltas)
                         else:
                             async with asyncio.timeout_at(until):
-                                came_now = await anext(deltas)
-                        delta = checked_piece(came_now, job.request, name)
+                                piece = await anext(deltas)
+                        delta = checked_piece(piece, job.request, name)
                     except StopAsyncIteration:
                         raise StreamCut(f"{name}: the stream ended before its finish reason", provider=name) from None
                     except TimeoutError:
