@@ -78,7 +78,8 @@ class Pool(Actor):
     Args:
         endpoints: the providers, in order of preference where the routing leaves a tie.
         routing: which of several free endpoints gets a request.
-        fallbacks: lesser models by model, best first, used while every endpoint of the model is down.
+        fallbacks: lesser models by model, best first, used while every endpoint of the model is down, by whichever of
+            its names the model was asked for.
         hedge: sends slow calls a second time; None for never.
         queue_timeout: seconds a request without a deadline waits for an endpoint, anew for each attempt; what attempts
             themselves take does not count.

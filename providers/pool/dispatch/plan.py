@@ -200,14 +200,35 @@ def _choices(
     """Yield the models that may answer, best first: as what the caller is told of each (empty for the one that is asked
     for), and the endpoints that serve it."""
     others: list[tuple[str, _Served]] = []
+    asked: _Served = []
     if model:
-        yield "", serving(members, model)
+        asked = serving(members, model)
     elif members:
-        (_, preferred), *others = _defaults([one for one in members if one.endpoint.called(only)] or members)
-        yield "", preferred
-    for name in fallbacks.get(model, ()):
+        (_, asked), *others = _defaults([one for one in members if one.endpoint.called(only)] or members)
+    yield "", asked
+    for name in _lesser(members, model, asked, fallbacks):
         yield name, serving(members, name)
     yield from others
+
+
+def _lesser(
+    members: Sequence[Member], model: str, asked: _Served, fallbacks: Mapping[str, Sequence[str]]
+) -> Sequence[str]:
+    """Return the lesser models of a model: those under the name that it was asked by, or else under another name of it
+    (an alias, with the endpoint's name before it or without)."""
+    if model in fallbacks:
+        return fallbacks[model]
+    same = _known_as(asked)
+    for name, lesser in fallbacks.items():
+        if name and not same.isdisjoint(_known_as(serving(members, name))):
+            return lesser
+    return ()
+
+
+def _known_as(served: _Served) -> set[tuple[str, str]]:
+    """Return the endpoints and their own names of a model; of a default that only a provider knows there is none."""
+    found = ((member.endpoint.name, name or member.endpoint.default_model) for member, name in served)
+    return {(endpoint, name) for endpoint, name in found if name}
 
 
 def _defaults(members: Sequence[Member]) -> list[tuple[str, _Served]]:

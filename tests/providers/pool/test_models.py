@@ -68,6 +68,28 @@ async def test_a_fallback_at_the_same_endpoint_answers_when_the_model_is_out(kin
         assert sent(script, "large") <= 6
 
 
+@pytest.mark.parametrize("asked", ["large", "a:large", "a/large", "main", "a:main", ""])
+@pytest.mark.parametrize("said", ["large", "a:large", "a/large", "main"])
+@virtual_time
+async def test_a_models_fallback_holds_under_each_of_its_names(asked: str, said: str) -> None:
+    down = only("" if asked == "" else "large", OUT["529"])
+    script = Script("a", failure=down)
+    end = endpoint(script, models=("large", "small"), aliases={"main": "large"}, default_model="large")
+    async with pool_of(end, fallbacks={"other": ["other"], said: ["a:small"]}) as pool:
+        completion = await pool.ask(request(model=asked), timeout=10.0)
+    assert completion.model == "small"
+    assert "degraded to model a:small" in completion.notes
+
+
+@virtual_time
+async def test_a_model_of_the_same_name_at_another_endpoint_is_another_one() -> None:
+    one, two = Script("a", failure=only("large", OUT["529"])), Script("b")
+    ends = (endpoint(one, models=("large",)), endpoint(two, models=("large", "small")))
+    async with pool_of(*ends, fallbacks={"b:large": ["small"]}) as pool:
+        with pytest.raises(NoProvider):
+            await pool.ask(request(model="a:large"), timeout=10.0)
+
+
 @pytest.mark.parametrize("kind", OUT)
 @virtual_time
 async def test_a_model_that_is_out_leaves_the_endpoints_other_models_alone(kind: str) -> None:
