@@ -30,6 +30,8 @@ _PASSWORD = re.compile(r"://[^/]*@")
 _SECRET = re.compile(r"key|token|secret|password|authorization", re.IGNORECASE)
 
 
+_MOST_VALUES = 20_000
+"""Far more than any team needs. Ten lines of aliases to aliases would make a billion."""
 _MERGE = "tag:yaml.org,2002:merge"
 _NAMES = frozenset({_MERGE, "tag:yaml.org,2002:str", "tag:yaml.org,2002:value"})
 _READ_AS = {
@@ -188,9 +190,9 @@ class YamlFile:
         for step in location:
             value = value[step]
         if isinstance(value, Mapping):
-            return "a mapping"
+            return "a mapping" if value else "an empty mapping"
         if isinstance(value, list):
-            return "a list"
+            return "a list" if value else "an empty list"
         secret = any(_SECRET.search(str(step)) for step in location) or _PASSWORD.search(str(value))
         if secret and "${" not in str(value):
             return "what stands there"
@@ -232,7 +234,7 @@ def parse_yaml(text: str, path: str | Path = "<text>", env: Mapping[str, str] | 
         node = loader.get_single_node()
         lines: dict[Location, int] = {(): 1}
         if node is not None:
-            _note_lines(node, (), lines, str(path), frozenset())
+            _note_lines(node, lines, str(path))
         written = None if node is None else loader.construct_document(node)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -255,30 +257,44 @@ def load_model(path: str | Path, model: type[M], env: Mapping[str, str] | None =
     return read_yaml(path, env).validate(model)
 
 
-def _note_lines(
-    node: yaml.Node, location: Location, lines: dict[Location, int], path: str, above: frozenset[int]
-) -> None:
-    lines.setdefault(location, node.start_mark.line + 1)
-    if id(node) in above:  # an alias that contains itself
-        raise ConfigError("expected no alias inside its own anchor", path=path, line=node.start_mark.line + 1)
-    above |= {id(node)}
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            at = key.start_mark.line + 1
-            if not isinstance(key, yaml.ScalarNode):
-                raise ConfigError("expected a name, not a list or mapping", path=path, line=at)
-            if key.tag not in _NAMES:
-                kind = _READ_AS.get(key.tag.rpartition(":")[2], "no text")
-                problem = f"expected a name; YAML reads {key.value!r} as {kind}: write it in quotes"
-                raise ConfigError(problem, path=path, line=at)
-            step = str(key.value)
-            if (*location, step) in lines and key.tag != _MERGE:
-                raise ConfigError(f"{step!r} stands there twice", path=path, line=at)
-            lines[(*location, step)] = at
-            _note_lines(value, (*location, step), lines, path, above)
-    elif isinstance(node, yaml.SequenceNode):
-        for index, value in enumerate(node.value):
-            _note_lines(value, (*location, index), lines, path, above)
+def _note_lines(root: yaml.Node, lines: dict[Location, int], path: str) -> None:
+    """Note where each value stands, aliases expanded."""
+    seen = 0
+
+    def note(node: yaml.Node, location: Location, above: frozenset[int]) -> None:
+        nonlocal seen
+        seen += 1
+        at = node.start_mark.line + 1
+        if seen > _MOST_VALUES:
+            raise ConfigError(f"expected at most {_MOST_VALUES:,} values, with aliases expanded", path=path, line=at)
+        lines.setdefault(location, at)
+        if id(node) in above:  # an alias that contains itself
+            raise ConfigError("expected no alias inside its own anchor", path=path, line=at)
+        above |= {id(node)}
+        if isinstance(node, yaml.MappingNode):
+            for key, value in node.value:
+                step = _step(key, path)
+                at = key.start_mark.line + 1
+                if (*location, step) in lines and key.tag != _MERGE:
+                    raise ConfigError(f"{step!r} stands there twice", path=path, line=at)
+                lines[(*location, step)] = at
+                note(value, (*location, step), above)
+        elif isinstance(node, yaml.SequenceNode):
+            for index, value in enumerate(node.value):
+                note(value, (*location, index), above)
+
+    note(root, (), frozenset())
+
+
+def _step(key: yaml.Node, path: str) -> str:
+    at = key.start_mark.line + 1
+    if not isinstance(key, yaml.ScalarNode):
+        raise ConfigError("expected a name, not a list or mapping", path=path, line=at)
+    if key.tag not in _NAMES:
+        kind = _READ_AS.get(key.tag.rpartition(":")[2], "no text")
+        problem = f"expected a name; YAML reads {key.value!r} as {kind}: write it in quotes"
+        raise ConfigError(problem, path=path, line=at)
+    return str(key.value)
 
 
 def _expanded(value: Any, location: Location, env: Mapping[str, str] | None, file: YamlFile) -> Any:

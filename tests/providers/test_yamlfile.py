@@ -134,3 +134,12 @@ def test_files_are_read_and_missing_ones_named(tmp_path: Path) -> None:
         read_yaml(tmp_path / "c.yaml")
     with pytest.raises(ConfigError, match="cannot be read"):
         read_yaml(tmp_path)
+
+
+def test_aliases_of_aliases_are_not_expanded_without_end() -> None:
+    levels = "".join(f"a{n + 1}: &a{n + 1} [{', '.join([f'*a{n}'] * 9)}]\n" for n in range(9))
+    with pytest.raises(ConfigError, match=r"expected at most 20,000 values, with aliases expanded"):
+        parse_yaml(f"a0: &a0 [x]\n{levels}")
+    merged = "".join(f"a{n + 1}: &a{n + 1}\n  <<: [{', '.join([f'*a{n}'] * 9)}]\n" for n in range(9))
+    with pytest.raises(ConfigError, match=r"expected at most 20,000 values, with aliases expanded"):
+        parse_yaml(f"a0: &a0 {{x: 1}}\n{merged}")
