@@ -26,17 +26,20 @@ in one file.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Literal, TypeAlias, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ...actors.core.base.errors import CallboardError
 from ..pool import Batching, BreakerPolicy, Budget, Hedge, Price, RetryPolicy
-from ..registry.resolve import OFFLINE, Registry, alias_key, from_environment
+from ..registry.resolve import OFFLINE, Registry, Target, alias_key, from_environment
 from ..spec import ProviderSpec
 from .annotations import Location
+from .names import name_at, own_name, renamed
 from .provider import ProviderSettings
 from .values import FileName, Name, Section
 from .yamlfile import YamlFile, read_yaml
@@ -52,6 +55,12 @@ class CacheSettings(Section):
     path: FileName = Field("", description="an SQLite file beside this one; in memory, if left out")
     size: int = Field(1_000, ge=1, description="completions kept in memory")
     ttl: float | None = Field(None, gt=0, description="seconds one is kept; null for as long as there is room")
+
+    @model_validator(mode="after")
+    def _size_in_memory(self) -> CacheSettings:
+        if self.path and "size" in self.model_fields_set:
+            raise ValueError("size is for a cache in memory; expected none beside path")
+        return self
 
 
 class AgentModel(Section):
@@ -157,6 +166,9 @@ def read_config(file: YamlFile, model: type[C], env: Mapping[str, str] | None = 
         ConfigError: names the line and what was expected there.
     """
     config = file.validate(model)
+    if config.providers and not config.enabled():
+        wish = "expected one that is, or `offline: {}` for answers by rules"
+        raise file.error(("providers",), f"none of them is enabled; {wish}")
     for name, settings in config.enabled().items():
         try:
             settings.spec(name, env)
@@ -169,9 +181,9 @@ def read_config(file: YamlFile, model: type[C], env: Mapping[str, str] | None = 
         except CallboardError as error:
             raise file.error(location, str(error)) from None
     _check_providers(config, file, registry)
-    for agent in config.agent_models:
-        if alias_key(agent) in map(alias_key, config.roles):
-            raise file.error(("agent_models", agent), "stands in roles, too; expected one of them")
+    _check_said_once(config, file)
+    _check_fallback(config, file, registry)
+    config = _by_own_names(config, file, registry)
     if config.cache is not None and config.cache.path:
         where = file.beside(("cache", "path"), config.cache.path)
         config = config.model_copy(update={"cache": config.cache.model_copy(update={"path": str(where)})})
@@ -182,18 +194,105 @@ def _check_providers(config: LlmConfig, file: YamlFile, registry: Registry) -> N
     for name, settings in config.enabled().items():
         at: Location = ("providers", name)
         if stand_in := settings.fallback_provider:
+            if stand_in == name:
+                raise file.error((*at, "fallback_provider"), "cannot stand in for itself; expected another provider")
             require(file, (*at, "fallback_provider"), "provider", stand_in, set(config.providers) - {name})
             served = registry.providers.get(stand_in)
             if served is not None and not served.default_model:
                 wish = f"{stand_in} has no default_model to stand in with; expected one there"
                 raise file.error((*at, "fallback_provider"), wish)
-        for number in range(1, len(settings.keys) + 1):
-            if (made := f"{name}-{number}") in config.providers:
+        for made in settings.key_names(name):
+            if made in config.providers:
                 wish = f"its keys are called {name}-1, {name}-2, …; expected another name for the provider {made}"
                 raise file.error((*at, "keys"), wish)
+        for place, key in enumerate(keys := [one.api_key for one in settings.keys]):
+            if (first := keys.index(key)) < place:
+                wish = f"is the same key as keys.{first}, whose limits it would share; expected another one"
+                raise file.error((*at, "keys", place), wish)
     for agent, entry in config.agent_models.items():
         if entry.primary:
             require(file, ("agent_models", agent, "primary"), "provider", entry.primary, registry.providers)
+
+
+def _check_said_once(config: LlmConfig, file: YamlFile) -> None:
+    for section in ("aliases", "roles", "agent_models"):
+        seen: dict[str, str] = {}
+        for name in getattr(config, section):
+            if (other := seen.setdefault(alias_key(name), name)) != name:
+                raise file.error((section, name), f"is the same name as {other!r}; expected one of them")
+    for agent in config.agent_models:
+        if alias_key(agent) in map(alias_key, config.roles):
+            raise file.error(("agent_models", agent), "stands in roles, too; expected one of them")
+
+
+def _check_fallback(config: LlmConfig, file: YamlFile, registry: Registry) -> None:
+    said = config.fallback if isinstance(config.fallback, dict) else {"": config.fallback}
+    models: dict[Target, str] = {}
+    for model, several in said.items():
+        at: Location = ("fallback", model) if isinstance(config.fallback, dict) else ("fallback",)
+        target = registry.resolve(model)
+        if (other := models.setdefault(target, model)) != model:
+            raise file.error(at, f"is the same model as {other!r}; expected one list for both")
+        lesser = [target]
+        for place, name in enumerate(several):
+            found = registry.resolve(name)
+            if found in lesser:
+                what = "is the model itself" if found == target else "stands there already"
+                raise file.error((*at, place), f"{name!r} {what}; expected another one")
+            lesser.append(found)
+
+
+def _by_own_names(config: C, file: YamlFile, registry: Registry) -> C:
+    """With the models' own names in place of aliases wherever the pool goes by them."""
+    targets = [registry.resolve(written) for _, written in config.named_models()]
+    named = {target.model for target in targets}
+
+    def own(written: str) -> str:
+        return own_name(registry, written, named)
+
+    changed: dict[str, Any] = {}
+    if config.budgets:
+        changed["budgets"] = tuple(_budgets(config, file, registry, own))
+    if config.prices:
+        changed["prices"] = renamed(file, ("prices",), config.prices, own)
+    providers = dict(config.providers)
+    for name, settings in config.enabled().items():
+        listed = settings.models and [
+            *settings.models,
+            *([settings.default_model] if settings.default_model else []),
+            *(target.model for target in targets if target.provider == name),
+        ]
+        update = {
+            entry: renamed(file, ("providers", name, entry), said, partial(name_at, registry, name, listed=listed))
+            for entry in ("model_limits", "model_defaults")
+            if (said := getattr(settings, entry))
+        }
+        providers[name] = settings.model_copy(update=update)
+    if providers:
+        changed["providers"] = providers
+    return config.model_copy(update=changed)
+
+
+def _budgets(config: LlmConfig, file: YamlFile, registry: Registry, own: Callable[[str], str]) -> Iterator[Budget]:
+    keys = [key for name, settings in config.providers.items() for key in settings.key_names(name)]
+    seen: set[tuple[str, str | None]] = set()
+    for index, budget in enumerate(config.budgets):
+        at: Location = ("budgets", index, "name")
+        if budget.name != "*":
+            if budget.scope == "model":
+                try:
+                    budget = replace(budget, name=own(budget.name))
+                except CallboardError as error:
+                    raise file.error(at, str(error)) from None
+            elif budget.scope == "provider":
+                require(file, at, "provider", budget.name, {*(config.providers or registry.providers), *keys})
+            elif budget.scope == "key":
+                require(file, at, "key", budget.name, keys)
+        if (budget.account, budget.period) in seen:
+            period = f" for the {budget.period}" if budget.period else ""
+            raise file.error(("budgets", index), f"{budget.account}{period} has a budget already; expected one of them")
+        seen.add((budget.account, budget.period))
+        yield budget
 
 
 def require(file: YamlFile, at: Location, kind: str, name: str, known: Collection[str]) -> None:
@@ -201,7 +300,9 @@ def require(file: YamlFile, at: Location, kind: str, name: str, known: Collectio
     if name in known:
         return
     near = difflib.get_close_matches(name, known, 1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(sorted(known)) or 'none'}"
+    hint = f"expected one of {', '.join(sorted(known))}" if known else f"the file has no {kind} that could stand here"
+    if near:
+        hint = f"did you mean {near[0]!r}?"
     raise file.error(at, f"no {kind} is called {name!r}; {hint}")
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from ...actors.core.base.spec import ChildSpec
-from ..pool import Cheapest, Endpoint, LeastLoaded, MemoryCache, Pool, Priority, Routing, SqliteCache, Weighted
+from ..pool import Budget, Cheapest, Endpoint, LeastLoaded, MemoryCache, Pool, Priority, Routing, SqliteCache, Weighted
 from ..pool.dispatch.endpoint import with_key
 from ..pool.environment import endpoints
 from ..registry.resolve import Registry
@@ -56,7 +56,16 @@ def pool_from_config(
         )
         options["cache"] = SqliteCache(**said) if config.cache.path else MemoryCache(**said)
     made = [one for endpoint in served for one in _as_said(config, endpoint)]
+    if "budgets" in options:
+        options["budgets"] = tuple(budget for budget in config.budgets if _may_be_spent(budget, made))
     return Pool.spec(made, name=name, fallbacks=fallbacks, **options)
+
+
+def _may_be_spent(budget: Budget, made: Iterable[Endpoint]) -> bool:
+    """Whether an endpoint can spend it: not that of a provider that is switched off."""
+    if budget.scope not in ("provider", "key") or budget.name == "*":
+        return True
+    return any(endpoint.called(budget.name) for endpoint in made)
 
 
 def _in_order(config: LlmConfig, served: Sequence[Endpoint]) -> list[Endpoint]:
@@ -87,25 +96,24 @@ def _as_said(config: LlmConfig, endpoint: Endpoint) -> list[Endpoint]:
     return [
         replace(
             one,
-            name=f"{one.name}-{number}",
+            name=key,
             group=one.name,
-            key=f"{one.name}-{number}",
+            key=key,
             spec=with_key(one.spec, entry.api_key, "api_key"),
             limits=quota,
         )
-        for number, (entry, quota) in enumerate(zip(settings.keys, quotas, strict=True), 1)
+        for key, entry, quota in zip(settings.key_names(one.name), settings.keys, quotas, strict=True)
     ]
 
 
 def _fallbacks(config: LlmConfig, registry: Registry, models: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """Lesser models by model: the file's, then the default models of the providers that stand in for its own."""
-    fallback = config.fallback
-    said = fallback if isinstance(fallback, dict) else dict.fromkeys({"", config.default_model}, fallback)
-    made = {model: tuple(lesser) for model, lesser in said.items() if lesser}
-    for model in models:
+    """Lesser models by model: the file's, then the default models of the providers that stand in for its own. Each is
+    called provider:model, and holds by whichever name it is asked for."""
+    said = config.fallback if isinstance(config.fallback, dict) else {"": config.fallback}
+    made: dict[str, list[str]] = {}
+    for model in dict.fromkeys([*said, *models]):
         target = registry.resolve(model)
         stand_ins = (registry.providers[name] for name in config.stand_ins(target.provider))
-        lesser = tuple(f"{spec.name}:{spec.default_model}" for spec in stand_ins)
-        for written in {model, str(target)} if lesser else ():
-            made[written] = tuple(dict.fromkeys((*made.get(written, ()), *lesser)))
-    return made
+        lesser = [*said.get(model, ()), *(f"{spec.name}:{spec.default_model}" for spec in stand_ins)]
+        made.setdefault(str(target) if target.model else model, []).extend(lesser)
+    return {model: tuple(dict.fromkeys(lesser)) for model, lesser in made.items() if lesser}

@@ -93,6 +93,10 @@ class ProviderSettings(Section):
             raise ValueError("keys stand beside api_key; write one of them")
         return self
 
+    def key_names(self, name: str) -> list[str]:
+        """How the endpoints of its `keys` are called, if the provider is called `name`; none without `keys`."""
+        return [f"{name}-{number}" for number in range(1, len(self.keys) + 1)]
+
     def quotas(self) -> list[Quota]:
         """The rate limits of each of its keys; of the one where there are no `keys`."""
         own = self.limits

@@ -33,7 +33,7 @@ def known_type(value: str) -> str:
 @cache
 def _request_fields() -> Mapping[str, TypeAdapter[Any]]:
     hints = typing.get_type_hints(Request)
-    return {name: TypeAdapter(hints[name]) for name in sorted(_REQUEST_FIELDS)}
+    return {name: TypeAdapter(hints[name], config=ConfigDict(allow_inf_nan=False)) for name in sorted(_REQUEST_FIELDS)}
 
 
 def request_fields(value: dict[str, Any]) -> dict[str, Any]:

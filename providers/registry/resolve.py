@@ -1,8 +1,9 @@
 """Model names as users write them, and what the environment offers. Pure: no network, no SDK.
 
 A name is, in this order: an alias; ``offline``; ``provider:model`` or ``provider/model`` of a provider that is known;
-a name whose form tells the vendor (``gpt-…``, ``o3``, ``claude-…``); a model that a provider was registered with;
-anything else goes to LiteLLM where it is registered, or is an error that says what to do.
+a model that a provider was registered with; a name whose form tells the vendor (``gpt-…``, ``o3``, ``claude-…``), if it
+is registered; the default model of a provider; anything else goes to LiteLLM where it is registered, or is an error
+that says what to do.
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ _KINDS = {
     "anthropic": "anthropic",
     "litellm": "litellm",
 }
+_NEAR = 0.7
+"""How like a name one must be that is suggested in its place: "large" is not meant for "azure" (0.6)."""
 _COMPATIBLE = Dialect(max_tokens="max_tokens", drops=frozenset())
 
 
@@ -106,10 +109,12 @@ class Registry:
             return Target("offline", "offline")
         # Whichever mark comes first divides: "ollama/llama3:8b", "openrouter:openai/gpt-4o".
         head, mark, rest = _divided(name)
+        if head not in self.providers:
+            head = head.lower()
         if mark and rest and head in self.providers:
             return self._target(head, rest)
-        if head.lower() in self.unusable:
-            raise UnknownModel(self.unusable[head.lower()])
+        if head in self.unusable:
+            raise UnknownModel(self.unusable[head])
         if name in self.providers and self.providers[name].default_model:
             return Target(name, self.providers[name].default_model)
         for spec in self.providers.values():
@@ -119,9 +124,12 @@ class Registry:
         if preset is None:
             preset = next((one for one in PRESETS.values() if one.models is not None and one.models.match(name)), None)
             rest = name
+        if preset is not None and preset.name in self.providers:
+            return self._target(preset.name, rest)
+        for spec in self.providers.values():
+            if name == spec.default_model:
+                return Target(spec.name, name)
         if preset is not None:
-            if preset.name in self.providers:
-                return self._target(preset.name, rest)
             if self._litellm_knows(preset):
                 return Target("litellm", name.replace(":", "/", 1) if mark and head in PRESETS else name)
             raise AuthenticationFailed(_how_to_enable(preset, name), provider=preset.name)
@@ -151,9 +159,9 @@ class Registry:
 
     def _unknown(self, name: str, head: str) -> str:
         known = [*self.aliases, *self.providers, *(model for spec in self.providers.values() for model in spec.models)]
-        near = difflib.get_close_matches(name, known, 1) or difflib.get_close_matches(
-            head or name, [*PRESETS, *known], 1
-        )
+        near = difflib.get_close_matches(name, known, 1, _NEAR)
+        if head and not near:
+            near = difflib.get_close_matches(head, [*PRESETS, *known], 1, _NEAR)
         hint = f"did you mean {near[0]!r}? " if near else ""
         return (
             f"no provider knows the model {name!r}; {hint}write provider:model with one of "
@@ -281,7 +289,7 @@ def _first(env: Mapping[str, str], names: Iterable[str]) -> str:
 
 def _divided(name: str) -> tuple[str, str, str]:
     match = re.match(r"([^:/]+)([:/])(.*)", name)
-    return (match[1].lower(), match[2], match[3]) if match else (name, "", "")
+    return (match[1], match[2], match[3]) if match else (name, "", "")
 
 
 def _how_to_enable(preset: Preset, name: str) -> str:

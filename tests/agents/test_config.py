@@ -38,6 +38,34 @@ async def test_each_agent_has_the_model_that_the_file_gives_it(tmp_path: Path) -
             assert sorted(calls) == [("one", "m1", 2), ("one", "m3", 1), ("two", "m2", 2)]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "agent_models: {Writer: {primary: one, model: m1}}\nfallback: {m1: [m2]}",
+        "agent_models: {Writer: {primary: one, model: m1}}\nfallback: {large: [small]}",
+        'roles: {Writer: large}\nfallback: {"one:m1": ["two:m2"]}',
+        'roles: {Writer: m1}\nfallback: {"large": [two]}',
+        "default_model: large\nfallback: {m1: [small]}",
+        "fallback: {large: [small]}",
+        "fallback: [small]",
+    ],
+)
+async def test_a_lesser_model_answers_however_both_are_named(tmp_path: Path, text: str) -> None:
+    async with SimulatedProvider() as one, SimulatedProvider() as two:
+        text += f"""
+retry: {{initial: 0.01}}
+aliases: {{large: "one:m1", small: "two:m2"}}
+providers:
+  one: {{base_url: "{one.base_url}", models: [m1], default_model: m1}}
+  two: {{base_url: "{two.base_url}", models: [m2], default_model: m2}}
+"""
+        (tmp_path / "llm.yaml").write_text(text)
+        await one.stop()
+        async with Agency(Agent("Writer"), config=tmp_path / "llm.yaml") as agency:
+            answer = await agency.run("hello")
+    assert any(note.startswith("degraded to model") for note in answer.notes)
+
+
 async def test_a_budget_of_the_file_holds_for_the_tenant_who_asks(tmp_path: Path) -> None:
     async with SimulatedProvider() as one, SimulatedProvider() as two:
         (tmp_path / "llm.yaml").write_text(FILE.format(one=one.base_url, two=two.base_url))

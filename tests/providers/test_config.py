@@ -82,7 +82,7 @@ def test_a_file_says_which_providers_and_models_there_are(tmp_path: Path) -> Non
     assert registry.resolve("small") == Target("acme", "acme-1")
     assert config.model_for("Developer") == "small"
     assert config.model_for("Somebody") == "large"
-    assert pool_from_config(config, env=ENV).kwargs["fallbacks"] == {"large": ("small",)}
+    assert pool_from_config(config, env=ENV).kwargs["fallbacks"] == {"openai:gpt-5.4": ("small",)}
     acme = registry.providers["acme"]
     assert (acme.kind, acme.base_url, acme.secret) == ("anthropic", "https://llm.acme.example", "sk-secret-2")
     completed = acme.completed(Request((Message("user", "x"),), model="acme-1"))
@@ -108,7 +108,7 @@ def test_a_file_without_providers_leaves_the_environments(tmp_path: Path) -> Non
 def test_a_list_of_fallbacks_is_the_default_models(tmp_path: Path) -> None:
     config = load_config(written(tmp_path, "default_model: gpt-4o\nfallback: [gpt-5.4-mini]"), ENV)
     fallbacks = pool_from_config(config, env=ENV).kwargs["fallbacks"]
-    assert fallbacks == {"": ("gpt-5.4-mini",), "gpt-4o": ("gpt-5.4-mini",)}
+    assert fallbacks == {"openai:gpt-4o": ("gpt-5.4-mini",)}
 
 
 @pytest.mark.parametrize(
@@ -199,10 +199,10 @@ def test_agents_are_assigned_to_providers_which_stand_in_for_each_other(tmp_path
     assert made["openai"].limits == Quota(requests_per_minute=500, concurrency=256)
     fallbacks = pool_from_config(config, env=ENV).kwargs["fallbacks"]
     assert fallbacks["openai:gpt-5.4-pro"] == ("acme:acme-1",)
-    assert fallbacks["acme"] == ("openai:gpt-5.4",)
+    assert fallbacks["acme:acme-1"] == ("openai:gpt-5.4",)
     lesser = load_config(written(tmp_path, ASSIGNED + "fallback: {acme: [openai:gpt-5.4-mini]}"), ENV)
     fallbacks = pool_from_config(lesser, env=ENV).kwargs["fallbacks"]
-    assert fallbacks["acme"] == ("openai:gpt-5.4-mini", "openai:gpt-5.4")
+    assert fallbacks["acme:acme-1"] == ("openai:gpt-5.4-mini", "openai:gpt-5.4")
 
 
 def test_who_stands_in_is_preferred_to_others_and_one_that_is_switched_off_is_passed_over(tmp_path: Path) -> None:
@@ -386,6 +386,18 @@ def test_every_option_of_the_pool_that_is_plain_data_can_stand_in_a_file() -> No
         ("retry:\n  attempts: yes", 2, ["expected a number, not True"]),
         ("providers:\n  a: {type: offline, model_limits: {m: {concurrency: on}}}", 2, ["expected a number, not True"]),
         ("budgets:\n  - {scope: user, name: a, dollars: true}", 2, ["expected a number, not True"]),
+        ("providers:\n  a: {type: offline, defaults: {temperature: .nan}}", 2, ["temperature", "finite"]),
+        ("providers:\n  a: {type: offline, keys: []}", 2, ["expected a list of keys", "not an empty list"]),
+        (
+            "providers:\n  a:\n    type: offline\n    keys:\n      - secret-9\n      - b\n      - secret-9",
+            7,
+            ["keys.0"],
+        ),
+        ("providers:\n  aa: {type: offline, fallback_provider: aa}", 2, ["cannot stand in for itself"]),
+        ("providers:\n  aa: {type: offline, fallback_provider: zz}", 2, ["'zz'", "has no provider"]),
+        ("cache:\n  path: a.db\n  size: 10", 3, ["size is for a cache in memory"]),
+        ("aliases:\n  one-two: offline\n  One_Two: offline", 3, ["the same name as 'one-two'"]),
+        ("roles:\n  Planner: offline\n  planner: offline", 3, ["the same name as 'Planner'"]),
     ],
 )
 def test_wrong_settings_are_refused_with_line_and_expectation(
@@ -397,6 +409,112 @@ def test_wrong_settings_are_refused_with_line_and_expectation(
     for word in words:
         assert word in str(caught.value)
     assert "secret-9" not in str(caught.value)
+
+
+TWO = """\
+aliases: {large: "one:big", little: small}
+providers:
+  one: {type: offline, models: [big, tiny], default_model: big, keys: [k, l]}
+  two: {type: offline, models: [big, small], default_model: small}
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        ("fallback:\n  large: [one:big]", 6, ["'one:big' is the model itself"]),
+        ("fallback:\n  - small\n  - large", 7, ["'large' is the model itself"]),
+        ("fallback:\n  large: [small, little]", 6, ["'little' stands there already"]),
+        ("fallback:\n  large: [small]\n  one:big: [two]", 7, ["the same model as 'large'"]),
+        ("budgets:\n  - {scope: provider, name: nobody, dollars: 1}", 6, ["no provider", "one, one-1, one-2, two"]),
+        ("budgets:\n  - {scope: key, name: one, dollars: 1}", 6, ["no key is called 'one'", "did you mean 'one-"]),
+        ("budgets:\n  - {scope: model, name: wombat, dollars: 1}", 6, ["no provider knows the model 'wombat'"]),
+        (
+            "budgets:\n  - {scope: user, name: '*', dollars: 1}\n  - {scope: user, name: '*', dollars: 2}",
+            7,
+            ["user:* has a budget already"],
+        ),
+        (
+            "budgets:\n  - {scope: model, name: little, dollars: 1}\n  - {scope: model, name: two:small, dollars: 2}",
+            7,
+            ["model:small has a budget already"],
+        ),
+        ("prices:\n  wombat: {input: 1, output: 1}", 6, ["no provider knows the model 'wombat'"]),
+        (
+            "prices:\n  small: {input: 1, output: 1}\n  little: {input: 1, output: 2}",
+            7,
+            ["'small' stands there already by another name"],
+        ),
+        ("  acme: {type: offline, models: [m], model_limits: {w: {concurrency: 1}}}", 5, ["acme has no model 'w'"]),
+        (
+            "  acme: {type: offline, model_defaults: {little: {seed: 1}}}",
+            5,
+            ["'little' is a model of two; expected one of acme"],
+        ),
+        ("  acme: {type: offline, model_limits: {two:small: {concurrency: 1}}}", 5, ["a model of two"]),
+    ],
+)
+def test_what_nothing_in_the_file_knows_or_what_is_said_twice_is_refused(
+    tmp_path: Path, text: str, line: int, words: list[str]
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(written(tmp_path, TWO + text), {})
+    for word in words:
+        assert word in str(caught.value)
+    assert caught.value.line == line, str(caught.value)
+
+
+def test_an_alias_is_a_model_wherever_one_is_named(tmp_path: Path) -> None:
+    text = """
+        aliases: {large: acme:big, tiny: large}
+        providers:
+          acme:
+            base_url: https://llm.example
+            default_model: small
+            models: [big]
+            model_limits: {large: {concurrency: 3}, acme:small: {concurrency: 2}}
+            model_defaults: {tiny: {seed: 7}}
+        prices: {large: {input: 1, output: 2}, small: {input: 0, output: 0}}
+        budgets:
+          - {scope: model, name: large, dollars: 1}
+          - {scope: model, name: acme:small, dollars: 1}
+          - {scope: model, name: "*", dollars: 1}
+    """
+    spec = pool_from_config(load_config(written(tmp_path, text), {}), env={})
+    acme = spec.args[0][0]
+    assert acme.model_limits == {"big": Quota(concurrency=3), "small": Quota(concurrency=2)}
+    assert acme.spec.args[0].model_defaults == {"big": {"seed": 7}}
+    assert spec.kwargs["prices"] == {"big": Price(1, 2), "small": Price(0, 0)}
+    assert [budget.name for budget in spec.kwargs["budgets"]] == ["big", "small", "*"]
+
+
+def test_a_budget_of_a_provider_that_is_switched_off_waits_for_it(tmp_path: Path) -> None:
+    text = """
+        providers:
+          a: {type: offline}
+          b: {type: offline, enabled: %s}
+        budgets: [{scope: provider, name: b, dollars: 1}, {scope: user, name: b, dollars: 1}]
+    """
+    for enabled, scopes in (("false", ["user"]), ("true", ["provider", "user"])):
+        spec = pool_from_config(
+            load_config(written(tmp_path, text % enabled), {}), ["b:m" if enabled == "true" else ""]
+        )
+        assert [budget.scope for budget in spec.kwargs["budgets"]] == scopes
+
+
+@pytest.mark.parametrize("text", ["", "providers: {}", "default_model: offline", "providers: {offline: {}}"])
+def test_a_file_that_says_nothing_of_providers_or_says_so_answers_offline(tmp_path: Path, text: str) -> None:
+    assert load_config(written(tmp_path, text), {}).registry({}).resolve() == Target("offline", "offline")
+
+
+def test_a_file_whose_providers_are_all_switched_off_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"line 1: providers: none of them is enabled; .*offline: \{\}"):
+        load_config(written(tmp_path, "providers:\n  openai: {enabled: false}\n  groq: {enabled: false}"), {})
+
+
+def test_capital_letters_of_a_providers_name_are_its_own(tmp_path: Path) -> None:
+    text = "providers: {Acme: {type: offline, default_model: m, models: [m]}}\ndefault_model: Acme:m"
+    assert load_config(written(tmp_path, text), {}).registry({}).resolve() == Target("Acme", "m")
 
 
 ELSEWHERE = {
