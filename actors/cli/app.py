@@ -72,7 +72,7 @@ def run(team: Path, request: str, /, *, folder: Path = Path(), import_from: Path
     """Give a request to a team, and print its answer. How it came about goes to stderr.
 
     Args:
-        team: the team file.
+        team: the team file, or an llm.yaml: then one plain agent answers with its models.
         request: what to do, in words.
         folder: the folder that the team's file tools are confined to.
         import_from: a folder to look in for the modules that the file names, such as its own.
@@ -91,7 +91,7 @@ def chat(team: Path, /, *, folder: Path = Path(), import_from: Path | None = Non
     """Talk to a team: @agent speaks to one of them, /help lists the commands, Ctrl-C cancels a run.
 
     Args:
-        team: the team file.
+        team: the team file, or an llm.yaml: then one plain agent answers with its models.
         folder: the folder that the team's file tools are confined to.
         import_from: a folder to look in for the modules that the file names, such as its own.
     """

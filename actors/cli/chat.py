@@ -35,7 +35,7 @@ def chat(team_file: Path, folder: Path) -> int:
     """Talk to a team until the input ends.
 
     Args:
-        team_file: the team file.
+        team_file: the team file, or one with only the sections about models.
         folder: what the team's file tools are confined to.
 
     Raises:

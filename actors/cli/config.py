@@ -21,14 +21,12 @@ def check(file: Path, /, *, folder: Path = Path(), import_from: Path | None = No
         import_from: a folder to look in for the modules that the file names.
     """
     from ...providers.config.llmfile import load_config
-    from ...providers.config.yamlfile import read_yaml
     from ..agents.teamfile import read_team
     from .folders import existing
-    from .team import look_in, team_tools
+    from .team import look_in, says_only_models, team_tools
 
     look_in(import_from)
-    data = read_yaml(file).data
-    if isinstance(data, dict) and "agents" in data:
+    if not says_only_models(file):
         agents = read_team(file, team_tools(existing(folder))).agents
         sys.stdout.write(f"{file}: a team of {len(agents)}: {', '.join(agents)}\n")
         return 0

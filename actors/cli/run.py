@@ -15,7 +15,7 @@ def run(team_file: Path, request: str, folder: Path) -> int:
     """Ask a team, print its answer.
 
     Args:
-        team_file: the team file.
+        team_file: the team file, or one with only the sections about models.
         request: what to ask its first agent.
         folder: what the team's file tools are confined to.
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from ...providers.config.llmfile import LlmConfig
+from ...providers.config.yamlfile import read_yaml
 from ...tools import Tool
 from ...tools.builtin.code import python_tool
 from ...tools.builtin.files import file_tools
@@ -15,9 +18,14 @@ from ...tools.builtin.shell import bash_tool
 from ...tools.builtin.web import web_fetch_tool
 from ...tools.tasks.todo import TodoList
 from ..agents.agency import Agency
+from ..agents.agent import Agent
 from ..agents.teamfile import open_agency, read_team
+from ..agents.teamfile.schema import TeamFile
 from .folders import existing
 from .tree import shown
+
+ALONE = "Assistant"
+"""The agent that answers where a file has none."""
 
 
 def team_tools(folder: Path) -> list[Tool]:
@@ -41,18 +49,37 @@ def look_in(folder: Path | None) -> None:
         sys.path.insert(0, str(existing(folder).resolve()))
 
 
+def says_only_models(file: Path) -> bool:
+    """Whether a file has sections about models, as ``llm.yaml`` has, and none of a team, rightly spelled or not.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
+    data = read_yaml(file).data
+    if not isinstance(data, dict):
+        return False
+    models = LlmConfig.model_fields
+    team = [name for name in TeamFile.model_fields if name not in models]
+    if any(name not in models and difflib.get_close_matches(name, team, 1) for name in data):
+        return False
+    return any(difflib.get_close_matches(name, models, 1) for name in data)
+
+
 @asynccontextmanager
 async def running(team_file: Path, folder: Path) -> AsyncIterator[Agency]:
-    """Start the team of a file; ``callboard tree`` sees it while the block runs.
+    """Start the team of a file, or one plain agent with the models of a file that has no agents; ``callboard tree``
+    sees it while the block runs.
 
     Args:
-        team_file: the team file.
+        team_file: the file.
         folder: an existing folder, the one its tools work in, see `team_tools`.
 
     Raises:
         ConfigError: the file is wrong.
     """
-    async with open_agency(read_team(team_file, team_tools(folder))) as agency:
+    alone = says_only_models(team_file)
+    opened = Agency(Agent(ALONE), config=team_file) if alone else open_agency(read_team(team_file, team_tools(folder)))
+    async with opened as agency:
         assert agency.system is not None
         async with shown(agency.system):
             yield agency

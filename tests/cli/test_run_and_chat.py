@@ -17,7 +17,7 @@ from callboard.providers import Completion, Request
 from callboard.providers.offline import complete
 from callboard.providers.simulated import SimulatedProvider
 
-from .command import Done, callboard, offline
+from .command import Done, assert_refused, callboard, offline
 
 TEAM = """\
 agents:
@@ -62,6 +62,35 @@ def test_run_prints_the_answer_to_stdout_and_how_it_came_about_to_stderr(folder:
     assert "Planner → Developer" in done.err
     assert "Developer → Write" in done.err
     assert "TODO: one" in (folder / "work" / "out.md").read_text(encoding="utf-8")
+
+
+MODELS = "providers:\n  mine:\n    type: offline\n    default_model: rules\nroles: {Assistant: mine}\n"
+
+
+def test_run_and_chat_answer_with_one_plain_agent_where_a_file_says_only_models(folder: Path) -> None:
+    (folder / "llm.yaml").write_text(MODELS, encoding="utf-8")
+    done = callboard("run", "llm.yaml", "hello there", cwd=folder)
+    assert done.status == 0, done
+    assert "you said: hello there" in done.out
+    assert "Assistant ⇠ mine" in done.err
+    done = talk(folder, "hello", "/agents", team="llm.yaml")
+    assert "You talk to Assistant." in done.out
+    assert "you said: hello" in done.out
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("provider: {offline: {}}\n", "line 1: provider: unknown entry; did you mean 'providers'?"),
+        ("providers: {offline: {timeot: 3}}\n", "did you mean 'timeout'?"),
+        ("agnets: {A: {}}\nproviders: {offline: {}}\n", "'agents' is missing"),
+        ("flows: []\nproviders: {offline: {}}\n", "'agents' is missing"),
+        ("", "'agents' is missing"),
+    ],
+)
+def test_a_wrong_file_is_refused_as_what_it_was_meant_to_be(folder: Path, text: str, said: str) -> None:
+    (folder / "any.yaml").write_text(text, encoding="utf-8")
+    assert_refused(callboard("run", "any.yaml", "hello", cwd=folder), "any.yaml, line ", said)
 
 
 def test_a_team_file_may_name_every_built_in_tool(folder: Path) -> None:
