@@ -184,6 +184,7 @@ if TYPE_CHECKING:
         Vertex,
     )
     from .providers.config.llmfile import LlmConfig, load_config
+    from .providers.config.pool import pool_from_config
     from .providers.config.yamlfile import ConfigError
     from .providers.embeddings import EmbeddingRequest, Embeddings
     from .providers.messages import Completion, Delta, Message, Request, ToolCall, ToolSpec, Usage
@@ -447,6 +448,7 @@ _HOMES = {
     ".providers.provider": ("Provider",),
     ".providers.spec": ("ProviderSpec",),
     ".providers.config.llmfile": ("LlmConfig", "load_config"),
+    ".providers.config.pool": ("pool_from_config",),
     ".providers.config.yamlfile": ("ConfigError",),
     ".providers.embeddings": ("EmbeddingRequest", "Embeddings"),
     ".providers.messages": ("Completion", "Delta", "Message", "Request", "ToolCall", "ToolSpec", "Usage"),
@@ -671,6 +673,7 @@ __all__ = [
     "hook",
     "load_config",
     "open_agency",
+    "pool_from_config",
     "pool_from_environment",
     "read_team",
     "request_context",

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from ...providers.config.llmfile import LlmConfig
+    from ...providers.pool.dispatch.usage import OnUsage
 
 
 class Agency:
@@ -66,6 +67,8 @@ class Agency:
         pool: the same actor, under the name that fits it better.
         config: a file such as ``llm.yaml``, or what `load_config` read, in place of a model: its providers, and the
             model of each agent that names none.
+        on_usage: told of each call to a provider as it ends: a plain function of a `CallRecord`. For the pool that
+            the agency makes; one that is given has its own.
         system: the system to live in; by default one of its own.
         journal: where completed steps are kept; by default in memory, which survives every crash but the process's.
             A path is an SQLite file, an address ``postgresql://…`` a database: they survive that too, see `resumed`,
@@ -89,6 +92,7 @@ class Agency:
         model: ActorRef[Any] | ChildSpec | str | None = None,
         pool: ActorRef[Any] | ChildSpec | None = None,
         config: LlmConfig | str | Path | None = None,
+        on_usage: OnUsage | None = None,
         system: System | None = None,
         journal: Journal | str | Path | None = None,
         handoff_limits: HandoffLimits | None = None,
@@ -96,13 +100,13 @@ class Agency:
         retention: Retention | None = None,
         name: str = "agency",
     ) -> None:
-        check_arguments(model, pool, config, system, journal, handoff_limits, approvals_expire, retention)
+        check_arguments(model, pool, config, on_usage, system, journal, handoff_limits, approvals_expire, retention)
         check_texts(name=name, shared_instructions=shared_instructions)
         check_flows(flows)
         self.name = name
         self._directory = Directory(agents, flows, shared_instructions)
         self._given = (
-            *who_answers(model if pool is None else pool, config),
+            *who_answers(model if pool is None else pool, config, on_usage),
             system,
             journal,
             handoff_limits or HandoffLimits(),

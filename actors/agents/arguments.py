@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Iterable
 from pathlib import Path
@@ -31,6 +32,7 @@ def check_arguments(
     model: object,
     pool: object,
     config: object,
+    on_usage: object,
     system: object,
     journal: object,
     handoff_limits: object,
@@ -47,6 +49,11 @@ def check_arguments(
             raise DefinitionError("config says which models there are; give it, or a model or pool, not both")
         if not isinstance(config, str | Path) and not hasattr(config, "model_for"):
             raise DefinitionError(f"config is a path, or what load_config read, not {config!r:.80}")
+    if on_usage is not None:
+        if isinstance(model, ActorRef | ChildSpec) or pool is not None:
+            raise DefinitionError("on_usage is told by the pool that an agency makes; give it to your own: Pool.spec")
+        if not callable(on_usage) or inspect.iscoroutinefunction(on_usage):
+            raise DefinitionError(f"on_usage is a plain function of a CallRecord, not {on_usage!r:.80}")
     if system is not None and not isinstance(system, System):
         raise DefinitionError(f"system is a System, not {system!r:.80}")
     if isinstance(journal, str) and "://" in journal and not journal.startswith(("postgres://", "postgresql://")):

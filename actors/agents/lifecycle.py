@@ -28,6 +28,7 @@ from .turns.records import RunRequest
 
 if TYPE_CHECKING:
     from ...providers.config.llmfile import LlmConfig
+    from ...providers.pool.dispatch.usage import OnUsage
 
 
 PoolMaker: TypeAlias = Callable[[Iterable[str]], ChildSpec]
@@ -256,13 +257,16 @@ def _set(event: asyncio.Event, _: object) -> None:
 
 
 def who_answers(
-    model: ActorRef[Any] | ChildSpec | str | None, config: LlmConfig | str | Path | None
+    model: ActorRef[Any] | ChildSpec | str | None,
+    config: LlmConfig | str | Path | None,
+    on_usage: OnUsage | None,
 ) -> tuple[ActorRef[Any] | ChildSpec | PoolMaker, Callable[[str], str]]:
     """What an agency was given to answer requests, and the name of the model of each agent that names none.
 
     Args:
         model: an actor, what to start it from, or the name of a model.
         config: a file, or what was read of one.
+        on_usage: told of each call of the pool that is made.
 
     Raises:
         ConfigError: the file is wrong.
@@ -272,15 +276,16 @@ def who_answers(
         from ...providers.config.pool import pool_from_config
 
         said = config if isinstance(config, LlmConfig) else load_config(config)
-        return partial(pool_from_config, said), said.model_for
+        return partial(pool_from_config, said, on_usage=on_usage), said.model_for
     named = model if isinstance(model, str) else ""
-    return _pool_from_environment if model is None or isinstance(model, str) else model, lambda _: named
+    made = partial(_pool_from_environment, on_usage=on_usage)
+    return made if model is None or isinstance(model, str) else model, lambda _: named
 
 
-def _pool_from_environment(models: Iterable[str]) -> ChildSpec:
+def _pool_from_environment(models: Iterable[str], on_usage: OnUsage | None) -> ChildSpec:
     from ...providers.pool import pool_from_environment  # not at the top: it takes longer to import than all of this
 
-    return pool_from_environment(models)
+    return pool_from_environment(models, on_usage=on_usage)
 
 
 def open_journal(address: str | Path) -> Journal:

@@ -29,14 +29,16 @@ def pool_from_config(
     env: Mapping[str, str] | None = None,
     *,
     name: str = "pool",
+    **options: Any,
 ) -> ChildSpec:
-    """Return the child spec of the pool that a file describes.
+    """Return the child spec of the pool that a file describes, to be started with ``system.supervise``.
 
     Args:
         config: what `load_config` read.
         models: names of models that will be asked for, beside those that the file names.
         env: the environment's variables, where the file names no providers or leaves out their keys.
         name: the pool's name.
+        options: of the `Pool`, for what no file can say: ``on_usage``, ``journal``, ``seed``.
 
     Raises:
         UnknownModel, AuthenticationFailed: one of `models` leads nowhere.
@@ -47,18 +49,16 @@ def pool_from_config(
     fallbacks = _fallbacks(config, registry, wanted)
     wanted.update(dict.fromkeys(lesser for several in fallbacks.values() for lesser in several))
     served = _in_order(config, endpoints(registry, wanted))
-    options: dict[str, Any] = {one: getattr(config, one) for one in _SAME if one in config.model_fields_set}
+    said: dict[str, Any] = {one: getattr(config, one) for one in _SAME if one in config.model_fields_set}
     if config.routing is not None:
-        options["routing"] = _ROUTING[config.routing]()
+        said["routing"] = _ROUTING[config.routing]()
     if config.cache is not None:
-        said = config.cache.model_dump(
-            include={"path", "ttl"} if config.cache.path else {"size", "ttl"}, exclude_unset=True
-        )
-        options["cache"] = SqliteCache(**said) if config.cache.path else MemoryCache(**said)
+        kept = config.cache.model_dump(exclude_unset=True)
+        said["cache"] = SqliteCache(**kept) if config.cache.path else MemoryCache(**kept)
     made = [one for endpoint in served for one in _as_said(config, endpoint)]
-    if "budgets" in options:
-        options["budgets"] = tuple(budget for budget in config.budgets if _may_be_spent(budget, made))
-    return Pool.spec(made, name=name, fallbacks=fallbacks, **options)
+    if "budgets" in said:
+        said["budgets"] = tuple(budget for budget in config.budgets if _may_be_spent(budget, made))
+    return Pool.spec(made, name=name, fallbacks=fallbacks, **{**said, **options})
 
 
 def _may_be_spent(budget: Budget, made: Iterable[Endpoint]) -> bool:

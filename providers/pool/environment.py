@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from typing import Any
 
 from ...actors.core.base.spec import ChildSpec
 from ..registry.resolve import Registry, from_environment
@@ -13,7 +14,7 @@ from .pool import Pool
 
 
 def pool_from_environment(
-    models: Iterable[str] = ("",), env: Mapping[str, str] | None = None, *, name: str = "pool"
+    models: Iterable[str] = ("",), env: Mapping[str, str] | None = None, *, name: str = "pool", **options: Any
 ) -> ChildSpec:
     """Return the child spec of a pool that serves the given models with the providers of the environment.
 
@@ -25,12 +26,13 @@ def pool_from_environment(
         models: the names users gave, as `Registry.resolve` understands them; empty for the default.
         env: the variables; the process's environment by default.
         name: the pool's name.
+        options: of the `Pool`.
 
     Raises:
         UnknownModel: a name leads nowhere; says what to write or to set.
         AuthenticationFailed: a name leads to a vendor whose key is not set; says which variable to set.
     """
-    return Pool.spec(endpoints(from_environment(env), models), name=name)
+    return Pool.spec(endpoints(from_environment(env), models), name=name, **options)
 
 
 def endpoints(registry: Registry, models: Iterable[str]) -> list[Endpoint]:

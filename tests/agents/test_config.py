@@ -6,8 +6,21 @@ from pathlib import Path
 
 import pytest
 
-from callboard import Agency, Agent, Caller, ChildSpec, ConfigError, DefinitionError, RunFailed, load_config
-from callboard.providers.pool import GetStats
+from callboard import (
+    Agency,
+    Agent,
+    Caller,
+    ChildSpec,
+    ConfigError,
+    DefinitionError,
+    Message,
+    Request,
+    RunFailed,
+    System,
+    load_config,
+    pool_from_config,
+)
+from callboard.providers.pool import CallRecord, GetStats
 from callboard.providers.simulated import SimulatedProvider
 
 FILE = """
@@ -64,6 +77,44 @@ providers:
         async with Agency(Agent("Writer"), config=tmp_path / "llm.yaml") as agency:
             answer = await agency.run("hello")
     assert any(note.startswith("degraded to model") for note in answer.notes)
+
+
+async def test_a_function_is_told_of_each_call_of_the_pool_that_the_agency_makes(tmp_path: Path) -> None:
+    async with SimulatedProvider() as one, SimulatedProvider() as two:
+        (tmp_path / "llm.yaml").write_text(FILE.format(one=one.base_url, two=two.base_url))
+        told: list[CallRecord] = []
+        async with Agency(Agent("Writer"), config=tmp_path / "llm.yaml", on_usage=told.append) as agency:
+            await agency.run("hello", caller=Caller("ada"))
+        record, *others = told
+    assert not others
+    assert (record.endpoint, record.asked, record.outcome) == ("two", "two", "answered")
+    assert (record.requesters[0].agent, record.requesters[0].user) == ("Writer", "ada")
+
+
+async def test_a_function_is_told_of_calls_also_without_a_file() -> None:
+    told: list[CallRecord] = []
+    async with Agency(Agent("Writer"), model="offline", on_usage=told.append) as agency:
+        await agency.run("hello")
+    assert [record.endpoint for record in told] == ["offline"]
+
+
+def test_who_cannot_be_told_or_nobody_would_tell_is_refused() -> None:
+    async def later(record: CallRecord) -> None: ...
+
+    for wrong in (later, 3, "module:function"):
+        with pytest.raises(DefinitionError, match="on_usage is a plain function of a CallRecord"):
+            Agency(Agent("A"), on_usage=wrong)  # type: ignore[arg-type]
+    with pytest.raises(DefinitionError, match=r"give it to your own: Pool\.spec"):
+        Agency(Agent("A"), pool=ChildSpec(object), on_usage=print)
+
+
+async def test_a_pool_of_a_file_is_had_without_an_agency(tmp_path: Path) -> None:
+    (tmp_path / "llm.yaml").write_text("providers: {offline: {}}\nprices: {offline: {input: 1, output: 1}}")
+    told: list[CallRecord] = []
+    async with System("mine") as system:
+        pool = system.supervise(pool_from_config(load_config(tmp_path / "llm.yaml"), on_usage=told.append))
+        assert (await pool.ask(Request((Message("user", "hello"),)))).provider == "offline"
+    assert len(told) == 1
 
 
 async def test_a_budget_of_the_file_holds_for_the_tenant_who_asks(tmp_path: Path) -> None:

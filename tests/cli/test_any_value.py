@@ -72,6 +72,7 @@ agents:
     settings: {temperature: 0.5, max_tokens: 50, batch: true}
   Writer: {hooks: [], skills: [], mcp: []}
 flows: [[Planner, Writer], [Writer, "*"]]
+on_usage: builtins:id
 shared_instructions: Be brief.
 mcp_servers:
   files: {command: [no-such-program], prefix: fs_, timeout: 5, trust_hints: true}

@@ -39,6 +39,14 @@ class Thing:
     pass
 
 NUMBER = 3
+
+calls = []
+
+def note(record):
+    calls.append((record.endpoint, record.outcome))
+
+async def later(record):
+    pass
 """
 MODULES = {
     "parts_of_mine": PARTS,
@@ -140,6 +148,27 @@ def test_what_is_wrong_in_the_file_of_models_is_refused_with_that_files_line(fol
         read_team(folder / "team.yaml", env={})
 
 
+async def test_a_function_of_ones_own_is_told_of_each_call(folder: Path) -> None:
+    team = read(folder, "instructions: hello", "on_usage: parts_of_mine:note")
+    async with open_agency(team) as agency:
+        await agency.run("hello")
+    assert sys.modules["parts_of_mine"].calls == [("offline", "answered")]
+    told: list[str] = []
+    async with open_agency(team, on_usage=lambda record: told.append(record.endpoint)) as agency:
+        await agency.run("hello")
+    assert (told, len(sys.modules["parts_of_mine"].calls)) == (["offline"], 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("later", "a value of type function"), ("Thing", "a class"), ("NUMBER", "")]
+)
+def test_what_cannot_be_told_is_refused(folder: Path, name: str, kind: str) -> None:
+    with pytest.raises(
+        ConfigError, match=f"line 5: on_usage: expected a plain function; parts_of_mine:{name} is {kind}"
+    ):
+        read(folder, "instructions: hello", f"on_usage: parts_of_mine:{name}")
+
+
 @pytest.fixture
 def shop(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.copytree(EXAMPLE, folder, dirs_exist_ok=True)
@@ -180,8 +209,10 @@ async def test_a_team_with_parts_of_its_own_runs(shop: Path) -> None:
     expected = ("All prices are in euro.", "You sell.", "Be polite.", "\n3\n", "On Monday from nine to five.", "Ada.")
     for words in expected:
         assert words in said, said
-    async with open_agency(read_team(shop / "team.yaml", file_tools(shop), env={}), pool=model) as agency:
+    async with open_agency(read_team(shop / "team.yaml", file_tools(shop), env={})) as agency:
         assert (await agency.conversation("ada")).messages, "the journal keeps it"
+        await agency.run("what is tea")
+    assert sys.modules["shop"].COSTS == {"Shop": 0.0}
 
 
 def test_modules_beside_a_team_file_are_imported_only_where_the_command_says_so(tmp_path: Path) -> None:

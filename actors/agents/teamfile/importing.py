@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import difflib
 import importlib
-from typing import Any
+import inspect
+from collections.abc import Callable
+from typing import Any, cast
 
 from ....providers.config.annotations import Location
 from ....providers.config.yamlfile import ConfigError, YamlFile
@@ -44,6 +46,14 @@ def skill_named(file: YamlFile, at: Location, written: str) -> Skill:
     if not isinstance(found, Skill):
         raise _wrong_kind(file, at, written, "a Skill", found)
     return found
+
+
+def function_named(file: YamlFile, at: Location, written: str) -> Callable[..., Any]:
+    """A plain function. Raises `ConfigError`."""
+    found = _imported(file, at, written)
+    if not callable(found) or isinstance(found, type) or inspect.iscoroutinefunction(found):
+        raise _wrong_kind(file, at, written, "a plain function", found)
+    return cast(Callable[..., Any], found)
 
 
 def type_named(file: YamlFile, at: Location, written: str) -> Any:

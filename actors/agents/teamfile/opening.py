@@ -36,8 +36,10 @@ async def open_agency(team: Team, **options: Any) -> AsyncIterator[Agency]:
             for name, agent in team.agents.items()
         ]
         models = [agent.model for agent in agents if isinstance(agent.model, str)]
-        pool = pool_from_config(team.config, models, team.env)
-        agency = Agency(*agents, flows=team.flows, **{"pool": pool, **team.options, **options})
+        if "pool" not in options and "model" not in options:
+            on_usage = options.pop("on_usage", team.on_usage)
+            options["pool"] = pool_from_config(team.config, models, team.env, on_usage=on_usage)
+        agency = Agency(*agents, flows=team.flows, **{**team.options, **options})
         yield await stack.enter_async_context(agency)
 
 

@@ -128,6 +128,7 @@ class TeamFile(LlmConfig):
         (), description="a list of pairs: [sender, receiver]"
     )
     config: FileName = Field("", description="a file with the sections about models, such as llm.yaml, beside this one")
+    on_usage: str = Field("", description="a function as module:name that is told of each call to a provider")
     shared_instructions: str = Field("", description="before every agent's own: a text, or the path of a .md file")
     mcp_servers: dict[str, McpEntry] = Field({}, description="a mapping of names to MCP servers")
     journal: Annotated[FileName, AfterValidator(_journal)] = Field(

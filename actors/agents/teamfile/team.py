@@ -12,12 +12,13 @@ from ....providers.config.annotations import Location
 from ....providers.config.llmfile import LlmConfig, read_config, require
 from ....providers.config.yamlfile import YamlFile, read_yaml
 from ....providers.errors import ProviderError
+from ....providers.pool.dispatch.usage import OnUsage
 from ....providers.registry.resolve import Registry, alias_key
 from ....tools import Tool
 from ..agent import Agent
 from ..errors import DefinitionError
 from ..team.directory import Directory
-from .importing import hook_named, skill_named, tool_named, type_named
+from .importing import function_named, hook_named, skill_named, tool_named, type_named
 from .schema import AgentEntry, McpEntry, TeamFile
 
 
@@ -33,6 +34,7 @@ class Team:
         config: what is said of models.
         options: of the `Agency`: journal, limits of handoffs, and what else the file says.
         env: the variables that the file was read with.
+        on_usage: told of each call to a provider; None for nobody.
     """
 
     agents: Mapping[str, Agent]
@@ -42,6 +44,7 @@ class Team:
     config: LlmConfig
     options: Mapping[str, Any]
     env: Mapping[str, str] = field(repr=False)
+    on_usage: OnUsage | None = None
 
 
 def read_team(path: str | Path, tools: Iterable[Tool] = (), *, env: Mapping[str, str] | None = None) -> Team:
@@ -87,7 +90,8 @@ def read_team(path: str | Path, tools: Iterable[Tool] = (), *, env: Mapping[str,
     served = {name: entry.mcp for name, entry in written.agents.items() if entry.mcp}
     used = {server for names in served.values() for server in names}
     servers = {name: entry for name, entry in written.mcp_servers.items() if name in used}
-    return Team(agents, written.flows, servers, served, config, options, env)
+    on_usage = function_named(file, ("on_usage",), written.on_usage) if written.on_usage else None
+    return Team(agents, written.flows, servers, served, config, options, env, on_usage)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from callboard import HookContext, guardrail, tool
 from callboard.actors.agents.skills.skill import Skill
+from callboard.providers.pool import CallRecord
 
 PRICES = {"tea": 3, "cake": 5}
 
@@ -31,6 +32,15 @@ def no_secrets(context: HookContext) -> None:
 
 
 COURTESY = Skill("courtesy", "Be polite.", tools=[thanks])
+
+
+COSTS: dict[str, float] = {}
+
+
+def note(record: CallRecord) -> None:
+    """Add up what each agent costs."""
+    agent = record.requesters[0].agent
+    COSTS[agent] = COSTS.get(agent, 0.0) + (record.cost or 0.0)
 
 
 @dataclass
