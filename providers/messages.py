@@ -83,6 +83,21 @@ class Audio:
 Part: TypeAlias = Text | Image | File | Audio
 
 
+def kind_of(part: Part) -> str:
+    """What a part is, in a word."""
+    return "picture" if isinstance(part, Image) else "file" if isinstance(part, File) else "sound"
+
+
+def shown(content: str | tuple[Part, ...]) -> str:
+    """A content as one text for people and logs: what is no text is named in its place, as ``[file report.pdf]``."""
+    if isinstance(content, str):
+        return content
+    return "\n".join(
+        part.text if isinstance(part, Text) else f"[{kind_of(part)} {getattr(part, 'name', '')}".rstrip() + "]"
+        for part in content
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class VendorState:
     """What a vendor said in a form of its own, to be sent back to it, and to nobody else.

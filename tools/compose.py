@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
-from ..providers.messages import ToolCall
+from ..providers.messages import Part, Text, ToolCall
 from .errors import InvalidArguments
 from .registry import ToolRegistry
 from .result import ToolResult
@@ -53,7 +53,10 @@ def composite(
         )
         answers = [_as_entry(entry, result) for entry, result in zip(entries, results, strict=True)]
         value = {"results": answers}
-        return ToolResult(json.dumps(value, ensure_ascii=False), value=value)
+        text = json.dumps(value, ensure_ascii=False)
+        shown = [part for result in results if not isinstance(result.content, str) for part in result.content]
+        media: list[Part] = [part for part in shown if not isinstance(part, Text)]
+        return ToolResult((Text(text), *media) if media else text, value=value)
 
     return Tool(
         OpenSignature(
@@ -115,10 +118,10 @@ def _as_call(index: int, entry: Any) -> ToolCall:
 def _as_entry(entry: Any, result: ToolResult) -> dict[str, Any]:
     name = entry.get("tool") if isinstance(entry, dict) else None
     if result.is_error:
-        return {"tool": name, "error": result.content}
+        return {"tool": name, "error": result.text}
     if isinstance(result.value, str) or result.value is None:
-        return {"tool": name, "result": result.content}
+        return {"tool": name, "result": result.text}
     try:
-        return {"tool": name, "result": json.loads(result.content)}
+        return {"tool": name, "result": json.loads(result.text)}
     except ValueError:  # shortened, or no JSON in the first place
-        return {"tool": name, "result": result.content}
+        return {"tool": name, "result": result.text}

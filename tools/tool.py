@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeAlias, TypedDict, Unpack, overload
 from ..providers.messages import ToolSpec
 from .errors import InvalidResult, ToolCrashed, ToolDefinitionError, ToolError
 from .invocation import Invocation
-from .result import ToolResult, render
+from .result import ToolResult, parts_of
 from .schema import Bound, FunctionSignature, Signature
 from .slots import Slots
 from .threads import in_thread
@@ -48,7 +48,7 @@ class Tool:
         timeout: seconds a call may take; None for no limit.
         max_concurrency: how many calls may run at once in one event loop; those above wait in order. None: any number.
         max_result: characters of the result's text; a longer one is cut in the middle, and says so. Errors may
-            always have 4,000.
+            always have 4,000. Pictures, files and sounds do not count.
         response: the type that the return value must fit; it is checked, converted, and sent to the model as JSON.
         before_call: called with the checked arguments. It may return others (they are checked too), or a `ToolResult`
             that stands for the call; raising refuses the call.
@@ -206,14 +206,14 @@ class Tool:
         if isinstance(value, ToolResult):
             return value
         if self._response is None:
-            return ToolResult(render(value), value=value)
+            return ToolResult.returned(value)
         from pydantic import ValidationError
 
         try:
             checked = self._adapter.validate_python(value, from_attributes=True)
         except ValidationError as error:
             raise InvalidResult(f"what {self.name!r} returned does not fit its response type: {error}") from error
-        return ToolResult(self._adapter.dump_json(checked).decode(), value=checked)
+        return ToolResult(parts_of(checked) or self._adapter.dump_json(checked).decode(), value=checked)
 
     @property
     def _adapter(self) -> Any:
@@ -268,6 +268,9 @@ def tool(function: Callable[..., Any], /) -> FunctionTool: ...
 def tool(**options: Unpack[ToolOptions]) -> Callable[[Callable[..., Any]], FunctionTool]: ...
 def tool(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     """Make a function a tool: ``@tool``, or ``@tool(name=…, risk=…)`` with any option of `Tool`.
+
+    What it returns is shown to the model as text (JSON where it is none); an `Image`, `File`, `Audio` or `Text`, or a
+    list or tuple with such parts in it, as what it is.
 
     Type hints become the JSON schema; the docstring (Google, NumPy or Sphinx style) becomes the description and the
     parameters' descriptions. A plain ``def`` runs in a thread, an ``async def`` in the loop.

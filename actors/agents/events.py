@@ -95,7 +95,7 @@ class ToolStarted(RunEvent):
 
 @dataclass(frozen=True, slots=True)
 class ToolFinished(RunEvent):
-    """A tool has returned, or failed."""
+    """A tool has returned, or failed. What of its content is no text is named in its place: ``[picture]``."""
 
     call_id: str = ""
     tool: str = ""

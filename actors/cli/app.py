@@ -230,7 +230,7 @@ def tool(name: str, arguments: str = "{}", /, *, folder: Path = Path()) -> int:
     result = asyncio.run(ToolRegistry(file_tools(existing(folder))).get(name).run(arguments))
     if result.error is not None:
         raise result.error
-    _say(result.content)
+    _say(result.text)
     return 0
 
 

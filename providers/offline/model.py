@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..messages import Completion, FinishReason, Message, Request, ToolCall, ToolSpec, Usage
+from ..messages import Completion, FinishReason, Message, Request, ToolCall, ToolSpec, Usage, shown
 from ..tokens import FALLBACK, estimate
 from . import text
 from .arguments import Source, fill
@@ -78,7 +78,7 @@ def _past(messages: Sequence[Message]) -> list[tuple[Call, Result]]:
             except ValueError:
                 arguments = {}
             found = results.get(call.id)
-            content = found.text if found is not None else "error: no result came"
+            content = shown(found.content) if found is not None else "error: no result came"
             past.append((Call(call.name, arguments), Result(call.name, content, found is None or found.is_error)))
     return past
 

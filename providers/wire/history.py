@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from hashlib import sha256
 
-from ..messages import Audio, File, Image, Message, Part, Text
+from ..messages import Audio, File, Message, Part, Text, kind_of
 
 _DATA_URL = re.compile(r"data:(?P<type>[\w.+-]+/[\w.+-]+)?(;[\w.+-]+=[^;,]*)*;base64,(?P<data>.*)", re.DOTALL)
 
@@ -88,11 +88,6 @@ def described(part: Part) -> str:
         return part.transcript
     named = f" {part.name}" if isinstance(part, File) and part.name else ""
     return f"[{kind_of(part)}{named} left out]"
-
-
-def kind_of(part: Part) -> str:
-    """What a part is, in a word."""
-    return "picture" if isinstance(part, Image) else "file" if isinstance(part, File) else "sound"
 
 
 def left_out(part: Part, whom: str, notes: list[str], why: str = "") -> str:

@@ -33,7 +33,7 @@ def _workers() -> list[psutil.Process]:
 async def _run(code: str, made: Tool | None = None) -> str:
     result = await (made or python_tool()).run({"code": code})
     assert not result.is_error, result.content
-    return result.content
+    return result.text
 
 
 async def test_it_returns_what_is_printed_and_the_last_value() -> None:

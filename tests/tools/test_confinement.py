@@ -124,13 +124,13 @@ async def test_searches_do_not_follow_links() -> None:
     with _world() as (root, _, tools):
         (root / "folder-link").symlink_to("../outside")
         (root / "sub" / "loop").symlink_to("..")
-        assert (await tools.get("Grep").run({"pattern": "secret|inside"})).content.splitlines() == [
+        assert (await tools.get("Grep").run({"pattern": "secret|inside"})).text.splitlines() == [
             "a:1:inside a",
             "sub/a:1:inside sub/a",
         ]
-        found = (await tools.get("Glob").run({"pattern": "**"})).content.splitlines()
+        found = (await tools.get("Glob").run({"pattern": "**"})).text.splitlines()
         assert found == ["a", "folder-link", "sub/a", "sub/loop"]
-        assert (await tools.get("LS").run({})).content.splitlines() == ["a (8 bytes)", "folder-link@", "sub/"]
+        assert (await tools.get("LS").run({})).text.splitlines() == ["a (8 bytes)", "folder-link@", "sub/"]
 
 
 async def test_a_loop_of_links_is_an_error() -> None:

@@ -23,7 +23,7 @@ async def _call(tools: ToolRegistry, name: str, **arguments: object) -> ToolResu
 async def _text(tools: ToolRegistry, name: str, **arguments: object) -> str:
     result = await _call(tools, name, **arguments)
     assert not result.is_error, result.content
-    return result.content
+    return result.text
 
 
 def test_a_root_that_does_not_exist_is_a_named_error(tmp_path: Path) -> None:

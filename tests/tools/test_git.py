@@ -34,7 +34,7 @@ def git(repository: Path) -> Tool:
 async def _run(git: Tool, command: str, *arguments: str) -> str:
     result = await git.run({"command": command, "arguments": list(arguments)})
     assert not result.is_error, result.content
-    return result.content
+    return result.text
 
 
 async def test_it_shows_state_and_history(git: Tool, repository: Path) -> None:

@@ -4,10 +4,12 @@ import asyncio
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
+from callboard.providers import Audio, File, Image, Text
 from callboard.tools import InvalidArguments, ToolError, ToolRegistry, ToolTimeout
 from callboard.tools.errors import MissingExtra
 from callboard.tools.mcp import McpServer
@@ -38,6 +40,18 @@ class _World:
             return ["x", "y"]
 
         @self.server.tool()
+        def look() -> list[Any]:
+            from mcp.types import AudioContent, BlobResourceContents, EmbeddedResource, ImageContent, TextContent
+
+            page = BlobResourceContents(uri="file:///a/page.pdf", mime_type="application/pdf", blob="JVBERi0=")
+            return [
+                TextContent(type="text", text="see"),
+                ImageContent(type="image", data="iVBORw0KGgo=", mime_type="image/png"),
+                AudioContent(type="audio", data="UklGRg==", mime_type="audio/wav"),
+                EmbeddedResource(type="resource", resource=page),
+            ]
+
+        @self.server.tool()
         def fail(text: str) -> str:
             raise ServerToolError(text)
 
@@ -54,13 +68,24 @@ class _World:
 async def test_a_servers_tools_are_tools() -> None:
     async with McpServer(_World().server, prefix="my_") as server:
         tools = ToolRegistry(server.tools)
-        assert [made.name for made in tools] == ["my_add", "my_files_list", "my_fail", "my_hang"]
+        assert [made.name for made in tools] == ["my_add", "my_files_list", "my_look", "my_fail", "my_hang"]
         add = tools.get("my_add")
         assert add.spec.description == "Add two numbers."
         assert add.spec.parameters["required"] == ["a"]
         assert (await add.run('{"a": 2, "b": 3}')).content == "5"
         assert "x" in (await tools.get("my_files_list").run()).content
         assert all(made.risk == "risky" for made in tools)
+
+
+async def test_pictures_sound_and_files_of_a_server_are_shown_to_the_model() -> None:
+    async with McpServer(_World().server) as server:
+        result = await ToolRegistry(server.tools).get("look").run()
+    assert result.content == (
+        Text("see"),
+        Image("data:image/png;base64,iVBORw0KGgo="),
+        Audio("data:audio/wav;base64,UklGRg=="),
+        File("data:application/pdf;base64,JVBERi0=", "page.pdf"),
+    )
 
 
 async def test_hints_of_a_trusted_server_are_believed() -> None:
@@ -119,7 +144,7 @@ async def test_a_server_that_is_a_command_is_started_and_ended(tmp_path: Path) -
         "server.run('stdio')\n"
     )
     async with McpServer([sys.executable, str(script)]) as server:
-        pid = int((await server.tools[0].run()).content)
+        pid = int((await server.tools[0].run()).text)
         assert psutil.pid_exists(pid)
     assert not psutil.pid_exists(pid)
 

@@ -220,7 +220,7 @@ class TestComposite:
         ]
         result = await made.run({"calls": calls})
         assert not result.is_error
-        results = json.loads(result.content)["results"]
+        results = json.loads(result.text)["results"]
         assert results[0] == {"tool": "double", "result": 8}
         assert "broken" in results[1]["error"]
         assert "n: Input should be a valid integer" in results[2]["error"]

@@ -71,7 +71,7 @@ async def test_output_of_both_streams_comes_in_order(bash: Tool, tmp_path: Path)
 async def test_a_failure_shows_the_output_and_the_status(bash: Tool) -> None:
     result = await bash.run({"command": "echo broken; exit 3"})
     assert isinstance(result.error, CommandFailed)
-    assert result.content.endswith("broken\n[exit status 3]")
+    assert result.text.endswith("broken\n[exit status 3]")
     assert "[ended by signal 15]" in (await bash.run({"command": "kill -TERM $$"})).content
 
 
@@ -108,7 +108,7 @@ async def test_the_tools_own_timeout_kills_the_group_too(bash: Tool, tmp_path: P
 
 async def test_what_was_put_in_the_background_ends_with_the_call(bash: Tool) -> None:
     result = await bash.run({"command": "sleep 1000 & echo $!"})
-    assert _gone([int(result.content)])
+    assert _gone([int(result.text)])
 
 
 async def test_a_process_that_leaves_its_group_is_not_waited_for(bash: Tool, tmp_path: Path) -> None:
@@ -143,8 +143,8 @@ async def test_long_output_keeps_its_beginning_and_its_end(tmp_path: Path) -> No
     bash = bash_tool(tmp_path, max_output=1_000)
     result = await bash.run({"command": "seq 1 100000"})
     assert len(result.content) < 1_200
-    assert result.content.startswith("1\n2\n3\n")
-    assert result.content.endswith("99999\n100000")
+    assert result.text.startswith("1\n2\n3\n")
+    assert result.text.endswith("99999\n100000")
     assert "bytes left out" in result.content
 
 

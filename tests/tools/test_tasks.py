@@ -102,7 +102,7 @@ async def test_the_tools_work_off_a_graph() -> None:
     await ada.get("TaskUpdate").run({"id": "1", "state": "in_progress"})
     assert (await bob.get("TaskUpdate").run({"id": "2", "state": "in_progress"})).is_error
     done = await ada.get("TaskUpdate").run({"id": "1", "state": "completed", "note": "see plan.md"})
-    assert done.content.endswith("Ready now: 2")
+    assert done.text.endswith("Ready now: 2")
     await bob.get("TaskUpdate").run({"id": "2", "state": "in_progress"})
     assert (await ada.get("TaskList").run()).content == (
         "1. draw (completed, ada): see plan.md\n2. build (in_progress, bob, needs 1)"

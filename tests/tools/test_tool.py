@@ -183,8 +183,8 @@ async def test_a_long_result_is_cut_in_the_middle_and_says_so() -> None:
     async def long(size: int) -> str:
         return "a" * (size // 2) + "z" * (size // 2)
 
-    assert (await long.run({"size": 1_000})).content == "a" * 500 + "z" * 500
-    content = (await long.run({"size": 100_000})).content
+    assert (await long.run({"size": 1_000})).text == "a" * 500 + "z" * 500
+    content = (await long.run({"size": 100_000})).text
     assert len(content) == 1_000
     assert content.startswith("aaa")
     assert content.endswith("zzz")
@@ -426,7 +426,7 @@ async def test_a_call_that_waited_for_a_slot_runs_in_its_own_callers_context() -
 
     async def call(name: str) -> str:
         user.set(name)
-        return (await who.run()).content
+        return (await who.run()).text
 
     assert await asyncio.gather(*(call(name) for name in ("ada", "bob", "eve"))) == ["ada", "bob", "eve"]
 
@@ -501,7 +501,7 @@ class TestHooks:
 
     async def test_on_success_may_replace_the_result(self) -> None:
         async def shout(arguments: dict[str, Any], result: ToolResult) -> ToolResult:
-            return ToolResult(result.content.upper() + str(arguments["n"]))
+            return ToolResult(result.text.upper() + str(arguments["n"]))
 
         @tool(on_success=shout)
         async def say(n: int) -> str:
@@ -554,7 +554,7 @@ async def test_a_return_value_is_checked_and_converted_by_the_response_type() ->
         return {"text": "t", "score": score, "internal": "left out"}
 
     good = await answer.run({"score": "0.5"})
-    assert json.loads(good.content) == {"text": "t", "score": 0.5}
+    assert json.loads(good.text) == {"text": "t", "score": 0.5}
     assert good.value == Answer(text="t", score=0.5)
     assert isinstance((await answer.run({"score": "high"})).error, InvalidResult)
     assert answer.response_schema is not None

@@ -68,7 +68,7 @@ def _answer(
 async def _fetch(url: str) -> str:
     result = await fetch.run({"url": url})
     assert not result.is_error, result.content
-    return result.content
+    return result.text
 
 
 async def test_a_page_is_returned_as_text() -> None:

@@ -99,13 +99,13 @@ def _as_function(called: Tool) -> Callable[..., Any]:
             raise TypeError(f"{called.name}() takes {len(names)} arguments, {len(args)} were given")
         result = await called.run(dict(zip(names, args, strict=False)) | kwargs)
         if result.is_error:
-            raise RuntimeError(result.content)
+            raise RuntimeError(result.text)
         if result.value is None or isinstance(result.value, str):
             return result.value
         try:
-            return json.loads(result.content)  # plain data: all that crosses into the sandbox
+            return json.loads(result.text)  # plain data: all that crosses into the sandbox
         except ValueError:
-            return result.content
+            return result.text
 
     return function
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import re
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
 
+from ...providers.messages import Audio, File, Image, Part, Text, shown
 from ..errors import MissingExtra, ToolError
 from ..result import ToolResult
 from ..schema import OpenSignature
@@ -135,11 +135,14 @@ class McpServer:
             answer = await client.call_tool(name, arguments)
         except Exception as error:
             raise ToolError(f"the MCP server refused or failed: {_reason(error)}") from error
-        text = "\n".join(_shown(block) for block in answer.content) or "(no output)"
+        parts = tuple(map(_part, answer.content))
+        content: str | tuple[Part, ...] = parts
+        if all(isinstance(part, Text) for part in parts):
+            content = shown(parts) or "(no output)"
         if answer.is_error:
-            return ToolResult(text, True, answer.structured_content, ToolError(text))
-        value = answer.structured_content if answer.structured_content is not None else text
-        return ToolResult(text, value=value)
+            return ToolResult(content, True, answer.structured_content, ToolError(shown(content)))
+        value = answer.structured_content if answer.structured_content is not None else shown(content)
+        return ToolResult(content, value=value)
 
 
 def _import_mcp() -> Any:
@@ -162,13 +165,21 @@ def _reason(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
-def _shown(block: Any) -> str:
-    """What the model reads of a block: text as it is, anything else by what it is."""
+def _part(block: Any) -> Part:
+    """What the model is shown of a block."""
     if block.type == "text":
-        return str(block.text)
+        return Text(str(block.text))
+    if block.type == "image":
+        return Image(f"data:{block.mime_type};base64,{block.data}")
+    if block.type == "audio":
+        return Audio(f"data:{block.mime_type};base64,{block.data}")
     if block.type == "resource":
-        return str(getattr(block.resource, "text", "")) or f"[resource {block.resource.uri}]"
+        resource = block.resource
+        if blob := getattr(resource, "blob", ""):
+            kind = resource.mime_type or "application/octet-stream"
+            url = f"data:{kind};base64,{blob}"
+            return Image(url) if kind.startswith("image/") else File(url, str(resource.uri).rpartition("/")[2])
+        return Text(str(getattr(resource, "text", "")) or f"[resource {resource.uri}]")
     if block.type == "resource_link":
-        return f"[resource {block.uri}]"
-    data = getattr(block, "data", "")
-    return f"[{block.type} {getattr(block, 'mime_type', '')}, {len(base64.b64decode(data)):,} bytes]"
+        return Text(f"[resource {block.uri}]")
+    return Text(f"[{block.type}]")

@@ -11,7 +11,7 @@ from dataclasses import replace
 from itertools import takewhile
 from typing import Any, Final
 
-from ....providers.messages import Request, ToolCall
+from ....providers.messages import Request, ToolCall, shown
 from ...core.base.scope import Scope
 from ...core.base.scope import active as active_scope
 from ..context import KEY, RequestContext, UsageRecord
@@ -235,7 +235,7 @@ class RunToday:
             elif not handed:
                 text = f"{call.name} was a tool, and would hand off to another agent"
         elif tool is None:
-            if result is None or not result.content.startswith(NO_TOOL):
+            if result is None or not shown(result.content).startswith(NO_TOOL):
                 text = f"no tool is called {call.name!r} any more"
         elif rules.needs_approval(call) and not asked:
             text = f"{call.name} would wait for a person's approval"
@@ -257,7 +257,7 @@ class RunToday:
             self._differs("call", f"{error}")
             return
         if context.result is not None and context.result.content != event.content:
-            now = _shorten(context.result.content)
+            now = _shorten(context.result.text)
             self._differs("call", f"a hook would answer {call.name} with {now!r}")
 
     async def _handed_off(self, step: ReplayStep) -> None:

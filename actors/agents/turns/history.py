@@ -83,7 +83,7 @@ EMPTY = History()
 UNANSWERED = "Not run: the conversation went on without this call's result."
 
 
-def result_of(call: ToolCall, content: str, *, is_error: bool = False) -> Message:
+def result_of(call: ToolCall, content: str | tuple[Part, ...], *, is_error: bool = False) -> Message:
     """The tool message that answers ``call``."""
     return Message("tool", content, tool_call_id=call.id, name=call.name, is_error=is_error)
 

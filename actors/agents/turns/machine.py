@@ -32,7 +32,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Literal, NamedTuple, TypeAlias, cast
 
-from ....providers.messages import Message, ToolCall, Usage
+from ....providers.messages import Message, Part, ToolCall, Usage
 from ..answer import NO_USAGE, HandoffRecord
 from ..errors import (
     AgentError,
@@ -378,7 +378,13 @@ def _go_on(turn: Turn, rules: Rules, *, fresh: bool = True) -> tuple[Turn, Comma
     return turn._replace(phase="ended"), (Finish(message.text, open_calls),)
 
 
-def _answered(turn: Turn, call_id: str, content: str, is_error: bool, handoff: HandoffReturned | None = None) -> Turn:
+def _answered(
+    turn: Turn,
+    call_id: str,
+    content: str | tuple[Part, ...],
+    is_error: bool,
+    handoff: HandoffReturned | None = None,
+) -> Turn:
     """The turn with a call's first result (a second one is ignored), and what a handoff used and did."""
     message = turn.message
     assert message is not None

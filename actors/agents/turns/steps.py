@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple, TypeAlias
 
-from ....providers.messages import Completion, Message, ToolCall, Usage
+from ....providers.messages import Completion, Message, Part, ToolCall, Usage
 from ..answer import NO_USAGE, HandoffRecord
 from ..errors import AgentError, RunError
 from .rules import Limits
@@ -55,13 +55,14 @@ class ToolReturned(NamedTuple):
     """A tool has returned, or failed in a way the model is told of."""
 
     call_id: str
-    content: str
+    content: str | tuple[Part, ...]
     is_error: bool = False
     used: float = 0.0
 
     def __repr__(self) -> str:
         """Which call's, and how much, never what: errors and logs show messages."""
-        return f"ToolReturned({self.call_id!r}, {len(self.content)} characters{', an error' if self.is_error else ''})"
+        size = f"{len(self.content)} {'characters' if isinstance(self.content, str) else 'parts'}"
+        return f"ToolReturned({self.call_id!r}, {size}{', an error' if self.is_error else ''})"
 
 
 class HandoffReturned(NamedTuple):

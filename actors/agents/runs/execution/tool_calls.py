@@ -6,7 +6,7 @@ import logging
 import time
 from functools import partial
 
-from .....providers.messages import ToolCall
+from .....providers.messages import Part, ToolCall, shown
 from .....tools import ToolResult
 from ....core.base.events import Outcome
 from ....core.base.scope import active as active_scope
@@ -180,9 +180,11 @@ async def _hooked_call(session: Session, call: ToolCall) -> ToolResult:
     return await tool.run(call.arguments)
 
 
-def _returned(session: Session, call: ToolCall, content: str, is_error: bool, happened: Happened) -> None:
+def _returned(
+    session: Session, call: ToolCall, content: str | tuple[Part, ...], is_error: bool, happened: Happened
+) -> None:
     seconds = session.time() - session.since.pop(call.id, session.started)
     if session.runtime.bus.active:
-        told = {"tool": call.name, "content": content, "is_error": is_error}
+        told = {"tool": call.name, "content": shown(content), "is_error": is_error}
         session.emit(ToolFinished, call_id=call.id, seconds=seconds, **told)
     happened(session, ToolReturned(call.id, content, is_error, session.used()))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from .....providers.messages import Message, ToolCall, Usage
+from .....providers.messages import Message, ToolCall, Usage, shown
 from ....journal.store import Record
 from ...turns.records import Accepted, ApprovalAsked, Ended, Resumed, RunRequest, ToolsStarted
 from ...turns.steps import (
@@ -137,7 +137,7 @@ def _completion_failed(event: CompletionFailed) -> Mapping[str, Any]:
 
 
 def _tool_returned(event: ToolReturned) -> Mapping[str, Any]:
-    return {"call_id": event.call_id, "content": event.content, "is_error": event.is_error}
+    return {"call_id": event.call_id, "content": shown(event.content), "is_error": event.is_error}
 
 
 def _handoff_returned(event: HandoffReturned) -> Mapping[str, Any]:
