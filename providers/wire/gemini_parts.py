@@ -15,9 +15,10 @@ from typing import Any
 
 from ..messages import Audio, File, Image, Message, Part, Text, ToolCall, VendorState
 from . import fields
-from .history import as_data_url
+from .history import as_data_url, with_fitting_ids
 
 _DATA_URL = re.compile(r"data:(?P<type>[^;,]+);base64,(?P<data>.*)", re.DOTALL)
+_CALL_ID = re.compile(r"[^\x00-\x1f\x7f]+")
 _OWN_ID = "gemini-"
 """How identifiers of calls begin that the vendor gave none: they are not sent."""
 ORIGIN = "gemini"
@@ -38,7 +39,7 @@ def contents(messages: Sequence[Message], *, signed: bool) -> tuple[list[dict[st
     system: list[dict[str, Any]] = []
     turns: list[dict[str, Any]] = []
     names: dict[str, str] = {}
-    for message in messages:
+    for message in with_fitting_ids(messages, _CALL_ID, ORIGIN, once=False):
         if message.role == "system":
             system += _parts(message.content)
             continue

@@ -26,7 +26,7 @@ class Dialect:
     max_tokens: str = "max_completion_tokens"
     drops: frozenset[str] = frozenset({"top_k"})
     stream_usage: bool = True
-    call_ids: str = r"(?s:.{1,40})"
+    call_ids: str = r"[^\x00-\x1f\x7f]{1,40}"
     user_last: bool = False
     unsigned: str = ""
     cache_marks: bool = False

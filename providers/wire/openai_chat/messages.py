@@ -61,7 +61,12 @@ def read_answer(message: Mapping[str, Any], at: str, origin: str = ORIGIN) -> tu
     if parts:
         spoken = (*((Text(said + refusal),) if said + refusal else ()), *parts)
     made = Message("assistant", spoken, tool_calls=calls, reasoning=reasoning)
-    return (with_state(made, origin, state) if state else made), bool(refusal)
+    # A state also where ids are longer than OpenAI's: it tells them from those of others, which would be replaced.
+    return (with_state(made, origin, state) if state or any(map(_is_long, calls)) else made), bool(refusal)
+
+
+def _is_long(call: ToolCall) -> bool:
+    return len(call.id) > 40
 
 
 def _read_reasoning(message: Mapping[str, Any], at: str, state: dict[str, Any]) -> str:

@@ -89,7 +89,7 @@ def to_payload(
 def _messages(request: Request, dialect: Dialect, origin: str, notes: list[str]) -> Iterator[dict[str, Any]]:
     shown: list[dict[str, Any]] = []
     """Pictures and files of tool results, which the protocol takes from a user only."""
-    for message in with_fitting_ids(request.messages, re.compile(dialect.call_ids), origin):
+    for message in with_fitting_ids(request.messages, re.compile(dialect.call_ids), origin, once=False):
         if message.role == "tool":
             said, media = _result(message, dialect, notes)
             shown += media

@@ -16,7 +16,7 @@ PATH = "/responses"
 DROPS = frozenset({"seed", "stop", "frequency_penalty", "presence_penalty", "top_k"})
 """`Request` fields the protocol has no place for."""
 
-_CALL_ID = re.compile(r"(?s:.{1,64})")
+_CALL_ID = re.compile(r"[^\x00-\x1f\x7f]{1,64}")
 
 
 def to_payload(

@@ -22,9 +22,10 @@ from callboard.providers.messages import (
     Text,
     ToolCall,
     ToolSpec,
+    VendorState,
 )
 from callboard.providers.registry.presets import PRESETS
-from callboard.providers.wire import anthropic, openai_chat, openai_responses
+from callboard.providers.wire import anthropic, gemini, openai_chat, openai_responses
 from callboard.providers.wire.openai_chat import Dialect
 from tests.providers.wire.histories import texts
 
@@ -34,6 +35,7 @@ TOOL = ToolSpec("look", "", {"type": "object"})
 PDF = "data:application/pdf;base64,JVBERi0="
 WAV = "data:audio/wav;base64,UklG"
 PNG = "data:image/png;base64,aGk="
+STOPPED = {"finish_reason": "tool_calls", "index": 0}
 MISTRAL = PRESETS["mistral"].dialect
 
 
@@ -50,13 +52,17 @@ def noted(module: Any, request: Request, model: str = "m", **more: Any) -> tuple
     ("module", "dialect", "pattern"),
     [
         (anthropic, None, r"[a-zA-Z0-9_-]{1,64}"),
-        (openai_chat, openai_chat.OPENAI, r"(?s:.{1,40})"),
+        (openai_chat, openai_chat.OPENAI, r"[^\x00-\x1f\x7f]{1,40}"),
         (openai_chat, MISTRAL, r"[a-zA-Z0-9]{9}"),
-        (openai_responses, None, r"(?s:.{1,64})"),
+        (openai_responses, None, r"[^\x00-\x1f\x7f]{1,64}"),
     ],
 )
-@given(st.lists(texts | st.sampled_from(["functions.look:0", "call_0", "", "x" * 80]), min_size=1, max_size=4))
-def test_ids_of_calls_fit_the_vendor_are_used_once_and_results_name_them(
+@given(
+    st.lists(
+        texts | st.sampled_from(["functions.look:0", "call_0", "", "x" * 80, "a\0b", "\x7f"]), min_size=1, max_size=4
+    )
+)
+def test_ids_of_calls_fit_the_vendor_and_results_name_them(
     module: Any, dialect: Dialect | None, pattern: str, ids: list[str]
 ) -> None:
     messages = [Message("user", "x")]
@@ -66,7 +72,7 @@ def test_ids_of_calls_fit_the_vendor_are_used_once_and_results_name_them(
     payload = module.to_payload(Request(tuple(messages), tools=(TOOL,)), model="m", **more)
     called, answered = ids_in(payload)
     assert called == answered, "in order, each result behind its call"
-    assert len(set(called)) == len(called)
+    assert module is openai_chat or len(set(called)) == len(called), "used once"
     assert all(re.fullmatch(pattern, id) for id in called)
     again = module.to_payload(Request(tuple(messages), tools=(TOOL,)), model="m", **more)
     assert again == payload, "always the same, or no prompt cache would hold"
@@ -89,6 +95,52 @@ def ids_in(payload: Json) -> tuple[list[str], list[str]]:
             if block["type"] == "tool_result":
                 answered.append(block["tool_use_id"])
     return called, answered
+
+
+def with_state(id: str, origin: str) -> Message:
+    return Message("assistant", "", (ToolCall(id, "look", "{}"),), state=VendorState(origin, "{}"))
+
+
+def test_a_vendor_that_numbers_the_calls_of_each_turn_gets_its_own_ids_back() -> None:
+    turn = (Message("assistant", "", (ToolCall("call_0", "look", "{}"),)), Message("tool", "", tool_call_id="call_0"))
+    request = Request((Message("user", "x"), *turn, *turn), tools=(TOOL,))
+    assert ids_in(openai_chat.to_payload(request, model="m")) == (["call_0"] * 2, ["call_0"] * 2)
+
+
+def test_calls_of_one_message_never_share_an_id_and_results_follow_their_order() -> None:
+    calls = (ToolCall("c", "look", "{}"), ToolCall("c", "look", "{}"))
+    results = (Message("tool", "1", tool_call_id="c"), Message("tool", "2", tool_call_id="c"))
+    payload = openai_chat.to_payload(Request((Message("assistant", "", calls), *results), tools=(TOOL,)), model="m")
+    called, answered = ids_in(payload)
+    assert called == answered
+    assert len(set(called)) == 2
+
+
+@pytest.mark.parametrize("module", [anthropic, openai_chat, openai_responses])
+@pytest.mark.parametrize("id", ["same", "of another kind: " + "x" * 80])
+def test_what_a_vendor_made_goes_back_with_its_own_ids_and_others_ids_give_way(module: Any, id: str) -> None:
+    foreign = Message("assistant", "", (ToolCall(id, "look", "{}"),))
+    result = Message("tool", "", tool_call_id=id)
+    request = Request((Message("user", "x"), foreign, result, with_state(id, module.ORIGIN), result), tools=(TOOL,))
+    called, answered = ids_in(module.to_payload(request, model="m"))
+    assert called == answered
+    assert called[1] == id
+    assert module is openai_chat or called[0] != id
+
+
+def test_an_id_that_openai_would_not_take_goes_back_to_the_vendor_that_made_it() -> None:
+    call = {"id": "x" * 80, "type": "function", "function": {"name": "look", "arguments": "{}"}}
+    body = {"choices": [{"message": {"role": "assistant", "content": None, "tool_calls": [call]}, **STOPPED}]}
+    answer = openai_chat.from_response(body).message
+    request = Request((answer, Message("tool", "", tool_call_id="x" * 80)), tools=(TOOL,))
+    assert ids_in(openai_chat.to_payload(request, model="m")) == (["x" * 80], ["x" * 80])
+
+
+def test_google_gets_no_control_characters_in_ids() -> None:
+    call, result = Message("assistant", "", (ToolCall("a\0b", "look", "{}"),)), Message("tool", "", tool_call_id="a\0b")
+    turns = gemini.to_payload(Request((call, result)), model="m")["contents"]
+    assert turns[0]["parts"][0]["functionCall"]["id"] == turns[1]["parts"][0]["functionResponse"]["id"]
+    assert "\0" not in turns[0]["parts"][0]["functionCall"]["id"]
 
 
 def test_an_id_that_fits_stays() -> None:
