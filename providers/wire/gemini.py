@@ -240,6 +240,9 @@ class Assembler:
             fields.text(part.get("text"), f"content.parts[{number}].text")
             call = fields.mapping(part.get("functionCall"), f"content.parts[{number}].functionCall")
             fields.mapping(call.get("args"), f"content.parts[{number}].functionCall.args")
+            blob = fields.mapping(part.get("inlineData"), f"content.parts[{number}].inlineData")
+            for name in ("mimeType", "data"):
+                fields.text(blob.get(name), f"content.parts[{number}].inlineData.{name}")
         self._reason = fields.text(candidate.get("finishReason"), "finishReason") or self._reason
         for source, known in ((chunk, _KNOWN), (candidate, ("content", "finishReason", "index"))):
             self._extra.update(fields.rest(source, *known))

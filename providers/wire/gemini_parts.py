@@ -1,7 +1,14 @@
 """Messages as Gemini's contents and parts, and back.
 
-An answer whose parts can be made again of the neutral message needs no state. Of any other (signatures, thoughts, parts
-of kinds that are not known here) the parts themselves are the state, as a list.
+An answer whose parts can be made again of the neutral message needs no state. That of any other is
+``{"parts": [entry, …]}`` in the vendor's order, where an entry is one of
+
+- ``["text", length, rest]`` and ``["thought", length, rest]``
+- ``["call", index, rest of the part, rest of the call]``
+- ``["media", index, rest of the part, rest of the data]``: a picture or sound that the model made
+- ``["part", part]``: everything else: code that was run, drafts of pictures
+
+and a rest holds the other fields: signatures.
 """
 
 from __future__ import annotations
@@ -10,12 +17,12 @@ import json
 import mimetypes
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
-from ..messages import Audio, File, Image, Message, Part, Text, ToolCall, VendorState
+from ..messages import Audio, File, Image, Message, Part, Text, ToolCall
 from . import fields
 from .history import as_data_url, with_fitting_ids
+from .state import Kept, Spoken, kept, with_state
 
 _DATA_URL = re.compile(r"data:(?P<type>[^;,]+);base64,(?P<data>.*)", re.DOTALL)
 _CALL_ID = re.compile(r"[^\x00-\x1f\x7f]+")
@@ -64,26 +71,68 @@ def contents(messages: Sequence[Message], *, signed: bool) -> tuple[list[dict[st
 
 
 def answer_parts(message: Message) -> list[dict[str, Any]]:
-    """The parts of an assistant's message: those that came, if they say what the message says; otherwise made of the
-    message, with the calls as they came, whose signatures must not be lost when a text was changed."""
-    state = _state(message)
-    if state and _says(_neutral(state)) == _says(message):
-        return [dict(part) for part in state]
-    made = _parts(message.content)
-    came = [part for part in state if isinstance(part.get("functionCall"), Mapping)]
-    for call in message.tool_calls:
-        own: Mapping[str, Any] = {"functionCall": _call(call)}
-        part = next((one for one in came if _identity(one) == _identity(own)), None)
-        if part is not None:
-            came.remove(part)
-        made.append(dict(part or own))
-    return made
+    """The parts of an assistant's message: those that came, as far as they say what the message says, and otherwise
+    made of the message; calls keep their signatures also where a text was changed."""
+    mine = _kept(message)
+    if mine is not None:
+        try:
+            return _as_before(message, mine)
+        except (LookupError, TypeError, ValueError, AttributeError):
+            pass  # not what this module writes
+    return _plain(message)
+
+
+def _plain(message: Message) -> list[dict[str, Any]]:
+    return [*_parts(message.content), *({"functionCall": _call(call)} for call in message.tool_calls)]
+
+
+def _as_before(message: Message, mine: Kept) -> list[dict[str, Any]]:
+    text, thought = Spoken(message.text), Spoken(message.reasoning)
+    media = [] if isinstance(message.content, str) else [p for p in message.content if not isinstance(p, Text)]
+    fits = mine.text and mine.parts
+    written: list[dict[str, Any]] = [] if fits else _parts(message.content)
+    for kind, what, *more in mine.content["parts"]:
+        if kind == "call":
+            if mine.calls:
+                call = {**_call(message.tool_calls[what]), **more[1]}
+                written.append({"functionCall": {k: v for k, v in call.items() if v is not None}, **more[0]})
+        elif not fits:
+            continue
+        elif kind == "text":
+            written.append({"text": text.next(what), **more[0]})
+        elif kind == "thought":
+            if mine.reasoning:
+                written.append({"text": thought.next(what), **more[0]})
+        elif kind == "media":
+            written += [{"inlineData": {**one["inlineData"], **more[1]}, **more[0]} for one in _parts((media[what],))]
+        else:
+            written.append(dict(what))
+    if not mine.calls:
+        written += [{"functionCall": _call(call)} for call in message.tool_calls]
+    return written
+
+
+def _kept(message: Message) -> Kept | None:
+    mine = kept(message, ORIGIN)
+    if mine is not None or message.state is None or message.state.origin != ORIGIN:
+        return mine
+    try:
+        former = json.loads(message.state.content)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(former, list) or not all(isinstance(part, Mapping) for part in former):
+        return None
+    # Journals hold states that are the parts themselves.
+    made, entries = _read(former, own_media=False)
+    calls = [(one.name, _arguments(one)) for one in made.tool_calls]
+    same = calls == [(one.name, _arguments(one)) for one in message.tool_calls]
+    return Kept({"parts": entries}, made.text == message.text, made.reasoning == message.reasoning, same, True)
 
 
 def spoken_parts(message: Message) -> list[dict[str, Any]]:
     """The parts of an answer as a server sends them; unlike in a history, thoughts that no vendor made may stand
     there."""
-    thought = [{"text": message.reasoning, "thought": True}] if message.reasoning and not _state(message) else []
+    thought = [{"text": message.reasoning, "thought": True}] if message.reasoning and _kept(message) is None else []
     return thought + answer_parts(message)
 
 
@@ -95,10 +144,8 @@ def read_answer(parts: Sequence[Mapping[str, Any]], response: str = "", first: i
         response: the vendor's identifier of the response, for the identifiers of calls without one.
         first: the number of the first call.
     """
-    message = _neutral(parts, response, first)
-    if list(parts) == answer_parts(message):
-        return message
-    return replace(message, state=VendorState(ORIGIN, json.dumps(list(parts), ensure_ascii=False)))
+    message, entries = _read(parts, response, first)
+    return message if list(parts) == _plain(message) else with_state(message, ORIGIN, {"parts": entries})
 
 
 def appended(parts: list[dict[str, Any]], chunk: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -117,19 +164,53 @@ def appended(parts: list[dict[str, Any]], chunk: Sequence[Mapping[str, Any]]) ->
     return made
 
 
-def _neutral(parts: Sequence[Mapping[str, Any]], response: str = "", first: int = 0) -> Message:
-    text: list[str] = []
+def _read(
+    parts: Sequence[Mapping[str, Any]], response: str = "", first: int = 0, *, own_media: bool = True
+) -> tuple[Message, list[list[Any]]]:
+    """The message that parts are, and the entries of its state."""
+    said: list[Part] = []
     reasoning: list[str] = []
     calls: list[ToolCall] = []
+    entries: list[list[Any]] = []
     for part in parts:
-        call = part.get("functionCall")
+        call, blob = part.get("functionCall"), part.get("inlineData")
         if isinstance(call, Mapping):
             id = str(call.get("id") or f"{_OWN_ID}{response}-{first + len(calls)}")
             arguments = json.dumps(call.get("args") or {}, ensure_ascii=False)
+            inner = {**_without(call, "id", "name", "args"), **({} if "args" in call else {"args": None})}
+            entries.append(["call", len(calls), _without(part, "functionCall"), inner])
             calls.append(ToolCall(id, str(call.get("name") or ""), arguments))
         elif isinstance(part.get("text"), str):
-            (reasoning if part.get("thought") else text).append(part["text"])
-    return Message("assistant", "".join(text), tool_calls=tuple(calls), reasoning="".join(reasoning))
+            entries.append(["thought" if part.get("thought") else "text", len(part["text"]), _without(part, "text")])
+            if part.get("thought"):
+                reasoning.append(part["text"])
+            else:
+                said.append(Text(part["text"]))
+        elif own_media and isinstance(blob, Mapping) and not part.get("thought") and (medium := _drawn(blob)):
+            inner = _without(blob, "mimeType", "data")
+            entries.append(
+                ["media", sum(not isinstance(one, Text) for one in said), _without(part, "inlineData"), inner]
+            )
+            said.append(medium)
+        else:
+            entries.append(["part", dict(part)])
+    content: str | tuple[Part, ...] = tuple(said)
+    if all(isinstance(one, Text) for one in said):
+        content = "".join(one.text for one in said if isinstance(one, Text))
+    return Message("assistant", content, tool_calls=tuple(calls), reasoning="".join(reasoning)), entries
+
+
+def _without(item: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    return {key: value for key, value in item.items() if key not in names}
+
+
+def _drawn(blob: Mapping[str, Any]) -> Part | None:
+    """What a model has made, picture or sound; none if it cannot be said as a ``data:`` URL."""
+    kind, data = blob.get("mimeType"), blob.get("data")
+    if not isinstance(kind, str) or not isinstance(data, str):
+        return None
+    url = as_data_url(kind, data)
+    return _medium(kind, url) if _DATA_URL.fullmatch(url) else None
 
 
 def read_contents(system: Any, turns: Any) -> tuple[Message, ...]:
@@ -206,25 +287,9 @@ def _medium(kind: str, url: str) -> Part:
     return Audio(url) if kind.startswith("audio/") else File(url)
 
 
-def _state(message: Message) -> list[dict[str, Any]]:
-    if message.state is None or message.state.origin != ORIGIN:
-        return []
-    state = json.loads(message.state.content)
-    return state if isinstance(state, list) else []
-
-
-def _says(message: Message) -> tuple[Any, ...]:
-    return message.text, [(call.name, _arguments(call)) for call in message.tool_calls]
-
-
 def _call(call: ToolCall) -> dict[str, Any]:
     written = {"name": call.name, "args": _arguments(call)}
     return written if call.id.startswith(_OWN_ID) else {"id": call.id, **written}
-
-
-def _identity(part: Mapping[str, Any]) -> str:
-    call = part["functionCall"]
-    return json.dumps([call.get("name"), call.get("args") or {}], sort_keys=True)
 
 
 def _arguments(call: ToolCall) -> dict[str, Any]:

@@ -11,7 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from callboard.providers.errors import AuthenticationFailed, MalformedResponse, RateLimited, StreamCut
-from callboard.providers.messages import Completion, File, Image, Message, Request, Text, ToolCall, ToolSpec, Usage
+from callboard.providers.messages import (
+    Completion,
+    File,
+    Image,
+    Message,
+    Request,
+    Text,
+    ToolCall,
+    ToolSpec,
+    Usage,
+    VendorState,
+)
 from callboard.providers.wire import gemini
 from tests.providers.wire.histories import completions, requests
 
@@ -99,6 +110,11 @@ def parts(draw: st.DrawFn) -> dict[str, Any]:
                     )
                 }
             ),
+            st.sampled_from(["image/png", "audio/wav", "application/pdf"]).map(
+                lambda kind: {"inlineData": {"mimeType": kind, "data": "AAAA"}}
+            ),
+            st.just({"inlineData": {"mimeType": "image/png", "data": "BBBB", "displayName": "draft"}, "thought": True}),
+            st.just({"functionCall": {"id": "fc", "name": "f", "willContinue": True}}),
             st.just({"executableCode": {"language": "PYTHON", "code": "print(1)"}}),
             st.just({"somethingNew": {"deep": [1, None]}}),
         )
@@ -156,6 +172,73 @@ def test_an_answer_that_the_neutral_fields_say_whole_carries_no_state() -> None:
     assert not message.state
     assert message.tool_calls[0].id.startswith("gemini-r1-")
     assert gemini.to_payload(Request((message,)), model="gemini-2.5-pro")["contents"][0]["parts"] == came
+
+
+def answered(*came: dict[str, Any]) -> Message:
+    body = {"candidates": [{"content": {"parts": list(came)}, "finishReason": "STOP"}], "responseId": "r1"}
+    return gemini.from_response(body).message
+
+
+def drawn(data: str) -> dict[str, Any]:
+    return {"inlineData": {"mimeType": "image/png", "data": data}}
+
+
+def test_a_picture_that_the_model_made_is_a_part_in_its_place() -> None:
+    message = answered({"text": "Here:"}, drawn("AAAA"), {"text": "and"}, drawn("BBBB"))
+    pictures = [Image(f"data:image/png;base64,{data}") for data in ("AAAA", "BBBB")]
+    assert message.content == (Text("Here:"), pictures[0], Text("and"), pictures[1])
+    assert message.state is None, "the parts say it all"
+
+
+def test_texts_pictures_and_calls_are_not_doubled_in_the_state() -> None:
+    came = [
+        {"text": "said " * 100, "thoughtSignature": "c2ln"},
+        {"text": "thought " * 100, "thought": True},
+        {**drawn("AAAA" * 1000), "thoughtSignature": "c2ln"},
+        {"functionCall": {"name": "look", "args": {"who": "Ada " * 100}}, "thoughtSignature": "c2ln"},
+    ]
+    message = answered(*came)
+    assert message.state is not None
+    assert len(message.state.content) < 300
+    assert gemini.to_payload(Request((message,)), model="gemini-3-pro")["contents"][0]["parts"] == came
+
+
+def test_a_picture_that_was_taken_out_does_not_come_back_from_the_state() -> None:
+    message = answered({"text": "Here:", "thoughtSignature": "c2ln"}, {**drawn("AAAA"), "thoughtSignature": "c2ln"})
+    sent = gemini.to_payload(Request((replace(message, content="Here:"),)), model="gemini-3-pro")
+    assert sent["contents"][0]["parts"] == [{"text": "Here:"}]
+
+
+def test_a_call_that_got_another_id_goes_with_it_and_keeps_its_signature() -> None:
+    call = {"id": "same", "name": "look", "args": {}}
+    message = answered({"functionCall": call, "thoughtSignature": "c2ln"})
+    named = replace(message, tool_calls=(replace(message.tool_calls[0], id="call_1"),))
+    sent = gemini.to_payload(Request((named,)), model="gemini-3-pro")["contents"][0]["parts"]
+    assert sent == [{"functionCall": {**call, "id": "call_1"}, "thoughtSignature": "c2ln"}]
+
+
+@pytest.mark.parametrize("fits", [True, False])
+def test_a_state_that_is_the_list_of_parts_is_still_read(fits: bool) -> None:
+    came = [
+        {"text": "hm", "thought": True},
+        {"text": "Looking."},
+        drawn("AAAA"),
+        {"functionCall": {"name": "look", "args": {"a": 1.0}}, "thoughtSignature": "c2ln"},
+    ]
+    state = VendorState("gemini", json.dumps(came))
+    calls = (ToolCall("gemini-r1-0", "look", '{"a": 1.0}'),)
+    message = Message("assistant", "Looking." if fits else "[name].", calls, reasoning="hm", state=state)
+    sent = gemini.to_payload(Request((message,)), model="gemini-3-pro")["contents"][0]["parts"]
+    assert sent == (came if fits else [{"text": "[name]."}, came[3]])
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[", "[1]", '{"parts": 1}', '{"parts": [["text"]]}', '{"parts": [["call", 7, {}, {}]]}']
+)
+def test_a_state_that_cannot_be_read_is_left_out(content: str) -> None:
+    message = Message("assistant", "hello", state=VendorState("gemini", content))
+    sent = gemini.to_payload(Request((message,)), model="gemini-3-pro")["contents"][0]["parts"]
+    assert sent == [{"text": "hello"}]
 
 
 def signed_call() -> Message:
