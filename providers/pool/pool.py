@@ -29,7 +29,7 @@ from ...actors.journal.store import Journal
 from .. import checks
 from ..embeddings import EmbeddingRequest
 from ..messages import Message, Request
-from .accounts.budgets import Budget
+from .accounts.budgets import Budget, check_budgets
 from .accounts.cost import Price, Prices, load_prices
 from .accounts.keeping import Keeper
 from .accounts.stats import EndpointCounts, Health, PoolStats
@@ -123,6 +123,8 @@ class Pool(Actor):
         memory = self._memory = memory or Memory()
         self._endpoints = tuple(endpoints)
         check_names(self._endpoints)
+        budgets = tuple(budgets)
+        check_budgets(budgets, (account for one in self._endpoints for account in one.accounts()))
         self._seed = seed
         self._prices = Prices(prices)
         self._budgets = memory.budgets
@@ -350,6 +352,8 @@ class Pool(Actor):
         return "" if before is None else before.endpoint
 
     def _set_budget(self, message: SetBudget) -> float:
+        members = self._dispatcher.planner.members.values()
+        check_budgets((message.budget,), (account for member in members for account in member.accounts))
         return self._budgets.set(message.budget)
 
     def _stop_idle(self, message: Idle) -> None:

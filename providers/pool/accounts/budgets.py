@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, get_args
 
+from ....actors.core.base.errors import SpecError
 from ...errors import BudgetSpent, UnpricedModel
 from ...messages import Usage
-from .cost import Price
+from .cost import Price, is_amount
 from .periods import PERIODS, Period, Spending
 from .stats import BudgetStats
 
@@ -46,6 +47,8 @@ class Budget:
     unpriced: Price | None = None
 
     def __post_init__(self) -> None:
+        if not isinstance(self.name, str):
+            raise ValueError(f"a budget's name is a text, not {self.name!r}")
         if self.scope not in get_args(BudgetScope):
             raise ValueError(f"a budget's scope is one of {', '.join(get_args(BudgetScope))}, not {self.scope!r}")
         if bool(self.name) == (self.scope == "pool"):
@@ -53,13 +56,38 @@ class Budget:
             raise ValueError(f"the budget {self.scope}:{self.name} {wish}")
         if self.period is not None and self.period not in PERIODS:
             raise ValueError(f"a budget's period is one of {', '.join(PERIODS)}, or None, not {self.period!r}")
-        if not isinstance(self.dollars, int | float) or math.isnan(self.dollars) or self.dollars < 0:
+        if not is_amount(self.dollars) and self.dollars != math.inf:
             raise ValueError(f"a budget's dollars are a number, not below 0, not {self.dollars!r}")
+        if self.unpriced is not None and not isinstance(self.unpriced, Price):
+            raise ValueError(f"a budget's unpriced is a Price (FREE lets them pass) or None, not {self.unpriced!r}")
 
     @property
     def account(self) -> str:
         """What it limits, as in `PoolStats.spent`: ``agent:planner``."""
         return f"{self.scope}:{self.name}"
+
+
+def check_budgets(budgets: Sequence[Budget], accounts: Iterable[str]) -> None:
+    """Look whether each budget limits something, and no other budget the same.
+
+    Args:
+        budgets: they.
+        accounts: of the endpoints that there are, and of their keys.
+
+    Raises:
+        SpecError: one is of a provider or a key that no endpoint has, or two are of one account and period.
+    """
+    known = set(accounts)
+    seen: set[tuple[str, Period | None]] = set()
+    for budget in budgets:
+        account = budget.account
+        if (account, budget.period) in seen:
+            raise SpecError(f"there are two of {_named(account, budget)}: which of them counts?")
+        seen.add((account, budget.period))
+        if budget.scope in ("provider", "key") and budget.name != "*" and account not in known:
+            start = f"{budget.scope}:"
+            there = ", ".join(sorted(each.removeprefix(start) for each in known if each.startswith(start))) or "none"
+            raise SpecError(f"{_named(account, budget)} limits nothing: in this pool there are {there}")
 
 
 @dataclass(frozen=True, slots=True)

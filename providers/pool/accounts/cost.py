@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,11 @@ from ...messages import Usage
 
 _FRESH = 600.0
 """Seconds a looked-up price is kept: some vendors' prices depend on the time of day."""
+
+
+def is_amount(value: Any) -> bool:
+    """Return whether it is a number that can be counted: finite, and not below 0."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +35,9 @@ class Price:
     def __post_init__(self) -> None:
         for name in ("input", "output", "cache_read", "cache_write"):
             dollars = getattr(self, name)
-            if dollars is not None and not dollars >= 0:
+            if dollars is None and name.startswith("cache"):
+                continue
+            if not is_amount(dollars):
                 raise ValueError(f"{name} is {dollars!r}; expected dollars per million tokens, at least 0")
 
     def of(self, usage: Usage) -> float:

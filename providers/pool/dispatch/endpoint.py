@@ -113,6 +113,11 @@ class Endpoint:
         """Return whether a name is this endpoint's, or its group's."""
         return name == self.name or (name == self.group != "")
 
+    def accounts(self) -> tuple[str, ...]:
+        """Return the budget accounts that its calls are booked to, besides those of models and of who asks."""
+        names = (self.name, self.group) if self.group else (self.name,)
+        return (*(f"provider:{name}" for name in names), *((f"key:{self.key}",) if self.key else ()))
+
     def serves(self, model: str) -> str | None:
         """Return the name under which this endpoint knows ``model``, or None if it does not."""
         if not model:
@@ -213,8 +218,7 @@ class Member:
         """By model, those that have been asked for."""
         self.last_error: BaseException | None = None
         """The last one that concerned the endpoint as a whole."""
-        names = (endpoint.name, endpoint.group) if endpoint.group else (endpoint.name,)
-        self.accounts = (*(f"provider:{name}" for name in names), *((f"key:{endpoint.key}",) if endpoint.key else ()))
+        self.accounts = endpoint.accounts()
         self._make_gate = make_gate
         self._forget = forget
         self._patience = _patience(endpoint)

@@ -8,14 +8,17 @@ from typing import Any
 
 import pytest
 
+from callboard.actors import SpecError
 from callboard.actors.testing import virtual_time
 from callboard.providers.errors import BudgetSpent, InvalidRequest, StreamCut, UnpricedModel
 from callboard.providers.messages import Completion, Usage
 from callboard.providers.pool import (
     FREE,
+    AddEndpoint,
     Budget,
     GetStats,
     Hedge,
+    Pool,
     PoolStats,
     Price,
     Quota,
@@ -258,11 +261,35 @@ async def test_one_account_may_have_a_budget_for_each_period() -> None:
         ({"scope": "pool", "name": "a", "dollars": 1}, "has no name"),
         ({"scope": "pool", "name": "", "dollars": -1}, "not below 0"),
         ({"scope": "pool", "name": "", "dollars": 1, "period": "week"}, "one of hour, day, month"),
+        ({"scope": "pool", "name": "", "dollars": True}, "not True"),
+        ({"scope": "user", "name": 5, "dollars": 1}, "name is a text, not 5"),
+        ({"scope": "pool", "name": "", "dollars": 1, "unpriced": "FREE"}, r"unpriced is a Price \(FREE"),
     ],
 )
 def test_a_budget_that_cannot_be_is_refused(wrong: Any, says: str) -> None:
     with pytest.raises(ValueError, match=says):
         Budget(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("budgets", "says"),
+    [
+        ([("provider", "b", 1.0)], "the budget of provider b limits nothing: in this pool there are a, group"),
+        ([("key", "paid", 1.0), ("key", "b", 1.0)], "the budget of key b limits nothing: in this pool there are paid"),
+        ([("user", "u", 0.5), ("user", "u", 9.0)], "there are two of the budget of user u"),
+        ([("user", "u", 1.0, "day"), ("user", "u", 9.0, "day")], "there are two of the budget of user u for a day"),
+    ],
+)
+@virtual_time
+async def test_budgets_that_limit_nothing_or_contradict_each_other_are_refused(budgets: Any, says: str) -> None:
+    ends = [endpoint(Script("a"), key="paid", group="group")]
+    with pytest.raises(SpecError, match=says):
+        Pool(ends, budgets=[Budget(*one) for one in budgets])
+    async with pool_of(*ends, budgets=[Budget("provider", "group", 1.0), Budget("provider", "*", 2.0)]) as pool:
+        with pytest.raises(SpecError, match="there are a, group"):
+            await pool.ask(SetBudget(Budget("provider", "b", 1.0)))
+        await pool.ask(AddEndpoint(endpoint(Script("b"))))
+        assert await pool.ask(SetBudget(Budget("provider", "b", 1.0))) == 0.0
 
 
 @virtual_time
