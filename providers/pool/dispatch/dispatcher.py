@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from ....actors.core.base.scope import current_scope
 from ...embeddings import Asked, EmbeddingLimit, EmbeddingRequest, Embeddings
+from ...errors import InvalidRequest
 from ...messages import Completion, Delta, Request
 from ..accounts.budgets import Budgets
 from ..accounts.cost import Prices
@@ -224,7 +225,10 @@ class Dispatcher:
 def _output_tokens(job: Job) -> int:
     if isinstance(job.request, EmbeddingRequest):
         return 0
-    if job.request.max_tokens is not None:
-        return job.request.max_tokens
+    most = job.request.max_tokens
+    if most is not None:
+        if most < 0:  # it would make up for the input, and pass any budget
+            raise InvalidRequest(f"max_tokens is {most}; expected at least 1, or None")
+        return most
     seen = [gate.outputs.tokens(job.request) for gate in job.plan.gates[0] if gate.outputs is not None]
     return max(seen) if seen else OutputEstimate().tokens(job.request)
