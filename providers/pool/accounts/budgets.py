@@ -30,7 +30,8 @@ class Budget:
     Args:
         scope: what is limited: the whole pool, one provider (endpoint), model, agent, key, user or tenant.
         name: which one; empty for ``pool``. A model has the name under which its endpoint knows it, aliases resolved; a
-            user who belongs to a tenant is ``tenant/user``. ``*`` stands for each one that has no budget of its own.
+            user who belongs to a tenant is ``tenant/user``; in the names themselves ``/`` is ``%2F`` and ``%`` is
+            ``%25``, and somebody called ``*`` is ``%2A``. ``*`` stands for each one that has no budget of its own.
         dollars: US dollars; nothing is sent that would take more than what is left, with what is promised to requests
             in flight taken off.
         period: the hour, day or month, by the calendar in UTC, that the dollars are for; None: for ever.

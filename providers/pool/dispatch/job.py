@@ -13,6 +13,16 @@ from ..admission.limiter import ONE_REQUEST, Need, need
 from .plan import Plan
 
 
+_STAR = "%2A"
+"""Somebody who is called ``*``, which stands for each."""
+
+
+def _escaped(name: str) -> str:
+    """Return a user's or a tenant's name without the slash that stands between them, so that nobody's name is that of
+    another tenant's user."""
+    return name.replace("%", "%25").replace("/", "%2F") if "/" in name or "%" in name else name
+
+
 @dataclass(frozen=True, slots=True)
 class Requester:
     """On whose behalf a request is made.
@@ -41,10 +51,12 @@ class Requester:
     def accounts(self) -> list[str]:
         """Return the budget accounts of those it is for."""
         accounts = [f"agent:{self.agent}"] if self.agent else []
-        if self.tenant:
-            accounts.append(f"tenant:{self.tenant}")
-        if self.user:
-            accounts.append(f"user:{self.tenant}/{self.user}" if self.tenant else f"user:{self.user}")
+        tenant, user = self.tenant, self.user
+        if tenant:
+            accounts.append(f"tenant:{_STAR if tenant == '*' else tenant}")
+        if user:
+            user = _STAR if user == "*" else _escaped(user)
+            accounts.append(f"user:{_escaped(tenant)}/{user}" if tenant else f"user:{user}")
         return accounts
 
 

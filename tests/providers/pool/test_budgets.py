@@ -293,6 +293,40 @@ async def test_budgets_that_limit_nothing_or_contradict_each_other_are_refused(b
 
 
 @virtual_time
+async def test_no_name_of_a_user_is_the_account_of_anybody_else() -> None:
+    people = [
+        Requester(user="acme/ada"),
+        Requester(user="ada", tenant="acme"),
+        Requester(user="x/ada", tenant="acme"),
+        Requester(user="ada", tenant="acme/x"),
+        Requester(user="acme%2Fada"),
+        Requester(user="*"),
+        Requester(user="*", tenant="*"),
+    ]
+    budgets = [Budget("user", "*", 1.0), Budget("user", "acme%2Fada", 2.0)]
+    async with pool_of(endpoint(an_answer(1.0), price=DOLLAR), budgets=budgets) as pool:
+        for who in people:
+            await pool.ask(Submit(request(max_tokens=1), who))
+        await pool.ask(Submit(request(max_tokens=1), people[0]))
+        with pytest.raises(BudgetSpent, match="user acme/ada is spent"):
+            await pool.ask(Submit(request(max_tokens=1), people[1]))
+        stats = await stats_of(pool)
+    spent = {account: dollars for account, dollars in stats.spent.items() if account.startswith("user:")}
+    assert len(spent) == len(people)
+    assert (spent.pop("user:acme%2Fada"), set(spent.values())) == (2.0, {1.0})
+
+
+@pytest.mark.parametrize("tokens", [-1, -(10**12)])
+@virtual_time
+async def test_a_request_for_less_than_no_tokens_is_not_sent(tokens: int) -> None:
+    script = Script("a")
+    async with pool_of(endpoint(script, price=DOLLAR), budgets=[Budget("pool", "", 0.01)]) as pool:
+        with pytest.raises(InvalidRequest, match="max_tokens"):
+            await pool.ask(request("a text of some length", max_tokens=tokens))
+    assert not script.seen
+
+
+@virtual_time
 async def test_what_was_promised_is_free_again_for_all_who_paid() -> None:
     script = Script("a", failure=fails(lambda: InvalidRequest("no", status=400)))
     budgets = [Budget("user", "*", 1.0), Budget("tenant", "*", 1.0), Budget("model", "m", 1.0)]
