@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -55,5 +56,5 @@ def tell(on_usage: OnUsage, record: CallRecord) -> None:
     """Call it. What it raises is logged, and harms nothing."""
     try:
         on_usage(record)
-    except Exception:
+    except (Exception, asyncio.CancelledError, SystemExit):  # nothing is awaited: a cancellation is of its own making
         logger.exception("on_usage raised on a call to %s", record.endpoint)

@@ -84,10 +84,13 @@ async def test_each_request_of_a_batch_and_all_who_share_a_call_are_told() -> No
     assert [[who.user for who in record.requesters] for record in told] == [["ada", "bob"]]
 
 
+@pytest.mark.parametrize("raised", [RuntimeError, asyncio.CancelledError, SystemExit])
 @virtual_time
-async def test_a_callback_that_raises_is_logged_and_harms_nothing(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_callback_that_raises_is_logged_and_harms_nothing(
+    raised: type[BaseException], caplog: pytest.LogCaptureFixture
+) -> None:
     def broken(_: CallRecord) -> None:
-        raise RuntimeError("the callback's own")
+        raise raised("the callback's own")
 
     async with pool_of(endpoint(Script("a")), on_usage=broken) as pool:
         with caplog.at_level(logging.ERROR, "callboard.pool"):
