@@ -56,6 +56,10 @@ class FanOut:
             answer. Where that is one completion, its usage and cost are those of all that were answered.
         requester: on whose behalf; by default that of the scope, as for a `Request`.
         concurrency: how many are asked at the same time; the others follow in order. None for all.
+
+    Raises:
+        ValueError: an unknown way to combine, a concurrency that is no number of calls, or no tuple of names, or one
+            twice: each has one voice.
     """
 
     request: Request
@@ -63,6 +67,17 @@ class FanOut:
     combine: Literal["first", "majority", "all"] | Callable[[Outcomes], Any] = "first"
     requester: Requester = ANYONE
     concurrency: int | None = None
+
+    def __post_init__(self) -> None:
+        combine, names, most = self.combine, self.providers, self.concurrency
+        if not callable(combine) and combine not in ("first", "majority", "all"):
+            raise ValueError(f"combine is {combine!r}; expected first, majority, all or a function")
+        if not isinstance(names, list | tuple) or not all(isinstance(name, str) and name for name in names):
+            raise ValueError(f"providers is {names!r}; expected a tuple of names of endpoints or groups")
+        if len(set(names)) != len(names):
+            raise ValueError(f"providers is {names!r}; expected each name once")
+        if most is not None and (not isinstance(most, int) or isinstance(most, bool) or most < 1):
+            raise ValueError(f"concurrency is {most!r}; expected a whole number, at least 1, or None")
 
 
 @dataclass(frozen=True, slots=True)

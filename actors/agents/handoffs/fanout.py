@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from ....providers.messages import Completion, Message, Request
 from ...core.refs.ref import ActorRef
@@ -28,7 +28,7 @@ class FanOutTarget:
         pool: the pool to ask; by default the agency's.
 
     Raises:
-        DefinitionError: the name is no text, or the way to combine is unknown.
+        DefinitionError: the name is no text, or `FanOut` refuses the rest.
     """
 
     def __init__(
@@ -45,8 +45,12 @@ class FanOutTarget:
     ) -> None:
         if not isinstance(name, str) or not name:
             raise DefinitionError(f"the name of a fan-out is a text, not {name!r:.80}")
-        if not callable(combine) and combine not in ("first", "majority", "all"):
-            raise DefinitionError(f"fan-out {name}: combine is {combine!r:.80}; use first, majority, all or a function")
+        from ....providers.pool import FanOut
+
+        try:
+            FanOut(Request(()), cast("tuple[str, ...]", providers), combine, concurrency=concurrency)
+        except ValueError as error:
+            raise DefinitionError(f"fan-out {name}: {error}") from None
         self.name = name
         self.description = description or "Several models, which are asked the same at once."
         self._providers = tuple(providers)

@@ -12,7 +12,6 @@ from ..admission.gate import Gate, Grant
 from ..admission.limiter import ONE_REQUEST, Need, need
 from .plan import Plan
 
-
 _STAR = "%2A"
 """Somebody who is called ``*``, which stands for each."""
 

@@ -14,6 +14,7 @@ from ...errors import NoProvider, ProviderTimeout
 from ...messages import Completion, Usage
 from ..control import FanOut, Outcomes
 from ..dispatch.dispatcher import Dispatcher
+from ..dispatch.foreign import is_own
 from ..dispatch.job import Job
 from ..dispatch.planner import no_provider
 
@@ -33,15 +34,10 @@ async def fan_out(dispatcher: Dispatcher, message: FanOut) -> Any:
 
     Raises:
         NoProvider: all failed, unless ``all`` were asked for; with the causes.
-        ValueError: an unknown way to combine, or no room for anybody.
-        Exception: what the function that combines raised.
+        Exception: what the function that combines raised; of what would end an actor, `RuntimeError` that names it.
     """
     combine = message.combine
-    if not callable(combine) and combine not in ("first", "majority", "all"):
-        raise ValueError(f"combine is {combine!r}; expected first, majority, all or a function")
-    if message.concurrency is not None and message.concurrency < 1:
-        raise ValueError(f"concurrency is {message.concurrency!r}; expected at least 1, or None")
-    names = message.providers or dispatcher.planner.serving(message.request)
+    names = tuple(message.providers) or dispatcher.planner.serving(message.request)
     counts = dispatcher.counts
     counts.accepted += 1
     branches = _Branches(dispatcher, message, names)
@@ -171,8 +167,13 @@ async def _combined(combine: Any, outcomes: Mapping[str, Completion | Exception]
     if len(causes) == len(ordered):
         listed = "; ".join(f"{name}: {type(error).__name__}: {error}" for name, error in causes.items())
         raise NoProvider(f"all of {', '.join(names)} failed: {listed}", causes=causes)
-    answer = combine(ordered)
-    return await answer if inspect.isawaitable(answer) else answer
+    try:
+        answer = combine(ordered)
+        return await answer if inspect.isawaitable(answer) else answer
+    except (asyncio.CancelledError, SystemExit) as error:
+        if not is_own(error):
+            raise
+        raise RuntimeError(f"the function that combines raised {type(error).__name__}") from error
 
 
 def _said(completion: Completion) -> Any:

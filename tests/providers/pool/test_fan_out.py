@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import re
+from typing import Any
 
 import pytest
 
 from callboard.actors import scope
+from callboard.actors.agents.errors import DefinitionError
+from callboard.actors.agents.handoffs.fanout import FanOutTarget
 from callboard.actors.testing import virtual_time
 from callboard.providers.errors import BudgetSpent, InvalidRequest, NoProvider, ProviderOverloaded, ProviderTimeout
 from callboard.providers.messages import Completion, Usage
@@ -127,9 +132,48 @@ async def test_a_function_may_combine_what_there_is(is_async: bool) -> None:
         with pytest.raises(ZeroDivisionError):
             await pool.ask(FanOut(request(), ("a", "b"), combine=lambda _: 1 / 0))
         assert (await pool.ask(GetStats())).pool.pending == 0
-        for wrong in (FanOut(request(), combine="best"), FanOut(request(), concurrency=0)):  # type: ignore[arg-type]
-            with pytest.raises(ValueError, match="expected"):
-                await pool.ask(wrong)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"combine": "best"}, "combine is 'best'; expected"),
+        ({"concurrency": 0}, "concurrency is 0; expected"),
+        ({"concurrency": math.nan}, "concurrency is nan; expected a whole number"),
+        ({"concurrency": True}, "concurrency is True; expected"),
+        ({"providers": "ab"}, "providers is 'ab'; expected a tuple"),
+        ({"providers": ("a", "b", "a")}, "expected each name once"),
+        ({"providers": ("a", None)}, "expected a tuple of names"),
+    ],
+)
+def test_a_fan_out_that_cannot_be_is_refused_as_it_is_made(wrong: Any, says: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(says)):
+        FanOut(request(), **wrong)
+    with pytest.raises(DefinitionError, match=re.escape(says)):
+        FanOutTarget("both", **wrong)
+
+
+@pytest.mark.parametrize("raised", [asyncio.CancelledError, SystemExit])
+@pytest.mark.parametrize("is_async", [False, True])
+@virtual_time
+async def test_a_function_that_combines_does_not_end_the_pool(raised: type[BaseException], is_async: bool) -> None:
+    def at_once(_: dict[str, Completion | Exception]) -> Completion:
+        raise raised
+
+    async def later(_: dict[str, Completion | Exception]) -> Completion:
+        await asyncio.sleep(1)
+        raise raised
+
+    async with pool_of(endpoint(Script("a"))) as pool:
+        with pytest.raises(RuntimeError, match=f"the function that combines raised {raised.__name__}"):
+            await pool.ask(FanOut(request(), combine=later if is_async else at_once))
+        counts = (await pool.ask(GetStats())).pool
+        assert (counts.failed, counts.cancelled, counts.pending) == (1, 0, 0)
+        asked = pool.ask(FanOut(request(), combine=later))
+        await asyncio.sleep(0.5)
+        asked.cancel()
+        await asyncio.sleep(0)
+        assert (await pool.ask(GetStats())).pool.cancelled == 1
 
 
 @virtual_time
