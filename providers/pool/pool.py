@@ -59,6 +59,7 @@ from .front.batch import Batching
 from .front.cache import Cache
 from .front.fanout import fan_out
 from .front.front import Front
+from .front.safe_cache import SafeCache
 from .members import Idle, Members, StartAgain, Started
 from .memory import Memory
 
@@ -138,7 +139,7 @@ class Pool(Actor):
             "hedge": hedge,
             "queue_timeout": queue_timeout,
         }
-        self._cache = cache
+        self._cache = None if cache is None else SafeCache(cache)
         self._coalesce = coalesce
         self._batching = batching
         self._probe_interval = probe_interval
@@ -381,7 +382,7 @@ def _requester() -> Requester:
     return requester
 
 
-async def _closed(resources: Sequence[Cache | Keeper]) -> None:
+async def _closed(resources: Sequence[SafeCache | Keeper]) -> None:
     for resource in resources:
         await resource.close()
 

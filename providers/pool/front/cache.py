@@ -9,24 +9,29 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import logging
 import sqlite3
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from ... import checks
-from ...embeddings import Answered, Asked
+from ...embeddings import Answered, Asked, Embeddings
 from ...messages import Completion
 from ..dispatch.plan import DEGRADED, DROPPED
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
+A = TypeVar("A", bound=Completion | Embeddings)
 T = TypeVar("T")
+
+logger = logging.getLogger("callboard.pool")
 
 TTL = 3600.0
 """Seconds a completion is kept by default: what was true an hour ago may not be now."""
@@ -66,6 +71,13 @@ def worth_keeping(answer: Answered) -> bool:
     """Return whether an answer may serve later requests: it was not cut short, refused or made of anything less."""
     whole = not isinstance(answer, Completion) or answer.finish_reason in ("stop", "tool_calls")
     return whole and not any(note.startswith((DEGRADED, DROPPED)) for note in answer.notes)
+
+
+def own_copy(answer: A) -> A:
+    """Return an answer that shares nothing with another caller's that can be changed."""
+    if isinstance(answer, Completion):
+        return replace(answer, extra=deepcopy(answer.extra))
+    return answer
 
 
 def as_cached(completion: Answered) -> Answered:
@@ -143,7 +155,8 @@ class SqliteCache:
         Raises:
             sqlite3.Error: it cannot be opened, or is not a database.
         """
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="callboard-cache")
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(1, thread_name_prefix="callboard-cache")
         await self._run(self._open)
 
     async def close(self) -> None:
@@ -154,24 +167,33 @@ class SqliteCache:
             self._thread = None
 
     async def get(self, key: str) -> Answered | None:
-        """See `Cache.get`."""
+        """See `Cache.get`. Raises `sqlite3.Error`; the file is opened anew then, when it is next used."""
         return await self._run(lambda: self._get(key, self._clock()))
 
     async def put(self, key: str, completion: Answered) -> None:
-        """See `Cache.put`."""
+        """See `Cache.put`. Raises as `get`."""
         await self._run(lambda: self._put(key, completion, self._clock()))
 
     async def _run(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        def guarded() -> T:
+            try:
+                return work()
+            except sqlite3.Error:
+                self._shut()
+                raise
 
-    def _open(self) -> None:
-        # Only ever used by the one thread, and under a simulated loop by the loop's own.
-        self._connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
-        self._connection.execute("PRAGMA journal_mode=WAL")
-        self._connection.execute("PRAGMA synchronous=NORMAL")  # a power cut may cost the last answers, no more
-        self._connection.execute(_TABLE)
-        if self._ttl is not None:
-            self._connection.execute("DELETE FROM completions WHERE kept <= ?", (self._clock() - self._ttl,))
+        return await asyncio.get_running_loop().run_in_executor(self._thread, guarded)
+
+    def _open(self) -> sqlite3.Connection:
+        if self._connection is None:
+            # Only ever used by the one thread, and under a simulated loop by the loop's own.
+            self._connection = sqlite3.connect(self._path, _LOCKED, isolation_level=None, check_same_thread=False)
+            self._connection.execute("PRAGMA journal_mode=WAL")
+            self._connection.execute("PRAGMA synchronous=NORMAL")  # a power cut may cost the last answers, no more
+            self._connection.execute(_TABLE)
+            if self._ttl is not None:
+                self._connection.execute("DELETE FROM completions WHERE kept <= ?", (self._clock() - self._ttl,))
+        return self._connection
 
     def _shut(self) -> None:
         if self._connection is not None:
@@ -179,20 +201,25 @@ class SqliteCache:
             self._connection = None
 
     def _get(self, key: str, now: float) -> Answered | None:
-        assert self._connection is not None
-        row = self._connection.execute("SELECT kept, completion FROM completions WHERE key = ?", (key,)).fetchone()
+        connection = self._open()
+        row = connection.execute("SELECT kept, completion FROM completions WHERE key = ?", (key,)).fetchone()
         if row is None:
             return None
-        if self._ttl is not None and now - row[0] >= self._ttl:
-            self._connection.execute("DELETE FROM completions WHERE key = ?", (key,))
-            return None
-        return _codec().validate_json(row[1])
+        try:
+            if self._ttl is None or now - row[0] < self._ttl:
+                return _codec().validate_json(row[1])
+        except (ValueError, TypeError):
+            logger.warning("an entry of the cache cannot be read, and is dropped")
+        connection.execute("DELETE FROM completions WHERE key = ?", (key,))
+        return None
 
     def _put(self, key: str, completion: Answered, now: float) -> None:
-        assert self._connection is not None
         text = _codec().dump_json(completion).decode()
-        self._connection.execute("INSERT OR REPLACE INTO completions VALUES (?, ?, ?)", (key, now, text))
+        self._open().execute("INSERT OR REPLACE INTO completions VALUES (?, ?, ?)", (key, now, text))
 
+
+_LOCKED = 0.25
+"""Seconds that another process is waited for that writes the file."""
 
 _TABLE = "CREATE TABLE IF NOT EXISTS completions (key TEXT PRIMARY KEY, kept REAL NOT NULL, completion TEXT NOT NULL)"
 _adapter: TypeAdapter[Answered] | None = None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import logging
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import replace
@@ -18,9 +17,8 @@ from ..control import Submit, SwitchProvider
 from ..dispatch.dispatcher import Dispatcher
 from ..dispatch.job import Job, Requester
 from .batch import Batcher, Batching
-from .cache import Cache, as_cached, fingerprint, worth_keeping
-
-logger = logging.getLogger("callboard.pool")
+from .cache import as_cached, fingerprint, own_copy, worth_keeping
+from .safe_cache import SafeCache
 
 
 class _Shared:
@@ -50,7 +48,7 @@ class Front:
     def __init__(
         self,
         dispatcher: Dispatcher,
-        cache: Cache | None,
+        cache: SafeCache | None,
         coalesce: bool,
         batching: Batching | None,
         switches: Mapping[str, SwitchProvider],
@@ -112,7 +110,7 @@ class Front:
                     if delta.completion is not None:
                         ended = True
                         counts.answered += 1
-                        await self._keep(key, delta.completion)
+                        self._keep(key, delta.completion)
                     yield delta
         except Exception:
             counts.failed += 1
@@ -161,28 +159,21 @@ class Front:
         if self._coalesce and not submit.requester.batch and isinstance(submit.request, Request):
             return await self._joined(key, submit.request, submit.requester)
         answer = await self._made(submit)
-        await self._keep(key, answer)
+        self._keep(key, answer)
         return answer
 
     async def _cached(self, key: str) -> Answered | None:
         if self._cache is None or not key:
             return None
-        try:
-            found = await self._cache.get(key)
-        except Exception as error:  # a cache may be lost, but no answer for want of one
-            logger.warning("the cache could not be read: %s", type(error).__name__)
-            return None
+        found = await self._cache.get(key)
         if found is None:
             return None
         self._counts.cache_hits += 1
         return as_cached(found)
 
-    async def _keep(self, key: str, answer: Answered) -> None:
+    def _keep(self, key: str, answer: Answered) -> None:
         if self._cache is not None and key and worth_keeping(answer):
-            try:
-                await self._cache.put(key, answer)
-            except Exception as error:  # the answer is there, and paid for
-                logger.warning("the cache could not be written: %s", type(error).__name__)
+            self._cache.put(key, answer)
 
     async def _joined(self, key: str, request: Request, requester: Requester) -> Completion:
         """Wait for the one call that equal requests share; it goes on as long as one of them waits, and each of those
@@ -211,7 +202,7 @@ class Front:
             dispatcher.prolong(shared.job)
         shared.waiters += 1
         try:
-            completion = await asyncio.shield(shared.task)
+            completion = own_copy(await asyncio.shield(shared.task))
             return completion if shared.payers == 1 else _part_of(completion, shared.payers)
         finally:
             shared.waiters -= 1
@@ -229,7 +220,7 @@ class Front:
         try:
             completion = await self._dispatcher.run(shared.job)
             shared.payers = len(shared.job.requesters)
-            await self._keep(key, completion)
+            self._keep(key, completion)
             return completion
         finally:
             if self._shared.get(key) is shared:
