@@ -270,3 +270,16 @@ async def test_streams_are_not_batched() -> None:
         assert asyncio.get_running_loop().time() == 0.0
     assert deltas[-1].completion is not None
     assert deltas[-1].completion.notes == ()
+
+
+@virtual_time
+async def test_a_batch_is_one_call_of_the_limits_with_the_tokens_of_all() -> None:
+    script = Script("a", usage=Usage(10, 90))
+    limits = Quota(requests_per_minute=2, tokens_per_minute=1_000)
+    async with pool_of(batching(script, limits=limits), batching=FIXED) as pool:
+        for _ in range(2):
+            await asyncio.gather(*(pool.ask(submit(str(number), max_tokens=90)) for number in range(4)))
+        assert len(script.seen) == 8
+        assert script.times[-1] < 60.0
+        await asyncio.gather(*(pool.ask(submit(str(number), max_tokens=90), timeout=100.0) for number in range(4)))
+    assert script.times[-1] >= 60.0
