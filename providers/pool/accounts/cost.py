@@ -43,7 +43,7 @@ class Price:
     def of(self, usage: Usage) -> float:
         """Return US dollars for ``usage``, whose input tokens include the cached ones."""
         read, write = usage.cache_read_tokens, usage.cache_write_tokens
-        plain = usage.input_tokens - read - write
+        plain = max(0, usage.input_tokens - read - write)
         return (
             plain * self.input
             + read * (self.input if self.cache_read is None else self.cache_read)

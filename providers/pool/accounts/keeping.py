@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any, Final
 from uuid import uuid4
@@ -18,7 +18,8 @@ from ....actors.core.mail.future import Future
 from ....actors.journal.errors import JournalClosed, JournalError, StreamConflict, StreamFenced, StreamOwned
 from ....actors.journal.store import Journal, at_hand
 from .budgets import Budgets
-from .periods import Spending
+from .cost import is_amount
+from .periods import PERIODS, Spending
 
 STREAM: Final = "callboard.budgets"
 """How the names of the streams begin. There is one, or for a moment two."""
@@ -197,12 +198,26 @@ class Keeper:
 
 
 def take_in(spending: Spending, events: Iterable[Any]) -> None:
-    """Count what events say. Sums are only found at the beginning of a stream."""
+    """Count what events say. Sums are only found at the beginning of a stream.
+
+    What is no amount is left out, as nobody spends it: one of them would make every sum after it none, and so switch
+    budgets off.
+    """
     for event in events:
         if "totals" in event:
-            spending.replace(event["totals"])
-        else:
-            spending.add(event["spent"], event["at"])
+            totals: Mapping[str, Any] = event["totals"]
+            kept: dict[str, Any] = {period: (totals[period][0], _amounts(totals[period][1])) for period in PERIODS}
+            spending.replace({"total": _amounts(totals["total"]), **kept})
+        elif is_amount(event["at"]):
+            spending.add(_amounts(event["spent"]), event["at"])
+
+
+def _amounts(spent: Mapping[str, Any]) -> dict[str, float]:
+    amounts = {account: dollars for account, dollars in spent.items() if is_amount(dollars)}
+    if len(amounts) < len(spent):
+        wrong = ", ".join(sorted(spent.keys() - amounts.keys()))
+        logger.warning("the kept budgets hold what is no amount, which is left out, of %s", wrong)
+    return amounts
 
 
 async def _done(future: Future[None] | None) -> None:

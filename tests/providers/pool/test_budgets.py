@@ -337,6 +337,11 @@ async def test_what_was_promised_is_free_again_for_all_who_paid() -> None:
                 await pool.ask(Submit(request(model="m", max_tokens=900_000), who))
 
 
+def test_no_usage_costs_less_than_nothing() -> None:
+    cached = Price(10.0, 1.0, cache_read=1.0)
+    assert cached.of(Usage(0, 0, cache_read_tokens=MILLION)) == 1.0, "a vendor that leaves the cached tokens out"
+
+
 def seconds(when: str) -> float:
     """A moment of UTC in seconds since 1970."""
     return datetime.fromisoformat(when).replace(tzinfo=UTC).timestamp()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import sqlite3
 import subprocess
 import sys
@@ -355,3 +356,24 @@ async def test_two_pools_of_one_process_may_share_a_journal(journal_of_a_process
         await asyncio.gather(*(pool.ask(cheap()) for pool in (first, second) for _ in range(3)))
     async with pool_of(one, journal=journal) as pool:
         assert (await pool.ask(GetStats())).cost == 6.0
+
+
+@pytest.mark.parametrize("wrong", [math.nan, -50.0, math.inf, None, "5"])
+@virtual_time
+async def test_a_kept_amount_that_is_none_switches_no_budget_off(wrong: Any, caplog: pytest.LogCaptureFixture) -> None:
+    journal = MemoryJournal()
+    one = endpoint(dollar_answers(), price=DOLLAR)
+    budgets = [Budget("user", "acme/ada", 2.0)]
+    async with pool_of(one, budgets=budgets, journal=journal) as pool:
+        await pool.ask(cheap())
+    (name,) = [header.name for header in await at_hand(journal.headers(prefix=keeping.STREAM))]
+    records = await at_hand(journal.read(name))
+    event = {"id": "x", "at": 0.0, "spent": {"user:acme/ada": wrong}}
+    await at_hand(journal.append(name, [event], expected=records[-1].version))
+    for sent in (1, 0):
+        async with pool_of(one, budgets=budgets, journal=journal) as pool:
+            for _ in range(sent):
+                await pool.ask(cheap())
+            with pytest.raises(BudgetSpent, match=r"user acme/ada is spent: \$2\.0000"):
+                await pool.ask(cheap())
+    assert "left out, of user:acme/ada" in caplog.text
