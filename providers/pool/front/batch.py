@@ -182,10 +182,8 @@ class Batcher:
             if not item.answer.done():
                 if isinstance(result, Completion):
                     item.answer.set_result(result)
-                elif isinstance(result, ProviderError) and result.retryable:
-                    item.answer.set_exception(_SendSingly())
                 else:
-                    item.answer.set_exception(result)
+                    item.answer.set_exception(_SendSingly() if _may_pass(result) else result)
         for item in batch.waiting():
             item.answer.set_exception(_SendSingly())
 
@@ -234,6 +232,16 @@ def _batches(plan: Plan) -> bool:
     """Whether an endpoint takes batches of the model as it was asked for."""
     tier = plan.tiers[0]
     return not tier.notes and any("batch" in member.endpoint.capabilities for member in tier.members)
+
+
+def _may_pass(result: object) -> bool:
+    """Whether a request of a batch is worth another call: it failed with what may pass, or its result is none at all.
+
+    No future takes a `StopIteration`, and who awaits a `CancelledError` takes it for the end of their own task.
+    """
+    if isinstance(result, ProviderError):
+        return result.retryable
+    return not isinstance(result, Exception) or isinstance(result, StopIteration)
 
 
 class _SendSingly(Exception):

@@ -283,3 +283,24 @@ async def test_a_batch_is_one_call_of_the_limits_with_the_tokens_of_all() -> Non
         assert script.times[-1] < 60.0
         await asyncio.gather(*(pool.ask(submit(str(number), max_tokens=90), timeout=100.0) for number in range(4)))
     assert script.times[-1] >= 60.0
+
+
+class Nonsense(BatchingProvider):
+    """Answers requests of a batch with what is neither a completion nor an error, but for the first."""
+
+    async def _batch(self, message: BatchRequest) -> BatchAnswer:
+        answer = await super()._batch(message)
+        wrong = {"1": None, "2": "a text", "3": asyncio.CancelledError(), "4": StopIteration()}
+        texts = [each.messages[-1].text for each in message.requests]
+        return BatchAnswer(tuple(wrong.get(text, one) for text, one in zip(texts, answer.results, strict=True)))  # type: ignore[misc]
+
+
+@virtual_time
+async def test_a_request_whose_result_in_a_batch_is_none_is_sent_singly() -> None:
+    spec = ChildSpec(Nonsense, (Script("a"), "key"))
+    one = Endpoint("a", spec, capabilities=frozenset({"batch"}), price=DOLLAR)
+    async with pool_of(one, batching=Batching(size=5)) as pool:
+        answers = await asyncio.gather(*(pool.ask(submit(str(number))) for number in range(5)))
+        assert (await pool.ask(GetStats())).pool.pending == 0
+    assert [answer.message.text for answer in answers] == [f"a: {number}" for number in range(5)]
+    assert ["batched" in answer.notes for answer in answers] == [True, False, False, False, False]
