@@ -191,7 +191,7 @@ def test_a_picture_that_the_model_made_is_a_part_in_its_place() -> None:
 
 
 def test_texts_pictures_and_calls_are_not_doubled_in_the_state() -> None:
-    came = [
+    came: list[dict[str, Any]] = [
         {"text": "said " * 100, "thoughtSignature": "c2ln"},
         {"text": "thought " * 100, "thought": True},
         {**drawn("AAAA" * 1000), "thoughtSignature": "c2ln"},
