@@ -271,6 +271,8 @@ class Pool(Actor):
         )
 
     def _probe(self, message: Probe) -> Any:
+        if message.endpoint and not self._dispatcher.planner.called(message.endpoint):
+            raise SpecError(self._dispatcher.planner.unknown(message.endpoint))
         answer = self._probed(message.endpoint)
         if self.expects == "nothing":
             self.pipe(answer, lambda _: _NOBODY)

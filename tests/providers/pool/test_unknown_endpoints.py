@@ -1,0 +1,45 @@
+"""Names that no endpoint has, and models that a named endpoint has not: the error says what there is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from callboard.actors import SpecError
+from callboard.actors.testing import virtual_time
+from callboard.providers.errors import NoProvider
+from callboard.providers.pool import FanOut, Probe, Requester, RotateKey, Submit, SwitchProvider
+
+from .scripted import Script, endpoint, pool_of, request
+
+ASKED: dict[str, tuple[Any, type[Exception]]] = {
+    "a requester's": (Submit(request(model="m"), Requester(endpoint="nope")), NoProvider),
+    "a requester's, without a model": (Submit(request(), Requester(endpoint="nope")), NoProvider),
+    "a fan-out's": (FanOut(request(model="m"), ("nope",)), NoProvider),
+    "a switch's": (SwitchProvider(conversation="c", endpoint="nope"), SpecError),
+    "a rotation's": (RotateKey("nope", SecretStr("second")), SpecError),
+    "a probe's": (Probe("nope"), SpecError),
+}
+
+
+@pytest.mark.parametrize("whose", ASKED)
+@virtual_time
+async def test_a_name_that_no_endpoint_has_is_an_error_that_says_which_there_are(whose: str) -> None:
+    message, kind = ASKED[whose]
+    async with pool_of(endpoint(Script("a"), group="both"), endpoint(Script("b"), group="both")) as pool:
+        with pytest.raises(kind) as caught:
+            await pool.ask(message, timeout=60.0)
+    assert "there is no endpoint 'nope' in this pool; endpoints: both, a, b" in str(caught.value)
+
+
+@virtual_time
+async def test_a_switch_to_an_endpoint_without_the_model_that_is_asked_for_says_so() -> None:
+    async with pool_of(endpoint(Script("a"), models=("m",)), endpoint(Script("b"), models=("n",))) as pool:
+        await pool.ask(SwitchProvider(conversation="c", endpoint="b"))
+        who = Requester(conversation="c")
+        with pytest.raises(NoProvider, match=r"^b does not serve model 'm', .* SwitchProvider\(model=…\)"):
+            await pool.ask(Submit(request(model="m"), who), timeout=60.0)
+        await pool.ask(SwitchProvider(conversation="c", endpoint="b", model="n"))
+        assert (await pool.ask(Submit(request(model="m"), who), timeout=60.0)).provider == "b"
