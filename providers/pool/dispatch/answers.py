@@ -15,6 +15,7 @@ from ...messages import Completion, Delta, FinishReason, Message, RateLimits, Us
 from ...provider import BatchAnswer
 
 _REASONS = frozenset(get_args(FinishReason))
+_NUMBERS = (int, float)
 _MOST_TOKENS = 10**12
 """More than any call takes; a count beyond it is no count."""
 
@@ -95,16 +96,17 @@ def _check_told(answer: Answered, provider: str) -> None:
     usage = answer.usage
     if not isinstance(usage, Usage):
         _refuse(provider, "a Usage", usage)
-    if not (
-        _is_count(usage.input_tokens)
-        and _is_count(usage.output_tokens)
-        and _is_count(usage.cache_read_tokens)
-        and _is_count(usage.cache_write_tokens)
-        and _is_count(usage.reasoning_tokens)
+    for count in (
+        usage.input_tokens,
+        usage.output_tokens,
+        usage.cache_read_tokens,
+        usage.cache_write_tokens,
+        usage.reasoning_tokens,
     ):
-        raise MalformedResponse(
-            f"{provider}: a usage whose counts are not whole numbers of tokens, at least 0", provider=provider
-        )
+        if count.__class__ is not int or not 0 <= count <= _MOST_TOKENS:
+            raise MalformedResponse(
+                f"{provider}: a usage whose counts are not whole numbers of tokens, at least 0", provider=provider
+            )
     if not isinstance(answer.notes, tuple):
         _refuse(provider, "notes in a tuple", answer.notes)
     if not isinstance(answer.model, str):
@@ -112,12 +114,8 @@ def _check_told(answer: Answered, provider: str) -> None:
     if answer.limits is not None and not isinstance(answer.limits, RateLimits):
         _refuse(provider, "RateLimits or None", answer.limits)
     for number in (answer.cost, answer.latency):
-        if number is not None and not (isinstance(number, int | float) and 0.0 <= number < math.inf):
+        if number is not None and not (isinstance(number, _NUMBERS) and 0.0 <= number < math.inf):
             raise MalformedResponse(f"{provider}: a cost or a latency that is no number, at least 0", provider=provider)
-
-
-def _is_count(value: Any) -> bool:
-    return value.__class__ is int and 0 <= value <= _MOST_TOKENS
 
 
 def _refuse(provider: str, wish: str, found: object) -> NoReturn:
