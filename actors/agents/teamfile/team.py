@@ -76,6 +76,9 @@ def read_team(path: str | Path, tools: Iterable[Tool] = (), *, env: Mapping[str,
             for name in getattr(written, section):
                 if alias_key(name) not in known:
                     require(file, (section, name), "agent", name, written.agents)
+        for index, budget in enumerate(written.budgets):
+            if budget.scope == "agent" and budget.name != "*":
+                require(file, ("budgets", index, "name"), "agent", budget.name, written.agents)
     reader = _Reader(file, written, {tool.name: tool for tool in tools}, config, registry)
     agents = {name: reader.agent(name, entry) for name, entry in written.agents.items()}
     for index, flow in enumerate(written.flows):
