@@ -229,3 +229,19 @@ def test_defaults_fill_what_a_request_leaves_open_and_nothing_else() -> None:
 def test_keys_are_in_no_repr() -> None:
     registry = from_environment(KEYS)
     assert "sk-" not in repr(registry)
+
+
+def test_a_name_alone_leads_to_who_lists_it_to_its_vendor_and_last_to_whose_default_it_is() -> None:
+    default = ProviderSpec("a", "openai", base_url="https://llm.example", default_model="gpt-4o")
+    lists = ProviderSpec("b", "openai", base_url="https://llm.example", models=("gpt-4o",))
+    registry = Registry({"a": default})
+    assert registry.resolve("gpt-4o") == Target("a", "gpt-4o")
+    registry = registry.with_provider(ProviderSpec("openai", "openai"))
+    assert registry.resolve("gpt-4o") == Target("openai", "gpt-4o")
+    assert registry.with_provider(lists).resolve("gpt-4o") == Target("b", "gpt-4o")
+
+
+def test_a_name_that_is_hardly_like_another_is_not_taken_for_it() -> None:
+    with pytest.raises(UnknownModel) as caught:
+        Registry({"mine": ProviderSpec("mine", "offline")}).resolve("large")
+    assert "did you mean" not in str(caught.value)
