@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from ..errors import StreamCut
 from ..messages import Completion, Delta, FinishReason, Request, ToolSpec, Usage
-from . import fields
+from . import efforts, fields
 from .failures import from_event, malformed
 from .gemini_parts import appended, contents, read_answer, read_contents, spoken_parts
 from .pieces import pieces
@@ -73,6 +73,7 @@ def to_payload(request: Request, *, model: str, notes: list[str] | None = None) 
         model: the model's name as the vendor knows it.
         notes: takes what had to be changed, for the caller to know.
     """
+    notes = [] if notes is None else notes
     system, turns = contents(request.messages, signed=_thinks_in_levels(model))
     payload: dict[str, Any] = {"contents": turns}
     if system:
@@ -83,12 +84,8 @@ def to_payload(request: Request, *, model: str, notes: list[str] | None = None) 
     if request.response_schema is not None:
         config["responseMimeType"] = "application/json"
         config["responseJsonSchema"] = dict(request.response_schema)
-    if request.thinking_tokens is not None and not _thinks_in_levels(model):
-        config["thinkingConfig"] = {"thinkingBudget": request.thinking_tokens, "includeThoughts": True}
-    elif request.reasoning_effort is not None:
-        config["thinkingConfig"] = _thinking(request.reasoning_effort, model)
-    if request.thinking_tokens is not None and _thinks_in_levels(model) and notes is not None:
-        notes.append("the model takes no number of thinking tokens: left out")
+    if (thinking := _thinking(request, model, notes)) is not None:
+        config["thinkingConfig"] = thinking
     if config:
         payload["generationConfig"] = config
     theirs = list(request.extra.get("tools", ()))
@@ -335,12 +332,34 @@ def _thinks_in_levels(model: str) -> bool:
     return name.startswith("gemini-") and generation.isdecimal() and int(generation) >= 3
 
 
-def _thinking(effort: str, model: str) -> dict[str, Any]:
+def _thinking(request: Request, model: str, notes: list[str]) -> dict[str, Any] | None:
+    """How much the model shall think, in the words it takes; None if nothing is to be said."""
+    effort, tokens = request.reasoning_effort, request.thinking_tokens
+    if _thinks_in_levels(model) and tokens is not None:
+        notes.append("the model takes no number of thinking tokens: left out")
+        tokens = None
+    if effort is None and tokens is None:
+        return None
+    if efforts.levels(model) == ():
+        if tokens or effort not in (None, "none"):
+            notes.append("the model does not think: the reasoning was left out")
+        return None
     if _thinks_in_levels(model):
-        chosen: dict[str, Any] = {"thinkingLevel": "minimal" if effort == "none" else effort}
-    else:
-        chosen = {"thinkingBudget": _BUDGETS.get(effort, -1)}
-    return chosen if effort == "none" else {**chosen, "includeThoughts": True}
+        level = efforts.fitted(effort or "", model, notes)
+        return {"thinkingLevel": level} if effort == "none" else {"thinkingLevel": level, "includeThoughts": True}
+    wanted = tokens if tokens is not None else _BUDGETS.get(effort or "", -1)
+    budget = wanted if wanted < 0 else _budget(wanted, request.max_tokens, efforts.budget(model))
+    if budget != wanted:
+        notes.append(f"the model cannot think for {wanted} tokens here: {budget} in place of them")
+    return {"thinkingBudget": budget, "includeThoughts": True} if budget else {"thinkingBudget": 0}
+
+
+def _budget(wanted: int, max_tokens: int | None, able: efforts.Budget) -> int:
+    """The number of tokens next to `wanted` that the model takes, below those of its whole answer."""
+    most = able.most if max_tokens is None else min(able.most, max_tokens - 1)
+    if able.off and (wanted == 0 or most < able.least):
+        return 0
+    return max(able.least, min(wanted, most))
 
 
 def _calling(choice: str) -> dict[str, Any]:

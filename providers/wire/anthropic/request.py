@@ -209,6 +209,8 @@ def _think(payload: dict[str, Any], request: Request, able: Takes, notes: list[s
     if effort is not None and able.effort:
         word = {"minimal": "low", "xhigh": able.top_effort}.get(effort, effort)
         payload["output_config"] = {"effort": word}
+        if word != effort:
+            notes.append(f"the model takes no reasoning effort {effort}: {word} was sent")
     if able.adaptive and (tokens is None or not able.budget):
         payload["thinking"] = {"type": "adaptive"}
         if tokens is not None:
@@ -223,6 +225,8 @@ def _think(payload: dict[str, Any], request: Request, able: Takes, notes: list[s
         payload["max_tokens"] += budget
     elif budget >= request.max_tokens:
         budget = request.max_tokens - 1
+        if tokens is not None and budget >= _LEAST_BUDGET:
+            notes.append(f"the model thinks for fewer tokens than it may answer with: {budget} in place of {tokens}")
     if forced or budget < _LEAST_BUDGET:
         why = "with a tool that must be called" if forced else f"with fewer than {_LEAST_BUDGET} tokens"
         notes.append(f"the model does not think {why}: the reasoning was left out")

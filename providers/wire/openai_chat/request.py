@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ...messages import Audio, CacheMark, File, Image, Message, Part, Request, Text, ToolSpec
-from .. import fields
+from .. import efforts, fields
 from ..history import as_data_url, data_of, left_out, with_fitting_ids
 from ..schema import is_strict, name_of, named
 from ..state import kept, with_state
@@ -56,7 +56,11 @@ def to_payload(
     elif dialect.reasoners and not re.search(dialect.reasoners, model):
         notes.append("the model takes no reasoning effort: left out")
     else:
-        payload["reasoning_effort"] = dict(dialect.efforts).get(request.reasoning_effort, request.reasoning_effort)
+        effort = dict(dialect.efforts).get(request.reasoning_effort) or efforts.fitted(
+            request.reasoning_effort, model, notes
+        )
+        if effort is not None:
+            payload["reasoning_effort"] = effort
     if request.thinking_tokens is not None:
         notes.append("the protocol takes no number of thinking tokens: left out")
     if request.max_tokens is not None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...messages import Message, Request, ToolSpec
-from .. import fields
+from .. import efforts, fields
 from ..history import with_fitting_ids
 from ..schema import is_strict, name_of, named
 from .items import ORIGIN, history_items, read_answer, read_user
@@ -46,7 +46,9 @@ def to_payload(
     if request.max_tokens is not None:
         payload["max_output_tokens"] = request.max_tokens
     if request.reasoning_effort is not None:
-        payload["reasoning"] = {"effort": request.reasoning_effort}
+        effort = efforts.fitted(request.reasoning_effort, model, notes)
+        if effort is not None:
+            payload["reasoning"] = {"effort": effort}
     if request.thinking_tokens is not None:
         notes.append("the protocol takes no number of thinking tokens: left out")
     tools = [*map(_tool, request.tools), *request.extra.get("tools", ())]
