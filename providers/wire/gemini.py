@@ -5,8 +5,8 @@ Google's client is not used: it reads a thought signature into bytes and writes 
 answer are kept as they came, in their order, and go back unchanged:
 https://ai.google.dev/gemini-api/docs/thought-signatures
 
-What the protocol has no place for is lost: ``user``, ``parallel_tool_calls``, names of speakers, cache marks (caching
-is automatic there), and how closely to look at a picture.
+What the protocol has no place for is left out, and noted: ``user``, ``parallel_tool_calls``, ``ToolSpec.strict``, names
+of files. Names of speakers, cache marks (caching is automatic there), and how closely to look at a picture, go unnoted.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import quote
 
 from ..errors import StreamCut
-from ..messages import Completion, Delta, FinishReason, Request, ToolSpec, Usage
+from ..messages import Completion, Delta, File, FinishReason, Request, ToolSpec, Usage
 from . import efforts, fields
 from .failures import from_event, malformed
 from .gemini_parts import appended, contents, read_answer, read_contents, spoken_parts
@@ -74,7 +74,8 @@ def to_payload(request: Request, *, model: str, notes: list[str] | None = None) 
         notes: takes what had to be changed, for the caller to know.
     """
     notes = [] if notes is None else notes
-    system, turns = contents(request.messages, signed=_thinks_in_levels(model))
+    system, turns = contents(request.messages, notes, signed=_thinks_in_levels(model))
+    _note_what_is_lost(request, notes)
     payload: dict[str, Any] = {"contents": turns}
     if system:
         payload["systemInstruction"] = {"parts": system}
@@ -360,6 +361,23 @@ def _budget(wanted: int, max_tokens: int | None, able: efforts.Budget) -> int:
     if able.off and (wanted == 0 or most < able.least):
         return 0
     return max(able.least, min(wanted, most))
+
+
+def _note_what_is_lost(request: Request, notes: list[str]) -> None:
+    named = any(
+        isinstance(part, File) and part.name
+        for message in request.messages
+        if not isinstance(message.content, str)
+        for part in message.content
+    )
+    lost = {
+        "user": request.user is not None,
+        "parallel_tool_calls": bool(request.tools) and not request.parallel_tool_calls,
+        "strict": any(tool.strict for tool in request.tools),
+        "names of files": named,
+    }
+    if names := ", ".join(name for name, is_lost in lost.items() if is_lost):
+        notes.append(f"Gemini's protocol has no place for {names}: left out")
 
 
 def _calling(choice: str) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from typing import Any
 
 from ..messages import Audio, File, Image, Message, Part, Text, ToolCall
 from . import fields
-from .history import as_data_url, with_fitting_ids
+from .history import as_data_url, in_tags, with_fitting_ids
 from .state import Kept, Spoken, kept, with_state
 
 _DATA_URL = re.compile(r"data:(?P<type>[^;,]+);base64,(?P<data>.*)", re.DOTALL)
@@ -36,18 +36,21 @@ UNSIGNED = "skip_thought_signature_validator"
 https://ai.google.dev/gemini-api/docs/thought-signatures#faqs"""
 
 
-def contents(messages: Sequence[Message], *, signed: bool) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def contents(
+    messages: Sequence[Message], notes: list[str], *, signed: bool
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """A history as the parts of the system's instruction and the turns.
 
     Args:
-        messages: the history; system messages may stand anywhere.
+        messages: the history; system messages may stand anywhere, those behind others as the user's.
+        notes: takes what had to be changed.
         signed: whether the model refuses calls without a signature.
     """
     system: list[dict[str, Any]] = []
     turns: list[dict[str, Any]] = []
     names: dict[str, str] = {}
     for message in with_fitting_ids(messages, _CALL_ID, ORIGIN, once=False):
-        if message.role == "system":
+        if message.role == "system" and not turns:
             system += _parts(message.content)
             continue
         role = "model" if message.role == "assistant" else "user"
@@ -58,6 +61,8 @@ def contents(messages: Sequence[Message], *, signed: bool) -> tuple[list[dict[st
                 _sign(parts)
         else:
             parts = _result(message, names) if message.role == "tool" else _parts(message.content)
+            if message.role == "system":
+                parts = [{**part, "text": in_tags(part["text"], notes)} if "text" in part else part for part in parts]
         if not parts:
             continue
         if turns and turns[-1]["role"] == role:

@@ -75,6 +75,14 @@ def _made(id: str, pattern: re.Pattern[str]) -> str:
     return made if pattern.fullmatch(made) else digest[:9]
 
 
+def in_tags(text: str, notes: list[str]) -> str:
+    """A system message that only a user can say in its place."""
+    note = "a system message in the midst of others was sent as the user's, in <system> tags"
+    if note not in notes:
+        notes.append(note)
+    return f"<system>{text}</system>"
+
+
 def data_of(url: str) -> tuple[str, str] | None:
     """Media type and base64 content of a ``data:`` URL; None if it is an address."""
     found = _DATA_URL.fullmatch(url)

@@ -9,7 +9,7 @@ from typing import Any
 
 from ...messages import Message, Request, Text, ToolSpec
 from .. import fields
-from ..history import with_fitting_ids
+from ..history import in_tags, with_fitting_ids
 from ..state import kept
 from .blocks import ORIGIN, answer_blocks, cache_mark, read_answer, read_mark, read_user, user_blocks
 from .models import Takes, takes
@@ -90,7 +90,7 @@ def _turns(
         if later and turns[-1]["role"] != "assistant":
             add("system", later.copy())
         else:
-            add("user", [_in_tags(block) for block in later])
+            add("user", [_in_tags(block, notes) for block in later])
         later.clear()
 
     for message in with_fitting_ids(request.messages, _CALL_ID, origin):
@@ -110,13 +110,14 @@ def _turns(
                 if turns[-1]["role"] != "assistant":
                     settle()
             else:
-                add("user", [_in_tags(block) for block in blocks])
+                add("user", [_in_tags(block, notes) for block in blocks])
         elif message.role == "assistant":
             settle()
             add("assistant", blocks)
         else:
             add("user", blocks)
             if later:
+                notes.append("a system message behind the assistant's turn was moved behind the user's")
                 settle()
     settle()
     for turn in turns:
@@ -127,8 +128,8 @@ def _turns(
     return system, turns
 
 
-def _in_tags(block: dict[str, Any]) -> dict[str, Any]:
-    return {**block, "text": f"<system>{block['text']}</system>"} if block["type"] == "text" else block
+def _in_tags(block: dict[str, Any], notes: list[str]) -> dict[str, Any]:
+    return {**block, "text": in_tags(block["text"], notes)} if block["type"] == "text" else block
 
 
 def _end(turns: list[dict[str, Any]], able: Takes, notes: list[str]) -> None:

@@ -348,10 +348,32 @@ def test_a_system_message_in_the_midst_stays_in_its_place() -> None:
         assert [m["role"] for m in module.to_payload(MIDST, model="m")[field]] == ["system", "user", "system", "user"]
 
 
-def test_a_system_message_behind_the_assistant_waits_for_the_user() -> None:
+def test_a_system_message_behind_the_assistant_waits_for_the_user_and_it_is_noted() -> None:
     messages = (*ASK.messages, Message("assistant", "so"), Message("system", "now"), Message("user", "b"))
-    payload = anthropic.to_payload(Request(messages), model="claude-opus-4-8")
+    payload, notes = noted(anthropic, Request(messages), "claude-opus-4-8")
     assert [turn["role"] for turn in payload["messages"]] == ["user", "assistant", "user", "system"]
+    assert notes == ["a system message behind the assistant's turn was moved behind the user's"]
+
+
+@pytest.mark.parametrize(("module", "model"), [(anthropic, "claude-sonnet-5"), (gemini, "gemini-3-pro")])
+def test_a_system_message_that_only_a_user_can_say_stays_in_its_place_and_it_is_noted(module: Any, model: str) -> None:
+    messages = (*MIDST.messages, Message("assistant", "so"), Message("system", "then"), Message("user", "c"))
+    payload, notes = noted(module, Request(messages), model)
+    turns = payload["messages"] if module is anthropic else payload["contents"]
+    said = [[block["text"] for block in turn["content" if module is anthropic else "parts"]] for turn in turns]
+    assert said == [["a", "<system>now</system>", "b"], ["so"], ["<system>then</system>", "c"]]
+    assert notes == ["a system message in the midst of others was sent as the user's, in <system> tags"]
+
+
+def test_what_google_has_no_place_for_is_noted() -> None:
+    tool = replace(TOOL, strict=True)
+    parts = (Text("x"), File(PDF, "a.pdf"))
+    request = Request((Message("user", parts),), tools=(tool,), parallel_tool_calls=False, user="ada")
+    _, notes = noted(gemini, request)
+    assert notes == [
+        "Gemini's protocol has no place for user, parallel_tool_calls, strict, names of files: left out",
+    ]
+    assert noted(gemini, Request((Message("user", (Text("x"), File(PDF))),), tools=(TOOL,)))[1] == []
 
 
 # -- thinking and sampling ---------------------------------------------------------------------------------------------
