@@ -22,7 +22,7 @@ from typing import Any
 from ..messages import Audio, File, Image, Message, Part, Text, ToolCall
 from . import fields
 from .history import as_data_url, in_tags, with_fitting_ids
-from .state import Kept, Spoken, kept, with_state
+from .state import Kept, Spoken, kept, parsed, restored, with_state
 
 _DATA_URL = re.compile(r"data:(?P<type>[^;,]+);base64,(?P<data>.*)", re.DOTALL)
 _CALL_ID = re.compile(r"[^\x00-\x1f\x7f]+")
@@ -78,13 +78,8 @@ def contents(
 def answer_parts(message: Message) -> list[dict[str, Any]]:
     """The parts of an assistant's message: those that came, as far as they say what the message says, and otherwise
     made of the message; calls keep their signatures also where a text was changed."""
-    mine = _kept(message)
-    if mine is not None:
-        try:
-            return _as_before(message, mine)
-        except (LookupError, TypeError, ValueError, AttributeError):
-            pass  # not what this module writes
-    return _plain(message)
+    before = restored(_kept(message), lambda mine: _as_before(message, mine))
+    return _plain(message) if before is None else before
 
 
 def _plain(message: Message) -> list[dict[str, Any]]:
@@ -121,10 +116,7 @@ def _kept(message: Message) -> Kept | None:
     mine = kept(message, ORIGIN)
     if mine is not None or message.state is None or message.state.origin != ORIGIN:
         return mine
-    try:
-        former = json.loads(message.state.content)
-    except (ValueError, RecursionError):
-        return None
+    former = parsed(message.state.content)
     if not isinstance(former, list) or not all(isinstance(part, Mapping) for part in former):
         return None
     # Journals hold states that are the parts themselves.

@@ -8,12 +8,16 @@ of the state that hang on it are left out.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from zlib import crc32
 
 from ..messages import Message, Text, VendorState
+
+_Written = TypeVar("_Written")
+_DEEPEST = 100
+"""Objects and lists within each other; what vendors say has a few, and what has more could not be written again."""
 
 
 class Kept(NamedTuple):
@@ -38,20 +42,42 @@ def with_state(message: Message, origin: str, content: Mapping[str, Any]) -> Mes
 
 
 def kept(message: Message, origin: str) -> Kept | None:
-    """The state that `message` carries for `origin`; None if it has none, or one of another's."""
+    """The state that `message` carries for `origin`; None if it has none, one of another's, or one that cannot be
+    read."""
     state = message.state
     if state is None or state.origin != origin:
         return None
-    try:
-        content = json.loads(state.content)
-    except ValueError:
-        return None
+    content = parsed(state.content)
     if not isinstance(content, Mapping):
         return None
     check = content.get("check")
-    if not isinstance(check, list):  # journals of form 1 kept none
+    if check is None:  # journals of form 1 kept none
         return Kept(content, True, True, True, True)
-    return Kept(content, *(now == then for now, then in zip(_check(message), check, strict=False)))
+    now = _check(message)
+    if not isinstance(check, list) or len(check) != len(now) or not all(type(then) is int for then in check):
+        return None
+    text, reasoning, calls, parts = map(int.__eq__, now, check)
+    return Kept(content, text, reasoning, calls, parts)
+
+
+def parsed(content: str) -> Any:
+    """A state's content as JSON; None if it is none, or one that could not be written again."""
+    try:
+        value = json.loads(content, parse_constant=_refused)
+    except (ValueError, RecursionError):
+        return None
+    brackets = content.count("[") + content.count("{")
+    return None if brackets > _DEEPEST and _is_deep(value, _DEEPEST) else value
+
+
+def restored(mine: Kept | None, write: Callable[[Kept], _Written]) -> _Written | None:
+    """What `write` makes of a state; None if there is none, or it is not what the protocol's module writes."""
+    if mine is None:
+        return None
+    try:
+        return write(mine)
+    except (LookupError, TypeError, ValueError, AttributeError, StopIteration):
+        return None
 
 
 class Spoken:
@@ -68,6 +94,15 @@ class Spoken:
         start = self._at
         self._at += length
         return self._text[start : self._at]
+
+
+def _refused(constant: str) -> Any:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def _is_deep(value: Any, left: int) -> bool:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return not left or any(_is_deep(item, left - 1) for item in inner)
 
 
 def _check(message: Message) -> list[int]:

@@ -15,7 +15,7 @@ from typing import Any
 from ...messages import CacheMark, File, Image, Message, Part, Text, ToolCall
 from .. import fields
 from ..history import as_data_url, data_of, decoded, left_out, text_url
-from ..state import Kept, Spoken, kept, with_state
+from ..state import Kept, Spoken, kept, restored, with_state
 
 ORIGIN = "anthropic"
 """What the vendor's own state in a message is tagged with."""
@@ -91,13 +91,7 @@ def answer_blocks(message: Message, notes: list[str], *, origin: str = ORIGIN, h
         origin: whose state is put back.
         history: whether they go to the vendor, who refuses blank text there.
     """
-    mine = kept(message, origin)
-    blocks: list[dict[str, Any]] | None = None
-    if mine is not None:
-        try:
-            blocks = _as_before(message, mine)
-        except (LookupError, TypeError, ValueError):
-            blocks = None  # not what this module writes
+    blocks = restored(kept(message, origin), lambda mine: _as_before(message, mine))
     if blocks is None:
         blocks = []
         if message.reasoning and not history:
@@ -136,6 +130,8 @@ def _as_before(message: Message, mine: Kept) -> list[dict[str, Any]]:
                 called = True
         else:
             blocks.append(dict(what))
+        if blocks and blocks[-1].get("type") == "text" and not isinstance(blocks[-1]["text"], str):
+            raise TypeError("a text that is none")
     if not spoken and message.text:
         blocks.append({"type": "text", "text": message.text})
     if not called:
@@ -172,16 +168,17 @@ def user_blocks(message: Message, notes: list[str], *, origin: str = ORIGIN) -> 
 
 def _content_blocks(message: Message, notes: list[str], origin: str) -> list[dict[str, Any]]:
     parts = (Text(message.content),) if isinstance(message.content, str) else message.content
-    mine = kept(message, origin)
-    if mine is not None and mine.text and mine.parts:
-        try:
-            blocks = []
-            for kind, what, *more in mine.content["blocks"]:
-                blocks += [dict(what)] if kind == "block" else [{**b, **more[0]} for b in _part(parts[what], notes)]
-            return blocks
-        except (LookupError, TypeError, ValueError):
-            pass  # not what this module writes
-    return [block for part in parts for block in _part(part, notes)]
+
+    def as_before(mine: Kept) -> list[dict[str, Any]] | None:
+        if not (mine.text and mine.parts):
+            return None
+        blocks = []
+        for kind, what, *more in mine.content["blocks"]:
+            blocks += [dict(what)] if kind == "block" else [{**b, **more[0]} for b in _part(parts[what], notes)]
+        return blocks
+
+    before = restored(kept(message, origin), as_before)
+    return [block for part in parts for block in _part(part, notes)] if before is None else before
 
 
 def _part(part: Part, notes: list[str]) -> list[dict[str, Any]]:

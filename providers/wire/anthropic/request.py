@@ -139,7 +139,7 @@ def _end(turns: list[dict[str, Any]], able: Takes, notes: list[str]) -> None:
         notes.append(f"the history ended with the assistant, which the model refuses: {GO_ON!r} was added")
         return
     last = turns[-1]["content"][-1]
-    if last["type"] == "text":  # refused with blanks at its end
+    if last.get("type") == "text":  # refused with blanks at its end
         turns[-1]["content"][-1] = {**last, "text": last["text"].rstrip()}
 
 
@@ -148,12 +148,13 @@ def _paused(messages: Sequence[Message], origin: str) -> bool:
     return last is not None and bool(last.content.get("pause"))
 
 
-def _container(request: Request, origin: str) -> Any:
+def _container(request: Request, origin: str) -> str | None:
     """The container that the vendor's tools have used in this turn; None if it has none."""
     for message in reversed(request.messages):
         if message.role == "assistant":
             mine = kept(message, origin)
-            return mine.content.get("container") if mine is not None else None
+            container = mine.content.get("container") if mine is not None else None
+            return container if isinstance(container, str) else None
         if message.role != "tool":
             return None
     return None

@@ -21,7 +21,7 @@ from typing import Any
 from ...messages import Audio, Image, Message, Part, Text, ToolCall
 from .. import fields
 from ..history import as_data_url, left_out
-from ..state import Kept, Spoken, kept, with_state
+from ..state import Kept, Spoken, kept, restored, with_state
 
 ORIGIN = "openai.chat"
 """What a vendor's own state in a message is tagged with; the vendor's name is added where it is not OpenAI."""
@@ -220,12 +220,9 @@ def write_answer(message: Message, notes: list[str], origin: str = ORIGIN, *, hi
         origin: whose state is put back.
         history: whether it goes to the vendor, and not to a client.
     """
-    mine = kept(message, origin)
-    if mine is not None:
-        try:
-            return _as_before(message, mine, history)
-        except (LookupError, TypeError, ValueError, AttributeError):
-            pass  # not what this module writes
+    before = restored(kept(message, origin), lambda mine: _as_before(message, mine, history))
+    if before is not None:
+        return before
     spoken = message.content
     if not isinstance(spoken, str):
         told = (p.text if isinstance(p, Text) else left_out(p, "an assistant's turn", notes) for p in spoken)

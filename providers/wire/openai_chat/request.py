@@ -10,7 +10,7 @@ from ...messages import Audio, CacheMark, File, Image, Message, Part, Request, T
 from .. import efforts, fields
 from ..history import as_data_url, data_of, left_out, with_fitting_ids
 from ..schema import is_strict, name_of, named
-from ..state import kept, with_state
+from ..state import Kept, kept, restored, with_state
 from .dialect import OPENAI, Dialect
 from .messages import ORIGIN, detail_of, read_answer, write_answer
 
@@ -157,16 +157,20 @@ def _with_user_last(written: list[dict[str, Any]], notes: list[str]) -> list[dic
 
 def _content(message: Message, dialect: Dialect, origin: str, notes: list[str]) -> str | list[dict[str, Any]]:
     mark = message.cache if dialect.cache_marks else False
-    if isinstance(message.content, str) and not mark:
-        mine = kept(message, origin)
-        if mine is None:
-            return message.content
     parts = (Text(message.content),) if isinstance(message.content, str) else message.content
-    content: list[dict[str, Any]] = []
-    mine = kept(message, origin)
-    entries = mine.content.get("parts") if mine is not None and mine.text and mine.parts else None
-    for kind, what, *more in entries or [["part", number, {}] for number in range(len(parts))]:
-        content.append(dict(what) if kind == "raw" else {**_part(parts[what], dialect, notes), **more[0]})
+
+    def as_before(mine: Kept) -> list[dict[str, Any]] | None:
+        if not (mine.text and mine.parts):
+            return None
+        return [
+            dict(what) if kind == "raw" else {**_part(parts[what], dialect, notes), **more[0]}
+            for kind, what, *more in mine.content["parts"]
+        ]
+
+    before = restored(kept(message, origin), as_before)
+    if before is None and isinstance(message.content, str) and not mark:
+        return message.content
+    content = before or [_part(part, dialect, notes) for part in parts]
     if mark and content:
         content[-1] |= _mark(mark)
     return content

@@ -20,7 +20,7 @@ from typing import Any
 from ...messages import File, Image, Message, Part, Text, ToolCall
 from .. import fields
 from ..history import as_data_url, data_of, left_out
-from ..state import Kept, Spoken, kept, with_state
+from ..state import Kept, Spoken, kept, restored, with_state
 
 ORIGIN = "openai.responses"
 """What the vendor's own state in a message is tagged with."""
@@ -131,13 +131,7 @@ def _says_it_all(entries: Sequence[Sequence[Any]]) -> bool:
 
 def answer_items(message: Message, origin: str = ORIGIN) -> list[dict[str, Any]] | None:
     """The items of an assistant's message as its vendor made them; None if there is no state, or it does not fit."""
-    mine = kept(message, origin)
-    if mine is None or not mine.whole:
-        return None
-    try:
-        return _as_before(message, mine)
-    except (LookupError, TypeError, ValueError):
-        return None  # not what this module writes
+    return restored(kept(message, origin), lambda mine: _as_before(message, mine) if mine.whole else None)
 
 
 def _as_before(message: Message, mine: Kept) -> list[dict[str, Any]]:
@@ -205,12 +199,17 @@ def history_items(message: Message, notes: list[str], origin: str = ORIGIN) -> l
 def _content(message: Message, notes: list[str], origin: str) -> str | list[dict[str, Any]]:
     if isinstance(message.content, str):
         return message.content
-    mine = kept(message, origin)
-    entries = mine.content.get("parts") if mine is not None and mine.text and mine.parts else None
-    content: list[dict[str, Any]] = []
-    for kind, what, *more in entries or [["part", number, {}] for number in range(len(message.content))]:
-        content.append(dict(what) if kind == "raw" else {**_part(message.content[what], notes), **more[0]})
-    return content
+    parts = message.content
+
+    def as_before(mine: Kept) -> list[dict[str, Any]] | None:
+        if not (mine.text and mine.parts):
+            return None
+        return [
+            dict(what) if kind == "raw" else {**_part(parts[what], notes), **more[0]}
+            for kind, what, *more in mine.content["parts"]
+        ]
+
+    return restored(kept(message, origin), as_before) or [_part(part, notes) for part in parts]
 
 
 def _part(part: Part, notes: list[str]) -> dict[str, Any]:

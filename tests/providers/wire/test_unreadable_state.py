@@ -1,0 +1,185 @@
+"""A state that cannot be read is left out: no content of one, whatever it is, costs a request."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from callboard.providers.messages import Image, Message, Request, Text, VendorState
+from callboard.providers.wire import anthropic, gemini, openai_chat, openai_responses
+from tests.providers.wire.histories import json_values
+
+Json = dict[str, Any]
+LOOK: Json = {"name": "look", "arguments": "{}"}
+SAID: Json = {"type": "output_text", "text": "so", "annotations": [{"type": "url_citation"}]}
+
+CHAT = openai_chat.from_response(
+    {
+        "choices": [
+            {
+                "message": {
+                    "role": "assistant",
+                    "content": [{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}, {"type": "text"}],
+                    "refusal": "no",
+                    "reasoning_details": [{"type": "reasoning.text", "text": "hm", "signature": "s"}],
+                    "images": [{"type": "image_url", "image_url": {"url": "https://x.org/a.png"}, "index": 0}],
+                    "audio": {"id": "a", "data": "UklG", "transcript": "t"},
+                    "tool_calls": [{"id": "c", "type": "function", "function": LOOK, "extra_content": {"x": 1}}],
+                    "annotations": [{"type": "url_citation"}],
+                },
+                "finish_reason": "tool_calls",
+            }
+        ]
+    }
+).message
+CLAUDE = anthropic.from_response(
+    {
+        "content": [
+            {"type": "thinking", "thinking": "hm", "signature": "s"},
+            {"type": "text", "text": "so", "citations": [{"type": "char_location"}]},
+            {"type": "server_tool_use", "id": "s", "name": "web_search", "input": {}},
+            {"type": "tool_use", "id": "t", "name": "look", "input": {"a": 1}, "caller": {"type": "direct"}},
+        ],
+        "stop_reason": "pause_turn",
+        "container": {"id": "container_1"},
+    }
+).message
+RESPONSE = openai_responses.from_response(
+    {
+        "status": "completed",
+        "output": [
+            {
+                "type": "reasoning",
+                "id": "r",
+                "summary": [{"type": "summary_text", "text": "hm"}],
+                "encrypted_content": "e",
+            },
+            {"type": "message", "id": "m", "role": "assistant", "status": "completed", "content": [SAID]},
+            {"type": "function_call", "id": "f", "call_id": "c", "status": "completed", **LOOK},
+            {"type": "image_generation_call", "id": "i", "result": "aGk=", "output_format": "png"},
+        ],
+    }
+).message
+GEMINI = gemini.from_response(
+    {
+        "candidates": [
+            {
+                "content": {
+                    "role": "model",
+                    "parts": [
+                        {"text": "hm", "thought": True},
+                        {"text": "so", "thoughtSignature": "s"},
+                        {"functionCall": {"name": "look", "args": {"a": 1}}, "thoughtSignature": "s"},
+                        {"inlineData": {"mimeType": "image/png", "data": "aGk="}, "thoughtSignature": "s"},
+                        {"executableCode": {"code": "1"}},
+                    ],
+                },
+                "finishReason": "STOP",
+            }
+        ]
+    }
+).message
+ASKED = Message("user", (Text("see"), Image("data:image/png;base64,aGk=")))
+UPLOADED: Json = {"type": "container_upload", "file_id": "file_1"}
+
+
+def _asked_of(read: Callable[[Json], Request], payload: Json) -> Message:
+    return read(payload).messages[0]
+
+
+PROTOCOLS: dict[str, tuple[Callable[..., Json], Message, Message]] = {
+    "chat": (
+        openai_chat.to_payload,
+        CHAT,
+        _asked_of(
+            openai_chat.from_payload,
+            {"messages": [{"role": "user", "content": [{"type": "text", "text": "see"}, {"type": "other", "x": 1}]}]},
+        ),
+    ),
+    "anthropic": (
+        anthropic.to_payload,
+        CLAUDE,
+        _asked_of(
+            anthropic.from_payload,
+            {"messages": [{"role": "user", "content": [{"type": "text", "text": "see"}, UPLOADED]}]},
+        ),
+    ),
+    "responses": (
+        openai_responses.to_payload,
+        RESPONSE,
+        _asked_of(
+            openai_responses.from_payload,
+            {"input": [{"role": "user", "content": [{"type": "input_text", "text": "see"}, {"type": "input_other"}]}]},
+        ),
+    ),
+    "gemini": (gemini.to_payload, GEMINI, ASKED),
+}
+
+
+@st.composite
+def _changed(draw: st.DrawFn, value: Any) -> Any:
+    """A JSON value in which something, somewhere, is something else."""
+    if isinstance(value, dict | list) and value and draw(st.integers(0, 5)):
+        where = draw(st.sampled_from(sorted(value) if isinstance(value, dict) else range(len(value))))
+        copy = value.copy()
+        if draw(st.booleans()):
+            copy[where] = draw(_changed(value[where]))
+        else:
+            del copy[where]
+        return copy
+    return draw(json_values | st.sampled_from([-1, 10**30, "\ud83d", [[]], {"type": "text"}, {"text": 5}]))
+
+
+def _contents(message: Message) -> st.SearchStrategy[str]:
+    whole = json.loads(message.state.content) if message.state is not None else {}
+    damaged = _changed(whole).flatmap(_changed).map(json.dumps)
+    return st.text(max_size=20) | st.sampled_from(["{{{", "[" * 5000, "[5]", "NaN"]) | damaged
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@given(data=st.data())
+def test_no_state_costs_a_request(protocol: str, data: st.DataObject) -> None:
+    to_payload, answer, asked = PROTOCOLS[protocol]
+    assert answer.state is not None
+    origin = answer.state.origin
+    damaged = [replace(one, state=VendorState(origin, data.draw(_contents(one)))) for one in (asked, answer)]
+    changed = data.draw(st.sampled_from([{}, {"content": "changed"}, {"tool_calls": ()}, {"reasoning": ""}]))
+    damaged[1] = replace(damaged[1], **changed)
+    results = [Message("tool", "r", tool_call_id=call.id) for call in damaged[1].tool_calls]
+    behind = data.draw(st.sampled_from([(), (Message("user", "and?"),)]))
+    payload = to_payload(Request((*damaged, *results, *behind)), model="m")
+    json.dumps(payload, allow_nan=False)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "{{{",
+        "null",
+        "[5]",
+        '{"check":[1]}',
+        '{"check":[{}]}',
+        '{"check":5}',
+        '{"blocks":5,"items":5,"parts":5,"calls":5}',
+        '{"blocks":[["text",NaN,{}]],"parts":[["text",NaN,{}]],"items":[],"calls":[NaN]}',
+        "[" * 100_000,
+        '{"blocks":' + "[" * 900 + "]" * 900 + "}",
+    ],
+    ids=lambda content: content[:20],
+)
+def test_a_state_that_cannot_be_read_is_left_out(protocol: str, content: str) -> None:
+    to_payload, answer, _ = PROTOCOLS[protocol]
+    assert answer.state is not None
+    said = Message("assistant", "so", tool_calls=answer.tool_calls)
+    unread = replace(said, state=VendorState(answer.state.origin, content))
+    results = [Message("tool", "r", tool_call_id=call.id) for call in answer.tool_calls]
+    without, sent = (to_payload(Request((ASKED, one, *results)), model="m") for one in (said, unread))
+    assert sent == without
