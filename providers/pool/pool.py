@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from inspect import signature
+from inspect import iscoroutinefunction, signature
 from typing import Any
 
 from pydantic import SecretStr
@@ -389,6 +389,10 @@ async def _closed(resources: Sequence[SafeCache | Keeper]) -> None:
         await resource.close()
 
 
+def _is_plain(value: Any) -> bool:
+    return callable(value) and not any(map(iscoroutinefunction, (value, type(value).__call__)))
+
+
 _OPTIONS: Mapping[str, checks.Wish] = {
     "queue_timeout": checks.SECONDS,
     "fallbacks": checks.by_name(checks.several(checks.NAME, (tuple, list))).or_none(),
@@ -397,7 +401,7 @@ _OPTIONS: Mapping[str, checks.Wish] = {
     "batching": checks.made_as(Batching).or_none(),
     "prices": checks.by_name(checks.made_as(Price)).or_none(),
     "probe_interval": checks.SOME_SECONDS.or_none(),
-    "on_usage": checks.Wish("a function", callable).or_none(),
+    "on_usage": checks.Wish("a function that is not async: nobody waits for what it returns", _is_plain).or_none(),
 }
 
 

@@ -134,8 +134,8 @@ class HttpProvider(Provider):
                 begun = True
                 try:
                     if not 200 <= opened.status < 300:
-                        raise await self._refused(opened)
-                    body = await reading.whole(opened, provider=self.spec.name)
+                        raise await self._refused(opened, self._pace())
+                    body = await reading.whole(opened, self._pace(), provider=self.spec.name)
                 finally:
                     await opened.aclose()
             return self._json(opened, body), opened.headers
@@ -152,8 +152,8 @@ class HttpProvider(Provider):
         notes: list[str] = []
         payload = protocol.to_payload(request, notes, model=model, stream=True)
         name = self.spec.name
-        pace = Pace(self.spec.timeout, self.spec.total_timeout, asyncio.get_running_loop().time, provider=name)
-        opened, head, body = await self._answered(protocol.stream_path, payload, request.headers)
+        pace = self._pace()
+        opened, head, body = await self._answered(pace, protocol.stream_path, payload, request.headers)
         try:
             if body is not None:
                 whole = protocol.from_response(self._json(opened, body), provider=name)
@@ -223,17 +223,21 @@ class HttpProvider(Provider):
             )
         return model, self.protocol(model)
 
-    async def _refused(self, opened: Opened) -> ProviderError:
+    def _pace(self) -> Pace:
+        spec = self.spec
+        return Pace(spec.timeout, spec.total_timeout, asyncio.get_running_loop().time, provider=spec.name)
+
+    async def _refused(self, opened: Opened, pace: Pace) -> ProviderError:
         return failures.from_status(
             opened.status,
-            await reading.refusal(opened),
+            await reading.refusal(opened, pace),
             opened.headers,
             provider=self.spec.name,
             now=datetime.now(UTC),
         )
 
     async def _answered(
-        self, path: str, payload: Mapping[str, Any], headers: Mapping[str, str]
+        self, pace: Pace, path: str, payload: Mapping[str, Any], headers: Mapping[str, str]
     ) -> tuple[Opened, bytes, bytes | None]:
         """Ask for a stream. What the answer is shows in how it begins: a type in its header may be wrong, and a web
         page, an error with status 200, or an answer from a server that does not stream come whole.
@@ -245,7 +249,7 @@ class HttpProvider(Provider):
             async with asyncio.timeout(self.spec.total_timeout):
                 opened = await self._opened.open(path, payload, headers)
                 try:
-                    return opened, *await self._begun(opened)
+                    return opened, *await self._begun(opened, pace)
                 except BaseException:
                     await opened.aclose()
                     raise
@@ -253,16 +257,18 @@ class HttpProvider(Provider):
             pass
         raise reading.overdue(self.spec.name, self.spec.total_timeout)
 
-    async def _begun(self, opened: Opened) -> tuple[bytes, bytes | None]:
+    async def _begun(self, opened: Opened, pace: Pace) -> tuple[bytes, bytes | None]:
+        pace.waits()
         if not 200 <= opened.status < 300:
-            raise await self._refused(opened)
+            raise await self._refused(opened, pace)
         head, streamed = b"", None
         while streamed is None and len(head) <= _LONGEST_HEAD and (chunk := await opened.read()):
+            pace.read(chunk)
             head += chunk
             streamed = is_stream(head)
         if streamed is None:
             streamed = "text/event-stream" in opened.headers.get("content-type", "")
-        return head, None if streamed else await reading.whole(opened, head, provider=self.spec.name)
+        return head, None if streamed else await reading.whole(opened, pace, head, provider=self.spec.name)
 
     def _json(self, opened: Opened, body: bytes) -> Any:
         try:

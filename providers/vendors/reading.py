@@ -16,15 +16,17 @@ LARGEST_REFUSAL = 1024 * 1024
 """Bytes of an error's body that are read."""
 
 
-async def whole(opened: Opened, head: bytes = b"", *, provider: str) -> bytes:
+async def whole(opened: Opened, pace: Pace, head: bytes = b"", *, provider: str) -> bytes:
     """The rest of a body, behind its `head`.
 
     Raises:
         MalformedResponse: it is larger than any answer.
+        ProviderTimeout: nothing but blanks came for too long.
         ProviderError: it broke off.
     """
     parts, size = [head], len(head)
     while chunk := await opened.read():
+        pace.read(chunk)
         parts.append(chunk)
         size += len(chunk)
         if size > LARGEST_BODY:
@@ -33,10 +35,11 @@ async def whole(opened: Opened, head: bytes = b"", *, provider: str) -> bytes:
     return b"".join(parts)
 
 
-async def refusal(opened: Opened) -> bytes:
-    """The body of an error, cut where it says no more."""
+async def refusal(opened: Opened, pace: Pace) -> bytes:
+    """The body of an error, cut where it says no more. Raises as `whole`."""
     parts, size = [], 0
     while chunk := await opened.read():
+        pace.read(chunk)
         parts.append(chunk)
         size += len(chunk)
         if size > LARGEST_REFUSAL:
@@ -80,6 +83,14 @@ class Pace:
     def heard(self) -> None:
         """They said something."""
         self._quiet = 0.0
+
+    def read(self, chunk: bytes) -> None:
+        """A piece of a body has come, and the next is waited for. Blanks say nothing. Raises as `check`."""
+        self.came(len(chunk))
+        if not chunk.isspace():
+            self.heard()
+        self.check()
+        self.waits()
 
     def check(self) -> None:
         """Raise if it has been too long or too much.

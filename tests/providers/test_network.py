@@ -341,6 +341,27 @@ async def test_an_answer_that_drips_ends_with_the_total_timeout(stream: bool, wh
         await gone(server)
 
 
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("status", [200, 500])
+@pytest.mark.parametrize("begin", [b"", b'{"id": "'])
+async def test_blanks_do_not_keep_a_body_alive(begin: bytes, status: int, stream: bool) -> None:
+    async def answer(asked: Asked) -> None:
+        asked.ends = True
+        head = f"HTTP/1.1 {status} Told\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n"
+        await asked.say(head.encode())
+        if begin:
+            await asked.say(begin)
+        while True:
+            await asked.say(b" \n\t")
+            await asyncio.sleep(0.005)
+
+    async with raw(answer) as server, provider(server, timeout=0.1) as ref:
+        error = await failure(ref, stream=stream)
+        assert isinstance(error, e.ProviderTimeout)
+        assert "nothing but signs of life for 0.1 s" in str(error)
+        await gone(server)
+
+
 async def test_a_stream_of_many_words_ends_with_the_total_timeout() -> None:
     async def answer(asked: Asked) -> None:
         await asked.begin()

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 
 import pytest
 
 from callboard.actors.testing import virtual_time
 from callboard.providers.errors import ProviderOverloaded, StreamCut
 from callboard.providers.messages import Usage
-from callboard.providers.pool import CallRecord, GetStats, Hedge, MemoryCache, Price, Requester, Submit
+from callboard.providers.pool import CallRecord, GetStats, Hedge, MemoryCache, Pool, Price, Requester, Submit
+from callboard.providers.pool.dispatch.usage import OnUsage
 
 from .scripted import Script, endpoint, fails, pool_of, request
 from .test_batches import FIXED, batching, submit
@@ -98,3 +100,18 @@ async def test_a_callback_that_raises_is_logged_and_harms_nothing(
     assert "on_usage raised on a call to a" in caplog.text
     assert "the callback's own" in caplog.text
     assert "secret prompt" not in caplog.text
+
+
+async def write_down(record: CallRecord) -> None:
+    """Nobody would wait for it."""
+
+
+class Book:
+    async def __call__(self, record: CallRecord) -> None:
+        """Nobody would wait for it."""
+
+
+@pytest.mark.parametrize("told", [write_down, partial(write_down), Book()])
+def test_an_async_function_is_refused_since_each_record_would_be_lost(told: OnUsage) -> None:
+    with pytest.raises(ValueError, match=r"on_usage is .*expected a function that is not async"):
+        Pool.spec([endpoint(Script("a"))], on_usage=told)
