@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from pydantic import SecretStr
 
 from ..embeddings import Embeddings
-from ..errors import ConnectionLost, ProviderError, StreamCut, UnknownModel
+from ..errors import ConnectionLost, ProviderError, ProviderTimeout, StreamCut, UnknownModel
 from ..messages import Completion, Delta, Request
 from ..provider import Provider, as_deltas
 from ..wire import failures
@@ -35,6 +35,10 @@ class Assembling(Protocol):
     """Builds a completion from a stream's events; ``done`` once the last of them has come."""
 
     done: bool
+
+    @property
+    def finished(self) -> bool:
+        """Whether a finish reason has come."""
 
     def feed(self, event: Any, name: str = "") -> list[Delta]:
         """Take one event."""
@@ -163,7 +167,8 @@ class HttpProvider(Provider):
             assembler, parser = protocol.assembler(provider=name), Parser()
             chunk = head
             cut: ProviderError | None = None
-            begun = done = False
+            begun = done = goes_on = False
+            until = 0.0
             try:
                 while chunk:
                     pace.came(len(chunk))
@@ -178,24 +183,30 @@ class HttpProvider(Provider):
                         if not heard and not is_sign_of_life(event.name, payload):
                             heard = True
                             pace.heard()
+                        finished = assembler.finished
                         for delta in assembler.feed(payload, event.name):
-                            begun = True
+                            begun, goes_on = True, finished
                             yield delta
                         done = assembler.done
                     if done:
                         break
                     pace.check()
                     pace.waits()
-                    chunk = await opened.read()
-            except ConnectionLost as error:
+                    # A vendor that says something behind its finish reason gives one with every piece.
+                    if not assembler.finished or goes_on:
+                        chunk = await opened.read()
+                        continue
+                    until = until or asyncio.get_running_loop().time() + reading.AFTERWARDS
+                    async with asyncio.timeout_at(until):
+                        chunk = await opened.read()
+            except (ConnectionLost, ProviderTimeout) as error:
                 cut = error
+            except TimeoutError:
+                pass  # the answer is there, and nothing more comes
             if cut is not None:
                 # The vendor's finish reason counts, not how the connection ended after it.
-                cut = (
-                    StreamCut(f"{name} lost the connection in the middle of its answer", provider=name)
-                    if begun
-                    else cut
-                )
+                if begun and isinstance(cut, ConnectionLost):
+                    cut = StreamCut(f"{name} lost the connection in the middle of its answer", provider=name)
                 with suppress(StreamCut):
                     yield Delta(completion=self._headed(assembler.completion(), opened.headers, notes))
                     return

@@ -15,6 +15,10 @@ LARGEST_STREAM = 256 * 1024 * 1024
 LARGEST_REFUSAL = 1024 * 1024
 """Bytes of an error's body that are read."""
 
+AFTERWARDS = 1.0
+"""Seconds to wait, after a finish reason, for what is told beside the answer: usage, signatures. Some vendors leave
+the connection open."""
+
 
 async def whole(opened: Opened, pace: Pace, head: bytes = b"", *, provider: str) -> bytes:
     """The rest of a body, behind its `head`.

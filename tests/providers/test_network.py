@@ -639,6 +639,65 @@ async def test_a_stream_is_one_whatever_its_content_type_says(kind: str, before:
         assert await streamed(ref) == "fine"
 
 
+GEMINI_CHUNK = {"candidates": [{"content": {"role": "model", "parts": [{"text": "fine"}]}, "finishReason": "STOP"}]}
+CLAUDE_CHUNKS = (
+    {"type": "message_start", "message": {"id": "m", "usage": {"input_tokens": 1}}},
+    {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": "fine"}},
+    {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 1}},
+)
+
+
+@pytest.mark.parametrize(
+    ("kind", "chunks"), [("openai", CHUNKS), ("gemini", (GEMINI_CHUNK,)), ("anthropic", CLAUDE_CHUNKS)]
+)
+@pytest.mark.parametrize("pings", [False, True])
+async def test_an_answer_whose_finish_reason_has_come_is_whole_though_the_connection_stays_open(
+    kind: str, chunks: tuple[Any, ...], pings: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "AFTERWARDS", 0.05)
+
+    async def answer(asked: Asked) -> None:
+        await asked.begin()
+        for chunk in chunks:
+            await asked.event(chunk)
+        while pings:
+            await asked.say(b": ping\n\n")
+            await asyncio.sleep(0.001)
+        await asyncio.Event().wait()
+
+    async with raw(answer) as server, provider(server, kind=kind, timeout=300.0) as ref:
+        assert await streamed(ref) == "fine"
+        await gone(server) if pings else None
+
+
+async def test_usage_that_comes_behind_the_finish_reason_is_waited_for() -> None:
+    async def answer(asked: Asked) -> None:
+        await asked.begin()
+        for chunk in (*CHUNKS, {"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 2}}):
+            await asked.event(chunk)
+        await asked.event("[DONE]")
+        await asyncio.Event().wait()
+
+    async with raw(answer) as server, provider(server) as ref:
+        whole = [delta async for delta in ref.stream(ASK)][-1].completion
+        assert (whole.usage.input_tokens, whole.usage.output_tokens) == (7, 2)
+
+
+async def test_a_vendor_that_gives_a_finish_reason_with_every_piece_is_heard_to_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(reading, "AFTERWARDS", 0.05)
+
+    async def answer(asked: Asked) -> None:
+        await asked.begin()
+        await asked.say((b"data: " + json.dumps(GEMINI_CHUNK).encode() + b"\n\n") * 2)
+        await asyncio.sleep(0.1)
+        await asked.event(GEMINI_CHUNK)
+
+    async with raw(answer) as server, provider(server, kind="gemini") as ref:
+        assert await streamed(ref) == "fine" * 3
+
+
 @pytest.mark.parametrize("kind", ["application/json", "text/event-stream"])
 async def test_an_answer_that_comes_whole_is_one_whatever_its_content_type_says(kind: str) -> None:
     async def answer(asked: Asked) -> None:

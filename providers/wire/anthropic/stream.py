@@ -79,6 +79,11 @@ class Assembler:
             problem = str(wrong)
         raise malformed(problem, provider=self._provider)
 
+    @property
+    def finished(self) -> bool:
+        """Whether a finish reason has come; what is told beside the answer may still follow."""
+        return bool(self._body.get("stop_reason"))
+
     def end(self) -> None:
         """The stream has ended in good order; this protocol says so in `feed`, too."""
 

@@ -94,6 +94,11 @@ class Assembler:
             problem = str(wrong)
         raise malformed(problem, provider=self._provider)
 
+    @property
+    def finished(self) -> bool:
+        """Whether a finish reason has come; what is told beside the answer may still follow."""
+        return self._choice.get("finish_reason") is not None
+
     def end(self) -> None:
         """The stream has ended in good order (``[DONE]``). Some vendors give no other reason."""
         self._ended = True

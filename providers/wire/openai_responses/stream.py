@@ -92,6 +92,11 @@ class Assembler:
             problem = str(wrong)
         raise malformed(problem, provider=self._provider)
 
+    @property
+    def finished(self) -> bool:
+        """Whether a finish reason has come; here it comes with all the rest."""
+        return self.done
+
     def end(self) -> None:
         """The stream has ended in good order; this protocol says so in `feed`, too."""
 
