@@ -50,6 +50,28 @@ PRINTS = {
         "3 vectors of 512 numbers by offline:hashing",
         "vectors are hashes of words, not a language model's: they find the same words, not the same meaning",
     ],
+    "cloud.py": ["azure Good day.", "/openai/deployments/our-gpt/chat/completions", "openai Good day."],
+    "fewer_calls.py": [
+        "in a batch: TEA $0.5 COFFEE $0.5 MILK $0.5",
+        "once more: TEA $0.0 batched cached",
+        "hedged: WATER by other",
+        "{'answered': 4, 'hedged': 1} 3 1",
+    ],
+    "key_pool.py": ["{'Good day.'}", "{'acme-1': True, 'acme-2': True}", "[('acme-1', True), ('acme-2', True)]"],
+    "parts.py": [
+        "The lid.",
+        "document {'type': 'ephemeral', 'ttl': '1h'}",
+        "image None",
+        "text None",
+        "order True {'type': 'ephemeral'}",
+    ],
+    "switching.py": [
+        "before: {'tea': 10}",
+        "after: coffee tea coffee coffee",
+        "was on: other",
+        "chosen again: tea",
+        "{'key:acme, first key': 10.0, 'key:acme, second key': 2.0, 'key:other, first key': 3.0}",
+    ],
     "event_sourced_account.py": [
         "100",
         "70",
