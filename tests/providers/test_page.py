@@ -1,0 +1,82 @@
+"""What the page shows as code works as it stands there."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+
+import callboard
+from callboard.providers.messages import Completion, Message, Request
+from callboard.providers.pool import Endpoint, Health, Pool, PoolStats, control
+from callboard.providers.simulated import SimulatedProvider
+from callboard.providers.vendors.build import child_spec
+from tests import warm
+from tests.cli.command import ROOT, offline
+
+from .conftest import openai_spec
+
+PAGE = (ROOT / "providers" / "README.md").read_text(encoding="utf-8")
+SENT = re.findall(r"`(pool\.ask\(.*?\))`", PAGE.partition("| sent |")[2].partition("\n\n")[0])
+
+
+def test_the_first_example_runs_offline(tmp_path: Path) -> None:
+    found = re.search(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    assert found is not None
+    done = warm.run("-W", "error", "-c", found[1], cwd=tmp_path, env=offline())
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("offline ")
+
+
+async def test_each_message_is_sent_as_the_page_says() -> None:
+    known: dict[str, Any] = {name: getattr(callboard, name) for name in callboard.__all__}
+    known |= {"SecretStr": SecretStr, "child_spec": child_spec, "request": Request((Message("user", "hello"),))}
+    answers: dict[str, Any] = {}
+    hi = Completion(Message("assistant", "hi"), "stop")
+    async with SimulatedProvider(hi) as server, callboard.System("page") as system:
+        known["spec"] = spec = openai_spec(server, name="acme")
+        known["pool"] = system.supervise(Pool.spec([Endpoint.of(spec, child_spec(spec))]))
+        for sent in SENT:
+            answers[sent.partition("ask(")[2].partition("(")[0]] = await eval(sent, known)
+    assert answers.pop("Submit").message.text == "hi"
+    assert [type(answers.pop(name)) for name in ("Probe", "GetHealth", "GetStats")] == [Health, Health, PoolStats]
+    assert answers == {
+        "SwitchProvider": "",
+        "RotateKey": "acme",
+        "AddEndpoint": "acme",
+        "SetBudget": 0.0,
+        "RemoveEndpoint": True,
+    }
+
+
+def test_each_example_of_the_page_is_there() -> None:
+    named = re.findall(r"`(\w+\.py)`", PAGE.partition("Examples, each")[2].partition("\n\n")[0])
+    assert "switching.py" in named
+    assert [name for name in named if not (ROOT / "tests" / "examples" / name).exists()] == []
+
+
+def test_every_message_of_the_pool_stands_in_the_table() -> None:
+    messages = {
+        name for name, one in vars(control).items() if inspect.isclass(one) and one.__module__ == control.__name__
+    }
+    untold = {name for name in messages if f"ask({name}(" not in "".join(SENT)}
+    assert untold == {"FanOut"}, "that one has a part of its own"
+
+
+def test_what_the_page_names_is_imported_from_callboard() -> None:
+    spans = re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", PAGE, flags=re.DOTALL))
+    named = {name for span in spans for name in re.findall(r"(?<![\w.])[A-Z][a-z]+[A-Za-z]*(?=[(.]|$)", span)}
+    assert "RotateKey" in named
+    others = {
+        "AsyncAnthropicBedrock",
+        "AsyncAnthropicVertex",
+        "AsyncAzureOpenAI",
+        "RetryInfo",
+        "SecretStr",
+        "ValueError",
+    }
+    inner = {"EmbeddingLimit", "EndpointCounts"}
+    assert named - set(callboard.__all__) <= others | inner
