@@ -94,6 +94,10 @@ class Prices:
             return known[1].of(usage)
         return _listed(vendor, model, usage)
 
+    def has(self, model: str) -> bool:
+        """Return whether a price of one's own is given for a model."""
+        return model in self._overrides
+
     def price(self, vendor: str, model: str) -> float:
         """Return US dollars for a million input and a million output tokens, infinite where unknown; for routing."""
         cost = self.cost(vendor, model, Usage(1_000_000, 1_000_000), 0.0) if model else None

@@ -242,10 +242,12 @@ class Charges:
         endpoint = member.endpoint
         if endpoint.price is not None:
             return endpoint.price.of(usage) * share
-        now = self._loop.time()
-        cost = self._prices.cost(endpoint.vendor, answered, usage, now) if answered else None
+        now, prices = self._loop.time(), self._prices
+        if model != answered and prices.has(model) and not prices.has(answered):
+            answered = ""  # what is said of prices here stands above the list, whatever name the vendor answers with
+        cost = prices.cost(endpoint.vendor, answered, usage, now) if answered else None
         if cost is None and model:  # a vendor may name a dated or a gateway's own model, which no list knows
-            cost = self._prices.cost(endpoint.vendor, model, usage, now)
+            cost = prices.cost(endpoint.vendor, model, usage, now)
         return None if cost is None else cost * share
 
 

@@ -166,6 +166,13 @@ async def test_a_price_is_found_by_the_name_asked_for_where_the_vendor_answers_w
 
 
 @virtual_time
+async def test_a_price_of_ones_own_stands_above_the_list_whatever_name_the_vendor_answers_with() -> None:
+    script = Script("a", usage=Usage(MILLION, 0), model="gpt-4o-2024-08-06")  # which the list knows
+    async with pool_of(endpoint(script, price=None, vendor="openai"), prices={"gpt-4o": DOLLAR}) as pool:
+        assert (await pool.ask(request(model="gpt-4o"))).cost == 1.0
+
+
+@virtual_time
 async def test_a_stream_that_breaks_off_costs_its_asker_what_had_come() -> None:
     script = Script("a", cut_after=2)
     async with pool_of(endpoint(script, price=Price(0.0, MILLION)), budgets=[Budget("agent", "planner", 9e9)]) as pool:
