@@ -149,7 +149,9 @@ def test_no_state_costs_a_request(protocol: str, data: st.DataObject) -> None:
     assert answer.state is not None
     origin = answer.state.origin
     damaged = [replace(one, state=VendorState(origin, data.draw(_contents(one)))) for one in (asked, answer)]
-    changed: dict[str, Any] = data.draw(st.sampled_from([{}, {"content": "changed"}, {"tool_calls": ()}, {"reasoning": ""}]))
+    changed: dict[str, Any] = data.draw(
+        st.sampled_from([{}, {"content": "changed"}, {"tool_calls": ()}, {"reasoning": ""}])
+    )
     damaged[1] = replace(damaged[1], **changed)
     results = [Message("tool", "r", tool_call_id=call.id) for call in damaged[1].tool_calls]
     behind = data.draw(st.sampled_from([(), (Message("user", "and?"),)]))
