@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,6 +17,7 @@ from .gate import Gate
 from .messages import Completion, Delta, Request, Usage
 from .spec import Capability, ProviderSpec, dropped
 from .tokens import estimate, estimate_message
+from .wire.quotations import quotable
 from .wire.secrets import cleaned
 
 ESTIMATED = "tokens are estimated"
@@ -246,18 +247,6 @@ class Provider(Actor):
             made.limits,
             made.extra,
         )
-
-
-def quotable(request: Asked) -> Iterator[str]:
-    """The texts of a request that a vendor might quote."""
-    if isinstance(request, EmbeddingRequest):
-        yield from request.texts
-        return
-    for message in request.messages:
-        yield message.text
-        yield message.reasoning
-        for call in message.tool_calls:
-            yield call.arguments
 
 
 def as_deltas(completion: Completion) -> list[Delta]:

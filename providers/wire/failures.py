@@ -143,6 +143,7 @@ _TOO_LONG = (
     *("input token count", "input is too long", "request body too large"),
 )
 _TOO_LARGE = "request too large for"
+_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
 _START = 200
 """Characters at the head of a text in which a 404 may name a model."""
 
@@ -234,9 +235,10 @@ def error_object(body: bytes | str) -> Mapping[str, Any]:
 
 
 def request_id(headers: Mapping[str, str], error: Mapping[str, Any] | None = None) -> str:
-    """The vendor's identifier of a request, from its response."""
+    """The vendor's identifier of a request, from its response; empty where what stands there is no identifier."""
     named = headers.get("x-request-id") or headers.get("request-id") or headers.get("x-amzn-requestid")
-    return str(named or (error or {}).get("request_id") or "")
+    id = str(named or (error or {}).get("request_id") or "")
+    return id if _ID.fullmatch(id) else ""
 
 
 def _judged(status: int, error: Mapping[str, Any], text: str) -> tuple[type[ProviderError], Concern | None]:

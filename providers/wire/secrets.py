@@ -7,13 +7,12 @@ from collections.abc import Iterable
 from urllib.parse import quote, quote_plus, urlsplit, urlunsplit
 
 from ..errors import ProviderError
+from .quotations import unquoted, without_hidden
 
 _LONGEST = 500
 """Characters of a vendor's message that are kept."""
 _PIECE = 8
 """Characters in a row of a key that give it away; vendors that mask keys show fewer."""
-_QUOTED = 20
-"""Characters in a row that are a quotation of the prompt."""
 _SHORTEST = 4
 """Shorter keys protect nothing, and blotting them out would spoil every text."""
 
@@ -28,7 +27,7 @@ def cleaned(error: ProviderError, secrets: Iterable[str], prompts: Iterable[str]
     """
     secrets, prompts = tuple(secrets), tuple(prompts)
     error.args = tuple(blot(item, *secrets, prompts=prompts) if isinstance(item, str) else item for item in error.args)
-    error.request_id = blot(error.request_id, *secrets)
+    error.request_id = blot(error.request_id, *secrets, prompts=prompts)
     error.__cause__ = error.__context__ = None
     return error
 
@@ -45,8 +44,7 @@ def blot(text: str, *secrets: str, prompts: Iterable[str] = ()) -> str:
     for secret in secrets:
         if len(secret) >= _SHORTEST:
             text = _without(text, _forms(secret), "[key]")
-    asked = "\n".join(" ".join(prompt.split()) for prompt in prompts)
-    return _unquoted(text, asked) if asked else text
+    return unquoted(text, prompts)
 
 
 def shortened(text: str) -> str:
@@ -86,24 +84,4 @@ def _without(text: str, forms: Iterable[str], instead: str) -> str:
         for start in range(len(text) - size + 1):
             if lowered[start : start + size] in pieces:
                 shown[start : start + size] = [False] * size
-    return _joined(text, shown, instead)
-
-
-def _unquoted(text: str, asked: str) -> str:
-    shown = [True] * len(text)
-    for start in range(len(text) - _QUOTED + 1):
-        if text[start : start + _QUOTED] in asked:
-            shown[start : start + _QUOTED] = [False] * _QUOTED
-    return _joined(text, shown, "[prompt]")
-
-
-def _joined(text: str, shown: list[bool], instead: str) -> str:
-    if all(shown):
-        return text
-    kept: list[str] = []
-    for letter, show in zip(text, shown, strict=True):
-        if show:
-            kept.append(letter)
-        elif not kept or kept[-1] != instead:
-            kept.append(instead)
-    return "".join(kept)
+    return without_hidden(text, shown, instead)

@@ -17,7 +17,7 @@ from pydantic import SecretStr
 
 from callboard.actors import ActorRef, AskTimeout
 from callboard.providers import errors as e
-from callboard.providers.messages import Request
+from callboard.providers.messages import Audio, File, Image, Message, Request, Text, ToolSpec
 from callboard.providers.provider import BatchRequest
 from callboard.providers.spec import ProviderSpec
 from callboard.providers.vendors import reading
@@ -292,6 +292,84 @@ async def test_a_prompt_that_the_vendor_quotes_stands_in_no_error() -> None:
             error = await failure(ref, stream=stream)
             assert str(error) == "acme answered 400: Invalid content: '[prompt]', expected another"
             assert "grandmother" not in told(error)
+
+
+def words(of: str) -> str:
+    return " ".join(f"{of}{number}" for number in range(9))
+
+
+QUOTED = {
+    "text": 'the "first" line,\nthe second: ünïcode 🦜 with \\d+ and a\tblank',
+    **{
+        name: words(name)
+        for name in ("part", "filename", "transcript", "description", "schema", "stop", "user", "answer", "extra")
+    },
+    "file": words("file"),
+    "data": base64.b64encode(words("picture").encode()).decode(),
+}
+QUOTING = Request(
+    (
+        Message("system", QUOTED["text"]),
+        Message(
+            "user",
+            (
+                Text(QUOTED["part"]),
+                File(
+                    f"data:text/plain;base64,{base64.b64encode(QUOTED['file'].encode()).decode()}", QUOTED["filename"]
+                ),
+                Image(f"data:image/png;base64,{QUOTED['data']}"),
+                Audio("data:audio/wav;base64,UklG", QUOTED["transcript"]),
+            ),
+        ),
+    ),
+    tools=(ToolSpec("look", QUOTED["description"], {"type": "object", "description": QUOTED["schema"]}),),
+    stop=(QUOTED["stop"],),
+    user=QUOTED["user"],
+    response_schema={"type": "object", "title": "T", "description": QUOTED["answer"]},
+    extra={"metadata": {"x": [QUOTED["extra"]]}},
+)
+
+
+@pytest.mark.parametrize("what", QUOTED)
+@pytest.mark.parametrize("escaped", [0, 1, 2])
+@pytest.mark.parametrize("ascii", [False, True])
+async def test_no_part_of_a_request_that_the_vendor_quotes_stands_in_an_error(
+    what: str, escaped: int, ascii: bool
+) -> None:
+    said = QUOTED[what]
+    for _ in range(escaped):
+        said = json.dumps(said, ensure_ascii=ascii)[1:-1]
+
+    async def answer(asked: Asked) -> None:
+        await asked.reply(400, {"error": {"message": f"Invalid value: '{said}', expected another", "code": said}})
+
+    async with raw(answer) as server, provider(server) as ref:
+        with pytest.raises(e.ProviderError) as caught:
+            await ref.ask(QUOTING)
+        assert str(caught.value) == "acme answered 400: Invalid value: '[prompt]', expected another"
+        assert said[4:24] not in told(caught.value)
+
+
+@pytest.mark.parametrize("header", ["x-request-id", "request-id"])
+@pytest.mark.parametrize(
+    ("id", "kept"),
+    [
+        ("req_011CSHoEeqs5C35K2UUqR7Fy", True),
+        ("8f0e1f0a-1b2c-4d5e-8f90-123456789abc", True),
+        ("the quick wizard keeps parrots", False),
+        ("quick-wizards-keep-parrots-in-their-towers", False),
+        ("x" * 129, False),
+    ],
+)
+async def test_an_id_of_a_request_is_kept_where_it_is_one(header: str, id: str, kept: bool) -> None:
+    async def answer(asked: Asked) -> None:
+        await asked.reply(400, {"error": {"message": "no"}}, f"{header}: {id}")
+
+    async with raw(answer) as server, provider(server) as ref:
+        with pytest.raises(e.ProviderError) as caught:
+            await ref.ask(Request((Message("user", "quick-wizards-keep-parrots-in-their-towers, they say"),)))
+        assert (caught.value.request_id == id) is kept
+        assert kept or not caught.value.request_id or id[:20] not in caught.value.request_id
 
 
 async def test_a_prompt_stands_in_no_timeout_of_an_ask() -> None:
