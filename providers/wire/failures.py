@@ -286,7 +286,7 @@ def _names(error: Mapping[str, Any]) -> list[str]:
 def _told_status(error: Mapping[str, Any]) -> int | None:
     """The HTTP status that an error object names or means."""
     for name in _names(error):
-        if name.isdecimal() and 400 <= int(name) < 600:
+        if len(name) == 3 and name.isdecimal() and 400 <= int(name) < 600:
             return int(name)
     return next((_VAGUE[name] for name in _names(error) if name in _VAGUE), None)
 

@@ -14,6 +14,8 @@ def _wrong(where: str, expected: str, found: Any) -> WrongField:
     return WrongField(f"{where}: expected {expected}, not {_NAMES.get(type(found), type(found).__name__)}")
 
 
+_MOST = 10**12
+"""Tokens of one answer that no vendor counts."""
 _NAMES = {
     dict: "an object",
     list: "a list",
@@ -123,6 +125,18 @@ def whole(value: Any, where: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int | float) or value < 0 or value != value // 1:
         raise _wrong(where, "a whole number", value)
     return int(value)
+
+
+def count(value: Any, where: str) -> int:
+    """A count of tokens, not more than any vendor's; 0 for null.
+
+    Raises:
+        WrongField: it is something else.
+    """
+    tokens = whole(value, where)
+    if tokens > _MOST:
+        raise WrongField(f"{where}: expected a count of tokens, not one above {_MOST}")
+    return tokens
 
 
 def maybe_whole(value: Any, where: str) -> int | None:

@@ -298,7 +298,7 @@ def read_usage(usage: Any) -> Usage:
     """
     given = fields.mapping(usage, "usageMetadata")
     prompt, tools, said, thought, cached = (
-        fields.whole(given.get(f"{name}TokenCount"), f"usageMetadata.{name}TokenCount")
+        fields.count(given.get(f"{name}TokenCount"), f"usageMetadata.{name}TokenCount")
         for name in ("prompt", "toolUsePrompt", "candidates", "thoughts", "cachedContent")
     )
     return Usage(prompt + tools, said + thought, cached, reasoning_tokens=thought)

@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeAlias
 
 from ..embeddings import EmbeddingRequest, Embeddings
 from ..messages import Usage
+from . import fields
 from .failures import from_event, malformed
 
 PATH = "/embeddings"
@@ -70,19 +71,18 @@ def from_response(body: Any, *, count: int, provider: str = "") -> Embeddings:
     if not isinstance(data, list) or not all(isinstance(item, Mapping) for item in data):
         raise malformed("JSON without a list of embeddings", provider=provider)
     # The index says which text a vector is of; servers that answer in parallel do not all keep the order.
-    found = {item.get("index", place): item.get("embedding") for place, item in enumerate(data)}
+    indices = [item.get("index", place) for place, item in enumerate(data)]
+    found = {index: item.get("embedding") for index, item in zip(indices, data, strict=True) if type(index) is int}
     if len(data) != count or set(found) != set(range(count)):
         raise malformed(f"{len(data)} embeddings for {count} texts, or with wrong indices", provider=provider)
     vectors = tuple(_read_vector(found[place], provider) for place in range(count))
     check_lengths(vectors, provider)
-    usage = body.get("usage")
-    tokens = usage.get("prompt_tokens") or usage.get("total_tokens") if isinstance(usage, Mapping) else 0
     return Embeddings(
         vectors,
-        Usage(tokens if isinstance(tokens, int) else 0),
-        model=str(body.get("model") or ""),
+        Usage(_read_tokens(body.get("usage"), provider)),
+        model=fields.name(body.get("model")),
         provider=provider,
-        request_id=str(body.get("id") or ""),
+        request_id=fields.name(body.get("id")),
     )
 
 
@@ -101,9 +101,12 @@ def read_numbers(value: Any, provider: str) -> tuple[float, ...]:
     """A vector written as a list of numbers. Raises `MalformedResponse`."""
     if not isinstance(value, list) or not value:
         raise malformed(f"an embedding that is {type(value).__name__}, not a list of numbers", provider=provider)
-    if not all(isinstance(number, int | float) and math.isfinite(number) for number in value):
-        raise malformed("an embedding that holds something else than finite numbers", provider=provider)
-    return tuple(map(float, value))
+    try:
+        if all(type(number) in (int, float) and math.isfinite(number) for number in value):
+            return tuple(map(float, value))
+    except OverflowError:
+        pass  # a whole number of hundreds of digits
+    raise malformed("an embedding that holds something else than finite numbers", provider=provider)
 
 
 def check_lengths(vectors: tuple[tuple[float, ...], ...], provider: str) -> None:
@@ -111,6 +114,16 @@ def check_lengths(vectors: tuple[tuple[float, ...], ...], provider: str) -> None
     lengths = {len(vector) for vector in vectors}
     if len(lengths) > 1:
         raise malformed(f"embeddings of different lengths: {sorted(lengths)}", provider=provider)
+
+
+def _read_tokens(usage: Any, provider: str) -> int:
+    try:
+        given = fields.mapping(usage, "usage")
+        asked, total = (fields.count(given.get(name), f"usage.{name}") for name in ("prompt_tokens", "total_tokens"))
+        return asked or total
+    except fields.WrongField as wrong:
+        problem = str(wrong)
+    raise malformed(problem, provider=provider)
 
 
 def _read_vector(value: Any, provider: str) -> tuple[float, ...]:

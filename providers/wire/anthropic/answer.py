@@ -102,12 +102,12 @@ def read_usage(value: Any) -> Usage:
     """
     usage = fields.mapping(value, "usage")
     counts = {
-        name: fields.whole(usage.get(name), f"usage.{name}")
+        name: fields.count(usage.get(name), f"usage.{name}")
         for name in ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
     }
     details = fields.mapping(usage.get("output_tokens_details"), "usage.output_tokens_details")
     read, written = counts["cache_read_input_tokens"], counts["cache_creation_input_tokens"]
-    thought = fields.whole(details.get("thinking_tokens"), "usage.output_tokens_details.thinking_tokens")
+    thought = fields.count(details.get("thinking_tokens"), "usage.output_tokens_details.thinking_tokens")
     return Usage(counts["input_tokens"] + read + written, counts["output_tokens"], read, written, thought)
 
 

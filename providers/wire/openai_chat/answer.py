@@ -133,11 +133,11 @@ def read_usage(value: Any) -> Usage:
     prompt = fields.mapping(usage.get("prompt_tokens_details"), "usage.prompt_tokens_details")
     output = fields.mapping(usage.get("completion_tokens_details"), "usage.completion_tokens_details")
     return Usage(
-        fields.whole(usage.get("prompt_tokens"), "usage.prompt_tokens"),
-        fields.whole(usage.get("completion_tokens"), "usage.completion_tokens"),
-        fields.whole(prompt.get("cached_tokens"), "usage.prompt_tokens_details.cached_tokens"),
-        fields.whole(prompt.get("cache_write_tokens"), "usage.prompt_tokens_details.cache_write_tokens"),
-        fields.whole(output.get("reasoning_tokens"), "usage.completion_tokens_details.reasoning_tokens"),
+        fields.count(usage.get("prompt_tokens"), "usage.prompt_tokens"),
+        fields.count(usage.get("completion_tokens"), "usage.completion_tokens"),
+        fields.count(prompt.get("cached_tokens"), "usage.prompt_tokens_details.cached_tokens"),
+        fields.count(prompt.get("cache_write_tokens"), "usage.prompt_tokens_details.cache_write_tokens"),
+        fields.count(output.get("reasoning_tokens"), "usage.completion_tokens_details.reasoning_tokens"),
     )
 
 

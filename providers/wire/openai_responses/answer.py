@@ -113,11 +113,11 @@ def read_usage(value: Any) -> Usage:
     given = fields.mapping(usage.get("input_tokens_details"), "usage.input_tokens_details")
     made = fields.mapping(usage.get("output_tokens_details"), "usage.output_tokens_details")
     return Usage(
-        fields.whole(usage.get("input_tokens"), "usage.input_tokens"),
-        fields.whole(usage.get("output_tokens"), "usage.output_tokens"),
-        fields.whole(given.get("cached_tokens"), "usage.input_tokens_details.cached_tokens"),
-        fields.whole(given.get("cache_write_tokens"), "usage.input_tokens_details.cache_write_tokens"),
-        fields.whole(made.get("reasoning_tokens"), "usage.output_tokens_details.reasoning_tokens"),
+        fields.count(usage.get("input_tokens"), "usage.input_tokens"),
+        fields.count(usage.get("output_tokens"), "usage.output_tokens"),
+        fields.count(given.get("cached_tokens"), "usage.input_tokens_details.cached_tokens"),
+        fields.count(given.get("cache_write_tokens"), "usage.input_tokens_details.cache_write_tokens"),
+        fields.count(made.get("reasoning_tokens"), "usage.output_tokens_details.reasoning_tokens"),
     )
 
 

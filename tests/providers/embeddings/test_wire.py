@@ -97,6 +97,11 @@ NAN = base64.b64encode(struct.pack("<f", float("nan"))).decode()
         {"data": [{"index": 0, "embedding": "?"}, {"index": 1, "embedding": [1.0]}]},
         {"data": [{"index": 0, "embedding": "AAA="}, {"index": 1, "embedding": [1.0]}]},
         {"data": [{"index": 0, "embedding": None}, {"index": 1, "embedding": [1.0]}]},
+        {"data": [{"index": [], "embedding": [1.0]}, {"index": {}, "embedding": [1.0]}]},
+        {"data": [{"index": False, "embedding": [1.0]}, {"index": True, "embedding": [1.0]}]},
+        {"data": [{"index": 0, "embedding": [10**400]}, {"index": 1, "embedding": [1.0]}]},
+        {"data": [{"embedding": [1.0]}, {"embedding": [1.0]}], "usage": {"prompt_tokens": 10**30}},
+        {"data": [{"embedding": [1.0]}, {"embedding": [1.0]}], "usage": {"prompt_tokens": "2"}},
     ],
 )
 def test_what_is_not_one_vector_for_each_text_is_malformed(body: Any) -> None:
@@ -104,7 +109,17 @@ def test_what_is_not_one_vector_for_each_text_is_malformed(body: Any) -> None:
         openai_embeddings.from_response(body, count=2)
 
 
-@pytest.mark.parametrize("body", [[], {}, {"embeddings": [{}]}, {"embeddings": [{"values": [1]}]}, {"embeddings": [1]}])
+@pytest.mark.parametrize(
+    "body",
+    [
+        [],
+        {},
+        {"embeddings": [{}]},
+        {"embeddings": [{"values": [1]}]},
+        {"embeddings": [1]},
+        {"embeddings": [{"values": [10**400]}] * 2},
+    ],
+)
 def test_what_is_not_one_vector_for_each_text_is_malformed_at_gemini(body: Any) -> None:
     with pytest.raises(MalformedResponse):
         gemini_embeddings.from_response(body, count=2, model="m")

@@ -296,3 +296,25 @@ def test_a_count_is_a_whole_number_however_it_is_written(tokens: Any, read: int 
             anthropic.from_response(body)
     else:
         assert anthropic.from_response(body).usage.input_tokens == read
+
+
+@pytest.mark.parametrize("tokens", [10**12 + 1, 10**30, 10**400, 1e300])
+@pytest.mark.parametrize(
+    ("module", "body", "usage", "count"),
+    [
+        (openai_chat, CHAT, "usage", "prompt_tokens"),
+        (anthropic, ANTHROPIC, "usage", "output_tokens"),
+        (openai_responses, RESPONSES, "usage", "input_tokens"),
+        (gemini, GEMINI, "usageMetadata", "candidatesTokenCount"),
+    ],
+)
+def test_a_count_above_every_vendors_is_malformed(
+    module: Any, body: dict[str, Any], usage: str, count: str, tokens: float
+) -> None:
+    with pytest.raises(MalformedResponse, match=rf"{usage}\.{count}: expected a count of tokens"):
+        module.from_response({**body, usage: {count: tokens}})
+
+
+def test_a_code_of_thousands_of_digits_is_no_status() -> None:
+    with pytest.raises(ProviderError):
+        openai_chat.from_response({"error": {"message": "no", "code": "1" * 5000}})
