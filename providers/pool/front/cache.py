@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from ... import checks
 from ...embeddings import Answered, Asked, Embeddings
+from ...errors import InvalidRequest
 from ...messages import Completion
 from ..dispatch.plan import DEGRADED, DROPPED
 
@@ -38,9 +39,29 @@ TTL = 3600.0
 
 
 def fingerprint(request: Asked) -> str:
-    """Return a key that equal requests share, whatever the order of keys in their mappings."""
-    text = json.dumps(request, default=_plain, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    """Return a key that equal requests share, whatever the order of keys in their mappings.
+
+    Raises:
+        InvalidRequest: a field holds what JSON cannot say; says which.
+    """
+    try:
+        return hashlib.sha256(_as_json(request).encode("utf-8", "surrogatepass")).hexdigest()
+    except (TypeError, ValueError, RecursionError):
+        problem = next((found for field in fields(request) if (found := _unsaid(request, field.name))), "it")
+    raise InvalidRequest(f"{problem} cannot be written as JSON, which a cache and coalescing compare requests by")
+
+
+def _as_json(value: Any) -> str:
+    return json.dumps(value, default=_plain, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+
+
+def _unsaid(request: Asked, name: str) -> str:
+    """The name of a field, with why, if JSON cannot say it."""
+    try:
+        _as_json(getattr(request, name))
+    except (TypeError, ValueError, RecursionError) as error:
+        return f"{name} of a request ({type(error).__name__})"
+    return ""
 
 
 def _plain(value: Any) -> Any:
@@ -48,7 +69,7 @@ def _plain(value: Any) -> Any:
         return {field.name: getattr(value, field.name) for field in fields(value)}
     if isinstance(value, Mapping):
         return dict(value)
-    raise TypeError(f"a request cannot be cached with a {type(value).__name__} in it")
+    raise TypeError(type(value).__name__)
 
 
 class Cache(Protocol):

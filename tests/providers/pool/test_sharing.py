@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from callboard.actors.testing import virtual_time
 from callboard.providers.embeddings import Answered
-from callboard.providers.errors import BudgetSpent, ProviderOverloaded, StreamCut
+from callboard.providers.errors import BudgetSpent, InvalidRequest, ProviderOverloaded, StreamCut
 from callboard.providers.messages import Completion, FinishReason, Usage
 from callboard.providers.pool import (
     Budget,
@@ -279,3 +280,15 @@ async def test_a_switch_outlives_a_crash_of_the_pool() -> None:
         await pool.ask(SwitchProvider(agent="planner", endpoint="b"))
         pool.kill()
         assert (await pool.ask(Submit(request(), Requester(agent="planner")))).provider == "b"
+
+
+@pytest.mark.parametrize("extra", [{"a": {1, 2}}, {"a": 1, 2: 3}, {"a": b"x"}, {"a": object()}])
+@pytest.mark.parametrize("settings", [{"cache": MemoryCache()}, {"coalesce": True}])
+@virtual_time
+async def test_what_cannot_be_compared_is_an_invalid_request_that_names_the_field(
+    settings: dict[str, Any], extra: dict[Any, Any]
+) -> None:
+    script = Script("a")
+    async with pool_of(endpoint(script), **settings) as pool:
+        with pytest.raises(InvalidRequest, match=r"extra of a request .* cannot be written as JSON"):
+            await pool.ask(replace(request(), extra=extra))
