@@ -176,10 +176,10 @@ def test_each_limit_is_corrected_by_what_the_vendor_says_of_it_and_no_other(kind
     kinds = ("requests", "tokens", "input_tokens", "output_tokens")
     limiter = Limiter(Quota(**{f"{each}_per_minute": 100 for each in kinds}))  # type: ignore[arg-type]
     told: dict[str, float] = {f"{each}_reset": 50.0 for each in kinds if each != kind}
-    told |= {f"{kind}_limit": 80, f"{kind}_remaining": 10, f"{kind}_reset": 20.0}
+    told |= {f"{kind}_limit": 80, f"{kind}_remaining": 10, f"{kind}_reset": 40.0}
     limiter.correct(RateLimits(**told), 0.0, 0.0)  # type: ignore[arg-type]
-    assert limiter.remaining(19.0) == {f"{each}_per_minute": 10 if each == kind else 100 for each in kinds}
-    assert limiter.remaining(21.0) == {f"{each}_per_minute": 80 if each == kind else 100 for each in kinds}
+    assert limiter.remaining(39.0) == {f"{each}_per_minute": 10 if each == kind else 100 for each in kinds}
+    assert limiter.remaining(41.0) == {f"{each}_per_minute": 80 if each == kind else 100 for each in kinds}
 
 
 def test_in_a_window_the_vendors_word_is_not_believed_where_it_allows_more_than_we_know() -> None:
