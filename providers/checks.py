@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -29,14 +28,18 @@ class Wish(NamedTuple):
         return Wish(f"{self.text}, or None{meaning and f' {meaning}'}", self.fits, True)
 
 
+LARGEST = 10**15
+"""No limit, time, price or count of anybody's is larger; beyond it, sums of floats would no longer be exact."""
+
+
 def is_number(value: Any) -> bool:
-    """Whether a value is a finite number; True and False are none."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    """Whether a value is a number one can reckon with; True and False are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and -LARGEST <= value <= LARGEST
 
 
 def is_whole(value: Any) -> bool:
-    """Whether a value is a whole number; True and False are none."""
-    return type(value) is int
+    """Whether a value is a whole number one can reckon with; True and False are none."""
+    return type(value) is int and -LARGEST <= value <= LARGEST
 
 
 COUNT = Wish("a whole number, at least 1", lambda value: is_whole(value) and value >= 1)

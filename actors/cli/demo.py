@@ -29,7 +29,7 @@ from ..agents.events import RunEvent, ToolFinished
 from ..core.base.errors import CallboardError
 from ..core.base.events import Event
 from ..core.base.spec import ChildSpec
-from .flow import Flow, dollars, make_console
+from .flow import Flow, Restarts, dollars, make_console
 from .init import STARTER
 from .ledger import Ledger
 
@@ -118,6 +118,7 @@ class _Demonstration:
         self.crashed = ""
         self.crashes: list[Event] = []
         self.restarts: list[Event] = []
+        self._looking = Restarts()
         self.agency = _make_agency(root)
 
     async def run(self) -> int:
@@ -191,7 +192,7 @@ class _Demonstration:
     def _on_event(self, event: Event) -> None:
         if event.kind == "crashed":
             self.crashes.append(event)
-        elif event.kind == "restarted":
+        if self._looking.look(event):
             self.restarts.append(event)
         self.flow.system_event(event)
 

@@ -55,6 +55,7 @@ class Flow:
         self._console = console
         self._now = now
         self._noted: set[str] = set()
+        self._restarts = Restarts()
         self.begin()
 
     def begin(self) -> None:
@@ -132,10 +133,10 @@ class Flow:
 
     def system_event(self, event: Event) -> None:
         """Print crashes and restarts; starts and stops are everyday."""
-        if event.kind == "crashed":
-            self._line("✗", f"{event.actor} crashed: {event.detail}", "red")
-        elif event.kind == "restarted":
+        if self._restarts.look(event):
             self._line("↻", f"{event.actor} was restarted by its supervisor", "green")
+        elif event.kind == "crashed":
+            self._line("✗", f"{event.actor} crashed: {event.detail}", "red")
         elif event.kind == "escalated":
             self._line("✗", f"{event.actor} was given up: {event.detail}", "red")
         elif event.kind == "dead_letter":
@@ -159,6 +160,27 @@ class Flow:
         line.append_text(head).append(" ".join(text.split()), style)
         line.truncate(self._console.width, overflow="ellipsis")
         self._console.print(line, soft_wrap=True)
+
+
+class Restarts:
+    """Tells from a system's events which actors were restarted: by the runtime, or, as a pool does with those of its
+    providers, by a parent that makes a new one in the place of one that has crashed."""
+
+    def __init__(self) -> None:
+        self._crashed: set[str] = set()
+        self._gone: set[str] = set()
+
+    def look(self, event: Event) -> bool:
+        """Take an event; return whether it is the end of a restart."""
+        if event.kind == "crashed":
+            self._crashed.add(event.actor)
+        elif event.kind == "stopped" and event.actor in self._crashed:
+            self._gone.add(event.actor)
+        elif event.kind == "restarted" or (event.kind == "started" and event.actor in self._gone):
+            self._crashed.discard(event.actor)
+            self._gone.discard(event.actor)
+            return True
+        return False
 
 
 def arguments_in_words(arguments: str) -> str:

@@ -51,7 +51,7 @@ def endpoint(**options: Any) -> Endpoint:
     return Endpoint("a", ChildSpec(Pool), **options)
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf, True, 1.5, "60", [1], 0])
+@pytest.mark.parametrize("value", [math.nan, math.inf, True, 1.5, "60", [1], 0, 10**400])
 @pytest.mark.parametrize("name", ["requests_per_minute", "tokens_per_day", "concurrency"])
 def test_a_limit_is_a_whole_number(name: str, value: Any) -> None:
     with pytest.raises(ValueError, match=f"{name} is .*; expected a whole number, at least 1, or None for no limit"):
