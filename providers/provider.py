@@ -15,6 +15,7 @@ from .embeddings import Asked, EmbeddingRequest, Embeddings, divided, estimated_
 from .errors import InvalidRequest, ProviderError
 from .gate import Gate
 from .messages import Completion, Delta, Request, Usage
+from .shapes import misshapen
 from .spec import Capability, ProviderSpec, dropped
 from .tokens import estimate, estimate_message
 from .wire.quotations import quotable
@@ -169,6 +170,10 @@ class Provider(Actor):
             except ProviderError as error:
                 self._clean(error, request)
                 raise
+            except Exception:
+                if problem := misshapen(request):
+                    raise InvalidRequest(problem, provider=self.spec.name) from None
+                raise
             return self._finished(request, completion, clock() - started)
 
     async def _embedded(self, request: EmbeddingRequest) -> Embeddings:
@@ -204,6 +209,10 @@ class Provider(Actor):
                     yield delta
             except ProviderError as error:
                 self._clean(error, request)
+                raise
+            except Exception:
+                if problem := misshapen(request):
+                    raise InvalidRequest(problem, provider=self.spec.name) from None
                 raise
             finally:
                 # Not left to the garbage collector: the connection must close when the reader goes.

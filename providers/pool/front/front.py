@@ -8,10 +8,12 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 
+from ....actors.core.base.errors import CallboardError
 from ....actors.core.base.scope import Scope, active, current_scope
-from ...embeddings import Answered, EmbeddingRequest, Embeddings, divided, joined
+from ...embeddings import Answered, Asked, EmbeddingRequest, Embeddings, divided, joined
 from ...errors import InvalidRequest
 from ...messages import Completion, Delta, Request
+from ...shapes import misshapen
 from ..accounts.budgets import Reservation
 from ..control import Submit, SwitchProvider
 from ..dispatch.dispatcher import Dispatcher
@@ -78,8 +80,10 @@ class Front:
                 answer = await self._looked_up(submit)
             else:
                 answer = await self._made(submit)
-        except Exception:
+        except Exception as error:
             counts.failed += 1
+            if problem := _misshapen(submit.request, error):
+                raise InvalidRequest(problem) from None
             raise
         except BaseException:
             counts.cancelled += 1
@@ -112,8 +116,10 @@ class Front:
                         counts.answered += 1
                         self._keep(key, delta.completion)
                     yield delta
-        except Exception:
+        except Exception as error:
             counts.failed += 1
+            if problem := _misshapen(request, error):
+                raise InvalidRequest(problem) from None
             raise
         except BaseException:
             if not ended:
@@ -249,3 +255,8 @@ def replay(completion: Completion) -> list[Delta]:
         deltas.append(Delta(tool_index=index, tool_id=call.id, tool_name=call.name, tool_arguments=call.arguments))
     deltas.append(Delta(completion=completion))
     return deltas
+
+
+def _misshapen(request: Asked, error: Exception) -> str:
+    """What is wrong with a request that ended in an error which nobody has named; empty where it is not that."""
+    return "" if isinstance(error, CallboardError) or isinstance(request, EmbeddingRequest) else misshapen(request)
