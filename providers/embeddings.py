@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
+from . import checks
 from .errors import InvalidRequest, MalformedResponse
 from .messages import Completion, RateLimits, Request, Usage
 from .tokens import FALLBACK
@@ -109,16 +110,14 @@ class EmbeddingLimit:
             https://platform.openai.com/docs/api-reference/embeddings/create
 
     Raises:
-        ValueError: one of them is below 1.
+        ValueError: one of them is no whole number, or below 1.
     """
 
     texts: int = 2048
     tokens: int = 200_000
 
     def __post_init__(self) -> None:
-        for name in ("texts", "tokens"):
-            if not getattr(self, name) >= 1:
-                raise ValueError(f"{name} is {getattr(self, name)!r}; expected at least 1")
+        checks.hold(self, texts=checks.COUNT, tokens=checks.COUNT)
 
 
 EMBEDDING_LIMIT = EmbeddingLimit()

@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias
 from pydantic import SecretStr
 
 from ...actors.core.base.typed import Returns
+from .. import checks
 from ..embeddings import Asked
 from ..messages import Completion, Request
 from .accounts.budgets import Budget
@@ -69,15 +70,14 @@ class FanOut:
     concurrency: int | None = None
 
     def __post_init__(self) -> None:
-        combine, names, most = self.combine, self.providers, self.concurrency
+        combine, names = self.combine, self.providers
         if not callable(combine) and combine not in ("first", "majority", "all"):
             raise ValueError(f"combine is {combine!r}; expected first, majority, all or a function")
         if not isinstance(names, list | tuple) or not all(isinstance(name, str) and name for name in names):
             raise ValueError(f"providers is {names!r}; expected a tuple of names of endpoints or groups")
         if len(set(names)) != len(names):
             raise ValueError(f"providers is {names!r}; expected each name once")
-        if most is not None and (not isinstance(most, int) or isinstance(most, bool) or most < 1):
-            raise ValueError(f"concurrency is {most!r}; expected a whole number, at least 1, or None")
+        checks.look("concurrency", self.concurrency, checks.COUNT.or_none())
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, get_args
 
 from ....actors.core.base.errors import SpecError
+from ... import checks
 from ...errors import BudgetSpent, UnpricedModel
 from ...messages import Usage
-from .cost import Price, is_amount
+from .cost import Price
 from .periods import PERIODS, Period, Spending
 from .stats import BudgetStats
 
@@ -57,7 +58,7 @@ class Budget:
             raise ValueError(f"the budget {self.scope}:{self.name} {wish}")
         if self.period is not None and self.period not in PERIODS:
             raise ValueError(f"a budget's period is one of {', '.join(PERIODS)}, or None, not {self.period!r}")
-        if not is_amount(self.dollars) and self.dollars != math.inf:
+        if not checks.AMOUNT.fits(self.dollars) and self.dollars != math.inf:
             raise ValueError(f"a budget's dollars are a number, not below 0, not {self.dollars!r}")
         if self.unpriced is not None and not isinstance(self.unpriced, Price):
             raise ValueError(f"a budget's unpriced is a Price (FREE lets them pass) or None, not {self.unpriced!r}")

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ... import checks
 from ...messages import Usage
 
 _FRESH = 600.0
 """Seconds a looked-up price is kept: some vendors' prices depend on the time of day."""
 
 
-def is_amount(value: Any) -> bool:
-    """Return whether it is a number that can be counted: finite, and not below 0."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf
+_DOLLARS = checks.AMOUNT._replace(text="dollars per million tokens, at least 0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +31,8 @@ class Price:
     cache_write: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("input", "output", "cache_read", "cache_write"):
-            dollars = getattr(self, name)
-            if dollars is None and name.startswith("cache"):
-                continue
-            if not is_amount(dollars):
-                raise ValueError(f"{name} is {dollars!r}; expected dollars per million tokens, at least 0")
+        checks.hold(self, input=_DOLLARS, output=_DOLLARS)
+        checks.hold(self, cache_read=_DOLLARS.or_none(), cache_write=_DOLLARS.or_none())
 
     def of(self, usage: Usage) -> float:
         """Return US dollars for ``usage``, whose input tokens include the cached ones."""

@@ -17,8 +17,8 @@ from uuid import uuid4
 from ....actors.core.mail.future import Future
 from ....actors.journal.errors import JournalClosed, JournalError, StreamConflict, StreamFenced, StreamOwned
 from ....actors.journal.store import Journal, at_hand
+from ... import checks
 from .budgets import Budgets
-from .cost import is_amount
 from .periods import PERIODS, Spending
 
 STREAM: Final = "callboard.budgets"
@@ -208,12 +208,12 @@ def take_in(spending: Spending, events: Iterable[Any]) -> None:
             totals: Mapping[str, Any] = event["totals"]
             kept: dict[str, Any] = {period: (totals[period][0], _amounts(totals[period][1])) for period in PERIODS}
             spending.replace({"total": _amounts(totals["total"]), **kept})
-        elif is_amount(event["at"]):
+        elif checks.AMOUNT.fits(event["at"]):
             spending.add(_amounts(event["spent"]), event["at"])
 
 
 def _amounts(spent: Mapping[str, Any]) -> dict[str, float]:
-    amounts = {account: dollars for account, dollars in spent.items() if is_amount(dollars)}
+    amounts = {account: dollars for account, dollars in spent.items() if checks.AMOUNT.fits(dollars)}
     if len(amounts) < len(spent):
         wrong = ", ".join(sorted(spent.keys() - amounts.keys()))
         logger.warning("the kept budgets hold what is no amount, which is left out, of %s", wrong)
