@@ -12,6 +12,7 @@ from copy import copy
 from dataclasses import dataclass
 
 from ....actors.core.base.scope import Scope, active
+from ... import checks
 from ...errors import BudgetSpent, NoProvider, ProviderError
 from ...messages import Completion, Request
 from ..accounts.budgets import Reservation
@@ -42,7 +43,8 @@ class Batching:
     max_window: float = 5.0
 
     def __post_init__(self) -> None:
-        if self.size < 1 or not 0 <= self.min_window <= self.max_window:
+        fit = checks.COUNT.fits(self.size) and all(map(checks.SECONDS.fits, (self.min_window, self.max_window)))
+        if not fit or self.min_window > self.max_window:
             raise ValueError(f"{self!r}: size must be at least 1, and 0 <= min_window <= max_window")
 
     def next_window(self, window: float, count: int) -> float:

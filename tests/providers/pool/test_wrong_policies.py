@@ -10,6 +10,7 @@ import pytest
 
 from callboard import ChildSpec, SpecError
 from callboard.providers.pool import (
+    Batching,
     BreakerPolicy,
     Endpoint,
     Hedge,
@@ -69,6 +70,14 @@ def test_a_limit_is_a_whole_number(name: str, value: Any) -> None:
         (endpoint, {"model_limits": {"m": 5}}, "model_limits is .*expected a mapping of names to a Quota"),
         (endpoint, {"capabilities": {"tols"}}, "capabilities is .*each one of tools, "),
         (Requester, {"priority": math.nan}, "priority is nan; expected a whole number"),
+        (Batching, {"size": math.nan}, "size must be at least 1, and 0 <= min_window <= max_window"),
+        (Batching, {"size": True}, "size must be at least 1, and 0 <= min_window <= max_window"),
+        (Batching, {"max_window": math.inf}, "size must be at least 1, and 0 <= min_window <= max_window"),
+        (
+            Batching,
+            {"min_window": 2.0, "max_window": 1.0},
+            "size must be at least 1, and 0 <= min_window <= max_window",
+        ),
         (MemoryCache, {"ttl": math.nan}, "ttl is nan; expected seconds, more than 0, or None for ever"),
         (MemoryCache, {"size": 0}, "size is 0; expected a whole number, at least 1"),
         (ProviderSpec, {"name": "a", "max_in_flight": 0}, "max_in_flight is 0; expected a whole number"),
