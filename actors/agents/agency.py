@@ -154,6 +154,7 @@ class Agency:
         reachable = {name: prepared.reachable for name, prepared in self._directory.prepared.items()}
         return team_diagram(self.agents, reachable)
 
+    @ends_with_agency
     async def add_agent(self, agent: Agent, *, flows: Iterable[Flow] = ()) -> None:
         """Take in one more agent, also while runs are under way; they see it from their next run on.
 
@@ -163,6 +164,7 @@ class Agency:
 
         Raises:
             DefinitionError: the name is taken, or a flow names nobody.
+            AgencyClosed: it has stopped, or stops meanwhile.
         """
         added = self._directory.add(agent, flows)
         if self._runtime.root is not None:

@@ -50,6 +50,7 @@ CALLS: dict[str, Callable[[Agency, RunHandle], Awaitable[Any]]] = {
     "release": lambda agency, _: agency.release("c"),
     "steer": lambda agency, _: agency.steer("open", "hurry"),
     "pending_approvals": lambda agency, _: agency.pending_approvals(),
+    "add_agent": lambda agency, _: agency.add_agent(Agent("B", "b")),
 }
 
 
