@@ -682,6 +682,7 @@ class Agency:
             DefinitionError: the arguments are not the text of a JSON object, or it is not limits that are wanted, or
                 they are.
             JournalError: the journal cannot be read or written.
+            AgencyClosed: the agency is not running, or stopped meanwhile.
         """
         return decide_anywhere(self._runtime, approval, True, arguments, "", caller, limits)
 

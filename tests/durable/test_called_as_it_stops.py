@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from callboard import Agency, AgencyClosed, Agent, RunHandle
+from callboard import Agency, AgencyClosed, Agent, RunHandle, UnknownApproval
 from callboard.providers.messages import Request
 
 from .support import function, said
@@ -79,3 +79,22 @@ async def test_a_call_after_the_stop_ends_in_agency_closed(call: str, tmp_path: 
         handle = await prepared(agency)
     with pytest.raises(AgencyClosed):
         await CALLS[call](agency, handle)
+
+
+async def test_a_decision_left_in_the_journal_as_the_agency_stops_ends_as_asked_or_in_agency_closed(
+    tmp_path: Path,
+) -> None:
+    wrong: list[str] = []
+    for passes in range(16):
+        async with Agency(Agent("A", "a"), model=function(fine), journal=tmp_path / f"{passes}.db") as agency:
+            stopping = asyncio.ensure_future(agency.stop())
+            for _ in range(passes):
+                await asyncio.sleep(0)
+            try:
+                await agency.approve("of another process")
+            except (AgencyClosed, UnknownApproval):
+                pass
+            except Exception as error:
+                wrong.append(f"after {passes} passes {error!r}")
+            await stopping
+    assert wrong == []

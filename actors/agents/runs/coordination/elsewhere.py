@@ -25,6 +25,7 @@ from ...turns.state import ConversationState, rules_of
 from ...turns.steps import AskApproval, Decided, Raised
 from ..reading.folding import Read, header_of, is_conversation, read
 from ..runtime.approvals import check_decision, check_owner, decision_about, has_expired, key_of
+from ..runtime.closing import serving
 from ..runtime.runtime import AgencyRuntime
 
 logger = logging.getLogger("callboard")
@@ -176,7 +177,8 @@ def decide_anywhere(
     """Decide a call that waits here, at once, or else one that waits in another process, by way of the journal.
 
     Returns:
-        done once it is decided, or the decision is in the journal. It fails as `decide` does.
+        done once it is decided, or the decision is in the journal. It fails as `decide` does, and in `AgencyClosed`
+        where the agency stops meanwhile.
 
     Raises:
         UnknownApproval, NotAllowed, DefinitionError: as `decide`, where that is known without the journal.
@@ -193,9 +195,10 @@ def decide_anywhere(
 
     async def post() -> None:
         try:
-            decided = await decide(runtime.journal, key, approved, arguments, reason, by, limits)
-            if decided.owner == runtime.journal.worker:  # it waits here after all, or was decided this moment
-                await taken(runtime.journal, decided, approved, PATIENCE)
+            with serving(runtime.register):
+                decided = await decide(runtime.journal, key, approved, arguments, reason, by, limits)
+                if decided.owner == runtime.journal.worker:  # it waits here after all, or was decided this moment
+                    await taken(runtime.journal, decided, approved, PATIENCE)
         except Exception as error:
             logger.warning("a decision was refused: %s", error)  # perhaps nobody awaits it
             if not done.done():
