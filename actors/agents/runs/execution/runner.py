@@ -213,14 +213,13 @@ class Runner:
             events[0] = Begin(None)  # they are in the journal as what was asked
         outcome: Outcome | None = None
         last: Command | None = commands[-1] if commands else None
-        concluded = isinstance(last, Finish | Fail)
-        if concluded and "finalize" not in session.prepared.hooks:
-            assert isinstance(last, Finish | Fail)
-            outcome = _outcome(session, turn, last, happened)
+        verdict = last if isinstance(last, Finish | Fail) else None
+        if verdict is not None and "finalize" not in session.prepared.hooks:
+            outcome = _outcome(session, turn, verdict, happened)
             events.append(outcome.recorded(session.run))
             if type(happened) is Interrupted and happened.rollback:
                 events.append(Rewound(turn.start))
-        elif commands and not concluded and (turn.message is not None or turn.phase == "held"):
+        elif commands and verdict is None and (turn.message is not None or turn.phase == "held"):
             started = tuple(command.call.id for command in commands if type(command) is CallTool)
             if started:
                 events.append(ToolsStarted(started))
@@ -238,9 +237,8 @@ class Runner:
         self._runtime.crashes.pop(session.stream, None)
         if outcome is not None:
             state.ended(outcome)
-        elif concluded:
-            assert isinstance(last, Finish | Fail)
-            self._conclude(session, last)
+        elif verdict is not None:
+            self._conclude(session, verdict)
             return
         if not quiet:
             self._follow(session, commands, outcome, pending)
@@ -317,9 +315,9 @@ class Runner:
 
     # -- a run ends ----------------------------------------------------------------------------------------------------
 
-    def _conclude(self, session: Session, last: Finish | Fail) -> None:
+    def _conclude(self, session: Session, verdict: Finish | Fail) -> None:
         """The turn has ended: let hooks look at the outcome, if there are any for it."""
-        outcome = _outcome(session, self._state.turn, last)
+        outcome = _outcome(session, self._state.turn, verdict)
         if "finalize" not in session.prepared.hooks:
             self._end(session, outcome)
         elif not session.finalizing:
@@ -413,10 +411,10 @@ class Runner:
         self._runtime.drop(*children)
 
 
-def _outcome(session: Session, turn: Turn, last: Finish | Fail, happened: Input | None = None) -> Outcome:
+def _outcome(session: Session, turn: Turn, verdict: Finish | Fail, happened: Input | None = None) -> Outcome:
     owner, agent, value = session.handed_over(happened)
     seconds = session.time() - session.started
-    outcome = finished(session.run, turn, last, seconds, agent=agent, value=value)
+    outcome = finished(session.run, turn, verdict, seconds, agent=agent, value=value)
     return outcome._replace(owner=owner) if owner is not None else outcome
 
 
