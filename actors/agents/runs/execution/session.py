@@ -233,9 +233,7 @@ class Session:
         """No time passes for this run until these are decided."""
         if approvals and not self.paused:
             self.elapsed = self.used()
-            if self.timer is not None:
-                self.timer.cancel()
-                self.timer = None
+            self._stop_timer()
         self.paused |= approvals
 
     def unpause(self, approval: str) -> None:
@@ -281,18 +279,22 @@ class Session:
 
     def let_go(self) -> None:
         """The incarnation ends: what is under way beside it ends, too, and is begun anew by the next one."""
-        self.over = True
         self.elapsed = self.used()
-        if self.timer is not None:
-            self.timer.cancel()
-            self.timer = None
-        self._end_jobs()
+        self._end_work()
         for request in self.waiting.values():  # they go on waiting, and may be decided meanwhile
             self.unpause(request.approval)
         self.waiting.clear()
         self.paused.add("")  # for good: no more time passes for it
 
-    def _end_jobs(self) -> None:
+    def _stop_timer(self) -> None:
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
+
+    def _end_work(self) -> None:
+        """Nothing more is done for the run by this incarnation."""
+        self.over = True
+        self._stop_timer()
         if self.ask is not None:
             self.ask.cancel()
             self.ask = None
@@ -300,19 +302,9 @@ class Session:
             job.cancel()
         self.jobs.clear()
 
-    def _forget_approvals(self) -> None:
-        for request in self.waiting.values():
-            self.runtime.approvals.forget(request)
-            self.unpause(request.approval)
-        self.waiting.clear()
-
     def abort(self) -> None:
         """Stop all that is under way: the model call, tools, agents handed off to, the clock."""
-        self.over = True
-        if self.timer is not None:
-            self.timer.cancel()
-            self.timer = None
-        self._end_jobs()
+        self._end_work()
         runtime = self.runtime
         for delegation in self.delegations.values():
             entry = runtime.register.get(delegation.run.id)
@@ -323,7 +315,10 @@ class Session:
             if delegation.local and delegation.handoff is not None:
                 runtime.release(delegation.run.agent, delegation.run.conversation)
         self.delegations.clear()
-        self._forget_approvals()
+        for request in self.waiting.values():
+            runtime.approvals.forget(request)
+            self.unpause(request.approval)
+        self.waiting.clear()
 
 
 Happened: TypeAlias = Callable[[Session, Input], None]
