@@ -223,12 +223,8 @@ if TYPE_CHECKING:
         Weighted,
         pool_from_environment,
     )
-    from .providers.provider import (
-        Provider,
-    )
-    from .providers.spec import (
-        ProviderSpec,
-    )
+    from .providers.provider import Provider
+    from .providers.spec import ProviderSpec
     from .tools import Tool, ToolResult, tool
 
 _HOMES = {
