@@ -32,6 +32,7 @@ from ..errors import (
     ProviderTimeout,
     RateLimited,
     Redirected,
+    StreamCut,
     UnknownModel,
 )
 from .limits import rate_limits, retry_after, retry_info
@@ -216,6 +217,12 @@ def malformed(what: str, *, provider: str = "", status: int | None = None, reque
     """The error for an answer that is not the protocol; `what` says what was found."""
     who = f"{provider} answered with " if provider else "the answer is "
     return MalformedResponse(who + what, provider=provider, status=status, request_id=request_id)
+
+
+def cut(*, provider: str, request_id: str = "") -> StreamCut:
+    """The error for a stream that ended before its finish reason."""
+    who = provider or "the provider"
+    return StreamCut(f"{who} stopped in the middle of its answer", provider=provider, request_id=request_id)
 
 
 def error_object(body: bytes | str) -> Mapping[str, Any]:

@@ -15,10 +15,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
-from ..errors import StreamCut
 from ..messages import Completion, Delta, File, FinishReason, Request, ToolSpec, Usage
 from . import efforts, fields
-from .failures import from_event, malformed
+from .failures import cut, from_event, malformed
 from .gemini_parts import appended, contents, read_answer, read_contents, spoken_parts
 from .pieces import pieces
 
@@ -267,11 +266,7 @@ class Assembler:
             MalformedResponse: the model wrote something that is no answer.
         """
         if not self.finished:
-            raise StreamCut(
-                f"{self._provider or 'the provider'} stopped in the middle of its answer",
-                provider=self._provider,
-                request_id=self._id,
-            )
+            raise cut(provider=self._provider, request_id=self._id)
         if self._reason in _FAILED:
             raise malformed(f"finish reason {self._reason}", provider=self._provider, request_id=self._id)
         message = read_answer(self._parts, self._prefix)

@@ -6,10 +6,9 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ...errors import StreamCut
 from ...messages import Completion, Delta
 from .. import fields
-from ..failures import from_event, malformed
+from ..failures import cut, from_event, malformed
 from ..pieces import pieces
 from .answer import REASONS, completion_of, to_response, write_usage
 from .blocks import ORIGIN, answer_blocks
@@ -163,11 +162,7 @@ class Assembler:
             MalformedResponse: what came is not the protocol.
         """
         if not self._body.get("stop_reason"):
-            raise StreamCut(
-                f"{self._provider or 'the provider'} stopped in the middle of its answer",
-                provider=self._provider,
-                request_id=fields.name(self._body.get("id")),
-            )
+            raise cut(provider=self._provider, request_id=fields.name(self._body.get("id")))
         content = [self._filled(self._blocks[index], self._pieces[index]) for index in sorted(self._blocks)]
         try:
             return completion_of({**self._body, "content": content, "usage": self._usage}, self._provider, self._origin)

@@ -6,10 +6,9 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ...errors import StreamCut
 from ...messages import Completion, Delta
 from .. import fields
-from ..failures import from_event, malformed
+from ..failures import cut, from_event, malformed
 from ..pieces import pieces
 from .answer import completion_of, to_response
 from .messages import ORIGIN, REASONING
@@ -250,11 +249,7 @@ class Assembler:
         reason = self._choice.get("finish_reason")
         said = any(self._said.values()) or self._content or self._calls
         if reason is None and not (self._ended and said):
-            raise StreamCut(
-                f"{self._provider or 'the provider'} stopped in the middle of its answer",
-                provider=self._provider,
-                request_id=fields.name(self._body.get("id")),
-            )
+            raise cut(provider=self._provider, request_id=fields.name(self._body.get("id")))
         message = {name: "".join(said) for name, said in self._said.items() if said} | self._more
         if self._content:
             said_plainly = self._said["content"]

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ...errors import StreamCut
 from ...messages import Completion, Delta
 from .. import fields
-from ..failures import from_event, malformed
+from ..failures import cut, from_event, malformed
 from ..pieces import pieces
 from .answer import from_response, to_response
 from .items import ORIGIN
@@ -141,11 +140,7 @@ class Assembler:
             MalformedResponse: what came is not the protocol.
         """
         if not self.done:
-            raise StreamCut(
-                f"{self._provider or 'the provider'} stopped in the middle of its answer",
-                provider=self._provider,
-                request_id=self._id,
-            )
+            raise cut(provider=self._provider, request_id=self._id)
         if not self._whole.get("output") and self._items:
             self._whole["output"] = [self._items[number] for number in sorted(self._items)]
         return from_response(self._whole, provider=self._provider, origin=self._origin)
