@@ -21,7 +21,7 @@ from typing import Any
 
 from ..messages import Audio, File, Image, Message, Part, Text, ToolCall
 from . import fields
-from .history import as_data_url, in_tags, with_fitting_ids
+from .history import arguments_of, as_data_url, in_tags, media_of, with_fitting_ids
 from .state import Kept, Spoken, kept, parsed, restored, with_state
 
 _DATA_URL = re.compile(r"data:(?P<type>[^;,]+);base64,(?P<data>.*)", re.DOTALL)
@@ -88,7 +88,7 @@ def _plain(message: Message) -> list[dict[str, Any]]:
 
 def _as_before(message: Message, mine: Kept) -> list[dict[str, Any]]:
     text, thought = Spoken(message.text), Spoken(message.reasoning)
-    media = [] if isinstance(message.content, str) else [p for p in message.content if not isinstance(p, Text)]
+    media = media_of(message)
     fits = mine.text and mine.parts
     written: list[dict[str, Any]] = [] if fits else _parts(message.content)
     for kind, what, *more in mine.content["parts"]:
@@ -121,8 +121,8 @@ def _kept(message: Message) -> Kept | None:
         return None
     # Journals hold states that are the parts themselves.
     made, entries = _read(former, own_media=False)
-    calls = [(one.name, _arguments(one)) for one in made.tool_calls]
-    same = calls == [(one.name, _arguments(one)) for one in message.tool_calls]
+    calls = [(one.name, arguments_of(one)) for one in made.tool_calls]
+    same = calls == [(one.name, arguments_of(one)) for one in message.tool_calls]
     return Kept({"parts": entries}, made.text == message.text, made.reasoning == message.reasoning, same, True)
 
 
@@ -285,15 +285,8 @@ def _medium(kind: str, url: str) -> Part:
 
 
 def _call(call: ToolCall) -> dict[str, Any]:
-    written = {"name": call.name, "args": _arguments(call)}
+    written = {"name": call.name, "args": arguments_of(call)}
     return written if call.id.startswith(_OWN_ID) else {"id": call.id, **written}
-
-
-def _arguments(call: ToolCall) -> dict[str, Any]:
-    try:
-        return call.parsed()
-    except ValueError:  # a model's broken arguments, which the history must still show it
-        return {"invalid_json": call.arguments}
 
 
 def _sign(parts: list[dict[str, Any]]) -> None:
@@ -309,8 +302,7 @@ def _result(message: Message, names: Mapping[str, str]) -> list[dict[str, Any]]:
     result: dict[str, Any] = {"name": message.name or names.get(id, ""), "response": given}
     if id and not id.startswith(_OWN_ID):
         result["id"] = id
-    media = () if isinstance(message.content, str) else [part for part in message.content if not isinstance(part, Text)]
-    return [{"functionResponse": result}, *_parts(tuple(media))]
+    return [{"functionResponse": result}, *_parts(tuple(media_of(message)))]
 
 
 def _parts(content: str | tuple[Part, ...]) -> list[dict[str, Any]]:

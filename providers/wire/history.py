@@ -1,4 +1,4 @@
-"""What every protocol does to a history before it is written: call ids that fit, and media taken apart."""
+"""What several protocols do to a history before it is written: call ids that fit, media taken apart, cache marks."""
 
 from __future__ import annotations
 
@@ -8,8 +8,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from hashlib import sha256
+from typing import Any
 
-from ..messages import Audio, File, Message, Part, Text, kind_of
+from ..messages import Audio, CacheMark, File, Image, Message, Part, Text, ToolCall, kind_of
+
+GO_ON = "Go on."
+"""What the user says where the vendor wants the user to speak last."""
 
 _DATA_URL = re.compile(r"data:(?P<type>[\w.+-]+/[\w.+-]+)?(;[\w.+-]+=[^;,]*)*;base64,(?P<data>.*)", re.DOTALL)
 
@@ -75,6 +79,22 @@ def _made(id: str, pattern: re.Pattern[str]) -> str:
     return made if pattern.fullmatch(made) else digest[:9]
 
 
+def arguments_of(call: ToolCall) -> dict[str, Any]:
+    """A call's arguments, where the protocol wants an object."""
+    try:
+        return call.parsed()
+    except ValueError:  # a model's broken arguments, which the history must still show it
+        return {"invalid_json": call.arguments}
+
+
+def cache_mark(cache: CacheMark) -> dict[str, Any]:
+    """The field that marks a block for prompt caching, as Anthropic has it and others copy it; none if `cache` is
+    false."""
+    if not cache:
+        return {}
+    return {"cache_control": {"type": "ephemeral", **({"ttl": cache} if isinstance(cache, str) else {})}}
+
+
 def in_tags(text: str, notes: list[str]) -> str:
     """A system message that only a user can say in its place."""
     note = "a system message in the midst of others was sent as the user's, in <system> tags"
@@ -105,6 +125,21 @@ def as_data_url(type: str, data: str) -> str:
 def text_url(text: str, type: str = "text/plain") -> str:
     """A ``data:`` URL of a text."""
     return as_data_url(type, base64.b64encode(text.encode("utf-8", "replace")).decode())
+
+
+def media_of(message: Message) -> list[Image | File | Audio]:
+    """A message's parts that are no text."""
+    return [] if isinstance(message.content, str) else [part for part in message.content if not isinstance(part, Text)]
+
+
+def spoken_text(message: Message, notes: list[str]) -> str:
+    """An assistant's message as one text, where the vendor takes nothing else from an assistant."""
+    if isinstance(message.content, str):
+        return message.content
+    return "".join(
+        part.text if isinstance(part, Text) else left_out(part, "an assistant's turn", notes)
+        for part in message.content
+    )
 
 
 def described(part: Part) -> str:

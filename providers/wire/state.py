@@ -13,7 +13,8 @@ from dataclasses import replace
 from typing import Any, NamedTuple, TypeVar
 from zlib import crc32
 
-from ..messages import Message, Text, VendorState
+from ..messages import Message, VendorState
+from .history import media_of
 
 _Written = TypeVar("_Written")
 _DEEPEST = 100
@@ -108,6 +109,5 @@ def _is_deep(value: Any, left: int) -> bool:
 def _check(message: Message) -> list[int]:
     # Not the ids of calls: an agent gives new ones where a vendor's are empty or not distinct.
     calls = "\0".join(f"{call.name}\0{call.arguments}" for call in message.tool_calls)
-    parts = () if isinstance(message.content, str) else [part for part in message.content if not isinstance(part, Text)]
-    said = (message.text, message.reasoning, calls, "\0".join(part.url for part in parts))
+    said = (message.text, message.reasoning, calls, "\0".join(part.url for part in media_of(message)))
     return [crc32(text.encode("utf-8", "surrogatepass")) if text else 0 for text in said]

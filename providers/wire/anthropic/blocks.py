@@ -14,7 +14,7 @@ from typing import Any
 
 from ...messages import CacheMark, File, Image, Message, Part, Text, ToolCall
 from .. import fields
-from ..history import as_data_url, data_of, decoded, left_out, text_url
+from ..history import arguments_of, as_data_url, cache_mark, data_of, decoded, left_out, spoken_text, text_url
 from ..state import Kept, Spoken, kept, restored, with_state
 
 ORIGIN = "anthropic"
@@ -96,12 +96,7 @@ def answer_blocks(message: Message, notes: list[str], *, origin: str = ORIGIN, h
         blocks = []
         if message.reasoning and not history:
             blocks.append({"type": "thinking", "thinking": message.reasoning, "signature": ""})
-        spoken = message.content
-        if isinstance(spoken, str):
-            blocks.append({"type": "text", "text": spoken})
-        else:
-            said = [p.text if isinstance(p, Text) else left_out(p, "an assistant's turn", notes) for p in spoken]
-            blocks.append({"type": "text", "text": "".join(said)})
+        blocks.append({"type": "text", "text": spoken_text(message, notes)})
         blocks += [_use(call) for call in message.tool_calls]
     return [
         block
@@ -140,14 +135,7 @@ def _as_before(message: Message, mine: Kept) -> list[dict[str, Any]]:
 
 
 def _use(call: ToolCall) -> dict[str, Any]:
-    return {"type": "tool_use", "id": call.id, "name": call.name, "input": _input(call)}
-
-
-def _input(call: ToolCall) -> dict[str, Any]:
-    try:
-        return call.parsed()
-    except ValueError:  # a model's broken arguments, which the history must still show it
-        return {"invalid_json": call.arguments}
+    return {"type": "tool_use", "id": call.id, "name": call.name, "input": arguments_of(call)}
 
 
 # -- a user's, and results of tools ------------------------------------------------------------------------------------
@@ -259,13 +247,6 @@ def _read_part(block: Mapping[str, Any], at: str) -> tuple[Part | None, tuple[st
 
 
 # -- cache marks -------------------------------------------------------------------------------------------------------
-
-
-def cache_mark(cache: CacheMark) -> dict[str, Any]:
-    """The field that marks a block for prompt caching; none if `cache` is false."""
-    if not cache:
-        return {}
-    return {"cache_control": {"type": "ephemeral", **({"ttl": cache} if isinstance(cache, str) else {})}}
 
 
 def read_mark(block: Mapping[str, Any], at: str) -> CacheMark:

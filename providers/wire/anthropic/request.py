@@ -9,9 +9,9 @@ from typing import Any
 
 from ...messages import Message, Request, Text, ToolSpec
 from .. import fields
-from ..history import in_tags, with_fitting_ids
+from ..history import GO_ON, cache_mark, in_tags, with_fitting_ids
 from ..state import kept
-from .blocks import ORIGIN, answer_blocks, cache_mark, read_answer, read_mark, read_user, user_blocks
+from .blocks import ORIGIN, answer_blocks, read_answer, read_mark, read_user, user_blocks
 from .models import Takes, takes
 
 PATH = "/v1/messages"
@@ -19,9 +19,6 @@ DROPS = frozenset({"seed", "frequency_penalty", "presence_penalty"})
 """`Request` fields the protocol has no place for."""
 DEFAULT_MAX_TOKENS = takes("").max_tokens
 """The protocol demands a limit; this one is sent when the request has none. Models before 3.5 take 4096 at most."""
-
-GO_ON = "Go on."
-"""What the user says where the vendor wants the user to speak last."""
 
 _CALL_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _BUDGETS = {"minimal": 1024, "low": 2048, "medium": 8192, "high": 16384}

@@ -20,7 +20,7 @@ from typing import Any
 
 from ...messages import Audio, Image, Message, Part, Text, ToolCall
 from .. import fields
-from ..history import as_data_url, left_out
+from ..history import as_data_url, media_of, spoken_text
 from ..state import Kept, Spoken, kept, restored, with_state
 
 ORIGIN = "openai.chat"
@@ -202,10 +202,8 @@ def _read_calls(value: Any, at: str, state: dict[str, Any]) -> tuple[ToolCall, .
     return tuple(read)
 
 
-def call_of(call: ToolCall, arguments: str | None = None) -> dict[str, Any]:
-    """A call as the protocol writes it; with `arguments` in place of its own."""
-    text = call.arguments if arguments is None else arguments
-    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": text}}
+def _call(call: ToolCall) -> dict[str, Any]:
+    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
 
 
 # -- writing it as it was ----------------------------------------------------------------------------------------------
@@ -223,15 +221,12 @@ def write_answer(message: Message, notes: list[str], origin: str = ORIGIN, *, hi
     before = restored(kept(message, origin), lambda mine: _as_before(message, mine, history))
     if before is not None:
         return before
-    spoken = message.content
-    if not isinstance(spoken, str):
-        told = (p.text if isinstance(p, Text) else left_out(p, "an assistant's turn", notes) for p in spoken)
-        spoken = "".join(told)
+    spoken = spoken_text(message, notes)
     written: dict[str, Any] = {"role": "assistant", "content": spoken or None}
     if not message.tool_calls and history:
         written["content"] = spoken
     if message.tool_calls:
-        written["tool_calls"] = [call_of(call) for call in message.tool_calls]
+        written["tool_calls"] = [_call(call) for call in message.tool_calls]
     if message.reasoning and not history:
         written["reasoning_content"] = message.reasoning
     return written
@@ -240,7 +235,7 @@ def write_answer(message: Message, notes: list[str], origin: str = ORIGIN, *, hi
 def _as_before(message: Message, mine: Kept, history: bool) -> dict[str, Any]:
     state = mine.content
     written: dict[str, Any] = {"role": "assistant"}
-    parts = () if isinstance(message.content, str) else [p for p in message.content if not isinstance(p, Text)]
+    parts = media_of(message)
     refused = state.get("refusal", 0) if mine.text else 0
     split = len(message.text) - refused
     said, refusal = message.text[:split], message.text[split:]
@@ -279,7 +274,7 @@ def _as_before(message: Message, mine: Kept, history: bool) -> dict[str, Any]:
 
 
 def _written_calls(message: Message, mine: Kept) -> dict[str, Any]:
-    calls = [call_of(call) for call in message.tool_calls]
+    calls = [_call(call) for call in message.tool_calls]
     more = mine.content.get("calls")
     if more is None or not mine.calls:
         return {"tool_calls": calls} if calls else {}

@@ -6,17 +6,15 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ...messages import Audio, CacheMark, File, Image, Message, Part, Request, Text, ToolSpec
+from ...messages import Audio, File, Image, Message, Part, Request, Text, ToolSpec
 from .. import efforts, fields
-from ..history import as_data_url, data_of, left_out, with_fitting_ids
+from ..history import GO_ON, as_data_url, cache_mark, data_of, left_out, with_fitting_ids
 from ..schema import is_strict, name_of, named
 from ..state import Kept, kept, restored, with_state
 from .dialect import OPENAI, Dialect
 from .messages import ORIGIN, detail_of, read_answer, write_answer
 
 PATH = "/chat/completions"
-GO_ON = "Go on."
-"""What the user says where the vendor wants the user to speak last."""
 
 _SAMPLING = ("temperature", "top_p", "top_k", "frequency_penalty", "presence_penalty", "seed", "user")
 _SOUNDS = {"audio/wav": "wav", "audio/x-wav": "wav", "audio/mpeg": "mp3", "audio/mp3": "mp3", "audio/flac": "flac"}
@@ -172,14 +170,14 @@ def _content(message: Message, dialect: Dialect, origin: str, notes: list[str]) 
         return message.content
     content = before or [_part(part, dialect, notes) for part in parts]
     if mark and content:
-        content[-1] |= _mark(mark)
+        content[-1] |= cache_mark(mark)
     return content
 
 
 def _part(part: Part, dialect: Dialect, notes: list[str]) -> dict[str, Any]:
     written = _bare_part(part, dialect, notes)
     if dialect.cache_marks and not isinstance(part, Audio) and part.cache:
-        written |= _mark(part.cache)
+        written |= cache_mark(part.cache)
     return written
 
 
@@ -201,10 +199,6 @@ def _bare_part(part: Part, dialect: Dialect, notes: list[str]) -> dict[str, Any]
     return {"type": "text", "text": left_out(part, "chat completions", notes, why)}
 
 
-def _mark(cache: CacheMark) -> dict[str, Any]:
-    return {"cache_control": {"type": "ephemeral", **({"ttl": cache} if isinstance(cache, str) else {})}}
-
-
 def _tool(tool: ToolSpec, dialect: Dialect) -> dict[str, Any]:
     function: dict[str, Any] = {"name": tool.name, "description": tool.description, "parameters": dict(tool.parameters)}
     if tool.strict and "strict" not in dialect.drops:
@@ -212,7 +206,7 @@ def _tool(tool: ToolSpec, dialect: Dialect) -> dict[str, Any]:
     return {
         "type": "function",
         "function": function,
-        **(_mark(tool.cache) if tool.cache and dialect.cache_marks else {}),
+        **(cache_mark(tool.cache) if dialect.cache_marks else {}),
     }
 
 

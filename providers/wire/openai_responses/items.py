@@ -19,7 +19,7 @@ from typing import Any
 
 from ...messages import File, Image, Message, Part, Text, ToolCall
 from .. import fields
-from ..history import as_data_url, data_of, left_out
+from ..history import as_data_url, data_of, left_out, spoken_text
 from ..state import Kept, Spoken, kept, restored, with_state
 
 ORIGIN = "openai.responses"
@@ -188,9 +188,7 @@ def history_items(message: Message, notes: list[str], origin: str = ORIGIN) -> l
     if before is not None:
         return before
     items: list[dict[str, Any]] = []
-    spoken = message.content
-    if not isinstance(spoken, str):
-        spoken = "".join(p.text if isinstance(p, Text) else left_out(p, "an assistant's turn", notes) for p in spoken)
+    spoken = spoken_text(message, notes)
     if spoken or not (message.tool_calls or message.state):
         items.append({"role": message.role, "content": spoken})
     return [*items, *map(call_item, message.tool_calls)]
