@@ -7,12 +7,10 @@ and no empty text: neighbours of one side are merged and empty messages are left
 
 from .answer import from_response, to_response
 from .blocks import ORIGIN
-from .request import DEFAULT_MAX_TOKENS, DROPS, PATH, from_payload, to_payload
+from .request import PATH, from_payload, to_payload
 from .stream import Assembler, to_events
 
 __all__ = [
-    "DEFAULT_MAX_TOKENS",
-    "DROPS",
     "ORIGIN",
     "PATH",
     "Assembler",

@@ -26,7 +26,7 @@ class Takes(NamedTuple):
         sampling_thinking: the same while it thinks.
         prefill: a history that ends with the assistant's words.
         inline_system: a system message in the midst of others.
-        max_tokens: limit on output tokens to send when the request has none, in tokens.
+        max_tokens: limit on output tokens to send when the request has none, in tokens: the protocol demands one.
     """
 
     budget: bool = True

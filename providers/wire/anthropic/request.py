@@ -15,10 +15,6 @@ from .blocks import ORIGIN, answer_blocks, read_answer, read_mark, read_user, us
 from .models import Takes, takes
 
 PATH = "/v1/messages"
-DROPS = frozenset({"seed", "frequency_penalty", "presence_penalty"})
-"""`Request` fields the protocol has no place for."""
-DEFAULT_MAX_TOKENS = takes("").max_tokens
-"""The protocol demands a limit; this one is sent when the request has none. Models before 3.5 take 4096 at most."""
 
 _CALL_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _BUDGETS = {"minimal": 1024, "low": 2048, "medium": 8192, "high": 16384}

@@ -5,11 +5,10 @@ What the protocol has no place for is lost: seed, stop, penalties, top_k, names,
 
 from .answer import from_response, to_response
 from .items import ORIGIN
-from .request import DROPS, PATH, from_payload, to_payload
+from .request import PATH, from_payload, to_payload
 from .stream import Assembler, to_events
 
 __all__ = [
-    "DROPS",
     "ORIGIN",
     "PATH",
     "Assembler",

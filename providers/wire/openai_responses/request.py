@@ -13,8 +13,6 @@ from ..schema import is_strict, name_of, named
 from .items import ORIGIN, history_items, read_answer, read_user
 
 PATH = "/responses"
-DROPS = frozenset({"seed", "stop", "frequency_penalty", "presence_penalty", "top_k"})
-"""`Request` fields the protocol has no place for."""
 
 _CALL_ID = re.compile(r"[^\x00-\x1f\x7f]{1,64}")
 
