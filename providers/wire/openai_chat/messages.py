@@ -21,6 +21,7 @@ from typing import Any
 from ...messages import Audio, Image, Message, Part, Text, ToolCall
 from .. import fields
 from ..history import as_data_url, media_of, spoken_text
+from ..openai_parts import detail_of
 from ..state import Kept, Spoken, kept, restored, with_state
 
 ORIGIN = "openai.chat"
@@ -148,18 +149,6 @@ def _read_image(part: Mapping[str, Any], at: str) -> tuple[Image, dict[str, Any]
     image = {"url": given} if isinstance(given, str) else fields.mapping(given, f"{at}.image_url")
     rest = fields.rest(part, "type", "image_url")
     return Image(fields.text(image.get("url"), f"{at}.image_url.url"), detail_of(image, at)), rest
-
-
-def detail_of(image: Mapping[str, Any], at: str) -> Any:
-    """How closely a picture is to be looked at.
-
-    Raises:
-        WrongField: it is none of the protocol's words.
-    """
-    detail = fields.text(image.get("detail"), f"{at}.detail") or "auto"
-    if detail not in ("auto", "low", "high", "original"):
-        raise fields.WrongField(f"{at}.detail: expected auto, low or high")
-    return detail
 
 
 def _read_media(message: Mapping[str, Any], at: str, parts: list[Part], state: dict[str, Any]) -> None:

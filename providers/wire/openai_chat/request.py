@@ -9,10 +9,10 @@ from typing import Any
 from ...messages import Audio, File, Image, Message, Part, Request, Text, ToolSpec
 from .. import efforts, fields
 from ..history import GO_ON, as_data_url, cache_mark, data_of, left_out, with_fitting_ids
+from ..openai_parts import content_as_before, detail_of, read_content, read_function
 from ..schema import is_strict, name_of, named
-from ..state import Kept, kept, restored, with_state
 from .dialect import OPENAI, Dialect
-from .messages import ORIGIN, detail_of, read_answer, write_answer
+from .messages import ORIGIN, read_answer, write_answer
 
 PATH = "/chat/completions"
 
@@ -156,16 +156,7 @@ def _with_user_last(written: list[dict[str, Any]], notes: list[str]) -> list[dic
 def _content(message: Message, dialect: Dialect, origin: str, notes: list[str]) -> str | list[dict[str, Any]]:
     mark = message.cache if dialect.cache_marks else False
     parts = (Text(message.content),) if isinstance(message.content, str) else message.content
-
-    def as_before(mine: Kept) -> list[dict[str, Any]] | None:
-        if not (mine.text and mine.parts):
-            return None
-        return [
-            dict(what) if kind == "raw" else {**_part(parts[what], dialect, notes), **more[0]}
-            for kind, what, *more in mine.content["parts"]
-        ]
-
-    before = restored(kept(message, origin), as_before)
+    before = content_as_before(message, parts, origin, lambda part: _part(part, dialect, notes))
     if before is None and isinstance(message.content, str) and not mark:
         return message.content
     content = before or [_part(part, dialect, notes) for part in parts]
@@ -271,12 +262,7 @@ def _read_tools(rest: dict[str, Any]) -> tuple[ToolSpec, ...]:
         if kind not in ("", "function") or more or fields.rest(tool, "type", "function"):
             theirs.append(tool)
             continue
-        name = fields.text(function.get("name"), f"{at}.function.name")
-        if not name:
-            raise fields.WrongField(f"{at}.function.name: expected the tool's name")
-        about = fields.text(function.get("description"), f"{at}.function.description")
-        schema = fields.mapping(function.get("parameters"), f"{at}.function.parameters")
-        own.append(ToolSpec(name, about, schema, fields.flag(function.get("strict"), f"{at}.function.strict", False)))
+        own.append(read_function(function, f"{at}.function"))
     if theirs:
         rest["tools"] = theirs
     return tuple(own)
@@ -298,20 +284,8 @@ def _read_message(message: Mapping[str, Any], at: str, names: dict[str, str]) ->
             "assistant", answer.content, answer.tool_calls, None, name, False, answer.reasoning, False, answer.state
         )
     id = fields.maybe_text(message.get("tool_call_id"), f"{at}.tool_call_id")
-    content = message.get("content")
     about: dict[str, Any] = {"tool_call_id": id, "name": names.get(id or "") if role == "tool" else name}
-    if content is None or isinstance(content, str):
-        return Message(role, content or "", **about)
-    parts: list[Part] = []
-    entries: list[list[Any]] = []
-    for number, part in enumerate(fields.mappings(content, f"{at}.content")):
-        read, rest = _read_part(part, f"{at}.content[{number}]")
-        entries.append(["raw", dict(part)] if read is None else ["part", len(parts), rest])
-        if read is not None:
-            parts.append(read)
-    read_message = Message(role, tuple(parts), **about)
-    plain = all(entry[0] == "part" and not entry[2] for entry in entries)
-    return read_message if plain else with_state(read_message, ORIGIN, {"parts": entries})
+    return read_content(role, message.get("content"), f"{at}.content", ORIGIN, _read_part, **about)
 
 
 def _read_part(part: Mapping[str, Any], at: str) -> tuple[Part | None, dict[str, Any]]:

@@ -20,6 +20,7 @@ from typing import Any
 from ...messages import File, Image, Message, Part, Text, ToolCall
 from .. import fields
 from ..history import as_data_url, data_of, left_out, spoken_text
+from ..openai_parts import content_as_before, detail_of, read_content
 from ..state import Kept, Spoken, kept, restored, with_state
 
 ORIGIN = "openai.responses"
@@ -198,16 +199,8 @@ def _content(message: Message, notes: list[str], origin: str) -> str | list[dict
     if isinstance(message.content, str):
         return message.content
     parts = message.content
-
-    def as_before(mine: Kept) -> list[dict[str, Any]] | None:
-        if not (mine.text and mine.parts):
-            return None
-        return [
-            dict(what) if kind == "raw" else {**_part(parts[what], notes), **more[0]}
-            for kind, what, *more in mine.content["parts"]
-        ]
-
-    return restored(kept(message, origin), as_before) or [_part(part, notes) for part in parts]
+    before = content_as_before(message, parts, origin, lambda part: _part(part, notes))
+    return before or [_part(part, notes) for part in parts]
 
 
 def _part(part: Part, notes: list[str]) -> dict[str, Any]:
@@ -234,18 +227,7 @@ def read_user(role: Any, content: Any, at: str, **more: Any) -> Message:
     Raises:
         WrongField: it is not the protocol.
     """
-    if content is None or isinstance(content, str):
-        return Message(role, content or "", **more)
-    parts: list[Part] = []
-    entries: list[list[Any]] = []
-    for number, part in enumerate(fields.mappings(content, at)):
-        read, rest = _read_part(part, f"{at}[{number}]")
-        entries.append(["raw", dict(part)] if read is None else ["part", len(parts), rest])
-        if read is not None:
-            parts.append(read)
-    message = Message(role, tuple(parts), **more)
-    plain = all(entry[0] == "part" and not entry[2] for entry in entries)
-    return message if plain else with_state(message, ORIGIN, {"parts": entries})
+    return read_content(role, content, at, ORIGIN, _read_part, **more)
 
 
 def _read_part(part: Mapping[str, Any], at: str) -> tuple[Part | None, dict[str, Any]]:
@@ -254,9 +236,7 @@ def _read_part(part: Mapping[str, Any], at: str) -> tuple[Part | None, dict[str,
     if kind in ("input_text", "output_text", "text"):
         return Text(fields.text(part.get("text"), f"{at}.text")), fields.rest(part, "type", "text")
     if kind == "input_image" and part.get("image_url"):
-        detail: Any = fields.text(part.get("detail"), f"{at}.detail") or "auto"
-        if detail not in ("auto", "low", "high", "original"):
-            raise fields.WrongField(f"{at}.detail: expected auto, low or high")
+        detail = detail_of(part, at)
         image = Image(fields.text(part["image_url"], f"{at}.image_url"), detail)
         return image, fields.rest(part, "type", "image_url", "detail")
     if kind == "input_file" and (part.get("file_data") or part.get("file_url")):

@@ -9,6 +9,7 @@ from typing import Any
 from ...messages import Message, Request, ToolSpec
 from .. import efforts, fields
 from ..history import with_fitting_ids
+from ..openai_parts import read_function
 from ..schema import is_strict, name_of, named
 from .items import ORIGIN, history_items, read_answer, read_user
 
@@ -156,12 +157,7 @@ def _read_tools(rest: dict[str, Any]) -> tuple[ToolSpec, ...]:
         if kind != "function" or fields.rest(tool, "type", "name", "description", "parameters", "strict"):
             theirs.append(tool)
             continue
-        name = fields.text(tool.get("name"), f"{at}.name")
-        if not name:
-            raise fields.WrongField(f"{at}.name: expected the tool's name")
-        about = fields.text(tool.get("description"), f"{at}.description")
-        schema = fields.mapping(tool.get("parameters"), f"{at}.parameters")
-        own.append(ToolSpec(name, about, schema, fields.flag(tool.get("strict"), f"{at}.strict", False)))
+        own.append(read_function(tool, at))
     if theirs:
         rest["tools"] = theirs
     return tuple(own)
