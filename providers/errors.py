@@ -16,7 +16,7 @@ ProviderError                 base; carries provider, status, request_id, retry_
 │   └── UnpricedModel         a budget cannot be held, because nobody knows what the model costs
 └── NoProvider                every provider is down, refused or excluded; `causes` says which and why
 
-ConfigError                   a configuration file is wrong; path and line   (callboard.providers.yamlfile)
+ConfigError                   a configuration file is wrong; path and line   (callboard.providers.config.yamlfile)
 """
 
 from __future__ import annotations

@@ -65,7 +65,8 @@ def path(model: str, call: str) -> str:
 
 
 def to_payload(request: Request, *, model: str, notes: list[str] | None = None) -> dict[str, Any]:
-    """The JSON body for `request`; ``request.extra`` is laid over it last. Model and streaming stand in the path.
+    """The JSON body for `request`; ``request.extra`` is laid over it last, its tools behind
+    those of the request. Model and streaming stand in the path.
 
     Args:
         request: what is asked.

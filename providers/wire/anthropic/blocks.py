@@ -2,7 +2,8 @@
 
 The state of an assistant's message is ``{"blocks": [entry, …]}`` in the vendor's order, where an entry is one of
 ``["text", length, rest]``, ``["thinking", length, rest]``, ``["call", index, rest]`` and ``["block", block]``, and
-`rest` holds the block's other fields: citations, a signature, who called the tool. That of a user's message or a tool's
+`rest` holds the block's other fields: citations, a signature, who called the tool. Beside them may stand ``pause``,
+where the vendor paused, and ``container``, the one that its tools used. The state of a user's message or of a tool's
 result holds ``["part", index, rest]`` and ``["block", block]``.
 """
 

@@ -25,7 +25,8 @@ _LEAST_BUDGET = 1024
 def to_payload(
     request: Request, *, model: str, stream: bool = False, origin: str = ORIGIN, notes: list[str] | None = None
 ) -> dict[str, Any]:
-    """The JSON body for `request`; ``request.extra`` is laid over it last.
+    """The JSON body for `request`; ``request.extra`` is laid over it last, its tools behind
+    those of the request, and its ``output_config`` field by field.
 
     Args:
         request: what is asked.

@@ -2,12 +2,13 @@
 
 The state of an assistant's message says how the vendor's differs from the plain one, in the fields
 
-- ``content``: entries in place of a text: ``["text", length, rest]``, ``["thinking", [length or part, …], rest]``,
-  ``["part", index, rest]`` and ``["raw", part]``;
+- ``content``: entries in place of a text: ``["text" or "refusal", length, rest]``,
+  ``["thinking", [length or part, …], rest]``, ``["part", index, rest]`` and ``["raw", part]``;
 - ``refusal``: how much of the text, at its end, is a refusal;
-- ``reasoning``: the names of the fields that hold the reasoning;
+- ``reasoning``: the names of the fields that hold the reasoning, ``other_reasoning``: such fields that say another;
 - ``details``: ``reasoning_details``, whose texts are given as lengths;
-- ``calls``: of each call its other fields, ``function`` for those of its function;
+- ``calls``: of each call its other fields, ``function`` for those of its function; ``["raw", call]`` for one that has
+  no function;
 - ``images``: of each picture its other fields; ``audio``: the id of what was said;
 - ``rest``: the message's other fields: annotations, signatures, tools that the vendor ran.
 """

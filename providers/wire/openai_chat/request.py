@@ -30,7 +30,8 @@ def to_payload(
     origin: str = ORIGIN,
     notes: list[str] | None = None,
 ) -> dict[str, Any]:
-    """The JSON body for `request`; ``request.extra`` is laid over it last.
+    """The JSON body for `request`; ``request.extra`` is laid over it last, its tools behind
+    those of the request.
 
     Args:
         request: what is asked.

@@ -15,8 +15,6 @@ from .messages import ORIGIN, REASONING
 
 _SAID = ("content", "refusal", *REASONING)
 """Fields of a delta that are texts to append."""
-
-
 _PLAIN = frozenset({"role", "content"})
 """Fields of a delta that is nothing but text."""
 _EACH = frozenset({"choices", "usage", "object"})

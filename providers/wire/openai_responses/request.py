@@ -21,7 +21,8 @@ _CALL_ID = re.compile(r"[^\x00-\x1f\x7f]{1,64}")
 def to_payload(
     request: Request, *, model: str, stream: bool = False, origin: str = ORIGIN, notes: list[str] | None = None
 ) -> dict[str, Any]:
-    """The JSON body for `request`; ``request.extra`` is laid over it last.
+    """The JSON body for `request`; ``request.extra`` is laid over it last, its tools behind
+    those of the request, and its ``reasoning`` and ``text`` field by field.
 
     Args:
         request: what is asked.
