@@ -21,10 +21,10 @@ from typing import Any
 
 from ..messages import Audio, File, Image, Message, Part, Text, ToolCall
 from . import fields
-from .history import arguments_of, as_data_url, in_tags, media_of, with_fitting_ids
+from .history import arguments_of, as_data_url, data_of, in_tags, media_of, with_fitting_ids
 from .state import Kept, Spoken, kept, parsed, restored, with_state
 
-_DATA_URL = re.compile(r"data:(?P<type>[^;,]+);base64,(?P<data>.*)", re.DOTALL)
+_DATA_URL = re.compile(r"data:[^;,]+;base64,.*", re.DOTALL)
 _CALL_ID = re.compile(r"[^\x00-\x1f\x7f]+")
 _OWN_ID = "gemini-"
 """How identifiers of calls begin that the vendor gave none: they are not sent."""
@@ -312,9 +312,8 @@ def _parts(content: str | tuple[Part, ...]) -> list[dict[str, Any]]:
             if part.text:
                 written.append({"text": part.text})
             continue
-        data = _DATA_URL.fullmatch(part.url)
-        if data:
-            written.append({"inlineData": {"mimeType": data["type"], "data": data["data"]}})
+        if (data := data_of(part.url)) is not None:
+            written.append({"inlineData": {"mimeType": data[0], "data": data[1]}})
         else:
             usual = "image/jpeg" if isinstance(part, Image) else "application/pdf"
             kind = mimetypes.guess_type(part.url)[0] or usual

@@ -446,3 +446,10 @@ def test_an_error_inside_a_stream_is_known_by_its_code(error: dict[str, Any], ki
 def test_wrong_requests_are_refused_with_what_was_expected(payload: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="expected"):
         gemini.from_payload(payload)
+
+
+@pytest.mark.parametrize("head", ["data:text/plain;charset=utf-8;base64,", "data:;base64,"])
+def test_the_data_of_a_file_is_sent_as_data_also_where_its_type_has_parameters_or_none(head: str) -> None:
+    request = Request((Message("user", (File(f"{head}SGVsbG8="),)),))
+    sent = gemini.to_payload(request, model="gemini-3-pro")["contents"][0]["parts"]
+    assert sent == [{"inlineData": {"mimeType": "text/plain", "data": "SGVsbG8="}}]
