@@ -21,6 +21,7 @@ from ..accounts.ledger import became_of
 from ..admission.gate import Grant
 from .answers import checked, checked_batch, checked_piece
 from .endpoint import Member
+from .foreign import is_cancelled
 from .hedging import Hedger
 from .job import Job
 from .plan import adapt
@@ -163,7 +164,7 @@ class Attempts:
                 completion: Completion = checked(await ask, job.request, grant.gate.name)
             except BaseException as error:
                 self._failed(job, grant, member, error)
-                gave_up = isinstance(error, asyncio.CancelledError) and (not overtaken or _is_cancelled())
+                gave_up = isinstance(error, asyncio.CancelledError) and (not overtaken or is_cancelled())
                 if second is None or gave_up:
                     raise
                 if not overtaken:
@@ -277,9 +278,3 @@ def _adapted(job: Job, grant: Grant) -> Asked:
     if isinstance(request, EmbeddingRequest):
         return request if model == request.model else replace(request, model=model)
     return adapt(request, model, tier.dropped)
-
-
-def _is_cancelled() -> bool:
-    """Whether the running task itself is asked to end, not only what it waits for."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
