@@ -17,7 +17,6 @@ from ...errors import ProviderTimeout, StreamCut
 from ...messages import Completion, Delta, Request
 from ...provider import BatchRequest
 from ..accounts.estimate import text_bytes
-from ..accounts.ledger import became_of
 from ..admission.gate import Grant
 from .answers import checked, checked_batch, checked_piece
 from .endpoint import Member
@@ -26,7 +25,7 @@ from .hedging import Hedger
 from .job import Job
 from .plan import adapt
 from .queue import Queue
-from .records import AttemptRecords
+from .records import AttemptRecords, item_of
 
 _INSTANT = 1e-3
 """Seconds within which two timers for the same moment fire."""
@@ -251,9 +250,7 @@ class Attempts:
         """
         item = None
         if not grant.unsent:
-            item = became_of(error, begun=came is not None, overtaken=grant.overtaken)
-            if item == "cancelled" and not member.is_alive():
-                item = "interrupted"  # its actor was stopped, and the pool with it
+            item = item_of(member, error, begun=came is not None, overtaken=grant.overtaken)
         if job.deadline is not None and self._loop.time() >= job.deadline - _INSTANT:
             # The caller's time is over. Whether our cancellation or the provider's ask comes first is chance.
             grant.slow = True

@@ -23,6 +23,14 @@ from .job import Job
 A = TypeVar("A", Completion, Embeddings)
 
 
+def item_of(member: Member, error: BaseException, *, begun: bool = False, overtaken: bool = False) -> Item | None:
+    """Return what an endpoint's call that was not answered is booked as; see `became_of`."""
+    item = became_of(error, begun=begun, overtaken=overtaken)
+    if item == "cancelled" and not member.is_alive():
+        item = "interrupted"  # its actor was stopped, and the pool with it
+    return item
+
+
 class AttemptRecords:
     """Opens and closes the account of each call. A call is opened by `sent` and closed by exactly one other method.
 
@@ -128,9 +136,7 @@ class AttemptRecords:
 
     def batch_failed(self, jobs: Sequence[Job], grant: Grant, member: Member, error: BaseException) -> None:
         """Close a batch that failed as a whole, or was called off."""
-        item = became_of(error)
-        if item == "cancelled" and not member.is_alive():
-            item = "interrupted"
+        item = item_of(member, error)
         for job in jobs:
             self.charges.failed(job, grant, error, item, None, BATCH_SHARE)
         self._close_failed(grant, member, error)
