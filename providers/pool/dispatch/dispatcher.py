@@ -96,7 +96,7 @@ class Dispatcher:
 
     def embedding_limit(self, request: EmbeddingRequest, requester: Requester) -> EmbeddingLimit:
         """Return how much each of the endpoints that may serve a request takes in one call. Raises as `open`."""
-        plan, _, _ = self.planner.plan(request, requester)
+        plan, _ = self.planner.plan(request, requester)
         limits = [member.endpoint.embedding_limit for member in plan.members()]
         return EmbeddingLimit(min(one.texts for one in limits), min(one.tokens for one in limits))
 
@@ -142,14 +142,13 @@ class Dispatcher:
             BudgetSpent: who asks, or every model and endpoint that could answer, has too little left.
         """
         now = self.loop.time()
-        plan, wanted, only = self.planner.plan(request, requester)
+        plan, wanted = self.planner.plan(request, requester)
         key = self.admission.place(now, requester.priority)
         job = Job(request, plan, requester, began=now, limit=now, key=key)
         job.deadline = current_scope().deadline
         self.prolong(job)
         job.epoch = self.planner.epoch
         job.wanted = wanted
-        job.only = only
         limited = self.charges.budgets.limited
         if limited or plan.counts_tokens():
             job.input_tokens = input_tokens(request)

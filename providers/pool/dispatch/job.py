@@ -119,7 +119,7 @@ class Job:
         self.excluded: tuple[Gate, ...] = ()
         self.causes: dict[str, BaseException] = {}
         self.wanted: frozenset[str] = frozenset()
-        self.only = ""
+        self.only = requester.endpoint
         self.quote: Any = None
         """What a call may take, as it was asked for last; see `charges`."""
         self.promised: list[Reservation] = []

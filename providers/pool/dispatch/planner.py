@@ -41,8 +41,8 @@ class Planner:
         self._plans.clear()
         self.epoch += 1
 
-    def plan(self, request: Asked, requester: Requester) -> tuple[Plan, frozenset[str], str]:
-        """Return the plan of a new request, what it needs, and the one endpoint it must go to, or empty.
+    def plan(self, request: Asked, requester: Requester) -> tuple[Plan, frozenset[str]]:
+        """Return the plan of a new request, and what it needs.
 
         Raises:
             UnknownModel: no endpoint serves its model.
@@ -56,7 +56,7 @@ class Planner:
                 self._plans.clear()
             plan = make_plan(tuple(self.members.values()), request.model, wanted, self._fallbacks, only=only)
             self._plans[request.model, wanted, only] = plan
-        return plan, wanted, only
+        return plan, wanted
 
     def renew(self, job: Job) -> None:
         """Plan a job anew, over the endpoints of today without those that it excludes.
