@@ -32,9 +32,9 @@ _START = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Idle:
-    """A retired endpoint has no request in flight any more; a message of the pool to itself."""
+    """A retired endpoint has no request in flight any more, and its actor may stop; a message of the pool to itself."""
 
-    member: Member
+    ref: ActorRef[Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class Members:
         self._memory = memory
         self._prices = prices
         self._rng = rng
-        self._retired: dict[ActorRef[Any], Member] = {}
+        self._retired: set[ActorRef[Any]] = set()
         self._changing: dict[str, asyncio.Lock] = {}
         self._renamed = 1
         self._loop = asyncio.get_running_loop()
@@ -138,13 +138,13 @@ class Members:
 
     def stop_idle(self, message: Idle) -> None:
         """Stop the actor of a retired endpoint. Nobody waits for it: `ended` is told."""
-        if message.member.ref is not None:
-            message.member.ref.stop()
+        message.ref.stop()
 
     def ended(self, message: Terminated) -> bool:
         """An actor is dead. One that crashed is started again: at once, or if it could not start after a while. What
         was stopped stays so. Return whether an endpoint is lost."""
-        if self._retired.pop(message.ref, None) is not None:
+        if message.ref in self._retired:
+            self._retired.remove(message.ref)
             return False
         member = next((each for each in self._planner.members.values() if each.ref is message.ref), None)
         if member is None:
@@ -217,8 +217,8 @@ class Members:
         member.gate.present = False
         if member.ref is None:
             return
-        self._retired[member.ref] = member
-        message = Idle(member)
+        self._retired.add(member.ref)
+        message = Idle(member.ref)
         if member.gate.active:
             pool = self._pool.ref
             member.gate.on_idle = lambda: pool.tell(message) if pool.is_alive() else None
