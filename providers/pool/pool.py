@@ -273,11 +273,7 @@ class Pool(Actor):
     def _probe(self, message: Probe) -> Any:
         if message.endpoint and not self._dispatcher.planner.called(message.endpoint):
             raise SpecError(self._dispatcher.planner.unknown(message.endpoint))
-        answer = self._probed(message.endpoint)
-        if self.expects == "nothing":
-            self.pipe(answer, lambda _: _NOBODY)
-            return None
-        return self.reply_with(answer)
+        return self._carried_out(self._probed(message.endpoint))
 
     async def _probed(self, name: str) -> Health:
         gates = []
@@ -302,7 +298,7 @@ class Pool(Actor):
             raise SpecError(f"AddEndpoint takes an Endpoint, not {type(added).__name__}")
         check_names((*(member.endpoint for name, member in members.items() if name != added.name), added))
         if added.name in members:
-            return self._changed(self._replaced(added.name, lambda _: added))
+            return self._carried_out(self._replaced(added.name, lambda _: added))
         self._members.add(added)
         self._dispatcher.queue.changed()
         return added.name
@@ -312,13 +308,14 @@ class Pool(Actor):
         self._dispatcher.queue.changed()
         return name
 
-    def _changed(self, change: Coroutine[Any, Any, str]) -> Any:
+    def _carried_out(self, order: Coroutine[Any, Any, Any]) -> Any:
+        """Do beside the mailbox what takes a while, and answer with what comes of it, where somebody waits for that."""
         if self.expects == "nothing":
-            self.pipe(change, self._noted)
+            self.pipe(order, self._noted)
             return None
-        return self.reply_with(change)
+        return self.reply_with(order)
 
-    def _noted(self, outcome: Outcome[str]) -> Any:
+    def _noted(self, outcome: Outcome[Any]) -> Any:
         if outcome.error is not None:
             logger.warning("%s: %s", self.path, outcome.error)
         return _NOBODY
@@ -344,7 +341,7 @@ class Pool(Actor):
             # The spec is what a restart after a crash starts from, so it is the spec that must get the key.
             return replace(endpoint, spec=with_key(endpoint.spec, message.key, message.argument), key=label)
 
-        return self._changed(self._replaced(message.endpoint, with_new_key))
+        return self._carried_out(self._replaced(message.endpoint, with_new_key))
 
     def _switch(self, message: SwitchProvider) -> str:
         if message.endpoint and not self._dispatcher.planner.called(message.endpoint):
@@ -412,7 +409,7 @@ def _check(options: Mapping[str, object]) -> None:
 
 
 _NOBODY = object()
-"""What a probe sends when it ends and nobody had asked for it."""
+"""What the pool sends itself when something has ended whose answer nobody had asked for."""
 
 
 def _wants_prices(routing: Any) -> bool:
