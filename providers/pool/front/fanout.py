@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -73,16 +73,15 @@ class _Branches:
         self.outcomes: Outcomes = {}
         self._dispatcher = dispatcher
         self._message = message
-        self._waiting = deque(dict.fromkeys(names))
+        self._waiting = deque(names)
         self._running: dict[asyncio.Task[Completion], tuple[str, Job]] = {}
         self._troubled: dict[str, float] = {}
         now = dispatcher.loop.time()
         deadline = current_scope().deadline
         self._until = None if deadline is None else deadline - min(_LONGEST_MARGIN, _MARGIN * (deadline - now))
 
-    async def ended(self) -> Any:
+    async def ended(self) -> AsyncGenerator[Outcomes, None]:
         """Yield what is known each time that another one has ended, until all have."""
-        loop = self._dispatcher.loop
         while self._waiting or self._running:
             self._start()
             if self._running:
@@ -91,7 +90,7 @@ class _Branches:
                     name, _job = self._running.pop(task)
                     error = task.exception()
                     self.outcomes[name] = task.result() if not isinstance(error, Exception) else error
-            self._give_up(loop.time())
+            self._give_up(self._dispatcher.loop.time())
             yield self.outcomes
 
     def cancel(self) -> None:
