@@ -1,4 +1,4 @@
-"""What the pool must not forget while it is restarted, because the vendors do not. Pure."""
+"""What the pool must not forget while it is restarted, because vendors and callers do not. Pure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class ModelMemory:
 
 @dataclass(slots=True)
 class Memory:
-    """What the vendors go on counting while the pool itself is restarted. It lies in the pool's child spec."""
+    """What vendors go on counting, and callers to rely on, while the pool is restarted. It lies in its child spec."""
 
     limiters: dict[str, Limiter] = field(default_factory=dict)
     models: dict[str, dict[str, ModelMemory]] = field(default_factory=dict)

@@ -1,8 +1,8 @@
 """The pool: one actor that answers `Request` like a provider does, from several of them.
 
-It is thin: what is decided stands in the pure rooms `accounts` and `admission`, how a request goes through them in
-`dispatch`. The actor owns the provider actors (its children), the state kept about each, and the answers to control
-messages.
+It is thin: what is decided stands in the rooms `accounts` and `admission`, how a request goes through them in
+`dispatch`, what may happen to it before in `front`, and how the provider actors, which are its children, are started
+and stopped in `members`. The actor answers the control messages.
 """
 
 from __future__ import annotations

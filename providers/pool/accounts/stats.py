@@ -67,7 +67,8 @@ class EndpointCounts:
     failed: int = 0
     cancelled: int = 0
     slow: int = 0
-    """Calls a hedge overtook; they count as failures in the breaker."""
+    """Calls without an answer when a hedge had overtaken them, or their caller's time was over, at an endpoint that had
+    answered nothing sent since, either; they count as failures in the breaker."""
     probes: int = 0
     errors: dict[str, int] = field(default_factory=dict)
     """Failures by error class."""
@@ -146,7 +147,7 @@ class EndpointHealth:
 
     Args:
         state: of the endpoint as a whole; where that is well, of the model that does best. ``disabled`` while its key
-            is refused, ``stopped`` when its actor is dead for good.
+            is refused, ``stopped`` while its actor waits to be started again, or once that is dead for good.
         available: whether a request could be sent to it now, for any of its models.
         error_rate: share of failures among the latest calls of each model, 0 to 1.
         latency: seconds, on average over the calls of all models.

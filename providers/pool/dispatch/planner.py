@@ -37,7 +37,7 @@ class Planner:
         return unknown_endpoint(name, [member.endpoint for member in self.members.values()])
 
     def changed(self) -> None:
-        """Endpoints were added, removed, replaced, or came back: all plans are void."""
+        """The endpoints, or what is kept of their models, are not what they were: all plans are void."""
         self._plans.clear()
         self.epoch += 1
 

@@ -60,7 +60,7 @@ class Queue:
             self._arm(now)
 
     def changed(self) -> None:
-        """Endpoints were added, removed, replaced, or came back."""
+        """Endpoints were added, removed, replaced or lost, or refuse until somebody changes something."""
         self._planner.changed()
         # Those who wait plan anew, in their old places: what they waited for may be gone, or something better there.
         for waiter in list(self._waiters):
