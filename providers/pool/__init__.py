@@ -5,6 +5,7 @@ from .accounts.cost import FREE, Price
 from .accounts.ledger import Bought
 from .accounts.stats import BudgetStats, EndpointCounts, EndpointHealth, Health, ModelHealth, PoolCounts, PoolStats
 from .admission.breaker import BreakerPolicy
+from .admission.hedge import Hedge
 from .admission.limiter import Quota
 from .admission.retry import RetryPolicy
 from .admission.routing import Cheapest, LeastLoaded, Priority, Routing, Weighted
@@ -22,7 +23,6 @@ from .control import (
     SwitchProvider,
 )
 from .dispatch.endpoint import Endpoint
-from .dispatch.hedge import Hedge
 from .dispatch.job import Requester
 from .dispatch.usage import CallRecord
 from .environment import pool_from_environment

@@ -34,6 +34,7 @@ from .accounts.cost import Price, Prices, load_prices
 from .accounts.keeping import Keeper
 from .accounts.stats import EndpointCounts, Health, PoolStats
 from .admission.gate import Gate, Grant
+from .admission.hedge import Hedge
 from .admission.limiter import ONE_REQUEST
 from .admission.routing import Cheapest, LeastLoaded, Priority, Routing
 from .control import (
@@ -52,7 +53,6 @@ from .control import (
 from .dispatch.dispatcher import Dispatcher
 from .dispatch.endpoint import Endpoint, check_names, with_key
 from .dispatch.health import health_of
-from .dispatch.hedge import Hedge
 from .dispatch.job import ANYONE, Requester
 from .dispatch.usage import OnUsage
 from .front.batch import Batching

@@ -23,11 +23,11 @@ from ..accounts.ledger import Ledger
 from ..accounts.stats import PoolCounts
 from ..admission.admission import Admission
 from ..admission.gate import Grant
+from ..admission.hedge import Hedge
 from ..admission.retry import RetryPolicy, judge
 from ..admission.routing import Routing
 from .attempts import Attempts
 from .charges import Charges
-from .hedge import Hedge
 from .hedging import Hedger
 from .job import Job, Requester
 from .planner import Planner, no_provider

@@ -1,4 +1,4 @@
-"""When and where a call is sent a second time: the state of `hedge` in a pool. The dispatcher makes the calls."""
+"""When and where a call is sent a second time: the state of `Hedge` in a pool. `attempts` makes the calls."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Collection
 from ..accounts.stats import Latencies
 from ..admission.admission import Admission
 from ..admission.gate import Grant
-from .hedge import Hedge
+from ..admission.hedge import Hedge
 from .job import Job
 
 

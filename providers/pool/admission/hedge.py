@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from ... import checks
 from ..accounts.stats import Latencies
-from ..admission.retry import RetryBudget
+from .retry import RetryBudget
 
 _KNOWN = 16
 """Calls an endpoint must have answered before its latencies say what is usual."""
