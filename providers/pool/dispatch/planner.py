@@ -101,8 +101,12 @@ def no_provider(job: Job, why: str) -> NoProvider:
             # Why an actor could not start says more than that it was gone when it was asked.
             if (name not in causes or not gate.endpoint.up) and gate.cause is not None:
                 causes[name] = gate.cause
-    listed = "; ".join(f"{name}: {type(error).__name__}: {error}" for name, error in causes.items())
     model = job.request.model or "default"
     return NoProvider(
-        f"no provider answered for model {model!r}: {why}" + (f" ({listed})" if listed else ""), causes=causes
+        f"no provider answered for model {model!r}: {why}" + (f" ({listed(causes)})" if causes else ""), causes=causes
     )
+
+
+def listed(causes: Mapping[str, BaseException]) -> str:
+    """Return in words why each endpoint failed."""
+    return "; ".join(f"{name}: {type(error).__name__}: {error}" for name, error in causes.items())

@@ -16,7 +16,7 @@ from ..control import FanOut, Outcomes
 from ..dispatch.dispatcher import Dispatcher
 from ..dispatch.foreign import is_own
 from ..dispatch.job import Job
-from ..dispatch.planner import no_provider
+from ..dispatch.planner import listed, no_provider
 
 GRACE = 2.0
 """Seconds that an endpoint which is down, or has failed, is waited for after another one has answered."""
@@ -164,8 +164,7 @@ async def _combined(combine: Any, outcomes: Mapping[str, Completion | Exception]
         return ordered
     causes: dict[str, BaseException] = {name: each for name, each in ordered.items() if isinstance(each, Exception)}
     if len(causes) == len(ordered):
-        listed = "; ".join(f"{name}: {type(error).__name__}: {error}" for name, error in causes.items())
-        raise NoProvider(f"all of {', '.join(names)} failed: {listed}", causes=causes)
+        raise NoProvider(f"all of {', '.join(names)} failed: {listed(causes)}", causes=causes)
     try:
         answer = combine(ordered)
         return await answer if inspect.isawaitable(answer) else answer
