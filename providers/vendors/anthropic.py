@@ -10,7 +10,6 @@ from ..errors import ProviderError
 from ..messages import Completion, Request
 from ..spec import ProviderSpec
 from ..wire import anthropic
-from ..wire.failures import malformed
 from ..wire.origin import origin_at
 from .batches import anthropic_batch, ordered
 from .http import Assembling, HttpProvider, Protocolled
@@ -79,10 +78,7 @@ class AnthropicProvider(HttpProvider):
         for name in _NOT_COUNTED:
             payload.pop(name, None)
         body, _ = await self.posted(f"{anthropic.PATH}/count_tokens", payload, request.headers)
-        counted = body.get("input_tokens") if isinstance(body, dict) else None
-        if not isinstance(counted, int):
-            raise malformed("a count without input_tokens", provider=self.spec.name)
-        return counted
+        return self._counted_in(body, "input_tokens")
 
     async def batch(self, requests: tuple[Request, ...]) -> list[Completion | ProviderError]:
         if not self.spec.supports("batch"):

@@ -53,7 +53,7 @@ class GeminiProvider(HttpProvider):
         payload = {"model": gemini.named(model), **protocol.to_payload(request, [], model=model)}
         path = gemini.path(model, "countTokens")
         body, _ = await self.posted(path, {"generateContentRequest": payload}, request.headers)
-        return int(body["totalTokens"])
+        return self._counted_in(body, "totalTokens")
 
     async def embed(self, request: EmbeddingRequest) -> Embeddings:
         model = self.spec.model_of(request)

@@ -18,7 +18,7 @@ from ..embeddings import Embeddings
 from ..errors import ConnectionLost, ProviderError, ProviderTimeout, StreamCut, UnknownModel
 from ..messages import Completion, Delta, Request
 from ..provider import Provider, as_deltas
-from ..wire import failures
+from ..wire import failures, fields
 from ..wire.limits import rate_limits
 from ..wire.sse import Parser, is_sign_of_life, is_stream
 from . import reading
@@ -314,6 +314,17 @@ class HttpProvider(Provider):
             limits=rate_limits(headers),
             extra=made.extra,
         )
+
+    def _counted_in(self, body: Any, name: str) -> int:
+        """The count of tokens that a vendor's own endpoint answered, under `name`. Raises `MalformedResponse`."""
+        try:
+            found = fields.mapping(body, "the body").get(name)
+            if found is not None:
+                return fields.count(found, name)
+            problem = f"a count without {name}"
+        except fields.WrongField as wrong:
+            problem = str(wrong)
+        raise failures.malformed(problem, provider=self.spec.name)
 
     async def _close(self) -> None:
         transport, self._transport = self._transport, None

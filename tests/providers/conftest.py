@@ -37,7 +37,7 @@ def openai_spec(server: SimulatedProvider, **changes: Any) -> ProviderSpec:
     return replace(spec, **changes)
 
 
-def anthropic_spec(server: SimulatedProvider, **changes: Any) -> ProviderSpec:
+def anthropic_spec(server: Addressed, **changes: Any) -> ProviderSpec:
     spec = ProviderSpec("anthropic", "anthropic", SecretStr(KEY), server.url, default_model="claude-test", timeout=5.0)
     return replace(spec, **changes)
 

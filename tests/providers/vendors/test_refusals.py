@@ -10,9 +10,10 @@ import pytest
 
 from callboard.actors import System
 from callboard.providers import errors as e
+from callboard.providers.provider import CountTokens
 from callboard.providers.vendors.build import child_spec
 from callboard.providers.vendors.transport import sdk_problem
-from tests.providers.conftest import KINDS
+from tests.providers.conftest import KINDS, anthropic_spec, gemini_spec
 from tests.providers.vendors.recording import ASK, recording
 
 GOOGLE = "type.googleapis.com/google.rpc."
@@ -91,3 +92,13 @@ def test_a_timeout_before_there_is_a_connection_is_the_endpoints_and_costs_nothi
     late = sdk_problem(error, "acme")
     assert isinstance(late, e.ProviderTimeout)
     assert (late.unsent, late.concerns) == (unsent, concerns)
+
+
+@pytest.mark.parametrize(("kind", "field"), [("anthropic", "input_tokens"), ("gemini", "totalTokens")])
+@pytest.mark.parametrize("told", [None, "absent", "seven", "7", True, -1, 1.5, [7], 10**15, "no object"])
+async def test_a_count_of_tokens_that_is_none_is_malformed(kind: str, field: str, told: Any) -> None:
+    body: Any = ["7"] if told == "no object" else {} if told == "absent" else {field: told}
+    async with recording(json.dumps(body).encode()) as server, System("counts") as system:
+        make: Any = {"anthropic": anthropic_spec, "gemini": gemini_spec}[kind]
+        with pytest.raises(e.MalformedResponse, match=field if told != "no object" else "expected an object"):
+            await system.spawn(child_spec(make(server))).ask(CountTokens(ASK))
