@@ -15,7 +15,7 @@ from ..clouds import CLOUDS, cloud_of
 from ..embeddings import EmbeddingLimit
 from ..pool import BreakerPolicy, Price, Quota, RetryPolicy
 from ..registry.presets import PRESETS
-from ..registry.resolve import OFFLINE, preset_spec
+from ..registry.resolve import OFFLINE, first_set, preset_spec
 from ..spec import Capability, ProviderSpec
 from ..wire.openai_chat import Dialect
 from .values import KINDS, Names, RequestDefaults, Secret, Section, address, header, known_type
@@ -124,7 +124,7 @@ class ProviderSettings(Section):
             key = self.keys[0].api_key
         cloud = {field: value for field in _CLOUD_FIELDS if (value := getattr(self, field))}
         if preset is not None:
-            found = next((env[variable] for variable in preset.keys if env.get(variable)), "")
+            found = first_set(env, preset.keys)
             if key is None and found and not self.profile:
                 key = SecretStr(found)
             elsewhere = bool(self.base_url) and "base_url" not in preset.settings
@@ -132,7 +132,7 @@ class ProviderSettings(Section):
                 raise ValueError(f"expected an api_key, or {' or '.join(preset.keys)} in the environment")
             settings = {"base_url": self.base_url, **cloud} if self.base_url else cloud
             for field, variables in preset.settings.items():
-                value = settings.get(field) or next((env[one] for one in variables if env.get(one)), "")
+                value = settings.get(field) or first_set(env, variables)
                 if not value:
                     raise ValueError(f"expected {field}, or {' or '.join(variables)} in the environment")
                 settings[field] = value

@@ -236,9 +236,9 @@ def preset_spec(
 
 
 def _from_preset(preset: Preset, env: Mapping[str, str]) -> ProviderSpec | None:
-    key = _first(env, preset.keys)
-    base = _first(env, preset.bases)
-    settings = {name: _first(env, variables) for name, variables in preset.settings.items()}
+    key = first_set(env, preset.keys)
+    base = first_set(env, preset.bases)
+    settings = {name: first_set(env, variables) for name, variables in preset.settings.items()}
     # A vendor without keys is there when its address is given; the others when their key and all they need is.
     if not (key if preset.keys else base or settings) or not all(settings.values()):
         return None
@@ -283,7 +283,8 @@ def _ollama(host: str) -> str:
     return address.rstrip("/") if re.search(r"/v\d+/?$", address) else f"{address.rstrip('/')}/v1"
 
 
-def _first(env: Mapping[str, str], names: Iterable[str]) -> str:
+def first_set(env: Mapping[str, str], names: Iterable[str]) -> str:
+    """The value of the first of some variables that is set and not blank, without blanks around it; or empty."""
     return next((env[name].strip() for name in names if env.get(name, "").strip()), "")
 
 

@@ -37,7 +37,7 @@ from callboard.providers.pool import (
     SwitchProvider,
 )
 from callboard.providers.registry.presets import PRESETS
-from callboard.providers.registry.resolve import Target
+from callboard.providers.registry.resolve import Target, from_environment
 from callboard.providers.simulated import SimulatedProvider
 from callboard.providers.spec import ProviderSpec
 
@@ -98,6 +98,29 @@ def test_no_key_shows_in_the_configurations_repr(tmp_path: Path) -> None:
 def test_a_vendors_key_may_come_from_its_own_variable(tmp_path: Path) -> None:
     config = load_config(written(tmp_path, "providers: {openai: {}}"), ENV)
     assert config.registry(ENV).providers["openai"].secret == "sk-secret-1"
+
+
+def test_a_vendors_variables_are_read_alike_with_a_file_and_without(tmp_path: Path) -> None:
+    env = {
+        "OPENAI_API_KEY": " ",
+        "GEMINI_API_KEY": "\t",
+        "GOOGLE_API_KEY": " sk-secret-1\n",
+        "AZURE_OPENAI_API_KEY": "sk-secret-2 ",
+        "AZURE_OPENAI_ENDPOINT": " https://my.openai.azure.com ",
+        "OPENAI_API_VERSION": "2024-10-21\n",
+    }
+    around = from_environment(env).providers
+    registry = load_config(written(tmp_path, "providers: {gemini: {}, azure: {default_model: m}}"), env).registry(env)
+    for name, key in (("gemini", "sk-secret-1"), ("azure", "sk-secret-2")):
+        said = registry.providers[name]
+        assert said.secret == key
+        assert (said.secret, said.base_url, said.cloud) == (
+            around[name].secret,
+            around[name].base_url,
+            around[name].cloud,
+        )
+    with pytest.raises(ConfigError, match="expected an api_key, or OPENAI_API_KEY in the environment"):
+        load_config(written(tmp_path, "providers: {openai: {}}"), env)
 
 
 def test_a_file_without_providers_leaves_the_environments(tmp_path: Path) -> None:
