@@ -14,10 +14,9 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_va
 from ..clouds import CLOUDS, cloud_of
 from ..embeddings import EmbeddingLimit
 from ..pool import BreakerPolicy, Price, Quota, RetryPolicy
-from ..registry.presets import PRESETS
+from ..registry.presets import COMPATIBLE, PRESETS
 from ..registry.resolve import OFFLINE, first_set, preset_spec
 from ..spec import Capability, ProviderSpec
-from ..wire.openai_chat import Dialect
 from .values import KINDS, Names, RequestDefaults, Secret, Section, address, header, known_type
 
 _CLOUD_FIELDS = tuple(dict.fromkeys(item.name for made in CLOUDS.values() for item in fields(made)))
@@ -146,9 +145,7 @@ class ProviderSettings(Section):
                 raise ValueError(
                     f"no vendor is called {name!r}; {hint}expected a base_url, or one of {known} as name or type"
                 )
-            # A server that copied the protocol: the older name of the limit, and nothing held back.
-            dialect = Dialect(max_tokens="max_tokens", drops=frozenset())
-            made = ProviderSpec(name, kind, base_url=self.base_url, dialect=dialect, cloud=cloud_of(kind, cloud))
+            made = ProviderSpec(name, kind, base_url=self.base_url, dialect=COMPATIBLE, cloud=cloud_of(kind, cloud))
             base = OFFLINE if kind == "offline" else made
         return replace(
             base,

@@ -15,6 +15,8 @@ _PLAIN = Dialect(max_tokens="max_tokens", drops=frozenset({"top_k", "files", "au
 """What most vendors copied: chat completions before ``max_completion_tokens``."""
 _OPEN = Dialect(max_tokens="max_tokens", drops=frozenset({"files"}))
 """Servers of open models, which also sample by top_k."""
+COMPATIBLE = Dialect(max_tokens="max_tokens", drops=frozenset())
+"""A server of one's own that copied the protocol: the older name of the limit, and nothing held back."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,9 +22,8 @@ from ...actors.core.base.errors import SpecError
 from ..clouds import cloud_of
 from ..errors import AuthenticationFailed, UnknownModel
 from ..spec import Kind, ProviderSpec
-from ..wire.openai_chat import Dialect
 from .dated import dated
-from .presets import PRESETS, Preset
+from .presets import COMPATIBLE, PRESETS, Preset
 
 OFFLINE = ProviderSpec("offline", "offline", default_model="offline")
 LITELLM = ProviderSpec("litellm", "litellm")
@@ -41,7 +40,6 @@ _KINDS = {
 }
 _NEAR = 0.7
 """How like a name one must be that is suggested in its place: "large" is not meant for "azure" (0.6)."""
-_COMPATIBLE = Dialect(max_tokens="max_tokens", drops=frozenset())
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,7 +266,7 @@ def _custom_spec(env: Mapping[str, str], name: str, prefix: str, base: str, kind
         cast(Kind, _KINDS[kind]),
         api_key=SecretStr(key) if key else None,
         base_url=base,
-        dialect=_COMPATIBLE,
+        dialect=COMPATIBLE,
     )
 
 
