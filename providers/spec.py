@@ -112,7 +112,8 @@ class ProviderSpec:
         cloud: what `Azure`, `Bedrock` or `Vertex` need to know, for the kinds of their names.
 
     Raises:
-        SpecError: what its kind needs is missing or does not fit.
+        ValueError: a field cannot be what it is; says which, and what was expected. A `SpecError` where what its kind
+            needs is missing or does not fit.
     """
 
     name: str

@@ -36,6 +36,13 @@ def test_a_wrong_request_is_refused_with_the_field_and_what_was_expected(fields:
         EmbeddingRequest(**{"texts": ["a"], "model": "m", **fields})
 
 
+@pytest.mark.parametrize("field", ["texts", "tokens"])
+@pytest.mark.parametrize("given_value", [0, -1, "16", None, True, 2.5, float("nan"), float("inf")])
+def test_a_limit_that_is_no_count_is_refused_by_its_field(field: str, given_value: Any) -> None:
+    with pytest.raises(ValueError, match=f"^{field} is .*; expected .*at least 1$"):
+        EmbeddingLimit(**{field: given_value})
+
+
 def test_texts_and_headers_are_in_no_repr() -> None:
     request = EmbeddingRequest(["my secret diary"], "m", headers={"x-key": "sk-1"})
     assert "diary" not in repr(request)
