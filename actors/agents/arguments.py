@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Iterable
 from pathlib import Path
@@ -52,7 +51,9 @@ def check_arguments(
     if on_usage is not None:
         if isinstance(model, ActorRef | ChildSpec) or pool is not None:
             raise DefinitionError("on_usage is told by the pool that an agency makes; give it to your own: Pool.spec")
-        if not callable(on_usage) or inspect.iscoroutinefunction(on_usage):
+        from ...providers.pool.dispatch.usage import can_be_told  # not at the top: it loads the pool
+
+        if not can_be_told(on_usage):
             raise DefinitionError(f"on_usage is a plain function of a CallRecord, not {on_usage!r:.80}")
     if system is not None and not isinstance(system, System):
         raise DefinitionError(f"system is a System, not {system!r:.80}")

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from inspect import iscoroutinefunction, signature
+from inspect import signature
 from typing import Any
 
 from pydantic import SecretStr
@@ -54,7 +54,7 @@ from .dispatch.dispatcher import Dispatcher
 from .dispatch.endpoint import Endpoint, check_names, with_key
 from .dispatch.health import health_of
 from .dispatch.job import ANYONE, Requester
-from .dispatch.usage import OnUsage
+from .dispatch.usage import OnUsage, can_be_told
 from .front.batch import Batching
 from .front.cache import Cache
 from .front.fanout import fan_out
@@ -386,10 +386,6 @@ async def _closed(resources: Sequence[SafeCache | Keeper]) -> None:
         await resource.close()
 
 
-def _is_plain(value: Any) -> bool:
-    return callable(value) and not any(map(iscoroutinefunction, (value, type(value).__call__)))
-
-
 _OPTIONS: Mapping[str, checks.Wish] = {
     "queue_timeout": checks.SECONDS,
     "fallbacks": checks.by_name(checks.several(checks.NAME, (tuple, list))).or_none(),
@@ -398,7 +394,7 @@ _OPTIONS: Mapping[str, checks.Wish] = {
     "batching": checks.made_as(Batching).or_none(),
     "prices": checks.by_name(checks.made_as(Price)).or_none(),
     "probe_interval": checks.SOME_SECONDS.or_none(),
-    "on_usage": checks.Wish("a function that is not async: nobody waits for what it returns", _is_plain).or_none(),
+    "on_usage": checks.Wish("a function that is not async: nobody waits for what it returns", can_be_told).or_none(),
 }
 
 

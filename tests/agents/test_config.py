@@ -101,7 +101,10 @@ async def test_a_function_is_told_of_calls_also_without_a_file() -> None:
 def test_who_cannot_be_told_or_nobody_would_tell_is_refused() -> None:
     async def later(record: CallRecord) -> None: ...
 
-    for wrong in (later, 3, "module:function"):
+    class Book:
+        async def __call__(self, record: CallRecord) -> None: ...
+
+    for wrong in (later, Book(), 3, "module:function"):
         with pytest.raises(DefinitionError, match="on_usage is a plain function of a CallRecord"):
             Agency(Agent("A"), on_usage=wrong)  # type: ignore[arg-type]
     with pytest.raises(DefinitionError, match=r"give it to your own: Pool\.spec"):

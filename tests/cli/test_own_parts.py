@@ -47,6 +47,12 @@ def note(record):
 
 async def later(record):
     pass
+
+class Book:
+    async def __call__(self, record):
+        pass
+
+book = Book()
 """
 MODULES = {
     "parts_of_mine": PARTS,
@@ -161,7 +167,13 @@ async def test_a_function_of_ones_own_is_told_of_each_call(folder: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("name", "kind"), [("later", "a value of type function"), ("Thing", "a class"), ("NUMBER", "")]
+    ("name", "kind"),
+    [
+        ("later", "a value of type function"),
+        ("book", "a value of type Book"),
+        ("Thing", "a class"),
+        ("NUMBER", ""),
+    ],
 )
 def test_what_cannot_be_told_is_refused(folder: Path, name: str, kind: str) -> None:
     with pytest.raises(

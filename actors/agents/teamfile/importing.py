@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import difflib
 import importlib
-import inspect
-from collections.abc import Callable
 from typing import Any, cast
 
 from ....providers.config.annotations import Location
 from ....providers.config.yamlfile import ConfigError, YamlFile
+from ....providers.pool.dispatch.usage import OnUsage, can_be_told
 from ....tools import Tool, tool
 from ..hooks import Hook
 from ..output import Output
@@ -48,12 +47,12 @@ def skill_named(file: YamlFile, at: Location, written: str) -> Skill:
     return found
 
 
-def function_named(file: YamlFile, at: Location, written: str) -> Callable[..., Any]:
-    """A plain function. Raises `ConfigError`."""
+def callback_named(file: YamlFile, at: Location, written: str) -> OnUsage:
+    """A function that is told of calls. Raises `ConfigError`."""
     found = _imported(file, at, written)
-    if not callable(found) or isinstance(found, type) or inspect.iscoroutinefunction(found):
+    if isinstance(found, type) or not can_be_told(found):
         raise _wrong_kind(file, at, written, "a plain function", found)
-    return cast(Callable[..., Any], found)
+    return cast(OnUsage, found)
 
 
 def type_named(file: YamlFile, at: Location, written: str) -> Any:

@@ -18,7 +18,7 @@ from ....tools import Tool
 from ..agent import Agent
 from ..errors import DefinitionError
 from ..team.directory import Directory
-from .importing import function_named, hook_named, skill_named, tool_named, type_named
+from .importing import callback_named, hook_named, skill_named, tool_named, type_named
 from .schema import AgentEntry, McpEntry, TeamFile
 
 
@@ -93,7 +93,7 @@ def read_team(path: str | Path, tools: Iterable[Tool] = (), *, env: Mapping[str,
     served = {name: entry.mcp for name, entry in written.agents.items() if entry.mcp}
     used = {server for names in served.values() for server in names}
     servers = {name: entry for name, entry in written.mcp_servers.items() if name in used}
-    on_usage = function_named(file, ("on_usage",), written.on_usage) if written.on_usage else None
+    on_usage = callback_named(file, ("on_usage",), written.on_usage) if written.on_usage else None
     return Team(agents, written.flows, servers, served, config, options, env, on_usage)
 
 

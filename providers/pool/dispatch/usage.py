@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from inspect import iscoroutinefunction
 from typing import Literal, TypeAlias
 
 from ...messages import Usage
@@ -50,6 +51,11 @@ class CallRecord:
 
 OnUsage: TypeAlias = Callable[[CallRecord], object]
 """Called on the event loop as each call ends: it should be quick. What it returns is not looked at."""
+
+
+def can_be_told(value: object) -> bool:
+    """Whether a value can be an `OnUsage`: something to call, and not async, for nobody waits for what it returns."""
+    return callable(value) and not any(map(iscoroutinefunction, (value, type(value).__call__)))
 
 
 def tell(on_usage: OnUsage, record: CallRecord) -> None:
