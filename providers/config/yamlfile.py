@@ -252,11 +252,6 @@ def parse_yaml(text: str, path: str | Path = "<text>", env: Mapping[str, str] | 
     return YamlFile(str(path), _expanded(written, (), env, shell), written, lines)
 
 
-def load_model(path: str | Path, model: type[M], env: Mapping[str, str] | None = None) -> M:
-    """Read, expand and validate a file in one step; raises `ConfigError`."""
-    return read_yaml(path, env).validate(model)
-
-
 def _note_lines(root: yaml.Node, lines: dict[Location, int], path: str) -> None:
     """Note where each value stands, aliases expanded."""
     seen = 0

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field
 
-from callboard.providers.config.yamlfile import ConfigError, MissingVariable, expand, load_model, parse_yaml, read_yaml
+from callboard.providers.config.yamlfile import ConfigError, MissingVariable, expand, parse_yaml, read_yaml
 
 
 class Limits(BaseModel):
@@ -124,9 +124,9 @@ def test_an_error_never_shows_what_the_environment_held_nor_a_literal_key() -> N
 
 def test_files_are_read_and_missing_ones_named(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("names: [x]\n")
-    assert load_model(tmp_path / "a.yaml", File).names == ["x"]
+    assert read_yaml(tmp_path / "a.yaml").validate(File).names == ["x"]
     (tmp_path / "empty.yaml").write_text("")
-    assert load_model(tmp_path / "empty.yaml", File) == File()
+    assert read_yaml(tmp_path / "empty.yaml").validate(File) == File()
     with pytest.raises(ConfigError, match="no such file"):
         read_yaml(tmp_path / "b.yaml")
     (tmp_path / "c.yaml").write_bytes(b"\xff\xfe\x00")
