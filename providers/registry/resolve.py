@@ -22,6 +22,7 @@ from ...actors.core.base.errors import SpecError
 from ..clouds import cloud_of
 from ..errors import AuthenticationFailed, UnknownModel
 from ..spec import Kind, ProviderSpec
+from ..wire.origin import is_makers
 from .dated import dated
 from .presets import COMPATIBLE, PRESETS, Preset
 
@@ -138,7 +139,7 @@ class Registry:
     def _target(self, provider: str, model: str) -> Target:
         spec = self.providers[provider]
         # Whoever resells Anthropic's models has names of its own for them.
-        return Target(provider, dated(model) if spec.kind == "anthropic" and not spec.base_url else model)
+        return Target(provider, dated(model) if spec.kind == "anthropic" and is_makers(spec.base_url) else model)
 
     def _litellm_knows(self, preset: Preset) -> bool:
         """Whether LiteLLM can reach a vendor that is not registered: with its own key, or where none is wanted. It

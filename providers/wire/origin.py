@@ -18,8 +18,17 @@ def origin_at(protocol: str, url: str) -> str:
     Returns:
         The protocol, and the host where somebody else speaks it: ``openai.chat:generativelanguage.googleapis.com``.
     """
+    return protocol if is_makers(url) else f"{protocol}:{_host(url)}"
+
+
+def is_makers(url: str) -> bool:
+    """Whether an address is that of a protocol's maker; an empty one is."""
+    host = _host(url)
+    return not host or host in _OWN
+
+
+def _host(url: str) -> str:
     try:
-        host = urlsplit(url).netloc.rpartition("@")[2].lower()
+        return urlsplit(url).netloc.rpartition("@")[2].lower()
     except ValueError:
-        host = url
-    return protocol if not host or host in _OWN else f"{protocol}:{host}"
+        return url

@@ -106,6 +106,11 @@ def test_who_resells_a_model_gets_the_name_that_was_written() -> None:
     assert proxied.resolve("claude-3.5-sonnet").model == "claude-3.5-sonnet"
 
 
+def test_the_vendors_own_address_written_out_changes_no_name() -> None:
+    itself = from_environment({**KEYS, "ANTHROPIC_BASE_URL": "https://api.anthropic.com"})
+    assert itself.resolve("claude-3.5-sonnet").model == "claude-3-5-sonnet-20241022"
+
+
 def test_litellm_takes_what_nobody_else_knows() -> None:
     registry = from_environment({}).with_provider(ProviderSpec("litellm", "litellm"))
     assert registry.resolve("bedrock/some-model") == Target("litellm", "bedrock/some-model")
