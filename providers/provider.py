@@ -140,7 +140,7 @@ class Provider(Actor):
         if isinstance(message, BatchRequest):
             return self.reply_with(self._batched(message))
         raise TypeError(
-            f"{self.path} takes Request, EmbeddingRequest, Supports, Describe, CountTokens or SetApiKey, "
+            f"{self.path} takes Request, EmbeddingRequest, BatchRequest, Supports, Describe, CountTokens or SetApiKey, "
             f"not {message!r:.80}"
         )
 

@@ -41,8 +41,8 @@ class AnthropicProvider(HttpProvider):
 
     Args:
         spec: endpoint and key.
-        client: an ``AsyncAnthropic`` (or Bedrock's, or Vertex's) to send every request through, in place of the faster
-            way over aiohttp with the headers the SDK makes. Make it with ``open_telemetry=False``, or calls are
+        client: an ``AsyncAnthropic`` of one's own to send every request through, in place of the faster way over
+            aiohttp with the headers the SDK makes. Make it with ``open_telemetry=False``, or calls are
             traced twice. It is closed with the actor.
     """
 

@@ -66,7 +66,7 @@ class OpenAIProvider(HttpProvider):
 
     Args:
         spec: endpoint and key.
-        client: an ``AsyncOpenAI`` (or Azure's) to send every request through, in place of the faster way over aiohttp
+        client: an ``AsyncOpenAI`` of one's own to send every request through, in place of the faster way over aiohttp
             with the headers the SDK makes. It is closed with the actor.
     """
 
