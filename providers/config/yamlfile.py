@@ -174,7 +174,7 @@ class YamlFile:
             fields = fields_at(model, location[:-1])
             near = difflib.get_close_matches(str(location[-1]), fields, 1)
             hint = f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(sorted(fields))}"
-            return self.error(location[:-1] + location[-1:], f"unknown entry; {hint}")
+            return self.error(location, f"unknown entry; {hint}")
         if details["type"] in ("model_type", "model_attributes_type", "dataclass_type"):
             fields = fields_at(model, location)
             return self.error(known, f"expected a mapping of {', '.join(fields)}, not {self._shown(known)}")
