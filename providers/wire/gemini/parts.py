@@ -19,10 +19,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ..messages import Audio, File, Image, Message, Part, Text, ToolCall
-from . import fields
-from .history import arguments_of, as_data_url, data_of, in_tags, media_of, with_fitting_ids
-from .state import Kept, Spoken, kept, parsed, restored, with_state
+from ...messages import Audio, File, Image, Message, Part, Text, ToolCall
+from .. import fields
+from ..history import arguments_of, as_data_url, data_of, in_tags, media_of, with_fitting_ids
+from ..state import Kept, Spoken, kept, parsed, restored, with_state
 
 _DATA_URL = re.compile(r"data:[^;,]+;base64,.*", re.DOTALL)
 _CALL_ID = re.compile(r"[^\x00-\x1f\x7f]+")
