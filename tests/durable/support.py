@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import signal
 import sqlite3
 import subprocess
@@ -12,22 +11,13 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from callboard import Agency, Agent, ChildSpec, Request, ToolCall
-from callboard.testing import FunctionModel
+from callboard import Agency, Agent, Request
+from callboard.actors.testing.doubles.models import call as call
 from tests import warm
+from tests.agents.support import function as function
 
 GUARD = 5.0
 """Seconds after which a wait that would never end is ended. Nothing is timed by it."""
-
-
-def function(model: Callable[[Request], Any]) -> ChildSpec:
-    """A supervised model that is a function of the request."""
-    return ChildSpec(FunctionModel, (model,), name="model")
-
-
-def call(name: str, id: str = "", /, **arguments: Any) -> ToolCall:
-    """A tool call as a model writes it."""
-    return ToolCall(id, name, json.dumps(arguments))
 
 
 def said(request: Request) -> str:

@@ -50,10 +50,29 @@ class Pair:
         a = Agent("A", "a", handoffs=[handoff(b, kind="transfer", name="transfer_to_b") if transfer else b])
         self.agency = Agency(a, b, name="pair", model=function(model), journal=journal)
 
+    async def cancelled_around_a_crash(self, said: str, first: str, number: int) -> None:
+        """Say something to A, and as B waits for its model kill A and cancel the run, in one order or the other; then
+        let B go on.
 
-async def cancelled(run: asyncio.Task[Any]) -> None:
-    run.cancel()
-    await asyncio.wait([run])
+        Args:
+            said: to A.
+            first: ``crash`` or ``cancel``.
+            number: passes of the loop between the two.
+        """
+        run = asyncio.ensure_future(self.agency.run(said, conversation="c"))
+        assert await until(lambda: self.asked)
+        if first == "crash":
+            assert kill(self.agency, "pair/A/c")
+        else:
+            run.cancel()
+        await passes(number)
+        if first == "crash":
+            run.cancel()
+        else:
+            kill(self.agency, "pair/A/c")
+        await asyncio.wait([run])
+        self.go_on.set()
+        await passes(50)
 
 
 @pytest.mark.parametrize("number", PASSES)
@@ -64,19 +83,7 @@ async def test_a_task_ends_with_the_run_that_handed_it_over(
 ) -> None:
     pair = Pair(False, tmp_path / "journal.db" if journal == "file" else None)
     async with pair.agency as agency:
-        run = asyncio.ensure_future(agency.run("go", conversation="c"))
-        assert await until(lambda: pair.asked)
-        if first == "crash":
-            assert kill(agency, "pair/A/c")
-            await passes(number)
-            await cancelled(run)
-        else:
-            run.cancel()
-            await passes(number)
-            kill(agency, "pair/A/c")
-            await asyncio.wait([run])
-        pair.go_on.set()
-        await passes(50)
+        await pair.cancelled_around_a_crash("go", first, number)
         await agency.run("go", conversation="other")  # by now B would have acted
         assert pair.acted == 1, "B has acted for a run that was cancelled"
 
@@ -94,18 +101,6 @@ async def test_a_turn_of_a_conversation_that_was_handed_over_ends_with_the_run_t
         assert pair.asked, "the conversation was not handed to B"
         pair.go_on.clear()
         pair.asked = pair.acted = 0
-        run = asyncio.ensure_future(agency.run("again", conversation="c"))
-        assert await until(lambda: pair.asked)
-        if first == "crash":
-            assert kill(agency, "pair/A/c")
-            await passes(number)
-            await cancelled(run)
-        else:
-            run.cancel()
-            await passes(number)
-            kill(agency, "pair/A/c")
-            await asyncio.wait([run])
-        pair.go_on.set()
-        await passes(50)
+        await pair.cancelled_around_a_crash("again", first, number)
         await agency.run("hello", conversation="c")  # by now B would have acted
         assert pair.acted == 0, "B has acted for a run that was cancelled"

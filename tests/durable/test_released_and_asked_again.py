@@ -23,11 +23,7 @@ from callboard import (
 )
 from callboard.testing import FunctionModel, Simulation, simulate
 
-from .support import function, kill, outcome, results, said, until
-
-
-def echo(request: Any) -> str:
-    return f"to {said(request)}"
+from .support import echo, function, kill, outcome, results, said, until
 
 
 async def released_meanwhile(sim: Simulation) -> None:

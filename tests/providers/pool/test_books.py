@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -39,16 +39,10 @@ from callboard.providers.simulated import Fault, SimulatedProvider, cut, malform
 from callboard.providers.spec import ProviderSpec
 from callboard.providers.vendors.openai import OpenAIProvider
 
-from .scripted import Script, endpoint, request
+from .scripted import Script, endpoint, pool_of, request
 
 PRICE = Price(1.0, 1.0)
 """A dollar for a million tokens of either kind."""
-
-
-@asynccontextmanager
-async def pool_of(*endpoints: Endpoint, **options: Any) -> AsyncIterator[ActorRef[Pool]]:
-    async with System("test") as system:
-        yield system.supervise(Pool.spec(endpoints, seed=1, **options))
 
 
 async def stats_of(pool: ActorRef[Pool]) -> PoolStats:

@@ -35,7 +35,7 @@ from callboard.providers.pool import (
 from callboard.providers.simulated import ServerQuota, SimulatedProvider, rate_limited
 from callboard.providers.vendors.build import child_spec
 from tests.providers.conftest import gemini_spec, openai_spec
-from tests.providers.pool.test_pool_features import pool_of
+from tests.providers.pool.scripted import pool_of
 
 MODEL = "text-embedding-3-small"
 VECTORS = frozenset({"embeddings"})

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 
-from callboard.actors import ActorRef, System
 from callboard.actors.testing import virtual_time
 from callboard.providers.errors import (
     AuthenticationFailed,
@@ -25,16 +22,10 @@ from callboard.providers.errors import (
     UnknownModel,
 )
 from callboard.providers.messages import Completion, RateLimits, Request
-from callboard.providers.pool import Endpoint, GetHealth, GetStats, Pool, Probe, Quota
+from callboard.providers.pool import GetHealth, GetStats, Probe, Quota
 from callboard.providers.pool.dispatch.endpoint import MOST_MODELS
 
-from .scripted import Script, endpoint, request
-
-
-@asynccontextmanager
-async def pool_of(*endpoints: Endpoint, **options: Any) -> AsyncIterator[ActorRef[Pool]]:
-    async with System("test") as system:
-        yield system.supervise(Pool.spec(endpoints, seed=1, **options))
+from .scripted import Script, endpoint, pool_of, request
 
 
 def only(model: str, error: Callable[[], Exception]) -> Callable[[Script, Request], Exception | None]:

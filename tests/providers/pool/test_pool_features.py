@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -13,7 +11,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from callboard.actors import ActorRef, ChildSpec, SpecError, System, scope
+from callboard.actors import ChildSpec, SpecError, scope
 from callboard.actors.testing import virtual_time
 from callboard.providers.errors import (
     AuthenticationFailed,
@@ -30,11 +28,9 @@ from callboard.providers.pool import (
     AddEndpoint,
     Budget,
     Cache,
-    Endpoint,
     GetHealth,
     GetStats,
     MemoryCache,
-    Pool,
     Price,
     Probe,
     Quota,
@@ -47,13 +43,7 @@ from callboard.providers.pool import (
     SwitchProvider,
 )
 
-from .scripted import Script, Scripted, endpoint, fails, fails_until, request
-
-
-@asynccontextmanager
-async def pool_of(*endpoints: Endpoint, **options: Any) -> AsyncIterator[ActorRef[Pool]]:
-    async with System("test") as system:
-        yield system.supervise(Pool.spec(endpoints, seed=1, **options))
+from .scripted import Script, Scripted, endpoint, fails, fails_until, pool_of, request
 
 
 def overloaded() -> Exception:
