@@ -511,6 +511,18 @@ def test_an_alias_is_a_model_wherever_one_is_named(tmp_path: Path) -> None:
     assert [budget.name for budget in spec.kwargs["budgets"]] == ["big", "small", "*"]
 
 
+def test_a_model_that_a_provider_lists_is_its_own_also_where_an_alias_is_called_so(tmp_path: Path) -> None:
+    text = """
+        aliases: {small: other:big}
+        providers:
+          acme: {type: offline, models: [small], model_limits: {small: {concurrency: 3}}}
+          other: {type: offline, models: [big]}
+    """
+    spec = pool_from_config(load_config(written(tmp_path, text), {}), env={})
+    limits = {endpoint.name: endpoint.model_limits for endpoint in spec.args[0]}
+    assert limits == {"acme": {"small": Quota(concurrency=3)}, "other": {}}
+
+
 def test_a_budget_of_a_provider_that_is_switched_off_waits_for_it(tmp_path: Path) -> None:
     text = """
         providers:

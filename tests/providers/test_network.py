@@ -304,12 +304,14 @@ QUOTED = {
         name: words(name)
         for name in ("part", "filename", "transcript", "description", "schema", "stop", "user", "answer", "extra")
     },
+    "blanks": "one\u00a0two\u2003three\u00a0four\u2028five\u00a0six",
     "file": words("file"),
     "data": base64.b64encode(words("picture").encode()).decode(),
 }
 QUOTING = Request(
     (
         Message("system", QUOTED["text"]),
+        Message("system", QUOTED["blanks"]),
         Message(
             "user",
             (

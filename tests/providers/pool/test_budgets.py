@@ -173,6 +173,14 @@ async def test_a_price_of_ones_own_stands_above_the_list_whatever_name_the_vendo
 
 
 @virtual_time
+async def test_of_two_prices_of_ones_own_that_of_the_name_the_vendor_answers_with_counts() -> None:
+    script = Script("a", usage=Usage(MILLION, 0), model="gpt-4o-2024-08-06")
+    prices = {"gpt-4o": DOLLAR, "gpt-4o-2024-08-06": Price(3.0, 3.0)}
+    async with pool_of(endpoint(script, price=None, vendor="openai"), prices=prices) as pool:
+        assert (await pool.ask(request(model="gpt-4o"))).cost == 3.0
+
+
+@virtual_time
 async def test_a_stream_that_breaks_off_costs_its_asker_what_had_come() -> None:
     script = Script("a", cut_after=2)
     async with pool_of(endpoint(script, price=Price(0.0, MILLION)), budgets=[Budget("agent", "planner", 9e9)]) as pool:
@@ -321,6 +329,24 @@ async def test_no_name_of_a_user_is_the_account_of_anybody_else() -> None:
     spent = {account: dollars for account, dollars in stats.spent.items() if account.startswith("user:")}
     assert len(spent) == len(people)
     assert (spent.pop("user:acme%2Fada"), set(spent.values())) == (2.0, {1.0})
+
+
+@pytest.mark.parametrize("scope", ["user", "tenant"])
+@virtual_time
+async def test_somebody_who_is_called_by_the_star_has_a_budget_of_their_own(scope: Any) -> None:
+    def asks(name: str) -> Submit:
+        who: dict[str, Any] = {scope: name}
+        return Submit(request(max_tokens=1), Requester(**who))
+
+    budgets = [Budget(scope, "*", 1.0), Budget(scope, "%2A", 2.0)]
+    async with pool_of(endpoint(an_answer(1.0), price=DOLLAR), budgets=budgets) as pool:
+        for name in ("*", "*", "ada"):
+            await pool.ask(asks(name))
+        for name in ("*", "ada"):
+            with pytest.raises(BudgetSpent):
+                await pool.ask(asks(name))
+        spent = (await stats_of(pool)).spent
+    assert (spent[f"{scope}:%2A"], spent[f"{scope}:ada"]) == (2.0, 1.0)
 
 
 @pytest.mark.parametrize("tokens", [-1, -(10**12)])

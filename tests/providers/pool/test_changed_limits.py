@@ -41,3 +41,21 @@ async def test_requests_at_once_count_those_in_flight_at_the_actor_before() -> N
             await pool.ask(AddEndpoint(endpoint(script, limits=Quota(concurrency=2, requests_per_minute=limit))))
         await asyncio.gather(*asked)
     assert script.most == 2
+
+
+@pytest.mark.parametrize("whose", ["limits", "model_limits"])
+@virtual_time
+async def test_limits_that_are_changed_hold_from_then_on(whose: str) -> None:
+    script = Script("a", latency=0.0)
+
+    def limited(requests_per_minute: int) -> dict[str, object]:
+        quota = Quota(requests_per_minute=requests_per_minute)
+        return {"limits": quota} if whose == "limits" else {"model_limits": {"m": quota}}
+
+    async with pool_of(endpoint(script, **limited(20))) as pool:
+        await pool.ask(request(model="m"), timeout=600)
+        await pool.ask(AddEndpoint(endpoint(script, **limited(2))))
+        asked = [asyncio.ensure_future(pool.ask(request(str(each), model="m"), timeout=600)) for each in range(5)]
+        await asyncio.gather(*asked)
+    within = max(sum(start <= time < start + 60.0 for time in script.times) for start in script.times)
+    assert within == 2

@@ -86,6 +86,14 @@ async def test_requests_are_answered_in_time_whatever_a_cache_does(
 
 
 @virtual_time
+async def test_a_cache_is_waited_for_no_longer_than_a_quarter_of_its_callers_time() -> None:
+    now = asyncio.get_running_loop().time
+    async with pool_of(endpoint(Script("a", latency=0.25)), cache=Failing("get", HANGS)) as pool:
+        assert (await pool.ask(request(), timeout=0.5)).provider == "a"
+        assert now() == pytest.approx(0.125 + 0.25)
+
+
+@virtual_time
 async def test_nobody_waits_for_an_answer_to_be_kept() -> None:
     now = asyncio.get_running_loop().time
     async with pool_of(endpoint(Script("a", latency=0.5)), cache=Failing("put", HANGS)) as pool:

@@ -377,3 +377,22 @@ async def test_a_kept_amount_that_is_none_switches_no_budget_off(wrong: Any, cap
             with pytest.raises(BudgetSpent, match=r"user acme/ada is spent: \$2\.0000"):
                 await pool.ask(cheap())
     assert "left out, of user:acme/ada" in caplog.text
+
+
+@pytest.mark.parametrize("at", [math.nan, math.inf, -1.0, None, "yesterday"])
+@virtual_time
+async def test_an_event_of_no_time_keeps_no_pool_from_starting(at: Any) -> None:
+    journal = MemoryJournal()
+    one = endpoint(dollar_answers(), price=DOLLAR)
+    budgets = [Budget("user", "acme/ada", 2.0, "day")]
+    async with pool_of(one, budgets=budgets, journal=journal) as pool:
+        await pool.ask(cheap())
+    (name,) = [header.name for header in await at_hand(journal.headers(prefix=keeping.STREAM))]
+    records = await at_hand(journal.read(name))
+    event = {"id": "x", "at": at, "spent": {"user:acme/ada": 50.0}}
+    await at_hand(journal.append(name, [event], expected=records[-1].version))
+    async with pool_of(one, budgets=budgets, journal=journal) as pool:
+        assert (await pool.ask(GetStats())).spent["user:acme/ada"] == 1.0
+        await pool.ask(cheap())
+        with pytest.raises(BudgetSpent, match=r"user acme/ada for a day is spent: \$2\.0000"):
+            await pool.ask(cheap())

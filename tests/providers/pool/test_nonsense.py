@@ -77,6 +77,9 @@ NONSENSE: dict[str, Callable[[], Any]] = {
     "no usage": lambda: good(usage=None),
     "a usage of texts": lambda: good(usage=Usage("5", "6")),  # type: ignore[arg-type]
     "a usage below nothing": lambda: good(usage=Usage(-(10**9), 5)),
+    "cached tokens below nothing": lambda: good(usage=Usage(5, 5, cache_read_tokens=-1)),
+    "kept tokens below nothing": lambda: good(usage=Usage(5, 5, cache_write_tokens=-1)),
+    "thoughts below nothing": lambda: good(usage=Usage(5, 5, reasoning_tokens=-1)),
     "a usage that is no number": lambda: good(usage=Usage(math.nan, 5)),  # type: ignore[arg-type]
     "a usage without end": lambda: good(usage=Usage(10**400, 5)),
     "no message": lambda: good(message=None),

@@ -27,7 +27,15 @@ SHAPES: list[tuple[Any, str]] = [
     (Request((Message("user", None),)), r"messages\[0\].content: expected text or a tuple of parts, not NoneType"),  # type: ignore[arg-type]
     (None, "expected a Request, not NoneType"),
 ]
-PARTS = Request((Message("user", (Text("x"), 5)),))  # type: ignore[arg-type]
+INNER: list[tuple[Any, str]] = [
+    (Request((Message("user", (Text("x"), 5)),)), r"messages\[0\].content: expected text or a tuple"),  # type: ignore[arg-type]
+    (Request((Message("robot", None),)), r"messages\[0\].role: expected one of .*, not 'robot'"),  # type: ignore[arg-type]
+    (
+        Request((Message("user", "x"), Message("assistant", "", tool_calls=(WORD,)))),  # type: ignore[arg-type]
+        r"messages\[1\].tool_calls: expected a tuple of ToolCall, not tuple",
+    ),
+]
+"""What only whoever writes the request looks at."""
 
 
 @virtual_time
@@ -42,7 +50,7 @@ async def test_a_pool_refuses_what_is_no_request_by_the_place(asked: Any, said: 
 
 
 @pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize(("asked", "said"), [*SHAPES[:-1], (PARTS, r"messages\[0\].content: expected text or a tuple")])
+@pytest.mark.parametrize(("asked", "said"), [*SHAPES[:-1], *INNER])
 async def test_a_provider_refuses_what_is_no_request_by_the_place(asked: Any, said: str, stream: bool) -> None:
     async with SimulatedProvider() as server, System("test") as system:
         spec = ProviderSpec("acme", api_key=SecretStr("k"), base_url=server.base_url, default_model="m")

@@ -69,6 +69,7 @@ def test_a_limit_is_a_whole_number(name: str, value: Any) -> None:
         (endpoint, {"weight": math.nan}, "weight is nan; expected a number, at least 0"),
         (endpoint, {"model_limits": {"m": 5}}, "model_limits is .*expected a mapping of names to a Quota"),
         (endpoint, {"capabilities": {"tols"}}, "capabilities is .*each one of tools, "),
+        (endpoint, {"priority": -(10**16)}, "priority is -10000000000000000; expected a whole number"),
         (Requester, {"priority": math.nan}, "priority is nan; expected a whole number"),
         (Batching, {"size": math.nan}, "size must be at least 1, and 0 <= min_window <= max_window"),
         (Batching, {"size": True}, "size must be at least 1, and 0 <= min_window <= max_window"),

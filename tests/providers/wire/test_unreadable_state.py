@@ -159,6 +159,16 @@ def test_no_state_costs_a_request(protocol: str, data: st.DataObject) -> None:
     json.dumps(payload, allow_nan=False)
 
 
+@pytest.mark.parametrize(("depth", "sent"), [(50, True), (150, False)])
+def test_a_state_that_is_deeper_than_any_vendors_is_left_out(depth: int, sent: bool) -> None:
+    deep = json.loads('{"x":' * depth + "1" + "}" * depth)
+    parts = [{"text": "so"}, {"executableCode": deep}]
+    body = {"candidates": [{"content": {"role": "model", "parts": parts}, "finishReason": "STOP"}]}
+    answer = gemini.from_response(body).message
+    payload = gemini.to_payload(Request((Message("user", "x"), answer)), model="m")
+    assert payload["contents"][1]["parts"] == (parts if sent else parts[:1])
+
+
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize(
     "content",
