@@ -6,7 +6,8 @@ requests in flight (64 streams), ``wall_1000`` is wall time over the ideal of th
 the resident memory grew by meanwhile. In ``fault_…`` one of three providers goes wrong for a while (in ``all_…`` all of
 them, for three seconds): ``lost`` are requests that got no answer.
 In ``fault_model`` one of two models at one endpoint is out; in ``fault_second`` a vendor keeps its limit by the second,
-in ``fault_bucket`` as a bucket, and ``_time`` is over what its limit allows at best.
+in ``fault_bucket`` as a bucket, in ``fault_window`` over a sliding minute, in ``fault_tokens`` as a bucket of tokens,
+and ``_time`` is over what its limit allows at best.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ FAULTS = [
     "fault_limits",
     "fault_second",
     "fault_bucket",
+    "fault_window",
+    "fault_tokens",
     "fault_cut",
     "fault_kill",
 ]

@@ -41,6 +41,8 @@ def faults(make: Make) -> dict[str, Callable[[int], list[Sample]]]:
     found["fault_limits"] = lambda n: asyncio.run(_limits(make, n))
     found["fault_second"] = lambda n: asyncio.run(_second(make, n))
     found["fault_bucket"] = lambda n: asyncio.run(_bucket(make, n))
+    found["fault_window"] = lambda n: asyncio.run(_window(make, n))
+    found["fault_tokens"] = lambda n: asyncio.run(_tokens(make, n))
     found["fault_cut"] = lambda n: asyncio.run(_cut(make, n))
     found["fault_kill"] = lambda n: asyncio.run(_kill(make))
     return found
@@ -208,6 +210,24 @@ async def _bucket(make: Make, count: int) -> list[Sample]:
         for index in range(3):
             servers.order(set=index, latency=LATENCY, limits={"requests": 20})
         return await _paced(make, servers, offered, "20,1000000,0,bucket", float(offered - 60))
+
+
+async def _window(make: Make, count: int) -> list[Sample]:
+    """20 requests a minute at each of three, counted over the last minute: what does not fit waits for the next."""
+    offered = 90 if count >= 1_000 else 70
+    with Servers(3) as servers:
+        for index in range(3):
+            servers.order(set=index, latency=LATENCY, limits={"requests": 20, "rule": "window"})
+        return await _paced(make, servers, offered, "20,1000000,0,window", 60.0)
+
+
+async def _tokens(make: Make, count: int) -> list[Sample]:
+    """6,000 tokens a minute at each of three, kept as buckets; an answer takes 150, what was asked for more."""
+    offered = 146 if count >= 1_000 else 130
+    with Servers(3) as servers:
+        for index in range(3):
+            servers.order(set=index, latency=LATENCY, limits={"tokens": 6_000})
+        return await _paced(make, servers, offered, "100000,6000,0,bucket", (offered * 150 - 18_000) / 300)
 
 
 async def _terminal(subject: Subject, number: int) -> str:

@@ -25,6 +25,7 @@ class Exchange:
     """One request and its answer."""
 
     __slots__ = (
+        "admitted_at",
         "charged",
         "connection",
         "enforcer",
@@ -47,6 +48,7 @@ class Exchange:
         self.stream = False
         self.enforcer: Enforcer | None = None
         self.charged = -1
+        self.admitted_at = 0.0
         self.open = True
 
     def key(self) -> str:
@@ -190,7 +192,7 @@ class Exchange:
         used = made.usage.total_tokens if made is not None else 0
         stats.tokens += used
         if self.enforcer is not None and self.charged >= 0:
-            self.enforcer.settle(self.charged, used, asyncio.get_running_loop().time())
+            self.enforcer.settle(self.charged, used, self.admitted_at, asyncio.get_running_loop().time())
 
 
 def dumped(value: Any) -> bytes:

@@ -1,9 +1,11 @@
-"""Rate limits as the vendors enforce them: buckets that refill steadily, and headers that tell."""
+"""Rate limits as vendors enforce them: buckets that refill steadily, or sliding windows, and headers that tell."""
 
 from __future__ import annotations
 
+from bisect import insort
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Literal
 
 from ..wire.limits import format_duration
 
@@ -18,12 +20,19 @@ class ServerQuota:
             it used.
         concurrent: requests at once.
         window: seconds of a window.
+        rule: how it counts: ``bucket``, one that refills, full at first; or ``window``: what was let in during the last
+            ``window`` seconds.
     """
 
     requests: int | None = None
     tokens: int | None = None
     concurrent: int | None = None
     window: float = 60.0
+    rule: Literal["bucket", "window"] = "bucket"
+
+    def __post_init__(self) -> None:
+        if self.rule not in _COUNTERS:
+            raise ValueError(f"rule is one of {', '.join(_COUNTERS)}, not {self.rule!r}")
 
 
 class Bucket:
@@ -51,9 +60,54 @@ class Bucket:
         """Take `amount` out; the level may fall below nothing. A negative amount is put back."""
         self._level = min(float(self.size), self.level(now) - amount)
 
+    def correct(self, amount: float, taken_at: float, now: float) -> None:
+        """Take `amount` more for what was taken before; a negative amount is put back."""
+        self.take(amount, now)
+
     def full_in(self, now: float) -> float:
         """Seconds until it is full."""
         return (self.size - self.level(now)) / self._rate
+
+
+class SlidingWindow:
+    """What was taken in the last ``window`` seconds, whatever the minute's beginning."""
+
+    def __init__(self, size: int, window: float, now: float) -> None:
+        self.size = size
+        self._window = window
+        self._taken: list[tuple[float, float]] = []  # when and how much, the oldest first
+
+    def level(self, now: float) -> float:
+        """What may still be taken."""
+        while self._taken and self._taken[0][0] + self._window <= now:
+            del self._taken[0]
+        return self.size - sum(amount for _, amount in self._taken)
+
+    def wait(self, amount: float, now: float) -> float:
+        """Seconds until `amount` may be taken; 0 if it may be. More than the whole counts as the whole."""
+        lacking = min(amount, float(self.size)) - self.level(now)
+        until = now
+        for at, taken in self._taken:  # the oldest leave first
+            if lacking <= 0:
+                break
+            lacking -= taken
+            until = at + self._window
+        return until - now
+
+    def take(self, amount: float, now: float) -> None:
+        """Take `amount`, now."""
+        self._taken.append((now, amount))
+
+    def correct(self, amount: float, taken_at: float, now: float) -> None:
+        """Take `amount` more for what was taken before; a negative amount is put back."""
+        insort(self._taken, (taken_at, amount))
+
+    def full_in(self, now: float) -> float:
+        """Seconds until all of it may be taken."""
+        return self._taken[-1][0] + self._window - now if self._taken else 0.0
+
+
+_COUNTERS: dict[str, type[Bucket] | type[SlidingWindow]] = {"bucket": Bucket, "window": SlidingWindow}
 
 
 class Enforcer:
@@ -61,8 +115,9 @@ class Enforcer:
 
     def __init__(self, limits: ServerQuota, now: float) -> None:
         self.limits = limits
-        self._requests = Bucket(limits.requests, limits.window, now) if limits.requests else None
-        self._tokens = Bucket(limits.tokens, limits.window, now) if limits.tokens else None
+        counter = _COUNTERS[limits.rule]
+        self._requests = counter(limits.requests, limits.window, now) if limits.requests else None
+        self._tokens = counter(limits.tokens, limits.window, now) if limits.tokens else None
         self._inside = 0
 
     def admit(self, tokens: int, now: float) -> float | None:
@@ -83,11 +138,11 @@ class Enforcer:
             self._tokens.take(tokens, now)
         return None
 
-    def settle(self, charged: int, used: int, now: float) -> None:
+    def settle(self, charged: int, used: int, admitted_at: float, now: float) -> None:
         """The request is done: correct what was charged to what it used."""
         self._inside -= 1
         if self._tokens is not None:
-            self._tokens.take(used - charged, now)
+            self._tokens.correct(used - charged, admitted_at, now)
 
     def headers(self, protocol: str, now: float, wall: datetime) -> list[tuple[str, str]]:
         """The rate-limit headers of OpenAI's or Anthropic's protocol; `wall` is the time that ``date`` says."""

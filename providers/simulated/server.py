@@ -188,7 +188,8 @@ class SimulatedProvider:
                 self._enforcers[key] = Enforcer(self.limits, loop.time())
             exchange.enforcer = self._enforcers[key]
             exchange.charged = _charged(request)
-            wait = exchange.enforcer.admit(exchange.charged, loop.time())
+            exchange.admitted_at = loop.time()
+            wait = exchange.enforcer.admit(exchange.charged, exchange.admitted_at)
             if wait is not None:
                 exchange.charged = -1
                 exchange.refuse(429, "rate_limit_error", f"rate limit reached; try again in {wait:.3f} s", wait)

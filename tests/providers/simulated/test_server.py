@@ -14,6 +14,8 @@ from typing import Any
 import anthropic
 import openai
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from callboard.providers.messages import Completion, Message, Request, ToolCall, Usage
 from callboard.providers.simulated import (
@@ -180,7 +182,7 @@ def test_a_bucket_never_lets_more_through_than_its_size_and_its_rate() -> None:
         wanted = rng.randrange(1, 120)
         if enforcer.admit(wanted, now) is None:
             admitted, tokens = admitted + 1, tokens + wanted
-            enforcer.settle(wanted, wanted, now)
+            enforcer.settle(wanted, wanted, now, now)
     assert admitted <= 10 + 10 * now
     assert tokens <= 500 + 500 * now
     assert tokens > 400 * now or admitted > 9 * now, "and it lets nearly that much through"
@@ -193,6 +195,39 @@ def test_what_a_bucket_says_to_wait_is_enough() -> None:
     assert bucket.wait(30, wait) == 0
     assert bucket.wait(30, wait * 0.9) > 0
     assert bucket.wait(1000, 60.0) == 0, "more than the whole counts as the whole"
+
+
+@given(
+    st.lists(
+        st.tuples(st.floats(0, 20), st.integers(1, 120), st.integers(0, 120), st.floats(0, 30)), min_size=1, max_size=60
+    )
+)
+def test_a_sliding_window_lets_in_all_that_keeps_each_window_within_the_limit_and_no_more(
+    asked: list[tuple[float, int, int, float]],
+) -> None:
+    enforcer = Enforcer(ServerQuota(requests=5, tokens=300, window=60.0, rule="window"), 0.0)
+    let_in: list[list[float]] = []  # when, what was charged or, once it has ended, used, when it ends
+    now = 0.0
+    for gap, wanted, used, took in asked:
+        now += gap
+        for one in let_in:
+            if one[2] <= now:
+                enforcer.settle(int(one[1]), int(one[3]), one[0], one[2])
+                one[1], one[2] = one[3], float("inf")
+        held = [one for one in let_in if one[0] + 60.0 > now]
+        fits = len(held) < 5 and sum(one[1] for one in held) + wanted <= 300
+        wait = enforcer.admit(wanted, now)
+        assert (wait is None) == fits, f"{wanted} tokens at {now}: {held}"
+        if wait is None:
+            let_in.append([now, wanted, now + took, min(used, wanted)])
+        else:
+            assert enforcer.admit(wanted, now + wait + 1e-6) is None, "what it says to wait is enough"
+            return
+
+
+def test_a_rule_of_a_servers_quota_that_is_none_is_refused() -> None:
+    with pytest.raises(ValueError, match="rule is one of bucket, window, not 'minute'"):
+        ServerQuota(requests=1, rule="minute")  # type: ignore[arg-type]
 
 
 async def test_a_client_that_leaves_is_seen_and_its_place_is_free() -> None:
