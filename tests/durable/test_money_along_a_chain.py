@@ -13,6 +13,7 @@ from callboard import (
     Agent,
     ChildSpec,
     Completion,
+    HandoffLimits,
     HookContext,
     Limits,
     Message,
@@ -26,6 +27,7 @@ from callboard import (
 from callboard.actors.agents.errors import (
     CostLimit,
     GuardrailTripped,
+    HandoffDepth,
     LimitReached,
     RunCancelled,
     TimeLimit,
@@ -199,6 +201,56 @@ async def test_a_run_that_another_agent_has_the_conversation_of_may_use_what_it_
 
 
 # -- what a run knows of completions that nobody got -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("what", ["a handoff too many", "a guardrail on a call", "a guardrail on a handoff"])
+async def test_what_others_had_bought_is_in_the_account_of_a_run_that_one_of_its_calls_ends(what: str) -> None:
+    at_work, spent = asyncio.Event(), 0
+
+    async def model(request: Request) -> Any:
+        nonlocal spent
+        name, asked = request.messages[0].text, not results(request)
+        if name == "B" and not asked:
+            at_work.set()
+            await asyncio.Event().wait()
+        if name == "C":
+            await (at_work.wait() if depth == 1 else asyncio.Event().wait())
+        spent += 1
+        if name == "A" and asked:
+            others = (call("delegate_to_C", "c", message="c"), call("look", "l"))
+            return bought(call("delegate_to_B", "b", message="b"), *others)
+        if name == "B":
+            return bought(call("look", "l"))
+        return bought(call("delegate_to_D", "d", message="d"))
+
+    @guardrail("handoff")
+    async def on_handoff(context: HookContext) -> None:
+        assert context.handoff is not None
+        if what.endswith("handoff") and context.handoff.target == "C":
+            await at_work.wait()
+            raise ValueError("not to C")
+
+    @guardrail("toolcall")
+    async def on_call(context: HookContext) -> None:
+        if what.endswith("call"):
+            await at_work.wait()
+            raise ValueError("no")
+
+    depth = 1 if what == "a handoff too many" else 16
+    agents = [
+        Agent("A", "A", tools=[look], handoffs=[handoff("B"), handoff("C")], hooks=[on_handoff, on_call]),
+        Agent("B", "B", tools=[look]),
+        Agent("C", "C", handoffs=[handoff("D")]),
+        Agent("D", "D"),
+    ]
+    async with Agency(*agents, model=function(model), handoff_limits=HandoffLimits(depth=depth)) as agency:
+        run = asyncio.ensure_future(agency.run("?"))
+        await asyncio.wait({run})
+        error = run.exception()
+    assert isinstance(error, HandoffDepth if depth == 1 else GuardrailTripped), repr(error)
+    assert error.partial is not None
+    assert error.partial.cost == spent, f"{error.partial.cost} of {spent} spent"
+    assert {one.target for one in error.partial.handoffs} >= {"B"}
 
 
 @pytest.mark.parametrize("streamed", [False, True])

@@ -31,6 +31,7 @@ from ...turns.steps import (
     Commands,
     Fail,
     Finish,
+    HandoffReturned,
     Input,
     Interrupted,
 )
@@ -41,7 +42,7 @@ from .delegation import forward, forwarded
 from .executor import RESULTS, carry_out
 from .recording import Recorder
 from .session import Connected, Finalized, OwnerAnswered, Recorded, Session, TimeLimitReached
-from .spending import spent
+from .spending import spent, with_those_at_work
 
 MAX_CRASHES: Final = 3
 """Crashes at one and the same step after which the run is given up: more of them would not help."""
@@ -207,6 +208,8 @@ class Runner:
         state = self._state
         if state.turn.phase == "ended" and type(happened) is not Begin:
             return  # it came too late
+        if type(happened) is Interrupted or (type(happened) is HandoffReturned and happened.fatal is not None):
+            happened = with_those_at_work(session, happened)
         turn, commands = advance(state.turn, happened, session.rules)
         events: list[Any] = [happened]
         if type(happened) is Begin and happened.messages is session.run.messages:
@@ -335,7 +338,7 @@ class Runner:
             if state.queue and state.queue[0] is session.run:
                 self._end(session, unanswered(session.run, error, *used))
         else:
-            self.apply(session, Interrupted(error, *spent(session), rollback))
+            self.apply(session, Interrupted(error, rollback=rollback))
 
     def interrupt_for(self, session: Session, newer: RunRequest) -> None:
         """End the run under way because a newer one takes its place."""

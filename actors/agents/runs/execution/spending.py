@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from .....providers.messages import Usage
 from ...answer import NO_USAGE, HandoffRecord
 from ...errors import CostLimit, RunError, TokenLimit
 from ...turns.machine import Turn
+from ...turns.steps import HandoffReturned, Interrupted
 from .session import Session
 
+E = TypeVar("E", HandoffReturned, Interrupted)
 _NOTHING = Turn()
 
 
@@ -35,6 +39,17 @@ def spent(session: Session) -> tuple[Usage, float, tuple[HandoffRecord, ...]]:
             record = HandoffRecord(session.run.agent, handoff.target, handoff.kind, handoff.task, "it was stopped")
             handoffs.append(record)
     return usage, cost, tuple(handoffs)
+
+
+def with_those_at_work(session: Session, happened: E) -> E:
+    """What ends a run, with what those at work for it have used until then: they are stopped with it."""
+    session.adopt()
+    if not session.delegations:
+        return happened
+    usage, cost, handoffs = spent(session)
+    return happened._replace(
+        usage=happened.usage + usage, cost=happened.cost + cost, handoffs=(*happened.handoffs, *handoffs)
+    )
 
 
 def _turn(session: Session) -> Turn:
