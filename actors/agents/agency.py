@@ -260,7 +260,7 @@ class Agency:
         conversation: str | None = None,
         user: str = "",
         caller: Caller | None = None,
-        values: Mapping[str, Any] | None = None,
+        metadata: Mapping[str, Any] | None = None,
         limits: Limits | None = None,
         output_type: Any = None,
         tools: Sequence[ToolSpec] = (),
@@ -278,7 +278,7 @@ class Agency:
                 the conversation ends with the run.
             user: whom it is for; the short form of ``caller``.
             caller: who asks; kept with the run, and in the request context.
-            values: what else tools and hooks may need to know; in the request context. A journal keeps it as plain
+            metadata: what else tools and hooks may need to know; in the request context. A journal keeps it as plain
                 data; what has no such form (a function, a connection) ends the run in `RunFailed` where there is one.
             limits: in place of the agent's own.
             output_type: the type the answer must fit, in place of the agent's own.
@@ -302,7 +302,7 @@ class Agency:
             UnknownAgent: nobody has that name.
             DefinitionError: an argument is of the wrong shape or type.
         """
-        given = (question, agent, conversation, user, caller, values, limits, output_type, tools, run_id)
+        given = (question, agent, conversation, user, caller, metadata, limits, output_type, tools, run_id)
         asked = Asked(*given, when_busy=when_busy)
         return await self._runtime.answer(*new_run(self._runtime, asked))
 
@@ -314,7 +314,7 @@ class Agency:
         conversation: str | None = None,
         user: str = "",
         caller: Caller | None = None,
-        values: Mapping[str, Any] | None = None,
+        metadata: Mapping[str, Any] | None = None,
         limits: Limits | None = None,
         output_type: Any = None,
         tools: Sequence[ToolSpec] = (),
@@ -329,7 +329,7 @@ class Agency:
         Raises:
             AgentError: as `run`, after the last event.
         """
-        given = (question, agent, conversation, user, caller, values, limits, output_type, tools, run_id)
+        given = (question, agent, conversation, user, caller, metadata, limits, output_type, tools, run_id)
         asked = Asked(*given, stream=True, when_busy=when_busy)
         return stream_run(self._runtime, partial(new_run, self._runtime, asked))
 
@@ -574,7 +574,7 @@ class Agency:
         conversation: str | None = None,
         user: str = "",
         caller: Caller | None = None,
-        values: Mapping[str, Any] | None = None,
+        metadata: Mapping[str, Any] | None = None,
         limits: Limits | None = None,
         output_type: Any = None,
         tools: Sequence[ToolSpec] = (),
@@ -590,7 +590,7 @@ class Agency:
         Raises:
             AgentError: it was not accepted, as `run`.
         """
-        given = (question, agent, conversation, user, caller, values, limits, output_type, tools, run_id)
+        given = (question, agent, conversation, user, caller, metadata, limits, output_type, tools, run_id)
         asked = Asked(*given, when_busy=when_busy, background=True)
         return await start_run(self._runtime, *new_run(self._runtime, asked), asked_before=run_id is not None)
 

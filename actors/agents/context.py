@@ -39,7 +39,7 @@ class RequestContext(NamedTuple):
         conversation: its conversation's id.
         chain: the agents from the first asked to this one.
         caller: who asks.
-        values: what else the caller passed along.
+        metadata: what else the caller passed along.
         usage: a record of each completion of this run so far.
     """
 
@@ -49,7 +49,7 @@ class RequestContext(NamedTuple):
     conversation: str
     chain: tuple[str, ...]
     caller: Caller
-    values: Mapping[str, Any]
+    metadata: Mapping[str, Any]
     usage: list[UsageRecord]
 
     @property

@@ -241,9 +241,9 @@ async def test_tools_see_the_request_context_across_mailboxes() -> None:
         return "ok"
 
     async with solo(Script([call("who"), "done"]), tools=[who]) as agency:
-        await agency.run("?", user="ann", values={"tenant": 7}, conversation="c")
+        await agency.run("?", user="ann", metadata={"tenant": 7}, conversation="c")
     (context,) = seen
-    assert (context.user, context.values["tenant"], context.agent, context.conversation) == ("ann", 7, "Solo", "c")
+    assert (context.user, context.metadata["tenant"], context.agent, context.conversation) == ("ann", 7, "Solo", "c")
     assert [record.usage.total_tokens for record in context.usage] == [15, 15]
 
 

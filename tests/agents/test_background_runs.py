@@ -363,7 +363,7 @@ async def test_an_outcome_that_cannot_be_kept_is_refused_before_it_is_accepted(t
         deep = [deep]
     async with Held(open=True).agency(tmp_path / "j.db") as agency:
         with pytest.raises(RunFailed, match="journal"):
-            await agency.start_run("hello", values={"deep": deep})
+            await agency.start_run("hello", metadata={"deep": deep})
         while deep != "x":  # taken apart: so deep a value cannot be freed at once
             deep = deep[0]
 

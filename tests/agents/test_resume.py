@@ -93,9 +93,9 @@ async def test_what_the_journal_cannot_write_fails_its_own_run_by_name(tmp_path:
 async def test_values_that_are_not_plain_data_fail_their_own_run_by_name(tmp_path: Path) -> None:
     async with Agency(Agent("A"), model=scripted(Script(["x"])), journal=tmp_path / "j.db") as agency:
         for ask in (agency.run, agency.start_run):
-            with pytest.raises(RunFailed, match=r"values\['b'\]\['c'\] is a function; a journal keeps plain data"):
-                await ask("?", conversation="c", values={"a": 1, "b": {"c": lambda: 0}})
-        assert (await agency.run("?", conversation="c", values={"day": date(2026, 1, 2)})).text == "x"
+            with pytest.raises(RunFailed, match=r"metadata\['b'\]\['c'\] is a function; a journal keeps plain data"):
+                await ask("?", conversation="c", metadata={"a": 1, "b": {"c": lambda: 0}})
+        assert (await agency.run("?", conversation="c", metadata={"day": date(2026, 1, 2)})).text == "x"
 
 
 def test_a_run_survives_several_kills(tmp_path: Path) -> None:

@@ -109,7 +109,7 @@ async def main(journal: Path, what: str) -> None:
 MOMENTS: dict[str, tuple[Callable[[Request], Any], dict[str, Any]]] = {
     "effect": (names("pay"), {}),
     "tool": (names("look"), {}),
-    "values": (names("look"), {"values": {"plan": Plan.GOLD, "many": [Plan.GOLD], "number": 3}}),
+    "values": (names("look"), {"metadata": {"plan": Plan.GOLD, "many": [Plan.GOLD], "number": 3}}),
     "approval": (names("pay"), {}),
     "form": (repaired, {"output_type": Form}),
     "steps": (many, {}),

@@ -105,7 +105,7 @@ async def test_values_come_back_from_the_journal_as_what_they_were(tmp_path: Pat
     async def looking() -> str:
         context = request_context()
         assert context is not None
-        seen.append(dict(context.values))
+        seen.append(dict(context.metadata))
         return "seen"
 
     def model(request: Request) -> Any:

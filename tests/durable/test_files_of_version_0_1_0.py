@@ -45,7 +45,7 @@ class Today:
         async def pay(amount: int) -> str:
             context = request_context()
             assert context is not None
-            self.effects.append(f"{context.user} of {context.values['tenant']} paid {amount}")
+            self.effects.append(f"{context.user} of {context.metadata['tenant']} paid {amount}")
             return f"paid {amount}"
 
         def model(request: Request) -> Any:

@@ -127,7 +127,7 @@ WRONG: dict[str, tuple[Any, dict[str, Any]]] = {
     "nothing as a question": (None, {}),
     "a number as limits": ("?", {"limits": 5}),
     "a dictionary as limits": ("?", {"limits": {"steps": 3}}),
-    "a list as values": ("?", {"values": ["a"]}),
+    "a list as metadata": ("?", {"metadata": ["a"]}),
     "names as tools": ("?", {"tools": ["add"]}),
     "a function as a tool": ("?", {"tools": [echo]}),
     "a number as a conversation": ("?", {"conversation": 5}),

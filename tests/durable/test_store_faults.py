@@ -28,10 +28,10 @@ def nested(depth: int) -> Any:
 
 UNWRITABLE: dict[str, tuple[str, dict[str, Any]]] = {
     "a lone surrogate in the question": (SURROGATE, {}),
-    "a lone surrogate in a value": ("?", {"values": {"name": SURROGATE}}),
-    "a lone surrogate as a value's name": ("?", {"values": {SURROGATE: 1}}),
+    "a lone surrogate in a value": ("?", {"metadata": {"name": SURROGATE}}),
+    "a lone surrogate as the name of one": ("?", {"metadata": {SURROGATE: 1}}),
     "a lone surrogate as the user": ("?", {"user": SURROGATE}),
-    "values nested 3,000 deep": ("?", {"values": {"deep": nested(3000)}}),
+    "values nested 3,000 deep": ("?", {"metadata": {"deep": nested(3000)}}),
     "a lone surrogate in the answer": ("answer with one", {}),
     "a lone surrogate in a tool's arguments": ("call with one", {}),
     "a lone surrogate in a tool's result": ("call", {}),

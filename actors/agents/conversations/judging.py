@@ -78,7 +78,7 @@ class RunToday:
             request.conversation,
             request.chain,
             request.caller,
-            request.values,
+            request.metadata,
             [],
         )
         self._state: dict[str, Any] = {}

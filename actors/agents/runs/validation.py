@@ -32,7 +32,7 @@ class Asked(NamedTuple):
     conversation: str | None = None
     user: str = ""
     caller: Caller | None = None
-    values: Mapping[str, Any] | None = None
+    metadata: Mapping[str, Any] | None = None
     limits: Limits | None = None
     output_type: Any = None
     tools: Sequence[ToolSpec] = ()
@@ -88,7 +88,7 @@ def new_run(runtime: AgencyRuntime, asked: Asked) -> tuple[RunRequest, Output | 
             (name,),
             (),
             _caller(asked.user, asked.caller),
-            _values(asked.values),
+            _metadata(asked.metadata),
             limits,
             asked.stream,
             _tools(asked.tools),
@@ -137,12 +137,12 @@ def _caller(user: object, caller: object) -> Caller:
     return caller
 
 
-def _values(values: object) -> Mapping[str, Any]:
-    if values is None:
+def _metadata(metadata: object) -> Mapping[str, Any]:
+    if metadata is None:
         return {}
-    if not isinstance(values, Mapping) or not all(isinstance(key, str) for key in values):
-        raise DefinitionError(f"values are a mapping whose keys are texts, not {type(values).__name__}")
-    return values
+    if not isinstance(metadata, Mapping) or not all(isinstance(key, str) for key in metadata):
+        raise DefinitionError(f"metadata is a mapping whose keys are texts, not {type(metadata).__name__}")
+    return metadata
 
 
 def _tools(tools: object) -> tuple[ToolSpec, ...]:

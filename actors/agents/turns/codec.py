@@ -2,12 +2,12 @@
 
 An event is a JSON object of the fields that are not what they are by default, so that it can be read with plain SQL
 (``data->>'run'``). Decoding follows the annotations of the classes listed here: no other class is ever made from a
-journal, so one that somebody tampered with can at worst hold wrong data. In fields that may hold anything (``values``,
-an answer's ``value``) pydantic models and dataclasses become plain objects, enumerations their value, tuples and sets
-lists, and dates, UUIDs, decimals, paths and the like the texts that pydantic makes of them; infinity and NaN are the
-texts ``inf``, ``-inf`` and ``nan``. What neither JSON nor pydantic knows is refused. A field that is not there has its
-default: that is how fields are added. An error comes back as the nearest class that `errors` has. Text
-comes back as it was, lone surrogates and NUL included; only two halves of an emoji in succession come back as the
+journal, so one that somebody tampered with can at worst hold wrong data. In fields that may hold anything
+(``metadata``, an answer's ``value``) pydantic models and dataclasses become plain objects, enumerations their value,
+tuples and sets lists, and dates, UUIDs, decimals, paths and the like the texts that pydantic makes of them; infinity
+and NaN are the texts ``inf``, ``-inf`` and ``nan``. What neither JSON nor pydantic knows is refused. A field that is
+not there has its default: that is how fields are added. An error comes back as the nearest class that `errors` has.
+Text comes back as it was, lone surrogates and NUL included; only two halves of an emoji in succession come back as the
 emoji. What version 0.1.0 wrote has schema 0 and is read by `legacy`.
 
 The text is written directly, field by field: that is a tenth quicker than plain objects for `json` to write (5 µs an
@@ -49,11 +49,12 @@ from . import former, legacy
 from .records import EVENTS, RunRequest
 from .rules import Limits
 
-SCHEMA: Final = 2
+SCHEMA: Final = 3
 """The form of what is written now. Raise it, and add to `UPCASTS`, when a field changes its meaning or its default."""
 
 UPCASTS: Mapping[tuple[str, int], Callable[[dict[str, Any]], dict[str, Any]]] = {
-    (kind.__name__, 1): former.with_origins for kind in EVENTS
+    **{(kind.__name__, 1): former.with_origins for kind in EVENTS},
+    ("Accepted", 2): former.with_metadata,
 }
 """For type and schema of a former form: what makes the next one of it."""
 

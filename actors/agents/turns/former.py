@@ -25,6 +25,14 @@ def with_origins(plain: Any) -> Any:
     return {name: item if name in _FREE else with_origins(item) for name, item in plain.items()}
 
 
+def with_metadata(plain: dict[str, Any]) -> dict[str, Any]:
+    """Form 3 of form 2: what the caller passed along with a run is its ``metadata``, no longer its ``values``."""
+    run = plain.get("run")
+    if isinstance(run, dict) and "values" in run:
+        plain = {**plain, "run": {("metadata" if name == "values" else name): item for name, item in run.items()}}
+    return plain
+
+
 def state(text: Any, spoken: int, calls: int) -> dict[str, str] | None:
     """A vendor's state with its origin, of the blocks of reasoning that stood before text and calls.
 

@@ -51,7 +51,7 @@ def _run(
     user: str = "",
     *rest: Any,
 ) -> RunRequest:
-    names = ("values", "limits", "stream", "external", "handoff", "once", "fleeting")
+    names = ("metadata", "limits", "stream", "external", "handoff", "once", "fleeting")
     given = dict(zip(names, rest, strict=False))
     parent = "" if id == root else root
     return RunRequest(id, root, agent, conversation, messages, chain, tasks, Caller(user), parent=parent, **given)

@@ -32,7 +32,7 @@ class RunRequest(NamedTuple):
         chain: the agents from the first asked to this one, inclusive.
         tasks: what each of the chain but the first was asked, as ``target: task``.
         caller: who asks.
-        values: what else the caller passed along.
+        metadata: what else the caller passed along.
         limits: what it may use. In a journal always all that counts, the agent's own included.
         stream: whether text is wanted as it comes.
         external: tools that the caller runs.
@@ -54,7 +54,7 @@ class RunRequest(NamedTuple):
     chain: tuple[str, ...]
     tasks: tuple[str, ...] = ()
     caller: Caller = NOBODY
-    values: Mapping[str, Any] = _NOTHING
+    metadata: Mapping[str, Any] = _NOTHING
     limits: Limits | None = None
     stream: bool = False
     external: tuple[ToolSpec, ...] = ()

@@ -258,7 +258,7 @@ class Player:
             limits=draw(LIMITS),
             external=(ToolSpec("outside", "", {"type": "object"}),) if draw(st.booleans()) else (),
             caller=Caller("ada", scopes=frozenset({"read", "write"})),
-            values={"tenant": ["acme", 1]},
+            metadata={"tenant": ["acme", 1]},
         )
         if not self.state.knows(run.id):
             self.record(Accepted(run))

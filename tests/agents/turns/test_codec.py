@@ -289,7 +289,7 @@ AT = datetime(2026, 1, 2, tzinfo=UTC)
 def test_in_a_field_for_anything_a_value_becomes_what_json_knows(value: Any, kept: Any) -> None:
     read = through_the_codec(Ended("r", value=value))
     assert comparable(read.value) == comparable(kept)
-    assert comparable(through_the_codec(Accepted(request("r", values={"it": value}))).run.values) == comparable(
+    assert comparable(through_the_codec(Accepted(request("r", metadata={"it": value}))).run.metadata) == comparable(
         {"it": kept}
     )
 
@@ -325,7 +325,7 @@ def endless() -> list[Any]:
 
 @pytest.mark.parametrize("value", endless(), ids=["deep", "in itself", "a dataclass in itself"])
 def test_what_is_nested_too_deeply_or_in_itself_is_refused(value: Any) -> None:
-    for event in (Ended("r", value=value), Accepted(request("r", values={"it": value}))):
+    for event in (Ended("r", value=value), Accepted(request("r", metadata={"it": value}))):
         with pytest.raises(RecursionError):
             CODEC.encode(event)
 
@@ -333,24 +333,24 @@ def test_what_is_nested_too_deeply_or_in_itself_is_refused(value: Any) -> None:
 @pytest.mark.parametrize(
     ("value", "said"),
     [
-        (len, "values['it'] is a builtin_function_or_method; a journal keeps plain data"),
-        (lambda: 0, "values['it'] is a function; a journal keeps plain data"),
-        (object(), "values['it'] is an object; a journal keeps plain data"),
-        (Box, "values['it'] is the class Box; a journal keeps plain data"),
-        (Model, "values['it'] is the class Model; a journal keeps plain data"),
-        (b"\xff", "values['it'] is bytes that are not UTF-8; a journal keeps plain data"),
-        (iter([1]), "values['it'] is a list_iterator; a journal keeps plain data"),
-        ((number for number in [1]), "values['it'] is a generator; a journal keeps plain data"),
-        ([1, {"a": object()}], "values['it'][1]['a'] is an object; a journal keeps plain data"),
-        (Box([len]), "values['it'].content[0] is a builtin_function_or_method; a journal keeps plain data"),
-        ({len}, "values['it']{…} is a builtin_function_or_method; a journal keeps plain data"),
+        (len, "metadata['it'] is a builtin_function_or_method; a journal keeps plain data"),
+        (lambda: 0, "metadata['it'] is a function; a journal keeps plain data"),
+        (object(), "metadata['it'] is an object; a journal keeps plain data"),
+        (Box, "metadata['it'] is the class Box; a journal keeps plain data"),
+        (Model, "metadata['it'] is the class Model; a journal keeps plain data"),
+        (b"\xff", "metadata['it'] is bytes that are not UTF-8; a journal keeps plain data"),
+        (iter([1]), "metadata['it'] is a list_iterator; a journal keeps plain data"),
+        ((number for number in [1]), "metadata['it'] is a generator; a journal keeps plain data"),
+        ([1, {"a": object()}], "metadata['it'][1]['a'] is an object; a journal keeps plain data"),
+        (Box([len]), "metadata['it'].content[0] is a builtin_function_or_method; a journal keeps plain data"),
+        ({len}, "metadata['it']{…} is a builtin_function_or_method; a journal keeps plain data"),
         ({object(): 1}, "something in it is an object; a journal keeps plain data"),
     ],
     ids=lambda value: type(value).__name__,
 )
 def test_what_is_not_plain_data_is_refused_with_its_place(value: Any, said: str) -> None:
     with pytest.raises(TypeError) as raised:
-        CODEC.encode(Accepted(request("r", values={"fine": 1, "it": value})))
+        CODEC.encode(Accepted(request("r", metadata={"fine": 1, "it": value})))
     assert str(raised.value) == said
     with pytest.raises(TypeError, match="a journal keeps plain data"):
         CODEC.encode(Ended("r", value=value))
@@ -428,7 +428,21 @@ def test_what_users_put_into_a_run_of_form_1_is_not_touched() -> None:
     theirs = {"role": "x", "reasoning_state": "[]"}
     run = {"id": "r", "root": "r", "agent": "A", "conversation": "c", "messages": [], "chain": ["A"]}
     read = CODEC.decode("Accepted", 1, json.dumps({"run": {**run, "values": {"mine": theirs}}}))
-    assert read.run.values == {"mine": theirs}
+    assert read.run.metadata == {"mine": theirs}
+
+
+def test_what_was_passed_along_as_values_is_the_metadata_of_a_run_of_form_2() -> None:
+    run = {"id": "r", "root": "r", "agent": "A", "conversation": "c", "messages": [], "chain": ["A"]}
+    schema = {"type": "object", "properties": {"values": {"type": "array"}}}
+    given = {
+        **run,
+        "values": {"values": {"values": 1}},
+        "external": [{"name": "f", "description": "", "parameters": schema}],
+    }
+    read = CODEC.decode("Accepted", 2, json.dumps({"run": given})).run
+    assert read.metadata == {"values": {"values": 1}}, "what is within is the caller's own"
+    assert read.external[0].parameters == schema
+    assert CODEC.decode("Accepted", 2, json.dumps({"run": run})).run.metadata == {}
 
 
 def test_a_later_form_is_refused() -> None:
@@ -516,7 +530,7 @@ Raised limits
 ReasoningStep agent step text
 Resumed used=0.0
 Rewound messages
-RunRequest id root agent conversation messages chain tasks=() caller=Caller() values={} limits=None stream=False external=() handoff=None once=False fleeting=False parent='' within='' keyed=False output=None when_busy='queue'
+RunRequest id root agent conversation messages chain tasks=() caller=Caller() metadata={} limits=None stream=False external=() handoff=None once=False fleeting=False parent='' within='' keyed=False output=None when_busy='queue'
 Snapshot history owner=None last=None steps=()
 Steer conversation messages id=''
 Steered messages id=''
@@ -528,7 +542,7 @@ ToolsStarted call_ids
 Usage input_tokens=0 output_tokens=0 cache_read_tokens=0 cache_write_tokens=0 reasoning_tokens=0
 VendorState origin content
 """  # noqa: E501
-"""Form 2. A field may be added, with a default. One that is renamed or goes, or has another default or another meaning,
+"""Form 3. A field may be added, with a default. One that is renamed or goes, or has another default or another meaning,
 makes a new form: what was written before has to be made to fit it."""
 
 
@@ -542,7 +556,7 @@ def test_what_is_written_has_the_form_that_its_number_says() -> None:
         else:
             known = {name: kind._field_defaults.get(name, MISSING) for name in kind._fields}
         lines.append(" ".join([kind.__name__, *(_shown(name, default) for name, default in known.items())]))
-    assert (SCHEMA, sorted(lines)) == (2, FORM.strip().splitlines())
+    assert (SCHEMA, sorted(lines)) == (3, FORM.strip().splitlines())
 
 
 def _shown(name: str, default: Any) -> str:

@@ -93,7 +93,7 @@ def test_a_tool_under_way_may_have_had_effects_and_the_next_run_waits() -> None:
     assert state.begun
     assert len(state.started) == 1
     first = state.queue[0]
-    assert (first.caller.user, first.values) == ("ada", {"tenant": "acme"})
+    assert (first.caller.user, first.metadata) == ("ada", {"tenant": "acme"})
     assert state.turn.phase == "acting"
 
 

@@ -127,7 +127,7 @@ class Session:
                 self.elapsed = max(self.elapsed, before.used())
             entry.session = self
         self.context = RequestContext(
-            run.root, run.id, run.agent, run.conversation, run.chain, run.caller, run.values, []
+            run.root, run.id, run.agent, run.conversation, run.chain, run.caller, run.metadata, []
         )
         values: dict[str, Any] = {KEY: self.context, MODEL: runtime.model}
         if runtime.carried is not None:
