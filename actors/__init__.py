@@ -22,7 +22,7 @@ from .core.base.errors import (
 from .core.base.events import DeadLetter, Event, Node, Outcome
 from .core.base.metrics import ActorMetrics, Histogram, Metrics
 from .core.base.restart import Backoff, Restart, Strategy, Supervision
-from .core.base.scope import Scope, current_scope, scope
+from .core.base.send_context import SendContext, current_send_context, send_context
 from .core.base.spec import ChildSpec, Mailbox, Overflow
 from .core.base.typed import Returns, handles
 from .core.current import current_system
@@ -83,7 +83,7 @@ __all__ = [
     "Returns",
     "Routees",
     "Router",
-    "Scope",
+    "SendContext",
     "SpecError",
     "StartFailed",
     "Strategy",
@@ -100,10 +100,10 @@ __all__ = [
     "Unsubscribe",
     "ask",
     "by_key",
-    "current_scope",
+    "current_send_context",
     "current_system",
     "handles",
-    "scope",
+    "send_context",
     "service_gc",
     "stop_on_signals",
     "wait",

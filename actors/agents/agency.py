@@ -269,7 +269,7 @@ class Agency:
     ) -> Answer:
         """Ask, and wait for the answer.
 
-        Cancelling it, or a deadline of the surrounding `scope`, stops the provider calls, tools and agents at work.
+        Cancelling it, or the deadline of a `send_context` around, stops the provider calls, tools and agents at work.
 
         Args:
             question: a text, a message, or several messages.
@@ -585,7 +585,7 @@ class Agency:
 
         The arguments are those of `run`. Returns once the run is accepted; with a durable journal: recorded. From then
         on it goes on whatever becomes of the caller, and, with a durable journal, of this process. A deadline of the
-        surrounding `scope` does not count for it.
+        `send_context` around it does not count for it.
 
         Raises:
             AgentError: it was not accepted, as `run`.

@@ -1,6 +1,6 @@
 """The request context: what a tool, a hook or another actor may know of the run it works for.
 
-It travels as a carried value of the actor core's scope, so it crosses mailboxes: an actor that a tool asks sees the
+It travels in the baggage of the actor core's send context, so it crosses mailboxes: an actor that a tool asks sees the
 same context as the tool.
 """
 
@@ -10,13 +10,13 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from ...providers.messages import Usage
-from ..core.base.scope import active
+from ..core.base.send_context import active
 from ..core.refs.ref import ActorRef
 from .caller import Caller
 
 KEY = "callboard.request"
 MODEL = "callboard.model"
-"""Under this key of the scope's values stands the actor that answers the agency's requests."""
+"""Under this key of the baggage stands the actor that answers the agency's requests."""
 
 
 class UsageRecord(NamedTuple):
@@ -60,12 +60,12 @@ class RequestContext(NamedTuple):
 
 def request_context() -> RequestContext | None:
     """The context of the run that this code works for, or None outside of one."""
-    scope = active.get()
-    context = scope.values.get(KEY) if scope is not None else None
+    sent = active.get()
+    context = sent.baggage.get(KEY) if sent is not None else None
     return context if isinstance(context, RequestContext) else None
 
 
 def model_at_work() -> ActorRef[Any] | None:
     """The actor that answers requests in the agency that this code works for, or None outside of one."""
-    scope = active.get()
-    return scope.values.get(MODEL) if scope is not None else None
+    sent = active.get()
+    return sent.baggage.get(MODEL) if sent is not None else None

@@ -21,7 +21,7 @@ from ..journal.store import Journal
 from .answer import Answer
 from .errors import AgencyClosed, AgentUnavailable
 from .runs.coordination.recovery import recover
-from .runs.runtime.runtime import AgencyRuntime, Carried
+from .runs.runtime.runtime import AgencyRuntime, Baggage
 from .runs.supervisors import AgencyActor
 from .team.prepared import PreparedAgent
 from .turns.records import RunRequest
@@ -123,7 +123,7 @@ class Lifecycle:
             runtime.model = system.supervise(self._with_journal(spec))
         models = [runtime.model, *(agent.model for agent in agents)]
         if any(isinstance(model, ActorRef) and _is_pool(model.actor_class) for model in models):
-            runtime.carried = _for_pool()
+            runtime.baggage = _for_pool()
 
     def _with_journal(self, spec: ChildSpec) -> ChildSpec:
         """A pool keeps its budgets where the agency keeps its runs, if that outlives them and nothing else is said."""
@@ -305,17 +305,17 @@ def open_journal(address: str | Path) -> Journal:
     return SqliteJournal(address, RunCodec())
 
 
-def _for_pool() -> Carried:
+def _for_pool() -> Baggage:
     """What a pool wants to know of a request: it keeps budgets and choices by agent, conversation, user and tenant."""
     from ...providers.pool import REQUESTER, Requester  # not at the top: as above
 
-    def carried(run: RunRequest, agent: PreparedAgent) -> Mapping[str, Any]:
+    def baggage(run: RunRequest, agent: PreparedAgent) -> Mapping[str, Any]:
         caller = run.caller
         return {
             REQUESTER: Requester(run.agent, run.conversation, user=caller.user, tenant=caller.tenant, batch=agent.batch)
         }
 
-    return carried
+    return baggage
 
 
 def _is_pool(made: object) -> bool:

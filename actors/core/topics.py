@@ -124,7 +124,7 @@ class Subscriptions:
 class Topics(Actor):
     """Sends what is published to who has subscribed: see `Subscribe`, `Unsubscribe` and `Publish`.
 
-    Messages of one publisher reach each subscriber in the order published, with the scope they were published in. A
+    Messages of one publisher reach each subscriber in the order published, with the context they were published in. A
     subscriber whose mailbox is full holds nobody up: for it the message becomes a dead letter. One that is dead is
     forgotten.
 

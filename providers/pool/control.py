@@ -18,8 +18,8 @@ from .dispatch.endpoint import Endpoint
 from .dispatch.job import ANYONE, Requester
 
 REQUESTER = "callboard.requester"
-"""Under this key of the scope's values a `Requester` travels with a plain `Request`:
-``with scope(values={REQUESTER: Requester(agent="planner")}): await pool.ask(request)``."""
+"""Under this key of the baggage a `Requester` travels with a plain `Request`:
+``with send_context(baggage={REQUESTER: Requester(agent="planner")}): await pool.ask(request)``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class FanOut:
             of them agree on, as soon as that is decided; ``all`` with a dictionary of completion or error by name. A
             function, plain or async, is given that dictionary once all have ended, unless all failed, and returns the
             answer. Where that is one completion, its usage and cost are those of all that were answered.
-        requester: on whose behalf; by default that of the scope, as for a `Request`.
+        requester: on whose behalf; by default that of the send context, as for a `Request`.
         concurrency: how many are asked at the same time; the others follow in order. None for all.
 
     Raises:

@@ -22,7 +22,7 @@ from pydantic import SecretStr
 from ...actors.core.actor import Actor
 from ...actors.core.base.errors import SpecError
 from ...actors.core.base.events import Outcome
-from ...actors.core.base.scope import current_scope
+from ...actors.core.base.send_context import current_send_context
 from ...actors.core.base.spec import ChildSpec
 from ...actors.core.refs.watching import Terminated
 from ...actors.journal.store import Journal
@@ -72,9 +72,9 @@ class Pool(Actor):
     """Answers `Request` with a `Completion` (``ask``) or `Delta`s (``stream``), and `EmbeddingRequest` with
     `Embeddings`, from whichever endpoint can.
 
-    A request that no endpoint can take now waits, in order, until its deadline (the scope's, or ``ask(timeout=)``), or
-    for ``queue_timeout`` if it has none. After that, or when nobody can do it, the caller gets `NoProvider` with the
-    causes.
+    A request that no endpoint can take now waits, in order, until its deadline (of ``ask(timeout=)``, or of a
+    `send_context`), or for ``queue_timeout`` if it has none. After that, or when nobody can do it, the caller gets
+    `NoProvider` with the causes.
 
     Args:
         endpoints: the providers, in order of preference where the routing leaves a tie.
@@ -376,8 +376,8 @@ class Pool(Actor):
 
 
 def _requester() -> Requester:
-    """On whose behalf the message at work was sent, as its scope says."""
-    requester: Requester = current_scope().values.get(REQUESTER, ANYONE)
+    """On whose behalf the message at work was sent, as its send context says."""
+    requester: Requester = current_send_context().baggage.get(REQUESTER, ANYONE)
     return requester
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from callboard import Agency, Agent, Limits, request_context
-from callboard.actors import scope
+from callboard.actors import send_context
 from callboard.actors.agents.errors import (
     AgencyClosed,
     DefinitionError,
@@ -123,7 +123,7 @@ async def test_a_deadline_around_the_run_is_its_time_limit() -> None:
         return ""
 
     async with solo(hang) as agency:
-        with scope(timeout=0.01), pytest.raises(TimeLimit):
+        with send_context(timeout=0.01), pytest.raises(TimeLimit):
             await agency.run("?")
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from callboard import Agency, Agent, Limits
-from callboard.actors import ChildSpec, scope
+from callboard.actors import ChildSpec, send_context
 from callboard.actors.agents.errors import (
     AgencyClosed,
     ConversationBusy,
@@ -154,7 +154,7 @@ def test_a_run_outlives_the_time_of_whoever_started_it() -> None:
     async def scenario(sim: Simulation) -> None:
         held = Held()
         async with held.agency(None, system=sim.system) as agency:
-            with scope(timeout=1):
+            with send_context(timeout=1):
                 handle = await agency.start_run("hold on")
             await held.begun.wait()
             await asyncio.sleep(5)

@@ -77,7 +77,7 @@ def test_a_worker_says_what_its_library_lacks_and_so_does_another_of_it(tmp_path
     library = _library(
         tmp_path,
         "from benchmarks.harness import Unsupported\n"
-        "Actor = ActorRef = ChildSpec = Supervisor = scope = object\n"
+        "Actor = ActorRef = ChildSpec = Supervisor = object\n"
         "def System(name): raise Unsupported('it has no metrics')\n",
     )
     worker = Worker("callboard", library=library)

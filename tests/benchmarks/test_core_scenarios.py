@@ -12,7 +12,7 @@ import pytest
 from benchmarks.harness import Sample, Unsupported
 from benchmarks.subjects import callboard, callsoon, loop
 
-from callboard.actors import current_scope
+from callboard.actors import current_send_context
 
 MODULES = {"callboard": callboard, "callsoon": callsoon}
 TINY = 7
@@ -24,22 +24,22 @@ class Work:
 
     def __init__(self) -> None:
         self.handled: list[Any] = []
-        self.scopes: list[Any] = []
+        self.contexts: list[Any] = []
         self.made = 0
 
 
-def _seen(kind: type, handler: str, work: Work, scope: Callable[[], Any]) -> type:
+def _seen(kind: type, handler: str, work: Work, context: Callable[[], Any]) -> type:
     """The class, with a handler that notes its messages and then does what it did."""
     original: Any = getattr(kind, handler)
 
     def plain(self: Any, message: Any) -> Any:
         work.handled.append(message)
-        work.scopes.append(scope())
+        work.contexts.append(context())
         return original(self, message)
 
     async def asynchronous(self: Any, message: Any) -> Any:
         work.handled.append(message)
-        work.scopes.append(scope())
+        work.contexts.append(context())
         return await original(self, message)
 
     def make(self: Any, *arguments: Any) -> None:
@@ -60,13 +60,13 @@ def subject(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
         for prefix in ("", "Async"):
             if (actor := getattr(module, prefix + kind, None)) is not None:
                 handler = "receive" if kind.startswith("Scoped") else "on_receive"
-                monkeypatch.setattr(module, prefix + kind, _seen(actor, handler, work, _scope_of(name)))
+                monkeypatch.setattr(module, prefix + kind, _seen(actor, handler, work, _context_of(name)))
     monkeypatch.setattr(logging.root.manager, "disable", logging.CRITICAL)  # as in a worker's process
     return module, request.param.removeprefix(name), work
 
 
-def _scope_of(name: str) -> Callable[[], Any]:
-    return callsoon.carried.get if name == "callsoon" else current_scope
+def _context_of(name: str) -> Callable[[], Any]:
+    return callsoon.carried.get if name == "callsoon" else current_send_context
 
 
 @pytest.fixture(params=["asyncio", "uvloop"], autouse=True)
@@ -140,16 +140,16 @@ def test_messages_are_handled_as_often_plain_as_not(subject: tuple[Any, str, Wor
 
 
 @pytest.mark.parametrize("name", ["ask_scoped", "ask_scoped_timeout", "tell_scoped", "tell_scoped_timeout"])
-def test_a_scope_arrives_with_the_messages_sent_in_it_and_with_no_other(
+def test_a_send_context_arrives_with_the_messages_sent_in_it_and_with_no_other(
     subject: tuple[Any, str, Work], name: str
 ) -> None:
     _, work = _run(subject, name, 1)
-    half = len(work.scopes) // 2
+    half = len(work.contexts) // 2
     assert half
-    assert not any(scope and scope.values for scope in work.scopes[:half])
-    for scope in work.scopes[half:]:
-        assert scope.values == {"trace": "benchmark"}
-        assert (scope.deadline is not None) == name.endswith("_timeout")
+    assert not any(sent and sent.baggage for sent in work.contexts[:half])
+    for sent in work.contexts[half:]:
+        assert sent.baggage == {"trace": "benchmark"}
+        assert (sent.deadline is not None) == name.endswith("_timeout")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,17 @@ from typing import Any
 
 import pytest
 
-from callboard.actors import Actor, ActorRef, Backoff, ChildSpec, Outcome, Supervisor, System, current_scope, scope
+from callboard.actors import (
+    Actor,
+    ActorRef,
+    Backoff,
+    ChildSpec,
+    Outcome,
+    Supervisor,
+    System,
+    current_send_context,
+    send_context,
+)
 
 from .support import Echo, Events, on_each_loop
 
@@ -21,7 +31,7 @@ class Looks(Actor):
     def __init__(self, found: list[Any], other: ActorRef[Any] | None = None) -> None:
         super().__init__()
         self.found = found
-        found.append((variable.get(), current_scope().deadline, dict(current_scope().values)))
+        found.append((variable.get(), current_send_context().deadline, dict(current_send_context().baggage)))
         variable.set("set by a constructor")
         if other is not None:
             self.pipe(self.carried(other))
@@ -44,11 +54,11 @@ class Carried(Actor):
     """Answers with what the message carries."""
 
     def on_receive(self, message: Any) -> Any:
-        return (current_scope().deadline, dict(current_scope().values))
+        return (current_send_context().deadline, dict(current_send_context().baggage))
 
 
 class Parent(Actor):
-    """Has a `Looks` for a child, and does to it what it is told; all with a variable and a scope of its own."""
+    """Has a `Looks` for a child, and does to it what it is told; all with a variable and a send context of its own."""
 
     def __init__(self, found: list[Any]) -> None:
         super().__init__()
@@ -76,9 +86,9 @@ HOWS = ["kill", "crash", "self.stop", "kill in two steps"]
 
 
 async def end(ref: ActorRef[Any], how: str) -> None:
-    """Have an actor started again, from a context and a scope that are its killer's."""
+    """Have an actor started again, from contexts that are its killer's."""
     variable.set("the killer's")
-    with scope(timeout=1000.0, values={"who": "the killer"}):
+    with send_context(timeout=1000.0, baggage={"who": "the killer"}):
         match how:
             case "kill":
                 ref.kill()
@@ -121,7 +131,7 @@ async def test_a_constructor_at_a_restart_sees_nothing_of_the_handler_that_broug
         await events.until("started", "parent/looks")
         del found[:]
         variable.set("the asker's")
-        with scope(timeout=1000.0, values={"who": "the asker"}):
+        with send_context(timeout=1000.0, baggage={"who": "the asker"}):
             ask = parent.proxy().kill_and_wait() if how == "proxy" else parent.ask(how)
             assert await ask == "the parent's", "the handler sees nothing of what the constructor has set"
         await events.until("started", "parent/looks", 2)
@@ -184,7 +194,7 @@ def test_a_thread_that_kills_an_actor_shares_nothing_with_its_new_constructor() 
         del found[:]
         token = variable.set("the killer's")
         try:
-            with scope(values={"who": "the killer"}):
+            with send_context(baggage={"who": "the killer"}):
                 ref.kill()
             assert ref.ask("look").get(timeout=10) == "nothing"
             assert found == [("nothing", None, {})]

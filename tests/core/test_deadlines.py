@@ -23,7 +23,7 @@ from callboard.actors import (
     ChildSpec,
     DeadLetter,
     System,
-    scope,
+    send_context,
 )
 from callboard.actors.testing import Crash, Fault, Simulation, Slow, simulate, virtual_time
 from callboard.actors.testing.doubles.strategies import fault_plans
@@ -182,7 +182,7 @@ async def test_a_deadline_in_force_counts_as_an_own_timeout_does() -> None:
         dead = letters(system)
         ref = system.spawn(Worker, log)
         ref.tell(Works())
-        with scope(timeout=1):
+        with send_context(timeout=1):
             ask, stream = ref.ask("ask"), ref.stream("stream")
             ref.tell("tell")
         assert isinstance(await ended(ask), AskTimeout)
@@ -274,7 +274,7 @@ async def test_an_ask_that_its_asker_gave_up_is_another_dead_letter_than_one_who
 # -- sent too late -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("how", ["timeout", "scope", "stream", "stream in a scope"])
+@pytest.mark.parametrize("how", ["timeout", "send_context", "stream", "stream in a send context"])
 @on_a_clock
 async def test_an_ask_sent_after_its_deadline_ends_at_once_and_never_enters_the_mailbox(how: str) -> None:
     log = Log()
@@ -283,13 +283,13 @@ async def test_an_ask_sent_after_its_deadline_ends_at_once_and_never_enters_the_
         match how:
             case "timeout":
                 ask: Any = ref.ask("late", timeout=-1)
-            case "scope":
-                with scope(timeout=-1):
+            case "send_context":
+                with send_context(timeout=-1):
                     ask = ref.ask("late", timeout=1000)
             case "stream":
                 ask = first(ref.stream("late", timeout=-1))
             case _:
-                with scope(timeout=-1):
+                with send_context(timeout=-1):
                     ask = first(ref.stream("late"))
         assert system.tree()[0].waiting == 0
         if "stream" not in how:
@@ -373,7 +373,7 @@ async def test_a_tell_taken_up_after_the_deadline_it_carries_is_processed_and_it
     async with System() as system:
         busy, worker, told = system.spawn(Worker, Log()), system.spawn(Worker, below), system.spawn(Told)
         busy.tell(Works())
-        with scope(timeout=1):
+        with send_context(timeout=1):
             told.tell("tell")
         await told.stop()
         assert log.lines == [("done", True), ("end", "AskTimeout")]
@@ -490,7 +490,7 @@ def test_a_message_is_processed_exactly_if_it_is_taken_up_before_its_deadline(ki
             waits: list[Any] = []
             for number, plan in enumerate(plans):
                 if plan.how == "tell":
-                    with scope(timeout=plan.timeout):
+                    with send_context(timeout=plan.timeout):
                         ref.tell((number, plan))
                 elif plan.how == "ask":
                     ask = ref.ask((number, plan), timeout=plan.timeout)

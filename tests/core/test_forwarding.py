@@ -25,8 +25,8 @@ from callboard.actors import (
     StreamExpected,
     System,
     SystemClosed,
-    current_scope,
-    scope,
+    current_send_context,
+    send_context,
 )
 from callboard.actors.testing import Crash, InjectedCrash, Kill, Simulation, Slow, simulate
 
@@ -188,16 +188,16 @@ async def test_carried_values_and_what_the_forwarder_adds_to_them_go_along_under
 
     class Tells(Actor):
         def on_receive(self, message: Any) -> Any:
-            seen(message, dict(current_scope().values))
+            seen(message, dict(current_send_context().baggage))
 
     class Adds(Forwards):
         def on_receive(self, message: Any) -> Any:
-            with scope(values={"by": self.name}):
+            with send_context(baggage={"by": self.name}):
                 return super().on_receive(message)
 
     async with System() as system:
         adds = system.spawn(Adds, system.spawn(Tells), name="adds")
-        with scope(values={"trace": "t1"}):
+        with send_context(baggage={"trace": "t1"}):
             adds.tell("told")
             await adds.ask("asked")
         await adds.ask("without")
@@ -209,7 +209,7 @@ async def test_carried_values_and_what_the_forwarder_adds_to_them_go_along_under
 async def test_an_earlier_deadline_set_by_the_forwarder_holds() -> None:
     class Hurries(Forwards):
         def on_receive(self, message: Any) -> Any:
-            with scope(timeout=0.01):
+            with send_context(timeout=0.01):
                 return super().on_receive(message)
 
     async with System() as system:

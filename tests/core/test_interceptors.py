@@ -21,7 +21,7 @@ from callboard.actors import (
     SpecError,
     System,
     Terminated,
-    scope,
+    send_context,
 )
 from callboard.actors.testing import simulate, virtual_time
 
@@ -123,7 +123,7 @@ async def test_every_kind_of_sending_is_intercepted_once() -> None:
         await worker.put("put")
         worker.tell("first", priority=-1)
         await worker.ask("ask", timeout=1)
-        with scope(timeout=5, values={"trace": "x"}):
+        with send_context(timeout=5, baggage={"trace": "x"}):
             worker.tell("scoped tell")
             await worker.ask("scoped ask")
         assert [item async for item in worker.stream("stream")] == [0, 1, 2]

@@ -31,8 +31,8 @@ from callboard.actors import (
     Supervision,
     System,
     Terminated,
-    current_scope,
-    scope,
+    current_send_context,
+    send_context,
 )
 from callboard.actors.testing import virtual_time
 
@@ -367,7 +367,7 @@ class Deadline(Actor):
             self.answer.set_result(message.unwrap())
             return None
         if not message:
-            return current_scope().deadline
+            return current_send_context().deadline
         return getattr(self, message[0])(message[1:])
 
     async def nested(self, rest: Any) -> Any:
@@ -407,7 +407,7 @@ def test_a_deadline_reaches_the_end_of_every_way_a_nested_ask_may_take(loop: str
             if how:
                 deadline = await ref.ask(tuple(way), timeout=1000)
             else:
-                with scope(timeout=1000, values={"key": 1}):
+                with send_context(timeout=1000, baggage={"key": 1}):
                     deadline = await ref.ask(tuple(way), timeout=2000)
             assert low - 1 <= deadline <= here.time() + 1000
             assert await ref.ask(()) is None, "a deadline stayed in force"
@@ -426,7 +426,7 @@ async def test_what_a_timer_or_a_job_sends_later_carries_no_deadline_of_the_mess
                 self.schedule(0.0, "timer")
                 self.pipe(asyncio.sleep(0), lambda _: "job")
                 return
-            got.append(current_scope().deadline)
+            got.append(current_send_context().deadline)
             if len(got) == 2:
                 done.set()
 

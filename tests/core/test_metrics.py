@@ -26,7 +26,7 @@ from callboard.actors import (
     Supervision,
     System,
     SystemClosed,
-    scope,
+    send_context,
 )
 from callboard.actors.testing import run_virtual, simulate, virtual_time
 
@@ -76,7 +76,7 @@ async def test_messages_are_counted_by_class_and_all_together() -> None:
             for _ in range(250):
                 first.tell("told")
                 assert await second.ask("asked") == "asked"
-            with scope(timeout=5):
+            with send_context(timeout=5):
                 assert await other.ask(0.0) == 0.0
             await first.ask("last")
             read = meter.read()

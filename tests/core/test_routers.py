@@ -36,8 +36,8 @@ from callboard.actors import (
     System,
     Topics,
     by_key,
-    current_scope,
-    scope,
+    current_send_context,
+    send_context,
 )
 from callboard.actors.core.base.rendezvous import key_hash, slot_of
 from callboard.actors.testing import Crash, Fault, InjectedCrash, Kill, Simulation, simulate, virtual_time
@@ -213,7 +213,7 @@ async def test_the_deadline_of_an_ask_reaches_the_worker() -> None:
     class Tells(Gate):
         async def on_receive(self, message: Any) -> Any:
             if message == "deadline":
-                return current_scope().deadline
+                return current_send_context().deadline
             return await super().on_receive(message)
 
     async with System() as system:
@@ -233,11 +233,11 @@ async def test_carried_values_reach_the_worker_under_ask_and_tell() -> None:
 
     class Tells(Actor):
         def on_receive(self, message: Any) -> Any:
-            seen(message, current_scope().values.get("trace"))
+            seen(message, current_send_context().baggage.get("trace"))
 
     async with System() as system:
         router = system.supervise(Router.spec(Tells, size=1))
-        with scope(values={"trace": "t1"}):
+        with send_context(baggage={"trace": "t1"}):
             router.tell("told")
             await router.ask("asked")
         await router.ask("without")

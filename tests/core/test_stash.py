@@ -25,8 +25,8 @@ from callboard.actors import (
     Supervisor,
     System,
     Terminated,
-    current_scope,
-    scope,
+    current_send_context,
+    send_context,
 )
 from callboard.actors.testing import Crash, Fault, Kill, Simulation, Slow, simulate, virtual_time
 from callboard.actors.testing.doubles.strategies import fault_plans
@@ -251,12 +251,12 @@ async def test_the_values_a_message_carries_are_there_when_it_is_taken_up_again(
     class Carries(Door):
         def on_receive(self, message: Any) -> Any:
             if self.open and message != "open":
-                self.log(message, dict(current_scope().values))
+                self.log(message, dict(current_send_context().baggage))
             return super().on_receive(message)
 
     async with System() as system:
         door = system.spawn(Carries, log)
-        with scope(values={"who": "Ada"}):
+        with send_context(baggage={"who": "Ada"}):
             door.tell("told")
             ask = door.ask("asked")
         door.tell("plain")

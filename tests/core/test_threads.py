@@ -21,7 +21,7 @@ from callboard.actors import (
     SystemClosed,
     Terminated,
     ask,
-    scope,
+    send_context,
     wait,
 )
 
@@ -386,7 +386,7 @@ def test_threading_actors_and_ours_ask_each_other_without_blocking_the_loop() ->
     run(main())
 
 
-@pytest.mark.parametrize("how", ["timeout", "scope", "cancel ask", "cancel wait"])
+@pytest.mark.parametrize("how", ["timeout", "send_context", "cancel ask", "cancel wait"])
 def test_a_threading_actor_does_not_notice_that_nobody_waits_any_more(how: str) -> None:
     async def main() -> None:
         threaded, release = Threaded.start(), threading.Event()
@@ -394,8 +394,8 @@ def test_a_threading_actor_does_not_notice_that_nobody_waits_any_more(how: str) 
             if how == "timeout":
                 with pytest.raises(AskTimeout):
                     await ask(threaded, release, timeout=0)
-            elif how == "scope":
-                with scope(timeout=0), pytest.raises(AskTimeout):
+            elif how == "send_context":
+                with send_context(timeout=0), pytest.raises(AskTimeout):
                     await ask(threaded, release)
             else:
                 future = ask(threaded, release) if how == "cancel ask" else threaded.ask(release, block=False)

@@ -20,8 +20,8 @@ from callboard.actors import (
     System,
     Topics,
     Unsubscribe,
-    current_scope,
-    scope,
+    current_send_context,
+    send_context,
 )
 from callboard.actors.core.topics import Subscriptions
 from callboard.actors.testing import Crash, Kill, Simulation, simulate
@@ -151,13 +151,13 @@ async def test_a_message_arrives_with_the_scope_it_was_published_in() -> None:
 
     class Tells(Actor):
         def on_receive(self, message: Any) -> None:
-            log(message, current_scope().values.get("trace"))
+            log(message, current_send_context().baggage.get("trace"))
 
     async with System() as system:
         topics = system.supervise(Topics.spec())
         tells = system.spawn(Tells)
         await topics.ask(Subscribe("a", tells))
-        with scope(values={"trace": "t1"}):
+        with send_context(baggage={"trace": "t1"}):
             topics.tell(Publish("a", 1))
         topics.tell(Publish("a", 2))
         await topics.ask(Publish("b", 0))

@@ -17,11 +17,11 @@ from callboard.actors import (
     ActorRef,
     ChildSpec,
     Returns,
-    Scope,
+    SendContext,
     System,
-    current_scope,
+    current_send_context,
     handles,
-    scope,
+    send_context,
 )
 from tests.core.support import on_each_loop
 
@@ -228,14 +228,14 @@ async def test_what_a_called_method_raises_and_the_death_of_its_actor_reach_the_
 @on_each_loop
 async def test_a_called_method_has_the_deadline_and_values_of_the_scope_it_is_called_in() -> None:
     class Scoped(Actor):
-        async def scope(self) -> Scope:
-            return current_scope()
+        async def sent(self) -> SendContext:
+            return current_send_context()
 
     async with System() as system:
         ref = system.spawn(Scoped)
-        with scope(timeout=1000, values={"key": 1}) as outer:
-            inner = await ref.call(Scoped.scope)
-        assert (inner.deadline, inner.values) == (outer.deadline, {"key": 1})
+        with send_context(timeout=1000, baggage={"key": 1}) as outer:
+            inner = await ref.call(Scoped.sent)
+        assert (inner.deadline, inner.baggage) == (outer.deadline, {"key": 1})
 
 
 def test_a_method_is_called_from_another_thread() -> None:

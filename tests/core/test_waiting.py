@@ -20,7 +20,7 @@ from callboard.actors import (
     MailboxFull,
     Supervisor,
     System,
-    scope,
+    send_context,
 )
 from callboard.actors.testing import Simulation, simulate, virtual_time
 from tests.core_leaks.counting import census
@@ -97,7 +97,7 @@ async def test_puts_that_timed_out_leave_nothing_behind() -> None:
         ref, hold = await filled(system)
 
         async def late() -> None:
-            with scope(timeout=0), pytest.raises(AskTimeout):
+            with send_context(timeout=0), pytest.raises(AskTimeout):
                 await ref.put("never")
 
         async with asyncio.timeout(5):
@@ -154,7 +154,7 @@ async def test_a_put_that_waits_for_room_ends_at_the_deadline_in_force_and_its_m
     log = Log()
     async with System() as system:
         ref, hold = await filled(system, log)
-        with scope(timeout=60), scope(timeout=3), pytest.raises(AskTimeout, match="Full-1"):
+        with send_context(timeout=60), send_context(timeout=3), pytest.raises(AskTimeout, match="Full-1"):
             await ref.put("late")
         assert asyncio.get_running_loop().time() == 3
         hold.go.set()
@@ -166,7 +166,7 @@ async def test_a_put_that_waits_for_room_ends_at_the_deadline_in_force_and_its_m
 async def test_a_put_to_a_full_mailbox_after_its_deadline_ends_at_once() -> None:
     async with System() as system:
         ref, hold = await filled(system)
-        with scope(timeout=1):
+        with send_context(timeout=1):
             await asyncio.sleep(2)
             with pytest.raises(AskTimeout):
                 await ref.put("late")
@@ -202,7 +202,7 @@ async def test_a_put_that_is_let_in_before_its_deadline_leaves_no_timer() -> Non
     log = Log()
     async with System() as system:
         ref, hold = await filled(system, log)
-        with scope(timeout=1000):
+        with send_context(timeout=1000):
             put = asyncio.create_task(ref.put("in time"))
         await asyncio.sleep(0)
         hold.go.set()

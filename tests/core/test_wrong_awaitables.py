@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from callboard.actors import Actor, ActorCrashed, ActorDead, AskTimeout, ChildSpec, Outcome, System, scope
+from callboard.actors import Actor, ActorCrashed, ActorDead, AskTimeout, ChildSpec, Outcome, System, send_context
 
 from .support import Echo, Events, Gate, Hold, Log, on_each_loop
 
@@ -154,7 +154,7 @@ async def test_a_deadline_passes_to_an_ask_that_answers() -> None:
     hold = Hold()
     async with System() as system:
         ref, gate = system.spawn(Works), system.spawn(Gate)
-        with scope(timeout=0.01), pytest.raises(AskTimeout):
+        with send_context(timeout=0.01), pytest.raises(AskTimeout):
             await ref.ask(("ask", "reply_with", gate, hold))
         await hold.cancelled.wait()
         assert await gate.ask("alive") == "alive"

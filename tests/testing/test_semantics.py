@@ -28,7 +28,7 @@ from callboard.actors import (
     Supervisor,
     System,
     Terminated,
-    current_scope,
+    current_send_context,
 )
 from callboard.actors.testing import Crash, Fault, Kill, Simulation, Slow, simulate
 from callboard.actors.testing.doubles.strategies import (
@@ -769,7 +769,7 @@ class Deep(Actor):
         self.below = below
 
     async def on_receive(self, message: Any) -> Any:
-        deadline = current_scope().deadline
+        deadline = current_send_context().deadline
         await asyncio.sleep(0.1)
         return deadline if self.below is None else await self.below.ask(message)
 

@@ -12,8 +12,8 @@ from itertools import takewhile
 from typing import Any, Final
 
 from ....providers.messages import Request, ToolCall, shown
-from ...core.base.scope import Scope
-from ...core.base.scope import active as active_scope
+from ...core.base.send_context import SendContext
+from ...core.base.send_context import active as active_context
 from ..context import KEY, RequestContext, UsageRecord
 from ..errors import GuardrailTripped, HandoffError, LimitReached
 from ..handoffs.call import read_call
@@ -84,7 +84,7 @@ class RunToday:
         self._state: dict[str, Any] = {}
         self._over_limit = False
         self._verdict: Finish | Fail | None = None
-        self._scope = Scope(None, {KEY: self._context})
+        self._send_context = SendContext(None, {KEY: self._context})
 
     async def _hooked(self, event: HookEvent, **fields: Any) -> HookContext:
         """Call today's hooks of an event."""
@@ -92,11 +92,11 @@ class RunToday:
         hooks = self._prepared.hooks.get(event)
         if hooks is None:
             return context
-        token = active_scope.set(self._scope)
+        token = active_context.set(self._send_context)
         try:
             return await run_hooks(hooks, context, lambda failed, error: None)
         finally:
-            active_scope.reset(token)
+            active_context.reset(token)
 
     async def judge(self, step: ReplayStep, after: Iterator[Any]) -> None:
         """Compare what an event leads to with what the record has behind it.
@@ -151,7 +151,7 @@ class RunToday:
         """What the model would be asked for the completion that is recorded; None if it would not be asked."""
         prepared, asked, event = self._prepared, self.request, step.event
         schema = self._output.schema if self._output is not None else None
-        token = active_scope.set(self._scope)
+        token = active_context.set(self._send_context)
         try:
             request = prepared.request(
                 step.before.history, self._context, asked.external, schema, self._runtime.model_for(prepared.name)
@@ -161,7 +161,7 @@ class RunToday:
             self._differs("request", text)
             return None
         finally:
-            active_scope.reset(token)
+            active_context.reset(token)
         failed = type(event) is CompletionFailed
         then = failed and isinstance(event.error, GuardrailTripped)
         try:

@@ -12,7 +12,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, Final, Literal, TypeAlias
 
-from ...core.base.scope import active as active_scope
+from ...core.base.send_context import active as active_context
 from ...core.mail.future import Future
 from ...journal.store import Record, at_hand
 from ..answer import Answer
@@ -267,9 +267,9 @@ async def start_run(runtime: AgencyRuntime, run: RunRequest, output: Output | No
     if asked_before and await runtime.is_claimed(run):
         return handle
     fresh = register.get(run.id) is None
-    token = active_scope.set(None)  # it goes on when the caller's time is up
+    token = active_context.set(None)  # it goes on when the caller's time is up
     entry = register.submit(run, output)
-    active_scope.reset(token)
+    active_context.reset(token)
     handle._keep_outcome_of(entry)
     if not entry.background:
         entry.background = True

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from ....providers.messages import Message, ToolSpec
 from ...core.base.errors import SpecError
-from ...core.base.scope import current_scope
+from ...core.base.send_context import current_send_context
 from ...core.base.spec import check_name
 from ..agent import Agent
 from ..caller import NOBODY, Caller
@@ -65,7 +65,7 @@ def new_run(runtime: AgencyRuntime, asked: Asked) -> tuple[RunRequest, Output | 
     if asked.limits is not None:
         limits = asked.limits
         check_limits(limits)
-    deadline = current_scope().deadline if not asked.background else None  # that one outlives its caller
+    deadline = current_send_context().deadline if not asked.background else None  # that one outlives its caller
     if deadline is not None:
         left = max(0.0, deadline - asyncio.get_running_loop().time())
         limits = replace(limits, seconds=left if limits.seconds is None else min(left, limits.seconds))

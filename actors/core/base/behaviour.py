@@ -13,7 +13,7 @@ from typing import Any, ClassVar, get_origin
 from .errors import SpecError, brief
 from .log import logger_of
 from .restart import ONE_FOR_ONE, Supervision
-from .scope import FOREVER
+from .send_context import FOREVER
 from .typed import M_contra, Receives
 
 logger = logger_of()

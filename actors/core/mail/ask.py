@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from ..base.errors import AskCycle, AskTimeout, brief
 from ..base.log import logger_of
-from ..base.scope import Scope
+from ..base.send_context import SendContext
 from ..runtime.driver import Driver
 from ..runtime.runtime import Receiver, Runtime
 from .channel import Channel
@@ -60,7 +60,7 @@ class Ask(Future[Any]):
     Args:
         cell: whom it is sent to.
         message: what is sent.
-        scope: the deadline and carried values it is sent with.
+        context: the deadline and the baggage it is sent with.
         priority: lower is processed first.
     """
 
@@ -69,16 +69,16 @@ class Ask(Future[Any]):
     priority = 0
     # Seldom set: an instance's own value lies in its dict, which is made then. An ask is made for every message, and
     # each store counts; `ActorRef.ask` does not even call `__init__`.
-    scope: Scope | None = None
+    context: SendContext | None = None
 
-    def __init__(self, cell: Receiver, message: Any, scope: Scope | None, priority: int = 0) -> None:
+    def __init__(self, cell: Receiver, message: Any, context: SendContext | None, priority: int = 0) -> None:
         self._state = PENDING
         self._callbacks = None
         self.cell = cell
         self.message = message
         self.work: Driver | Putaside | None = None
-        if scope is not None:
-            self.scope = scope
+        if context is not None:
+            self.context = context
         if priority:
             self.priority = priority
 
@@ -132,8 +132,8 @@ class Ask(Future[Any]):
 
     def is_late(self, now: float) -> bool:
         """Whether its deadline has passed at ``now``, in the loop's seconds; then it has ended in `AskTimeout`."""
-        scope = self.scope
-        if scope is None or scope.deadline is None or now < scope.deadline:
+        context = self.context
+        if context is None or context.deadline is None or now < context.deadline:
             return False
         self.expire()
         return True
@@ -176,15 +176,15 @@ class Admission(Future[None]):
 
     Args:
         cell: whose mailbox.
-        scope: its deadline is the waiting's.
+        context: its deadline is the waiting's.
     """
 
-    __slots__ = ("cell", "on_given_up", "scope")
+    __slots__ = ("cell", "context", "on_given_up")
 
-    def __init__(self, cell: Receiver, scope: Scope | None) -> None:
+    def __init__(self, cell: Receiver, context: SendContext | None) -> None:
         super().__init__(cell.runtime)
         self.cell = cell
-        self.scope = scope
+        self.context = context
         self.on_given_up: Callable[[], None] | None = None
 
     def cancel(self, msg: Any | None = None) -> bool:
@@ -272,8 +272,8 @@ class ProbedAsk(Ask):
 
     __slots__ = ("handed_on", "id", "sender")
 
-    def __init__(self, cell: Receiver, message: Any, scope: Scope | None, priority: int = 0) -> None:
-        super().__init__(cell, message, scope, priority)
+    def __init__(self, cell: Receiver, message: Any, context: SendContext | None, priority: int = 0) -> None:
+        super().__init__(cell, message, context, priority)
         self.id = 0  # until it is sent
         self.sender = ""
         self.handed_on: tuple[tuple[str, int, str], ...] = ()  # by whom before: path, id, sender

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from pykka.messages import ProxyCall, ProxyGetAttr, ProxySetAttr, _ActorStop
 
-from ..base.scope import Scope
+from ..base.send_context import SendContext
 
 DEFERRED: Final = object()
 """What a handler returns when the answer comes later."""
@@ -35,13 +35,15 @@ UNSEEN: Final = STOPS | {Mark}
 
 
 class Envelope:
-    """A told message with a scope, a priority, or an identity for the probe."""
+    """A told message with a context, a priority, or an identity for the probe."""
 
-    __slots__ = ("id", "message", "priority", "scope", "sender")
+    __slots__ = ("context", "id", "message", "priority", "sender")
 
-    def __init__(self, message: Any, scope: Scope | None, priority: int = 0, sender: str = "", id: int = 0) -> None:
+    def __init__(
+        self, message: Any, context: SendContext | None, priority: int = 0, sender: str = "", id: int = 0
+    ) -> None:
         self.message = message
-        self.scope = scope
+        self.context = context
         self.priority = priority
         self.sender = sender
         self.id = id

@@ -82,9 +82,9 @@ def deliver(cell: Cell, item: Any) -> None:
     """Put an item that there is room for into a mailbox, on the loop's thread."""
     runtime = cell.runtime
     if isinstance(item, Ask) and not item._state and cell.state != DEAD:
-        scope = item.scope
-        if scope is not None and scope.deadline is not None:
-            runtime.deadlines.add(scope.deadline, item)
+        context = item.context
+        if context is not None and context.deadline is not None:
+            runtime.deadlines.add(context.deadline, item)
     if runtime.probe is not None:
         _deliver_probed(cell, item)
     else:
@@ -332,9 +332,9 @@ def admit_or_wait(cell: Cell, item: Any, admitted: Admission) -> None:
         waiting = details.waiting = OrderedDict()
     waiting[admitted] = item
     admitted.on_given_up = lambda: waiting.pop(admitted, None)
-    scope = admitted.scope
-    if scope is not None and scope.deadline is not None:
-        cell.runtime.deadlines.add(scope.deadline, admitted)
+    context = admitted.context
+    if context is not None and context.deadline is not None:
+        cell.runtime.deadlines.add(context.deadline, admitted)
 
 
 def _overflow(cell: Cell) -> Overflow:

@@ -24,7 +24,7 @@ from sys import getrefcount
 from types import AsyncGeneratorType, CoroutineType, coroutine
 from typing import Any, Final, cast
 
-from ..base.scope import active
+from ..base.send_context import active
 from ..mail.ask import Ask, ProbedAsk, StreamAsk
 from ..mail.cell import BUSY, IDLE, READY, Cell
 from ..mail.envelope import DEFERRED, PYKKA_MESSAGES, STOPS, Envelope, Once
@@ -362,7 +362,7 @@ class Dispatcher:
                     kind = item.__class__
                     if kind is Ask:
                         message = item.message
-                        carried = item.scope
+                        carried = item.context
                         if item._state:
                             if message.__class__ not in STOPS:  # a stop is not taken back
                                 refuse(cell, item, "")
@@ -428,7 +428,7 @@ class Dispatcher:
                             if kind not in _OPENED:
                                 result = on_receive(item)
                             elif kind is Envelope and probe is None and item.message.__class__ not in PYKKA_MESSAGES:
-                                scoped = active.set(item.scope)
+                                scoped = active.set(item.context)
                                 try:
                                     result = on_receive(item.message)
                                     if result.__class__ is CoroutineType:

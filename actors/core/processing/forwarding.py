@@ -11,7 +11,7 @@ from typing import Any
 import pykka
 
 from ..base.errors import AskCycle, CoreError, SystemClosed
-from ..base.scope import active
+from ..base.send_context import active
 from ..mail.ask import HANDED_ON, Ask, ProbedAsk, StreamAsk, check_handing_on
 from ..mail.cell import Cell
 from ..mail.envelope import DEFERRED
@@ -47,9 +47,9 @@ def forward(cell: Cell, ref: ActorRef[Any] | pykka.ActorRef[Any], message: Any) 
 def _hand_on(ask: Ask, receiver: Cell, message: Any) -> None:
     if ask.done():  # the asker has given up meanwhile
         return
-    scope = active.get()
-    if scope is not None:  # it may be a narrower one than the ask came with
-        ask.scope = scope
+    context = active.get()
+    if context is not None:  # it may be a narrower one than the ask came with
+        ask.context = context
     if isinstance(ask, ProbedAsk) and receiver.runtime.probe is not None:
         ask.hand_on()
     try:

@@ -12,7 +12,7 @@ from pykka.messages import _ActorStop
 from ..base.errors import StreamExpected
 from ..base.lifecycle import Phase
 from ..base.log import logger_of
-from ..base.scope import active
+from ..base.send_context import active
 from ..life.crash import crash, ended_late, note
 from ..life.death import Down
 from ..life.ending import stop_gracefully
@@ -68,9 +68,9 @@ def receive(cell: Cell, message: Any) -> Any:
 
 
 async def receive_carefully(cell: Cell, item: Any, message: Any, probe: Probe | None) -> Any:
-    """Process a message that carries a scope, that a probe looks at, or of which only one may wait."""
+    """Process a message that carries a context, that a probe looks at, or of which only one may wait."""
     handled = handling.set(cell)
-    scoped = active.set(item.scope)
+    scoped = active.set(item.context)
     try:
         if item.__class__ is Once:
             item.taken()

@@ -8,11 +8,11 @@ from collections.abc import Awaitable, Callable, Coroutine
 from inspect import isawaitable
 from typing import Any, TypeVar
 
-from ..base import scope as scopes
+from ..base import send_context as send_contexts
 from ..base.errors import ActorDead, brief
 from ..base.events import Outcome
 from ..base.lifecycle import Phase
-from ..base.scope import Scope
+from ..base.send_context import SendContext
 from ..life.crash import called_off, crash_soon, interrupted, is_fatal, note, told
 from ..life.ending import advance
 from ..mail.cell import DEAD, Cell, describe
@@ -42,7 +42,12 @@ class Job:
 
 
 def start_job(
-    cell: Cell, coro: Coroutine[Any, Any, Any], on_done: Done, *, answering: bool = False, scope: Scope | None = None
+    cell: Cell,
+    coro: Coroutine[Any, Any, Any],
+    on_done: Done,
+    *,
+    answering: bool = False,
+    send_context: SendContext | None = None,
 ) -> Driver:
     """Run a coroutine beside a mailbox, as part of the actor's incarnation.
 
@@ -51,7 +56,7 @@ def start_job(
         coro: what to run.
         on_done: told how it ended.
         answering: whether somebody waits for it: a graceful stop lets it finish.
-        scope: what its sends carry.
+        send_context: what its sends carry.
 
     Raises:
         ActorDead: the incarnation that would own it is over.
@@ -68,7 +73,7 @@ def start_job(
         raise ActorDead(f"{describe(cell)} has stopped: nothing runs beside it any more")
     context = contextvars.copy_context()
     context.run(handling.set, cell)
-    context.run(scopes.active.set, scope)
+    context.run(send_contexts.active.set, send_context)
     jobs = cell.more().jobs
     driver = Driver(cell.runtime, context, f"{cell.path}+job")
     driver.answering = answering
@@ -101,7 +106,7 @@ def pipe(cell: Cell, coro: Coroutine[Any, Any, T], to_message: Callable[[Outcome
             outcome: Outcome[T] = Outcome(value, error)
             own_message(cell, outcome if to_message is None else to_message(outcome))
 
-    return Job(start_job(cell, coro, ended, scope=scopes.active.get()))
+    return Job(start_job(cell, coro, ended, send_context=send_contexts.active.get()))
 
 
 def reply_with(cell: Cell, coro: Coroutine[Any, Any, Any]) -> Any:
@@ -130,7 +135,7 @@ def reply_with(cell: Cell, coro: Coroutine[Any, Any, Any]) -> Any:
         ):
             crash_soon(cell, error)
 
-    job = start_job(cell, coro, ended, answering=True, scope=scopes.active.get())
+    job = start_job(cell, coro, ended, answering=True, send_context=send_contexts.active.get())
     if ask is not None:
         ask.work = job
     return DEFERRED

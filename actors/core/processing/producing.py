@@ -7,7 +7,7 @@ from typing import Any
 
 from ..base.errors import NotAStream
 from ..base.lifecycle import Phase
-from ..base.scope import active
+from ..base.send_context import active
 from ..life.crash import crash_soon, interrupted, is_fatal
 from ..mail.ask import StreamAsk
 from ..mail.cell import Cell, describe
@@ -35,7 +35,7 @@ def serve(cell: Cell, ask: StreamAsk, items: Any) -> None:
             error = interrupted(cell, error)
         channel.finish(error)
 
-    job = start_job(cell, Production(items, channel), produced, answering=True, scope=ask.scope)
+    job = start_job(cell, Production(items, channel), produced, answering=True, send_context=ask.context)
     ask.work = job
     ask.answer(None)
 
@@ -47,7 +47,7 @@ def exhaust(cell: Cell, items: AsyncIterator[Any]) -> None:
         if error is not None and (is_fatal(error) or (isinstance(error, Exception) and cell.phase == Phase.RUNNING)):
             crash_soon(cell, error)
 
-    start_job(cell, Production(items, None), ended, answering=True, scope=active.get())
+    start_job(cell, Production(items, None), ended, answering=True, send_context=active.get())
 
 
 class Production(Coroutine[Any, Any, None]):

@@ -7,7 +7,7 @@ from typing import Any, overload
 
 import pykka
 
-from ..base import scope as scopes
+from ..base import send_context as send_contexts
 from ..base.errors import ActorDead, AskTimeout, ReplyAlreadySet, brief
 from ..base.typed import Asked, R
 from ..mail.future import Future
@@ -45,7 +45,7 @@ def ask(ref: pykka.ActorRef[Any] | ActorRef[Any], message: Any, *, timeout: floa
         return reply
     ref.actor_inbox.put(PykkaEnvelope(message, reply))
     loop = asyncio.get_running_loop() if timeout is not None else asyncio._get_running_loop()
-    carried = None if loop is None else scopes.carried(loop.time, timeout)
+    carried = None if loop is None else send_contexts.carried(loop.time, timeout)
     if loop is not None and carried is not None and carried.deadline is not None:
         timer = loop.call_at(carried.deadline, _expire, reply, ref, message)
         reply.add_done_callback(lambda _: timer.cancel())

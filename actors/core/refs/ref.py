@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Concatenate, Final, Generic, Literal, Par
 import pykka
 from pykka.messages import ProxyCall, ProxySetAttr, _ActorStop
 
-from ..base import scope as scopes
+from ..base import send_context as send_contexts
 from ..base.errors import ActorDead, BlockingCall, SpecError, brief
 from ..base.lifecycle import Phase
-from ..base.scope import active
+from ..base.send_context import active
 from ..base.typed import Asked, M, R, Receives
 from ..life.crash import kill
 from ..life.ending import ask_to_stop
@@ -132,7 +132,7 @@ class ActorRef(_Base[A_co]):
             self._tell(message, priority)
             return
         item: Any = message
-        if scopes.in_use and (carried := active.get()) is not None:
+        if send_contexts.in_use and (carried := active.get()) is not None:
             item = Envelope(message, carried)
         queue = cell.queue
         if queue is None and cell.capacity >= 1:  # else threads have all its places
@@ -301,10 +301,10 @@ class ActorRef(_Base[A_co]):
         ask.cell = cell
         ask.message = message
         ask.work = None
-        if timeout is not None or scopes.in_use:
-            carried = scopes.carried(runtime.time, timeout)
+        if timeout is not None or send_contexts.in_use:
+            carried = send_contexts.carried(runtime.time, timeout)
             if carried is not None:
-                ask.scope = carried
+                ask.context = carried
                 deadline = carried.deadline
                 if deadline is not None:
                     # A deadline that was not made just now may have passed.
@@ -331,7 +331,7 @@ class ActorRef(_Base[A_co]):
             raise TypeError(f"priority is {brief(priority)}; it must be a whole number, lower is processed first")
         if block and is_alive(cell):
             _check_may_block(runtime)
-        carried = scopes.carried(runtime.time, timeout)
+        carried = send_contexts.carried(runtime.time, timeout)
         ask = (Ask if runtime.probe is None else ProbedAsk)(cell, message, carried, priority)
         send_ask(cell, ask)
         return ask.get(timeout=timeout) if block else ask
@@ -370,7 +370,7 @@ class ActorRef(_Base[A_co]):
         cell = self._cell
         if buffer.__class__ is not int or buffer < 1:
             raise SpecError(f"buffer is {brief(buffer)}; it must be a whole number of items, at least 1")
-        ask = StreamAsk(cell, message, scopes.carried(cell.runtime.time, timeout))
+        ask = StreamAsk(cell, message, send_contexts.carried(cell.runtime.time, timeout))
         ask.channel = Channel(buffer)
         send_ask(cell, ask)
         return Stream(ask)
@@ -393,7 +393,7 @@ class ActorRef(_Base[A_co]):
 
         Args:
             method: named by the class: ``ref.call(Counter.add, 3)``. A subclass's own one is called where there is one.
-            args, kwargs: what to call it with. A deadline is set by `scope`.
+            args, kwargs: what to call it with. A deadline is set by `send_context`.
 
         Returns:
             the future of what the method returns, as `ask` gives it.

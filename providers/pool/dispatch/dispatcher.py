@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapp
 from contextlib import aclosing
 from typing import Any, TypeVar
 
-from ....actors.core.base.scope import current_scope
+from ....actors.core.base.send_context import current_send_context
 from ...embeddings import Asked, EmbeddingLimit, EmbeddingRequest, Embeddings
 from ...errors import InvalidRequest
 from ...messages import Completion, Delta, Request
@@ -145,7 +145,7 @@ class Dispatcher:
         plan, wanted = self.planner.plan(request, requester)
         key = self.admission.place(now, requester.priority)
         job = Job(request, plan, requester, began=now, limit=now, key=key)
-        job.deadline = current_scope().deadline
+        job.deadline = current_send_context().deadline
         self.prolong(job)
         job.epoch = self.planner.epoch
         job.wanted = wanted
@@ -164,7 +164,7 @@ class Dispatcher:
         It ends a little before the deadline, at which the caller stops listening: so it hears why nobody answered.
         """
         now = self.loop.time()
-        deadline = current_scope().deadline
+        deadline = current_send_context().deadline
         if deadline is None:
             job.patience = self._queue_timeout
             until = now + self._queue_timeout

@@ -11,7 +11,7 @@ import contextvars
 from copy import copy
 from dataclasses import dataclass
 
-from ....actors.core.base.scope import Scope, active
+from ....actors.core.base.send_context import SendContext, active
 from ... import checks
 from ...errors import BudgetSpent, NoProvider, ProviderError
 from ...messages import Completion, Request
@@ -159,7 +159,7 @@ class Batcher:
         if count:
             # It belongs to all: neither the deadline nor the budget of the one whose request filled it counts for all.
             context = contextvars.copy_context()
-            context.run(active.set, Scope(None, {}))
+            context.run(active.set, SendContext(None, {}))
             task = batch.task = self._dispatcher.loop.create_task(self._deliver(batch), name="batch", context=context)
             self._tasks[task] = None
             task.add_done_callback(self._tasks.pop)

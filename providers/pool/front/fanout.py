@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from ....actors.core.base.scope import current_scope
+from ....actors.core.base.send_context import current_send_context
 from ...errors import NoProvider, ProviderTimeout
 from ...messages import Completion, Usage
 from ..control import FanOut, Outcomes
@@ -77,7 +77,7 @@ class _Branches:
         self._running: dict[asyncio.Task[Completion], tuple[str, Job]] = {}
         self._troubled: dict[str, float] = {}
         now = dispatcher.loop.time()
-        deadline = current_scope().deadline
+        deadline = current_send_context().deadline
         self._until = None if deadline is None else deadline - min(_LONGEST_MARGIN, _MARGIN * (deadline - now))
 
     async def ended(self) -> AsyncGenerator[Outcomes, None]:

@@ -9,7 +9,7 @@ from contextlib import aclosing
 from dataclasses import replace
 
 from ....actors.core.base.errors import CallboardError
-from ....actors.core.base.scope import Scope, active, current_scope
+from ....actors.core.base.send_context import SendContext, active, current_send_context
 from ...embeddings import Answered, Asked, EmbeddingRequest, Embeddings, divided, joined
 from ...errors import InvalidRequest
 from ...messages import Completion, Delta, Request
@@ -197,7 +197,7 @@ class Front:
             # The call belongs to all: the first one's deadline must not end it for those that can wait longer.
             shared.job.deadline = None
             context = contextvars.copy_context()
-            context.run(active.set, Scope(None, current_scope().values))
+            context.run(active.set, SendContext(None, current_send_context().baggage))
             shared.task = dispatcher.loop.create_task(self._run(key, shared), name="coalesced request", context=context)
         else:
             if budgets.limited:

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from ....actors.core.base.scope import current_scope
+from ....actors.core.base.send_context import current_send_context
 from ...embeddings import Answered, Embeddings
 from ...messages import Completion
 from ..dispatch.foreign import is_own
@@ -121,5 +121,5 @@ def _now() -> float:
 
 
 def _patience() -> float:
-    deadline = current_scope().deadline
+    deadline = current_send_context().deadline
     return PATIENCE if deadline is None else min(PATIENCE, max(0.0, (deadline - _now()) / 4))

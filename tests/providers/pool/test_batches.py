@@ -220,12 +220,12 @@ def test_a_window_that_cannot_be_is_refused(wrong: Any) -> None:
 
 @virtual_time
 async def test_a_plain_request_may_ask_for_a_batch_by_its_scope() -> None:
-    from callboard.actors import scope
+    from callboard.actors import send_context
     from callboard.providers.pool import REQUESTER
 
     script = Script("a")
     async with pool_of(batching(script), batching=FIXED) as pool:
-        with scope(values={REQUESTER: Requester(batch=True)}):
+        with send_context(baggage={REQUESTER: Requester(batch=True)}):
             assert (await pool.ask(request())).notes == ("batched",)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from callboard.actors import Actor, ChildSpec, System, scope
+from callboard.actors import Actor, ChildSpec, System, send_context
 from callboard.actors.testing import virtual_time
 from callboard.providers.embeddings import EmbeddingLimit, EmbeddingRequest, Embeddings
 from callboard.providers.errors import BudgetSpent, InvalidRequest, NoProvider, ProviderOverloaded, UnknownModel
@@ -233,7 +233,7 @@ async def test_embeddings_do_not_stream() -> None:
 @virtual_time
 async def test_a_budget_that_is_spent_stops_embeddings() -> None:
     async with pool_of(embedder(Script()), budgets=[Budget("agent", "indexer", 0.00004)]) as pool:
-        with scope(values={REQUESTER: Requester(agent="indexer")}):
+        with send_context(baggage={REQUESTER: Requester(agent="indexer")}):
             await pool.ask(ask())
             with pytest.raises(BudgetSpent, match="agent indexer"):
                 await pool.ask(ask())

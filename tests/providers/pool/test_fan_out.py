@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from callboard.actors import scope
+from callboard.actors import send_context
 from callboard.actors.agents.errors import DefinitionError
 from callboard.actors.agents.handoffs.fanout import FanOutTarget
 from callboard.actors.testing import virtual_time
@@ -193,7 +193,7 @@ async def test_its_cost_is_that_of_all_who_answered_and_is_booked_to_who_asked()
     scripts = [Script(name, text="yes", usage=Usage(1_000_000, 0)) for name in "abc"]
     endpoints = [endpoint(script, price=DOLLAR) for script in scripts]
     async with pool_of(*endpoints, budgets=[Budget("agent", "planner", 4.0)]) as pool:
-        with scope(values={REQUESTER: Requester(agent="planner")}):
+        with send_context(baggage={REQUESTER: Requester(agent="planner")}):
             answer = await pool.ask(FanOut(request(max_tokens=1), combine=lambda outcomes: outcomes["b"]))
             assert (answer.cost, answer.usage, answer.provider) == (3.0, Usage(3_000_000, 0), "b")
             await pool.ask(FanOut(request(max_tokens=1)), timeout=9)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from callboard.actors import ActorRef, AskTimeout, ChildSpec, System, scope
+from callboard.actors import ActorRef, AskTimeout, ChildSpec, System, send_context
 from callboard.actors.testing import virtual_time
 from callboard.providers.errors import (
     AuthenticationFailed,
@@ -589,7 +589,7 @@ async def test_a_stream_ends_at_its_deadline() -> None:
         seen = []
 
         async def read() -> None:
-            with scope(timeout=2.5):
+            with send_context(timeout=2.5):
                 async for delta in pool.stream(request()):
                     seen.append(delta.text)
 
@@ -617,7 +617,7 @@ async def test_the_time_of_an_attempt_is_that_of_a_streams_first_piece_and_no_ot
 async def test_the_deadline_in_force_is_inherited_by_the_providers_call() -> None:
     script = Script("a", hang=True)
     async with pool_of(script) as pool:
-        with pytest.raises(AskTimeout), scope(timeout=1.0):
+        with pytest.raises(AskTimeout), send_context(timeout=1.0):
             await pool.ask(request())
         await asyncio.sleep(0)
         assert script.cancelled == 1

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from callboard.actors import ChildSpec, SpecError, scope
+from callboard.actors import ChildSpec, SpecError, send_context
 from callboard.actors.testing import virtual_time
 from callboard.providers.errors import (
     AuthenticationFailed,
@@ -234,7 +234,7 @@ async def test_a_conversation_is_switched_to_another_provider_while_it_runs() ->
         assert (await pool.ask(Submit(request(), who))).provider == "a"
         assert await pool.ask(SwitchProvider("c1", "b")) == ""
         assert (await pool.ask(Submit(request(), who))).provider == "b"
-        with scope(values={REQUESTER: who}):
+        with send_context(baggage={REQUESTER: who}):
             assert (await pool.ask(request())).provider == "b"
         assert (await pool.ask(request())).provider == "a"
         assert await pool.ask(SwitchProvider("c1", "")) == "b"

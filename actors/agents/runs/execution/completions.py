@@ -11,7 +11,7 @@ from .....providers.errors import ProviderError
 from .....providers.messages import Completion, Delta, Request
 from ....core.base.errors import ActorDead
 from ....core.base.events import Outcome
-from ....core.base.scope import active as active_scope
+from ....core.base.send_context import active as active_context
 from ....core.mail.future import Future
 from ....core.refs.ref import ActorRef
 from ...context import UsageRecord
@@ -91,14 +91,14 @@ def _ask(session: Session, happened: Happened) -> None:
         happened(session, CompletionFailed(failed))
         return
     hooks = prepared.hooks
-    token = active_scope.set(session.scope)
+    token = active_context.set(session.send_context)
     if session.run.stream or (hooks and ("request" in hooks or "response" in hooks)):
         work = _completion(session, model, request)
         session.ask = session.actor.pipe(work, lambda outcome: CompletionArrived(session, outcome))
-        active_scope.reset(token)
+        active_context.reset(token)
         return
     ask = session.ask = model.ask(request)
-    active_scope.reset(token)
+    active_context.reset(token)
     ask.when_done(partial(_when_answered, session))
 
 

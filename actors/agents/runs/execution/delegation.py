@@ -10,7 +10,7 @@ from weakref import ref
 
 from .....providers.messages import Message
 from ....core.base.events import Outcome as Work
-from ....core.base.scope import active as active_scope
+from ....core.base.send_context import active as active_context
 from ....core.mail.future import Future
 from ...answer import NO_USAGE, Answer, HandoffRecord
 from ...errors import (
@@ -267,9 +267,9 @@ def _ask_responder(
         session.jobs.pop(call_id, None)
         return DelegateAnswered(session, call_id, result.unwrap())
 
-    token = active_scope.set(session.scope)  # so that it knows for whom it works, and whom it may ask
+    token = active_context.set(session.send_context)  # so that it knows for whom it works, and whom it may ask
     session.jobs[call_id] = session.actor.pipe(answered(), message)
-    active_scope.reset(token)
+    active_context.reset(token)
 
 
 def _next_stage(session: Session, call_id: str, delegation: Delegation, answer: Answer) -> None:

@@ -10,7 +10,7 @@ from .....providers.messages import Completion, Message, ToolCall
 from ....core.actor import Actor
 from ....core.base.errors import CoreError
 from ....core.base.events import Outcome
-from ....core.base.scope import Scope
+from ....core.base.send_context import SendContext
 from ....core.refs.ref import ActorRef
 from ...answer import Answer
 from ...context import KEY, MODEL, RequestContext
@@ -81,8 +81,8 @@ class Session:
         "rules",
         "run",
         "runtime",
-        "scope",
         "seen",
+        "send_context",
         "since",
         "started",
         "state",
@@ -129,10 +129,10 @@ class Session:
         self.context = RequestContext(
             run.root, run.id, run.agent, run.conversation, run.chain, run.caller, run.metadata, []
         )
-        values: dict[str, Any] = {KEY: self.context, MODEL: runtime.model}
-        if runtime.carried is not None:
-            values.update(runtime.carried(run, prepared))
-        self.scope = Scope(None, values)
+        baggage: dict[str, Any] = {KEY: self.context, MODEL: runtime.model}
+        if runtime.baggage is not None:
+            baggage.update(runtime.baggage(run, prepared))
+        self.send_context = SendContext(None, baggage)
         self.over = False
         """Whether the run has ended, or its conversation was released."""
         self.model: ActorRef[Any] | None = None

@@ -9,7 +9,7 @@ from functools import partial
 from .....providers.messages import Part, ToolCall, shown
 from .....tools import ToolResult
 from ....core.base.events import Outcome
-from ....core.base.scope import active as active_scope
+from ....core.base.send_context import active as active_context
 from ...errors import GuardrailTripped
 from ...events import ApprovalDecided, ApprovalRequested, ToolFinished, ToolStarted
 from ...turns.records import Decision
@@ -40,7 +40,7 @@ def call_tool(session: Session, command: CallTool, happened: Happened) -> None:
     if call.id in session.interrupted and not tool.idempotent:
         _returned(session, call, INTERRUPTED, True, happened)
         return
-    token = active_scope.set(session.scope)
+    token = active_context.set(session.send_context)
     if "toolcall" in session.prepared.hooks:
         work = _hooked_call(session, call)
         session.jobs[call.id] = session.actor.pipe(work, lambda outcome: ToolDone(session, call, outcome))
@@ -48,7 +48,7 @@ def call_tool(session: Session, command: CallTool, happened: Happened) -> None:
         # Not piped: a call has a task of its own already.
         ended = partial(_when_returned, session, call)
         session.jobs[call.id] = session.runtime.tool_tasks.start(tool, call.arguments, ended)
-    active_scope.reset(token)
+    active_context.reset(token)
 
 
 def tool_done(message: ToolDone, happened: Happened) -> None:

@@ -39,8 +39,8 @@ from .tool_tasks import ToolTasks
 if TYPE_CHECKING:
     from ....core.system import System
 
-Carried: TypeAlias = Callable[[RunRequest, PreparedAgent], Mapping[str, Any]]
-"""Makes values for the scope of a model call from the run and its agent."""
+Baggage: TypeAlias = Callable[[RunRequest, PreparedAgent], Mapping[str, Any]]
+"""Makes baggage for a model call from the run and its agent."""
 
 MAX_ASKS: Final = 10
 """Times a message to an agent's actor is sent again because the actor crashed on it."""
@@ -104,7 +104,7 @@ class AgencyRuntime:
         self.model: ActorRef[Any] | None = None
         self.model_for: Callable[[str], str] = _unnamed
         """The name of the model of an agent that names none, by the agent's name; empty for the provider's own."""
-        self.carried: Carried | None = None
+        self.baggage: Baggage | None = None
         self.agents: dict[str, ActorRef[Any]] = {}
         self.crashes: dict[str, int] = {}
         self.handoffs: dict[str, int] = {}
