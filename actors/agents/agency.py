@@ -151,7 +151,7 @@ class Agency:
         """The team as a Mermaid flowchart; for what was really said see `conversation_diagram`."""
         from .team.diagram import team_diagram
 
-        reachable = {name: prepared.reachable for name, prepared in self._directory.prepared.items()}
+        reachable = {name: self._directory.reachable(name) for name in self.agents}
         return team_diagram(self.agents, reachable)
 
     @ends_with_agency

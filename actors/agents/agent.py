@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from dataclasses import dataclass, field, fields
+from functools import wraps
+from typing import Any, ClassVar, Literal, TypeAlias
 
 from ...tools import Tool, tool
 from ..core.refs.ref import ActorRef
@@ -14,6 +15,7 @@ from .errors import DefinitionError
 from .handoffs.offer import HandoffTool
 from .handoffs.target import Target
 from .hooks import Hook
+from .output import Output
 from .skills.skill import Skill, in_order
 from .turns.rules import Limits, check_limits
 
@@ -27,6 +29,9 @@ _NAME = re.compile(r"[A-Za-z0-9_-]{1,48}")
 @dataclass(eq=False)
 class Agent:
     """An agent: a name, instructions, and what it may use.
+
+    A class of one's own may say any of it: ``class Writer(Agent): name = "Writer"; tools = [look_up]``; what its
+    instances are given goes before that. `instructions` may be a method of it, of the request context.
 
     Args:
         name: 1 to 48 letters, digits, ``_`` and ``-``.
@@ -46,10 +51,14 @@ class Agent:
         skills: tools, hooks, handoffs and prompts that belong together.
 
     Raises:
-        DefinitionError: the name, a setting or the autonomy is wrong, or two tools have one name.
+        DefinitionError: the name, a setting or the autonomy is wrong, or two tools have one name; or a class of one's
+            own has a method that nobody would call.
     """
 
-    name: str
+    _of_class: ClassVar[frozenset[str]] = frozenset()
+    """The fields that a class of one's own says."""
+
+    name: str = ""
     instructions: Instructions = ""
     model: str | ActorRef[Any] = field(default="", kw_only=True)
     tools: Sequence[Tool | Callable[..., Any]] = field(default=(), kw_only=True)
@@ -62,7 +71,22 @@ class Agent:
     hooks: Sequence[Hook] = field(default=(), kw_only=True)
     skills: Sequence[Skill] = field(default=(), kw_only=True)
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        for name in _NEVER_CALLED:
+            if name in vars(cls):
+                raise DefinitionError(
+                    f"{cls.__name__}.{name}: an agent is a description, and nobody calls that; what it does is said by "
+                    "its instructions, tools, hooks and handoffs"
+                )
+        cls._of_class |= {each.name for each in fields(Agent) if each.name in vars(cls)}
+
     def __post_init__(self) -> None:
+        for name in self._of_class if "__dataclass_fields__" in vars(type(self)) else ():
+            if name not in type(self).__annotations__:  # the decorator passes it over, without a word
+                raise DefinitionError(
+                    f"{type(self).__name__}.{name} needs its type: it is not a field of a dataclass else"
+                )
         if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
             raise DefinitionError(f"agent name {self.name!r}: use 1 to 48 letters, digits, '_' and '-'")
         if self.autonomy not in ("manual", "supervised", "autonomous"):
@@ -72,9 +96,12 @@ class Agent:
         check_limits(self.limits)
         self.tools = as_tools(self.tools, self.name)
         self.handoffs = tuple(self.handoffs)
+        self.hooks = _all_are(Hook, self.hooks, self.name, "hooks", "what @hook and @guardrail make")
+        self.skills = _all_are(Skill, self.skills, self.name, "skills", "Skills")
         self.all_skills = in_order(self.skills)
         from_skills = (tool for skill in self.all_skills for tool in skill.tools)
         self.all_tools = as_tools((*self.tools, *from_skills), self.name)
+        self.output = _output(self.output_type, self.name)
         unknown = set(self.settings) - SETTINGS
         if unknown:
             raise DefinitionError(
@@ -91,6 +118,23 @@ class Agent:
     def all_hooks(self) -> tuple[Hook, ...]:
         """Its own hooks and those of its skills."""
         return (*self.hooks, *(item for skill in self.all_skills for item in skill.hooks))
+
+
+_NEVER_CALLED = ("on_receive", "on_start", "on_stop", "on_failure", "run", "run_streaming", "process")
+"""What people write who take an agent for an actor or an agency."""
+
+_init = Agent.__init__
+_ORDER = tuple(each.name for each in fields(Agent))
+
+
+@wraps(_init)
+def _with_fields_of_class(self: Agent, *args: Any, **given: Any) -> None:
+    for name in self._of_class.difference(_ORDER[: len(args)], given):
+        given[name] = getattr(self, name)  # a method is bound
+    _init(self, *args, **given)
+
+
+Agent.__init__ = _with_fields_of_class  # type: ignore[method-assign]  # behind the decorator, which makes it
 
 
 SETTINGS = frozenset(
@@ -113,6 +157,28 @@ SETTINGS = frozenset(
         "batch",
     }
 )
+
+
+def _all_are(kind: Any, given: Iterable[Any], agent: str, what: str, wanted: str) -> tuple[Any, ...]:
+    """Raises `DefinitionError` where one of them is something else."""
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise DefinitionError(f"agent {agent}: {what} are a sequence of {wanted}, not {given!r:.80}")
+    items = tuple(given)
+    for item in items:
+        if not isinstance(item, kind):
+            raise DefinitionError(f"agent {agent}: {what} are {wanted}, not {item!r:.80}")
+    return items
+
+
+def _output(kind: Any, agent: str) -> Output | None:
+    if kind is None:
+        return None
+    try:
+        return Output(kind)
+    except Exception as error:
+        raise DefinitionError(
+            f"agent {agent}: output_type {kind!r:.80} is no type that pydantic knows: {error}"
+        ) from error
 
 
 def as_tools(given: Iterable[Tool | Callable[..., Any]], agent: str) -> tuple[Tool, ...]:

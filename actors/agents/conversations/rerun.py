@@ -96,13 +96,13 @@ class _Stream:
         request = self._requests.get(step.run)
         if request is None or type(step.event) is Ended:  # it never began, or was answered by others
             return None
-        prepared = self._runtime.directory.prepared.get(request.agent)
-        if prepared is None:
+        directory = self._runtime.directory
+        if request.agent not in directory.agents:
             if type(step.event) is Begin:
-                there = ", ".join(self._runtime.directory.agents)
+                there = ", ".join(directory.agents)
                 findings.differs(step.run, "agent", f"no agent is called {request.agent!r} any more; there are {there}")
             return None
-        self._run = RunToday(self._runtime, findings, prepared, request)
+        self._run = RunToday(self._runtime, findings, directory.prepared(request.agent), request)
         return self._run
 
 

@@ -223,7 +223,7 @@ class AgencyActor(Actor):
 
     def on_start(self) -> None:
         """Start an actor for each agent."""
-        for agent in self._runtime.directory.prepared:
+        for agent in list(self._runtime.directory.agents):
             self._start(agent)
         if self._runtime.shared or self._runtime.retention is not None:
             self.schedule_every(LOOK_AGAIN, LookAgain())

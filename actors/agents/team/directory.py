@@ -1,21 +1,31 @@
-"""Who is in an agency, and who may reach whom. Data only; nothing here runs."""
+"""Who is in an agency, and who may reach whom. Data only; nothing here runs.
+
+Adding an agent costs the same among ten as among ten thousand: flows are kept by sender, and an agent is made ready for
+work when it first runs. What is wrong with it is said when it is added, all the same.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable
+from threading import Lock
 from typing import Any, TypeAlias
 
 from ..agent import Agent
 from ..errors import DefinitionError, UnknownAgent
 from ..handoffs.offer import HandoffTool
 from ..handoffs.target import Target
-from .prepared import PreparedAgent
+from .prepared import PreparedAgent, check_offers
 
 Flow: TypeAlias = "tuple[Agent | str, Agent | str]"
+
+EVERYONE = "*"
 
 
 class Directory:
     """The agents of an agency and the flows between them.
+
+    Agents are added and changed from any thread, and either wholly or not at all; what is looked up here may be looked
+    up meanwhile.
 
     Args:
         agents: the first one is the entry point. Agents that they hand off to are added.
@@ -24,23 +34,37 @@ class Directory:
 
     Raises:
         DefinitionError: no agents, two of one name, or a flow or handoff that names nobody.
+
+    Attributes:
+        agents: by name, the entry point first, as they are now.
+        entry: the name of the entry point.
     """
 
     def __init__(self, agents: Iterable[Agent], flows: Iterable[Flow] | str, shared: str) -> None:
         self.agents: dict[str, Agent] = {}
-        self.flows: tuple[tuple[str, str], ...] = ()
-        self.prepared: dict[str, PreparedAgent] = {}
+        self._given: dict[str, Agent] = {}  # as they were given, where they have been changed since
+        self._numbers: dict[str, int] = {}
+        self._flows: list[tuple[str, str]] = []
+        self._targets: dict[str, set[str]] = {}  # of the flows, by sender
+        self._to_everyone: set[str] = set()  # the senders that may reach everyone
+        self._prepared: dict[str, PreparedAgent] = {}
         self._shared = shared
+        self._lock = Lock()
         given = list(agents)
         if not given:
             raise DefinitionError("an agency needs at least one agent")
+        seen: set[int] = set()
         for agent in given:
-            if agent.name in self.agents and self.agents[agent.name] is agent and given.count(agent) > 1:
-                raise DefinitionError(f"two agents are called {agent.name!r}; names are unique in an agency")
-            self._take_in(agent)
+            if id(agent) in seen:
+                raise _two(agent.name)
+            seen.add(id(agent))
+        self._add(given, flows)
         self.entry = given[0].name
-        self._add_flows(flows)
-        self._prepare(self.agents)
+
+    @property
+    def flows(self) -> tuple[tuple[str, str], ...]:
+        """Pairs of names, in the order given."""
+        return tuple(self._flows)
 
     def name_of(self, agent: Agent | str | None) -> str:
         """The name of an agent that is here; of the entry point for None.
@@ -53,96 +77,165 @@ class Directory:
             raise DefinitionError(f"an agent is an Agent or its name, not {agent!r:.80}")
         name = self.entry if agent is None else agent if isinstance(agent, str) else agent.name
         if name not in self.agents:
-            raise UnknownAgent(f"no agent is called {name!r}; there are {', '.join(self.agents)}")
+            raise UnknownAgent(f"no agent is called {name!r}; there are {_listed(self.agents)}")
         return name
 
+    # -- what follows from it ------------------------------------------------------------------------------------------
+
+    def prepared(self, name: str) -> PreparedAgent:
+        """An agent that is here, ready for work.
+
+        Raises:
+            KeyError: it is not here.
+        """
+        made = self._prepared.get(name)
+        if made is None:
+            with self._lock:  # so that it is not made of what is being changed
+                agent = self.agents[name]
+                made = self._prepared[name] = PreparedAgent(agent, self._reachable(agent), self._shared)
+        return made
+
+    def reachable(self, name: str) -> list[str]:
+        """Whom an agent that is here may delegate to along flows and plain handoffs, in the agency's order."""
+        return [target for target, _ in self._reachable(self.agents[name])]
+
+    def along_flows(self, name: str) -> frozenset[str]:
+        """Whom the flows alone lead an agent to."""
+        named = {*self._targets.get(name, ()), *self._targets.get(EVERYONE, ())}
+        return frozenset(list(self.agents) if EVERYONE in named else named) - {name}
+
+    def _reachable(self, sender: Agent) -> list[tuple[str, str]]:
+        named = {_name(item) for item in sender.all_handoffs if not isinstance(item, HandoffTool)}
+        named |= self.along_flows(sender.name)
+        named.discard(sender.name)
+        agents = self.agents
+        return [(name, agents[name].description) for name in sorted(named, key=self._numbers.__getitem__)]
+
+    # -- changing it ---------------------------------------------------------------------------------------------------
+
     def add(self, agent: Agent, flows: Iterable[Flow]) -> list[str]:
-        """Take in one more agent, and those it hands off to; all or nothing. Returns the names that are new.
+        """Take in one more agent, and those it hands off to. Returns the names that are new.
 
         Raises:
             DefinitionError: the name is taken, or a flow names nobody.
         """
-        agents, known_flows, prepared = dict(self.agents), self.flows, dict(self.prepared)
-        try:
-            if agent.name in self.agents:
-                raise DefinitionError(f"two agents are called {agent.name!r}; names are unique in an agency")
-            self._take_in(agent)
-            self._add_flows(flows)
-            new = [name for name in self.agents if name not in agents]
-            concerned = any(target == "*" or target in new for _, target in self.flows) or self.flows != known_flows
-            self._prepare(self.agents if concerned else new)
-            return new
-        except DefinitionError:
-            self.agents, self.flows = agents, known_flows
-            self.prepared.clear()
-            self.prepared.update(prepared)
-            raise
+        with self._lock:
+            if isinstance(agent, Agent) and agent.name in self.agents:
+                raise _two(agent.name)
+            return self._add([agent], flows)
 
-    def _take_in(self, agent: Target) -> None:
-        if not isinstance(agent, Agent):
-            raise DefinitionError(
-                f"{agent.name!r} is not an Agent; hand off to an agent, a Pipeline of agents, or what has `answer`"
-            )
-        known = self.agents.get(agent.name)
-        if known is agent:
-            return
-        if known is not None:
-            raise DefinitionError(f"two agents are called {agent.name!r}; names are unique in an agency")
-        self.agents[agent.name] = agent
-        for item in agent.all_handoffs:
-            if isinstance(item, HandoffTool):
-                for target in (item.agent, *item.agents):
-                    if target is not None:
-                        self._take_in(target)
-            elif isinstance(item, Agent):
-                self._take_in(item)
+    def change(self, name: str, changed: Callable[[Agent], Agent]) -> list[str]:
+        """Put an agent in the place of one that is here, and take in those it hands off to.
 
-    def _add_flows(self, flows: Iterable[Flow] | str) -> None:
-        pairs: Iterable[Any] = [("*", "*")] if flows == "*" else flows
-        for pair in pairs:
-            if isinstance(pair, str) or len(tuple(pair)) != 2:
-                raise DefinitionError(f"flow {pair!r} is not a pair (sender, target)")
-            source, target = pair
-            for end in pair:
-                if isinstance(end, Agent):
-                    self._take_in(end)
-            self.flows = (*self.flows, (_name(source), _name(target)))
+        Args:
+            name: whose place.
+            changed: makes the new one of the one there is.
 
-    def _prepare(self, names: Iterable[str]) -> None:
-        for source, target in self.flows:
+        Returns:
+            the names that are new.
+
+        Raises:
+            DefinitionError: what it makes cannot be.
+        """
+        with self._lock:
+            agent = self.agents[name]
+            return self._add([changed(agent)], (), replacing=agent)
+
+    def _add(self, given: Iterable[Target], flows: Iterable[Flow] | str, replacing: Agent | None = None) -> list[str]:
+        """Look at everything first, so that nothing is half done."""
+        pairs = _pairs(flows)
+        ends = [end for pair in pairs for end in pair if not isinstance(end, str)]
+        new = self._new([*given, *ends], replacing)
+        named = [(_name(source), _name(target)) for source, target in pairs]
+        for source, target in named:
             for end in (source, target):
-                if end != "*" and end not in self.agents:
+                if end != EVERYONE and end not in self.agents and end not in new:
                     raise UnknownAgent(
-                        f"the flow ({source}, {target}) names nobody here; there are {', '.join(self.agents)}"
+                        f"the flow ({source}, {target}) names nobody here; there are {_listed({**self.agents, **new})}"
                     )
-        for agent in [self.agents[name] for name in names]:
-            for item in agent.all_handoffs:
-                if isinstance(item, HandoffTool) and (item.stages or item.answer):
-                    continue
-                name = item.target if isinstance(item, HandoffTool) else _name(item)
-                if name not in self.agents:
-                    there = ", ".join(self.agents)
-                    raise UnknownAgent(f"{agent.name} hands off to {name!r}, who is not there; there are {there}")
-            reachable = reachable_from(agent, self.agents, self.flows)
-            made = self.prepared.get(agent.name)
-            if made is None or made.may_reach != reachable:  # the others stay as they are: an agency may have thousands
-                self.prepared[agent.name] = PreparedAgent(agent, reachable, self._shared)
+        senders = {source for source, _ in named}
+        for agent in new.values():
+            self._check(agent, new, sends=bool(senders & {agent.name, EVERYONE}))
+        for agent in list(self.agents.values()) if EVERYONE in senders else map(self.agents.get, senders - {*new}):
+            if agent is not None:
+                check_offers(agent, sends=True)
+        self._keep(new, named, replacing)
+        return [name for name in new if replacing is None or name != replacing.name]
+
+    def _new(self, given: Iterable[Target], replacing: Agent | None) -> dict[str, Agent]:
+        """Those of the agents, and of whom they hand off to, who are not here yet."""
+        new: dict[str, Agent] = {}
+        pending = list(given)[::-1]
+        while pending:
+            agent = pending.pop()
+            if not isinstance(agent, Agent):
+                called = getattr(agent, "name", agent)
+                raise DefinitionError(
+                    f"{called!r:.80} is not an Agent; hand off to an agent, a Pipeline of agents, or what has `answer`"
+                )
+            known = new.get(agent.name) or self.agents.get(agent.name)
+            if known is agent or agent is replacing or (known and self._given.get(agent.name) is agent):
+                continue
+            if known is not None and known is not replacing:
+                raise _two(agent.name)
+            new[agent.name] = agent
+            for item in reversed(agent.all_handoffs):
+                if isinstance(item, HandoffTool):
+                    pending.extend(target for target in (*reversed(item.agents), item.agent) if target is not None)
+                elif not isinstance(item, str):
+                    pending.append(item)
+        return new
+
+    def _check(self, agent: Agent, new: dict[str, Agent], *, sends: bool) -> None:
+        flows = agent.name in self._targets or EVERYONE in self._targets
+        check_offers(agent, sends=sends or flows or any(not isinstance(one, HandoffTool) for one in agent.all_handoffs))
+        for item in agent.all_handoffs:
+            if isinstance(item, HandoffTool) and (item.stages or item.answer):
+                continue
+            name = item.target if isinstance(item, HandoffTool) else _name(item)
+            if name not in self.agents and name not in new:
+                there = _listed({**self.agents, **new})
+                raise UnknownAgent(f"{agent.name} hands off to {name!r}, who is not there; there are {there}")
+
+    def _keep(self, new: dict[str, Agent], flows: Iterable[tuple[str, str]], replacing: Agent | None) -> None:
+        outdated: set[str] = set()
+        for source, target in flows:
+            self._flows.append((source, target))
+            self._targets.setdefault(source, set()).add(target)
+            outdated.add(source)
+            if target == EVERYONE:
+                self._to_everyone.add(source)
+        if len(new) > (replacing is not None):  # somebody is there who was not
+            outdated |= self._to_everyone
+        for name, agent in new.items():
+            self._numbers.setdefault(name, len(self._numbers))
+            self.agents[name] = agent
+        if replacing is not None:
+            self._given.setdefault(replacing.name, replacing)
+            outdated.add(replacing.name)
+        if EVERYONE in outdated:
+            self._prepared.clear()
+        for name in outdated:
+            self._prepared.pop(name, None)
+
+
+def _pairs(flows: Iterable[Flow] | str) -> list[tuple[Any, Any]]:
+    pairs: list[tuple[Any, Any]] = []
+    for pair in [(EVERYONE, EVERYONE)] if flows == EVERYONE else flows:
+        ends: tuple[Any, ...] = () if isinstance(pair, str) or not isinstance(pair, Iterable) else tuple(pair)
+        if len(ends) != 2:
+            raise DefinitionError(f"flow {pair!r:.80} is not a pair (sender, target)")
+        pairs.append((ends[0], ends[1]))
+    return pairs
 
 
 def _name(end: Target | str) -> str:
     return end if isinstance(end, str) else end.name
 
 
-def reachable_from(
-    sender: Agent, agents: Mapping[str, Agent], flows: Sequence[tuple[str, str]]
-) -> list[tuple[str, str]]:
-    """Names and descriptions of the agents that ``sender`` may delegate to, in the agency's order."""
-    named = {
-        item if isinstance(item, str) else item.name
-        for item in sender.all_handoffs
-        if not isinstance(item, HandoffTool)
-    }
-    for source, target in flows:
-        if source in (sender.name, "*"):
-            named.update(agents if target == "*" else (target,))
-    return [(name, agent.description) for name, agent in agents.items() if name in named and name != sender.name]
+def _two(name: str) -> DefinitionError:
+    return DefinitionError(f"two agents are called {name!r}; names are unique in an agency")
+
+
+def _listed(agents: Iterable[str]) -> str:
+    return ", ".join(list(agents))

@@ -15,7 +15,6 @@ from ..errors import DefinitionError
 from ..handoffs.call import SEND_MESSAGE, send_message_spec
 from ..handoffs.offer import HandoffTool
 from ..hooks import by_event
-from ..output import Output
 from ..turns.rules import Limits, Rules
 
 
@@ -27,6 +26,35 @@ def _is_object(arguments: str) -> bool:
         return False
 
 
+def check_offers(agent: Agent, *, sends: bool) -> None:
+    """Raise what is wrong with what an agent offers to its model.
+
+    Args:
+        agent: whose.
+        sends: whether it may delegate by `SEND_MESSAGE`.
+
+    Raises:
+        DefinitionError: a tool and a handoff have one name, or two of them; or a handoff's input cannot be described.
+    """
+    offered = [tool.name for tool in agent.all_tools]
+    offered.extend(item.name for item in agent.all_handoffs if isinstance(item, HandoffTool))
+    if sends:
+        offered.append(SEND_MESSAGE)
+    seen: set[str] = set()
+    for name in offered:
+        if name in seen:
+            raise DefinitionError(f"agent {agent.name}: a tool and a handoff, or two of them, are called {name!r}")
+        seen.add(name)
+    for item in agent.all_handoffs:
+        if isinstance(item, HandoffTool) and item.input_type is not None:
+            try:
+                item.spec  # noqa: B018
+            except Exception as error:
+                raise DefinitionError(
+                    f"agent {agent.name}: the input_type of {item.name} is no type that pydantic knows: {error}"
+                ) from error
+
+
 class PreparedAgent:
     """What a conversation needs to know of its agent.
 
@@ -35,8 +63,7 @@ class PreparedAgent:
         reachable: names and descriptions of the agents it may delegate to by `SEND_MESSAGE`.
         shared: instructions that every agent of the agency has.
 
-    Raises:
-        DefinitionError: a tool and a handoff have one name.
+    What can be wrong with an agent is looked at when it is made, and by `check_offers` when it is added.
     """
 
     def __init__(self, agent: Agent, reachable: Sequence[tuple[str, str]], shared: str = "") -> None:
@@ -51,13 +78,9 @@ class PreparedAgent:
         specs.extend(h.spec for h in self.handoffs.values())
         if reachable:
             specs.append(send_message_spec(reachable))
-        names = [spec.name for spec in specs]
-        for name in names:
-            if names.count(name) > 1:
-                raise DefinitionError(f"agent {agent.name}: a tool and a handoff, or two of them, are called {name!r}")
         self.specs: tuple[ToolSpec, ...] = tuple(specs)
         self.hooks = by_event(agent.all_hooks)
-        self.output = Output(agent.output_type) if agent.output_type is not None else None
+        self.output = agent.output
         delegates = {h.name for h in self.handoffs.values() if h.kind == "delegate"}
         if reachable:
             delegates.add(SEND_MESSAGE)

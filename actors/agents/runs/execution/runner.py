@@ -101,7 +101,7 @@ class Runner:
         if self.session is not None or not state.queue:
             return
         run = state.queue[0]
-        if run.agent not in self._runtime.directory.prepared:
+        if run.agent not in self._runtime.directory.agents:
             return
         session = self._open(run)
         if self._runtime.bus.active:

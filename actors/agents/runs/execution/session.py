@@ -102,7 +102,7 @@ class Session:
         self.run = run
         self.stream = run.stream_name
         entry = self.entry = runtime.register.get(run.id)
-        prepared = self.prepared = runtime.directory.prepared[run.agent]
+        prepared = self.prepared = runtime.directory.prepared(run.agent)
         self.rules = prepared.rules(run.limits, run.external)
         self.output: Output | None = prepared.output
         self.unknown = ""

@@ -256,8 +256,8 @@ class AgencyRuntime:
             output = entry.output
         if output is None and outcome.output is not None:
             output, _ = Output.known(*outcome.output)
-        elif output is None and (prepared := self.directory.prepared.get(agent)) is not None:
-            output = prepared.output
+        elif output is None and (asked := self.directory.agents.get(agent)) is not None:
+            output = asked.output
         if output is None:
             return outcome
         return outcome._replace(answer=replace(outcome.answer, value=output.restored(kept, outcome.answer.text)))
