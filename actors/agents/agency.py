@@ -24,22 +24,20 @@ from .answer import Answer
 from .arguments import check_arguments, check_flows, check_texts
 from .bus import Subscriber
 from .caller import Caller
-from .conversations import changing, reading, rerun
-from .conversations.view import ConversationSummary, ConversationView, ReplayReport
-from .errors import AgencyClosed, AgentError, DefinitionError, UnknownConversation
-from .events import ApprovalRequested, RunEvent
+from .errors import AgencyClosed, AgentError, UnknownConversation
+from .events import RunEvent
 from .handoffs.limits import HandoffLimits
 from .lifecycle import Lifecycle, who_answers
-from .runs.coordination.elsewhere import decide_anywhere, waiting_anywhere
 from .runs.coordination.steering import steer
 from .runs.handle import RunHandle, find_run, start_run
 from .runs.runtime.approvals import WEEK
 from .runs.runtime.closing import ends_with_agency
-from .runs.runtime.messages import Release
 from .runs.runtime.runtime import AgencyRuntime
 from .runs.streaming import stream_run
-from .runs.supervisors import AddAgent
-from .runs.validation import Asked, Question, check_id, check_type, new_run
+from .runs.validation import Asked, Question, check_id, new_run
+from .surface.approvals import Approvals
+from .surface.conversations import Conversations
+from .surface.members import Members
 from .team.directory import Directory, Flow
 from .turns.records import WhenBusy
 from .turns.rules import Limits
@@ -51,7 +49,7 @@ if TYPE_CHECKING:
     from ...providers.pool.dispatch.usage import OnUsage
 
 
-class Agency:
+class Agency(Members, Conversations, Approvals):
     """A team of agents.
 
     ``async with`` starts it: a system (or the one given), a pool of providers from the environment (or the model
@@ -129,47 +127,6 @@ class Agency:
         self._runtime.model_for = model_for
         address = journal if isinstance(journal, str | Path) else None
         self._lifecycle = Lifecycle(self.name, self._runtime, model, system, address)
-
-    # -- who is in it --------------------------------------------------------------------------------------------------
-
-    @property
-    def agents(self) -> Mapping[str, Agent]:
-        """The agents by name, the entry point first."""
-        return self._directory.agents
-
-    @property
-    def entry(self) -> str:
-        """The name of the agent that is asked where no other is named."""
-        return self._directory.entry
-
-    @property
-    def flows(self) -> tuple[tuple[str, str], ...]:
-        """Who may delegate to whom, by name, as given."""
-        return self._directory.flows
-
-    def diagram(self) -> str:
-        """The team as a Mermaid flowchart; for what was really said see `conversation_diagram`."""
-        from .team.diagram import team_diagram
-
-        reachable = {name: self._directory.reachable(name) for name in self.agents}
-        return team_diagram(self.agents, reachable)
-
-    @ends_with_agency
-    async def add_agent(self, agent: Agent, *, flows: Iterable[Flow] = ()) -> None:
-        """Take in one more agent, also while runs are under way; they see it from their next run on.
-
-        Args:
-            agent: whom.
-            flows: added to the agency's.
-
-        Raises:
-            DefinitionError: the name is taken, or a flow names nobody.
-            AgencyClosed: it has stopped, or stops meanwhile.
-        """
-        added = self._directory.add(agent, flows)
-        if self._runtime.root is not None:
-            for name in added:
-                await self._runtime.ask_until_answered(AddAgent(name))
 
     # -- its life ------------------------------------------------------------------------------------------------------
 
@@ -391,178 +348,6 @@ class Agency:
 
         return asyncio.run(once())
 
-    @ends_with_agency
-    async def release(self, conversation: str, *, agent: Agent | str | None = None) -> None:
-        """Forget a conversation and all that belongs to it. A run of it under way is cancelled.
-
-        Args:
-            conversation: its id.
-            agent: whose; the first agent's by default.
-        """
-        check_type(conversation, str, "the id of a conversation", "a text")
-        await self._runtime.ask_until_answered(Release(conversation), self._at_work(agent))
-
-    def _at_work(self, agent: Agent | str | None) -> str:
-        """The name of an agent whose actor runs."""
-        name = self._directory.name_of(agent)
-        self._runtime.following.check()
-        if name not in self._runtime.agents:
-            raise AgencyClosed("the agency is not running: use `async with` it")
-        return name
-
-    # -- conversations -------------------------------------------------------------------------------------------------
-
-    @ends_with_agency
-    async def conversation(self, conversation: str, *, agent: Agent | str | None = None) -> ConversationView:
-        """A conversation as its journal has it now, whoever works on it, in this process or another one.
-
-        Args:
-            conversation: its id.
-            agent: whose; the first agent's by default. One that is not in the team any more may be named, too.
-
-        Raises:
-            UnknownConversation: there is none, or nothing of it is kept yet.
-            JournalError: it cannot be read.
-        """
-        check_id(conversation, "conversation", UnknownConversation)
-        return await reading.read_conversation(self._kept, self._named(agent), conversation)
-
-    @ends_with_agency
-    async def conversations(
-        self,
-        *,
-        agent: Agent | str | None = None,
-        user: str | None = None,
-        tenant: str | None = None,
-        unfinished: bool | None = None,
-        after: str = "",
-        limit: int = 100,
-    ) -> list[ConversationSummary]:
-        """The conversations that are kept, ordered by `ConversationSummary.name`, without reading them. Left out are
-        runs without a conversation, and what agents have among themselves.
-
-        Args:
-            agent: whose; None for all.
-            user, tenant: of the caller who began it; None for all.
-            unfinished: whether a run is waiting or under way; None for both.
-            after: only those whose name comes behind this one: the last of the page before.
-            limit: how many at most.
-        """
-        for name, given in (("user", user), ("tenant", tenant)):
-            check_type(given, str | None, name, "a text, or None")
-        check_type(unfinished, bool | None, "unfinished", "True, False or None")
-        check_type(after, str, "after", "the name of a conversation")
-        return await reading.list_conversations(
-            self._kept,
-            agent=None if agent is None else self._named(agent),
-            user=user,
-            tenant=tenant,
-            unfinished=unfinished,
-            after=after,
-            limit=limit,
-        )
-
-    @ends_with_agency
-    async def fork(
-        self, conversation: str, *, at: int | None = None, to: str | None = None, agent: Agent | str | None = None
-    ) -> str:
-        """Begin another conversation with the history of one, up to a step of it. That one stays as it is.
-
-        Of one that was transferred the new one belongs to the agent that had made the step.
-
-        Args:
-            conversation: its id.
-            at: the number of the last step to take over, with the results of its calls, see `ConversationStep`; 0 for
-                none of it; None for all there is.
-            to: the id of the new one; one of our making by default.
-            agent: whose; the first agent's by default.
-
-        Returns:
-            the id of the new conversation, of the same agent and with the same user and tenant.
-
-        Raises:
-            UnknownConversation: there is none.
-            DefinitionError: there is no such step, or ``to`` is taken or cannot be an id.
-        """
-        name = self._at_work(agent)
-        check_id(conversation, "conversation", UnknownConversation)
-        if to is not None:
-            check_id(to, "conversation")
-        return await changing.fork(self._runtime, name, conversation, at, to or self._runtime.new_id())
-
-    @ends_with_agency
-    async def rewind(self, conversation: str, *, to: int, agent: Agent | str | None = None) -> None:
-        """Have a conversation go on from an earlier step: what came after it is gone from the history. It stays in the
-        journal, and what was paid for it in the view's cost.
-
-        Args:
-            conversation: its id.
-            to: the number of the last step that stays, see `ConversationStep`; 0 for none.
-            agent: whose; the first agent's by default.
-
-        Raises:
-            UnknownConversation: there is none.
-            ConversationBusy: a run is under way or waiting, or another process does not let go of the conversation.
-            DefinitionError: there is no such step, or the conversation was transferred after it.
-        """
-        name = self._at_work(agent)
-        check_id(conversation, "conversation", UnknownConversation)
-        check_type(to, int, "to", "the number of a step")
-        await changing.rewind(self._runtime, name, conversation, to)
-
-    @ends_with_agency
-    async def erase(self, *, user: str, tenant: str | None = None) -> int:
-        """Delete every conversation that a user has begun, with what agents did for it, from memory and the journal.
-        Runs under way end in `RunCancelled`.
-
-        Args:
-            user: the caller's user.
-            tenant: only where it was this tenant's user; None for all.
-
-        Returns:
-            how many conversations were deleted, those that agents had among themselves included.
-        """
-        self._at_work(None)
-        if not isinstance(user, str) or not user:
-            raise DefinitionError(f"user is a text that names one, not {user!r:.80}")
-        check_type(tenant, str | None, "tenant", "a text, or None")
-        return await changing.erase(self._runtime, user, tenant)
-
-    @ends_with_agency
-    async def replay(
-        self, conversation: str, *, run: str | None = None, agent: Agent | str | None = None
-    ) -> ReplayReport:
-        """Go through a conversation's recorded runs again with the agents as they are now: recorded completions and
-        results stand for model, tools and other agents. Nothing is bought, no tool runs, nothing is written.
-
-        Hooks and instructions are called for real: they are what is looked at. What a journal does not keep cannot be
-        compared. Time does not pass. Of the limits the smaller of the run's own and the agent's own of today count.
-
-        Args:
-            conversation: its id.
-            run: only this run.
-            agent: whose; the first agent's by default.
-
-        Raises:
-            UnknownConversation: there is none.
-            UnknownRun: the conversation has no such run.
-        """
-        check_id(conversation, "conversation", UnknownConversation)
-        check_type(run, str | None, "run", "the id of a run, or None")
-        lineage = await reading.read_lineage(self._kept, self._named(agent), conversation)
-        return await rerun.rerun(self._runtime, lineage, run)
-
-    @property
-    def _kept(self) -> Journal:
-        """The journal, once there is one to read."""
-        self._at_work(None)
-        return self._runtime.journal
-
-    def _named(self, agent: Agent | str | None) -> str:
-        """The name of an agent, which need not be there any more."""
-        check_type(agent, Agent | str | None, "agent", "an Agent, its name, or None")
-        return self._directory.entry if agent is None else agent if isinstance(agent, str) else agent.name
-
     # -- runs that nobody waits for ------------------------------------------------------------------------------------
 
     @ends_with_agency
@@ -638,65 +423,3 @@ class Agency:
             what ends it.
         """
         return self._runtime.bus.subscribe(subscriber)
-
-    # -- approvals -----------------------------------------------------------------------------------------------------
-
-    @property
-    def approvals(self) -> tuple[ApprovalRequested, ...]:
-        """The calls that wait for a person in this process, in the order in which they were asked for."""
-        return self._runtime.approvals.waiting
-
-    @ends_with_agency
-    async def pending_approvals(self) -> tuple[ApprovalRequested, ...]:
-        """The calls that wait for a person, in this process and in all that share its journal. Those of this process
-        come first, as `approvals` has them; of the others ``at`` is 0."""
-        return await waiting_anywhere(self._runtime)
-
-    def approve(
-        self,
-        approval: ApprovalRequested | str,
-        *,
-        arguments: str | None = None,
-        limits: Limits | None = None,
-        caller: Caller | None = None,
-    ) -> Future[None]:
-        """Let a call run, or a run go on whose limits are spent.
-
-        About one that waits in this process it is decided at once. About any other the decision is left in the
-        journal, for whichever process works on the conversation.
-
-        Args:
-            approval: the event, or its ``approval`` id.
-            arguments: JSON text in place of what the model wrote.
-            limits: for a run with `Limits.ask` that waits for more: what it may use in all. Only what is spent is
-                raised, and nothing lowered; if it is not enough, the run asks again.
-            caller: who decides; None for the application itself, which may.
-
-        Returns:
-            done once it is decided, or the decision is in the journal. Only about a call that waits in another process
-            need it be awaited, to learn of an error, which is logged, too.
-
-        Raises (or the future does, about a call that waits in another process):
-            UnknownApproval: nothing waits under that id: it was decided, has expired, or never was.
-            NotAllowed: it is another's, and the caller has not the scope ``approvals``.
-            DefinitionError: the arguments are not the text of a JSON object, or it is not limits that are wanted, or
-                they are.
-            JournalError: the journal cannot be read or written.
-            AgencyClosed: the agency is not running, or stopped meanwhile.
-        """
-        return decide_anywhere(self._runtime, approval, True, arguments, "", caller, limits)
-
-    def deny(
-        self, approval: ApprovalRequested | str, reason: str = "", *, caller: Caller | None = None
-    ) -> Future[None]:
-        """Refuse a call, or more to a run whose limits are spent; otherwise as `approve`.
-
-        Args:
-            approval: the event, or its ``approval`` id.
-            reason: told to the model.
-            caller: who decides; None for the application itself, which may.
-
-        Returns:
-            see `approve`, also for the errors.
-        """
-        return decide_anywhere(self._runtime, approval, False, None, reason, caller)

@@ -1,0 +1,1 @@
+"""What an agency can be asked for, by subject: `agency` puts it together."""

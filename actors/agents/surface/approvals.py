@@ -1,0 +1,75 @@
+"""What waits for a person in an agency, and what the person decides."""
+
+from __future__ import annotations
+
+from ...core.mail.future import Future
+from ..caller import Caller
+from ..events import ApprovalRequested
+from ..runs.coordination.elsewhere import decide_anywhere, waiting_anywhere
+from ..runs.runtime.closing import ends_with_agency
+from ..turns.rules import Limits
+from .part import Part
+
+
+class Approvals(Part):
+    """The part of an agency that asks people, and hears them."""
+
+    @property
+    def approvals(self) -> tuple[ApprovalRequested, ...]:
+        """The calls that wait for a person in this process, in the order in which they were asked for."""
+        return self._runtime.approvals.waiting
+
+    @ends_with_agency
+    async def pending_approvals(self) -> tuple[ApprovalRequested, ...]:
+        """The calls that wait for a person, in this process and in all that share its journal. Those of this process
+        come first, as `approvals` has them; of the others ``at`` is 0."""
+        return await waiting_anywhere(self._runtime)
+
+    def approve(
+        self,
+        approval: ApprovalRequested | str,
+        *,
+        arguments: str | None = None,
+        limits: Limits | None = None,
+        caller: Caller | None = None,
+    ) -> Future[None]:
+        """Let a call run, or a run go on whose limits are spent.
+
+        About one that waits in this process it is decided at once. About any other the decision is left in the
+        journal, for whichever process works on the conversation.
+
+        Args:
+            approval: the event, or its ``approval`` id.
+            arguments: JSON text in place of what the model wrote.
+            limits: for a run with `Limits.ask` that waits for more: what it may use in all. Only what is spent is
+                raised, and nothing lowered; if it is not enough, the run asks again.
+            caller: who decides; None for the application itself, which may.
+
+        Returns:
+            done once it is decided, or the decision is in the journal. Only about a call that waits in another process
+            need it be awaited, to learn of an error, which is logged, too.
+
+        Raises (or the future does, about a call that waits in another process):
+            UnknownApproval: nothing waits under that id: it was decided, has expired, or never was.
+            NotAllowed: it is another's, and the caller has not the scope ``approvals``.
+            DefinitionError: the arguments are not the text of a JSON object, or it is not limits that are wanted, or
+                they are.
+            JournalError: the journal cannot be read or written.
+            AgencyClosed: the agency is not running, or stopped meanwhile.
+        """
+        return decide_anywhere(self._runtime, approval, True, arguments, "", caller, limits)
+
+    def deny(
+        self, approval: ApprovalRequested | str, reason: str = "", *, caller: Caller | None = None
+    ) -> Future[None]:
+        """Refuse a call, or more to a run whose limits are spent; otherwise as `approve`.
+
+        Args:
+            approval: the event, or its ``approval`` id.
+            reason: told to the model.
+            caller: who decides; None for the application itself, which may.
+
+        Returns:
+            see `approve`, also for the errors.
+        """
+        return decide_anywhere(self._runtime, approval, False, None, reason, caller)
