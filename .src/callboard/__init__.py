@@ -133,6 +133,7 @@ if TYPE_CHECKING:
     from .actors.agents.runs.handle import RunHandle
     from .actors.agents.runs.reading.progress import RunRecord
     from .actors.agents.skills.skill import Skill
+    from .actors.agents.team.description import Ability, AgentDescription
     from .actors.agents.team.diagram import conversation_diagram
     from .actors.agents.team.presets import agent_from_dict, create_agent, create_developer_agent, create_planner_agent
     from .actors.agents.teamfile import Team, open_agency, read_team
@@ -345,6 +346,7 @@ _HOMES = {
         "ReplayedRequest",
     ),
     ".actors.agents.teamfile": ("Team", "open_agency", "read_team"),
+    ".actors.agents.team.description": ("Ability", "AgentDescription"),
     ".actors.agents.team.diagram": ("conversation_diagram",),
     ".actors.agents.team.presets": (
         "agent_from_dict",
@@ -455,6 +457,7 @@ _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 # Not `JournalSaver`: what needs an extra is there by its name, and not for a star.
 __all__ = [
     "FREE",
+    "Ability",
     "Actor",
     "ActorCrashed",
     "ActorDead",
@@ -464,6 +467,7 @@ __all__ = [
     "Agency",
     "AgencyClosed",
     "Agent",
+    "AgentDescription",
     "AgentError",
     "AgentUnavailable",
     "Answer",

@@ -94,6 +94,12 @@ PRINTS = {
         "['start', 'draft', 'review: no']",
         "1 refused",
     ],
+    "live_agents.py": [
+        "You are Clerk, and serve ada. How much is tea?",
+        '[["price", "skill prices", ["all"]]]',
+        "3",
+        "0",
+    ],
     "mailbox_overflow.py": ["price 108", "price 109", "8 missed"],
     "receive_timeout.py": ["hello", "are you there?", "nothing for 0.05 s, goodbye", "closed"],
     "restart_child.py": ["Hello Ada", "Hello stops", "Good morning Ada", "Good morning stops"],

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from typing import Any
 
+from ....tools import Tool
+from ...core.base.errors import CoreError
 from ..agent import Agent
+from ..handoffs.offer import HandoffTool
+from ..hooks import Hook
 from ..runs.runtime.closing import ends_with_agency
 from ..runs.supervisors import AddAgent
+from ..skills.skill import Skill
+from ..team import changes
+from ..team.description import AgentDescription, describe
 from ..team.directory import Flow
 from .part import Part
 
@@ -33,7 +42,7 @@ class Members(Part):
         """The team as a Mermaid flowchart; for what was really said see `conversation_diagram`."""
         from ..team.diagram import team_diagram
 
-        reachable = {name: self._directory.reachable(name) for name in self.agents}
+        reachable = {name: [target for target, _ in self._directory.reachable(name)] for name in self.agents}
         return team_diagram(self.agents, reachable)
 
     @ends_with_agency
@@ -52,3 +61,92 @@ class Members(Part):
         if self._runtime.root is not None:
             for name in added:
                 await self._runtime.ask_until_answered(AddAgent(name))
+
+    def describe(self, agent: Agent | str | None = None) -> AgentDescription:
+        """What an agent can do now: its tools, handoffs, hooks and skills, with where it has them from and who may use
+        them. ``dataclasses.asdict`` makes plain data of it, for JSON.
+
+        Args:
+            agent: whom; the first agent by default.
+
+        Raises:
+            UnknownAgent: nobody has that name.
+        """
+        name = self._directory.name_of(agent)
+        return describe(self._directory.agents[name], self._directory.reachable(name))
+
+    # -- changing one of them ------------------------------------------------------------------------------------------
+
+    def add_tool(self, agent: Agent | str, tool: Tool | Callable[..., Any]) -> None:
+        """Give an agent one more tool, or a function with type hints, which is made one.
+
+        May be called from any thread, also while runs are under way: they see it from their next completion on. That
+        holds for all that is added and removed here, and so does: it is done wholly, or an error says why not at all.
+
+        Args:
+            agent: whose, here; an `Agent` that is also in another agency is changed here only.
+            tool: what.
+
+        Raises:
+            UnknownAgent: nobody has that name.
+            DefinitionError: it cannot be a tool, or the agent has something of that name.
+        """
+        self._change(agent, lambda now: changes.with_tool(now, tool))
+
+    def remove_tool(self, agent: Agent | str, tool: str) -> None:
+        """Take a tool from an agent. A call of it that the model has made by then is carried out.
+
+        Args:
+            agent: whose.
+            tool: its name.
+
+        Raises:
+            UnknownAgent: nobody has that name.
+            DefinitionError: the agent has no such tool, or has it from a skill.
+        """
+        self._change(agent, lambda now: changes.without_tool(now, tool))
+
+    def add_hook(self, agent: Agent | str, hook: Hook) -> None:
+        """Give an agent one more hook or guardrail; otherwise as `add_tool`."""
+        self._change(agent, lambda now: changes.with_hook(now, hook))
+
+    def remove_hook(self, agent: Agent | str, hook: Hook | str) -> None:
+        """Take a hook, or all of that name, from an agent; otherwise as `remove_tool`."""
+        self._change(agent, lambda now: changes.without_hook(now, hook))
+
+    def add_handoff(self, agent: Agent | str, target: Agent | str | HandoffTool) -> None:
+        """Let an agent hand off to one more, who joins the agency if not here yet; otherwise as `add_tool`.
+
+        Args:
+            agent: who.
+            target: to whom, as in ``handoffs=[…]``.
+        """
+        self._change(agent, lambda now: changes.with_handoff(now, target))
+
+    def remove_handoff(self, agent: Agent | str, target: Agent | str | HandoffTool) -> None:
+        """Take a handoff from an agent. The target stays in the agency, and flows are no matter of it.
+
+        Args:
+            agent: who.
+            target: the agent's name, or the name of the handoff's tool, or what was given.
+
+        Raises:
+            UnknownAgent: nobody has that name.
+            DefinitionError: the agent has no such handoff, or has it from a skill.
+        """
+        self._change(agent, lambda now: changes.without_handoff(now, target))
+
+    def add_skill(self, agent: Agent | str, skill: Skill) -> None:
+        """Teach an agent one more skill, and those it requires; otherwise as `add_tool`."""
+        self._change(agent, lambda now: changes.with_skill(now, skill))
+
+    def remove_skill(self, agent: Agent | str, skill: Skill | str) -> None:
+        """Take a skill from an agent, and those that only this one required; otherwise as `remove_tool`."""
+        self._change(agent, lambda now: changes.without_skill(now, skill))
+
+    def _change(self, agent: Agent | str, changed: Callable[[Agent], Agent]) -> None:
+        added = self._directory.change(self._directory.name_of(agent), changed)
+        root = self._runtime.root
+        for name in added if root is not None else ():
+            with suppress(CoreError):  # it is about to be restarted, and looks for itself then, or has stopped
+                root.tell(AddAgent(name))

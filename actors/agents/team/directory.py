@@ -95,9 +95,10 @@ class Directory:
                 made = self._prepared[name] = PreparedAgent(agent, self._reachable(agent), self._shared)
         return made
 
-    def reachable(self, name: str) -> list[str]:
-        """Whom an agent that is here may delegate to along flows and plain handoffs, in the agency's order."""
-        return [target for target, _ in self._reachable(self.agents[name])]
+    def reachable(self, name: str) -> list[tuple[str, str]]:
+        """Names and descriptions of those that an agent may delegate to along flows and plain handoffs, in the agency's
+        order."""
+        return self._reachable(self.agents[name])
 
     def along_flows(self, name: str) -> frozenset[str]:
         """Whom the flows alone lead an agent to."""

@@ -34,6 +34,8 @@ it come to the system's limit of three restarts in 5 seconds, beyond which every
 
 def complete(session: Session, command: Complete, happened: Happened) -> None:
     """Ask the model to go on from the history."""
+    if session.prepared is not session.runtime.directory.prepared(session.run.agent):
+        session.look_at_agent()
     session.attempts = 0
     session.step_started = session.time()
     if session.runtime.bus.active:

@@ -102,8 +102,8 @@ class Session:
         self.run = run
         self.stream = run.stream_name
         entry = self.entry = runtime.register.get(run.id)
-        prepared = self.prepared = runtime.directory.prepared(run.agent)
-        self.rules = prepared.rules(run.limits, run.external)
+        self.look_at_agent()
+        prepared = self.prepared
         self.output: Output | None = prepared.output
         self.unknown = ""
         """The type that the answer must fit, and why it is not known here; empty where it is."""
@@ -157,6 +157,11 @@ class Session:
         self.forward: Delegation | None = None
         self.value: Any = None
         """The answer as the requested type, once it has been looked at."""
+
+    def look_at_agent(self) -> None:
+        """Take over what the agent has been given, or what was taken from it, since the last completion."""
+        self.prepared = self.runtime.directory.prepared(self.run.agent)
+        self.rules = self.prepared.rules(self.run.limits, self.run.external)
 
     def send(self, message: Any) -> None:
         """A message to the conversation; if its actor has ended, the next incarnation finds out by itself."""

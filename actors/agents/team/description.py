@@ -1,0 +1,130 @@
+"""What an agent can do, as plain data: for a page, a log, or another program."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..agent import Agent, as_tools
+from ..handoffs.offer import HandoffTool
+from ..handoffs.target import Target
+from ..hooks import Hook
+
+OWN = "own"
+FLOW = "flow"
+
+
+@dataclass(frozen=True, slots=True)
+class Ability:
+    """One thing that an agent can do, or that is done for it.
+
+    Args:
+        name: as the model, or a report, knows it.
+        description: what it is for; of a hook the event on which it is called.
+        source: where the agent has it from: ``own``, ``skill <name>``, ``flow``.
+        scopes: who may use it: any of these will do.
+        details: what else there is: ``risk`` and ``parameters`` of a tool; ``target`` and ``kind`` of a handoff;
+            ``guardrail`` and ``priority`` of a hook; what a skill ``requires``.
+    """
+
+    name: str
+    description: str
+    source: str
+    scopes: tuple[str, ...]
+    details: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class AgentDescription:
+    """What an agent can do. ``dataclasses.asdict`` makes plain data of it, which JSON knows.
+
+    Args:
+        name, description, autonomy: the agent's.
+        model: the name of its model; empty where it has the agency's, or an actor of its own.
+        output_type: the type of its answers, as text; empty for text.
+        scopes: who may ask it: any of these will do.
+        tools, handoffs, hooks, skills: in the order in which the model is offered them, or they are called.
+    """
+
+    name: str
+    description: str
+    model: str
+    autonomy: str
+    output_type: str
+    scopes: tuple[str, ...]
+    tools: tuple[Ability, ...]
+    handoffs: tuple[Ability, ...]
+    hooks: tuple[Ability, ...]
+    skills: tuple[Ability, ...]
+
+
+def describe(agent: Agent, reachable: Iterable[tuple[str, str]]) -> AgentDescription:
+    """What an agent can do.
+
+    Args:
+        agent: whom to describe.
+        reachable: names and descriptions of those that it may delegate to along flows and plain handoffs.
+    """
+    kind = agent.output_type
+    return AgentDescription(
+        agent.name,
+        agent.description,
+        agent.model if isinstance(agent.model, str) else "",
+        agent.autonomy,
+        "" if kind is None else getattr(kind, "__name__", None) or str(kind),
+        scopes_of(agent),
+        tuple(_tools(agent)),
+        tuple(_handoffs(agent, dict(reachable))),
+        tuple(_hooks(agent)),
+        tuple(
+            Ability(
+                skill.name,
+                _first_line(skill.instructions),
+                OWN if skill in agent.skills else "required",
+                scopes_of(skill),
+                {"requires": [required.name for required in skill.requires]},
+            )
+            for skill in agent.all_skills
+        ),
+    )
+
+
+def scopes_of(item: object) -> tuple[str, ...]:
+    """Who may use something: its scopes, sorted; what has none is for all."""
+    given = getattr(item, "scope", "all")
+    return (given,) if isinstance(given, str) else tuple(sorted(given))
+
+
+def _tools(agent: Agent) -> Iterable[Ability]:
+    sources = {tool.name: f"skill {skill.name}" for skill in agent.all_skills for tool in as_tools(skill.tools, "")}
+    for tool in agent.all_tools:
+        details = {"risk": tool.risk, "parameters": dict(tool.spec.parameters)}
+        yield Ability(tool.name, tool.spec.description, sources.get(tool.name, OWN), scopes_of(tool), details)
+
+
+def _handoffs(agent: Agent, reachable: dict[str, str]) -> Iterable[Ability]:
+    sourced: list[tuple[Target | str | HandoffTool, str]] = [(item, OWN) for item in agent.handoffs]
+    sourced += [(item, f"skill {skill.name}") for skill in agent.all_skills for item in skill.handoffs]
+    plain: dict[str, tuple[str, tuple[str, ...]]] = {}
+    for item, source in sourced:
+        if isinstance(item, HandoffTool):
+            details = {"target": item.target, "kind": item.kind}
+            yield Ability(item.name, item.description, source, scopes_of(item), details)
+        else:
+            plain.setdefault(item if isinstance(item, str) else item.name, (source, scopes_of(item)))
+    for name, about in reachable.items():
+        source, scopes = plain.get(name, (FLOW, ("all",)))
+        yield Ability("SendMessage", about, source, scopes, {"target": name, "kind": "delegate"})
+
+
+def _hooks(agent: Agent) -> Iterable[Ability]:
+    sources: list[tuple[Hook, str]] = [(hook, OWN) for hook in agent.hooks]
+    sources += [(hook, f"skill {skill.name}") for skill in agent.all_skills for hook in skill.hooks]
+    for hook, source in sorted(sources, key=lambda each: -each[0].priority):  # the order in which they are called
+        details = {"guardrail": hook.guardrail, "priority": hook.priority}
+        yield Ability(hook.name, hook.event, source, scopes_of(hook), details)
+
+
+def _first_line(text: Any) -> str:
+    return str(text).strip().partition("\n")[0][:120]
