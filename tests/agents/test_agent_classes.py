@@ -20,7 +20,7 @@ class Clerk(Agent):
     tools = (add,)
     description = "Adds up."
 
-    def instructions(self, context: RequestContext) -> str:  # type: ignore[override]
+    def instructions(self, context: RequestContext) -> str:
         return f"You are {self.name}, and work for {context.user}."
 
 
@@ -38,8 +38,9 @@ def test_what_an_instance_is_given_goes_before_what_its_class_says() -> None:
         model = "large"
 
     senior = Senior("Senior", tools=[])
-    assert (senior.name, senior.model, senior.tools, senior.description) == ("Senior", "large", (), "Adds up.")
-    assert Senior("Senior", "Be brief.").instructions == "Be brief."
+    assert (senior.name, senior.model, list(senior.tools), senior.description) == ("Senior", "large", [], "Adds up.")
+    brief: Agent = Senior("Senior", "Be brief.")
+    assert brief.instructions == "Be brief."
 
 
 def test_a_class_that_has_an_init_of_its_own_calls_that_of_agents() -> None:

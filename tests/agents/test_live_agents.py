@@ -109,7 +109,7 @@ async def test_an_agent_in_two_agencies_is_changed_in_the_one_only() -> None:
     one, other = Agency(shared), Agency(shared)
     one.add_tool(shared, double)
     assert [len(each.describe("A").tools) for each in (one, other)] == [2, 1]
-    assert [each.name for each in shared.tools] == ["add"]
+    assert [each.name for each in shared.all_tools] == ["add"]
 
 
 async def test_what_was_added_outlives_a_crash_of_the_agents_actor() -> None:
@@ -149,6 +149,7 @@ async def test_any_thread_may_change_an_agent_while_it_is_at_work() -> None:
 
 
 skill = Skill("base", tools=[double])
+built = Skill("built", requires=[skill])
 WRONG: dict[str, tuple[Callable[[Agency], object], str]] = {
     "a tool twice": (lambda agency: agency.add_tool("A", add), "two tools are called 'add'"),
     "a tool that is none": (lambda agency: agency.add_tool("A", 5), "neither a tool nor a function"),  # type: ignore[arg-type]
@@ -178,7 +179,6 @@ WRONG: dict[str, tuple[Callable[[Agency], object], str]] = {
     ),
     "a skill that another one requires": (lambda agency: agency.remove_skill("A", "base"), "another one requires it"),
 }
-built = Skill("built", requires=[skill])
 
 
 @pytest.mark.parametrize("case", WRONG)

@@ -20,7 +20,7 @@ class Clerk(Agent):
     name = "Clerk"
     description = "Sells tea and cake."
 
-    def instructions(self, context: RequestContext) -> str:  # type: ignore[override]
+    def instructions(self, context: RequestContext) -> str:
         return f"You are {self.name}, and serve {context.user}."
 
 

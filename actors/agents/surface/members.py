@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from typing import Any
 
 from ....tools import Tool
-from ...core.base.errors import CoreError
 from ..agent import Agent
 from ..handoffs.offer import HandoffTool
 from ..hooks import Hook
@@ -146,7 +144,6 @@ class Members(Part):
 
     def _change(self, agent: Agent | str, changed: Callable[[Agent], Agent]) -> None:
         added = self._directory.change(self._directory.name_of(agent), changed)
-        root = self._runtime.root
-        for name in added if root is not None else ():
-            with suppress(CoreError):  # it is about to be restarted, and looks for itself then, or has stopped
-                root.tell(AddAgent(name))
+        if (root := self._runtime.root) is not None:
+            for name in added:
+                self._runtime.tell(root, AddAgent(name))

@@ -157,9 +157,8 @@ class Directory:
         senders = {source for source, _ in named}
         for agent in new.values():
             self._check(agent, new, sends=bool(senders & {agent.name, EVERYONE}))
-        for agent in list(self.agents.values()) if EVERYONE in senders else map(self.agents.get, senders - {*new}):
-            if agent is not None:
-                check_offers(agent, sends=True)
+        for name in list(self.agents) if EVERYONE in senders else senders.difference(new):
+            check_offers(self.agents[name], sends=True)
         self._keep(new, named, replacing)
         return [name for name in new if replacing is None or name != replacing.name]
 
