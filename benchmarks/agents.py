@@ -3,6 +3,9 @@
 Each subject runs in a process of its own, peers in the environment ``make bench-peers`` makes (``.venv-peers``). The
 model is instant and in-process everywhere, so what is measured is the framework. ``conversations_1000`` is 1,000
 conversations at once, three turns each, with a model that takes 50 ms: the ideal is 0.15 s of wall time.
+``add_agent_6000`` is how many times the CPU of adding one of the first agents adding the 6,000th takes, with flows to
+and from it (1.0 ± 0.3 is meant); ``agents_1000_mb`` are 1,000 agents with three tools each (7 MiB are meant at most),
+``_asked`` once each has answered, and keeps its conversation.
 ``growth_4000`` is how many times the CPU of a turn at 100 live conversations one at 4,000 takes, in one process; the
 peers that are of interest for what is handed on, called or said once stand beside ours below the table.
 """
@@ -34,6 +37,8 @@ GROWN = 4_000
 """Live conversations at which a turn should still cost what it costs at 100."""
 BESIDE = {"turn": ("agent-framework",), "tools_3": ("agent-framework",), "handoffs_10": ("agent-framework", "autogen")}
 """The peers that we mean to be ahead of by a given factor, by scenario."""
+ADDED = 6_000
+"""The agent that should cost what one of the first did to add."""
 QUICK = 0.1
 
 
@@ -54,7 +59,12 @@ def suite(quick: bool) -> Suite:
     for subject, worker in workers.items():
         if "growth" in worker.scenarios:
             cases.append(Case(f"growth_{GROWN}", subject, partial(_fresh, subject, "growth", GROWN)))
-    for name, scenario, n in (("memory_1000", "memory", 1_000), ("import", "import", 1)):
+    for name, scenario, n in (
+        ("memory_1000", "memory", 1_000),
+        (f"add_agent_{ADDED}", "adding", ADDED),
+        ("agents_1000_mb", "having", 1_000),
+        ("import", "import", 1),
+    ):
         for subject, worker in workers.items():
             if scenario in worker.scenarios:
                 cases.append(Case(name, subject, partial(_fresh, subject, scenario, n)))

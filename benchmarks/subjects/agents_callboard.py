@@ -6,6 +6,7 @@ import asyncio
 import gc
 import time
 from collections.abc import Callable
+from statistics import median
 from typing import Any
 
 from benchmarks.harness.model import Sample
@@ -124,6 +125,70 @@ def memory(n: int) -> list[Sample]:
     return asyncio.run(measured())
 
 
+def look_up(topic: str) -> str:
+    """What is known of a topic."""
+    return topic
+
+
+def write(path: str, text: str, append: bool = False) -> str:
+    """Write a file."""
+    return path
+
+
+def armed(number: int) -> Agent:
+    """An agent with three tools of its own."""
+    return Agent(f"A{number}", "You are helpful.", tools=[tool(look_up), tool(write), add])
+
+
+def adding(n: int) -> list[Sample]:
+    """How many times the CPU of adding one of the first agents that of adding one of the last of ``n`` takes."""
+    few = 200
+
+    async def measured() -> list[Sample]:
+        ratios = []
+        for _ in range(3):
+            async with solo(ChildSpec(Calling, (0, 0)), tools=[add]) as agency:
+
+                async def add_some(first: int, agency: Agency = agency) -> float:
+                    agents = [armed(number) for number in range(first, first + few)]
+                    gc.collect()
+                    cpu = Cpu()
+                    for agent in agents:
+                        await agency.add_agent(agent, flows=[("A0", agent), (agent, "A0")])
+                    return cpu.per(few, "agent").value
+
+                await add_some(1)
+                first = await add_some(1 + few)
+                for number in range(1 + 2 * few, n - few):
+                    await agency.add_agent(armed(number), flows=[("A0", f"A{number}"), (f"A{number}", "A0")])
+                ratios.append(await add_some(n - few) / first)
+        return [Sample(median(ratios), "times")]
+
+    return asyncio.run(measured())
+
+
+def having(n: int) -> list[Sample]:
+    """``n`` agents with three tools each, as they are added, and once each has answered and keeps its conversation."""
+
+    async def measured() -> list[Sample]:
+        async with solo(ChildSpec(Calling, (0, 0)), tools=[tool(look_up), tool(write), add]) as agency:
+            await agency.run("go", conversation="c")
+            holes = fill_holes()
+            before = resident()
+            for number in range(1, n + 1):
+                await agency.add_agent(armed(number))
+            gc.collect()
+            added = (resident() - before) / 2**20
+            for number in range(1, n + 1):
+                await agency.run("go", agent=f"A{number}", conversation="c")
+            gc.collect()
+            grown = (resident() - before) / 2**20
+            del holes
+            return [Sample(added, "MiB", ""), Sample(grown, "MiB", "_asked")]
+
+    return asyncio.run(measured())
+
+
 def importing_it(n: int) -> list[Sample]:
     return importing("from callboard import Agency, Agent, tool")
 
@@ -136,5 +201,7 @@ SCENARIOS: dict[str, Callable[[int], list[Sample]]] = {
     "conversations": conversations,
     "growth": growth(conversations),
     "memory": memory,
+    "adding": adding,
+    "having": having,
     "import": importing_it,
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -52,6 +53,25 @@ async def test_adding_an_agent_costs_as_much_among_three_thousand_as_among_ten(f
         else:
             take_in()
     assert costs[10] == costs[2_999]
+
+
+def look_up(topic: str) -> str:
+    """What is known of a topic."""
+    return topic
+
+
+async def test_a_thousand_agents_with_tools_of_their_own_take_less_than_seven_megabytes() -> None:
+    agency = Agency(Agent("A0", tools=[tool(look_up), add]), model=scripted(Script(["ok"])))
+    async with agency:
+        await agency.run("?")  # what is loaded and made once does not count
+        tracemalloc.start()
+        try:
+            for number in range(1, 1_001):
+                await agency.add_agent(Agent(f"A{number}", "You are helpful.", tools=[tool(look_up), add]))
+            taken, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert taken < 7 * 2**20
 
 
 async def test_whom_an_agent_may_reach_follows_each_agent_that_is_added() -> None:

@@ -14,8 +14,13 @@ from ..context import RequestContext
 from ..errors import DefinitionError
 from ..handoffs.call import SEND_MESSAGE, send_message_spec
 from ..handoffs.offer import HandoffTool
-from ..hooks import by_event
-from ..turns.rules import Limits, Rules
+from ..hooks import Hook, by_event
+from ..turns.rules import NOTHING, Limits, Rules
+
+# One for all: an agency may have thousands of agents, and an empty dictionary takes 64 bytes.
+_NO_HOOKS: Mapping[str, tuple[Hook, ...]] = {}
+_NO_HANDOFFS: Mapping[str, HandoffTool] = {}
+_NO_SETTINGS: Mapping[str, Any] = {}
 
 
 def _is_object(arguments: str) -> bool:
@@ -55,6 +60,14 @@ def check_offers(agent: Agent, *, sends: bool) -> None:
                 ) from error
 
 
+def _settings(given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The fields of a request that an agent sets."""
+    settings = {name: value for name, value in given.items() if name != "batch"}
+    if isinstance(settings.get("stop"), list):
+        settings["stop"] = tuple(settings["stop"])
+    return settings
+
+
 class PreparedAgent:
     """What a conversation needs to know of its agent.
 
@@ -66,36 +79,51 @@ class PreparedAgent:
     What can be wrong with an agent is looked at when it is made, and by `check_offers` when it is added.
     """
 
+    __slots__ = (
+        "_rules",
+        "_settings",
+        "_system",
+        "agent",
+        "batch",
+        "handoffs",
+        "hooks",
+        "name",
+        "output",
+        "reachable",
+        "shared",
+        "specs",
+        "tools",
+    )
+
     def __init__(self, agent: Agent, reachable: Sequence[tuple[str, str]], shared: str = "") -> None:
         self.agent = agent
         self.name = agent.name
         self.shared = shared
-        self.may_reach = reachable
         self.reachable = tuple(name for name, _ in reachable)
         self.tools: dict[str, Tool] = {t.name: t for t in agent.all_tools}
-        self.handoffs: dict[str, HandoffTool] = {h.name: h for h in agent.all_handoffs if isinstance(h, HandoffTool)}
+        offered = [item for item in agent.all_handoffs if isinstance(item, HandoffTool)]
+        self.handoffs: Mapping[str, HandoffTool] = {item.name: item for item in offered} if offered else _NO_HANDOFFS
         specs = [t.spec for t in self.tools.values()]
         specs.extend(h.spec for h in self.handoffs.values())
         if reachable:
             specs.append(send_message_spec(reachable))
         self.specs: tuple[ToolSpec, ...] = tuple(specs)
-        self.hooks = by_event(agent.all_hooks)
+        self.hooks = by_event(agent.all_hooks) or _NO_HOOKS
         self.output = agent.output
         delegates = {h.name for h in self.handoffs.values() if h.kind == "delegate"}
+        transfers = {h.name for h in self.handoffs.values() if h.kind == "transfer"}
         if reachable:
             delegates.add(SEND_MESSAGE)
         self._rules = Rules(
             limits=agent.limits,
-            delegates=frozenset(delegates),
-            transfers=frozenset(h.name for h in self.handoffs.values() if h.kind == "transfer"),
+            delegates=frozenset(delegates) if delegates else NOTHING,
+            transfers=frozenset(transfers) if transfers else NOTHING,
             needs_approval=self._needs_approval,
         )
         self._system = self._system_message(agent.instructions) if isinstance(agent.instructions, str) else None
-        self._settings = dict(agent.settings)
-        self.batch = bool(self._settings.pop("batch", False))
+        self.batch = bool(agent.settings.get("batch", False))
         """Whether its requests may wait to go out together with others."""
-        if isinstance(self._settings.get("stop"), list):
-            self._settings["stop"] = tuple(self._settings["stop"])
+        self._settings = _settings(agent.settings) if agent.settings else _NO_SETTINGS
 
     def _needs_approval(self, call: ToolCall) -> bool:
         """Whether a person is to be asked. There is nothing to decide about what cannot run: the model is told at

@@ -46,7 +46,7 @@ from ..errors import (
 )
 from .budget import raised, reached
 from .history import EMPTY, History, repaired, result_of, with_results, without_calls
-from .rules import Limits, Rules
+from .rules import NOTHING, Limits, Rules
 from .steps import (
     COMPLETE,
     AskApproval,
@@ -95,7 +95,7 @@ class Turn(NamedTuple):
     history: History = EMPTY
     message: Message | None = None
     results: tuple[Message | None, ...] = ()
-    approved: frozenset[str] = frozenset()
+    approved: frozenset[str] = NOTHING
     start: int = 0
     steps: int = 0
     usage: Usage = NO_USAGE
@@ -358,7 +358,7 @@ def _go_on(turn: Turn, rules: Rules, *, fresh: bool = True) -> tuple[Turn, Comma
             history=committed,
             message=None,
             results=(),
-            approved=frozenset(),
+            approved=NOTHING,
             steering=(),
         )
         if (over := _over_limit(turn, rules)) is not None:

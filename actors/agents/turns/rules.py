@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from ....providers.messages import ToolCall
 from ..errors import DefinitionError
+
+NOTHING: Final[frozenset[str]] = frozenset()
+"""No names: each new empty one takes 216 bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +67,8 @@ class Rules:
     """
 
     limits: Limits = Limits()
-    delegates: frozenset[str] = frozenset()
-    transfers: frozenset[str] = frozenset()
-    external: frozenset[str] = frozenset()
+    delegates: frozenset[str] = NOTHING
+    transfers: frozenset[str] = NOTHING
+    external: frozenset[str] = NOTHING
     needs_approval: Callable[[ToolCall], bool] = _nothing_needs_approval
     repairs: int = 1

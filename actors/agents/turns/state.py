@@ -16,7 +16,7 @@ from .history import History, repaired
 from .machine import Turn, advance, closed
 from .outcome import Outcome, outcome_of
 from .records import Accepted, ApprovalAsked, Ended, NotSteered, Resumed, Rewound, RunRequest, Snapshot, ToolsStarted
-from .rules import Limits, Rules
+from .rules import NOTHING, Limits, Rules
 from .steps import Begin, Commands, Decided, Fail, Finish, Input, Interrupted, Raised
 
 
@@ -62,7 +62,7 @@ class ConversationState:
         self.queue: list[RunRequest] = []  # an empty deque takes 0.6 kB
         self.begun = False
         self.owner: tuple[str, str] | None = None
-        self.started: frozenset[str] = frozenset()
+        self.started: frozenset[str] = NOTHING
         self.approvals: dict[str, ApprovalAsked] | None = None
         self.used = 0.0
         self.resumed = 0
@@ -138,7 +138,7 @@ class ConversationState:
     def stepped(self, turn: Turn, commands: Commands, happened: Input) -> None:
         """The state after an input that the caller has put through the machine itself."""
         if turn.message is None and self.started:
-            self.started = frozenset()
+            self.started = NOTHING
         decided = type(happened) is Decided or type(happened) is Raised
         if self.approvals is not None and (decided or (turn.message is None and turn.phase != "held")):
             left = {} if turn.message is None else dict(self.approvals)
@@ -200,7 +200,7 @@ class ConversationState:
                 turn = self.turn
             verdict, self.verdict = self.verdict, None
             self.begun = False
-            self.started = frozenset()
+            self.started = NOTHING
             self.approvals = None
             self.used = 0.0
             self.resumed = 0

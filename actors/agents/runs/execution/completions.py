@@ -17,6 +17,7 @@ from ....core.refs.ref import ActorRef
 from ...context import UsageRecord
 from ...errors import RunFailed
 from ...events import CompletionFinished, CompletionStarted, ReasoningDelta, Retried, TextDelta
+from ...turns.rules import NOTHING
 from ...turns.steps import Complete, Completed, CompletionFailed, Interrupted
 from .session import AskAgain, CompletionArrived, Happened, Session
 from .spending import spent_above
@@ -47,7 +48,7 @@ def completion_arrived(message: CompletionArrived, happened: Happened) -> None:
     """Take the model's answer, or ask again."""
     session, outcome = message
     session.ask = None
-    session.interrupted = frozenset()
+    session.interrupted = NOTHING
     try:
         completion = outcome.unwrap() if isinstance(outcome, Outcome) else outcome.result()
     except Exception as error:
