@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..errors import NoSuchPath
+from ..threads import in_thread
 from ..tool import Tool, tool
+from .launcher import launcher
 from .process import checked_output, clean_environment, run_process
 
 
@@ -22,7 +24,8 @@ def bash_tool(
     """The tool Bash: runs a command in ``root``, which is where it starts and nothing that confines it.
 
     When the command ends, times out or is cancelled, its whole process group is killed, so background jobs end with
-    it. Its environment holds the search path, the home folder and the locale, and no key of ours.
+    it. Its environment holds the search path, the home folder and the locale, and no key of ours; and it cannot look
+    into other processes that have one, see `launcher`. Files that its user may read are open to it.
 
     Args:
         root: an existing folder.
@@ -53,7 +56,7 @@ def bash_tool(
         if max_memory is not None:
             argv = ["bash", "-c", 'ulimit -v "$1" && exec bash -c "$2"', "bash", str(max_memory // 1024), command]
         finished = await run_process(
-            argv,
+            [*await in_thread(launcher), *argv],
             folder=folder,
             environment=clean_environment(environment),
             timeout=longest if timeout is None else min(max(timeout, 0.0), longest),
