@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import ipaddress
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -161,19 +163,121 @@ async def test_addresses_of_private_networks_are_refused_before_anything_is_sent
         assert "private network" in result.content, host
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        "64:ff9b::a00:1",  # NAT64 of 10.0.0.1
+        "64:ff9b::7f00:1",
+        "64:ff9b::a9fe:a9fe",  # of 169.254.169.254
+        "64:ff9b:1::a00:1",
+        "64:ff9b:1::808:808",
+        "2002:a00:1::",  # 6to4 of 10.0.0.1
+        "2002:7f00:1::1",
+        "2002:808:808::1",
+        "2001:0:a00:1::1",  # Teredo
+        "2001::f5ff:fffe",
+        "::ffff:10.0.0.1",
+        "::ffff:127.0.0.1",
+        "::ffff:0:10.0.0.1",  # RFC 2765
+        "::10.0.0.1",
+        "::127.0.0.1",
+        "::",
+        "fec0::1",
+        "fe80::1",
+        "ff02::1",
+        "2001:db8::1",
+        "3fff::1",
+        "5f00::1",
+        "100::1",
+        "4000::1",
+    ],
+)
+async def test_addresses_that_are_carried_on_to_private_ones_are_refused(address: str) -> None:
+    result = await web_fetch_tool().run({"url": f"http://[{address}]/"})
+    assert "private network" in result.content, address
+
+
+@pytest.mark.parametrize("address", ["8.8.8.8", "2606:4700::1111", "64:ff9b::808:808", "::ffff:8.8.8.8"])
+async def test_public_addresses_are_connected_to(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[str] = []
+
+    async def connect(*, remote_host: str, **_: object) -> None:
+        tried.append(remote_host)
+        raise OSError("there is no network in tests")
+
+    monkeypatch.setattr("anyio.connect_tcp", connect)
+    result = await web_fetch_tool().run({"url": f"http://[{address}]/" if ":" in address else f"http://{address}/"})
+    assert isinstance(result.error, FetchFailed)
+    assert [ipaddress.ip_address(host) for host in tried] == [ipaddress.ip_address(address)]
+
+
+class _Names:
+    """Name servers: each name's addresses, one after the other; the last one stays."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, **addresses: list[str]) -> None:
+        self.addresses = addresses
+        self.asked: list[str] = []
+        monkeypatch.setattr("socket.getaddrinfo", self._look_up)
+        # All of them are this machine's; the first counts as public, all others as private.
+        monkeypatch.setattr("callboard.tools.builtin.web._is_public", lambda address: address == "127.0.0.1")
+
+    def _look_up(self, host: str, port: int, **_: object) -> list[tuple[int, int, int, str, tuple[str, int]]]:
+        self.asked.append(host)
+        known = self.addresses[host.partition(".")[0]]
+        return [(2, 1, 6, "", (known.pop(0) if len(known) > 1 else known[0], port))]
+
+
+def _to(where: str) -> bytes:
+    return _answer("", status="302 Found", more=f"location: {where}\r\n")
+
+
 async def test_a_redirect_into_a_private_network_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with _serving(
-        start=_answer("", status="302 Found", more="location: http://inside.example/secret\r\n"),
-        secret=_answer("internal"),
-    ) as web:
+    async with _serving(start=_to("http://inside.example/secret"), secret=_answer("internal")) as web:
         port = int(web.url.rsplit(":", 1)[1])
-        # "outside" counts as public here, although it is the same machine; "inside" does not.
-        monkeypatch.setattr("socket.getaddrinfo", lambda host, *_, **__: [(2, 1, 6, "", ("127.0.0.1", port))])
-        monkeypatch.setattr("callboard.tools.builtin.web._is_public", lambda _: len(web.asked) == 0)
+        _Names(monkeypatch, outside=["127.0.0.1"], inside=["127.0.0.2"])
         result = await web_fetch_tool().run({"url": f"http://outside.example:{port}/start"})
         assert "'inside.example' is an address of a private network" in result.content
         assert len(web.asked) == 1
         assert f"host: outside.example:{port}" in web.asked[0].lower()
+
+
+async def test_a_name_that_leads_elsewhere_once_it_was_checked_is_not_looked_up_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with _serving(page=_answer("outside"), start=_to("/page")) as web:
+        port = int(web.url.rsplit(":", 1)[1])
+        names = _Names(monkeypatch, rebound=["127.0.0.1", "127.0.0.2"])
+        result = await web_fetch_tool().run({"url": f"http://rebound.example:{port}/page"})
+        assert (result.content, names.asked) == ("outside", ["rebound.example"])
+        names.addresses["rebound"] = ["127.0.0.1", "127.0.0.2"]
+        result = await web_fetch_tool().run({"url": f"http://rebound.example:{port}/start"})
+        assert "'rebound.example' is an address of a private network" in result.content
+        assert len(web.asked) == 2
+
+
+async def test_one_private_address_among_those_of_a_name_is_enough_to_refuse_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    both = [(2, 1, 6, "", ("8.8.8.8", 80)), (2, 1, 6, "", ("10.0.0.1", 80))]
+    monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: both)
+    result = await web_fetch_tool().run({"url": "http://both.example/"})
+    assert "private network" in result.content
+
+
+async def test_an_answer_from_another_address_than_was_checked_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    import anyio
+
+    connect = anyio.connect_tcp
+
+    async def led_astray(*, remote_host: str, **options: Any) -> Any:
+        assert remote_host == "8.8.8.8"
+        return await connect(remote_host="127.0.0.1", **options)
+
+    async with _serving(secret=_answer("internal")) as web:
+        monkeypatch.setattr("anyio.connect_tcp", led_astray)
+        result = await web_fetch_tool().run({"url": f"http://8.8.8.8:{web.url.rsplit(':', 1)[1]}/secret"})
+        assert "was answered from a private network" in result.content
+        assert "internal" not in result.content
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,7 @@ async def _fetch(client: httpx.AsyncClient, url: str, max_bytes: int, private: b
         for _ in range(_REDIRECTS + 1):
             request = await _pinned(client, target, private)
             async with aclosing(await client.send(request, stream=True)) as response:
+                _check_peer(response, target, private)
                 if response.has_redirect_location:
                     target = target.join(response.headers["location"])
                     continue
@@ -110,11 +111,32 @@ async def _pinned(client: httpx.AsyncClient, url: httpx.URL, private: bool) -> h
     )
 
 
+def _check_peer(response: httpx.Response, url: httpx.URL, private: bool) -> None:
+    """Refuse an answer that came from elsewhere than was checked: what lies on the way may have led it there."""
+    stream = response.extensions.get("network_stream")
+    peer = stream.get_extra_info("server_addr") if stream is not None else None
+    if not private and peer is not None and not _is_public(str(peer[0])):
+        raise FetchFailed(f"{url.host!r} was answered from a private network, which may not be fetched from here")
+
+
 def _is_public(address: str) -> bool:
-    ip = ipaddress.ip_address(address.split("%")[0])
-    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:
-        ip = ip.ipv4_mapped
+    """Whether an address is one of the internet's, wherever a translator on the way may carry it on to."""
+    ip: ipaddress.IPv4Address | ipaddress.IPv6Address = ipaddress.ip_address(address.split("%")[0])
+    if isinstance(ip, ipaddress.IPv6Address):
+        if ip.ipv4_mapped is not None:
+            ip = ip.ipv4_mapped
+        elif ip in _NAT64:  # what an IPv6-only network makes of IPv4 addresses: it reaches the one in its last bits
+            ip = ipaddress.IPv4Address(int(ip) & 0xFFFF_FFFF)
+        elif ip not in _UNICAST or any(ip in network for network in _NOT_THE_INTERNET):
+            return False
     return ip.is_global and not ip.is_multicast
+
+
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052; 64:ff9b:1::/48 (RFC 8215) is a network's own affair
+_UNICAST = ipaddress.IPv6Network("2000::/3")  # all that IANA gives out; beside it ::/96, which also stands for IPv4
+# 6to4 (RFC 3056) and Teredo (RFC 4380): an IPv4 address stands in them, and whoever relays may reach it. And the
+# examples' network of RFC 9637, of which older Pythons do not know.
+_NOT_THE_INTERNET = tuple(map(ipaddress.IPv6Network, ("2002::/16", "2001::/32", "3fff::/20")))
 
 
 async def _text(response: httpx.Response, url: httpx.URL, max_bytes: int) -> str:
