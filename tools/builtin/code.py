@@ -10,10 +10,11 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from ..errors import CodeFailed, MissingExtra
+from ..errors import CodeFailed, ToolDefinitionError
 from ..registry import ToolRegistry
 from ..threads import in_thread
-from ..tool import Tool, tool
+from ..tool import Risk, Tool, tool
+from .sandboxes import sandboxes
 
 _OUTPUT = 1_000_000  # bytes that the code may print
 _SLEEP = 5.0  # seconds the code may sleep in all
@@ -25,24 +26,31 @@ def python_tool(
     timeout: float = 10.0,
     max_memory: int = 100_000_000,
     max_calls: int = 100,
+    risk: Risk | None = None,
 ) -> Tool:
     """The tool RunPython. Each call starts from nothing: a new process, no names left from the call before.
 
     Args:
-        tools: what the code may call, as ``await name(argument=…)``. The code's calls are checked like a model's, and
-            the tool is risky if one of them is.
+        tools: what the code may call, as ``await name(argument=…)``. The code's calls are checked like a model's. No
+            person is asked about them: the tool is risky if one of them is.
         timeout: seconds the code itself may run; waiting for the tools it calls does not count.
         max_memory: bytes it may hold.
         max_calls: how many calls of tools it may make.
+        risk: of running code; None leaves it to the tools that the code may call.
 
     Raises:
+        ToolDefinitionError: it is declared safe, and a tool that the code may call is risky.
         MissingExtra: on the first call, if pydantic-monty is not installed.
     """
     callable_tools = ToolRegistry(tools)
-    risky = any(one.risk == "risky" for one in callable_tools)
+    dangers = [one.name for one in callable_tools if one.risk == "risky"]
+    if risk == "safe" and dangers:
+        raise ToolDefinitionError(
+            f"RunPython is declared safe, and its code may call {', '.join(dangers)}, which are risky; leave out `risk`"
+        )
 
     async def run_python(code: str) -> str:
-        monty = await in_thread(_import_monty)
+        monty, pool = await in_thread(sandboxes)
         functions = {one.name: _as_function(one) for one in callable_tools}
         stubs = await in_thread(lambda: _stubs(callable_tools))
         printed = monty.CollectString(_OUTPUT)
@@ -53,10 +61,7 @@ def python_tool(
             "max_suspensions": max_calls + 10,
         }
         try:
-            async with (
-                monty.AsyncMonty(min_processes=1, max_processes=1) as pool,
-                pool.checkout(type_check=True, type_check_stubs=stubs, limits=limits) as session,
-            ):
+            async with pool.checkout(type_check=True, type_check_stubs=stubs, limits=limits) as session:
                 value = await session.feed_run(code, external_lookup=functions, print_callback=printed)
         except (monty.MontyTypingError, monty.MontySyntaxError) as error:
             raise CodeFailed(f"the code was not run, its check found:\n{error}") from None
@@ -78,18 +83,10 @@ def python_tool(
     return tool(
         name="RunPython",
         description=about,
-        risk="risky" if risky else "safe",
+        risk=risk or ("risky" if dangers else "safe"),
         idempotent=all(one.idempotent for one in callable_tools),
         timeout=timeout + 60,  # the code's own limit is the sandbox's; this one covers the tools it calls
     )(run_python)
-
-
-def _import_monty() -> Any:
-    try:
-        import pydantic_monty
-    except ImportError:
-        raise MissingExtra("sandbox", "running Python code") from None
-    return pydantic_monty
 
 
 def _as_function(called: Tool) -> Callable[..., Any]:
