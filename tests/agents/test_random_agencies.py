@@ -192,9 +192,9 @@ async def play(numbers: list[int], decisions: list[bool], cancels: list[int]) ->
         assert view.cost == spent
         assert not problems(view.messages)
         started = {event.call_id for event in watcher.seen if isinstance(event, ToolFinished | HandoffFinished)}
-        known = {each.id for completion in models.answered for each in completion.message.tool_calls}
-        assert started <= known, "an event names a call that no model made"
-        assert told <= known
+        called = {each.id for completion in models.answered for each in completion.message.tool_calls}
+        assert started <= called, "an event names a call that no model made"
+        assert told <= called
         finished = [event for event in watcher.seen if isinstance(event, CompletionFinished)]
         assert spent <= COST * len(finished) <= COST * len(models.answered)
 

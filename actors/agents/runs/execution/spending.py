@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
-
 from .....providers.messages import Usage
 from ...answer import NO_USAGE, HandoffRecord
 from ...errors import CostLimit, RunError, TokenLimit
@@ -11,7 +9,6 @@ from ...turns.machine import Turn
 from ...turns.steps import HandoffReturned, Interrupted
 from .session import Session
 
-E = TypeVar("E", HandoffReturned, Interrupted)
 _NOTHING = Turn()
 
 
@@ -41,7 +38,7 @@ def spent(session: Session) -> tuple[Usage, float, tuple[HandoffRecord, ...]]:
     return usage, cost, tuple(handoffs)
 
 
-def with_those_at_work(session: Session, happened: E) -> E:
+def with_those_at_work(session: Session, happened: HandoffReturned | Interrupted) -> HandoffReturned | Interrupted:
     """What ends a run, with what those at work for it have used until then: they are stopped with it."""
     session.adopt()
     if not session.delegations:
