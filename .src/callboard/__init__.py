@@ -135,8 +135,8 @@ if TYPE_CHECKING:
     from .actors.agents.skills.skill import Skill
     from .actors.agents.team.description import Ability, AgentDescription
     from .actors.agents.team.diagram import conversation_diagram
-    from .actors.agents.team.presets import agent_from_dict, create_agent, create_developer_agent, create_planner_agent
-    from .actors.agents.teamfile import Team, open_agency, read_team
+    from .actors.agents.team.presets import create_agent, create_developer_agent, create_planner_agent
+    from .actors.agents.teamfile import Team, load_team, open_agency
     from .actors.agents.turns.rules import Limits
     from .actors.journal import (
         CheckpointConflict,
@@ -345,11 +345,10 @@ _HOMES = {
         "ReplayReport",
         "ReplayedRequest",
     ),
-    ".actors.agents.teamfile": ("Team", "open_agency", "read_team"),
+    ".actors.agents.teamfile": ("Team", "load_team", "open_agency"),
     ".actors.agents.team.description": ("Ability", "AgentDescription"),
     ".actors.agents.team.diagram": ("conversation_diagram",),
     ".actors.agents.team.presets": (
-        "agent_from_dict",
         "create_agent",
         "create_developer_agent",
         "create_planner_agent",
@@ -656,7 +655,6 @@ __all__ = [
     "VendorState",
     "Vertex",
     "Weighted",
-    "agent_from_dict",
     "as_chunks",
     "as_response",
     "ask",
@@ -672,10 +670,10 @@ __all__ = [
     "handoff",
     "hook",
     "load_config",
+    "load_team",
     "open_agency",
     "pool_from_config",
     "pool_from_environment",
-    "read_team",
     "request_context",
     "send_context",
     "service_gc",

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import wraps
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 from ...tools import Tool, tool
 from ..core.refs.ref import ActorRef
@@ -16,8 +16,12 @@ from .handoffs.offer import HandoffTool
 from .handoffs.target import Target
 from .hooks import Hook
 from .output import Output
+from .plaindata import Known, Misread, read_fields
 from .skills.skill import Skill, in_order
 from .turns.rules import Limits, check_limits
+
+if TYPE_CHECKING:
+    from typing import Self
 
 Autonomy: TypeAlias = Literal["manual", "supervised", "autonomous"]
 Instructions: TypeAlias = "str | Callable[[RequestContext], str]"
@@ -108,6 +112,34 @@ class Agent:
                 f"agent {self.name}: no setting is called {', '.join(sorted(unknown))}; "
                 f"there are {', '.join(sorted(SETTINGS))}"
             )
+
+    @classmethod
+    def from_config(
+        cls,
+        data: Mapping[str, Any],
+        *,
+        tools: Known = (),
+        hooks: Known = (),
+        skills: Known = (),
+    ) -> Self:
+        """An agent from plain data, such as a file's. Team files are read with it, too.
+
+        Args:
+            data: any fields of the agent. Tools, hooks and skills stand there by name, or as ``module:name``, which is
+                imported; handoffs by the agent's name; ``limits`` as a mapping; ``output_type`` as ``module:name``. A
+                ``role`` takes the instructions from a file where there are none. Objects are taken as they are.
+            tools, hooks, skills: what names stand for: a mapping, or things that have a name (a `ToolRegistry`).
+
+        Raises:
+            DefinitionError: a field or a name is not there, or of the wrong kind, with those there are; or as `Agent`.
+        """
+        try:
+            said = read_fields(data, [each.name for each in fields(cls) if each.init], tools, hooks, skills)
+        except Misread as wrong:
+            who = data.get("name", "") if isinstance(data, Mapping) else ""
+            where = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in wrong.at)
+            raise Misread(f"agent {who}{where}: {wrong}", *wrong.at) from wrong.__cause__
+        return cls(**said)
 
     @property
     def all_handoffs(self) -> tuple[Target | str | HandoffTool, ...]:

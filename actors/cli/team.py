@@ -19,7 +19,7 @@ from ...tools.builtin.web import web_fetch_tool
 from ...tools.tasks.todo import TodoList
 from ..agents.agency import Agency
 from ..agents.agent import Agent
-from ..agents.teamfile import open_agency, read_team
+from ..agents.teamfile import load_team, open_agency
 from ..agents.teamfile.schema import TeamFile
 from .folders import existing
 from .tree import shown
@@ -78,7 +78,7 @@ async def running(team_file: Path, folder: Path) -> AsyncIterator[Agency]:
         ConfigError: the file is wrong.
     """
     alone = says_only_models(team_file)
-    opened = Agency(Agent(ALONE), config=team_file) if alone else open_agency(read_team(team_file, team_tools(folder)))
+    opened = Agency(Agent(ALONE), config=team_file) if alone else open_agency(load_team(team_file, team_tools(folder)))
     async with opened as agency:
         assert agency.system is not None
         async with shown(agency.system):

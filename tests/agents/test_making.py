@@ -15,7 +15,6 @@ from callboard import (
     Answer,
     RemoteAgent,
     Skill,
-    agent_from_dict,
     as_chunks,
     as_response,
     conversation_diagram,
@@ -55,16 +54,6 @@ def test_factories_make_a_planner_and_a_developer() -> None:
     assert (planner.name, developer.name) == ("Lead", "Developer")
     assert developer.description
     assert Agency(planner).agents.keys() == {"Lead", "Developer"}
-
-
-def test_an_agent_may_come_from_a_dictionary() -> None:
-    agent = agent_from_dict({"name": "A", "role": "developer", "tools": ["add"], "model": "m"}, tools={"add": add})
-    assert (agent.name, agent.model, [t.name for t in agent.all_tools]) == ("A", "m", ["add"])
-    assert agent.instructions == instructions_for("developer")
-    with pytest.raises(DefinitionError, match="there are: add"):
-        agent_from_dict({"name": "A", "tools": ["ad"]}, tools={"add": add})
-    with pytest.raises(DefinitionError, match="colour"):
-        agent_from_dict({"name": "A", "colour": "red"})
 
 
 async def test_skills_bring_tools_hooks_handoffs_and_prompts_after_what_they_require() -> None:

@@ -13,7 +13,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callboard.actors.agents.teamfile import open_agency, read_team
+from callboard.actors.agents.teamfile import load_team, open_agency
 from callboard.providers.config.yamlfile import ConfigError
 
 EVERYTHING = """\
@@ -132,7 +132,7 @@ async def check(path: Path) -> None:
     """Start the team of a file, or look at why it is refused."""
     refused: ConfigError | None = None
     try:
-        team = read_team(path, env={"HOME": "/"})
+        team = load_team(path, env={"HOME": "/"})
     except ConfigError as error:
         refused = error
     if refused is not None:
@@ -146,7 +146,7 @@ async def check(path: Path) -> None:
 
 async def test_the_whole_file_as_it_stands_starts(tmp_path: Path) -> None:
     (tmp_path / "team.yaml").write_text(EVERYTHING)
-    team = read_team(tmp_path / "team.yaml", env={})
+    team = load_team(tmp_path / "team.yaml", env={})
     assert repr(team).count("-key") == 0
     await check(tmp_path / "team.yaml")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from callboard.actors import Actor, ChildSpec, System
-from callboard.actors.agents.teamfile import read_team
+from callboard.actors.agents.teamfile import load_team
 from callboard.actors.cli.tree import NothingRuns, read_trees, shown
 from callboard.tools.builtin.files import file_tools
 
@@ -46,7 +46,7 @@ def test_an_argument_of_the_wrong_type_is_refused(tmp_path: Path) -> None:
 def test_init_writes_a_team_that_can_be_read(tmp_path: Path) -> None:
     done = callboard("init", "new", cwd=tmp_path)
     assert done.status == 0, done.err
-    team = read_team(tmp_path / "new" / "team.yaml", file_tools(tmp_path))
+    team = load_team(tmp_path / "new" / "team.yaml", file_tools(tmp_path))
     assert list(team.agents) == ["Planner", "Developer"]
     assert all(str(agent.instructions).startswith("You ") for agent in team.agents.values())
 

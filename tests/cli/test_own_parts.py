@@ -12,7 +12,7 @@ import pytest
 
 from callboard import ChildSpec, Request, ToolCall
 from callboard.actors.agents.errors import GuardrailTripped
-from callboard.actors.agents.teamfile import Team, open_agency, read_team
+from callboard.actors.agents.teamfile import Team, load_team, open_agency
 from callboard.providers.config.yamlfile import ConfigError
 from callboard.testing import FunctionModel
 from callboard.tools.builtin.files import file_tools
@@ -76,7 +76,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def read(folder: Path, agent: str, rest: str = "") -> Team:
     path = folder / "team.yaml"
     path.write_text(f"agents:\n  A:\n    {agent}\nproviders: {{offline: {{}}}}\n{rest}")
-    return read_team(path, env={})
+    return load_team(path, env={})
 
 
 def test_tools_hooks_and_types_are_imported(folder: Path) -> None:
@@ -152,7 +152,7 @@ def test_what_is_wrong_in_the_file_of_models_is_refused_with_that_files_line(fol
     (folder / "llm.yaml").write_text("providers:\n  offline: {limits: {requests_per_minute: 0}}\n")
     (folder / "team.yaml").write_text("agents: {A: {}}\nconfig: llm.yaml\n")
     with pytest.raises(ConfigError, match=r"llm\.yaml, line 2: "):
-        read_team(folder / "team.yaml", env={})
+        load_team(folder / "team.yaml", env={})
 
 
 async def test_a_function_of_ones_own_is_told_of_each_call(folder: Path) -> None:
@@ -209,7 +209,7 @@ def answer(request: Request) -> Any:
 
 async def test_a_team_with_parts_of_its_own_runs(shop: Path) -> None:
     pytest.importorskip("mcp", reason="mcp is missing: pip install 'callboard[mcp]'")
-    team = read_team(shop / "team.yaml", file_tools(shop), env={})
+    team = load_team(shop / "team.yaml", file_tools(shop), env={})
     assert team.agents["Clerk"].model == "offline"
     assert team.agents["Shop"].limits.steps == 10
     model = ChildSpec(FunctionModel, (answer,), name="model")
@@ -222,7 +222,7 @@ async def test_a_team_with_parts_of_its_own_runs(shop: Path) -> None:
     expected = ("All prices are in euro.", "You sell.", "Be polite.", "\n3\n", "On Monday from nine to five.", "Ada.")
     for words in expected:
         assert words in said, said
-    async with open_agency(read_team(shop / "team.yaml", file_tools(shop), env={})) as agency:
+    async with open_agency(load_team(shop / "team.yaml", file_tools(shop), env={})) as agency:
         assert (await agency.conversation("ada")).messages, "the journal keeps it"
         await agency.run("what is tea")
     assert sys.modules["shop"].COSTS == {"Shop": 0.0}

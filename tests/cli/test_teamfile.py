@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callboard.actors.agents.teamfile import Team, open_agency, read_team
+from callboard.actors.agents.teamfile import Team, load_team, open_agency
 from callboard.providers.config.yamlfile import ConfigError
 from callboard.providers.pool import GetHealth, Quota
 from callboard.tools import Tool
@@ -50,7 +50,7 @@ def folder(tmp_path: Path) -> Path:
 def read(folder: Path, text: str, **env: str) -> Team:
     path = folder / "team.yaml"
     path.write_text(text, encoding="utf-8")
-    return read_team(path, TOOLS, env={"OPENAI_API_KEY": "sk-openai", "ANTHROPIC_API_KEY": "sk-ant", **env})
+    return load_team(path, TOOLS, env={"OPENAI_API_KEY": "sk-openai", "ANTHROPIC_API_KEY": "sk-ant", **env})
 
 
 def refusal(folder: Path, text: str) -> str:
@@ -183,7 +183,7 @@ def test_a_team_file_without_a_single_agent_is_refused(folder: Path, text: str) 
 
 def test_a_team_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no such file"):
-        read_team(tmp_path / "missing.yaml", TOOLS)
+        load_team(tmp_path / "missing.yaml", TOOLS)
 
 
 @given(cut=st.integers(0, len(GOOD)), inserted=st.text(max_size=8))
@@ -194,7 +194,7 @@ def test_any_damage_to_a_team_file_gives_a_team_or_a_named_refusal(
     (folder / "team.yaml").write_text(GOOD[:cut] + inserted + GOOD[cut:], encoding="utf-8", newline="")
     refused = ""
     try:
-        read_team(folder / "team.yaml", TOOLS, env={})
+        load_team(folder / "team.yaml", TOOLS, env={})
     except ConfigError as error:
         refused = str(error)
     assert not refused or refused.startswith(f"{folder}/team.yaml")

@@ -24,6 +24,6 @@ nothing else is; where Python looks for it is the program's business, the file c
 """
 
 from .opening import open_agency
-from .team import Team, read_team
+from .team import Team, load_team
 
-__all__ = ["Team", "open_agency", "read_team"]
+__all__ = ["Team", "load_team", "open_agency"]

@@ -20,7 +20,7 @@ async def open_agency(team: Team, **options: Any) -> AsyncIterator[Agency]:
     """Connect the team's MCP servers, and start its agency; both end with the block.
 
     Args:
-        team: from `read_team`.
+        team: from `load_team`.
         options: of the `Agency`, in place of the file's.
 
     Raises:

@@ -17,8 +17,9 @@ from ....providers.registry.resolve import Registry, alias_key
 from ....tools import Tool
 from ..agent import Agent
 from ..errors import DefinitionError
+from ..plaindata import Misread
 from ..team.directory import Directory
-from .importing import callback_named, hook_named, skill_named, tool_named, type_named
+from .importing import callback_named
 from .schema import AgentEntry, McpEntry, TeamFile
 
 
@@ -47,7 +48,7 @@ class Team:
     on_usage: OnUsage | None = None
 
 
-def read_team(path: str | Path, tools: Iterable[Tool] = (), *, env: Mapping[str, str] | None = None) -> Team:
+def load_team(path: str | Path, tools: Iterable[Tool] = (), *, env: Mapping[str, str] | None = None) -> Team:
     """Read a team file. What it names as ``module:name`` is imported, nothing is started.
 
     Args:
@@ -109,7 +110,9 @@ class _Reader:
 
     def agent(self, name: str, entry: AgentEntry) -> Agent:
         file, at = self.file, ("agents", name)
-        tools = [self._tool((*at, "tools", index), tool) for index, tool in enumerate(entry.tools)]
+        for index, tool in enumerate(entry.tools):
+            if ":" not in tool:
+                require(file, (*at, "tools", index), "tool", tool, self.tools)
         for index, target in enumerate(entry.handoffs):
             require(file, (*at, "handoffs", index), "agent", target, self.written.agents)
         for index, server in enumerate(entry.mcp):
@@ -118,25 +121,14 @@ class _Reader:
             self.registry.resolve(entry.model)
         except ProviderError as error:
             raise file.error((*at, "model"), str(error)) from None
-        hooks = [hook_named(file, (*at, "hooks", index), hook) for index, hook in enumerate(entry.hooks)]
-        skills = [skill_named(file, (*at, "skills", index), skill) for index, skill in enumerate(entry.skills)]
-        output_type = type_named(file, (*at, "output_type"), entry.output_type) if entry.output_type else None
-        instructions = self._text((*at, "instructions"), entry.instructions)
+        said = {field: getattr(entry, field) for field in entry.model_fields_set if field != "mcp"}
+        said["name"] = name
+        said["instructions"] = self._text((*at, "instructions"), entry.instructions)
+        said["model"] = entry.model or self.config.model_for(name)
         try:
-            return Agent(
-                name,
-                instructions,
-                model=entry.model or self.config.model_for(name),
-                tools=tools,
-                handoffs=entry.handoffs,
-                description=entry.description,
-                limits=entry.limits,
-                autonomy=entry.autonomy,
-                output_type=output_type,
-                settings=entry.settings,
-                hooks=hooks,
-                skills=skills,
-            )
+            return Agent.from_config(said, tools=self.tools)
+        except Misread as wrong:
+            raise file.error((*at, *wrong.at), str(wrong).partition(": ")[2]) from wrong.__cause__
         except DefinitionError as error:
             raise file.error(at, str(error)) from None
 
@@ -151,12 +143,6 @@ class _Reader:
             kept = written.journal
             said["journal"] = kept if "://" in kept else self.file.beside(("journal",), kept)
         return said
-
-    def _tool(self, at: Location, written: str) -> Tool:
-        if ":" in written:
-            return tool_named(self.file, at, written)
-        require(self.file, at, "tool", written, self.tools)
-        return self.tools[written]
 
     def _text(self, at: Location, written: str) -> str:
         if "\n" in written or not written.endswith(".md"):
