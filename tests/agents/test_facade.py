@@ -8,8 +8,12 @@ import sys
 import pytest
 
 import callboard
-from callboard import providers
+from callboard import providers, tools
+from callboard.actors.agents import errors, events
+from callboard.actors.agents.events import RunEvent
+from callboard.providers import errors as provider_errors
 from callboard.providers import pool
+from callboard.tools import errors as tool_errors
 
 
 def test_every_exported_name_is_there() -> None:
@@ -34,6 +38,29 @@ def test_a_star_takes_no_name_that_needs_an_extra() -> None:
     code += "from callboard import *\nprint(Pool, Budget, UnpricedModel)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_every_event_and_every_error_is_exported_here() -> None:
+    kinds = ((errors, Exception), (events, RunEvent), (tool_errors, Exception), (provider_errors, Exception))
+    defined = {
+        name
+        for module, base in kinds
+        for name, made in vars(module).items()
+        if isinstance(made, type) and issubclass(made, base) and made.__module__ == module.__name__
+    }
+    assert defined - set(callboard.__all__) == set(), "name it in the facade"
+
+
+def test_what_the_tools_export_is_exported_here() -> None:
+    assert set(tools.__all__) - set(callboard.__all__) == set()
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Pool", "load_config", "load_team", "RequestContext", "BaseTool", "Journal", "simulate", "AgentDescription"],
+)
+def test_what_a_program_needs_is_imported_from_one_place(name: str) -> None:
+    assert getattr(callboard, name).__name__ == name
 
 
 def test_what_the_pool_and_the_providers_export_is_exported_here() -> None:
