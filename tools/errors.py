@@ -15,6 +15,8 @@ ToolError                     base; its text is written for the model that made 
 ├── CommandFailed             a command ended with a non-zero status
 ├── FetchFailed               a web page could not be fetched
 ├── CodeFailed                sandboxed code did not pass its type check, or raised
+├── McpUnavailable            an MCP server cannot be connected to, or the connection has been closed
+├── McpCallLost               the connection to an MCP server ended while a call was at work
 ├── TaskError                 a task list was asked for something that cannot be
 └── MissingExtra              (also ImportError) an optional dependency is not installed; the text says which
 """
@@ -82,6 +84,14 @@ class FetchFailed(ToolError):
 
 class CodeFailed(ToolError):
     """Sandboxed code did not pass its type check, raised, or went over a limit."""
+
+
+class McpUnavailable(ToolError):
+    """An MCP server cannot be connected to, or the connection has been closed."""
+
+
+class McpCallLost(ToolError):
+    """The connection to an MCP server ended while the call was at work. It may have had its effect."""
 
 
 class TaskError(ToolError):

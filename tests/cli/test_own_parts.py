@@ -214,6 +214,8 @@ async def test_a_team_with_parts_of_its_own_runs(shop: Path) -> None:
     assert team.agents["Shop"].limits.steps == 10
     model = ChildSpec(FunctionModel, (answer,), name="model")
     async with open_agency(team, pool=model) as agency:
+        assert agency.system is not None
+        assert "McpClient" in {node.kind for node in agency.system.tree()}, "the server's connection is supervised, too"
         said = (await agency.run("sell", conversation="ada")).text
         with pytest.raises(GuardrailTripped, match="keep your passwords"):
             await agency.run("my password is tea")

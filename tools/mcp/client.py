@@ -5,24 +5,34 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
+from ...actors.core.base.errors import ActorCrashed, ActorDead, SystemClosed
+from ...actors.core.base.spec import ChildSpec
+from ...actors.core.refs.ref import ActorRef
+from ...actors.core.system import System
 from ...providers.messages import Audio, File, Image, Part, Text, shown
-from ..errors import MissingExtra, ToolError
+from ..errors import McpCallLost, McpUnavailable, MissingExtra, ToolError
 from ..result import ToolResult
 from ..schema import OpenSignature
 from ..threads import in_thread
 from ..tool import Tool
+from .connection import CLOSED, CallTool, Close, ListTools, McpClient
+
+_SHUTDOWN = 10.0  # seconds: the SDK gives a command up to 6 to end by itself, on being told, and by force
 
 
 class McpServer:
-    """A server whose tools can be used while the connection is open::
+    """A server whose tools can be used while the block is open::
 
         async with McpServer("https://example.com/mcp") as server:
             agent = Agent("Helper", tools=[*server.tools])
 
-    The connection lives in a task of its own, so that a server that fails fails its calls and not its user.
+    The connection is an actor (`McpClient`), supervised by its system. A server that fails fails the calls at work
+    with `McpCallLost`, or they are made again where they are idempotent; the next call connects anew. The tools are
+    those of the first connection.
 
     Args:
         server: an address (streamable HTTP), a command and its arguments (stdio), or anything that ``mcp.Client``
@@ -31,40 +41,53 @@ class McpServer:
         timeout: seconds for each call, and for connecting.
         trust_hints: take the server's word for which of its tools only read and which are idempotent. Without it
             every tool is risky, because its server is unknown.
+        system: the system that the connection's actor lives in; by default one of its own.
     """
 
     def __init__(
-        self, server: str | Sequence[str] | Any, *, prefix: str = "", timeout: float = 60.0, trust_hints: bool = False
+        self,
+        server: str | Sequence[str] | Any,
+        *,
+        prefix: str = "",
+        timeout: float = 60.0,
+        trust_hints: bool = False,
+        system: System | None = None,
     ) -> None:
         self._server = server
         self._prefix = prefix
         self._timeout = timeout
         self._trust_hints = trust_hints
-        self._client: Any = None
-        self._keeper: asyncio.Task[None] | None = None
-        self._leave: asyncio.Event | None = None
+        self._given_system = system
+        self._system: System | None = None
+        self._ref: ActorRef[McpClient] | None = None
         self.tools: list[Tool] = []
         """The server's tools, once connected."""
+
+    @property
+    def connection(self) -> ActorRef[McpClient] | None:
+        """The actor that holds the connection, while the block is open."""
+        return self._ref
 
     async def __aenter__(self) -> McpServer:
         """Connect, and list the tools.
 
         Raises:
             MissingExtra: the package mcp is not installed.
-            ToolError: the server could not be reached in time.
+            McpUnavailable: the server could not be reached in time.
         """
         mcp = await in_thread(_import_mcp)  # it takes a second
-        loop = asyncio.get_running_loop()
-        connected: asyncio.Future[list[Any]] = loop.create_future()
-        self._leave = asyncio.Event()
-        self._keeper = loop.create_task(self._keep(mcp, connected, self._leave), name="mcp connection")
+        system = self._given_system
+        if system is None:
+            system = self._system = System("mcp").start()
         try:
+            spec = ChildSpec(McpClient, (mcp, self._server, self._timeout), shutdown=_SHUTDOWN)
+            self._ref = system.supervise(spec)
             async with asyncio.timeout(self._timeout):
-                listed = await connected
+                listed = await self._ref.ask(ListTools())
         except BaseException as error:
             await self._close()
             if isinstance(error, TimeoutError):
-                raise ToolError(f"the MCP server did not answer within {self._timeout:g} seconds") from None
+                raise McpUnavailable(f"the MCP server did not answer within {self._timeout:g} seconds") from None
             raise
         self.tools = [self._as_tool(entry) for entry in listed]
         return self
@@ -75,74 +98,68 @@ class McpServer:
         await self._close()
 
     async def _close(self) -> None:
-        connecting, self._client = self._client is None, None
-        keeper, leave = self._keeper, self._leave
-        if keeper is None or leave is None:
-            return
-        self._keeper = None
-        leave.set()
-        if not connecting:
-            await asyncio.wait({keeper}, timeout=5.0)
-        if not keeper.done():  # or a server that does not let go
-            keeper.cancel()
-            await asyncio.wait({keeper}, timeout=5.0)
-
-    async def _keep(self, mcp: Any, connected: asyncio.Future[list[Any]], leave: asyncio.Event) -> None:
-        """Hold the connection open, in the one task that may enter and leave it."""
+        closing = asyncio.ensure_future(self._wind_up())
         try:
-            async with mcp.Client(_target(mcp, self._server)) as client:
-                listed: list[Any] = []
-                cursor: str | None = None
-                while True:
-                    page = await client.list_tools(cursor=cursor)
-                    listed += page.tools
-                    cursor = page.next_cursor
-                    if not cursor:
-                        break
-                self._client = client
-                if not connected.done():
-                    connected.set_result(listed)
-                await leave.wait()
+            await asyncio.shield(closing)
         except asyncio.CancelledError:
-            if not connected.done() and not leave.is_set():  # the transport's doing, not its user's
-                connected.set_exception(ToolError("the connection to the MCP server broke off"))
-        except Exception as error:
-            if not connected.done():
-                connected.set_exception(ToolError(f"the MCP server cannot be used: {_reason(error)}"))
-        finally:
-            self._client = None
+            # Bounded by the shutdown time; a second cancel stops only this waiting.
+            await asyncio.wait({closing})
+            raise
+
+    async def _wind_up(self) -> None:
+        ref, self._ref = self._ref, None
+        system, self._system = self._system, None
+        if system is not None:
+            await system.stop(_SHUTDOWN)
+        elif ref is not None and ref.is_alive():
+            with suppress(ActorDead, SystemClosed):
+                await ref.ask(Close())
+            await ref.stop()
 
     def _as_tool(self, entry: Any) -> Tool:
         hints = entry.annotations if self._trust_hints else None
         reads_only = bool(hints and hints.read_only_hint)
 
+        idempotent = reads_only or bool(hints and hints.idempotent_hint)
+
         async def call(arguments: dict[str, Any]) -> ToolResult:
-            return await self._call(entry.name, arguments)
+            return _result(await self._call(CallTool(entry.name, arguments, idempotent)))
 
         return Tool(
             OpenSignature(call, entry.input_schema, entry.description or entry.title or ""),
             name=re.sub(r"[^a-zA-Z0-9_-]", "_", self._prefix + entry.name)[:64],
             risk="safe" if reads_only else "risky",
-            idempotent=reads_only or bool(hints and hints.idempotent_hint),
+            idempotent=idempotent,
             timeout=self._timeout,
         )
 
-    async def _call(self, name: str, arguments: dict[str, Any]) -> ToolResult:
-        client = self._client
-        if client is None:
-            raise ToolError("the connection to the MCP server is closed")
-        try:
-            answer = await client.call_tool(name, arguments)
-        except Exception as error:
-            raise ToolError(f"the MCP server refused or failed: {_reason(error)}") from error
-        parts = tuple(map(_part, answer.content))
-        content: str | tuple[Part, ...] = parts
-        if all(isinstance(part, Text) for part in parts):
-            content = shown(parts) or "(no output)"
-        if answer.is_error:
-            return ToolResult(content, True, answer.structured_content, ToolError(shown(content)))
-        value = answer.structured_content if answer.structured_content is not None else shown(content)
-        return ToolResult(content, value=value)
+    async def _call(self, call: CallTool) -> Any:
+        while True:
+            ref = self._ref
+            if ref is None:
+                raise McpUnavailable(CLOSED)
+            try:
+                return await ref.ask(call)
+            except ActorCrashed as error:
+                if not call.again:
+                    raise McpCallLost(
+                        f"the connection to the MCP server failed while {call.name!r} was at work; it may have had its "
+                        "effect"
+                    ) from error
+                call = call._replace(again=False)
+            except (ActorDead, SystemClosed) as error:
+                raise McpUnavailable(CLOSED) from error
+
+
+def _result(answer: Any) -> ToolResult:
+    parts = tuple(map(_part, answer.content))
+    content: str | tuple[Part, ...] = parts
+    if all(isinstance(part, Text) for part in parts):
+        content = shown(parts) or "(no output)"
+    if answer.is_error:
+        return ToolResult(content, True, answer.structured_content, ToolError(shown(content)))
+    value = answer.structured_content if answer.structured_content is not None else shown(content)
+    return ToolResult(content, value=value)
 
 
 def _import_mcp() -> Any:
@@ -151,18 +168,6 @@ def _import_mcp() -> Any:
     except ImportError:
         raise MissingExtra("mcp", "using an MCP server") from None
     return mcp
-
-
-def _target(mcp: Any, server: Any) -> Any:
-    if isinstance(server, (list, tuple)):
-        return mcp.StdioServerParameters(command=server[0], args=list(server[1:]))
-    return server
-
-
-def _reason(error: BaseException) -> str:
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return str(error) or type(error).__name__
 
 
 def _part(block: Any) -> Part:

@@ -9,6 +9,7 @@ from typing import Any
 
 from ....providers.config.pool import pool_from_config
 from ....tools.mcp.client import McpServer
+from ...core.system import System
 from ..agency import Agency
 from ..agent import Agent
 from .schema import McpEntry
@@ -30,7 +31,14 @@ async def open_agency(team: Team, **options: Any) -> AsyncIterator[Agency]:
         DefinitionError: two tools of an agent have one name.
     """
     async with AsyncExitStack() as stack:
-        servers = {name: await stack.enter_async_context(_server(entry)) for name, entry in team.servers.items()}
+        servers: dict[str, McpServer] = {}
+        if team.servers:  # their connections live in the agency's system, as its agents do
+            system = options.setdefault("system", None)
+            if system is None:
+                name = options.get("name") or team.options.get("name") or "agency"
+                system = options["system"] = await stack.enter_async_context(System(name))
+            for name, entry in team.servers.items():
+                servers[name] = await stack.enter_async_context(_server(entry, system))
         agents = [
             _equipped(agent, [servers[server] for server in team.served.get(name, ())])
             for name, agent in team.agents.items()
@@ -43,9 +51,9 @@ async def open_agency(team: Team, **options: Any) -> AsyncIterator[Agency]:
         yield await stack.enter_async_context(agency)
 
 
-def _server(entry: McpEntry) -> McpServer:
+def _server(entry: McpEntry, system: System) -> McpServer:
     target = entry.url or list(entry.command)
-    return McpServer(target, prefix=entry.prefix, timeout=entry.timeout, trust_hints=entry.trust_hints)
+    return McpServer(target, prefix=entry.prefix, timeout=entry.timeout, trust_hints=entry.trust_hints, system=system)
 
 
 def _equipped(agent: Agent, servers: list[McpServer]) -> Agent:

@@ -1,0 +1,362 @@
+"""MCP servers that crash, hang, or never come back. Each is a process of its own, made with the official SDK."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from callboard import System
+from callboard.actors.core.base.restart import Backoff
+from callboard.tools import Tool, ToolError, ToolTimeout
+from callboard.tools.errors import McpCallLost, McpUnavailable
+from callboard.tools.mcp import McpServer
+from callboard.tools.mcp.connection import ATTEMPTS
+
+pytest.importorskip("mcp")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="watches processes by Linux's pidfd")
+
+# Its folder is its first argument: there it notes each start and each call, and may be told to fail.
+SERVER = """
+import os, signal, sys, threading
+from pathlib import Path
+
+folder = Path(sys.argv[1])
+
+def note(what):
+    with open(folder / what, "a") as file:
+        file.write(f"{os.getpid()}\\n")
+
+note("starts")
+if (folder / "broken").exists():
+    sys.exit(1)
+if (folder / "dies").exists():
+    sys.stdin.readline()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+from mcp.server.mcpserver import MCPServer
+from mcp.types import ToolAnnotations
+
+server = MCPServer("child")
+
+@server.tool()
+def pid() -> int:
+    return os.getpid()
+
+def wait():
+    (folder / "reached").write_text("")  # a named pipe: whoever reads it knows that a call is at work
+    threading.Event().wait()
+
+@server.tool()
+def once() -> str:
+    note("calls")
+    wait()
+    return ""
+
+@server.tool(annotations=ToolAnnotations(idempotent_hint=True))
+def again() -> str:
+    note("calls")
+    if len((folder / "calls").read_text().splitlines()) == 1:
+        wait()
+    return "done"
+
+if len(sys.argv) > 2:
+    server.run("streamable-http", port=int(sys.argv[2]))
+else:
+    server.run("stdio")
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "server.py").write_text(SERVER)
+    os.mkfifo(tmp_path / "reached")
+    monkeypatch.setattr("callboard.tools.mcp.connection.BACKOFF", Backoff())  # no waits between attempts
+    return tmp_path
+
+
+def _command(folder: Path) -> list[str]:
+    return [sys.executable, str(folder / "server.py"), str(folder)]
+
+
+def _noted(folder: Path, what: str) -> list[int]:
+    return [int(line) for line in (folder / what).read_text().split()]
+
+
+def _killed(pid: int) -> None:
+    """Kill a process, and return when it is dead with all of its threads."""
+    descriptor = os.pidfd_open(pid)
+    try:
+        os.kill(pid, signal.SIGKILL)
+        assert select.select([descriptor], [], [], 20)[0]
+    finally:
+        os.close(descriptor)
+
+
+async def _reached(folder: Path) -> None:
+    await asyncio.to_thread((folder / "reached").read_text)
+
+
+@asynccontextmanager
+async def _connected(folder: Path, **options: Any) -> AsyncIterator[tuple[McpServer, dict[str, Tool]]]:
+    before = {child.pid for child in psutil.Process().children()}
+    async with McpServer(_command(folder), **options) as server:
+        yield server, {made.name: made for made in server.tools}
+    assert {child.pid for child in psutil.Process().children()} <= before
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_a_server_that_is_killed_between_calls_is_connected_to_anew(folder: Path) -> None:
+    async with _connected(folder) as (_, tools):
+        pids = []
+        for _ in range(4):
+            pids.append(int((await tools["pid"].run()).text))
+            _killed(pids[-1])
+        assert len(set(pids)) == 4
+        assert _noted(folder, "starts") == pids
+
+
+async def test_a_call_at_work_when_its_server_is_killed_is_a_named_error_and_is_not_made_again(folder: Path) -> None:
+    async with _connected(folder) as (_, tools):
+        call = asyncio.ensure_future(tools["once"].run())
+        await _reached(folder)
+        _killed(_noted(folder, "starts")[0])
+        error = (await call).error
+        assert isinstance(error, McpCallLost)
+        assert "may have had its effect" in str(error)
+        assert len(_noted(folder, "calls")) == 1
+        assert not (await tools["pid"].run()).is_error
+
+
+async def test_an_idempotent_call_is_made_again(folder: Path) -> None:
+    async with _connected(folder, trust_hints=True) as (_, tools):
+        call = asyncio.ensure_future(tools["again"].run())
+        await _reached(folder)
+        _killed(_noted(folder, "starts")[0])
+        assert (await call).content == "done"
+        assert len(_noted(folder, "calls")) == 2
+
+
+async def test_a_server_whose_hints_are_not_trusted_gets_no_call_twice(folder: Path) -> None:
+    async with _connected(folder) as (_, tools):
+        call = asyncio.ensure_future(tools["again"].run())
+        await _reached(folder)
+        _killed(_noted(folder, "starts")[0])
+        assert isinstance((await call).error, McpCallLost)
+        assert len(_noted(folder, "calls")) == 1
+
+
+async def test_calls_that_come_after_a_crash_share_one_new_connection(folder: Path) -> None:
+    async with _connected(folder) as (_, tools):
+        calls = [asyncio.ensure_future(tools["once"].run())]
+        await _reached(folder)
+        _killed(_noted(folder, "starts")[0])
+        calls += [asyncio.ensure_future(tools["pid"].run()) for _ in range(20)]
+        lost, *answers = await asyncio.gather(*calls)
+        assert isinstance(lost.error, McpCallLost)
+        first, second = _noted(folder, "starts")
+        # One that came before the end was noticed was at work on the old connection.
+        told = {answer.text for answer in answers if not isinstance(answer.error, McpCallLost)}
+        assert told == {str(second)}
+        assert first != second
+
+
+@pytest.mark.parametrize("how", ["broken", "dies"])
+async def test_a_server_that_cannot_start_or_is_killed_as_it_starts_is_a_named_error(folder: Path, how: str) -> None:
+    (folder / how).write_text("")
+    with pytest.raises(McpUnavailable, match="cannot be used"):
+        async with _connected(folder):
+            pass
+    assert len(_noted(folder, "starts")) == 1
+    assert not [child for child in psutil.Process().children() if "server.py" in " ".join(child.cmdline())]
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+@pytest.mark.parametrize("how", ["broken", "dies"])
+async def test_a_server_that_never_comes_back_is_a_named_error_and_used_again_when_it_does(
+    folder: Path, how: str
+) -> None:
+    async with _connected(folder) as (_, tools):
+        (folder / how).write_text("")
+        _killed(int((await tools["pid"].run()).text))
+        assert isinstance((await tools["pid"].run()).error, McpUnavailable)
+        assert len(_noted(folder, "starts")) == 1 + ATTEMPTS
+        (folder / how).unlink()
+        assert not (await tools["pid"].run()).is_error
+        assert len(_noted(folder, "starts")) == 2 + ATTEMPTS
+
+
+async def test_the_connection_is_a_supervised_actor(folder: Path) -> None:
+    async with System() as system:
+        async with McpServer(_command(folder), system=system) as server:
+            pid, once = (next(made for made in server.tools if made.name == name) for name in ("pid", "once"))
+            assert server.connection is not None
+            assert [node.name for node in system.tree()] == [server.connection.name]
+            call = asyncio.ensure_future(once.run())
+            await _reached(folder)
+            server.connection.kill()
+            assert isinstance((await call).error, McpCallLost)
+            assert not (await pid.run()).is_error
+            assert len(_noted(folder, "starts")) == 2
+        assert [node.name for node in system.tree()] == []
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_when_its_system_stops_calls_end_by_name_and_no_process_is_left(folder: Path) -> None:
+    async with System() as system, McpServer(_command(folder), system=system) as server:
+        pid, once = (next(made for made in server.tools if made.name == name) for name in ("pid", "once"))
+        call = asyncio.ensure_future(once.run())
+        await _reached(folder)
+        await system.stop()
+        assert isinstance((await call).error, ToolError)
+        assert isinstance((await pid.run()).error, McpUnavailable)
+        assert not psutil.pid_exists(_noted(folder, "starts")[0])
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_closing_ends_calls_at_work(folder: Path) -> None:
+    async with System() as system:
+        for own in (None, system):
+            async with McpServer(_command(folder), system=own) as server:
+                once = next(made for made in server.tools if made.name == "once")
+                call = asyncio.ensure_future(once.run())
+                await _reached(folder)
+            assert isinstance((await call).error, ToolError)
+            assert not psutil.pid_exists(_noted(folder, "starts")[-1])
+
+
+async def test_another_event_loop_may_use_the_tools(folder: Path) -> None:
+    async with _connected(folder) as (_, tools):
+        here = (await tools["pid"].run()).text
+        there = await asyncio.to_thread(lambda: asyncio.run(tools["pid"].run()).text)
+        assert here == there
+
+
+async def test_a_call_that_takes_too_long_is_given_up_and_the_connection_goes_on(folder: Path) -> None:
+    async with _connected(folder) as (_, tools):
+        tools["once"].timeout = 0.5
+        call = asyncio.ensure_future(tools["once"].run())
+        await _reached(folder)
+        assert isinstance((await call).error, ToolTimeout)
+        assert int((await tools["pid"].run()).text) == _noted(folder, "starts")[0]
+
+
+@pytest.mark.parametrize("step", range(0, 60, 4))
+async def test_cancelled_at_any_step_of_its_block_a_server_leaves_nothing(folder: Path, step: int) -> None:
+    async def use() -> None:
+        async with McpServer(_command(folder)) as server:
+            await server.tools[0].run()
+
+    before = {child.pid for child in psutil.Process().children()}
+    task = asyncio.ensure_future(use())
+    for _ in range(step):
+        await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert {child.pid for child in psutil.Process().children()} <= before
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_cancelled_as_it_closes_a_server_leaves_nothing(folder: Path) -> None:
+    for step in range(1, 24, 3):  # a task that is cancelled before its first step never begins
+        server = await McpServer(_command(folder)).__aenter__()
+        pid = int((await next(made for made in server.tools if made.name == "pid").run()).text)
+        task = asyncio.ensure_future(server.__aexit__(None, None, None))
+        for _ in range(step):
+            await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert not psutil.pid_exists(pid)
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+# -- over HTTP -------------------------------------------------------------------------------------------------------
+
+
+class _Web:
+    """A server over HTTP, which may be killed and started again at its address."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self._port = free.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self._port}/mcp"
+        self.start()
+
+    def start(self) -> None:
+        self._process = subprocess.Popen([*_command(self._folder), str(self._port)], stderr=subprocess.DEVNULL)
+        while True:
+            assert self._process.poll() is None, "the server has ended"
+            try:
+                socket.create_connection(("127.0.0.1", self._port), 1).close()
+            except OSError:
+                threading.Event().wait(0.02)  # until it listens
+            else:
+                return
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
+@pytest.fixture
+def web(folder: Path) -> Iterator[_Web]:
+    made = _Web(folder)
+    yield made
+    made.kill()
+
+
+async def test_a_server_over_http_that_was_restarted_is_used_again(web: _Web) -> None:
+    async with McpServer(web.url) as server:
+        pid = next(made for made in server.tools if made.name == "pid")
+        first = (await pid.run()).text
+        web.kill()
+        web.start()
+        second = await pid.run()
+        assert not second.is_error, second.content
+        assert second.text != first
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_a_server_over_http_that_is_gone_is_a_named_error_until_it_is_back(web: _Web) -> None:
+    async with McpServer(web.url) as server:
+        pid = next(made for made in server.tools if made.name == "pid")
+        web.kill()
+        for _ in range(2):
+            assert isinstance((await pid.run()).error, McpUnavailable)
+        web.start()
+        assert not (await pid.run()).is_error
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+@pytest.mark.parametrize("trusted", [False, True])
+async def test_a_call_over_http_at_work_when_its_server_is_killed_is_lost_or_made_again(
+    folder: Path, web: _Web, trusted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with McpServer(web.url, trust_hints=trusted) as server:
+        again = next(made for made in server.tools if made.name == "again")
+        call = asyncio.ensure_future(again.run())
+        await _reached(folder)
+        web.kill()
+        web.start()
+        result = await call
+        if trusted:
+            assert result.content == "done"
+        else:
+            assert isinstance(result.error, McpCallLost)
+        assert len(_noted(folder, "calls")) == 1 + trusted
+    assert asyncio.all_tasks() == {asyncio.current_task()}

@@ -1,0 +1,292 @@
+"""The connection to an MCP server: an actor, so that a server that fails fails its calls, and is connected to anew.
+
+A *link* is one connection from its beginning to its end. Of links the actor has one at a time:
+
+    none       --a call, or the first listing-->  connecting (with the waits of `BACKOFF` between attempts)
+    connecting --the server answers-->            open
+    connecting --the last attempt fails-->        none (those who wait get `McpUnavailable`)
+    open       --the server or the way is gone--> none (those at work get `McpCallLost`, or are made again)
+
+So nothing is tried while nobody calls, and a server that has come back is used by the next call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, Final, NamedTuple
+
+from ...actors.core.actor import Actor
+from ...actors.core.base.restart import Backoff
+from ...actors.core.processing.jobs import Job
+from ..errors import McpCallLost, McpUnavailable, ToolError
+
+BACKOFF: Final = Backoff(initial=0.1, factor=4.0, maximum=5.0, jitter=0.2)
+"""The waits between the attempts to connect anew."""
+
+ATTEMPTS: Final = 4
+"""How often a server is tried before those who wait are told that it is not there."""
+
+CLOSED: Final = "the connection to the MCP server is closed"
+
+_TURNS = 10  # of the loop, by which the end of a command's output, which is there already, has been noticed
+# The SDK's words for an HTTP server that does not know our session (404), and for one answer that broke off.
+_SESSION_GONE = "Session terminated"
+_ANSWER_CUT = "SSE stream"
+
+
+class ListTools(NamedTuple):
+    """Ask for the server's tools; answered with their descriptions as the SDK has them."""
+
+
+class CallTool(NamedTuple):
+    """Ask for a call; answered with the SDK's result.
+
+    Args:
+        name: as the server knows it.
+        arguments: what JSON knows.
+        again: it may be made once more if the connection ends while it is at work.
+    """
+
+    name: str
+    arguments: dict[str, Any]
+    again: bool
+
+
+class Close(NamedTuple):
+    """Have the connection end, for good; answered when it has. Calls at work end in `McpCallLost`."""
+
+
+class _Ended(NamedTuple):
+    link: _Link
+
+
+class McpClient(Actor):
+    """Holds the connection to a server, and makes calls over it, any number at a time.
+
+    Args:
+        mcp: the SDK's module.
+        server: a command and its arguments, an address, or what ``mcp.Client`` takes.
+        timeout: seconds for connecting.
+    """
+
+    def __init__(self, mcp: Any, server: Any, timeout: float) -> None:
+        super().__init__()
+        self._mcp = mcp
+        self._server = server
+        self._timeout = timeout
+        self._link: _Link | None = None
+        self._holding: Job | None = None
+        self._connected_before = False
+        self._closing = False
+
+    def on_receive(self, message: Any) -> Any:
+        """Take a `ListTools`, a `CallTool` or a `Close`."""
+        if isinstance(message, _Ended):
+            if self._link is message.link:
+                self._link = None
+            return None
+        if isinstance(message, ListTools):
+            return self.reply_with(self._list())
+        if isinstance(message, Close):
+            self._closing = True
+            if self._link is None or self._holding is None:
+                return None
+            self._holding.cancel()
+            return self.reply_with(self._link.gone.wait())
+        return self.reply_with(self._call(message))
+
+    async def _open(self) -> _Link:
+        """The link that is open, or one that is being opened now.
+
+        Raises:
+            McpUnavailable: there is none.
+        """
+        if self._link is not None and isinstance(self._server, (list, tuple)):
+            for _ in range(_TURNS):  # a command that has died meanwhile must not be taken for one at work
+                await asyncio.sleep(0)
+        link = self._link
+        if self._closing:
+            raise McpUnavailable(CLOSED)
+        if link is None or (link.ready.done() and link.ended.is_set()):
+            # A person waits for the first connection, who is told at once. Later a server may be starting again.
+            waits = [BACKOFF.delay(n, self.system.rng) for n in range(ATTEMPTS - 1)] if self._connected_before else []
+            link = self._link = _Link()
+            held = link.hold(self._mcp, self._server, self._timeout, waits)
+            self._holding = self.pipe(held, lambda _: _Ended(link))
+        await asyncio.shield(link.ready)
+        self._connected_before = True
+        return link
+
+    async def _list(self) -> list[Any]:
+        link = await self._open()
+        listed: list[Any] = []
+        cursor: str | None = None
+        while True:
+            try:
+                page = await link.client.list_tools(cursor=cursor)
+            except Exception as error:
+                raise McpUnavailable(f"the MCP server does not tell its tools: {reason(error)}") from error
+            listed += page.tools
+            cursor = page.next_cursor
+            if not cursor:
+                return listed
+
+    async def _call(self, message: CallTool) -> Any:
+        made_again = False
+        while True:
+            link = await self._open()
+            link.calls += 1
+            try:
+                return await link.client.call_tool(message.name, message.arguments)
+            except Exception as error:
+                if not await link.lost(error):
+                    raise ToolError(f"the MCP server refused or failed: {reason(error)}") from error
+                if made_again or not (message.again or link.never_reached(error)):
+                    raise McpCallLost(
+                        f"the MCP server went away while {message.name!r} was at work; it may have had its effect"
+                    ) from error
+            finally:
+                link.calls -= 1
+            made_again = True
+
+
+class _Link:
+    """One connection to a server.
+
+    Attributes:
+        ready: done once it is open, or cannot be opened.
+        ended: set once it is not to be used any more; another event for each attempt to open it.
+        gone: set once it is wound up, too.
+        client: the SDK's, while it is open.
+        calls: how many are at work.
+    """
+
+    def __init__(self) -> None:
+        self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.ended = asyncio.Event()
+        self.client: Any = None
+        self.calls = 0
+        self.gone = asyncio.Event()
+        self._cause: BaseException | None = None
+
+    async def hold(self, mcp: Any, server: Any, timeout: float, waits: Sequence[float]) -> None:
+        """Connect, and hold the connection open, in the one task that may enter and leave it, until it ends."""
+        failed: BaseException | None = None
+        try:
+            for wait in (*waits, None):
+                failed = await self._once(mcp, server, timeout)
+                if self.ready.done() or wait is None:
+                    break
+                await asyncio.sleep(wait)
+        finally:
+            self.ended.set()
+            self._cause = failed
+            self.gone.set()
+            if not self.ready.done():
+                self.ready.set_exception(McpUnavailable(f"the MCP server cannot be used: {_told(failed, timeout)}"))
+                self.ready.exception()  # perhaps nobody waits any longer
+
+    async def _once(self, mcp: Any, server: Any, timeout: float) -> BaseException | None:
+        """One connection, to its end; returns what ended it, None for an end in order."""
+        self.ended = asyncio.Event()
+        try:
+            async with asyncio.timeout(timeout) as limit, mcp.Client(_target(mcp, server, self.ended)) as client:
+                limit.reschedule(None)
+                self.client = client
+                if not self.ready.done():
+                    self.ready.set_result(None)
+                await self.ended.wait()
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise  # the actor stops
+            return error  # the transport's own doing
+        except Exception as error:
+            return error
+        return None
+
+    async def lost(self, error: Exception) -> bool:
+        """Whether a call failed because the connection has ended; it is then wound up when this returns."""
+        code = getattr(getattr(error, "error", None), "code", None)
+        if code == _closed_code() and str(error).startswith(_ANSWER_CUT):
+            return True  # of this call alone
+        if code == _closed_code() or self.ended.is_set() or str(error) == _SESSION_GONE:
+            self.ended.set()
+            await self.gone.wait()
+            return True
+        return False
+
+    def never_reached(self, error: Exception) -> bool:
+        """Whether the call that was lost did certainly not begin."""
+        if str(error) == _SESSION_GONE:
+            return True
+        return self.calls == 1 and type(_first(self._cause)).__name__ == "ConnectError"
+
+
+def _closed_code() -> int:
+    import mcp_types
+
+    return int(mcp_types.CONNECTION_CLOSED)
+
+
+def _target(mcp: Any, server: Any, ended: asyncio.Event) -> Any:
+    if not isinstance(server, (list, tuple)):
+        return server
+    from mcp.client.stdio import stdio_client
+
+    return _watched(stdio_client(mcp.StdioServerParameters(command=server[0], args=list(server[1:]))), ended)
+
+
+@asynccontextmanager
+async def _watched(transport: AbstractAsyncContextManager[Any], ended: asyncio.Event) -> AsyncIterator[Any]:
+    """A transport that tells when the server's side has ended; the SDK tells only who calls next."""
+    async with transport as (read, write):
+        yield _Watched(read, ended), write
+
+
+class _Watched:
+    """A stream of the SDK's that sets an event at its end."""
+
+    def __init__(self, stream: Any, ended: asyncio.Event) -> None:
+        self._stream = stream
+        self._ended = ended
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def __aiter__(self) -> _Watched:
+        return self
+
+    async def __anext__(self) -> Any:
+        try:
+            return await self._stream.__anext__()
+        except BaseException:
+            self._ended.set()
+            raise
+
+    async def __aenter__(self) -> _Watched:
+        await self._stream.__aenter__()
+        return self
+
+    async def __aexit__(self, *exc_info: Any) -> Any:
+        return await self._stream.__aexit__(*exc_info)
+
+
+def reason(error: BaseException | None) -> str:
+    """What went wrong, in a line: the first of several."""
+    found = _first(error)
+    return "it ended at once" if found is None else str(found) or type(found).__name__
+
+
+def _first(error: BaseException | None) -> BaseException | None:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def _told(error: BaseException | None, timeout: float) -> str:
+    if isinstance(error, TimeoutError):
+        return f"it did not answer within {timeout:g} seconds"
+    return "the connection broke off" if isinstance(error, asyncio.CancelledError) else reason(error)
