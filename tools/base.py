@@ -26,7 +26,8 @@ class BaseTool(BaseModel):
                 return f"Hello, {self.name}"
 
     The tool's name is the class's, unless ``name=`` is given. Validators of the model take part in checking the
-    arguments. ``run`` may be a plain ``def``; it is then called in a thread.
+    arguments. ``run`` may be a plain ``def``; it is then called in a thread. It may take the context of its call:
+    ``run(self, context: ToolContext)``.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -41,7 +42,7 @@ class BaseTool(BaseModel):
         inherited = {key: value for key, value in cls.tool_options.items() if key != "name"}
         cls.tool_options = ToolOptions(**{**inherited, **options})  # type: ignore[typeddict-item]
 
-    async def run(self) -> Any:
+    def run(self, *args: Any, **kwargs: Any) -> Any:  # so typed that a subclass may take the context, or wait
         """Do what the tool does, with the arguments in the fields, and return its result.
 
         Raises:

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from ..providers.messages import Part, Text, ToolCall
+from .context import CallContext
 from .errors import InvalidArguments
 from .registry import ToolRegistry
 from .result import ToolResult
@@ -41,7 +42,12 @@ def composite(
     members = ToolRegistry(tools)
     names = [tool.name for tool in members]
 
-    async def run(arguments: dict[str, Any]) -> ToolResult:
+    def wanted() -> type[CallContext] | None:
+        kinds = {tool.context for tool in members if tool.context is not None}
+        return max(kinds, key=lambda kind: len(kind.__mro__), default=None)
+
+    async def run(*given: Any) -> ToolResult:
+        arguments: dict[str, Any] = given[-1]
         entries = arguments["calls"]
         if not isinstance(entries, list):
             raise InvalidArguments(f"'calls' of {name!r} must be a list of objects with 'tool' and 'arguments'")
@@ -50,6 +56,7 @@ def composite(
             members,
             scope="admin",  # who may use the composite may use what it is made of
             concurrency=concurrency,
+            context=given[0] if len(given) > 1 else None,
         )
         answers = [_as_entry(entry, result) for entry, result in zip(entries, results, strict=True)]
         value = {"results": answers}
@@ -60,7 +67,7 @@ def composite(
 
     return Tool(
         OpenSignature(
-            run, partial(_schema, members), description or f"Make several calls at once: {', '.join(names)}."
+            run, partial(_schema, members), description or f"Make several calls at once: {', '.join(names)}.", wanted
         ),
         name=name,
         risk="risky" if any(tool.risk == "risky" for tool in members) else "safe",

@@ -4,6 +4,7 @@ ToolError                     base; its text is written for the model that made 
 ├── ToolDefinitionError       (also ValueError)  a tool, or a set of tools, is declared wrongly
 ├── UnknownTool               (also LookupError) no tool of that name is available to the caller
 ├── InvalidArguments          (also ValueError)  the arguments do not fit the tool's schema
+├── MissingContext            (also TypeError) the tool takes the context of its call, and was run without one
 ├── InvalidResult             what the tool returned does not fit its response schema
 ├── ToolTimeout               (also TimeoutError) the call took longer than the tool's timeout
 ├── ToolCancelled             the call was cancelled before it ended
@@ -40,6 +41,10 @@ class UnknownTool(ToolError, LookupError):
 
 class InvalidArguments(ToolError, ValueError):
     """The arguments do not fit the tool's schema; the text says which and what was expected."""
+
+
+class MissingContext(ToolError, TypeError):
+    """The tool takes the context of its call, and was run without one, or with one of another class."""
 
 
 class InvalidResult(ToolError):

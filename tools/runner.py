@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from ..providers.messages import Message, ToolCall
+from .context import CallContext
 from .errors import ToolCancelled, UnknownTool
 from .invocation import Invocation
 from .registry import ToolRegistry
@@ -29,6 +30,7 @@ async def run_calls(
     *,
     scope: Scope = "all",
     concurrency: int = 10,
+    context: CallContext | None = None,
     on_result: Callable[[ToolCall, ToolResult], object] | None = None,
 ) -> list[ToolResult]:
     """Run several calls at once.
@@ -38,6 +40,7 @@ async def run_calls(
         tools: where to find them. An unknown tool is an error result like any other.
         scope: for whom the model acts.
         concurrency: how many run at once, besides each tool's own ``max_concurrency``.
+        context: for tools that take one; each call gets one of its own, made from it.
         on_result: called in the loop as each call ends, exactly once per call: also when this coroutine is cancelled,
             with a `ToolCancelled` for those that had not ended. (A task that is cancelled before its first step never
             runs, in asyncio; then nothing was started and nothing is answered.)
@@ -50,7 +53,7 @@ async def run_calls(
     """
     if not calls:
         return []
-    batch = _Batch(calls, tools, scope, max(concurrency, 1), on_result)
+    batch = _Batch(calls, tools, scope, max(concurrency, 1), context, on_result)
     try:
         return await asyncio.shield(batch.ended)
     except asyncio.CancelledError:
@@ -67,12 +70,14 @@ class _Batch:
         tools: ToolRegistry,
         scope: Scope,
         concurrency: int,
+        context: CallContext | None,
         on_result: Callable[[ToolCall, ToolResult], object] | None,
     ) -> None:
         self._calls = calls
         self._tools = tools
         self._scope: Scope = scope
         self._concurrency = concurrency
+        self._context = context
         self._on_result = on_result
         self._waiting = deque(range(len(calls)))
         self._running: dict[int, Invocation] = {}
@@ -89,7 +94,8 @@ class _Batch:
             except UnknownTool as error:
                 self._note(index, ToolResult.failure(error))
             else:
-                self._running[index] = tool.start(call.arguments, partial(self._finish, index))
+                context = self._context.within(call.id, tool.name) if self._context is not None else None
+                self._running[index] = tool.start(call.arguments, partial(self._finish, index), context)
 
     def _finish(self, index: int, result: ToolResult) -> None:
         del self._running[index]

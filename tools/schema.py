@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from .context import CallContext, context_type
 from .docs import Documentation, read_docstring
 from .errors import InvalidArguments, ToolDefinitionError
 
@@ -30,10 +31,11 @@ _shortened.maxstring = _shortened.maxother = 80
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """A call whose arguments fit: the values by parameter name, and the call itself, ready to make."""
+    """A call whose arguments fit: the values by parameter name, and the call itself, ready to make. It is handed the
+    context of the call, where the signature has one."""
 
     values: dict[str, Any]
-    invoke: Callable[[], Any]
+    invoke: Callable[..., Any]
 
 
 class Signature(Protocol):
@@ -46,6 +48,10 @@ class Signature(Protocol):
     @property
     def documentation(self) -> Documentation:
         """The tool's description and its parameters'."""
+
+    @property
+    def context(self) -> type[CallContext] | None:
+        """The class of the context that the call is to be handed, if it is."""
 
     def bind(self, name: str, arguments: str | Mapping[str, Any]) -> Bound:
         """Check the arguments (JSON text, or a mapping) and return the call.
@@ -88,17 +94,25 @@ class FunctionSignature:
     def _built(self) -> _Built:
         built = _built.get(self._source)
         if built is None:
-            adapter = self._build()
-            built = _built[self._source] = _Built(adapter, _without_titles(adapter.json_schema()))
+            built = _built[self._source] = self._build()
         return built
 
-    def _build(self) -> TypeAdapter[dict[str, Any]]:
+    def _build(self) -> _Built:
         from pydantic import PydanticUserError, TypeAdapter
 
         hints = self._hints if self._hints is not None else _hints(self._source, {}, tolerant=False) or {}
         described = self.documentation.parameters
         parameters: list[inspect.Parameter] = []
-        for parameter in self._signature.parameters.values():
+        context: type[CallContext] | None = None
+        for index, parameter in enumerate(self._signature.parameters.values()):
+            if (wanted := context_type(hints.get(parameter.name))) is not None:
+                if index:
+                    raise ToolDefinitionError(
+                        f"{_name_of(self._function)}: {parameter.name!r} is a {wanted.__name__}; "
+                        "make it the first parameter"
+                    )
+                context = wanted
+                continue
             hint = _described(hints.get(parameter.name, Any), described.get(parameter.name))
             kind = parameter.kind if parameter.kind is parameter.VAR_KEYWORD else parameter.KEYWORD_ONLY
             parameters.append(parameter.replace(kind=kind, annotation=hint))
@@ -111,9 +125,10 @@ class FunctionSignature:
         capture.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         capture.__annotations__ = {p.name: p.annotation for p in parameters}
         try:
-            return TypeAdapter(typing.cast(Any, capture))
+            adapter: TypeAdapter[dict[str, Any]] = TypeAdapter(typing.cast(Any, capture))
         except (PydanticUserError, TypeError) as error:
             raise ToolDefinitionError(f"{_name_of(self._function)}: no schema for its parameters: {error}") from error
+        return _Built(adapter, _without_titles(adapter.json_schema()), context)
 
     @functools.cached_property
     def documentation(self) -> Documentation:
@@ -129,6 +144,10 @@ class FunctionSignature:
     @property
     def parameters(self) -> Mapping[str, Any]:
         return self._built.schema
+
+    @property
+    def context(self) -> type[CallContext] | None:
+        return self._built.context
 
     def bind(self, name: str, arguments: str | Mapping[str, Any]) -> Bound:
         from pydantic import ValidationError
@@ -165,6 +184,21 @@ class ModelSignature:
                 entry.setdefault("description", text)
         return schema
 
+    @functools.cached_property
+    def context(self) -> type[CallContext] | None:
+        run: Any = self._model.run  # type: ignore[attr-defined]
+        names = list(inspect.signature(run).parameters)[1:]
+        if not names:
+            return None
+        hints = _hints(run, {}, tolerant=False) or {}
+        wanted = context_type(hints.get(names[0]))
+        if wanted is None or len(names) > 1:
+            raise ToolDefinitionError(
+                f"{_name_of(run)} takes {', '.join(names)}; the arguments are fields of the class, and 'run' takes "
+                "nothing, or the call's context, annotated with ToolContext"
+            )
+        return wanted
+
     def bind(self, name: str, arguments: str | Mapping[str, Any]) -> Bound:
         from pydantic import ValidationError
 
@@ -182,24 +216,31 @@ class OpenSignature:
     """A signature given as a JSON schema; that the arguments fit it is checked by whoever runs the tool.
 
     Args:
-        function: called with the arguments, a dictionary, as its one parameter.
+        function: called with the arguments, a dictionary, and, where it takes one, the call's context before it.
         parameters: the JSON schema that the model is shown, or what returns it when it is first needed.
         description: what the tool does.
+        context: returns the class of the context that the function takes, if it does; asked when it is first needed.
     """
 
     def __init__(
         self,
-        function: Callable[[dict[str, Any]], Any],
+        function: Callable[..., Any],
         parameters: Mapping[str, Any] | Callable[[], Mapping[str, Any]],
         description: str,
+        context: Callable[[], type[CallContext] | None] = lambda: None,
     ) -> None:
         self._function = function
         self._parameters = parameters
+        self._context = context
         self.documentation = Documentation(description)
 
     @functools.cached_property
     def parameters(self) -> Mapping[str, Any]:
         return self._parameters() if callable(self._parameters) else self._parameters
+
+    @functools.cached_property
+    def context(self) -> type[CallContext] | None:
+        return self._context()
 
     def bind(self, name: str, arguments: str | Mapping[str, Any]) -> Bound:
         if isinstance(arguments, str):
@@ -213,6 +254,8 @@ class OpenSignature:
         if missing:
             raise InvalidArguments(f"the arguments of {name!r} lack {', '.join(missing)}{_expected(self.parameters)}")
         values = dict(arguments)
+        if self.context is not None:
+            return Bound(values, lambda context: self._function(context, values))
         return Bound(values, functools.partial(self._function, values))
 
 
@@ -220,6 +263,7 @@ class OpenSignature:
 class _Built:
     adapter: TypeAdapter[dict[str, Any]]
     schema: dict[str, Any]
+    context: type[CallContext] | None
 
 
 # By what carries the hints, so that the same method of many instances is read once.

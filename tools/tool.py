@@ -8,10 +8,12 @@ import logging
 import re
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from functools import partial
 from typing import Any, Literal, TypeAlias, TypedDict, Unpack, overload
 
 from ..providers.messages import ToolSpec
-from .errors import InvalidResult, ToolCrashed, ToolDefinitionError, ToolError
+from .context import CallContext
+from .errors import InvalidResult, MissingContext, ToolCrashed, ToolDefinitionError, ToolError
 from .invocation import Invocation
 from .result import ToolResult, parts_of
 from .schema import Bound, FunctionSignature, Signature
@@ -117,9 +119,19 @@ class Tool:
             ToolDefinitionError: a parameter's type has no schema.
         """
         if self._spec is None:
+            _ = self.context  # what is wrong with it is said before the first call
             description = self._description or self._signature.documentation.description
             self._spec = ToolSpec(self.name, description, self._signature.parameters)
         return self._spec
+
+    @property
+    def context(self) -> type[CallContext] | None:
+        """The class of the context that a call is to be handed, if it is to be.
+
+        Raises:
+            ToolDefinitionError: an annotation cannot be resolved.
+        """
+        return self._signature.context
 
     @property
     def response_schema(self) -> Mapping[str, Any] | None:
@@ -135,8 +147,12 @@ class Tool:
         """
         return self._signature.bind(self.name, arguments).values
 
-    async def run(self, arguments: str | Mapping[str, Any] = "{}") -> ToolResult:
-        """Call the tool with JSON text or a mapping.
+    async def run(self, arguments: str | Mapping[str, Any] = "{}", *, context: CallContext | None = None) -> ToolResult:
+        """Call the tool.
+
+        Args:
+            arguments: JSON text or a mapping.
+            context: for a tool that takes one; an agency makes one itself.
 
         Returns:
             The result. A failure of any kind, the timeout included, is a result with ``is_error`` and a text from which
@@ -146,7 +162,7 @@ class Tool:
             asyncio.CancelledError: the caller was cancelled; the call has been stopped.
         """
         ended: asyncio.Future[ToolResult] = asyncio.get_running_loop().create_future()
-        invocation = self.start(arguments, ended.set_result)
+        invocation = self.start(arguments, ended.set_result, context)
         try:
             return await asyncio.shield(ended)
         except asyncio.CancelledError:
@@ -155,15 +171,22 @@ class Tool:
             await asyncio.wait({ended})
             raise
 
-    def start(self, arguments: str | Mapping[str, Any], on_end: Callable[[ToolResult], object]) -> Invocation:
+    def start(
+        self,
+        arguments: str | Mapping[str, Any],
+        on_end: Callable[[ToolResult], object],
+        context: CallContext | None = None,
+    ) -> Invocation:
         """Start a call, or let it wait for its turn; ``on_end`` gets the result, exactly once, in the loop."""
 
         def body(invocation: Invocation) -> Coroutine[Any, Any, ToolResult]:
-            return self._run(arguments, invocation)
+            return self._run(arguments, context, invocation)
 
         return Invocation(self.name, body, self.timeout, on_end, self._slots)
 
-    async def _run(self, arguments: str | Mapping[str, Any], invocation: Invocation) -> ToolResult:
+    async def _run(
+        self, arguments: str | Mapping[str, Any], context: CallContext | None, invocation: Invocation
+    ) -> ToolResult:
         values: dict[str, Any] = {}
         try:
             bound = self._signature.bind(self.name, arguments)
@@ -177,7 +200,7 @@ class Tool:
                     bound = self._signature.bind(self.name, answer)
                     values = bound.values
             if result is None:
-                result = self._as_result(await self._call(bound))
+                result = self._as_result(await self._call(bound, context))
             if self._on_success is not None and not result.is_error:
                 result = await _settled(self._on_success(dict(values), result)) or result
             if invocation.verdict is not None:  # it swallowed its cancellation: what comes now comes too late
@@ -198,9 +221,17 @@ class Tool:
             return await self._failed(values, crash)
         return result.shortened(self.max_result)
 
-    async def _call(self, bound: Bound) -> Any:
-        value = await in_thread(bound.invoke) if self._sync else bound.invoke()
-        return await _settled(value)
+    async def _call(self, bound: Bound, context: CallContext | None) -> Any:
+        invoke = bound.invoke
+        wanted = self._signature.context
+        if wanted is not None:
+            if not isinstance(context, wanted):
+                given = "none was given" if context is None else f"a {type(context).__name__} was given"
+                raise MissingContext(
+                    f"{self.name!r} takes a {wanted.__name__}, and {given}: run(…, context={wanted.__name__}(…))"
+                )
+            invoke = partial(invoke, context)
+        return await _settled(await in_thread(invoke) if self._sync else invoke())
 
     def _as_result(self, value: Any) -> ToolResult:
         if isinstance(value, ToolResult):

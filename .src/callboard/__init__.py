@@ -80,7 +80,7 @@ if TYPE_CHECKING:
     from .actors.agents.agent import Agent
     from .actors.agents.answer import Answer
     from .actors.agents.caller import Caller
-    from .actors.agents.context import RequestContext, request_context
+    from .actors.agents.context import RequestContext, ToolContext, request_context
     from .actors.agents.conversations.view import (
         ConversationCall,
         ConversationRun,
@@ -138,6 +138,8 @@ if TYPE_CHECKING:
         Steered,
         TextDelta,
         ToolFinished,
+        ToolProgress,
+        ToolSpent,
         ToolStarted,
     )
     from .actors.agents.handoffs.fanout import FanOutTarget
@@ -349,7 +351,7 @@ _HOMES = {
     ".actors.agents.agent": ("Agent",),
     ".actors.agents.answer": ("Answer",),
     ".actors.agents.caller": ("Caller",),
-    ".actors.agents.context": ("RequestContext", "request_context"),
+    ".actors.agents.context": ("RequestContext", "ToolContext", "request_context"),
     ".actors.agents.errors": (
         "AgencyClosed",
         "AgentError",
@@ -399,6 +401,7 @@ _HOMES = {
         "ToolFinished",
         "ToolStarted",
     ),
+    ".actors.agents.events": ("ApprovalRequested", "RunEvent", "RunFinished", "ToolProgress", "ToolSpent"),
     ".actors.agents.runs.handle": ("RunHandle",),
     ".actors.agents.runs.reading.progress": ("RunRecord",),
     ".actors.journal.postgres": ("PostgresJournal",),
@@ -767,13 +770,16 @@ __all__ = [
     "Tool",
     "ToolCall",
     "ToolCancelled",
+    "ToolContext",
     "ToolCrashed",
     "ToolDefinitionError",
     "ToolError",
     "ToolFinished",
+    "ToolProgress",
     "ToolRegistry",
     "ToolResult",
     "ToolSpec",
+    "ToolSpent",
     "ToolStarted",
     "ToolTimeout",
     "Topics",

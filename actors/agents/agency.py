@@ -7,6 +7,7 @@ import signal
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from copy import copy
 from functools import partial
+from inspect import isroutine
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -75,6 +76,9 @@ class Agency(Members, Conversations, Approvals):
         approvals_expire: seconds after which a call that nobody has decided about counts as denied; None for never.
         retention: how long finished conversations are kept; what is older is deleted at the start and every five
             minutes. None keeps them until they are released or erased.
+        deps: what tools depend on, for runs that give nothing of their own, also those taken up after a restart:
+            `ToolContext.deps`. A function (also an async one) is called with the run's `Caller` once a run, when a tool
+            first needs it. It is never written down or shown to a model.
         name: of the agency's actor.
 
     Raises:
@@ -96,6 +100,7 @@ class Agency(Members, Conversations, Approvals):
         handoff_limits: HandoffLimits | None = None,
         approvals_expire: float | None = WEEK,
         retention: Retention | None = None,
+        deps: Any = None,
         name: str = "agency",
     ) -> None:
         check_arguments(model, pool, config, on_usage, system, journal, handoff_limits, approvals_expire, retention)
@@ -110,12 +115,13 @@ class Agency(Members, Conversations, Approvals):
             handoff_limits or HandoffLimits(),
             approvals_expire,
             retention,
+            deps,
         )
         self._make()
 
     def _make(self) -> None:
         """Make what lives from one start to the stop."""
-        model, model_for, system, journal, handoff_limits, approvals_expire, retention = self._given
+        model, model_for, system, journal, handoff_limits, approvals_expire, retention, deps = self._given
         self._runtime = AgencyRuntime(
             self._directory,
             MemoryJournal() if journal is None or isinstance(journal, str | Path) else journal,
@@ -125,6 +131,9 @@ class Agency(Members, Conversations, Approvals):
         )
         self._runtime.retention = retention
         self._runtime.model_for = model_for
+        if deps is not None:
+            self._runtime.deps = deps
+            self._runtime.makes_deps = isroutine(deps) or isinstance(deps, partial)
         address = journal if isinstance(journal, str | Path) else None
         self._lifecycle = Lifecycle(self.name, self._runtime, model, system, address)
 
@@ -223,6 +232,7 @@ class Agency(Members, Conversations, Approvals):
         tools: Sequence[ToolSpec] = (),
         run_id: str | None = None,
         when_busy: WhenBusy = "queue",
+        deps: Any = None,
     ) -> Answer:
         """Ask, and wait for the answer.
 
@@ -248,6 +258,8 @@ class Agency(Members, Conversations, Approvals):
             when_busy: what is to become of it where a run of the conversation has not ended: ``"queue"`` lets it wait
                 for its turn, ``"reject"`` refuses it, ``"interrupt"`` ends the run under way in `RunCancelled`, whose
                 completed steps stay in the history, ``"rollback"`` ends it and takes all of its messages out of it.
+            deps: what tools depend on, in this run and for all that work for it, in place of the agency's; see there.
+                A run that another process makes has that agency's.
 
         Raises:
             RunError: the run ended without an answer; its ``partial`` keeps what was done.
@@ -260,7 +272,7 @@ class Agency(Members, Conversations, Approvals):
             DefinitionError: an argument is of the wrong shape or type.
         """
         given = (question, agent, conversation, user, caller, metadata, limits, output_type, tools, run_id)
-        asked = Asked(*given, when_busy=when_busy)
+        asked = Asked(*given, when_busy=when_busy, deps=deps)
         return await self._runtime.answer(*new_run(self._runtime, asked))
 
     def run_streaming(
@@ -277,6 +289,7 @@ class Agency(Members, Conversations, Approvals):
         tools: Sequence[ToolSpec] = (),
         run_id: str | None = None,
         when_busy: WhenBusy = "queue",
+        deps: Any = None,
     ) -> AsyncGenerator[RunEvent]:
         """Ask, and yield what happens, also in agents handed off to. The last event is the run's `RunFinished`.
 
@@ -287,7 +300,7 @@ class Agency(Members, Conversations, Approvals):
             AgentError: as `run`, after the last event.
         """
         given = (question, agent, conversation, user, caller, metadata, limits, output_type, tools, run_id)
-        asked = Asked(*given, stream=True, when_busy=when_busy)
+        asked = Asked(*given, stream=True, when_busy=when_busy, deps=deps)
         return stream_run(self._runtime, partial(new_run, self._runtime, asked))
 
     async def fan_out(
@@ -365,6 +378,7 @@ class Agency(Members, Conversations, Approvals):
         tools: Sequence[ToolSpec] = (),
         run_id: str | None = None,
         when_busy: WhenBusy = "queue",
+        deps: Any = None,
     ) -> RunHandle:
         """Ask, and go on without waiting for the answer. (`start` starts the agency.)
 
@@ -376,7 +390,7 @@ class Agency(Members, Conversations, Approvals):
             AgentError: it was not accepted, as `run`.
         """
         given = (question, agent, conversation, user, caller, metadata, limits, output_type, tools, run_id)
-        asked = Asked(*given, when_busy=when_busy, background=True)
+        asked = Asked(*given, when_busy=when_busy, background=True, deps=deps)
         return await start_run(self._runtime, *new_run(self._runtime, asked), asked_before=run_id is not None)
 
     @ends_with_agency

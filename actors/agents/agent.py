@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
-from ...tools import Tool, tool
+from ...tools import Tool, ToolDefinitionError, as_tool
 from ..core.refs.ref import ActorRef
 from .context import RequestContext
 from .errors import DefinitionError
@@ -41,7 +41,7 @@ class Agent:
         name: 1 to 48 letters, digits, ``_`` and ``-``.
         instructions: the system message, or a function of the request context that returns it.
         model: a model's name, empty for the provider's default, or an actor that answers `Request`.
-        tools: tools, or functions with type hints, which are made tools.
+        tools: tools, `BaseTool` classes, or functions with type hints, which are made tools.
         handoffs: agents (or their names) it may delegate to, and what `handoff` returns. The model reaches plain
             agents by one tool, ``SendMessage(target_agent, message, context)``; what `handoff` returns is its own tool.
         description: one sentence for the agents that may hand off to it.
@@ -214,7 +214,7 @@ def _output(kind: Any, agent: str) -> Output | None:
 
 
 def as_tools(given: Iterable[Tool | Callable[..., Any]], agent: str) -> tuple[Tool, ...]:
-    """Tools as they are, functions made tools.
+    """Tools as they are, `BaseTool` classes and functions made tools.
 
     Raises:
         DefinitionError: something cannot be a tool, or two have one name.
@@ -222,9 +222,10 @@ def as_tools(given: Iterable[Tool | Callable[..., Any]], agent: str) -> tuple[To
     made: dict[str, Tool] = {}
     for item in given:
         if not isinstance(item, Tool):
-            if not callable(item):
-                raise DefinitionError(f"agent {agent}: {item!r} is neither a tool nor a function")
-            item = tool(item)
+            try:
+                item = as_tool(item)
+            except ToolDefinitionError as error:
+                raise DefinitionError(f"agent {agent}: {error}") from error
         if item.name in made:
             raise DefinitionError(f"agent {agent}: two tools are called {item.name!r}; rename one with @tool(name=…)")
         made[item.name] = item

@@ -1,18 +1,31 @@
-"""The request context: what a tool, a hook or another actor may know of the run it works for.
+"""The request context: what a tool, a hook or another actor may know of the run it works for; and what a tool may know
+of its call.
 
-It travels in the baggage of the actor core's send context, so it crosses mailboxes: an actor that a tool asks sees the
-same context as the tool.
+The request context travels in the baggage of the actor core's send context, so it crosses mailboxes: an actor that a
+tool asks sees the same context as the tool.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeAlias, TypeVar, cast
 
-from ...providers.messages import Usage
+from ...providers.messages import Message, Usage
+from ...tools.context import CallContext, OnProgress
 from ..core.base.send_context import active
 from ..core.refs.ref import ActorRef
-from .caller import Caller
+from .caller import NOBODY, Caller
+from .errors import DefinitionError
+
+if TYPE_CHECKING:
+    import typing_extensions
+
+    Deps = typing_extensions.TypeVar("Deps", default=Any)
+else:  # defaults come with Python 3.13, and only type checkers need this one
+    Deps = TypeVar("Deps")
 
 KEY = "callboard.request"
 MODEL = "callboard.model"
@@ -69,3 +82,123 @@ def model_at_work() -> ActorRef[Any] | None:
     """The actor that answers requests in the agency that this code works for, or None outside of one."""
     sent = active.get()
     return sent.baggage.get(MODEL) if sent is not None else None
+
+
+OnUsage: TypeAlias = "Callable[[ToolContext[Any], float, str, Mapping[str, Any]], object]"
+
+NO_DEPS: Final = object()
+"""In place of what a tool depends on, where nothing was given."""
+
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+class ToolContext(CallContext, Generic[Deps]):
+    """What a tool may know of its call and of the run that it works for, and what it may say of them.
+
+    A tool gets one where the first parameter of its function is annotated so (``context: ToolContext[Database]``); the
+    model sees nothing of it. Tests make one themselves: ``await look_up.run({"id": 1}, context=ToolContext(deps=…))``.
+
+    Args:
+        call_id, tool, on_progress: see `CallContext`.
+        deps: what the tool depends on: a database, a client, settings.
+        messages: the conversation before the step that the call belongs to; valid for every vendor.
+        caller: who asks.
+        step: which completion of the run made the call, counted from 1.
+        last_tool: whose result came last before this step, in this run; empty if none did.
+        agent: the name of the agent at work.
+        conversation, run: the ids of its conversation and of its run.
+        started_at: when the run was asked for, in seconds since 1970; the same after a restart.
+        streaming: whether the run's text is wanted as it comes.
+        on_usage: called with the context, and what `track_usage` was told.
+    """
+
+    __slots__ = (
+        "_deps",
+        "_messages",
+        "_on_usage",
+        "agent",
+        "caller",
+        "conversation",
+        "last_tool",
+        "run",
+        "started_at",
+        "step",
+        "streaming",
+    )
+
+    def __init__(
+        self,
+        call_id: str = "",
+        tool: str = "",
+        *,
+        deps: Deps = cast("Deps", NO_DEPS),  # noqa: B008
+        messages: Sequence[Message] = (),
+        caller: Caller = NOBODY,
+        step: int = 1,
+        last_tool: str = "",
+        agent: str = "",
+        conversation: str = "",
+        run: str = "",
+        started_at: float = 0.0,
+        streaming: bool = False,
+        on_progress: OnProgress | None = None,
+        on_usage: OnUsage | None = None,
+    ) -> None:
+        super().__init__(call_id, tool, on_progress=on_progress)
+        self._deps = deps
+        self._messages = messages
+        self.caller = caller
+        self.step = step
+        self.last_tool = last_tool
+        self.agent = agent
+        self.conversation = conversation
+        self.run = run
+        self.started_at = started_at
+        self.streaming = streaming
+        self._on_usage = on_usage
+
+    @property
+    def deps(self) -> Deps:
+        """What the tool depends on.
+
+        Raises:
+            DefinitionError: nothing was given.
+        """
+        if self._deps is NO_DEPS:
+            raise DefinitionError(
+                f"the tool {self.tool!r} asks for its deps, and there are none: give them to the Agency, or to run"
+            )
+        return self._deps
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """The conversation before the step that the call belongs to; valid for every vendor."""
+        return tuple(self._messages)
+
+    def track_usage(self, amount: float, reason: str = "", metadata: Mapping[str, Any] | None = None) -> None:
+        """Add what the tool has spent to the run's cost; from any thread.
+
+        It counts against the limits of the run and of those that wait for it, which are looked at before the next
+        completion, and is in the answer's ``cost``. Each time counts once, also over crashes and restarts; what is
+        told after the run has its answer counts for nobody.
+
+        Args:
+            amount: US dollars, not below 0.
+            reason: for what, in a few words; kept in the journal.
+            metadata: plain data that belongs to it; kept in the journal.
+
+        Raises:
+            DefinitionError: an argument is of the wrong type, or the metadata no plain data.
+        """
+        if isinstance(amount, bool) or not isinstance(amount, int | float) or not (0 <= amount < math.inf):
+            raise DefinitionError(f"amount is US dollars, not below 0, not {amount!r:.80}")
+        if not isinstance(reason, str):
+            raise DefinitionError(f"reason is a text, not a {type(reason).__name__}")
+        kept: Mapping[str, Any] = _NOTHING
+        if metadata:
+            try:
+                kept = json.loads(json.dumps(dict(metadata), allow_nan=False))
+            except (TypeError, ValueError, RecursionError) as error:
+                raise DefinitionError(f"metadata of {self.tool!r} are plain data, as JSON knows it: {error}") from None
+        if self._on_usage is not None:
+            self._on_usage(self, float(amount), reason, kept)

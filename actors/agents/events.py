@@ -105,6 +105,26 @@ class ToolFinished(RunEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class ToolProgress(RunEvent):
+    """A tool says how far it is: in words, as a fraction from 0 to 1, or both."""
+
+    call_id: str = ""
+    tool: str = ""
+    text: str = ""
+    fraction: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSpent(RunEvent):
+    """A tool has spent money: US dollars, and for what."""
+
+    call_id: str = ""
+    tool: str = ""
+    amount: float = 0.0
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class HandoffStarted(RunEvent):
     """A task, or the conversation, goes to another agent."""
 

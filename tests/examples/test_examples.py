@@ -116,6 +116,12 @@ PRINTS = {
         "__main__.Checkout: 3 processed, 1 failed, 0 waiting",
         "half of them took at most 0.01 s: True",
     ],
+    "tool_context.py": [
+        "borrow: looking for Emma (50%)",
+        "Emma is yours, ada. $0.02",
+        "{'Emma': 'ada'}",
+        "Emma is yours, .",
+    ],
     "tool_pictures.py": ["Image, Text, File"],
     "typed_messages.py": ["1750", "1,750 in all", "Ada", "Grace: 1000", "Grace: 500", "Grace: 250"],
 }

@@ -63,7 +63,7 @@ async def test_a_plain_run_is_called_in_a_thread() -> None:
     class Where(BaseTool, name="where_am_i"):
         """Say where."""
 
-        def run(self) -> bool:  # type: ignore[override]
+        def run(self) -> bool:
             return threading.current_thread() is threading.main_thread()
 
     assert Where.as_tool().name == "where_am_i"

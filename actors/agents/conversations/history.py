@@ -12,7 +12,7 @@ from ..errors import AgentError
 from ..turns.machine import cut
 from ..turns.records import Accepted, Ended, Rewound, RunRequest, Snapshot
 from ..turns.state import ConversationState
-from ..turns.steps import Begin, Completed, Decided, HandoffReturned
+from ..turns.steps import Begin, Completed, Decided, HandoffReturned, Spent
 from .view import ConversationCall, ConversationRun, ConversationStep, RunStatus
 
 
@@ -29,6 +29,7 @@ class Step:
         at: when it was recorded.
         decided: by call id, what a person said.
         handoffs: by call id, what came of handoffs.
+        spent: by call id, US dollars that tools said they have spent.
     """
 
     run: str
@@ -40,6 +41,7 @@ class Step:
     at: float
     decided: dict[str, bool] = field(default_factory=dict)
     handoffs: dict[str, HandoffReturned] = field(default_factory=dict)
+    spent: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -115,6 +117,10 @@ class StreamHistory:
         elif kind is HandoffReturned:
             if self.steps:
                 self.steps[-1].handoffs.setdefault(event.call_id, event)
+        elif kind is Spent:
+            if self.steps:
+                spent = self.steps[-1].spent
+                spent[event.call_id] = spent.get(event.call_id, 0.0) + event.amount
         elif kind is Ended:
             self._ended(event)
         elif kind is Rewound:
@@ -193,7 +199,8 @@ class StreamHistory:
         returned = step.handoffs.get(call.id)
         asked = (self.state.approvals or {}).get(call.id) if step is self.steps[-1] else None
         approval = asked.approval if asked is not None else ""
-        shown = ConversationCall(call, result, step.decided.get(call.id), approval)
+        spent = step.spent.get(call.id, 0.0)
+        shown = ConversationCall(call, result, step.decided.get(call.id), approval, cost=spent)
         if returned is None:
             return shown
         record = returned.handoffs[0] if returned.handoffs else None

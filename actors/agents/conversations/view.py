@@ -57,7 +57,7 @@ class ConversationCall:
         approved: what a person decided; None where nobody was asked, or has decided.
         approval: the id by which it can be decided now; empty where it does not wait for a person.
         handoff: the handoff that it made, if any.
-        usage, cost: what the other agent, and those behind it, used.
+        usage, cost: what the other agent, and those behind it, used; of a tool what it said that it has spent.
     """
 
     call: ToolCall

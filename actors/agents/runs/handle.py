@@ -249,13 +249,16 @@ class RunHandle:
         )
 
 
-async def start_run(runtime: AgencyRuntime, run: RunRequest, output: Output | None, *, asked_before: bool) -> RunHandle:
+async def start_run(
+    runtime: AgencyRuntime, run: RunRequest, output: Output | None, deps: Any, *, asked_before: bool
+) -> RunHandle:
     """Have a run made in the background. Returns once it is accepted; with a durable journal: recorded.
 
     Args:
         runtime: of the agency.
         run: the request.
         output: the type that its answer must fit.
+        deps: what its tools depend on.
         asked_before: whether it may have been asked for before.
 
     Raises:
@@ -268,7 +271,7 @@ async def start_run(runtime: AgencyRuntime, run: RunRequest, output: Output | No
         return handle
     fresh = register.get(run.id) is None
     token = active_context.set(None)  # it goes on when the caller's time is up
-    entry = register.submit(run, output)
+    entry = register.submit(run, output, deps)
     active_context.reset(token)
     handle._keep_outcome_of(entry)
     if not entry.background:

@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
+from typing import Any
 
 from ..answer import Answer
 from ..errors import AgentError
@@ -16,7 +17,7 @@ from .runtime.runtime import AgencyRuntime
 
 
 async def stream_run(
-    runtime: AgencyRuntime, make_run: Callable[[], tuple[RunRequest, Output | None]]
+    runtime: AgencyRuntime, make_run: Callable[[], tuple[RunRequest, Output | None, Any]]
 ) -> AsyncGenerator[RunEvent]:
     """Have a run made, and yield what happens from here on; the last event is its `RunFinished`.
 
@@ -25,12 +26,12 @@ async def stream_run(
 
     Args:
         runtime: of the agency.
-        make_run: makes the request, once the first event is asked for.
+        make_run: makes the request, and what goes with it, once the first event is asked for.
 
     Raises:
         AgentError: the run ended without an answer; after the last event.
     """
-    run, output = make_run()
+    run, output, deps = make_run()
     events: deque[RunEvent] = deque()
     arrived = asyncio.Event()
 
@@ -48,7 +49,7 @@ async def stream_run(
         arrived.set()
 
     unsubscribe = runtime.bus.subscribe(take, run.root)
-    task = asyncio.get_running_loop().create_task(runtime.answer(run, output), name=f"run {run.id}")
+    task = asyncio.get_running_loop().create_task(runtime.answer(run, output, deps), name=f"run {run.id}")
     task.add_done_callback(lambda _: arrived.set())
     try:
         while not task.done() or events:

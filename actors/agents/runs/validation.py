@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple, TypeAlias
@@ -13,6 +14,7 @@ from ...core.base.send_context import current_send_context
 from ...core.base.spec import check_name
 from ..agent import Agent
 from ..caller import NOBODY, Caller
+from ..context import NO_DEPS
 from ..errors import AgencyClosed, DefinitionError
 from ..output import Output
 from ..turns.arrivals import WHEN_BUSY
@@ -40,10 +42,12 @@ class Asked(NamedTuple):
     stream: bool = False
     when_busy: WhenBusy = "queue"
     background: bool = False
+    deps: Any = None
 
 
-def new_run(runtime: AgencyRuntime, asked: Asked) -> tuple[RunRequest, Output | None]:
-    """The request that the arguments of `Agency.run` describe, and the type that its answer must fit, if any.
+def new_run(runtime: AgencyRuntime, asked: Asked) -> tuple[RunRequest, Output | None, Any]:
+    """The request that the arguments of `Agency.run` describe, and what goes with it that no journal keeps: the type
+    that its answer must fit, and what its tools depend on.
 
     Raises:
         AgencyClosed: no runs are accepted.
@@ -100,8 +104,10 @@ def new_run(runtime: AgencyRuntime, asked: Asked) -> tuple[RunRequest, Output | 
             key is not None or asked.background,
             output.recorded if output is not None else None,
             asked.when_busy,
+            time.time(),
         ),
         output,
+        NO_DEPS if asked.deps is None else asked.deps,
     )
 
 

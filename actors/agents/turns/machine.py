@@ -13,6 +13,8 @@ completing        CompletionFailed     ended
 acting            ToolReturned         acting, or completing once every call has its result
 acting            HandoffReturned      acting, completing, or ended (a transfer's answer, a fatal refusal)
 acting            Decided              acting, or completing (the last call was denied)
+completing,       Spent                the same: what a tool has spent counts from the next check of the limits on
+acting, held
 held              Raised               acting, completing, or held again (it is not enough)
 held              Decided              ended: no more was given
 all but ended     Interrupted          ended
@@ -64,6 +66,7 @@ from .steps import (
     Input,
     Interrupted,
     Raised,
+    Spent,
     Steered,
     ToolReturned,
 )
@@ -260,6 +263,10 @@ def _tool_returned(turn: Turn, happened: ToolReturned, rules: Rules) -> tuple[Tu
     return _go_on(_answered(turn, happened.call_id, happened.content, happened.is_error), rules, fresh=False)
 
 
+def _spent_by_tool(turn: Turn, happened: Spent, rules: Rules) -> tuple[Turn, Commands]:
+    return turn._replace(cost=turn.cost + happened.amount), ()
+
+
 def _handoff_returned(turn: Turn, happened: HandoffReturned, rules: Rules) -> tuple[Turn, Commands]:
     if happened.fatal is None and not happened.final:
         turn = _answered(turn, happened.call_id, happened.content, happened.is_error, happened)
@@ -442,6 +449,9 @@ _TRANSITIONS: dict[tuple[Phase, type], Callable[[Turn, Any, Rules], tuple[Turn, 
     ("completing", Completed): _completed,
     ("completing", CompletionFailed): _completion_failed,
     ("acting", ToolReturned): _tool_returned,
+    ("completing", Spent): _spent_by_tool,
+    ("acting", Spent): _spent_by_tool,
+    ("held", Spent): _spent_by_tool,
     ("acting", HandoffReturned): _handoff_returned,
     ("acting", Decided): _decided,
     ("held", Decided): _refused,

@@ -44,6 +44,7 @@ class RunRequest(NamedTuple):
         keyed: the caller may ask for the same run again by its id.
         output: name and JSON schema of the type that its answer must fit, where the run asks for one of its own.
         when_busy: what is to become of it where its conversation is at work.
+        asked_at: when it was asked for, seconds since 1970.
     """
 
     id: str
@@ -66,6 +67,7 @@ class RunRequest(NamedTuple):
     keyed: bool = False
     output: tuple[str, str] | None = None
     when_busy: WhenBusy = "queue"
+    asked_at: float = 0.0
 
     def __repr__(self) -> str:
         """Which run it is, never what is said in it: errors and logs show messages."""

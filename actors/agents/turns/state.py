@@ -17,7 +17,7 @@ from .machine import Turn, advance, closed
 from .outcome import Outcome, outcome_of
 from .records import Accepted, ApprovalAsked, Ended, NotSteered, Resumed, Rewound, RunRequest, Snapshot, ToolsStarted
 from .rules import NOTHING, Limits, Rules
-from .steps import Begin, Commands, Decided, Fail, Finish, Input, Interrupted, Raised
+from .steps import Begin, Commands, Decided, Fail, Finish, Input, Interrupted, Raised, Spent
 
 
 class ConversationState:
@@ -148,7 +148,10 @@ class ConversationState:
         if turn.phase == "ended" and commands:
             last = commands[-1]
             self.verdict = last if isinstance(last, Finish | Fail) else None
-        self.resumed = 0
+        if (
+            type(happened) is not Spent
+        ):  # no step further: a call that spends and kills the process would go on for ever
+            self.resumed = 0
         if type(happened) is Interrupted and happened.rollback:
             self.rollback = True
         used = getattr(happened, "used", 0.0)

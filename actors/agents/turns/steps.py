@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeAlias
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple, TypeAlias
 
 from ....providers.messages import Completion, Message, Part, ToolCall, Usage
 from ..answer import NO_USAGE, HandoffRecord
 from ..errors import AgentError, RunError
 from .rules import Limits
+
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 # Inputs: what happened. These are what a journal keeps.
 
@@ -63,6 +67,26 @@ class ToolReturned(NamedTuple):
         """Which call's, and how much, never what: errors and logs show messages."""
         size = f"{len(self.content)} {'characters' if isinstance(self.content, str) else 'parts'}"
         return f"ToolReturned({self.call_id!r}, {size}{', an error' if self.is_error else ''})"
+
+
+class Spent(NamedTuple):
+    """A tool has spent money.
+
+    Args:
+        call_id: the call.
+        amount: US dollars.
+        reason: for what.
+        metadata: plain data that belongs to it.
+    """
+
+    call_id: str
+    amount: float
+    reason: str = ""
+    metadata: Mapping[str, Any] = _NOTHING
+
+    def __repr__(self) -> str:
+        """Which call's, and how much, never for what: errors and logs show messages."""
+        return f"Spent({self.call_id!r}, {self.amount!r})"
 
 
 class HandoffReturned(NamedTuple):
@@ -159,9 +183,29 @@ class Steered(NamedTuple):
 
 
 Input: TypeAlias = (
-    Begin | Completed | CompletionFailed | ToolReturned | HandoffReturned | Decided | Raised | Interrupted | Steered
+    Begin
+    | Completed
+    | CompletionFailed
+    | ToolReturned
+    | Spent
+    | HandoffReturned
+    | Decided
+    | Raised
+    | Interrupted
+    | Steered
 )
-INPUTS = (Begin, Completed, CompletionFailed, ToolReturned, HandoffReturned, Decided, Raised, Interrupted, Steered)
+INPUTS = (
+    Begin,
+    Completed,
+    CompletionFailed,
+    ToolReturned,
+    Spent,
+    HandoffReturned,
+    Decided,
+    Raised,
+    Interrupted,
+    Steered,
+)
 
 
 # Commands: what to do next.

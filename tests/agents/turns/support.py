@@ -47,6 +47,7 @@ from callboard.actors.agents.turns.steps import (
     HandoffReturned,
     Input,
     Interrupted,
+    Spent,
     Steered,
     ToolReturned,
 )
@@ -312,6 +313,7 @@ class Player:
             match command:
                 case CallTool(call):
                     ways += [ToolReturned(call.id, "out", used=self.clock), ToolReturned(call.id, "failed", True)]
+                    ways.append(Spent(call.id, 0.25, "a search", {"pages": 3}))
                 case AskApproval(call):
                     ways += [Decided(call.id, True), Decided(call.id, True, "[1]"), Decided(call.id, False, None, "no")]
                 case HandOff(call, transfer):

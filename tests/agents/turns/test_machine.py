@@ -313,7 +313,8 @@ def happening(turn: Turn, data: st.DataObject) -> Input:
                 ways.append(HandoffReturned(call.id, "back", final=transfer))
                 ways.append(HandoffReturned(call.id, "refused", True))
                 ways.append(HandoffReturned(call.id, "no", True, fatal=HandoffDepth("deep")))
-    return data.draw(st.sampled_from(ways[1:]) if data.draw(st.integers(0, 9)) else st.sampled_from(ways))
+    drawn: Input = data.draw(st.sampled_from(ways[1:]) if data.draw(st.integers(0, 9)) else st.sampled_from(ways))
+    return drawn
 
 
 @settings(max_examples=300)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
@@ -209,6 +210,7 @@ def _send(session: Session, command: HandOff, handoff: Handoff, happened: Happen
         keyed=False,
         output=run.output if command.transfer else None,
         when_busy="queue",
+        asked_at=time.time(),
     )
     local = offered is None or offered.answer is None
     delegation = Delegation(nested, handoff, command.transfer, session.time(), stages[1:], local=local)

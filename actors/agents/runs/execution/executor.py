@@ -18,6 +18,7 @@ from .session import (
     CompletionArrived,
     DelegateAnswered,
     Happened,
+    MoneySpent,
     PostsSeen,
     Prepared,
     Refused,
@@ -25,6 +26,7 @@ from .session import (
     ToolDone,
 )
 from .tool_calls import approval_expired, ask_approval, call_tool, posts_seen, tool_done
+from .tool_context import money_spent
 
 EFFECTS: Mapping[type, Callable[[Session, Any, Happened], None]] = {
     Complete: complete,
@@ -38,6 +40,7 @@ RESULTS: Mapping[type, Callable[[Any, Happened], None]] = {
     AskAgain: ask_again,
     CompletionArrived: completion_arrived,
     ToolDone: tool_done,
+    MoneySpent: money_spent,
     ApprovalExpired: approval_expired,
     PostsSeen: posts_seen,
     Prepared: handoff_prepared,

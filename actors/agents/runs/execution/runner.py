@@ -34,6 +34,7 @@ from ...turns.steps import (
     HandoffReturned,
     Input,
     Interrupted,
+    Spent,
 )
 from ..runtime.messages import GoneFromJournal
 from ..runtime.register import not_kept
@@ -41,7 +42,7 @@ from ..runtime.runtime import AgencyRuntime
 from .delegation import forward, forwarded
 from .executor import RESULTS, carry_out
 from .recording import Recorder
-from .session import Connected, Finalized, OwnerAnswered, Recorded, Session, TimeLimitReached
+from .session import Connected, Finalized, MoneySpent, OwnerAnswered, Recorded, Session, TimeLimitReached
 from .spending import spent, with_those_at_work
 
 MAX_CRASHES: Final = 3
@@ -153,7 +154,11 @@ class Runner:
         """Take a message about the run under way; one about a run before it, or of an earlier incarnation, is late."""
         session: Session = message.session
         if session is not self.session:
-            return
+            # What a tool has spent is the run's, for whichever incarnation it worked.
+            if type(message) is not MoneySpent or self.session is None or self.session.run.id != session.run.id:
+                return
+            session = self.session
+            message = message._replace(session=session)
         take = RESULTS.get(type(message))
         if take is None:
             _OWN[type(message)](self, message)
@@ -237,7 +242,8 @@ class Runner:
         state.stepped(turn, commands, happened)
         for event in events[1:]:
             state.apply(event)
-        self._runtime.crashes.pop(session.stream, None)
+        if type(happened) is not Spent:
+            self._runtime.crashes.pop(session.stream, None)
         if outcome is not None:
             state.ended(outcome)
         elif verdict is not None:

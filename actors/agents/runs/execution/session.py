@@ -13,7 +13,7 @@ from ....core.base.events import Outcome
 from ....core.base.send_context import SendContext
 from ....core.refs.ref import ActorRef
 from ...answer import Answer
-from ...context import KEY, MODEL, RequestContext
+from ...context import KEY, MODEL, NO_DEPS, RequestContext
 from ...errors import InvalidAnswer, RunError, RunFailed
 from ...events import ApprovalRequested, HookFailed, RunEvent
 from ...handoffs.handoff import Handoff
@@ -23,7 +23,7 @@ from ...turns.outcome import Outcome as RunOutcome
 from ...turns.records import Decision, RunRequest
 from ...turns.rules import Limits
 from ...turns.state import ConversationState
-from ...turns.steps import Commands, HandOff, HandoffReturned, Input
+from ...turns.steps import Commands, HandOff, HandoffReturned, Input, Spent
 from ..runtime.clock import Alarm
 from ..runtime.register import Entry
 from ..runtime.runtime import AgencyRuntime
@@ -63,6 +63,7 @@ class Session:
         "clock_started",
         "context",
         "delegations",
+        "deps",
         "dropping",
         "elapsed",
         "entry",
@@ -155,6 +156,8 @@ class Session:
         self.dropping: list[str] = []
         """Streams of other conversations that go with the next append."""
         self.forward: Delegation | None = None
+        self.deps: Any = NO_DEPS
+        """What its tools depend on, where nobody waits for the run that the caller started."""
         self.value: Any = None
         """The answer as the requested type, once it has been looked at."""
 
@@ -375,6 +378,14 @@ class OwnerAnswered(NamedTuple):
 
     session: Session
     entry: Entry
+
+
+class MoneySpent(NamedTuple):
+    """A tool says that it has spent money: what it tells stands in the input."""
+
+    session: Session
+    tool: str
+    spent: Spent
 
 
 class Refused(NamedTuple):

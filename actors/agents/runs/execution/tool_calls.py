@@ -10,13 +10,14 @@ from .....providers.messages import Part, ToolCall, shown
 from .....tools import ToolResult
 from ....core.base.events import Outcome
 from ....core.base.send_context import active as active_context
-from ...errors import GuardrailTripped
+from ...errors import GuardrailTripped, RunFailed
 from ...events import ApprovalDecided, ApprovalRequested, ToolFinished, ToolStarted
 from ...turns.records import Decision
 from ...turns.steps import AskApproval, CallTool, Decided, Interrupted, Raised, ToolReturned
 from ..coordination.elsewhere import decisions_left
 from .session import ApprovalExpired, Happened, PostsSeen, Session, ToolDone
 from .spending import spent_above
+from .tool_context import made_context, tool_context
 
 logger = logging.getLogger("callboard")
 
@@ -41,13 +42,14 @@ def call_tool(session: Session, command: CallTool, happened: Happened) -> None:
         _returned(session, call, INTERRUPTED, True, happened)
         return
     token = active_context.set(session.send_context)
-    if "toolcall" in session.prepared.hooks:
+    context = tool_context(session, call) if tool.context is not None else None
+    if "toolcall" in session.prepared.hooks or (context is None and tool.context is not None):
         work = _hooked_call(session, call)
         session.jobs[call.id] = session.actor.pipe(work, lambda outcome: ToolDone(session, call, outcome))
     else:
         # Not piped: a call has a task of its own already.
         ended = partial(_when_returned, session, call)
-        session.jobs[call.id] = session.runtime.tool_tasks.start(tool, call.arguments, ended)
+        session.jobs[call.id] = session.runtime.tool_tasks.start(tool, call.arguments, ended, context)
     active_context.reset(token)
 
 
@@ -57,7 +59,7 @@ def tool_done(message: ToolDone, happened: Happened) -> None:
     session.jobs.pop(call.id, None)
     try:
         result = outcome.unwrap()
-    except GuardrailTripped as error:
+    except (GuardrailTripped, RunFailed) as error:
         happened(session, Interrupted(error))
     except Exception as error:  # a tool of another make than ours, which reports failures as results
         _returned(session, call, f"{type(error).__name__}: {error}", True, happened)
@@ -169,7 +171,7 @@ def _when_returned(session: Session, call: ToolCall, result: ToolResult) -> None
 
 
 async def _hooked_call(session: Session, call: ToolCall) -> ToolResult:
-    """A tool call with hooks before it."""
+    """A tool call with hooks before it, or whose context has to be made."""
     context = await session.hooked("toolcall", call=call)
     if context.result is not None:
         return context.result
@@ -177,7 +179,8 @@ async def _hooked_call(session: Session, call: ToolCall) -> ToolResult:
     tool = session.prepared.tools.get(call.name)
     if tool is None:
         return ToolResult(f"no tool is called {call.name!r}", True)
-    return await tool.run(call.arguments)
+    made = await made_context(session, call) if tool.context is not None else None
+    return await tool.run(call.arguments, context=made)
 
 
 def _returned(

@@ -17,6 +17,7 @@ from ...turns.steps import (
     HandoffReturned,
     Interrupted,
     Raised,
+    Spent,
     Steered,
     ToolReturned,
 )
@@ -28,6 +29,7 @@ RecordType: TypeAlias = Literal[
     "completion_failed",
     "tools_started",
     "tool_returned",
+    "spent",
     "handoff_returned",
     "approval_asked",
     "approval_decided",
@@ -140,6 +142,15 @@ def _tool_returned(event: ToolReturned) -> Mapping[str, Any]:
     return {"call_id": event.call_id, "content": shown(event.content), "is_error": event.is_error}
 
 
+def _spent(event: Spent) -> Mapping[str, Any]:
+    return {
+        "call_id": event.call_id,
+        "amount": event.amount,
+        "reason": event.reason,
+        "metadata": dict(event.metadata),
+    }
+
+
 def _handoff_returned(event: HandoffReturned) -> Mapping[str, Any]:
     return {
         "call_id": event.call_id,
@@ -184,6 +195,7 @@ _DESCRIBED: Mapping[type, tuple[RecordType, Callable[[Any], Mapping[str, Any]]]]
     CompletionFailed: ("completion_failed", _completion_failed),
     ToolsStarted: ("tools_started", lambda event: {"call_ids": list(event.call_ids)}),
     ToolReturned: ("tool_returned", _tool_returned),
+    Spent: ("spent", _spent),
     HandoffReturned: ("handoff_returned", _handoff_returned),
     ApprovalAsked: ("approval_asked", _approval_asked),
     Decided: ("approval_decided", _decided),

@@ -13,6 +13,7 @@ from typing import Any
 from ....core.base.errors import ActorDead, CoreError
 from ....core.mail.future import Future
 from ...answer import Answer
+from ...context import NO_DEPS
 from ...errors import AgencyClosed, AgentError, AgentUnavailable, DefinitionError, RunFailed, UnknownAgent
 from ...output import Output
 from ...turns.outcome import Outcome, cancelled, unanswered
@@ -32,6 +33,7 @@ class Entry:
         session: what its conversation does for it, while it is under way and somebody waits. Errors that callers keep
             hold the entry by their tracebacks, and must not hold the conversation by it.
         output: the type that the answer must fit, where the run asks for one of its own.
+        deps: what its tools, and those of all that work for it, depend on.
         final: whether the outcome is the run's end; otherwise it may be gone on with later.
         fresh: whether the run's own conversation cannot be in the journal yet.
         waiters: how many wait for the reply.
@@ -45,6 +47,7 @@ class Entry:
         "accepted",
         "background",
         "cancelled",
+        "deps",
         "final",
         "fresh",
         "outcome",
@@ -59,7 +62,7 @@ class Entry:
         "when_recorded",
     )
 
-    def __init__(self, run: RunRequest, submitted: float, output: Output | None = None) -> None:
+    def __init__(self, run: RunRequest, submitted: float, output: Output | None = None, deps: Any = NO_DEPS) -> None:
         self.run = run
         self.submitted = submitted
         self.reply: Future[Answer] = Future()
@@ -68,6 +71,7 @@ class Entry:
         self.cancelled = ""
         self.session: Any = None
         self.output = output
+        self.deps = deps
         self.final = False
         self.fresh = True
         self.waiters = 0
@@ -119,7 +123,7 @@ class RunRegister:
         self._now = now
         self._entries: dict[str, Entry] = {}
 
-    def submit(self, run: RunRequest, output: Output | None = None) -> Entry:
+    def submit(self, run: RunRequest, output: Output | None = None, deps: Any = NO_DEPS) -> Entry:
         """Have a run made. One that is known already is not sent again.
 
         Raises:
@@ -131,8 +135,10 @@ class RunRegister:
                 raise key_taken(run, known.run.stream_name)
             if known.output is None:
                 known.output = output
+            if known.deps is NO_DEPS:
+                known.deps = deps
             return known
-        entry = self._entries[run.id] = Entry(run, self._now(), output)
+        entry = self._entries[run.id] = Entry(run, self._now(), output, deps)
         try:
             self._send(run.agent, run)
         except UnknownAgent as error:

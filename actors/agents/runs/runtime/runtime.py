@@ -19,6 +19,7 @@ from ....journal.errors import JournalError
 from ....journal.store import Journal, Post, Retention, Stream, at_hand
 from ...answer import Answer
 from ...bus import Bus
+from ...context import NO_DEPS
 from ...errors import AgentError, UnknownAgent
 from ...handoffs.limits import HandoffLimits
 from ...output import Output, is_plain
@@ -105,6 +106,10 @@ class AgencyRuntime:
         self.model_for: Callable[[str], str] = _unnamed
         """The name of the model of an agent that names none, by the agent's name; empty for the provider's own."""
         self.baggage: Baggage | None = None
+        self.deps: Any = NO_DEPS
+        """What tools depend on where a run gives nothing, or the function of the caller that makes it."""
+        self.makes_deps = False
+        """Whether it is such a function."""
         self.agents: dict[str, ActorRef[Any]] = {}
         self.crashes: dict[str, int] = {}
         self.handoffs: dict[str, int] = {}
@@ -213,13 +218,13 @@ class AgencyRuntime:
 
     # -- answers -------------------------------------------------------------------------------------------------------
 
-    async def answer(self, run: RunRequest, output: Output | None = None) -> Answer:
+    async def answer(self, run: RunRequest, output: Output | None = None, deps: Any = NO_DEPS) -> Answer:
         """Have a run made, and wait for its answer; cancelling this cancels the run, unless somebody else waits too."""
         register = self.register
         if run.keyed and register.get(run.id) is None:
             with serving(register):
                 await self.is_claimed(run)
-        entry = register.submit(run, output)
+        entry = register.submit(run, output, deps)
         entry.waiters += 1
         waiter = entry.reply
         if run.keyed:  # others may wait for the same

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .....tools import Tool, ToolResult
+from .....tools.context import CallContext
 
 
 class ToolTasks:
@@ -17,7 +18,9 @@ class ToolTasks:
         self._count = 0
         self._none_left: asyncio.Event | None = None
 
-    def start(self, tool: Tool, arguments: str, on_end: Callable[[ToolResult], object]) -> Any:
+    def start(
+        self, tool: Tool, arguments: str, on_end: Callable[[ToolResult], object], context: CallContext | None = None
+    ) -> Any:
         """Start a tool call; return its handle. ``on_end`` is called with the result, whatever happens."""
         self._count = number = self._count + 1
 
@@ -27,7 +30,7 @@ class ToolTasks:
                 self._none_left.set()
             on_end(result)
 
-        started = tool.start(arguments, ended)
+        started = tool.start(arguments, ended, context)
         self._calls[number] = started
         return started
 

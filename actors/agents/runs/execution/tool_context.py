@@ -1,0 +1,151 @@
+"""What a tool is told of its call and its run, and what it says of them."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+from .....providers.messages import ToolCall
+from .....tools.context import CallContext
+from ....core.base.send_context import active as active_context
+from ...caller import Caller
+from ...context import NO_DEPS, ToolContext
+from ...errors import RunFailed
+from ...events import ToolProgress, ToolSpent
+from ...turns.steps import Spent
+from ..runtime.register import Entry
+from .session import Happened, MoneySpent, Session
+
+
+class _Making:
+    """What tools depend on is being made by the agency's function."""
+
+    __slots__ = ("task",)
+
+    def __init__(self, task: asyncio.Task[Any]) -> None:
+        self.task = task
+        task.add_done_callback(_looked_at)
+
+
+def tool_context(session: Session, call: ToolCall) -> ToolContext[Any] | None:
+    """The context of a call; None where what the tool depends on has to be made first: see `made_context`."""
+    deps = _holder(session).deps
+    if deps is NO_DEPS:
+        if session.runtime.makes_deps:
+            return None
+        deps = session.runtime.deps
+    return None if type(deps) is _Making else _context(session, call, deps)
+
+
+async def made_context(session: Session, call: ToolCall) -> ToolContext[Any]:
+    """The context of a call, with what the tool depends on made by the agency's function. It is asked once for a run
+    that a caller has started, and all that work for it.
+
+    Raises:
+        RunFailed: the function raised.
+    """
+    ready = tool_context(session, call)
+    if ready is not None:
+        return ready
+    holder = _holder(session)
+    if holder.deps is NO_DEPS:
+        making = _called(session.runtime.deps, session.run.caller)
+        holder.deps = _Making(asyncio.get_running_loop().create_task(making, name=f"deps of {session.run.root}"))
+    making = holder.deps
+    if type(making) is _Making:
+        # Shielded: others may wait for the same.
+        deps = await asyncio.shield(making.task)
+        if holder.deps is making:
+            holder.deps = deps
+    return _context(session, call, holder.deps)
+
+
+def money_spent(message: MoneySpent, happened: Happened) -> None:
+    """Take what a tool has spent."""
+    session, tool, spent = message
+    session.emit(ToolSpent, call_id=spent.call_id, tool=tool, amount=spent.amount, reason=spent.reason)
+    happened(session, spent)
+
+
+def _holder(session: Session) -> Entry | Session:
+    """Where what the tools of a run depend on is kept: by the run that the caller started."""
+    return session.runtime.register.get(session.run.root) or session
+
+
+async def _called(function: Callable[[Caller], Any], caller: Caller) -> Any:
+    token = active_context.set(None)  # it is nobody's call in particular
+    try:
+        made = function(caller)
+        return await made if inspect.isawaitable(made) else made
+    except Exception as error:
+        failed = RunFailed(f"the function that makes the agency's deps raised {type(error).__name__}: {error}")
+        failed.__cause__ = error
+        raise failed from error
+    finally:
+        active_context.reset(token)
+
+
+def _looked_at(task: asyncio.Task[Any]) -> None:
+    """Nobody may be left to be told that it failed."""
+    if not task.cancelled():
+        task.exception()
+
+
+def _context(session: Session, call: ToolCall, deps: Any) -> ToolContext[Any]:
+    turn, run = session.state.turn, session.run
+    last = ""
+    for index in range(len(turn.history) - 1, turn.start - 1, -1):
+        message = turn.history[index]
+        if message.role == "tool":
+            last = message.name or ""
+            break
+    return ToolContext(
+        call.id,
+        call.name,
+        deps=deps,
+        messages=turn.history,
+        caller=run.caller,
+        step=turn.steps,
+        last_tool=last,
+        agent=run.agent,
+        conversation=run.conversation,
+        run=run.id,
+        started_at=run.asked_at,
+        streaming=run.stream,
+        on_progress=partial(_on_progress, session),
+        on_usage=partial(_on_usage, session),
+    )
+
+
+def _on_progress(session: Session, context: CallContext, text: str, fraction: float | None) -> None:
+    told = {"call_id": context.call_id, "tool": context.tool, "text": text, "fraction": fraction}
+    _in_loop(session, partial(_tell, session, told))
+
+
+def _tell(session: Session, told: Mapping[str, Any]) -> None:
+    if not session.over:
+        session.emit(ToolProgress, **told)
+
+
+def _on_usage(session: Session, context: CallContext, amount: float, reason: str, metadata: Mapping[str, Any]) -> None:
+    message = MoneySpent(session, context.tool, Spent(context.call_id, amount, reason, metadata))
+    _in_loop(session, partial(session.send, message))
+
+
+def _in_loop(session: Session, call: Callable[[], object]) -> None:
+    """A tool may work in a thread."""
+    system = session.runtime.system
+    assert system is not None
+    try:
+        here = asyncio.get_running_loop() is system.loop
+    except RuntimeError:
+        here = False
+    if here:
+        call()
+    else:
+        with suppress(RuntimeError):  # the loop is closed: its runs are over
+            system.loop.call_soon_threadsafe(call)
