@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 from pydantic import BaseModel
 
 from callboard import Agency, Agent, Answer, Handoff, HandoffLimits, Limits, Pipeline, handoff
@@ -184,6 +185,22 @@ async def test_a_handoff_may_ask_for_typed_input_and_tell_a_function() -> None:
     assert "line" in script.requests[1].messages[-1].text
     assert [h.input for h in told] == [Bug(title="t", line=3)]
     assert '"line":3' in script.requests[2].messages[-1].text
+
+
+def test_the_schema_of_typed_input_has_references_that_resolve() -> None:
+    class Place(BaseModel):
+        file: str
+        inner: Place | None = None
+
+    class Bug(BaseModel):
+        title: str
+        at: Place
+
+    schema = dict(handoff(Agent("B"), input_type=Bug).spec.parameters)
+    Draft202012Validator.check_schema(schema)
+    fits = Draft202012Validator(schema)
+    assert fits.is_valid({"message": "m", "input": {"title": "t", "at": {"file": "f", "inner": {"file": "g"}}}})
+    assert not fits.is_valid({"message": "m", "input": {"title": "t", "at": {"file": 3}}})
 
 
 async def test_on_handoff_may_refuse() -> None:

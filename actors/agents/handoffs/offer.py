@@ -37,18 +37,20 @@ class HandoffTool:
         task = "what the agent should do; it sees nothing else" if self.kind == "delegate" else "why it takes over"
         properties: dict[str, Any] = {"message": {"type": "string", "description": task}}
         required = ["message"]
+        definitions: dict[str, Any] = {}
         if self.kind == "delegate":
             properties["context"] = {"type": "string", "description": "what the agent should know besides"}
         if self.input_type is not None:
             from pydantic import TypeAdapter
 
-            properties["input"] = TypeAdapter(self.input_type).json_schema()
+            schema = TypeAdapter(self.input_type).json_schema()
+            definitions = schema.pop("$defs", {})  # a reference is resolved from the outermost schema
+            properties["input"] = schema
             required.append("input")
-        return ToolSpec(
-            self.name,
-            self.description,
-            {"type": "object", "properties": properties, "required": required, "additionalProperties": False},
-        )
+        parameters = {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
+        if definitions:
+            parameters["$defs"] = definitions
+        return ToolSpec(self.name, self.description, parameters)
 
 
 def handoff(
