@@ -22,25 +22,29 @@ def composite(
     *,
     name: str = "batch",
     description: str = "",
+    parallel: bool = False,
     concurrency: int = 10,
 ) -> Tool:
-    """A tool that makes several calls of other tools at once.
+    """A tool that makes several calls of other tools in one.
 
     It takes ``{"calls": [{"tool": …, "arguments": {…}}, …]}`` and answers ``{"results": [{"tool": …, "result": …} or
-    {"tool": …, "error": …}, …]}``, in the order of the calls; one that fails does not touch the others. It is risky if
-    one of its tools is, and idempotent if all are. Each call keeps its own tool's timeout.
+    {"tool": …, "error": …}, …]}``, in the order of the calls; one that fails does not touch the others. They
+    run one after another, so that one may read what another has written. It is risky if one of its tools is, and
+    idempotent if all are. Each call keeps its own tool's timeout.
 
     Args:
         tools: what may be called.
         name: the composite's own name.
         description: what it is for; empty names its tools.
-        concurrency: how many calls run at once.
+        parallel: whether the calls run at once: for tools that do not depend on each other.
+        concurrency: how many of them at most.
 
     Raises:
         ToolDefinitionError: two of the tools have the same name.
     """
     members = ToolRegistry(tools)
     names = [tool.name for tool in members]
+    how = "at once" if parallel else "in order"
 
     def wanted() -> type[CallContext] | None:
         kinds = {tool.context for tool in members if tool.context is not None}
@@ -55,7 +59,7 @@ def composite(
             [_as_call(index, entry) for index, entry in enumerate(entries)],
             members,
             scope="admin",  # who may use the composite may use what it is made of
-            concurrency=concurrency,
+            concurrency=concurrency if parallel else 1,
             context=given[0] if len(given) > 1 else None,
         )
         answers = [_as_entry(entry, result) for entry, result in zip(entries, results, strict=True)]
@@ -67,7 +71,7 @@ def composite(
 
     return Tool(
         OpenSignature(
-            run, partial(_schema, members), description or f"Make several calls at once: {', '.join(names)}.", wanted
+            run, partial(_schema, members), description or f"Make several calls {how}: {', '.join(names)}.", wanted
         ),
         name=name,
         risk="risky" if any(tool.risk == "risky" for tool in members) else "safe",

@@ -227,6 +227,28 @@ class TestComposite:
         assert "no tool named 'nothing'" in results[3]["error"]
         assert [set(entry) for entry in results] == [{"tool", "result"}] + [{"tool", "error"}] * 5
 
+    @pytest.mark.parametrize("parallel", [False, True])
+    async def test_its_calls_run_in_order_unless_it_says_otherwise(self, parallel: bool) -> None:
+        shelf: list[str] = []
+
+        @tool
+        async def write(text: str) -> str:
+            for _ in range(3):
+                await asyncio.sleep(0)
+            shelf.append(text)
+            return "written"
+
+        @tool
+        async def read() -> str:
+            return shelf[-1] if shelf else "nothing there"
+
+        made = composite([write, read], parallel=parallel)
+        result = await made.run({"calls": [{"tool": "write", "arguments": {"text": "hello"}}, {"tool": "read"}]})
+        assert [entry["result"] for entry in result.value["results"]] == [
+            "written",
+            "nothing there" if parallel else "hello",
+        ]
+
     async def test_calls_that_are_no_list_are_refused(self) -> None:
         made = composite([double])
         for wrong in ('{"calls": 3}', "{}", "[]", "{"):
