@@ -18,6 +18,7 @@ from .errors import (
     ToolTimeout,
     UnknownTool,
 )
+from .from_schema import tool_from_schema
 from .registry import ToolRegistry
 from .result import ToolResult
 from .runner import run_calls, tool_message
@@ -45,6 +46,7 @@ __all__ = [
     "composite",
     "run_calls",
     "tool",
+    "tool_from_schema",
     "tool_message",
 ]
 

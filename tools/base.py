@@ -30,13 +30,13 @@ class BaseTool(BaseModel):
     ``run(self, context: ToolContext)``.
     """
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", val_json_bytes="base64", ser_json_bytes="base64")
     tool_options: ClassVar[ToolOptions] = {}
     made_tool: ClassVar[Tool]
 
     def __init_subclass__(cls, **options: Unpack[ToolOptions]) -> None:
         super().__init_subclass__()
-        unknown = options.keys() - ToolOptions.__annotations__.keys()
+        unknown = options.keys() - (ToolOptions.__required_keys__ | ToolOptions.__optional_keys__)
         if unknown:
             raise ToolDefinitionError(f"{cls.__name__}: unknown option {', '.join(sorted(unknown))}")
         inherited = {key: value for key, value in cls.tool_options.items() if key != "name"}

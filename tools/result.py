@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import dataclass, field, replace
 from typing import Any, get_args
 
-from ..providers.messages import Part, Text, shown
+from ..providers.messages import File, Image, Part, Text, shown
 from .errors import ToolError
 
 _PARTS = get_args(Part)
+_BEGINNINGS = {
+    b"\x89PNG\r\n\x1a\n": "image/png",
+    b"\xff\xd8\xff": "image/jpeg",
+    b"GIF87a": "image/gif",
+    b"GIF89a": "image/gif",
+    b"%PDF-": "application/pdf",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +53,8 @@ class ToolResult:
 
     @classmethod
     def returned(cls, value: Any) -> ToolResult:
-        """The result of a call that returned ``value``: a part, or a list or tuple with parts in it, is shown to the
-        model as what it is; all else is written as text."""
+        """The result of a call that returned ``value``: a part, the bytes of a picture or a PDF, or a list or tuple
+        with such in it, is shown to the model as what it is; all else is written as text."""
         return cls(parts_of(value) or render(value), value=value)
 
     @property
@@ -82,11 +90,32 @@ def _cut(text: str, limit: int) -> str:
 
 def parts_of(value: Any) -> tuple[Part, ...]:
     """The parts that a return value is or has in it, what stands between them as text; none if it has none."""
-    if isinstance(value, _PARTS):
-        return (value,)
-    if isinstance(value, list | tuple) and any(isinstance(item, _PARTS) for item in value):
-        return tuple(item if isinstance(item, _PARTS) else Text(render(item)) for item in value)
+    part = _as_part(value)
+    if part is not None:
+        return (part,)
+    if isinstance(value, list | tuple):
+        parts = [_as_part(item) for item in value]
+        if any(part is not None for part in parts):
+            return tuple(part or Text(render(item)) for part, item in zip(parts, value, strict=True))
     return ()
+
+
+def _as_part(value: Any) -> Part | None:
+    if isinstance(value, _PARTS):
+        part: Part = value
+        return part
+    if isinstance(value, bytes | bytearray) and (media := _media_type(value)):
+        url = f"data:{media};base64,{base64.b64encode(value).decode()}"
+        return File(url, "document.pdf") if media == "application/pdf" else Image(url)
+    return None
+
+
+def _media_type(value: bytes | bytearray) -> str:
+    """What bytes are that every vendor can be shown, by how they begin; empty for all else."""
+    for beginning, media in _BEGINNINGS.items():
+        if value.startswith(beginning):
+            return media
+    return "image/webp" if value[:4] == b"RIFF" and value[8:12] == b"WEBP" else ""
 
 
 def render(value: Any) -> str:
@@ -96,10 +125,15 @@ def render(value: Any) -> str:
     if value is None:
         return "(no output)"
     if isinstance(value, (bytes, bytearray)):
+        if b"\0" in value:  # no text has one
+            return f"({len(value)} bytes that are no text)"
         return value.decode("utf-8", errors="replace")
     from pydantic_core import PydanticSerializationError, to_json
 
-    try:
-        return to_json(value, fallback=str, inf_nan_mode="strings").decode("utf-8", errors="replace")
-    except (PydanticSerializationError, ValueError, RecursionError):
-        return str(value)
+    for bytes_mode in ("utf8", "base64"):  # bytes within it: those of a text are shown as such
+        try:
+            made = to_json(value, fallback=str, inf_nan_mode="strings", bytes_mode=bytes_mode)
+        except (PydanticSerializationError, ValueError, RecursionError):
+            continue
+        return made.decode("utf-8", errors="replace")
+    return str(value)

@@ -84,7 +84,7 @@ class FunctionSignature:
         for parameter in self._signature.parameters.values():
             if parameter.kind in (parameter.VAR_POSITIONAL, parameter.POSITIONAL_ONLY):
                 raise ToolDefinitionError(
-                    f"{_name_of(function)}: parameter {parameter.name!r} cannot be passed by name; "
+                    f"{name_of(function)}: parameter {parameter.name!r} cannot be passed by name; "
                     "a tool's arguments come as a JSON object"
                 )
         if namespace is not None:
@@ -98,7 +98,7 @@ class FunctionSignature:
         return built
 
     def _build(self) -> _Built:
-        from pydantic import PydanticUserError, TypeAdapter
+        from pydantic import ConfigDict, PydanticUserError, TypeAdapter
 
         hints = self._hints if self._hints is not None else _hints(self._source, {}, tolerant=False) or {}
         described = self.documentation.parameters
@@ -108,7 +108,7 @@ class FunctionSignature:
             if (wanted := context_type(hints.get(parameter.name))) is not None:
                 if index:
                     raise ToolDefinitionError(
-                        f"{_name_of(self._function)}: {parameter.name!r} is a {wanted.__name__}; "
+                        f"{name_of(self._function)}: {parameter.name!r} is a {wanted.__name__}; "
                         "make it the first parameter"
                     )
                 context = wanted
@@ -125,9 +125,11 @@ class FunctionSignature:
         capture.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         capture.__annotations__ = {p.name: p.annotation for p in parameters}
         try:
-            adapter: TypeAdapter[dict[str, Any]] = TypeAdapter(typing.cast(Any, capture))
+            adapter: TypeAdapter[dict[str, Any]] = TypeAdapter(
+                typing.cast(Any, capture), config=ConfigDict(val_json_bytes="base64", ser_json_bytes="base64")
+            )
         except (PydanticUserError, TypeError) as error:
-            raise ToolDefinitionError(f"{_name_of(self._function)}: no schema for its parameters: {error}") from error
+            raise ToolDefinitionError(f"{name_of(self._function)}: no schema for its parameters: {error}") from error
         return _Built(adapter, _without_titles(adapter.json_schema()), context)
 
     @functools.cached_property
@@ -194,7 +196,7 @@ class ModelSignature:
         wanted = context_type(hints.get(names[0]))
         if wanted is None or len(names) > 1:
             raise ToolDefinitionError(
-                f"{_name_of(run)} takes {', '.join(names)}; the arguments are fields of the class, and 'run' takes "
+                f"{name_of(run)} takes {', '.join(names)}; the arguments are fields of the class, and 'run' takes "
                 "nothing, or the call's context, annotated with ToolContext"
             )
         return wanted
@@ -252,7 +254,7 @@ class OpenSignature:
                 raise InvalidArguments(f"the arguments of {name!r} must be a JSON object")
         missing = [key for key in self.parameters.get("required", ()) if key not in arguments]
         if missing:
-            raise InvalidArguments(f"the arguments of {name!r} lack {', '.join(missing)}{_expected(self.parameters)}")
+            raise InvalidArguments(f"the arguments of {name!r} lack {', '.join(missing)}{expected(self.parameters)}")
         values = dict(arguments)
         if self.context is not None:
             return Bound(values, lambda context: self._function(context, values))
@@ -271,8 +273,21 @@ _documented: weakref.WeakKeyDictionary[Any, Documentation] = weakref.WeakKeyDict
 _built: weakref.WeakKeyDictionary[Any, _Built] = weakref.WeakKeyDictionary()
 
 
-def _name_of(function: Callable[..., Any]) -> str:
+def name_of(function: Callable[..., Any]) -> str:
+    """By what an error calls a function."""
     return getattr(function, "__qualname__", None) or type(function).__qualname__
+
+
+def hints_of(function: Callable[..., Any]) -> dict[str, Any]:
+    """The type hints of a function, a method or a callable object.
+
+    Raises:
+        ToolDefinitionError: one cannot be resolved.
+    """
+    source: Any = getattr(function, "__func__", function)
+    if not (inspect.isroutine(source) or isinstance(source, functools.partial)):
+        source = type(function).__call__
+    return _hints(source, {}, tolerant=False) or {}
 
 
 def _hints(source: Any, namespace: Mapping[str, Any], *, tolerant: bool) -> dict[str, Any] | None:
@@ -283,9 +298,9 @@ def _hints(source: Any, namespace: Mapping[str, Any], *, tolerant: bool) -> dict
     except NameError as error:
         if tolerant:  # it may be defined by the time the schema is needed
             return None
-        raise ToolDefinitionError(f"{_name_of(source)}: an annotation cannot be resolved: {error}") from error
+        raise ToolDefinitionError(f"{name_of(source)}: an annotation cannot be resolved: {error}") from error
     except TypeError as error:
-        raise ToolDefinitionError(f"{_name_of(source)}: {error}") from error
+        raise ToolDefinitionError(f"{name_of(source)}: {error}") from error
 
 
 def _described(hint: Any, documented: str | None) -> Any:
@@ -303,7 +318,7 @@ def _described(hint: Any, documented: str | None) -> Any:
 
 
 def _without_titles(schema: dict[str, Any]) -> dict[str, Any]:
-    """Drop pydantic's generated titles: they repeat the names, and the model pays for each token."""
+    """Drop pydantic's generated titles: they repeat the names, and the model pays for each token. Bytes are base64."""
     result: dict[str, Any] = {}
     for key, value in schema.items():
         if key == "title" and isinstance(value, str):
@@ -314,12 +329,19 @@ def _without_titles(schema: dict[str, Any]) -> dict[str, Any]:
             result[key] = [_without_titles(sub) if isinstance(sub, dict) else sub for sub in value]
         elif key in ("items", "additionalProperties", "not", "contains") and isinstance(value, dict):
             result[key] = _without_titles(value)
+        elif (
+            key == "format" and value == "base64url"
+        ):  # bytes: not every vendor takes the name, and both forms are read
+            result["contentEncoding"] = "base64"
         else:
             result[key] = value
+    if "contentEncoding" in result:
+        result.setdefault("description", "bytes, as base64")
     return result
 
 
-def _expected(schema: Mapping[str, Any]) -> str:
+def expected(schema: Mapping[str, Any]) -> str:
+    """What an error says at its end of what would have fitted."""
     text = json.dumps(
         {key: schema[key] for key in ("properties", "required", "$defs") if schema.get(key)}, ensure_ascii=False
     )
@@ -339,10 +361,10 @@ def _explain(name: str, error: ValidationError, schema: Mapping[str, Any]) -> st
         elif kind in ("unexpected_keyword_argument", "extra_forbidden"):
             lines.append(f"- {place}: there is no such argument (known: {', '.join(known) or 'none'})")
         elif kind in ("unexpected_positional_argument", "arguments_type", "model_type"):
-            return f"the arguments of {name!r} must be a JSON object{_expected(schema)}"
+            return f"the arguments of {name!r} must be a JSON object{expected(schema)}"
         elif kind == "json_invalid":
             reason = problem["msg"].removeprefix("Invalid JSON: ")
-            return f"the arguments of {name!r} are not valid JSON: {reason}{_expected(schema)}"
+            return f"the arguments of {name!r} are not valid JSON: {reason}{expected(schema)}"
         else:
             lines.append(f"- {place}: {problem['msg']} (got {_shortened.repr(problem['input'])})")
-    return "\n".join(lines) + _expected(schema)
+    return "\n".join(lines) + expected(schema)

@@ -276,11 +276,9 @@ class FunctionTool(Tool):
         return self.function(*args, **kwargs)
 
 
-class ToolOptions(TypedDict, total=False):
-    """The options of `Tool` that a declaration may set."""
+class ToolSettings(TypedDict, total=False):
+    """The options of `Tool` that a declaration may set, but for its name and description."""
 
-    name: str
-    description: str
     risk: Risk
     idempotent: bool
     scope: Scope
@@ -293,6 +291,13 @@ class ToolOptions(TypedDict, total=False):
     on_error: OnError | None
 
 
+class ToolOptions(ToolSettings, total=False):
+    """The options of `Tool` that a declaration may set."""
+
+    name: str
+    description: str
+
+
 @overload
 def tool(function: Callable[..., Any], /) -> FunctionTool: ...
 @overload
@@ -300,8 +305,8 @@ def tool(**options: Unpack[ToolOptions]) -> Callable[[Callable[..., Any]], Funct
 def tool(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     """Make a function a tool: ``@tool``, or ``@tool(name=…, risk=…)`` with any option of `Tool`.
 
-    What it returns is shown to the model as text (JSON where it is none); an `Image`, `File`, `Audio` or `Text`, or a
-    list or tuple with such parts in it, as what it is.
+    What it returns is shown to the model as text (JSON where it is none); an `Image`, `File`, `Audio` or `Text`, the
+    bytes of a picture or a PDF, or a list or tuple with such in it, as what it is. Bytes that it takes come as base64.
 
     Type hints become the JSON schema; the docstring (Google, NumPy or Sphinx style) becomes the description and the
     parameters' descriptions. A plain ``def`` runs in a thread, an ``async def`` in the loop.

@@ -266,6 +266,7 @@ if TYPE_CHECKING:
         composite,
         run_calls,
         tool,
+        tool_from_schema,
         tool_message,
     )
     from .tools.errors import (
@@ -399,9 +400,10 @@ _HOMES = {
         "Steered",
         "TextDelta",
         "ToolFinished",
+        "ToolProgress",
+        "ToolSpent",
         "ToolStarted",
     ),
-    ".actors.agents.events": ("ApprovalRequested", "RunEvent", "RunFinished", "ToolProgress", "ToolSpent"),
     ".actors.agents.runs.handle": ("RunHandle",),
     ".actors.agents.runs.reading.progress": ("RunRecord",),
     ".actors.journal.postgres": ("PostgresJournal",),
@@ -540,6 +542,7 @@ _HOMES = {
         "composite",
         "run_calls",
         "tool",
+        "tool_from_schema",
         "tool_message",
     ),
     ".tools.errors": (
@@ -824,6 +827,7 @@ __all__ = [
     "simulate",
     "stop_on_signals",
     "tool",
+    "tool_from_schema",
     "tool_message",
     "wait",
 ]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import Any
 
 import pytest
 
 from callboard.providers import Audio, File, Image, Message, Text, ToolCall
-from callboard.tools import ToolRegistry, ToolResult, run_calls, tool
+from callboard.tools import BaseTool, Tool, ToolRegistry, ToolResult, run_calls, tool
 from callboard.tools.compose import composite
 from callboard.tools.runner import tool_message
 
@@ -114,3 +115,81 @@ async def test_calls_that_are_run_at_once_return_their_pictures() -> None:
 
     (result,) = await run_calls([ToolCall("c", "look", "{}")], ToolRegistry([look]))
     assert result.content == (PICTURE,)
+
+
+# -- bytes -------------------------------------------------------------------------------------------------------------
+
+PNG = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
+
+
+@pytest.mark.parametrize(
+    ("value", "part"),
+    [
+        (PNG, Image),
+        (bytearray(PNG), Image),
+        (b"\xff\xd8\xff\xe0jpeg", Image),
+        (b"GIF89a...", Image),
+        (b"RIFF\x10\x00\x00\x00WEBPVP8 ", Image),
+        (b"%PDF-1.7 ...", File),
+    ],
+)
+async def test_the_bytes_of_a_picture_or_a_pdf_are_shown_as_what_they_are(value: Any, part: type[Any]) -> None:
+    @tool
+    def draw() -> Any:
+        return ["here:", value]
+
+    content = (await draw.run()).content
+    assert isinstance(content, tuple)
+    text, shown = content
+    assert text == Text("here:")
+    assert type(shown) is part
+    assert isinstance(shown, Image | File)
+    assert base64.b64decode(shown.url.partition(";base64,")[2]) == value
+
+
+async def test_bytes_that_are_no_text_are_named_and_not_garbled() -> None:
+    @tool
+    def read() -> bytes:
+        return b"\x00\x01\xff" * 10
+
+    assert (await read.run()).text == "(30 bytes that are no text)"
+
+
+async def test_bytes_within_a_value_are_text_or_base64() -> None:
+    @tool
+    def read(which: str) -> Any:
+        return {"data": {"text": "naïve".encode(), "binary": b"\xff\xfe"}[which]}
+
+    assert (await read.run({"which": "text"})).text == '{"data":"naïve"}'
+    shown = json.loads((await read.run({"which": "binary"})).text)["data"]
+    assert base64.urlsafe_b64decode(shown) == b"\xff\xfe"
+
+
+@tool
+def size(data: bytes, more: list[bytes] = []) -> int:  # noqa: B006
+    """How many bytes these are."""
+    return len(data) + sum(map(len, more))
+
+
+class Size(BaseTool):
+    """How many bytes these are."""
+
+    data: bytes
+
+    def run(self) -> int:
+        return len(self.data)
+
+
+@pytest.mark.parametrize("made", [size, Size.as_tool()])
+async def test_bytes_that_a_tool_takes_are_decoded_from_base64(made: Tool) -> None:
+    entry = made.spec.parameters["properties"]["data"]
+    assert entry == {"type": "string", "contentEncoding": "base64", "description": "bytes, as base64"}
+    for text in (base64.b64encode(PNG).decode(), base64.urlsafe_b64encode(PNG).decode().rstrip("=")):
+        assert (await made.run(json.dumps({"data": text}))).value == len(PNG)
+    assert "data: Data should be valid base64" in (await made.run('{"data": "not that!"}')).text
+
+
+async def test_bytes_in_a_list_are_decoded_too() -> None:
+    assert (await size.run('{"data": "aGk=", "more": ["aGk=", "aGk="]}')).value == 6

@@ -15,8 +15,8 @@ from ...actors.core.refs.ref import ActorRef
 from ...actors.core.system import System
 from ...providers.messages import Audio, File, Image, Part, Text, shown
 from ..errors import McpCallLost, McpUnavailable, MissingExtra, ToolError
+from ..from_schema import SchemaSignature
 from ..result import ToolResult
-from ..schema import OpenSignature
 from ..threads import in_thread
 from ..tool import Tool
 from .connection import CLOSED, CallTool, Close, ListTools, McpClient
@@ -126,7 +126,7 @@ class McpServer:
             return _result(await self._call(CallTool(entry.name, arguments, idempotent)))
 
         return Tool(
-            OpenSignature(call, entry.input_schema, entry.description or entry.title or ""),
+            SchemaSignature(call, entry.input_schema, entry.description or entry.title or ""),
             name=re.sub(r"[^a-zA-Z0-9_-]", "_", self._prefix + entry.name)[:64],
             risk="safe" if reads_only else "risky",
             idempotent=idempotent,

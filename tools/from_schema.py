@@ -1,0 +1,139 @@
+"""Tools from a JSON schema and a function that takes what fits it."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import logging
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Unpack
+
+from .context import CallContext, context_type
+from .errors import InvalidArguments, ToolDefinitionError
+from .schema import Bound, OpenSignature, expected, hints_of, name_of
+from .tool import Tool, ToolSettings
+
+if TYPE_CHECKING:
+    from jsonschema import ValidationError
+    from jsonschema.protocols import Validator
+
+logger = logging.getLogger(__name__)
+
+_SHOWN = 300  # characters of one misfit: jsonschema quotes the whole value
+_LISTED = 10  # misfits
+
+
+class SchemaSignature(OpenSignature):
+    """A signature given as a JSON schema, which the arguments are checked against before the call is made.
+
+    By `jsonschema`, which knows every draft, and not by what makes code of a schema (fastjsonschema): schemas come from
+    MCP servers, too. Formats and keywords of one's own are passed over, and no reference is fetched from elsewhere.
+    With a schema that is none nothing is checked: that is left to whoever runs the tool.
+    """
+
+    @functools.cached_property
+    def _validator(self) -> Validator | None:
+        try:
+            return _validator(self.parameters)
+        except ToolDefinitionError as error:
+            logger.warning("arguments are not checked here: %s", error)
+            return None
+
+    def bind(self, name: str, arguments: str | Mapping[str, Any]) -> Bound:
+        bound = super().bind(name, arguments)
+        validator = self._validator
+        if validator is None:
+            return bound
+        from referencing.exceptions import Unresolvable
+
+        try:
+            misfits = sorted(
+                validator.iter_errors(bound.values), key=lambda misfit: list(map(str, misfit.absolute_path))
+            )
+        except (Unresolvable, RecursionError) as error:
+            logger.warning("arguments of tool %s are not checked here: %s", name, error)
+            return bound
+        if misfits:
+            lines = [f"the arguments of {name!r} do not fit its schema:", *map(_explained, misfits[:_LISTED])]
+            raise InvalidArguments("\n".join(lines) + expected(self.parameters))
+        return bound
+
+
+def tool_from_schema(
+    *,
+    name: str,
+    description: str,
+    schema: Mapping[str, Any],
+    handler: Callable[..., Any],
+    **options: Unpack[ToolSettings],
+) -> Tool:
+    """A tool whose arguments are described by a JSON schema: from a file, a database, another program.
+
+    Args:
+        name: letters, digits, ``_`` and ``-``, at most 64.
+        description: what it does, for the model.
+        schema: of an object. The arguments are checked against it; what does not fit is told to the model with its
+            place.
+        handler: called with the arguments, a dictionary; a first parameter annotated with `ToolContext` gets the
+            context of the call. A plain ``def`` runs in a thread, an ``async def`` in the loop.
+        options: as for `tool`.
+
+    Raises:
+        ToolDefinitionError: the schema is none, or not of an object; or the name or an option is wrong.
+    """
+    if not isinstance(schema, Mapping) or schema.get("type", "object") != "object":
+        raise ToolDefinitionError(f"tool {name!r}: its schema is one of an object, not {schema!r:.200}")
+    if not callable(handler):
+        raise ToolDefinitionError(f"tool {name!r}: handler is a function of the arguments, not {handler!r:.80}")
+    try:
+        _validator(schema)
+    except ToolDefinitionError as error:
+        raise ToolDefinitionError(f"tool {name!r}: {error}") from error
+    target = handler if inspect.isroutine(handler) else getattr(handler, "func", type(handler).__call__)
+    signature = SchemaSignature(handler, {"type": "object", **schema}, description, lambda: _context_of(handler))
+    return Tool(signature, name=name, description=description, sync=not inspect.iscoroutinefunction(target), **options)
+
+
+def _validator(schema: Mapping[str, Any]) -> Validator:
+    """What checks against a schema, by the draft that it names.
+
+    Raises:
+        ToolDefinitionError: it is no JSON schema.
+    """
+    from jsonschema import Draft202012Validator, SchemaError  # not at the top: it takes 100 ms, and few need it
+    from jsonschema.validators import validator_for
+    from referencing import Registry
+
+    kind: Any = validator_for(schema, default=Draft202012Validator)
+    try:
+        kind.check_schema(schema)
+    except SchemaError as error:
+        place = ".".join(map(str, error.absolute_path)) or "its top"
+        raise ToolDefinitionError(f"the schema is no JSON schema at {place}: {error.message[:_SHOWN]}") from None
+    made: Validator = kind(schema, registry=Registry())  # an empty one of our own: the default fetches references
+    return made
+
+
+def _explained(misfit: ValidationError) -> str:
+    """What is wrong, and where, so that a model can repair it: of several forms the one that was likely meant."""
+    from jsonschema.exceptions import best_match
+
+    misfit = best_match([misfit]) or misfit
+    place = ".".join(map(str, misfit.absolute_path))
+    text = misfit.message
+    if len(text) > _SHOWN:
+        text = f"{text[: _SHOWN // 2]} … {text[-_SHOWN // 2 :]}"
+    return f"- {place}: {text}" if place else f"- {text}"
+
+
+def _context_of(handler: Callable[..., Any]) -> type[CallContext] | None:
+    parameters = list(inspect.signature(handler).parameters)
+    if len(parameters) < 2:
+        return None
+    wanted = context_type(hints_of(handler).get(parameters[0]))
+    if wanted is None:
+        raise ToolDefinitionError(
+            f"{name_of(handler)} takes {', '.join(parameters)}; a handler takes the arguments, a dictionary, and "
+            "before it, if it likes, the call's context, annotated with ToolContext"
+        )
+    return wanted
