@@ -8,6 +8,8 @@ ToolError                     base; its text is written for the model that made 
 ├── InvalidResult             what the tool returned does not fit its response schema
 ├── ToolTimeout               (also TimeoutError) the call took longer than the tool's timeout
 ├── ToolCancelled             the call was cancelled before it ended
+├── NotPicklable              (also TypeError) what crosses over to a tool's own process cannot be sent
+├── ProcessDied               the tool's own process died in the middle of the call
 ├── ToolCrashed               the tool's own code raised; the exception is the cause
 ├── FileError                 a file operation failed
 │   ├── OutsideFolder         (also PermissionError) the path leaves the folder the tool is confined to
@@ -57,6 +59,14 @@ class ToolTimeout(ToolError, TimeoutError):
 
 class ToolCancelled(ToolError):
     """The call was cancelled before it ended. It may have had effects."""
+
+
+class NotPicklable(ToolError, TypeError):
+    """The arguments or the result of a tool that runs in a process of its own cannot be sent there, or back."""
+
+
+class ProcessDied(ToolError):
+    """The tool's own process died in the middle of the call. It may have had effects."""
 
 
 class ToolCrashed(ToolError):

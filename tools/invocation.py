@@ -5,6 +5,7 @@ A call's body runs in a task of its own, so that a body that ignores its cancell
 
     WAITING  --a slot is free-->                 RUNNING (the timeout starts)
     WAITING  --cancel()-->                       ENDED (ToolCancelled)
+    RUNNING  --pause(), resume()-->              RUNNING (in between, waiting for a thread, no time passes)
     RUNNING  --the body ended-->                 ENDED (its result)
     RUNNING  --timeout / cancel()-->             STOPPING (the body's task is cancelled)
     STOPPING --the body ended-->                 ENDED (ToolTimeout / ToolCancelled)
@@ -45,6 +46,7 @@ class Invocation:
     __slots__ = (
         "_body",
         "_context",
+        "_left",
         "_name",
         "_on_end",
         "_slots",
@@ -68,6 +70,7 @@ class Invocation:
         self._name = name
         self._body = body
         self._timeout = timeout
+        self._left = timeout
         self._on_end: Callable[[ToolResult], object] | None = on_end
         self._slots = slots
         self._context: contextvars.Context | None = None
@@ -85,8 +88,19 @@ class Invocation:
         loop = asyncio.get_running_loop()
         self._task = loop.create_task(self._body(self), name=f"tool {self._name}", context=self._context)
         self._task.add_done_callback(self._ended, context=self._context)
-        if self._timeout is not None:
-            self._timer = loop.call_later(self._timeout, self._expire, self._timeout)
+        self.resume()
+
+    def pause(self) -> None:
+        """No time passes for the call: it waits for a thread, or a process."""
+        if self._timer is not None and self.verdict is None:
+            self._timer.cancel()
+            self._left = max(0.0, self._timer.when() - asyncio.get_running_loop().time())
+            self._timer = None
+
+    def resume(self) -> None:
+        """Time passes again."""
+        if self._timer is None and self._left is not None and self.verdict is None and self._on_end is not None:
+            self._timer = asyncio.get_running_loop().call_later(self._left, self._expire)
 
     def cancel(self) -> None:
         """Stop the call. `on_end` still gets a result, at the latest after the grace period."""
@@ -100,8 +114,8 @@ class Invocation:
         else:
             self._stop(ToolCancelled(f"{self._name!r} was cancelled before it ended; it may have had effects"))
 
-    def _expire(self, timeout: float) -> None:
-        self._stop(ToolTimeout(f"{self._name!r} did not end within {timeout:g} seconds and was stopped"))
+    def _expire(self) -> None:
+        self._stop(ToolTimeout(f"{self._name!r} did not end within {self._timeout:g} seconds and was stopped"))
 
     def _stop(self, verdict: ToolError) -> None:
         self.verdict = verdict

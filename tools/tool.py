@@ -47,7 +47,7 @@ class Tool:
         risk: ``safe``, or ``risky``: to be approved where an agent is supervised. What nobody declared is risky.
         idempotent: a call that was interrupted may be made again.
         scope: who may use it: ``all``, the agent's ``owner``, or an ``admin``.
-        timeout: seconds a call may take; None for no limit.
+        timeout: seconds a call may take; None for no limit. Waiting for a thread does not count.
         max_concurrency: how many calls may run at once in one event loop; those above wait in order. None: any number.
         max_result: characters of the result's text; a longer one is cut in the middle, and says so. Errors may
             always have 4,000. Pictures, files and sounds do not count.
@@ -200,7 +200,7 @@ class Tool:
                     bound = self._signature.bind(self.name, answer)
                     values = bound.values
             if result is None:
-                result = self._as_result(await self._call(bound, context))
+                result = self._as_result(await self._call(bound, context, invocation))
             if self._on_success is not None and not result.is_error:
                 result = await _settled(self._on_success(dict(values), result)) or result
             if invocation.verdict is not None:  # it swallowed its cancellation: what comes now comes too late
@@ -221,7 +221,7 @@ class Tool:
             return await self._failed(values, crash)
         return result.shortened(self.max_result)
 
-    async def _call(self, bound: Bound, context: CallContext | None) -> Any:
+    async def _call(self, bound: Bound, context: CallContext | None, invocation: Invocation) -> Any:
         invoke = bound.invoke
         wanted = self._signature.context
         if wanted is not None:
@@ -231,7 +231,7 @@ class Tool:
                     f"{self.name!r} takes a {wanted.__name__}, and {given}: run(…, context={wanted.__name__}(…))"
                 )
             invoke = partial(invoke, context)
-        return await _settled(await in_thread(invoke) if self._sync else invoke())
+        return await _settled(await in_thread(invoke, invocation) if self._sync else invoke())
 
     def _as_result(self, value: Any) -> ToolResult:
         if isinstance(value, ToolResult):
@@ -267,10 +267,35 @@ class Tool:
 class FunctionTool(Tool):
     """A tool made from a function; calling it calls the function."""
 
-    def __init__(self, function: Callable[..., Any], signature: Signature, **options: Any) -> None:
+    def __init__(
+        self, function: Callable[..., Any], signature: Signature, *, process: bool = False, **options: Any
+    ) -> None:
         super().__init__(signature, **options)
         self.function = function
         self.__doc__ = function.__doc__
+        self._place = None
+        if process:
+            if not self._sync:
+                raise ToolDefinitionError(f"tool {self.name!r}: what runs in a process of its own is a plain `def`")
+            from .processes import place_of  # not at the top: few need it
+
+            self._place = place_of(function)
+
+    @property
+    def context(self) -> type[CallContext] | None:
+        wanted = super().context
+        if wanted is not None and self._place is not None:
+            raise ToolDefinitionError(
+                f"tool {self.name!r} runs in a process of its own, where its call's {wanted.__name__} cannot follow"
+            )
+        return wanted
+
+    async def _call(self, bound: Bound, context: CallContext | None, invocation: Invocation) -> Any:
+        if self._place is None:
+            return await super()._call(bound, context, invocation)
+        from .processes import in_process
+
+        return await in_process(self._place, self.function, bound.values, invocation)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.function(*args, **kwargs)
@@ -298,10 +323,16 @@ class ToolOptions(ToolSettings, total=False):
     description: str
 
 
+class FunctionOptions(ToolOptions, total=False):
+    """The options that the declaration of a function may set."""
+
+    process: bool
+
+
 @overload
 def tool(function: Callable[..., Any], /) -> FunctionTool: ...
 @overload
-def tool(**options: Unpack[ToolOptions]) -> Callable[[Callable[..., Any]], FunctionTool]: ...
+def tool(**options: Unpack[FunctionOptions]) -> Callable[[Callable[..., Any]], FunctionTool]: ...
 def tool(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     """Make a function a tool: ``@tool``, or ``@tool(name=…, risk=…)`` with any option of `Tool`.
 
@@ -310,6 +341,10 @@ def tool(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
 
     Type hints become the JSON schema; the docstring (Google, NumPy or Sphinx style) becomes the description and the
     parameters' descriptions. A plain ``def`` runs in a thread, an ``async def`` in the loop.
+
+    With ``process=True`` a plain ``def`` at the top of a module runs in a process of its own: for what computes in
+    Python, which in a thread would hold up the loop. It is killed when its time is up or its caller gives up. What it
+    takes and returns is pickled; it sees no context variables, and nothing of what this process has in memory.
 
     Raises:
         ToolDefinitionError: the name or an option is wrong, or a parameter cannot be passed by name.

@@ -122,6 +122,11 @@ PRINTS = {
         "{'Emma': 'ada'}",
         "Emma is yours, .",
     ],
+    "tools_that_compute.py": [
+        "6857 True",
+        "a small coffee",
+        "- size: 'huge' is not one of ['small', 'large']",
+    ],
     "tool_pictures.py": ["Image, Text, File"],
     "typed_messages.py": ["1750", "1,750 in all", "Ada", "Grace: 1000", "Grace: 500", "Grace: 250"],
 }
