@@ -8,9 +8,14 @@ event           when                                    what it may change in th
 ``chunk``       each piece of a streamed completion     ``chunk``; None leaves it out
 ``response``    after each completion                   ``completion``
 ``toolcall``    before each tool call                   ``call``; ``result`` stands for the call
-``handoff``     before each handoff                     ``handoff``
+``handoff``     before each handoff                     ``handoff``; ``messages``: what of the conversation the
+                                                        target sees
 ``finalize``    the run has its outcome                 ``answer``
 ==============  ======================================  ===========================================
+
+A handoff that a hook sends to somebody else, or with another task, is held against flows, depth and cycles again. Where
+an agent has a guardrail for ``response``, the text of a streamed completion is held back until it has passed; ``chunk``
+hooks see the pieces as they come.
 
 Hooks of one event run one after another, higher priority first, equal ones in the order given. One that raises is
 reported (`HookFailed`, and the log) and passed over, with what it had changed undone; a guardrail that raises ends the

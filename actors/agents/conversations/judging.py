@@ -15,15 +15,16 @@ from ....providers.messages import Request, ToolCall, shown
 from ...core.base.send_context import SendContext
 from ...core.base.send_context import active as active_context
 from ..context import KEY, RequestContext, UsageRecord
-from ..errors import GuardrailTripped, HandoffError, LimitReached
-from ..handoffs.call import read_call
+from ..errors import GuardrailTripped, LimitReached
+from ..handoffs.call import offer_of, read_call
 from ..handoffs.limits import check_chain
 from ..hooks import HookContext, HookEvent, run_hooks
 from ..output import Output
+from ..runs.execution.delegation import shown_to_target
 from ..runs.runtime.runtime import AgencyRuntime
 from ..team.prepared import PreparedAgent
 from ..turns.budget import narrowed
-from ..turns.machine import advance
+from ..turns.machine import Turn, advance
 from ..turns.outcome import finished
 from ..turns.records import ApprovalAsked, Ended, RunRequest, ToolsStarted
 from ..turns.replay import ReplayStep
@@ -265,7 +266,7 @@ class RunToday:
         call = _call_of(step, event.call_id)
         if call is None or call.name not in self._rules.delegates | self._rules.transfers:
             return
-        why = await self._refusal(call)
+        why = await self._refusal(call, step.before)
         refused = event.content.startswith("Refused: ")
         if why and not refused:
             self._differs("handoff", why)
@@ -273,13 +274,17 @@ class RunToday:
             text = f"{call.name} was refused then, and would not be now: {_shorten(event.content)}"
             self._differs("handoff", text)
 
-    async def _refusal(self, call: ToolCall) -> str:
+    async def _refusal(self, call: ToolCall, turn: Turn) -> str:
         request, prepared = self.request, self._prepared
         try:
             handoff = read_call(call, request.agent, prepared.handoffs, prepared.reachable)
             check_chain(request.chain, request.tasks, handoff, self._runtime.handoff_limits)
-            await self._hooked("handoff", handoff=handoff)
-        except (HandoffError, GuardrailTripped) as error:
+            messages = shown_to_target(turn, self._rules, prepared.handoffs.get(call.name), handoff)
+            changed = (await self._hooked("handoff", handoff=handoff, messages=messages)).handoff or handoff
+            if changed is not handoff:
+                offer_of(changed, handoff, prepared.handoffs.get(call.name), prepared.handoffs, prepared.reachable)
+                check_chain(request.chain, request.tasks, changed, self._runtime.handoff_limits)
+        except Exception as error:  # also what a history filter raises
             return str(error)
         return ""
 
@@ -291,7 +296,7 @@ class RunToday:
             if result is not None:
                 continue
             if call.name in self._rules.delegates | self._rules.transfers:
-                if await self._refusal(call):
+                if await self._refusal(call, step.before):
                     return
                 continue
             try:

@@ -65,6 +65,38 @@ def read_call(call: ToolCall, sender: str, declared: Mapping[str, HandoffTool], 
     return Handoff(sender, target, task, str(arguments.get("context") or ""), "", given, kind)
 
 
+def offer_of(
+    changed: Handoff,
+    asked: Handoff,
+    offered: HandoffTool | None,
+    declared: Mapping[str, HandoffTool],
+    reachable: Sequence[str],
+) -> HandoffTool | None:
+    """The tool by which a handoff that a hook has changed is sent; None where a flow allows it.
+
+    Args:
+        changed: as the hook left it.
+        asked: what the model asked for.
+        offered: the tool that it called; None for `SEND_MESSAGE`.
+        declared: the sender's own tools for handoffs, by name.
+        reachable: whom flows let it delegate to.
+
+    Raises:
+        HandoffRefused: the sender has no handoff of this kind to the target, or it is another's handoff now.
+    """
+    if not isinstance(changed, Handoff) or (changed.sender, changed.kind) != (asked.sender, asked.kind):
+        raise HandoffRefused("a hook may change what a handoff says and to whom it goes, not whose and of which kind")
+    if changed.target == asked.target:
+        return offered
+    for tool in declared.values():
+        if (tool.target, tool.kind) == (changed.target, changed.kind):
+            return tool
+    if changed.kind == "delegate" and changed.target in reachable:
+        return None
+    there = [*reachable, *(tool.target for tool in declared.values() if tool.kind == changed.kind)]
+    raise HandoffRefused(refusal(changed.sender, changed.target, list(dict.fromkeys(there))))
+
+
 def refusal(sender: str, target: str, reachable: Sequence[str]) -> str:
     """Why a handoff is refused, with what is allowed."""
     allowed = ", ".join(reachable) if reachable else "nobody"

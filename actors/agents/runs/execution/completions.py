@@ -114,8 +114,11 @@ async def _completion(session: Session, model: ActorRef[Any], request: Request) 
     """A completion as a stream, or with hooks around it."""
     before = await session.hooked("request", model_request=request)
     request = before.model_request or request
+    held: list[Delta] | None = None
     if session.run.stream:
-        completion = await _streamed(session, model, request)
+        if any(item.guardrail for item in session.prepared.hooks.get("response", ())):
+            held = []
+        completion = await _streamed(session, model, request, held)
     else:
         completion = await model.ask(request)
     if not isinstance(completion, Completion):
@@ -123,12 +126,17 @@ async def _completion(session: Session, model: ActorRef[Any], request: Request) 
     session.bought = completion
     after = (await session.hooked("response", model_request=request, completion=completion)).completion
     session.bought = None
-    if after is None or after is completion:
-        return completion
-    return replace(after, usage=completion.usage, cost=completion.cost)  # a hook may change what is said, not its price
+    if after is not None and after is not completion:  # a hook may change what is said, not its price
+        completion = replace(after, usage=completion.usage, cost=completion.cost)
+        if held is not None:
+            held = [Delta(completion.message.text, completion.message.reasoning)]
+    for delta in held or ():
+        _show(session, delta)
+    return completion
 
 
-async def _streamed(session: Session, model: ActorRef[Any], request: Request) -> Completion:
+async def _streamed(session: Session, model: ActorRef[Any], request: Request, held: list[Delta] | None) -> Completion:
+    """A completion whose pieces are shown as they come, or put into ``held`` until somebody has judged the whole."""
     completion: Completion | None = None
     chunk_hooks = "chunk" in session.prepared.hooks
     restarts = 0
@@ -140,18 +148,28 @@ async def _streamed(session: Session, model: ActorRef[Any], request: Request) ->
                 restarts += 1
                 reason = "the answer broke off before its text; it begins anew"
                 session.emit(Retried, reason=reason, attempt=session.attempts + restarts)
+                if held is not None:
+                    held.clear()
             if chunk_hooks:
                 delta = (await session.hooked("chunk", chunk=piece)).chunk
             if delta is None:
                 continue
             if delta.text:
                 session.seen = True
-                session.emit(TextDelta, text=delta.text)
-            if delta.reasoning:
-                session.emit(ReasoningDelta, text=delta.reasoning)
+            if held is not None:
+                held.append(delta)
+            else:
+                _show(session, delta)
     if completion is None:
         raise RunFailed("the model's stream ended without a completion")
     return completion
+
+
+def _show(session: Session, delta: Delta) -> None:
+    if delta.text:
+        session.emit(TextDelta, text=delta.text)
+    if delta.reasoning:
+        session.emit(ReasoningDelta, text=delta.reasoning)
 
 
 def _failed(session: Session, error: Exception, happened: Happened) -> None:

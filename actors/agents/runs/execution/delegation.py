@@ -19,22 +19,22 @@ from ...errors import (
     GuardrailTripped,
     HandoffCycle,
     HandoffDepth,
-    HandoffError,
     HandoffLimit,
     RunFailed,
 )
 from ...events import HandoffFinished, HandoffStarted
-from ...handoffs.call import read_call
+from ...handoffs.call import offer_of, read_call
 from ...handoffs.handoff import Handoff
 from ...handoffs.limits import check_chain, count_handoff
 from ...handoffs.offer import HandoffTool
 from ...turns.budget import left, narrowed
 from ...turns.history import as_messages
-from ...turns.machine import cut, transferred
+from ...turns.machine import Turn, cut, transferred
 from ...turns.outcome import Outcome, unanswered
+from ...turns.rules import Rules
 from ...turns.steps import HandOff, HandoffReturned, Interrupted
 from ..runtime.register import Entry
-from .session import DelegateAnswered, Delegation, Happened, OwnerAnswered, Prepared, Refused, Session
+from .session import DelegateAnswered, Delegation, Happened, OwnerAnswered, Prepared, Refused, Sending, Session
 
 _FATAL = (HandoffDepth, HandoffCycle, HandoffLimit)
 
@@ -42,19 +42,39 @@ _FATAL = (HandoffDepth, HandoffCycle, HandoffLimit)
 def hand_off(session: Session, command: HandOff, happened: Happened) -> None:
     """Hand a task, or the conversation, to another agent."""
     call, runtime, prepared, run = command.call, session.runtime, session.prepared, session.run
+    offered = prepared.handoffs.get(call.name)
     try:
         handoff = read_call(call, run.agent, prepared.handoffs, prepared.reachable)
         check_chain(run.chain, run.tasks, handoff, runtime.handoff_limits)
         count_handoff(runtime.handoffs, run.root, runtime.handoff_limits)
-    except HandoffError as error:
+        sending = Sending(handoff, offered, shown_to_target(session.state.turn, session.rules, offered, handoff))
+    except Exception as error:  # also what a history filter raises
         session.send(Refused(session, call, error))
         return
-    offered = prepared.handoffs.get(call.name)
     if "handoff" in prepared.hooks or (offered is not None and offered.on_handoff is not None):
-        work = _looked_at(session, handoff, offered)
+        work = _looked_at(session, sending)
         session.jobs[call.id] = session.actor.pipe(work, lambda outcome: Prepared(session, command, outcome))
         return
-    _send(session, command, handoff, happened)
+    _send(session, command, sending, happened)
+
+
+def shown_to_target(turn: Turn, rules: Rules, offered: HandoffTool | None, handoff: Handoff) -> tuple[Message, ...]:
+    """What of the sender's conversation the target sees, before hooks have looked at it.
+
+    A conversation is handed over as it is, without earlier handoffs; of a delegate's it is nothing. A history filter
+    chooses in either case.
+
+    Raises:
+        DefinitionError: the filter returned something else than messages.
+        Exception: what the filter raises.
+    """
+    chosen = offered.history_filter if offered is not None else None
+    if handoff.kind == "transfer":
+        return as_messages(tuple(chosen(cut(turn)))) if chosen is not None else transferred(turn, rules)
+    if chosen is None:
+        return ()
+    left = tuple(chosen(turn.history.as_tuple()))
+    return as_messages(left) if left else ()
 
 
 def handoff_prepared(message: Prepared, happened: Happened) -> None:
@@ -62,13 +82,13 @@ def handoff_prepared(message: Prepared, happened: Happened) -> None:
     session, command, outcome = message
     session.jobs.pop(command.call.id, None)
     try:
-        handoff = outcome.unwrap()
+        sending = outcome.unwrap()
     except GuardrailTripped as error:
         happened(session, Interrupted(error))
     except Exception as error:
         handoff_refused(Refused(session, command.call, error), happened)
     else:
-        _send(session, command, handoff, happened)
+        _send(session, command, sending, happened)
 
 
 def handoff_refused(message: Refused, happened: Happened) -> None:
@@ -163,29 +183,36 @@ def forwarded(session: Session, entry: Entry) -> Outcome:
     return Outcome(run.id, answer, outcome.error, owner)
 
 
-async def _looked_at(session: Session, handoff: Handoff, offered: HandoffTool | None) -> Handoff:
+async def _looked_at(session: Session, sending: Sending) -> Sending:
+    """What is sent after hooks have seen it: what they changed is held against the same rules as a model's call.
+
+    Raises:
+        HandoffError: it may not be sent so.
+    """
+    handoff, offered, messages = sending
     if offered is not None and offered.on_handoff is not None:
         noted = offered.on_handoff(handoff)
         if inspect.isawaitable(noted):
             await noted
-    context = await session.hooked("handoff", handoff=handoff)
-    return context.handoff or handoff
+    context = await session.hooked("handoff", handoff=handoff, messages=messages)
+    changed, run, prepared = context.handoff or handoff, session.run, session.prepared
+    if changed is not handoff:
+        offered = offer_of(changed, handoff, offered, prepared.handoffs, prepared.reachable)
+        check_chain(run.chain, run.tasks, changed, session.runtime.handoff_limits)
+    if context.messages is not messages:
+        messages = as_messages(context.messages) if context.messages or changed.kind == "transfer" else ()
+    return Sending(changed, offered, messages)
 
 
-def _send(session: Session, command: HandOff, handoff: Handoff, happened: Happened) -> None:
+def _send(session: Session, command: HandOff, sending: Sending, happened: Happened) -> None:
     call, run, turn = command.call, session.run, session.state.turn
-    offered = session.prepared.handoffs.get(call.name)
-    messages: tuple[Message, ...]
-    try:
-        if command.transfer:
-            chosen = offered.history_filter if offered is not None else None
-            messages = tuple(chosen(cut(turn))) if chosen else transferred(turn, session.rules)
-        else:
-            messages = (handoff.as_message(),)
-        messages = as_messages(messages)
-    except Exception as error:  # a history filter, or a structured input, of the user's
-        handoff_refused(Refused(session, call, error), happened)
-        return
+    handoff, offered, messages = sending
+    if not command.transfer:
+        try:
+            messages = (*messages, *as_messages(handoff.as_message()))
+        except Exception as error:  # a structured input of the user's
+            handoff_refused(Refused(session, call, error), happened)
+            return
     if session.runtime.bus.active:
         to = {"target": handoff.target, "kind": handoff.kind, "task": handoff.task}
         session.emit(HandoffStarted, call_id=call.id, **to)

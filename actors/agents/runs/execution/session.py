@@ -17,6 +17,7 @@ from ...context import KEY, MODEL, NO_DEPS, RequestContext
 from ...errors import InvalidAnswer, RunError, RunFailed
 from ...events import ApprovalRequested, HookFailed, RunEvent
 from ...handoffs.handoff import Handoff
+from ...handoffs.offer import HandoffTool
 from ...hooks import Hook, HookContext, HookEvent, run_hooks
 from ...output import Output
 from ...turns.outcome import Outcome as RunOutcome
@@ -41,6 +42,20 @@ class Delegation(NamedTuple):
     rest: tuple[str, ...] = ()  # further stages of a pipeline, each given the answer of the one before
     before: tuple[Answer, ...] = ()  # the answers of its earlier stages
     local: bool = True  # whether an agent of this agency makes it
+
+
+class Sending(NamedTuple):
+    """A handoff that is about to be sent.
+
+    Args:
+        handoff: what is asked.
+        offered: the tool by which the target is reached; None where it is a flow.
+        messages: what of the sender's conversation the target sees.
+    """
+
+    handoff: Handoff
+    offered: HandoffTool | None
+    messages: tuple[Message, ...]
 
 
 class Session:
@@ -362,7 +377,7 @@ class Prepared(NamedTuple):
 
     session: Session
     command: HandOff
-    outcome: Outcome[Handoff]
+    outcome: Outcome[Sending]
 
 
 class DelegateAnswered(NamedTuple):
