@@ -147,7 +147,7 @@ if TYPE_CHECKING:
     from .actors.agents.handoffs.limits import HandoffLimits
     from .actors.agents.handoffs.offer import handoff
     from .actors.agents.handoffs.remote import RemoteAgent
-    from .actors.agents.handoffs.target import Pipeline
+    from .actors.agents.handoffs.target import AgentRequest, Pipeline, Responder
     from .actors.agents.hooks import HookContext, guardrail, hook
     from .actors.agents.openai_shape import as_chunks, as_response
     from .actors.agents.runs.handle import RunHandle
@@ -430,7 +430,7 @@ _HOMES = {
     ".actors.agents.handoffs.handoff": ("Handoff",),
     ".actors.agents.handoffs.limits": ("HandoffLimits",),
     ".actors.agents.handoffs.offer": ("handoff",),
-    ".actors.agents.handoffs.target": ("Pipeline",),
+    ".actors.agents.handoffs.target": ("AgentRequest", "Pipeline", "Responder"),
     ".actors.agents.hooks": ("HookContext", "guardrail", "hook"),
     ".actors.agents.openai_shape": ("as_chunks", "as_response"),
     ".actors.agents.handoffs.remote": ("RemoteAgent",),
@@ -574,6 +574,7 @@ __all__ = [
     "Agent",
     "AgentDescription",
     "AgentError",
+    "AgentRequest",
     "AgentUnavailable",
     "Answer",
     "AnswerBlocked",
@@ -718,6 +719,7 @@ __all__ = [
     "RequestContext",
     "Requester",
     "Resize",
+    "Responder",
     "Restart",
     "RestartLimit",
     "Resumed",

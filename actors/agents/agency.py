@@ -28,6 +28,7 @@ from .caller import Caller
 from .errors import AgencyClosed, AgentError, UnknownConversation
 from .events import RunEvent
 from .handoffs.limits import HandoffLimits
+from .handoffs.target import Responder
 from .lifecycle import Lifecycle, who_answers
 from .runs.coordination.steering import steer
 from .runs.handle import RunHandle, find_run, start_run
@@ -58,6 +59,7 @@ class Agency(Members, Conversations, Approvals):
 
     Args:
         agents: the first one is asked where no other is named. Agents that they hand off to are added by themselves.
+            A `Responder`, an object with a name, a description and an ``async def answer(self, request)``, is one, too.
         flows: who may delegate to whom, as pairs of agents or names; ``"*"`` stands for everyone. An agent's own
             ``handoffs`` count too.
         shared_instructions: put before every agent's own.
@@ -88,7 +90,7 @@ class Agency(Members, Conversations, Approvals):
 
     def __init__(
         self,
-        *agents: Agent,
+        *agents: Agent | Responder,
         flows: Iterable[Flow] | str = (),
         shared_instructions: str = "",
         model: ActorRef[Any] | ChildSpec | str | None = None,

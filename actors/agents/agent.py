@@ -66,7 +66,7 @@ class Agent:
     instructions: Instructions = ""
     model: str | ActorRef[Any] = field(default="", kw_only=True)
     tools: Sequence[Tool | Callable[..., Any]] = field(default=(), kw_only=True)
-    handoffs: Sequence[Agent | str | HandoffTool] = field(default=(), kw_only=True)
+    handoffs: Sequence[Target | str | HandoffTool] = field(default=(), kw_only=True)
     description: str = field(default="", kw_only=True)
     limits: Limits = field(default=Limits(), kw_only=True)
     autonomy: Autonomy = field(default="autonomous", kw_only=True)

@@ -55,7 +55,7 @@ class Answer:
         usage: tokens of all completions, also of agents handed off to.
         cost: US dollars of the same; completions of unknown price count as nothing.
         steps: completions of the agent that was asked.
-        handoffs: every handoff, in the order in which they ended.
+        handoffs: every handoff, each before those that came of it; several at once in the order in which they ended.
         seconds: how long it took.
         tool_calls: calls of external tools that the caller is asked to run.
         value: the answer as the requested type, when there was one. A journal keeps it as plain data (objects, arrays,

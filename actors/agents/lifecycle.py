@@ -112,7 +112,7 @@ class Lifecycle:
 
     def _start_model(self, system: System) -> None:
         given, runtime = self._model, self._runtime
-        agents = runtime.directory.agents.values()
+        agents = [agent for agent in runtime.directory.agents.values() if not hasattr(agent, "answer")]
         if isinstance(given, ActorRef):
             runtime.model = given
         elif isinstance(given, ChildSpec):

@@ -188,10 +188,9 @@ async def test_a_fan_out_of_which_nobody_answers_is_told_to_the_model_that_hande
 
 @virtual_time
 async def test_a_fan_out_without_a_pool_says_so() -> None:
-    from callboard import Handoff
-
-    with pytest.raises(AgentUnavailable, match="no pool to ask"):
-        await FanOutTarget("Panel").answer(Handoff("Lead", "Panel", "tea?"))
+    async with Agency(FanOutTarget("Panel")) as agency:
+        with pytest.raises(AgentUnavailable, match="no pool to ask"):
+            await agency.run("tea?")
 
 
 @virtual_time

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from pydantic import BaseModel
 
-from callboard import Agency, Agent, Answer, Handoff, HandoffLimits, Limits, Pipeline, handoff
+from callboard import Agency, Agent, AgentRequest, Answer, Handoff, HandoffLimits, Limits, Pipeline, handoff
 from callboard.actors.agents.errors import (
     AgentError,
     DefinitionError,
@@ -245,10 +245,10 @@ async def test_something_outside_the_agency_may_do_the_task_or_fail() -> None:
         name = "Elsewhere"
         description = "far away"
 
-        async def answer(self, handoff: Handoff) -> Answer:
-            if handoff.task == "fail":
+        async def answer(self, request: AgentRequest) -> Answer:
+            if request.text == "fail":
                 raise ConnectionError("no route")
-            return Answer(f"did {handoff.task}", cost=2.0)
+            return Answer(f"did {request.text}", cost=2.0)
 
     script = Script([call("delegate_to_Elsewhere", message="it"), call("delegate_to_Elsewhere", message="fail"), "ok"])
     async with Agency(Agent("A", handoffs=[handoff(Elsewhere())]), model=scripted(script)) as agency:

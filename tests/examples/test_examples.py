@@ -88,6 +88,12 @@ PRINTS = {
         "Panel answered:",
         "tea Lead → Panel",
     ],
+    "own_agent.py": [
+        "Ann finds it on page 7",
+        "Search answered:",
+        "LEAD FINDS IT ON PAGE 7",
+        "('Lead → Search', 'Search → Clerk', 'Search → Search-loud') 0.01",
+    ],
     "langgraph_saver.py": [
         "good?",
         "['start', 'draft', 'review: yes']",

@@ -151,6 +151,8 @@ class RunToday:
     async def _asked(self, step: ReplayStep) -> Request | None:
         """What the model would be asked for the completion that is recorded; None if it would not be asked."""
         prepared, asked, event = self._prepared, self.request, step.event
+        if prepared.answer is not None:
+            return None  # it answers by itself
         schema = self._output.schema if self._output is not None else None
         token = active_context.set(self._send_context)
         try:

@@ -10,7 +10,7 @@ from ...core.refs.ref import ActorRef
 from ..answer import NO_USAGE, Answer
 from ..context import model_at_work
 from ..errors import AgentUnavailable, DefinitionError, RunFailed
-from .handoff import Handoff
+from .target import AgentRequest
 
 
 class FanOutTarget:
@@ -63,7 +63,7 @@ class FanOutTarget:
     def __repr__(self) -> str:
         return f"<FanOutTarget {self.name} of {', '.join(self._providers) or 'all'}>"
 
-    async def answer(self, handoff: Handoff) -> Answer:
+    async def answer(self, request: AgentRequest) -> Answer:
         """Have the task done by all of them.
 
         Raises:
@@ -76,7 +76,7 @@ class FanOutTarget:
         pool = self._pool or model_at_work()
         if pool is None:
             raise AgentUnavailable(f"{self.name} has no pool to ask: give it one, or the agency")
-        request = Request((Message("system", self._instructions), handoff.as_message()), self._model)
+        asked = Request((Message("system", self._instructions), *request.messages), self._model)
         given: list[Mapping[str, Completion | Exception]] = []
 
         def combine(outcomes: dict[str, Completion | Exception]) -> Any:
@@ -86,7 +86,7 @@ class FanOutTarget:
 
         how = combine if callable(self._combine) else self._combine
         try:
-            said = await pool.ask(FanOut(request, self._providers, how, concurrency=self._concurrency))
+            said = await pool.ask(FanOut(asked, self._providers, how, concurrency=self._concurrency))
         except NoProvider as error:
             raise AgentUnavailable(f"{self.name}: {error}") from error
         if isinstance(said, Mapping):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from ....providers.messages import Message, ToolSpec
-from ..answer import Answer, HandoffKind
+from ..answer import HandoffKind
 from ..errors import DefinitionError
 from .handoff import Handoff
 from .target import Pipeline, Target
@@ -27,9 +27,7 @@ class HandoffTool:
     on_handoff: Callable[[Handoff], Any] | None = None
     input_type: Any = None
     history_filter: HistoryFilter | None = None
-    stages: tuple[str, ...] = ()
-    agents: tuple[Target, ...] = ()
-    answer: Callable[[Handoff], Awaitable[Answer]] | None = None
+    stages: tuple[Target, ...] = ()
 
     @property
     def spec(self) -> ToolSpec:
@@ -66,15 +64,16 @@ def handoff(
     """Offer an agent's model a handoff as a tool of its own.
 
     Args:
-        target: an agent or its name, a `Pipeline`, or a `Responder` (`RemoteAgent`, `FanOutTarget`). Another model
-            is an agent with nothing but a name and a model.
+        target: an agent or its name, a `Pipeline`, or a `Responder` (`RemoteAgent`, `FanOutTarget`, one of one's own).
+            Another model is an agent with nothing but a name and a model.
         kind: ``delegate``: the answer comes back to the sender; ``transfer``: the target takes the conversation over.
         name: the tool's name; ``delegate_to_…`` or ``transfer_to_…`` by default.
         description: when to use it; by default the target's description.
         on_handoff: called with the `Handoff` before it is sent; may be async; raising refuses the handoff.
         input_type: a type the model must fill in besides the message; checked with pydantic.
-        history_filter: for transfers: chooses what of the conversation the target sees. By default all of it but
-            earlier handoffs, so that it does not grow from hop to hop.
+        history_filter: chooses what of the conversation the target sees. By default a delegate sees nothing but its
+            task, and one that takes the conversation over all of it but earlier handoffs, so that it does not grow
+            from hop to hop.
 
     Raises:
         DefinitionError: the kind is unknown, or the target cannot take a conversation over.
@@ -96,11 +95,8 @@ def handoff(
     )
     if isinstance(target, str):
         return made
-    answer = getattr(target, "answer", None)
-    if not isinstance(target, Pipeline) and answer is None:
+    if not isinstance(target, Pipeline):
         return replace(made, agent=target)
     if kind == "transfer":
         raise DefinitionError(f"a conversation is transferred to an agent; {target_name} can only be delegated to")
-    if isinstance(target, Pipeline):
-        return replace(made, stages=tuple(agent.name for agent in target.stages), agents=target.stages)
-    return replace(made, answer=answer)
+    return replace(made, stages=target.stages)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ....providers.messages import Message, Request
 from ..answer import Answer
 from ..errors import AgentUnavailable, RunFailed
-from .handoff import Handoff
+from .target import AgentRequest
 
 if TYPE_CHECKING:
     import httpx
@@ -48,7 +48,7 @@ class RemoteAgent:
     def __repr__(self) -> str:
         return f"<RemoteAgent {self.name} at {self._url}>"
 
-    async def answer(self, handoff: Handoff) -> Answer:
+    async def answer(self, request: AgentRequest) -> Answer:
         """Do the task there.
 
         Raises:
@@ -60,7 +60,7 @@ class RemoteAgent:
         from ....providers.errors import ProviderError
         from ....providers.wire.openai_chat import from_response, to_payload
 
-        instructions = (Message("system", "You are asked by another agent."), handoff.as_message())
+        instructions = (Message("system", "You are asked by another agent."), *request.messages)
         payload: dict[str, Any] = to_payload(Request(instructions), model=self._model)
         headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
         try:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
+from ....providers.messages import Message
+from ....tools.threads import in_thread
 from ..answer import Answer
+from ..context import RequestContext
 from ..errors import DefinitionError
 from .handoff import Handoff
 
@@ -16,26 +21,98 @@ class Target(Protocol):
     description: str
 
 
-class Responder(Target, Protocol):
-    """A target that is no agent of this agency: it is given the handoff and returns the answer."""
+class AgentRequest(NamedTuple):
+    """What an agent is asked that answers by itself, in place of a model.
 
-    async def answer(self, handoff: Handoff) -> Answer:
-        """Do the task. Raises an `AgentError`."""
+    Args:
+        messages: the conversation so far; what is asked now is its end.
+        context: who asks, for whom, and by which agents it came here.
+        handoff: the handoff it comes from; None where a caller asks.
+    """
+
+    messages: tuple[Message, ...]
+    context: RequestContext
+    handoff: Handoff | None = None
+
+    def __repr__(self) -> str:
+        """Which run's, never what is said in it: errors and logs show messages."""
+        return f"AgentRequest(run={self.context.run!r}, {len(self.messages)} messages)"
+
+    @property
+    def text(self) -> str:
+        """What is asked: the task, or the last message."""
+        if self.handoff is not None and self.handoff.kind == "delegate":
+            return self.handoff.task
+        return self.messages[-1].text if self.messages else ""
+
+
+Responds: TypeAlias = Callable[[AgentRequest], Awaitable[Answer | str]]
+
+
+class Responder(Target, Protocol):
+    """An agent of one's own class: it answers by itself, where others ask a model.
+
+    It has conversations, runs and a journal as any agent: what it answered is recorded and not asked for again, and
+    cancelling its run cancels it. One that was at work in a process that died is asked again.
+    """
+
+    async def answer(self, request: AgentRequest) -> Answer | str:
+        """Do what is asked. What it raises ends its run by name: an `AgentError` as it is, others as `RunFailed`."""
         ...
 
 
+class FunctionStage:
+    """A plain function as a stage of a pipeline.
+
+    Args:
+        name: unique in an agency.
+        function: takes the text that the stage before it answered, and returns the text for the next one, or an
+            `Answer`. May be async; otherwise it runs in a thread.
+    """
+
+    def __init__(self, name: str, function: Callable[[str], Any]) -> None:
+        self.name = name
+        self.function = function
+        self.description = inspect.getdoc(function) or ""
+
+    def __repr__(self) -> str:
+        return f"<FunctionStage {self.name}>"
+
+    async def answer(self, request: AgentRequest) -> Answer | str:
+        """What the function makes of a text."""
+        text = request.text
+        if inspect.iscoroutinefunction(self.function):
+            return await self.function(text)  # type: ignore[no-any-return]
+        made = await in_thread(lambda: self.function(text))
+        return await made if inspect.isawaitable(made) else made  # type: ignore[no-any-return]
+
+
 class Pipeline:
-    """A target of several agents: each is given the answer of the one before, the last one's answer comes back.
+    """A target of several stages: each is given the answer of the one before, the last one's answer comes back.
 
     Args:
         name: as the model knows it.
-        stages: the agents, in order; at least one.
+        stages: agents, pipelines, and plain functions of a text, in order; at least one. A function is called
+            ``{pipeline}-{function}``.
         description: when to use it.
+
+    Raises:
+        DefinitionError: there are no stages, or one is neither a target nor a function.
     """
 
-    def __init__(self, name: str, *stages: Target, description: str = "") -> None:
+    def __init__(self, name: str, *stages: Target | Callable[[str], Any], description: str = "") -> None:
         if not stages:
-            raise DefinitionError(f"pipeline {name!r} needs at least one agent")
+            raise DefinitionError(f"pipeline {name!r} needs at least one stage")
         self.name = name
-        self.stages = stages
-        self.description = description or f"A pipeline: {', '.join(agent.name for agent in stages)}."
+        made: list[Target] = []
+        for stage in stages:
+            if isinstance(stage, Pipeline):
+                made.extend(stage.stages)
+            elif inspect.isfunction(stage) or inspect.ismethod(stage):
+                made.append(FunctionStage(f"{name}-{stage.__name__}", stage))
+            elif isinstance(getattr(stage, "name", None), str):
+                made.append(stage)  # type: ignore[arg-type]
+            else:
+                raise DefinitionError(f"a stage of pipeline {name!r} is an agent or a function, not {stage!r:.80}")
+        self.stages: tuple[Target, ...] = tuple(made)
+        self.description = description or f"A pipeline: {', '.join(stage.name for stage in self.stages)}."

@@ -8,6 +8,7 @@ from typing import Any
 from ....tools import Tool
 from ..agent import Agent
 from ..handoffs.offer import HandoffTool
+from ..handoffs.target import Responder, Target
 from ..hooks import Hook
 from ..runs.runtime.closing import ends_with_agency
 from ..runs.supervisors import AddAgent
@@ -24,7 +25,7 @@ class Members(Part):
     @property
     def agents(self) -> Mapping[str, Agent]:
         """The agents by name, the entry point first."""
-        return self._directory.agents
+        return self._directory.members
 
     @property
     def entry(self) -> str:
@@ -44,7 +45,7 @@ class Members(Part):
         return team_diagram(self.agents, reachable)
 
     @ends_with_agency
-    async def add_agent(self, agent: Agent, *, flows: Iterable[Flow] = ()) -> None:
+    async def add_agent(self, agent: Agent | Responder, *, flows: Iterable[Flow] = ()) -> None:
         """Take in one more agent, also while runs are under way; they see it from their next run on.
 
         Args:
@@ -112,7 +113,7 @@ class Members(Part):
         """Take a hook, or all of that name, from an agent; otherwise as `remove_tool`."""
         self._change(agent, lambda now: changes.without_hook(now, hook))
 
-    def add_handoff(self, agent: Agent | str, target: Agent | str | HandoffTool) -> None:
+    def add_handoff(self, agent: Agent | str, target: Target | str | HandoffTool) -> None:
         """Let an agent hand off to one more, who joins the agency if not here yet; otherwise as `add_tool`.
 
         Args:
@@ -121,7 +122,7 @@ class Members(Part):
         """
         self._change(agent, lambda now: changes.with_handoff(now, target))
 
-    def remove_handoff(self, agent: Agent | str, target: Agent | str | HandoffTool) -> None:
+    def remove_handoff(self, agent: Agent | str, target: Target | str | HandoffTool) -> None:
         """Take a handoff from an agent. The target stays in the agency, and flows are no matter of it.
 
         Args:

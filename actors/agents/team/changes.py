@@ -10,6 +10,7 @@ from ....tools import Tool
 from ..agent import Agent
 from ..errors import DefinitionError
 from ..handoffs.offer import HandoffTool
+from ..handoffs.target import Target
 from ..hooks import Hook
 from ..skills.skill import Skill
 
@@ -36,7 +37,7 @@ def without_hook(agent: Agent, hook: Hook | str) -> Agent:
     return _other(agent, hooks=_fewer(agent, "hook", _name(hook), kept, agent.hooks, agent.all_hooks))
 
 
-def with_handoff(agent: Agent, target: Agent | str | HandoffTool) -> Agent:
+def with_handoff(agent: Agent, target: Target | str | HandoffTool) -> Agent:
     """Raises `DefinitionError`: it hands off to that one already, or as `Agent`."""
     name = _name(target)
     if any(_name(one) == name for one in agent.handoffs):
@@ -44,7 +45,7 @@ def with_handoff(agent: Agent, target: Agent | str | HandoffTool) -> Agent:
     return _other(agent, handoffs=(*agent.handoffs, target))
 
 
-def without_handoff(agent: Agent, target: Agent | str | HandoffTool) -> Agent:
+def without_handoff(agent: Agent, target: Target | str | HandoffTool) -> Agent:
     """Raises `DefinitionError`: it has no such handoff, or has it from a skill."""
     name = _name(target)
     kept = [one for one in agent.handoffs if _name(one) != name]

@@ -6,17 +6,17 @@ work when it first runs. What is wrong with it is said when it is added, all the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from threading import Lock
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from ..agent import Agent
 from ..errors import DefinitionError, UnknownAgent
 from ..handoffs.offer import HandoffTool
-from ..handoffs.target import Target
+from ..handoffs.target import Responder, Target
 from .prepared import PreparedAgent, check_offers
 
-Flow: TypeAlias = "tuple[Agent | str, Agent | str]"
+Flow: TypeAlias = "tuple[Target | str, Target | str]"
 
 EVERYONE = "*"
 
@@ -37,12 +37,14 @@ class Directory:
 
     Attributes:
         agents: by name, the entry point first, as they are now.
+        hidden: names of those that are no members: what `handoff` alone leads to, and stages that are functions.
         entry: the name of the entry point.
     """
 
-    def __init__(self, agents: Iterable[Agent], flows: Iterable[Flow] | str, shared: str) -> None:
+    def __init__(self, agents: Iterable[Agent | Responder], flows: Iterable[Flow] | str, shared: str) -> None:
         self.agents: dict[str, Agent] = {}
-        self._given: dict[str, Agent] = {}  # as they were given, where they have been changed since
+        self.hidden: set[str] = set()
+        self._given: dict[str, Target] = {}  # as they were given, where that is something else
         self._numbers: dict[str, int] = {}
         self._flows: list[tuple[str, str]] = []
         self._targets: dict[str, set[str]] = {}  # of the flows, by sender
@@ -76,9 +78,16 @@ class Directory:
         if agent is not None and not isinstance(agent, Agent | str):
             raise DefinitionError(f"an agent is an Agent or its name, not {agent!r:.80}")
         name = self.entry if agent is None else agent if isinstance(agent, str) else agent.name
-        if name not in self.agents:
-            raise UnknownAgent(f"no agent is called {name!r}; there are {_listed(self.agents)}")
+        if name not in self.agents or name in self.hidden:
+            raise UnknownAgent(f"no agent is called {name!r}; there are {_listed(self.members)}")
         return name
+
+    @property
+    def members(self) -> dict[str, Agent]:
+        """The agents that may be asked, and that flows lead to, by name."""
+        if not self.hidden:
+            return self.agents
+        return {name: agent for name, agent in list(self.agents.items()) if name not in self.hidden}
 
     # -- what follows from it ------------------------------------------------------------------------------------------
 
@@ -102,8 +111,10 @@ class Directory:
 
     def along_flows(self, name: str) -> frozenset[str]:
         """Whom the flows alone lead an agent to."""
+        if name in self.hidden:
+            return frozenset()
         named = {*self._targets.get(name, ()), *self._targets.get(EVERYONE, ())}
-        return frozenset(list(self.agents) if EVERYONE in named else named) - {name}
+        return frozenset(list(self.members) if EVERYONE in named else named) - {name}
 
     def _reachable(self, sender: Agent) -> list[tuple[str, str]]:
         named = {_name(item) for item in sender.all_handoffs if not isinstance(item, HandoffTool)}
@@ -114,14 +125,14 @@ class Directory:
 
     # -- changing it ---------------------------------------------------------------------------------------------------
 
-    def add(self, agent: Agent, flows: Iterable[Flow]) -> list[str]:
+    def add(self, agent: Agent | Responder, flows: Iterable[Flow]) -> list[str]:
         """Take in one more agent, and those it hands off to. Returns the names that are new.
 
         Raises:
             DefinitionError: the name is taken, or a flow names nobody.
         """
         with self._lock:
-            if isinstance(agent, Agent) and agent.name in self.agents:
+            if getattr(agent, "name", None) in self.agents:
                 raise _two(agent.name)
             return self._add([agent], flows)
 
@@ -146,7 +157,8 @@ class Directory:
         """Look at everything first, so that nothing is half done."""
         pairs = _pairs(flows)
         ends = [end for pair in pairs for end in pair if not isinstance(end, str)]
-        new = self._new([*given, *ends], replacing)
+        hidden = set(self.hidden)
+        new = self._new([*given, *ends], replacing, hidden)
         named = [(_name(source), _name(target)) for source, target in pairs]
         for source, target in named:
             for end in (source, target):
@@ -159,38 +171,40 @@ class Directory:
             self._check(agent, new, sends=bool(senders & {agent.name, EVERYONE}))
         for name in list(self.agents) if EVERYONE in senders else senders.difference(new):
             check_offers(self.agents[name], sends=True)
+        self.hidden = hidden
         self._keep(new, named, replacing)
         return [name for name in new if replacing is None or name != replacing.name]
 
-    def _new(self, given: Iterable[Target], replacing: Agent | None) -> dict[str, Agent]:
+    def _new(self, given: Iterable[Target], replacing: Agent | None, hidden: set[str]) -> dict[str, Agent]:
         """Those of the agents, and of whom they hand off to, who are not here yet."""
         new: dict[str, Agent] = {}
-        pending = list(given)[::-1]
+        pending: list[tuple[Target, bool]] = [(one, False) for one in given][::-1]
         while pending:
-            agent = pending.pop()
-            if not isinstance(agent, Agent):
-                called = getattr(agent, "name", agent)
-                raise DefinitionError(
-                    f"{called!r:.80} is not an Agent; hand off to an agent, a Pipeline of agents, or what has `answer`"
-                )
-            known = new.get(agent.name) or self.agents.get(agent.name)
-            if known is agent or agent is replacing or (known and self._given.get(agent.name) is agent):
+            target, aside = pending.pop()
+            known = new.get(target.name) or self.agents.get(target.name) if hasattr(target, "name") else None
+            if (known is not None and _is(known, target, self._given)) or target is replacing:
+                if known is not None and not aside:
+                    hidden.discard(known.name)
                 continue
+            agent = as_agent(target)
             if known is not None and known is not replacing:
                 raise _two(agent.name)
             new[agent.name] = agent
+            if aside:
+                hidden.add(agent.name)
             for item in reversed(agent.all_handoffs):
                 if isinstance(item, HandoffTool):
-                    pending.extend(target for target in (*reversed(item.agents), item.agent) if target is not None)
+                    offered = [one for one in (*reversed(item.stages), item.agent) if one is not None]
+                    pending.extend((one, not isinstance(one, Agent)) for one in offered)
                 elif not isinstance(item, str):
-                    pending.append(item)
+                    pending.append((item, False))
         return new
 
     def _check(self, agent: Agent, new: dict[str, Agent], *, sends: bool) -> None:
         flows = agent.name in self._targets or EVERYONE in self._targets
         check_offers(agent, sends=sends or flows or any(not isinstance(one, HandoffTool) for one in agent.all_handoffs))
         for item in agent.all_handoffs:
-            if isinstance(item, HandoffTool) and (item.stages or item.answer):
+            if isinstance(item, HandoffTool) and item.stages:
                 continue
             name = item.target if isinstance(item, HandoffTool) else _name(item)
             if name not in self.agents and name not in new:
@@ -217,6 +231,39 @@ class Directory:
             self._prepared.clear()
         for name in outdated:
             self._prepared.pop(name, None)
+
+
+class AnsweringAgent(Agent):
+    """What stands in an agency for a target that answers by itself, and is no `Agent`.
+
+    Args:
+        responder: the target.
+    """
+
+    def __init__(self, responder: Responder) -> None:
+        super().__init__(responder.name, description=responder.description)
+        self.responder = responder
+        self.answer = responder.answer
+
+
+def as_agent(target: Target) -> Agent:
+    """A target as an agent.
+
+    Raises:
+        DefinitionError: it is none, and does not answer by itself.
+    """
+    if isinstance(target, Agent):
+        return target
+    if not callable(getattr(target, "answer", None)):
+        called = getattr(target, "name", target)
+        raise DefinitionError(
+            f"{called!r:.80} is not an Agent; hand off to an agent, a Pipeline of agents, or what has `answer`"
+        )
+    return AnsweringAgent(cast("Responder", target))
+
+
+def _is(known: Agent, target: Target, given: Mapping[str, Target]) -> bool:
+    return known is target or getattr(known, "responder", None) is target or given.get(known.name) is target
 
 
 def _pairs(flows: Iterable[Flow] | str) -> list[tuple[Any, Any]]:

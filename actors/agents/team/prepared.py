@@ -14,6 +14,7 @@ from ..context import RequestContext
 from ..errors import DefinitionError
 from ..handoffs.call import SEND_MESSAGE, send_message_spec
 from ..handoffs.offer import HandoffTool
+from ..handoffs.target import Responds
 from ..hooks import Hook, by_event
 from ..turns.rules import NOTHING, Limits, Rules
 
@@ -84,6 +85,7 @@ class PreparedAgent:
         "_settings",
         "_system",
         "agent",
+        "answer",
         "batch",
         "handoffs",
         "hooks",
@@ -98,6 +100,8 @@ class PreparedAgent:
     def __init__(self, agent: Agent, reachable: Sequence[tuple[str, str]], shared: str = "") -> None:
         self.agent = agent
         self.name = agent.name
+        self.answer: Responds | None = getattr(agent, "answer", None)
+        """What answers in the place of a model."""
         self.shared = shared
         self.reachable = tuple(name for name, _ in reachable)
         self.tools: dict[str, Tool] = {t.name: t for t in agent.all_tools}

@@ -202,7 +202,7 @@ def _completed(turn: Turn, happened: Completed, rules: Rules) -> tuple[Turn, Com
         turn.steps + 1,
         turn.usage + completion.usage if turn.steps else completion.usage,
         turn.cost + (completion.cost or 0.0),
-        turn.handoffs,
+        turn.handoffs + happened.handoffs,
         turn.repairs,
         turn.notes + completion.notes,
         turn.steering,
@@ -250,7 +250,7 @@ def _repair(turn: Turn, wrong: str, rules: Rules) -> tuple[Turn, Commands]:
 
 def _completion_failed(turn: Turn, happened: CompletionFailed, rules: Rules) -> tuple[Turn, Commands]:
     error = happened.error
-    if not isinstance(error, RunError):
+    if not isinstance(error, AgentError):
         failed = RunFailed(f"{type(error).__name__}: {error}")
         failed.__cause__ = error
         error = failed

@@ -34,12 +34,14 @@ class Completed(NamedTuple):
         problem: what is wrong with a final text that should fit a type, in words for the model; empty if nothing is.
         broken: set when it could not be looked at, or looking at it went wrong; the run ends in it.
         used: seconds that the run has used so far.
+        handoffs: what others did for it, where an agent answered by itself.
     """
 
     completion: Completion
     problem: str = ""
     broken: RunError | None = None
     used: float = 0.0
+    handoffs: tuple[HandoffRecord, ...] = ()
 
 
 class CompletionFailed(NamedTuple):

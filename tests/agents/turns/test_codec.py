@@ -511,7 +511,7 @@ Audio url transcript=''
 Begin messages
 Caller user='' tenant='' scopes=frozenset()
 Cancel conversation run reason='cancelled by the caller' rollback=False
-Completed completion problem='' broken=None used=0.0
+Completed completion problem='' broken=None used=0.0 handoffs=()
 Completion message finish_reason usage=Usage() model='' provider='' request_id='' latency=0.0 cost=None notes=() limits=None extra
 CompletionFailed error usage=Usage() cost=0.0
 Decided call_id approved arguments=None reason=''

@@ -8,15 +8,17 @@ from functools import partial
 from typing import Any
 
 from .....providers.errors import ProviderError
-from .....providers.messages import Completion, Delta, Request
+from .....providers.messages import Completion, Delta, Message, Request
 from ....core.base.errors import ActorDead
 from ....core.base.events import Outcome
 from ....core.base.send_context import active as active_context
 from ....core.mail.future import Future
 from ....core.refs.ref import ActorRef
+from ...answer import Answer
 from ...context import UsageRecord
-from ...errors import RunFailed
+from ...errors import AgentError, RunFailed
 from ...events import CompletionFinished, CompletionStarted, ReasoningDelta, Retried, TextDelta
+from ...handoffs.target import AgentRequest, Responds
 from ...turns.rules import NOTHING
 from ...turns.steps import Complete, Completed, CompletionFailed, Interrupted
 from .session import AskAgain, CompletionArrived, Happened, Session
@@ -63,7 +65,7 @@ def completion_arrived(message: CompletionArrived, happened: Happened) -> None:
     whole = not completion.message.tool_calls and completion.finish_reason != "pause"
     if whole and (session.output is not None or session.run.output is not None):
         problem, broken = session.check(completion.message.text)
-    happened(session, Completed(completion, problem, broken, session.used()))
+    happened(session, Completed(completion, problem, broken, session.used(), session.helped))
 
 
 def ask_again(message: AskAgain, happened: Happened) -> None:
@@ -75,6 +77,9 @@ def ask_again(message: AskAgain, happened: Happened) -> None:
 def _ask(session: Session, happened: Happened) -> None:
     runtime = session.runtime
     prepared = session.prepared
+    if prepared.answer is not None:
+        _ask_itself(session, prepared.answer, happened)
+        return
     named = prepared.agent.model
     model = session.model = runtime.model if isinstance(named, str) else named
     session.seen = False
@@ -103,6 +108,51 @@ def _ask(session: Session, happened: Happened) -> None:
     ask = session.ask = model.ask(request)
     active_context.reset(token)
     ask.when_done(partial(_when_answered, session))
+
+
+def _ask_itself(session: Session, answer: Responds, happened: Happened) -> None:
+    """Have an agent answer that does so by itself."""
+    session.seen = False
+    if session.run.parent and (over := spent_above(session)) is not None:
+        happened(session, Interrupted(over))
+        return
+    run = session.run
+    request = AgentRequest(session.state.turn.history.as_tuple(), session.context, run.handoff)
+    token = active_context.set(session.send_context)  # so that it knows for whom it works, and whom it may ask
+    work = _answered(session, answer, request)
+    session.ask = session.actor.pipe(work, lambda outcome: CompletionArrived(session, outcome))
+    active_context.reset(token)
+
+
+async def _answered(session: Session, answer: Responds, request: AgentRequest) -> Completion:
+    """What an agent answered by itself, as a completion."""
+    name = session.run.agent
+    try:
+        given = await answer(request)
+    except AgentError as error:
+        if error.partial is not None:
+            session.bought = _as_completion(error.partial, name)
+            session.helped = error.partial.handoffs
+        raise
+    if isinstance(given, str):
+        given = Answer(given)
+    if not isinstance(given, Answer):
+        raise RunFailed(f"{name} answered {type(given).__name__}, not an Answer or a text")
+    session.value = given.value
+    session.helped = given.handoffs
+    completion = session.bought = _as_completion(given, name)
+    after = (await session.hooked("response", completion=completion)).completion
+    session.bought = None
+    if after is not None and after is not completion:
+        completion = replace(after, usage=completion.usage, cost=completion.cost)
+    if session.run.stream:
+        _show(session, Delta(completion.message.text))
+    return completion
+
+
+def _as_completion(answer: Answer, name: str) -> Completion:
+    said = Message("assistant", answer.text)
+    return Completion(said, "stop", answer.usage, provider=name, cost=answer.cost, notes=answer.notes)
 
 
 def _when_answered(session: Session, ask: Future[Completion]) -> None:

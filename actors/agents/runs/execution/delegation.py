@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import inspect
 import time
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
 from weakref import ref
 
 from .....providers.messages import Message
-from ....core.base.events import Outcome as Work
-from ....core.base.send_context import active as active_context
 from ....core.mail.future import Future
-from ...answer import NO_USAGE, Answer, HandoffRecord
+from ...answer import NO_USAGE, Answer
 from ...errors import (
-    AgentError,
     GuardrailTripped,
     HandoffCycle,
     HandoffDepth,
     HandoffLimit,
-    RunFailed,
 )
 from ...events import HandoffFinished, HandoffStarted
 from ...handoffs.call import offer_of, read_call
@@ -30,7 +25,7 @@ from ...handoffs.offer import HandoffTool
 from ...turns.budget import left, narrowed
 from ...turns.history import as_messages
 from ...turns.machine import Turn, cut, transferred
-from ...turns.outcome import Outcome, unanswered
+from ...turns.outcome import Outcome
 from ...turns.rules import Rules
 from ...turns.steps import HandOff, HandoffReturned, Interrupted
 from ..runtime.register import Entry
@@ -106,12 +101,11 @@ def delegate_answered(message: DelegateAnswered, happened: Happened) -> None:
     handoff = delegation.handoff
     assert handoff is not None
     answer, error = outcome.answer, outcome.error
-    if error is None and delegation.rest:
+    if error is None and len(delegation.before) + 1 < len(delegation.stages):
         _next_stage(session, call_id, delegation, answer)
         return
     final = delegation.transfer and error is None
     failed = "" if error is None else f"{type(error).__name__}: {error}"
-    record = HandoffRecord(session.run.agent, handoff.target, handoff.kind, handoff.task, failed)
     session.emit(
         HandoffFinished,
         call_id=call_id,
@@ -133,17 +127,16 @@ def delegate_answered(message: DelegateAnswered, happened: Happened) -> None:
         sum((one.usage for one in answers), NO_USAGE),
         sum(one.cost for one in answers),
         sum(one.steps for one in answers),
-        (record, *(deeper for one in answers for deeper in one.handoffs)),
+        delegation.records(answers, failed),
         session.used(),
         (outcome.owner or (handoff.target, delegation.run.conversation)) if final else None,
         answer.agent if final else "",
     )
-    if delegation.local:
-        # Their actors have stopped by themselves; what they left goes with the step that this side records now.
-        streams = [f"{one.agent}/{one.conversation}" for one in delegation.before]
-        if not final or outcome.owner is not None:
-            streams.append(delegation.run.stream_name)
-        session.dropping.extend(streams)
+    # Their actors have stopped by themselves; what they left goes with the step that this side records now.
+    streams = [f"{one.agent}/{one.conversation}" for one in delegation.before]
+    if not final or outcome.owner is not None:
+        streams.append(delegation.run.stream_name)
+    session.dropping.extend(streams)
     happened(session, returned)
     register = session.runtime.register
     for one in delegation.before:
@@ -216,19 +209,19 @@ def _send(session: Session, command: HandOff, sending: Sending, happened: Happen
     if session.runtime.bus.active:
         to = {"target": handoff.target, "kind": handoff.kind, "task": handoff.task}
         session.emit(HandoffStarted, call_id=call.id, **to)
-    stages = offered.stages if offered is not None and offered.stages else (handoff.target,)
+    stages = tuple(stage.name for stage in offered.stages) if offered is not None and offered.stages else ()
     # The id follows from the journal: a restarted conversation finds the run it had sent.
     nested_id = f"{run.id}.{turn.steps}.{call.id}"
-    agents = session.runtime.directory.agents
     given = left(session.limits, turn.usage, turn.cost, session.used())
+    first = stages[0] if stages else handoff.target
     nested = run._replace(
         id=nested_id,
-        agent=stages[0],
+        agent=first,
         conversation=nested_id,
         messages=messages,
-        chain=(*run.chain, handoff.target),
+        chain=(*run.chain, handoff.target, first) if stages else (*run.chain, first),
         tasks=(*run.tasks, f"{handoff.target}: {handoff.task}") if not command.transfer else run.tasks,
-        limits=narrowed(agents[stages[0]].limits, given) if stages[0] in agents else None,
+        limits=narrowed(session.runtime.directory.agents[first].limits, given),
         external=(),
         handoff=handoff,
         once=not command.transfer,
@@ -239,13 +232,8 @@ def _send(session: Session, command: HandOff, sending: Sending, happened: Happen
         when_busy="queue",
         asked_at=time.time(),
     )
-    local = offered is None or offered.answer is None
-    delegation = Delegation(nested, handoff, command.transfer, session.time(), stages[1:], local=local)
-    if offered is not None and offered.answer is not None:
-        session.delegations[call.id] = delegation
-        _ask_responder(session, call.id, offered.answer, handoff)
-        return
-    _submit(session, call.id, delegation)
+    stages = stages or (handoff.target,)
+    _submit(session, call.id, Delegation(nested, handoff, command.transfer, session.time(), stages))
 
 
 def _submit(session: Session, call_id: str, delegation: Delegation) -> None:
@@ -274,50 +262,23 @@ def _when_owner_answered(asking: ref[Session], entry: Entry, reply: Future[Answe
         session.send(OwnerAnswered(session, entry))
 
 
-def _ask_responder(
-    session: Session, call_id: str, answer: Callable[[Handoff], Awaitable[Answer]], handoff: Handoff
-) -> None:
-    run = session.delegations[call_id].run
-
-    async def answered() -> Outcome:
-        try:
-            given = await answer(handoff)
-            if not isinstance(given, Answer):
-                raise RunFailed(f"{handoff.target} answered {type(given).__name__}, not an Answer")
-        except AgentError as error:
-            return unanswered(run, error) if error.partial is None else Outcome(run.id, error.partial, error)
-        except Exception as error:
-            failed = RunFailed(f"{type(error).__name__}: {error}")
-            failed.__cause__ = error
-            return unanswered(run, failed)
-        return Outcome(run.id, given)
-
-    def message(result: Work[Outcome]) -> DelegateAnswered:
-        session.jobs.pop(call_id, None)
-        return DelegateAnswered(session, call_id, result.unwrap())
-
-    token = active_context.set(session.send_context)  # so that it knows for whom it works, and whom it may ask
-    session.jobs[call_id] = session.actor.pipe(answered(), message)
-    active_context.reset(token)
-
-
 def _next_stage(session: Session, call_id: str, delegation: Delegation, answer: Answer) -> None:
     """A pipeline goes on: the next agent is given what this one answered."""
     assert delegation.handoff is not None
     done = (*delegation.before, answer)
-    target = delegation.rest[0]
+    target = delegation.stages[len(done)]
     handoff = replace(delegation.handoff, task=answer.text)
     run_id = f"{delegation.run.id.partition('~')[0]}~{len(done)}"
     limits, turn = session.limits, session.state.turn
     usage = sum((one.usage for one in done), turn.usage)
     given = left(limits, usage, turn.cost + sum(one.cost for one in done), session.used())
-    agents = session.runtime.directory.agents
     run = delegation.run._replace(
         id=run_id,
         agent=target,
         conversation=run_id,
         messages=(handoff.as_message(),),
+        chain=(*delegation.run.chain[:-1], target),
         handoff=handoff,
-        limits=narrowed(agents[target].limits, given) if target in agents else None,
+        limits=narrowed(session.runtime.directory.agents[target].limits, given),
     )
-    _submit(session, call_id, delegation._replace(run=run, rest=delegation.rest[1:], before=done))
+    _submit(session, call_id, delegation._replace(run=run, before=done))

@@ -12,7 +12,7 @@ from ....core.base.errors import CoreError
 from ....core.base.events import Outcome
 from ....core.base.send_context import SendContext
 from ....core.refs.ref import ActorRef
-from ...answer import Answer
+from ...answer import Answer, HandoffRecord
 from ...context import KEY, MODEL, NO_DEPS, RequestContext
 from ...errors import InvalidAnswer, RunError, RunFailed
 from ...events import ApprovalRequested, HookFailed, RunEvent
@@ -39,9 +39,28 @@ class Delegation(NamedTuple):
     handoff: Handoff | None  # None where the run was forwarded to the conversation's owner
     transfer: bool
     started: float
-    rest: tuple[str, ...] = ()  # further stages of a pipeline, each given the answer of the one before
+    stages: tuple[str, ...] = ()  # of a pipeline, each given the answer of the one before; otherwise the target
     before: tuple[Answer, ...] = ()  # the answers of its earlier stages
-    local: bool = True  # whether an agent of this agency makes it
+
+    def records(self, answers: tuple[Answer, ...], failed: str) -> tuple[HandoffRecord, ...]:
+        """What took place, each handoff before those that came of it.
+
+        Args:
+            answers: of the stages so far, the last one's included.
+            failed: what went wrong with that one, or empty.
+        """
+        handoff = self.handoff
+        if handoff is None:
+            return tuple(deeper for answer in answers for deeper in answer.handoffs)
+        records = [HandoffRecord(handoff.sender, handoff.target, handoff.kind, handoff.task, failed)]
+        task = handoff.task
+        for number, (stage, answer) in enumerate(zip(self.stages, answers, strict=False), 1):
+            if stage != handoff.target:
+                last = failed if number == len(answers) else ""
+                records.append(HandoffRecord(handoff.target, stage, "delegate", task, last))
+            records.extend(answer.handoffs)
+            task = answer.text
+        return tuple(records)
 
 
 class Sending(NamedTuple):
@@ -84,6 +103,7 @@ class Session:
         "entry",
         "finalizing",
         "forward",
+        "helped",
         "hook_state",
         "interrupted",
         "jobs",
@@ -173,6 +193,8 @@ class Session:
         self.forward: Delegation | None = None
         self.deps: Any = NO_DEPS
         """What its tools depend on, where nobody waits for the run that the caller started."""
+        self.helped: tuple[HandoffRecord, ...] = ()
+        """What others did for an agent that answers by itself."""
         self.value: Any = None
         """The answer as the requested type, once it has been looked at."""
 
@@ -284,19 +306,19 @@ class Session:
         for entry in self.runtime.register.open():
             run = entry.run
             if run.parent == self.run.id and run.id not in known:
-                adopted = Delegation(run, run.handoff, not run.once, self.time())
+                adopted = Delegation(run, run.handoff, not run.once, self.time(), (run.agent,))
                 self.delegations[run.id] = adopted
                 if run.handoff is None:
                     self.forward = adopted
 
     def children(self) -> tuple[str, ...]:
         """The streams of those at work for this run."""
-        return tuple(one.run.stream_name for one in self.delegations.values() if one.local and one.handoff is not None)
+        return tuple(one.run.stream_name for one in self.delegations.values() if one.handoff is not None)
 
     def being_transferred(self) -> tuple[str, str] | None:
         """Agent and conversation that this one is being handed to at this moment, if it is."""
         for one in self.delegations.values():
-            if one.transfer and one.local and one.handoff is not None:
+            if one.transfer and one.handoff is not None:
                 return one.run.agent, one.run.conversation
         return None
 
@@ -335,7 +357,7 @@ class Session:
                 runtime.forget_once_ended(entry)
             else:
                 runtime.register.forget(delegation.run.id)
-            if delegation.local and delegation.handoff is not None:
+            if delegation.handoff is not None:
                 runtime.release(delegation.run.agent, delegation.run.conversation)
         self.delegations.clear()
         for request in self.waiting.values():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .....providers.messages import Usage
-from ...answer import NO_USAGE, HandoffRecord
+from ...answer import NO_USAGE, Answer, HandoffRecord
 from ...errors import CostLimit, RunError, TokenLimit
 from ...turns.machine import Turn
 from ...turns.steps import HandoffReturned, Interrupted
@@ -17,24 +17,21 @@ def spent(session: Session) -> tuple[Usage, float, tuple[HandoffRecord, ...]]:
     usage, cost = NO_USAGE, 0.0
     handoffs: list[HandoffRecord] = []
     for delegation in session.delegations.values():
-        for answer in delegation.before:
-            usage, cost = usage + answer.usage, cost + answer.cost
-            handoffs.extend(answer.handoffs)
+        answers = list(delegation.before)
         entry = session.runtime.register.get(delegation.run.id)
         working: Session | None = entry.session if entry is not None else None
         if entry is not None and entry.outcome is not None:
-            answer = entry.outcome.answer
-            usage, cost = usage + answer.usage, cost + answer.cost
-            handoffs.extend(answer.handoffs)
+            answers.append(entry.outcome.answer)
         elif working is not None:
             below, below_cost, below_handoffs = spent(working)
             turn = _turn(working)
-            usage, cost = usage + turn.usage + below, cost + turn.cost + below_cost
-            handoffs.extend((*turn.handoffs, *below_handoffs))
-        if delegation.handoff is not None:
-            handoff = delegation.handoff
-            record = HandoffRecord(session.run.agent, handoff.target, handoff.kind, handoff.task, "it was stopped")
-            handoffs.append(record)
+            behind = (*turn.handoffs, *below_handoffs)
+            answers.append(Answer("", usage=turn.usage + below, cost=turn.cost + below_cost, handoffs=behind))
+        else:
+            answers.append(Answer(""))
+        usage = sum((answer.usage for answer in answers), usage)
+        cost += sum(answer.cost for answer in answers)
+        handoffs.extend(delegation.records(tuple(answers), "it was stopped"))
     return usage, cost, tuple(handoffs)
 
 
