@@ -28,6 +28,7 @@ from callboard.actors import (
 from callboard.actors.agents.agency import Agency
 from callboard.actors.agents.answer import Answer
 from callboard.actors.agents.conversations.view import ConversationSummary, ConversationView, ReplayReport
+from callboard.actors.agents.handoffs.handoff import Handoff
 from callboard.actors.agents.runs.handle import RunHandle
 from callboard.actors.agents.runs.reading.progress import RunRecord
 from callboard.actors.journal import EventSourcedActor, Journal, MemoryJournal
@@ -206,3 +207,4 @@ async def a_run_in_the_background_is_followed_and_steered(agency: Agency) -> Non
     assert_type(await handle.cancel("no longer needed"), None)
     assert_type(await agency.handle(handle.id), RunHandle)
     assert_type(await agency.steer("c", "hurry up", agent="A"), None)
+    assert_type(await agency.agent_ref("A").ask(Handoff("Cron", "A", "tidy up")), Answer)

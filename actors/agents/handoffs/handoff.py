@@ -7,15 +7,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ....providers.messages import Message
-from ..answer import HandoffKind
+from ...core.base.typed import Returns
+from ..answer import Answer, HandoffKind
 
 
 @dataclass(frozen=True, slots=True)
-class Handoff:
+class Handoff(Returns[Answer]):
     """The message one agent sends another; its answer comes back through the run's reply future.
 
+    Any other actor may send it, too: ``await agency.agent_ref("Developer").ask(Handoff("Watcher", "Developer", "…"))``.
+
     Args:
-        sender, target: the agents' names.
+        sender, target: the agents' names; an actor of one's own gives itself one.
         task: what the target is asked to do.
         context: what it should know.
         summary: what has been done so far.

@@ -16,7 +16,9 @@ from ...core.refs.ref import ActorRef
 from ...core.refs.watching import Terminated
 from ...journal.errors import EventNotReadable, JournalClosed, JournalError
 from ...journal.store import at_hand
+from ..answer import Answer
 from ..errors import AgentUnavailable
+from ..handoffs.handoff import Handoff
 from ..turns.outcome import unanswered
 from ..turns.records import Cancel, Decision, GiveUp, RunRequest
 from ..turns.state import ConversationState
@@ -26,6 +28,7 @@ from .reading.folding import read
 from .runtime.messages import Idle, Posted, Release, Rewind, TakeUp
 from .runtime.register import unavailable
 from .runtime.runtime import AgencyRuntime
+from .validation import handed_over
 
 logger = logging.getLogger("callboard")
 
@@ -72,6 +75,12 @@ class AgentActor(Actor):
         kind = type(message)
         if kind is _Released:
             return self._released(message)
+        if kind is Handoff:
+            return self._handed_over(message)
+        if kind is _Unasked:
+            if message.outcome.error is not None:
+                logger.warning("a handoff that was told to %s failed: %s", self._agent, message.outcome.error)
+            return None
         if self._releasing and message.conversation in self._releasing:
             return self._until_released(message)
         known = self.find_child(message.conversation)
@@ -109,6 +118,14 @@ class AgentActor(Actor):
         except MailboxFull as error:
             if kind is RunRequest:
                 self._runtime.register.settle(unanswered(message, unavailable(self._agent, error)))
+        return None
+
+    def _handed_over(self, handoff: Handoff) -> Any:
+        """A task of an actor of somebody's own: it is answered, or told by name why not."""
+        work = _answered(self._runtime, self._agent, handoff)
+        if self._cell.current is not None:
+            return self.reply_with(work)
+        self.pipe(work, _Unasked)  # it was told, and nobody waits for the answer
         return None
 
     def _is_leaving(self, conversation: str) -> bool:
@@ -182,11 +199,31 @@ class AgentActor(Actor):
         return self.spawn(ChildSpec(Conversation, made, name=conversation, restart="transient"))
 
 
+class _Unasked(NamedTuple):
+    """A handoff that was told has been answered, or could not be."""
+
+    outcome: Outcome[Answer]
+
+
 class _Released(NamedTuple):
     """A conversation has been released, or could not be."""
 
     conversation: str
     outcome: Outcome[None]
+
+
+async def _answered(runtime: AgencyRuntime, agent: str, handoff: Handoff) -> Answer:
+    run = handed_over(runtime, agent, handoff)
+    entry = runtime.register.submit(run)
+    try:
+        return await entry.reply
+    except asyncio.CancelledError:
+        # Not waited for, as a caller of `run` does: the actor may be going down, and it is what has to hear of it.
+        entry.renew()
+        runtime.register.cancel(run.id, "whoever asked has given up")
+        raise
+    finally:
+        entry.reply.when_done(lambda _: runtime.delivered(entry))
 
 
 async def _once(done: Future[None]) -> None:

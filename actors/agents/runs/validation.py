@@ -14,10 +14,13 @@ from ...core.base.send_context import current_send_context
 from ...core.base.spec import check_name
 from ..agent import Agent
 from ..caller import NOBODY, Caller
-from ..context import NO_DEPS
-from ..errors import AgencyClosed, DefinitionError
+from ..context import NO_DEPS, request_context
+from ..errors import AgencyClosed, DefinitionError, HandoffRefused
+from ..handoffs.handoff import Handoff
+from ..handoffs.limits import check_chain, count_handoff
 from ..output import Output
 from ..turns.arrivals import WHEN_BUSY
+from ..turns.budget import narrowed
 from ..turns.history import as_messages
 from ..turns.records import RunRequest, WhenBusy
 from ..turns.rules import Limits, check_limits
@@ -109,6 +112,68 @@ def new_run(runtime: AgencyRuntime, asked: Asked) -> tuple[RunRequest, Output | 
         output,
         NO_DEPS if asked.deps is None else asked.deps,
     )
+
+
+def handed_over(runtime: AgencyRuntime, agent: str, handoff: Handoff) -> RunRequest:
+    """The request that a handoff of an actor of one's own makes of an agent.
+
+    An actor that works for a run (a tool asked it) hands on for the same caller, at the end of that run's chain, with
+    what is left of what that run may use.
+
+    Args:
+        runtime: of the agency.
+        agent: whose actor was asked.
+        handoff: what it was asked.
+
+    Raises:
+        AgencyClosed: no runs are accepted.
+        HandoffRefused: it is for somebody else, has no task, or is no task but a transfer.
+        HandoffError: it goes too deep or in circles, or the run has handed off too often.
+    """
+    register = runtime.register
+    if register.closed:
+        raise AgencyClosed(f"the agency {register.closed}")
+    _check_handoff(handoff, agent)
+    own = runtime.directory.agents[agent].limits
+    run_id = runtime.new_id()
+    messages = (handoff.as_message(),)
+    context = request_context()
+    entry = register.get(context.run) if context is not None else None
+    if entry is None:
+        caller = context.caller if context is not None else NOBODY
+        chain = (handoff.sender, agent)
+        made = RunRequest(run_id, run_id, agent, run_id, messages, chain, (), caller, limits=own)
+        return made._replace(handoff=handoff, once=True, fleeting=True)
+    asking = entry.run
+    check_chain(asking.chain, asking.tasks, handoff, runtime.handoff_limits)
+    count_handoff(runtime.handoffs, asking.root, runtime.handoff_limits)
+    return asking._replace(
+        id=run_id,
+        agent=agent,
+        conversation=run_id,
+        messages=messages,
+        chain=(*asking.chain, agent),
+        tasks=(*asking.tasks, f"{agent}: {handoff.task}"),
+        limits=narrowed(own, entry.session.left() if entry.session is not None else None),
+        external=(),
+        handoff=handoff,
+        once=True,
+        parent=asking.id,
+        within=asking.stream_name,
+        keyed=False,
+        output=None,
+        when_busy="queue",
+    )
+
+
+def _check_handoff(handoff: Handoff, agent: str) -> None:
+    if handoff.target != agent:
+        raise HandoffRefused(f"a handoff to {handoff.target!r:.80} was sent to the actor of {agent}")
+    if handoff.kind != "delegate":
+        raise HandoffRefused(f"an actor has no conversation that {agent} could take over: the kind is delegate")
+    for what, given in (("task", handoff.task), ("sender", handoff.sender)):
+        if not isinstance(given, str) or not given.strip():
+            raise HandoffRefused(f"a handoff to {agent} needs a {what}, as a text")
 
 
 def check_id(given: object, what: str, error: type[DefinitionError] = DefinitionError) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ....tools import Tool
+from ...core.refs.ref import ActorRef
 from ..agent import Agent
 from ..handoffs.offer import HandoffTool
 from ..handoffs.target import Responder, Target
@@ -60,6 +61,21 @@ class Members(Part):
         if self._runtime.root is not None:
             for name in added:
                 await self._runtime.ask_until_answered(AddAgent(name))
+
+    def agent_ref(self, agent: Agent | str | None = None) -> ActorRef[Any]:
+        """An agent's actor, which answers a `Handoff` from any other actor.
+
+        ``await agency.agent_ref("Developer").ask(Handoff("Watcher", "Developer", "Look at line 7."))`` is the `Answer`,
+        or raises what the run ended in. Giving up asking cancels the run.
+
+        Args:
+            agent: whose; the first agent's by default.
+
+        Raises:
+            UnknownAgent: nobody has that name.
+            AgencyClosed: the agency is not running.
+        """
+        return self._runtime.agents[self._at_work(agent)]
 
     def describe(self, agent: Agent | str | None = None) -> AgentDescription:
         """What an agent can do now: its tools, handoffs, hooks and skills, with where it has them from and who may use

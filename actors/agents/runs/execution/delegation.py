@@ -22,7 +22,7 @@ from ...handoffs.call import offer_of, read_call
 from ...handoffs.handoff import Handoff
 from ...handoffs.limits import check_chain, count_handoff
 from ...handoffs.offer import HandoffTool
-from ...turns.budget import left, narrowed
+from ...turns.budget import narrowed
 from ...turns.history import as_messages
 from ...turns.machine import Turn, cut, transferred
 from ...turns.outcome import Outcome
@@ -212,7 +212,7 @@ def _send(session: Session, command: HandOff, sending: Sending, happened: Happen
     stages = tuple(stage.name for stage in offered.stages) if offered is not None and offered.stages else ()
     # The id follows from the journal: a restarted conversation finds the run it had sent.
     nested_id = f"{run.id}.{turn.steps}.{call.id}"
-    given = left(session.limits, turn.usage, turn.cost, session.used())
+    given = session.left()
     first = stages[0] if stages else handoff.target
     nested = run._replace(
         id=nested_id,
@@ -269,9 +269,7 @@ def _next_stage(session: Session, call_id: str, delegation: Delegation, answer: 
     target = delegation.stages[len(done)]
     handoff = replace(delegation.handoff, task=answer.text)
     run_id = f"{delegation.run.id.partition('~')[0]}~{len(done)}"
-    limits, turn = session.limits, session.state.turn
-    usage = sum((one.usage for one in done), turn.usage)
-    given = left(limits, usage, turn.cost + sum(one.cost for one in done), session.used())
+    given = session.left(done)
     run = delegation.run._replace(
         id=run_id,
         agent=target,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Set
+from collections.abc import Callable, Iterable, Set
 from typing import Any, NamedTuple, TypeAlias
 
 from .....providers.messages import Completion, Message, ToolCall
@@ -20,6 +20,7 @@ from ...handoffs.handoff import Handoff
 from ...handoffs.offer import HandoffTool
 from ...hooks import Hook, HookContext, HookEvent, run_hooks
 from ...output import Output
+from ...turns.budget import left
 from ...turns.outcome import Outcome as RunOutcome
 from ...turns.records import Decision, RunRequest
 from ...turns.rules import Limits
@@ -252,6 +253,18 @@ class Session:
         """What the run may use, with what a person has given it."""
         state = self.state
         return (state.turn.limits if state.begun else None) or self.rules.limits
+
+    def left(self, before: Iterable[Answer] = ()) -> Limits | None:
+        """What one that is handed work may use of it; None where there are no limits.
+
+        Args:
+            before: what others have answered meanwhile, and is not in the turn yet.
+        """
+        turn = self.state.turn
+        usage, cost = turn.usage, turn.cost
+        for answer in before:
+            usage, cost = usage + answer.usage, cost + answer.cost
+        return left(self.limits, usage, cost, self.used())
 
     def used(self) -> float:
         """Seconds of the run's time that are used."""
