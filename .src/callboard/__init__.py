@@ -148,6 +148,7 @@ if TYPE_CHECKING:
     from .actors.agents.handoffs.offer import handoff
     from .actors.agents.handoffs.remote import RemoteAgent
     from .actors.agents.handoffs.target import AgentRequest, Pipeline, Responder
+    from .actors.agents.handoffs.webhook import WebhookTarget
     from .actors.agents.hooks import HookContext, guardrail, hook
     from .actors.agents.openai_shape import as_chunks, as_response
     from .actors.agents.runs.handle import RunHandle
@@ -430,6 +431,7 @@ _HOMES = {
     ".actors.agents.handoffs.handoff": ("Handoff",),
     ".actors.agents.handoffs.limits": ("HandoffLimits",),
     ".actors.agents.handoffs.offer": ("handoff",),
+    ".actors.agents.handoffs.webhook": ("WebhookTarget",),
     ".actors.agents.handoffs.target": ("AgentRequest", "Pipeline", "Responder"),
     ".actors.agents.hooks": ("HookContext", "guardrail", "hook"),
     ".actors.agents.openai_shape": ("as_chunks", "as_response"),
@@ -800,6 +802,7 @@ __all__ = [
     "Usage",
     "VendorState",
     "Vertex",
+    "WebhookTarget",
     "Weighted",
     "as_chunks",
     "as_response",

@@ -88,6 +88,12 @@ PRINTS = {
         "Panel answered:",
         "tea Lead → Panel",
     ],
+    "webhook.py": [
+        "<WebhookTarget Tickets at 127.0.0.1>",
+        "Tickets answered:",
+        "ticket 1: The printer is out of ink. (asked by Lead)",
+        "Lead → Tickets",
+    ],
     "own_agent.py": [
         "Ann finds it on page 7",
         "Search answered:",

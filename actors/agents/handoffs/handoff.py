@@ -46,6 +46,10 @@ class Handoff(Returns[Answer]):
             parts.append(f"Input:\n{_as_json(self.input)}")
         return Message("user", "\n\n".join(part for part in parts if part))
 
+    def plain_input(self) -> Any:
+        """The structured input as plain data."""
+        return json.loads(_as_json(self.input))
+
 
 def _as_json(value: Any) -> str:
     dump = getattr(value, "model_dump_json", None)

@@ -64,7 +64,8 @@ def handoff(
     """Offer an agent's model a handoff as a tool of its own.
 
     Args:
-        target: an agent or its name, a `Pipeline`, or a `Responder` (`RemoteAgent`, `FanOutTarget`, one of one's own).
+        target: an agent or its name, a `Pipeline`, a `Responder` (`RemoteAgent`, `WebhookTarget`, `FanOutTarget`, one
+            of one's own), or the address ``https://…/v1`` of a remote agent, which is called after its host.
             Another model is an agent with nothing but a name and a model.
         kind: ``delegate``: the answer comes back to the sender; ``transfer``: the target takes the conversation over.
         name: the tool's name; ``delegate_to_…`` or ``transfer_to_…`` by default.
@@ -80,6 +81,10 @@ def handoff(
     """
     if kind not in ("delegate", "transfer"):
         raise DefinitionError(f"handoff kind {kind!r}: use delegate or transfer")
+    if isinstance(target, str) and "://" in target:
+        from .remote import remote_at  # not at the top: few need it
+
+        target = remote_at(target)
     target_name = target if isinstance(target, str) else target.name
     about = description or ("" if isinstance(target, str) else target.description)
     verb = "Hand a task to" if kind == "delegate" else "Give the conversation to"

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import TYPE_CHECKING, Any
 
 from ....providers.messages import Message, Request
+from ....providers.wire.secrets import public
 from ..answer import Answer
-from ..errors import AgentUnavailable, RunFailed
+from ..errors import RunFailed
+from .posting import check_address, host_of, post
 from .target import AgentRequest
 
 if TYPE_CHECKING:
@@ -16,14 +20,20 @@ if TYPE_CHECKING:
 class RemoteAgent:
     """An agent behind ``{url}/chat/completions``.
 
+    Two that are made of the same are the same.
+
     Args:
         name: as the model here knows it.
         url: the endpoint's address, up to and including ``/v1``.
         model: what the endpoint calls the agent; the name by default.
         api_key: sent as a bearer token; never shown.
         description: when to use it.
-        timeout: seconds for the whole answer.
+        timeout: seconds for the whole answer. Where the endpoint has too much to do (429), it is asked again within
+            them, when it says.
         transport: for tests: an httpx transport in place of the network.
+
+    Raises:
+        DefinitionError: the address is none of the web.
     """
 
     def __init__(
@@ -39,6 +49,7 @@ class RemoteAgent:
     ) -> None:
         self.name = name
         self.description = description
+        self.host = host_of(check_address(url, f"remote agent {name!r:.80}"))
         self._url = url.rstrip("/") + "/chat/completions"
         self._model = model or name
         self._key = api_key
@@ -46,7 +57,13 @@ class RemoteAgent:
         self._transport = transport
 
     def __repr__(self) -> str:
-        return f"<RemoteAgent {self.name} at {self._url}>"
+        return f"<RemoteAgent {self.name} at {public(self._url)}>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, RemoteAgent) and vars(self) == vars(other)
+
+    def __hash__(self) -> int:
+        return hash((self.name, self._url))
 
     async def answer(self, request: AgentRequest) -> Answer:
         """Do the task there.
@@ -55,26 +72,26 @@ class RemoteAgent:
             AgentUnavailable: the endpoint cannot be reached, or refuses.
             RunFailed: what came back is no completion.
         """
-        import httpx
-
         from ....providers.errors import ProviderError
         from ....providers.wire.openai_chat import from_response, to_payload
 
-        instructions = (Message("system", "You are asked by another agent."), *request.messages)
-        payload: dict[str, Any] = to_payload(Request(instructions), model=self._model)
+        asked = (Message("system", "You are asked by another agent."), *request.messages)
+        payload: dict[str, Any] = to_payload(Request(asked), model=self._model)
         headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
+        there = f"{self.name} at {public(self._url)}"
+        body = await post(
+            there,
+            self._url,
+            payload,
+            headers,
+            timeout=self._timeout,
+            secrets=(self._key,) if self._key else (),
+            transport=self._transport,
+        )
         try:
-            async with httpx.AsyncClient(timeout=self._timeout, transport=self._transport) as client:
-                response = await client.post(self._url, json=payload, headers=headers)
-        except httpx.HTTPError as error:
-            raise AgentUnavailable(f"{self.name} at {self._url}: {type(error).__name__} {error}".strip()) from error
-        if response.is_error:
-            text = " ".join(response.text.split())[:200]
-            raise AgentUnavailable(f"{self.name} at {self._url} answered {response.status_code}: {text}")
-        try:
-            completion = from_response(response.json(), provider=self.name)
-        except (ValueError, ProviderError) as error:
-            raise RunFailed(f"{self.name} at {self._url} sent no completion: {error}") from error
+            completion = from_response(json.loads(body), provider=self.name)
+        except (ValueError, RecursionError, ProviderError) as error:
+            raise RunFailed(f"{there} sent no completion: {error}") from error
         return Answer(
             completion.message.text,
             self.name,
@@ -83,3 +100,9 @@ class RemoteAgent:
             steps=1,
             notes=completion.notes,
         )
+
+
+def remote_at(url: str) -> RemoteAgent:
+    """The remote agent at an address, called after its host."""
+    name = re.sub(r"[^A-Za-z0-9]+", "_", host_of(url)).strip("_")[:40] or "remote"
+    return RemoteAgent(name, url, description=f"An agent at {host_of(url)}.")

@@ -263,7 +263,7 @@ def as_agent(target: Target) -> Agent:
 
 
 def _is(known: Agent, target: Target, given: Mapping[str, Target]) -> bool:
-    return known is target or getattr(known, "responder", None) is target or given.get(known.name) is target
+    return known is target or getattr(known, "responder", None) == target or given.get(known.name) is target
 
 
 def _pairs(flows: Iterable[Flow] | str) -> list[tuple[Any, Any]]:

@@ -1,0 +1,105 @@
+"""A target behind a webhook, such as a workflow of n8n or Zapier."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from ..answer import Answer
+from ..errors import DefinitionError
+from .posting import check_address, host_of, post
+from .target import AgentRequest
+
+if TYPE_CHECKING:
+    import httpx
+
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+class WebhookTarget:
+    """A workflow that is started by a POST, and answers it.
+
+    It is sent a JSON object: ``task``, ``context``, ``summary``, ``input``, ``sender`` (the agent that asks) and
+    ``run``; the user's name stays here. ``run`` is also the ``Idempotency-Key``: one that is asked again after a crash
+    is asked under the same. What it answers is the agent's answer: the ``text`` of a JSON object, or else the body as
+    it is. Two targets that are made of the same are the same.
+
+    Args:
+        name: as the model knows it.
+        url: the webhook's address. It is a secret, as everybody who has it may start the workflow: no repr, error or
+            log shows more of it than the host.
+        description: when to use it.
+        headers: sent along, such as a key; never shown.
+        timeout: seconds for the whole answer.
+        transport: for tests: an httpx transport in place of the network.
+
+    Raises:
+        DefinitionError: the address is none of the web, or the headers are no texts.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        url: str,
+        *,
+        description: str = "",
+        headers: Mapping[str, str] = _NOTHING,
+        timeout: float = 60.0,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self.name = name
+        self.description = description
+        self.host = host_of(check_address(url, f"webhook {name!r:.80}"))
+        if not all(isinstance(each, str) for pair in headers.items() for each in pair):
+            raise DefinitionError(f"the headers of webhook {name!r:.80} are texts by name")
+        self._url = url
+        self._headers = dict(headers)
+        self._timeout = timeout
+        self._transport = transport
+
+    def __repr__(self) -> str:
+        return f"<WebhookTarget {self.name} at {self.host}>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, WebhookTarget) and vars(self) == vars(other)
+
+    def __hash__(self) -> int:
+        return hash((self.name, self._url))
+
+    async def answer(self, request: AgentRequest) -> Answer:
+        """Start the workflow, and wait for what it answers.
+
+        Raises:
+            AgentUnavailable: it cannot be reached, refuses, is too late, or says too much.
+        """
+        handoff, run = request.handoff, request.context.run
+        payload: dict[str, Any] = {"task": request.text, "run": run}
+        if handoff is not None:
+            payload |= {"sender": handoff.sender, "context": handoff.context, "summary": handoff.summary}
+            payload["input"] = handoff.plain_input()
+        there = f"{self.name} at {self.host}"
+        secrets = (self._url, *self._headers.values())
+        headers = {**self._headers, "Idempotency-Key": run}
+        body = await post(
+            there,
+            self._url,
+            payload,
+            headers,
+            timeout=self._timeout,
+            secrets=secrets,
+            transport=self._transport,
+        )
+        return Answer(_text_of(body.decode(errors="replace")), self.name, steps=1)
+
+
+def _text_of(body: str) -> str:
+    try:
+        said = json.loads(body)
+    except (ValueError, RecursionError):
+        return body
+    if isinstance(said, list) and len(said) == 1:  # so n8n sends the one item that is left at the end
+        said = said[0]
+    text = said.get("text") if isinstance(said, dict) else said
+    return text if isinstance(text, str) else body
