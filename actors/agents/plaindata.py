@@ -170,7 +170,7 @@ def _found(what: str, written: Any, known: Mapping[str, Any]) -> Any:
 def _by_name(known: Known) -> Mapping[str, Any]:
     if isinstance(known, Mapping):
         return known
-    return {getattr(item, "name", None) or getattr(item, "__name__", ""): item for item in known}
+    return {str(getattr(item, "name", None) or getattr(item, "__name__", "")): item for item in known}
 
 
 def _limits(given: Mapping[str, Any]) -> Limits:
