@@ -25,8 +25,9 @@ from .answer import Answer
 from .arguments import check_arguments, check_flows, check_texts
 from .bus import Subscriber
 from .caller import Caller
-from .errors import AgencyClosed, AgentError, UnknownConversation
+from .errors import AgencyClosed, AgentError, DefinitionError, UnknownConversation
 from .events import RunEvent
+from .flow import FlowPrinter
 from .handoffs.limits import HandoffLimits
 from .handoffs.target import Responder
 from .lifecycle import Lifecycle, who_answers
@@ -82,6 +83,8 @@ class Agency(Members, Conversations, Approvals):
             `ToolContext.deps`. A function (also an async one) is called with the run's `Caller` once a run, when a tool
             first needs it. It is never written down or shown to a model.
         name: of the agency's actor.
+        verbose: print a line for each thing that happens in a run on stderr: who says what to whom, calls, tokens,
+            prices, times. It shows, shortened, what is said. (A log at DEBUG has the same without what is said.)
 
     Raises:
         DefinitionError: no agents, two of one name, or a flow or handoff that names nobody.
@@ -104,9 +107,12 @@ class Agency(Members, Conversations, Approvals):
         retention: Retention | None = None,
         deps: Any = None,
         name: str = "agency",
+        verbose: bool = False,
     ) -> None:
         check_arguments(model, pool, config, on_usage, system, journal, handoff_limits, approvals_expire, retention)
         check_texts(name=name, shared_instructions=shared_instructions)
+        if not isinstance(verbose, bool):
+            raise DefinitionError(f"verbose is True or False, not {verbose!r:.80}")
         check_flows(flows)
         self.name = name
         self._directory = Directory(agents, flows, shared_instructions)
@@ -120,6 +126,8 @@ class Agency(Members, Conversations, Approvals):
             deps,
         )
         self._make()
+        if verbose:
+            self.subscribe(FlowPrinter())
 
     def _make(self) -> None:
         """Make what lives from one start to the stop."""

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from .events import RunEvent
+from .flow import logged
 
 logger = logging.getLogger("callboard")
 
@@ -16,11 +17,12 @@ Subscriber: TypeAlias = Callable[[RunEvent], object]
 class Bus:
     """Hands events to subscribers, at once and in order. A subscriber that raises is logged and stays subscribed."""
 
-    __slots__ = ("_all", "_rooted", "active")
+    __slots__ = ("_all", "_logs", "_rooted", "active")
 
     def __init__(self) -> None:
         self._all: list[Subscriber] = []
         self._rooted: dict[str, list[Subscriber]] = {}
+        self._logs = False
         self.active = False
         """Whether anybody listens: nobody makes events for nobody."""
 
@@ -35,12 +37,23 @@ class Bus:
                 where.remove(subscriber)
             if root is not None and not where:
                 self._rooted.pop(root, None)
-            self.active = bool(self._all or self._rooted)
+            self._look()
 
         return unsubscribe
 
+    def log(self, wanted: bool) -> None:
+        """Whether events go to the log, too, at DEBUG."""
+        if wanted is not self._logs:
+            self._logs = wanted
+            self._look()
+
+    def _look(self) -> None:
+        self.active = bool(self._all or self._rooted or self._logs)
+
     def emit(self, event: RunEvent) -> None:
         """Hand an event to everybody it concerns."""
+        if self._logs:
+            logger.debug("%s", logged(event))
         for subscriber in (*self._all, *self._rooted.get(event.root, ())):
             try:
                 subscriber(event)

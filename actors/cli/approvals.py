@@ -173,7 +173,7 @@ def _limits(text: str | None) -> Limits | None:
 
 
 def _line(request: ApprovalRequested) -> str:
-    from .flow import arguments_in_words
+    from ..agents.flow import arguments_in_words
 
     caller = request.caller
     whose = f"for {caller.user}{f' of {caller.tenant}' * bool(caller.tenant)}" if caller.user else "for nobody named"

@@ -22,8 +22,9 @@ from ..agents.events import (
     RunStarted,
     TextDelta,
 )
+from ..agents.flow import arguments_in_words, dollars
 from ..core.base.errors import CallboardError
-from .flow import Flow, arguments_in_words, dollars, make_console
+from .flow import Flow, make_console
 from .say import COMMANDS, Do, Mistake, Say, understand
 from .team import running
 from .tree import lines

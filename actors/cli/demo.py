@@ -26,10 +26,11 @@ from ..agents.agent import Agent
 from ..agents.answer import Answer
 from ..agents.errors import AgentError
 from ..agents.events import RunEvent, ToolFinished
+from ..agents.flow import dollars
 from ..core.base.errors import CallboardError
 from ..core.base.events import Event
 from ..core.base.spec import ChildSpec
-from .flow import Flow, Restarts, dollars, make_console
+from .flow import Flow, Restarts, make_console
 from .init import STARTER
 from .ledger import Ledger
 

@@ -6,6 +6,7 @@ commands carried out. What they lead to comes back as a message and is the next 
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -44,6 +45,8 @@ from .executor import RESULTS, carry_out
 from .recording import Recorder
 from .session import Connected, Finalized, MoneySpent, OwnerAnswered, Recorded, Session, TimeLimitReached
 from .spending import spent, with_those_at_work
+
+logger = logging.getLogger("callboard")
 
 MAX_CRASHES: Final = 3
 """Crashes at one and the same step after which the run is given up: more of them would not help."""
@@ -92,6 +95,7 @@ class Runner:
     # -- a run begins, or is gone on with ------------------------------------------------------------------------------
 
     def _open(self, run: RunRequest) -> Session:
+        self._runtime.bus.log(logger.isEnabledFor(logging.DEBUG))
         session = self.session = Session(self._actor, self._runtime, self._state, run)
         session.start_clock()
         return session
