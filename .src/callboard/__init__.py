@@ -151,6 +151,7 @@ if TYPE_CHECKING:
     from .actors.agents.handoffs.webhook import WebhookTarget
     from .actors.agents.hooks import HookContext, guardrail, hook
     from .actors.agents.openai_shape import as_chunks, as_response
+    from .actors.agents.profiler import Profile, profile
     from .actors.agents.runs.handle import RunHandle
     from .actors.agents.runs.reading.progress import RunRecord
     from .actors.agents.skills.skill import Skill
@@ -405,6 +406,7 @@ _HOMES = {
         "ToolSpent",
         "ToolStarted",
     ),
+    ".actors.agents.profiler": ("Profile", "profile"),
     ".actors.agents.runs.handle": ("RunHandle",),
     ".actors.agents.runs.reading.progress": ("RunRecord",),
     ".actors.journal.postgres": ("PostgresJournal",),
@@ -700,6 +702,7 @@ __all__ = [
     "Price",
     "Priority",
     "Probe",
+    "Profile",
     "Provider",
     "ProviderError",
     "ProviderOverloaded",
@@ -825,6 +828,7 @@ __all__ = [
     "open_agency",
     "pool_from_config",
     "pool_from_environment",
+    "profile",
     "request_context",
     "run_calls",
     "send_context",

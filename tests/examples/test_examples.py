@@ -58,6 +58,7 @@ PRINTS = {
         "{'answered': 4, 'hedged': 1} 3 1",
     ],
     "key_pool.py": ["{'Good day.'}", "{'acme-1': True, 'acme-2': True}", "[('acme-1', True), ('acme-2', True)]"],
+    "profiling.py": ["30 33% {'RunFailed': 10} $0.04", "True True", "Greeter 20", "<svg"],
     "parts.py": [
         "The lid.",
         "document {'type': 'ephemeral', 'ttl': '1h'}",
