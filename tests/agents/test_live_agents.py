@@ -152,7 +152,7 @@ skill = Skill("base", tools=[double])
 built = Skill("built", requires=[skill])
 WRONG: dict[str, tuple[Callable[[Agency], object], str]] = {
     "a tool twice": (lambda agency: agency.add_tool("A", add), "two tools are called 'add'"),
-    "a tool that is none": (lambda agency: agency.add_tool("A", 5), "neither a tool nor a function"),  # type: ignore[arg-type]
+    "a tool that is none": (lambda agency: agency.add_tool("A", 5), "5 is no tool"),  # type: ignore[arg-type]
     "a tool called as a handoff": (
         lambda agency: agency.add_tool("A", tool(name="delegate_to_B")(lambda: "")),
         "called 'delegate_to_B'",
@@ -191,6 +191,18 @@ async def test_a_change_that_cannot_be_is_refused_by_name_and_nothing_is_changed
             change(agency)
         assert (agency.describe("A"), list(agency.agents)) == (before, ["A", "B"])
         assert (await agency.run("?")).text == "ok"
+
+
+def test_what_answers_by_itself_is_given_nothing_that_it_would_not_use() -> None:
+    class Answering:
+        name = "B"
+        description = ""
+
+        async def answer(self, request: Any) -> str:
+            return "mine"
+
+    with pytest.raises(DefinitionError, match="B answers by itself, and has no tools, hooks, handoffs or skills"):
+        Agency(Agent("A"), Answering()).add_tool("B", add)
 
 
 def test_a_change_of_nobody_is_refused() -> None:

@@ -151,14 +151,15 @@ class Directory:
         """
         with self._lock:
             agent = self.agents[name]
+            if isinstance(agent, AnsweringAgent):
+                raise DefinitionError(f"{name} answers by itself, and has no tools, hooks, handoffs or skills")
             return self._add([changed(agent)], (), replacing=agent)
 
     def _add(self, given: Iterable[Target], flows: Iterable[Flow] | str, replacing: Agent | None = None) -> list[str]:
         """Look at everything first, so that nothing is half done."""
         pairs = _pairs(flows)
         ends = [end for pair in pairs for end in pair if not isinstance(end, str)]
-        hidden = set(self.hidden)
-        new = self._new([*given, *ends], replacing, hidden)
+        new, hidden = self._new([*given, *ends], replacing)
         named = [(_name(source), _name(target)) for source, target in pairs]
         for source, target in named:
             for end in (source, target):
@@ -171,34 +172,36 @@ class Directory:
             self._check(agent, new, sends=bool(senders & {agent.name, EVERYONE}))
         for name in list(self.agents) if EVERYONE in senders else senders.difference(new):
             check_offers(self.agents[name], sends=True)
-        self.hidden = hidden
+        for name, aside in hidden.items():
+            (self.hidden.add if aside else self.hidden.discard)(name)
         self._keep(new, named, replacing)
         return [name for name in new if replacing is None or name != replacing.name]
 
-    def _new(self, given: Iterable[Target], replacing: Agent | None, hidden: set[str]) -> dict[str, Agent]:
-        """Those of the agents, and of whom they hand off to, who are not here yet."""
+    def _new(self, given: Iterable[Target], replacing: Agent | None) -> tuple[dict[str, Agent], dict[str, bool]]:
+        """Those of the agents, and of whom they hand off to, who are not here yet; and which are hidden now, or not."""
         new: dict[str, Agent] = {}
+        hidden: dict[str, bool] = {}
         pending: list[tuple[Target, bool]] = [(one, False) for one in given][::-1]
         while pending:
             target, aside = pending.pop()
             known = new.get(target.name) or self.agents.get(target.name) if hasattr(target, "name") else None
             if (known is not None and _is(known, target, self._given)) or target is replacing:
                 if known is not None and not aside:
-                    hidden.discard(known.name)
+                    hidden[known.name] = False
                 continue
             agent = as_agent(target)
             if known is not None and known is not replacing:
                 raise _two(agent.name)
             new[agent.name] = agent
             if aside:
-                hidden.add(agent.name)
+                hidden[agent.name] = True
             for item in reversed(agent.all_handoffs):
                 if isinstance(item, HandoffTool):
                     offered = [one for one in (*reversed(item.stages), item.agent) if one is not None]
                     pending.extend((one, not isinstance(one, Agent)) for one in offered)
                 elif not isinstance(item, str):
                     pending.append((item, False))
-        return new
+        return new, hidden
 
     def _check(self, agent: Agent, new: dict[str, Agent], *, sends: bool) -> None:
         flows = agent.name in self._targets or EVERYONE in self._targets
