@@ -17,7 +17,8 @@ A handoff that a hook sends to somebody else, or with another task, is held agai
 an agent has a guardrail for ``response``, the text of a streamed completion is held back until it has passed; ``chunk``
 hooks see the pieces as they come.
 
-Hooks of one event run one after another, higher priority first, equal ones in the order given. One that raises is
+Hooks of one event run one after another, higher priority first; of equal ones the agent's own before those of its
+skills, each in the order given. Guardrails have priority 100 unless they say another. One that raises is
 reported (`HookFailed`, and the log) and passed over, with what it had changed undone; a guardrail that raises ends the
 run in `GuardrailTripped`.
 """
@@ -92,6 +93,8 @@ class Hook:
         _check(self.event)
         if not callable(self.function):
             raise DefinitionError(f"a hook is a function, not {self.function!r}")
+        if isinstance(self.priority, bool) or not isinstance(self.priority, int):
+            raise DefinitionError(f"a hook's priority is a whole number, not {self.priority!r:.80}")
         if not self.name:
             object.__setattr__(self, "name", getattr(self.function, "__name__", repr(self.function)))
 

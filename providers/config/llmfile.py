@@ -39,9 +39,9 @@ from ..pool import Batching, BreakerPolicy, Budget, Hedge, Price, RetryPolicy
 from ..registry.resolve import OFFLINE, Registry, Target, alias_key, from_environment
 from ..spec import ProviderSpec
 from .annotations import Location
+from .fields import FileName, Name, Section
 from .names import name_at, own_name, renamed
 from .provider import ProviderSettings
-from .values import FileName, Name, Section
 from .yamlfile import YamlFile, read_yaml
 
 RoutingName: TypeAlias = Literal["priority", "least_loaded", "weighted", "cheapest"]

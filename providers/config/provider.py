@@ -17,7 +17,7 @@ from ..pool import BreakerPolicy, Price, Quota, RetryPolicy
 from ..registry.presets import COMPATIBLE, PRESETS
 from ..registry.resolve import OFFLINE, first_set, preset_spec
 from ..spec import Capability, ProviderSpec
-from .values import KINDS, Names, RequestDefaults, Secret, Section, address, header, known_type
+from .fields import KINDS, Names, RequestDefaults, Secret, Section, address, header, known_type
 
 _CLOUD_FIELDS = tuple(dict.fromkeys(item.name for made in CLOUDS.values() for item in fields(made)))
 

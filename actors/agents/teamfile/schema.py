@@ -17,8 +17,8 @@ from pydantic import (
     model_validator,
 )
 
+from ....providers.config.fields import FileName, Names, Section, address, header, names, request_fields
 from ....providers.config.llmfile import LlmConfig
-from ....providers.config.values import FileName, Names, Section, address, header, names, request_fields
 from ...journal.store import Retention
 from ..agent import SETTINGS, Autonomy
 from ..handoffs.limits import HandoffLimits

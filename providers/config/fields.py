@@ -1,4 +1,4 @@
-"""Values of configuration files that are more than a word or a number, and the base of all sections. Pure."""
+"""Fields of configuration files that are more than a word or a number, and the base of all sections. Pure."""
 
 from __future__ import annotations
 
