@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 from collections.abc import Callable
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from callboard import Agency, Agent, HookContext, Skill, guardrail, handoff, hook, tool
+from callboard.actors import ChildSpec
 from callboard.actors.agents.errors import DefinitionError, UnknownAgent
-from callboard.actors.testing.doubles.models import Script, call
+from callboard.actors.agents.turns.history import problems
+from callboard.actors.testing import Crash, Simulation, simulate
+from callboard.actors.testing.doubles.models import FunctionModel, Script, call
 from callboard.providers.messages import Request
 
 from .support import add, function, scripted
+
+CRASHES = [Crash(actor, when=when) for actor in ("agency/A", "agency/A/c") for when in ("before", "after")]
 
 
 @tool(risk="safe")
@@ -146,6 +153,49 @@ async def test_any_thread_may_change_an_agent_while_it_is_at_work() -> None:
         assert (await agency.run("?")).text == str(8 * 5 + 1)
         assert (await agency.run("?", agent="B7_24")).text == "0"
     assert len(agency.agents) == 1 + 8 * 25
+
+
+async def changed_midway(sim: Simulation) -> None:
+    """Two runs, in which the agent is given a tool, and loses it, at moments that the schedule chooses."""
+
+    async def model(request: Request) -> Any:
+        await asyncio.sleep(random.uniform(0, 0.005))
+        has = offered(request)
+        results = [message.text for message in request.messages if message.role == "tool"]
+        return call(has[0], str(len(request.messages)), a=3) if has and len(results) < 2 else f"{len(results)} results"
+
+    async def change() -> None:
+        for _ in range(3):
+            agency.add_tool("A", double)
+            await asyncio.sleep(random.uniform(0, 0.01))
+            agency.remove_tool("A", "double")
+            await asyncio.sleep(random.uniform(0, 0.01))
+
+    spec = ChildSpec(FunctionModel, (model,), name="model")
+    async with Agency(Agent("A"), model=spec, system=sim.system) as agency:
+        changing = asyncio.ensure_future(change())
+        answers = [await agency.run("?", conversation="c") for _ in range(4)]
+        await changing
+    for answer in answers:
+        assert problems(answer.messages) == []
+        assert answer.text.endswith("results")
+
+
+@pytest.mark.parametrize(
+    "crash", [None, *CRASHES], ids=lambda crash: f"{crash.actor} {crash.when}" if crash else "none"
+)
+def test_changes_at_any_moment_under_any_schedule_and_crash_leave_every_run_its_answer(crash: Crash | None) -> None:
+    simulate(changed_midway, seeds=15, faults=[] if crash is None else [crash])
+
+
+async def test_what_was_added_is_no_affair_of_the_journal(tmp_path: Path) -> None:
+    script = Script(["one", "two"])
+    for number in range(2):
+        async with Agency(Agent("A"), model=scripted(script), journal=tmp_path / "j.db") as agency:
+            if not number:
+                agency.add_tool("A", add)
+            await agency.run("?", conversation="c")
+    assert [offered(request) for request in script.requests] == [["add"], []]
 
 
 skill = Skill("base", tools=[double])
