@@ -117,7 +117,9 @@ class FlowPrinter:
             return
         out = sys.stderr  # whatever it is at this moment: tests and servers put another in its place
         colour = out.isatty() and not os.environ.get("NO_COLOR")
-        print(_printed(event.at - self._began, line, colour=colour), file=out, flush=True)
+        text = _printed(event.at - self._began, line, colour=colour)
+        coding = getattr(out, "encoding", None) or "utf-8"
+        print(text.encode(coding, "replace").decode(coding), file=out, flush=True)
 
 
 def _printed(seconds: float, line: Line, *, colour: bool) -> str:

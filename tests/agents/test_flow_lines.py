@@ -98,6 +98,13 @@ def test_what_a_tool_wrote_cannot_move_the_cursor_of_a_terminal(monkeypatch: pyt
     assert r"\x1b[2J" in printed, "it is shown as what it is"
 
 
+def test_a_stderr_that_knows_no_arrows_gets_the_line_without_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stderr", io.TextIOWrapper(written, encoding="ascii"))
+    FlowPrinter()(ToolFinished("r", "r", "A", "c", ("A",), 0.0, tool="add", content="3 €"))
+    assert written.getvalue().split() == [b"0.00", b"s", b"A", b"?", b"add", b"3", b"?"]
+
+
 @given(st.text())
 def test_whatever_is_said_is_printed_in_one_line_that_a_terminal_obeys_in_nothing(said: str) -> None:
     assert harmless(said).isprintable()
