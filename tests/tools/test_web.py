@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import ipaddress
+import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -13,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from callboard.tools import ToolTimeout
-from callboard.tools.builtin.search import SearchHit, SearxngSearch, web_search_tool
+from callboard.tools.builtin.search import DdgsSearch, SearchHit, SearxngSearch, web_search_tool
 from callboard.tools.builtin.web import html_to_text, web_fetch_tool
-from callboard.tools.errors import FetchFailed
+from callboard.tools.errors import FetchFailed, MissingExtra
 
 fetch = web_fetch_tool(private=True)
 
@@ -353,3 +354,54 @@ async def test_a_search_engine_that_answers_badly_is_a_named_error(answer: bytes
         web.answers["/search?q=x&format=json"] = answer
         result = await web_search_tool(SearxngSearch(web.url)).run({"query": "x"})
         assert isinstance(result.error, FetchFailed)
+
+
+# -- without a server of one's own -----------------------------------------------------------------------------------
+
+
+def _own_engine(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    """Have the real ddgs ask an engine on this machine."""
+    ddgs = pytest.importorskip("ddgs.ddgs", reason="ddgs is missing: pip install 'callboard[search]'")
+    base = pytest.importorskip("ddgs.base").BaseSearchEngine
+
+    def payload(engine: object, query: str, **_: object) -> dict[str, str]:
+        return {"q": query}
+
+    own = {
+        "name": "own",
+        "category": "text",
+        "provider": "own",
+        "search_url": url,
+        "search_method": "GET",
+        "items_xpath": "//li",
+        "elements_xpath": {"title": ".//a/text()", "href": ".//a/@href", "body": ".//p/text()"},
+        "build_payload": payload,
+    }
+    monkeypatch.setitem(ddgs.ENGINES["text"], "own", type("Own", (base,), own))
+
+
+async def test_public_search_engines_are_asked_by_way_of_ddgs(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = "".join(f"<li><a href='https://example.com/{n}'>Trains {n}</a><p>about {n}</p></li>" for n in range(1, 6))
+    async with _serving(**{"search?q=trains": _answer(f"<html><ul>{found}</ul></html>", "text/html")}) as web:
+        _own_engine(monkeypatch, f"{web.url}/search")
+        search = web_search_tool(DdgsSearch(engines=["own"]))
+        assert (await search.run({"query": "trains", "limit": 2})).content == (
+            "1. Trains 1\n   https://example.com/1\n   about 1\n2. Trains 2\n   https://example.com/2\n   about 2"
+        )
+
+
+async def test_engines_that_find_nothing_or_do_not_answer_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with _serving(**{"search?q=trains": _answer("<html><ul></ul></html>", "text/html")}) as web:
+        _own_engine(monkeypatch, f"{web.url}/search")
+        search = web_search_tool(DdgsSearch(engines=["own"]))
+        assert (await search.run({"query": "trains"})).content == "(nothing was found for 'trains')"
+    gone = await search.run({"query": "trains"})
+    assert isinstance(gone.error, FetchFailed)
+    assert "no search engine answered" in gone.content
+
+
+async def test_without_ddgs_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ddgs", None)
+    result = await web_search_tool(DdgsSearch()).run({"query": "trains"})
+    assert isinstance(result.error, MissingExtra)
+    assert "pip install 'callboard[search]'" in result.content

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
-from ..errors import FetchFailed, ToolError
+from ..errors import FetchFailed, MissingExtra, ToolError
 from ..threads import in_thread
 from ..tool import Tool, tool
 from .web import tls_context
@@ -88,3 +88,52 @@ class SearxngSearch:
                 ]
         except (httpx.HTTPError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise FetchFailed(f"the search engine did not answer as expected ({type(error).__name__})") from error
+
+
+class DdgsSearch:
+    """Public search engines (DuckDuckGo, Bing, Brave and others) by way of the package ddgs, the extra ``search``: no
+    server and no key of one's own. Their answers are meant for people; they refuse whoever asks often.
+
+    Args:
+        engines: which of ddgs's engines to ask, by name, for example ``("duckduckgo", "brave")``; empty for its choice.
+        region: for example ``us-en`` or ``de-de``.
+        timeout: seconds for one engine.
+        proxy: the address of a proxy to ask through.
+    """
+
+    def __init__(
+        self, *, engines: Sequence[str] = (), region: str = "us-en", timeout: int = 10, proxy: str | None = None
+    ) -> None:
+        self._engines = ",".join(engines) or "auto"
+        self._region = region
+        self._timeout = timeout
+        self._proxy = proxy
+
+    async def search(self, query: str, limit: int) -> Sequence[SearchHit]:
+        """See `SearchBackend.search`.
+
+        Raises:
+            MissingExtra: ddgs is not installed.
+            FetchFailed: no engine answered.
+        """
+        found = await in_thread(lambda: self._found(query, limit))
+        return [
+            SearchHit(str(hit.get("title") or ""), str(hit["href"]), str(hit.get("body") or ""))
+            for hit in found
+            if hit.get("href")
+        ]
+
+    def _found(self, query: str, limit: int) -> list[dict[str, Any]]:
+        try:
+            import ddgs
+            from ddgs.exceptions import DDGSException
+        except ImportError:
+            raise MissingExtra("search", "searching the web by ddgs") from None
+        client = ddgs.DDGS(proxy=self._proxy, timeout=self._timeout)
+        try:
+            found = client.text(query, max_results=limit, region=self._region, backend=self._engines)
+        except DDGSException as error:
+            if str(error).startswith("No results found"):
+                return []
+            raise FetchFailed(f"no search engine answered: {error or type(error).__name__}") from error
+        return list(found)
