@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -40,7 +41,7 @@ async def outcome(attack):
 logging.basicConfig(level="WARNING", stream=sys.stdout, format="LOGGED %(message)s")
 try:
     for attack in attacks:
-        print(asyncio.run(outcome(attack)), "END", sep="")
+        print(asyncio.run(outcome(attack)).strip(), "END", sep="")
 finally:
     worker.kill()
     worker.wait()
@@ -50,6 +51,7 @@ SHOW = "2>/dev/null | tr '\\0' '\\n' | grep -a TOP_SECRET"
 READ_PARENT = f"cat /proc/$PPID/environ {SHOW}"
 READ_WORKER = f"cat /proc/{{worker}}/environ {SHOW}"
 WALK = f"cat /proc/[0-9]*/environ {SHOW}"
+READ_SHELL = f"cat /proc/$(grep PPid: /proc/$PPID/status | tr -dc 0-9)/environ {SHOW}"
 WALK_TASKS = f"cat /proc/[0-9]*/task/*/environ {SHOW}"
 MEMORY = (
     "grep -a '\\[stack\\]' /proc/{pid}/maps | { IFS=' -' read a b rest && "
@@ -63,6 +65,7 @@ TAKING_BACK = f"setpriv --inh-caps=+sys_ptrace --ambient-caps=+sys_ptrace cat /p
 ATTACKS = [
     READ_PARENT,
     READ_WORKER,
+    READ_SHELL,
     WALK,
     WALK_TASKS,
     MEMORY,
@@ -78,8 +81,9 @@ USERS = [0, 65534] if os.geteuid() == 0 else [0]  # 0: whoever runs the tests
 def attacked(
     attacks: list[str], user: int = 0, path: str = "", *, protected: bool = True, prefix: tuple[str, ...] = ()
 ) -> str:
+    shell = ("bash", "-c", '"$@"; exit $?', "bash")  # it has the keys, too, as the shell that a program is started from
     done = subprocess.run(
-        [*prefix, sys.executable, "-c", PROGRAM, str(user), path, str(int(protected)), json.dumps(attacks)],
+        [*prefix, *shell, sys.executable, "-c", PROGRAM, str(user), path, str(int(protected)), json.dumps(attacks)],
         env={**os.environ, "SERVICE_KEY": "TOP_SECRET"},
         capture_output=True,
         text=True,
@@ -128,6 +132,17 @@ def test_where_nothing_keeps_a_command_out_a_warning_says_so(tmp_path: Path) -> 
     told = attacked(["echo fine"], 0, _without(tmp_path, "setpriv", "unshare"))
     assert told.splitlines()[-1] == "fineEND"
     assert "LOGGED commands of the tool Bash can read the environment of this process" in told
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
+def test_no_command_becomes_root_by_a_program_that_lets_others_do_so() -> None:
+    with tempfile.TemporaryDirectory() as folder:  # not pytest's, which is closed to other users
+        os.chmod(folder, 0o755)
+        program = shutil.copy(shutil.which("id") or "id", folder)
+        os.chmod(program, 0o4755)
+        if "0END" not in attacked([f"{program} -u"], 65534, protected=False).split():
+            pytest.skip("such programs have no effect here")
+        assert "65534END" in attacked([f"{program} -u"], 65534).split()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="is about root")
