@@ -271,6 +271,13 @@ if TYPE_CHECKING:
         tool_from_schema,
         tool_message,
     )
+    from .tools.builtin.code import python_tool
+    from .tools.builtin.defaults import default_tools, developer_tools
+    from .tools.builtin.files import file_tools
+    from .tools.builtin.git import git_tool
+    from .tools.builtin.search import DdgsSearch, SearchBackend, SearchHit, SearxngSearch, web_search_tool
+    from .tools.builtin.shell import bash_tool
+    from .tools.builtin.web import web_fetch_tool
     from .tools.errors import (
         CodeFailed,
         CommandFailed,
@@ -287,8 +294,26 @@ if TYPE_CHECKING:
         TaskError,
         UnsuitableFile,
     )
+    from .tools.mcp import McpServer
 
 _HOMES = {
+    ".tools.mcp": ("McpServer",),
+    ".tools.builtin.web": ("web_fetch_tool",),
+    ".tools.builtin.shell": ("bash_tool",),
+    ".tools.builtin.search": (
+        "DdgsSearch",
+        "SearchBackend",
+        "SearchHit",
+        "SearxngSearch",
+        "web_search_tool",
+    ),
+    ".tools.builtin.git": ("git_tool",),
+    ".tools.builtin.files": ("file_tools",),
+    ".tools.builtin.defaults": (
+        "default_tools",
+        "developer_tools",
+    ),
+    ".tools.builtin.code": ("python_tool",),
     ".actors": (
         "Actor",
         "ActorCrashed",
@@ -632,6 +657,7 @@ __all__ = [
     "ConversationView",
     "CoreError",
     "CostLimit",
+    "DdgsSearch",
     "DeadLetter",
     "DefinitionError",
     "Delivery",
@@ -690,6 +716,7 @@ __all__ = [
     "MailboxFull",
     "MalformedResponse",
     "McpCallLost",
+    "McpServer",
     "McpUnavailable",
     "MemoryCache",
     "MemoryJournal",
@@ -760,6 +787,9 @@ __all__ = [
     "RunHandle",
     "RunRecord",
     "RunStarted",
+    "SearchBackend",
+    "SearchHit",
+    "SearxngSearch",
     "SendContext",
     "SetBudget",
     "Skill",
@@ -826,6 +856,7 @@ __all__ = [
     "as_response",
     "as_tool",
     "ask",
+    "bash_tool",
     "by_key",
     "composite",
     "conversation_diagram",
@@ -834,6 +865,10 @@ __all__ = [
     "create_planner_agent",
     "current_send_context",
     "current_system",
+    "default_tools",
+    "developer_tools",
+    "file_tools",
+    "git_tool",
     "guardrail",
     "handles",
     "handoff",
@@ -844,6 +879,7 @@ __all__ = [
     "pool_from_config",
     "pool_from_environment",
     "profile",
+    "python_tool",
     "request_context",
     "run_calls",
     "send_context",
@@ -854,6 +890,8 @@ __all__ = [
     "tool_from_schema",
     "tool_message",
     "wait",
+    "web_fetch_tool",
+    "web_search_tool",
 ]
 
 

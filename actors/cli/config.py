@@ -21,13 +21,14 @@ def check(file: Path, /, *, folder: Path = Path(), import_from: Path | None = No
         import_from: a folder to look in for the modules that the file names.
     """
     from ...providers.config.llmfile import load_config
+    from ...tools.builtin.defaults import default_tools
     from ..agents.teamfile import load_team
     from .folders import existing
-    from .team import look_in, says_only_models, team_tools
+    from .team import look_in, says_only_models
 
     look_in(import_from)
     if not says_only_models(file):
-        agents = load_team(file, team_tools(existing(folder))).agents
+        agents = load_team(file, default_tools(existing(folder))).agents
         sys.stdout.write(f"{file}: a team of {len(agents)}: {', '.join(agents)}\n")
         return 0
     providers = load_config(file).enabled()

@@ -10,13 +10,7 @@ from pathlib import Path
 
 from ...providers.config.llmfile import LlmConfig
 from ...providers.config.yamlfile import read_yaml
-from ...tools import Tool
-from ...tools.builtin.code import python_tool
-from ...tools.builtin.files import file_tools
-from ...tools.builtin.git import git_tool
-from ...tools.builtin.shell import bash_tool
-from ...tools.builtin.web import web_fetch_tool
-from ...tools.tasks.todo import TodoList
+from ...tools.builtin.defaults import default_tools
 from ..agents.agency import Agency
 from ..agents.agent import Agent
 from ..agents.teamfile import load_team, open_agency
@@ -26,17 +20,6 @@ from .tree import shown
 
 ALONE = "Assistant"
 """The agent that answers where a file has none."""
-
-
-def team_tools(folder: Path) -> list[Tool]:
-    """The tools that agents of a team file may be given, by name.
-
-    Args:
-        folder: an existing folder. The file tools are confined to it, Git is there if it is a repository's top, and
-            Bash starts in it (and is confined by nothing).
-    """
-    git = [git_tool(folder)] if (folder / ".git").exists() else []
-    return [*file_tools(folder), bash_tool(folder), *git, web_fetch_tool(), python_tool(), TodoList().tool]
 
 
 def look_in(folder: Path | None) -> None:
@@ -72,13 +55,15 @@ async def running(team_file: Path, folder: Path) -> AsyncIterator[Agency]:
 
     Args:
         team_file: the file.
-        folder: an existing folder, the one its tools work in, see `team_tools`.
+        folder: an existing folder, the one its tools work in, see `default_tools`.
 
     Raises:
         ConfigError: the file is wrong.
     """
     alone = says_only_models(team_file)
-    opened = Agency(Agent(ALONE), config=team_file) if alone else open_agency(load_team(team_file, team_tools(folder)))
+    opened = (
+        Agency(Agent(ALONE), config=team_file) if alone else open_agency(load_team(team_file, default_tools(folder)))
+    )
     async with opened as agency:
         assert agency.system is not None
         async with shown(agency.system):

@@ -73,6 +73,13 @@ PRINTS = {
         "chosen again: tea",
         "{'key:acme, first key': 10.0, 'key:acme, second key': 2.0, 'key:other, first key': 3.0}",
     ],
+    "developer_team.py": [
+        "may Developer use Edit? yes",
+        "may Developer use Bash? yes",
+        "It prints 3 now.",
+        "print(1 + 2)",
+    ],
+    "mcp_server.py": ["clock_hours", "On Monday from nine to five.", "lost", "On Tuesday from nine to five."],
     "event_sourced_account.py": [
         "100",
         "70",
@@ -143,13 +150,13 @@ PRINTS = {
     "tool_pictures.py": ["Image, Text, File"],
     "typed_messages.py": ["1750", "1,750 in all", "Ada", "Grace: 1000", "Grace: 500", "Grace: 250"],
 }
-NEEDS = {"langgraph_saver.py": ["langgraph.graph", "langgraph.checkpoint"]}
+NEEDS = {"langgraph_saver.py": ["langgraph.graph", "langgraph.checkpoint"], "mcp_server.py": ["mcp"]}
 
 
 @pytest.mark.parametrize("name", PRINTS)
 def test_an_example_prints_what_it_says(name: str, tmp_path: Path) -> None:
     for module in NEEDS.get(name, ()):
-        pytest.importorskip(module, reason=f"{module} is missing: pip install langgraph 'callboard[langgraph]'")
+        pytest.importorskip(module, reason=f"{module} is missing: pip install langgraph 'callboard[langgraph,mcp]'")
     done = warm.run("-W", "error", HERE / name, cwd=tmp_path, env=offline())
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == PRINTS[name]

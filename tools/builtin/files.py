@@ -1,4 +1,4 @@
-"""The file tools: LS, Glob, Grep, Read, Write, Edit, MultiEdit, confined to a folder."""
+"""The file tools: LS, Glob, Grep, Read, Write, Edit, MultiEdit, confined to a folder, or to several."""
 
 from __future__ import annotations
 
@@ -19,28 +19,30 @@ _SNIFFED = 8_192  # bytes looked at to tell binary from text, as git does
 _LISTED = 1_000  # entries of a folder that LS shows
 
 
-def file_tools(root: str | os.PathLike[str], *, max_file: int = 5_000_000) -> list[Tool]:
-    """The tools LS, Glob, Grep, Read, Write, Edit and MultiEdit, confined to ``root``.
+def file_tools(root: str | os.PathLike[str], *more: str | os.PathLike[str], max_file: int = 5_000_000) -> list[Tool]:
+    """The tools LS, Glob, Grep, Read, Write, Edit and MultiEdit, confined to ``root`` and further folders.
 
     Args:
-        root: an existing folder. No path leads out of it, not by ``..``, not absolute, not through a link.
+        root: an existing folder. No path leads out of it, not by ``..``, not absolute, not through a link. Relative
+            paths are relative to it.
+        more: further folders, which the model is told of and names by absolute paths; the same holds for each.
         max_file: bytes of the largest file that is searched, edited or written. Reading has no such limit: it goes by
             lines.
 
     Raises:
-        NoSuchPath: the folder does not exist.
+        NoSuchPath: a folder does not exist.
     """
-    files = _Files(Folder(root), max_file)
+    files = _Files((Folder(root), *(Folder(folder, absolute=True) for folder in more)), max_file)
     reading: dict[str, Any] = {"risk": "safe", "idempotent": True}
     # Writing the same content twice is harmless; editing twice is not: the text to replace is gone.
     return [
-        tool(name="LS", **reading)(files.list_folder),
-        tool(name="Glob", **reading)(files.glob),
-        tool(name="Grep", **reading)(files.grep),
-        tool(name="Read", **reading)(files.read),
-        tool(name="Write", risk="risky", idempotent=True)(files.write),
-        tool(name="Edit", risk="risky")(files.edit),
-        tool(name="MultiEdit", risk="risky")(files.multi_edit),
+        files.tool("LS", files.list_folder, **reading),
+        files.tool("Glob", files.glob, **reading),
+        files.tool("Grep", files.grep, **reading),
+        files.tool("Read", files.read, **reading),
+        files.tool("Write", files.write, risk="risky", idempotent=True),
+        files.tool("Edit", files.edit, risk="risky"),
+        files.tool("MultiEdit", files.multi_edit, risk="risky"),
     ]
 
 
@@ -54,8 +56,20 @@ class Replacement:
 
 @dataclass(frozen=True, slots=True)
 class _Files:
-    folder: Folder
+    folders: tuple[Folder, ...]
     max_file: int
+
+    def tool(self, name: str, function: Callable[..., str], **options: Any) -> Tool:
+        made = tool(name=name, **options)(function)
+        if len(self.folders) == 1:
+            return made
+        others = ", ".join(str(folder.root) for folder in self.folders[1:])
+        note = f"Beside the root there are these folders, for absolute paths: {others}"
+        return tool(name=name, description=f"{made.spec.description}\n\n{note}", **options)(function)
+
+    def folder(self, path: str) -> Folder:
+        """The folder that a path is looked for in: of those that hold an absolute one, the innermost."""
+        return max(self.folders, key=lambda folder: folder.holds(path))
 
     def list_folder(self, path: str = ".") -> str:
         """List what a folder holds: folders end with '/', links with '@', files show their size in bytes.
@@ -63,9 +77,9 @@ class _Files:
         Args:
             path: the folder, relative to the root.
         """
-        with self.folder.locate(path) as place:
+        with self.folder(path).locate(path) as place:
             _expect_folder(place)
-            entries = self.folder.entries(place)
+            entries = self.folder(path).entries(place)
         lines = [_listed(entry) for entry in entries[:_LISTED]]
         if len(entries) > _LISTED:
             lines.append(f"[… {len(entries) - _LISTED} more]")
@@ -82,10 +96,10 @@ class _Files:
         """
         fits = glob_matcher(pattern)
         found: list[str] = []
-        with self.folder.locate(path) as place:
+        with self.folder(path).locate(path) as place:
             _expect_folder(place)
             prefix = 0 if place.path == "." else len(place.path) + 1
-            for entry in self.folder.walk(place):
+            for entry in self.folder(path).walk(place):
                 if entry.kind in ("file", "link") and fits(entry.path[prefix:]):
                     if len(found) >= limit:
                         found.append(f"[… more than {limit}; narrow the pattern or raise the limit]")
@@ -109,10 +123,11 @@ class _Files:
         fits = glob_matcher(glob) if glob else None
         found: list[str] = []
         too_large = 0
-        with self.folder.locate(path) as start:
-            for place in self._searched(start, fits):
+        folder = self.folder(path)
+        with folder.locate(path) as start:
+            for place in self._searched(folder, start, fits):
                 try:
-                    text = self._text_of(place)
+                    text = self._text_of(folder, place)
                 except UnsuitableFile:
                     too_large += 1
                     continue
@@ -132,18 +147,18 @@ class _Files:
             found.append(f"[{too_large} files of more than {self.max_file:,} bytes were not searched]")
         return "\n".join(found)
 
-    def _searched(self, start: Place, fits: Callable[[str], bool] | None) -> Iterator[Place]:
+    def _searched(self, folder: Folder, start: Place, fits: Callable[[str], bool] | None) -> Iterator[Place]:
         if not start.is_folder:
             yield start
             return
         prefix = 0 if start.path == "." else len(start.path) + 1
-        for entry in self.folder.walk(start):
+        for entry in folder.walk(start):
             if entry.kind == "file" and (fits is None or fits(entry.path[prefix:])):
                 yield Place(entry.holder, entry.name, entry.path, start.status)
 
-    def _text_of(self, place: Place) -> str | None:
+    def _text_of(self, folder: Folder, place: Place) -> str | None:
         """The text of a file, or None if it is binary."""
-        with os.fdopen(self.folder.open_file(place), "rb") as file:
+        with os.fdopen(folder.open_file(place), "rb") as file:
             data = read_at_most(file.fileno(), place.path, self.max_file)
         return None if _is_binary(data) else data.decode("utf-8", errors="replace")
 
@@ -160,7 +175,8 @@ class _Files:
         lines: list[str] = []
         room = 90_000  # characters, to stay below the limit of a result: a note says where to go on
         number = 0
-        with self.folder.locate(path) as place, os.fdopen(self.folder.open_file(place), "rb") as file:
+        folder = self.folder(path)
+        with folder.locate(path) as place, os.fdopen(folder.open_file(place), "rb") as file:
             size = os.fstat(file.fileno()).st_size
             if _is_binary(file.read(_SNIFFED)):
                 raise UnsuitableFile(f"{place.path!r} is a binary file of {size:,} bytes; it cannot be read as text")
@@ -195,7 +211,7 @@ class _Files:
         data = _encoded(content)
         if len(data) > self.max_file:
             raise UnsuitableFile(f"the content has {len(data):,} bytes; at most {self.max_file:,} are allowed")
-        place = self.folder.write(path, data)
+        place = self.folder(path).write(path, data)
         done = "wrote" if place.status is None else "replaced"
         return f"{done} {place.path} ({len(data):,} bytes)"
 
@@ -250,7 +266,7 @@ class _Files:
                 )
             return result
 
-        return self.folder.change(path, self.max_file, changed)
+        return self.folder(path).change(path, self.max_file, changed)
 
 
 def _replaced(text: str, old: str, new: str, everywhere: bool, where: str) -> tuple[str, int]:

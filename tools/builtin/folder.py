@@ -46,7 +46,7 @@ class Place:
     Args:
         holder: a descriptor of the folder that holds it (or of the folder itself, where ``name`` is empty).
         name: its name in there; empty for a folder.
-        path: relative to the root, for messages; ``.`` is the root.
+        path: for messages: relative to the root, ``.`` for the root itself; or absolute, if its folder shows them so.
         status: what is there, or None if nothing.
     """
 
@@ -62,7 +62,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One thing found while walking a tree: its path relative to the root, and what it is."""
+    """One thing found while walking a tree: its path, as in a `Place`, and what it is."""
 
     path: str
     name: str
@@ -77,13 +77,14 @@ class Folder:
 
     Args:
         root: an existing folder; where it is itself a link, its target at this moment.
+        absolute: show paths as absolute ones; otherwise they are relative to the root.
 
     Raises:
         NoSuchPath: it does not exist or is no folder.
         FileError: this system cannot open files relative to a folder (Windows).
     """
 
-    def __init__(self, root: str | os.PathLike[str]) -> None:
+    def __init__(self, root: str | os.PathLike[str], *, absolute: bool = False) -> None:
         if os.open not in os.supports_dir_fd or not hasattr(os, "O_NOFOLLOW"):
             raise FileError("confined file tools need a POSIX system")
         given = Path(root)
@@ -91,7 +92,8 @@ class Folder:
             raise NoSuchPath(f"the folder {str(root)!r} does not exist")
         self.root = given.resolve()
         # Absolute paths may name the root either way.
-        self._prefixes = tuple(dict.fromkeys((str(self.root), os.path.abspath(given))))
+        self.prefixes = tuple(dict.fromkeys((str(self.root), os.path.abspath(given))))
+        self._shown = [str(self.root).rstrip("/")] if absolute else []
 
     @contextmanager
     def locate(self, path: str, *, create_parents: bool = False) -> Iterator[Place]:
@@ -135,7 +137,7 @@ class Folder:
             except FileNotFoundError:
                 rest = [part for part in todo if part not in ("", ".")]
                 if not rest:
-                    return Place(held[-1], name, "/".join([*names, name]), None)
+                    return Place(held[-1], name, "/".join([*self._shown, *names, name]), None)
                 if not create_parents or ".." in rest:
                     raise NoSuchPath(f"{path!r}: the folder {'/'.join([*names, name])!r} does not exist") from None
                 _refuse_git(name, path)
@@ -163,14 +165,14 @@ class Folder:
             else:
                 if any(part not in ("", ".") for part in todo):
                     raise FileError(f"{path!r}: {'/'.join([*names, name])!r} is not a folder")
-                return Place(held[-1], name, "/".join([*names, name]), status)
-        return Place(held[-1], "", "/".join(names) or ".", os.fstat(held[-1]))
+                return Place(held[-1], name, "/".join([*self._shown, *names, name]), status)
+        return Place(held[-1], "", "/".join([*self._shown, *names]) or ".", os.fstat(held[-1]))
 
     def _parts(self, path: str, asked: str) -> list[str]:
         """Split a path into names, relative to the root; ``asked`` is what the message names."""
         if not path.startswith("/"):
             return path.split("/")
-        for prefix in self._prefixes:
+        for prefix in self.prefixes:
             if path == prefix or path.startswith(prefix.rstrip("/") + "/"):
                 return path[len(prefix) :].split("/")
         raise _outside(asked)
@@ -192,6 +194,13 @@ class Folder:
             os.close(descriptor)
             raise UnsuitableFile(f"{place.path!r} is not a regular file")
         return descriptor
+
+    def holds(self, path: str) -> int:
+        """How many characters of an absolute path name this root; 0 if it leads elsewhere."""
+        return max(
+            (len(prefix) for prefix in self.prefixes if path == prefix or path.startswith(prefix.rstrip("/") + "/")),
+            default=0,
+        )
 
     def read(self, path: str, max_bytes: int) -> bytes:
         """Return a file's content.

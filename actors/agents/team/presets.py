@@ -2,20 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from ..agent import Agent
-from ..prompts.instructions import instructions_for
+from ..prompts.instructions import family_of, instructions_for
 
 _DESCRIPTIONS = {
-    "developer": "Reads and changes files and reports what it found or did.",
+    "developer": "Reads and changes files, runs commands, and reports what it found or did.",
     "planner": "Splits a request into tasks, hands them out, and puts the answers together.",
 }
 
+_OTHERS: Final[Mapping[str, Any]] = {"temperature": 0.2}  # to keep to what is likely
+_CLAUDES_ANSWER = 20_000  # tokens: room to write a file in one answer; the SDK wants more to be streamed
+
+
+def settings_for(model: str) -> dict[str, Any]:
+    """The settings of a developer or planner for a kind of model: OpenAI's, Anthropic's, or any other.
+
+    Args:
+        model: the model's name, which decides its kind; empty for one that is not known yet, which is left as it is.
+    """
+    family = family_of(model)
+    if family == "gpt":
+        return {"reasoning_effort": "medium"}
+    if family == "claude":
+        from ....providers.wire.anthropic.models import takes  # not at the top: few need it
+
+        # Older ones cannot answer at such length, or only in a stream.
+        return {"max_tokens": _CLAUDES_ANSWER} if takes(model).adaptive else {}
+    return dict(_OTHERS) if model else {}
+
 
 def create_agent(
-    role: str, *, name: str = "", model: str = "", folder: str | Path | None = None, **options: Any
+    role: str, *, name: str = "", model: str = "", prompts: str | Path | None = None, **options: Any
 ) -> Agent:
     """An agent for a role.
 
@@ -23,21 +45,50 @@ def create_agent(
         role: chooses the instructions; see `instructions_for`.
         name: of the agent; by default the role with a capital.
         model: its model's name.
-        folder: of instruction files that go before those of the library.
+        prompts: a folder of instruction files that go before those of the library.
         options: any further field of `Agent`.
 
     Raises:
         DefinitionError: as `Agent`.
     """
     options.setdefault("description", _DESCRIPTIONS.get(role, ""))
-    return Agent(name or role.capitalize(), instructions_for(role, model, folder), model=model, **options)
+    return Agent(name or role.capitalize(), instructions_for(role, model, prompts), model=model, **options)
 
 
-def create_developer_agent(**options: Any) -> Agent:
-    """A developer. The options are those of `create_agent`."""
-    return create_agent("developer", **options)
+def create_developer_agent(
+    folder: str | PathLike[str], *more: str | PathLike[str], model: str = "", **options: Any
+) -> Agent:
+    """A developer, who works on a folder with ten tools: LS, Glob, Grep, Read, Write, Edit, MultiEdit, Bash, Git and
+    TodoWrite. With ``autonomy="supervised"`` a person is asked before anything is written or run.
+
+    Args:
+        folder: an existing folder; see `developer_tools`.
+        more: further folders for the file tools.
+        model: its model's name, which chooses instructions and settings.
+        options: those of `create_agent`. ``tools`` are added to the ten, ``settings`` go before those of its kind.
+
+    Raises:
+        NoSuchPath: a folder does not exist.
+        DefinitionError: as `Agent`.
+    """
+    from ....tools.builtin.defaults import developer_tools  # not at the top: few need it
+
+    options["tools"] = [*developer_tools(folder, *more), *options.get("tools", ())]
+    options["settings"] = {**settings_for(model), **options.get("settings", {})}
+    return create_agent("developer", model=model, **options)
 
 
-def create_planner_agent(**options: Any) -> Agent:
-    """A planner. The options are those of `create_agent`."""
-    return create_agent("planner", **options)
+def create_planner_agent(*developers: Agent, model: str = "", **options: Any) -> Agent:
+    """A planner, who splits a request into tasks and hands them over.
+
+    Args:
+        developers: to whom; ``handoffs`` are added to them.
+        model: its model's name, which chooses instructions and settings.
+        options: those of `create_agent`; ``settings`` go before those of its kind.
+
+    Raises:
+        DefinitionError: as `Agent`.
+    """
+    options["handoffs"] = [*developers, *options.get("handoffs", ())]
+    options["settings"] = {**settings_for(model), **options.get("settings", {})}
+    return create_agent("planner", model=model, **options)
