@@ -18,8 +18,10 @@ from typing import Any
 import psutil
 import pytest
 
-from callboard import System
+from callboard import Agency, AgencyClosed, Agent, ChildSpec, System
 from callboard.actors.core.base.restart import Backoff
+from callboard.providers.messages import Request, ToolCall
+from callboard.testing import FunctionModel
 from callboard.tools import Tool, ToolError, ToolTimeout
 from callboard.tools.errors import McpCallLost, McpUnavailable
 from callboard.tools.mcp import McpServer
@@ -224,6 +226,44 @@ async def test_when_its_system_stops_calls_end_by_name_and_no_process_is_left(fo
         assert isinstance((await pid.run()).error, McpUnavailable)
         assert not psutil.pid_exists(_noted(folder, "starts")[0])
     assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+def _calling(name: str) -> ChildSpec:
+    """A model that calls one tool, and says what came of it."""
+
+    def model(request: Request) -> Any:
+        last = request.messages[-1]
+        return last.text if last.role == "tool" else [ToolCall("1", name, "{}")]
+
+    return ChildSpec(FunctionModel, (model,), name="model")
+
+
+async def test_an_agent_is_told_of_a_server_that_was_killed_and_goes_on(folder: Path) -> None:
+    async with (
+        _connected(folder) as (server, _),
+        Agency(Agent("A", tools=server.tools), model=_calling("once")) as team,
+    ):
+        run = asyncio.ensure_future(team.run("go"))
+        await _reached(folder)
+        _killed(_noted(folder, "starts")[0])
+        assert "may have had its effect" in (await run).text
+        assert len(_noted(folder, "calls")) == 1
+
+
+@pytest.mark.parametrize("how", ["stop", "cancel"])
+async def test_an_agency_that_stops_or_a_run_that_is_cancelled_gives_the_call_up(folder: Path, how: str) -> None:
+    async with _connected(folder) as (server, tools):
+        async with Agency(Agent("A", tools=server.tools), model=_calling("once")) as agency:
+            run = asyncio.ensure_future(agency.run("go"))
+            await _reached(folder)
+            if how == "cancel":
+                run.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await run
+        if how == "stop":
+            with pytest.raises(AgencyClosed):
+                await run
+        assert int((await tools["pid"].run()).text) == _noted(folder, "starts")[0]
 
 
 async def test_closing_ends_calls_at_work(folder: Path) -> None:
