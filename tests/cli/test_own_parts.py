@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import sys
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from callboard.actors.agents.teamfile import Team, load_team, open_agency
 from callboard.providers.config.yamlfile import ConfigError
 from callboard.testing import FunctionModel
 from callboard.tools.builtin.files import file_tools
+from callboard.tools.errors import McpUnavailable
 
 from .command import assert_refused, callboard
 
@@ -228,6 +230,17 @@ async def test_a_team_with_parts_of_its_own_runs(shop: Path) -> None:
         assert (await agency.conversation("ada")).messages, "the journal keeps it"
         await agency.run("what is tea")
     assert sys.modules["shop"].COSTS == {"Shop": 0.0}
+
+
+async def test_an_mcp_server_that_cannot_be_used_fails_the_start_and_leaves_nothing(tmp_path: Path) -> None:
+    pytest.importorskip("mcp", reason="mcp is missing: pip install 'callboard[mcp]'")
+    (tmp_path / "team.yaml").write_text(
+        "agents: {A: {mcp: [bad]}}\nproviders: {offline: {}}\nmcp_servers: {bad: {command: ['false']}}\n"
+    )
+    with pytest.raises(McpUnavailable):
+        async with open_agency(load_team(tmp_path / "team.yaml", env={})):
+            pass
+    assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
 def test_modules_beside_a_team_file_are_imported_only_where_the_command_says_so(tmp_path: Path) -> None:

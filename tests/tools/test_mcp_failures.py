@@ -80,6 +80,12 @@ else:
     server.run("stdio")
 """
 
+STUBBORN = """
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    server.run("stdio")
+    threading.Event().wait()
+"""
+
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -322,6 +328,20 @@ async def test_cancelled_as_it_closes_a_server_leaves_nothing(folder: Path) -> N
             await task
         assert not psutil.pid_exists(pid)
         assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_a_server_that_does_not_end_when_it_is_told_to_is_killed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for patience in ("PROCESS_TERMINATION_TIMEOUT", "FORCE_KILL_TIMEOUT"):
+        monkeypatch.setattr(f"mcp.client.stdio.{patience}", 0.1)
+    stubborn = (folder / "server.py").read_text().replace('server.run("stdio")', STUBBORN)
+    (folder / "server.py").write_text(stubborn)
+    async with System() as system:
+        for own in (None, system):
+            async with McpServer(_command(folder), system=own) as server:
+                pid = int((await next(made for made in server.tools if made.name == "pid").run()).text)
+            assert not psutil.pid_exists(pid)
 
 
 # -- over HTTP -------------------------------------------------------------------------------------------------------
