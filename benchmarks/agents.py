@@ -5,7 +5,8 @@ model is instant and in-process everywhere, so what is measured is the framework
 conversations at once, three turns each, with a model that takes 50 ms: the ideal is 0.15 s of wall time.
 ``add_agent_6000`` is how many times the CPU of adding one of the first agents adding the 6,000th takes, with flows to
 and from it (1.0 ± 0.3 is meant); ``agents_1000_mb`` are 1,000 agents with three tools each (7 MiB are meant at most),
-``_asked`` once each has answered, and keeps its conversation.
+``_asked`` once each has answered, and keeps its conversation. ``deferred_tools_60`` are the tokens (bytes over 4) of a
+run that needs one of 60 tools and looks for it, ``_shown`` where it is shown all of them.
 ``growth_4000`` is how many times the CPU of a turn at 100 live conversations one at 4,000 takes, in one process; the
 peers that are of interest for what is handed on, called or said once stand beside ours below the table.
 """
@@ -39,6 +40,8 @@ BESIDE = {"turn": ("agent-framework",), "tools_3": ("agent-framework",), "handof
 """The peers that we mean to be ahead of by a given factor, by scenario."""
 ADDED = 6_000
 """The agent that should cost what one of the first did to add."""
+TOOLS = 60
+"""Tools of which a run needs one."""
 QUICK = 0.1
 
 
@@ -63,6 +66,7 @@ def suite(quick: bool) -> Suite:
         ("memory_1000", "memory", 1_000),
         (f"add_agent_{ADDED}", "adding", ADDED),
         ("agents_1000_mb", "having", 1_000),
+        (f"deferred_tools_{TOOLS}", "deferring", TOOLS),
         ("import", "import", 1),
     ):
         for subject, worker in workers.items():

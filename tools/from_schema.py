@@ -79,7 +79,8 @@ def tool_from_schema(
         options: as for `tool`.
 
     Raises:
-        ToolDefinitionError: the schema is none, or not of an object; or the name or an option is wrong.
+        ToolDefinitionError: the schema is none, or not of an object; the handler takes something else; or the name or
+            an option is wrong.
     """
     if not isinstance(schema, Mapping) or schema.get("type", "object") != "object":
         raise ToolDefinitionError(f"tool {name!r}: its schema is one of an object, not {schema!r:.200}")
@@ -89,8 +90,9 @@ def tool_from_schema(
         _validator(schema)
     except ToolDefinitionError as error:
         raise ToolDefinitionError(f"tool {name!r}: {error}") from error
+    context = _context_of(handler)
     target = handler if inspect.isroutine(handler) else getattr(handler, "func", type(handler).__call__)
-    signature = SchemaSignature(handler, {"type": "object", **schema}, description, lambda: _context_of(handler))
+    signature = SchemaSignature(handler, {"type": "object", **schema}, description, lambda: context)
     return Tool(signature, name=name, description=description, sync=not inspect.iscoroutinefunction(target), **options)
 
 
@@ -127,13 +129,17 @@ def _explained(misfit: ValidationError) -> str:
 
 
 def _context_of(handler: Callable[..., Any]) -> type[CallContext] | None:
-    parameters = list(inspect.signature(handler).parameters)
-    if len(parameters) < 2:
-        return None
-    wanted = context_type(hints_of(handler).get(parameters[0]))
-    if wanted is None:
+    """The class of the context that a handler takes before the arguments, if it does.
+
+    Raises:
+        ToolDefinitionError: it takes something else.
+    """
+    parameters = list(inspect.signature(handler).parameters.values())
+    needed = [one.name for one in parameters if one.default is one.empty and one.kind is not one.VAR_KEYWORD]
+    wanted = context_type(hints_of(handler).get(parameters[0].name)) if len(parameters) > 1 else None
+    if len(needed) != (1 if wanted is None else 2):
         raise ToolDefinitionError(
-            f"{name_of(handler)} takes {', '.join(parameters)}; a handler takes the arguments, a dictionary, and "
-            "before it, if it likes, the call's context, annotated with ToolContext"
+            f"{name_of(handler)} takes {', '.join(needed) or 'nothing'}; a handler takes the arguments, a dictionary, "
+            "and before it, if it likes, the call's context, annotated with ToolContext"
         )
     return wanted

@@ -56,6 +56,7 @@ class Tool:
             that stands for the call; raising refuses the call.
         on_success: called with the arguments and the result, which it may replace by returning another.
         on_error: called with the arguments (empty if they did not fit) and the error; it may return a result instead.
+        defer: whether an agent's model is shown the tool only once it has looked for it; by default as its agent says.
         sync: the call blocks.
 
     The three hooks may be ``async``; a plain one runs in the loop and must be quick. Their time counts as the call's.
@@ -77,6 +78,7 @@ class Tool:
         before_call: BeforeCall | None = None,
         on_success: OnSuccess | None = None,
         on_error: OnError | None = None,
+        defer: bool | None = None,
         sync: bool = False,
     ) -> None:
         if not _NAME.fullmatch(name):
@@ -97,6 +99,7 @@ class Tool:
         self.scope: Scope = scope
         self.timeout = timeout
         self.max_result = max_result
+        self.defer = defer
         self._signature = signature
         self._description = description
         self._sync = sync
@@ -314,6 +317,7 @@ class ToolSettings(TypedDict, total=False):
     before_call: BeforeCall | None
     on_success: OnSuccess | None
     on_error: OnError | None
+    defer: bool | None
 
 
 class ToolOptions(ToolSettings, total=False):

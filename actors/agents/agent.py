@@ -53,6 +53,8 @@ class Agent:
             whether its requests may wait to go out together with others, where the pool batches (not streams).
         hooks: functions that see and may change what a run does; see `hooks`.
         skills: tools, hooks, handoffs and prompts that belong together.
+        defer_tools: whether the model is shown a search in place of the tools, which loads what it finds: for many
+            tools. A tool may say otherwise (``@tool(defer=False)``).
 
     Raises:
         DefinitionError: the name, a setting or the autonomy is wrong, or two tools have one name; or a class of one's
@@ -74,6 +76,7 @@ class Agent:
     settings: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
     hooks: Sequence[Hook] = field(default=(), kw_only=True)
     skills: Sequence[Skill] = field(default=(), kw_only=True)
+    defer_tools: bool = field(default=False, kw_only=True)
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)

@@ -10,7 +10,20 @@ from statistics import median
 from typing import Any
 
 from benchmarks.harness.model import Sample
-from callboard import Actor, Agency, Agent, ChildSpec, Completion, Message, Request, ToolCall, Usage, tool
+from callboard import (
+    Actor,
+    Agency,
+    Agent,
+    ChildSpec,
+    Completion,
+    Message,
+    Request,
+    ToolCall,
+    Usage,
+    tool,
+    tool_from_schema,
+)
+from callboard.providers.tokens import estimate
 
 from .agents_common import ARGUMENTS, HOPS, LATENCY, TURNS, growth, importing, repeated, side_by_side
 from .clock import Cpu, fill_holes, resident
@@ -189,6 +202,54 @@ def having(n: int) -> list[Sample]:
     return asyncio.run(measured())
 
 
+def served(number: int) -> Any:
+    """A tool such as MCP servers have."""
+    words = (
+        "title in one line",
+        "text as Markdown",
+        "labels to put on it",
+        "who is to look after it",
+        "where it belongs",
+    )
+    properties = {word.split()[0]: {"type": "string", "description": f"The {word}."} for word in words}
+    verb, thing = ("create", "list", "delete")[number % 3], f"thing_{number // 3}"
+    return tool_from_schema(
+        name=f"service_{verb}_{thing}",
+        description=f"{verb.title()} a {thing} of the service, and return its id and its address.",
+        schema={"type": "object", "properties": properties, "required": ["title"]},
+        handler=lambda arguments: "done",
+        risk="safe",
+    )
+
+
+class Using(Actor):
+    """Calls one of many tools, which it looks for where it is not shown it; counts the tokens that it is sent."""
+
+    sent = 0
+
+    def on_receive(self, request: Request) -> Completion:
+        Using.sent += estimate(request)
+        results = [message for message in request.messages if message.role == "tool"]
+        if any(spec.name == "service_list_thing_7" for spec in request.tools):
+            done = results and results[-1].name == "service_list_thing_7"
+            return DONE if done else calls(ToolCall("c", "service_list_thing_7", '{"title": "x"}'))
+        return calls(ToolCall("s", "search_tools", '{"query": "list thing 7"}'))
+
+
+def deferring(n: int) -> list[Sample]:
+    """The tokens of a run that calls one of ``n`` tools, as they all are shown and as they are looked for."""
+
+    async def measured(defer: bool) -> int:
+        Using.sent = 0
+        tools = [served(number) for number in range(n)]
+        async with solo(ChildSpec(Using), tools=tools, defer_tools=defer) as agency:
+            await agency.run("go")
+        return Using.sent
+
+    shown, deferred = asyncio.run(measured(False)), asyncio.run(measured(True))
+    return [Sample(deferred, "tokens", ""), Sample(shown, "tokens", "_shown")]
+
+
 def importing_it(n: int) -> list[Sample]:
     return importing("from callboard import Agency, Agent, tool")
 
@@ -203,5 +264,6 @@ SCENARIOS: dict[str, Callable[[int], list[Sample]]] = {
     "memory": memory,
     "adding": adding,
     "having": having,
+    "deferring": deferring,
     "import": importing_it,
 }

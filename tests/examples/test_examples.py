@@ -45,6 +45,12 @@ PRINTS = {
         "call 3 guardrail no_cake refused (toolcall): cake is not for sale any more",
         "2 erased",
     ],
+    "deferred_tools.py": [
+        "shown: search_tools",
+        "shown: search_tools, cancel_invoice, open_invoice",
+        "shown: search_tools, cancel_invoice, open_invoice",
+        "done",
+    ],
     "embeddings.py": [
         "The print server is restarted with: systemctl restart cups",
         "3 vectors of 512 numbers by offline:hashing",

@@ -81,11 +81,17 @@ async def test_a_handler_may_block_and_may_take_the_context() -> None:
     assert (await made.run({"size": "large"}, context=ToolContext(deps="ada"))).text == "ada False large"
 
 
+async def test_a_handler_may_have_defaults_of_its_own() -> None:
+    assert (await order(lambda arguments, more="!": arguments["size"] + more).run({"size": "small"})).text == "small!"
+
+
 def test_a_handler_that_takes_something_else_is_refused() -> None:
     def handler(size: str, lines: list[Any]) -> None: ...
 
     with pytest.raises(ToolDefinitionError, match="handler takes size, lines; a handler takes the arguments"):
-        _ = order(handler).spec
+        order(handler)
+    with pytest.raises(ToolDefinitionError, match="takes nothing"):
+        order(lambda: None)
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,7 @@ class McpServer:
         timeout: seconds for each call, and for connecting.
         trust_hints: take the server's word for which of its tools only read and which are idempotent. Without it
             every tool is risky, because its server is unknown.
+        defer: whether a model is shown its tools only once it has looked for them; by default as the agent says.
         system: the system that the connection's actor lives in; by default one of its own.
     """
 
@@ -51,12 +52,14 @@ class McpServer:
         prefix: str = "",
         timeout: float = 60.0,
         trust_hints: bool = False,
+        defer: bool | None = None,
         system: System | None = None,
     ) -> None:
         self._server = server
         self._prefix = prefix
         self._timeout = timeout
         self._trust_hints = trust_hints
+        self._defer = defer
         self._given_system = system
         self._system: System | None = None
         self._ref: ActorRef[McpClient] | None = None
@@ -131,6 +134,7 @@ class McpServer:
             risk="safe" if reads_only else "risky",
             idempotent=idempotent,
             timeout=self._timeout,
+            defer=self._defer,
         )
 
     async def _call(self, call: CallTool) -> Any:

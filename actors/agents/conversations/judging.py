@@ -11,7 +11,7 @@ from dataclasses import replace
 from itertools import takewhile
 from typing import Any, Final
 
-from ....providers.messages import Request, ToolCall, shown
+from ....providers.messages import Message, Request, ToolCall, shown
 from ...core.base.send_context import SendContext
 from ...core.base.send_context import active as active_context
 from ..context import KEY, RequestContext, UsageRecord
@@ -205,7 +205,7 @@ class RunToday:
         )
         following = list(takewhile(lambda later: type(later) not in (Completed, CompletionFailed, Ended), after))
         for call in message.tool_calls:
-            self._called(call, following)
+            self._called(call, following, step.before.history)
 
     def _checked(self, event: Completed) -> None:
         problem = ""
@@ -219,7 +219,7 @@ class RunToday:
             text = problem or "it fits the requested type now, and did not then: " + recorded
             self._differs("completion", text)
 
-    def _called(self, call: ToolCall, following: Sequence[Any]) -> None:
+    def _called(self, call: ToolCall, following: Sequence[Any], history: Sequence[Message]) -> None:
         """How a call would be treated now, and was then."""
         prepared, rules = self._prepared, self._rules
         handed = any(type(one) is HandoffReturned and one.call_id == call.id for one in following)
@@ -230,6 +230,7 @@ class RunToday:
             return
         handoff = call.name in rules.delegates or call.name in rules.transfers
         tool = prepared.tools.get(call.name)
+        needed = rules.needs_approval(call) and not prepared.is_harmless(call, history)
         text, kind = "", _CALL
         if handoff or handed:
             kind = _HANDOFF
@@ -240,9 +241,9 @@ class RunToday:
         elif tool is None:
             if result is None or not shown(result.content).startswith(NO_TOOL):
                 text = f"no tool is called {call.name!r} any more"
-        elif rules.needs_approval(call) and not asked:
+        elif needed and not asked:
             text = f"{call.name} would wait for a person's approval"
-        elif asked and not rules.needs_approval(call):
+        elif asked and not needed:
             text = f"{call.name} waited for a person's approval, and would not now"
         elif result is not None and not result.is_error and (wrong := _misfit(tool, call)):
             text = f"the arguments of {call.name} do not fit any more: {wrong}"

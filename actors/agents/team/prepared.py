@@ -9,6 +9,7 @@ from typing import Any
 
 from ....providers.messages import Message, Request, ToolCall, ToolSpec
 from ....tools import Tool
+from ....tools.deferred import SEARCH_TOOLS, deferred_tools
 from ..agent import Agent
 from ..context import RequestContext
 from ..errors import DefinitionError
@@ -46,6 +47,8 @@ def check_offers(agent: Agent, *, sends: bool) -> None:
     offered.extend(item.name for item in agent.all_handoffs if isinstance(item, HandoffTool))
     if sends:
         offered.append(SEND_MESSAGE)
+    if agent.defer_tools or any(tool.defer for tool in agent.all_tools):
+        offered.append(SEARCH_TOOLS)
     seen: set[str] = set()
     for name in offered:
         if name in seen:
@@ -87,6 +90,7 @@ class PreparedAgent:
         "agent",
         "answer",
         "batch",
+        "deferred",
         "handoffs",
         "hooks",
         "name",
@@ -105,9 +109,14 @@ class PreparedAgent:
         self.shared = shared
         self.reachable = tuple(name for name, _ in reachable)
         self.tools: dict[str, Tool] = {t.name: t for t in agent.all_tools}
+        hidden = self.deferred = deferred_tools(agent.all_tools, agent.defer_tools)
+        """The tools that its model is not shown at first, if there are such."""
         offered = [item for item in agent.all_handoffs if isinstance(item, HandoffTool)]
         self.handoffs: Mapping[str, HandoffTool] = {item.name: item for item in offered} if offered else _NO_HANDOFFS
-        specs = [t.spec for t in self.tools.values()]
+        specs = [t.spec for t in self.tools.values() if hidden is None or t.name not in hidden]
+        if hidden is not None:
+            self.tools[SEARCH_TOOLS] = hidden.search
+            specs.append(hidden.search.spec)
         specs.extend(h.spec for h in self.handoffs.values())
         if reachable:
             specs.append(send_message_spec(reachable))
@@ -128,6 +137,11 @@ class PreparedAgent:
         self.batch = bool(agent.settings.get("batch", False))
         """Whether its requests may wait to go out together with others."""
         self._settings = _settings(agent.settings) if agent.settings else _NO_SETTINGS
+
+    def is_harmless(self, call: ToolCall, history: Sequence[Message]) -> bool:
+        """Whether a call does no more than to load tools: nobody need be asked about it."""
+        hidden = self.deferred
+        return hidden is not None and (call.name == SEARCH_TOOLS or hidden.is_hidden(call.name, history))
 
     def _needs_approval(self, call: ToolCall) -> bool:
         """Whether a person is to be asked. There is nothing to decide about what cannot run: the model is told at
@@ -175,10 +189,13 @@ class PreparedAgent:
             instructions = self.agent.instructions
             system = self._system_message(instructions if isinstance(instructions, str) else instructions(context))
         named = self.agent.model
+        specs = self.specs + external if external else self.specs
+        if self.deferred is not None:  # at the end: what vendors have cached of those before still holds
+            specs += self.deferred.loaded(history)
         return Request(
             (*system, *history),
             named if isinstance(named, str) and named else model,
-            self.specs + external if external else self.specs,
+            specs,
             response_schema=schema,
             **self._settings,
         )

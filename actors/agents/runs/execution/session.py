@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Set
+from dataclasses import replace
 from typing import Any, NamedTuple, TypeAlias
 
 from .....providers.messages import Completion, Message, ToolCall
@@ -202,7 +203,15 @@ class Session:
     def look_at_agent(self) -> None:
         """Take over what the agent has been given, or what was taken from it, since the last completion."""
         self.prepared = self.runtime.directory.prepared(self.run.agent)
-        self.rules = self.prepared.rules(self.run.limits, self.run.external)
+        prepared = self.prepared
+        rules = self.rules = prepared.rules(self.run.limits, self.run.external)
+        if prepared.deferred is not None:
+            self.rules = replace(
+                rules,
+                needs_approval=lambda call: (
+                    rules.needs_approval(call) and not prepared.is_harmless(call, self.state.turn.history)
+                ),
+            )
 
     def send(self, message: Any) -> None:
         """A message to the conversation; if its actor has ended, the next incarnation finds out by itself."""

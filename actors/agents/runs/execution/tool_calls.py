@@ -38,6 +38,10 @@ def call_tool(session: Session, command: CallTool, happened: Happened) -> None:
         names = ", ".join(session.prepared.tools) or "none"
         _returned(session, call, f"no tool is called {call.name!r}; there are: {names}", True, happened)
         return
+    hidden = session.prepared.deferred
+    if hidden is not None and hidden.is_hidden(call.name, session.state.turn.history):
+        _returned(session, call, hidden.introduced(call.name), True, happened)
+        return
     if call.id in session.interrupted and not tool.idempotent:
         _returned(session, call, INTERRUPTED, True, happened)
         return
