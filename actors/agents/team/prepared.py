@@ -9,7 +9,7 @@ from typing import Any
 
 from ....providers.messages import Message, Request, ToolCall, ToolSpec
 from ....tools import Tool
-from ....tools.deferred import SEARCH_TOOLS, deferred_tools
+from ....tools.deferred import SEARCH_TOOLS, DeferredTools, deferred_tools
 from ..agent import Agent
 from ..context import RequestContext
 from ..errors import DefinitionError
@@ -99,6 +99,7 @@ class PreparedAgent:
         "shared",
         "specs",
         "tools",
+        "wrong",
     )
 
     def __init__(self, agent: Agent, reachable: Sequence[tuple[str, str]], shared: str = "") -> None:
@@ -109,14 +110,21 @@ class PreparedAgent:
         self.shared = shared
         self.reachable = tuple(name for name, _ in reachable)
         self.tools: dict[str, Tool] = {t.name: t for t in agent.all_tools}
-        hidden = self.deferred = deferred_tools(agent.all_tools, agent.defer_tools)
+        self.deferred: DeferredTools | None = None
         """The tools that its model is not shown at first, if there are such."""
+        self.wrong: Exception | None = None
+        """What is wrong with its tools, where they cannot be described to a model: it cannot work then."""
         offered = [item for item in agent.all_handoffs if isinstance(item, HandoffTool)]
         self.handoffs: Mapping[str, HandoffTool] = {item.name: item for item in offered} if offered else _NO_HANDOFFS
-        specs = [t.spec for t in self.tools.values() if hidden is None or t.name not in hidden]
-        if hidden is not None:
-            self.tools[SEARCH_TOOLS] = hidden.search
-            specs.append(hidden.search.spec)
+        specs: list[ToolSpec] = []
+        try:
+            hidden = self.deferred = deferred_tools(agent.all_tools, agent.defer_tools)
+            specs.extend(t.spec for t in agent.all_tools if hidden is None or t.name not in hidden)
+            if hidden is not None:
+                self.tools[SEARCH_TOOLS] = hidden.search
+                specs.append(hidden.search.spec)
+        except Exception as error:  # annotations are the user's code, and so are the schemas of their types
+            self.wrong = error
         specs.extend(h.spec for h in self.handoffs.values())
         if reachable:
             specs.append(send_message_spec(reachable))
