@@ -6,11 +6,11 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import wraps
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeAlias, TypeVar
 
 from ...tools import Tool, ToolDefinitionError, as_tool
 from ..core.refs.ref import ActorRef
-from .context import RequestContext
+from .context import Deps, RequestContext
 from .errors import DefinitionError
 from .handoffs.offer import HandoffTool
 from .handoffs.target import Target
@@ -23,6 +23,12 @@ from .turns.rules import Limits, check_limits
 if TYPE_CHECKING:
     from typing import Self
 
+    import typing_extensions
+
+    Out = typing_extensions.TypeVar("Out", default=Any)
+else:  # defaults come with Python 3.13, and only type checkers need this one
+    Out = TypeVar("Out")
+
 Autonomy: TypeAlias = Literal["manual", "supervised", "autonomous"]
 Instructions: TypeAlias = "str | Callable[[RequestContext], str]"
 
@@ -31,8 +37,10 @@ _NAME = re.compile(r"[A-Za-z0-9_-]{1,48}")
 
 
 @dataclass(eq=False)
-class Agent:
+class Agent(Generic[Deps, Out]):
     """An agent: a name, instructions, and what it may use.
+
+    Type checkers may be told what its tools depend on and what it answers: ``Agent[Database, Report]("Analyst", …)``.
 
     A class of one's own may say any of it: ``class Writer(Agent): name = "Writer"; tools = [look_up]``; what its
     instances are given goes before that. `instructions` may be a method of it, of the request context.
@@ -72,7 +80,7 @@ class Agent:
     description: str = field(default="", kw_only=True)
     limits: Limits = field(default=Limits(), kw_only=True)
     autonomy: Autonomy = field(default="autonomous", kw_only=True)
-    output_type: Any = field(default=None, kw_only=True)
+    output_type: type[Out] | Any = field(default=None, kw_only=True)
     settings: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
     hooks: Sequence[Hook] = field(default=(), kw_only=True)
     skills: Sequence[Skill] = field(default=(), kw_only=True)

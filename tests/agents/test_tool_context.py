@@ -402,3 +402,13 @@ async def test_agents_take_classes_as_tools_with_their_options() -> None:
     async with Agency(agent, model=scripted(script), deps="the till") as agency:
         answer = await agency.run("?")
     assert answer.messages[2].text == "3 from the till"
+
+
+async def test_an_agent_may_say_for_type_checkers_what_it_depends_on_and_answers() -> None:
+    class Clerk(Agent[str, int]):
+        name = "Clerk"
+        tools = (who,)
+
+    for agent in (Agent[str, int]("A", tools=[who], output_type=int), Clerk(output_type=int)):
+        async with Agency(agent, model=scripted(Script([call("who"), "3"])), deps="d") as agency:
+            assert (await agency.run("?")).value == 3

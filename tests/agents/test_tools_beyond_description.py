@@ -16,7 +16,7 @@ from .support import add, scripted
 
 @tool
 def unknown(x: Nowhere) -> str:  # type: ignore[name-defined]  # noqa: F821
-    return x
+    return str(x)
 
 
 @tool

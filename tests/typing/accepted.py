@@ -26,12 +26,16 @@ from callboard.actors import (
     by_key,
 )
 from callboard.actors.agents.agency import Agency
+from callboard.actors.agents.agent import Agent
 from callboard.actors.agents.answer import Answer
+from callboard.actors.agents.caller import Caller
+from callboard.actors.agents.context import ToolContext
 from callboard.actors.agents.conversations.view import ConversationSummary, ConversationView, ReplayReport
 from callboard.actors.agents.handoffs.handoff import Handoff
 from callboard.actors.agents.runs.handle import RunHandle
 from callboard.actors.agents.runs.reading.progress import RunRecord
 from callboard.actors.journal import EventSourcedActor, Journal, MemoryJournal
+from callboard.providers.messages import Message
 from tests.typing.vocabulary import Add, Added, Box, Counter, Echo, Get, Handling, Ledger, Lines, Note, Plain, Untold
 
 
@@ -208,3 +212,20 @@ async def a_run_in_the_background_is_followed_and_steered(agency: Agency) -> Non
     assert_type(await agency.handle(handle.id), RunHandle)
     assert_type(await agency.steer("c", "hurry up", agent="A"), None)
     assert_type(await agency.agent_ref("A").ask(Handoff("Cron", "A", "tidy up")), Answer)
+
+
+def an_agent_says_what_its_tools_depend_on_and_what_it_answers(some: Agent[Note, str], anyone: Agent) -> None:
+    made = Agent[Note, Added]("Analyst", output_type=Added)
+    assert_type(made, Agent[Note, Added])
+    everyone: list[Agent] = [made, some, anyone, Agent("Other")]
+    assert_type(everyone[0], Agent[Any, Any])
+
+
+async def a_tool_sees_what_it_depends_on(context: ToolContext[Note], untyped: ToolContext) -> None:
+    assert_type(context.deps, Note)
+    assert_type(ToolContext("1", deps=Note()).deps, Note)
+    assert_type(untyped.deps, Any)
+    assert_type(context.messages, tuple[Message, ...])
+    assert_type(context.caller, Caller)
+    context.progress("half", fraction=0.5)
+    context.track_usage(0.25, "a search", {"pages": 3})

@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import partial
 
 from callboard.actors import Actor, ActorRef, ChildSpec, Future, Stream, System, handles
+from callboard.actors.agents.agent import Agent
+from callboard.actors.agents.context import ToolContext
 from callboard.actors.journal import EventSourcedActor
 from tests.typing.vocabulary import Add, Added, Counter, Elsewhere, Get, Handling, Ledger, Lines, Note, Plain
 
@@ -134,3 +136,11 @@ class KeepsAnother(EventSourcedActor[Added, Get]):
 def an_event_sourced_actor_that_does_not_take_this(ref: ActorRef[Ledger]) -> None:
     ref.tell(Added(1))  # refused: arg-type
     ref.tell("text")  # refused: arg-type
+
+
+def a_tool_that_depends_on_something_else(context: ToolContext[Note], agent: Agent[Note, str]) -> None:
+    number: int = context.deps  # refused: assignment
+    other: Agent[Added, str] = agent  # refused: assignment
+    context.track_usage("a dollar")  # refused: arg-type
+    context.progress(0.5)  # refused: arg-type
+    print(number, other)
