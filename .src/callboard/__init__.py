@@ -146,6 +146,7 @@ if TYPE_CHECKING:
     from .actors.agents.handoffs.handoff import Handoff
     from .actors.agents.handoffs.limits import HandoffLimits
     from .actors.agents.handoffs.offer import handoff
+    from .actors.agents.handoffs.policy import HandoffPolicy
     from .actors.agents.handoffs.remote import RemoteAgent
     from .actors.agents.handoffs.target import AgentRequest, Pipeline, Responder
     from .actors.agents.handoffs.webhook import WebhookTarget
@@ -463,6 +464,7 @@ _HOMES = {
     ".actors.agents.handoffs.handoff": ("Handoff",),
     ".actors.agents.handoffs.limits": ("HandoffLimits",),
     ".actors.agents.handoffs.offer": ("handoff",),
+    ".actors.agents.handoffs.policy": ("HandoffPolicy",),
     ".actors.agents.handoffs.webhook": ("WebhookTarget",),
     ".actors.agents.handoffs.target": ("AgentRequest", "Pipeline", "Responder"),
     ".actors.agents.hooks": ("HookContext", "guardrail", "hook"),
@@ -688,6 +690,7 @@ __all__ = [
     "HandoffFinished",
     "HandoffLimit",
     "HandoffLimits",
+    "HandoffPolicy",
     "HandoffRefused",
     "HandoffStarted",
     "Health",

@@ -29,6 +29,7 @@ from .errors import AgencyClosed, AgentError, DefinitionError, UnknownConversati
 from .events import RunEvent
 from .flow import FlowPrinter
 from .handoffs.limits import HandoffLimits
+from .handoffs.policy import OPEN, HandoffPolicy
 from .handoffs.target import Responder
 from .lifecycle import Lifecycle, who_answers
 from .runs.coordination.steering import steer
@@ -76,6 +77,7 @@ class Agency(Members, Conversations, Approvals):
             A path is an SQLite file, an address ``postgresql://…`` a database: they survive that too, see `resumed`,
             and several processes may share them.
         handoff_limits: how far handoffs may go.
+        handoff_policy: who may hand off to whom and to which hosts, whatever flows and handoffs say.
         approvals_expire: seconds after which a call that nobody has decided about counts as denied; None for never.
         retention: how long finished conversations are kept; what is older is deleted at the start and every five
             minutes. None keeps them until they are released or erased.
@@ -103,6 +105,7 @@ class Agency(Members, Conversations, Approvals):
         system: System | None = None,
         journal: Journal | str | Path | None = None,
         handoff_limits: HandoffLimits | None = None,
+        handoff_policy: HandoffPolicy = OPEN,
         approvals_expire: float | None = WEEK,
         retention: Retention | None = None,
         deps: Any = None,
@@ -115,7 +118,9 @@ class Agency(Members, Conversations, Approvals):
             raise DefinitionError(f"verbose is True or False, not {verbose!r:.80}")
         check_flows(flows)
         self.name = name
-        self._directory = Directory(agents, flows, shared_instructions)
+        if not isinstance(handoff_policy, HandoffPolicy):
+            raise DefinitionError(f"handoff_policy is a HandoffPolicy, not {handoff_policy!r:.80}")
+        self._directory = Directory(agents, flows, shared_instructions, handoff_policy)
         self._given = (
             *who_answers(model if pool is None else pool, config, on_usage),
             system,

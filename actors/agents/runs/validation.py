@@ -127,13 +127,14 @@ def handed_over(runtime: AgencyRuntime, agent: str, handoff: Handoff) -> RunRequ
 
     Raises:
         AgencyClosed: no runs are accepted.
-        HandoffRefused: it is for somebody else, has no task, or is no task but a transfer.
+        HandoffRefused: it is for somebody else, is forbidden, has no task, or is no task but a transfer.
         HandoffError: it goes too deep or in circles, or the run has handed off too often.
     """
     register = runtime.register
     if register.closed:
         raise AgencyClosed(f"the agency {register.closed}")
     _check_handoff(handoff, agent)
+    runtime.directory.check_permitted(handoff.sender, agent)
     own = runtime.directory.agents[agent].limits
     run_id = runtime.new_id()
     messages = (handoff.as_message(),)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from ....tools import Tool
@@ -88,7 +89,48 @@ class Members(Part):
             UnknownAgent: nobody has that name.
         """
         name = self._directory.name_of(agent)
-        return describe(self._directory.agents[name], self._directory.reachable(name))
+        return describe(
+            self._directory.agents[name], self._directory.reachable(name), partial(self._directory.permits, name)
+        )
+
+    # -- who may hand off to whom ----------------------------------------------------------------------------------
+
+    def may_reach(self, sender: Agent | str, target: Agent | str) -> bool:
+        """Whether an agent may hand off to another one at this moment: by a flow or a handoff of its own, and neither
+        the policy nor `revoke` forbids it.
+
+        Args:
+            sender: who.
+            target: to whom; a pipeline's name, too.
+
+        Raises:
+            UnknownAgent: there is no such sender.
+        """
+        return self._directory.may_reach(self._directory.name_of(sender), _name(target))
+
+    def allow(self, sender: Agent | str, target: Agent | str) -> None:
+        """Let an agent delegate to another one, or take back what `revoke` said.
+
+        May be called from any thread. It holds for the next handoff, also of runs under way, and as long as the agency.
+
+        Args:
+            sender: who.
+            target: to whom, here.
+
+        Raises:
+            UnknownAgent: one of them is not here.
+            DefinitionError: the handoff policy forbids it.
+        """
+        self._directory.allow(_name(sender), _name(target))
+
+    def revoke(self, sender: Agent | str, target: Agent | str) -> None:
+        """Let an agent hand off to another one no more, whether by a flow or by a handoff of its own; otherwise as
+        `allow`. What it has handed on already goes on, and a conversation that was transferred stays so.
+
+        Raises:
+            UnknownAgent: one of them is not here.
+        """
+        self._directory.revoke(_name(sender), _name(target))
 
     # -- changing one of them ------------------------------------------------------------------------------------------
 
@@ -164,3 +206,7 @@ class Members(Part):
         if (root := self._runtime.root) is not None:
             for name in added:
                 self._runtime.tell(root, AddAgent(name))
+
+
+def _name(agent: Agent | str) -> str:
+    return agent if isinstance(agent, str) else agent.name

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,12 +59,15 @@ class AgentDescription:
     skills: tuple[Ability, ...]
 
 
-def describe(agent: Agent, reachable: Iterable[tuple[str, str]]) -> AgentDescription:
+def describe(
+    agent: Agent, reachable: Iterable[tuple[str, str]], permits: Callable[[str], bool] = lambda target: True
+) -> AgentDescription:
     """What an agent can do.
 
     Args:
         agent: whom to describe.
         reachable: names and descriptions of those that it may delegate to along flows and plain handoffs.
+        permits: whether nothing forbids handoffs to a target.
     """
     kind = agent.output_type
     return AgentDescription(
@@ -75,7 +78,7 @@ def describe(agent: Agent, reachable: Iterable[tuple[str, str]]) -> AgentDescrip
         "" if kind is None else getattr(kind, "__name__", None) or str(kind),
         scopes_of(agent),
         tuple(_tools(agent)),
-        tuple(_handoffs(agent, dict(reachable))),
+        tuple(each for each in _handoffs(agent, dict(reachable)) if permits(each.details["target"])),
         tuple(_hooks(agent)),
         tuple(
             Ability(

@@ -7,18 +7,19 @@ work when it first runs. What is wrong with it is said when it is added, all the
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from threading import Lock
 from typing import Any, TypeAlias, cast
 
 from ..agent import Agent
-from ..errors import DefinitionError, UnknownAgent
+from ..errors import DefinitionError, HandoffRefused, UnknownAgent
+from ..handoffs.call import refusal
 from ..handoffs.offer import HandoffTool
+from ..handoffs.policy import EVERYONE, OPEN, HandoffPolicy
 from ..handoffs.target import Responder, Target
 from .prepared import PreparedAgent, check_offers
 
 Flow: TypeAlias = "tuple[Target | str, Target | str]"
-
-EVERYONE = "*"
 
 
 class Directory:
@@ -31,6 +32,7 @@ class Directory:
         agents: the first one is the entry point. Agents that they hand off to are added.
         flows: pairs of agents or names; ``"*"`` stands for everyone.
         shared: instructions that all have.
+        policy: what may not be handed off, whatever else says so.
 
     Raises:
         DefinitionError: no agents, two of one name, or a flow or handoff that names nobody.
@@ -41,7 +43,15 @@ class Directory:
         entry: the name of the entry point.
     """
 
-    def __init__(self, agents: Iterable[Agent | Responder], flows: Iterable[Flow] | str, shared: str) -> None:
+    def __init__(
+        self,
+        agents: Iterable[Agent | Responder],
+        flows: Iterable[Flow] | str,
+        shared: str,
+        policy: HandoffPolicy = OPEN,
+    ) -> None:
+        self._policy = policy
+        self._revoked: set[tuple[str, str]] = set()
         self.agents: dict[str, Agent] = {}
         self.hidden: set[str] = set()
         self._given: dict[str, Target] = {}  # as they were given, where that is something else
@@ -101,7 +111,9 @@ class Directory:
         if made is None:
             with self._lock:  # so that it is not made of what is being changed
                 agent = self.agents[name]
-                made = self._prepared[name] = PreparedAgent(agent, self._reachable(agent), self._shared)
+                made = self._prepared[name] = PreparedAgent(
+                    agent, self._reachable(agent), self._shared, partial(self.permits, name)
+                )
         return made
 
     def reachable(self, name: str) -> list[tuple[str, str]]:
@@ -121,7 +133,29 @@ class Directory:
         named |= self.along_flows(sender.name)
         named.discard(sender.name)
         agents = self.agents
+        named = {name for name in named if self.permits(sender.name, name)}
         return [(name, agents[name].description) for name in sorted(named, key=self._numbers.__getitem__)]
+
+    def permits(self, sender: str, target: str) -> bool:
+        """Whether nothing forbids a handoff that flows or handoffs allow."""
+        return (sender, target) not in self._revoked and self._policy.allows(sender, target)
+
+    def check_permitted(self, sender: str, target: str) -> None:
+        """Look whether a handoff is forbidden at this moment, also to whom it was offered before.
+
+        Raises:
+            HandoffRefused: it is.
+        """
+        if not self.permits(sender, target):
+            raise HandoffRefused(refusal(sender, target, self._targets_of(sender) if sender in self.agents else ()))
+
+    def may_reach(self, sender: str, target: str) -> bool:
+        """Whether an agent may hand off to another one, or to a pipeline, at this moment."""
+        return target in self._targets_of(sender)
+
+    def _targets_of(self, sender: str) -> list[str]:
+        made = self.prepared(sender)
+        return list(dict.fromkeys((*made.reachable, *(offered.target for offered in made.handoffs.values()))))
 
     # -- changing it ---------------------------------------------------------------------------------------------------
 
@@ -154,6 +188,41 @@ class Directory:
             if isinstance(agent, AnsweringAgent):
                 raise DefinitionError(f"{name} answers by itself, and has no tools, hooks, handoffs or skills")
             return self._add([changed(agent)], (), replacing=agent)
+
+    def allow(self, sender: str, target: str) -> None:
+        """Let an agent hand off to another one, from the next handoff on.
+
+        Raises:
+            UnknownAgent: one of them is not here.
+            DefinitionError: the policy forbids it.
+        """
+        self._check_pair(sender, target)
+        if not self._policy.allows(sender, target):
+            raise DefinitionError(f"the handoff policy does not allow {sender} to hand off to {target}")
+        with self._lock:
+            self._revoked.discard((sender, target))
+            self._prepared.pop(sender, None)
+        if not self.may_reach(sender, target):
+            with self._lock:
+                self._add((), ((sender, target),))
+
+    def revoke(self, sender: str, target: str) -> None:
+        """Let an agent not hand off to another one any more, by a flow or by a handoff of its own.
+
+        Raises:
+            UnknownAgent: one of them is not here.
+        """
+        self._check_pair(sender, target)
+        with self._lock:
+            self._revoked.add((sender, target))
+            self._prepared.pop(sender, None)
+
+    def _check_pair(self, sender: str, target: str) -> None:
+        if sender not in self.agents:
+            raise UnknownAgent(f"no agent is called {sender!r:.80}; there are {_listed(self.members)}")
+        declared = [item.target for item in self.agents[sender].all_handoffs if isinstance(item, HandoffTool)]
+        if target not in self.agents and target not in declared:
+            raise UnknownAgent(f"{sender} has nobody to hand off to who is called {target!r:.80}")
 
     def _add(self, given: Iterable[Target], flows: Iterable[Flow] | str, replacing: Agent | None = None) -> list[str]:
         """Look at everything first, so that nothing is half done."""
@@ -190,6 +259,9 @@ class Directory:
                     hidden[known.name] = False
                 continue
             agent = as_agent(target)
+            host = getattr(target, "host", "")
+            if not self._policy.allows_host(host):
+                raise DefinitionError(f"{agent.name} is at {host:.80}, where the handoff policy allows nobody")
             if known is not None and known is not replacing:
                 raise _two(agent.name)
             new[agent.name] = agent

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -79,6 +79,7 @@ class PreparedAgent:
         agent: the description.
         reachable: names and descriptions of the agents it may delegate to by `SEND_MESSAGE`.
         shared: instructions that every agent of the agency has.
+        permits: whether nothing forbids handoffs to a target.
 
     What can be wrong with an agent is looked at when it is made, and by `check_offers` when it is added.
     """
@@ -102,7 +103,13 @@ class PreparedAgent:
         "wrong",
     )
 
-    def __init__(self, agent: Agent, reachable: Sequence[tuple[str, str]], shared: str = "") -> None:
+    def __init__(
+        self,
+        agent: Agent,
+        reachable: Sequence[tuple[str, str]],
+        shared: str = "",
+        permits: Callable[[str], bool] = lambda target: True,
+    ) -> None:
         self.agent = agent
         self.name = agent.name
         self.answer: Responds | None = getattr(agent, "answer", None)
@@ -114,7 +121,7 @@ class PreparedAgent:
         """The tools that its model is not shown at first, if there are such."""
         self.wrong: Exception | None = None
         """What is wrong with its tools, where they cannot be described to a model: it cannot work then."""
-        offered = [item for item in agent.all_handoffs if isinstance(item, HandoffTool)]
+        offered = [item for item in agent.all_handoffs if isinstance(item, HandoffTool) and permits(item.target)]
         self.handoffs: Mapping[str, HandoffTool] = {item.name: item for item in offered} if offered else _NO_HANDOFFS
         specs: list[ToolSpec] = []
         try:

@@ -40,6 +40,7 @@ def hand_off(session: Session, command: HandOff, happened: Happened) -> None:
     offered = prepared.handoffs.get(call.name)
     try:
         handoff = read_call(call, run.agent, prepared.handoffs, prepared.reachable)
+        runtime.directory.check_permitted(run.agent, handoff.target)
         check_chain(run.chain, run.tasks, handoff, runtime.handoff_limits)
         count_handoff(runtime.handoffs, run.root, runtime.handoff_limits)
         sending = Sending(handoff, offered, shown_to_target(session.state.turn, session.rules, offered, handoff))
@@ -191,6 +192,7 @@ async def _looked_at(session: Session, sending: Sending) -> Sending:
     changed, run, prepared = context.handoff or handoff, session.run, session.prepared
     if changed is not handoff:
         offered = offer_of(changed, handoff, offered, prepared.handoffs, prepared.reachable)
+        session.runtime.directory.check_permitted(run.agent, changed.target)
         check_chain(run.chain, run.tasks, changed, session.runtime.handoff_limits)
     if context.messages is not messages:
         messages = as_messages(context.messages) if context.messages or changed.kind == "transfer" else ()
