@@ -148,7 +148,7 @@ if TYPE_CHECKING:
     from .actors.agents.handoffs.offer import handoff
     from .actors.agents.handoffs.policy import HandoffPolicy
     from .actors.agents.handoffs.remote import RemoteAgent
-    from .actors.agents.handoffs.target import AgentRequest, Pipeline, Responder
+    from .actors.agents.handoffs.target import AgentRequest, ModelTarget, Pipeline, Responder
     from .actors.agents.handoffs.webhook import WebhookTarget
     from .actors.agents.hooks import HookContext, guardrail, hook
     from .actors.agents.openai_shape import as_chunks, as_response
@@ -466,7 +466,7 @@ _HOMES = {
     ".actors.agents.handoffs.offer": ("handoff",),
     ".actors.agents.handoffs.policy": ("HandoffPolicy",),
     ".actors.agents.handoffs.webhook": ("WebhookTarget",),
-    ".actors.agents.handoffs.target": ("AgentRequest", "Pipeline", "Responder"),
+    ".actors.agents.handoffs.target": ("AgentRequest", "ModelTarget", "Pipeline", "Responder"),
     ".actors.agents.hooks": ("HookContext", "guardrail", "hook"),
     ".actors.agents.openai_shape": ("as_chunks", "as_response"),
     ".actors.agents.handoffs.remote": ("RemoteAgent",),
@@ -728,6 +728,7 @@ __all__ = [
     "Metrics",
     "MissingContext",
     "MissingExtra",
+    "ModelTarget",
     "NoProvider",
     "NoSuchPath",
     "Node",

@@ -20,7 +20,7 @@ from ..handoffs.call import offer_of, read_call
 from ..handoffs.limits import check_chain
 from ..hooks import HookContext, HookEvent, run_hooks
 from ..output import Output
-from ..runs.execution.delegation import shown_to_target
+from ..runs.execution.preparing import shown_to_target
 from ..runs.runtime.runtime import AgencyRuntime
 from ..team.prepared import PreparedAgent
 from ..turns.budget import narrowed

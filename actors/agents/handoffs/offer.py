@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
@@ -10,7 +11,7 @@ from ....providers.messages import Message, ToolSpec
 from ..answer import HandoffKind
 from ..errors import DefinitionError
 from .handoff import Handoff
-from .target import Pipeline, Target
+from .target import ModelTarget, Pipeline, Target
 
 HistoryFilter: TypeAlias = Callable[[tuple[Message, ...]], Sequence[Message]]
 
@@ -28,6 +29,12 @@ class HandoffTool:
     input_type: Any = None
     history_filter: HistoryFilter | None = None
     stages: tuple[Target, ...] = ()
+    summary: bool | str = False
+
+    @property
+    def same_conversation(self) -> bool:
+        """Whether a delegate sees the conversation."""
+        return isinstance(self.agent, ModelTarget)
 
     @property
     def spec(self) -> ToolSpec:
@@ -60,6 +67,7 @@ def handoff(
     on_handoff: Callable[[Handoff], Any] | None = None,
     input_type: Any = None,
     history_filter: HistoryFilter | None = None,
+    summary: bool | str = False,
 ) -> HandoffTool:
     """Offer an agent's model a handoff as a tool of its own.
 
@@ -75,6 +83,9 @@ def handoff(
         history_filter: chooses what of the conversation the target sees. By default a delegate sees nothing but its
             task, and one that takes the conversation over all of it but earlier handoffs, so that it does not grow
             from hop to hop.
+        summary: whether a model says first what was done so far: the agent's own (True), or the one of that name. A
+            delegate is told it with its task; who takes a conversation over sees it, and what was asked in this run, in
+            the place of the conversation.
 
     Raises:
         DefinitionError: the kind is unknown, or the target cannot take a conversation over.
@@ -85,6 +96,8 @@ def handoff(
         from .remote import remote_at  # not at the top: few need it
 
         target = remote_at(target)
+    if not isinstance(summary, bool | str):
+        raise DefinitionError(f"summary is True, False, or the name of a model, not {summary!r:.80}")
     target_name = target if isinstance(target, str) else target.name
     about = description or ("" if isinstance(target, str) else target.description)
     verb = "Hand a task to" if kind == "delegate" else "Give the conversation to"
@@ -97,6 +110,7 @@ def handoff(
         on_handoff,
         input_type,
         history_filter,
+        summary=summary,
     )
     if isinstance(target, str):
         return made
@@ -105,3 +119,14 @@ def handoff(
     if kind == "transfer":
         raise DefinitionError(f"a conversation is transferred to an agent; {target_name} can only be delegated to")
     return replace(made, stages=target.stages)
+
+
+def summarizer_of(sender: str, model: bool | str) -> str:
+    """The name of the agent that makes summaries for a sender.
+
+    Args:
+        sender: who hands off.
+        model: by the model of that name, or by the sender's own.
+    """
+    of_model = "" if isinstance(model, bool) else re.sub(r"[^A-Za-z0-9_-]+", "_", f"-{model.rpartition('/')[2]}")
+    return f"{sender}-summary{of_model}"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from ....providers.messages import Message
 from ....tools.threads import in_thread
+from ...core.refs.ref import ActorRef
 from ..answer import Answer
 from ..context import RequestContext
 from ..errors import DefinitionError
@@ -116,3 +118,34 @@ class Pipeline:
                 raise DefinitionError(f"a stage of pipeline {name!r} is an agent or a function, not {stage!r:.80}")
         self.stages: tuple[Target, ...] = tuple(made)
         self.description = description or f"A pipeline: {', '.join(stage.name for stage in self.stages)}."
+
+
+class ModelTarget:
+    """The same agent with another model, or other settings: it sees the conversation, and has the same instructions,
+    tools and handoffs, but those to other models.
+
+    Args:
+        model: the model's name, or an actor that answers `Request`; empty for the agent's own.
+        name: the target is called ``{agent}-{name}``; by default after the model.
+        description: when to use it.
+        settings: fields of `Request` in place of the agent's: ``temperature``, ``max_tokens``, ``reasoning_effort``…
+
+    Raises:
+        DefinitionError: it is another model neither by its name nor by a setting, or nothing to call it by.
+    """
+
+    def __init__(
+        self, model: str | ActorRef[Any] = "", *, name: str = "", description: str = "", **settings: Any
+    ) -> None:
+        named = model if isinstance(model, str) else ""
+        if not model and not settings:
+            raise DefinitionError("a ModelTarget is another model, or the same with other settings: nothing is given")
+        self.model = model
+        self.name = name or re.sub(r"[^A-Za-z0-9_-]+", "_", named.rpartition("/")[2]).strip("_")
+        if not self.name:
+            raise DefinitionError("a ModelTarget without the name of a model needs a name")
+        self.description = description or f"The same with {'the model ' + named if named else 'other settings'}."
+        self.settings = settings
+
+    def __repr__(self) -> str:
+        return f"<ModelTarget {self.name}>"

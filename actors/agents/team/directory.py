@@ -16,7 +16,8 @@ from ..errors import DefinitionError, HandoffRefused, UnknownAgent
 from ..handoffs.call import refusal
 from ..handoffs.offer import HandoffTool
 from ..handoffs.policy import EVERYONE, OPEN, HandoffPolicy
-from ..handoffs.target import Responder, Target
+from ..handoffs.target import ModelTarget, Responder, Target
+from .derived import derived_from, is_derived, offered_by
 from .prepared import PreparedAgent, check_offers
 
 Flow: TypeAlias = "tuple[Target | str, Target | str]"
@@ -220,7 +221,7 @@ class Directory:
     def _check_pair(self, sender: str, target: str) -> None:
         if sender not in self.agents:
             raise UnknownAgent(f"no agent is called {sender!r:.80}; there are {_listed(self.members)}")
-        declared = [item.target for item in self.agents[sender].all_handoffs if isinstance(item, HandoffTool)]
+        declared = [item.target for item in offered_by(self.agents[sender])]
         if target not in self.agents and target not in declared:
             raise UnknownAgent(f"{sender} has nobody to hand off to who is called {target!r:.80}")
 
@@ -262,15 +263,19 @@ class Directory:
             host = getattr(target, "host", "")
             if not self._policy.allows_host(host):
                 raise DefinitionError(f"{agent.name} is at {host:.80}, where the handoff policy allows nobody")
-            if known is not None and known is not replacing:
+            made_anew = is_derived(agent) and known is not None and is_derived(known)
+            if known is not None and known is not replacing and not made_anew:
                 raise _two(agent.name)
             new[agent.name] = agent
             if aside:
                 hidden[agent.name] = True
+            pending.extend((made, True) for made in derived_from(agent) if made.name not in new)
             for item in reversed(agent.all_handoffs):
                 if isinstance(item, HandoffTool):
                     offered = [one for one in (*reversed(item.stages), item.agent) if one is not None]
-                    pending.extend((one, not isinstance(one, Agent)) for one in offered)
+                    pending.extend(
+                        (one, not isinstance(one, Agent)) for one in offered if not isinstance(one, ModelTarget)
+                    )
                 elif not isinstance(item, str):
                     pending.append((item, False))
         return new, hidden
@@ -278,7 +283,7 @@ class Directory:
     def _check(self, agent: Agent, new: dict[str, Agent], *, sends: bool) -> None:
         flows = agent.name in self._targets or EVERYONE in self._targets
         check_offers(agent, sends=sends or flows or any(not isinstance(one, HandoffTool) for one in agent.all_handoffs))
-        for item in agent.all_handoffs:
+        for item in (*offered_by(agent), *(one for one in agent.all_handoffs if not isinstance(one, HandoffTool))):
             if isinstance(item, HandoffTool) and item.stages:
                 continue
             name = item.target if isinstance(item, HandoffTool) else _name(item)
@@ -299,6 +304,7 @@ class Directory:
         for name, agent in new.items():
             self._numbers.setdefault(name, len(self._numbers))
             self.agents[name] = agent
+            outdated.add(name)
         if replacing is not None:
             self._given.setdefault(replacing.name, replacing)
             outdated.add(replacing.name)

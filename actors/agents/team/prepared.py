@@ -18,6 +18,7 @@ from ..handoffs.offer import HandoffTool
 from ..handoffs.target import Responds
 from ..hooks import Hook, by_event
 from ..turns.rules import NOTHING, Limits, Rules
+from .derived import offered_by
 
 # One for all: an agency may have thousands of agents, and an empty dictionary takes 64 bytes.
 _NO_HOOKS: Mapping[str, tuple[Hook, ...]] = {}
@@ -121,7 +122,7 @@ class PreparedAgent:
         """The tools that its model is not shown at first, if there are such."""
         self.wrong: Exception | None = None
         """What is wrong with its tools, where they cannot be described to a model: it cannot work then."""
-        offered = [item for item in agent.all_handoffs if isinstance(item, HandoffTool) and permits(item.target)]
+        offered = [item for item in offered_by(agent) if permits(item.target)]
         self.handoffs: Mapping[str, HandoffTool] = {item.name: item for item in offered} if offered else _NO_HANDOFFS
         specs: list[ToolSpec] = []
         try:

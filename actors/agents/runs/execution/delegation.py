@@ -1,98 +1,28 @@
-"""Handing tasks and conversations to other agents, and what comes of it."""
+"""Handing tasks and conversations to other agents, once they are prepared, and what comes of it."""
 
 from __future__ import annotations
 
-import inspect
 import time
 from dataclasses import replace
 from functools import partial
 from weakref import ref
 
-from .....providers.messages import Message
 from ....core.mail.future import Future
 from ...answer import NO_USAGE, Answer
 from ...errors import (
-    GuardrailTripped,
     HandoffCycle,
     HandoffDepth,
     HandoffLimit,
 )
 from ...events import HandoffFinished, HandoffStarted
-from ...handoffs.call import offer_of, read_call
-from ...handoffs.handoff import Handoff
-from ...handoffs.limits import check_chain, count_handoff
-from ...handoffs.offer import HandoffTool
 from ...turns.budget import narrowed
-from ...turns.history import as_messages
-from ...turns.machine import Turn, cut, transferred
 from ...turns.outcome import Outcome
-from ...turns.rules import Rules
-from ...turns.steps import HandOff, HandoffReturned, Interrupted
+from ...turns.steps import HandOff, HandoffReturned
 from ..runtime.register import Entry
-from .session import DelegateAnswered, Delegation, Happened, OwnerAnswered, Prepared, Refused, Sending, Session
+from .session import DelegateAnswered, Delegation, Happened, OwnerAnswered, Sending, Session
 
-_FATAL = (HandoffDepth, HandoffCycle, HandoffLimit)
-
-
-def hand_off(session: Session, command: HandOff, happened: Happened) -> None:
-    """Hand a task, or the conversation, to another agent."""
-    call, runtime, prepared, run = command.call, session.runtime, session.prepared, session.run
-    offered = prepared.handoffs.get(call.name)
-    try:
-        handoff = read_call(call, run.agent, prepared.handoffs, prepared.reachable)
-        runtime.directory.check_permitted(run.agent, handoff.target)
-        check_chain(run.chain, run.tasks, handoff, runtime.handoff_limits)
-        count_handoff(runtime.handoffs, run.root, runtime.handoff_limits)
-        sending = Sending(handoff, offered, shown_to_target(session.state.turn, session.rules, offered, handoff))
-    except Exception as error:  # also what a history filter raises
-        session.send(Refused(session, call, error))
-        return
-    if "handoff" in prepared.hooks or (offered is not None and offered.on_handoff is not None):
-        work = _looked_at(session, sending)
-        session.jobs[call.id] = session.actor.pipe(work, lambda outcome: Prepared(session, command, outcome))
-        return
-    _send(session, command, sending, happened)
-
-
-def shown_to_target(turn: Turn, rules: Rules, offered: HandoffTool | None, handoff: Handoff) -> tuple[Message, ...]:
-    """What of the sender's conversation the target sees, before hooks have looked at it.
-
-    A conversation is handed over as it is, without earlier handoffs; of a delegate's it is nothing. A history filter
-    chooses in either case.
-
-    Raises:
-        DefinitionError: the filter returned something else than messages.
-        Exception: what the filter raises.
-    """
-    chosen = offered.history_filter if offered is not None else None
-    if handoff.kind == "transfer":
-        return as_messages(tuple(chosen(cut(turn)))) if chosen is not None else transferred(turn, rules)
-    if chosen is None:
-        return ()
-    left = tuple(chosen(turn.history.as_tuple()))
-    return as_messages(left) if left else ()
-
-
-def handoff_prepared(message: Prepared, happened: Happened) -> None:
-    """Send a handoff that hooks have seen."""
-    session, command, outcome = message
-    session.jobs.pop(command.call.id, None)
-    try:
-        sending = outcome.unwrap()
-    except GuardrailTripped as error:
-        happened(session, Interrupted(error))
-    except Exception as error:
-        handoff_refused(Refused(session, command.call, error), happened)
-    else:
-        _send(session, command, sending, happened)
-
-
-def handoff_refused(message: Refused, happened: Happened) -> None:
-    """Tell the model that its handoff was not carried out."""
-    session, call, error = message
-    fatal = error if isinstance(error, _FATAL) else None
-    session.emit(HandoffFinished, call_id=call.id, target="", failed=str(error))
-    happened(session, HandoffReturned(call.id, f"Refused: {error}", True, fatal=fatal))
+FATAL = (HandoffDepth, HandoffCycle, HandoffLimit)
+"""What ends a run, and is not only told to its model."""
 
 
 def delegate_answered(message: DelegateAnswered, happened: Happened) -> None:
@@ -118,29 +48,31 @@ def delegate_answered(message: DelegateAnswered, happened: Happened) -> None:
     )
     content = f"{handoff.target} could not finish: {failed}" if error is not None else answer.text
     answers = (*delegation.before, answer)
+    paid = (*delegation.summary, *answers)
     session.value = answer.value if final else session.value
     returned = HandoffReturned(
         call_id,
         content or f"{handoff.target} answered nothing.",
         error is not None,
         final,
-        error if isinstance(error, _FATAL) or (delegation.transfer and error is not None) else None,
-        sum((one.usage for one in answers), NO_USAGE),
-        sum(one.cost for one in answers),
-        sum(one.steps for one in answers),
+        error if isinstance(error, FATAL) or (delegation.transfer and error is not None) else None,
+        sum((one.usage for one in paid), NO_USAGE),
+        sum(one.cost for one in paid),
+        sum(one.steps for one in paid),
         delegation.records(answers, failed),
         session.used(),
         (outcome.owner or (handoff.target, delegation.run.conversation)) if final else None,
         answer.agent if final else "",
     )
     # Their actors have stopped by themselves; what they left goes with the step that this side records now.
-    streams = [f"{one.agent}/{one.conversation}" for one in delegation.before]
+    done = (*delegation.summary, *delegation.before)
+    streams = [f"{one.agent}/{one.conversation}" for one in done]
     if not final or outcome.owner is not None:
         streams.append(delegation.run.stream_name)
     session.dropping.extend(streams)
     happened(session, returned)
     register = session.runtime.register
-    for one in delegation.before:
+    for one in done:
         register.forget(one.run)
     register.forget(delegation.run.id)
 
@@ -177,44 +109,17 @@ def forwarded(session: Session, entry: Entry) -> Outcome:
     return Outcome(run.id, answer, outcome.error, owner)
 
 
-async def _looked_at(session: Session, sending: Sending) -> Sending:
-    """What is sent after hooks have seen it: what they changed is held against the same rules as a model's call.
-
-    Raises:
-        HandoffError: it may not be sent so.
-    """
-    handoff, offered, messages = sending
-    if offered is not None and offered.on_handoff is not None:
-        noted = offered.on_handoff(handoff)
-        if inspect.isawaitable(noted):
-            await noted
-    context = await session.hooked("handoff", handoff=handoff, messages=messages)
-    changed, run, prepared = context.handoff or handoff, session.run, session.prepared
-    if changed is not handoff:
-        offered = offer_of(changed, handoff, offered, prepared.handoffs, prepared.reachable)
-        session.runtime.directory.check_permitted(run.agent, changed.target)
-        check_chain(run.chain, run.tasks, changed, session.runtime.handoff_limits)
-    if context.messages is not messages:
-        messages = as_messages(context.messages) if context.messages or changed.kind == "transfer" else ()
-    return Sending(changed, offered, messages)
-
-
-def _send(session: Session, command: HandOff, sending: Sending, happened: Happened) -> None:
+def send(session: Session, command: HandOff, sending: Sending) -> None:
+    """Have the target make a run of a handoff."""
     call, run, turn = command.call, session.run, session.state.turn
-    handoff, offered, messages = sending
-    if not command.transfer:
-        try:
-            messages = (*messages, *as_messages(handoff.as_message()))
-        except Exception as error:  # a structured input of the user's
-            handoff_refused(Refused(session, call, error), happened)
-            return
+    handoff, offered, messages, summary = sending
     if session.runtime.bus.active:
         to = {"target": handoff.target, "kind": handoff.kind, "task": handoff.task}
         session.emit(HandoffStarted, call_id=call.id, **to)
     stages = tuple(stage.name for stage in offered.stages) if offered is not None and offered.stages else ()
     # The id follows from the journal: a restarted conversation finds the run it had sent.
-    nested_id = f"{run.id}.{turn.steps}.{call.id}"
-    given = session.left()
+    nested_id = f"{run.id}.{turn.steps}.{call.id}{'~0' if summary else ''}"
+    given = session.left(summary)
     first = stages[0] if stages else handoff.target
     nested = run._replace(
         id=nested_id,
@@ -235,10 +140,11 @@ def _send(session: Session, command: HandOff, sending: Sending, happened: Happen
         asked_at=time.time(),
     )
     stages = stages or (handoff.target,)
-    _submit(session, call.id, Delegation(nested, handoff, command.transfer, session.time(), stages))
+    submit(session, call.id, Delegation(nested, handoff, command.transfer, session.time(), stages, summary=summary))
 
 
-def _submit(session: Session, call_id: str, delegation: Delegation) -> None:
+def submit(session: Session, call_id: str, delegation: Delegation) -> None:
+    """Send a run to the agent that makes it; its answer comes back as `DelegateAnswered`."""
     session.delegations[call_id] = delegation
     output = session.entry.output if delegation.transfer and session.entry is not None else None
     entry = session.runtime.register.submit(delegation.run, output)
@@ -271,7 +177,7 @@ def _next_stage(session: Session, call_id: str, delegation: Delegation, answer: 
     target = delegation.stages[len(done)]
     handoff = replace(delegation.handoff, task=answer.text)
     run_id = f"{delegation.run.id.partition('~')[0]}~{len(done)}"
-    given = session.left(done)
+    given = session.left((*delegation.summary, *done))
     run = delegation.run._replace(
         id=run_id,
         agent=target,
@@ -281,4 +187,4 @@ def _next_stage(session: Session, call_id: str, delegation: Delegation, answer: 
         handoff=handoff,
         limits=narrowed(session.runtime.directory.agents[target].limits, given),
     )
-    _submit(session, call_id, delegation._replace(run=run, before=done))
+    submit(session, call_id, delegation._replace(run=run, before=done))

@@ -11,7 +11,7 @@ from typing import Any
 
 from ...turns.steps import AskApproval, CallTool, Commands, Complete, HandOff
 from .completions import ask_again, complete, completion_arrived
-from .delegation import delegate_answered, hand_off, handoff_prepared, handoff_refused
+from .preparing import delegate_answered, hand_off, handoff_prepared, handoff_refused
 from .session import (
     ApprovalExpired,
     AskAgain,

@@ -34,6 +34,22 @@ from ..runtime.runtime import AgencyRuntime
 logger = logging.getLogger("callboard")
 
 
+class Sending(NamedTuple):
+    """A handoff that is about to be sent.
+
+    Args:
+        handoff: what is asked.
+        offered: the tool by which the target is reached; None where it is a flow.
+        messages: what of the sender's conversation the target sees.
+        summary: what the summary that was made for it cost, if one was.
+    """
+
+    handoff: Handoff
+    offered: HandoffTool | None
+    messages: tuple[Message, ...]
+    summary: tuple[Answer, ...] = ()
+
+
 class Delegation(NamedTuple):
     """A run another agent makes for this one."""
 
@@ -43,6 +59,8 @@ class Delegation(NamedTuple):
     started: float
     stages: tuple[str, ...] = ()  # of a pipeline, each given the answer of the one before; otherwise the target
     before: tuple[Answer, ...] = ()  # the answers of its earlier stages
+    summary: tuple[Answer, ...] = ()  # what was made for the target before
+    waiting: tuple[HandOff, Sending] | None = None  # this run makes the summary for that handoff
 
     def records(self, answers: tuple[Answer, ...], failed: str) -> tuple[HandoffRecord, ...]:
         """What took place, each handoff before those that came of it.
@@ -63,20 +81,6 @@ class Delegation(NamedTuple):
             records.extend(answer.handoffs)
             task = answer.text
         return tuple(records)
-
-
-class Sending(NamedTuple):
-    """A handoff that is about to be sent.
-
-    Args:
-        handoff: what is asked.
-        offered: the tool by which the target is reached; None where it is a flow.
-        messages: what of the sender's conversation the target sees.
-    """
-
-    handoff: Handoff
-    offered: HandoffTool | None
-    messages: tuple[Message, ...]
 
 
 class Session:
@@ -421,6 +425,7 @@ class Prepared(NamedTuple):
 
     session: Session
     command: HandOff
+    sending: Sending
     outcome: Outcome[Sending]
 
 
@@ -453,6 +458,7 @@ class Refused(NamedTuple):
     session: Session
     call: ToolCall
     error: Exception
+    summary: tuple[Answer, ...] = ()
 
 
 class Connected(NamedTuple):

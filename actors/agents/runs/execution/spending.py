@@ -29,8 +29,9 @@ def spent(session: Session) -> tuple[Usage, float, tuple[HandoffRecord, ...]]:
             answers.append(Answer("", usage=turn.usage + below, cost=turn.cost + below_cost, handoffs=behind))
         else:
             answers.append(Answer(""))
-        usage = sum((answer.usage for answer in answers), usage)
-        cost += sum(answer.cost for answer in answers)
+        paid = (*delegation.summary, *answers)
+        usage = sum((answer.usage for answer in paid), usage)
+        cost += sum(answer.cost for answer in paid)
         handoffs.extend(delegation.records(tuple(answers), "it was stopped"))
     return usage, cost, tuple(handoffs)
 

@@ -1,0 +1,192 @@
+"""What comes before a handoff is sent: whether it may be, what a function or a summary adds, and what hooks change."""
+
+from __future__ import annotations
+
+import inspect
+import time
+from dataclasses import replace
+from typing import Any
+
+from .....providers.messages import Message
+from ...answer import NO_USAGE, Answer
+from ...errors import GuardrailTripped, HandoffRefused
+from ...events import HandoffFinished
+from ...handoffs.call import offer_of, read_call
+from ...handoffs.handoff import Handoff
+from ...handoffs.limits import check_chain, count_handoff
+from ...handoffs.offer import HandoffTool, summarizer_of
+from ...turns.budget import narrowed
+from ...turns.history import as_messages, without_calls
+from ...turns.machine import Turn, cut, transferred
+from ...turns.rules import Rules
+from ...turns.steps import HandOff, HandoffReturned, Interrupted
+from . import delegation
+from .delegation import FATAL
+from .session import DelegateAnswered, Delegation, Happened, Prepared, Refused, Sending, Session
+
+SUMMARIZE = "Summarize what was said and done so far for {}, who is asked next and sees nothing else of it."
+
+
+def hand_off(session: Session, command: HandOff, happened: Happened) -> None:
+    """Hand a task, or the conversation, to another agent."""
+    call, runtime, prepared, run = command.call, session.runtime, session.prepared, session.run
+    offered = prepared.handoffs.get(call.name)
+    try:
+        handoff = read_call(call, run.agent, prepared.handoffs, prepared.reachable)
+        runtime.directory.check_permitted(run.agent, handoff.target)
+        check_chain(run.chain, run.tasks, handoff, runtime.handoff_limits)
+        count_handoff(runtime.handoffs, run.root, runtime.handoff_limits)
+        sending = Sending(handoff, offered, shown_to_target(session.state.turn, session.rules, offered, handoff))
+    except Exception as error:  # also what a history filter raises
+        session.send(Refused(session, call, error))
+        return
+    if offered is not None and offered.summary:
+        _summarize(session, command, sending, offered)
+    else:
+        _go_on(session, command, sending, happened)
+
+
+def _go_on(session: Session, command: HandOff, sending: Sending, happened: Happened) -> None:
+    """Let hooks look at a handoff, if there are any for it, and send it."""
+    offered, call = sending.offered, command.call
+    if "handoff" in session.prepared.hooks or (offered is not None and offered.on_handoff is not None):
+        work = _looked_at(session, sending)
+        session.jobs[call.id] = session.actor.pipe(work, lambda outcome: Prepared(session, command, sending, outcome))
+    else:
+        _send(session, command, sending, happened)
+
+
+def _send(session: Session, command: HandOff, sending: Sending, happened: Happened) -> None:
+    if not command.transfer:
+        try:
+            told = as_messages(sending.handoff.as_message())
+        except Exception as error:  # a structured input of the user's
+            handoff_refused(Refused(session, command.call, error, sending.summary), happened)
+            return
+        sending = sending._replace(messages=(*sending.messages, *told))
+    delegation.send(session, command, sending)
+
+
+def shown_to_target(turn: Turn, rules: Rules, offered: HandoffTool | None, handoff: Handoff) -> tuple[Message, ...]:
+    """What of the sender's conversation the target sees, before hooks have looked at it.
+
+    A conversation is handed over as it is, without earlier handoffs; of a delegate's it is nothing. A history filter
+    chooses in either case.
+
+    Raises:
+        DefinitionError: the filter returned something else than messages.
+        Exception: what the filter raises.
+    """
+    chosen = offered.history_filter if offered is not None else None
+    if handoff.kind == "transfer":
+        return as_messages(tuple(chosen(cut(turn)))) if chosen is not None else transferred(turn, rules)
+    if chosen is None:
+        if offered is None or not offered.same_conversation:
+            return ()
+        return without_calls(turn.history, rules.transfers | rules.delegates)
+    left = tuple(chosen(turn.history.as_tuple()))
+    return as_messages(left) if left else ()
+
+
+def handoff_prepared(message: Prepared, happened: Happened) -> None:
+    """Send a handoff that hooks have seen."""
+    session, command, before, outcome = message
+    session.jobs.pop(command.call.id, None)
+    try:
+        sending = outcome.unwrap()
+    except GuardrailTripped as error:
+        usage, cost = _paid(before.summary)
+        happened(session, Interrupted(error, usage, cost))
+    except Exception as error:
+        handoff_refused(Refused(session, command.call, error, before.summary), happened)
+    else:
+        _send(session, command, sending, happened)
+
+
+def handoff_refused(message: Refused, happened: Happened) -> None:
+    """Tell the model that its handoff was not carried out."""
+    session, call, error, summary = message
+    fatal = error if isinstance(error, FATAL) else None
+    usage, cost = _paid(summary)
+    session.emit(HandoffFinished, call_id=call.id, target="", failed=str(error))
+    session.dropping.extend(f"{one.agent}/{one.conversation}" for one in summary)
+    happened(session, HandoffReturned(call.id, f"Refused: {error}", True, fatal=fatal, usage=usage, cost=cost))
+
+
+def delegate_answered(message: DelegateAnswered, happened: Happened) -> None:
+    """Take another agent's answer, or the summary that a handoff waits for."""
+    session, call_id, outcome = message
+    made = session.delegations[call_id]
+    if made.waiting is None:
+        delegation.delegate_answered(message, happened)
+        return
+    del session.delegations[call_id]
+    command, sending = made.waiting
+    summary = (outcome.answer,)
+    if outcome.error is not None:
+        failed = HandoffRefused(f"no summary could be made: {type(outcome.error).__name__}: {outcome.error}")
+        handoff_refused(Refused(session, command.call, failed, summary), happened)
+        return
+    handoff, messages = replace(sending.handoff, summary=outcome.answer.text), sending.messages
+    offered = sending.offered
+    if command.transfer and (offered is None or offered.history_filter is None):
+        turn = session.state.turn  # what was asked in this run, behind the summary of all before it
+        messages = tuple(one for one in turn.history[turn.start :] if one.role == "user")
+    if command.transfer:
+        messages = (Message("user", f"What was done so far:\n{handoff.summary}"), *messages)
+    _go_on(session, command, Sending(handoff, offered, messages, summary), happened)
+
+
+def _summarize(session: Session, command: HandOff, sending: Sending, offered: HandoffTool) -> None:
+    """Have a model say for the target what was done so far. It is a run of its own: paid by this one, and recorded."""
+    run, turn = session.run, session.state.turn
+    name = summarizer_of(run.agent, offered.summary)
+    run_id = f"{run.id}.{turn.steps}.{command.call.id}"
+    said = without_calls(turn.history, session.rules.transfers | session.rules.delegates)
+    made = run._replace(
+        id=run_id,
+        agent=name,
+        conversation=run_id,
+        messages=(*said, Message("user", SUMMARIZE.format(sending.handoff.target))),
+        chain=(*run.chain, name),
+        limits=narrowed(session.runtime.directory.agents[name].limits, session.left()),
+        stream=False,
+        external=(),
+        handoff=sending.handoff,
+        once=True,
+        parent=run.id,
+        within=run.stream_name,
+        keyed=False,
+        output=None,
+        when_busy="queue",
+        asked_at=time.time(),
+    )
+    waiting = (command, sending)
+    asked = Delegation(made, sending.handoff, False, session.time(), (sending.handoff.target,), waiting=waiting)
+    delegation.submit(session, command.call.id, asked)
+
+
+def _paid(summary: tuple[Answer, ...]) -> tuple[Any, float]:
+    return sum((one.usage for one in summary), NO_USAGE), sum(one.cost for one in summary)
+
+
+async def _looked_at(session: Session, sending: Sending) -> Sending:
+    """What is sent after hooks have seen it: what they changed is held against the same rules as a model's call.
+
+    Raises:
+        HandoffError: it may not be sent so.
+    """
+    handoff, offered, messages, summary = sending
+    if offered is not None and offered.on_handoff is not None:
+        noted = offered.on_handoff(handoff)
+        if inspect.isawaitable(noted):
+            await noted
+    context = await session.hooked("handoff", handoff=handoff, messages=messages)
+    changed, run, prepared = context.handoff or handoff, session.run, session.prepared
+    if changed is not handoff:
+        offered = offer_of(changed, handoff, offered, prepared.handoffs, prepared.reachable)
+        session.runtime.directory.check_permitted(run.agent, changed.target)
+        check_chain(run.chain, run.tasks, changed, session.runtime.handoff_limits)
+    if context.messages is not messages:
+        messages = as_messages(context.messages) if context.messages or changed.kind == "transfer" else ()
+    return Sending(changed, offered, messages, summary)
