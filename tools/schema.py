@@ -151,6 +151,11 @@ class FunctionSignature:
     def context(self) -> type[CallContext] | None:
         return self._built.context
 
+    @property
+    def is_async(self) -> bool:
+        """Whether calling the function blocks nobody."""
+        return inspect.iscoroutinefunction(self._source)
+
     def bind(self, name: str, arguments: str | Mapping[str, Any]) -> Bound:
         from pydantic import ValidationError
 

@@ -102,6 +102,7 @@ PRINTS = {
         "Panel answered:",
         "tea Lead → Panel",
     ],
+    "choosing_a_target.py": ["False", "('Desk → Billing',)", "()", "('Desk → Billing',)"],
     "webhook.py": [
         "<WebhookTarget Tickets at 127.0.0.1>",
         "Tickets answered:",

@@ -279,6 +279,8 @@ class RunToday:
 
     async def _refusal(self, call: ToolCall, turn: Turn) -> str:
         request, prepared = self.request, self._prepared
+        if (offered := prepared.handoffs.get(call.name)) is not None and offered.chooses is not None:
+            return ""  # a function chooses, and is not called
         try:
             handoff = read_call(call, request.agent, prepared.handoffs, prepared.reachable)
             check_chain(request.chain, request.tasks, handoff, self._runtime.handoff_limits)

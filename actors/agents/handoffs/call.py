@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 from ....providers.messages import ToolCall, ToolSpec
 from ..errors import HandoffRefused
@@ -63,6 +65,34 @@ def read_call(call: ToolCall, sender: str, declared: Mapping[str, HandoffTool], 
             raise HandoffRefused(f"the input of {call.name} does not fit: {error}") from None
     kind = offered.kind if offered is not None else "delegate"
     return Handoff(sender, target, task, str(arguments.get("context") or ""), "", given, kind)
+
+
+def chosen_handoff(
+    chosen: object, sender: str, offered: HandoffTool, call: ToolCall, arguments: Mapping[str, Any]
+) -> Handoff:
+    """The handoff that a function has chosen.
+
+    Args:
+        chosen: what it returned: an agent, or the handoff.
+        sender: who hands off.
+        offered: the function's tool.
+        call: the model's call of it.
+        arguments: those of the call, as the function was given them.
+
+    Raises:
+        HandoffRefused: it returned something else.
+    """
+    if isinstance(chosen, Handoff):
+        return replace(chosen, sender=sender, kind=offered.kind)
+    name = getattr(chosen, "name", None)
+    if not isinstance(name, str):
+        kind = type(chosen).__name__
+        raise HandoffRefused(f"{call.name} returned {kind}, not an agent, a Handoff or a text for the model")
+    rest = dict(arguments)
+    task = rest.pop("message", None)
+    if not isinstance(task, str) or not task.strip():
+        task, rest = call.name.replace("_", " "), dict(arguments)
+    return Handoff(sender, name, task, input=rest or None, kind=offered.kind)
 
 
 def offer_of(

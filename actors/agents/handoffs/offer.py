@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, overload
 
 from ....providers.messages import Message, ToolSpec
+from ....tools.errors import ToolDefinitionError
+from ....tools.schema import FunctionSignature
 from ..answer import HandoffKind
 from ..errors import DefinitionError
 from .handoff import Handoff
@@ -30,6 +33,7 @@ class HandoffTool:
     history_filter: HistoryFilter | None = None
     stages: tuple[Target, ...] = ()
     summary: bool | str = False
+    chooses: FunctionSignature | None = None
 
     @property
     def same_conversation(self) -> bool:
@@ -39,6 +43,8 @@ class HandoffTool:
     @property
     def spec(self) -> ToolSpec:
         """What the model is told."""
+        if self.chooses is not None:
+            return ToolSpec(self.name, self.description, self.chooses.parameters)
         task = "what the agent should do; it sees nothing else" if self.kind == "delegate" else "why it takes over"
         properties: dict[str, Any] = {"message": {"type": "string", "description": task}}
         required = ["message"]
@@ -58,8 +64,31 @@ class HandoffTool:
         return ToolSpec(self.name, self.description, parameters)
 
 
+Chooses: TypeAlias = "Callable[..., Target | Handoff | str | Awaitable[Target | Handoff | str]]"
+
+
+@overload
 def handoff(
-    target: Target | str,
+    target: Target | str | Chooses,
+    *,
+    kind: HandoffKind = ...,
+    name: str = ...,
+    description: str = ...,
+    on_handoff: Callable[[Handoff], Any] | None = ...,
+    input_type: Any = ...,
+    history_filter: HistoryFilter | None = ...,
+    summary: bool | str = ...,
+) -> HandoffTool: ...
+
+
+@overload
+def handoff(
+    *, kind: HandoffKind = ..., name: str = ..., description: str = ..., history_filter: HistoryFilter | None = ...
+) -> Callable[[Chooses], HandoffTool]: ...
+
+
+def handoff(
+    target: Target | str | Chooses | None = None,
     *,
     kind: HandoffKind = "delegate",
     name: str = "",
@@ -68,7 +97,7 @@ def handoff(
     input_type: Any = None,
     history_filter: HistoryFilter | None = None,
     summary: bool | str = False,
-) -> HandoffTool:
+) -> HandoffTool | Callable[[Chooses], HandoffTool]:
     """Offer an agent's model a handoff as a tool of its own.
 
     Args:
@@ -92,6 +121,14 @@ def handoff(
     """
     if kind not in ("delegate", "transfer"):
         raise DefinitionError(f"handoff kind {kind!r}: use delegate or transfer")
+    if target is None:
+        return lambda function: _chosen_by(function, kind, name, description, history_filter)
+    if inspect.isfunction(target) or inspect.ismethod(target):
+        if on_handoff is not None or input_type is not None or summary is not False:
+            raise DefinitionError(f"handoff {target.__name__}: a function looks at its call itself; it takes no more")
+        return _chosen_by(target, kind, name, description, history_filter)
+    if callable(target):
+        raise DefinitionError(f"a handoff is to an agent or by a function, not to {target!r:.80}")
     if isinstance(target, str) and "://" in target:
         from .remote import remote_at  # not at the top: few need it
 
@@ -119,6 +156,26 @@ def handoff(
     if kind == "transfer":
         raise DefinitionError(f"a conversation is transferred to an agent; {target_name} can only be delegated to")
     return replace(made, stages=target.stages)
+
+
+def _chosen_by(
+    function: Chooses, kind: HandoffKind, name: str, description: str, history_filter: HistoryFilter | None
+) -> HandoffTool:
+    """A handoff whose target a function chooses.
+
+    Raises:
+        DefinitionError: it is no function, or its parameters cannot be described.
+    """
+    if not (inspect.isfunction(function) or inspect.ismethod(function)):
+        raise DefinitionError(f"@handoff is for functions, not for {function!r:.80}")
+    try:
+        signature = FunctionSignature(function)
+        signature.parameters  # noqa: B018
+    except ToolDefinitionError as error:
+        raise DefinitionError(f"handoff {function.__name__}: {error}") from error
+    about = description or signature.documentation.description
+    made = HandoffTool("", None, kind, name or function.__name__, about, history_filter=history_filter)
+    return replace(made, chooses=signature)
 
 
 def summarizer_of(sender: str, model: bool | str) -> str:

@@ -78,7 +78,11 @@ def describe(
         "" if kind is None else getattr(kind, "__name__", None) or str(kind),
         scopes_of(agent),
         tuple(_tools(agent)),
-        tuple(each for each in _handoffs(agent, dict(reachable)) if permits(each.details["target"])),
+        tuple(
+            each
+            for each in _handoffs(agent, dict(reachable))
+            if not each.details["target"] or permits(each.details["target"])
+        ),
         tuple(_hooks(agent)),
         tuple(
             Ability(
@@ -91,6 +95,11 @@ def describe(
             for skill in agent.all_skills
         ),
     )
+
+
+def _permitted(target: str, permits: Callable[[str], bool]) -> bool:
+    """Whether a handoff may be offered; one whose target a function chooses always is."""
+    return not target or permits(target)
 
 
 def scopes_of(item: object) -> tuple[str, ...]:

@@ -35,7 +35,7 @@ def team_diagram(agents: Mapping[str, Agent], reachable: Mapping[str, Sequence[s
             target = ids.get(item.target)
             if target is None:
                 target = f"x{len(lines)}"
-                lines.append(f"  {target}[/{_quoted(item.target)}/]")
+                lines.append(f"  {target}[/{_quoted(item.target or item.name)}/]")
             lines.append(f"  {ids[name]} {arrow}|{_label(item.name)}| {target}")
     return "\n".join(lines)
 

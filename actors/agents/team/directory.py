@@ -284,7 +284,7 @@ class Directory:
         flows = agent.name in self._targets or EVERYONE in self._targets
         check_offers(agent, sends=sends or flows or any(not isinstance(one, HandoffTool) for one in agent.all_handoffs))
         for item in (*offered_by(agent), *(one for one in agent.all_handoffs if not isinstance(one, HandoffTool))):
-            if isinstance(item, HandoffTool) and item.stages:
+            if isinstance(item, HandoffTool) and (item.stages or item.chooses is not None):
                 continue
             name = item.target if isinstance(item, HandoffTool) else _name(item)
             if name not in self.agents and name not in new:

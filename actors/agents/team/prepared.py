@@ -122,7 +122,7 @@ class PreparedAgent:
         """The tools that its model is not shown at first, if there are such."""
         self.wrong: Exception | None = None
         """What is wrong with its tools, where they cannot be described to a model: it cannot work then."""
-        offered = [item for item in offered_by(agent) if permits(item.target)]
+        offered = [item for item in offered_by(agent) if item.chooses is not None or permits(item.target)]
         self.handoffs: Mapping[str, HandoffTool] = {item.name: item for item in offered} if offered else _NO_HANDOFFS
         specs: list[ToolSpec] = []
         try:

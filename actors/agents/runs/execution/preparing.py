@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import inspect
 import time
+from collections.abc import Coroutine
 from dataclasses import replace
 from typing import Any
 
-from .....providers.messages import Message
+from .....providers.messages import Message, ToolCall
+from .....tools.schema import FunctionSignature
+from .....tools.threads import in_thread
+from ....core.base.send_context import active as active_context
 from ...answer import NO_USAGE, Answer
 from ...errors import GuardrailTripped, HandoffRefused
 from ...events import HandoffFinished
-from ...handoffs.call import offer_of, read_call
+from ...handoffs.call import chosen_handoff, offer_of, read_call
 from ...handoffs.handoff import Handoff
 from ...handoffs.limits import check_chain, count_handoff
 from ...handoffs.offer import HandoffTool, summarizer_of
@@ -31,6 +35,9 @@ def hand_off(session: Session, command: HandOff, happened: Happened) -> None:
     """Hand a task, or the conversation, to another agent."""
     call, runtime, prepared, run = command.call, session.runtime, session.prepared, session.run
     offered = prepared.handoffs.get(call.name)
+    if offered is not None and offered.chooses is not None:
+        _work(session, command, _chosen(session, call, offered, offered.chooses))
+        return
     try:
         handoff = read_call(call, run.agent, prepared.handoffs, prepared.reachable)
         runtime.directory.check_permitted(run.agent, handoff.target)
@@ -46,12 +53,26 @@ def hand_off(session: Session, command: HandOff, happened: Happened) -> None:
         _go_on(session, command, sending, happened)
 
 
+def _work(
+    session: Session,
+    command: HandOff,
+    work: Coroutine[Any, Any, Sending | str],
+    summary: tuple[Answer, ...] = (),
+) -> None:
+    """Call functions of the user's beside the mailbox."""
+    token = active_context.set(session.send_context)  # so that they know for whom they work
+    session.jobs[command.call.id] = session.actor.pipe(
+        work, lambda outcome: Prepared(session, command, summary, outcome)
+    )
+    active_context.reset(token)
+
+
 def _go_on(session: Session, command: HandOff, sending: Sending, happened: Happened) -> None:
     """Let hooks look at a handoff, if there are any for it, and send it."""
-    offered, call = sending.offered, command.call
+    offered = sending.offered
     if "handoff" in session.prepared.hooks or (offered is not None and offered.on_handoff is not None):
         work = _looked_at(session, sending)
-        session.jobs[call.id] = session.actor.pipe(work, lambda outcome: Prepared(session, command, sending, outcome))
+        _work(session, command, work, sending.summary)
     else:
         _send(session, command, sending, happened)
 
@@ -90,17 +111,20 @@ def shown_to_target(turn: Turn, rules: Rules, offered: HandoffTool | None, hando
 
 def handoff_prepared(message: Prepared, happened: Happened) -> None:
     """Send a handoff that hooks have seen."""
-    session, command, before, outcome = message
+    session, command, summary, outcome = message
     session.jobs.pop(command.call.id, None)
     try:
         sending = outcome.unwrap()
     except GuardrailTripped as error:
-        usage, cost = _paid(before.summary)
+        usage, cost = _paid(summary)
         happened(session, Interrupted(error, usage, cost))
     except Exception as error:
-        handoff_refused(Refused(session, command.call, error, before.summary), happened)
+        handoff_refused(Refused(session, command.call, error, summary), happened)
     else:
-        _send(session, command, sending, happened)
+        if isinstance(sending, str):
+            happened(session, HandoffReturned(command.call.id, sending))
+        else:
+            _send(session, command, sending, happened)
 
 
 def handoff_refused(message: Refused, happened: Happened) -> None:
@@ -168,6 +192,35 @@ def _summarize(session: Session, command: HandOff, sending: Sending, offered: Ha
 
 def _paid(summary: tuple[Answer, ...]) -> tuple[Any, float]:
     return sum((one.usage for one in summary), NO_USAGE), sum(one.cost for one in summary)
+
+
+async def _chosen(session: Session, call: ToolCall, offered: HandoffTool, chooses: FunctionSignature) -> Sending | str:
+    """What a function makes of a model's call: a handoff, held against the rules, or a text for the model.
+
+    Raises:
+        HandoffError: it may not be sent.
+        InvalidArguments: the arguments do not fit its parameters.
+        Exception: what the function raises.
+    """
+    run, runtime, prepared = session.run, session.runtime, session.prepared
+    bound = chooses.bind(call.name, call.arguments)
+    returned = bound.invoke() if chooses.is_async else await in_thread(bound.invoke)
+    chosen = await returned if inspect.isawaitable(returned) else returned
+    if isinstance(chosen, str):
+        return chosen
+    handoff = chosen_handoff(chosen, run.agent, offered, call, bound.values)
+    target = handoff.target
+    declared = [one for one in prepared.handoffs.values() if (one.target, one.kind) == (target, offered.kind)]
+    if not declared and target not in runtime.directory.agents:
+        there = ", ".join(runtime.directory.members)
+        raise HandoffRefused(f"{call.name} chose {target!r:.80}, who is not here; there are {there}")
+    runtime.directory.check_permitted(run.agent, target)
+    check_chain(run.chain, run.tasks, handoff, runtime.handoff_limits)
+    count_handoff(runtime.handoffs, run.root, runtime.handoff_limits)
+    tool = declared[0] if declared else offered
+    return await _looked_at(
+        session, Sending(handoff, tool, shown_to_target(session.state.turn, session.rules, tool, handoff))
+    )
 
 
 async def _looked_at(session: Session, sending: Sending) -> Sending:

@@ -421,12 +421,12 @@ class ToolDone(NamedTuple):
 
 
 class Prepared(NamedTuple):
-    """Hooks have seen a handoff (or refused it)."""
+    """Functions have seen a handoff, or refused it, or said in its place what the model is told."""
 
     session: Session
     command: HandOff
-    sending: Sending
-    outcome: Outcome[Sending]
+    summary: tuple[Answer, ...]
+    outcome: Outcome[Sending | str]
 
 
 class DelegateAnswered(NamedTuple):
