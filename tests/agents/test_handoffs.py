@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from pydantic import BaseModel
 
-from callboard import Agency, Agent, AgentRequest, Answer, Handoff, HandoffLimits, Limits, Pipeline, handoff
+from callboard import Agency, Agent, AgentRequest, Answer, Caller, Handoff, HandoffLimits, Limits, Pipeline, handoff
 from callboard.actors.agents.errors import (
     AgentError,
     DefinitionError,
@@ -41,7 +41,44 @@ async def test_a_delegate_answers_its_sender_who_answers_the_caller() -> None:
     assert (answer.text, answer.agent, answer.chain) == ("from A", "A", ("A → B",))
     assert answer.cost == pytest.approx(0.3)
     assert answer.usage == Usage(30, 15)
-    assert [m.text for m in script.requests[1].messages] == ["b", "the task"]
+    assert [m.text for m in script.requests[1].messages] == ["b", "From: A\n\nthe task"]
+
+
+async def test_the_target_is_told_who_asks_and_the_vendor_is_not_told_for_whom() -> None:
+    contexts: list[Any] = []
+
+    def instructions(context: Any) -> str:
+        contexts.append(context)
+        return "b"
+
+    script = Script([send("B", "the task"), "from B", "from A"])
+    agents = (Agent("A", "a"), Agent("B", instructions))
+    async with Agency(*agents, flows=[("A", "B")], model=scripted(script)) as agency:
+        await agency.run("?", caller=Caller("ann@example.com", "acme"))
+    assert script.requests[1].messages[-1].text.startswith("From: A\n")
+    assert "ann@example.com" not in "".join(message.text for request in script.requests for message in request.messages)
+    assert [(context.caller.user, context.chain) for context in contexts] == [("ann@example.com", ("A", "B"))]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_answers_after_a_transfer_have_the_ids_of_the_run_and_the_conversation_that_were_asked(
+    stream: bool,
+) -> None:
+    script = Script([call("transfer_to_B", message="yours"), "B here", "B again"])
+    a = Agent("A", "a", handoffs=[handoff(Agent("B", "b"), kind="transfer")])
+    answers: list[Answer] = []
+    async with Agency(a, model=scripted(script)) as agency:
+        for run in ("first", "second"):
+            if stream:
+                async for event in agency.run_streaming("?", conversation="c", run_id=run):
+                    last = event
+                assert isinstance(last, RunFinished)
+                assert (last.run, last.conversation, last.agent) == (run, "c", "A")
+                assert last.answer is not None
+                answers.append(last.answer)
+            else:
+                answers.append(await agency.run("?", conversation="c", run_id=run))
+    assert [(one.run, one.conversation, one.agent) for one in answers] == [("first", "c", "B"), ("second", "c", "B")]
 
 
 async def test_a_transfer_gives_the_conversation_away_for_good() -> None:
@@ -233,7 +270,7 @@ async def test_a_pipeline_hands_each_agent_the_answer_of_the_one_before() -> Non
     async with Agency(Agent("A", handoffs=[handoff(line)]), model=scripted(script)) as agency:
         answer = await agency.run("?")
         assert [*(h.name for h in agency._runtime.journal.headers()), *agency._runtime.unkept] == []
-    assert [m.text for m in script.requests[2].messages] == ["2", "one"]
+    assert [m.text for m in script.requests[2].messages] == ["2", "From: A\n\none"]
     assert script.requests[3].messages[-1].text == "two"
     assert answer.cost == 4.0
     with pytest.raises(DefinitionError):

@@ -149,7 +149,7 @@ async def test_a_remote_agent_does_a_task_and_its_failures_are_told() -> None:
     assert "sent no completion" in told[2]
     assert str(sent[0].url) == "https://far.example/v1/chat/completions"
     assert sent[0].headers["authorization"] == "Bearer secret"
-    assert json.loads(sent[0].content)["messages"][-1]["content"] == "task 0"
+    assert json.loads(sent[0].content)["messages"][-1]["content"] == "From: A\n\ntask 0"
 
 
 async def test_several_agents_are_asked_the_same_and_one_failure_disturbs_nobody() -> None:

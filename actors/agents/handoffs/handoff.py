@@ -36,8 +36,8 @@ class Handoff(Returns[Answer]):
     kind: HandoffKind = "delegate"
 
     def as_message(self) -> Message:
-        """What the target's model reads."""
-        parts = [self.task]
+        """What the target's model reads: who asks, and what. For whom is not said: that stays here."""
+        parts = [f"From: {self.sender}", self.task]
         if self.summary:
             parts.append(f"What was done so far:\n{self.summary}")
         if self.context:
