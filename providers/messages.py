@@ -160,6 +160,9 @@ class Message:
         cache: mark the prefix up to this message for prompt caching.
         state: what the vendor wants back that the other fields cannot say; None if they say it all. Where they were
             changed since, what of it no longer fits is left out.
+
+    Raises:
+        ValueError: there is no such role.
     """
 
     role: Role
@@ -171,6 +174,10 @@ class Message:
     reasoning: str = ""
     cache: CacheMark = False
     state: VendorState | None = None
+
+    def __post_init__(self) -> None:
+        if self.role not in ("user", "assistant", "tool", "system"):
+            raise ValueError(f"role is {self.role!r:.40}; expected system, user, assistant or tool")
 
     def __repr__(self) -> str:
         """Who speaks and how much, never what: errors and logs show messages."""

@@ -78,13 +78,11 @@ if TYPE_CHECKING:
     )
     from .actors.agents.agency import Agency
     from .actors.agents.agent import Agent
-    from .actors.agents.answer import Answer
+    from .actors.agents.answer import Answer, Step, StepCall
     from .actors.agents.caller import Caller
     from .actors.agents.context import RequestContext, ToolContext, request_context
     from .actors.agents.conversations.view import (
-        ConversationCall,
         ConversationRun,
-        ConversationStep,
         ConversationSummary,
         ConversationView,
         ReplayDifference,
@@ -383,7 +381,7 @@ _HOMES = {
     ),
     ".actors.agents.agency": ("Agency",),
     ".actors.agents.agent": ("Agent",),
-    ".actors.agents.answer": ("Answer",),
+    ".actors.agents.answer": ("Answer", "Step", "StepCall"),
     ".actors.agents.caller": ("Caller",),
     ".actors.agents.context": ("RequestContext", "ToolContext", "request_context"),
     ".actors.agents.errors": (
@@ -443,9 +441,7 @@ _HOMES = {
     ".actors.journal.postgres": ("PostgresJournal",),
     ".actors.journal.sqlite": ("SqliteJournal",),
     ".actors.agents.conversations.view": (
-        "ConversationCall",
         "ConversationRun",
-        "ConversationStep",
         "ConversationSummary",
         "ConversationView",
         "ReplayDifference",
@@ -651,10 +647,8 @@ __all__ = [
     "ConnectionLost",
     "ContextTooLong",
     "ConversationBusy",
-    "ConversationCall",
     "ConversationIdle",
     "ConversationRun",
-    "ConversationStep",
     "ConversationSummary",
     "ConversationView",
     "CoreError",
@@ -802,6 +796,8 @@ __all__ = [
     "SqliteJournal",
     "StartFailed",
     "Steered",
+    "Step",
+    "StepCall",
     "StepLimit",
     "Strategy",
     "Stream",

@@ -38,11 +38,12 @@ from .runs.runtime.approvals import WEEK
 from .runs.runtime.closing import ends_with_agency
 from .runs.runtime.runtime import AgencyRuntime
 from .runs.streaming import stream_run
-from .runs.validation import Asked, Question, check_id, new_run
+from .runs.validation import Asked, check_id, new_run
 from .surface.approvals import Approvals
 from .surface.conversations import Conversations
 from .surface.members import Members
 from .team.directory import Directory, Flow
+from .turns.questions import Question
 from .turns.records import WhenBusy
 from .turns.rules import Limits
 
@@ -244,7 +245,7 @@ class Agency(Members, Conversations, Approvals):
         metadata: Mapping[str, Any] | None = None,
         limits: Limits | None = None,
         output_type: Any = None,
-        tools: Sequence[ToolSpec] = (),
+        tools: Sequence[ToolSpec | Mapping[str, Any]] = (),
         run_id: str | None = None,
         when_busy: WhenBusy = "queue",
         deps: Any = None,
@@ -254,7 +255,8 @@ class Agency(Members, Conversations, Approvals):
         Cancelling it, or the deadline of a `send_context` around, stops the provider calls, tools and agents at work.
 
         Args:
-            question: a text, a message, or several messages.
+            question: a text, a message, or several messages; messages also as dictionaries, as OpenAI's chat
+                completions take them.
             agent: whom to ask; the first agent by default.
             conversation: the id of the conversation to continue or begin; it is kept until `release`. Without one
                 the conversation ends with the run.
@@ -264,8 +266,8 @@ class Agency(Members, Conversations, Approvals):
                 data; what has no such form (a function, a connection) ends the run in `RunFailed` where there is one.
             limits: in place of the agent's own.
             output_type: the type the answer must fit, in place of the agent's own.
-            tools: tools that the caller runs itself: the answer's ``tool_calls`` say which to run, and the results
-                are sent as messages of role ``tool`` in the same conversation.
+            tools: tools that the caller runs itself, also as OpenAI's dictionaries: the answer's ``tool_calls`` say
+                which to run, and the results are sent as messages of role ``tool`` in the same conversation.
             run_id: an id of the caller's own. Asking again with it, also at the same time or from a process that
                 has the same journal, does not run anything twice: it waits for the same run, or returns what it
                 answered (without ``messages`` where other runs have followed). In memory the last 1,000 without a
@@ -301,7 +303,7 @@ class Agency(Members, Conversations, Approvals):
         metadata: Mapping[str, Any] | None = None,
         limits: Limits | None = None,
         output_type: Any = None,
-        tools: Sequence[ToolSpec] = (),
+        tools: Sequence[ToolSpec | Mapping[str, Any]] = (),
         run_id: str | None = None,
         when_busy: WhenBusy = "queue",
         deps: Any = None,
@@ -390,7 +392,7 @@ class Agency(Members, Conversations, Approvals):
         metadata: Mapping[str, Any] | None = None,
         limits: Limits | None = None,
         output_type: Any = None,
-        tools: Sequence[ToolSpec] = (),
+        tools: Sequence[ToolSpec | Mapping[str, Any]] = (),
         run_id: str | None = None,
         when_busy: WhenBusy = "queue",
         deps: Any = None,

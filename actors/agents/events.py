@@ -44,9 +44,14 @@ class RunStarted(RunEvent):
 
 @dataclass(frozen=True, slots=True)
 class CompletionStarted(RunEvent):
-    """The model was asked; ``step`` counts from 1."""
+    """The model was asked; ``step`` counts from 1.
+
+    ``last``: its text can be nothing but the answer's: it has no tools to call, and neither a type nor a hook could
+    have it changed.
+    """
 
     step: int = 0
+    last: bool = False
 
 
 @dataclass(frozen=True, slots=True)

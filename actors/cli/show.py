@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from ...providers.messages import Message, Usage
+from ..agents.answer import Step, StepCall
 from ..agents.conversations.history import StreamHistory
 from ..agents.conversations.reading import list_conversations, read_conversation, read_lineage
-from ..agents.conversations.view import ConversationCall, ConversationStep, ConversationSummary, ConversationView
+from ..agents.conversations.view import ConversationSummary, ConversationView
 from ..agents.errors import UnknownConversation
 from ..agents.lifecycle import open_journal
 from ..agents.turns.replay import ReplayStep, replay
@@ -132,7 +133,7 @@ def conversation_lines(view: ConversationView) -> Iterator[str]:
         yield from (f"  {line}" for line in list_lines(view.children))
 
 
-def _step_lines(step: ConversationStep) -> Iterator[str]:
+def _step_lines(step: Step) -> Iterator[str]:
     who = f"  {step.model or '?'} at {step.provider or '?'}" if step.model or step.provider else ""
     price = "price unknown" if step.cost is None else _dollars(step.cost)
     paid = f"{who}  {step.seconds:.2f} s  {_tokens(step.usage)}  {price}" if step.run else ""
@@ -143,7 +144,7 @@ def _step_lines(step: ConversationStep) -> Iterator[str]:
         yield f"    {_called(call)}"
 
 
-def _called(call: ConversationCall) -> str:
+def _called(call: StepCall) -> str:
     asked = f"{call.call.name}({shorten(call.call.arguments, WIDTH // 2)})"
     if call.approval:
         return f"{asked} waits for approval {call.approval}"

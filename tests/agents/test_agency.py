@@ -32,7 +32,7 @@ async def test_an_agent_answers_with_usage_cost_and_steps() -> None:
     async with solo(script, tools=[add]) as agency:
         answer = await agency.run("What is 1 + 2?")
     assert answer.text == "It is 3."
-    assert (answer.steps, answer.cost, answer.usage.total_tokens) == (2, 0.5, 30)
+    assert (len(answer.steps), answer.cost, answer.usage.total_tokens) == (2, 0.5, 30)
     assert [m.role for m in script.requests[1].messages] == ["system", "user", "assistant", "tool"]
     assert script.requests[1].messages[-1].text == "3"
 
@@ -95,8 +95,8 @@ async def test_a_runaway_loop_ends_at_the_default_limit_and_keeps_what_was_done(
             await agency.run("loop")
     partial = caught.value.partial
     assert partial is not None
-    assert partial.steps == Limits().steps
-    assert partial.usage.total_tokens == 15 * partial.steps
+    assert len(partial.steps) == Limits().steps
+    assert partial.usage.total_tokens == 15 * len(partial.steps)
 
 
 async def test_a_run_out_of_time_ends_by_name_and_its_tool_is_stopped() -> None:
@@ -155,7 +155,7 @@ async def test_a_failed_provider_is_a_named_error_with_its_cause() -> None:
             await agency.run("?")
     assert isinstance(caught.value.__cause__, RateLimited)
     assert caught.value.partial is not None
-    assert caught.value.partial.steps == 1
+    assert len(caught.value.partial.steps) == 1
 
 
 async def test_a_failing_parallel_tool_leaves_its_siblings_alone() -> None:

@@ -125,9 +125,10 @@ async def test_a_conversation_that_keeps_crashing_is_given_up_and_its_neighbours
                     ref.kill()
 
         agency.subscribe(kill)
-        bad, good = await asyncio.gather(
+        both = await asyncio.gather(
             agency.run("go", conversation="bad"), agency.run("go", conversation="good"), return_exceptions=True
         )
+    bad, good = both
     assert isinstance(bad, RunFailed)
     assert "crashed" in str(bad)
     assert not isinstance(good, BaseException)

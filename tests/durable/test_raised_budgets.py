@@ -78,7 +78,7 @@ async def test_a_spent_limit_is_asked_for_and_the_run_goes_on_where_it_was(
         agency.approve(request, limits=MORE[limit])
         answer = await outcome(run)
     assert isinstance(answer, Answer), repr(answer)
-    assert (answer.text, answer.cost, answer.steps, worker.worked) == ("done", 4.0, 4, 3)
+    assert (answer.text, answer.cost, len(answer.steps), worker.worked) == ("done", 4.0, 4, 3)
     assert [type(e) for e in worker.events if isinstance(e, ApprovalRequested | ApprovalDecided)] == [
         ApprovalRequested,
         ApprovalDecided,
@@ -283,7 +283,7 @@ async def test_a_crash_loses_neither_the_question_nor_what_was_given(tmp_path: P
             assert kill(agency, "agency/A/c")
         answer = await outcome(run)
     assert isinstance(answer, Answer), repr(answer)
-    assert (answer.text, answer.cost, answer.steps) == ("done", 4.0, 4)
+    assert (answer.text, answer.cost, len(answer.steps)) == ("done", 4.0, 4)
 
 
 async def test_another_process_asks_the_same_question_and_goes_on_with_what_was_given(tmp_path: Path) -> None:
@@ -331,7 +331,7 @@ async def test_a_process_that_is_killed_leaves_the_question_and_what_was_given(
         agency.approve(request, limits=Limits(steps=10))
         answer = await outcome(resumed)
     assert isinstance(answer, Answer), repr(answer)
-    assert (answer.text, answer.steps) == ("done", 6)
+    assert (answer.text, len(answer.steps)) == ("done", 6)
 
 
 async def raises_and_crashes(sim: Simulation) -> None:
@@ -349,7 +349,7 @@ async def raises_and_crashes(sim: Simulation) -> None:
                 decided.add(request.approval)
             await asyncio.sleep(0.1)
         answer = await run
-    assert (answer.text, answer.cost, answer.steps) == ("done", 4.0, 4)
+    assert (answer.text, answer.cost, len(answer.steps)) == ("done", 4.0, 4)
     assert len(decided) == 2
 
 

@@ -7,17 +7,19 @@ from dataclasses import dataclass, field, replace
 
 from ....providers.messages import Completion, Message, ToolCall
 from ...journal.store import Record
-from ..answer import Answer
+from ..answer import Answer, Step, StepCall
 from ..errors import AgentError
 from ..turns.machine import cut
+from ..turns.outcome import brief
 from ..turns.records import Accepted, Ended, Rewound, RunRequest, Snapshot
 from ..turns.state import ConversationState
-from ..turns.steps import Begin, Completed, Decided, HandoffReturned, Spent
-from .view import ConversationCall, ConversationRun, ConversationStep, RunStatus
+from ..turns.steps import Begin, Completed, Decided, HandoffReturned, Spent, ToolReturned
+from ..turns.trail import noted, returned
+from .view import ConversationRun, RunStatus
 
 
 @dataclass(slots=True)
-class Step:
+class Place:
     """A completion, and where its messages are.
 
     Attributes:
@@ -28,8 +30,9 @@ class Step:
         seconds: from asking the model to its answer.
         at: when it was recorded.
         decided: by call id, what a person said.
-        handoffs: by call id, what came of handoffs.
         spent: by call id, US dollars that tools said they have spent.
+        returned: by call id, what came of it, and how long after the completion.
+        confidence, problem: as in `Step`.
     """
 
     run: str
@@ -40,8 +43,11 @@ class Step:
     seconds: float
     at: float
     decided: dict[str, bool] = field(default_factory=dict)
-    handoffs: dict[str, HandoffReturned] = field(default_factory=dict)
     spent: dict[str, float] = field(default_factory=dict)
+    returned: dict[str, tuple[ToolReturned | HandoffReturned, float]] = field(default_factory=dict)
+    confidence: float | None = None
+    problem: str = ""
+    used: float = 0.0
 
 
 @dataclass(slots=True)
@@ -72,7 +78,7 @@ class StreamHistory:
 
     def __init__(self, agent: str, conversation: str, records: Iterable[Record]) -> None:
         self.state = ConversationState(agent, conversation)
-        self.steps: list[Step] = []
+        self.steps: list[Place] = []
         self.runs: dict[str, Run] = {}
         self.base = 0
         self.version = 0
@@ -114,9 +120,10 @@ class StreamHistory:
         elif kind is Decided:
             if self.steps:
                 self.steps[-1].decided[event.call_id] = event.approved
-        elif kind is HandoffReturned:
+        elif kind is HandoffReturned or kind is ToolReturned:
             if self.steps:
-                self.steps[-1].handoffs.setdefault(event.call_id, event)
+                step = self.steps[-1]
+                step.returned.setdefault(event.call_id, (event, max(0.0, event.used - step.used)))
         elif kind is Spent:
             if self.steps:
                 spent = self.steps[-1].spent
@@ -134,7 +141,7 @@ class StreamHistory:
         self.steps = []
         for start, end in snapshot.steps:
             message = history[start] if end > start else Message("assistant")
-            self.steps.append(Step("", Completion(message, "stop", cost=0.0), message, start, end, 0.0, at))
+            self.steps.append(Place("", Completion(message, "stop", cost=0.0), message, start, end, 0.0, at))
 
     def _completed(self, run: str, event: Completed, start: int, seconds: float, at: float) -> None:
         turn, message = self.state.turn, event.completion.message
@@ -143,13 +150,15 @@ class StreamHistory:
             end = start + 1 + len(message.tool_calls)
         else:
             end = start + 1 if message.content else start
-        self.steps.append(Step(run, event.completion, message, start, end, max(0.0, seconds), at))
+        step = Place(run, event.completion, message, start, end, max(0.0, seconds), at)
+        step.confidence, step.problem, step.used = event.confidence, noted(event, message).problem, event.used
+        self.steps.append(step)
 
     def _ended(self, event: Ended) -> None:
         run, last = self.runs.get(event.run), self.state.last
         if run is None or run.answer is not None or last is None or last.run != event.run:
             return
-        run.answer = replace(last.answer, messages=())  # a history for each of thousands of runs is too much
+        run.answer = brief(last.answer)
         run.error = last.error
         run.end = len(self.messages)
 
@@ -160,7 +169,7 @@ class StreamHistory:
 
     # -- as others see it ----------------------------------------------------------------------------------------------
 
-    def shown_steps(self, first: int, names: dict[str, str]) -> list[ConversationStep]:
+    def shown_steps(self, first: int, names: dict[str, str]) -> list[Step]:
         """The steps.
 
         Args:
@@ -169,7 +178,7 @@ class StreamHistory:
         """
         return [self._shown_step(number, step, names) for number, step in enumerate(self.steps, first)]
 
-    def _shown_step(self, number: int, step: Step, names: dict[str, str]) -> ConversationStep:
+    def _shown_step(self, number: int, step: Place, names: dict[str, str]) -> Step:
         history, turn = self.state.turn.history, self.state.turn
         message, results = step.message, turn.results
         if step.start < len(history) and step.end > step.start:
@@ -178,7 +187,7 @@ class StreamHistory:
         elif turn.message is not None and step is self.steps[-1]:
             message = turn.message
         completion = step.completion
-        return ConversationStep(
+        return Step(
             number,
             names.get(step.run, step.run),
             self.state.agent,
@@ -193,18 +202,17 @@ class StreamHistory:
             step.seconds,
             step.at,
             completion.notes,
+            step.confidence,
+            step.problem,
         )
 
-    def _shown_call(self, step: Step, call: ToolCall, result: Message | None) -> ConversationCall:
-        returned = step.handoffs.get(call.id)
+    def _shown_call(self, step: Place, call: ToolCall, result: Message | None) -> StepCall:
+        came = step.returned.get(call.id)
         asked = (self.state.approvals or {}).get(call.id) if step is self.steps[-1] else None
         approval = asked.approval if asked is not None else ""
-        spent = step.spent.get(call.id, 0.0)
-        shown = ConversationCall(call, result, step.decided.get(call.id), approval, cost=spent)
-        if returned is None:
-            return shown
-        record = returned.handoffs[0] if returned.handoffs else None
-        return replace(shown, handoff=record, usage=returned.usage, cost=returned.cost)
+        seconds, spent = came[1] if came is not None else 0.0, step.spent.get(call.id, 0.0)
+        shown = StepCall(call, result, step.decided.get(call.id), approval, cost=spent, seconds=seconds)
+        return returned(shown, came[0]) if came is not None and type(came[0]) is HandoffReturned else shown
 
     def shown_runs(self) -> list[ConversationRun]:
         """The runs."""
@@ -225,7 +233,7 @@ class StreamHistory:
                 answer.agent,
                 answer.usage,
                 answer.cost,
-                answer.steps,
+                len(answer.steps),
                 answer.seconds,
                 run.at,
                 run.rewound,

@@ -10,11 +10,12 @@ from typing import Final
 from ....providers.messages import Usage
 from ...journal.errors import EventNotReadable
 from ...journal.store import Header, Journal, Record, at_hand
+from ..answer import Step
 from ..caller import NOBODY, Caller
 from ..errors import DefinitionError, UnknownConversation
 from ..runs.reading.folding import header_of, is_conversation, read, unfit
 from .history import StreamHistory
-from .view import ConversationStep, ConversationSummary, ConversationView
+from .view import ConversationSummary, ConversationView
 
 PAGE: Final = 500
 """Headers that are asked for at once."""
@@ -114,7 +115,7 @@ async def read_conversation(journal: Journal, agent: str, conversation: str) -> 
     streams = lineage.streams
     first, last = streams[0], streams[-1]
     names = lineage.names
-    steps: list[ConversationStep] = []
+    steps: list[Step] = []
     for stream in streams:
         steps += stream.shown_steps(len(steps) + 1, names)
     runs = first.shown_runs()

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from ....providers.messages import Message, Request, ToolCall, Usage
-from ..answer import NO_USAGE, HandoffRecord
+from ....providers.messages import Message, Request, Usage
+from ..answer import NO_USAGE, Step
 from ..caller import NOBODY, Caller
 from ..errors import AgentError
 
@@ -45,62 +45,6 @@ class ConversationSummary:
     def name(self) -> str:
         """The journal stream, by which lists are ordered and paged."""
         return f"{self.agent}/{self.id}"
-
-
-@dataclass(frozen=True, slots=True)
-class ConversationCall:
-    """A call that a model asked for, and what came of it.
-
-    Args:
-        call: as it was carried out: where a person changed the arguments, theirs.
-        result: the message that answers it, or None where there is none yet.
-        approved: what a person decided; None where nobody was asked, or has decided.
-        approval: the id by which it can be decided now; empty where it does not wait for a person.
-        handoff: the handoff that it made, if any.
-        usage, cost: what the other agent, and those behind it, used; of a tool what it said that it has spent.
-    """
-
-    call: ToolCall
-    result: Message | None = None
-    approved: bool | None = None
-    approval: str = ""
-    handoff: HandoffRecord | None = None
-    usage: Usage = NO_USAGE
-    cost: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class ConversationStep:
-    """One completion, and the calls that it asked for.
-
-    Args:
-        number: counted from 1 through the whole conversation, as it is now; what `Agency.fork` and `Agency.rewind`
-            take.
-        run: the id of the run it belongs to; empty where the step was taken over from a conversation that this one
-            was forked from, which has its usage and cost.
-        agent: who was at work.
-        message: what the model answered.
-        calls: what it asked to have done, in its order.
-        usage: tokens of the completion.
-        cost: US dollars of the completion, or None where its price is not known.
-        model, provider: who answered.
-        seconds: from asking the model to its answer.
-        at: when it was recorded, in seconds since 1970 by the store's wall clock.
-        notes: what providers reported having changed on the way.
-    """
-
-    number: int
-    run: str
-    agent: str
-    message: Message
-    calls: tuple[ConversationCall, ...]
-    usage: Usage
-    cost: float | None
-    model: str
-    provider: str
-    seconds: float
-    at: float
-    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +107,7 @@ class ConversationView:
     caller: Caller
     status: Status
     messages: tuple[Message, ...]
-    steps: tuple[ConversationStep, ...]
+    steps: tuple[Step, ...]
     runs: tuple[ConversationRun, ...]
     children: tuple[ConversationSummary, ...]
     owner: tuple[str, str] | None

@@ -7,7 +7,7 @@ from typing import Any, Literal, cast
 
 from ....providers.messages import Completion, Message, Request
 from ...core.refs.ref import ActorRef
-from ..answer import NO_USAGE, Answer
+from ..answer import NO_USAGE, Answer, step_of
 from ..context import model_at_work
 from ..errors import AgentUnavailable, DefinitionError, RunFailed
 from .target import AgentRequest
@@ -93,14 +93,16 @@ class FanOutTarget:
             given.append(said)
             said = _listed(self.name, said)
         if isinstance(said, Completion):
-            return Answer(
-                said.message.text, self.name, usage=said.usage, cost=said.cost or 0.0, steps=1, notes=said.notes
-            )
+            steps = (step_of(said, self.name),)
+            cost = said.cost or 0.0
+            return Answer(said.message.text, self.name, usage=said.usage, cost=cost, steps=steps, notes=said.notes)
         if not isinstance(said, str):
             raise RunFailed(f"{self.name}: what combines the answers returned {type(said).__name__}, not a completion")
         answers = [one for one in given[0].values() if isinstance(one, Completion)]
         usage = sum((one.usage for one in answers), NO_USAGE)
-        return Answer(said, self.name, usage=usage, cost=sum(one.cost or 0.0 for one in answers), steps=1)
+        every = tuple(step_of(one, self.name, number) for number, one in enumerate(answers, 1))
+        cost = sum(one.cost or 0.0 for one in answers)
+        return Answer(said, self.name, usage=usage, cost=cost, steps=every)
 
 
 def _listed(name: str, outcomes: Mapping[str, Completion | Exception]) -> str:

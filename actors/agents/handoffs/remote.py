@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ....providers.messages import Message, Request
 from ....providers.wire.secrets import public
-from ..answer import Answer
+from ..answer import Answer, step_of
 from ..errors import RunFailed
 from .posting import check_address, host_of, post
 from .target import AgentRequest
@@ -97,7 +97,7 @@ class RemoteAgent:
             self.name,
             usage=completion.usage,
             cost=completion.cost or 0.0,
-            steps=1,
+            steps=(step_of(completion, self.name),),
             notes=completion.notes,
         )
 

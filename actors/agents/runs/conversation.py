@@ -411,10 +411,10 @@ class Conversation(Actor):
         if self._owned:
             self._runner.let_go()
 
-    def on_failure(self, *_: Any) -> None:
+    def on_failure(self, exception_type: Any, exception_value: Any, traceback: Any) -> None:
         """An incarnation that crashed: one that ends with its supervisor, or is out of date, is not at fault."""
         if self._owned:
-            self._runner.crashed()
+            self._runner.crashed(exception_value)
 
 
 _HANDLERS: dict[type, Callable[[Conversation, Any], object]] = {

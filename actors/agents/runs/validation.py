@@ -6,9 +6,9 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
-from ....providers.messages import Message, ToolSpec
+from ....providers.messages import ToolSpec
 from ...core.base.errors import SpecError
 from ...core.base.send_context import current_send_context
 from ...core.base.spec import check_name
@@ -21,12 +21,10 @@ from ..handoffs.limits import check_chain, count_handoff
 from ..output import Output
 from ..turns.arrivals import WHEN_BUSY
 from ..turns.budget import narrowed
-from ..turns.history import as_messages
+from ..turns.questions import Question, as_messages, as_tools
 from ..turns.records import RunRequest, WhenBusy
 from ..turns.rules import Limits, check_limits
 from .runtime.runtime import AgencyRuntime
-
-Question: TypeAlias = "str | Message | Sequence[Message]"
 
 
 class Asked(NamedTuple):
@@ -40,7 +38,7 @@ class Asked(NamedTuple):
     metadata: Mapping[str, Any] | None = None
     limits: Limits | None = None
     output_type: Any = None
-    tools: Sequence[ToolSpec] = ()
+    tools: Sequence[ToolSpec | Mapping[str, Any]] = ()
     run_id: str | None = None
     stream: bool = False
     when_busy: WhenBusy = "queue"
@@ -98,7 +96,7 @@ def new_run(runtime: AgencyRuntime, asked: Asked) -> tuple[RunRequest, Output | 
             _metadata(asked.metadata),
             limits,
             asked.stream,
-            _tools(asked.tools),
+            _tools(runtime, name, asked.tools),
             None,
             conversation is None,
             conversation is None,
@@ -217,15 +215,13 @@ def _metadata(metadata: object) -> Mapping[str, Any]:
     return metadata
 
 
-def _tools(tools: object) -> tuple[ToolSpec, ...]:
-    if tools == ():
-        return ()
-    if isinstance(tools, str | bytes | Mapping) or not isinstance(tools, Sequence):
-        raise DefinitionError(f"tools are ToolSpecs, not {tools!r:.80}")
-    for tool in tools:
-        if not isinstance(tool, ToolSpec):
-            raise DefinitionError(f"tools are ToolSpecs, not {tool!r:.80}; tools that run here belong to the agent")
-    names = [tool.name for tool in tools]
-    if len(set(names)) != len(names):
-        raise DefinitionError(f"two of the tools have one name: {', '.join(names)}")
-    return tuple(tools)
+def _tools(runtime: AgencyRuntime, agent: str, given: object) -> tuple[ToolSpec, ...]:
+    tools = as_tools(given)
+    if tools:
+        own = {spec.name for spec in runtime.directory.prepared[agent].specs}
+        for tool in tools:
+            if tool.name in own:
+                raise DefinitionError(
+                    f"{agent} has a tool or handoff called {tool.name!r} itself; name yours otherwise"
+                )
+    return tools

@@ -87,7 +87,7 @@ class Conversations(Part):
 
         Args:
             conversation: its id.
-            at: the number of the last step to take over, with the results of its calls, see `ConversationStep`; 0 for
+            at: the number of the last step to take over, with the results of its calls, see `Step`; 0 for
                 none of it; None for all there is.
             to: the id of the new one; one of our making by default.
             agent: whose; the first agent's by default.
@@ -112,7 +112,7 @@ class Conversations(Part):
 
         Args:
             conversation: its id.
-            to: the number of the last step that stays, see `ConversationStep`; 0 for none.
+            to: the number of the last step that stays, see `Step`; 0 for none.
             agent: whose; the first agent's by default.
 
         Raises:

@@ -20,7 +20,7 @@ import json
 import re
 import types
 import typing
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum
 from json.encoder import encode_basestring
@@ -42,7 +42,7 @@ from ....providers.messages import (
 )
 from ...journal.codec import JSON, Encoded
 from .. import errors
-from ..answer import Answer, HandoffRecord, ReasoningStep
+from ..answer import Answer, HandoffRecord, ReasoningStep, Step, StepCall, Steps
 from ..caller import Caller
 from ..handoffs.handoff import Handoff
 from . import former, legacy
@@ -61,7 +61,9 @@ UPCASTS: Mapping[tuple[str, int], Callable[[dict[str, Any]], dict[str, Any]]] = 
 Convert = Callable[[Any], Any]
 Write = Callable[[Any], str]
 
-_VALUES = (Answer, Caller, Completion, Handoff, HandoffRecord, Limits, Message, ReasoningStep, RunRequest)
+_VALUES = (
+    *(Answer, Caller, Completion, Handoff, HandoffRecord, Limits, Message, ReasoningStep, RunRequest, Step, StepCall),
+)
 _TAGGED = frozenset({Audio, File, Image, Text})
 """Classes that stand for each other in a field, and therefore say which they are."""
 
@@ -299,6 +301,7 @@ _WRITERS: dict[type[Any], Write] = {
     tuple: _array,
     list: _array,
     dict: _object,
+    Steps: lambda value: int.__repr__(len(value)),  # what they were follows from the run's other events
     **{kind: _class_writer(kind) for kind in _CLASSES},
 }
 _EVENTS = {kind: (kind.__name__, _WRITERS[kind]) for kind in EVENTS}
@@ -353,6 +356,11 @@ def _made(kind: Any) -> Convert:
         return frozenset
     if origin in (typing.Union, types.UnionType):
         return _union(arguments)
+    if origin is Sequence:  # where it is but a number: how many there were
+        item = _decoder(arguments[0])
+        return lambda value: Steps(value) if type(value) is int else tuple(map(item, value))
+    if isinstance(kind, typing.TypeVar):
+        return _same
     if kind in _AS_IT_IS or origin is typing.Literal or (origin is Mapping and arguments == (str, Any)):
         return _same
     raise TypeError(f"a field of type {kind} cannot be read from a journal")

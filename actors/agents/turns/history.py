@@ -7,40 +7,41 @@ answered by exactly one tool message, right after it, and no tool message stands
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import get_args, overload
+from typing import TYPE_CHECKING, TypeVar, overload
 
-from ....providers.messages import Message, Part, Role, ToolCall
-from ..errors import DefinitionError
+from ....providers.messages import Message, Part, ToolCall
 
-ROLES = get_args(Role)
-PARTS = get_args(Part)
+if TYPE_CHECKING:
+    from typing import Self
+
+T = TypeVar("T")
 
 
-class History(Sequence[Message]):
-    """Messages in order; adding some at the end costs what is added, because what is before is shared.
+class Shared(Sequence[T]):
+    """Things in order; adding some at the end costs what is added, because what is before is shared.
 
     A conversation of 10,000 turns would otherwise copy all of it several times a turn, and read it in quadratic time.
 
     Args:
-        messages: in order.
+        items: in order.
     """
 
     __slots__ = ("_length", "_shared")
 
-    def __init__(self, messages: Iterable[Message] = ()) -> None:
-        self._shared = list(messages)
+    def __init__(self, items: Iterable[T] = ()) -> None:
+        self._shared = list(items)
         self._length = len(self._shared)
 
-    def plus(self, *more: Message) -> History:
-        """These messages, and more behind them."""
+    def plus(self, *more: T) -> Self:
+        """These, and more behind them."""
         shared = self._shared
         if len(shared) != self._length:  # somebody has gone on from here before
             shared = shared[: self._length]
         shared.extend(more)
-        added = History.__new__(History)
+        made = type(self)
+        added = made.__new__(made)
         added._shared = shared
         added._length = len(shared)
         return added
@@ -48,22 +49,22 @@ class History(Sequence[Message]):
     def __len__(self) -> int:
         return self._length
 
-    def __iter__(self) -> Iterator[Message]:
+    def __iter__(self) -> Iterator[T]:
         return islice(self._shared, self._length)
 
     @overload
-    def __getitem__(self, index: int) -> Message: ...
+    def __getitem__(self, index: int) -> T: ...
 
     @overload
-    def __getitem__(self, index: slice) -> tuple[Message, ...]: ...
+    def __getitem__(self, index: slice) -> tuple[T, ...]: ...
 
-    def __getitem__(self, index: int | slice) -> Message | tuple[Message, ...]:
+    def __getitem__(self, index: int | slice) -> T | tuple[T, ...]:
         if isinstance(index, slice):
             return tuple(self._shared[slice(*index.indices(self._length))])
         return self._shared[range(self._length)[index]]
 
     def __eq__(self, other: object) -> bool:
-        if isinstance(other, History | tuple):
+        if isinstance(other, Shared | tuple):
             return len(other) == self._length and self.as_tuple() == tuple(other)
         return NotImplemented
 
@@ -72,10 +73,16 @@ class History(Sequence[Message]):
     def __repr__(self) -> str:
         return repr(self.as_tuple())
 
-    def as_tuple(self) -> tuple[Message, ...]:
-        """The messages."""
+    def as_tuple(self) -> tuple[T, ...]:
+        """All of them."""
         shared = self._shared
         return tuple(shared) if len(shared) == self._length else tuple(shared[: self._length])
+
+
+class History(Shared[Message]):
+    """The messages of a conversation, in order."""
+
+    __slots__ = ()
 
 
 EMPTY = History()
@@ -163,58 +170,6 @@ def without_calls(messages: Iterable[Message], names: frozenset[str]) -> tuple[M
         elif message.role != "tool" or message.tool_call_id not in dropped:
             kept.append(message)
     return tuple(kept)
-
-
-def as_messages(given: object) -> tuple[Message, ...]:
-    """A text, a message or several of them as messages.
-
-    Raises:
-        DefinitionError: it is something else, or there is nothing in it.
-    """
-    if isinstance(given, str):
-        return (Message("user", given),)
-    if isinstance(given, Message):
-        given = (given,)
-    if not isinstance(given, Iterable) or isinstance(given, Mapping | bytes):
-        raise DefinitionError(f"a question is a text, a Message or several Messages, not {type(given).__name__}")
-    messages = tuple(given)
-    for index, message in enumerate(messages):
-        if not isinstance(message, Message):
-            kind = type(message).__name__
-            hint = "; write Message(role, content)" if isinstance(message, Mapping) else ""
-            raise DefinitionError(f"message {index} is of type {kind}, not Message{hint}")
-        _check(message, index)
-    if not messages:
-        raise DefinitionError("there is nothing to ask: no message was given")
-    return messages
-
-
-def _check(message: Message, index: int) -> None:
-    if message.role not in ROLES:
-        raise DefinitionError(f"message {index} has the role {message.role!r:.40}; there are {', '.join(ROLES)}")
-    content = message.content
-    if not isinstance(content, str):
-        if not isinstance(content, tuple) or not all(isinstance(part, PARTS) for part in content):
-            raise DefinitionError(f"the content of message {index} is neither a text nor a tuple of parts")
-        for part in content:
-            _check_texts(part, index)
-    if not isinstance(message.tool_calls, tuple) or not all(isinstance(call, ToolCall) for call in message.tool_calls):
-        raise DefinitionError(f"the tool_calls of message {index} are no tuple of ToolCalls")
-    for call in message.tool_calls:
-        _check_texts(call, index)
-    if message.role == "tool" and not isinstance(message.tool_call_id, str):
-        raise DefinitionError(f"message {index} is a tool's result: its tool_call_id says of which call")
-
-
-def _check_texts(part: Part | ToolCall, index: int) -> None:
-    for field in fields(part):
-        value = getattr(part, field.name)
-        if field.name == "cache":
-            if value not in (True, False, "5m", "1h"):
-                raise DefinitionError(f"the cache of a part in message {index} is no mark: True, 5m or 1h")
-        elif not isinstance(value, str):
-            kind = type(part).__name__
-            raise DefinitionError(f"the {field.name} of a {kind} in message {index} is no text, but {value!r:.80}")
 
 
 def _first_result(following: Iterable[Message], call_id: str) -> Message | None:

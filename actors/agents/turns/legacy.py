@@ -9,7 +9,7 @@ from typing import Any
 
 from ....providers.messages import Completion, Image, Message, Text, ToolCall, ToolSpec, Usage, VendorState
 from .. import errors
-from ..answer import Answer, HandoffRecord, ReasoningStep
+from ..answer import Answer, HandoffRecord, ReasoningStep, Steps
 from ..caller import Caller
 from ..handoffs.handoff import Handoff
 from . import former
@@ -63,12 +63,19 @@ def _ended(
     return Ended(run, answer, error, owner, answer.seconds)
 
 
+def _answer(*fields: Any) -> Answer:
+    answer = Answer(*fields)
+    steps: Any = answer.steps  # a number then
+    return replace(answer, steps=Steps(steps) if steps else ())
+
+
 def _message(*fields: Any) -> Message:
     message = Message(*fields[:8])
     state = former.state(fields[8], len(message.text), len(message.tool_calls)) if len(fields) > 8 else None
     return message if state is None else replace(message, state=VendorState(**state))
 
 
+_MADE["Answer"] = _answer
 _MADE["Message"] = _message
 _MADE["Run"] = _run
 _MADE["Ended"] = _ended

@@ -70,6 +70,7 @@ from .steps import (
     Steered,
     ToolReturned,
 )
+from .trail import NO_TRAIL, NotTaken, Trail, noted
 
 Phase: TypeAlias = Literal["idle", "completing", "acting", "held", "ended"]
 
@@ -92,6 +93,7 @@ class Turn(NamedTuple):
         notes: what providers reported having changed on the way.
         steering: what was said to the run meanwhile, and is not in the history yet.
         limits: what a person has raised the run's limits to, if one has.
+        trail: what happened in the run so far, from which its steps follow: completions, results, decisions.
     """
 
     phase: Phase = "idle"
@@ -108,6 +110,7 @@ class Turn(NamedTuple):
     notes: tuple[str, ...] = ()
     steering: tuple[Message, ...] = ()
     limits: Limits | None = None
+    trail: Trail = NO_TRAIL
 
 
 def advance(turn: Turn, happened: Input, rules: Rules) -> tuple[Turn, Commands]:
@@ -207,6 +210,7 @@ def _completed(turn: Turn, happened: Completed, rules: Rules) -> tuple[Turn, Com
         turn.notes + completion.notes,
         turn.steering,
         turn.limits,
+        turn.trail.plus(noted(happened, message)),
     )
     if happened.broken is not None:
         return _fail(turn, happened.broken)
@@ -255,25 +259,29 @@ def _completion_failed(turn: Turn, happened: CompletionFailed, rules: Rules) -> 
         failed.__cause__ = error
         error = failed
     if happened.usage is not NO_USAGE:
-        turn = turn._replace(steps=turn.steps + 1, usage=turn.usage + happened.usage, cost=turn.cost + happened.cost)
+        turn = turn._replace(
+            steps=turn.steps + 1,
+            usage=turn.usage + happened.usage,
+            cost=turn.cost + happened.cost,
+            trail=turn.trail.plus(NotTaken(str(error), happened.usage, happened.cost)),
+        )
     return _fail(turn, error)
 
 
 def _tool_returned(turn: Turn, happened: ToolReturned, rules: Rules) -> tuple[Turn, Commands]:
-    return _go_on(_answered(turn, happened.call_id, happened.content, happened.is_error), rules, fresh=False)
+    return _go_on(_answered(turn, happened, happened.content, happened.is_error), rules, fresh=False)
 
 
 def _spent_by_tool(turn: Turn, happened: Spent, rules: Rules) -> tuple[Turn, Commands]:
-    return turn._replace(cost=turn.cost + happened.amount), ()
+    trail = turn.trail.plus(Spent(happened.call_id, happened.amount))
+    return turn._replace(cost=turn.cost + happened.amount, trail=trail), ()
 
 
 def _handoff_returned(turn: Turn, happened: HandoffReturned, rules: Rules) -> tuple[Turn, Commands]:
     if happened.fatal is None and not happened.final:
-        turn = _answered(turn, happened.call_id, happened.content, happened.is_error, happened)
+        turn = _answered(turn, happened, happened.content, happened.is_error)
         return _go_on(turn, rules, fresh=False)
-    turn = _answered(
-        turn, happened.call_id, TRANSFERRED if happened.final else happened.content, not happened.final, happened
-    )
+    turn = _answered(turn, happened, TRANSFERRED if happened.final else happened.content, not happened.final)
     if happened.fatal is not None:
         return _fail(turn, happened.fatal)
     assert turn.message is not None
@@ -320,7 +328,7 @@ def _refused(turn: Turn, happened: Decided, rules: Rules) -> tuple[Turn, Command
 def _decided(turn: Turn, happened: Decided, rules: Rules) -> tuple[Turn, Commands]:
     if not happened.approved:
         reason = happened.reason or "no reason was given"
-        return _go_on(_answered(turn, happened.call_id, f"Denied by a person: {reason}", True), rules, fresh=False)
+        return _go_on(_answered(turn, happened, f"Denied by a person: {reason}", True), rules, fresh=False)
     message = turn.message
     assert message is not None
     if happened.arguments is not None:
@@ -330,7 +338,8 @@ def _decided(turn: Turn, happened: Decided, rules: Rules) -> tuple[Turn, Command
             for call in message.tool_calls
         )
         message = replace(message, tool_calls=calls)
-    turn = turn._replace(message=message, approved=turn.approved | {happened.call_id})
+    approved = turn.approved | {happened.call_id}
+    turn = turn._replace(message=message, approved=approved, trail=turn.trail.plus(happened))
     call = _call(message, happened.call_id)
     return turn, (CallTool(call),) if call is not None else ()
 
@@ -386,28 +395,25 @@ def _go_on(turn: Turn, rules: Rules, *, fresh: bool = True) -> tuple[Turn, Comma
 
 
 def _answered(
-    turn: Turn,
-    call_id: str,
-    content: str | tuple[Part, ...],
-    is_error: bool,
-    handoff: HandoffReturned | None = None,
+    turn: Turn, happened: ToolReturned | HandoffReturned | Decided, content: str | tuple[Part, ...], is_error: bool
 ) -> Turn:
     """The turn with a call's first result (a second one is ignored), and what a handoff used and did."""
     message = turn.message
     assert message is not None
     results = turn.results
     for index, call in enumerate(message.tool_calls):
-        if call.id == call_id and results[index] is None:
+        if call.id == happened.call_id and results[index] is None:
             result = result_of(call, content, is_error=is_error)
             results = (*results[:index], result, *results[index + 1 :])
             break
-    if handoff is None:
-        return turn._replace(results=results)
+    if not isinstance(happened, HandoffReturned):
+        return turn._replace(results=results, trail=turn.trail.plus(happened))
     return turn._replace(
         results=results,
-        usage=turn.usage + handoff.usage,
-        cost=turn.cost + handoff.cost,
-        handoffs=turn.handoffs + handoff.handoffs,
+        usage=turn.usage + happened.usage,
+        cost=turn.cost + happened.cost,
+        handoffs=turn.handoffs + happened.handoffs,
+        trail=turn.trail.plus(happened if happened.fatal is None else happened._replace(fatal=None)),
     )
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 from ....providers.messages import Message, ToolCall, Usage
-from ..answer import NO_USAGE, Answer, HandoffRecord, ReasoningStep
+from ..answer import NO_USAGE, Answer, HandoffRecord, ReasoningStep, Step, Steps
 from ..errors import AgentError, RunCancelled
 from .machine import Turn, cut
 from .records import Ended, RunRequest
 from .steps import Fail, Finish
+from .trail import notes_of, steps_of
 
 
 class Outcome(NamedTuple):
@@ -64,13 +66,13 @@ def finished(
         _messages(turn, external),
         turn.usage,
         turn.cost,
-        turn.steps,
+        _steps(run, turn),
         turn.handoffs,
         seconds,
         external,
         value,
         _reasoning(run.agent, own),
-        turn.notes,
+        notes_of(turn.notes, turn.trail) if turn.notes or turn.handoffs else (),
     )
     if isinstance(last, Finish):
         return Outcome(run.id, answer, None, None, True)
@@ -118,9 +120,21 @@ def outcome_of(run: RunRequest, turn: Turn, ended: Ended, last: Finish | Fail | 
         answer = finished(run, turn, last, ended.seconds, agent=ended.agent, value=ended.value).answer
     elif not answer.messages:
         answer = replace(answer, messages=_messages(turn, answer.tool_calls))
+        if isinstance(answer.steps, Steps) and turn.trail:
+            answer = replace(answer, steps=_steps(run, turn))
     if error is not None:
         error.partial = answer
     return Outcome(ended.run, answer, error, ended.owner, ended.answer is None, run.output)
+
+
+def brief(answer: Answer) -> Answer:
+    """The answer without its messages and all but the number of its steps: a history for each of thousands of runs is
+    too much."""
+    return replace(answer, messages=(), steps=Steps(len(answer.steps)) if answer.steps else ())
+
+
+def _steps(run: RunRequest, turn: Turn) -> Sequence[Step]:
+    return Steps(turn.steps, steps_of, run.agent, run.id, turn.trail) if turn.steps else ()
 
 
 def _messages(turn: Turn, external: tuple[ToolCall, ...]) -> tuple[Message, ...]:

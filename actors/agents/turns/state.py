@@ -8,13 +8,12 @@ the settings of today: what a run depended on (its limits, the tools its caller 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from typing import Any
 
 from .arrivals import Hearing, hearing, replaced
 from .history import History, repaired
 from .machine import Turn, advance, closed
-from .outcome import Outcome, outcome_of
+from .outcome import Outcome, brief, outcome_of
 from .records import Accepted, ApprovalAsked, Ended, NotSteered, Resumed, Rewound, RunRequest, Snapshot, ToolsStarted
 from .rules import NOTHING, Limits, Rules
 from .steps import Begin, Commands, Decided, Fail, Finish, Input, Interrupted, Raised, Spent
@@ -222,7 +221,7 @@ class ConversationState:
             outcome = self.last
             assert outcome is not None
             self.keyed = self.keyed if self.keyed is not None else {}
-            self.keyed[run.id] = outcome._replace(answer=replace(outcome.answer, messages=()))
+            self.keyed[run.id] = outcome._replace(answer=brief(outcome.answer))
 
     def ended(self, outcome: Outcome) -> None:
         """Remember a run's outcome as it was made, so that it need not be made again."""

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias
 
 from ....providers.messages import Completion, Message, Part, ToolCall, Usage
-from ..answer import NO_USAGE, HandoffRecord
+from ..answer import NO_USAGE, HandoffRecord, Step
 from ..errors import AgentError, RunError
 from .rules import Limits
 
@@ -35,6 +35,7 @@ class Completed(NamedTuple):
         broken: set when it could not be looked at, or looking at it went wrong; the run ends in it.
         used: seconds that the run has used so far.
         handoffs: what others did for it, where an agent answered by itself.
+        confidence: how sure the model said it was, from 0 to 1; None where it did not.
     """
 
     completion: Completion
@@ -42,6 +43,7 @@ class Completed(NamedTuple):
     broken: RunError | None = None
     used: float = 0.0
     handoffs: tuple[HandoffRecord, ...] = ()
+    confidence: float | None = None
 
 
 class CompletionFailed(NamedTuple):
@@ -104,6 +106,7 @@ class HandoffReturned(NamedTuple):
         used: seconds that the run has used so far.
         owner: agent and conversation that have the conversation now, where it was transferred.
         agent: who answered there.
+        within: the steps of the other agent; of a pipeline those of all its stages.
     """
 
     call_id: str
@@ -118,6 +121,7 @@ class HandoffReturned(NamedTuple):
     used: float = 0.0
     owner: tuple[str, str] | None = None
     agent: str = ""
+    within: tuple[Step, ...] = ()
 
     def __repr__(self) -> str:
         """Which call's, and how much, never what: errors and logs show messages."""

@@ -7,7 +7,7 @@ through the call), and cache marks, but where a dialect knows them (caching is a
 from .answer import from_response, to_response
 from .dialect import OPENAI, Dialect
 from .messages import ORIGIN
-from .request import PATH, from_payload, to_payload
+from .request import PATH, from_payload, read_message, to_payload
 from .stream import Assembler, to_events
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Dialect",
     "from_payload",
     "from_response",
+    "read_message",
     "to_events",
     "to_payload",
     "to_response",

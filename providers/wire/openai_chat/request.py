@@ -236,7 +236,7 @@ def from_payload(payload: Mapping[str, Any]) -> Request:
         if name != "user"
     }
     return Request(
-        messages=tuple(_read_message(message, f"messages[{n}]", names) for n, message in enumerate(given)),
+        messages=tuple(read_message(message, f"messages[{n}]", names) for n, message in enumerate(given)),
         model=fields.text(rest.pop("model", None), "model"),
         tools=_read_tools(rest),
         tool_choice=fields.text(choice, "tool_choice"),
@@ -269,7 +269,17 @@ def _read_tools(rest: dict[str, Any]) -> tuple[ToolSpec, ...]:
     return tuple(own)
 
 
-def _read_message(message: Mapping[str, Any], at: str, names: dict[str, str]) -> Message:
+def read_message(message: Mapping[str, Any], at: str, names: dict[str, str]) -> Message:
+    """One message of a request.
+
+    Args:
+        message: the JSON object.
+        at: where it stands, for errors.
+        names: the names of the calls before it by their ids; those that it makes are added.
+
+    Raises:
+        WrongField: it is not the protocol; says which field and what was expected.
+    """
     role: Any = message.get("role")
     if role == "developer":
         role = "system"

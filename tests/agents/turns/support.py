@@ -88,7 +88,7 @@ def told(outcome: Outcome | None) -> Any:
         return None
     partial = outcome.error.partial if outcome.error is not None else outcome.answer
     assert partial is not None
-    return outcome.run, outcome.answer, described(outcome.error), replace(partial, messages=()), outcome.owner
+    return outcome.run, outcome.answer, described(outcome.error), replace(partial, messages=(), steps=()), outcome.owner
 
 
 def compared(state: ConversationState) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import json
 import re
 import typing
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from callboard.actors.agents import errors
-from callboard.actors.agents.answer import Answer, HandoffRecord, ReasoningStep
+from callboard.actors.agents.answer import Answer, HandoffRecord, ReasoningStep, Step, StepCall
 from callboard.actors.agents.caller import Caller
 from callboard.actors.agents.handoffs.handoff import Handoff
 from callboard.actors.agents.turns.codec import SCHEMA, RunCodec
@@ -89,7 +89,9 @@ def made_for(kind: Any) -> st.SearchStrategy[Any]:
         return st.sampled_from(arguments)
     if origin in (typing.Union, UnionType):
         return st.one_of([anything(option) for option in arguments])
-    if origin is tuple and arguments[-1] is Ellipsis:
+    if isinstance(kind, typing.TypeVar):
+        return PLAIN
+    if origin is Sequence or (origin is tuple and arguments[-1] is Ellipsis):
         return st.lists(anything(arguments[0]), max_size=2).map(tuple)
     if origin is tuple:
         return st.tuples(*map(anything, arguments))
@@ -505,13 +507,13 @@ def test_whatever_is_in_a_journal_only_events_come_out_of_it(kind: type[Any], pl
 
 FORM = """
 Accepted run
-Answer text agent='' conversation='' run='' messages=() usage=Usage() cost=0.0 steps=0 handoffs=() seconds=0.0 tool_calls=() value=None reasoning=() notes=()
+Answer text agent='' conversation='' run='' messages=() usage=Usage() cost=0.0 steps=() handoffs=() seconds=0.0 tool_calls=() value=None reasoning=() notes=() error=None
 ApprovalAsked call_id approval expires_at=None
 Audio url transcript=''
 Begin messages
 Caller user='' tenant='' scopes=frozenset()
 Cancel conversation run reason='cancelled by the caller' rollback=False
-Completed completion problem='' broken=None used=0.0 handoffs=()
+Completed completion problem='' broken=None used=0.0 handoffs=() confidence=None
 Completion message finish_reason usage=Usage() model='' provider='' request_id='' latency=0.0 cost=None notes=() limits=None extra
 CompletionFailed error usage=Usage() cost=0.0
 Decided call_id approved arguments=None reason=''
@@ -521,7 +523,7 @@ File url name='' cache=False
 GiveUp
 Handoff sender target task context='' summary='' input=None kind='delegate'
 HandoffRecord sender target kind task failed=''
-HandoffReturned call_id content is_error=False final=False fatal=None usage=Usage() cost=0.0 steps=0 handoffs=() used=0.0 owner=None agent=''
+HandoffReturned call_id content is_error=False final=False fatal=None usage=Usage() cost=0.0 steps=0 handoffs=() used=0.0 owner=None agent='' within=()
 Image url detail='auto' cache=False
 Interrupted error usage=Usage() cost=0.0 handoffs=() rollback=False
 Message role content='' tool_calls=() tool_call_id=None name=None is_error=False reasoning='' cache=False state=None
@@ -535,6 +537,8 @@ Snapshot history owner=None last=None steps=()
 Spent call_id amount reason='' metadata={}
 Steer conversation messages id=''
 Steered messages id=''
+Step number run agent message calls=() usage=Usage() cost=None model='' provider='' seconds=0.0 at=0.0 notes=() confidence=None problem=''
+StepCall call result=None approved=None approval='' handoff=None usage=Usage() cost=0.0 seconds=0.0 steps=()
 Text text cache=False
 ToolCall id name arguments
 ToolReturned call_id content is_error=False used=0.0
@@ -548,7 +552,10 @@ makes a new form: what was written before has to be made to fit it."""
 
 
 def test_what_is_written_has_the_form_that_its_number_says() -> None:
-    values = (Answer, Caller, Completion, Handoff, HandoffRecord, Message, ReasoningStep, RunRequest, VendorState)
+    values = (
+        *(Answer, Caller, Completion, Handoff, HandoffRecord, Message, ReasoningStep, RunRequest, Step, StepCall),
+        VendorState,
+    )
     lines = []
     kinds: tuple[Any, ...] = (*EVENTS, *values, Audio, File, Image, Text, ToolCall, ToolSpec, Usage)
     for kind in kinds:

@@ -15,7 +15,7 @@ from .....providers.messages import Message
 from ....core.mail.future import Future
 from ....journal.store import Record, at_hand
 from ...errors import AgencyClosed, ConversationIdle, DefinitionError, UnknownConversation
-from ...turns.history import as_messages
+from ...turns.questions import as_messages
 from ...turns.records import NotSteered, Steer
 from ...turns.state import ConversationState
 from ...turns.steps import Steered

@@ -19,6 +19,7 @@ from ...context import UsageRecord
 from ...errors import AgentError, RunFailed
 from ...events import CompletionFinished, CompletionStarted, ReasoningDelta, Retried, TextDelta
 from ...handoffs.target import AgentRequest, Responds
+from ...turns.confidence import confidence_of
 from ...turns.rules import NOTHING
 from ...turns.steps import Complete, Completed, CompletionFailed, Interrupted
 from .session import AskAgain, CompletionArrived, Happened, Session
@@ -42,7 +43,7 @@ def complete(session: Session, command: Complete, happened: Happened) -> None:
     session.attempts = 0
     session.step_started = session.time()
     if session.runtime.bus.active:
-        session.emit(CompletionStarted, step=session.state.turn.steps + 1)
+        session.emit(CompletionStarted, step=session.state.turn.steps + 1, last=_is_last(session))
     _ask(session, happened)
 
 
@@ -65,13 +66,30 @@ def completion_arrived(message: CompletionArrived, happened: Happened) -> None:
     whole = not completion.message.tool_calls and completion.finish_reason != "pause"
     if whole and (session.output is not None or session.run.output is not None):
         problem, broken = session.check(completion.message.text)
-    happened(session, Completed(completion, problem, broken, session.used(), session.helped))
+    sure = (
+        confidence_of(completion, session.value if whole else None)
+        if completion.extra or session.value is not None
+        else None
+    )
+    happened(session, Completed(completion, problem, broken, session.used(), session.helped, sure))
 
 
 def ask_again(message: AskAgain, happened: Happened) -> None:
     """The pause after a crash of the model's actor is over."""
     message.session.ask = None
     _ask(message.session, happened)
+
+
+_CHANGING = frozenset({"chunk", "finalize", "request", "response"})
+"""Hooks that may make something else of what a model says."""
+
+
+def _is_last(session: Session) -> bool:
+    """Whether the text that comes next can be nothing but the answer's."""
+    prepared = session.prepared
+    offered = prepared.specs or session.run.external
+    typed = session.output is not None or session.run.output is not None
+    return not (offered or typed or _CHANGING & prepared.hooks.keys())
 
 
 def _ask(session: Session, happened: Happened) -> None:

@@ -58,11 +58,12 @@ def delegate_answered(message: DelegateAnswered, happened: Happened) -> None:
         error if isinstance(error, FATAL) or (delegation.transfer and error is not None) else None,
         sum((one.usage for one in paid), NO_USAGE),
         sum(one.cost for one in paid),
-        sum(one.steps for one in paid),
+        sum(len(one.steps) for one in paid),
         delegation.records(answers, failed),
         session.used(),
         (outcome.owner or (handoff.target, delegation.run.conversation)) if final else None,
         answer.agent if final else "",
+        tuple(step for one in paid for step in one.steps),
     )
     # Their actors have stopped by themselves; what they left goes with the step that this side records now.
     done = (*delegation.summary, *delegation.before)
@@ -100,7 +101,8 @@ def forwarded(session: Session, entry: Entry) -> Outcome:
     """What the conversation's new owner answered, as the answer of the one that was asked."""
     outcome, run = entry.outcome, session.run
     assert outcome is not None
-    answer = replace(outcome.answer, conversation=run.conversation, run=run.id)
+    steps = tuple(outcome.answer.steps)  # not as a number: they do not follow from this conversation's events
+    answer = replace(outcome.answer, conversation=run.conversation, run=run.id, steps=steps)
     owner = outcome.owner
     if owner is not None:
         session.dropping.append(entry.run.stream_name)

@@ -128,10 +128,13 @@ class Runner:
         run, turn = state.queue[0], state.turn
         session = self._open(run)
         session.resumed = True
-        crashes = runtime.crashes.get(session.stream, 0)
+        crashes, cause = runtime.crashes.get(session.stream, (0, None))
         if crashes > MAX_CRASHES or state.resumed > MAX_RESUMED:
             runtime.approvals.forget_those_of(state.agent, state.conversation)
-            error = RunFailed(f"the conversation crashed {max(crashes, state.resumed)} times at one step; given up")
+            last = f", the last time on {type(cause).__name__}: {cause}" if cause is not None else ""
+            times = max(crashes, state.resumed)
+            error = RunFailed(f"the conversation crashed {times} times at one step{last}; given up")
+            error.__cause__ = cause
             self.interrupt(session, error)
             return
         if session.entry is not None and (reason := session.entry.cancelled) and turn.phase != "ended":
@@ -393,11 +396,12 @@ class Runner:
 
     # -- the incarnation ends with a run under way ---------------------------------------------------------------------
 
-    def crashed(self) -> None:
+    def crashed(self, cause: BaseException | None) -> None:
         """The incarnation has crashed; the next one asks again for what was not finished, if that may help."""
         if (session := self.session) is not None:
             crashes = self._runtime.crashes
-            crashes[session.stream] = crashes.get(session.stream, 0) + 1
+            before, _ = crashes.get(session.stream, (0, None))
+            crashes[session.stream] = before + 1, cause
             session.let_go()  # nobody reads what would still come
 
     def let_go(self) -> None:

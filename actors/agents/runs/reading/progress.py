@@ -183,7 +183,7 @@ def _ended(event: Ended) -> Mapping[str, Any]:
             "tool_calls": _calls(answer.tool_calls),
             "usage": _usage(answer.usage),
             "cost": answer.cost,
-            "steps": answer.steps,
+            "steps": len(answer.steps),
         }
     return data
 

@@ -66,7 +66,7 @@ class AgencyRuntime:
     Attributes:
         root: the agency's actor.
         agents: the agents' actors by name.
-        crashes: how often the conversation of a stream crashed at the step it is at.
+        crashes: how often the conversation of a stream crashed at the step it is at, and on what the last time.
         handoffs: how many handoffs each root run has made.
         approvals: the calls that wait for a person.
         unkept: the conversations of which nothing is written down, by the name of their stream.
@@ -111,7 +111,7 @@ class AgencyRuntime:
         self.makes_deps = False
         """Whether it is such a function."""
         self.agents: dict[str, ActorRef[Any]] = {}
-        self.crashes: dict[str, int] = {}
+        self.crashes: dict[str, tuple[int, BaseException | None]] = {}
         self.handoffs: dict[str, int] = {}
         self.unkept: dict[str, ConversationState] = {}
         self.idle: dict[str, float] = {}

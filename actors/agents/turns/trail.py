@@ -1,0 +1,146 @@
+"""The steps of a run, as those who get its answer see them, made of what happened in it. Pure.
+
+A turn keeps what happened in its run, which costs it one entry an input; steps are made of that only when somebody
+looks. So they are the same live, after a crash, and read from a journal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import Final, NamedTuple, TypeAlias
+
+from ....providers.messages import Message, Usage
+from ..answer import Step, StepCall, step_of
+from .history import Shared, result_of
+from .steps import Completed, Decided, HandoffReturned, Spent, ToolReturned
+
+
+class NotTaken(NamedTuple):
+    """A completion was bought, and a guardrail refused it."""
+
+    problem: str
+    usage: Usage
+    cost: float
+
+
+Happening: TypeAlias = Completed | NotTaken | ToolReturned | HandoffReturned | Decided | Spent
+Trail: TypeAlias = Shared[Happening]
+
+NO_TRAIL: Final[Trail] = Shared()
+
+
+def noted(happened: Completed, message: Message) -> Completed:
+    """A completion as the trail has it: plain data, of the size that a journal has, too.
+
+    Args:
+        happened: as it came.
+        message: the assistant's, as it stands in the history.
+    """
+    completion = happened.completion
+    if message is not completion.message or completion.extra:
+        happened = happened._replace(completion=replace(completion, message=message, extra={}))
+    if happened.broken is not None:
+        happened = happened._replace(problem=str(happened.broken), broken=None)
+    return happened
+
+
+def steps_of(agent: str, run: str, trail: Iterable[Happening]) -> tuple[Step, ...]:
+    """The steps of a run.
+
+    Args:
+        agent: who makes it.
+        run: its id.
+        trail: what happened in it, in order.
+    """
+    steps: list[Step] = []
+    used = 0.0
+    asked = 0.0
+    for happened in trail:
+        if isinstance(happened, Completed):
+            completion = happened.completion
+            now = max(used, happened.used)
+            step = step_of(completion, agent, len(steps) + 1)
+            sure, problem = happened.confidence, happened.problem
+            steps.append(replace(step, run=run, seconds=now - used, confidence=sure, problem=problem))
+            used = asked = now
+        elif isinstance(happened, NotTaken):
+            refused = Message("assistant")
+            steps.append(
+                Step(
+                    len(steps) + 1,
+                    run,
+                    agent,
+                    refused,
+                    usage=happened.usage,
+                    cost=happened.cost,
+                    problem=happened.problem,
+                )
+            )
+            asked = used
+        elif isinstance(happened, Spent):
+            _spend(steps, happened)
+        elif steps:
+            now = max(used, getattr(happened, "used", 0.0))
+            steps[-1] = _with(steps[-1], happened, now - asked)
+            used = now
+    return tuple(steps)
+
+
+def _spend(steps: list[Step], happened: Spent) -> None:
+    """Add what a tool has spent to the latest call of its id."""
+    for at in range(len(steps) - 1, -1, -1):
+        calls = steps[at].calls
+        if any(one.call.id == happened.call_id for one in calls):
+            spent = happened.amount
+            more = (replace(one, cost=one.cost + spent) if one.call.id == happened.call_id else one for one in calls)
+            steps[at] = replace(steps[at], calls=tuple(more))
+            return
+
+
+def _with(step: Step, happened: ToolReturned | HandoffReturned | Decided, seconds: float) -> Step:
+    """The step with what came of one of its calls."""
+    calls = list(step.calls)
+    message = step.message
+    for index, one in enumerate(calls):
+        if one.call.id != happened.call_id or one.result is not None:
+            continue
+        calls[index] = done = _done(one, happened, seconds)
+        if done.call is not one.call:
+            asked = tuple(done.call if call.id == one.call.id else call for call in message.tool_calls)
+            message = replace(message, tool_calls=asked)
+        break
+    return replace(step, calls=tuple(calls), message=message)
+
+
+def _done(one: StepCall, happened: ToolReturned | HandoffReturned | Decided, seconds: float) -> StepCall:
+    call = one.call
+    if isinstance(happened, Decided):
+        if happened.approved:
+            changed = call if happened.arguments is None else replace(call, arguments=happened.arguments)
+            return replace(one, call=changed, approved=True)
+        reason = happened.reason or "no reason was given"
+        return replace(one, approved=False, result=result_of(call, f"Denied by a person: {reason}", is_error=True))
+    result = result_of(call, happened.content, is_error=happened.is_error)
+    if isinstance(happened, HandoffReturned):
+        return returned(replace(one, result=result, seconds=seconds), happened)
+    return replace(one, result=result, seconds=seconds)
+
+
+def returned(one: StepCall, happened: HandoffReturned) -> StepCall:
+    """A call with what came of the handoff that it made."""
+    record = happened.handoffs[0] if happened.handoffs else None
+    return replace(one, handoff=record, usage=happened.usage, cost=happened.cost, steps=happened.within)
+
+
+def notes_of(own: Iterable[str], trail: Iterable[Happening]) -> tuple[str, ...]:
+    """What was changed on the way, also for agents that work was handed to, each note once."""
+    within = (one.within for one in trail if type(one) is HandoffReturned)
+    return tuple(dict.fromkeys((*own, *(note for steps in within for note in _noted(steps)))))
+
+
+def _noted(steps: Iterable[Step]) -> Iterator[str]:
+    for step in steps:
+        yield from step.notes
+        for call in step.calls:
+            yield from _noted(call.steps)
