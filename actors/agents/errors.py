@@ -27,6 +27,7 @@ AgentError
 ├── ConversationBusy         something else is under way in the conversation, here or in another process
 ├── ConversationIdle         no run is under way that could be told something
 ├── NotAllowed               the caller may not do that
+├── AnswerChanged            text was streamed that the answer does not begin with
 └── AgencyClosed             the agency has stopped or is draining; nothing new is accepted
 """
 
@@ -152,6 +153,10 @@ class ConversationIdle(AgentError):
 
 class NotAllowed(AgentError):
     """The caller may not do that."""
+
+
+class AnswerChanged(AgentError):
+    """Text was streamed as it came, and the answer does not begin with it."""
 
 
 class AgencyClosed(AgentError):

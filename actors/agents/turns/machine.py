@@ -227,18 +227,18 @@ def _completed(turn: Turn, happened: Completed, rules: Rules) -> tuple[Turn, Com
         return _repair(turn, happened.problem, rules)
     if turn.steering and _over_limit(turn, rules) is None:
         return _steer(turn), COMPLETE
-    return closed(turn), (Finish(_spoken(turn, message)),)
+    return closed(turn), (Finish(_spoken(turn.trail)),)
 
 
-def _spoken(turn: Turn, last: Message) -> str:
+def _spoken(trail: Trail) -> str:
     """The text of an answer, with what was said before the vendor paused."""
-    text, at = last.text, len(turn.history) - (1 if last.content or last.state else 0)
-    while at > turn.start:
+    text, at = "", len(trail)
+    while at:
         at -= 1
-        before = turn.history[at]
-        if before.role != "assistant" or before.tool_calls:
+        before = trail[at]
+        if not isinstance(before, Completed) or (at < len(trail) - 1 and before.completion.finish_reason != "pause"):
             break
-        text = before.text + text
+        text = before.completion.message.text + text
     return text
 
 
