@@ -20,7 +20,7 @@ hooks see the pieces as they come.
 Hooks of one event run one after another, higher priority first; of equal ones the agent's own before those of its
 skills, each in the order given. Guardrails have priority 100 unless they say another. One that raises is
 reported (`HookFailed`, and the log) and passed over, with what it had changed undone; a guardrail that raises ends the
-run in `GuardrailTripped`.
+run in `GuardrailTripped`. One that leaves something of a wrong type in the context counts as one that raises.
 """
 
 from __future__ import annotations
@@ -134,6 +134,39 @@ def by_event(hooks: Iterable[Hook]) -> Mapping[str, tuple[Hook, ...]]:
     }
 
 
+_KINDS: Mapping[str, tuple[type[Any], ...]] = {
+    "model_request": (Request,),
+    "chunk": (Delta,),
+    "completion": (Completion,),
+    "call": (ToolCall,),
+    "result": (ToolResult,),
+    "handoff": (Handoff,),
+    "answer": (Answer,),
+}
+"""What may stand in the fields of a context, besides None."""
+
+
+def _check_left(context: HookContext) -> None:
+    """Look at what a hook has left, before the run goes on with it.
+
+    Raises:
+        TypeError: something of it is of another type; says which, and what was expected.
+    """
+    for name, kinds in _KINDS.items():
+        value = getattr(context, name)
+        if value is not None and not isinstance(value, kinds):
+            wanted = kinds[0].__name__
+            raise TypeError(f"it left {type(value).__name__} as {name}; expected {_article(wanted)} {wanted}, or None")
+    messages: object = context.messages
+    if not isinstance(messages, tuple | list) or not all(isinstance(one, Message) for one in messages):
+        raise TypeError(f"it left {type(messages).__name__} as messages; expected a tuple of Messages")
+    context.messages = tuple(messages)
+
+
+def _article(word: str) -> str:
+    return "an" if word[0] in "AEIOU" else "a"
+
+
 async def run_hooks(
     hooks: Iterable[Hook], context: HookContext, report: Callable[[Hook, Exception], object]
 ) -> HookContext:
@@ -158,6 +191,7 @@ async def run_hooks(
                 changed = await changed
             if isinstance(changed, HookContext):
                 context = changed
+            _check_left(context)
         except Exception as error:
             if item.guardrail:
                 if isinstance(error, GuardrailTripped):

@@ -91,7 +91,7 @@ class WebhookTarget:
             secrets=secrets,
             transport=self._transport,
         )
-        return Answer(_text_of(body.decode(errors="replace")), self.name, steps=1)
+        return Answer(_text_of(body.decode(errors="replace")), self.name)
 
 
 def _text_of(body: str) -> str:

@@ -12,7 +12,7 @@ from ....tools import Tool
 from ....tools.deferred import SEARCH_TOOLS, DeferredTools, deferred_tools
 from ..agent import Agent
 from ..context import RequestContext
-from ..errors import DefinitionError
+from ..errors import DefinitionError, RunFailed
 from ..handoffs.call import SEND_MESSAGE, send_message_spec
 from ..handoffs.offer import HandoffTool
 from ..handoffs.target import Responds
@@ -203,7 +203,10 @@ class PreparedAgent:
         system = self._system
         if system is None:
             instructions = self.agent.instructions
-            system = self._system_message(instructions if isinstance(instructions, str) else instructions(context))
+            text: object = instructions if isinstance(instructions, str) else instructions(context)
+            if not isinstance(text, str):
+                raise RunFailed(f"the instructions of {self.name} returned {type(text).__name__}, not a text")
+            system = self._system_message(text)
         named = self.agent.model
         specs = self.specs + external if external else self.specs
         if self.deferred is not None:  # at the end: what vendors have cached of those before still holds

@@ -117,6 +117,9 @@ def _ask(session: Session, happened: Happened) -> None:
     history, external = session.state.turn.history, session.run.external
     try:
         request = prepared.request(history, session.context, external, schema, runtime.model_for(prepared.name))
+    except RunFailed as error:
+        happened(session, CompletionFailed(error))
+        return
     except Exception as error:  # instructions are a function of the user's
         failed = RunFailed(f"the instructions of {prepared.name} raised {type(error).__name__}: {error}")
         failed.__cause__ = error

@@ -13,15 +13,16 @@ from .....tools.schema import FunctionSignature
 from .....tools.threads import in_thread
 from ....core.base.send_context import active as active_context
 from ...answer import NO_USAGE, Answer
-from ...errors import GuardrailTripped, HandoffRefused
+from ...errors import GuardrailTripped, HandoffRefused, RunFailed
 from ...events import HandoffFinished
 from ...handoffs.call import chosen_handoff, offer_of, read_call
 from ...handoffs.handoff import Handoff
 from ...handoffs.limits import check_chain, count_handoff
 from ...handoffs.offer import HandoffTool, summarizer_of
 from ...turns.budget import narrowed
-from ...turns.history import as_messages, without_calls
+from ...turns.history import without_calls
 from ...turns.machine import Turn, cut, transferred
+from ...turns.questions import as_messages
 from ...turns.rules import Rules
 from ...turns.steps import HandOff, HandoffReturned, Interrupted
 from . import delegation
@@ -44,7 +45,10 @@ def hand_off(session: Session, command: HandOff, happened: Happened) -> None:
         check_chain(run.chain, run.tasks, handoff, runtime.handoff_limits)
         count_handoff(runtime.handoffs, run.root, runtime.handoff_limits)
         sending = Sending(handoff, offered, shown_to_target(session.state.turn, session.rules, offered, handoff))
-    except Exception as error:  # also what a history filter raises
+    except RunFailed as error:  # of a history filter, which the model cannot mend
+        happened(session, Interrupted(error))
+        return
+    except Exception as error:
         session.send(Refused(session, call, error))
         return
     if offered is not None and offered.summary:
@@ -81,8 +85,9 @@ def _send(session: Session, command: HandOff, sending: Sending, happened: Happen
     if not command.transfer:
         try:
             told = as_messages(sending.handoff.as_message())
-        except Exception as error:  # a structured input of the user's
-            handoff_refused(Refused(session, command.call, error, sending.summary), happened)
+        except Exception as error:  # a structured input of the user's, which the model cannot mend
+            usage, cost = _paid(sending.summary)
+            happened(session, Interrupted(_wrong("input", command.call.name, error), usage, cost))
             return
         sending = sending._replace(messages=(*sending.messages, *told))
     delegation.send(session, command, sending)
@@ -95,18 +100,28 @@ def shown_to_target(turn: Turn, rules: Rules, offered: HandoffTool | None, hando
     chooses in either case.
 
     Raises:
-        DefinitionError: the filter returned something else than messages.
-        Exception: what the filter raises.
+        RunFailed: the filter raised, or returned something else than messages.
     """
     chosen = offered.history_filter if offered is not None else None
+    if offered is not None and chosen is not None:
+        history = cut(turn) if handoff.kind == "transfer" else turn.history.as_tuple()
+        try:
+            left = tuple(chosen(history))
+            return as_messages(left) if left or handoff.kind == "transfer" else ()
+        except Exception as error:
+            raise _wrong("history filter", offered.name, error) from error
     if handoff.kind == "transfer":
-        return as_messages(tuple(chosen(cut(turn)))) if chosen is not None else transferred(turn, rules)
-    if chosen is None:
-        if offered is None or not offered.same_conversation:
-            return ()
-        return without_calls(turn.history, rules.transfers | rules.delegates)
-    left = tuple(chosen(turn.history.as_tuple()))
-    return as_messages(left) if left else ()
+        return transferred(turn, rules)
+    if offered is None or not offered.same_conversation:
+        return ()
+    return without_calls(turn.history, rules.transfers | rules.delegates)
+
+
+def _wrong(what: str, name: str, error: Exception) -> RunFailed:
+    """The named error of a run in which something of the user's own is wrong."""
+    failed = RunFailed(f"the {what} of {name} is wrong: {type(error).__name__}: {error}")
+    failed.__cause__ = error
+    return failed
 
 
 def handoff_prepared(message: Prepared, happened: Happened) -> None:
@@ -115,7 +130,7 @@ def handoff_prepared(message: Prepared, happened: Happened) -> None:
     session.jobs.pop(command.call.id, None)
     try:
         sending = outcome.unwrap()
-    except GuardrailTripped as error:
+    except (GuardrailTripped, RunFailed) as error:
         usage, cost = _paid(summary)
         happened(session, Interrupted(error, usage, cost))
     except Exception as error:
