@@ -218,7 +218,7 @@ def _metadata(metadata: object) -> Mapping[str, Any]:
 def _tools(runtime: AgencyRuntime, agent: str, given: object) -> tuple[ToolSpec, ...]:
     tools = as_tools(given)
     if tools:
-        own = {spec.name for spec in runtime.directory.prepared[agent].specs}
+        own = {spec.name for spec in runtime.directory.prepared(agent).specs}
         for tool in tools:
             if tool.name in own:
                 raise DefinitionError(
