@@ -113,6 +113,7 @@ if TYPE_CHECKING:
         RunError,
         RunFailed,
         StepLimit,
+        StuckLoop,
         TimeLimit,
         TokenLimit,
         UnknownAgent,
@@ -160,6 +161,7 @@ if TYPE_CHECKING:
     from .actors.agents.team.presets import create_agent, create_developer_agent, create_planner_agent
     from .actors.agents.teamfile import Team, load_team, open_agency
     from .actors.agents.turns.rules import Limits
+    from .actors.agents.turns.stopping import AfterSteps, AfterTool, RunSoFar, StepPlan, TextMatches
     from .actors.journal import (
         CheckpointConflict,
         EventNotReadable,
@@ -409,6 +411,7 @@ _HOMES = {
         "RunError",
         "RunFailed",
         "StepLimit",
+        "StuckLoop",
         "TimeLimit",
         "TokenLimit",
         "UnknownAgent",
@@ -470,6 +473,7 @@ _HOMES = {
     ".actors.agents.handoffs.remote": ("RemoteAgent",),
     ".actors.agents.skills.skill": ("Skill",),
     ".actors.agents.turns.rules": ("Limits",),
+    ".actors.agents.turns.stopping": ("AfterSteps", "AfterTool", "RunSoFar", "StepPlan", "TextMatches"),
     ".actors.journal": (
         "CheckpointConflict",
         "EventNotReadable",
@@ -608,6 +612,8 @@ __all__ = [
     "ActorMetrics",
     "ActorRef",
     "AddEndpoint",
+    "AfterSteps",
+    "AfterTool",
     "Agency",
     "AgencyClosed",
     "Agent",
@@ -787,6 +793,7 @@ __all__ = [
     "RunFinished",
     "RunHandle",
     "RunRecord",
+    "RunSoFar",
     "RunStarted",
     "SearchBackend",
     "SearchHit",
@@ -802,6 +809,7 @@ __all__ = [
     "Step",
     "StepCall",
     "StepLimit",
+    "StepPlan",
     "Strategy",
     "Stream",
     "StreamConflict",
@@ -810,6 +818,7 @@ __all__ = [
     "StreamExpected",
     "StreamFenced",
     "StreamOwned",
+    "StuckLoop",
     "Submit",
     "Subscribe",
     "Supervision",
@@ -822,6 +831,7 @@ __all__ = [
     "Terminated",
     "Text",
     "TextDelta",
+    "TextMatches",
     "TimeLimit",
     "Timer",
     "TokenLimit",

@@ -19,6 +19,7 @@ from .output import Output
 from .plaindata import Known, Misread, read_fields
 from .skills.skill import Skill, in_order
 from .turns.rules import Limits, check_limits
+from .turns.stopping import PrepareStep, StopWhen, check_condition
 
 if TYPE_CHECKING:
     from typing import Self
@@ -63,6 +64,10 @@ class Agent(Generic[Deps, Out]):
         skills: tools, hooks, handoffs and prompts that belong together.
         defer_tools: whether the model is shown a search in place of the tools, which loads what it finds: for many
             tools. A tool may say otherwise (``@tool(defer=False)``).
+        stop_when: ends a run with what there is: looked at after each step, when every call has its result. One of
+            `AfterTool`, `AfterSteps` and `TextMatches`, put together by ``|``, or a function of the `RunSoFar`.
+        prepare_step: a function of the `RunSoFar`, called before each completion; returns the `StepPlan` of that one
+            step, or None. After a crash it is called again for the step that was under way.
 
     Raises:
         DefinitionError: the name, a setting or the autonomy is wrong, or two tools have one name; or a class of one's
@@ -85,6 +90,8 @@ class Agent(Generic[Deps, Out]):
     hooks: Sequence[Hook] = field(default=(), kw_only=True)
     skills: Sequence[Skill] = field(default=(), kw_only=True)
     defer_tools: bool = field(default=False, kw_only=True)
+    stop_when: StopWhen | None = field(default=None, kw_only=True)
+    prepare_step: PrepareStep | None = field(default=None, kw_only=True)
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -109,6 +116,9 @@ class Agent(Generic[Deps, Out]):
                 f"agent {self.name}: autonomy is {self.autonomy!r}; use manual, supervised or autonomous"
             )
         check_limits(self.limits)
+        check_condition(self.stop_when)
+        if self.prepare_step is not None and not callable(self.prepare_step):
+            raise DefinitionError(f"agent {self.name}: prepare_step is a function, not {self.prepare_step!r:.80}")
         self.tools = as_tools(self.tools, self.name)
         self.handoffs = tuple(self.handoffs)
         self.hooks = _all_are(Hook, self.hooks, self.name, "hooks", "what @hook and @guardrail make")

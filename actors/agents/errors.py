@@ -18,7 +18,8 @@ AgentError
 │   │   ├── StepLimit        more completions than allowed
 │   │   ├── TokenLimit       more tokens than allowed
 │   │   ├── CostLimit        more dollars than allowed
-│   │   └── TimeLimit        more seconds than allowed
+│   │   ├── TimeLimit        more seconds than allowed
+│   │   └── StuckLoop        the same call had the same result more often than allowed
 │   ├── AnswerBlocked        the vendor's content filter stopped the answer
 │   ├── OutcomeUnknown       the run has ended, but the journal cannot be written: ask again with its `run_id`
 │   ├── InvalidAnswer        the answer does not fit the requested type, also after the repair rounds
@@ -121,6 +122,10 @@ class CostLimit(LimitReached):
 
 class TimeLimit(LimitReached):
     """The run took more seconds than allowed, not counting time spent waiting for approvals."""
+
+
+class StuckLoop(LimitReached):
+    """One call had the very same result again and again."""
 
 
 class AnswerBlocked(RunError):

@@ -90,7 +90,10 @@ async def test_conversations_run_side_by_side() -> None:
 
 
 async def test_a_runaway_loop_ends_at_the_default_limit_and_keeps_what_was_done() -> None:
-    async with solo(lambda request: call("add", f"id{len(request.messages)}", a=1, b=1), tools=[add]) as agency:
+    def model(request: Request) -> Any:
+        return call("add", f"id{len(request.messages)}", a=len(request.messages), b=1)
+
+    async with solo(model, tools=[add]) as agency:
         with pytest.raises(StepLimit) as caught:
             await agency.run("loop")
     partial = caught.value.partial

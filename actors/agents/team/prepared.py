@@ -149,7 +149,7 @@ class PreparedAgent:
             transfers=frozenset(transfers) if transfers else NOTHING,
             needs_approval=self._needs_approval,
         )
-        self._system = self._system_message(agent.instructions) if isinstance(agent.instructions, str) else None
+        self._system = self.system_message(agent.instructions) if isinstance(agent.instructions, str) else None
         self.batch = bool(agent.settings.get("batch", False))
         """Whether its requests may wait to go out together with others."""
         self._settings = _settings(agent.settings) if agent.settings else _NO_SETTINGS
@@ -170,7 +170,8 @@ class PreparedAgent:
             return False
         return _is_object(call.arguments)
 
-    def _system_message(self, instructions: str) -> tuple[Message, ...]:
+    def system_message(self, instructions: str) -> tuple[Message, ...]:
+        """What the model is told before all else, with these for the agent's own instructions."""
         taught = [skill.instructions for skill in self.agent.all_skills]
         text = "\n\n".join(part for part in (self.shared, instructions, *taught) if part)
         return (Message("system", text),) if text else ()
@@ -206,7 +207,7 @@ class PreparedAgent:
             text: object = instructions if isinstance(instructions, str) else instructions(context)
             if not isinstance(text, str):
                 raise RunFailed(f"the instructions of {self.name} returned {type(text).__name__}, not a text")
-            system = self._system_message(text)
+            system = self.system_message(text)
         named = self.agent.model
         specs = self.specs + external if external else self.specs
         if self.deferred is not None:  # at the end: what vendors have cached of those before still holds

@@ -27,6 +27,7 @@ def narrowed(own: Limits, given: Limits | None) -> Limits:
         _smaller(own.cost, given.cost),
         _smaller(own.seconds, given.seconds),
         own.ask,
+        own.repeats,
     )
 
 

@@ -76,6 +76,9 @@ _LEFT_OUT: Mapping[type[Any], frozenset[str]] = {Completion: frozenset({"limits"
 _IN_FULL = frozenset({Limits})
 """Classes whose defaults a later version may change: what a run depended on must not change with them."""
 
+_BEFORE: Mapping[type[Any], Mapping[str, Any]] = {Limits: {"repeats": None}}
+"""Of those, what fields were before they were there."""
+
 _ERRORS: dict[str, type[errors.AgentError]] = {
     name: made for name, made in vars(errors).items() if isinstance(made, type) and issubclass(made, errors.AgentError)
 }
@@ -407,13 +410,14 @@ def _but_none(kind: Any) -> Any:
 
 def _class_decoder(kind: type[Any]) -> Convert:
     makers: dict[str, Convert] | None = None
+    before = _BEFORE.get(kind, {})
 
     def decode(plain: dict[str, Any]) -> Any:
         nonlocal makers
         if makers is None:  # not at once: classes may hold each other
             hints = typing.get_type_hints(kind)
             makers = {name: _decoder(_but_none(hints[name])) for name in _kept(kind)}
-        given: dict[str, Any] = {}
+        given: dict[str, Any] = dict(before)
         for name, value in plain.items():
             make = makers.get(name)
             if make is not None:  # a field of a later version is passed over

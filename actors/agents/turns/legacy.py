@@ -76,6 +76,7 @@ def _message(*fields: Any) -> Message:
 
 
 _MADE["Answer"] = _answer
+_MADE["Limits"] = lambda *given: replace(Limits(*given), repeats=None)
 _MADE["Message"] = _message
 _MADE["Run"] = _run
 _MADE["Ended"] = _ended

@@ -10,6 +10,7 @@ phase             input                next phase
 idle, ended       Begin                completing
 completing        Completed            acting (calls to carry out), completing (repair), or ended
 completing        CompletionFailed     ended
+completing        Stopped              ended
 acting            ToolReturned         acting, or completing once every call has its result
 acting            HandoffReturned      acting, completing, or ended (a transfer's answer, a fatal refusal)
 acting            Decided              acting, or completing (the last call was denied)
@@ -44,6 +45,7 @@ from ..errors import (
     RunError,
     RunFailed,
     StepLimit,
+    StuckLoop,
     TokenLimit,
 )
 from .budget import raised, reached
@@ -68,8 +70,10 @@ from .steps import (
     Raised,
     Spent,
     Steered,
+    Stopped,
     ToolReturned,
 )
+from .stuck import circle, warning
 from .trail import NO_TRAIL, NotTaken, Trail, noted
 
 Phase: TypeAlias = Literal["idle", "completing", "acting", "held", "ended"]
@@ -358,6 +362,13 @@ def _steered(turn: Turn, happened: Steered, rules: Rules) -> tuple[Turn, Command
     return turn._replace(steering=turn.steering + repaired(happened.messages)), ()
 
 
+def _stopped(turn: Turn, happened: Stopped, rules: Rules) -> tuple[Turn, Commands]:
+    """End with what there is: the last that the model has said."""
+    said = (one.text for one in reversed(turn.history[turn.start :]) if one.role == "assistant" and one.text)
+    turn = turn._replace(notes=(*turn.notes, f"stopped by {happened.by}"))
+    return closed(turn), (Finish(next(said, "")),)
+
+
 def _steer(turn: Turn) -> Turn:
     """The turn with what was said to it meanwhile in its history."""
     return turn._replace(history=turn.history.plus(*turn.steering), steering=())
@@ -379,7 +390,7 @@ def _go_on(turn: Turn, rules: Rules, *, fresh: bool = True) -> tuple[Turn, Comma
         )
         if (over := _over_limit(turn, rules)) is not None:
             return _spent(turn, over, rules)
-        return turn, COMPLETE
+        return _out_of_circles(turn, rules)
     if fresh:
         commands = outstanding(turn, rules)
     else:
@@ -392,6 +403,22 @@ def _go_on(turn: Turn, rules: Rules, *, fresh: bool = True) -> tuple[Turn, Comma
         return turn, commands
     open_calls = tuple(c for c, r in zip(message.tool_calls, turn.results, strict=True) if r is None)
     return turn._replace(phase="ended"), (Finish(message.text, open_calls),)
+
+
+def _out_of_circles(turn: Turn, rules: Rules) -> tuple[Turn, Commands]:
+    """Go on, unless the run goes in circles: it ends then, and the model is told half way there."""
+    repeats = _limits(turn, rules).repeats
+    if repeats is None or turn.steps < (half := (repeats + 1) // 2):
+        return turn, COMPLETE
+    found = circle(turn.trail, repeats)
+    if found is None or found.times < half:
+        return turn, COMPLETE
+    if found.times >= repeats:
+        told = f"{found.tool} was called {found.times} times with the same arguments and the same result"
+        return _fail(turn, StuckLoop(f"{told}; raise Limits.repeats if that is meant"))
+    if found.times == half:
+        turn = turn._replace(history=turn.history.plus(warning(found)))
+    return turn, COMPLETE
 
 
 def _answered(
@@ -462,6 +489,7 @@ _TRANSITIONS: dict[tuple[Phase, type], Callable[[Turn, Any, Rules], tuple[Turn, 
     ("acting", Decided): _decided,
     ("held", Decided): _refused,
     ("held", Raised): _raised,
+    ("completing", Stopped): _stopped,
     ("completing", Steered): _steered,
     ("acting", Steered): _steered,
     ("held", Steered): _steered,

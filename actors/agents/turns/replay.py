@@ -17,6 +17,7 @@ from .steps import (
     Decided,
     Fail,
     HandoffReturned,
+    Stopped,
     ToolReturned,
 )
 
@@ -117,7 +118,7 @@ def _step_diverges(state: ConversationState, event: Any) -> str:
         return f"{kind.__name__} comes before run {run} has begun"
     if turn.phase == "ended":
         return f"{kind.__name__} comes after the turn of run {run} has ended" if kind is not Resumed else ""
-    if kind in (Completed, CompletionFailed):
+    if kind in (Completed, CompletionFailed, Stopped):
         return "" if turn.phase == "completing" else f"{kind.__name__} comes while calls have no result yet"
     named: tuple[str, ...] = ()
     if kind in (ToolReturned, HandoffReturned, Decided):

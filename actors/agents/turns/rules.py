@@ -24,6 +24,8 @@ class Limits:
         seconds: time, not counting time spent waiting for approvals.
         ask: when steps, tokens or cost are spent, ask a person for more instead of ending the run: it waits for an
             approval without a tool, and `Agency.approve` with ``limits`` raises what is spent.
+        repeats: times that one call may have the very same result before the run ends in `StuckLoop`, at least 2. At
+            half of them the model is told.
     """
 
     steps: int | None = 25
@@ -31,6 +33,7 @@ class Limits:
     cost: float | None = None
     seconds: float | None = 600.0
     ask: bool = False
+    repeats: int | None = 10
 
 
 def check_limits(limits: object) -> None:
@@ -45,6 +48,9 @@ def check_limits(limits: object) -> None:
         if isinstance(value, bool) or not isinstance(value, int if whole else int | float) or not value >= 0:
             kind = "a whole number" if whole else "a number"
             raise DefinitionError(f"Limits.{name} is {kind} not below 0, or None, not {value!r:.80}")
+    repeats: object = limits.repeats
+    if repeats is not None and (isinstance(repeats, bool) or not isinstance(repeats, int) or repeats < 2):
+        raise DefinitionError(f"Limits.repeats is a whole number, at least 2, or None, not {repeats!r:.80}")
     if not isinstance(limits.ask, bool):
         raise DefinitionError(f"Limits.ask is True or False, not {limits.ask!r:.80}")
 

@@ -239,7 +239,7 @@ def fold(agent: str, conversation: str, events: Iterable[Any]) -> ConversationSt
 def rules_of(run: RunRequest) -> Rules:
     """The rules by which a run's recorded inputs are read: its own, and nothing of today's."""
     external = frozenset(spec.name for spec in run.external)
-    limits = run.limits or Limits(None, None, None, None)
+    limits = run.limits or Limits(None, None, None, None, repeats=None)
     return Rules(limits, external=external)
 
 

@@ -36,6 +36,7 @@ class Completed(NamedTuple):
         used: seconds that the run has used so far.
         handoffs: what others did for it, where an agent answered by itself.
         confidence: how sure the model said it was, from 0 to 1; None where it did not.
+        offered: the names of what it might call, where they were chosen for this step.
     """
 
     completion: Completion
@@ -44,6 +45,7 @@ class Completed(NamedTuple):
     used: float = 0.0
     handoffs: tuple[HandoffRecord, ...] = ()
     confidence: float | None = None
+    offered: tuple[str, ...] | None = None
 
 
 class CompletionFailed(NamedTuple):
@@ -188,6 +190,16 @@ class Steered(NamedTuple):
     id: str = ""
 
 
+class Stopped(NamedTuple):
+    """The agent's own condition ends the run with what there is.
+
+    Args:
+        by: the condition, in words.
+    """
+
+    by: str = ""
+
+
 Input: TypeAlias = (
     Begin
     | Completed
@@ -199,6 +211,7 @@ Input: TypeAlias = (
     | Raised
     | Interrupted
     | Steered
+    | Stopped
 )
 INPUTS = (
     Begin,
@@ -211,6 +224,7 @@ INPUTS = (
     Raised,
     Interrupted,
     Steered,
+    Stopped,
 )
 
 

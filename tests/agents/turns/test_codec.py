@@ -513,7 +513,7 @@ Audio url transcript=''
 Begin messages
 Caller user='' tenant='' scopes=frozenset()
 Cancel conversation run reason='cancelled by the caller' rollback=False
-Completed completion problem='' broken=None used=0.0 handoffs=() confidence=None
+Completed completion problem='' broken=None used=0.0 handoffs=() confidence=None offered=None
 Completion message finish_reason usage=Usage() model='' provider='' request_id='' latency=0.0 cost=None notes=() limits=None extra
 CompletionFailed error usage=Usage() cost=0.0
 Decided call_id approved arguments=None reason=''
@@ -539,6 +539,7 @@ Steer conversation messages id=''
 Steered messages id=''
 Step number run agent message calls=() usage=Usage() cost=None model='' provider='' seconds=0.0 at=0.0 notes=() confidence=None problem=''
 StepCall call result=None approved=None approval='' handoff=None usage=Usage() cost=0.0 seconds=0.0 steps=()
+Stopped by=''
 Text text cache=False
 ToolCall id name arguments
 ToolReturned call_id content is_error=False used=0.0
@@ -582,6 +583,7 @@ def test_what_a_run_may_use_is_written_in_full() -> None:
         "cost": None,
         "seconds": 600.0,
         "ask": False,
+        "repeats": 10,
     }
 
 

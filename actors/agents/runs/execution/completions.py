@@ -22,6 +22,7 @@ from ...handoffs.target import AgentRequest, Responds
 from ...turns.confidence import confidence_of
 from ...turns.rules import NOTHING
 from ...turns.steps import Complete, Completed, CompletionFailed, Interrupted
+from .planning import planned, stopped
 from .session import AskAgain, CompletionArrived, Happened, Session
 from .spending import spent_above
 
@@ -40,6 +41,8 @@ def complete(session: Session, command: Complete, happened: Happened) -> None:
     """Ask the model to go on from the history."""
     if session.prepared is not session.runtime.directory.prepared(session.run.agent):
         session.look_at_agent()
+    if session.prepared.agent.stop_when is not None and stopped(session, happened):
+        return
     session.attempts = 0
     session.step_started = session.time()
     if session.runtime.bus.active:
@@ -71,7 +74,7 @@ def completion_arrived(message: CompletionArrived, happened: Happened) -> None:
         if completion.extra or session.value is not None
         else None
     )
-    happened(session, Completed(completion, problem, broken, session.used(), session.helped, sure))
+    happened(session, Completed(completion, problem, broken, session.used(), session.helped, sure, session.offered))
 
 
 def ask_again(message: AskAgain, happened: Happened) -> None:
@@ -117,6 +120,8 @@ def _ask(session: Session, happened: Happened) -> None:
     history, external = session.state.turn.history, session.run.external
     try:
         request = prepared.request(history, session.context, external, schema, runtime.model_for(prepared.name))
+        if prepared.agent.prepare_step is not None:
+            request = planned(session, request)
     except RunFailed as error:
         happened(session, CompletionFailed(error))
         return

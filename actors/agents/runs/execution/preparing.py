@@ -27,6 +27,7 @@ from ...turns.rules import Rules
 from ...turns.steps import HandOff, HandoffReturned, Interrupted
 from . import delegation
 from .delegation import FATAL
+from .planning import not_offered
 from .session import DelegateAnswered, Delegation, Happened, Prepared, Refused, Sending, Session
 
 SUMMARIZE = "Summarize what was said and done so far for {}, who is asked next and sees nothing else of it."
@@ -36,6 +37,9 @@ def hand_off(session: Session, command: HandOff, happened: Happened) -> None:
     """Hand a task, or the conversation, to another agent."""
     call, runtime, prepared, run = command.call, session.runtime, session.prepared, session.run
     offered = prepared.handoffs.get(call.name)
+    if prepared.agent.prepare_step is not None and (why := not_offered(session, call)):
+        session.send(Refused(session, call, HandoffRefused(why)))
+        return
     if offered is not None and offered.chooses is not None:
         _work(session, command, _chosen(session, call, offered, offered.chooses))
         return

@@ -114,6 +114,7 @@ class Session:
         "interrupted",
         "jobs",
         "model",
+        "offered",
         "output",
         "over",
         "paused",
@@ -180,6 +181,8 @@ class Session:
         self.model: ActorRef[Any] | None = None
         self.ask: Any = None
         self.attempts = 0
+        self.offered: tuple[str, ...] | None = None
+        """The names of what the model may call in the step under way, where they were chosen for it."""
         self.bought: Completion | None = None
         """The completion of the step under way while hooks look at it."""
         self.seen = False

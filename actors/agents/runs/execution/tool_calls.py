@@ -15,6 +15,7 @@ from ...events import ApprovalDecided, ApprovalRequested, ToolFinished, ToolStar
 from ...turns.records import Decision
 from ...turns.steps import AskApproval, CallTool, Decided, Interrupted, Raised, ToolReturned
 from ..coordination.elsewhere import decisions_left
+from .planning import not_offered
 from .session import ApprovalExpired, Happened, PostsSeen, Session, ToolDone
 from .spending import spent_above
 from .tool_context import made_context, tool_context
@@ -41,6 +42,9 @@ def call_tool(session: Session, command: CallTool, happened: Happened) -> None:
     hidden = session.prepared.deferred
     if hidden is not None and hidden.is_hidden(call.name, session.state.turn.history):
         _returned(session, call, hidden.introduced(call.name), True, happened)
+        return
+    if session.prepared.agent.prepare_step is not None and (why := not_offered(session, call)):
+        _returned(session, call, why, True, happened)
         return
     if call.id in session.interrupted and not tool.idempotent:
         _returned(session, call, INTERRUPTED, True, happened)

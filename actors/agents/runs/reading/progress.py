@@ -19,6 +19,7 @@ from ...turns.steps import (
     Raised,
     Spent,
     Steered,
+    Stopped,
     ToolReturned,
 )
 
@@ -35,6 +36,7 @@ RecordType: TypeAlias = Literal[
     "approval_decided",
     "limits_raised",
     "steered",
+    "stopped",
     "interrupted",
     "resumed",
     "ended",
@@ -201,6 +203,7 @@ _DESCRIBED: Mapping[type, tuple[RecordType, Callable[[Any], Mapping[str, Any]]]]
     Decided: ("approval_decided", _decided),
     Raised: ("limits_raised", _raised),
     Steered: ("steered", lambda event: {"text": _text(event.messages)}),
+    Stopped: ("stopped", lambda event: {"by": event.by}),
     Interrupted: ("interrupted", lambda event: {"error": _error(event.error)}),
     Resumed: ("resumed", lambda event: {"seconds_used": event.used}),
     Ended: ("ended", _ended),
