@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from copy import copy
+from dataclasses import replace
 from functools import partial
 from inspect import isroutine
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from ...providers.messages import ToolSpec
 from ..core.base.errors import BlockingCall
 from ..core.base.spec import ChildSpec
 from ..core.mail.future import Future
@@ -24,7 +24,6 @@ from .agent import Agent
 from .answer import Answer
 from .arguments import check_arguments, check_flows, check_texts
 from .bus import Subscriber
-from .caller import Caller
 from .errors import AgencyClosed, AgentError, DefinitionError, UnknownConversation
 from .events import RunEvent
 from .flow import FlowPrinter
@@ -38,20 +37,21 @@ from .runs.runtime.approvals import WEEK
 from .runs.runtime.closing import ends_with_agency
 from .runs.runtime.runtime import AgencyRuntime
 from .runs.streaming import stream_run
-from .runs.validation import Asked, check_id, new_run
+from .runs.validation import Asked, RunOptions, asked_for, check_id, new_run
 from .surface.approvals import Approvals
 from .surface.conversations import Conversations
 from .surface.members import Members
 from .team.directory import Directory, Flow
 from .turns.questions import Question
-from .turns.records import WhenBusy
-from .turns.rules import Limits
 
 if TYPE_CHECKING:
-    from typing import Self
+    from typing import Self, Unpack
 
     from ...providers.config.llmfile import LlmConfig
     from ...providers.pool.dispatch.usage import OnUsage
+
+
+T = TypeVar("T")
 
 
 class Agency(Members, Conversations, Approvals):
@@ -234,22 +234,15 @@ class Agency(Members, Conversations, Approvals):
 
     # -- runs ----------------------------------------------------------------------------------------------------------
 
+    @overload
+    async def run(self, question: Question, *, output_type: type[T], **options: Unpack[RunOptions]) -> Answer[T]: ...
+
+    @overload
     async def run(
-        self,
-        question: Question,
-        *,
-        agent: Agent | str | None = None,
-        conversation: str | None = None,
-        user: str = "",
-        caller: Caller | None = None,
-        metadata: Mapping[str, Any] | None = None,
-        limits: Limits | None = None,
-        output_type: Any = None,
-        tools: Sequence[ToolSpec | Mapping[str, Any]] = (),
-        run_id: str | None = None,
-        when_busy: WhenBusy = "queue",
-        deps: Any = None,
-    ) -> Answer:
+        self, question: Question, *, output_type: Any = None, **options: Unpack[RunOptions]
+    ) -> Answer[Any]: ...
+
+    async def run(self, question: Question, *, output_type: Any = None, **options: Unpack[RunOptions]) -> Answer:
         """Ask, and wait for the answer.
 
         Cancelling it, or the deadline of a `send_context` around, stops the provider calls, tools and agents at work.
@@ -265,7 +258,7 @@ class Agency(Members, Conversations, Approvals):
             metadata: what else tools and hooks may need to know; in the request context. A journal keeps it as plain
                 data; what has no such form (a function, a connection) ends the run in `RunFailed` where there is one.
             limits: in place of the agent's own.
-            output_type: the type the answer must fit, in place of the agent's own.
+            output_type: the type the answer must fit, in place of the agent's own; the answer's ``value`` is of it.
             tools: tools that the caller runs itself, also as OpenAI's dictionaries: the answer's ``tool_calls`` say
                 which to run, and the results are sent as messages of role ``tool`` in the same conversation.
             run_id: an id of the caller's own. Asking again with it, also at the same time or from a process that
@@ -288,25 +281,11 @@ class Agency(Members, Conversations, Approvals):
             UnknownAgent: nobody has that name.
             DefinitionError: an argument is of the wrong shape or type.
         """
-        given = (question, agent, conversation, user, caller, metadata, limits, output_type, tools, run_id)
-        asked = Asked(*given, when_busy=when_busy, deps=deps)
+        asked = asked_for(question, output_type, options)
         return await self._runtime.answer(*new_run(self._runtime, asked))
 
     def run_streaming(
-        self,
-        question: Question,
-        *,
-        agent: Agent | str | None = None,
-        conversation: str | None = None,
-        user: str = "",
-        caller: Caller | None = None,
-        metadata: Mapping[str, Any] | None = None,
-        limits: Limits | None = None,
-        output_type: Any = None,
-        tools: Sequence[ToolSpec | Mapping[str, Any]] = (),
-        run_id: str | None = None,
-        when_busy: WhenBusy = "queue",
-        deps: Any = None,
+        self, question: Question, *, output_type: Any = None, **options: Unpack[RunOptions]
     ) -> AsyncGenerator[RunEvent]:
         """Ask, and yield what happens, also in agents handed off to. The last event is the run's `RunFinished`.
 
@@ -316,8 +295,7 @@ class Agency(Members, Conversations, Approvals):
         Raises:
             AgentError: as `run`, after the last event.
         """
-        given = (question, agent, conversation, user, caller, metadata, limits, output_type, tools, run_id)
-        asked = Asked(*given, stream=True, when_busy=when_busy, deps=deps)
+        asked = asked_for(question, output_type, options, stream=True)
         return stream_run(self._runtime, partial(new_run, self._runtime, asked))
 
     async def fan_out(
@@ -349,53 +327,79 @@ class Agency(Members, Conversations, Approvals):
         """Ask, and return the answer's text. For the arguments and errors see `run`."""
         return (await self.run(text, agent=agent, conversation=conversation)).text
 
-    def process_sync(self, text: str, *, agent: Agent | str | None = None, conversation: str | None = None) -> str:
-        """`process` for code without an event loop. An agency that is not running is started for this one request, each
+    @overload
+    def run_sync(
+        self, question: Question, *, output_type: type[T], raises: bool = True, **options: Unpack[RunOptions]
+    ) -> Answer[T]: ...
+
+    @overload
+    def run_sync(
+        self, question: Question, *, output_type: Any = None, raises: bool = True, **options: Unpack[RunOptions]
+    ) -> Answer[Any]: ...
+
+    def run_sync(
+        self, question: Question, *, output_type: Any = None, raises: bool = True, **options: Unpack[RunOptions]
+    ) -> Answer[Any]:
+        """`run` for code without an event loop. An agency that is not running is started for this one request, each
         time anew: conversations go on from one to the next with a journal only.
+
+        Args:
+            question, output_type, options: as for `run`.
+            raises: False has the error of a run that failed returned as the answer's ``error``, with what was done.
 
         Raises:
             BlockingCall: called on an event loop's thread.
-            AgencyClosed: it was started, and has stopped.
+            AgentError: as `run`; with ``raises=False`` only what is wrong with the arguments.
         """
         try:
             asyncio.get_running_loop()
         except RuntimeError:
             pass
         else:
-            raise BlockingCall("process_sync would block the event loop: await process() instead")
+            raise BlockingCall("run_sync would block the event loop: await run() instead")
+        try:
+            return self._run_here(question, output_type, options)
+        except DefinitionError:
+            raise
+        except AgentError as error:
+            if raises:
+                raise
+            return replace(error.partial or Answer(""), error=error)
+
+    def _run_here(self, question: Question, output_type: Any, options: RunOptions) -> Answer[Any]:
         if self.stopping:
             raise AgencyClosed("the agency has stopped or is stopping; make a new one from the same agents")
         if self.system is not None:
-            coro = self.process(text, agent=agent, conversation=conversation)
+            coro = self.run(question, output_type=output_type, **options)
             return asyncio.run_coroutine_threadsafe(coro, self.system.loop).result()
         fresh = copy(self)
         fresh._make()
         fresh._runtime.bus = self._runtime.bus
 
-        async def once() -> str:
+        async def once() -> Answer[Any]:
             async with fresh:
-                return await fresh.process(text, agent=agent, conversation=conversation)
+                return await fresh.run(question, output_type=output_type, **options)
 
         return asyncio.run(once())
 
+    def process_sync(self, text: str, *, agent: Agent | str | None = None, conversation: str | None = None) -> str:
+        """Ask, and return the answer's text. For the arguments and errors see `run_sync`."""
+        return self.run_sync(text, agent=agent, conversation=conversation).text
+
     # -- runs that nobody waits for ------------------------------------------------------------------------------------
 
-    @ends_with_agency
+    @overload
     async def start_run(
-        self,
-        question: Question,
-        *,
-        agent: Agent | str | None = None,
-        conversation: str | None = None,
-        user: str = "",
-        caller: Caller | None = None,
-        metadata: Mapping[str, Any] | None = None,
-        limits: Limits | None = None,
-        output_type: Any = None,
-        tools: Sequence[ToolSpec | Mapping[str, Any]] = (),
-        run_id: str | None = None,
-        when_busy: WhenBusy = "queue",
-        deps: Any = None,
+        self, question: Question, *, output_type: type[T], **options: Unpack[RunOptions]
+    ) -> RunHandle[T]: ...
+
+    @overload
+    async def start_run(
+        self, question: Question, *, output_type: Any = None, **options: Unpack[RunOptions]
+    ) -> RunHandle[Any]: ...
+
+    async def start_run(
+        self, question: Question, *, output_type: Any = None, **options: Unpack[RunOptions]
     ) -> RunHandle:
         """Ask, and go on without waiting for the answer. (`start` starts the agency.)
 
@@ -406,9 +410,11 @@ class Agency(Members, Conversations, Approvals):
         Raises:
             AgentError: it was not accepted, as `run`.
         """
-        given = (question, agent, conversation, user, caller, metadata, limits, output_type, tools, run_id)
-        asked = Asked(*given, when_busy=when_busy, background=True, deps=deps)
-        return await start_run(self._runtime, *new_run(self._runtime, asked), asked_before=run_id is not None)
+        return await self._started(asked_for(question, output_type, options, background=True))
+
+    @ends_with_agency
+    async def _started(self, asked: Asked) -> RunHandle[Any]:
+        return await start_run(self._runtime, *new_run(self._runtime, asked), asked_before=asked.run_id is not None)
 
     @ends_with_agency
     async def handle(self, run_id: str) -> RunHandle:

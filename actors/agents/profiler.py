@@ -19,7 +19,7 @@ from .agency import Agency
 from .agent import Agent
 from .answer import NO_USAGE
 from .errors import AgencyClosed, AgentError, DefinitionError
-from .runs.validation import Question
+from .turns.questions import Question
 
 _BAR = 40
 """Columns of the longest bar of a table."""

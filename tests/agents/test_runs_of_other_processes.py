@@ -126,7 +126,7 @@ async def test_a_newer_message_here_ends_the_run_over_there(shared: str, mode: s
         await started(other)
         with pytest.raises(ConversationBusy, match="at work"):
             await agency.run("no", conversation="c", when_busy="reject")
-        answer = await agency.run("stop", conversation="c", when_busy=mode)  # type: ignore[arg-type]
+        answer = await agency.run("stop", conversation="c", when_busy=mode)  # type: ignore[call-overload]
         assert answer.text == f"heard {heard}"
         assert await other.says() == "ERROR r1 RunCancelled"
 

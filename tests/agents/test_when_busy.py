@@ -160,7 +160,7 @@ async def test_a_transferred_conversation_is_interrupted_where_it_is_now(journal
             await held.begun.wait()
             with pytest.raises(ConversationBusy):
                 await agency.run("rejected", conversation="c", when_busy="reject")
-            answer = await agency.run(mode, conversation="c", when_busy=mode)  # type: ignore[arg-type]
+            answer = await agency.run(mode, conversation="c", when_busy=mode)  # type: ignore[call-overload]
             with pytest.raises(RunCancelled, match="interrupted by a newer message"):
                 await first
             assert answer.text == f"heard {', '.join(history)}"
@@ -193,7 +193,7 @@ async def test_what_a_process_had_accepted_as_it_died_is_ended_by_the_next_one(
 async def test_an_unknown_mode_is_refused() -> None:
     async with Held(open=True).agency(None) as agency:
         with pytest.raises(DefinitionError, match="queue, reject, interrupt, rollback"):
-            await agency.run("x", conversation="c", when_busy="later")  # type: ignore[arg-type]
+            await agency.run("x", conversation="c", when_busy="later")  # type: ignore[call-overload]
 
 
 def test_who_is_replaced_by_whom() -> None:

@@ -177,7 +177,7 @@ async def test_a_wrongly_shaped_request_is_refused_at_once(tmp_path: Path, wrong
 
 async def test_a_wrongly_shaped_request_does_no_harm_to_others() -> None:
     async with Agency(Agent("A"), model=function(echo)) as agency:
-        wrong = [asyncio.ensure_future(agency.run("?", limits=5)) for _ in range(3)]  # type: ignore[arg-type]
+        wrong = [asyncio.ensure_future(agency.run("?", limits=5)) for _ in range(3)]  # type: ignore[call-overload]
         assert (await outcome(agency.run("right", conversation="c"))).text == "to right"
         assert await until(lambda: all(run.done() for run in wrong), within=5_000), "wrong requests have no outcome"
         assert agency.system is not None

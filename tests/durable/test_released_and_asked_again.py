@@ -116,7 +116,7 @@ async def test_a_run_that_may_use_nothing_buys_nothing(limits: Limits) -> None:
 async def test_an_agent_is_an_agent_or_a_name() -> None:
     async with Agency(Agent("A"), model=function(echo)) as agency:
         with pytest.raises(DefinitionError, match="an agent is an Agent or its name, not 5"):
-            await agency.run("?", agent=5)  # type: ignore[arg-type]
+            await agency.run("?", agent=5)  # type: ignore[call-overload]
 
 
 async def test_a_run_id_of_another_conversation_disturbs_nobody_at_work(tmp_path: Path) -> None:

@@ -27,13 +27,14 @@ from callboard.actors import (
 )
 from callboard.actors.agents.agency import Agency
 from callboard.actors.agents.agent import Agent
-from callboard.actors.agents.answer import Answer
+from callboard.actors.agents.answer import Answer, Step, StepCall
 from callboard.actors.agents.caller import Caller
 from callboard.actors.agents.context import ToolContext
 from callboard.actors.agents.conversations.view import ConversationSummary, ConversationView, ReplayReport
 from callboard.actors.agents.handoffs.handoff import Handoff
 from callboard.actors.agents.runs.handle import RunHandle
 from callboard.actors.agents.runs.reading.progress import RunRecord
+from callboard.actors.agents.turns.stopping import AfterSteps, AfterTool, StepPlan
 from callboard.actors.journal import EventSourcedActor, Journal, MemoryJournal
 from callboard.providers.messages import Message
 from tests.typing.vocabulary import Add, Added, Box, Counter, Echo, Get, Handling, Ledger, Lines, Note, Plain, Untold
@@ -202,7 +203,11 @@ async def a_kept_conversation_is_read_and_changed(agency: Agency) -> None:
 async def a_run_in_the_background_is_followed_and_steered(agency: Agency) -> None:
     handle = await agency.start_run("x", conversation="c", when_busy="interrupt")
     assert_type(handle, RunHandle)
-    assert_type(await handle, Answer)
+    assert_type(await handle, Answer[Any])
+    typed = await agency.start_run("x", output_type=int)
+    assert_type(typed, RunHandle[int])
+    assert_type((await typed).value, int)
+    assert_type((await typed.answer(timeout=1.0)).value, int)
     assert_type(await handle.answer(timeout=1.0), Answer)
     assert_type(await handle.status(), Literal["queued", "running", "waiting", "ended", "failed"])
     async for record in handle.events(after=3):
@@ -229,3 +234,25 @@ async def a_tool_sees_what_it_depends_on(context: ToolContext[Note], untyped: To
     assert_type(context.caller, Caller)
     context.progress("half", fraction=0.5)
     context.track_usage(0.25, "a search", {"pages": 3})
+
+
+async def an_answer_has_the_type_that_was_asked_for(agency: Agency) -> None:
+    assert_type(await agency.run("x", output_type=int, conversation="c"), Answer[int])
+    assert_type((await agency.run("x", output_type=list[str])).value, list[str])
+    assert_type(await agency.run("x"), Answer[Any])
+    assert_type(await agency.run([{"role": "user", "content": "x"}], tools=[{"type": "function"}]), Answer[Any])
+    assert_type(await agency.run("x", output_type=int | None), Answer[Any])
+    assert_type(agency.run_sync("x", output_type=int, raises=False), Answer[int])
+    assert_type(agency.run_sync("x", raises=False).error, Exception | None)
+
+
+async def the_steps_of_an_answer_are_records(answer: Answer[int]) -> None:
+    assert_type(answer.steps[0], Step)
+    assert_type(answer.steps[0].calls[0], StepCall)
+    assert_type(answer.steps[0].confidence, float | None)
+    assert_type(answer.agents, tuple[str, ...])
+
+
+async def conditions_are_put_together() -> None:
+    Agent("A", stop_when=AfterTool("submit") | AfterSteps(3) | (lambda run: len(run.steps) > 2))
+    Agent("A", prepare_step=lambda run: StepPlan(model="m") if run.last is None else None)

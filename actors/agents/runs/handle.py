@@ -10,12 +10,12 @@ import asyncio
 from collections.abc import AsyncGenerator, Generator
 from contextlib import suppress
 from functools import partial
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Generic, Literal, TypeAlias
 
 from ...core.base.send_context import active as active_context
 from ...core.mail.future import Future
 from ...journal.store import Record, at_hand
-from ..answer import Answer
+from ..answer import Answer, V_co
 from ..errors import UnknownRun
 from ..output import Output
 from ..turns.outcome import Outcome
@@ -36,7 +36,7 @@ DEEPEST: Final = 20
 """Conversations of agents that work for each other in which an approval is looked for."""
 
 
-class RunHandle:
+class RunHandle(Generic[V_co]):
     """A run that goes on by itself. Awaiting it gives its answer; cancelling whoever waits leaves the run alone.
 
     Attributes:
@@ -58,7 +58,7 @@ class RunHandle:
     def __repr__(self) -> str:
         return f"<RunHandle {self.id} of {self.agent}>"
 
-    def __await__(self) -> Generator[Any, None, Answer]:
+    def __await__(self) -> Generator[Any, None, Answer[V_co]]:
         return self.answer().__await__()
 
     @ends_with_agency
@@ -117,7 +117,7 @@ class RunHandle:
         raise self._unknown()
 
     @ends_with_agency
-    async def answer(self, timeout: float | None = None) -> Answer:
+    async def answer(self, timeout: float | None = None) -> Answer[V_co]:
         """Wait for the answer. May be called any number of times, also when the run ended long ago.
 
         Args:

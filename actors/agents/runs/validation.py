@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple, TypedDict
 
 from ....providers.messages import ToolSpec
 from ...core.base.errors import SpecError
@@ -27,6 +27,21 @@ from ..turns.rules import Limits, check_limits
 from .runtime.runtime import AgencyRuntime
 
 
+class RunOptions(TypedDict, total=False):
+    """What `Agency.run` takes besides the question and the type of the answer; see there."""
+
+    agent: Agent | str | None
+    conversation: str | None
+    user: str
+    caller: Caller | None
+    metadata: Mapping[str, Any] | None
+    limits: Limits | None
+    tools: Sequence[ToolSpec | Mapping[str, Any]]
+    run_id: str | None
+    when_busy: WhenBusy
+    deps: Any
+
+
 class Asked(NamedTuple):
     """What `Agency.run` is asked, as it was given; see there."""
 
@@ -44,6 +59,23 @@ class Asked(NamedTuple):
     when_busy: WhenBusy = "queue"
     background: bool = False
     deps: Any = None
+
+
+_OPTIONS: Final = frozenset(RunOptions.__annotations__)
+
+
+def asked_for(
+    question: Question, output_type: Any, options: RunOptions, *, stream: bool = False, background: bool = False
+) -> Asked:
+    """The arguments of `Agency.run` together.
+
+    Raises:
+        TypeError: there is no such option.
+    """
+    if not options.keys() <= _OPTIONS:
+        unknown = next(name for name in options if name not in _OPTIONS)
+        raise TypeError(f"run has no option {unknown!r}; there are {', '.join(sorted(_OPTIONS))}")
+    return Asked(question, output_type=output_type, stream=stream, background=background, **options)
 
 
 def new_run(runtime: AgencyRuntime, asked: Asked) -> tuple[RunRequest, Output | None, Any]:
