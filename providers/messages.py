@@ -249,6 +249,8 @@ class Request:
         temperature, top_p, top_k, frequency_penalty, presence_penalty, seed, stop: sampling, as the vendors name them.
         reasoning_effort: ``none``, ``minimal``, ``low``, ``medium``, ``high``, ``xhigh``, where the model reasons.
         thinking_tokens: how many tokens it may reason for, where the vendor takes a number.
+        max_retries: how often it may be sent again after a failure, in place of what the pool's endpoints say; 0 for
+            never. It is not sent to the vendor.
         response_schema: a JSON schema the answer must fit (structured output).
         parallel_tool_calls: whether several tools may be asked for at once.
         user: an opaque end-user identifier passed to the vendor.
@@ -275,6 +277,7 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     extra: Mapping[str, Any] = field(default_factory=dict)
     thinking_tokens: int | None = None
+    max_retries: int | None = None
 
     def __repr__(self) -> str:
         """How much is asked of which model, never what: errors and logs show requests."""

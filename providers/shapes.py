@@ -4,10 +4,10 @@ and histories are long."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, get_args
+from typing import Any
 
 from .checks import COUNT, NUMBER, Wish, made_as
-from .messages import Audio, File, Image, Message, Request, Role, Text, ToolCall, ToolSpec
+from .messages import Audio, File, Image, Message, Request, Text, ToolCall, ToolSpec
 
 _PARTS = Text | Image | File | Audio
 _FIELDS: Mapping[str, Wish] = {
@@ -15,6 +15,7 @@ _FIELDS: Mapping[str, Wish] = {
     "max_tokens": COUNT.or_none(),
     "temperature": NUMBER.or_none(),
     "top_p": NUMBER.or_none(),
+    "max_retries": Wish("a whole number, at least 0", lambda value: type(value) is int and value >= 0).or_none(),
     "tools": Wish("a tuple of ToolSpec", lambda value: _all(value, ToolSpec)),
     "stop": Wish("a tuple of texts", lambda value: _all(value, str)),
     "extra": made_as(Mapping),
@@ -41,8 +42,6 @@ def _of_messages(messages: Any) -> Iterator[str]:
         if not isinstance(message, Message):
             yield f"{where}: expected a Message, not {type(message).__name__}"
             return
-        if message.role not in get_args(Role):
-            yield f"{where}.role: expected one of {', '.join(get_args(Role))}, not {message.role!r:.40}"
         if not isinstance(message.content, str) and not _all(message.content, _PARTS):
             yield f"{where}.content: expected text or a tuple of parts, not {type(message.content).__name__}"
         if not _all(message.tool_calls, ToolCall):

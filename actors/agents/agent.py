@@ -193,6 +193,7 @@ Agent.__init__ = _with_fields_of_class  # type: ignore[method-assign]  # behind 
 SETTINGS = frozenset(
     {
         "tool_choice",
+        "max_retries",
         "max_tokens",
         "temperature",
         "top_p",

@@ -7,6 +7,7 @@ it), which agent and conversation, the chain of agents that leads there, and the
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from ...providers.messages import Usage
 from .answer import NO_USAGE, Answer, HandoffKind
@@ -59,6 +60,17 @@ class TextDelta(RunEvent):
     """A piece of the answer's text, in a streamed run."""
 
     text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PartialAnswer(RunEvent):
+    """What there is of a structured answer, in a streamed run, each time there is more of it.
+
+    ``value`` is of the requested type; what has not come has its default. So the first one comes once all is there that
+    has none. The answer's own value is what counts: it has been checked as a whole.
+    """
+
+    value: Any = None
 
 
 @dataclass(frozen=True, slots=True)

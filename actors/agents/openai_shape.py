@@ -21,10 +21,11 @@ from .events import (
     RunFinished,
     TextDelta,
     ToolFinished,
+    ToolProgress,
     ToolStarted,
 )
 
-_TOLD = (ApprovalRequested, HandoffFinished, HandoffStarted, Retried, ToolFinished, ToolStarted)
+_TOLD = (ApprovalRequested, HandoffFinished, HandoffStarted, Retried, ToolFinished, ToolProgress, ToolStarted)
 """Events of which a chunk tells that has nothing to say: whoever reads sees that there is work going on."""
 
 

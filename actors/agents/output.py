@@ -79,6 +79,14 @@ class Output:
         """
         return self._adapter.validate_json(_unfenced(text))
 
+    def partial(self, text: str) -> Any:
+        """What there is of a text that is not whole yet, as the type: what has not come has its default.
+
+        Raises:
+            Exception: it does not fit yet.
+        """
+        return self._adapter.validate_json(_opened(text), experimental_allow_partial="trailing-strings")
+
     def restored(self, kept: Any, text: str) -> Any:
         """A value that was kept as plain data, as the type; as it is where it does not fit any more.
 
@@ -279,6 +287,12 @@ def _written(described: Any) -> str:
         case ["of", origin, *parts]:
             return f"{_written(origin)}[{', '.join(map(_written, parts))}]"
     return str(described)
+
+
+def _opened(text: str) -> str:
+    """A text that has begun, without the fence before it."""
+    text = text.lstrip()
+    return text.partition("\n")[2] if text.startswith("```") else text
 
 
 def _unfenced(text: str) -> str:

@@ -34,7 +34,7 @@ from callboard.actors.agents.conversations.view import ConversationSummary, Conv
 from callboard.actors.agents.handoffs.handoff import Handoff
 from callboard.actors.agents.runs.handle import RunHandle
 from callboard.actors.agents.runs.reading.progress import RunRecord
-from callboard.actors.agents.turns.stopping import AfterSteps, AfterTool, StepPlan
+from callboard.actors.agents.turns.stopping import AfterSteps, AfterTool, RunSoFar, StepPlan
 from callboard.actors.journal import EventSourcedActor, Journal, MemoryJournal
 from callboard.providers.messages import Message
 from tests.typing.vocabulary import Add, Added, Box, Counter, Echo, Get, Handling, Ledger, Lines, Note, Plain, Untold
@@ -253,6 +253,10 @@ async def the_steps_of_an_answer_are_records(answer: Answer[int]) -> None:
     assert_type(answer.agents, tuple[str, ...])
 
 
+def many_steps(run: RunSoFar) -> bool:
+    return len(run.steps) > 2
+
+
 async def conditions_are_put_together() -> None:
-    Agent("A", stop_when=AfterTool("submit") | AfterSteps(3) | (lambda run: len(run.steps) > 2))
-    Agent("A", prepare_step=lambda run: StepPlan(model="m") if run.last is None else None)
+    Agent("A", stop_when=AfterTool("submit") | AfterSteps(3) | many_steps)
+    Agent("A", stop_when=many_steps, prepare_step=lambda run: StepPlan(model="m") if run.last is None else None)

@@ -6,11 +6,12 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from ..answer import Answer
 from ..errors import AgentError
-from ..events import RunEvent, RunFinished, TextDelta
+from ..events import PartialAnswer, RunEvent, RunFinished, TextDelta
 from ..output import Output
 from ..turns.records import RunRequest
 from .runtime.runtime import AgencyRuntime
@@ -40,10 +41,11 @@ async def stream_run(
     def take(event: RunEvent) -> None:
         nonlocal finished
         finished = finished or (isinstance(event, RunFinished) and event.run == run.id)
+        if isinstance(event, PartialAnswer):
+            _leave_out_older(events, event.run)
         last = events[-1] if events else None
         if isinstance(event, TextDelta) and isinstance(last, TextDelta) and last.run == event.run:
-            at = (event.root, event.run, event.agent, event.conversation, event.chain, event.at)
-            events[-1] = TextDelta(*at, last.text + event.text)
+            events[-1] = replace(event, text=last.text + event.text)
         else:
             events.append(event)
         arrived.set()
@@ -67,6 +69,19 @@ async def stream_run(
             task.cancel()
         with suppress(BaseException):
             await task
+
+
+def _leave_out_older(events: deque[RunEvent], run: str) -> None:
+    """Leave out a part of an answer that was not read in time, where a newer one comes."""
+    if len(events) < 3:
+        return
+    before, older, more = events[-3], events[-2], events[-1]
+    if {before.run, older.run, more.run} != {run} or not isinstance(older, PartialAnswer):
+        return
+    if isinstance(before, TextDelta) and isinstance(more, TextDelta):
+        events.pop()
+        events.pop()
+        events[-1] = replace(more, text=before.text + more.text)
 
 
 def _finished(runtime: AgencyRuntime, run: RunRequest, task: asyncio.Task[Answer]) -> RunFinished:

@@ -66,7 +66,10 @@ def _unsaid(request: Asked, name: str) -> str:
 
 def _plain(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: getattr(value, field.name) for field in fields(value)}
+        plain = {field.name: getattr(value, field.name) for field in fields(value)}
+        if plain.get("max_retries", 0) is None:
+            del plain["max_retries"]  # what was kept before there was such a field has the same key
+        return plain
     if isinstance(value, Mapping):
         return dict(value)
     raise TypeError(type(value).__name__)

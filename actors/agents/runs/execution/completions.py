@@ -22,6 +22,7 @@ from ...handoffs.target import AgentRequest, Responds
 from ...turns.confidence import confidence_of
 from ...turns.rules import NOTHING
 from ...turns.steps import Complete, Completed, CompletionFailed, Interrupted
+from .partial import Partial
 from .planning import planned, stopped
 from .session import AskAgain, CompletionArrived, Happened, Session
 from .spending import spent_above
@@ -122,6 +123,7 @@ def _ask(session: Session, happened: Happened) -> None:
         request = prepared.request(history, session.context, external, schema, runtime.model_for(prepared.name))
         if prepared.agent.prepare_step is not None:
             request = planned(session, request)
+        session.max_retries = request.max_retries
     except RunFailed as error:
         happened(session, CompletionFailed(error))
         return
@@ -221,6 +223,7 @@ async def _streamed(session: Session, model: ActorRef[Any], request: Request, he
     """A completion whose pieces are shown as they come, or put into ``held`` until somebody has judged the whole."""
     completion: Completion | None = None
     chunk_hooks = "chunk" in session.prepared.hooks
+    partial = Partial(session) if session.output is not None and held is None else None
     restarts = 0
     async with model.stream(request) as deltas:
         async for piece in deltas:
@@ -232,6 +235,8 @@ async def _streamed(session: Session, model: ActorRef[Any], request: Request, he
                 session.emit(Retried, reason=reason, attempt=session.attempts + restarts)
                 if held is not None:
                     held.clear()
+                if partial is not None:
+                    partial = Partial(session)
             if chunk_hooks:
                 delta = (await session.hooked("chunk", chunk=piece)).chunk
             if delta is None:
@@ -242,6 +247,10 @@ async def _streamed(session: Session, model: ActorRef[Any], request: Request, he
                 held.append(delta)
             else:
                 _show(session, delta)
+            if partial is not None and delta.text:
+                partial.take(delta.text)
+    if partial is not None:
+        partial.tell()
     if completion is None:
         raise RunFailed("the model's stream ended without a completion")
     return completion
@@ -258,7 +267,10 @@ def _failed(session: Session, error: Exception, happened: Happened) -> None:
     model = session.model
     crashed = isinstance(error, ActorDead) and model is not None and model.is_alive()
     cut_short = isinstance(error, ProviderError) and error.retryable and session.seen
-    if (crashed or cut_short) and session.attempts < (len(CRASH_WAITS) if crashed else MAX_RETRIES):
+    most = len(CRASH_WAITS) if crashed else MAX_RETRIES
+    if session.max_retries is not None:
+        most = min(most, session.max_retries)
+    if (crashed or cut_short) and session.attempts < most:
         session.attempts += 1
         session.emit(Retried, reason=f"{type(error).__name__}: {error}", attempt=session.attempts)
         if crashed:

@@ -113,6 +113,7 @@ class Session:
         "hook_state",
         "interrupted",
         "jobs",
+        "max_retries",
         "model",
         "offered",
         "output",
@@ -181,6 +182,8 @@ class Session:
         self.model: ActorRef[Any] | None = None
         self.ask: Any = None
         self.attempts = 0
+        self.max_retries: int | None = None
+        """How often the completion under way may be asked for again; None for the usual number."""
         self.offered: tuple[str, ...] | None = None
         """The names of what the model may call in the step under way, where they were chosen for it."""
         self.bought: Completion | None = None
