@@ -198,6 +198,7 @@ def _completed(turn: Turn, happened: Completed, rules: Rules) -> tuple[Turn, Com
     calls = message.tool_calls
     if calls:
         message = _with_distinct_ids(message, turn)
+    plain = message is completion.message and not completion.extra and happened.broken is None
     # One tuple for the whole step: this is the hottest transition.
     turn = Turn(
         "acting" if calls else "completing",
@@ -214,7 +215,7 @@ def _completed(turn: Turn, happened: Completed, rules: Rules) -> tuple[Turn, Com
         turn.notes + completion.notes,
         turn.steering,
         turn.limits,
-        turn.trail.plus(noted(happened, message)),
+        turn.trail.plus(happened if plain else noted(happened, message)),
     )
     if happened.broken is not None:
         return _fail(turn, happened.broken)
@@ -410,8 +411,8 @@ def _out_of_circles(turn: Turn, rules: Rules) -> tuple[Turn, Commands]:
     repeats = _limits(turn, rules).repeats
     if repeats is None or turn.steps < (half := (repeats + 1) // 2):
         return turn, COMPLETE
-    found = circle(turn.trail, repeats)
-    if found is None or found.times < half:
+    found = circle(turn.trail, repeats, max(2, half))
+    if found is None:
         return turn, COMPLETE
     if found.times >= repeats:
         told = f"{found.tool} was called {found.times} times with the same arguments and the same result"

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
-from dataclasses import fields
 from typing import NamedTuple
 
-from ....providers.messages import Message, ToolCall
-from .steps import Completed, Decided, HandoffReturned, Spent, ToolReturned
-from .trail import NotTaken, Trail
+from ....providers.messages import Message
+from .steps import Completed, Decided, HandoffReturned, ToolReturned
+from .trail import Trail
 
 
 class Circle(NamedTuple):
@@ -24,8 +22,8 @@ class Circle(NamedTuple):
     times: int
 
 
-def circle(trail: Trail, repeats: int) -> Circle | None:
-    """The call of the last step that has had the same result most often, if it has more than once.
+def circle(trail: Trail, repeats: int, least: int) -> Circle | None:
+    """The call of the last step that has had the same result most often, if that is at least so often.
 
     What lies further back than four times as many calls as may be alike does not count: going round between up to
     four calls is found, and a long run is not read from its beginning after each step.
@@ -33,28 +31,41 @@ def circle(trail: Trail, repeats: int) -> Circle | None:
     Args:
         trail: what happened in the run; the last step is over.
         repeats: how many may be alike.
+        least: how many are worth telling of, at least 2.
     """
-    at, results = len(trail), 0
-    while at and results < 4 * repeats:
+    alike: list[tuple[str, tuple[bool, object], list[str]]] = []
+    """Of each call of the last step the tool, the result, and the arguments of all that had the same."""
+    results: dict[str, tuple[bool, object]] = {}
+    at, left, in_last = len(trail), 4 * repeats, True
+    while at and left > 0:
         at -= 1
-        results += isinstance(trail[at], ToolReturned | HandoffReturned)
-    while at and not isinstance(trail[at], Completed):  # the calls that the first of them answer
-        at -= 1
-    seen: Counter[tuple[str, str, bool, str]] = Counter()
-    last: list[tuple[str, str, bool, str]] = []
-    calls: dict[str, ToolCall] = {}
-    for happened in trail[at:]:
+        happened = trail[at]
         if isinstance(happened, Completed):
-            calls = {call.id: call for call in happened.completion.message.tool_calls}
-            last = []
-        elif isinstance(happened, NotTaken | Spent) or (isinstance(happened, Decided) and happened.approved):
+            for call in happened.completion.message.tool_calls:
+                result = results.pop(call.id, None)
+                if result is None:
+                    continue
+                left -= 1
+                if in_last:
+                    alike.append((call.name, result, [call.arguments]))
+                    continue
+                for tool, same, arguments in alike:
+                    if tool == call.name and same == result:
+                        arguments.append(call.arguments)
+            in_last = False
+        elif isinstance(happened, ToolReturned | HandoffReturned):
+            results[happened.call_id] = happened.is_error, happened.content
+        elif isinstance(happened, Decided) and not happened.approved:
+            results[happened.call_id] = True, happened.reason
+    found: Circle | None = None
+    for tool, _, arguments in alike:
+        if len(arguments) < least:  # arguments are read only where that may be a circle
             continue
-        elif (call := calls.pop(happened.call_id, None)) is not None:
-            key = (call.name, _same(call.arguments), *_result(happened))
-            seen[key] += 1
-            last.append(key)
-    most = max(last, key=lambda key: seen[key], default=None)
-    return Circle(most[0], seen[most]) if most is not None and seen[most] > 1 else None
+        first = _same(arguments[0])
+        times = sum(_same(one) == first for one in arguments)
+        if times >= least and (found is None or times > found.times):
+            found = Circle(tool, times)
+    return found
 
 
 def warning(found: Circle) -> Message:
@@ -64,16 +75,6 @@ def warning(found: Circle) -> Message:
         f"You have called {found.tool} with the same arguments {found.times} times, and its result was the same each "
         "time. Calling it again will not help: do something else, or answer with what you have.",
     )
-
-
-def _result(happened: ToolReturned | HandoffReturned | Decided) -> tuple[bool, str]:
-    """Whether a call failed, and its result as a text that is the same where it is."""
-    if isinstance(happened, Decided):
-        return True, happened.reason
-    content = happened.content
-    if isinstance(content, str):
-        return happened.is_error, content
-    return happened.is_error, json.dumps([[getattr(part, each.name) for each in fields(part)] for part in content])
 
 
 def _same(arguments: str) -> str:
