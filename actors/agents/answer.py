@@ -66,7 +66,7 @@ class StepCall:
     usage: Usage = NO_USAGE
     cost: float = 0.0
     seconds: float = 0.0
-    steps: tuple[Step, ...] = ()
+    steps: Sequence[Step] = ()
 
     @property
     def tool(self) -> str:
@@ -229,11 +229,28 @@ class Steps(Sequence[Step]):
 
     __hash__ = None  # type: ignore[assignment]
 
+    def kept(self) -> KeptSteps:
+        """The same, as a journal keeps them one by one: where they do not follow from the events around them."""
+        if self._made is not None or self._make is None:
+            return KeptSteps(self._count, tuple, self._all())
+        return KeptSteps(self._count, self._make, *self._given)
+
     def __repr__(self) -> str:
         return f"<{self._count} steps>"
 
     def __reduce__(self) -> Any:
         return tuple, (self._all(),)
+
+
+class KeptSteps(Steps):
+    """Steps that a journal keeps one by one."""
+
+    __slots__ = ()
+
+
+def kept(steps: Sequence[Step]) -> Sequence[Step]:
+    """Steps as a journal keeps them one by one, without making them."""
+    return steps.kept() if isinstance(steps, Steps) else steps
 
 
 @dataclass(frozen=True, slots=True)

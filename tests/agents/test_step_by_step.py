@@ -253,8 +253,8 @@ async def test_other_arguments_or_another_result_are_no_circle() -> None:
         assert (await agency.run("?")).text == "done"
 
 
-async def test_arguments_are_compared_by_what_they_say_and_errors_count_too() -> None:
-    forms = ['{"a": 1, "b": "x"}', '{"b":"x","a":1}']
+async def test_arguments_are_compared_however_they_are_laid_out_and_errors_count_too() -> None:
+    forms = ['{"a": 1, "b": "x"}', '{"a":1,\n"b":"x"}']
 
     def model(request: Request) -> Any:
         return ToolCall(f"c{len(request.messages)}", "add", forms[len(request.messages) // 2 % 2])

@@ -131,6 +131,12 @@ PRINTS = {
     "receive_timeout.py": ["hello", "are you there?", "nothing for 0.05 s, goodbye", "closed"],
     "restart_child.py": ["Hello Ada", "Hello stops", "Good morning Ada", "Good morning stops"],
     "start_and_aclose.py": ["total 2", "total 5", "<System application closed>"],
+    "step_by_step.py": [
+        "1 tool [('price', {'item': 'tea'}, '3.0'), ('price', {'item': 'cake'}, '4.5')]",
+        "2 tool [('submit', {'total': 7.5}, 'noted: 7.5')]",
+        "stopped by AfterTool(tool='submit') | AfterSteps(steps=5)",
+        "{'drink': 'tea', 'sizes': ['small', 'large']}",
+    ],
     "stash.py": ["tea: not open yet", "cake: not open yet", "tea 3, cake 5", "tea 3"],
     "garbage.py": ["fewer collections: True", "less time in them: True"],
     "routers.py": ["ann: hello, how are you, bye", "bob: hi", "3 workers", "ready, ready, ready"],

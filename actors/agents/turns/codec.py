@@ -42,7 +42,7 @@ from ....providers.messages import (
 )
 from ...journal.codec import JSON, Encoded
 from .. import errors
-from ..answer import Answer, HandoffRecord, ReasoningStep, Step, StepCall, Steps
+from ..answer import Answer, HandoffRecord, KeptSteps, ReasoningStep, Step, StepCall, Steps
 from ..caller import Caller
 from ..handoffs.handoff import Handoff
 from . import former, legacy
@@ -304,6 +304,7 @@ _WRITERS: dict[type[Any], Write] = {
     tuple: _array,
     list: _array,
     dict: _object,
+    KeptSteps: _array,
     Steps: lambda value: int.__repr__(len(value)),  # what they were follows from the run's other events
     **{kind: _class_writer(kind) for kind in _CLASSES},
 }

@@ -441,6 +441,7 @@ def _answered(
         usage=turn.usage + happened.usage,
         cost=turn.cost + happened.cost,
         handoffs=turn.handoffs + happened.handoffs,
+        notes=turn.notes + happened.notes,
         trail=turn.trail.plus(happened if happened.fatal is None else happened._replace(fatal=None)),
     )
 

@@ -12,7 +12,7 @@ from ..errors import AgentError, RunCancelled
 from .machine import Turn, cut
 from .records import Ended, RunRequest
 from .steps import Fail, Finish
-from .trail import notes_of, steps_of
+from .trail import steps_of
 
 
 class Outcome(NamedTuple):
@@ -72,7 +72,7 @@ def finished(
         external,
         value,
         _reasoning(run.agent, own),
-        notes_of(turn.notes, turn.trail) if turn.notes or turn.handoffs else (),
+        tuple(dict.fromkeys(turn.notes)) if turn.notes else (),
     )
     if isinstance(last, Finish):
         return Outcome(run.id, answer, None, None, True)
@@ -120,7 +120,7 @@ def outcome_of(run: RunRequest, turn: Turn, ended: Ended, last: Finish | Fail | 
         answer = finished(run, turn, last, ended.seconds, agent=ended.agent, value=ended.value).answer
     elif not answer.messages:
         answer = replace(answer, messages=_messages(turn, answer.tool_calls))
-        if isinstance(answer.steps, Steps) and turn.trail:
+        if type(answer.steps) is Steps and turn.trail:
             answer = replace(answer, steps=_steps(run, turn))
     if error is not None:
         error.partial = answer

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias
 
@@ -109,6 +109,7 @@ class HandoffReturned(NamedTuple):
         owner: agent and conversation that have the conversation now, where it was transferred.
         agent: who answered there.
         within: the steps of the other agent; of a pipeline those of all its stages.
+        notes: what was changed on the way there.
     """
 
     call_id: str
@@ -123,7 +124,8 @@ class HandoffReturned(NamedTuple):
     used: float = 0.0
     owner: tuple[str, str] | None = None
     agent: str = ""
-    within: tuple[Step, ...] = ()
+    within: Sequence[Step] = ()
+    notes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         """Which call's, and how much, never what: errors and logs show messages."""

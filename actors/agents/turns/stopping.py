@@ -132,6 +132,9 @@ class AnyOf(Condition):
 
     conditions: tuple[StopWhen, ...]
 
+    def __repr__(self) -> str:
+        return " | ".join(getattr(one, "__name__", "") or repr(one) for one in self.conditions)
+
     def __call__(self, run: RunSoFar) -> bool:
         return any(condition(run) for condition in self.conditions)
 

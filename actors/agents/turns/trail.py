@@ -6,12 +6,12 @@ looks. So they are the same live, after a crash, and read from a journal.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final, NamedTuple, TypeAlias
 
 from ....providers.messages import Message, Usage
-from ..answer import Step, StepCall, step_of
+from ..answer import Step, StepCall
 from .history import Shared, result_of
 from .steps import Completed, Decided, HandoffReturned, Spent, ToolReturned
 
@@ -60,9 +60,24 @@ def steps_of(agent: str, run: str, trail: Iterable[Happening]) -> tuple[Step, ..
         if isinstance(happened, Completed):
             completion = happened.completion
             now = max(used, happened.used)
-            step = step_of(completion, agent, len(steps) + 1)
-            sure, problem = happened.confidence, happened.problem
-            steps.append(replace(step, run=run, seconds=now - used, confidence=sure, problem=problem))
+            steps.append(
+                Step(
+                    len(steps) + 1,
+                    run,
+                    agent,
+                    completion.message,
+                    tuple([StepCall(call) for call in completion.message.tool_calls]),
+                    completion.usage,
+                    completion.cost,
+                    completion.model,
+                    completion.provider,
+                    now - used,
+                    0.0,
+                    completion.notes,
+                    happened.confidence,
+                    happened.problem,
+                )
+            )
             used = asked = now
         elif isinstance(happened, NotTaken):
             refused = Message("assistant")
@@ -131,16 +146,3 @@ def returned(one: StepCall, happened: HandoffReturned) -> StepCall:
     """A call with what came of the handoff that it made."""
     record = happened.handoffs[0] if happened.handoffs else None
     return replace(one, handoff=record, usage=happened.usage, cost=happened.cost, steps=happened.within)
-
-
-def notes_of(own: Iterable[str], trail: Iterable[Happening]) -> tuple[str, ...]:
-    """What was changed on the way, also for agents that work was handed to, each note once."""
-    within = (one.within for one in trail if type(one) is HandoffReturned)
-    return tuple(dict.fromkeys((*own, *(note for steps in within for note in _noted(steps)))))
-
-
-def _noted(steps: Iterable[Step]) -> Iterator[str]:
-    for step in steps:
-        yield from step.notes
-        for call in step.calls:
-            yield from _noted(call.steps)

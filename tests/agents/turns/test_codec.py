@@ -523,7 +523,7 @@ File url name='' cache=False
 GiveUp
 Handoff sender target task context='' summary='' input=None kind='delegate'
 HandoffRecord sender target kind task failed=''
-HandoffReturned call_id content is_error=False final=False fatal=None usage=Usage() cost=0.0 steps=0 handoffs=() used=0.0 owner=None agent='' within=()
+HandoffReturned call_id content is_error=False final=False fatal=None usage=Usage() cost=0.0 steps=0 handoffs=() used=0.0 owner=None agent='' within=() notes=()
 Image url detail='auto' cache=False
 Interrupted error usage=Usage() cost=0.0 handoffs=() rollback=False
 Message role content='' tool_calls=() tool_call_id=None name=None is_error=False reasoning='' cache=False state=None

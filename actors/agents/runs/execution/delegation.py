@@ -8,7 +8,7 @@ from functools import partial
 from weakref import ref
 
 from ....core.mail.future import Future
-from ...answer import NO_USAGE, Answer
+from ...answer import NO_USAGE, Answer, kept
 from ...errors import (
     HandoffCycle,
     HandoffDepth,
@@ -63,7 +63,8 @@ def delegate_answered(message: DelegateAnswered, happened: Happened) -> None:
         session.used(),
         (outcome.owner or (handoff.target, delegation.run.conversation)) if final else None,
         answer.agent if final else "",
-        tuple(step for one in paid for step in one.steps),
+        kept(answer.steps) if len(paid) == 1 else tuple(step for one in paid for step in one.steps),
+        tuple(note for one in paid for note in one.notes),
     )
     # Their actors have stopped by themselves; what they left goes with the step that this side records now.
     done = (*delegation.summary, *delegation.before)
@@ -101,7 +102,7 @@ def forwarded(session: Session, entry: Entry) -> Outcome:
     """What the conversation's new owner answered, as the answer of the one that was asked."""
     outcome, run = entry.outcome, session.run
     assert outcome is not None
-    steps = tuple(outcome.answer.steps)  # not as a number: they do not follow from this conversation's events
+    steps = kept(outcome.answer.steps)  # they do not follow from this conversation's events
     answer = replace(outcome.answer, conversation=run.conversation, run=run.id, steps=steps)
     owner = outcome.owner
     if owner is not None:
