@@ -14,7 +14,8 @@ from .registry import ToolRegistry
 from .result import ToolResult
 from .runner import run_calls
 from .schema import OpenSignature
-from .tool import Tool
+from .scopes import ADMIN, ALL, EVERYBODY
+from .tool import Autonomy, Tool
 
 
 def composite(
@@ -30,7 +31,8 @@ def composite(
     It takes ``{"calls": [{"tool": …, "arguments": {…}}, …]}`` and answers ``{"results": [{"tool": …, "result": …} or
     {"tool": …, "error": …}, …]}``, in the order of the calls; one that fails does not touch the others. They
     run one after another, so that one may read what another has written. It is risky if one of its tools is, and
-    idempotent if all are. Each call keeps its own tool's timeout.
+    idempotent if all are; who uses it needs a scope for each of them, and it waits for a person where one of them
+    would. Each call keeps its own tool's timeout.
 
     Args:
         tools: what may be called.
@@ -58,7 +60,7 @@ def composite(
         results = await run_calls(
             [_as_call(index, entry) for index, entry in enumerate(entries)],
             members,
-            scope="admin",  # who may use the composite may use what it is made of
+            scope=ADMIN,  # who may use the composite may use what it is made of
             concurrency=concurrency if parallel else 1,
             context=given[0] if len(given) > 1 else None,
         )
@@ -76,9 +78,21 @@ def composite(
         name=name,
         risk="risky" if any(tool.risk == "risky" for tool in members) else "safe",
         idempotent=all(tool.idempotent for tool in members),
-        scope=max((tool.scope for tool in members), key=("all", "owner", "admin").index, default="all"),
+        scope=_scope_for_all(members),
+        approval=frozenset[Autonomy]().union(*(tool.approval for tool in members)),
+        approved_by=_common([tool.approved_by for tool in members if tool.approved_by]) or None,
         timeout=None,
     )
+
+
+def _scope_for_all(members: Iterable[Tool]) -> frozenset[str]:
+    """The scopes with which all of the tools may be used."""
+    return _common([tool.scope for tool in members if ALL not in tool.scope]) or EVERYBODY
+
+
+def _common(scopes: list[frozenset[str]]) -> frozenset[str]:
+    """The scopes that suffice for each of several; where none does, that of who may do everything."""
+    return (frozenset.intersection(*scopes) or frozenset({ADMIN})) if scopes else frozenset()
 
 
 def _schema(members: ToolRegistry) -> dict[str, Any]:

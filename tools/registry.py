@@ -8,14 +8,8 @@ from typing import Any
 
 from ..providers.messages import ToolSpec
 from .errors import ToolDefinitionError, UnknownTool
-from .tool import Risk, Scope, Tool, as_tool
-
-# A caller of the key's scope may use tools of these.
-_MAY_USE: dict[Scope, tuple[Scope, ...]] = {
-    "all": ("all",),
-    "owner": ("all", "owner"),
-    "admin": ("all", "owner", "admin"),
-}
+from .scopes import ADMIN, ALL, Scopes, as_scopes, may_use
+from .tool import Risk, Tool, as_tool
 
 
 class ToolRegistry:
@@ -49,17 +43,18 @@ class ToolRegistry:
         Raises:
             UnknownTool: there is none of that name.
         """
-        del self._tools[self.get(name, "admin").name]
+        del self._tools[self.get(name, ADMIN).name]
 
-    def get(self, name: str, scope: Scope = "all") -> Tool:
-        """Return the tool that a caller of ``scope`` may use under that name.
+    def get(self, name: str, scope: Scopes = ALL) -> Tool:
+        """Return the tool that a caller who holds ``scope`` may use under that name.
 
         Raises:
+            ToolDefinitionError: it is no scope.
             UnknownTool: none; the text lists those there are, and the closest match. A tool outside the scope is
                 treated as if it did not exist.
         """
         found = self._tools.get(name)
-        if found is not None and found.scope in _MAY_USE[scope]:
+        if found is not None and may_use(_held(scope), found.scope):
             return found
         names = [tool.name for tool in self.available(scope)]
         lower = {known.lower(): known for known in names}
@@ -67,12 +62,13 @@ class ToolRegistry:
         hint = f"; did you mean {lower[close[0]]!r}?" if close else ""
         raise UnknownTool(f"there is no tool named {name!r}{hint} Available: {', '.join(names) or 'none'}")
 
-    def available(self, scope: Scope = "all") -> list[Tool]:
-        """The tools that a caller of ``scope`` may use."""
-        return [tool for tool in self._tools.values() if tool.scope in _MAY_USE[scope]]
+    def available(self, scope: Scopes = ALL) -> list[Tool]:
+        """The tools that a caller who holds ``scope``, or several of them, may use."""
+        held = _held(scope)
+        return [tool for tool in self._tools.values() if may_use(held, tool.scope)]
 
-    def specs(self, scope: Scope = "all") -> tuple[ToolSpec, ...]:
-        """What a model that acts for a caller of ``scope`` is told."""
+    def specs(self, scope: Scopes = ALL) -> tuple[ToolSpec, ...]:
+        """What a model that acts for a caller who holds ``scope`` is told."""
         return tuple(tool.spec for tool in self.available(scope))
 
     def risk(self, name: str) -> Risk:
@@ -88,3 +84,7 @@ class ToolRegistry:
 
     def __contains__(self, name: object) -> bool:
         return name in self._tools
+
+
+def _held(scope: Scopes) -> frozenset[str]:
+    return as_scopes(scope, "a caller", ToolDefinitionError)

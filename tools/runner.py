@@ -14,7 +14,7 @@ from .errors import ToolCancelled, UnknownTool
 from .invocation import Invocation
 from .registry import ToolRegistry
 from .result import ToolResult
-from .tool import Scope
+from .scopes import ALL, Scopes
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ async def run_calls(
     calls: Sequence[ToolCall],
     tools: ToolRegistry,
     *,
-    scope: Scope = "all",
+    scope: Scopes = ALL,
     concurrency: int = 10,
     context: CallContext | None = None,
     on_result: Callable[[ToolCall, ToolResult], object] | None = None,
@@ -38,7 +38,7 @@ async def run_calls(
     Args:
         calls: in the model's order; they are started in it.
         tools: where to find them. An unknown tool is an error result like any other.
-        scope: for whom the model acts.
+        scope: what the caller holds for whom the model acts: a scope, or several.
         concurrency: how many run at once, besides each tool's own ``max_concurrency``.
         context: for tools that take one; each call gets one of its own, made from it.
         on_result: called in the loop as each call ends, exactly once per call: also when this coroutine is cancelled,
@@ -68,14 +68,14 @@ class _Batch:
         self,
         calls: Sequence[ToolCall],
         tools: ToolRegistry,
-        scope: Scope,
+        scope: Scopes,
         concurrency: int,
         context: CallContext | None,
         on_result: Callable[[ToolCall, ToolResult], object] | None,
     ) -> None:
         self._calls = calls
         self._tools = tools
-        self._scope: Scope = scope
+        self._scope = scope
         self._concurrency = concurrency
         self._context = context
         self._on_result = on_result

@@ -7,9 +7,9 @@ import inspect
 import logging
 import re
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping
 from functools import partial
-from typing import Any, Literal, TypeAlias, TypedDict, Unpack, overload
+from typing import Any, Literal, TypeAlias, TypedDict, Unpack, get_args, overload
 
 from ..providers.messages import ToolSpec
 from .context import CallContext
@@ -17,13 +17,19 @@ from .errors import InvalidResult, MissingContext, ToolCrashed, ToolDefinitionEr
 from .invocation import Invocation
 from .result import ToolResult, parts_of
 from .schema import Bound, FunctionSignature, Signature
+from .scopes import Scopes, as_scopes
 from .slots import Slots
 from .threads import in_thread
 
 logger = logging.getLogger(__name__)
 
 Risk: TypeAlias = Literal["safe", "risky"]
-Scope: TypeAlias = Literal["all", "owner", "admin"]
+Autonomy: TypeAlias = Literal["manual", "supervised", "autonomous"]
+"""How far an agent may go without a person; see `Agent`."""
+
+Approval: TypeAlias = "Literal['always', 'never'] | Autonomy | Collection[Autonomy]"
+"""At which levels of autonomy a call waits for a person."""
+
 
 BeforeCall: TypeAlias = Callable[
     [dict[str, Any]], "Mapping[str, Any] | ToolResult | Awaitable[Mapping[str, Any] | ToolResult | None] | None"
@@ -31,6 +37,8 @@ BeforeCall: TypeAlias = Callable[
 OnSuccess: TypeAlias = Callable[[dict[str, Any], ToolResult], "ToolResult | Awaitable[ToolResult | None] | None"]
 OnError: TypeAlias = Callable[[dict[str, Any], ToolError], "ToolResult | Awaitable[ToolResult | None] | None"]
 
+_SAFE: frozenset[Autonomy] = frozenset({"manual"})
+_RISKY: frozenset[Autonomy] = frozenset({"manual", "supervised"})
 _ERROR_SHOWN = 4_000  # an error must stay readable where results are kept short
 # What OpenAI and Anthropic both accept.
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
@@ -46,7 +54,13 @@ class Tool:
         description: what it does, for the model; empty takes it from the docstring.
         risk: ``safe``, or ``risky``: to be approved where an agent is supervised. What nobody declared is risky.
         idempotent: a call that was interrupted may be made again.
-        scope: who may use it: ``all``, the agent's ``owner``, or an ``admin``.
+        scope: who may use it, as one scope or several, of which one suffices: ``all``, the agent's ``owner``, an
+            ``admin``, or scopes of one's own. `Agent` says how they are held.
+        approval: at which levels of an agent's autonomy a call waits for a person: one or several of ``manual``,
+            ``supervised`` and ``autonomous``, or ``always`` or ``never``. By default what ``risk`` says: a risky one
+            where it is supervised or manual, a safe one where it is manual.
+        approved_by: the scopes of those who may approve a call, in place of whoever asked for the run and the scope
+            ``approvals``. Unless ``approval`` says when, a call always waits then.
         timeout: seconds a call may take; None for no limit. Waiting for a thread does not count.
         max_concurrency: how many calls may run at once in one event loop; those above wait in order. None: any number.
         max_result: characters of the result's text; a longer one is cut in the middle, and says so. Errors may
@@ -70,7 +84,9 @@ class Tool:
         description: str = "",
         risk: Risk = "risky",
         idempotent: bool = False,
-        scope: Scope = "all",
+        scope: Scopes = "all",
+        approval: Approval | None = None,
+        approved_by: Scopes | None = None,
         timeout: float | None = 60.0,
         max_concurrency: int | None = None,
         max_result: int = 100_000,
@@ -85,8 +101,6 @@ class Tool:
             raise ToolDefinitionError(f"tool name {name!r}: use 1 to 64 letters, digits, '_' and '-'")
         if risk not in ("safe", "risky"):
             raise ToolDefinitionError(f"tool {name!r}: risk must be 'safe' or 'risky', not {risk!r}")
-        if scope not in ("all", "owner", "admin"):
-            raise ToolDefinitionError(f"tool {name!r}: scope must be 'all', 'owner' or 'admin', not {scope!r}")
         if timeout is not None and timeout <= 0:
             raise ToolDefinitionError(f"tool {name!r}: timeout must be positive seconds or None, not {timeout!r}")
         if max_result < 1:
@@ -96,7 +110,14 @@ class Tool:
         self.name = name
         self.risk: Risk = risk
         self.idempotent = idempotent
-        self.scope: Scope = scope
+        self.scope = as_scopes(scope, f"tool {name!r}", ToolDefinitionError)
+        self.approved_by: frozenset[str] = frozenset()
+        if approved_by is not None:
+            self.approved_by = as_scopes(approved_by, f"tool {name!r}, approved_by", ToolDefinitionError)
+        if approval is None and not self.approved_by:
+            self.approval = _RISKY if risk == "risky" else _SAFE
+        else:
+            self.approval = _levels("always" if approval is None else approval, name)
         self.timeout = timeout
         self.max_result = max_result
         self.defer = defer
@@ -309,7 +330,9 @@ class ToolSettings(TypedDict, total=False):
 
     risk: Risk
     idempotent: bool
-    scope: Scope
+    scope: Scopes
+    approval: Approval | None
+    approved_by: Scopes | None
     timeout: float | None
     max_concurrency: int | None
     max_result: int
@@ -386,6 +409,18 @@ def _make(function: Callable[..., Any], options: dict[str, Any], frame: Any) -> 
     signature = FunctionSignature(function, namespace=frame.f_locals if local else None)
     options = {"name": getattr(function, "__name__", None) or getattr(target, "__name__", ""), **options}
     return FunctionTool(function, signature, sync=not inspect.iscoroutinefunction(target), **options)
+
+
+def _levels(approval: object, name: str) -> frozenset[Autonomy]:
+    known: tuple[Autonomy, ...] = get_args(Autonomy)
+    given = () if approval == "never" else known if approval == "always" else approval
+    levels = (given,) if isinstance(given, str) or not isinstance(given, Iterable) else tuple(given)
+    wrong = [level for level in levels if level not in known]
+    if wrong:
+        raise ToolDefinitionError(
+            f"tool {name!r}: approval is 'always', 'never', or one or several of {', '.join(known)}, not {approval!r}"
+        )
+    return frozenset(levels)
 
 
 async def _settled(value: Any) -> Any:

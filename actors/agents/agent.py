@@ -6,10 +6,13 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import wraps
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeAlias, TypeVar, get_args
 
 from ...tools import Tool, ToolDefinitionError, as_tool
+from ...tools.scopes import ALL, Scopes, as_scopes, may_use
+from ...tools.tool import Autonomy
 from ..core.refs.ref import ActorRef
+from .caller import Caller, as_owner
 from .context import Deps, RequestContext
 from .errors import DefinitionError
 from .handoffs.offer import HandoffTool
@@ -30,7 +33,6 @@ if TYPE_CHECKING:
 else:  # defaults come with Python 3.13, and only type checkers need this one
     Out = TypeVar("Out")
 
-Autonomy: TypeAlias = Literal["manual", "supervised", "autonomous"]
 Instructions: TypeAlias = "str | Callable[[RequestContext], str]"
 
 # URL-safe, and also what every vendor takes in a tool's name, because handoffs are named after their target.
@@ -55,8 +57,9 @@ class Agent(Generic[Deps, Out]):
             agents by one tool, ``SendMessage(target_agent, message, context)``; what `handoff` returns is its own tool.
         description: one sentence for the agents that may hand off to it.
         limits: what one run may use.
-        autonomy: which tool calls wait for a person: all (``manual``), risky ones (``supervised``), none
-            (``autonomous``).
+        autonomy: what waits for a person: all tool calls and handoffs (``manual``), risky tool calls (``supervised``),
+            nothing (``autonomous``); a tool may say otherwise of itself (``approval=``). But for the last, the model
+            is told so.
         output_type: the type the final answer must fit; the answer's ``value`` then has it.
         settings: fields of `Request` to set: ``temperature``, ``max_tokens``, ``reasoning_effort``…; and ``batch``:
             whether its requests may wait to go out together with others, where the pool batches (not streams).
@@ -68,10 +71,15 @@ class Agent(Generic[Deps, Out]):
             `AfterTool`, `AfterSteps` and `TextMatches`, put together by ``|``, or a function of the `RunSoFar`.
         prepare_step: a function of the `RunSoFar`, called before each completion; returns the `StepPlan` of that one
             step, or None. After a crash it is called again for the step that was under way.
+        scope: who may ask it, in a run or by handing off to it: one scope or several, of which one suffices. ``all`` is
+            everybody. Otherwise a caller needs one of them among its own (`Caller.scopes`), or ``admin``; the agent's
+            owner holds ``owner``. So do tools, skills, hooks and handoffs: to others they are as if they were not
+            there.
+        owner: whose the agent is: a user's name, or a `Caller` where users belong to tenants.
 
     Raises:
-        DefinitionError: the name, a setting or the autonomy is wrong, or two tools have one name; or a class of one's
-            own has a method that nobody would call.
+        DefinitionError: the name, a setting, the autonomy, the scope or the owner is wrong, or two tools have one name;
+            or a class of one's own has a method that nobody would call.
     """
 
     _of_class: ClassVar[frozenset[str]] = frozenset()
@@ -92,6 +100,8 @@ class Agent(Generic[Deps, Out]):
     defer_tools: bool = field(default=False, kw_only=True)
     stop_when: StopWhen | None = field(default=None, kw_only=True)
     prepare_step: PrepareStep | None = field(default=None, kw_only=True)
+    scope: Scopes = field(default=ALL, kw_only=True)
+    owner: Caller | str | None = field(default=None, kw_only=True)
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -111,7 +121,7 @@ class Agent(Generic[Deps, Out]):
                 )
         if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
             raise DefinitionError(f"agent name {self.name!r}: use 1 to 48 letters, digits, '_' and '-'")
-        if self.autonomy not in ("manual", "supervised", "autonomous"):
+        if self.autonomy not in get_args(Autonomy):
             raise DefinitionError(
                 f"agent {self.name}: autonomy is {self.autonomy!r}; use manual, supervised or autonomous"
             )
@@ -119,6 +129,8 @@ class Agent(Generic[Deps, Out]):
         check_condition(self.stop_when)
         if self.prepare_step is not None and not callable(self.prepare_step):
             raise DefinitionError(f"agent {self.name}: prepare_step is a function, not {self.prepare_step!r:.80}")
+        self.scope = as_scopes(self.scope, f"agent {self.name}", DefinitionError)
+        self.owner = as_owner(self.owner, self.name)
         self.tools = as_tools(self.tools, self.name)
         self.handoffs = tuple(self.handoffs)
         self.hooks = _all_are(Hook, self.hooks, self.name, "hooks", "what @hook and @guardrail make")
@@ -161,6 +173,20 @@ class Agent(Generic[Deps, Out]):
             where = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in wrong.at)
             raise Misread(f"agent {who}{where}: {wrong}", *wrong.at) from wrong.__cause__
         return cls(**said)
+
+    def may_be_asked_by(self, caller: Caller) -> bool:
+        """Whether a caller has the scope for it."""
+        return self.may_use(caller, self.scope)
+
+    def may_use(self, caller: Caller, scope: Scopes) -> bool:
+        """Whether a caller may use something of this agent's.
+
+        Args:
+            caller: who asks.
+            scope: the thing's.
+        """
+        owner = as_owner(self.owner, self.name)
+        return may_use(caller.holds(owner), as_scopes(scope, self.name, DefinitionError))
 
     @property
     def all_handoffs(self) -> tuple[Target | str | HandoffTool, ...]:

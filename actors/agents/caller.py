@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
+from ...tools.scopes import ADMIN, OWNER
 from .errors import DefinitionError
+
+CONVERSATIONS: Final = "conversations"
+"""The scope of a caller who may go on with conversations that others of the same tenant began."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +20,8 @@ class Caller:
     Args:
         user: the person, or the service; empty where nobody is named.
         tenant: the customer the user belongs to.
-        scopes: what the user may do, as names of the application's own.
+        scopes: what the user may do: names of the application's own, and ``admin`` for everything. ``owner`` makes
+            the caller an owner of every agent.
 
     Raises:
         DefinitionError: something is no text.
@@ -41,5 +47,42 @@ class Caller:
         """Whether the caller has a scope."""
         return scope in self.scopes
 
+    def is_same(self, other: Caller) -> bool:
+        """Whether both are one user: of the same name in the same tenant. Nobody is the same as nobody."""
+        return self.user != "" and self.user == other.user and self.tenant == other.tenant
+
+    def holds(self, owner: Caller | None) -> frozenset[str]:
+        """The scopes that count for the things of an agent: those given, and ``owner`` where the agent is the caller's.
+
+        Args:
+            owner: the agent's.
+        """
+        return self.scopes if owner is None or not self.is_same(owner) else self.scopes | {OWNER}
+
+    def may_go_on_with(self, owner: Caller) -> bool:
+        """Whether the caller may go on with a conversation, or learn the outcome of a run.
+
+        Args:
+            owner: who began it. What belongs to a tenant and no user is open to all of the tenant, and what belongs to
+                nobody to everybody; another tenant's is to nobody.
+        """
+        if self.tenant != owner.tenant:
+            return not owner.tenant and not owner.user
+        return not owner.user or self.user == owner.user or self.may(CONVERSATIONS) or self.may(ADMIN)
+
 
 NOBODY = Caller()
+
+
+def as_owner(given: object, agent: str) -> Caller | None:
+    """The owner of an agent, given as a caller or a user's name.
+
+    Raises:
+        DefinitionError: it is something else, or names no user.
+    """
+    if given is None:
+        return None
+    owner = Caller(given) if isinstance(given, str) else given
+    if not isinstance(owner, Caller) or not owner.user:
+        raise DefinitionError(f"agent {agent}: the owner is a user's name, or a Caller with one, not {given!r:.80}")
+    return owner

@@ -173,6 +173,9 @@ class ApprovalRequested(RunEvent):
         approval: the id by which it is decided; nobody can guess it.
         caller: who asked for the run: whose approval it is.
         expires_at: seconds since 1970 from when on it counts as denied; None for never.
+        approvers: the scopes of which whoever decides needs one, where the tool says so (``approved_by=``); otherwise
+            it is the caller's, or theirs who have the scope ``approvals``.
+        owner: the agent's, where ``owner`` is among them.
     """
 
     call_id: str = ""
@@ -181,6 +184,8 @@ class ApprovalRequested(RunEvent):
     approval: str = ""
     caller: Caller = NOBODY
     expires_at: float | None = None
+    approvers: frozenset[str] = frozenset()
+    owner: Caller | None = None
 
 
 @dataclass(frozen=True, slots=True)

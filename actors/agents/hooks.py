@@ -20,7 +20,8 @@ hooks see the pieces as they come.
 Hooks of one event run one after another, higher priority first; of equal ones the agent's own before those of its
 skills, each in the order given. Guardrails have priority 100 unless they say another. One that raises is
 reported (`HookFailed`, and the log) and passed over, with what it had changed undone; a guardrail that raises ends the
-run in `GuardrailTripped`. One that leaves something of a wrong type in the context counts as one that raises.
+run in `GuardrailTripped`. One that leaves something of a wrong type in the context counts as one that raises. One with
+a scope is called only in runs of callers who have it.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from ...providers.messages import Completion, Delta, Message, Request, ToolCall
 from ...tools import ToolResult
+from ...tools.scopes import ALL, Scopes, as_scopes
 from .answer import Answer
 from .context import RequestContext
 from .errors import DefinitionError, GuardrailTripped
@@ -81,6 +83,7 @@ class Hook:
         priority: higher is called earlier.
         guardrail: raising ends the run.
         name: for reports.
+        scope: for whose runs it is called, as one scope or several, of which one suffices; see `Agent`.
     """
 
     event: HookEvent
@@ -88,6 +91,7 @@ class Hook:
     priority: int = 0
     guardrail: bool = False
     name: str = field(default="")
+    scope: Scopes = ALL
 
     def __post_init__(self) -> None:
         _check(self.event)
@@ -95,28 +99,31 @@ class Hook:
             raise DefinitionError(f"a hook is a function, not {self.function!r}")
         if isinstance(self.priority, bool) or not isinstance(self.priority, int):
             raise DefinitionError(f"a hook's priority is a whole number, not {self.priority!r:.80}")
+        object.__setattr__(self, "scope", as_scopes(self.scope, f"hook {self.event}", DefinitionError))
         if not self.name:
             object.__setattr__(self, "name", getattr(self.function, "__name__", repr(self.function)))
 
 
-def hook(event: HookEvent, *, priority: int = 0) -> Callable[[Callable[[HookContext], Any]], Hook]:
+def hook(event: HookEvent, *, priority: int = 0, scope: Scopes = ALL) -> Callable[[Callable[[HookContext], Any]], Hook]:
     """Make a function a hook: ``@hook("request")``.
 
     Raises:
-        DefinitionError: there is no such event.
+        DefinitionError: there is no such event, or the scope is none.
     """
     _check(event)
-    return lambda function: Hook(event, function, priority)
+    return lambda function: Hook(event, function, priority, scope=scope)
 
 
-def guardrail(event: HookEvent, *, priority: int = 100) -> Callable[[Callable[[HookContext], Any]], Hook]:
+def guardrail(
+    event: HookEvent, *, priority: int = 100, scope: Scopes = ALL
+) -> Callable[[Callable[[HookContext], Any]], Hook]:
     """Make a function a guardrail: if it raises, the run ends in `GuardrailTripped`.
 
     Raises:
-        DefinitionError: there is no such event.
+        DefinitionError: there is no such event, or the scope is none.
     """
     _check(event)
-    return lambda function: Hook(event, function, priority, guardrail=True)
+    return lambda function: Hook(event, function, priority, guardrail=True, scope=scope)
 
 
 def _check(event: str) -> None:

@@ -161,6 +161,16 @@ PRINTS = {
         "- size: 'huge' is not one of ['small', 'large']",
     ],
     "tool_pictures.py": ["Image, Text, File"],
+    "who_asks.py": [
+        "ann acme I have opening_hours, refund.",
+        "bob acme I have opening_hours.",
+        "olga acme I have opening_hours, refund.",
+        "olga other I have opening_hours.",
+        "no tool is called 'refund'; there are: opening_hours",
+        "ann of acme may not decide what ann of acme asked for; it takes the scope finance",
+        "20 refunded",
+        "conversation 'ann-1' of Shop belongs to another caller",
+    ],
     "typed_messages.py": ["1750", "1,750 in all", "Ada", "Grace: 1000", "Grace: 500", "Grace: 250"],
 }
 NEEDS = {"langgraph_saver.py": ["langgraph.graph", "langgraph.checkpoint"], "mcp_server.py": ["mcp"]}

@@ -257,7 +257,7 @@ class TestComposite:
     def test_it_is_as_risky_as_its_riskiest_tool(self) -> None:
         assert (composite([double]).risk, composite([double]).idempotent) == ("safe", True)
         assert (composite([double, fail]).risk, composite([double, fail]).idempotent) == ("risky", False)
-        assert composite([double, private]).scope == "owner"
+        assert composite([double, private]).scope == {"owner"}
 
     def test_its_schema_holds_its_tools_schemas_with_references_that_resolve(self) -> None:
         from pydantic import BaseModel

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from ....providers.messages import Completion, Message, ToolCall
 from ...journal.store import Record
 from ..answer import Answer, Step, StepCall
+from ..caller import NOBODY, Caller
 from ..errors import AgentError
 from ..turns.machine import cut
 from ..turns.outcome import brief
@@ -93,7 +94,8 @@ class StreamHistory:
     def snapshot(self, messages: int, owner: tuple[str, str] | None = None) -> Snapshot:
         """What another conversation begins with that has so many messages of this one."""
         steps = tuple((step.start, step.end) for step in self.steps if step.end <= messages)
-        return Snapshot(self.messages[:messages], owner, None, steps)
+        began = self.state.caller or NOBODY
+        return Snapshot(self.messages[:messages], owner, None, steps, Caller(began.user, began.tenant))
 
     def up_to(self, step: int) -> int:
         """How many messages of the history there are up to and including a step of this stream, counted from 1; with

@@ -236,15 +236,15 @@ class RunToday:
             kind = _HANDOFF
             if not handoff:
                 text = f"{call.name} handed off to another agent, and {prepared.name} has no such handoff any more"
-            elif not handed:
+            elif not handed and not asked:
                 text = f"{call.name} was a tool, and would hand off to another agent"
+            else:
+                text = _waiting_differs(call, needed, asked)
         elif tool is None:
             if result is None or not shown(result.content).startswith(NO_TOOL):
                 text = f"no tool is called {call.name!r} any more"
-        elif needed and not asked:
-            text = f"{call.name} would wait for a person's approval"
-        elif asked and not needed:
-            text = f"{call.name} waited for a person's approval, and would not now"
+        elif differs := _waiting_differs(call, needed, asked):
+            text = differs
         elif result is not None and not result.is_error and (wrong := _misfit(tool, call)):
             text = f"the arguments of {call.name} do not fit any more: {wrong}"
         if text:
@@ -336,6 +336,15 @@ class RunToday:
 
     def _differs(self, kind: DifferenceKind, text: str) -> None:
         self._findings.differs(self.request.id, kind, text)
+
+
+def _waiting_differs(call: ToolCall, needed: bool, asked: bool) -> str:
+    """How today differs on whether a call waits for a person, if it does."""
+    if needed == asked:
+        return ""
+    if needed:
+        return f"{call.name} would wait for a person's approval"
+    return f"{call.name} waited for a person's approval, and would not now"
 
 
 def _call_of(step: ReplayStep, call_id: str) -> ToolCall | None:

@@ -102,7 +102,10 @@ class _Stream:
                 there = ", ".join(directory.agents)
                 findings.differs(step.run, "agent", f"no agent is called {request.agent!r} any more; there are {there}")
             return None
-        self._run = RunToday(self._runtime, findings, directory.prepared(request.agent), request)
+        if not directory.may_ask(request.agent, request.caller) and type(step.event) is Begin:
+            findings.differs(step.run, "agent", f"its caller has no scope for {request.agent} any more")
+        prepared = directory.prepared(request.agent).offered_to(request.caller)
+        self._run = RunToday(self._runtime, findings, prepared, request)
         return self._run
 
 

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias, overload
 from ....providers.messages import Message, ToolSpec
 from ....tools.errors import ToolDefinitionError
 from ....tools.schema import FunctionSignature
+from ....tools.scopes import ALL, EVERYBODY, Scopes, as_scopes
 from ..answer import HandoffKind
 from ..errors import DefinitionError
 from .handoff import Handoff
@@ -34,6 +35,7 @@ class HandoffTool:
     stages: tuple[Target, ...] = ()
     summary: bool | str = False
     chooses: FunctionSignature | None = None
+    scope: frozenset[str] = EVERYBODY
 
     @property
     def same_conversation(self) -> bool:
@@ -78,12 +80,18 @@ def handoff(
     input_type: Any = ...,
     history_filter: HistoryFilter | None = ...,
     summary: bool | str = ...,
+    scope: Scopes = ...,
 ) -> HandoffTool: ...
 
 
 @overload
 def handoff(
-    *, kind: HandoffKind = ..., name: str = ..., description: str = ..., history_filter: HistoryFilter | None = ...
+    *,
+    kind: HandoffKind = ...,
+    name: str = ...,
+    description: str = ...,
+    history_filter: HistoryFilter | None = ...,
+    scope: Scopes = ...,
 ) -> Callable[[Chooses], HandoffTool]: ...
 
 
@@ -97,6 +105,7 @@ def handoff(
     input_type: Any = None,
     history_filter: HistoryFilter | None = None,
     summary: bool | str = False,
+    scope: Scopes = ALL,
 ) -> HandoffTool | Callable[[Chooses], HandoffTool]:
     """Offer an agent's model a handoff as a tool of its own.
 
@@ -115,9 +124,10 @@ def handoff(
         summary: whether a model says first what was done so far: the agent's own (True), or the one of that name. A
             delegate is told it with its task; who takes a conversation over sees it, and what was asked in this run, in
             the place of the conversation.
+        scope: for whose runs it is offered, as one scope or several, of which one suffices; see `Agent`.
 
     Raises:
-        DefinitionError: the kind is unknown, or the target cannot take a conversation over.
+        DefinitionError: the kind is unknown, the scope is none, or the target cannot take a conversation over.
     """
     if kind not in ("delegate", "transfer"):
         raise DefinitionError(f"handoff kind {kind!r}: use delegate or transfer")
@@ -148,6 +158,7 @@ def handoff(
         input_type,
         history_filter,
         summary=summary,
+        scope=as_scopes(scope, f"the handoff to {target_name}", DefinitionError),
     )
     if isinstance(target, str):
         return made

@@ -22,7 +22,7 @@ from ...journal.store import Post, Stream
 from ..errors import AgentError
 from ..events import Steered as SteeredEvent
 from ..turns.arrivals import NEWER, rejected
-from ..turns.outcome import Outcome, cancelled, unanswered
+from ..turns.outcome import Outcome, cancelled, not_theirs, unanswered
 from ..turns.records import Cancel, Decision, GiveUp, NotSteered, Rewound, RunRequest, Steer
 from ..turns.state import ConversationState
 from ..turns.steps import Steered
@@ -177,10 +177,15 @@ class Conversation(Actor):
             gone = cancelled("its conversation was released, or is gone on with elsewhere")
             register.settle(unanswered(run, gone), final=False)  # it is not begun anew
             return
+        owner = next((one.caller for one in state.queue if one.id == run.id), state.caller)
+        if owner is not None and not run.caller.may_go_on_with(owner):
+            register.settle(unanswered(run, not_theirs(run)))  # nothing of it is kept
+            return
         if state.knows(run.id):
             entry.accepted = True
-            outcome = state.outcome_of(run.id)
-            if outcome is not None:
+            outcome, session = state.outcome_of(run.id), self._runner.session
+            being_written = session is not None and session.run.id == run.id
+            if outcome is not None and not being_written:
                 register.settle(self._runtime.typed(self._agent, outcome))
             return
         if run.when_busy != "queue" and rejected(state.queue, run):

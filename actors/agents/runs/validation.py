@@ -21,6 +21,7 @@ from ..handoffs.limits import check_chain, count_handoff
 from ..output import Output
 from ..turns.arrivals import WHEN_BUSY
 from ..turns.budget import narrowed
+from ..turns.outcome import no_scope
 from ..turns.questions import Question, as_messages, as_tools
 from ..turns.records import RunRequest, WhenBusy
 from ..turns.rules import Limits, check_limits
@@ -86,11 +87,15 @@ def new_run(runtime: AgencyRuntime, asked: Asked) -> tuple[RunRequest, Output | 
         AgencyClosed: no runs are accepted.
         UnknownAgent: nobody has that name.
         DefinitionError: an argument is of the wrong shape or type.
+        NotAllowed: the caller has no scope for the agent.
     """
     register, directory = runtime.register, runtime.directory
     if register.closed:
         raise AgencyClosed(f"the agency {register.closed}")
     name = directory.name_of(asked.agent)
+    caller = _caller(asked.user, asked.caller)
+    if not directory.may_ask(name, caller):
+        raise no_scope(name)
     conversation, key = asked.conversation, asked.run_id
     if conversation is not None:
         check_id(conversation, "conversation")
@@ -124,7 +129,7 @@ def new_run(runtime: AgencyRuntime, asked: Asked) -> tuple[RunRequest, Output | 
             as_messages(asked.question),
             (name,),
             (),
-            _caller(asked.user, asked.caller),
+            caller,
             _metadata(asked.metadata),
             limits,
             asked.stream,
@@ -164,11 +169,11 @@ def handed_over(runtime: AgencyRuntime, agent: str, handoff: Handoff) -> RunRequ
     if register.closed:
         raise AgencyClosed(f"the agency {register.closed}")
     _check_handoff(handoff, agent)
-    runtime.directory.check_permitted(handoff.sender, agent)
     own = runtime.directory.agents[agent].limits
     run_id = runtime.new_id()
     messages = (handoff.as_message(),)
     context = request_context()
+    runtime.directory.check_permitted(handoff.sender, agent, context.caller if context is not None else NOBODY)
     entry = register.get(context.run) if context is not None else None
     if entry is None:
         caller = context.caller if context is not None else NOBODY

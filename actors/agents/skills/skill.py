@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ....tools import Tool
+from ....tools import Tool, ToolDefinitionError, as_tool
+from ....tools.scopes import ALL, Scopes, as_scopes
 from ..errors import DefinitionError
 from ..handoffs.offer import HandoffTool
 from ..handoffs.target import Target
@@ -22,6 +23,11 @@ class Skill:
         instructions: added to the agent's own.
         tools, hooks, handoffs: as an agent's.
         requires: skills that this one builds on; they are added before it.
+        scope: who may use all of this, as one scope or several, of which one suffices; see `Agent`. Who may not use a
+            skill may use none that builds on it.
+
+    Raises:
+        DefinitionError: something cannot be a tool, or the scope is none.
     """
 
     name: str
@@ -30,6 +36,14 @@ class Skill:
     hooks: Sequence[Hook] = ()
     handoffs: Sequence[Target | str | HandoffTool] = ()
     requires: Sequence[Skill] = ()
+    scope: Scopes = ALL
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "scope", as_scopes(self.scope, f"skill {self.name}", DefinitionError))
+        try:
+            object.__setattr__(self, "tools", tuple(as_tool(given) for given in self.tools))
+        except ToolDefinitionError as error:
+            raise DefinitionError(f"skill {self.name}: {error}") from error
 
 
 def in_order(skills: Iterable[Skill]) -> list[Skill]:

@@ -11,14 +11,17 @@ from functools import partial
 from threading import Lock
 from typing import Any, TypeAlias, cast
 
+from ....tools.scopes import EVERYBODY
 from ..agent import Agent
+from ..caller import Caller
 from ..errors import DefinitionError, HandoffRefused, UnknownAgent
 from ..handoffs.call import refusal
 from ..handoffs.offer import HandoffTool
 from ..handoffs.policy import EVERYONE, OPEN, HandoffPolicy
 from ..handoffs.target import ModelTarget, Responder, Target
+from ..turns.rules import NOTHING
 from .derived import derived_from, is_derived, offered_by
-from .prepared import PreparedAgent, check_offers
+from .prepared import NO_TARGETS, PreparedAgent, check_offers, stage_names
 
 Flow: TypeAlias = "tuple[Target | str, Target | str]"
 
@@ -111,11 +114,25 @@ class Directory:
         made = self._prepared.get(name)
         if made is None:
             with self._lock:  # so that it is not made of what is being changed
-                agent = self.agents[name]
-                made = self._prepared[name] = PreparedAgent(
-                    agent, self._reachable(agent), self._shared, partial(self.permits, name)
-                )
+                made = self._prepared[name] = self._made_ready(self.agents[name])
         return made
+
+    def _made_ready(self, agent: Agent) -> PreparedAgent:
+        reachable = self._reachable(agent)
+        names = {name for name, _ in reachable}
+        for item in offered_by(agent):
+            names.update(stage_names(item))
+        targets = {name: self.agents[name] for name in names if name in self.agents}
+        guarded = {name: target for name, target in targets.items() if target.scope != EVERYBODY}
+        skills = any(skill.scope != EVERYBODY for skill in agent.all_skills)
+        along = self.along_flows(agent.name) if skills else NOTHING
+        permits = partial(self.permits, agent.name)
+        return PreparedAgent(agent, reachable, self._shared, permits, guarded or NO_TARGETS, along)
+
+    def may_ask(self, name: str, caller: Caller) -> bool:
+        """Whether a caller has the scope for an agent; one that is not here says so by itself."""
+        agent = self.agents.get(name)
+        return agent is None or agent.scope == EVERYBODY or agent.may_be_asked_by(caller)
 
     def reachable(self, name: str) -> list[tuple[str, str]]:
         """Names and descriptions of those that an agent may delegate to along flows and plain handoffs, in the agency's
@@ -141,21 +158,23 @@ class Directory:
         """Whether nothing forbids a handoff that flows or handoffs allow."""
         return (sender, target) not in self._revoked and self._policy.allows(sender, target)
 
-    def check_permitted(self, sender: str, target: str) -> None:
+    def check_permitted(self, sender: str, target: str, caller: Caller) -> None:
         """Look whether a handoff is forbidden at this moment, also to whom it was offered before.
 
         Raises:
-            HandoffRefused: it is.
+            HandoffRefused: it is; or the caller may not ask the target.
         """
-        if not self.permits(sender, target):
-            raise HandoffRefused(refusal(sender, target, self._targets_of(sender) if sender in self.agents else ()))
+        if not self.permits(sender, target) or not self.may_ask(target, caller):
+            there = self._targets_of(sender, caller) if sender in self.agents else ()
+            raise HandoffRefused(refusal(sender, target, there))
 
     def may_reach(self, sender: str, target: str) -> bool:
         """Whether an agent may hand off to another one, or to a pipeline, at this moment."""
         return target in self._targets_of(sender)
 
-    def _targets_of(self, sender: str) -> list[str]:
+    def _targets_of(self, sender: str, caller: Caller | None = None) -> list[str]:
         made = self.prepared(sender)
+        made = made if caller is None else made.offered_to(caller)
         return list(dict.fromkeys((*made.reachable, *(offered.target for offered in made.handoffs.values()))))
 
     # -- changing it ---------------------------------------------------------------------------------------------------
@@ -322,7 +341,8 @@ class AnsweringAgent(Agent):
     """
 
     def __init__(self, responder: Responder) -> None:
-        super().__init__(responder.name, description=responder.description)
+        said = {name: getattr(responder, name) for name in ("scope", "owner") if hasattr(responder, name)}
+        super().__init__(responder.name, description=responder.description, **said)
         self.responder = responder
         self.answer = responder.answer
 

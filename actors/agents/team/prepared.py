@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from ....providers.messages import Message, Request, ToolCall, ToolSpec
 from ....tools import Tool
 from ....tools.deferred import SEARCH_TOOLS, DeferredTools, deferred_tools
-from ..agent import Agent
+from ....tools.scopes import ADMIN, ALL
+from ....tools.tool import Autonomy
+from ..agent import Agent, as_tools
+from ..caller import Caller
 from ..context import RequestContext
-from ..errors import DefinitionError, RunFailed
-from ..handoffs.call import SEND_MESSAGE, send_message_spec
+from ..errors import DefinitionError, HandoffRefused, RunFailed
+from ..handoffs.call import SEND_MESSAGE, read_call, send_message_spec
 from ..handoffs.offer import HandoffTool
-from ..handoffs.target import Responds
+from ..handoffs.target import Responds, Target
 from ..hooks import Hook, by_event
+from ..skills.skill import Skill
 from ..turns.rules import NOTHING, Limits, Rules
 from .derived import offered_by
 
@@ -24,6 +29,17 @@ from .derived import offered_by
 _NO_HOOKS: Mapping[str, tuple[Hook, ...]] = {}
 _NO_HANDOFFS: Mapping[str, HandoffTool] = {}
 _NO_SETTINGS: Mapping[str, Any] = {}
+NO_TARGETS: Mapping[str, Agent] = {}
+_NO_OWNERS: frozenset[Caller] = frozenset()
+
+TOLD: Mapping[Autonomy, str] = {
+    "manual": "A person looks at each of your tool calls and handoffs before it is carried out, and may refuse it.",
+    "supervised": "A person looks at your risky tool calls before they are carried out, and may refuse them.",
+}
+"""What a model is told of its autonomy; nothing where nobody is asked."""
+
+MOST_VIEWS: Final = 256
+"""Callers who hold different scopes for whom an agent is kept ready."""
 
 
 def _is_object(arguments: str) -> bool:
@@ -65,6 +81,11 @@ def check_offers(agent: Agent, *, sends: bool) -> None:
                 ) from error
 
 
+def stage_names(item: HandoffTool) -> tuple[str, ...]:
+    """The names of those whom a handoff leads to."""
+    return tuple(stage.name for stage in item.stages) or (item.target,)
+
+
 def _settings(given: Mapping[str, Any]) -> Mapping[str, Any]:
     """The fields of a request that an agent sets."""
     settings = {name: value for name, value in given.items() if name != "batch"}
@@ -76,19 +97,31 @@ def _settings(given: Mapping[str, Any]) -> Mapping[str, Any]:
 class PreparedAgent:
     """What a conversation needs to know of its agent.
 
+    As it is made it has all that the agent has; what a caller may use of it is what `offered_to` gives.
+
     Args:
         agent: the description.
         reachable: names and descriptions of the agents it may delegate to by `SEND_MESSAGE`.
         shared: instructions that every agent of the agency has.
         permits: whether nothing forbids handoffs to a target.
+        guarded: those agents to which it may hand off, in whichever way, and that not everybody may ask; by name.
+        along: names of those to whom the flows lead it, whatever its skills are.
 
     What can be wrong with an agent is looked at when it is made, and by `check_offers` when it is added.
     """
 
     __slots__ = (
+        "_along",
+        "_guarded",
+        "_may_reach",
+        "_owners",
+        "_permits",
         "_rules",
+        "_scopes",
         "_settings",
         "_system",
+        "_taught",
+        "_views",
         "agent",
         "answer",
         "batch",
@@ -110,37 +143,117 @@ class PreparedAgent:
         reachable: Sequence[tuple[str, str]],
         shared: str = "",
         permits: Callable[[str], bool] = lambda target: True,
+        guarded: Mapping[str, Agent] = NO_TARGETS,
+        along: frozenset[str] = NOTHING,
     ) -> None:
         self.agent = agent
         self.name = agent.name
         self.answer: Responds | None = getattr(agent, "answer", None)
         """What answers in the place of a model."""
         self.shared = shared
-        self.reachable = tuple(name for name, _ in reachable)
-        self.tools: dict[str, Tool] = {t.name: t for t in agent.all_tools}
+        self._permits = permits
+        self._guarded = guarded
+        self._along = along
+        self.output = agent.output
+        self.batch = bool(agent.settings.get("batch", False))
+        """Whether its requests may wait to go out together with others."""
+        self._settings = _settings(agent.settings) if agent.settings else _NO_SETTINGS
+        self._views: dict[tuple[frozenset[str], Caller | None], PreparedAgent] | None = None
+        self._scopes, self._owners = self._restrictions()
+        self._may_reach = tuple(reachable) if self._scopes else ()
+        self._offer(None, reachable)
+
+    def _restrictions(self) -> tuple[frozenset[str], frozenset[Caller]]:
+        """The scopes that make a difference to what a caller may use, and the users that are owners of something."""
+        agent, guarded = self.agent, self._guarded.values()
+        scoped: list[Any] = [*agent.all_tools, *agent.all_hooks, *agent.all_skills, *guarded]
+        scoped.extend(item for item in agent.all_handoffs if isinstance(item, HandoffTool))
+        scopes = NOTHING.union(*(item.scope for item in scoped if ALL not in item.scope))
+        if not scopes:
+            return NOTHING, _NO_OWNERS
+        owners = (each.owner for each in (agent, *guarded))
+        return scopes | {ADMIN}, frozenset(_user(owner) for owner in owners if isinstance(owner, Caller))
+
+    def offered_to(self, caller: Caller) -> PreparedAgent:
+        """The agent with what a caller may use of it; the same one for all who hold the same of what matters."""
+        if not self._scopes:
+            return self
+        user = _user(caller)
+        key = (caller.scopes & self._scopes, user if user in self._owners else None)
+        views = self._views
+        if views is None or len(views) >= MOST_VIEWS:
+            views = self._views = {}
+        view = views.get(key)
+        if view is None:
+            view = copy(self)
+            view._offer(caller, self._may_reach)
+            views[key] = view
+        return view
+
+    def _offer(self, by: Caller | None, reachable: Sequence[tuple[str, str]]) -> None:
+        """Make ready what a caller may use; all there is for None.
+
+        Args:
+            by: the caller.
+            reachable: whom it reaches if it may ask everybody.
+        """
+        agent = self.agent
+
+        def usable(item: Any) -> bool:
+            return by is None or agent.may_use(by, item.scope)
+
+        def may_ask(name: str) -> bool:
+            return by is None or name not in self._guarded or self._guarded[name].may_be_asked_by(by)
+
+        skills: dict[str, Skill] = {}
+        for skill in agent.all_skills:  # what one builds on comes before it
+            if usable(skill) and all(required.name in skills for required in skill.requires):
+                skills[skill.name] = skill
+        allowed = skills.values()
+        barred = {
+            tool.name
+            for skill in agent.all_skills
+            if skill.name not in skills
+            for tool in as_tools(skill.tools, self.name)
+        }
+        tools = [tool for tool in agent.all_tools if tool.name not in barred and usable(tool)]
+        self.tools: dict[str, Tool] = {tool.name: tool for tool in tools}
         self.deferred: DeferredTools | None = None
         """The tools that its model is not shown at first, if there are such."""
         self.wrong: Exception | None = None
         """What is wrong with its tools, where they cannot be described to a model: it cannot work then."""
-        offered = [item for item in offered_by(agent) if item.chooses is not None or permits(item.target)]
+        handoffs = (*agent.handoffs, *(item for skill in allowed for item in skill.handoffs))
+        own = {item.name for item in handoffs if isinstance(item, HandoffTool)}
+        offered = [
+            item
+            for item in offered_by(agent)
+            if item.name in own
+            and usable(item)
+            and (item.chooses is not None or (self._permits(item.target) and all(map(may_ask, stage_names(item)))))
+        ]
         self.handoffs: Mapping[str, HandoffTool] = {item.name: item for item in offered} if offered else _NO_HANDOFFS
+        reachable = [(name, about) for name, about in reachable if may_ask(name)]
+        if len(skills) < len(agent.all_skills):
+            named = self._along.union(_name(item) for item in handoffs if not isinstance(item, HandoffTool))
+            reachable = [(name, about) for name, about in reachable if name in named]
+        self.reachable = tuple(name for name, _ in reachable)
         specs: list[ToolSpec] = []
         try:
-            hidden = self.deferred = deferred_tools(agent.all_tools, agent.defer_tools)
-            specs.extend(t.spec for t in agent.all_tools if hidden is None or t.name not in hidden)
+            hidden = self.deferred = deferred_tools(tools, agent.defer_tools)
+            specs.extend(t.spec for t in tools if hidden is None or t.name not in hidden)
             if hidden is not None:
                 self.tools[SEARCH_TOOLS] = hidden.search
                 specs.append(hidden.search.spec)
         except Exception as error:  # annotations are the user's code, and so are the schemas of their types
             self.wrong = error
-        specs.extend(h.spec for h in self.handoffs.values())
+        specs.extend(h.spec for h in offered)
         if reachable:
             specs.append(send_message_spec(reachable))
         self.specs: tuple[ToolSpec, ...] = tuple(specs)
-        self.hooks = by_event(agent.all_hooks) or _NO_HOOKS
-        self.output = agent.output
-        delegates = {h.name for h in self.handoffs.values() if h.kind == "delegate"}
-        transfers = {h.name for h in self.handoffs.values() if h.kind == "transfer"}
+        hooks = (*agent.hooks, *(hook for skill in allowed for hook in skill.hooks))
+        self.hooks = by_event(hook for hook in hooks if usable(hook)) or _NO_HOOKS
+        delegates = {h.name for h in offered if h.kind == "delegate"}
+        transfers = {h.name for h in offered if h.kind == "transfer"}
         if reachable:
             delegates.add(SEND_MESSAGE)
         self._rules = Rules(
@@ -149,10 +262,8 @@ class PreparedAgent:
             transfers=frozenset(transfers) if transfers else NOTHING,
             needs_approval=self._needs_approval,
         )
+        self._taught = tuple(skill.instructions for skill in allowed)
         self._system = self.system_message(agent.instructions) if isinstance(agent.instructions, str) else None
-        self.batch = bool(agent.settings.get("batch", False))
-        """Whether its requests may wait to go out together with others."""
-        self._settings = _settings(agent.settings) if agent.settings else _NO_SETTINGS
 
     def is_harmless(self, call: ToolCall, history: Sequence[Message]) -> bool:
         """Whether a call does no more than to load tools: nobody need be asked about it."""
@@ -163,17 +274,29 @@ class PreparedAgent:
         """Whether a person is to be asked. There is nothing to decide about what cannot run: the model is told at
         once."""
         autonomy = self.agent.autonomy
-        if autonomy == "autonomous":
-            return False
         tool = self.tools.get(call.name)
-        if tool is None or (autonomy == "supervised" and tool.risk == "safe"):
+        if tool is not None:
+            return autonomy in tool.approval and _is_object(call.arguments)
+        if autonomy != "manual" or call.name not in self._rules.delegates | self._rules.transfers:
             return False
-        return _is_object(call.arguments)
+        offered = self.handoffs.get(call.name)
+        if offered is not None and offered.chooses is not None:
+            return _is_object(call.arguments)
+        try:
+            read_call(call, self.name, self.handoffs, self.reachable)
+        except HandoffRefused:
+            return False
+        return True
+
+    def approvers(self, tool: str) -> frozenset[str]:
+        """The scopes of those who may approve a call of a tool; empty where it does not say."""
+        found = self.tools.get(tool)
+        return found.approved_by if found is not None else NOTHING
 
     def system_message(self, instructions: str) -> tuple[Message, ...]:
         """What the model is told before all else, with these for the agent's own instructions."""
-        taught = [skill.instructions for skill in self.agent.all_skills]
-        text = "\n\n".join(part for part in (self.shared, instructions, *taught) if part)
+        told = TOLD.get(self.agent.autonomy, "")
+        text = "\n\n".join(part for part in (self.shared, instructions, *self._taught, told) if part)
         return (Message("system", text),) if text else ()
 
     def rules(self, limits: Limits | None, external: Sequence[ToolSpec]) -> Rules:
@@ -219,3 +342,12 @@ class PreparedAgent:
             response_schema=schema,
             **self._settings,
         )
+
+
+def _user(caller: Caller) -> Caller:
+    """A caller without what may differ from run to run."""
+    return Caller(caller.user, caller.tenant) if caller.scopes else caller
+
+
+def _name(item: Target | str) -> str:
+    return item if isinstance(item, str) else item.name

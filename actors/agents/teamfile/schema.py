@@ -19,8 +19,9 @@ from pydantic import (
 
 from ....providers.config.fields import FileName, Names, Section, address, header, names, request_fields
 from ....providers.config.llmfile import LlmConfig
+from ....tools.tool import Autonomy
 from ...journal.store import Retention
-from ..agent import SETTINGS, Autonomy
+from ..agent import SETTINGS
 from ..handoffs.limits import HandoffLimits
 from ..runs.runtime.approvals import WEEK
 from ..turns.rules import Limits, check_limits

@@ -146,16 +146,25 @@ def outstanding(turn: Turn, rules: Rules) -> Commands:
             continue
         if call.name in rules.transfers:
             transfer = transfer or call
-        elif call.name in rules.delegates:
-            commands.append(HandOff(call, False))
-        elif call.id not in turn.approved and rules.needs_approval(call):
-            commands.append(AskApproval(call))
         else:
-            commands.append(CallTool(call))
+            commands.append(_next(call, turn, rules))
     # The other calls first: their results are part of the conversation that is handed over.
     if transfer is not None and not commands:
-        commands.append(HandOff(transfer, True))
+        commands.append(_next(transfer, turn, rules))
     return tuple(commands)
+
+
+def _next(call: ToolCall, turn: Turn, rules: Rules) -> Command:
+    """What is to be done about a call without a result."""
+    if call.id not in turn.approved and rules.needs_approval(call):
+        return AskApproval(call)
+    return _carried_out(call, rules)
+
+
+def _carried_out(call: ToolCall, rules: Rules) -> Command:
+    if call.name in rules.transfers:
+        return HandOff(call, True)
+    return HandOff(call, False) if call.name in rules.delegates else CallTool(call)
 
 
 def cut(turn: Turn) -> tuple[Message, ...]:
@@ -346,7 +355,7 @@ def _decided(turn: Turn, happened: Decided, rules: Rules) -> tuple[Turn, Command
     approved = turn.approved | {happened.call_id}
     turn = turn._replace(message=message, approved=approved, trail=turn.trail.plus(happened))
     call = _call(message, happened.call_id)
-    return turn, (CallTool(call),) if call is not None else ()
+    return turn, (_carried_out(call, rules),) if call is not None else ()
 
 
 def _interrupted(turn: Turn, happened: Interrupted, rules: Rules) -> tuple[Turn, Commands]:
@@ -392,16 +401,12 @@ def _go_on(turn: Turn, rules: Rules, *, fresh: bool = True) -> tuple[Turn, Comma
         if (over := _over_limit(turn, rules)) is not None:
             return _spent(turn, over, rules)
         return _out_of_circles(turn, rules)
-    if fresh:
-        commands = outstanding(turn, rules)
-    else:
-        # The others are under way already; only a transfer waits until it is the last.
-        left = outstanding(turn, rules)
-        commands = tuple(command for command in left if isinstance(command, HandOff) and command.transfer)
-        if left and not commands:
-            return turn, ()
-    if commands:
+    commands = outstanding(turn, rules)
+    # What comes later finds the others under way already; only a transfer waits until it is the last.
+    if commands and (fresh or _gives_away(commands[-1], rules)):
         return turn, commands
+    if commands:
+        return turn, ()
     open_calls = tuple(c for c, r in zip(message.tool_calls, turn.results, strict=True) if r is None)
     return turn._replace(phase="ended"), (Finish(message.text, open_calls),)
 
@@ -420,6 +425,10 @@ def _out_of_circles(turn: Turn, rules: Rules) -> tuple[Turn, Commands]:
     if found.times == half:
         turn = turn._replace(history=turn.history.plus(warning(found)))
     return turn, COMPLETE
+
+
+def _gives_away(command: Command, rules: Rules) -> bool:
+    return isinstance(command, HandOff | AskApproval) and command.call.name in rules.transfers
 
 
 def _answered(

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from ....providers.messages import Message, ToolCall, Usage
 from ..answer import NO_USAGE, Answer, HandoffRecord, ReasoningStep, Step, Steps
-from ..errors import AgentError, RunCancelled
+from ..errors import AgentError, NotAllowed, RunCancelled
 from .machine import Turn, cut
 from .records import Ended, RunRequest
 from .steps import Fail, Finish
@@ -83,6 +83,16 @@ def finished(
 def cancelled(reason: str, *, begun: bool = True) -> RunCancelled:
     """The named error of a run that was cancelled, before it began or after."""
     return RunCancelled(f"the run was cancelled{'' if begun else ' before it began'}: {reason}")
+
+
+def no_scope(agent: str) -> NotAllowed:
+    """The named error of a run whose caller may not ask its agent."""
+    return NotAllowed(f"the caller has no scope for agent {agent}")
+
+
+def not_theirs(run: RunRequest) -> NotAllowed:
+    """The named error of a run in a conversation, or of one's own key, that is somebody else's."""
+    return NotAllowed(f"conversation {run.conversation!r:.100} of {run.agent} belongs to another caller")
 
 
 def unanswered(

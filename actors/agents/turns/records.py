@@ -98,11 +98,16 @@ class ApprovalAsked(NamedTuple):
         call_id: the call.
         approval: the id by which it is decided; nobody can guess it.
         expires_at: seconds since 1970 from when on nobody can approve it any more; None for never.
+        approvers: the scopes of those who may decide it; empty for whoever asked for the run, and the scope
+            ``approvals``.
+        owner: the agent's, where ``owner`` is among them.
     """
 
     call_id: str
     approval: str
     expires_at: float | None = None
+    approvers: frozenset[str] = frozenset()
+    owner: Caller | None = None
 
 
 class Resumed(NamedTuple):
@@ -168,12 +173,14 @@ class Snapshot(NamedTuple):
         owner: agent and conversation that it was transferred to.
         last: how the last run ended.
         steps: for each completion in the history where its messages, the results of its calls included, begin and end.
+        caller: who began it.
     """
 
     history: tuple[Message, ...]
     owner: tuple[str, str] | None = None
     last: Ended | None = None
     steps: tuple[tuple[int, int], ...] = ()
+    caller: Caller = NOBODY
 
 
 # What is said to a conversation, also from another process: it lies in the journal until its owner takes it.

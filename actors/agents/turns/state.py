@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from ..caller import Caller
 from .arrivals import Hearing, hearing, replaced
 from .history import History, repaired
 from .machine import Turn, advance, closed
@@ -27,6 +28,7 @@ class ConversationState:
         queue: the runs that have no outcome, in the order accepted; the first is under way or next.
         begun: whether the first run's messages are in the turn.
         owner: agent and conversation that it was transferred to.
+        caller: who began it, once somebody has.
         started: ids of the calls of the step under way that may have had effects.
         approvals: what a person was asked in the step under way, by call id.
         verdict: the command with which the turn under way ended, from then on until the run's end is recorded.
@@ -41,6 +43,7 @@ class ConversationState:
         "agent",
         "approvals",
         "begun",
+        "caller",
         "conversation",
         "keyed",
         "newer",
@@ -61,6 +64,7 @@ class ConversationState:
         self.queue: list[RunRequest] = []  # an empty deque takes 0.6 kB
         self.begun = False
         self.owner: tuple[str, str] | None = None
+        self.caller: Caller | None = None
         self.started: frozenset[str] = NOTHING
         self.approvals: dict[str, ApprovalAsked] | None = None
         self.used = 0.0
@@ -163,6 +167,8 @@ class ConversationState:
             for old in replaced(self.queue, self.ending, run):
                 self.newer = {**(self.newer or {}), old.id: run}
             self.queue.append(run)
+            if self.caller is None:
+                self.caller = run.caller
 
     def _tools_started(self, event: ToolsStarted) -> None:
         self.started |= frozenset(event.call_ids)
@@ -186,6 +192,7 @@ class ConversationState:
     def _snapshot(self, event: Snapshot) -> None:
         self.turn = Turn("ended", History(event.history))
         self.owner = event.owner
+        self.caller = event.caller
         if event.last is not None:
             run = RunRequest(event.last.run, "", self.agent, self.conversation, (), ())
             self._last = (run, self.turn, event.last, None)

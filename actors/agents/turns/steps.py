@@ -134,7 +134,7 @@ class HandoffReturned(NamedTuple):
 
 
 class Decided(NamedTuple):
-    """A person has approved or denied a call.
+    """A person has approved or denied a call: a tool's, or a handoff.
 
     Args:
         call_id: the call.
@@ -164,7 +164,7 @@ class Raised(NamedTuple):
 
 
 class Interrupted(NamedTuple):
-    """The run was stopped from outside: cancelled, out of time, refused by a guardrail.
+    """The run was stopped from outside: cancelled, out of time, refused by a guardrail, or its agent's scope.
 
     Args:
         error: why.
@@ -173,7 +173,7 @@ class Interrupted(NamedTuple):
         rollback: its messages are to be taken out of the history.
     """
 
-    error: RunError
+    error: AgentError
     usage: Usage = NO_USAGE
     cost: float = 0.0
     handoffs: tuple[HandoffRecord, ...] = ()

@@ -22,7 +22,7 @@ from .support import JOURNALS, Hold, journal_of, team, tell
 async def test_a_view_tells_questions_steps_calls_and_answers(kind: str, tmp_path: Path) -> None:
     async with team(journal_of(kind, tmp_path)) as agency:
         first = await tell(agency, "hi", "c", caller=Caller("ada", "acme"))
-        second = await tell(agency, "sum twice", "c")
+        second = await tell(agency, "sum twice", "c", caller=Caller("ada", "acme"))
         view = await agency.conversation("c")
     assert (view.agent, view.id, view.status, view.owner) == ("Front", "c", "idle", None)
     assert (view.caller.user, view.caller.tenant) == ("ada", "acme")

@@ -252,7 +252,8 @@ async def test_todays_requests_are_in_the_report() -> None:
     async with team(journal.as_worker(), instructions="You are new.", hooks=[marked]) as today:
         report = await today.replay("c")
         assert report.same  # what was sent then is not kept: there is nothing to compare it with
-        assert [one.request.messages[0].text for one in report.requests] == ["You are new.", "You are new."]
+        said = [one.request.messages[0].text.partition("\n\n")[0] for one in report.requests]
+        assert said == ["You are new.", "You are new."]
         assert {one.request.messages[-1].text for one in report.requests} == {"be brief"}
 
 

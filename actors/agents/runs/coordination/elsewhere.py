@@ -24,7 +24,7 @@ from ...turns.rules import Limits
 from ...turns.state import ConversationState, rules_of
 from ...turns.steps import AskApproval, Decided, Raised
 from ..reading.folding import Read, header_of, is_conversation, read
-from ..runtime.approvals import check_decision, check_owner, decision_about, has_expired, key_of
+from ..runtime.approvals import check_decision, check_may_decide, decision_about, has_expired, key_of
 from ..runtime.closing import serving
 from ..runtime.runtime import AgencyRuntime
 
@@ -118,7 +118,7 @@ async def decide(
     found = _find(kept, approval) if kept is not None else None
     if stream is None or kept is None or found is None:
         raise UnknownApproval(f"the approval {approval!r:.80} was never asked for, or its conversation is kept no more")
-    check_owner(by, found.caller)
+    check_may_decide(by, found.caller, found.asked)
     request = _request(kept.state, found.asked)
     if found.outcome or request is None:
         raise UnknownApproval(f"the approval {approval!r:.80} {found.outcome or 'belongs to no call'}")
@@ -301,7 +301,8 @@ def _request(state: ConversationState, asked: ApprovalAsked) -> ApprovalRequeste
         return None
     call = calls[0]
     at = (run.root, run.id, run.agent, run.conversation, run.chain, 0.0)
-    return ApprovalRequested(*at, call.id, call.name, call.arguments, asked.approval, run.caller, asked.expires_at)
+    said = (asked.approval, run.caller, asked.expires_at, asked.approvers, asked.owner)
+    return ApprovalRequested(*at, call.id, call.name, call.arguments, *said)
 
 
 def _decided(event: Any, call_id: str) -> tuple[bool, str] | None:

@@ -45,7 +45,7 @@ def hand_off(session: Session, command: HandOff, happened: Happened) -> None:
         return
     try:
         handoff = read_call(call, run.agent, prepared.handoffs, prepared.reachable)
-        runtime.directory.check_permitted(run.agent, handoff.target)
+        runtime.directory.check_permitted(run.agent, handoff.target, run.caller)
         check_chain(run.chain, run.tasks, handoff, runtime.handoff_limits)
         count_handoff(runtime.handoffs, run.root, runtime.handoff_limits)
         sending = Sending(handoff, offered, shown_to_target(session.state.turn, session.rules, offered, handoff))
@@ -233,7 +233,7 @@ async def _chosen(session: Session, call: ToolCall, offered: HandoffTool, choose
     if not declared and target not in runtime.directory.agents:
         there = ", ".join(runtime.directory.members)
         raise HandoffRefused(f"{call.name} chose {target!r:.80}, who is not here; there are {there}")
-    runtime.directory.check_permitted(run.agent, target)
+    runtime.directory.check_permitted(run.agent, target, run.caller)
     check_chain(run.chain, run.tasks, handoff, runtime.handoff_limits)
     count_handoff(runtime.handoffs, run.root, runtime.handoff_limits)
     tool = declared[0] if declared else offered
@@ -257,7 +257,7 @@ async def _looked_at(session: Session, sending: Sending) -> Sending:
     changed, run, prepared = context.handoff or handoff, session.run, session.prepared
     if changed is not handoff:
         offered = offer_of(changed, handoff, offered, prepared.handoffs, prepared.reachable)
-        session.runtime.directory.check_permitted(run.agent, changed.target)
+        session.runtime.directory.check_permitted(run.agent, changed.target, run.caller)
         check_chain(run.chain, run.tasks, changed, session.runtime.handoff_limits)
     if context.messages is not messages:
         messages = as_messages(context.messages) if context.messages or changed.kind == "transfer" else ()

@@ -15,12 +15,13 @@ from typing import Any, Final
 from ....core.actor import Actor
 from ....core.mail.future import Future
 from ....journal.errors import EventNotWritable, JournalError
-from ...errors import GuardrailTripped, OutcomeUnknown, RunError, RunFailed, TimeLimit
+from ...caller import as_owner
+from ...errors import AgentError, GuardrailTripped, OutcomeUnknown, RunError, RunFailed, TimeLimit
 from ...events import Resumed as ResumedEvent
 from ...events import RunFinished, RunStarted
 from ...turns.arrivals import NEWER
 from ...turns.machine import Turn, advance, outstanding
-from ...turns.outcome import Outcome, cancelled, finished, unanswered
+from ...turns.outcome import Outcome, cancelled, finished, no_scope, unanswered
 from ...turns.records import ApprovalAsked, Resumed, Rewound, RunRequest, ToolsStarted
 from ...turns.state import ConversationState
 from ...turns.steps import (
@@ -115,6 +116,8 @@ class Runner:
             self.interrupt(session, cancelled(reason, begun=False), session.entry.rollback)
         elif state.replaced_by(run) is not None:
             self.interrupt(session, cancelled(NEWER, begun=False))
+        elif not self._runtime.directory.may_ask(run.agent, run.caller):
+            self.interrupt(session, no_scope(run.agent))
         elif state.owner is not None:
             forward(session, state.owner)
         elif "connection" in session.prepared.hooks:
@@ -144,12 +147,16 @@ class Runner:
         if (newer := state.replaced_by(run)) is not None and turn.phase != "ended":
             self.interrupt_for(session, newer)
             return
+        if not self._runtime.directory.may_ask(run.agent, run.caller) and turn.phase != "ended":
+            runtime.approvals.forget_those_of(state.agent, state.conversation)
+            self.interrupt(session, no_scope(run.agent))  # it is so since the run began
+            return
         session.emit(ResumedEvent, steps=turn.steps)
         if turn.phase == "ended":  # it crashed while hooks looked at the outcome
             self._conclude(session, state.verdict or Finish(""))
             return
         commands = outstanding(turn, session.rules)
-        events: list[Any] = [Resumed(session.used()), *self._asked(commands)]
+        events: list[Any] = [Resumed(session.used()), *self._asked(session, commands)]
         pending = self._recorder.append(events, session)
         for event in events:
             state.apply(event)
@@ -238,7 +245,7 @@ class Runner:
             started = tuple(command.call.id for command in commands if type(command) is CallTool)
             if started:
                 events.append(ToolsStarted(started))
-            events.extend(self._asked(commands))
+            events.extend(self._asked(session, commands))
         try:
             pending = self._recorder.append(events, session, ending=outcome is not None)
         except EventNotWritable as error:
@@ -261,11 +268,12 @@ class Runner:
         if type(happened) is Begin and self._runtime.posts:
             self._begun()
 
-    def _asked(self, commands: Commands) -> list[ApprovalAsked]:
+    def _asked(self, session: Session, commands: Commands) -> list[ApprovalAsked]:
         """What is to be recorded of the approvals that are asked for now."""
-        known = self._state.approvals or {}
+        known, prepared = self._state.approvals or {}, session.prepared
+        owner = as_owner(prepared.agent.owner, prepared.name)
         return [
-            self._runtime.approvals.new(command.call.id, time.time())
+            self._runtime.approvals.new(command.call.id, time.time(), prepared.approvers(command.call.name), owner)
             for command in commands
             if type(command) is AskApproval and command.call.id not in known
         ]
@@ -340,7 +348,7 @@ class Runner:
             session.finalizing = True
             self._actor.pipe(_finalized(session, outcome), lambda result: Finalized(session, result))
 
-    def interrupt(self, session: Session, error: RunError, rollback: bool = False) -> None:
+    def interrupt(self, session: Session, error: AgentError, rollback: bool = False) -> None:
         """End the run under way by name, and take its messages out of the history where ``rollback`` says so."""
         state = self._state
         session.adopt()

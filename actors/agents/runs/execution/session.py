@@ -212,7 +212,7 @@ class Session:
 
     def look_at_agent(self) -> None:
         """Take over what the agent has been given, or what was taken from it, since the last completion."""
-        self.prepared = self.runtime.directory.prepared(self.run.agent)
+        self.prepared = self.runtime.directory.prepared(self.run.agent).offered_to(self.run.caller)
         prepared = self.prepared
         rules = self.rules = prepared.rules(self.run.limits, self.run.external)
         if prepared.deferred is not None:

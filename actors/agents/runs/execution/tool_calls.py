@@ -83,7 +83,8 @@ def ask_approval(session: Session, command: AskApproval, happened: Happened) -> 
         return
     asked = (session.state.approvals or {})[call.id]
     at = (run.root, run.id, run.agent, run.conversation, run.chain, session.time())
-    request = ApprovalRequested(*at, call.id, call.name, call.arguments, asked.approval, run.caller, asked.expires_at)
+    said = (asked.approval, run.caller, asked.expires_at, asked.approvers, asked.owner)
+    request = ApprovalRequested(*at, call.id, call.name, call.arguments, *said)
     if asked.expires_at is not None:
         left = max(0.0, asked.expires_at - time.time())
         session.jobs[call.id] = runtime.clock.call_at(

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final
 
+from .....tools.scopes import ADMIN, OWNER, may_use
 from ....core.base.errors import CoreError
 from ...caller import Caller
 from ...errors import DefinitionError, NotAllowed, UnknownAgent, UnknownApproval
@@ -53,14 +54,19 @@ class Approvals:
         """The calls that wait, in the order in which they were asked for."""
         return tuple(request for request in self._waiting.values() if request.approval not in self.decisions)
 
-    def new(self, call_id: str, now: float) -> ApprovalAsked:
+    def new(
+        self, call_id: str, now: float, approvers: frozenset[str] = frozenset(), owner: Caller | None = None
+    ) -> ApprovalAsked:
         """An approval that is asked for; its id cannot be guessed.
 
         Args:
             call_id: the call.
             now: seconds since 1970.
+            approvers: the scopes of those who may decide it, where the tool says so.
+            owner: the agent's.
         """
-        return ApprovalAsked(call_id, secrets.token_hex(16), None if self._expire is None else now + self._expire)
+        expires = None if self._expire is None else now + self._expire
+        return ApprovalAsked(call_id, secrets.token_hex(16), expires, approvers, owner if OWNER in approvers else None)
 
     def ask(self, request: ApprovalRequested) -> Decision | None:
         """Have a person asked; returns what was decided before a crash, if it was."""
@@ -130,7 +136,7 @@ def decision_about(
 ) -> Decision:
     """What a person says to a call that waits; for the arguments and errors see `Approvals.decide`."""
     check_decision(arguments, reason)
-    check_owner(by, asked.caller)
+    check_may_decide(by, asked.caller, asked)
     if has_expired(asked.expires_at):
         raise UnknownApproval(f"the approval {asked.approval!r} has expired: it counts as denied")
     check_limits_of(asked, approved, arguments, limits)
@@ -148,21 +154,34 @@ def has_expired(expires_at: float | None) -> bool:
     return expires_at is not None and time.time() >= expires_at
 
 
-def check_owner(by: Caller | None, owner: Caller) -> None:
+def check_may_decide(by: Caller | None, caller: Caller, asked: ApprovalAsked | ApprovalRequested) -> None:
     """Raises `NotAllowed` where somebody may not decide what another asked for."""
-    if by is not None and not may_decide(by, owner):
-        raise NotAllowed(f"{_named(by) or 'nobody'} may not decide what {_named(owner) or 'another'} asked for")
+    if by is None or may_decide(by, caller, asked.approvers, asked.owner):
+        return
+    needed = f"; it takes the scope {' or '.join(sorted(asked.approvers))}" if asked.approvers else ""
+    raise NotAllowed(f"{_named(by) or 'nobody'} may not decide what {_named(caller) or 'another'} asked for{needed}")
 
 
 def _named(caller: Caller) -> str:
     return f"{caller.user} of {caller.tenant}" if caller.tenant else caller.user
 
 
-def may_decide(by: Caller, owner: Caller) -> bool:
-    """Whether somebody may decide what another asked for: it is their own, or they have the scope for it."""
-    if by.tenant != owner.tenant:
+def may_decide(
+    by: Caller, caller: Caller, approvers: frozenset[str] = frozenset(), owner: Caller | None = None
+) -> bool:
+    """Whether somebody may decide what another of their tenant asked for.
+
+    Args:
+        by: who decides.
+        caller: who asked for the run.
+        approvers: the scopes of which they need one; with none it is their own, or they have the scope for it.
+        owner: the agent's.
+    """
+    if by.tenant != caller.tenant:
         return False
-    return by.may(APPROVE) or (by.user == owner.user and owner.user != "")
+    if approvers:
+        return may_use(by.holds(owner), approvers)
+    return by.may(APPROVE) or by.may(ADMIN) or by.is_same(caller)
 
 
 def check_limits_of(asked: ApprovalRequested, approved: bool, arguments: str | None, limits: Limits | None) -> None:

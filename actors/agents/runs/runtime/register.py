@@ -16,7 +16,7 @@ from ...answer import Answer
 from ...context import NO_DEPS
 from ...errors import AgencyClosed, AgentError, AgentUnavailable, DefinitionError, RunFailed, UnknownAgent
 from ...output import Output
-from ...turns.outcome import Outcome, cancelled, unanswered
+from ...turns.outcome import Outcome, cancelled, not_theirs, unanswered
 from ...turns.records import Cancel, RunRequest
 
 
@@ -128,11 +128,14 @@ class RunRegister:
 
         Raises:
             DefinitionError: the id belongs to a run of another conversation.
+            NotAllowed: it is somebody else's.
         """
         known = self._entries.get(run.id)
         if known is not None:
             if known.run.stream_name != run.stream_name:
                 raise key_taken(run, known.run.stream_name)
+            if not run.caller.may_go_on_with(known.run.caller):
+                raise not_theirs(run)
             if known.output is None:
                 known.output = output
             if known.deps is NO_DEPS:

@@ -19,15 +19,17 @@ from ....journal.errors import JournalError
 from ....journal.store import Journal, Post, Retention, Stream, at_hand
 from ...answer import Answer
 from ...bus import Bus
+from ...caller import Caller
 from ...context import NO_DEPS
 from ...errors import AgentError, UnknownAgent
 from ...handoffs.limits import HandoffLimits
 from ...output import Output, is_plain
 from ...team.directory import Directory
 from ...team.prepared import PreparedAgent
-from ...turns.outcome import Outcome
+from ...turns.outcome import Outcome, not_theirs
 from ...turns.records import Cancel, RunRequest, Steer
 from ...turns.state import ConversationState
+from ..reading.folding import header_of
 from ..reading.following import Following
 from .approvals import Approvals
 from .clock import Clock
@@ -272,11 +274,18 @@ class AgencyRuntime:
 
         Raises:
             DefinitionError: its key belongs to a run of another conversation.
+            NotAllowed: its conversation belongs to somebody else.
         """
         stream = await at_hand(self.journal.find(run.id))
-        if stream is not None and stream != run.stream_name:
+        if stream is None:
+            return False
+        if stream != run.stream_name:
             raise key_taken(run, stream)
-        return stream is not None
+        header = await header_of(self.journal, stream)
+        labels = header.labels if header is not None else {}
+        if not run.caller.may_go_on_with(Caller(labels.get("user", ""), labels.get("tenant", ""))):
+            raise not_theirs(run)
+        return True
 
     def delivered(self, entry: Entry) -> None:
         """The outcome of a run has been taken."""

@@ -1,0 +1,109 @@
+"""A conversation belongs to whoever began it: strangers neither go on with it nor learn what was answered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from callboard import Agency, Agent, Caller, NotAllowed
+from callboard.providers.messages import Request
+
+from .support import function
+
+ANN = Caller("ann", "acme")
+
+
+def person(user: str, *scopes: str, tenant: str = "acme") -> Caller:
+    return Caller(user, tenant, frozenset(scopes))
+
+
+CASES = [
+    (ANN, ANN, True),
+    (ANN, person("ann", "read"), True),
+    (ANN, person("bob"), False),
+    (ANN, person("bob", "conversations"), True),
+    (ANN, person("bob", "admin"), True),
+    (ANN, person("ann", tenant="evil"), False),
+    (ANN, person("ann", tenant=""), False),
+    (ANN, person("bob", "conversations", "admin", tenant="evil"), False),
+    (ANN, None, False),
+    (Caller("ann"), Caller("ann"), True),
+    (Caller("ann"), Caller("bob"), False),
+    (Caller("ann"), person("ann"), False),
+    (Caller("", "acme"), person("bob"), True),
+    (Caller("", "acme"), person("bob", tenant="evil"), False),
+    (Caller("", "acme"), None, False),
+    (None, None, True),
+    (None, person("bob"), True),
+]
+
+
+def agencies(tmp_path: Path, durable: bool) -> Callable[[], Agency]:
+    asked: list[str] = []
+
+    def model(request: Request) -> Any:
+        asked.append(request.messages[-1].text)
+        return f"{len(request.messages)} messages"
+
+    made = function(model)
+    return lambda: Agency(Agent("Clerk"), model=made, journal=tmp_path / "runs.db" if durable else None)
+
+
+@pytest.mark.parametrize("durable", [False, True])
+@pytest.mark.parametrize(("began", "by", "may"), CASES)
+async def test_a_conversation_is_gone_on_with_by_its_own_user_or_a_colleague_who_has_the_scope(
+    tmp_path: Path, began: Caller | None, by: Caller | None, may: bool, durable: bool
+) -> None:
+    async with agencies(tmp_path, durable)() as agency:
+        await agency.run("mine", caller=began, conversation="c")
+        before = await agency.conversation("c")
+        if may:
+            assert (await agency.run("hi", caller=by, conversation="c")).text == "3 messages"
+            return
+        for ask in (agency.run, agency.start_run):
+            with pytest.raises(NotAllowed, match="conversation 'c' of Clerk belongs to another caller") as refused:
+                await ask("hi", caller=by, conversation="c", when_busy="rollback")
+            assert "ann" not in str(refused.value)
+        assert (await agency.conversation("c")).messages == before.messages
+        assert (await agency.run("again", caller=began, conversation="c")).text == "3 messages"
+
+
+@pytest.mark.parametrize("forked", [False, True])
+async def test_whose_it_is_holds_after_a_restart_and_for_a_fork(tmp_path: Path, forked: bool) -> None:
+    made = agencies(tmp_path, True)
+    async with made() as agency:
+        await agency.run("mine", caller=ANN, conversation="c")
+    async with made() as agency:
+        name = await agency.fork("c") if forked else "c"
+        with pytest.raises(NotAllowed):
+            await agency.run("hi", caller=person("bob"), conversation=name)
+        assert (await agency.run("hi", caller=ANN, conversation=name)).text == "3 messages"
+
+
+@pytest.mark.parametrize("durable", [False, True])
+@pytest.mark.parametrize("conversation", [None, "c"])
+@pytest.mark.parametrize("by", [person("bob"), person("ann", tenant="evil"), None])
+async def test_a_stranger_who_asks_with_somebody_elses_run_id_learns_nothing(
+    tmp_path: Path, by: Caller | None, conversation: str | None, durable: bool
+) -> None:
+    made = agencies(tmp_path, durable)
+    async with made() as agency:
+        await agency.run("mine", caller=ANN, conversation=conversation, run_id="r")
+        with pytest.raises(NotAllowed):
+            await agency.run("mine", caller=by, conversation=conversation, run_id="r")
+        assert (await agency.run("mine", caller=ANN, conversation=conversation, run_id="r")).text == "1 messages"
+    if durable:
+        async with made() as agency:
+            with pytest.raises(NotAllowed):
+                await agency.run("mine", caller=by, conversation=conversation, run_id="r")
+
+
+async def test_a_stranger_cannot_wait_for_somebody_elses_run_that_is_under_way(tmp_path: Path) -> None:
+    async with agencies(tmp_path, True)() as agency:
+        handle = await agency.start_run("mine", caller=ANN, run_id="r")
+        with pytest.raises(NotAllowed):
+            await agency.run("mine", caller=person("bob"), run_id="r")
+        assert (await handle).text == "1 messages"
