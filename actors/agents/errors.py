@@ -29,6 +29,7 @@ AgentError
 ├── ConversationIdle         no run is under way that could be told something
 ├── NotAllowed               the caller may not do that
 ├── AnswerChanged            text was streamed that the answer does not begin with
+├── QuotaExceeded            the caller, or their tenant, has nothing left for now; says when to come back
 └── AgencyClosed             the agency has stopped or is draining; nothing new is accepted
 """
 
@@ -162,6 +163,21 @@ class NotAllowed(AgentError):
 
 class AnswerChanged(AgentError):
     """Text was streamed as it came, and the answer does not begin with it."""
+
+
+class QuotaExceeded(AgentError):
+    """A budget of the caller or their tenant is spent: nothing was begun.
+
+    Attributes:
+        retry_at: when there is more, in seconds since 1970; None for never.
+        retry_after: seconds until then, when it was asked; None for never.
+    """
+
+    def __init__(self, why: str, retry_at: float | None = None, retry_after: float | None = None) -> None:
+        when = "" if retry_after is None else f"; come back in {retry_after:.0f} seconds"
+        super().__init__(f"{why}{when}")
+        self.retry_at = retry_at
+        self.retry_after = retry_after
 
 
 class AgencyClosed(AgentError):

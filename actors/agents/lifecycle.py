@@ -122,7 +122,9 @@ class Lifecycle:
             spec = given([name for name in named if isinstance(name, str)])
             runtime.model = system.supervise(self._with_journal(spec))
         models = [runtime.model, *(agent.model for agent in agents)]
-        if any(isinstance(model, ActorRef) and _is_pool(model.actor_class) for model in models):
+        refs = {model: None for model in models if isinstance(model, ActorRef)}
+        runtime.pools = tuple(model for model in refs if _is_pool(model.actor_class))
+        if runtime.pools:
             runtime.baggage = _for_pool()
 
     def _with_journal(self, spec: ChildSpec) -> ChildSpec:

@@ -1,8 +1,8 @@
 """The pool: several providers behind one actor that loses no request."""
 
-from .accounts.budgets import Budget
 from .accounts.cost import FREE, Price
 from .accounts.ledger import Bought
+from .accounts.limits import Budget, Exhausted
 from .accounts.stats import BudgetStats, EndpointCounts, EndpointHealth, Health, ModelHealth, PoolCounts, PoolStats
 from .admission.breaker import BreakerPolicy
 from .admission.hedge import Hedge
@@ -12,6 +12,7 @@ from .admission.routing import Cheapest, LeastLoaded, Priority, Routing, Weighte
 from .control import (
     REQUESTER,
     AddEndpoint,
+    CheckBudgets,
     FanOut,
     GetHealth,
     GetStats,
@@ -42,9 +43,11 @@ __all__ = [
     "Cache",
     "CallRecord",
     "Cheapest",
+    "CheckBudgets",
     "Endpoint",
     "EndpointCounts",
     "EndpointHealth",
+    "Exhausted",
     "FanOut",
     "GetHealth",
     "GetStats",

@@ -12,7 +12,7 @@ from ...actors.core.base.typed import Returns
 from .. import checks
 from ..embeddings import Asked
 from ..messages import Completion, Request
-from .accounts.budgets import Budget
+from .accounts.limits import Budget, Exhausted
 from .accounts.stats import Health, PoolStats
 from .dispatch.endpoint import Endpoint
 from .dispatch.job import ANYONE, Requester
@@ -166,6 +166,16 @@ class SwitchProvider(Returns[str]):
     def whom(self) -> str:
         """Who is switched: ``agent:planner``."""
         return f"agent:{self.agent}" if self.agent else f"conversation:{self.conversation}"
+
+
+@dataclass(frozen=True, slots=True)
+class CheckBudgets(Returns[Exhausted | None]):
+    """Say whether a budget of those whom a request would be for is spent, and until when; None where none is.
+
+    Asked before work is begun: what a request may take is looked at when it comes.
+    """
+
+    requester: Requester
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,9 +29,9 @@ from ...actors.journal.store import Journal
 from .. import checks
 from ..embeddings import EmbeddingRequest
 from ..messages import Message, Request
-from .accounts.budgets import Budget, check_budgets
 from .accounts.cost import Price, Prices, load_prices
 from .accounts.keeping import Keeper
+from .accounts.limits import Budget, Exhausted, check_budgets
 from .accounts.stats import EndpointCounts, Health, PoolStats
 from .admission.gate import Gate, Grant
 from .admission.hedge import Hedge
@@ -40,6 +40,7 @@ from .admission.routing import Cheapest, LeastLoaded, Priority, Routing
 from .control import (
     REQUESTER,
     AddEndpoint,
+    CheckBudgets,
     FanOut,
     GetHealth,
     GetStats,
@@ -356,6 +357,9 @@ class Pool(Actor):
         check_budgets((message.budget,), (account for member in members for account in member.accounts))
         return self._budgets.set(message.budget)
 
+    def _check_budgets(self, message: CheckBudgets) -> Exhausted | None:
+        return self._budgets.exhausted(message.requester.accounts())
+
     def _stop_idle(self, message: Idle) -> None:
         self._members.stop_idle(message)
 
@@ -422,6 +426,7 @@ _HANDLERS: dict[type, Any] = {
     RotateKey: Pool._rotate_key,
     SwitchProvider: Pool._switch,
     SetBudget: Pool._set_budget,
+    CheckBudgets: Pool._check_budgets,
     Terminated: Pool._terminated,
     Idle: Pool._stop_idle,
     StartAgain: Pool._start_again,

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from callboard import Agency, Agent, AgentUnavailable, Caller, FanOutTarget, RunFailed, handoff
+from callboard import Agency, Agent, AgentUnavailable, Caller, FanOutTarget, QuotaExceeded, RunFailed, handoff
 from callboard.actors import ChildSpec
 from callboard.actors.testing import virtual_time
 from callboard.actors.testing.doubles.models import FunctionModel
@@ -59,7 +59,7 @@ async def test_an_agency_says_which_pool_it_has_and_the_pool_what_it_has_done() 
 
 @virtual_time
 async def test_a_callers_budget_is_asked_also_where_the_work_was_handed_on() -> None:
-    pool = Pool.spec([dollar_answers()], budgets=[Budget("user", "*", 2.0)])
+    pool = Pool.spec([dollar_answers()], budgets=[Budget("user", "*", 2.000_001)])
     async with Agency(agent(), agent("Worker"), pool=pool) as agency:
         await agency.run("hello", user="ada")
         await agency.run("hello", user="ada", agent="Worker")
@@ -85,7 +85,7 @@ async def test_what_was_spent_is_kept_in_the_agencys_journal(tmp_path: Path, giv
                 if spent[-1] < 2.0:
                     await agency.run("hello", caller=ADA, conversation="c")
                 else:
-                    with pytest.raises(RunFailed, match="tenant acme"):
+                    with pytest.raises(QuotaExceeded, match="tenant acme"):
                         await agency.run("hello", caller=ADA)
                 assert [one.name for one in await agency.conversations()] == ["Planner/c"]
                 assert await agency.pending_approvals() == ()

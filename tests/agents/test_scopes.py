@@ -30,7 +30,7 @@ from callboard.actors.testing.doubles.models import call
 from callboard.providers.messages import Request
 from callboard.tools import Tool, tool
 
-from .support import function
+from .support import function, until
 
 ANN = Caller("ann", "acme", {"finance"})  # type: ignore[arg-type]
 ADMIN = Caller("root", "acme", {"admin"})  # type: ignore[arg-type]
@@ -198,10 +198,8 @@ async def test_what_was_asked_about_or_approved_is_not_run_once_its_caller_may_n
 
     before, after = (("all", "eve"), ("finance", "eve")) if lost == "scope" else (("owner", "eve"), ("owner", "ann"))
     async with agency(*before) as first:
-        handle = await first.start_run("pay", run_id="r", caller=Caller("eve"))
-        async for record in handle.events():
-            if record.type == "approval_asked":
-                break
+        await first.start_run("pay", run_id="r", caller=Caller("eve"))
+        await until(lambda: first.approvals)
         (request,) = first.approvals
     if decided:
         await decide(SqliteJournal(tmp_path / "runs.db", RunCodec()), request.approval, True)
@@ -386,10 +384,8 @@ async def test_a_run_that_was_begun_goes_no_further_once_its_caller_may_not_ask_
         return Agency(agent, model=function(Model()), journal=tmp_path / "runs.db")
 
     async with agency("all") as first:
-        handle = await first.start_run("pay", run_id="r", caller=STRANGER)
-        async for record in handle.events():
-            if record.type == "approval_asked":
-                break
+        await first.start_run("pay", run_id="r", caller=STRANGER)
+        await until(lambda: first.approvals)
     async with agency("finance") as second:
         with pytest.raises(NotAllowed, match="no scope for agent Clerk"):
             await (await second.handle("r"))

@@ -48,7 +48,7 @@ async def main() -> None:
                 asked = [f"{one.call.name}({one.call.arguments})" for one in step.calls]
                 print(step.number, step.message.text or asked)
             other = await agency.fork("ada", at=2)  # as it was after the first answer
-            print(len((await agency.run("cake", conversation=other)).messages), "messages in the fork")
+            print(len((await agency.run("cake", conversation=other, user="ada")).messages), "messages in the fork")
             await agency.rewind("ada", to=2)
             print(len((await agency.conversation("ada")).messages), "messages after rewinding")
             print(len(await agency.conversations(user="ada")), "conversations of ada's")

@@ -128,6 +128,20 @@ PRINTS = {
         "0",
     ],
     "mailbox_overflow.py": ["price 108", "price 109", "8 missed"],
+    "quotas.py": [
+        *2
+        * [
+            "I am the offline model: a set of rules, no language model, so I can only use tools by the words I find.",
+            "I have no tools here; you said: echo: good day",
+            "Set OPENAI_API_KEY or ANTHROPIC_API_KEY to talk to a real model.",
+        ],
+        "the budget of user acme/ada for a day is spent: 2 of 2 requests; come back in 43200 seconds",
+        "43200.0",
+        "None",
+        "tenant:acme dollars 0.0 of 100.0",
+        "tenant:acme tokens 124.0 of 5000000",
+        "user:acme/ada requests 2.0 of 2",
+    ],
     "receive_timeout.py": ["hello", "are you there?", "nothing for 0.05 s, goodbye", "closed"],
     "restart_child.py": ["Hello Ada", "Hello stops", "Good morning Ada", "Good morning stops"],
     "start_and_aclose.py": ["total 2", "total 5", "<System application closed>"],

@@ -327,7 +327,7 @@ def test_what_the_pool_offers_stands_under_its_own_names(tmp_path: Path) -> None
         hedge: {quantile: 0.5}
         batching: {size: 3}
         cache: {path: answers.db, ttl: 60}
-        budgets: [{scope: user, name: "*", dollars: 2.5, period: day}]
+        budgets: [{scope: user, name: "*", dollars: 2.5, period: day}, {scope: tenant, name: a, tokens: 7, requests: 8}]
         prices: {m: {input: 1, output: 2}}
         coalesce: true
         queue_timeout: 5
@@ -343,7 +343,7 @@ def test_what_the_pool_offers_stands_under_its_own_names(tmp_path: Path) -> None
         "routing": Cheapest(),
         "hedge": Hedge(quantile=0.5),
         "batching": Batching(size=3),
-        "budgets": (Budget("user", "*", 2.5, "day"),),
+        "budgets": (Budget("user", "*", 2.5, "day"), Budget("tenant", "a", tokens=7, requests=8)),
         "prices": {"m": Price(1, 2)},
         "coalesce": True,
         "queue_timeout": 5,

@@ -46,6 +46,7 @@ async def test_each_message_is_sent_as_the_page_says() -> None:
     assert [type(answers.pop(name)) for name in ("Probe", "GetHealth", "GetStats")] == [Health, Health, PoolStats]
     assert answers == {
         "SwitchProvider": "",
+        "CheckBudgets": None,
         "RotateKey": "acme",
         "AddEndpoint": "acme",
         "SetBudget": 0.0,
@@ -73,4 +74,4 @@ def test_what_the_page_names_is_imported_from_callboard() -> None:
     named = {name for span in re.findall(r"`([^`\n]+)`", PAGE) for name in re.findall(r"\b[A-Z]\w+", span)} & ours
     assert "RotateKey" in named
     not_meant = {"AsyncAzureOpenAI", "Planner", "SecretStr"}
-    assert named - set(callboard.__all__) - not_meant == {"EmbeddingLimit", "EndpointCounts"}
+    assert named - set(callboard.__all__) - not_meant == {"EmbeddingLimit", "EndpointCounts", "Exhausted"}

@@ -26,6 +26,7 @@ from .reading.folding import read, unfit
 from .reading.following import PAGE
 from .reading.progress import Progress, RunRecord
 from .runtime.closing import ends_with_agency, serving
+from .runtime.quotas import check_quotas
 from .runtime.register import Entry
 from .runtime.runtime import CANCEL_GRACE, AgencyRuntime
 from .validation import check_id, check_type
@@ -264,12 +265,16 @@ async def start_run(
     Raises:
         AgentError: it was not accepted.
         DefinitionError: its id belongs to a run of another conversation.
+        QuotaExceeded: the caller has nothing left.
     """
     register = runtime.register
     handle = RunHandle(runtime, run.id, run.stream_name, output)
     if asked_before and await runtime.is_claimed(run):
         return handle
     fresh = register.get(run.id) is None
+    if fresh and runtime.pools:
+        with serving(register):
+            await check_quotas(runtime.pools, run.caller)
     token = active_context.set(None)  # it goes on when the caller's time is up
     entry = register.submit(run, output, deps)
     active_context.reset(token)

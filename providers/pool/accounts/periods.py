@@ -6,6 +6,7 @@ Periods are those of the calendar in UTC, as on the vendors' bills.
 from __future__ import annotations
 
 import time
+from calendar import timegm
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -14,8 +15,18 @@ PERIODS: tuple[Period, ...] = get_args(Period)
 _FORMS: Mapping[Period, str] = {"hour": "%Y-%m-%dT%H", "day": "%Y-%m-%d", "month": "%Y-%m"}
 
 
+def end_of(period: Period, at: float) -> float:
+    """When the hour, day or month of a time ends; both in seconds since 1970."""
+    if period == "month":
+        then = time.gmtime(at)
+        year, month = (then.tm_year + 1, 1) if then.tm_mon == 12 else (then.tm_year, then.tm_mon + 1)
+        return float(timegm((year, month, 1, 0, 0, 0)))
+    length = 3600 if period == "hour" else 86_400
+    return float((at // length + 1) * length)
+
+
 class Spending:
-    """US dollars by account.
+    """US dollars by account; and tokens and requests, each under names of their own.
 
     At the turn of a month, accounts of which nothing was spent in the month that ends are forgotten, unless they last.
 
@@ -33,7 +44,7 @@ class Spending:
         """Where what is spent in that hour counts."""
 
     def add(self, amounts: Mapping[str, float], at: float) -> None:
-        """Count dollars that were spent.
+        """Count what was spent.
 
         Args:
             amounts: how many, by account.

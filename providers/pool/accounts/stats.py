@@ -9,6 +9,9 @@ from typing import Literal
 from .ledger import Bought
 from .periods import Period
 
+Measure = Literal["dollars", "tokens", "requests"]
+"""What a budget limits."""
+
 State = Literal["closed", "open", "half-open", "ramping", "disabled", "stopped"]
 
 
@@ -186,10 +189,11 @@ class BudgetStats:
     Args:
         account: whose, as in `PoolStats.spent`. A budget of ``*`` is one for each account that has spent anything.
         period: the hour, day or month that it is for, which is the current one; None: for ever.
-        limit: US dollars.
+        limit: US dollars, tokens or requests.
         spent: of them.
         reserved: promised to requests in flight.
         left: what a request may still take; not below 0.
+        measure: which of the three it limits; one that limits several is there once for each.
     """
 
     account: str
@@ -198,6 +202,7 @@ class BudgetStats:
     spent: float
     reserved: float
     left: float
+    measure: Measure = "dollars"
 
 
 @dataclass(frozen=True, slots=True)

@@ -156,7 +156,7 @@ class Charges:
             accounts = quote.accounts
         else:
             accounts = _accounts(job, grant.gate, completion.model)
-        if cost != 0.0:
+        if cost != 0.0 or self.budgets.counting:
             self.budgets.book(accounts, cost, completion.usage)
         item = _item(completion)
         self._ledger.add(item, completion.usage, cost or 0.0)

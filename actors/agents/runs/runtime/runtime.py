@@ -36,6 +36,7 @@ from .clock import Clock
 from .closing import serving
 from .messages import Posted, Release
 from .posts import Posts
+from .quotas import check_quotas
 from .register import Entry, RunRegister, key_taken
 from .tool_tasks import ToolTasks
 
@@ -112,6 +113,8 @@ class AgencyRuntime:
         """What tools depend on where a run gives nothing, or the function of the caller that makes it."""
         self.makes_deps = False
         """Whether it is such a function."""
+        self.pools: tuple[ActorRef[Any], ...] = ()
+        """The pools that answer the agents' requests."""
         self.agents: dict[str, ActorRef[Any]] = {}
         self.crashes: dict[str, tuple[int, BaseException | None]] = {}
         self.handoffs: dict[str, int] = {}
@@ -221,11 +224,20 @@ class AgencyRuntime:
     # -- answers -------------------------------------------------------------------------------------------------------
 
     async def answer(self, run: RunRequest, output: Output | None = None, deps: Any = NO_DEPS) -> Answer:
-        """Have a run made, and wait for its answer; cancelling this cancels the run, unless somebody else waits too."""
+        """Have a run made, and wait for its answer; cancelling this cancels the run, unless somebody else waits too.
+
+        Raises:
+            QuotaExceeded: the caller has nothing left; nothing was begun.
+        """
         register = self.register
-        if run.keyed and register.get(run.id) is None:
-            with serving(register):
-                await self.is_claimed(run)
+        if register.get(run.id) is None:
+            claimed = False
+            if run.keyed:
+                with serving(register):
+                    claimed = await self.is_claimed(run)
+            if self.pools and not claimed:
+                with serving(register):
+                    await check_quotas(self.pools, run.caller)
         entry = register.submit(run, output, deps)
         entry.waiters += 1
         waiter = entry.reply
