@@ -7,6 +7,7 @@ from copy import copy
 from typing import Annotated, Any, Self, TypeAlias, get_origin
 
 from .errors import ToolDefinitionError
+from .secrets import Secrets
 
 OnProgress: TypeAlias = "Callable[[CallContext, str, float | None], object]"
 
@@ -21,11 +22,15 @@ class CallContext:
         call_id: the call's id, as the model gave it.
         tool: the name under which the tool was called.
         on_progress: called with the context, and what `progress` was told.
+
+    Attributes:
+        secrets: what the tool was given that nobody may see; it is blotted out of results, logs and progress.
     """
 
-    __slots__ = ("_on_progress", "call_id", "tool")
+    __slots__ = ("_on_progress", "call_id", "secrets", "tool")
 
     def __init__(self, call_id: str = "", tool: str = "", *, on_progress: OnProgress | None = None) -> None:
+        self.secrets: Secrets | None = None
         self.call_id = call_id
         self.tool = tool
         self._on_progress = on_progress
@@ -47,6 +52,7 @@ class CallContext:
         if fraction is not None and not (isinstance(fraction, int | float) and 0 <= fraction <= 1):
             raise ToolDefinitionError(f"progress of {self.tool!r}: fraction is from 0 to 1, not {fraction!r:.80}")
         if self._on_progress is not None:
+            text = self.secrets.blot(text) if self.secrets else text
             self._on_progress(self, text, None if fraction is None else float(fraction))
 
     def within(self, call_id: str, tool: str) -> Self:

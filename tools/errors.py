@@ -5,6 +5,7 @@ ToolError                     base; its text is written for the model that made 
 ├── UnknownTool               (also LookupError) no tool of that name is available to the caller
 ├── InvalidArguments          (also ValueError)  the arguments do not fit the tool's schema
 ├── MissingContext            (also TypeError) the tool takes the context of its call, and was run without one
+├── NoCredential              a secret that a tool asks for is not to be had for this caller
 ├── InvalidResult             what the tool returned does not fit its response schema
 ├── ToolTimeout               (also TimeoutError) the call took longer than the tool's timeout
 ├── ToolCancelled             the call was cancelled before it ended
@@ -47,6 +48,10 @@ class InvalidArguments(ToolError, ValueError):
 
 class MissingContext(ToolError, TypeError):
     """The tool takes the context of its call, and was run without one, or with one of another class."""
+
+
+class NoCredential(ToolError):
+    """A secret that a tool asks for is not to be had for this caller."""
 
 
 class InvalidResult(ToolError):

@@ -7,6 +7,7 @@ import inspect
 import logging
 import re
 import sys
+import traceback
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping
 from functools import partial
 from typing import Any, Literal, TypeAlias, TypedDict, Unpack, get_args, overload
@@ -231,19 +232,19 @@ class Tool:
                 raise invocation.verdict
         except asyncio.CancelledError:
             if invocation.verdict is None:
-                return await self._failed(values, ToolCrashed(f"{self.name!r} cancelled itself"))
+                return await self._failed(values, ToolCrashed(f"{self.name!r} cancelled itself"), context)
             if self._on_error is None:
                 raise
-            return await self._failed(values, invocation.verdict)
+            return await self._failed(values, invocation.verdict, context)
         except ToolError as error:
-            return await self._failed(values, error)
+            return await self._failed(values, error, context)
         except (Exception, SystemExit) as error:
             # SystemExit too: raised in a task it would end the loop, and every other actor with it.
-            logger.warning("tool %s raised %s", self.name, type(error).__name__, exc_info=error)
+            _log_crash(self.name, error, context)
             crash = ToolCrashed(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
             crash.__cause__ = error
-            return await self._failed(values, crash)
-        return result.shortened(self.max_result)
+            return await self._failed(values, crash, context)
+        return _without_secrets(result, context).shortened(self.max_result)
 
     async def _call(self, bound: Bound, context: CallContext | None, invocation: Invocation) -> Any:
         invoke = bound.invoke
@@ -278,14 +279,15 @@ class Tool:
             self._response_adapter = TypeAdapter(self._response)
         return self._response_adapter
 
-    async def _failed(self, values: dict[str, Any], error: ToolError) -> ToolResult:
+    async def _failed(self, values: dict[str, Any], error: ToolError, context: CallContext | None) -> ToolResult:
         result: ToolResult | None = None
         if self._on_error is not None:
             try:
                 result = await _settled(self._on_error(dict(values), error))
-            except Exception:
-                logger.exception("on_error of tool %s raised; the call's own error is reported", self.name)
-        return (result or ToolResult.failure(error)).shortened(max(self.max_result, _ERROR_SHOWN))
+            except Exception as raised:
+                _log_crash(f"{self.name}, whose own error is reported: its on_error", raised, context)
+        result = _without_secrets(result or ToolResult.failure(error), context)
+        return result.shortened(max(self.max_result, _ERROR_SHOWN))
 
 
 class FunctionTool(Tool):
@@ -421,6 +423,19 @@ def _levels(approval: object, name: str) -> frozenset[Autonomy]:
             f"tool {name!r}: approval is 'always', 'never', or one or several of {', '.join(known)}, not {approval!r}"
         )
     return frozenset(levels)
+
+
+def _without_secrets(result: ToolResult, context: CallContext | None) -> ToolResult:
+    """Before it is shortened: a part of a secret is not known for one."""
+    return context.secrets.blot_result(result) if context is not None and context.secrets else result
+
+
+def _log_crash(name: str, error: BaseException, context: CallContext | None) -> None:
+    if context is None or not context.secrets:
+        logger.warning("tool %s raised %s", name, type(error).__name__, exc_info=error)
+        return
+    told = context.secrets.blot("".join(traceback.format_exception(error)))
+    logger.warning("tool %s raised %s\n%s", name, type(error).__name__, told)
 
 
 async def _settled(value: Any) -> Any:

@@ -22,7 +22,7 @@ from ..journal.memory import MemoryJournal
 from ..journal.store import Journal, Retention
 from .agent import Agent
 from .answer import Answer
-from .arguments import check_arguments, check_flows, check_texts
+from .arguments import check_arguments, check_credentials, check_flows, check_texts
 from .bus import Subscriber
 from .errors import AgencyClosed, AgentError, DefinitionError, UnknownConversation
 from .events import RunEvent
@@ -85,6 +85,8 @@ class Agency(Members, Conversations, Approvals):
         deps: what tools depend on, for runs that give nothing of their own, also those taken up after a restart:
             `ToolContext.deps`. A function (also an async one) is called with the run's `Caller` once a run, when a tool
             first needs it. It is never written down or shown to a model.
+        credentials: gives tools the secrets of callers: a function of the run's `Caller` and a name, which may be
+            async, and returns a text, or None where there is none. See `ToolContext.credential`.
         name: of the agency's actor.
         verbose: print a line for each thing that happens in a run on stderr: who says what to whom, calls, tokens,
             prices, times. It shows, shortened, what is said. (A log at DEBUG has the same without what is said.)
@@ -110,10 +112,12 @@ class Agency(Members, Conversations, Approvals):
         approvals_expire: float | None = WEEK,
         retention: Retention | None = None,
         deps: Any = None,
+        credentials: Callable[[Caller, str], Any] | None = None,
         name: str = "agency",
         verbose: bool = False,
     ) -> None:
         check_arguments(model, pool, config, on_usage, system, journal, handoff_limits, approvals_expire, retention)
+        check_credentials(credentials)
         check_texts(name=name, shared_instructions=shared_instructions)
         if not isinstance(verbose, bool):
             raise DefinitionError(f"verbose is True or False, not {verbose!r:.80}")
@@ -130,6 +134,7 @@ class Agency(Members, Conversations, Approvals):
             approvals_expire,
             retention,
             deps,
+            credentials,
         )
         self._make()
         if verbose:
@@ -137,7 +142,7 @@ class Agency(Members, Conversations, Approvals):
 
     def _make(self) -> None:
         """Make what lives from one start to the stop."""
-        model, model_for, system, journal, handoff_limits, approvals_expire, retention, deps = self._given
+        model, model_for, system, journal, handoff_limits, approvals_expire, retention, deps, credentials = self._given
         self._runtime = AgencyRuntime(
             self._directory,
             MemoryJournal() if journal is None or isinstance(journal, str | Path) else journal,
@@ -147,6 +152,7 @@ class Agency(Members, Conversations, Approvals):
         )
         self._runtime.retention = retention
         self._runtime.model_for = model_for
+        self._runtime.credentials = credentials
         if deps is not None:
             self._runtime.deps = deps
             self._runtime.makes_deps = isroutine(deps) or isinstance(deps, partial)

@@ -21,6 +21,13 @@ def check_texts(**given: object) -> None:
             raise DefinitionError(f"{name} is a text, not {value!r:.80}")
 
 
+def check_credentials(given: object) -> None:
+    """Raises `DefinitionError` where they are no function; what else they are, a mapping of secrets perhaps, is not
+    shown."""
+    if given is not None and not callable(given):
+        raise DefinitionError(f"credentials are a function of a Caller and a name, not a {type(given).__name__}")
+
+
 def check_flows(flows: object) -> None:
     """Raises `DefinitionError` where they are no collection of pairs."""
     if not isinstance(flows, Iterable):

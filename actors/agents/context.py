@@ -7,6 +7,7 @@ tool asks sees the same context as the tool.
 
 from __future__ import annotations
 
+import inspect
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +16,8 @@ from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeAlias, Ty
 
 from ...providers.messages import Message, Usage
 from ...tools.context import CallContext, OnProgress
+from ...tools.errors import NoCredential
+from ...tools.secrets import Secrets
 from ..core.base.send_context import active
 from ..core.refs.ref import ActorRef
 from .caller import NOBODY, Caller
@@ -110,9 +113,11 @@ class ToolContext(CallContext, Generic[Deps]):
         started_at: when the run was asked for, in seconds since 1970; the same after a restart.
         streaming: whether the run's text is wanted as it comes.
         on_usage: called with the context, and what `track_usage` was told.
+        credentials: gives `credential` a secret by its name; may be async.
     """
 
     __slots__ = (
+        "_credentials",
         "_deps",
         "_messages",
         "_on_usage",
@@ -143,6 +148,7 @@ class ToolContext(CallContext, Generic[Deps]):
         streaming: bool = False,
         on_progress: OnProgress | None = None,
         on_usage: OnUsage | None = None,
+        credentials: Callable[[str], Any] | None = None,
     ) -> None:
         super().__init__(call_id, tool, on_progress=on_progress)
         self._deps = deps
@@ -156,6 +162,7 @@ class ToolContext(CallContext, Generic[Deps]):
         self.started_at = started_at
         self.streaming = streaming
         self._on_usage = on_usage
+        self._credentials = credentials
 
     @property
     def deps(self) -> Deps:
@@ -174,6 +181,37 @@ class ToolContext(CallContext, Generic[Deps]):
     def messages(self) -> tuple[Message, ...]:
         """The conversation before the step that the call belongs to; valid for every vendor."""
         return tuple(self._messages)
+
+    async def credential(self, name: str) -> str:
+        """A secret of the caller's, such as a key for a service: what ``Agency(credentials=…)`` gives for it.
+
+        It is for the tool alone. Where it turns up in what the tool returns, raises, logs by raising, or says of its
+        progress and of what it has spent, ``[credential <name>]`` stands in its place.
+
+        Args:
+            name: which one.
+
+        Raises:
+            NoCredential: there is none of that name for the caller, or it could not be had.
+            DefinitionError: the name is no text.
+        """
+        if not isinstance(name, str) or not name:
+            raise DefinitionError(f"the name of a credential is a text, not {name!r:.80}")
+        if self._credentials is None:
+            raise NoCredential(f"there is no credential {name!r}: give the agency credentials=…")
+        try:
+            given = self._credentials(name)
+            secret = await given if inspect.isawaitable(given) else given
+        except Exception as error:  # its text may say more than is good
+            raise NoCredential(f"the credential {name!r} could not be had: {type(error).__name__}") from error
+        if secret is not None and not isinstance(secret, str):
+            raise NoCredential(f"the credential {name!r} is no text, but a {type(secret).__name__}")
+        if secret is None or not secret.strip():
+            raise NoCredential(f"there is no credential {name!r} for this caller")
+        if self.secrets is None:
+            self.secrets = Secrets()
+        self.secrets.add(name, secret)
+        return secret
 
     def track_usage(self, amount: float, reason: str = "", metadata: Mapping[str, Any] | None = None) -> None:
         """Add what the tool has spent to the run's cost; from any thread.
@@ -200,5 +238,7 @@ class ToolContext(CallContext, Generic[Deps]):
                 kept = json.loads(json.dumps(dict(metadata), allow_nan=False))
             except (TypeError, ValueError, RecursionError) as error:
                 raise DefinitionError(f"metadata of {self.tool!r} are plain data, as JSON knows it: {error}") from None
+        if self.secrets:
+            reason, kept = self.secrets.blot(reason), json.loads(self.secrets.blot(json.dumps(dict(kept))))
         if self._on_usage is not None:
             self._on_usage(self, float(amount), reason, kept)

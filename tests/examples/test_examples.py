@@ -45,6 +45,12 @@ PRINTS = {
         "call 3 guardrail no_cake refused (toolcall): cake is not for sale any more",
         "2 erased",
     ],
+    "credentials.py": [
+        "2 open; asked with [credential github]",
+        "Error (ToolCrashed): PermissionError: 403 for [credential github]",
+        "Error (NoCredential): there is no credential 'github' for this caller",
+        "False",
+    ],
     "deferred_tools.py": [
         "shown: search_tools",
         "shown: search_tools, cancel_invoice, open_invoice",

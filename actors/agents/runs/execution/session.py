@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple, TypeAlias
 
 from .....providers.messages import Completion, Message, ToolCall
+from .....tools.secrets import Secrets
 from ....core.actor import Actor
 from ....core.base.errors import CoreError
 from ....core.base.events import Outcome
@@ -125,6 +126,7 @@ class Session:
         "rules",
         "run",
         "runtime",
+        "secrets",
         "seen",
         "send_context",
         "since",
@@ -188,6 +190,8 @@ class Session:
         """The names of what the model may call in the step under way, where they were chosen for it."""
         self.bought: Completion | None = None
         """The completion of the step under way while hooks look at it."""
+        self.secrets: Secrets | None = None
+        """What tools of the run were given that nobody may see."""
         self.seen = False
         """Whether a subscriber has been given text of the step under way."""
         self.jobs: dict[str, Any] = {}

@@ -195,6 +195,8 @@ async def _hooked_call(session: Session, call: ToolCall) -> ToolResult:
 def _returned(
     session: Session, call: ToolCall, content: str | tuple[Part, ...], is_error: bool, happened: Happened
 ) -> None:
+    if session.secrets:
+        content = session.secrets.blot_content(content)
     seconds = session.time() - session.since.pop(call.id, session.started)
     if session.runtime.bus.active:
         told = {"tool": call.name, "content": shown(content), "is_error": is_error}

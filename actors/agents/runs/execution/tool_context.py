@@ -11,6 +11,7 @@ from typing import Any
 
 from .....providers.messages import ToolCall
 from .....tools.context import CallContext
+from .....tools.secrets import Secrets
 from ....core.base.send_context import active as active_context
 from ...caller import Caller
 from ...context import NO_DEPS, ToolContext
@@ -103,7 +104,8 @@ def _context(session: Session, call: ToolCall, deps: Any) -> ToolContext[Any]:
         if message.role == "tool":
             last = message.name or ""
             break
-    return ToolContext(
+    runtime = session.runtime
+    context = ToolContext(
         call.id,
         call.name,
         deps=deps,
@@ -118,7 +120,13 @@ def _context(session: Session, call: ToolCall, deps: Any) -> ToolContext[Any]:
         streaming=run.stream,
         on_progress=partial(_on_progress, session),
         on_usage=partial(_on_usage, session),
+        credentials=None if runtime.credentials is None else partial(runtime.credentials, run.caller),
     )
+    if runtime.credentials is not None:
+        if session.secrets is None:
+            session.secrets = Secrets()
+        context.secrets = session.secrets  # what one tool was given another may return
+    return context
 
 
 def _on_progress(session: Session, context: CallContext, text: str, fraction: float | None) -> None:

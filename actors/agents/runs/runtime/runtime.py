@@ -111,6 +111,8 @@ class AgencyRuntime:
         self.baggage: Baggage | None = None
         self.deps: Any = NO_DEPS
         """What tools depend on where a run gives nothing, or the function of the caller that makes it."""
+        self.credentials: Callable[[Caller, str], Any] | None = None
+        """Gives tools the secrets of callers by their names; never shown."""
         self.makes_deps = False
         """Whether it is such a function."""
         self.pools: tuple[ActorRef[Any], ...] = ()

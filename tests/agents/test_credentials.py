@@ -1,0 +1,255 @@
+"""Secrets of callers reach tools, and nothing else: no prompt, no log, no error, no event, no journal."""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+import traceback
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from callboard import Agency, Agent, Caller, DefinitionError, Limits, RunError, ToolContext, hook
+from callboard.actors.testing.doubles.models import call
+from callboard.providers.messages import File, Request, Text
+from callboard.tools import Tool, ToolError, ToolResult, composite, tool
+from callboard.tools.errors import NoCredential
+from callboard.tools.secrets import Secrets
+
+from .support import function
+
+SECRET = 'ghp/s3cr3t "Ω" +line\n2'
+ANN, BOB = Caller("ann", "acme"), Caller("bob", "acme")
+
+FORMS = {
+    "as it is": SECRET,
+    "in a text": f"the key is {SECRET}.",
+    "as JSON": json.dumps({"key": SECRET}),
+    "as JSON with all letters": json.dumps({"key": SECRET}, ensure_ascii=False),
+    "as Python": repr([SECRET]),
+    "in a URL": f"https://x/?key={quote(SECRET, safe='')}",
+    "as base64": base64.b64encode(SECRET.encode()).decode(),
+}
+
+
+def leaks(text: str) -> list[str]:
+    """How the secret stands in a text."""
+    parts = {"itself": SECRET, "JSON": json.dumps(SECRET)[1:-1], "quoted": quote(SECRET, safe=""), "start": "s3cr3t"}
+    encoded = base64.b64encode(SECRET.encode()).decode().rstrip("=")
+    return [how for how, form in {**parts, "base64": encoded}.items() if form in text]
+
+
+async def keys(caller: Caller, name: str) -> str | None:
+    return SECRET if (caller.user, name) == ("ann", "github") else None
+
+
+def raising(caller: Caller, name: str) -> str:
+    raise KeyError(SECRET)
+
+
+def shows(how: str) -> Tool:
+    """A tool that gives its secret away."""
+
+    @tool(name="use", risk="safe")
+    async def use(context: ToolContext[Any]) -> Any:
+        key = await context.credential("github")
+        assert key == SECRET
+        context.progress(f"with {key}")
+        context.track_usage(0.01, f"paid with {key}", {"key": key, key: [key]})
+        if how == "raised":
+            raise ValueError(f"401 for {key}")
+        if how == "raised as the cause":
+            try:
+                raise KeyError(key)
+            except KeyError as error:
+                raise RuntimeError("no") from error
+        if how == "raised for the model":
+            raise ToolError(f"no access with {key}")
+        if how == "a part":
+            return [Text(key), File(f"data:text/plain;base64,{base64.b64encode(key.encode()).decode()}", key)]
+        if how == "cut":
+            return f"{key} " * 10_000
+        if how == "a result":
+            return ToolResult(key, value=key)
+        return FORMS[how]
+
+    return use
+
+
+WAYS = [*FORMS, "raised", "raised as the cause", "raised for the model", "a part", "cut", "a result"]
+
+
+@pytest.mark.parametrize("how", WAYS)
+@pytest.mark.parametrize("within", [False, True])
+async def test_a_secret_stands_nowhere_in_a_whole_durable_run_whatever_its_tool_does_with_it(
+    tmp_path: Path, caplog: Any, how: str, within: bool
+) -> None:
+    seen: list[str] = []
+
+    def model(request: Request) -> Any:
+        seen.append("\n".join(part for message in request.messages for part in texts(message.content)))
+        last = request.messages[-1]
+        if last.role != "tool":
+            return call("batch", calls=[{"tool": "use", "arguments": {}}]) if within else call("use")
+        return f"it said {last.text}"
+
+    @hook("finalize")
+    def look(context: Any) -> None:
+        seen.append(repr(context))
+
+    using = composite([shows(how)]) if within else shows(how)
+    agent = Agent("Clerk", tools=[using], hooks=[look])
+    path = tmp_path / "runs.db"
+    with caplog.at_level(logging.DEBUG):
+        async with Agency(agent, model=function(model), journal=path, credentials=keys) as agency:
+            agency.subscribe(lambda event: seen.append(repr(event)))
+            async for event in agency.run_streaming("go", caller=ANN, conversation="c", run_id="r"):
+                seen.append(repr(event))
+            answer = await agency.run("go", caller=ANN, conversation="c", run_id="r")
+            seen.extend((repr(answer), answer.text, repr(vars(agency))))
+            handle = await agency.handle("r")
+            seen.extend([repr(record) async for record in handle.events()])
+    assert len(seen) > 5
+    for text in seen:
+        assert leaks(text) == []
+    logs = [record.getMessage() + (record.exc_text or "") for record in caplog.records]
+    logs += ["".join(traceback.format_exception(*record.exc_info)) for record in caplog.records if record.exc_info]
+    assert leaks("\n".join(logs)) == []
+    assert leaks(written(tmp_path)) == []
+    if how != "raised as the cause":
+        assert "[credential github]" in answer.text
+    assert "[credential github]" in "".join(seen)
+
+
+def written(folder: Path) -> str:
+    """All that lies in a folder's files."""
+    return "".join(file.read_bytes().decode("utf-8", "replace") for file in folder.iterdir())
+
+
+def texts(content: Any) -> list[str]:
+    """All that stands in a message."""
+    return [content] if isinstance(content, str) else [str(asdict(part)) for part in content]
+
+
+async def test_a_tool_without_a_context_gives_away_nothing_that_another_one_was_given() -> None:
+    kept: list[str] = []
+
+    @tool(risk="safe")
+    async def take(context: ToolContext[Any]) -> str:
+        kept.append(await context.credential("github"))
+        return "taken"
+
+    @tool(risk="safe")
+    async def tell() -> str:
+        return kept[0]
+
+    def model(request: Request) -> Any:
+        done = sum(message.role == "tool" for message in request.messages)
+        return [call("take"), call("tell"), request.messages[-1].text][done]
+
+    async with Agency(Agent("Clerk", tools=[take, tell]), model=function(model), credentials=keys) as agency:
+        assert (await agency.run("go", caller=ANN)).text == "[credential github]"
+
+
+async def test_each_caller_gets_their_own_also_along_a_chain() -> None:
+    asked: list[tuple[str, str]] = []
+
+    def own(caller: Caller, name: str) -> str:
+        asked.append((caller.user, name))
+        return f"key of {caller.user}"
+
+    used: list[str] = []
+
+    @tool(risk="safe")
+    async def use(context: ToolContext[Any]) -> str:
+        used.append(await context.credential("github"))
+        return "done"
+
+    def model(request: Request) -> Any:
+        last = request.messages[-1]
+        if last.role == "tool":
+            return last.text
+        if request.tools[0].name == "use":
+            return call("use")
+        return call("SendMessage", target_agent="Worker", message="go")
+
+    front = Agent("Front", handoffs=[Agent("Worker", tools=[use])])
+    async with Agency(front, model=function(model), credentials=own) as agency:
+        for caller in (ANN, BOB):
+            assert (await agency.run("go", caller=caller)).text == "done"
+    assert used == ["key of ann", "key of bob"]
+    assert asked == [("ann", "github"), ("bob", "github")]
+
+
+@pytest.mark.parametrize(
+    ("credentials", "caller", "said"),
+    [
+        (keys, BOB, "there is no credential 'github' for this caller"),
+        (keys, None, "there is no credential 'github' for this caller"),
+        (lambda caller, name: "", ANN, "there is no credential 'github' for this caller"),
+        (lambda caller, name: 7, ANN, "the credential 'github' is no text, but a int"),
+        (raising, ANN, "the credential 'github' could not be had: KeyError"),
+        (None, ANN, "there is no credential 'github': give the agency credentials="),
+    ],
+)
+async def test_a_secret_that_is_not_to_be_had_is_told_by_name_and_without_what_the_function_raised(
+    credentials: Any, caller: Caller | None, said: str, caplog: Any
+) -> None:
+    def model(request: Request) -> Any:
+        last = request.messages[-1]
+        return last.text if last.role == "tool" else call("use")
+
+    agent = Agent("Clerk", tools=[shows("as it is")])
+    async with Agency(agent, model=function(model), credentials=credentials) as agency:
+        answer = await agency.run("go", caller=caller)
+    assert answer.text.startswith(f"Error (NoCredential): {said}")
+    assert leaks(answer.text + caplog.text) == []
+
+
+@pytest.mark.parametrize("given", [{"github": SECRET}, SECRET, 7])
+def test_credentials_that_are_no_function_are_refused_without_showing_them(given: Any) -> None:
+    with pytest.raises(DefinitionError, match="credentials are a function of a Caller and a name") as refused:
+        Agency(Agent("Clerk"), credentials=given)
+    assert leaks(str(refused.value)) == []
+
+
+async def test_a_run_that_ends_in_an_error_shows_no_secret_either(tmp_path: Path) -> None:
+    def model(request: Request) -> Any:
+        return call("use")
+
+    agent = Agent("Clerk", tools=[shows("raised")], limits=Limits(steps=2))
+    async with Agency(agent, model=function(model), journal=tmp_path / "runs.db", credentials=keys) as agency:
+        with pytest.raises(RunError) as failed:
+            await agency.run("go", caller=ANN)
+        told = "".join(traceback.format_exception(failed.value)) + repr(failed.value.partial)
+        told += "".join(message.text for message in failed.value.partial.messages) if failed.value.partial else ""
+    assert leaks(told) == []
+    assert "[credential github]" in told
+
+
+async def test_a_test_gives_a_tool_its_secret_by_the_context() -> None:
+    @tool
+    async def use(context: ToolContext[Any]) -> str:
+        return f"{await context.credential('github')} {context!r} {context.secrets!r}"
+
+    result = await use.run({}, context=ToolContext(credentials={"github": "s3cr3t"}.__getitem__))
+    assert result.content == "[credential github] <ToolContext of '', call ''> <Secrets: 1>"
+    with pytest.raises(NoCredential, match="give the agency credentials"):
+        await ToolContext[Any]().credential("github")
+    with pytest.raises(DefinitionError, match="name of a credential is a text"):
+        await ToolContext[Any](credentials=str).credential(7)  # type: ignore[arg-type]
+
+
+@given(st.text(min_size=1).filter(str.strip))
+def test_however_it_is_written_a_secret_is_blotted_out(secret: str) -> None:
+    secrets = Secrets()
+    secrets.add("k", secret)
+    data = secret.encode("utf-8", "surrogatepass")
+    for form in (secret, json.dumps(secret)[1:-1], repr(secret)[1:-1], quote(data), base64.b64encode(data).decode()):
+        assert secrets.blot(form).replace("[credential k]", "").strip("=") == ""
