@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 import pytest
 
-from callboard import Agency, Agent, Caller, NotAllowed, Skill, handoff
+from callboard import Agency, Agent, Answer, Caller, NotAllowed, Skill, handoff
 from callboard.actors.agents.events import ApprovalRequested, RunEvent
 from callboard.actors.agents.team.prepared import TOLD
 from callboard.actors.testing.doubles.models import call
@@ -113,6 +113,41 @@ async def test_an_approved_handoff_is_made_once_also_over_a_restart(tmp_path: Pa
         await second.approve(request)
         answer = await (await second.handle("r"))
     assert [record.target for record in answer.handoffs] == ["Other"]
+
+
+async def approving_and_killing(how: str, whom: str, at: int) -> tuple[Answer, set[str], int]:
+    """Approve whatever is asked, and kill an actor at one event. Returns the answer, the approvals, how many events."""
+    offered, name, arguments = HANDOFFS[how]
+    front = Agent("Front", handoffs=[offered(Agent("Other"))], autonomy="manual")
+    asked: set[str] = set()
+    count = 0
+    async with Agency(front, model=calls(name, **arguments)) as agency:
+
+        def look(event: RunEvent) -> None:
+            nonlocal count
+            if isinstance(event, ApprovalRequested):
+                asked.add(event.approval)
+                agency.approve(event)
+            ref = agency.system.find(whom) if agency.system is not None and count == at else None
+            count += 1
+            if ref is not None and ref.is_alive():
+                ref.kill()
+
+        agency.subscribe(look)
+        return await agency.run("go", conversation="c"), asked, count
+
+
+@pytest.mark.parametrize("how", HANDOFFS)
+@pytest.mark.parametrize("whom", ["agency/Front/c", "agency/Front", "agency", "model"])
+async def test_whoever_is_killed_at_whichever_event_an_approved_handoff_is_made_once(how: str, whom: str) -> None:
+    at, count = 0, 1
+    while at < count:
+        answer, asked, count = await approving_and_killing(how, whom, at)
+        assert [record.target for record in answer.handoffs] == ["Other"], f"killed at event {at}"
+        assert answer.text.startswith("task, done") or how == "transfer"
+        assert len(asked) == 1
+        at += 1
+    assert count > 5
 
 
 async def test_a_transfer_is_asked_about_once_when_the_other_calls_have_their_results() -> None:

@@ -32,7 +32,7 @@ async def events(handle: RunHandle) -> list[Any]:
 
 
 CALLS: dict[str, Callable[[Agency, RunHandle], Awaitable[Any]]] = {
-    "run": lambda agency, _: agency.run("?", conversation="c"),
+    "run": lambda agency, _: agency.run("?", conversation="c", user="ada"),
     "run with an id": lambda agency, _: agency.run("?", run_id="mine"),
     "run again": lambda agency, handle: agency.run("hold on", conversation="open", run_id=handle.id),
     "start_run": lambda agency, _: agency.start_run("?"),

@@ -62,19 +62,19 @@ async def test_whoever_reads_it_gets_an_error_that_names_it(tmp_path: Path, dama
     async with agency(tmp_path / "j.db") as again:
         with pytest.raises(EventNotReadable, match="A/c"):
             await ASKED[asked](again)
-        assert (await again.run("two", conversation="d")).text == "ok"
+        assert (await again.run("two", conversation="d", user="ada")).text == "ok"
 
 
 @pytest.mark.parametrize("damage", [GAP, MIDDLE, TAIL, MOVED, HEADER, WRONG])
 async def test_a_run_in_it_and_a_rewind_are_refused_by_name_at_once(tmp_path: Path, damage: str) -> None:
     await damaged(tmp_path / "j.db", damage)
     async with agency(tmp_path / "j.db") as again:
-        error = await outcome(again.run("two", conversation="c"))
+        error = await outcome(again.run("two", conversation="c", user="ada"))
         assert isinstance(error, RunFailed)
         assert "A/c" in str(error)
         with pytest.raises(EventNotReadable, match="A/c"):
             await again.rewind("c", to=0)
-        assert (await again.run("two", conversation="d")).text == "ok"
+        assert (await again.run("two", conversation="d", user="ada")).text == "ok"
 
 
 @pytest.mark.parametrize("damage", [GAP, MIDDLE, TAIL, MOVED, WRONG])
@@ -91,8 +91,8 @@ async def test_its_user_can_be_erased(tmp_path: Path, damage: str) -> None:
 async def test_a_header_that_was_lost_or_is_wrong_is_mended_by_a_repair(tmp_path: Path, damage: str) -> None:
     await damaged(tmp_path / "j.db", damage)
     async with agency(tmp_path / "j.db") as again:
-        assert isinstance(await outcome(again.run("two", conversation="c")), RunFailed)
+        assert isinstance(await outcome(again.run("two", conversation="c", user="ada")), RunFailed)
     repair(tmp_path / "j.db", RunCodec())
     async with agency(tmp_path / "j.db") as again:
-        answer = await again.run("three", conversation="c")
+        answer = await again.run("three", conversation="c", user="ada")
         assert [message.text for message in answer.messages] == ["one", "ok", "three", "ok"]
