@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from callboard import Agency, Agent, Caller, NotAllowed
+from callboard import Agency, Agent, Caller, NotAllowed, RunFailed
 from callboard.providers.messages import Request
 
 from .support import function
@@ -107,3 +107,12 @@ async def test_a_stranger_cannot_wait_for_somebody_elses_run_that_is_under_way(t
         with pytest.raises(NotAllowed):
             await agency.run("mine", caller=person("bob"), run_id="r")
         assert (await handle).text == "1 messages"
+
+
+async def test_a_run_that_cannot_be_written_down_gives_its_caller_no_conversation(tmp_path: Path) -> None:
+    async with agencies(tmp_path, True)() as agency:
+        with pytest.raises(RunFailed, match="object"):
+            await agency.run("mine", caller=ANN, conversation="c", metadata={"what": object()})
+        assert (await agency.run("mine", caller=person("bob"), conversation="c")).text == "1 messages"
+        with pytest.raises(NotAllowed):
+            await agency.run("mine", caller=ANN, conversation="c")

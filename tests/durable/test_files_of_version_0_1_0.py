@@ -49,7 +49,7 @@ class Today:
             return f"paid {amount}"
 
         def model(request: Request) -> Any:
-            who, done = request.messages[0].text, results(request)
+            who, done = request.messages[0].text.partition("\n")[0], results(request)
             if who == "front" and done:
                 return f"front: {done[-1]}"
             if who == "front" and said(request).startswith("note "):
@@ -96,7 +96,7 @@ def _asked(answer: Answer) -> str:
 async def test_every_finished_conversation_is_there_whole(path: Path) -> None:
     today = Today(path)
     async with today.agency as agency:
-        long = (await outcome(agency.run("note more", conversation="long"))).messages
+        long = (await outcome(agency.run("note more", conversation="long", user="ada"))).messages
         assert [m.text for m in long if m.role == "user"] == [*(f"note {number}" for number in range(12)), "note more"]
         assert [m.text for m in long if m.role == "tool"] == [*(f"noted {n}" for n in range(12)), "noted more"]
         assert len(long) == 13 * 4
@@ -107,7 +107,7 @@ async def test_every_finished_conversation_is_there_whole(path: Path) -> None:
         assert [m.text for m in moved.messages if m.role == "user"][-3:] == ["move", "more", "still"]
     assert today.effects == ["noted more"]
     async with Today(path).agency as agency:
-        again = (await outcome(agency.run("and on", conversation="long"))).messages
+        again = (await outcome(agency.run("and on", conversation="long", user="ada"))).messages
         assert again[: len(long)] == long
 
 

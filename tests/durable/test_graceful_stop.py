@@ -39,7 +39,7 @@ class Team:
             return "worked"
 
         async def model(request: Request) -> Any:
-            who, done = request.messages[0].text, results(request)
+            who, done = request.messages[0].text.partition("\n")[0], results(request)
             self.asked.append(f"{who} {len(done)}")
             await self.reach(f"{who} {len(done)}")
             if done:

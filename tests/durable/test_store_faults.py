@@ -56,7 +56,8 @@ async def test_what_cannot_be_written_harms_its_own_run_alone(tmp_path: Path, wh
     async with Agency(Agent("A", tools=[cut]), model=function(model), journal=path) as agency:
         assert isinstance(await outcome(agency.run(question, conversation="c", **options)), Answer | AgentError)
         for conversation in ("other", "c", None):
-            answer = await outcome(agency.run("after it", conversation=conversation))
+            whose = options.get("user", "") if conversation == "c" else ""
+            answer = await outcome(agency.run("after it", conversation=conversation, user=whose))
             assert isinstance(answer, Answer), f"the journal is broken for all: {answer!r}"
     async with Agency(Agent("A"), model=function(model), journal=path) as agency:
         assert agency.resumed == {}

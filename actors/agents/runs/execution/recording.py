@@ -59,7 +59,10 @@ class Recorder:
     def refuse(self, run: RunRequest, error: BaseException) -> None:
         """A run that was taken up cannot be written down: nothing of it is kept."""
         self.held = [accepted for accepted in self.held if accepted.run is not run]
-        self._state.queue.remove(run)
+        state = self._state
+        state.queue.remove(run)
+        if not self.stream.version:  # the conversation is not theirs
+            state.caller = state.queue[0].caller if state.queue else None
         self._runtime.register.settle(unanswered(run, not_kept(error)))
 
     def append(self, events: Sequence[Any], session: Session | None, *, ending: bool = False) -> Future[None] | None:

@@ -270,13 +270,13 @@ class Runner:
 
     def _asked(self, session: Session, commands: Commands) -> list[ApprovalAsked]:
         """What is to be recorded of the approvals that are asked for now."""
-        known, prepared = self._state.approvals or {}, session.prepared
+        known = self._state.approvals or {}
+        calls = [one.call for one in commands if type(one) is AskApproval and one.call.id not in known]
+        if not calls:
+            return []
+        prepared, approvals, now = session.prepared, self._runtime.approvals, time.time()
         owner = as_owner(prepared.agent.owner, prepared.name)
-        return [
-            self._runtime.approvals.new(command.call.id, time.time(), prepared.approvers(command.call.name), owner)
-            for command in commands
-            if type(command) is AskApproval and command.call.id not in known
-        ]
+        return [approvals.new(call.id, now, prepared.approvers(call.name), owner) for call in calls]
 
     def _unwritable(self, session: Session, happened: Input, error: EventNotWritable) -> None:
         """What happened cannot be kept: the run ends here, by name, from the state before."""
