@@ -13,14 +13,14 @@ So nothing is tried while nobody calls, and a server that has come back is used 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from ...actors.core.actor import Actor
 from ...actors.core.base.restart import Backoff
 from ...actors.core.processing.jobs import Job
 from ..errors import McpCallLost, McpUnavailable, ToolError
+from .transports import Signs, way_to
 
 BACKOFF: Final = Backoff(initial=0.1, factor=4.0, maximum=5.0, jitter=0.2)
 """The waits between the attempts to connect anew."""
@@ -31,9 +31,7 @@ ATTEMPTS: Final = 4
 CLOSED: Final = "the connection to the MCP server is closed"
 
 _TURNS = 10  # of the loop, by which the end of a command's output, which is there already, has been noticed
-# The SDK's words for an HTTP server that does not know our session (404), and for one answer that broke off.
-_SESSION_GONE = "Session terminated"
-_ANSWER_CUT = "SSE stream"
+_ANSWER_CUT = "SSE stream"  # how the SDK's words for one answer over HTTP that broke off begin
 
 
 class ListTools(NamedTuple):
@@ -109,7 +107,7 @@ class McpClient(Actor):
         link = self._link
         if self._closing:
             raise McpUnavailable(CLOSED)
-        if link is None or (link.ready.done() and link.ended.is_set()):
+        if link is None or (link.ready.done() and link.signs.ended.is_set()):
             # A person waits for the first connection, who is told at once. Later a server may be starting again.
             waits = [BACKOFF.delay(n, self.system.rng) for n in range(ATTEMPTS - 1)] if self._connected_before else []
             link = self._link = _Link()
@@ -134,8 +132,8 @@ class McpClient(Actor):
                 return listed
 
     async def _call(self, message: CallTool) -> Any:
-        made_again = False
-        while True:
+        again = message.again
+        for attempt in range(ATTEMPTS):
             link = await self._open()
             link.calls += 1
             try:
@@ -143,13 +141,15 @@ class McpClient(Actor):
             except Exception as error:
                 if not await link.lost(error):
                     raise ToolError(f"the MCP server refused or failed: {reason(error)}") from error
-                if made_again or not (message.again or link.never_reached(error)):
+                began = not link.never_reached(error)
+                if (began and not again) or attempt == ATTEMPTS - 1:
                     raise McpCallLost(
                         f"the MCP server went away while {message.name!r} was at work; it may have had its effect"
                     ) from error
             finally:
                 link.calls -= 1
-            made_again = True
+            again = again and not began
+        raise AssertionError("the last attempt has returned or raised")
 
 
 class _Link:
@@ -157,7 +157,7 @@ class _Link:
 
     Attributes:
         ready: done once it is open, or cannot be opened.
-        ended: set once it is not to be used any more; another event for each attempt to open it.
+        signs: what is seen of it; others for each attempt to open it. Once they say ended it is not to be used further.
         gone: set once it is wound up, too.
         client: the SDK's, while it is open.
         calls: how many are at work.
@@ -165,7 +165,7 @@ class _Link:
 
     def __init__(self) -> None:
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.ended = asyncio.Event()
+        self.signs = Signs()
         self.client: Any = None
         self.calls = 0
         self.gone = asyncio.Event()
@@ -181,7 +181,7 @@ class _Link:
                     break
                 await asyncio.sleep(wait)
         finally:
-            self.ended.set()
+            self.signs.ended.set()
             self._cause = failed
             self.gone.set()
             if not self.ready.done():
@@ -190,14 +190,14 @@ class _Link:
 
     async def _once(self, mcp: Any, server: Any, timeout: float) -> BaseException | None:
         """One connection, to its end; returns what ended it, None for an end in order."""
-        self.ended = asyncio.Event()
+        signs = self.signs = Signs()
         try:
-            async with asyncio.timeout(timeout) as limit, mcp.Client(_target(mcp, server, self.ended)) as client:
+            async with asyncio.timeout(timeout) as limit, mcp.Client(way_to(mcp, server, signs)) as client:
                 limit.reschedule(None)
                 self.client = client
                 if not self.ready.done():
                     self.ready.set_result(None)
-                await self.ended.wait()
+                await signs.ended.wait()
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
@@ -209,69 +209,33 @@ class _Link:
 
     async def lost(self, error: Exception) -> bool:
         """Whether a call failed because the connection has ended; it is then wound up when this returns."""
-        code = getattr(getattr(error, "error", None), "code", None)
-        if code == _closed_code() and str(error).startswith(_ANSWER_CUT):
+        closed = _code(error) == _closed_code()
+        if closed and str(error).startswith(_ANSWER_CUT):
             return True  # of this call alone
-        if code == _closed_code() or self.ended.is_set() or str(error) == _SESSION_GONE:
-            self.ended.set()
+        if closed or self.signs.ended.is_set() or self._forgotten(error):
+            self.signs.ended.set()
             await self.gone.wait()
             return True
         return False
 
     def never_reached(self, error: Exception) -> bool:
         """Whether the call that was lost did certainly not begin."""
-        if str(error) == _SESSION_GONE:
-            return True
-        return self.calls == 1 and type(_first(self._cause)).__name__ == "ConnectError"
+        return self._forgotten(error) or (self.calls == 1 and type(_first(self._cause)).__name__ == "ConnectError")
+
+    def _forgotten(self, error: Exception) -> bool:
+        # The words and the code of such an answer are each server's own; a connection that closed says nothing of it.
+        return self.signs.forgotten.is_set() and _code(error) not in (None, _closed_code())
+
+
+def _code(error: Exception) -> int | None:
+    """The code of an error that the server answered with, or the SDK in its place."""
+    return getattr(getattr(error, "error", None), "code", None)
 
 
 def _closed_code() -> int:
     import mcp_types
 
     return int(mcp_types.CONNECTION_CLOSED)
-
-
-def _target(mcp: Any, server: Any, ended: asyncio.Event) -> Any:
-    if not isinstance(server, (list, tuple)):
-        return server
-    from mcp.client.stdio import stdio_client
-
-    return _watched(stdio_client(mcp.StdioServerParameters(command=server[0], args=list(server[1:]))), ended)
-
-
-@asynccontextmanager
-async def _watched(transport: AbstractAsyncContextManager[Any], ended: asyncio.Event) -> AsyncIterator[Any]:
-    """A transport that tells when the server's side has ended; the SDK tells only who calls next."""
-    async with transport as (read, write):
-        yield _Watched(read, ended), write
-
-
-class _Watched:
-    """A stream of the SDK's that sets an event at its end."""
-
-    def __init__(self, stream: Any, ended: asyncio.Event) -> None:
-        self._stream = stream
-        self._ended = ended
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
-
-    def __aiter__(self) -> _Watched:
-        return self
-
-    async def __anext__(self) -> Any:
-        try:
-            return await self._stream.__anext__()
-        except BaseException:
-            self._ended.set()
-            raise
-
-    async def __aenter__(self) -> _Watched:
-        await self._stream.__aenter__()
-        return self
-
-    async def __aexit__(self, *exc_info: Any) -> Any:
-        return await self._stream.__aexit__(*exc_info)
 
 
 def reason(error: BaseException | None) -> str:
