@@ -24,6 +24,7 @@ from .agent import Agent
 from .answer import Answer
 from .arguments import check_arguments, check_credentials, check_flows, check_texts
 from .bus import Subscriber
+from .caller import Caller
 from .errors import AgencyClosed, AgentError, DefinitionError, UnknownConversation
 from .events import RunEvent
 from .flow import FlowPrinter
