@@ -107,7 +107,7 @@ class Provider(Actor):
 
     async def count_tokens(self, request: Request) -> int:
         """Input tokens of a request, as exactly as this provider can say."""
-        return estimate(request)
+        return estimate(request, self.spec.counter(request.model))
 
     async def batch(self, requests: tuple[Request, ...]) -> list[Completion | ProviderError]:
         """Answer many requests through the vendor's batch endpoint, which may take hours."""
@@ -240,7 +240,8 @@ class Provider(Actor):
             notes = (*notes, *ignored)
         if not usage.total_tokens:
             # Some endpoints count nothing, or only when they are not streaming; budgets and limits need a number.
-            usage = Usage(estimate(request), estimate_message(made.message))
+            counter = self.spec.counter(request.model)
+            usage = Usage(estimate(request, counter), estimate_message(made.message, counter))
             notes = (*notes, f"{ESTIMATED}: {self.spec.name} reported none")
         # Spelt out, because dataclasses.replace costs four times as much and this runs for every request.
         return Completion(

@@ -16,6 +16,7 @@ from . import checks
 from .clouds import CLOUDS, Bedrock, Cloud
 from .embeddings import EMBEDDING_LIMIT, Asked, EmbeddingLimit
 from .messages import Audio, File, Image, Request
+from .tokens import FALLBACK, TokenCounter
 from .wire.openai_chat import OPENAI, Dialect
 from .wire.secrets import public
 
@@ -87,6 +88,12 @@ _DEFAULTS = checks.Wish(
 )
 
 
+_COUNTER = checks.Wish(
+    "something that counts tokens: count(text)",
+    lambda value: callable(getattr(value, "count", None)) and not isinstance(value, str | list | tuple),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class ProviderSpec:
     """One provider: an endpoint, a key and how to use them.
@@ -110,6 +117,8 @@ class ProviderSpec:
         model_defaults: the same for single models, stronger than `defaults`.
         embedding_limit: how much it embeds in one call; larger requests are divided.
         cloud: what `Azure`, `Bedrock` or `Vertex` need to know, for the kinds of their names.
+        token_counters: what counts tokens in place of the estimate, by model; ``*`` stands for all others. Used where
+            the vendor does not count, before a request and after one.
 
     Raises:
         ValueError: a field cannot be what it is; says which, and what was expected. A `SpecError` where what its kind
@@ -133,6 +142,7 @@ class ProviderSpec:
     model_defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     embedding_limit: EmbeddingLimit = EMBEDDING_LIMIT
     cloud: Cloud | None = None
+    token_counters: Mapping[str, TokenCounter] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         seconds, made = checks.SOME_SECONDS, checks.made_as
@@ -143,7 +153,7 @@ class ProviderSpec:
         known = checks.one_of(*get_args(Capability))
         checks.hold(self, dialect=made(Dialect), capabilities=checks.several(known).or_none("for all its protocol can"))
         checks.hold(self, embedding_limit=made(EmbeddingLimit), defaults=_DEFAULTS)
-        checks.hold(self, model_defaults=checks.by_name(_DEFAULTS))
+        checks.hold(self, model_defaults=checks.by_name(_DEFAULTS), token_counters=checks.by_name(_COUNTER))
         needed = CLOUDS.get(self.kind, type(None))
         if not isinstance(self.cloud, needed):
             wish = "no cloud" if needed is type(None) else f"cloud={needed.__name__}(…)"
@@ -172,6 +182,11 @@ class ProviderSpec:
         shown = {item.name: getattr(self, item.name) for item in fields(self) if item.repr}
         shown["base_url"] = public(self.base_url)
         return f"ProviderSpec({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
+
+    def counter(self, model: str) -> TokenCounter:
+        """What counts the tokens of a model, where the vendor does not."""
+        counters = self.token_counters
+        return counters.get(model or self.default_model) or counters.get("*") or FALLBACK
 
     def supports(self, capability: Capability) -> bool:
         """Whether the provider can do something, as far as its protocol and its dialect say."""

@@ -254,6 +254,7 @@ if TYPE_CHECKING:
     )
     from .providers.provider import Provider
     from .providers.spec import ProviderSpec
+    from .providers.tokens import TiktokenCounter, TokenCounter
     from .tools import (
         BaseTool,
         FunctionTool,
@@ -303,6 +304,10 @@ if TYPE_CHECKING:
     from .tools.mcp import McpServer
 
 _HOMES = {
+    ".providers.tokens": (
+        "TiktokenCounter",
+        "TokenCounter",
+    ),
     ".tools.mcp": ("McpServer",),
     ".tools.builtin.web": ("web_fetch_tool",),
     ".tools.builtin.shell": ("bash_tool",),
@@ -845,8 +850,10 @@ __all__ = [
     "Text",
     "TextDelta",
     "TextMatches",
+    "TiktokenCounter",
     "TimeLimit",
     "Timer",
+    "TokenCounter",
     "TokenLimit",
     "Tool",
     "ToolCall",

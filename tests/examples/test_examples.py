@@ -169,6 +169,7 @@ PRINTS = {
         "__main__.Checkout: 3 processed, 1 failed, 0 waiting",
         "half of them took at most 0.01 s: True",
     ],
+    "token_counter.py": ["8 tokens to send", "7 tokens came back"],
     "tool_context.py": [
         "borrow: looking for Emma (50%)",
         "Emma is yours, ada. $0.02",

@@ -558,6 +558,7 @@ ELSEWHERE = {
     "kind": "type",
     "cloud": "the fields of `Azure`, `Bedrock` and `Vertex`, by their own names",
     "dialect": "a known vendor's comes with its type; a server that has copied the protocol speaks its older form",
+    "token_counters": "a counter is code; a file has none",
     # of Endpoint
     "spec": "made of all the rest",
     "aliases": "the file's, which lead to a provider and its model",
