@@ -52,7 +52,8 @@ def planned(session: Session, request: Request) -> Request:
         changes["model"] = plan.model
     if plan.tools is not None:
         offered = {spec.name: spec for spec in request.tools}
-        unknown = [name for name in plan.tools if name not in offered]
+        known = {spec.name for spec in session.runtime.directory.prepared(prepared.name).specs}  # scoped ones too
+        unknown = [name for name in plan.tools if name not in offered and name not in known]
         if unknown:
             there = ", ".join(offered) or "none"
             raise RunFailed(f"prepare_step of {prepared.name} wants the tool {unknown[0]!r}; there are: {there}")
