@@ -349,7 +349,9 @@ class Session:
 
     def children(self) -> tuple[str, ...]:
         """The streams of those at work for this run."""
-        return tuple(one.run.stream_name for one in self.delegations.values() if one.handoff is not None)
+        made = [one for one in self.delegations.values() if one.handoff is not None]
+        ended = [f"{answer.agent}/{answer.conversation}" for one in made for answer in (*one.summary, *one.before)]
+        return (*(one.run.stream_name for one in made), *ended)
 
     def being_transferred(self) -> tuple[str, str] | None:
         """Agent and conversation that this one is being handed to at this moment, if it is."""
@@ -395,6 +397,9 @@ class Session:
                 runtime.register.forget(delegation.run.id)
             if delegation.handoff is not None:
                 runtime.release(delegation.run.agent, delegation.run.conversation)
+            for answer in (*delegation.summary, *delegation.before):  # what they left was kept until the handoff's end
+                runtime.register.forget(answer.run)
+                runtime.drop(f"{answer.agent}/{answer.conversation}")
         self.delegations.clear()
         for request in self.waiting.values():
             runtime.approvals.forget(request)
