@@ -178,3 +178,15 @@ async def test_a_process_that_stops_at_any_event_leaves_every_result_to_the_next
     assert (answer.text, answer.chain) == (WANTED, CHAIN)
     assert all(ran[name] <= finished[name] + 1 for name in ran)
     assert answer.cost == 1.0
+
+
+async def test_a_replay_of_every_kind_of_target_finds_no_difference_and_calls_nobody(tmp_path: Path) -> None:
+    ran: Counter[str] = Counter()
+    async with Agency(*team(ran), model=function(model), journal=tmp_path / "j.db") as agency:
+        await agency.run("go", conversation="c")
+        before = Counter(ran)
+        report = await agency.replay("c")
+        assert report.same, [str(difference) for difference in report.differences]
+        assert ran == before
+        targets = [ability.details["target"] for ability in agency.describe("Lead").handoffs]
+    assert targets == ["Line", "Clerk", "Lead-big", "Summed", ""]

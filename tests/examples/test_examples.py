@@ -108,6 +108,10 @@ PRINTS = {
         "Panel answered:",
         "tea Lead → Panel",
     ],
+    "handoff_from_an_actor.py": [
+        "main.py is fine, Watcher",
+        "a handoff to 'Somebody' was sent to the actor of Reviewer",
+    ],
     "choosing_a_target.py": ["False", "('Desk → Billing',)", "()", "('Desk → Billing',)"],
     "webhook.py": [
         "<WebhookTarget Tickets at 127.0.0.1>",

@@ -10,6 +10,7 @@ from ..agent import Agent, as_tools
 from ..handoffs.offer import HandoffTool
 from ..handoffs.target import Target
 from ..hooks import Hook
+from .derived import offered_by
 
 OWN = "own"
 FLOW = "flow"
@@ -119,9 +120,10 @@ def _handoffs(agent: Agent, reachable: dict[str, str]) -> Iterable[Ability]:
     sourced: list[tuple[Target | str | HandoffTool, str]] = [(item, OWN) for item in agent.handoffs]
     sourced += [(item, f"skill {skill.name}") for skill in agent.all_skills for item in skill.handoffs]
     plain: dict[str, tuple[str, tuple[str, ...]]] = {}
+    targets = {offered.name: offered.target for offered in offered_by(agent)}
     for item, source in sourced:
         if isinstance(item, HandoffTool):
-            details = {"target": item.target, "kind": item.kind}
+            details = {"target": targets.get(item.name, item.target), "kind": item.kind}
             yield Ability(item.name, item.description, source, scopes_of(item), details)
         else:
             plain.setdefault(item if isinstance(item, str) else item.name, (source, scopes_of(item)))
