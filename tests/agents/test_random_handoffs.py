@@ -93,7 +93,7 @@ CHAIN = (
     "Lead → Summed",
 )
 CRASHES = [
-    Crash(path, when=when)  # type: ignore[arg-type]
+    Crash(path, when=when)
     for path in ("agency/Lead", "agency/Lead/c", "agency/Clerk", "agency/Line-loud", "agency/Summed")
     for when in ("before", "after")
 ]
