@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from callboard import Agency, Agent, Handoff, HandoffLimits, HookContext, Message, Request, handoff, hook
-from callboard.actors.agents.errors import AgentError, HandoffCycle
+from callboard.actors.agents.errors import AgentError, HandoffCycle, RunFailed
 from callboard.actors.testing.doubles.models import Script, call
 
 from .support import function, scripted
@@ -71,6 +71,17 @@ async def test_a_history_filter_chooses_what_a_delegate_sees_besides_its_task() 
     told = [message.text for message in script.requests[2].messages]
     assert told[:3] == ["b", "first", "second"]
     assert "the task" in told[3]
+
+
+async def test_a_history_filter_that_raises_ends_the_run_by_name_and_nothing_is_handed_over() -> None:
+    def broken(messages: tuple[Message, ...]) -> list[Message]:
+        raise ValueError("no history today")
+
+    b = Agent("B", "b")
+    script = Script([call("delegate_to_B", message="x")])
+    async with Agency(Agent("A", "a", handoffs=[handoff(b, history_filter=broken)]), model=scripted(script)) as agency:
+        with pytest.raises(RunFailed, match="no history today"):
+            await agency.run("?")
 
 
 def to(target: str, **changes: Any) -> Any:

@@ -19,7 +19,8 @@ from ...turns.budget import narrowed
 from ...turns.outcome import Outcome
 from ...turns.steps import HandOff, HandoffReturned
 from ..runtime.register import Entry
-from .session import DelegateAnswered, Delegation, Happened, OwnerAnswered, Sending, Session
+from .handed import Delegation, Sending
+from .session import DelegateAnswered, Happened, OwnerAnswered, Session
 
 FATAL = (HandoffDepth, HandoffCycle, HandoffLimit)
 """What ends a run, and is not only told to its model."""

@@ -27,8 +27,9 @@ from ...turns.rules import Rules
 from ...turns.steps import HandOff, HandoffReturned, Interrupted
 from . import delegation
 from .delegation import FATAL
+from .handed import Delegation, Sending
 from .planning import not_offered
-from .session import DelegateAnswered, Delegation, Happened, Prepared, Refused, Sending, Session
+from .session import DelegateAnswered, Happened, Prepared, Refused, Session
 
 SUMMARIZE = "Summarize what was said and done so far for {}, who is asked next and sees nothing else of it."
 
