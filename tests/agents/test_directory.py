@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from callboard import Agency, Agent, Skill, handoff, tool
+from callboard import Agency, Agent, Skill, ToolDefinitionError, handoff, tool
 from callboard.actors.agents.errors import DefinitionError, UnknownAgent
 from callboard.actors.testing.doubles.models import Script
 from callboard.providers.messages import Request
@@ -123,6 +123,24 @@ async def test_what_is_wrong_with_an_agent_is_said_when_it_is_made_and_nothing_i
     assert (list(agency.agents), agency.flows) == (["A"], (("A", "*"),))
     async with agency:
         assert (await agency.run("?")).text == "ok"
+
+
+class Unknown:
+    """Nothing that a JSON schema can describe."""
+
+
+async def test_a_tool_that_cannot_be_described_is_refused_before_anybody_runs() -> None:
+    def look(at: Unknown) -> str:
+        return ""
+
+    with pytest.raises(ToolDefinitionError, match="no schema for its parameters"):
+        Agency(Agent("A", tools=[look]))
+    agency = Agency(Agent("A"))
+    with pytest.raises(ToolDefinitionError, match="no schema for its parameters"):
+        await agency.add_agent(Agent("B", tools=[look]))
+    with pytest.raises(ToolDefinitionError, match="no schema for its parameters"):
+        agency.add_tool("A", look)
+    assert (list(agency.agents), agency.describe("A").tools) == (["A"], ())
 
 
 async def test_a_flow_to_nobody_leaves_everything_as_it_was() -> None:

@@ -59,6 +59,7 @@ def check_offers(agent: Agent, *, sends: bool) -> None:
 
     Raises:
         DefinitionError: a tool and a handoff have one name, or two of them; or a handoff's input cannot be described.
+        ToolDefinitionError: a tool's parameter cannot.
     """
     offered = [tool.name for tool in agent.all_tools]
     offered.extend(item.name for item in agent.all_handoffs if isinstance(item, HandoffTool))
@@ -71,6 +72,8 @@ def check_offers(agent: Agent, *, sends: bool) -> None:
         if name in seen:
             raise DefinitionError(f"agent {agent.name}: a tool and a handoff, or two of them, are called {name!r}")
         seen.add(name)
+    for tool in agent.all_tools:
+        tool.spec  # noqa: B018
     for item in agent.all_handoffs:
         if isinstance(item, HandoffTool) and item.input_type is not None:
             try:
