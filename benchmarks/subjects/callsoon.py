@@ -239,7 +239,7 @@ class BoundedSink(Sink):
 
 class Carried(NamedTuple):
     deadline: float | None
-    values: dict[str, Any]
+    baggage: dict[str, Any]
 
 
 carried: ContextVar[Carried | None] = ContextVar("carried", default=None)
