@@ -143,6 +143,20 @@ async def test_a_tool_that_cannot_be_described_is_refused_before_anybody_runs() 
     assert (list(agency.agents), agency.describe("A").tools) == (["A"], ())
 
 
+class Broken:
+    @classmethod
+    def __get_pydantic_core_schema__(cls, *_: Any) -> Any:
+        raise RuntimeError("half written")
+
+
+def test_a_type_whose_schema_raises_is_named_with_its_tool() -> None:
+    def look(at: Broken) -> str:
+        return ""
+
+    with pytest.raises((DefinitionError, ToolDefinitionError), match=r"look.*half written"):
+        Agency(Agent("A", tools=[look]))
+
+
 async def test_a_flow_to_nobody_leaves_everything_as_it_was() -> None:
     agency = Agency(Agent("A"))
     with pytest.raises(UnknownAgent, match=r"\(A, Nobody\) names nobody here; there are A, B"):

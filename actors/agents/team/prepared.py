@@ -9,8 +9,8 @@ from dataclasses import replace
 from typing import Any, Final
 
 from ....providers.messages import Message, Request, ToolCall, ToolSpec
-from ....tools import Tool
-from ....tools.deferred import SEARCH_TOOLS, DeferredTools, deferred_tools
+from ....tools import Tool, ToolDefinitionError
+from ....tools.deferred import SEARCH_TOOLS, deferred_tools
 from ....tools.scopes import ADMIN, ALL
 from ....tools.tool import Autonomy
 from ..agent import Agent, as_tools
@@ -73,7 +73,13 @@ def check_offers(agent: Agent, *, sends: bool) -> None:
             raise DefinitionError(f"agent {agent.name}: a tool and a handoff, or two of them, are called {name!r}")
         seen.add(name)
     for tool in agent.all_tools:
-        tool.spec  # noqa: B018
+        try:
+            tool.spec  # noqa: B018
+        except ToolDefinitionError:
+            raise
+        except Exception as error:  # annotations are the user's code, and so are the schemas of their types
+            text = f"agent {agent.name}: the tool {tool.name} cannot be described: {type(error).__name__}: {error}"
+            raise DefinitionError(text) from error
     for item in agent.all_handoffs:
         if isinstance(item, HandoffTool) and item.input_type is not None:
             try:
@@ -137,7 +143,6 @@ class PreparedAgent:
         "shared",
         "specs",
         "tools",
-        "wrong",
     )
 
     def __init__(
@@ -221,10 +226,8 @@ class PreparedAgent:
         }
         tools = [tool for tool in agent.all_tools if tool.name not in barred and usable(tool)]
         self.tools: dict[str, Tool] = {tool.name: tool for tool in tools}
-        self.deferred: DeferredTools | None = None
+        hidden = self.deferred = deferred_tools(tools, agent.defer_tools)
         """The tools that its model is not shown at first, if there are such."""
-        self.wrong: Exception | None = None
-        """What is wrong with its tools, where they cannot be described to a model: it cannot work then."""
         handoffs = (*agent.handoffs, *(item for skill in allowed for item in skill.handoffs))
         own = {item.name for item in handoffs if isinstance(item, HandoffTool)}
         offered = [
@@ -240,15 +243,10 @@ class PreparedAgent:
             named = self._along.union(_name(item) for item in handoffs if not isinstance(item, HandoffTool))
             reachable = [(name, about) for name, about in reachable if name in named]
         self.reachable = tuple(name for name, _ in reachable)
-        specs: list[ToolSpec] = []
-        try:
-            hidden = self.deferred = deferred_tools(tools, agent.defer_tools)
-            specs.extend(t.spec for t in tools if hidden is None or t.name not in hidden)
-            if hidden is not None:
-                self.tools[SEARCH_TOOLS] = hidden.search
-                specs.append(hidden.search.spec)
-        except Exception as error:  # annotations are the user's code, and so are the schemas of their types
-            self.wrong = error
+        specs = [t.spec for t in tools if hidden is None or t.name not in hidden]
+        if hidden is not None:
+            self.tools[SEARCH_TOOLS] = hidden.search
+            specs.append(hidden.search.spec)
         specs.extend(h.spec for h in offered)
         if reachable:
             specs.append(send_message_spec(reachable))

@@ -111,12 +111,6 @@ def _ask(session: Session, happened: Happened) -> None:
     if session.run.parent and (over := spent_above(session)) is not None:
         happened(session, Interrupted(over))
         return
-    if prepared.wrong is not None:
-        wrong = prepared.wrong
-        failed = RunFailed(f"the tools of {prepared.name} cannot be described: {type(wrong).__name__}: {wrong}")
-        failed.__cause__ = wrong
-        happened(session, CompletionFailed(failed))
-        return
     schema = session.output.schema if session.output is not None else None
     history, external = session.state.turn.history, session.run.external
     try:
