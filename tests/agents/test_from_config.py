@@ -10,6 +10,7 @@ import pytest
 from callboard import Agent, HookContext, Limits, Skill, hook, tool
 from callboard.actors.agents.errors import DefinitionError
 from callboard.actors.agents.prompts.instructions import instructions_for
+from callboard.actors.agents.teamfile.schema import AgentEntry
 from callboard.tools import ToolRegistry
 
 from .support import add
@@ -104,6 +105,14 @@ def test_objects_are_taken_as_they_are() -> None:
 def test_a_role_takes_the_instructions_from_a_file() -> None:
     assert Agent.from_config({"name": "A", "role": "developer"}).instructions == instructions_for("developer")
     assert Agent.from_config({"name": "A", "role": "developer", "instructions": "Mine."}).instructions == "Mine."
+
+
+def test_a_team_file_can_say_every_field_but_those_that_are_functions() -> None:
+    of_agents = {each.name for each in fields(Agent)}
+    assert of_agents - set(AgentEntry.model_fields) == {"name", "stop_when", "prepare_step"}, (
+        "the name is the key; give a team file what plain data can say"
+    )
+    assert set(AgentEntry.model_fields) - of_agents == {"mcp"}
 
 
 def test_a_class_of_ones_own_has_its_own_fields() -> None:

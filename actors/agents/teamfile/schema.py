@@ -101,6 +101,7 @@ class AgentEntry(Section):
     skills: Names = Field((), description="a list of skills as module:name")
     limits: Annotated[Limits, AfterValidator(_limits)] = Field(Limits(), description="what one run may use")
     settings: Annotated[dict[str, Any], AfterValidator(_settings)] = Field({}, description="temperature, max_tokens, …")
+    defer_tools: bool = Field(False, description="whether the model searches for its tools, and is not shown them all")
 
 
 class McpEntry(Section):
