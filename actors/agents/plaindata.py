@@ -9,6 +9,7 @@ from dataclasses import fields
 from typing import Any, TypeAlias
 
 from ...tools import Tool, tool
+from .caller import Caller
 from .errors import DefinitionError
 from .hooks import Hook
 from .output import Output
@@ -77,6 +78,10 @@ def read_fields(
         said[f"{field}s"] = given
     if isinstance(said.get("limits"), Mapping):
         said["limits"] = _limits(said["limits"])
+    if isinstance(said.get("owner"), Mapping):
+        said["owner"] = _owner(said["owner"])
+    if said.get("owner") == "":
+        said["owner"] = None
     if isinstance(said.get("output_type"), str):
         try:
             said["output_type"] = type_of(said["output_type"]) if said["output_type"] else None
@@ -179,6 +184,13 @@ def _limits(given: Mapping[str, Any]) -> Limits:
         if name not in there:
             raise Misread(f"limits have no {name!r:.80}{_hint(str(name), there)}", "limits", str(name))
     return Limits(**given)
+
+
+def _owner(given: Mapping[str, Any]) -> Caller:
+    for name in given:
+        if name not in ("user", "tenant"):
+            raise Misread(f"an owner has no {name!r:.80}{_hint(str(name), ('user', 'tenant'))}", "owner", str(name))
+    return Caller(**given)
 
 
 def _hint(name: str, there: Iterable[str], *, listed: bool = True) -> str:

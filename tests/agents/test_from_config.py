@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from callboard import Agent, HookContext, Limits, Skill, hook, tool
+from callboard import Agent, Caller, HookContext, Limits, Skill, hook, tool
 from callboard.actors.agents.errors import DefinitionError
 from callboard.actors.agents.prompts.instructions import instructions_for
 from callboard.actors.agents.teamfile.schema import AgentEntry
@@ -51,6 +51,8 @@ EVERYTHING: dict[str, Any] = {
     "settings": {"temperature": 0.5, "stop": ["END"]},
     "hooks": [f"{HERE}:note"],
     "skills": ["sums"],
+    "scope": ["staff", "auditor"],
+    "owner": {"user": "ann", "tenant": "acme"},
 }
 
 
@@ -66,6 +68,7 @@ def test_every_field_can_be_said_in_plain_data() -> None:
     assert (agent.handoffs, agent.limits, agent.autonomy) == (("Editor",), Limits(steps=3, cost=0.5), "supervised")
     assert (agent.output_type, agent.settings["temperature"]) == (Report, 0.5)
     assert (agent.hooks, agent.skills) == ((note,), (sums,))
+    assert (set(agent.scope), agent.owner) == ({"staff", "auditor"}, Caller("ann", "acme"))
 
 
 @pytest.mark.parametrize("field", [each.name for each in fields(Agent)])
@@ -142,6 +145,7 @@ WRONG: dict[str, tuple[Any, str]] = {
     ),
     "a limit that is none": ({"limits": {"steps": -1}}, "steps"),
     "an object that is no hook": ({"hooks": [print]}, "hooks are what @hook and @guardrail make"),
+    "an owner of another shape": ({"owner": {"name": "ann"}}, r"agent A\.owner\.name: an owner has no 'name'"),
     "no name": ({"name": ""}, "agent name ''"),
 }
 
