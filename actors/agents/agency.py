@@ -13,7 +13,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from ..core.base.errors import BlockingCall
 from ..core.base.spec import ChildSpec
 from ..core.mail.future import Future
 from ..core.refs.ref import ActorRef
@@ -22,7 +21,7 @@ from ..journal.memory import MemoryJournal
 from ..journal.store import Journal, Retention
 from .agent import Agent
 from .answer import Answer
-from .arguments import check_arguments, check_credentials, check_flows, check_texts
+from .arguments import check_arguments, check_credentials, check_flows, check_no_loop, check_texts
 from .bus import Subscriber
 from .caller import Caller
 from .errors import AgencyClosed, AgentError, DefinitionError, UnknownConversation
@@ -206,11 +205,8 @@ class Agency(Members, Conversations, Approvals):
         await self._lifecycle.start()
 
     async def stop(self, *, drain: float = 0.0) -> None:
-        """Stop. What is still running then ends in `AgencyClosed`; nothing is dropped silently.
-
-        Args:
-            drain: seconds to wait for runs under way; new ones are refused meanwhile.
-        """
+        """Stop, after ``drain`` seconds in which runs under way are waited for, and new ones refused. What is still
+        running then ends in `AgencyClosed`; nothing is dropped silently."""
         await self._lifecycle.stop(drain)
 
     def stop_on_signals(
@@ -311,9 +307,8 @@ class Agency(Members, Conversations, Approvals):
         """Ask several agents the same at once.
 
         Args:
-            question: as for `run`.
+            question, options: as for `run`, but without ``agent`` and ``conversation``.
             agents: whom; all by default.
-            options: of `run`, but ``agent`` and ``conversation``.
 
         Returns:
             for each agent its answer, or the error it ended in: one that fails does not disturb the others.
@@ -358,12 +353,7 @@ class Agency(Members, Conversations, Approvals):
             BlockingCall: called on an event loop's thread.
             AgentError: as `run`; with ``raises=False`` only what is wrong with the arguments.
         """
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
-            pass
-        else:
-            raise BlockingCall("run_sync would block the event loop: await run() instead")
+        check_no_loop()
         try:
             return self._run_here(question, output_type, options)
         except DefinitionError:

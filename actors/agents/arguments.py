@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Iterable
 from pathlib import Path
 
+from ..core.base.errors import BlockingCall
 from ..core.base.spec import ChildSpec
 from ..core.refs.ref import ActorRef
 from ..core.system import System
 from ..journal.store import Retention
 from .errors import DefinitionError
 from .handoffs.limits import HandoffLimits
+
+
+def check_no_loop() -> None:
+    """Raises `BlockingCall` on an event loop's thread."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise BlockingCall("run_sync would block the event loop: await run() instead")
 
 
 def check_texts(**given: object) -> None:

@@ -88,7 +88,7 @@ async def test_a_conversation_waits_where_one_that_it_asked_waits(tmp_path: Path
     def model(request: Request) -> Any:
         if results(request):
             return "done"
-        if said(request).startswith("dig"):
+        if said(request).endswith("dig"):
             return call("dig", "d1", what="gold")
         return call("SendMessage", "m1", target_agent="Digger", message="dig")
 
