@@ -11,7 +11,7 @@ from functools import partial
 from inspect import isroutine
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
 
 from ..core.base.spec import ChildSpec
 from ..core.mail.future import Future
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 
 
 T = TypeVar("T")
+Whom: TypeAlias = "Agent[Any, Any] | str | None"
 
 
 class Agency(Members, Conversations, Approvals):
@@ -225,27 +226,29 @@ class Agency(Members, Conversations, Approvals):
         return self._lifecycle.stop_on_signals(drain, signals)
 
     async def drained(self, seconds: float) -> bool:
-        """Wait until no run is under way.
-
-        Args:
-            seconds: how long at most.
-
-        Returns:
-            whether that came about in time.
-        """
+        """Wait until no run is under way, for so many seconds at most; returns whether that came about in time."""
         return await self._lifecycle.drained(seconds)
 
     # -- runs ----------------------------------------------------------------------------------------------------------
 
     @overload
-    async def run(self, question: Question, *, output_type: type[T], **options: Unpack[RunOptions]) -> Answer[T]: ...
+    async def run(
+        self, question: Question, *, agent: Whom = None, output_type: type[T], **options: Unpack[RunOptions]
+    ) -> Answer[T]: ...
 
     @overload
     async def run(
-        self, question: Question, *, output_type: Any = None, **options: Unpack[RunOptions]
+        self, question: Question, *, agent: Agent[Any, T], output_type: None = None, **options: Unpack[RunOptions]
+    ) -> Answer[T]: ...
+
+    @overload
+    async def run(
+        self, question: Question, *, agent: Whom = None, output_type: Any = None, **options: Unpack[RunOptions]
     ) -> Answer[Any]: ...
 
-    async def run(self, question: Question, *, output_type: Any = None, **options: Unpack[RunOptions]) -> Answer:
+    async def run(
+        self, question: Question, *, agent: Whom = None, output_type: Any = None, **options: Unpack[RunOptions]
+    ) -> Answer:
         """Ask, and wait for the answer.
 
         Cancelling it, or the deadline of a `send_context` around, stops the provider calls, tools and agents at work.
@@ -284,11 +287,11 @@ class Agency(Members, Conversations, Approvals):
             UnknownAgent: nobody has that name.
             DefinitionError: an argument is of the wrong shape or type.
         """
-        asked = asked_for(question, output_type, options)
+        asked = asked_for(question, agent, output_type, options)
         return await self._runtime.answer(*new_run(self._runtime, asked))
 
     def run_streaming(
-        self, question: Question, *, output_type: Any = None, **options: Unpack[RunOptions]
+        self, question: Question, *, agent: Whom = None, output_type: Any = None, **options: Unpack[RunOptions]
     ) -> AsyncGenerator[RunEvent]:
         """Ask, and yield what happens, also in agents handed off to. The last event is the run's `RunFinished`.
 
@@ -298,7 +301,7 @@ class Agency(Members, Conversations, Approvals):
         Raises:
             AgentError: as `run`, after the last event.
         """
-        asked = asked_for(question, output_type, options, stream=True)
+        asked = asked_for(question, agent, output_type, options, stream=True)
         return stream_run(self._runtime, partial(new_run, self._runtime, asked))
 
     async def fan_out(
@@ -331,16 +334,45 @@ class Agency(Members, Conversations, Approvals):
 
     @overload
     def run_sync(
-        self, question: Question, *, output_type: type[T], raises: bool = True, **options: Unpack[RunOptions]
+        self,
+        question: Question,
+        *,
+        agent: Whom = None,
+        output_type: type[T],
+        raises: bool = True,
+        **options: Unpack[RunOptions],
     ) -> Answer[T]: ...
 
     @overload
     def run_sync(
-        self, question: Question, *, output_type: Any = None, raises: bool = True, **options: Unpack[RunOptions]
+        self,
+        question: Question,
+        *,
+        agent: Agent[Any, T],
+        output_type: None = None,
+        raises: bool = True,
+        **options: Unpack[RunOptions],
+    ) -> Answer[T]: ...
+
+    @overload
+    def run_sync(
+        self,
+        question: Question,
+        *,
+        agent: Whom = None,
+        output_type: Any = None,
+        raises: bool = True,
+        **options: Unpack[RunOptions],
     ) -> Answer[Any]: ...
 
     def run_sync(
-        self, question: Question, *, output_type: Any = None, raises: bool = True, **options: Unpack[RunOptions]
+        self,
+        question: Question,
+        *,
+        agent: Whom = None,
+        output_type: Any = None,
+        raises: bool = True,
+        **options: Unpack[RunOptions],
     ) -> Answer[Any]:
         """`run` for code without an event loop. An agency that is not running is started for this one request, each
         time anew: conversations go on from one to the next with a journal only.
@@ -355,7 +387,7 @@ class Agency(Members, Conversations, Approvals):
         """
         check_no_loop()
         try:
-            return self._run_here(question, output_type, options)
+            return self._run_here(question, agent, output_type, options)
         except DefinitionError:
             raise
         except AgentError as error:
@@ -363,11 +395,11 @@ class Agency(Members, Conversations, Approvals):
                 raise
             return replace(error.partial or Answer(""), error=error)
 
-    def _run_here(self, question: Question, output_type: Any, options: RunOptions) -> Answer[Any]:
+    def _run_here(self, question: Question, agent: Whom, output_type: Any, options: RunOptions) -> Answer[Any]:
         if self.stopping:
             raise AgencyClosed("the agency has stopped or is stopping; make a new one from the same agents")
         if self.system is not None:
-            coro = self.run(question, output_type=output_type, **options)
+            coro = self.run(question, agent=agent, output_type=output_type, **options)
             return asyncio.run_coroutine_threadsafe(coro, self.system.loop).result()
         fresh = copy(self)
         fresh._make()
@@ -375,7 +407,7 @@ class Agency(Members, Conversations, Approvals):
 
         async def once() -> Answer[Any]:
             async with fresh:
-                return await fresh.run(question, output_type=output_type, **options)
+                return await fresh.run(question, agent=agent, output_type=output_type, **options)
 
         return asyncio.run(once())
 
@@ -387,16 +419,21 @@ class Agency(Members, Conversations, Approvals):
 
     @overload
     async def start_run(
-        self, question: Question, *, output_type: type[T], **options: Unpack[RunOptions]
+        self, question: Question, *, agent: Whom = None, output_type: type[T], **options: Unpack[RunOptions]
     ) -> RunHandle[T]: ...
 
     @overload
     async def start_run(
-        self, question: Question, *, output_type: Any = None, **options: Unpack[RunOptions]
+        self, question: Question, *, agent: Agent[Any, T], output_type: None = None, **options: Unpack[RunOptions]
+    ) -> RunHandle[T]: ...
+
+    @overload
+    async def start_run(
+        self, question: Question, *, agent: Whom = None, output_type: Any = None, **options: Unpack[RunOptions]
     ) -> RunHandle[Any]: ...
 
     async def start_run(
-        self, question: Question, *, output_type: Any = None, **options: Unpack[RunOptions]
+        self, question: Question, *, agent: Whom = None, output_type: Any = None, **options: Unpack[RunOptions]
     ) -> RunHandle:
         """Ask, and go on without waiting for the answer. (`start` starts the agency.)
 
@@ -407,7 +444,7 @@ class Agency(Members, Conversations, Approvals):
         Raises:
             AgentError: it was not accepted, as `run`.
         """
-        return await self._started(asked_for(question, output_type, options, background=True))
+        return await self._started(asked_for(question, agent, output_type, options, background=True))
 
     @ends_with_agency
     async def _started(self, asked: Asked) -> RunHandle[Any]:

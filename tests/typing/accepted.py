@@ -236,7 +236,12 @@ async def a_tool_sees_what_it_depends_on(context: ToolContext[Note], untyped: To
     context.track_usage(0.25, "a search", {"pages": 3})
 
 
-async def an_answer_has_the_type_that_was_asked_for(agency: Agency) -> None:
+async def an_answer_has_the_type_that_was_asked_for(agency: Agency, analyst: Agent[Note, Added]) -> None:
+    assert_type(await agency.run("x", agent=analyst), Answer[Added])
+    assert_type(await agency.run("x", agent=analyst, output_type=int, user="ann"), Answer[int])
+    assert_type(await agency.run("x", agent="Analyst"), Answer[Any])
+    assert_type(await agency.start_run("x", agent=analyst), RunHandle[Added])
+    assert_type(agency.run_sync("x", agent=analyst, raises=False), Answer[Added])
     assert_type(await agency.run("x", output_type=int, conversation="c"), Answer[int])
     assert_type((await agency.run("x", output_type=list[str])).value, list[str])
     assert_type(await agency.run("x"), Answer[Any])

@@ -29,9 +29,8 @@ from .runtime.runtime import AgencyRuntime
 
 
 class RunOptions(TypedDict, total=False):
-    """What `Agency.run` takes besides the question and the type of the answer; see there."""
+    """What `Agency.run` takes besides the question, the agent and the type of the answer; see there."""
 
-    agent: Agent | str | None
     conversation: str | None
     user: str
     caller: Caller | None
@@ -66,7 +65,13 @@ _OPTIONS: Final = frozenset(RunOptions.__annotations__)
 
 
 def asked_for(
-    question: Question, output_type: Any, options: RunOptions, *, stream: bool = False, background: bool = False
+    question: Question,
+    agent: Agent | str | None,
+    output_type: Any,
+    options: RunOptions,
+    *,
+    stream: bool = False,
+    background: bool = False,
 ) -> Asked:
     """The arguments of `Agency.run` together.
 
@@ -76,7 +81,7 @@ def asked_for(
     if not options.keys() <= _OPTIONS:
         unknown = next(name for name in options if name not in _OPTIONS)
         raise TypeError(f"run has no option {unknown!r}; there are {', '.join(sorted(_OPTIONS))}")
-    return Asked(question, output_type=output_type, stream=stream, background=background, **options)
+    return Asked(question, agent, output_type=output_type, stream=stream, background=background, **options)
 
 
 def new_run(runtime: AgencyRuntime, asked: Asked) -> tuple[RunRequest, Output | None, Any]:
