@@ -20,6 +20,7 @@ from callboard import (
     guardrail,
     handoff,
     hook,
+    load_team,
 )
 from callboard.actors.agents.hooks import Hook, HookContext
 from callboard.actors.agents.runs.coordination.elsewhere import decide
@@ -436,3 +437,15 @@ def test_whatever_the_scopes_each_caller_is_offered_just_what_the_rule_says(
         assert set(view.tools) == expected
         assert view.reachable == tuple(f"T{i}" for i, scope in enumerate(targets) if may(caller, scope))
         assert {spec.name for spec in view.specs} == expected | ({"SendMessage"} if view.reachable else set())
+
+
+def test_scopes_and_owners_may_stand_in_a_team_file(tmp_path: Path) -> None:
+    text = """
+        agents:
+          Clerk: {scope: [finance, owner], owner: {user: ann, tenant: acme}}
+          Other: {scope: hr, owner: bob}
+    """
+    (tmp_path / "team.yaml").write_text(text, encoding="utf-8")
+    clerk, other = load_team(tmp_path / "team.yaml").agents.values()
+    assert (clerk.scope, clerk.owner) == ({"finance", "owner"}, Caller("ann", "acme"))
+    assert (other.scope, other.owner) == ({"hr"}, Caller("bob"))

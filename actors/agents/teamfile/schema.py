@@ -96,6 +96,8 @@ class AgentEntry(Section):
     mcp: Names = Field((), description="a list of names from mcp_servers, whose tools it has")
     handoffs: Names = Field((), description="a list of agent names")
     autonomy: Autonomy = Field("autonomous", description="which tool calls wait for a person")
+    scope: str | tuple[str, ...] = Field("all", description="who may ask it: a scope, or a list of them")
+    owner: str | dict[str, str] = Field("", description="whose it is: a user, or {user: …, tenant: …}")
     output_type: str = Field("", description="the type of its answers as module:name")
     hooks: Names = Field((), description="a list of hooks and guardrails as module:name")
     skills: Names = Field((), description="a list of skills as module:name")
