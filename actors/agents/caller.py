@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -75,14 +75,18 @@ NOBODY = Caller()
 
 
 def as_owner(given: object, agent: str) -> Caller | None:
-    """The owner of an agent, given as a caller or a user's name.
+    """The owner of an agent, given as a caller, a user's name, or a mapping with ``user`` and ``tenant``.
 
     Raises:
         DefinitionError: it is something else, or names no user.
     """
     if given is None:
         return None
-    owner = Caller(given) if isinstance(given, str) else given
+    owner: object = given
+    if isinstance(given, str):
+        owner = Caller(given)
+    elif isinstance(given, Mapping) and given.keys() <= {"user", "tenant"}:  # as a file has it
+        owner = Caller(**given)
     if not isinstance(owner, Caller) or not owner.user:
         raise DefinitionError(f"agent {agent}: the owner is a user's name, or a Caller with one, not {given!r:.80}")
     return owner

@@ -17,6 +17,7 @@ from callboard import (
     NotAllowed,
     Pipeline,
     Skill,
+    StepPlan,
     guardrail,
     handoff,
     hook,
@@ -153,7 +154,15 @@ async def test_the_owner_is_one_user_of_one_tenant(owner: Any, caller: Caller | 
     assert (model.offered, ran) == (({"pay"}, ["pay"]) if owns else (set(), []))
 
 
-@pytest.mark.parametrize("owner", ["", 7, Caller(), Caller(tenant="acme"), ["ann"]])
+def test_an_owner_and_scopes_may_stand_in_a_file() -> None:
+    data = {"name": "Clerk", "scope": ["finance", "owner"], "owner": {"user": "ann", "tenant": "acme"}}
+    agent = Agent.from_config(data)
+    assert (agent.scope, agent.owner) == ({"finance", "owner"}, Caller("ann", "acme"))
+
+
+@pytest.mark.parametrize(
+    "owner", [{"user": ""}, {"user": "ann", "scopes": ["x"]}, "", 7, Caller(), Caller(tenant="acme"), ["ann"]]
+)
 def test_an_owner_that_names_no_user_is_refused(owner: Any) -> None:
     with pytest.raises(DefinitionError, match="agent Clerk: the owner is a user's name"):
         Agent("Clerk", owner=owner)
@@ -184,6 +193,16 @@ async def test_a_hook_that_changes_a_call_gives_nobody_a_tool() -> None:
     assert (text, ran) == ("no tool is called 'pay'", [])
     text, _ = await asked(agent, "look", ANN)
     assert (text, ran) == ("pay ran", ["pay"])
+
+
+async def test_a_plan_for_a_step_gives_nobody_a_tool_and_may_name_it_all_the_same() -> None:
+    ran: list[str] = []
+    tools = [noting(ran, "pay", scope="finance"), noting(ran, "look"), noting(ran, "other")]
+    agent = Agent("Clerk", tools=tools, prepare_step=lambda run: StepPlan(tools=["pay", "look"]))
+    _, model = await asked(agent, "pay", STRANGER)
+    assert (model.offered, ran) == ({"look"}, [])
+    _, model = await asked(agent, "pay", ANN)
+    assert (model.offered, ran) == ({"pay", "look"}, ["pay"])
 
 
 @pytest.mark.parametrize("decided", [True, False])
