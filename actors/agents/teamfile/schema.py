@@ -103,8 +103,6 @@ class AgentEntry(Section):
     skills: Names = Field((), description="a list of skills as module:name")
     limits: Annotated[Limits, AfterValidator(_limits)] = Field(Limits(), description="what one run may use")
     settings: Annotated[dict[str, Any], AfterValidator(_settings)] = Field({}, description="temperature, max_tokens, …")
-    scope: str | list[str] = Field("all", description="who may ask it: a scope, or a list of scopes")
-    owner: str | dict[str, str] = Field("", description="whose it is: a user, or a mapping of user and tenant")
     defer_tools: bool = Field(False, description="whether the model searches for its tools, and is not shown them all")
 
 
