@@ -56,6 +56,15 @@ TEXT = Wish("a text", lambda value: isinstance(value, str))
 FLAG = Wish("True or False", lambda value: isinstance(value, bool))
 
 
+def is_key(secret: str) -> bool:
+    """Whether a header can carry a key as it is, and no blank or line's end came along from where it was read."""
+    return secret.isascii() and secret.isprintable() and " " not in secret
+
+
+SENDABLE_KEY = "a key of printable characters, all ASCII, without spaces; what stands there cannot be sent"
+"""What `is_key` looks for, in words that do not show it."""
+
+
 def one_of(*values: str) -> Wish:
     """One of some words."""
     return Wish(f"one of {', '.join(values)}", lambda value: isinstance(value, str) and value in values)

@@ -150,6 +150,8 @@ class ProviderSpec:
         checks.hold(self, api_key=made(SecretStr).or_none("where the endpoint wants none"), default_model=checks.TEXT)
         checks.hold(self, models=checks.several(checks.NAME), headers=checks.by_name(checks.TEXT))
         checks.hold(self, timeout=seconds, total_timeout=seconds, connect_timeout=seconds, max_in_flight=checks.COUNT)
+        if not checks.is_key(self.secret):
+            raise SpecError(f"provider {self.name!r}: api_key: expected {checks.SENDABLE_KEY}")
         known = checks.one_of(*get_args(Capability))
         checks.hold(self, dialect=made(Dialect), capabilities=checks.several(known).or_none("for all its protocol can"))
         checks.hold(self, embedding_limit=made(EmbeddingLimit), defaults=_DEFAULTS)

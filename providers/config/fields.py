@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, SecretStr, TypeAdapter, ValidationError
 
+from ..checks import SENDABLE_KEY, is_key
 from ..messages import Request
 from ..registry.presets import PRESETS
 from ..spec import Kind
@@ -75,9 +76,8 @@ def address(value: str) -> str:
 
 def key(value: SecretStr) -> SecretStr:
     """A key that a header can carry. Raises `ValueError`, which does not show it."""
-    text = value.get_secret_value()
-    if not (text.isascii() and text.isprintable() and " " not in text):
-        raise ValueError("expected a key of printable characters without spaces; what stands there cannot be sent")
+    if not is_key(value.get_secret_value()):
+        raise ValueError(f"expected {SENDABLE_KEY}")
     return value
 
 

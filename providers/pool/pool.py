@@ -336,6 +336,8 @@ class Pool(Actor):
         if not isinstance(message.key, SecretStr) or not message.key.get_secret_value().strip():
             found = "an empty one" if isinstance(message.key, SecretStr) else type(message.key).__name__
             raise SpecError(f"RotateKey for {message.endpoint!r}: expected the key as a SecretStr, not {found}")
+        if not checks.is_key(message.key.get_secret_value()):
+            raise SpecError(f"RotateKey for {message.endpoint!r}: expected {checks.SENDABLE_KEY}")
 
         def with_new_key(endpoint: Endpoint) -> Endpoint:
             label = endpoint.key if message.label is None else message.label

@@ -113,7 +113,7 @@ async def scenario(sim: Simulation, *, cancels: bool = True) -> dict[str, Script
         kind = rng.randrange(6)
         with suppress(SpecError):  # there is no such endpoint: it was just removed
             if kind <= 2:
-                await pool.ask(RotateKey(name, SecretStr(f"key {number}")))
+                await pool.ask(RotateKey(name, SecretStr(f"key-{number}")))
             elif kind == 3:
                 await pool.ask(AddEndpoint(described(name)))
             elif kind == 4:

@@ -13,6 +13,7 @@ from callboard.actors import ChildSpec, SpecError, StartFailed
 from callboard.actors.testing import virtual_time
 from callboard.providers.errors import NoProvider
 from callboard.providers.pool import AddEndpoint, Endpoint, GetHealth, RemoveEndpoint, RotateKey
+from callboard.providers.spec import ProviderSpec
 
 from .scripted import Script, Scripted, endpoint, pool_of, request
 
@@ -157,13 +158,28 @@ async def test_a_key_that_is_none_is_refused_and_changes_nothing(key: Any) -> No
         assert script.keys == ["first"]
 
 
+@pytest.mark.parametrize("key", ["second\n", " second", "sécond", "sec\x00ond"], ids=repr)
+@virtual_time
+async def test_a_key_that_no_header_can_carry_is_refused_and_changes_nothing(key: str) -> None:
+    script = Script("a")
+    with pytest.raises(SpecError, match="provider 'acme': api_key: expected a key of printable") as caught:
+        ProviderSpec("acme", api_key=SecretStr(key))
+    assert key not in str(caught.value)
+    async with pool_of(endpoint(script)) as pool:
+        with pytest.raises(SpecError, match="RotateKey for 'a': expected a key of printable") as caught:
+            await pool.ask(RotateKey("a", SecretStr(key)))
+        assert key not in str(caught.value)
+        await pool.ask(request(), timeout=1.0)
+    assert script.keys == ["first"]
+
+
 @virtual_time
 async def test_rotations_that_are_asked_for_at_once_end_with_the_last_of_them() -> None:
     ground, script = Ground(good=True), Script("a")
     async with pool_of(Endpoint("a", ChildSpec(Wobbly, (script, ground), {"api_key": "first"}))) as pool:
-        await asyncio.gather(*(pool.ask(RotateKey("a", SecretStr(f"key {number}"))) for number in range(5)))
+        await asyncio.gather(*(pool.ask(RotateKey("a", SecretStr(f"key-{number}"))) for number in range(5)))
         await pool.ask(request(), timeout=1.0)
-    assert script.keys == ["key 4"]
+    assert script.keys == ["key-4"]
 
 
 @virtual_time
