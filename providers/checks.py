@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -54,6 +55,27 @@ AMOUNT = Wish("a number, at least 0", lambda value: is_number(value) and value >
 NAME = Wish("a name", lambda value: isinstance(value, str) and bool(value.strip()))
 TEXT = Wish("a text", lambda value: isinstance(value, str))
 FLAG = Wish("True or False", lambda value: isinstance(value, bool))
+SAYABLE = Wish("a mapping that JSON can say", lambda value: isinstance(value, Mapping) and _can_be_said(value))
+HEADERS = Wish(
+    "a mapping of names to texts on one line",
+    lambda value: isinstance(value, Mapping) and all(_fit_a_header(*each) for each in value.items()),
+)
+"""Headers that go out with a request."""
+
+
+def _can_be_said(value: Mapping[Any, Any]) -> bool:
+    try:
+        json.dumps(dict(value))
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return True
+
+
+def _fit_a_header(name: Any, value: Any) -> bool:
+    if not isinstance(name, str) or not isinstance(value, str):
+        return False
+    named = bool(name) and name.isascii() and name.isprintable() and not set(name) & set(' ":;,()<>@[]{}/?=\\')
+    return named and not any(letter < " " or letter == "\x7f" or "\ud800" <= letter <= "\udfff" for letter in value)
 
 
 def is_key(secret: str) -> bool:

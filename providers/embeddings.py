@@ -59,6 +59,12 @@ class EmbeddingRequest:
             raise _wrong("dimensions", "a whole number or None", size)
         if size is not None and size < 1:
             raise InvalidRequest(f"dimensions of an embedding request is {size}: expected at least 1")
+        if self.user is not None and not isinstance(self.user, str):
+            raise _wrong("user", "a text or None", self.user)
+        for name, wish in (("headers", checks.HEADERS), ("extra", checks.SAYABLE)):
+            given = getattr(self, name)
+            if given != {} and not wish.fits(given):
+                raise InvalidRequest(f"{name} of an embedding request: expected {wish.text}")
 
 
 @dataclass(frozen=True, slots=True)

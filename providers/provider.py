@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from ..actors.core.actor import Actor
 from .embeddings import Asked, EmbeddingRequest, Embeddings, divided, estimated_tokens, joined
-from .errors import InvalidRequest, ProviderError
+from .errors import InvalidRequest, ProviderError, ProviderOverloaded
 from .gate import Gate
 from .messages import Completion, Delta, Request, Usage
 from .shapes import misshapen
@@ -123,10 +123,7 @@ class Provider(Actor):
 
     def on_receive(self, message: Any) -> Any:
         if isinstance(message, Request):
-            request = self.spec.completed(message)
-            if self.expects == "stream":
-                return self._streamed(request)
-            return self.reply_with(self._completed(request))
+            return self._streamed(message) if self.expects == "stream" else self.reply_with(self._completed(message))
         if isinstance(message, EmbeddingRequest):
             return self.reply_with(self._embedded(message))
         if isinstance(message, Supports):
@@ -134,7 +131,7 @@ class Provider(Actor):
         if isinstance(message, Describe):
             return Description(self.spec, self._gate.inside, self._gate.waiting)
         if isinstance(message, CountTokens):
-            return self.reply_with(self._counted(self.spec.completed(message.request)))
+            return self.reply_with(self._counted(message.request))
         if isinstance(message, SetApiKey):
             return self.reply_with(self.rotate(message.api_key))
         if isinstance(message, BatchRequest):
@@ -145,18 +142,20 @@ class Provider(Actor):
         )
 
     async def _batched(self, message: BatchRequest) -> BatchAnswer:
-        requests = tuple(self.spec.completed(request) for request in message.requests)
+        requests = message.requests
         try:
+            requests = tuple(map(self.spec.completed, requests))
             outcomes = await self.batch(requests)
-        except ProviderError as error:
-            self._clean(error, *requests)
-            raise
-        for request, outcome in zip(requests, outcomes, strict=True):
-            if isinstance(outcome, ProviderError):
-                self._clean(outcome, request)
+        except Exception as error:
+            told = self._told(error, *requests)
+            if told is error:
+                raise
+            raise told from None
         return BatchAnswer(
             tuple(
-                self._finished(request, outcome, 0.0) if isinstance(outcome, Completion) else outcome
+                self._finished(request, outcome, 0.0)
+                if isinstance(outcome, Completion)
+                else self._told(outcome, request)
                 for request, outcome in zip(requests, outcomes, strict=True)
             )
         )
@@ -166,14 +165,13 @@ class Provider(Actor):
         async with self._gate:
             started = clock()
             try:
+                request = self.spec.completed(request)
                 completion = await self.complete(request)
-            except ProviderError as error:
-                self._clean(error, request)
-                raise
-            except Exception:
-                if problem := misshapen(request):
-                    raise InvalidRequest(problem, provider=self.spec.name) from None
-                raise
+            except Exception as error:
+                told = self._told(error, request)
+                if told is error:
+                    raise
+                raise told from None
             return self._finished(request, completion, clock() - started)
 
     async def _embedded(self, request: EmbeddingRequest) -> Embeddings:
@@ -185,9 +183,11 @@ class Provider(Actor):
                 started = clock()
                 try:
                     parts.append(await self.embed(part))
-                except ProviderError as error:
-                    self._clean(error, part)
-                    raise
+                except Exception as error:
+                    told = self._told(error, part)
+                    if told is error:
+                        raise
+                    raise told from None
                 latency += clock() - started
         made = joined(parts, latency)
         usage, notes = made.usage, made.notes
@@ -200,20 +200,20 @@ class Provider(Actor):
         clock = asyncio.get_running_loop().time
         async with self._gate:
             started = clock()
-            pieces = self.stream(request)
+            pieces: AsyncIterator[Delta] | None = None
             try:
+                request = self.spec.completed(request)
+                pieces = self.stream(request)
                 async for delta in pieces:
                     if delta.completion is not None:
                         whole = self._finished(request, delta.completion, clock() - started)
                         delta = replace(delta, completion=whole)
                     yield delta
-            except ProviderError as error:
-                self._clean(error, request)
-                raise
-            except Exception:
-                if problem := misshapen(request):
-                    raise InvalidRequest(problem, provider=self.spec.name) from None
-                raise
+            except Exception as error:
+                told = self._told(error, request)
+                if told is error:
+                    raise
+                raise told from None
             finally:
                 # Not left to the garbage collector: the connection must close when the reader goes.
                 close = getattr(pieces, "aclose", None)
@@ -222,16 +222,36 @@ class Provider(Actor):
 
     async def _counted(self, request: Request) -> int:
         try:
+            request = self.spec.completed(request)
             return await self.count_tokens(request)
-        except ProviderError as error:
-            self._clean(error, request)
-            raise
+        except Exception as error:
+            told = self._told(error, request)
+            if told is error:
+                raise
+            raise told from None
 
-    def _clean(self, error: ProviderError, *requests: Asked) -> None:
-        """Take keys and prompts out of an error: vendors quote both."""
-        headers = (value for request in requests for value in request.headers.values())
-        prompts = (text for request in requests for text in quotable(request))
-        cleaned(error, (*self.secrets(), *headers), prompts)
+    def _told(self, error: Exception, *requests: Asked) -> Exception:
+        """What whoever asked is told of a failure: without keys and prompts, which vendors quote. Of a request that is
+        wrong itself it is that, whatever came of it: a vendor that could make nothing of it is not to blame."""
+        unexplained = not isinstance(error, ProviderError) or isinstance(error, ProviderOverloaded)
+        if unexplained and (problem := self._wrong_with(requests)):
+            return InvalidRequest(problem, provider=self.spec.name)
+        if isinstance(error, ProviderError):
+            headers = (value for request in requests for value in request.headers.values())
+            prompts = (text for request in requests for text in quotable(request))
+            try:
+                cleaned(error, (*self.secrets(), *headers), prompts)
+            except Exception:
+                if problem := self._wrong_with(requests):
+                    return InvalidRequest(problem, provider=self.spec.name)
+                raise
+        return error
+
+    @staticmethod
+    def _wrong_with(requests: tuple[Asked, ...]) -> str:
+        # Requests for embeddings were looked at when they were made.
+        asked = (each for each in requests if not isinstance(each, EmbeddingRequest))
+        return next(filter(None, map(misshapen, asked)), "")
 
     def _finished(self, request: Request, made: Completion, latency: float) -> Completion:
         notes, usage = made.notes, made.usage

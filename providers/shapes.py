@@ -6,20 +6,48 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from .checks import COUNT, NUMBER, Wish, made_as
-from .messages import Audio, File, Image, Message, Request, Text, ToolCall, ToolSpec
+from .checks import COUNT, FLAG, HEADERS, NUMBER, SAYABLE, TEXT, WHOLE, Wish, made_as, several
+from .messages import Audio, File, Image, Message, Request, Text, ToolCall, ToolSpec, VendorState
 
 _PARTS = Text | Image | File | Audio
+_MAYBE_TEXT = TEXT.or_none()
+_CACHE = Wish("True, False, '5m' or '1h'", lambda value: value in (True, False, "5m", "1h"))
+
 _FIELDS: Mapping[str, Wish] = {
-    "model": Wish("a model's name", lambda value: isinstance(value, str)),
+    "model": Wish("a model's name", TEXT.fits),
+    "tools": Wish("a tuple of ToolSpec", lambda value: _all(value, ToolSpec)),
+    "tool_choice": TEXT,
     "max_tokens": COUNT.or_none(),
     "temperature": NUMBER.or_none(),
     "top_p": NUMBER.or_none(),
+    "top_k": WHOLE.or_none(),
+    "frequency_penalty": NUMBER.or_none(),
+    "presence_penalty": NUMBER.or_none(),
+    "seed": WHOLE.or_none(),
+    "stop": Wish("a tuple of texts", several(TEXT, (tuple, list)).fits),
+    "reasoning_effort": _MAYBE_TEXT,
+    "response_schema": SAYABLE.or_none(),
+    "parallel_tool_calls": FLAG,
+    "user": _MAYBE_TEXT,
+    "headers": HEADERS,
+    "extra": SAYABLE,
+    "thinking_tokens": WHOLE.or_none(),
     "max_retries": Wish("a whole number, at least 0", lambda value: type(value) is int and value >= 0).or_none(),
-    "tools": Wish("a tuple of ToolSpec", lambda value: _all(value, ToolSpec)),
-    "stop": Wish("a tuple of texts", lambda value: _all(value, str)),
-    "extra": made_as(Mapping),
-    "headers": made_as(Mapping),
+}
+_OF_MESSAGE: Mapping[str, Wish] = {
+    "tool_call_id": _MAYBE_TEXT,
+    "name": _MAYBE_TEXT,
+    "reasoning": TEXT,
+    "cache": _CACHE,
+    "state": made_as(VendorState).or_none(),
+}
+_OF_CALL: Mapping[str, Wish] = {"id": TEXT, "name": TEXT, "arguments": TEXT}
+_OF_TOOL: Mapping[str, Wish] = {"name": TEXT, "description": TEXT, "parameters": SAYABLE, "cache": _CACHE}
+_OF_PART: Mapping[type, Mapping[str, Wish]] = {
+    Text: {"text": TEXT, "cache": _CACHE},
+    Image: {"url": TEXT, "cache": _CACHE},
+    File: {"url": TEXT, "name": TEXT, "cache": _CACHE},
+    Audio: {"url": TEXT, "transcript": TEXT},
 }
 
 
@@ -27,25 +55,42 @@ def misshapen(request: Any) -> str:
     """What of a request is not as it must be, without what it says; empty where nothing is."""
     if not isinstance(request, Request):
         return f"expected a Request, not {type(request).__name__}"
-    for name, wish in _FIELDS.items():
-        value = getattr(request, name)
-        if not (value is None and wish.optional) and not wish.fits(value):
-            return f"{name}: expected {wish.text}, not {type(value).__name__}"
+    return next(_of_request(request), "")
+
+
+def _of_request(request: Request) -> Iterator[str]:
+    yield from _of(request, _FIELDS)
+    for number, tool in enumerate(request.tools):
+        yield from _of(tool, _OF_TOOL, f"tools[{number}].")
     if not isinstance(request.messages, tuple | list):
-        return f"messages: expected a tuple of Message, not {type(request.messages).__name__}"
-    return next(_of_messages(request.messages), "")
+        yield f"messages: expected a tuple of Message, not {type(request.messages).__name__}"
+        return
+    for number, message in enumerate(request.messages):
+        yield from _of_one(message, f"messages[{number}]")
 
 
-def _of_messages(messages: Any) -> Iterator[str]:
-    for number, message in enumerate(messages):
-        where = f"messages[{number}]"
-        if not isinstance(message, Message):
-            yield f"{where}: expected a Message, not {type(message).__name__}"
-            return
-        if not isinstance(message.content, str) and not _all(message.content, _PARTS):
+def _of_one(message: Any, where: str) -> Iterator[str]:
+    if not isinstance(message, Message):
+        yield f"{where}: expected a Message, not {type(message).__name__}"
+        return
+    if not isinstance(message.content, str):
+        if not _all(message.content, _PARTS):
             yield f"{where}.content: expected text or a tuple of parts, not {type(message.content).__name__}"
-        if not _all(message.tool_calls, ToolCall):
-            yield f"{where}.tool_calls: expected a tuple of ToolCall, not {type(message.tool_calls).__name__}"
+        for number, part in enumerate(message.content):
+            yield from _of(part, _OF_PART[type(part)], f"{where}.content[{number}].")
+    if not _all(message.tool_calls, ToolCall):
+        yield f"{where}.tool_calls: expected a tuple of ToolCall, not {type(message.tool_calls).__name__}"
+    for number, call in enumerate(message.tool_calls):
+        yield from _of(call, _OF_CALL, f"{where}.tool_calls[{number}].")
+    yield from _of(message, _OF_MESSAGE, f"{where}.")
+
+
+def _of(value: Any, wishes: Mapping[str, Wish], where: str = "") -> Iterator[str]:
+    for name, wish in wishes.items():
+        given = getattr(value, name)
+        if not (given is None and wish.optional) and not wish.fits(given):
+            kind = "" if isinstance(given, Mapping) else f", not {type(given).__name__}"
+            yield f"{where}{name}: expected {wish.text}{kind}"
 
 
 def _all(value: Any, kind: Any) -> bool:

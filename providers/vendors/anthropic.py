@@ -73,11 +73,10 @@ class AnthropicProvider(HttpProvider):
         """Input tokens as Anthropic's own endpoint counts them, free of charge; estimated where it has none."""
         if not self.spec.supports("count_tokens"):
             return await super().count_tokens(request)
-        model, protocol = self._prepared(request)
-        payload = protocol.to_payload(request, [], model=model)
+        _, payload, notes = self.prepared(request)
         for name in _NOT_COUNTED:
             payload.pop(name, None)
-        body, _ = await self.posted(f"{anthropic.PATH}/count_tokens", payload, request.headers)
+        body, _ = await self.posted(f"{anthropic.PATH}/count_tokens", payload, request.headers, notes)
         return self._counted_in(body, "input_tokens")
 
     async def batch(self, requests: tuple[Request, ...]) -> list[Completion | ProviderError]:

@@ -13,9 +13,11 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Any, TypeAlias
 
-from ..errors import ProviderError, ProviderOverloaded
+from ..errors import InvalidRequest, ProviderError, ProviderOverloaded
 from ..messages import Completion, Request
+from ..shapes import misshapen
 from ..wire.failures import from_event, from_status
+from ..wire.letters import sendable
 from .http import Protocolled
 from .transport import sdk_problem
 
@@ -55,18 +57,27 @@ async def ordered(send: Callable[..., Any], client: Any, provider: Any, requests
     """
     spec = provider.spec
     protocol = provider.protocol(spec.model_of(requests[0]))
-    notes: list[list[str]] = [[] for _ in requests]
-    payloads = [
-        protocol.to_payload(request, changed, model=spec.model_of(request))
-        for request, changed in zip(requests, notes, strict=True)
-    ]
+    outcomes: dict[int, Outcome] = {}  # by place
+    notes: dict[int, list[str]] = {}  # of those that go out
+    payloads: list[dict[str, Any]] = []
+    for place, request in enumerate(requests):
+        try:
+            _, payload, changed = provider.prepared(request)
+            payloads.append(sendable(payload, changed))
+            notes[place] = changed
+        except InvalidRequest as error:
+            outcomes[place] = error
+        except (TypeError, ValueError):
+            outcomes[place] = InvalidRequest(misshapen(request) or "no JSON can be made of it", provider=spec.name)
     problem: Exception
     try:
-        outcomes: list[Outcome] = await send(client, payloads, protocol, spec.name, pauses(*provider.batch_pauses))
-        return [
-            replace(outcome, notes=tuple(changed)) if changed and isinstance(outcome, Completion) else outcome
-            for outcome, changed in zip(outcomes, notes, strict=True)
-        ]
+        wait = pauses(*provider.batch_pauses)
+        sent: list[Outcome] = await send(client, payloads, protocol, spec.name, wait) if payloads else []
+        for (place, changed), outcome in zip(notes.items(), sent, strict=True):
+            outcomes[place] = (
+                replace(outcome, notes=tuple(changed)) if changed and isinstance(outcome, Completion) else outcome
+            )
+        return [outcomes[place] for place in range(len(requests))]
     except Exception as error:
         problem = sdk_problem(error, spec.name)
     raise problem  # out here: the SDK's own error, which may quote a key, is not its context

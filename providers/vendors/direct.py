@@ -125,7 +125,7 @@ class Direct:
             await session.close()
 
     async def _sent(self, path: str, payload: Mapping[str, Any], headers: Mapping[str, str]) -> Any:
-        data = _as_json(payload).encode("utf-8", "replace")
+        data = _as_json(payload).encode()
         sent = _Sent()
         _SENT.set(sent)
         clock = asyncio.get_running_loop().time

@@ -49,20 +49,21 @@ class GeminiProvider(HttpProvider):
 
     async def count_tokens(self, request: Request) -> int:
         """Input tokens as Google's own endpoint counts them; it is free of charge."""
-        model, protocol = self._prepared(request)
-        payload = {"model": gemini.named(model), **protocol.to_payload(request, [], model=model)}
-        path = gemini.path(model, "countTokens")
-        body, _ = await self.posted(path, {"generateContentRequest": payload}, request.headers)
+        _, content, notes = self.prepared(request)
+        model = self.spec.model_of(request)
+        payload = {"generateContentRequest": {"model": gemini.named(model), **content}}
+        body, _ = await self.posted(gemini.path(model, "countTokens"), payload, request.headers, notes)
         return self._counted_in(body, "totalTokens")
 
     async def embed(self, request: EmbeddingRequest) -> Embeddings:
         model = self.spec.model_of(request)
         payload = gemini_embeddings.to_payload(request, model=model)
-        body, headers = await self.posted(gemini.path(model, gemini_embeddings.CALL), payload, request.headers)
+        notes: list[str] = []
+        path = gemini.path(model, gemini_embeddings.CALL)
+        body, headers = await self.posted(path, payload, request.headers, notes)
         count, name = len(request.texts), self.spec.name
-        return embeddings_headed(
-            gemini_embeddings.from_response(body, count=count, model=model, provider=name), headers
-        )
+        made = gemini_embeddings.from_response(body, count=count, model=model, provider=name)
+        return embeddings_headed(made, headers, notes)
 
     def _head(self, secret: str) -> _Head:
         key = {"x-goog-api-key": secret} if secret else {}

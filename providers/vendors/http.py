@@ -14,11 +14,13 @@ from typing import Any, Protocol
 
 from pydantic import SecretStr
 
+from ..checks import HEADERS
 from ..embeddings import Embeddings
-from ..errors import ConnectionLost, ProviderError, ProviderTimeout, StreamCut, UnknownModel
+from ..errors import ConnectionLost, InvalidRequest, ProviderError, ProviderTimeout, StreamCut, UnknownModel
 from ..messages import Completion, Delta, Request
 from ..provider import Provider, as_deltas
-from ..wire import failures, fields
+from ..shapes import misshapen
+from ..wire import failures, fields, letters
 from ..wire.limits import rate_limits
 from ..wire.sse import Parser, is_sign_of_life, is_stream
 from . import reading
@@ -121,20 +123,24 @@ class HttpProvider(Provider):
         return transport
 
     async def complete(self, request: Request) -> Completion:
-        model, protocol = self._prepared(request)
-        notes: list[str] = []
-        payload = protocol.to_payload(request, notes, model=model)
-        body, headers = await self.posted(protocol.path, payload, request.headers)
+        protocol, payload, notes = self.prepared(request)
+        body, headers = await self.posted(protocol.path, payload, request.headers, notes)
         return self._headed(protocol.from_response(body, provider=self.spec.name), headers, notes)
 
     async def posted(
-        self, path: str, payload: Mapping[str, Any], headers: Mapping[str, str]
+        self, path: str, payload: Mapping[str, Any], headers: Mapping[str, str], notes: list[str]
     ) -> tuple[Any, Mapping[str, str]]:
-        """Send JSON to the vendor; returns the JSON and the headers of its answer. Raises a `ProviderError`."""
+        """Send JSON to the vendor; returns the JSON and the headers of its answer. Raises a `ProviderError`.
+
+        Args:
+            path: where to, below the base URL.
+            payload, headers: what.
+            notes: takes what had to be changed.
+        """
         begun = False
         try:
             async with asyncio.timeout(self.spec.total_timeout):
-                opened = await self._opened.open(path, payload, headers)
+                opened = await self._open(path, payload, headers, notes)
                 begun = True
                 try:
                     if not 200 <= opened.status < 300:
@@ -152,12 +158,10 @@ class HttpProvider(Provider):
         raise late
 
     async def stream(self, request: Request) -> AsyncIterator[Delta]:
-        model, protocol = self._prepared(request)
-        notes: list[str] = []
-        payload = protocol.to_payload(request, notes, model=model, stream=True)
+        protocol, payload, notes = self.prepared(request, stream=True)
         name = self.spec.name
         pace = self._pace()
-        opened, head, body = await self._answered(pace, protocol.stream_path, payload, request.headers)
+        opened, head, body = await self._answered(pace, protocol.stream_path, payload, request.headers, notes)
         try:
             if body is not None:
                 whole = protocol.from_response(self._json(opened, body), provider=name)
@@ -225,14 +229,42 @@ class HttpProvider(Provider):
         assert self._transport is not None, "on_start has opened it"
         return self._transport
 
-    def _prepared(self, request: Request) -> tuple[str, Protocolled]:
+    async def _open(
+        self, path: str, payload: Mapping[str, Any], headers: Mapping[str, str], notes: list[str]
+    ) -> Opened:
+        """Send, with what cannot stand in a text replaced; found out by trying, since nearly all texts are well."""
+        if headers and not HEADERS.fits(headers):  # an SDK's client would call it a lost connection
+            raise InvalidRequest(f"headers: expected {HEADERS.text}", provider=self.spec.name)
+        try:
+            return await self._opened.open(path, payload, headers)
+        except UnicodeEncodeError:  # nothing has been sent
+            pass
+        notes.append(letters.REPLACED)
+        return await self._opened.open(path, letters.mended(payload), headers)
+
+    def prepared(self, request: Request, *, stream: bool = False) -> tuple[Protocolled, dict[str, Any], list[str]]:
+        """The protocol of a request's model, the JSON to send, and notes on what had to be changed.
+
+        Raises:
+            InvalidRequest: no JSON can be made of it; says where that lies.
+            UnknownModel: it names no model, and there is no default.
+        """
         model = self.spec.model_of(request)
         if not model:
             raise UnknownModel(
                 f"{self.spec.name} has no default model: name one in the request, or set default_model",
                 provider=self.spec.name,
             )
-        return model, self.protocol(model)
+        protocol = self.protocol(model)
+        notes: list[str] = []
+        try:
+            return protocol, protocol.to_payload(request, notes, model=model, stream=stream), notes
+        except ProviderError:
+            raise
+        except Exception as error:
+            # Whatever it is, it is nobody's fault but the request's.
+            why = misshapen(request) or f"{self.spec.name} can make no JSON of the request ({type(error).__name__})"
+        raise InvalidRequest(why, provider=self.spec.name)
 
     def _pace(self) -> Pace:
         spec = self.spec
@@ -248,7 +280,7 @@ class HttpProvider(Provider):
         )
 
     async def _answered(
-        self, pace: Pace, path: str, payload: Mapping[str, Any], headers: Mapping[str, str]
+        self, pace: Pace, path: str, payload: Mapping[str, Any], headers: Mapping[str, str], notes: list[str]
     ) -> tuple[Opened, bytes, bytes | None]:
         """Ask for a stream. What the answer is shows in how it begins: a type in its header may be wrong, and a web
         page, an error with status 200, or an answer from a server that does not stream come whole.
@@ -258,7 +290,7 @@ class HttpProvider(Provider):
         """
         try:
             async with asyncio.timeout(self.spec.total_timeout):
-                opened = await self._opened.open(path, payload, headers)
+                opened = await self._open(path, payload, headers, notes)
                 try:
                     return opened, *await self._begun(opened, pace)
                 except BaseException:
@@ -332,6 +364,7 @@ class HttpProvider(Provider):
             await transport.close()
 
 
-def embeddings_headed(made: Embeddings, headers: Mapping[str, str]) -> Embeddings:
-    """Embeddings with what their response's headers say."""
-    return replace(made, request_id=failures.request_id(headers) or made.request_id, limits=rate_limits(headers))
+def embeddings_headed(made: Embeddings, headers: Mapping[str, str], notes: list[str]) -> Embeddings:
+    """Embeddings with what their response's headers say, and what had to be changed."""
+    request_id = failures.request_id(headers) or made.request_id
+    return replace(made, request_id=request_id, limits=rate_limits(headers), notes=(*notes, *made.notes))

@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
+from ..checks import HEADERS
 from ..errors import (
     ConnectionLost,
     ContextTooLong,
@@ -23,8 +24,10 @@ from ..errors import (
 )
 from ..messages import Completion, Delta, Request
 from ..provider import Provider
+from ..shapes import misshapen
 from ..wire import openai_chat
 from ..wire.failures import from_status
+from ..wire.letters import sendable
 from ..wire.limits import retry_after
 from ..wire.openai_chat import Dialect
 from ..wire.secrets import shortened
@@ -116,14 +119,19 @@ class LiteLLMProvider(Provider):
         return f"litellm:{vendor}" if found else "litellm"
 
     async def _call(self, request: Request, notes: list[str], *, stream: bool) -> Any:
-        payload = openai_chat.to_payload(
-            request,
-            model=self.spec.model_of(request),
-            stream=stream,
-            dialect=_DIALECT,
-            origin=self._origin(request),
-            notes=notes,
-        )
+        try:
+            payload = openai_chat.to_payload(
+                request,
+                model=self.spec.model_of(request),
+                stream=stream,
+                dialect=_DIALECT,
+                origin=self._origin(request),
+                notes=notes,
+            )
+            payload = sendable(payload, notes)  # LiteLLM would call what it cannot send the vendor's failure
+        except Exception as error:
+            what = misshapen(request) or f"{self.spec.name} can make no JSON of the request ({type(error).__name__})"
+            raise InvalidRequest(what, provider=self.spec.name) from None
         settings: dict[str, Any] = {
             "num_retries": 0,
             "max_retries": 0,
@@ -134,6 +142,8 @@ class LiteLLMProvider(Provider):
             settings["api_key"] = self.spec.secret
         if self.spec.base_url:
             settings["api_base"] = self.spec.base_url
+        if not HEADERS.fits(request.headers):
+            raise InvalidRequest(f"headers: expected {HEADERS.text}", provider=self.spec.name)
         headers = {**self.spec.headers, **request.headers}
         if headers:
             settings["extra_headers"] = headers

@@ -104,9 +104,10 @@ class OpenAIProvider(HttpProvider):
         # A quarter of the bytes; not every server that copies the protocol knows it.
         encoding: openai_embeddings.Encoding = "base64" if self._is_openai else "float"
         payload = openai_embeddings.to_payload(request, model=self.spec.model_of(request), encoding=encoding)
-        body, headers = await self.posted(openai_embeddings.PATH, payload, request.headers)
+        notes: list[str] = []
+        body, headers = await self.posted(openai_embeddings.PATH, payload, request.headers, notes)
         made = openai_embeddings.from_response(body, count=len(request.texts), provider=self.spec.name)
-        return embeddings_headed(made, headers)
+        return embeddings_headed(made, headers, notes)
 
     async def batch(self, requests: tuple[Request, ...]) -> list[Completion | ProviderError]:
         if not self.spec.supports("batch"):

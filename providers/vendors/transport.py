@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, ClassVar, Protocol
 
-from ..errors import AuthenticationFailed, ConnectionLost, ProviderError, ProviderTimeout
+from ..errors import AuthenticationFailed, ConnectionLost, InvalidRequest, ProviderError, ProviderTimeout
 from ..wire.failures import from_status
 from ..wire.secrets import shortened
 
@@ -36,7 +36,7 @@ class Transport(Protocol):
 
     async def open(self, path: str, payload: Mapping[str, Any], headers: Mapping[str, str]) -> Opened:
         """Send and return once the response's head has come, whatever its status; redirects are not followed. The
-        caller closes what it gets."""
+        caller closes what it gets. Raises `UnicodeEncodeError`, with nothing sent, for a text that has no UTF-8."""
 
     async def rotate(self, secret: str) -> None:
         """Send another key from the next request on; connections stay."""
@@ -80,6 +80,11 @@ class Sdk:
         try:
             options: dict[str, Any] = {"follow_redirects": False}
             if headers:
+                if not all(value.isascii() for value in headers.values()):
+                    raise InvalidRequest(
+                        f"headers: expected ASCII: {self._provider}'s client sends nothing else",
+                        provider=self._provider,
+                    )
                 options["headers"] = dict(headers)
             return await self._client.post(
                 path, cast_to=httpx2.Response, body=dict(payload), options=options, stream=True

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 from ....actors.core.base.send_context import SendContext, active
 from ... import checks
-from ...errors import BudgetSpent, NoProvider, ProviderError
+from ...errors import BudgetSpent, InvalidRequest, NoProvider, ProviderError
 from ...messages import Completion, Request
+from ...shapes import misshapen
 from ..accounts.budgets import Reservation
 from ..accounts.cost import BATCH_SHARE
 from ..accounts.estimate import input_tokens
@@ -111,6 +112,8 @@ class Batcher:
         Without an endpoint that takes batches of its model it is sent singly; so is each request of a batch that failed
         as a whole, or that the batch had no time for.
         """
+        if problem := misshapen(request):  # or those that go out with it would have to be sent singly
+            raise InvalidRequest(problem)
         dispatcher = self._dispatcher
         job = dispatcher.open(request, requester)
         if not _batches(job.plan):

@@ -10,8 +10,9 @@ from dataclasses import replace
 from typing import Any
 
 from ....actors.core.base.send_context import current_send_context
-from ...errors import NoProvider, ProviderTimeout
+from ...errors import InvalidRequest, NoProvider, ProviderTimeout
 from ...messages import Completion, Usage
+from ...shapes import misshapen
 from ..control import FanOut, Outcomes
 from ..dispatch.dispatcher import Dispatcher
 from ..dispatch.foreign import is_own
@@ -33,9 +34,12 @@ async def fan_out(dispatcher: Dispatcher, message: FanOut) -> Any:
     """Send the request to each provider and combine; see `FanOut`. What is still running at the end is cancelled.
 
     Raises:
+        InvalidRequest: it has not the shape of a request.
         NoProvider: all failed, unless ``all`` were asked for; with the causes.
         Exception: what the function that combines raised; of what would end an actor, `RuntimeError` that names it.
     """
+    if problem := misshapen(message.request):
+        raise InvalidRequest(problem)
     combine = message.combine
     names = tuple(message.providers) or dispatcher.planner.serving(message.request)
     counts = dispatcher.counts
