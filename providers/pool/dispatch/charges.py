@@ -68,7 +68,7 @@ class Charges:
         self._on_usage = on_usage
 
     def check(
-        self, job: Job, joining: Requester | None = None, share: float = 1.0
+        self, job: Job, joining: Requester | None = None, share: float = 1.0, at: Gate | None = None
     ) -> tuple[dict[str, float], Estimate]:
         """Raise if none of the endpoints that could answer may be paid for.
 
@@ -76,6 +76,7 @@ class Charges:
             job: the request.
             joining: who shares it besides: then it is only asked whether they can pay their part.
             share: of the price of a call by itself.
+            at: the one endpoint's model that is asked about; None for all that could answer.
 
         Returns:
             what the first that may be paid for would take, and of whom.
@@ -84,8 +85,8 @@ class Charges:
             BudgetSpent: a budget has too little left.
         """
         refused: BudgetSpent | None = None
-        for tier in job.plan.tiers:
-            for gate in tier.gates:
+        for gates in job.plan.gates if at is None else ((at,),):
+            for gate in gates:
                 if joining is None and share == 1.0:
                     quote = self._quote(job, gate)
                 else:

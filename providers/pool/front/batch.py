@@ -1,13 +1,15 @@
 """Micro-batching: requests that may wait go out together through an endpoint's batch capability.
 
-A batch is of one model, and goes only where that model is served as it was asked for. Each of its requests is booked to
-whom it is for, at a batch's price, and each asker may leave when their own time is over.
+A batch is of one model and of requests that need the same of an endpoint (tools, pictures), and goes only where that is
+served as it was asked for, and where each of its requests may be paid for. Each is booked to whom it is for, at a
+batch's price, and each asker may leave when their own time is over.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextvars
+from collections.abc import Iterable
 from copy import copy
 from dataclasses import dataclass
 
@@ -19,6 +21,7 @@ from ...shapes import misshapen
 from ..accounts.budgets import Reservation
 from ..accounts.cost import BATCH_SHARE
 from ..accounts.estimate import input_tokens
+from ..admission.gate import Gate, Grant
 from ..dispatch.dispatcher import Dispatcher
 from ..dispatch.job import Job, Requester
 from ..dispatch.plan import Plan
@@ -74,12 +77,14 @@ class _Item:
 
 
 class _Batch:
-    """Requests of one model, while they are collected and while they are out."""
+    """Requests of one model and the same needs, while they are collected and while they are out."""
 
     __slots__ = ("items", "task", "timer")
 
-    def __init__(self) -> None:
-        self.items: list[_Item] = []
+    def __init__(self, items: Iterable[_Item] = ()) -> None:
+        self.items = list(items)
+        for item in self.items:
+            item.batch = self
         self.task: asyncio.Task[None] | None = None
         self.timer: asyncio.TimerHandle | None = None
 
@@ -88,7 +93,8 @@ class _Batch:
         return [item for item in self.items if not item.answer.done()]
 
 
-_Key = tuple[str, str]
+_Key = tuple[str, str, frozenset[str]]
+"""The model and the endpoint that were asked for, and what an endpoint must be able to do."""
 
 
 class Batcher:
@@ -119,7 +125,7 @@ class Batcher:
         if not _batches(job.plan):
             return await dispatcher.run(job)
         item = _Item(job, dispatcher.loop.create_future())
-        self._collect((request.model, requester.endpoint), item)
+        self._collect((request.model, requester.endpoint, job.wanted), item)
         try:
             return await item.answer
         except _SendSingly:
@@ -160,19 +166,25 @@ class Batcher:
         count = len(batch.waiting())
         self._windows[key] = self._policy.next_window(self._windows[key], count)
         if count:
-            # It belongs to all: neither the deadline nor the budget of the one whose request filled it counts for all.
-            context = contextvars.copy_context()
-            context.run(active.set, SendContext(None, {}))
-            task = batch.task = self._dispatcher.loop.create_task(self._deliver(batch), name="batch", context=context)
-            self._tasks[task] = None
-            task.add_done_callback(self._tasks.pop)
+            self._begin(batch)
 
-    async def _deliver(self, batch: _Batch) -> None:
+    def _begin(self, batch: _Batch, excluded: tuple[Gate, ...] = ()) -> None:
+        # It belongs to all: neither the deadline nor the budget of the one whose request filled it counts for all.
+        context = contextvars.copy_context()
+        context.run(active.set, SendContext(None, {}))
+        delivery = self._deliver(batch, excluded)
+        task = batch.task = self._dispatcher.loop.create_task(delivery, name="batch", context=context)
+        self._tasks[task] = None
+        task.add_done_callback(self._tasks.pop)
+
+    async def _deliver(self, batch: _Batch, excluded: tuple[Gate, ...]) -> None:
         results: list[Completion | Exception] = []
-        items = batch.items = self._payable(batch.waiting())
+        items = batch.items = batch.waiting()
         try:
-            if items:
-                results = await self._sent(items)
+            grant = await self._granted(batch, excluded)
+            items = batch.items
+            if grant is not None:
+                results = await self._dispatcher.attempts.batch([item.job for item in items], grant)
         except asyncio.CancelledError:
             for item in items:
                 item.answer.cancel()
@@ -192,45 +204,66 @@ class Batcher:
         for item in batch.waiting():
             item.answer.set_exception(_SendSingly())
 
-    def _payable(self, items: list[_Item]) -> list[_Item]:
-        """Those of them that may still be paid for, each price promised; the others are told."""
-        charges = self._dispatcher.charges
-        if not charges.budgets.limited:
-            return items
-        payable = []
-        for item in items:
-            try:
-                item.promised = charges.budgets.reserve(*charges.check(item.job, share=BATCH_SHARE))
-            except BudgetSpent as error:
-                item.answer.set_exception(error)
-            else:
-                payable.append(item)
-        return payable
-
-    async def _sent(self, items: list[_Item]) -> list[Completion | Exception]:
-        """Send requests as one batch.
+    async def _granted(self, batch: _Batch, excluded: tuple[Gate, ...]) -> Grant | None:
+        """Return the right to send a batch somewhere, with the price of each of its requests promised; None if nobody
+        is left in it. Those that can only be paid for elsewhere go out as another batch.
 
         Raises:
-            Exception: no endpoint takes it, or it failed as a whole.
+            Exception: no endpoint takes it.
         """
         dispatcher = self._dispatcher
+        while items := batch.waiting():
+            head = self._head(items, excluded)
+            dispatcher.planner.renew(head)
+            grant = await dispatcher.queue.grant(head)
+            degraded = head.plan.tiers[grant.tier].notes
+            batch.items = [] if degraded else self._payable(batch.waiting(), head.plan, grant.gate)
+            here = batch.items
+            elsewhere = [item for item in items if item not in here and not item.answer.done()]
+            if not here:
+                grant.refund(dispatcher.loop.time())
+                dispatcher.queue.pump()
+            if degraded:
+                batch.items = items
+                raise NoProvider("no endpoint takes batches of the model that was asked for")
+            excluded = (*excluded, grant.gate)
+            if here:
+                if elsewhere:
+                    self._begin(_Batch(elsewhere), excluded)
+                return grant
+            batch.items = elsewhere
+        return None
+
+    @staticmethod
+    def _head(items: list[_Item], excluded: tuple[Gate, ...]) -> Job:
+        """What stands in line for all of a batch."""
         jobs = [item.job for item in items]
         head = copy(jobs[0])
         head.wanted |= {"batch"}
         head.deadline = None
-        head.paid = True
+        head.paid = True  # budgets are asked for each of them, once it is known where
+        head.excluded = excluded
         head.limit = max(job.limit for job in jobs)
         head.input_tokens = sum(input_tokens(job.request) for job in jobs)
         head.tokens = float(head.input_tokens + sum(item.most_tokens for item in items))
-        dispatcher.planner.renew(head)
-        grant = await dispatcher.queue.grant(head)
-        if head.plan.tiers[grant.tier].notes:
-            grant.refund(dispatcher.loop.time())
-            dispatcher.queue.pump()
-            raise NoProvider("no endpoint takes batches of the model that was asked for")
-        for job in jobs:
-            job.plan = head.plan
-        return await dispatcher.attempts.batch(jobs, grant)
+        return head
+
+    def _payable(self, items: list[_Item], plan: Plan, gate: Gate) -> list[_Item]:
+        """Those that may be paid for at an endpoint, each price promised; who can be paid for nowhere is told."""
+        charges = self._dispatcher.charges
+        payable = []
+        for item in items:
+            try:
+                if charges.budgets.limited:
+                    item.promised = charges.budgets.reserve(*charges.check(item.job, share=BATCH_SHARE, at=gate))
+                item.job.plan = plan
+                payable.append(item)
+            except BudgetSpent:
+                try:
+                    charges.check(item.job, share=BATCH_SHARE)
+                except BudgetSpent as error:
+                    item.answer.set_exception(error)
+        return payable
 
 
 def _batches(plan: Plan) -> bool:

@@ -10,7 +10,7 @@ import pytest
 from callboard.actors import ChildSpec
 from callboard.actors.testing import virtual_time
 from callboard.providers.errors import BudgetSpent, InvalidRequest, ProviderOverloaded
-from callboard.providers.messages import Completion, Request, Usage
+from callboard.providers.messages import Completion, Image, Message, Request, Text, ToolSpec, Usage
 from callboard.providers.pool import (
     AddEndpoint,
     Batching,
@@ -58,6 +58,7 @@ class BatchingProvider(Scripted):
         return self._answer(each)
 
 
+ABLE = frozenset({"batch", "tools", "images"})
 DOLLAR = Price(1.0, 1.0)
 FIXED = Batching(size=4, min_window=2.0, max_window=2.0)
 MILLION = 1_000_000
@@ -125,6 +126,46 @@ async def test_requests_of_one_batch_do_not_overspend_together() -> None:
         second = [pool.ask(submit(str(n), max_tokens=MILLION)) for n in range(2)]
         results = await asyncio.gather(*first, *second, return_exceptions=True)
     assert [type(result) for result in results] == [Completion] * 2 + [BudgetSpent] * 2
+
+
+@virtual_time
+async def test_a_batch_passes_over_an_endpoint_whose_budget_is_spent() -> None:
+    spent, rich = Script("a"), Script("b")
+    budgets = [Budget("provider", "a", 0.0), Budget("provider", "b", 10.0)]
+    async with pool_of(batching(spent), batching(rich, priority=1), batching=FIXED, budgets=budgets) as pool:
+        answers = await asyncio.gather(*(pool.ask(submit(str(n))) for n in range(4)))
+        stats = await pool.ask(GetStats())
+    assert [(answer.provider, answer.notes) for answer in answers] == [("b", ("batched",))] * 4
+    assert not spent.seen
+    assert "provider:a" not in stats.spent
+    assert all(each.reserved == 0.0 for each in stats.budgets)
+
+
+@virtual_time
+async def test_what_of_a_batch_an_endpoint_has_no_money_for_goes_out_elsewhere_as_a_batch() -> None:
+    few, rich = Script("a", usage=Usage(0, MILLION)), Script("b", usage=Usage(0, MILLION))
+    budgets = [Budget("provider", "a", 1.1)]
+    async with pool_of(batching(few), batching(rich, priority=1), batching=FIXED, budgets=budgets) as pool:
+        asks = [pool.ask(submit(str(n), max_tokens=MILLION)) for n in range(4)]
+        answers = await asyncio.gather(*asks)
+    assert [answer.provider for answer in answers] == ["a", "a", "b", "b"]
+    assert {answer.notes for answer in answers} == {("batched",)}
+    assert (few.most, rich.most) == (2, 2)
+
+
+@virtual_time
+async def test_only_requests_that_need_the_same_go_out_together() -> None:
+    plain, able = Script("a"), Script("b")
+    some = Endpoint("a", ChildSpec(BatchingProvider, (plain, "key")), capabilities=frozenset({"batch"}), price=DOLLAR)
+    more = Endpoint("b", ChildSpec(BatchingProvider, (able, "key")), capabilities=ABLE, priority=1, price=DOLLAR)
+    tool = ToolSpec("f", "d", {"type": "object", "properties": {}})
+    picture = Request((Message("user", (Text("what?"), Image("data:image/png;base64,AAAA"))),))
+    async with pool_of(some, more, batching=Batching(size=4, min_window=2.0)) as pool:
+        asked = [request(), request(tools=(tool,)), picture, request("again", tools=(tool,))]
+        answers = await asyncio.gather(*(pool.ask(Submit(each, Requester(batch=True))) for each in asked))
+    assert [answer.provider for answer in answers] == ["a", "b", "b", "b"]
+    assert {answer.notes for answer in answers} == {("batched",)}
+    assert (plain.most, able.most) == (1, 2)
 
 
 @virtual_time
