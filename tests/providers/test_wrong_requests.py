@@ -36,6 +36,7 @@ from callboard.providers.provider import Provider
 from callboard.providers.simulated import SimulatedProvider
 from callboard.providers.spec import Kind, ProviderSpec
 from callboard.providers.vendors.build import child_spec
+from callboard.providers.wire.anthropic import to_payload
 
 HELLO = Message("user", "hello")
 LONE = "a\ud800b"
@@ -172,6 +173,10 @@ async def test_half_letters_in_embeddings_and_names_are_replaced_too() -> None:
         assert {"a\ufffdb", "\U0001f600"} <= set(server.log[-1][1]["input"])
         tool = ToolSpec("f", LONE, {"type": "object", "properties": {LONE: {}}})
         assert REPLACED in (await pool.ask(Request((HELLO,), "m", tools=(tool,)))).notes
+
+
+def test_no_tokens_are_not_taken_for_as_many_as_the_protocol_allows() -> None:
+    assert to_payload(Request((HELLO,), max_tokens=0), model="claude-sonnet-4-5")["max_tokens"] == 0
 
 
 async def test_headers_that_an_sdk_does_not_send_are_refused_by_name() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Literal
 
-from ...embeddings import Answered
+from ...embeddings import Answered, EmbeddingRequest
 from ...errors import BudgetSpent
 from ...messages import Usage
 from ...provider import ESTIMATED
@@ -133,7 +133,7 @@ class Charges:
         return quote
 
     def _estimate(self, job: Job, gate: Gate, share: float = 1.0) -> Estimate:
-        usage = Usage(job.input_tokens, int(job.tokens) - job.input_tokens)
+        usage = Usage(job.input_tokens, _most_tokens(job, gate))
         return Estimate(gate.model, gate.name, self._priced(gate.member, gate.model, "", usage, share), usage)
 
     def answered(
@@ -197,7 +197,7 @@ class Charges:
         request = job.request
         read = job.input_tokens or input_tokens(request)
         seen = grant.gate.outputs
-        most = int(job.tokens) - job.input_tokens if job.tokens else (seen or OutputEstimate()).tokens(request)
+        most = _most_tokens(job, grant.gate)
         if item == "interrupted":
             written = most  # the vendor may have gone on to the end, and a budget must hold then, too
         elif came is not None:
@@ -250,6 +250,17 @@ class Charges:
         if cost is None and model:  # a vendor may name a dated or a gateway's own model, which no list knows
             cost = prices.cost(endpoint.vendor, model, usage, now)
         return None if cost is None else cost * share
+
+
+def _most_tokens(job: Job, gate: Gate) -> int:
+    """Return the output tokens that a call may take: what is sent as ``max_tokens``, or what answers usually take."""
+    member: Member = gate.member
+    request = job.request
+    if isinstance(request, EmbeddingRequest):
+        return 0
+    if request.max_tokens is None and (default := member.default_tokens(gate.model)) is not None:
+        return default
+    return int(job.tokens) - job.input_tokens if job.tokens else (gate.outputs or OutputEstimate()).tokens(request)
 
 
 def _accounts(job: Job, gate: Gate, answered: str = "") -> dict[str, float]:

@@ -22,12 +22,13 @@ from ..accounts.estimate import OutputEstimate, input_tokens
 from ..accounts.ledger import Ledger
 from ..accounts.stats import PoolCounts
 from ..admission.admission import Admission
-from ..admission.gate import Grant
+from ..admission.gate import Gate, Grant
 from ..admission.hedge import Hedge
 from ..admission.retry import RetryPolicy, judge
 from ..admission.routing import Routing
 from .attempts import Attempts
 from .charges import Charges
+from .endpoint import Member
 from .hedging import Hedger
 from .job import Job, Requester
 from .planner import Planner, no_provider
@@ -137,10 +138,14 @@ class Dispatcher:
         """Accept a request.
 
         Raises:
+            InvalidRequest: it allows no token.
             UnknownModel: no endpoint serves its model.
             NoProvider: those that do cannot do what it needs.
             BudgetSpent: who asks, or every model and endpoint that could answer, has too little left.
         """
+        if isinstance(request, Request) and request.max_tokens is not None and request.max_tokens < 1:
+            # It would make up for the input, and pass any budget; some vendors take 0 for as much as there is.
+            raise InvalidRequest(f"max_tokens is {request.max_tokens}; expected at least 1, or None")
         now = self.loop.time()
         plan, wanted = self.planner.plan(request, requester)
         key = self.admission.place(now, requester.priority)
@@ -227,8 +232,13 @@ def _output_tokens(job: Job) -> int:
         return 0
     most = job.request.max_tokens
     if most is not None:
-        if most < 0:  # it would make up for the input, and pass any budget
-            raise InvalidRequest(f"max_tokens is {most}; expected at least 1, or None")
         return most
-    seen = [gate.outputs.tokens(job.request) for gate in job.plan.gates[0] if gate.outputs is not None]
-    return max(seen) if seen else OutputEstimate().tokens(job.request)
+    expected = [each for gate in job.plan.gates[0] if (each := _usual_tokens(gate)) is not None]
+    return max(expected) if expected else OutputEstimate().seen
+
+
+def _usual_tokens(gate: Gate) -> int | None:
+    """Return what an answer takes of which the request says nothing; None where nothing is known."""
+    member: Member = gate.member
+    most = member.default_tokens(gate.model)
+    return most if most is not None or gate.outputs is None else gate.outputs.seen

@@ -153,9 +153,13 @@ def _patience(endpoint: Endpoint) -> float:
     """Return the seconds one attempt may take where others could answer."""
     if endpoint.retry.attempt_timeout is not None:
         return endpoint.retry.attempt_timeout
-    arguments = (*endpoint.spec.args, *endpoint.spec.kwargs.values())
-    silence = max((1.25 * each.timeout for each in arguments if isinstance(each, ProviderSpec)), default=0.0)
-    return max(_PATIENCE, silence)
+    provider = _provider(endpoint.spec)
+    return _PATIENCE if provider is None else max(_PATIENCE, 1.25 * provider.timeout)
+
+
+def _provider(spec: ChildSpec) -> ProviderSpec | None:
+    """Return what the actor of a child spec is told of its provider, if that is a `ProviderSpec`."""
+    return next((each for each in (*spec.args, *spec.kwargs.values()) if isinstance(each, ProviderSpec)), None)
 
 
 def with_key(spec: ChildSpec, key: SecretStr, argument: str) -> ChildSpec:
@@ -164,7 +168,7 @@ def with_key(spec: ChildSpec, key: SecretStr, argument: str) -> ChildSpec:
     def changed(value: Any) -> Any:
         return replace(value, api_key=key) if isinstance(value, ProviderSpec) else value
 
-    if not any(isinstance(value, ProviderSpec) for value in (*spec.args, *spec.kwargs.values())):
+    if _provider(spec) is None:
         plain = isinstance(spec.kwargs.get(argument), str)
         return replace(spec, kwargs={**spec.kwargs, argument: key.get_secret_value() if plain else key})
     kwargs = {name: changed(value) for name, value in spec.kwargs.items()}
@@ -189,6 +193,7 @@ class Member:
         "_forget",
         "_make_gate",
         "_patience",
+        "_provider",
         "accounts",
         "endpoint",
         "failed_starts",
@@ -222,6 +227,7 @@ class Member:
         self._make_gate = make_gate
         self._forget = forget
         self._patience = _patience(endpoint)
+        self._provider = _provider(endpoint.spec)
 
     @property
     def actor(self) -> ActorRef[Any]:
@@ -240,6 +246,16 @@ class Member:
             others: whether anyone else could answer.
         """
         return self._patience if others else self.endpoint.retry.attempt_timeout
+
+    def default_tokens(self, model: str) -> int | None:
+        """Return the ``max_tokens`` that its provider adds to requests for a model which leave them open."""
+        spec = self._provider
+        if spec is None or not (spec.defaults or spec.model_defaults):
+            return None
+        most: int | None = {**spec.defaults, **spec.model_defaults.get(model or spec.default_model, {})}.get(
+            "max_tokens"
+        )
+        return most
 
     def gate_of(self, served: str) -> Gate:
         """Return what is kept for a model.

@@ -40,7 +40,7 @@ def to_payload(
     system, turns = _turns(request, able, origin, notes)
     payload: dict[str, Any] = {
         "model": model,
-        "max_tokens": request.max_tokens or able.max_tokens,
+        "max_tokens": able.max_tokens if request.max_tokens is None else request.max_tokens,
         "messages": turns,
     }
     if system:
@@ -226,7 +226,7 @@ def _think(payload: dict[str, Any], request: Request, able: Takes, notes: list[s
     if forced or budget < _LEAST_BUDGET:
         why = "with a tool that must be called" if forced else f"with fewer than {_LEAST_BUDGET} tokens"
         notes.append(f"the model does not think {why}: the reasoning was left out")
-        payload["max_tokens"] = request.max_tokens or able.max_tokens
+        payload["max_tokens"] = able.max_tokens if request.max_tokens is None else request.max_tokens
         return
     payload["thinking"] = {"type": "enabled", "budget_tokens": budget}
 

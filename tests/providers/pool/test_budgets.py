@@ -8,14 +8,15 @@ from typing import Any
 
 import pytest
 
-from callboard.actors import SpecError
+from callboard.actors import ChildSpec, SpecError
 from callboard.actors.testing import virtual_time
 from callboard.providers.errors import BudgetSpent, InvalidRequest, StreamCut, UnpricedModel
-from callboard.providers.messages import Completion, Usage
+from callboard.providers.messages import Completion, Message, Request, Usage
 from callboard.providers.pool import (
     FREE,
     AddEndpoint,
     Budget,
+    Endpoint,
     GetStats,
     Hedge,
     Pool,
@@ -26,6 +27,8 @@ from callboard.providers.pool import (
     SetBudget,
     Submit,
 )
+from callboard.providers.provider import Provider
+from callboard.providers.spec import ProviderSpec
 
 from .scripted import Script, endpoint, fails, pool_of, request
 
@@ -349,11 +352,35 @@ async def test_somebody_who_is_called_by_the_star_has_a_budget_of_their_own(scop
     assert (spent[f"{scope}:%2A"], spent[f"{scope}:ada"]) == (2.0, 1.0)
 
 
-@pytest.mark.parametrize("tokens", [-1, -(10**12)])
+class Generous(Provider):
+    """Answers with as many tokens as it may."""
+
+    async def complete(self, request: Request) -> Completion:
+        return Completion(Message("assistant", "x"), "length", Usage(0, request.max_tokens or 1))
+
+
+@pytest.mark.parametrize(
+    "defaults",
+    [{"defaults": {"max_tokens": 2 * MILLION}}, {"model_defaults": {"m": {"max_tokens": 2 * MILLION}}}],
+    ids=["of the provider", "of the model"],
+)
 @virtual_time
-async def test_a_request_for_less_than_no_tokens_is_not_sent(tokens: int) -> None:
+async def test_tokens_that_a_provider_adds_to_a_request_are_counted(defaults: Any) -> None:
+    spec = ProviderSpec("a", "openai", models=("m",), **defaults)
+    one = Endpoint.of(spec, ChildSpec(Generous, (spec,)), price=DOLLAR)
+    async with pool_of(one, budgets=[Budget("user", "*", 1.0)]) as pool:
+        with pytest.raises(BudgetSpent, match=r"may take \$2\.0"):
+            await pool.ask(Submit(request(model="m"), Requester(user="ada")))
+        answer = await pool.ask(Submit(request(model="m", max_tokens=MILLION // 2), Requester(user="ada")))
+        assert answer.cost == 0.5
+
+
+@pytest.mark.parametrize("tokens", [0, -1, -(10**12)])
+@pytest.mark.parametrize("budgets", [[], [Budget("pool", "", 0.01)]], ids=["unlimited", "limited"])
+@virtual_time
+async def test_a_request_for_no_tokens_or_less_is_not_sent(tokens: int, budgets: Any) -> None:
     script = Script("a")
-    async with pool_of(endpoint(script, price=DOLLAR), budgets=[Budget("pool", "", 0.01)]) as pool:
+    async with pool_of(endpoint(script, price=DOLLAR), budgets=budgets) as pool:
         with pytest.raises(InvalidRequest, match="max_tokens"):
             await pool.ask(request("a text of some length", max_tokens=tokens))
     assert not script.seen
