@@ -92,7 +92,9 @@ class GetStats(Returns[PoolStats]):
 
 @dataclass(frozen=True, slots=True)
 class Probe(Returns[Health]):
-    """Send a tiny request to one endpoint, or to each that is not well, and count the outcome. Answered with `Health`.
+    """Send a tiny request to one endpoint, or to each that is not well, and count the outcome; a model that was asked
+    for embeddings is asked for one. That a model refuses it does not count, since it may do what it is for. Answered
+    with `Health`.
 
     Args:
         endpoint: its name, or its group's; empty for all whose breaker is not closed and may be probed now.

@@ -52,7 +52,7 @@ from .control import (
     SwitchProvider,
 )
 from .dispatch.dispatcher import Dispatcher
-from .dispatch.endpoint import Endpoint, check_names, with_key
+from .dispatch.endpoint import Endpoint, Member, check_names, with_key
 from .dispatch.health import health_of
 from .dispatch.job import ANYONE, Requester
 from .dispatch.usage import OnUsage, can_be_told
@@ -281,7 +281,7 @@ class Pool(Actor):
         planner = self._dispatcher.planner
         for member in planner.called(name) if name else planner.members.values():
             unwell = [gate for gate in member.gates.values() if gate.state != "closed"]
-            gates += unwell or ([member.gate_of(next(iter(member.endpoint.models), ""))] if name else [])
+            gates += unwell or ([_usual(member)] if name else [])
         await asyncio.gather(*map(self._pinged, gates), return_exceptions=True)
         return self._health(GetHealth())
 
@@ -289,7 +289,10 @@ class Pool(Actor):
         dispatcher = self._dispatcher
         now = dispatcher.loop.time()
         if gate.ready(ONE_REQUEST, now):
-            job = dispatcher.open(replace(_PING, model=f"{gate.name}:{gate.model}"), Requester(endpoint=gate.name))
+            model = f"{gate.name}:{gate.model}"
+            request = EmbeddingRequest(("ping",), model) if _embeds(gate) else replace(_PING, model=model)
+            job = dispatcher.open(request, Requester(endpoint=gate.name))
+            job.ping = True
             await dispatcher.attempts.once(job, Grant(gate, ONE_REQUEST, now))
 
     def _add_endpoint(self, message: AddEndpoint) -> Any:
@@ -379,6 +382,18 @@ class Pool(Actor):
     def _started(self, message: Started) -> None:
         self._members.started(message)
         self._dispatcher.queue.pump()
+
+
+def _usual(member: Member) -> Gate:
+    """Return the model of an endpoint that is asked most, or that would be asked first."""
+    asked = max(member.gates.values(), key=lambda gate: gate.counts.sent, default=None)
+    return asked or member.gate_of(member.endpoint.default_model or next(iter(member.endpoint.models), ""))
+
+
+def _embeds(gate: Gate) -> bool:
+    """Return whether a model is to be asked for embeddings, as far as one knows."""
+    able: frozenset[str] = gate.member.endpoint.capabilities
+    return gate.embeds or able == {"embeddings"}
 
 
 def _requester() -> Requester:

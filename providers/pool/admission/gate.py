@@ -113,6 +113,7 @@ class Gate:
         "breaker",
         "budget",
         "counts",
+        "embeds",
         "endpoint",
         "flying",
         "last_error",
@@ -167,6 +168,8 @@ class Gate:
         self.recent: deque[bool] = deque(maxlen=100)
         """How the latest calls ended."""
         self.last_error: BaseException | None = None
+        self.embeds = False
+        """Whether it was asked for embeddings, and so can be again; other requests it would refuse."""
         self.budget = RetryBudget()
         self.flying: dict[Grant, Grant | None] = {}
         """Calls in flight, the oldest first."""

@@ -85,6 +85,7 @@ class Attempts:
 
     async def embed(self, job: Job, grant: Grant) -> Embeddings:
         """As `complete`, of a request for embeddings."""
+        grant.gate.embeds = True
         return cast(Embeddings, await self.complete(job, grant))  # a provider answers what it was asked for
 
     async def batch(self, jobs: Sequence[Job], grant: Grant) -> list[Completion | Exception]:

@@ -79,6 +79,7 @@ class Job:
         "only",
         "paid",
         "patience",
+        "ping",
         "plan",
         "promised",
         "quote",
@@ -124,6 +125,8 @@ class Job:
         """What a call may take, as it was asked for last; see `charges`."""
         self.promised: list[Reservation] = []
         """What those who joined it were promised besides; with the next call it is promised to all together."""
+        self.ping = False
+        """Whether it is a probe, which the model may refuse for what it asks."""
         self.paid = False
         """Whether its price is promised already, so that no budget need be asked before it is sent."""
 

@@ -159,9 +159,9 @@ class AttemptRecords:
             came: output tokens that had come, of a stream.
         """
         self.charges.failed(job, grant, error, item, came)
-        self._close_failed(grant, member, error)
+        self._close_failed(grant, member, error, job.ping)
 
-    def _close_failed(self, grant: Grant, member: Member, error: BaseException) -> None:
+    def _close_failed(self, grant: Grant, member: Member, error: BaseException, ping: bool = False) -> None:
         now = self.loop.time()
         gate = grant.gate
         counts = gate.counts
@@ -171,7 +171,13 @@ class AttemptRecords:
             counts.failed += 1
             gate.recent.append(False)
             counts.errors[name] = counts.errors.get(name, 0) + 1
-            self._blame(grant, member, error, judge(error), now)
+            verdict = judge(error)
+            if ping and verdict.blame is Blame.DISABLE and verdict.concerns == "model" and not gate.breaker.disabled:
+                # Some models refuse what a probe asks and do what they are for, so this says nothing of them.
+                gate.last_error = error
+                grant.record(now, None, getattr(error, "status", None) is not None or None)
+            else:
+                self._blame(grant, member, error, verdict, now)
         elif grant.slow and gate.answered_from < grant.at and now - grant.at > gate.tail:
             # Overtaken or out of time, and nothing sent since has been answered either: it hangs, or has become slow.
             # Being overtaken alone says little: one call in twenty is slower than its 95 % quantile, and after a stall

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from callboard.actors import Actor, ChildSpec, System, send_context
 from callboard.actors.testing import virtual_time
 from callboard.providers.embeddings import EmbeddingLimit, EmbeddingRequest, Embeddings
 from callboard.providers.errors import BudgetSpent, InvalidRequest, NoProvider, ProviderOverloaded, UnknownModel
-from callboard.providers.messages import Usage
+from callboard.providers.messages import Completion, Message, Usage
 from callboard.providers.offline.hashing import NOTE, hashed
 from callboard.providers.pool import (
     REQUESTER,
@@ -26,6 +27,7 @@ from callboard.providers.pool import (
     MemoryCache,
     Pool,
     Price,
+    Probe,
     Quota,
     Requester,
     SqliteCache,
@@ -39,6 +41,7 @@ from tests.providers.pool.scripted import pool_of
 
 MODEL = "text-embedding-3-small"
 VECTORS = frozenset({"embeddings"})
+ABLE = frozenset({"embeddings", "tools"})
 
 
 @dataclass
@@ -81,7 +84,7 @@ class Embedder(Actor):
 
 def embedder(script: Script, **options: Any) -> Endpoint:
     settings: dict[str, Any] = {"price": Price(2.0, 8.0), "capabilities": VECTORS, "models": (MODEL,), **options}
-    return Endpoint(script.name, ChildSpec(Embedder, (script,)), **settings)
+    return Endpoint(script.name, settings.pop("spec", ChildSpec(Embedder, (script,))), **settings)
 
 
 def ask(count: int = 2, model: str = MODEL) -> EmbeddingRequest:
@@ -97,6 +100,49 @@ async def test_an_answer_is_priced_booked_and_says_who_gave_it() -> None:
         stats = await pool.ask(GetStats())
         assert (stats.pool.accepted, stats.pool.answered, stats.endpoints["a"].input_tokens) == (1, 1, 20)
         assert stats.cost == pytest.approx(made.cost)
+
+
+class Both(Embedder):
+    """Embeds by one model and chats by another, and says so to those who ask the wrong one."""
+
+    def on_receive(self, message: Any) -> Any:
+        if isinstance(message, EmbeddingRequest):
+            return super().on_receive(message)
+        return self.reply_with(self._chat(message.model))
+
+    async def _chat(self, model: str) -> Completion:
+        if model == MODEL:
+            raise UnknownModel("this is not a chat model", status=404)
+        return Completion(Message("assistant", "pong"), "stop", Usage(1, 1))
+
+
+def both(script: Script, **options: Any) -> Endpoint:
+    return embedder(script, spec=ChildSpec(Both, (script,)), models=(MODEL, "chat"), capabilities=ABLE, **options)
+
+
+@pytest.mark.parametrize("unwell", [False, True], ids=["well", "open"])
+@virtual_time
+async def test_a_probe_asks_a_model_that_has_embedded_for_an_embedding(unwell: bool) -> None:
+    script = Script(failure=lambda _: ProviderOverloaded("down") if unwell else None)
+    async with pool_of(both(script), queue_timeout=0.5) as pool:
+        with suppress(NoProvider):
+            await pool.ask(ask())
+        script.failure = lambda _: None
+        await asyncio.sleep(60.0)
+        script.seen.clear()
+        health = await pool.ask(Probe("a"))
+        assert [each.texts for _, each in script.seen] == [("ping",)]
+        assert health.endpoints[0].state in ("closed", "ramping")
+        assert (await pool.ask(ask())).provider == "a"
+
+
+@virtual_time
+async def test_that_a_model_refuses_what_a_probe_asks_says_nothing_of_it() -> None:
+    script = Script()
+    async with pool_of(both(script)) as pool:
+        health = await pool.ask(Probe("a"))
+        assert health.endpoints[0].state == "closed"
+        assert (await pool.ask(ask())).provider == "a"
 
 
 @virtual_time
