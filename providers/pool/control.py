@@ -142,14 +142,15 @@ class RotateKey(Returns[str]):
 
 @dataclass(frozen=True, slots=True)
 class SwitchProvider(Returns[str]):
-    """Send the requests of a conversation, or all of an agent, to one endpoint or group from now on. Answered with that
-    which they were on, or empty. A conversation's own switch counts before its agent's.
+    """Send the requests of a conversation, or all of an agent, to one endpoint or group, or to another model, from now
+    on. Answered with the endpoint which they were on, or empty. A conversation's own switch counts before its agent's.
 
     Args:
         conversation: as in `Requester.conversation`.
-        endpoint: its name, or a group's; empty to let the pool choose again.
+        endpoint: its name, or a group's; empty to let the pool choose.
         agent: in place of a conversation: as in `Requester.agent`.
-        model: what to ask there in place of the model that requests name; empty to leave it.
+        model: what to ask in place of the model that requests name; empty to leave it. Without an endpoint and a model
+            nothing is switched any more.
 
     Raises:
         ValueError: not one of conversation and agent is given, but both or none.

@@ -52,7 +52,7 @@ from .control import (
     SwitchProvider,
 )
 from .dispatch.dispatcher import Dispatcher
-from .dispatch.endpoint import Endpoint, Member, check_names, with_key
+from .dispatch.endpoint import Endpoint, Member, by_served_model, check_names, with_key
 from .dispatch.health import health_of
 from .dispatch.job import ANYONE, Requester
 from .dispatch.usage import OnUsage, can_be_told
@@ -125,7 +125,7 @@ class Pool(Actor):
         memory = self._memory = memory or Memory()
         self._endpoints = tuple(endpoints)
         check_names(self._endpoints)
-        budgets = tuple(budgets)
+        budgets = tuple(by_served_model(budget, self._endpoints) for budget in budgets)
         check_budgets(budgets, (account for one in self._endpoints for account in one.accounts()))
         self._seed = seed
         self._prices = Prices(prices)
@@ -353,14 +353,15 @@ class Pool(Actor):
         if message.endpoint and not self._dispatcher.planner.called(message.endpoint):
             raise SpecError(self._dispatcher.planner.unknown(message.endpoint))
         before = self._memory.switches.pop(message.whom, None)
-        if message.endpoint:
+        if message.endpoint or message.model:
             self._memory.switches[message.whom] = message
         return "" if before is None else before.endpoint
 
     def _set_budget(self, message: SetBudget) -> float:
         members = self._dispatcher.planner.members.values()
-        check_budgets((message.budget,), (account for member in members for account in member.accounts))
-        return self._budgets.set(message.budget)
+        budget = by_served_model(message.budget, [member.endpoint for member in members])
+        check_budgets((budget,), (account for member in members for account in member.accounts))
+        return self._budgets.set(budget)
 
     def _check_budgets(self, message: CheckBudgets) -> Exhausted | None:
         return self._budgets.exhausted(message.requester.accounts())

@@ -13,6 +13,7 @@ from ....actors.core.base.spec import ChildSpec
 from ... import checks
 from ...embeddings import EMBEDDING_LIMIT, EmbeddingLimit
 from ...spec import Capability, ProviderSpec
+from ..accounts.budgets import Budget
 from ..accounts.cost import FREE, Price
 from ..admission.breaker import BreakerPolicy
 from ..admission.limiter import Quota
@@ -142,6 +143,28 @@ def check_names(endpoints: Sequence[Endpoint]) -> None:
         raise SpecError(f"endpoint names must be unique in a pool: {', '.join(names)}")
     for name in {endpoint.group for endpoint in endpoints}.intersection(names):
         raise SpecError(f"{name!r} is a group of endpoints in this pool, and cannot be the name of one")
+
+
+def by_served_model(budget: Budget, endpoints: Sequence[Endpoint]) -> Budget:
+    """Return a budget under the name that money is booked by: of a model, the one that its endpoint knows it by, where
+    it is called by an alias or with the endpoint's name before it.
+
+    Raises:
+        SpecError: no endpoint serves the model, so that it would limit nothing, or the name stands for several.
+    """
+    if budget.scope != "model" or budget.name == "*":
+        return budget
+    served = {endpoint.name: endpoint.serves(budget.name) for endpoint in endpoints}
+    names = sorted({name for name in served.values() if name})
+    if not names:
+        known = ", ".join(served) or "none"
+        raise SpecError(f"the budget of model {budget.name} limits nothing: no endpoint serves it; endpoints: {known}")
+    own = [name for name in names if name != budget.name]
+    if not own or any(budget.name in endpoint.models for endpoint in endpoints):
+        return budget
+    if len(own) > 1:
+        raise SpecError(f"the budget of model {budget.name} stands for several: {', '.join(own)}; set one for each")
+    return replace(budget, name=own[0])
 
 
 _PATIENCE = 150.0

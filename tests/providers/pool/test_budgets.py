@@ -150,6 +150,32 @@ async def test_money_is_booked_under_the_model_that_was_served_not_under_its_ali
                 await pool.ask(request(model=name))
 
 
+@pytest.mark.parametrize("name", ["large", "a:m", "a/m", "a:large", "m"])
+@pytest.mark.parametrize("later", [False, True], ids=["at the start", "set later"])
+@virtual_time
+async def test_a_budget_of_a_model_holds_by_whichever_name_it_is_called(name: str, later: bool) -> None:
+    budget = Budget("model", name, 0.0)
+    one = endpoint(an_answer(1.0), price=DOLLAR, models=("m",), aliases={"large": "m"})
+    async with pool_of(one, budgets=[] if later else [budget]) as pool:
+        if later:
+            await pool.ask(SetBudget(budget))
+        for model in ("large", "m", "a:m"):
+            with pytest.raises(BudgetSpent, match="the budget of model m is spent"):
+                await pool.ask(request(model=model))
+        assert [each.account for each in (await stats_of(pool)).budgets] == ["model:m"]
+
+
+@virtual_time
+async def test_a_budget_of_a_model_that_nobody_serves_or_of_several_is_refused() -> None:
+    one = endpoint(Script("a"), models=("m",), aliases={"large": "m"})
+    other = endpoint(Script("b"), models=("n",), aliases={"large": "n"})
+    async with pool_of(one, other) as pool:
+        with pytest.raises(SpecError, match="the budget of model nope limits nothing: no endpoint serves it"):
+            await pool.ask(SetBudget(Budget("model", "nope", 1.0)))
+        with pytest.raises(SpecError, match="the budget of model large stands for several: m, n; set one for each"):
+            await pool.ask(SetBudget(Budget("model", "large", 1.0)))
+
+
 @virtual_time
 async def test_a_model_whose_budget_is_spent_gives_way_to_its_fallback() -> None:
     script = an_answer(1.0)

@@ -35,6 +35,17 @@ async def test_a_name_that_no_endpoint_has_is_an_error_that_says_which_there_are
 
 
 @virtual_time
+async def test_a_switch_to_a_model_alone_holds_wherever_it_is_served() -> None:
+    large, small = Script("a"), Script("b")
+    async with pool_of(endpoint(large, models=("large",)), endpoint(small, models=("small",))) as pool:
+        who = Requester(conversation="c")
+        assert await pool.ask(SwitchProvider(conversation="c", model="small")) == ""
+        assert (await pool.ask(Submit(request(model="large"), who), timeout=60.0)).provider == "b"
+        await pool.ask(SwitchProvider(conversation="c"))
+        assert (await pool.ask(Submit(request(model="large"), who), timeout=60.0)).provider == "a"
+
+
+@virtual_time
 async def test_a_switch_to_an_endpoint_without_the_model_that_is_asked_for_says_so() -> None:
     async with pool_of(endpoint(Script("a"), models=("m",)), endpoint(Script("b"), models=("n",))) as pool:
         await pool.ask(SwitchProvider(conversation="c", endpoint="b"))
