@@ -45,18 +45,13 @@ class Ledger:
     def __init__(self) -> None:
         self._items: dict[Item, Bought] = {item: Bought() for item in ITEMS}
 
-    def add(self, item: Item, usage: Usage, cost: float, calls: int = 1) -> None:
-        """Enter a call; with ``calls`` -1 and what it was entered with negated, take it out again."""
+    def add(self, item: Item, usage: Usage, cost: float) -> None:
+        """Enter a call."""
         entry = self._items[item]
-        entry.calls += calls
-        entry.input_tokens += usage.input_tokens * calls
-        entry.output_tokens += usage.output_tokens * calls
-        entry.cost += cost * calls
-
-    def move(self, old: Item, new: Item, usage: Usage, cost: float) -> None:
-        """A call turns out to be another item than it was entered under."""
-        self.add(old, usage, cost, -1)
-        self.add(new, usage, cost)
+        entry.calls += 1
+        entry.input_tokens += usage.input_tokens
+        entry.output_tokens += usage.output_tokens
+        entry.cost += cost
 
     def entries(self) -> dict[str, Bought]:
         """A copy, without the items that have never come up."""

@@ -172,9 +172,14 @@ class Attempts:
                 answer = await second
                 counts.hedges_won += 1
                 return answer
-            if second is not None and spare is not None:
+            if second is not None and second.done() and not second.cancelled() and second.exception() is None:
+                # Both at once, and the second is booked, and told, as the answer.
+                grant.overtaken = True
+                self._answered(job, grant, member, completion)
+                counts.hedges_won += 1
+                return second.result()
+            if spare is not None:
                 spare.overtaken = True
-                second.add_done_callback(self._overtaken)
             return self._answered(job, grant, member, completion)
         finally:
             timer.cancel()
@@ -236,10 +241,6 @@ class Attempts:
         completion = self._records.answered(job, grant, member, completion)
         self._queue.pump()
         return completion
-
-    def _overtaken(self, second: asyncio.Task[Completion]) -> None:
-        if not second.cancelled() and second.exception() is None:
-            self._records.charges.overtaken(second.result())
 
     def _failed(self, job: Job, grant: Grant, member: Member, error: BaseException, came: int | None = None) -> None:
         """Book a failure, and let go who waits for the room it leaves.

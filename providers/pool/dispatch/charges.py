@@ -159,7 +159,7 @@ class Charges:
             accounts = _accounts(job, grant.gate, completion.model)
         if cost != 0.0 or self.budgets.counting:
             self.budgets.book(accounts, cost, completion.usage)
-        item = _item(completion)
+        item: Item = "hedged" if grant.overtaken else _item(completion)
         self._ledger.add(item, completion.usage, cost or 0.0)
         if self._on_usage is not None:
             self._tell(job, grant, item, completion.usage, cost, completion.model or model, notes)
@@ -187,10 +187,6 @@ class Charges:
         if self._on_usage is not None:
             model = grant.gate.model
             self._tell(job, grant, item or "refused", usage, cost, model, error=type(error).__name__)
-
-    def overtaken(self, completion: Answered) -> None:
-        """An answer that was booked, and that nobody gets: the other call of a hedged pair was faster."""
-        self._ledger.move(_item(completion), "hedged", completion.usage, completion.cost or 0.0)
 
     def _lost(self, job: Job, grant: Grant, item: Item, came: int | None, share: float) -> tuple[Usage, float | None]:
         """Book a call of which nobody knows what the vendor charges for it. Return what was booked."""

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from functools import partial
 
 import pytest
 
+from callboard.actors import ChildSpec
 from callboard.actors.testing import virtual_time
 from callboard.providers.errors import ProviderOverloaded, StreamCut
-from callboard.providers.messages import Usage
-from callboard.providers.pool import CallRecord, GetStats, Hedge, MemoryCache, Pool, Price, Requester, Submit
+from callboard.providers.messages import Completion, Message, Request, Usage
+from callboard.providers.pool import CallRecord, Endpoint, GetStats, Hedge, MemoryCache, Pool, Price, Requester, Submit
 from callboard.providers.pool.dispatch.usage import OnUsage
+from callboard.providers.provider import Provider
+from callboard.providers.spec import ProviderSpec
 
 from .scripted import Script, endpoint, fails, pool_of, request
 from .test_batches import FIXED, batching, submit
@@ -69,6 +73,34 @@ async def test_calls_that_were_cut_hedged_or_cancelled_are_told_with_what_was_bo
         stats = await pool.ask(GetStats())
     assert [(record.outcome, record.endpoint) for record in told] == [("answered", "fast"), ("hedged", "slow")]
     assert sum(record.cost or 0.0 for record in told) == pytest.approx(stats.cost)
+
+
+class Meeting(Provider):
+    """Answers once the other of two is asked, too."""
+
+    def __init__(self, spec: ProviderSpec, barrier: asyncio.Barrier) -> None:
+        super().__init__(spec)
+        self.barrier = barrier
+
+    async def complete(self, request: Request) -> Completion:
+        await self.barrier.wait()
+        return Completion(Message("assistant", self.spec.name), "stop", Usage(10, 5))
+
+
+@virtual_time
+async def test_hedged_pairs_that_answer_at_once_are_told_as_they_are_booked() -> None:
+    told: list[CallRecord] = []
+    barrier = asyncio.Barrier(2)
+    specs = [ProviderSpec(name, models=("m",)) for name in "ab"]
+    pair = [Endpoint.of(spec, ChildSpec(Meeting, (spec, barrier)), price=DOLLAR) for spec in specs]
+    async with pool_of(*pair, hedge=Hedge(maximum=1.0, budget=1.0), on_usage=told.append) as pool:
+        answers = [await pool.ask(request(str(number), model="m")) for number in range(5)]
+        await asyncio.sleep(1)
+        stats = await pool.ask(GetStats())
+    assert Counter(each.outcome for each in told) == {"answered": 5, "hedged": 5}
+    assert {item: entry.calls for item, entry in stats.bought.items()} == {"answered": 5, "hedged": 5}
+    assert [each.endpoint for each in told if each.outcome == "answered"] == [each.provider for each in answers]
+    assert sum(each.cost or 0.0 for each in told) == pytest.approx(stats.cost)
 
 
 @virtual_time
