@@ -91,12 +91,13 @@ class RetryPolicy:
     """How an endpoint's failures are retried.
 
     Args:
-        attempts: how often one request is sent at most, over all endpoints. It bounds what a request that breaks every
-            endpoint can do; time is bounded by the request's deadline.
+        attempts: how often one request is sent at most, over all endpoints, second calls of hedged pairs included. It
+            bounds what a request that breaks every endpoint can do; time is bounded by the request's deadline.
         initial: seconds; the first retry on the same endpoint waits a random time up to this.
         factor: growth of that bound with every retry.
         maximum: the largest bound in seconds.
-        retry_after_cap: seconds; a longer retry-after is cut to this.
+        retry_after_cap: seconds; a longer retry-after is cut to this. By default a day: no vendor is asked before it
+            allowed it, and what is longer is a mistake.
         attempt_timeout: seconds one attempt may take, of a stream until its first piece. None for the provider's own
             timeout; and where another endpoint or model could answer, 150 s, or a quarter more than that timeout.
     """
@@ -105,7 +106,7 @@ class RetryPolicy:
     initial: float = 0.25
     factor: float = 2.0
     maximum: float = 20.0
-    retry_after_cap: float = 60.0
+    retry_after_cap: float = 86_400.0
     attempt_timeout: float | None = None
 
     def __post_init__(self) -> None:

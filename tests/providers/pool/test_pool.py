@@ -415,6 +415,27 @@ async def test_a_hanging_provider_costs_no_more_than_the_hedging_delay() -> None
         assert stats.pool.pending == 0
 
 
+@pytest.mark.parametrize(("attempts", "sent"), [(1, 1), (2, 2)])
+@virtual_time
+async def test_hedges_are_among_the_attempts_that_a_policy_allows(attempts: int, sent: int) -> None:
+    slow, fast = Script("slow", latency=5.0), Script("fast")
+    policy = RetryPolicy(attempts=attempts)
+    endpoints = [endpoint(slow, retry=policy), endpoint(fast, retry=policy, priority=1)]
+    async with System("test") as system:
+        pool = system.supervise(Pool.spec(endpoints, seed=1, hedge=Hedge(maximum=1.0)))
+        await pool.ask(request())
+    assert len(slow.seen) + len(fast.seen) == sent
+
+
+@virtual_time
+async def test_no_vendor_is_asked_again_before_it_allowed_it() -> None:
+    script = Script("a", failure=fails_until(1.0, lambda: RateLimited("429", status=429, retry_after=3600.0)))
+    async with pool_of(script) as pool:
+        await pool.ask(request(), timeout=4000.0)
+    assert len(script.seen) == 2
+    assert script.times[1] - script.times[0] >= 3600.0
+
+
 @virtual_time
 async def test_cancelling_an_ask_cancels_the_providers_call_and_counts_neither_way() -> None:
     script = Script("a", hang=True)
