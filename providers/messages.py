@@ -350,7 +350,7 @@ class Delta:
         text: text to append.
         reasoning: visible reasoning to append.
         tool_index: which tool call this piece belongs to, counted from 0.
-        tool_id, tool_name: set on the first piece of a tool call.
+        tool_id, tool_name: set on the first piece of a tool call; where a name comes in two, the rest on a later one.
         tool_arguments: JSON text to append to that call's arguments.
         completion: the whole answer, on the last delta only.
         restart: forget all pieces that came before: the answer begins anew, perhaps from another model. It comes only

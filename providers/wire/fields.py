@@ -139,6 +139,17 @@ def count(value: Any, where: str) -> int:
     return tokens
 
 
+def told(before: Any, now: Any, where: str) -> dict[str, Any]:
+    """The usage of a stream that told `before` what it tells `now`: it counts up, so what is missing or 0 at the end
+    takes nothing back.
+
+    Raises:
+        WrongField: it is something else.
+    """
+    news = {key: item for key, item in mapping(now, where).items() if item != 0 and not blank(item)}
+    return {**mapping(before, where), **news}
+
+
 def maybe_whole(value: Any, where: str) -> int | None:
     """A whole number or null.
 

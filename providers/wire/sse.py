@@ -15,7 +15,8 @@ LARGEST = 64 * 1024 * 1024
 """Bytes that one event may have; pictures travel in one."""
 _SIGNS_OF_LIFE = frozenset({"ping", "keepalive", "keep-alive", "heartbeat"})
 _FIELDS = (b"data:", b"event:", b"id:", b"retry:", b":")
-_BLANK = b"\xef\xbb\xbf \t\r\n"
+_BOM = b"\xef\xbb\xbf"
+_BLANK = _BOM + b" \t\r\n"
 
 
 class Event(NamedTuple):
@@ -61,6 +62,7 @@ class Parser:
         self._name = ""
         self._data: list[str] = []
         self._skip_newline = False
+        self._begun = False
 
     @property
     def pending(self) -> bool:
@@ -87,6 +89,9 @@ class Parser:
         *lines, rest = (bytes(self._line) + chunk if self._line else chunk).split(b"\n")
         large = self._size + len(self._line) + len(chunk) > self._largest  # otherwise no event in it can be
         self._line = bytearray(rest)
+        if not self._begun:
+            self._begun = True
+            lines[0] = lines[0].removeprefix(_BOM)
         for line in lines:
             if not line:
                 self._size = 0

@@ -49,6 +49,19 @@ def _split(block: Mapping[str, Any], size: int) -> tuple[dict[str, Any], list[di
     return dict(block), []
 
 
+class _Block:
+    """A block that has begun."""
+
+    __slots__ = ("call", "filling", "what")
+
+    def __init__(self, what: dict[str, Any]) -> None:
+        self.what = what
+        self.filling: list[str] = []
+        """Its text, its thinking or its input's JSON."""
+        self.call: int | None = None
+        """Its number among the calls."""
+
+
 class Assembler:
     """Builds the completion from a stream's events, and says what each one adds."""
 
@@ -56,11 +69,13 @@ class Assembler:
         self._provider = provider
         self._origin = origin
         self._body: dict[str, Any] = {}
-        self._blocks: dict[int, dict[str, Any]] = {}
-        self._pieces: dict[int, list[str]] = {}
-        """Of each block what fills it: its text, its thinking or its input's JSON."""
-        self._calls: dict[int, int] = {}
+        self._blocks: list[_Block] = []
+        """In the order in which they began: whoever reads along got them in that."""
+        self._at: dict[int, _Block] = {}
+        """By the vendor's index, of which a gateway may use one twice."""
+        self._calls = 0
         self._usage: dict[str, Any] = {}
+        self._ending = False
         self.done = False
 
     def feed(self, event: Any, name: str = "") -> list[Delta]:
@@ -92,6 +107,8 @@ class Assembler:
             return self._delta(event)
         if kind == "content_block_start":
             return self._begin(event)
+        if kind == "content_block_stop":
+            return self._stop(event)
         if kind == "message_start":
             self._body = dict(fields.mapping(event.get("message"), "message"))
             self._usage.update(fields.mapping(self._body.get("usage"), "usage"))
@@ -99,7 +116,11 @@ class Assembler:
             given = {**fields.mapping(event.get("delta"), "delta"), **fields.rest(event, "type", "delta", "usage")}
             self._body.update((key, value) for key, value in given.items() if value is not None)
             usage = fields.mapping(event.get("usage"), "usage")
-            self._usage.update((key, value) for key, value in usage.items() if value is not None)
+            if usage.get("output_tokens") is not None and not self._ending:
+                self._usage.pop("output_tokens", None)  # at the beginning it is a guess
+                self._ending = True
+            self._usage = fields.told(self._usage, usage, "usage")
+            return [delta for block in self._blocks for delta in self._given(block)]
         elif kind == "message_stop":
             self.done = True
         elif not kind:
@@ -110,25 +131,42 @@ class Assembler:
         index = fields.whole(event.get("index"), "index")
         block = dict(fields.mapping(event.get("content_block"), "content_block"))
         kind = fields.text(block.get("type"), "content_block.type")
-        self._blocks[index] = block
-        self._pieces[index] = []
+        before = self._at.get(index)
+        if before is not None and kind == "tool_use" and before.what.get("id") == block.get("id"):
+            return []  # said again
+        begun = self._at[index] = _Block(block)
+        self._blocks.append(begun)
         if kind == "tool_use":
-            call = self._calls[index] = len(self._calls)
+            begun.call, self._calls = self._calls, self._calls + 1
             id, name = (fields.text(block.get(key), f"content_block.{key}") for key in ("id", "name"))
-            return [Delta(tool_index=call, tool_id=id, tool_name=name)]
+            return [Delta(tool_index=begun.call, tool_id=id, tool_name=name)]
         if kind not in ("text", "thinking"):
             return []
         first = fields.text(block.get(kind), f"content_block.{kind}")
-        self._pieces[index].append(first)
+        begun.filling.append(first)
         if not first:
             return []
         return [Delta(text=first) if kind == "text" else Delta(reasoning=first)]
 
+    def _stop(self, event: Mapping[str, Any]) -> list[Delta]:
+        block = self._at.get(fields.whole(event.get("index"), "index"))
+        return [] if block is None else self._given(block)
+
+    def _given(self, block: _Block) -> list[Delta]:
+        """The input of a call that gave it whole as it began, as gateways do."""
+        given = block.what.get("input")
+        if block.call is None or not given or any(block.filling):
+            return []
+        given = fields.mapping(given, "content_block.input")
+        block.filling.append(json.dumps(given, ensure_ascii=False))
+        return [Delta(tool_index=block.call, tool_arguments=block.filling[-1])]
+
     def _delta(self, event: Mapping[str, Any]) -> list[Delta]:
         index, delta = fields.whole(event.get("index"), "index"), fields.mapping(event.get("delta"), "delta")
-        if index not in self._blocks:
+        at = self._at.get(index)
+        if at is None:
             raise fields.WrongField("a delta of a block that was never started")
-        block, filling = self._blocks[index], self._pieces[index]
+        block, filling = at.what, at.filling
         kind = fields.text(delta.get("type"), "delta.type")
         if kind == "text_delta":
             piece = fields.text(delta.get("text"), "delta.text")
@@ -141,9 +179,7 @@ class Assembler:
         if kind == "input_json_delta":
             piece = fields.text(delta.get("partial_json"), "delta.partial_json")
             filling.append(piece)
-            return (
-                [Delta(tool_index=self._calls[index], tool_arguments=piece)] if piece and index in self._calls else []
-            )
+            return [Delta(tool_index=at.call, tool_arguments=piece)] if piece and at.call is not None else []
         if kind == "signature_delta":
             so_far = fields.text(block.get("signature"), "content_block.signature")
             block["signature"] = so_far + fields.text(delta.get("signature"), "delta.signature")
@@ -163,7 +199,7 @@ class Assembler:
         """
         if not self._body.get("stop_reason"):
             raise cut(provider=self._provider, request_id=fields.name(self._body.get("id")))
-        content = [self._filled(self._blocks[index], self._pieces[index]) for index in sorted(self._blocks)]
+        content = [self._filled(block.what, block.filling) for block in self._blocks]
         try:
             return completion_of({**self._body, "content": content, "usage": self._usage}, self._provider, self._origin)
         except fields.WrongField as wrong:

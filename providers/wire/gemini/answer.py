@@ -84,6 +84,10 @@ class Assembler:
         self._reason = ""
         self._blocked = ""
         self._usage = Usage()
+        self._counts: dict[str, Any] = {}
+        """What was told of it so far."""
+        self._index: str | None = None
+        """Of several candidates the one that is read: the first that began."""
         self._extra: dict[str, Any] = {}
         """What stands beside the message: grounding, safety ratings, citations, logprobs."""
         self._model = ""
@@ -117,11 +121,14 @@ class Assembler:
         self._id = self._id or fields.name(chunk.get("responseId"))
         self._model = self._model or fields.name(chunk.get("modelVersion"))
         if chunk.get("usageMetadata") is not None:
-            self._usage = read_usage(chunk["usageMetadata"])
+            self._counts = fields.told(self._counts, chunk["usageMetadata"], "usageMetadata")
+            self._usage = read_usage(self._counts)
         feedback = fields.mapping(chunk.get("promptFeedback"), "promptFeedback")
         self._blocked = fields.text(feedback.get("blockReason"), "promptFeedback.blockReason") or self._blocked
         candidates = fields.mappings(chunk.get("candidates"), "candidates")
-        candidate = candidates[0] if candidates else {}
+        if candidates and self._index is None:
+            self._index = _index(candidates[0])
+        candidate = next((one for one in candidates if _index(one) == self._index), {})
         content = fields.mapping(candidate.get("content"), "content")
         parts = fields.mappings(content.get("parts"), "content.parts")
         for number, part in enumerate(parts):
@@ -199,6 +206,10 @@ def write_usage(usage: Usage) -> dict[str, int]:
         "cachedContentTokenCount": usage.cache_read_tokens,
         "totalTokenCount": usage.total_tokens,
     }
+
+
+def _index(candidate: Mapping[str, Any]) -> str:
+    return fields.name(candidate.get("index")) or "0"
 
 
 def _candidate(parts: list[dict[str, Any]], reason: str = "") -> dict[str, Any]:

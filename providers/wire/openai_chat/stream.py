@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -11,6 +10,7 @@ from .. import fields
 from ..failures import cut, from_event, malformed
 from ..pieces import pieces
 from .answer import completion_of, to_response
+from .calls import Calls
 from .messages import ORIGIN, REASONING
 
 _SAID = ("content", "refusal", *REASONING)
@@ -69,9 +69,11 @@ class Assembler:
         """The message's other fields."""
         self._details: dict[Any, dict[str, Any]] = {}
         """Entries of ``reasoning_details`` by their index."""
-        self._calls: list[tuple[dict[str, Any], list[str]]] = []
-        """Each call without its arguments, and these in pieces."""
-        self._slots: dict[Any, int] = {}
+        self._calls = Calls()
+        self._index: Any = None
+        """Of several choices the one that is read: the first that began."""
+        self._others: set[str] = set()
+        """The others that go on."""
         self._ended = False
         # Usage comes after the finish reason, so no chunk says that it is the last: ``[DONE]`` does, and is not one.
         self.done = False
@@ -94,7 +96,7 @@ class Assembler:
     @property
     def finished(self) -> bool:
         """Whether a finish reason has come; what is told beside the answer may still follow."""
-        return self._choice.get("finish_reason") is not None
+        return self._choice.get("finish_reason") is not None and not self._others
 
     def end(self) -> None:
         """The stream has ended in good order (``[DONE]``). Some vendors give no other reason."""
@@ -109,19 +111,35 @@ class Assembler:
         if not usage and chunk.get("x_groq") is not None:
             usage = fields.mapping(chunk["x_groq"], "x_groq").get("usage")
         if usage is not None:
-            body["usage"] = usage
+            body["usage"] = fields.told(body.get("usage"), usage, "usage")
         choices = fields.mappings(chunk.get("choices"), "choices")
-        if not choices:
-            return []
-        choice = choices[0]
+        if len(choices) == 1 and (choices[0].get("index") or 0) == self._index:
+            return self._chosen(choices[0])  # nearly every chunk
+        deltas: list[Delta] = []
+        for choice in choices:
+            index = choice.get("index") or 0
+            if self._index is None:
+                self._index = index
+            if index == self._index:
+                deltas += self._chosen(choice)
+            elif choice.get("finish_reason") is None:
+                self._others.add(fields.name(index))
+            else:
+                self._others.discard(fields.name(index))
+        return deltas
+
+    def _chosen(self, choice: Mapping[str, Any]) -> list[Delta]:
+        ends = False
         for key, value in choice.items():
             if value is None or key == "delta" or key == "index":
                 continue
+            ends = ends or key == "finish_reason"
             if key == "logprobs":
                 self._add_logprobs(value)
             elif not fields.blank(value):
                 self._choice[key] = value
-        return self._taken(fields.mapping(choice.get("delta"), "delta"))
+        deltas = self._taken(fields.mapping(choice.get("delta"), "delta"))
+        return [*deltas, *self._calls.settled()] if ends else deltas
 
     def _add_logprobs(self, value: Any) -> None:
         so_far = self._choice.setdefault("logprobs", {})
@@ -158,7 +176,8 @@ class Assembler:
         if refusal := fields.text(delta.get("refusal"), "delta.refusal"):
             self._said["refusal"].append(refusal)
             deltas.append(Delta(text=refusal))
-        deltas += map(self._call, fields.mappings(delta.get("tool_calls"), "tool_calls"))
+        for piece in fields.mappings(delta.get("tool_calls"), "tool_calls"):
+            deltas += self._calls.take(piece)
         for key, value in fields.rest(delta, "role", "tool_calls", "reasoning_details", *_SAID).items():
             self._more[key] = _joined(self._more.get(key), value, key)
         return deltas
@@ -210,33 +229,6 @@ class Assembler:
             self._content.append(dict(part))
         return [delta for delta in deltas if delta.text or delta.reasoning]
 
-    def _call(self, call: Mapping[str, Any]) -> Delta:
-        # Some vendors leave the index out: then a new id starts a call, and no id continues the last one.
-        slot = fields.maybe_whole(call.get("index"), "tool_calls.index")
-        id = fields.text(call.get("id"), "tool_calls.id")
-        key: Any = slot if slot is not None else id or (len(self._calls) - 1 if self._calls else 0)
-        function = fields.mapping(call.get("function"), "tool_calls.function")
-        given = function.get("arguments")
-        if isinstance(given, Mapping):
-            given = json.dumps(given, ensure_ascii=False)
-        arguments = fields.text(given, "tool_calls.function.arguments")
-        name = fields.text(function.get("name"), "tool_calls.function.name")
-        if key not in self._slots:
-            index = self._slots[key] = len(self._calls)
-            self._slots.setdefault(index, index)
-            known = {"id": id or f"call_{index}", **fields.rest(call, "id", "index", "function")}
-            if function or known.get("type", "function") == "function":
-                known["function"] = {"name": name, **_inner(function)}
-            self._calls.append((known, [arguments]))
-            return Delta(tool_index=index, tool_id=known["id"], tool_name=name, tool_arguments=arguments)
-        index = self._slots[key]
-        so_far, pieces_of = self._calls[index]
-        pieces_of.append(arguments)
-        so_far.update(fields.rest(call, "id", "index", "function"))
-        if function:
-            so_far.setdefault("function", {"name": name}).update(_inner(function))
-        return Delta(tool_index=index, tool_arguments=arguments)
-
     def completion(self) -> Completion:
         """The whole answer.
 
@@ -256,22 +248,13 @@ class Assembler:
         if self._details:
             message["reasoning_details"] = list(self._details.values())
         if self._calls:
-            message["tool_calls"] = [
-                {**call, "function": {**call["function"], "arguments": "".join(arguments)}}
-                if "function" in call
-                else call
-                for call, arguments in self._calls
-            ]
+            message["tool_calls"] = self._calls.written()
         choice = {**self._choice, "message": message, "finish_reason": reason or ""}
         try:
             return completion_of(self._body, choice, self._provider, self._origin)
         except fields.WrongField as wrong:
             problem = str(wrong)
         raise malformed(problem, provider=self._provider)
-
-
-def _inner(function: Mapping[str, Any]) -> dict[str, Any]:
-    return fields.rest(function, "name", "arguments")
 
 
 def _joined(before: Any, value: Any, key: str) -> Any:

@@ -105,8 +105,10 @@ class Assembler:
             text = fields.text(event.get("delta"), "delta")
             return [Delta(text=text)] if text else []
         if kind == "response.function_call_arguments.delta":
-            index = self._calls.get(fields.whole(event.get("output_index"), "output_index"), 0)
-            return [Delta(tool_index=index, tool_arguments=fields.text(event.get("delta"), "delta"))]
+            index = self._calls.get(fields.whole(event.get("output_index"), "output_index"))
+            arguments = fields.text(event.get("delta"), "delta")
+            # Of a call that was never begun nobody could say whose they are; the last event has them all.
+            return [] if index is None else [Delta(tool_index=index, tool_arguments=arguments)]
         if kind in ("response.reasoning_summary_text.delta", "response.reasoning_text.delta"):
             text = fields.text(event.get("delta"), "delta")
             return [Delta(reasoning=text)] if text else []
@@ -126,7 +128,7 @@ class Assembler:
         if done:
             self._items[number] = item
             return []
-        if item.get("type") != "function_call":
+        if item.get("type") != "function_call" or number in self._calls:
             return []
         index = self._calls[number] = len(self._calls)
         id, name, arguments = (fields.text(item.get(key), f"item.{key}") for key in ("call_id", "name", "arguments"))
