@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import inspect
 import json
+import re
 import urllib.request
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
@@ -18,11 +20,25 @@ from weakref import WeakSet
 import aiohttp
 
 from ..errors import ConnectionLost, InvalidRequest, ProviderTimeout
+from ..wire.failures import malformed
 from .transport import Opened
 
 _STALE = 2.0
 """Seconds within which a connection that the vendor had closed while it was idle shows it: a round trip, and time to
 spare. What breaks later may have been worked on, and paid for, so it is the pool's to decide."""
+
+_LARGEST_HEADER = 64 * 1024
+"""Bytes of one header of an answer. aiohttp takes 8 kB, which a gateway's security policies and cookies can exceed."""
+_MOST_HEADERS = 1000
+"""Of an answer, where aiohttp counts them: it takes 128 since it does."""
+_HEAD = {
+    name: most
+    for name, most in (("max_field_size", _LARGEST_HEADER), ("max_headers", _MOST_HEADERS))
+    if name in inspect.signature(aiohttp.ClientSession).parameters
+}
+
+_TOO_LARGE = re.compile("got more than|too many headers", re.IGNORECASE)
+"""What aiohttp says of such a head; its parser in C has no exception for that."""
 
 
 class _Sent:
@@ -115,6 +131,7 @@ class Direct:
             timeout=self._timeout,
             # Not `trust_env`: aiohttp would look for proxies and .netrc in a thread, twice for every request (0.2 ms).
             trust_env=False,
+            **_HEAD,
         )
 
     async def open(self, path: str, payload: Mapping[str, Any], headers: Mapping[str, str]) -> Opened:
@@ -158,6 +175,9 @@ class Direct:
         if isinstance(error, aiohttp.InvalidURL):
             what = f"{self._provider}: {self._base!r} is not an address"
             return InvalidRequest(what, provider=self._provider, concerns="endpoint")
+        if isinstance(error, aiohttp.ClientResponseError) and _TOO_LARGE.search(error.message):
+            # It answered: the endpoint is there, and what it says of itself is too much.
+            return malformed(f"headers of more than {_LARGEST_HEADER} bytes, or too many", provider=self._provider)
         if isinstance(error, aiohttp.ClientError | OSError):
             what = "refused the connection" if isinstance(error, ConnectionRefusedError) else "lost the connection"
             lost = ConnectionLost(f"{self._provider} {what} ({type(error).__name__})", provider=self._provider)

@@ -526,6 +526,30 @@ def test_a_parser_keeps_nothing_of_an_event_that_is_too_large() -> None:
     assert [event.data for _ in range(20) for event in fits.feed(b"data: 0123456789\n\n")] == ["0123456789"] * 20
 
 
+@pytest.mark.parametrize("headers", [["x-policy: " + "x" * 60_000], [f"x-{n}: v" for n in range(900)]])
+async def test_an_answer_with_large_or_many_headers_is_read(headers: list[str]) -> None:
+    async def answer(asked: Asked) -> None:
+        await asked.reply(200, WHOLE, *headers)
+
+    async with raw(answer) as server, provider(server) as ref:
+        assert (await ref.ask(ASK)).message.text == "fine"
+
+
+@pytest.mark.parametrize("headers", [["x-policy: " + "x" * 70_000], [f"x-{n}: v" for n in range(1100)]])
+@pytest.mark.parametrize("stream", [False, True])
+async def test_more_headers_than_any_vendors_are_malformed_and_the_endpoint_is_not_blamed(
+    headers: list[str], stream: bool
+) -> None:
+    async def answer(asked: Asked) -> None:
+        await asked.reply(200, WHOLE, *headers)
+
+    async with raw(answer) as server, provider(server) as ref:
+        with pytest.raises(e.MalformedResponse, match="65536") as caught:
+            await (streamed(ref) if stream else ref.ask(ASK))
+        assert caught.value.concerns == "model"
+        await gone(server)
+
+
 @pytest.mark.parametrize("status", [400, 500])
 async def test_of_a_huge_refusal_only_the_beginning_is_read(status: int) -> None:
     async def answer(asked: Asked) -> None:
