@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from hashlib import sha256
 from typing import Any
@@ -93,6 +93,25 @@ def cache_mark(cache: CacheMark) -> dict[str, Any]:
     if not cache:
         return {}
     return {"cache_control": {"type": "ephemeral", **({"ttl": cache} if isinstance(cache, str) else {})}}
+
+
+def fit_marks(blocks: Iterable[dict[str, Any]], most: int, notes: list[str]) -> None:
+    """Take marks for prompt caching away where there are more than `most`: the first stays, which many conversations
+    share, and the last, which reach farthest.
+
+    Args:
+        blocks: all that may bear one, in the order in which the model reads it.
+        most: how many the vendor takes, at least one.
+        notes: takes what had to be changed.
+    """
+    marked = [block for block in blocks if "cache_control" in block]
+    if len(marked) <= most:
+        return
+    for block in marked[1 : len(marked) - most + 1]:
+        del block["cache_control"]
+    notes.append(
+        f"the vendor takes {most} cache marks: the first and the last were sent, {len(marked) - most} left out"
+    )
 
 
 def in_tags(text: str, notes: list[str]) -> str:

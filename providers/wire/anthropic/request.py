@@ -9,17 +9,17 @@ from typing import Any
 
 from ...messages import Message, Request, Text, ToolSpec
 from .. import fields
-from ..history import GO_ON, cache_mark, in_tags, with_fitting_ids
+from ..history import GO_ON, cache_mark, fit_marks, in_tags, with_fitting_ids
 from ..state import kept
 from .blocks import ORIGIN, answer_blocks, read_answer, read_mark, read_user, user_blocks
 from .models import Takes, takes
+from .thinking import sample, think, thinks
 
 PATH = "/v1/messages"
 
 _CALL_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
-_BUDGETS = {"minimal": 1024, "low": 2048, "medium": 8192, "high": 16384}
-_TOP_BUDGET = 32768
-_LEAST_BUDGET = 1024
+_MOST_MARKS = 4
+"""Cache marks that the API takes: https://docs.claude.com/en/docs/build-with-claude/prompt-caching"""
 
 
 def to_payload(
@@ -45,13 +45,17 @@ def to_payload(
     }
     if system:
         payload["system"] = system
-    if request.stop:
-        payload["stop_sequences"] = list(request.stop)
+    if stop := [words for words in request.stop if words.strip()]:
+        payload["stop_sequences"] = stop
+    if len(stop) < len(request.stop):
+        notes.append("the vendor takes no stop sequences of blanks alone: left out")
     if request.user is not None:
         payload["metadata"] = {"user_id": request.user}
     _offer(payload, request, notes)
-    _think(payload, request, able, notes)
-    _sample(payload, request, able, notes)
+    think(payload, request, able, notes)
+    sample(payload, request, able, notes)
+    if turns and turns[-1]["role"] == "assistant" and not _paused(request.messages, origin):
+        _end(turns, able.prefill and not thinks(payload), notes)
     if request.response_schema is not None:
         output = payload.setdefault("output_config", {})
         output["format"] = {"type": "json_schema", "schema": dict(request.response_schema)}
@@ -59,10 +63,23 @@ def to_payload(
         payload["container"] = container
     if stream:
         payload["stream"] = True
+    # A mark of the whole request is one of them.
+    fit_marks(_blocks(payload), _MOST_MARKS - ("cache_control" in request.extra), notes)
     payload.update((name, value) for name, value in request.extra.items() if name not in ("tools", "output_config"))
     if "output_config" in request.extra:
         payload["output_config"] = {**payload.get("output_config", {}), **request.extra["output_config"]}
     return payload
+
+
+def _blocks(payload: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """All that may bear a cache mark, in the order in which the model reads it."""
+    yield from payload.get("tools", ())
+    yield from payload.get("system", ())
+    for turn in payload["messages"]:
+        for block in turn["content"]:
+            if block["type"] == "tool_result":
+                yield from block.get("content", ())
+            yield block
 
 
 def _turns(
@@ -117,8 +134,6 @@ def _turns(
     for turn in turns:
         if turn["role"] == "user":  # results first, or the API refuses the turn
             turn["content"].sort(key=lambda block: block["type"] != "tool_result")
-    if turns and turns[-1]["role"] == "assistant" and not _paused(request.messages, origin):
-        _end(turns, able, notes)
     return system, turns
 
 
@@ -126,9 +141,9 @@ def _in_tags(block: dict[str, Any], notes: list[str]) -> dict[str, Any]:
     return {**block, "text": in_tags(block["text"], notes)} if block["type"] == "text" else block
 
 
-def _end(turns: list[dict[str, Any]], able: Takes, notes: list[str]) -> None:
+def _end(turns: list[dict[str, Any]], prefill: bool, notes: list[str]) -> None:
     """Make a history that ends with the assistant's words one that the model takes."""
-    if not able.prefill:
+    if not prefill:
         turns.append({"role": "user", "content": [{"type": "text", "text": GO_ON}]})
         notes.append(f"the history ended with the assistant, which the model refuses: {GO_ON!r} was added")
         return
@@ -156,7 +171,8 @@ def _container(request: Request, origin: str) -> str | None:
 
 def _offer(payload: dict[str, Any], request: Request, notes: list[str]) -> None:
     """Write the tools, and the choice among them."""
-    tools = [*map(_tool, request.tools), *request.extra.get("tools", ())]
+    theirs = (dict(tool) if isinstance(tool, Mapping) else tool for tool in request.extra.get("tools", ()))
+    tools = [*map(_tool, request.tools), *theirs]
     if tools:
         payload["tools"] = tools
         choice = _choice(request)
@@ -191,56 +207,6 @@ def _choice(request: Request) -> dict[str, Any]:
     if not request.parallel_tool_calls and choice["type"] != "none":
         choice["disable_parallel_tool_use"] = True
     return choice
-
-
-def _think(payload: dict[str, Any], request: Request, able: Takes, notes: list[str]) -> None:
-    """Write how much the model shall think, in the words it takes."""
-    effort, tokens = request.reasoning_effort, request.thinking_tokens
-    if effort is None and tokens is None:
-        return
-    if effort == "none" or tokens == 0:
-        if able.budget or able.adaptive:
-            payload["thinking"] = {"type": "disabled"}
-        return
-    if effort is not None and able.effort:
-        word = {"minimal": "low", "xhigh": able.top_effort}.get(effort, effort)
-        payload["output_config"] = {"effort": word}
-        if word != effort:
-            notes.append(f"the model takes no reasoning effort {effort}: {word} was sent")
-    if able.adaptive and (tokens is None or not able.budget):
-        payload["thinking"] = {"type": "adaptive"}
-        if tokens is not None:
-            notes.append("the model takes no number of thinking tokens: it thinks as much as it finds right")
-        return
-    if not able.budget:
-        notes.append("the model does not think: the reasoning effort was left out")
-        return
-    forced = payload.get("tool_choice", {}).get("type") in ("any", "tool")
-    budget = tokens if tokens is not None else _BUDGETS.get(effort or "", _TOP_BUDGET)
-    if request.max_tokens is None:
-        payload["max_tokens"] += budget
-    elif budget >= request.max_tokens:
-        budget = request.max_tokens - 1
-        if tokens is not None and budget >= _LEAST_BUDGET:
-            notes.append(f"the model thinks for fewer tokens than it may answer with: {budget} in place of {tokens}")
-    if forced or budget < _LEAST_BUDGET:
-        why = "with a tool that must be called" if forced else f"with fewer than {_LEAST_BUDGET} tokens"
-        notes.append(f"the model does not think {why}: the reasoning was left out")
-        payload["max_tokens"] = able.max_tokens if request.max_tokens is None else request.max_tokens
-        return
-    payload["thinking"] = {"type": "enabled", "budget_tokens": budget}
-
-
-def _sample(payload: dict[str, Any], request: Request, able: Takes, notes: list[str]) -> None:
-    """Write what sampling the model takes."""
-    given = {name: getattr(request, name) for name in ("temperature", "top_p", "top_k")}
-    given = {name: value for name, value in given.items() if value is not None}
-    thinks = payload.get("thinking", {}).get("type") in ("enabled", "adaptive")
-    if given and (not able.sampling or (thinks and not able.sampling_thinking)):
-        when = "" if not able.sampling else " while it thinks"
-        notes.append(f"the model takes no sampling{when}: {', '.join(given)} left out")
-    else:
-        payload.update(given)
 
 
 # -- reading -----------------------------------------------------------------------------------------------------------

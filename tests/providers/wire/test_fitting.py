@@ -427,7 +427,7 @@ def test_a_tool_that_must_be_called_leaves_out_thinking_with_a_budget() -> None:
 
 
 def test_sampling_is_left_out_where_the_model_refuses_it() -> None:
-    request = replace(ASK, temperature=0.5, top_p=0.9)
+    request = replace(ASK, temperature=0.5, top_k=9)
     for model, count in (("claude-opus-4-8", 1), ("claude-sonnet-5", 1), ("claude-sonnet-4-5", 0)):
         payload, notes = noted(anthropic, request, model)
         assert ("temperature" in payload, len(notes)) == (count == 0, count)
