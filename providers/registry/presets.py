@@ -13,9 +13,9 @@ from ..wire.openai_chat import OPENAI, Dialect
 
 _PLAIN = Dialect(max_tokens="max_tokens", drops=frozenset({"top_k", "files", "audio"}))
 """What most vendors copied: chat completions before ``max_completion_tokens``."""
-_OPEN = Dialect(max_tokens="max_tokens", drops=frozenset({"files"}))
+_OPEN = Dialect(max_tokens="max_tokens", drops=frozenset({"files"}), stops=0)
 """Servers of open models, which also sample by top_k."""
-COMPATIBLE = Dialect(max_tokens="max_tokens", drops=frozenset())
+COMPATIBLE = Dialect(max_tokens="max_tokens", drops=frozenset(), stops=0)
 """A server of one's own that copied the protocol: the older name of the limit, and nothing held back."""
 
 
@@ -103,6 +103,7 @@ _ALL = (
             frozenset({"top_k", "seed", "user", "parallel_tool_calls", "files"}),
             # What Google gives for histories of other models: https://ai.google.dev/gemini-api/docs/thought-signatures
             unsigned="skip_thought_signature_validator",
+            stops=5,
         ),
         embedding_limit=EmbeddingLimit(texts=100),
     ),
@@ -123,6 +124,7 @@ _ALL = (
             # https://docs.mistral.ai/capabilities/reasoning: all or nothing, and not for those that always reason
             efforts=(("minimal", "high"), ("low", "high"), ("medium", "high"), ("xhigh", "high")),
             reasoners="^mistral-(small-(latest|26)|medium($|-latest|-3|-26))",
+            stops=0,
         ),
     ),
     Preset(
@@ -151,7 +153,7 @@ _ALL = (
         ("OPENROUTER_API_KEY",),
         ("OPENROUTER_API_BASE",),
         "openrouter/auto",
-        dialect=Dialect("max_tokens", frozenset(), call_ids="(?s:.+)", cache_marks=True, file_urls=True),
+        dialect=Dialect("max_tokens", frozenset(), call_ids="(?s:.+)", cache_marks=True, file_urls=True, stops=0),
     ),
     # GITHUB_TOKEN is not among the keys: it stands in every CI job, where nobody means to call a model with it.
     Preset(
@@ -168,7 +170,7 @@ _ALL = (
         "openai",
         "http://127.0.0.1:11434/v1",
         bases=("OLLAMA_API_BASE", "OLLAMA_HOST"),
-        dialect=Dialect("max_tokens", frozenset({"top_k", "user", "parallel_tool_calls", "files", "audio"})),
+        dialect=Dialect("max_tokens", frozenset({"top_k", "user", "parallel_tool_calls", "files", "audio"}), stops=0),
     ),
     Preset("vllm", "openai", "http://127.0.0.1:8000/v1", bases=("VLLM_API_BASE",), dialect=_OPEN),
     # Limits belong to a deployment; its headers tell them as OpenAI's do.

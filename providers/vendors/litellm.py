@@ -33,7 +33,7 @@ from ..wire.openai_chat import Dialect
 from ..wire.secrets import shortened
 from .extras import required
 
-_DIALECT = Dialect(max_tokens="max_tokens", drops=frozenset())
+_DIALECT = Dialect(max_tokens="max_tokens", drops=frozenset(), stops=0)
 # What LiteLLM's names say more of than the status beside them; the vendor's own words and status decide all else.
 _BY_NAME: dict[str, type[ProviderError]] = {
     "ContextWindowExceededError": ContextTooLong,

@@ -12,6 +12,8 @@ from typing import Any
 
 from ..messages import Audio, CacheMark, File, Image, Message, Part, Text, ToolCall, kind_of
 
+MOST_MARKS = 4
+"""Marks for prompt caching that Anthropic takes: https://docs.claude.com/en/docs/build-with-claude/prompt-caching"""
 GO_ON = "Go on."
 """What the user says where the vendor wants the user to speak last."""
 

@@ -12,7 +12,6 @@ the last that the pool falls back to.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -24,6 +23,7 @@ from ...messages import Audio, File, Image, Message, Part, Request, Text
 from ...registry.presets import PRESETS
 from ...spec import media
 from ...wire.history import described
+from ...wire.schema import in_words
 from ..admission.admission import Tiers
 from ..admission.gate import Gate
 from .endpoint import Endpoint, Member
@@ -320,8 +320,7 @@ def adapt(request: Request, model: str, dropped: frozenset[str]) -> Request:
         messages = tuple(_without(message, kinds) for message in messages)
     if "schema" in dropped and request.response_schema is not None:
         # It cannot be enforced any more, but it can be asked for.
-        wish = "Answer with JSON only, fitting this JSON schema:\n" + json.dumps(request.response_schema, default=str)
-        messages = (*messages, Message("system", wish))
+        messages = (*messages, in_words(request.response_schema))
     return replace(
         request,
         model=model,

@@ -9,7 +9,7 @@ from typing import Any
 
 from ...messages import Message, Request, Text, ToolSpec
 from .. import fields
-from ..history import GO_ON, cache_mark, fit_marks, in_tags, with_fitting_ids
+from ..history import GO_ON, MOST_MARKS, cache_mark, fit_marks, in_tags, with_fitting_ids
 from ..state import kept
 from .blocks import ORIGIN, answer_blocks, read_answer, read_mark, read_user, user_blocks
 from .models import Takes, takes
@@ -18,8 +18,6 @@ from .thinking import sample, think, thinks
 PATH = "/v1/messages"
 
 _CALL_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
-_MOST_MARKS = 4
-"""Cache marks that the API takes: https://docs.claude.com/en/docs/build-with-claude/prompt-caching"""
 
 
 def to_payload(
@@ -64,7 +62,7 @@ def to_payload(
     if stream:
         payload["stream"] = True
     # A mark of the whole request is one of them.
-    fit_marks(_blocks(payload), _MOST_MARKS - ("cache_control" in request.extra), notes)
+    fit_marks(_blocks(payload), MOST_MARKS - ("cache_control" in request.extra), notes)
     payload.update((name, value) for name, value in request.extra.items() if name not in ("tools", "output_config"))
     if "output_config" in request.extra:
         payload["output_config"] = {**payload.get("output_config", {}), **request.extra["output_config"]}

@@ -8,6 +8,8 @@ from urllib.parse import quote
 
 from ...messages import File, Request, ToolSpec
 from .. import efforts, fields
+from ..sampling import fitted_stop
+from ..schema import beside_tools
 from .parts import contents, read_contents
 
 _SAMPLING = {
@@ -19,6 +21,8 @@ _SAMPLING = {
     "presence_penalty": "presencePenalty",
     "seed": "seed",
 }
+_MOST_STOPS = 5
+"""https://ai.google.dev/api/generate-content#generationconfig"""
 # What Google's own compatible endpoint makes of an effort: https://ai.google.dev/gemini-api/docs/openai#thinking
 _BUDGETS = {"none": 0, "minimal": 1_024, "low": 1_024, "medium": 8_192, "high": 24_576}
 _EFFORTS = {0: "none", 1_024: "low", 8_192: "medium", 24_576: "high"}
@@ -39,6 +43,7 @@ def to_payload(request: Request, *, model: str, notes: list[str] | None = None) 
         notes: takes what had to be changed, for the caller to know.
     """
     notes = [] if notes is None else notes
+    request = beside_tools(request, model, notes)
     system, turns = contents(request.messages, notes, signed=_thinks_in_levels(model))
     _note_what_is_lost(request, notes)
     payload: dict[str, Any] = {"contents": turns}
@@ -46,7 +51,7 @@ def to_payload(request: Request, *, model: str, notes: list[str] | None = None) 
         payload["systemInstruction"] = {"parts": system}
     config = {wire: value for name, wire in _SAMPLING.items() if (value := getattr(request, name)) is not None}
     if request.stop:
-        config["stopSequences"] = list(request.stop)
+        config["stopSequences"] = fitted_stop(request.stop, _MOST_STOPS, notes)
     if request.response_schema is not None:
         config["responseMimeType"] = "application/json"
         config["responseJsonSchema"] = dict(request.response_schema)
@@ -57,7 +62,11 @@ def to_payload(request: Request, *, model: str, notes: list[str] | None = None) 
     theirs = list(request.extra.get("tools", ()))
     if request.tools:
         declared = [
-            {"name": tool.name, "description": tool.description, "parametersJsonSchema": dict(tool.parameters)}
+            {
+                "name": tool.name,
+                "description": tool.description,
+                **({"parametersJsonSchema": dict(tool.parameters)} if tool.parameters else {}),
+            }
             for tool in request.tools
         ]
         theirs.insert(0, {"functionDeclarations": declared})

@@ -18,6 +18,7 @@ class Dialect:
         user_last: whether a user or a tool must speak last, and none may follow a tool's result but the assistant.
         unsigned: the signature that stands for that of a call which another vendor's model made.
         cache_marks: whether ``cache_control`` marks a part for prompt caching.
+        stops: how many stop sequences the vendor takes; 0 for any number.
         file_urls: whether a file may be given by its address.
         efforts: the vendor's words for reasoning efforts that it calls otherwise, as pairs.
         reasoners: a regular expression that finds the models which take a reasoning effort; empty for all.
@@ -33,6 +34,7 @@ class Dialect:
     file_urls: bool = False
     efforts: tuple[tuple[str, str], ...] = ()
     reasoners: str = ""
+    stops: int = 4
 
 
 OPENAI = Dialect()

@@ -7,16 +7,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ...messages import Audio, File, Image, Message, Part, Request, Text, ToolSpec
-from .. import efforts, fields
-from ..history import GO_ON, as_data_url, cache_mark, data_of, left_out, with_fitting_ids
+from .. import efforts, fields, sampling
+from ..history import GO_ON, MOST_MARKS, as_data_url, cache_mark, data_of, fit_marks, left_out, with_fitting_ids
 from ..openai_parts import content_as_before, detail_of, read_content, read_function
-from ..schema import is_strict, name_of, named
+from ..schema import beside_tools, is_strict, name_of, named, of_arguments
 from .dialect import OPENAI, Dialect
 from .messages import ORIGIN, read_answer, write_answer
 
 PATH = "/chat/completions"
 
-_SAMPLING = ("temperature", "top_p", "top_k", "frequency_penalty", "presence_penalty", "seed", "user")
+_SAMPLING = ("temperature", "top_p", "top_k", "frequency_penalty", "presence_penalty", "seed", "user", "stop")
+_IN_PARALLEL = re.compile(r"o\d")
+"""Models that refuse ``parallel_tool_calls``."""
 _SOUNDS = {"audio/wav": "wav", "audio/x-wav": "wav", "audio/mpeg": "mp3", "audio/mp3": "mp3", "audio/flac": "flac"}
 _DROPPED = {Image: "images", File: "files", Audio: "audio"}
 
@@ -42,31 +44,22 @@ def to_payload(
         notes: takes what had to be changed, for the caller to know.
     """
     notes = [] if notes is None else notes
+    request = beside_tools(request, model, notes)
     written = list(_messages(request, dialect, origin, notes))
     if dialect.user_last:
         written = _with_user_last(written, notes)
     payload: dict[str, Any] = {"model": model, "messages": written}
-    for name in _SAMPLING:
-        value = getattr(request, name)
-        if value is not None and name not in dialect.drops:
-            payload[name] = value
-    if request.reasoning_effort is None or "reasoning_effort" in dialect.drops:
-        pass
-    elif dialect.reasoners and not re.search(dialect.reasoners, model):
-        notes.append("the model takes no reasoning effort: left out")
-    else:
-        effort = dict(dialect.efforts).get(request.reasoning_effort) or efforts.fitted(
-            request.reasoning_effort, model, notes
-        )
-        if effort is not None:
-            payload["reasoning_effort"] = effort
+    effort = _effort(request, model, dialect, notes)
+    names = [name for name in _SAMPLING if name not in dialect.drops]
+    payload.update(sampling.fitted(request, model, names, notes, effort=effort, stops=dialect.stops))
+    if effort is not None:
+        payload["reasoning_effort"] = effort
     if request.thinking_tokens is not None:
         notes.append("the protocol takes no number of thinking tokens: left out")
     if request.max_tokens is not None:
         payload[dialect.max_tokens] = request.max_tokens
-    if request.stop and "stop" not in dialect.drops:
-        payload["stop"] = list(request.stop)
-    tools = [*(_tool(tool, dialect) for tool in request.tools), *request.extra.get("tools", ())]
+    theirs = (dict(tool) if isinstance(tool, Mapping) else tool for tool in request.extra.get("tools", ()))
+    tools = [*(_tool(tool, dialect) for tool in request.tools), *theirs]
     if tools:
         payload["tools"] = tools
         if request.tool_choice in ("none", "required"):
@@ -74,7 +67,10 @@ def to_payload(
         elif request.tool_choice != "auto":
             payload["tool_choice"] = {"type": "function", "function": {"name": request.tool_choice}}
         if not request.parallel_tool_calls and "parallel_tool_calls" not in dialect.drops:
-            payload["parallel_tool_calls"] = False
+            if _IN_PARALLEL.match(model.rpartition("/")[2]):
+                notes.append("the model cannot be kept from calling tools in parallel: left out")
+            else:
+                payload["parallel_tool_calls"] = False
     if request.response_schema is not None and "response_schema" not in dialect.drops:
         schema = dict(request.response_schema)
         payload["response_format"] = {
@@ -85,8 +81,29 @@ def to_payload(
         payload["stream"] = True
         if dialect.stream_usage:
             payload["stream_options"] = {"include_usage": True}
+    if dialect.cache_marks:
+        fit_marks(_marked(payload), MOST_MARKS, notes)
     payload.update((name, value) for name, value in request.extra.items() if name != "tools")
     return payload
+
+
+def _effort(request: Request, model: str, dialect: Dialect, notes: list[str]) -> str | None:
+    """The effort to send; None for none."""
+    if request.reasoning_effort is None or "reasoning_effort" in dialect.drops:
+        return None
+    if dialect.reasoners and not re.search(dialect.reasoners, model):
+        notes.append("the model takes no reasoning effort: left out")
+        return None
+    word = dict(dialect.efforts).get(request.reasoning_effort)
+    return word or efforts.fitted(request.reasoning_effort, model, notes)
+
+
+def _marked(payload: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """All that may bear a cache mark, in the order in which the model reads it."""
+    yield from payload.get("tools", ())
+    for message in payload["messages"]:
+        if isinstance(message["content"], list):
+            yield from message["content"]
 
 
 def _messages(request: Request, dialect: Dialect, origin: str, notes: list[str]) -> Iterator[dict[str, Any]]:
@@ -192,7 +209,11 @@ def _bare_part(part: Part, dialect: Dialect, notes: list[str]) -> dict[str, Any]
 
 
 def _tool(tool: ToolSpec, dialect: Dialect) -> dict[str, Any]:
-    function: dict[str, Any] = {"name": tool.name, "description": tool.description, "parameters": dict(tool.parameters)}
+    function: dict[str, Any] = {
+        "name": tool.name,
+        "description": tool.description,
+        "parameters": of_arguments(tool.parameters),
+    }
     if tool.strict and "strict" not in dialect.drops:
         function["strict"] = True
     return {
@@ -230,10 +251,10 @@ def from_payload(payload: Mapping[str, Any]) -> Request:
     elif choice == "any":  # Mistral's word
         choice = "required"
     names: dict[str, str] = {}
-    sampling: dict[str, Any] = {
+    sampled: dict[str, Any] = {
         name: (fields.maybe_whole if name in ("seed", "top_k") else fields.maybe_number)(rest.pop(name, None), name)
         for name in _SAMPLING
-        if name != "user"
+        if name not in ("user", "stop")
     }
     return Request(
         messages=tuple(read_message(message, f"messages[{n}]", names) for n, message in enumerate(given)),
@@ -247,7 +268,7 @@ def from_payload(payload: Mapping[str, Any]) -> Request:
         parallel_tool_calls=fields.flag(rest.pop("parallel_tool_calls", None), "parallel_tool_calls", True),
         user=fields.maybe_text(rest.pop("user", None), "user"),
         extra=rest,
-        **sampling,
+        **sampled,
     )
 
 

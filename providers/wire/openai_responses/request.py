@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...messages import Message, Request, ToolSpec
-from .. import efforts, fields
+from .. import efforts, fields, sampling
 from ..history import with_fitting_ids
 from ..openai_parts import read_function
-from ..schema import is_strict, name_of, named
+from ..schema import is_strict, name_of, named, of_arguments
 from .items import ORIGIN, history_items, read_answer, read_user
 
 PATH = "/responses"
@@ -40,15 +40,12 @@ def to_payload(
         "store": False,
         "include": ["reasoning.encrypted_content"],
     }
-    for name in ("temperature", "top_p", "user"):
-        if getattr(request, name) is not None:
-            payload[name] = getattr(request, name)
+    effort = efforts.fitted(request.reasoning_effort, model, notes) if request.reasoning_effort is not None else None
+    payload.update(sampling.fitted(request, model, ("temperature", "top_p", "user"), notes, effort=effort))
     if request.max_tokens is not None:
         payload["max_output_tokens"] = request.max_tokens
-    if request.reasoning_effort is not None:
-        effort = efforts.fitted(request.reasoning_effort, model, notes)
-        if effort is not None:
-            payload["reasoning"] = {"effort": effort}
+    if effort is not None:
+        payload["reasoning"] = {"effort": effort}
     if request.thinking_tokens is not None:
         notes.append("the protocol takes no number of thinking tokens: left out")
     tools = [*map(_tool, request.tools), *request.extra.get("tools", ())]
@@ -78,7 +75,7 @@ def _tool(tool: ToolSpec) -> dict[str, Any]:
         "type": "function",
         "name": tool.name,
         "description": tool.description,
-        "parameters": dict(tool.parameters),
+        "parameters": of_arguments(tool.parameters),
         "strict": tool.strict,
     }
 

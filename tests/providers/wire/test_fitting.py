@@ -31,7 +31,7 @@ from tests.providers.wire.histories import texts
 
 Json = dict[str, Any]
 ASK = Request((Message("user", "x"),))
-TOOL = ToolSpec("look", "", {"type": "object"})
+TOOL = ToolSpec("look", "", {"type": "object", "properties": {}})
 PDF = "data:application/pdf;base64,JVBERi0="
 WAV = "data:audio/wav;base64,UklG"
 PNG = "data:image/png;base64,aGk="

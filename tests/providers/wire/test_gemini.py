@@ -328,7 +328,7 @@ def test_tools_schema_and_choice_are_said_in_json_schema() -> None:
         response_schema=schema,
         stop=("END",),
     )
-    payload = gemini.to_payload(request, model="gemini-2.5-pro")
+    payload = gemini.to_payload(request, model="gemini-3-pro-preview")
     assert payload["systemInstruction"] == {"parts": [{"text": "Be brief."}]}
     declared = payload["tools"][0]["functionDeclarations"]
     assert declared == [{"name": "look", "description": "Looks.", "parametersJsonSchema": schema}]

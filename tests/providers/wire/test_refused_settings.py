@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from callboard.providers.messages import Message, Request, Text, ToolCall, ToolSpec
-from callboard.providers.wire import anthropic
+from callboard.providers.registry.presets import PRESETS
+from callboard.providers.wire import anthropic, gemini, openai_chat, openai_responses
 from tests.providers.wire.test_fitting import noted
 
 Json = dict[str, Any]
@@ -163,3 +164,116 @@ def test_of_more_cache_marks_than_anthropic_takes_the_first_and_the_last_are_sen
     assert "cache_control" in server, "what was asked is left as it is"
     automatic = replace(request, extra={"cache_control": {"type": "ephemeral"}})
     assert json.dumps(noted(anthropic, automatic)[0]).count("cache_control") == 4
+
+
+def test_of_more_cache_marks_than_four_openrouter_gets_the_first_and_the_last() -> None:
+    messages = (Message("system", "s", cache=True), *(Message("user", f"q{n}", cache=True) for n in range(5)))
+    request = Request(messages, tools=(replace(TOOL, cache="1h"),))
+    payload, notes = noted(openai_chat, request, dialect=PRESETS["openrouter"].dialect)
+    assert json.dumps(payload).count("cache_control") == 4
+    assert "cache_control" in payload["tools"][0]
+    assert "cache_control" in payload["messages"][-1]["content"][0]
+    assert len(notes) == 1
+
+
+# -- openai ------------------------------------------------------------------------------------------------------------
+
+SAMPLED = replace(ASK, temperature=0.2, top_p=0.5, frequency_penalty=0.1, stop=("x",), seed=1)
+REFUSED = ("temperature", "top_p", "frequency_penalty", "stop")
+
+
+@pytest.mark.parametrize(
+    ("model", "effort", "taken"),
+    [
+        ("o3", None, False),
+        ("o4-mini", "low", False),
+        ("gpt-5", None, False),
+        ("openai/gpt-5-mini", None, False),
+        ("gpt-5.4", None, True),
+        ("gpt-5.4", "none", True),
+        ("gpt-5.4", "low", False),
+        ("gpt-5.2-codex", None, False),
+        ("gpt-5-chat-latest", None, True),
+        ("gpt-4o", None, True),
+        ("gpt-oss-120b", "low", True),
+        ("some-model", "low", True),
+    ],
+)
+def test_models_of_openai_get_no_sampling_while_they_reason(model: str, effort: str | None, taken: bool) -> None:
+    request = replace(SAMPLED, reasoning_effort=effort)
+    payload, notes = noted(openai_chat, request, model)
+    assert [name in payload for name in REFUSED] == [taken] * len(REFUSED)
+    assert payload["seed"] == 1
+    assert any(all(name in note for name in REFUSED) for note in notes) == (not taken)
+    payload, notes = noted(openai_responses, request, model)
+    assert ("temperature" in payload, "top_p" in payload) == (taken, taken)
+    assert any("top_p" in note for note in notes) == (not taken)
+
+
+def test_sampling_that_says_what_is_usual_is_left_out_without_a_word() -> None:
+    payload, notes = noted(openai_chat, replace(ASK, temperature=1.0, top_p=1.0), "gpt-5")
+    assert ("temperature" in payload, "top_p" in payload, notes) == (False, False, [])
+
+
+def test_models_that_refuse_to_be_told_of_parallel_calls_are_not() -> None:
+    request = replace(ASK, tools=(TOOL,), parallel_tool_calls=False)
+    payload, notes = noted(openai_chat, request, "o3-mini")
+    assert "parallel_tool_calls" not in payload
+    assert len(notes) == 1
+    assert noted(openai_chat, request, "gpt-5.4")[0]["parallel_tool_calls"] is False
+
+
+STOPS = replace(ASK, stop=tuple("abcdef"))
+
+
+@pytest.mark.parametrize(
+    ("vendor", "most"), [("openai", 4), ("azure", 4), ("groq", 4), ("google", 5), ("mistral", 6), ("vllm", 6)]
+)
+def test_no_vendor_gets_more_stop_sequences_than_it_takes(vendor: str, most: int) -> None:
+    payload, notes = noted(openai_chat, STOPS, dialect=PRESETS[vendor].dialect)
+    assert payload["stop"] == list("abcdef"[:most])
+    assert len(notes) == (most < 6)
+
+
+def test_gemini_gets_five_stop_sequences() -> None:
+    payload, notes = noted(gemini, STOPS)
+    assert payload["generationConfig"]["stopSequences"] == list("abcde")
+    assert len(notes) == 1
+
+
+@pytest.mark.parametrize("parameters", [{}, {"type": "object"}, {"title": "nothing"}])
+def test_the_arguments_of_a_tool_without_any_are_an_object(parameters: Json) -> None:
+    request = replace(ASK, tools=(ToolSpec("now", "", parameters),))
+    chat = noted(openai_chat, request)[0]["tools"][0]["function"]["parameters"]
+    responses = noted(openai_responses, request)[0]["tools"][0]["parameters"]
+    assert chat == responses == {"type": "object", "properties": {}, **parameters}
+    assert noted(anthropic, request)[0]["tools"][0]["input_schema"]["type"] == "object"
+    google = noted(gemini, request)[0]["tools"][0]["functionDeclarations"][0]
+    assert google.get("parametersJsonSchema", "none") == (parameters or "none")
+
+
+# -- gemini ------------------------------------------------------------------------------------------------------------
+
+SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}}
+
+
+@pytest.mark.parametrize("tools", [{"tools": (TOOL,)}, {"extra": {"tools": [{"googleSearch": {}}]}}])
+def test_gemini_before_the_third_generation_hears_the_schema_of_its_answer_in_words_beside_tools(tools: Json) -> None:
+    request = replace(ASK, response_schema=SCHEMA, **tools)
+    payload, notes = noted(gemini, request, "gemini-2.5-flash")
+    assert "generationConfig" not in payload
+    assert json.dumps(SCHEMA) in payload["systemInstruction"]["parts"][0]["text"]
+    assert len(notes) == 1
+    chat, notes = noted(openai_chat, request, "gemini-2.5-flash", dialect=PRESETS["google"].dialect)
+    assert "response_format" not in chat
+    assert json.dumps(SCHEMA) in chat["messages"][0]["content"]
+    assert len(notes) == 1
+
+
+@pytest.mark.parametrize(("model", "tools"), [("gemini-3-pro", (TOOL,)), ("gemini-2.5-flash", ())])
+def test_the_schema_is_enforced_where_it_can_be(model: str, tools: tuple[ToolSpec, ...]) -> None:
+    request = replace(ASK, response_schema=SCHEMA, tools=tools)
+    payload, notes = noted(gemini, request, model)
+    assert payload["generationConfig"]["responseJsonSchema"] == SCHEMA
+    assert notes == []
+    assert noted(openai_chat, request, model)[0]["response_format"]["json_schema"]["schema"] == SCHEMA

@@ -1,0 +1,59 @@
+"""Which sampling models of OpenAI take, and how many stop sequences a vendor does.
+
+Source: https://platform.openai.com/docs/guides/latest-model: models that reason refuse it, those that need not while
+they do.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from ..messages import Request
+from . import efforts
+
+_REASONERS = re.compile(r"o\d|gpt-5")
+_USUAL = {"temperature": 1, "top_p": 1, "frequency_penalty": 0, "presence_penalty": 0, "stop": ()}
+"""What may be left out without a word; all other names in a request are no sampling."""
+
+
+def fitted(
+    request: Request, model: str, names: Iterable[str], notes: list[str], *, effort: str | None, stops: int = 0
+) -> dict[str, Any]:
+    """The fields of a request that its model takes, by their names.
+
+    Args:
+        request: what is asked.
+        model: the vendor's name of the model.
+        names: fields of the request that the protocol has; those that are not set are left out.
+        notes: takes what had to be changed.
+        effort: the reasoning effort that is sent.
+        stops: how many stop sequences the vendor takes; 0 for any number.
+    """
+    given = {name: value for name in names if (value := getattr(request, name)) is not None and value != ()}
+    if any(name in _USUAL for name in given) and _refuses(model, effort):
+        lost = [name for name in given if name in _USUAL and given[name] != _USUAL[name]]
+        given = {name: value for name, value in given.items() if name not in _USUAL}
+        if lost:
+            notes.append(f"the model takes no sampling while it reasons: {', '.join(lost)} left out")
+    stop = given.get("stop")
+    if stop is not None:
+        given["stop"] = fitted_stop(stop, stops, notes)
+    return given
+
+
+def fitted_stop(stop: tuple[str, ...], most: int, notes: list[str]) -> list[str]:
+    """As many stop sequences as a vendor takes, of 0 all."""
+    if most and len(stop) > most:
+        notes.append(f"the vendor takes {most} stop sequences: the first {most} of {len(stop)} were sent")
+        return list(stop[:most])
+    return list(stop)
+
+
+def _refuses(model: str, effort: str | None) -> bool:
+    name = model.rpartition("/")[2].removeprefix("ft:")
+    levels = efforts.levels(model)
+    if not levels or not _REASONERS.match(name):
+        return False
+    return "none" not in levels or effort not in (None, "none")
