@@ -252,7 +252,7 @@ if TYPE_CHECKING:
         Weighted,
         pool_from_environment,
     )
-    from .providers.provider import Provider
+    from .providers.provider import CountTokens, Provider
     from .providers.spec import ProviderSpec
     from .providers.tokens import TiktokenCounter, TokenCounter
     from .tools import (
@@ -567,7 +567,7 @@ _HOMES = {
         "Weighted",
         "pool_from_environment",
     ),
-    ".providers.provider": ("Provider",),
+    ".providers.provider": ("CountTokens", "Provider"),
     ".providers.spec": ("ProviderSpec",),
     ".providers.config.llmfile": ("LlmConfig", "load_config"),
     ".providers.config.pool": ("pool_from_config",),
@@ -677,6 +677,7 @@ __all__ = [
     "ConversationView",
     "CoreError",
     "CostLimit",
+    "CountTokens",
     "DdgsSearch",
     "DeadLetter",
     "DefinitionError",

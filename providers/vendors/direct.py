@@ -31,7 +31,7 @@ _LARGEST_HEADER = 64 * 1024
 """Bytes of one header of an answer. aiohttp takes 8 kB, which a gateway's security policies and cookies can exceed."""
 _MOST_HEADERS = 1000
 """Of an answer, where aiohttp counts them: it takes 128 since it does."""
-_HEAD = {
+_HEAD: dict[str, Any] = {
     name: most
     for name, most in (("max_field_size", _LARGEST_HEADER), ("max_headers", _MOST_HEADERS))
     if name in inspect.signature(aiohttp.ClientSession).parameters

@@ -13,7 +13,7 @@ from ....actors.core.base.spec import ChildSpec
 from ... import checks
 from ...embeddings import EMBEDDING_LIMIT, EmbeddingLimit
 from ...spec import Capability, ProviderSpec
-from ..accounts.budgets import Budget
+from ..accounts.limits import Budget
 from ..accounts.cost import FREE, Price
 from ..admission.breaker import BreakerPolicy
 from ..admission.limiter import Quota
