@@ -135,7 +135,7 @@ class Attempts:
 
         def late() -> None:
             nonlocal second, spare, timer
-            if ask.done() or job.attempts >= member.endpoint.retry.attempts:
+            if ask.done() or job.attempts >= job.allowed(member.endpoint.retry):
                 return
             other = spare = hedger.spare(job, grant, loop.time())
             if other is not None and not self._records.payable(job, other):

@@ -205,8 +205,7 @@ class Dispatcher:
         else:
             self.planner.exclude(job, gate, error)
         policy: RetryPolicy = gate.member.endpoint.retry
-        wanted = getattr(job.request, "max_retries", None)
-        if job.attempts >= (policy.attempts if wanted is None else wanted + 1):
+        if job.attempts >= job.allowed(policy):
             raise no_provider(job, f"it was sent {job.attempts} times") from error
         if job.patience is not None:
             # How long the attempt took is not the request's fault: a vendor that hangs must leave time for another.

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from ... import checks
-from ...embeddings import Asked
+from ...embeddings import Asked, EmbeddingRequest
 from ..accounts.budgets import Reservation
 from ..admission.gate import Gate, Grant
 from ..admission.limiter import ONE_REQUEST, Need, need
+from ..admission.retry import RetryPolicy
 from .plan import Plan
 
 _STAR = "%2A"
@@ -143,6 +144,11 @@ class Job:
     def part(self, joining: Requester) -> dict[str, float]:
         """Return the accounts of one more who would share the call, with what they would pay."""
         return dict.fromkeys(joining.accounts(), 1.0 / (len(self.requesters) + 1))
+
+    def allowed(self, policy: RetryPolicy) -> int:
+        """Return how often it may be sent: what it says itself, or else an endpoint's policy."""
+        retries = None if isinstance(self.request, EmbeddingRequest) else self.request.max_retries
+        return policy.attempts if retries is None else retries + 1
 
     @property
     def need(self) -> Need:

@@ -427,6 +427,17 @@ async def test_hedges_are_among_the_attempts_that_a_policy_allows(attempts: int,
     assert len(slow.seen) + len(fast.seen) == sent
 
 
+@pytest.mark.parametrize(("retries", "sent"), [(0, 1), (1, 2)])
+@virtual_time
+async def test_hedges_are_among_the_retries_that_a_request_allows(retries: int, sent: int) -> None:
+    slow, fast = Script("slow", latency=5.0), Script("fast")
+    async with System("test") as system:
+        endpoints = [endpoint(slow), endpoint(fast, priority=1)]
+        pool = system.supervise(Pool.spec(endpoints, seed=1, hedge=Hedge(maximum=1.0)))
+        await pool.ask(request(max_retries=retries))
+    assert len(slow.seen) + len(fast.seen) == sent
+
+
 @virtual_time
 async def test_no_vendor_is_asked_again_before_it_allowed_it() -> None:
     script = Script("a", failure=fails_until(1.0, lambda: RateLimited("429", status=429, retry_after=3600.0)))
