@@ -19,12 +19,12 @@ async def main() -> None:
         azure = ProviderSpec(
             "azure",
             "azure",
-            SecretStr("a key of the resource"),
+            SecretStr("key-of-the-resource"),
             cloud.url,  # https://my-resource.openai.azure.com
             models=("gpt-5.4",),
             cloud=Azure(api_version="2024-10-21", deployment="our-gpt"),
         )
-        openai = ProviderSpec("openai", "openai", SecretStr("a key"), direct.base_url, models=("gpt-5.4",))
+        openai = ProviderSpec("openai", "openai", SecretStr("key"), direct.base_url, models=("gpt-5.4",))
         endpoints = [Endpoint.of(one, child_spec(one), priority=i) for i, one in enumerate((azure, openai))]
         pool = system.supervise(Pool.spec(endpoints))
         question = Request((Message("user", "Good day?"),), "gpt-5.4")

@@ -13,8 +13,8 @@ from ....actors.core.base.spec import ChildSpec
 from ... import checks
 from ...embeddings import EMBEDDING_LIMIT, EmbeddingLimit
 from ...spec import Capability, ProviderSpec
-from ..accounts.limits import Budget
 from ..accounts.cost import FREE, Price
+from ..accounts.limits import Budget
 from ..admission.breaker import BreakerPolicy
 from ..admission.limiter import Quota
 from ..admission.retry import RetryPolicy
