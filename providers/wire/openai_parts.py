@@ -11,7 +11,7 @@ from typing import Any
 
 from ..messages import Message, Part, ToolSpec
 from . import fields
-from .state import Kept, kept, restored, with_state
+from .state import Kept, beside, check_each, kept, restored, theirs, with_state
 
 
 def read_content(
@@ -57,10 +57,17 @@ def content_as_before(
     def as_before(mine: Kept) -> list[dict[str, Any]] | None:
         if not (mine.text and mine.parts):
             return None
-        return [
-            dict(what) if kind == "raw" else {**write(parts[what]), **more[0]}
-            for kind, what, *more in mine.content["parts"]
-        ]
+        content: list[dict[str, Any]] = []
+        found: list[Any] = []
+        for kind, what, *more in mine.content["parts"]:
+            if kind == "raw":
+                content.append(theirs(what, "text", "input_text"))
+                continue
+            found.append(what)
+            written = write(parts[what])
+            content.append({**written, **beside(more[0], *written)})
+        check_each(found, len(parts))
+        return content
 
     return restored(kept(message, origin), as_before)
 

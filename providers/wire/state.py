@@ -81,8 +81,40 @@ def restored(mine: Kept | None, write: Callable[[Kept], _Written]) -> _Written |
         return None
 
 
+def beside(rest: Any, *own: str) -> Mapping[str, Any]:
+    """The other fields of an entry.
+
+    Raises:
+        ValueError: they are none, or one of them is its own.
+    """
+    if not isinstance(rest, Mapping) or not rest.keys().isdisjoint(own):
+        raise ValueError("fields that a state does not have")
+    return rest
+
+
+def theirs(block: Any, *ours: str) -> dict[str, Any]:
+    """What only the vendor knows, of an entry that holds it whole.
+
+    Raises:
+        ValueError: it is none, or of a type that has an entry of its own.
+    """
+    if not isinstance(block, Mapping) or not isinstance(block.get("type"), str) or block["type"] in ours:
+        raise ValueError("something that is no vendor's own")
+    return dict(block)
+
+
+def check_each(found: list[Any], count: int) -> None:
+    """Raise unless the entries of calls or parts speak of each of `count`, once and in order.
+
+    Raises:
+        ValueError: they do not.
+    """
+    if found != list(range(count)):
+        raise ValueError("entries that are missing, or come twice")
+
+
 class Spoken:
-    """Takes a text apart again, piece by piece."""
+    """Takes a text apart again, piece by piece: each letter stands in one of them."""
 
     __slots__ = ("_at", "_text")
 
@@ -91,10 +123,25 @@ class Spoken:
         self._at = 0
 
     def next(self, length: int) -> str:
-        """The next `length` characters."""
+        """The next `length` characters.
+
+        Raises:
+            ValueError: so many are not left.
+        """
         start = self._at
+        if type(length) is not int or not 0 <= length <= len(self._text) - start:
+            raise ValueError("a length that does not fit")
         self._at += length
         return self._text[start : self._at]
+
+    def finish(self, *, unless_begun: bool = False) -> None:
+        """Raise if something is left; with `unless_begun` only if something was taken.
+
+        Raises:
+            ValueError: it is.
+        """
+        if self._at < len(self._text) and (self._at or not unless_begun):
+            raise ValueError("lengths that do not fit")
 
 
 def _refused(constant: str) -> Any:

@@ -16,7 +16,7 @@ from typing import Any
 from ...messages import CacheMark, File, Image, Message, Part, Text, ToolCall
 from .. import fields
 from ..history import arguments_of, as_data_url, cache_mark, data_of, decoded, left_out, spoken_text, text_url
-from ..state import Kept, Spoken, kept, restored, with_state
+from ..state import Kept, Spoken, beside, check_each, kept, restored, theirs, with_state
 
 ORIGIN = "anthropic"
 """What the vendor's own state in a message is tagged with."""
@@ -109,28 +109,37 @@ def answer_blocks(message: Message, notes: list[str], *, origin: str = ORIGIN, h
 def _as_before(message: Message, mine: Kept) -> list[dict[str, Any]]:
     text, reasoning = Spoken(message.text), Spoken(message.reasoning)
     blocks: list[dict[str, Any]] = []
-    spoken = called = False
+    spoken = False
+    called: list[Any] = []
     for kind, what, *more in mine.content["blocks"]:
         if kind == "text":
             if mine.text:
-                blocks.append({"type": "text", "text": text.next(what), **more[0]})
+                blocks.append({"type": "text", "text": text.next(what), **beside(more[0], "type", "text")})
             elif not spoken:
                 blocks.append({"type": "text", "text": message.text})
             spoken = True
         elif kind == "thinking":
             if mine.reasoning:
-                blocks.append({"type": "thinking", "thinking": reasoning.next(what), **more[0]})
+                thought = reasoning.next(what)
+                blocks.append({"type": "thinking", "thinking": thought, **beside(more[0], "type", "thinking")})
         elif kind == "call":
             if mine.calls:
-                blocks.append({**_use(message.tool_calls[what]), **more[0]})
-                called = True
+                use = _use(message.tool_calls[what])
+                blocks.append({**use, **beside(more[0], *use)})
+                called.append(what)
+        elif kind == "block":
+            blocks.append(theirs(what, "text", "thinking", "tool_use"))
         else:
-            blocks.append(dict(what))
-        if blocks and blocks[-1].get("type") == "text" and not isinstance(blocks[-1]["text"], str):
-            raise TypeError("a text that is none")
-    if not spoken and message.text:
+            raise ValueError("an entry of no kind")
+    if mine.text:
+        text.finish()
+    elif not spoken and message.text:
         blocks.append({"type": "text", "text": message.text})
-    if not called:
+    if mine.reasoning:
+        reasoning.finish()
+    if mine.calls:
+        check_each(called, len(message.tool_calls))
+    else:
         blocks += [_use(call) for call in message.tool_calls]
     return blocks
 
@@ -161,9 +170,15 @@ def _content_blocks(message: Message, notes: list[str], origin: str) -> list[dic
     def as_before(mine: Kept) -> list[dict[str, Any]] | None:
         if not (mine.text and mine.parts):
             return None
-        blocks = []
+        blocks: list[dict[str, Any]] = []
+        found: list[Any] = []
         for kind, what, *more in mine.content["blocks"]:
-            blocks += [dict(what)] if kind == "block" else [{**b, **more[0]} for b in _part(parts[what], notes)]
+            if kind == "block":
+                blocks.append(theirs(what, "text"))
+                continue
+            found.append(what)
+            blocks += [{**block, **beside(more[0], *block)} for block in _part(parts[what], notes)]
+        check_each(found, len(parts))
         return blocks
 
     before = restored(kept(message, origin), as_before)

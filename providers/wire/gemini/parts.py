@@ -22,7 +22,7 @@ from typing import Any
 from ...messages import Audio, File, Image, Message, Part, Text, ToolCall
 from .. import fields
 from ..history import arguments_of, as_data_url, data_of, in_tags, media_of, with_fitting_ids
-from ..state import Kept, Spoken, kept, parsed, restored, with_state
+from ..state import Kept, Spoken, beside, check_each, kept, parsed, restored, with_state
 
 _DATA_URL = re.compile(r"data:[^;,]+;base64,.*", re.DOTALL)
 _CALL_ID = re.compile(r"[^\x00-\x1f\x7f]+")
@@ -91,25 +91,50 @@ def _as_before(message: Message, mine: Kept) -> list[dict[str, Any]]:
     media = media_of(message)
     fits = mine.text and mine.parts
     written: list[dict[str, Any]] = [] if fits else _parts(message.content)
+    called: list[Any] = []
+    made: list[Any] = []
     for kind, what, *more in mine.content["parts"]:
         if kind == "call":
             if mine.calls:
-                call = {**_call(message.tool_calls[what]), **more[1]}
-                written.append({"functionCall": {k: v for k, v in call.items() if v is not None}, **more[0]})
+                inner = beside(more[1], "id", "name") if more[1].get("args") is None else {}
+                call = {**_call(message.tool_calls[what]), **inner}
+                call = {key: item for key, item in call.items() if item is not None}
+                written.append({"functionCall": call, **beside(more[0], "functionCall", "text")})
+                called.append(what)
         elif not fits:
             continue
         elif kind == "text":
-            written.append({"text": text.next(what), **more[0]})
+            written.append({"text": text.next(what), **_said(more[0], thought=False)})
         elif kind == "thought":
             if mine.reasoning:
-                written.append({"text": thought.next(what), **more[0]})
+                written.append({"text": thought.next(what), **_said(more[0], thought=True)})
         elif kind == "media":
-            written += [{"inlineData": {**one["inlineData"], **more[1]}, **more[0]} for one in _parts((media[what],))]
-        else:
+            (part,) = _parts((media[what],))
+            blob = {**part["inlineData"], **beside(more[1], "mimeType", "data")}
+            written.append({"inlineData": blob, **beside(more[0], "inlineData", "text", "functionCall")})
+            made.append(what)
+        elif kind == "part" and not isinstance(what.get("text"), str) and "functionCall" not in what:
             written.append(dict(what))
-    if not mine.calls:
+        else:
+            raise ValueError("an entry of no kind")
+    if fits:
+        text.finish()
+        check_each(made, len(media))
+        if mine.reasoning:
+            thought.finish()
+    if mine.calls:
+        check_each(called, len(message.tool_calls))
+    else:
         written += [{"functionCall": _call(call)} for call in message.tool_calls]
     return written
+
+
+def _said(rest: Any, *, thought: bool) -> Mapping[str, Any]:
+    """The other fields of a text. Raises `ValueError` if they make it what it is not."""
+    given = beside(rest, "text", "functionCall")
+    if bool(given.get("thought")) is not thought:
+        raise ValueError("a thought that is none")
+    return given
 
 
 def _kept(message: Message) -> Kept | None:

@@ -23,7 +23,7 @@ from ...messages import Audio, Image, Message, Part, Text, ToolCall
 from .. import fields
 from ..history import as_data_url, media_of, spoken_text
 from ..openai_parts import detail_of
-from ..state import Kept, Spoken, kept, restored, with_state
+from ..state import Kept, Spoken, beside, check_each, kept, restored, theirs, with_state
 
 ORIGIN = "openai.chat"
 """What a vendor's own state in a message is tagged with; the vendor's name is added where it is not OpenAI."""
@@ -228,10 +228,13 @@ def _as_before(message: Message, mine: Kept, history: bool) -> dict[str, Any]:
     parts = media_of(message)
     refused = state.get("refusal", 0) if mine.text else 0
     split = len(message.text) - refused
+    if type(refused) is not int or not 0 <= split <= len(message.text):
+        raise ValueError("a refusal that does not fit")
     said, refusal = message.text[:split], message.text[split:]
     thought = Spoken(message.reasoning)
     if "content" in state and mine.text and mine.reasoning and mine.parts:
         written["content"] = _write_entries(state["content"], Spoken(said), thought, parts)
+        thought.finish(unless_begun=True)
     elif said or not message.tool_calls:
         written["content"] = said or (None if refusal or not history else "")
     else:
@@ -239,13 +242,14 @@ def _as_before(message: Message, mine: Kept, history: bool) -> dict[str, Any]:
     if refusal:
         written["refusal"] = refusal
     if mine.reasoning:
-        written.update((name, message.reasoning) for name in state.get("reasoning", ()))
-        written.update(state.get("other_reasoning", {}))
+        written.update((name, message.reasoning) for name in REASONING if name in state.get("reasoning", ()))
+        written.update(beside(state.get("other_reasoning", {}), *written))
         if "details" in state:
             thought = Spoken(message.reasoning)
             written["reasoning_details"] = [
                 {**rest, key: thought.next(length)} if key else dict(rest) for key, length, rest in state["details"]
             ]
+            thought.finish(unless_begun=True)
     written.update(_written_calls(message, mine))
     if mine.parts and "images" in state:
         pictures = [part for part in parts if isinstance(part, Image)][-len(state["images"]) :]
@@ -259,7 +263,7 @@ def _as_before(message: Message, mine: Kept, history: bool) -> dict[str, Any]:
         if not history and sound is not None:
             written["audio"].update(data=sound.url.rpartition(",")[2], transcript=sound.transcript)
     if mine.whole:
-        written.update(state.get("rest", {}))
+        written.update(beside(state.get("rest", {}), "role", *_KNOWN))
     return written
 
 
@@ -272,26 +276,34 @@ def _written_calls(message: Message, mine: Kept) -> dict[str, Any]:
     written = []
     for rest in more:
         if isinstance(rest, list):
-            written.append(dict(rest[1]))
+            written.append(dict(beside(rest[1], "function")))
             continue
         call = next(plain)
-        function = {**call["function"], **rest.get("function", {})}
-        written.append({**call, **rest, "function": function})
+        function = {**call["function"], **beside(rest.get("function", {}), *call["function"])}
+        written.append({**call, **beside(rest, "id", "type"), "function": function})
+    if next(plain, None) is not None:
+        raise ValueError("a call without an entry")
     return {"tool_calls": written}
 
 
 def _write_entries(entries: Sequence[Any], said: Spoken, thought: Spoken, parts: Sequence[Part]) -> list[Any]:
     written: list[Any] = []
+    shown: list[Any] = []
     for kind, what, *more in entries:
         if kind in ("text", "refusal"):
-            written.append({"type": kind, kind: said.next(what), **more[0]})
+            written.append({"type": kind, kind: said.next(what), **beside(more[0], "type", kind)})
         elif kind == "thinking":
             inner = [{"type": "text", "text": thought.next(n)} if isinstance(n, int) else dict(n) for n in what]
-            written.append({"type": "thinking", "thinking": inner, **more[0]})
+            written.append({"type": "thinking", "thinking": inner, **beside(more[0], "type", "thinking")})
         elif kind == "part":
             part = parts[what]
             url = {"url": part.url} if isinstance(part, Image) else {}
-            written.append({"type": "image_url", "image_url": url, **more[0]})
+            written.append({"type": "image_url", "image_url": url, **beside(more[0], "type", "image_url")})
+            shown.append(what)
+        elif kind == "raw":
+            written.append(theirs(what, "text", "refusal", "thinking", "image_url"))
         else:
-            written.append(dict(what))
+            raise ValueError("an entry of no kind")
+    said.finish()
+    check_each(shown, len(shown))
     return written

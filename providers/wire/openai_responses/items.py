@@ -21,7 +21,7 @@ from ...messages import File, Image, Message, Part, Text, ToolCall
 from .. import fields
 from ..history import as_data_url, data_of, left_out, spoken_text
 from ..openai_parts import content_as_before, detail_of, read_content
-from ..state import Kept, Spoken, kept, restored, with_state
+from ..state import Kept, Spoken, beside, check_each, kept, restored, theirs, with_state
 
 ORIGIN = "openai.responses"
 """What the vendor's own state in a message is tagged with."""
@@ -139,30 +139,45 @@ def _as_before(message: Message, mine: Kept) -> list[dict[str, Any]]:
     said, thought = Spoken(message.text), Spoken(message.reasoning)
     pictures = [] if isinstance(message.content, str) else [p for p in message.content if isinstance(p, Image)]
     items: list[dict[str, Any]] = []
+    called: list[Any] = []
+    drawn: list[Any] = []
     for kind, what, *more in mine.content["items"]:
         if kind == "message":
-            content = [
-                dict(length)
-                if form == "raw"
-                else {"type": "output_text", "text": said.next(length), "annotations": [], **rest[0]}
-                if form == "text"
-                else {"type": "refusal", "refusal": said.next(length), **rest[0]}
-                for form, length, *rest in more[0]
-            ]
-            items.append({"type": "message", "role": "assistant", "content": content, **what})
+            content = [_part_as_before(form, inner, rest, said) for form, inner, *rest in more[0]]
+            rest = beside(what, "type", "role", "content")
+            items.append({"type": "message", "role": "assistant", "content": content, **rest})
         elif kind == "reasoning":
             summary = [{"type": "summary_text", "text": thought.next(length)} for length in what]
             inside = [{"type": "reasoning_text", "text": thought.next(length)} for length in more[0]]
-            items.append(
-                {"type": "reasoning", "summary": summary, **({"content": inside} if inside else {}), **more[1]}
-            )
+            rest = beside(more[1], "type", "summary", "content")
+            items.append({"type": "reasoning", "summary": summary, **({"content": inside} if inside else {}), **rest})
         elif kind == "call":
-            items.append({**call_item(message.tool_calls[what]), **more[0]})
+            call = call_item(message.tool_calls[what])
+            items.append({**call, **beside(more[0], *call)})
+            called.append(what)
         elif kind == "picture":
-            items.append({**more[0], "result": pictures[what].url.rpartition(",")[2]})
+            items.append({**beside(more[0], "result"), "result": pictures[what].url.rpartition(",")[2]})
+            drawn.append(what)
+        elif kind == "item":
+            items.append(theirs(what, "message", "function_call"))
         else:
-            items.append(dict(what))
+            raise ValueError("an entry of no kind")
+    said.finish()
+    thought.finish()
+    check_each(called, len(message.tool_calls))
+    check_each(drawn, len(pictures))
     return items
+
+
+def _part_as_before(form: str, what: Any, rest: list[Any], said: Spoken) -> dict[str, Any]:
+    if form == "raw":
+        return theirs(what, "output_text", "refusal")
+    if form == "refusal":
+        return {"type": "refusal", "refusal": said.next(what), **beside(rest[0], "type", "refusal")}
+    if form != "text":
+        raise ValueError("an entry of no kind")
+    more = beside(rest[0], "type", "text")
+    return {"type": "output_text", "text": said.next(what), "annotations": [], **more}
 
 
 def call_item(call: ToolCall) -> dict[str, Any]:

@@ -195,3 +195,123 @@ def test_a_state_that_cannot_be_read_is_left_out(protocol: str, content: str) ->
     results = [Message("tool", "r", tool_call_id=call.id) for call in answer.tool_calls]
     without, sent = (to_payload(Request((ASKED, one, *results)), model="m") for one in (said, unread))
     assert sent == without
+
+
+CLAUDE_TWICE = anthropic.from_response(
+    {
+        "content": [
+            {"type": "text", "text": "First. "},
+            {"type": "text", "text": "Second."},
+            {"type": "tool_use", "id": "a", "name": "look", "input": {}},
+            {"type": "tool_use", "id": "b", "name": "look", "input": {}},
+        ],
+        "stop_reason": "tool_use",
+    }
+).message
+PARTS: list[Json] = [
+    {"text": "hm", "thought": True, "thoughtSignature": "r"},
+    {"text": "First. ", "thoughtSignature": "s"},
+    {"text": "Second."},
+    {"functionCall": {"id": "a", "name": "look", "args": {}}, "thoughtSignature": "t"},
+    {"functionCall": {"id": "b", "name": "look", "args": {}}},
+]
+GEMINI_TWICE = gemini.from_response({"candidates": [{"content": {"parts": PARTS}, "finishReason": "STOP"}]}).message
+CHAT_TWICE = openai_chat.from_response(
+    {
+        "choices": [
+            {
+                "message": {
+                    "content": [{"type": "text", "text": "First. "}, {"type": "text", "text": "Second.", "x": 1}],
+                    "tool_calls": [
+                        {"id": "a", "type": "function", "function": LOOK, "extra_content": {"x": 1}},
+                        {"id": "b", "type": "function", "function": LOOK},
+                    ],
+                },
+                "finish_reason": "tool_calls",
+            }
+        ]
+    }
+).message
+RESPONSE_TWICE = openai_responses.from_response(
+    {
+        "status": "completed",
+        "output": [
+            {"type": "reasoning", "id": "r", "summary": [{"type": "summary_text", "text": "hm"}]},
+            {"type": "message", "content": [{"type": "output_text", "text": text} for text in ("First. ", "Second.")]},
+            {"type": "function_call", "call_id": "a", **LOOK},
+            {"type": "function_call", "call_id": "b", **LOOK},
+        ],
+    }
+).message
+
+
+def _spoken(payload: Json) -> tuple[str, list[str]]:
+    """All that the assistant says in a payload, and the ids of its calls."""
+    texts: list[str] = []
+    calls: list[str] = []
+    if "contents" in payload:
+        for part in payload["contents"][1]["parts"]:
+            texts += [part["text"]] if "text" in part and not part.get("thought") else []
+            calls += [part["functionCall"]["id"]] if "functionCall" in part else []
+    elif "input" in payload:
+        for item in payload["input"][1:]:
+            if item.get("role") == "assistant":
+                said = item["content"]
+                texts += [said] if isinstance(said, str) else [part["text"] for part in said]
+            calls += [item["call_id"]] if item.get("type") == "function_call" else []
+    else:
+        turn = payload["messages"][1]
+        said = turn["content"]
+        texts += [said] if isinstance(said, str) else [part["text"] for part in said if part["type"] == "text"]
+        calls += [part["id"] for part in said if isinstance(part, dict) and part["type"] == "tool_use"]
+        calls += [call["id"] for call in turn.get("tool_calls", ())]
+    return "".join(texts), calls
+
+
+@st.composite
+def _edited(draw: st.DrawFn, value: Any) -> Any:
+    """A state in which one entry is missing, doubled, moved, of another length or of another kind."""
+    copy = json.loads(json.dumps(value))
+    lists = [copy]
+    found = []
+    while lists:
+        one = lists.pop()
+        inner = list(one.values()) if isinstance(one, dict) else one
+        lists += [item for item in inner if isinstance(item, dict | list)]
+        found += [one] if isinstance(one, list) and one else []
+    entries = draw(st.sampled_from(found))
+    place = draw(st.integers(0, len(entries) - 1))
+    how = draw(st.sampled_from(["gone", "twice", "other", "moved"]))
+    if how == "gone":
+        del entries[place]
+    elif how == "twice":
+        entries.insert(draw(st.integers(0, len(entries))), entries[place])
+    elif how == "moved":
+        entries.append(entries.pop(place))
+    else:
+        other = st.sampled_from(
+            [0, 1, 3, 10**9, -1, "x", "text", [], {}, ["call", 0, {}], ["text", 3, {}], {"text": "x"}]
+        )
+        entries[place] = draw(other)
+    return copy
+
+
+@pytest.mark.parametrize(
+    ("protocol", "answer"),
+    [
+        ("anthropic", CLAUDE_TWICE),
+        ("gemini", GEMINI_TWICE),
+        ("chat", CHAT_TWICE),
+        ("responses", RESPONSE_TWICE),
+    ],
+)
+@given(data=st.data())
+def test_a_state_that_was_edited_sends_the_whole_answer_and_each_call_once(
+    protocol: str, answer: Message, data: st.DataObject
+) -> None:
+    assert answer.state is not None
+    content = json.dumps(data.draw(_edited(json.loads(answer.state.content))))
+    edited = replace(answer, state=VendorState(answer.state.origin, content))
+    results = [Message("tool", "r", tool_call_id=id) for id in ("a", "b")]
+    payload = PROTOCOLS[protocol][0](Request((Message("user", "x"), edited, *results)), model="m")
+    assert _spoken(payload) == ("First. Second.", ["a", "b"])
