@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from hashlib import sha256
@@ -37,20 +38,22 @@ def with_fitting_ids(
     fitted: list[Message] = []
     theirs = {call.id for message in messages if _made_by(origin, message) for call in message.tool_calls}
     used = set(theirs) if once else set()
-    now: dict[str, list[str]] = {}
+    tried: dict[str, int] = {}
+    """How often an id has been made another: who tries all of them anew for each call takes the square of the time."""
+    now: dict[str, deque[str]] = {}
     for message in messages:
         if message.tool_calls:
             own = _made_by(origin, message)
             if not once:
                 used.clear()
-            now.update((call.id, []) for call in message.tool_calls)
+                tried.clear()
+            now.update((call.id, deque()) for call in message.tool_calls)
             ids = []
             for call in message.tool_calls:
                 id = call.id if own and call.id else _fit(call.id, pattern)
-                again = 0
                 while not own and id in used:
-                    again += 1
-                    id = _made(f"{call.id}#{again}", pattern)
+                    tried[call.id] = tried.get(call.id, 0) + 1
+                    id = _made(f"{call.id}#{tried[call.id]}", pattern)
                 used.add(id)
                 ids.append(id)
                 now[call.id].append(id)
@@ -60,7 +63,7 @@ def with_fitting_ids(
         elif message.role == "tool":
             given = message.tool_call_id or ""
             left = now.get(given)
-            id = _fit(given, pattern) if not left else left.pop(0) if len(left) > 1 else left[0]
+            id = _fit(given, pattern) if not left else left.popleft() if len(left) > 1 else left[0]
             if id != given:
                 message = replace(message, tool_call_id=id)
         fitted.append(message)

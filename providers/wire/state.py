@@ -38,8 +38,7 @@ class Kept(NamedTuple):
 
 def with_state(message: Message, origin: str, content: Mapping[str, Any]) -> Message:
     """`message` with the vendor's `content`, an object that JSON can say."""
-    kept = json.dumps({**content, "check": _check(message)}, ensure_ascii=False, separators=(",", ":"))
-    return replace(message, state=VendorState(origin, kept))
+    return replace(message, state=VendorState(origin, _written({**content, "check": _check(message)})))
 
 
 def kept(message: Message, origin: str) -> Kept | None:
@@ -59,6 +58,18 @@ def kept(message: Message, origin: str) -> Kept | None:
         return None
     text, reasoning, calls, parts = map(int.__eq__, now, check)
     return Kept(content, text, reasoning, calls, parts)
+
+
+def resealed(before: Message, after: Message) -> Message:
+    """`after`, which says what `before` said in other words that we chose: its state stands as far as it stood."""
+    state = before.state
+    content = parsed(state.content) if state is not None else None
+    check = content.get("check") if isinstance(content, Mapping) else None
+    then, now = _check(before), _check(after)
+    if state is None or not isinstance(check, list) or len(check) != len(now):
+        return after
+    sealed = [new if one == old else one for one, old, new in zip(check, then, now, strict=True)]
+    return replace(after, state=VendorState(state.origin, _written({**content, "check": sealed})))
 
 
 def parsed(content: str) -> Any:
@@ -142,6 +153,10 @@ class Spoken:
         """
         if self._at < len(self._text) and (self._at or not unless_begun):
             raise ValueError("lengths that do not fit")
+
+
+def _written(content: Mapping[str, Any]) -> str:
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":"))
 
 
 def _refused(constant: str) -> Any:

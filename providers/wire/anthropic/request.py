@@ -10,6 +10,7 @@ from typing import Any
 from ...messages import Message, Request, Text, ToolSpec
 from .. import fields
 from ..history import GO_ON, MOST_MARKS, cache_mark, fit_marks, in_tags, with_fitting_ids
+from ..names import ANTHROPIC_NAMES, with_fitting_names
 from ..state import kept
 from .blocks import ORIGIN, answer_blocks, read_answer, read_mark, read_user, user_blocks
 from .models import Takes, takes
@@ -35,6 +36,7 @@ def to_payload(
     """
     notes = [] if notes is None else notes
     able = takes(model)
+    request = with_fitting_names(request, ANTHROPIC_NAMES, notes)
     system, turns = _turns(request, able, origin, notes)
     payload: dict[str, Any] = {
         "model": model,

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from ...messages import File, Request, ToolSpec
 from .. import efforts, fields
+from ..names import GEMINI_NAMES, with_fitting_names
 from ..sampling import fitted_stop
 from ..schema import beside_tools
 from .parts import contents, read_contents
@@ -43,7 +44,7 @@ def to_payload(request: Request, *, model: str, notes: list[str] | None = None) 
         notes: takes what had to be changed, for the caller to know.
     """
     notes = [] if notes is None else notes
-    request = beside_tools(request, model, notes)
+    request = with_fitting_names(beside_tools(request, model, notes), GEMINI_NAMES, notes)
     system, turns = contents(request.messages, notes, signed=_thinks_in_levels(model))
     _note_what_is_lost(request, notes)
     payload: dict[str, Any] = {"contents": turns}

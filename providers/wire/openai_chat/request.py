@@ -9,6 +9,7 @@ from typing import Any
 from ...messages import Audio, File, Image, Message, Part, Request, Text, ToolSpec
 from .. import efforts, fields, sampling
 from ..history import GO_ON, MOST_MARKS, as_data_url, cache_mark, data_of, fit_marks, left_out, with_fitting_ids
+from ..names import OPENAI_NAMES, fitting_speaker, with_fitting_names
 from ..openai_parts import content_as_before, detail_of, read_content, read_function
 from ..schema import beside_tools, is_strict, name_of, named, of_arguments
 from .dialect import OPENAI, Dialect
@@ -44,7 +45,7 @@ def to_payload(
         notes: takes what had to be changed, for the caller to know.
     """
     notes = [] if notes is None else notes
-    request = beside_tools(request, model, notes)
+    request = with_fitting_names(beside_tools(request, model, notes), OPENAI_NAMES, notes)
     written = list(_messages(request, dialect, origin, notes))
     if dialect.user_last:
         written = _with_user_last(written, notes)
@@ -126,8 +127,8 @@ def _messages(request: Request, dialect: Dialect, origin: str, notes: list[str])
                 continue  # nothing but what another vendor alone can read
         else:
             written = {"role": message.role, "content": _content(message, dialect, origin, notes)}
-        if message.name:
-            written["name"] = message.name
+        if message.name and (speaker := fitting_speaker(message.name, notes)):
+            written["name"] = speaker
         yield written
     if shown:
         yield {"role": "user", "content": shown}

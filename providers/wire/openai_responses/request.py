@@ -9,6 +9,7 @@ from typing import Any
 from ...messages import Message, Request, ToolSpec
 from .. import efforts, fields, sampling
 from ..history import with_fitting_ids
+from ..names import OPENAI_NAMES, with_fitting_names
 from ..openai_parts import read_function
 from ..schema import is_strict, name_of, named, of_arguments
 from .items import ORIGIN, history_items, read_answer, read_user
@@ -32,6 +33,7 @@ def to_payload(
         notes: takes what had to be changed, for the caller to know.
     """
     notes = [] if notes is None else notes
+    request = with_fitting_names(request, OPENAI_NAMES, notes)
     messages = with_fitting_ids(request.messages, _CALL_ID, origin)
     payload: dict[str, Any] = {
         "model": model,
