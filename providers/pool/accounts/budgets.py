@@ -64,12 +64,13 @@ class Budgets:
     def __init__(self, budgets: Iterable[Budget] = (), clock: Callable[[], float] = time.time) -> None:
         self.clock = clock
         self.spending = Spending(self.lasts)
-        self.unsaved: dict[str, float] = {}
-        """What was booked here and is not kept anywhere yet, by account; see `keeping`."""
+        self.unsaved: dict[float, dict[str, float]] = {}
+        """What was booked here and is not kept anywhere yet, by the hour (seconds since 1970 at which it began) and by
+        account; see `keeping`."""
         self.kept = False
         """Whether it is kept at all."""
-        self.sending: dict[str, Any] | None = None
-        """The event with what was booked before, while it is not known to be kept."""
+        self.sending: list[dict[str, Any]] = []
+        """The events with what was booked before, while they are not known to be kept."""
         self.on_change: Callable[[], None] | None = None
         """Called when something was booked, or a budget was asked."""
         self.version = 0
@@ -231,12 +232,18 @@ class Budgets:
         if self.counting:
             amounts.update(self._counts(accounts, usage))
         self.version += 1
-        self.spending.add(amounts, self.clock())
-        if self.kept:
-            for account, amount in amounts.items():
-                self.unsaved[account] = self.unsaved.get(account, 0.0) + amount
+        now = self.clock()
+        self.spending.add(amounts, now, now)
+        if self.kept and amounts:
+            self.save(amounts, now)
         if self.on_change is not None:
             self.on_change()
+
+    def save(self, amounts: Mapping[str, float], at: float) -> None:
+        """Have what was spent at a time kept."""
+        unsaved = self.unsaved.setdefault(at // 3600 * 3600.0, {})
+        for account, amount in amounts.items():
+            unsaved[account] = unsaved.get(account, 0.0) + amount
 
     def _counts(self, accounts: Mapping[str, float], usage: Usage) -> dict[str, float]:
         """Tokens and requests of a call, of the accounts that have a budget of them."""

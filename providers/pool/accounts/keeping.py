@@ -110,14 +110,14 @@ class Keeper:
         """Append what was booked here, and take in what was booked elsewhere."""
         budgets = self._budgets
         for _ in range(_TRIES):
-            amounts = budgets.unsaved
-            if not amounts:
+            if not budgets.unsaved:
                 await self._catch_up()
                 return
-            event = {"id": uuid4().hex, "at": budgets.clock(), "spent": amounts}
-            budgets.unsaved, budgets.sending = {}, event
+            # By the hour in which it was spent: by now it may be the next one, or the clock be another.
+            events = [{"id": uuid4().hex, "at": at, "spent": amounts} for at, amounts in budgets.unsaved.items()]
+            budgets.unsaved, budgets.sending = {}, events
             try:
-                self._version = await at_hand(self._journal.append(self._name, [event], expected=self._version))
+                self._version = await at_hand(self._journal.append(self._name, events, expected=self._version))
             except StreamConflict:
                 self._put_back()
                 await self._catch_up()
@@ -125,20 +125,19 @@ class Keeper:
                 self._put_back()  # somebody is about to begin a new stream
                 return
             else:
-                budgets.sending = None
+                budgets.sending = []
                 return
 
     def _put_back(self) -> None:
         budgets = self._budgets
-        if budgets.sending is not None:
-            for account, amount in budgets.sending["spent"].items():
-                budgets.unsaved[account] = budgets.unsaved.get(account, 0.0) + amount
-            budgets.sending = None
+        for event in budgets.sending:
+            budgets.save(event["spent"], event["at"])
+        budgets.sending = []
 
     async def _catch_up(self) -> None:
         records = await at_hand(self._journal.read(self._name, after=self._version))
         if records:  # others': an append that went well was the next after what had been read
-            take_in(self._budgets.spending, (record.event for record in records))
+            take_in(self._budgets.spending, (record.event for record in records), self._budgets.clock())
             self._version = records[-1].version
         elif self._name != await self._newest():
             await self._load()
@@ -163,12 +162,14 @@ class Keeper:
             records = await at_hand(self._journal.read(self._name))
         self._version = records[-1].version
         spending = Spending(budgets.lasts)
-        take_in(spending, (record.event for record in records))
-        if budgets.sending is not None:  # the pool crashed while it was appended
-            if budgets.sending["id"] in {record.event.get("id") for record in records}:
-                budgets.sending = None
+        now = budgets.clock()
+        take_in(spending, (record.event for record in records), now)
+        if budgets.sending:  # the pool crashed while they were appended, all or none
+            if budgets.sending[0]["id"] in {record.event.get("id") for record in records}:
+                budgets.sending = []
             self._put_back()
-        spending.add(budgets.unsaved, budgets.clock())
+        for at, amounts in budgets.unsaved.items():
+            spending.add(amounts, at, now)
         budgets.spending = spending
 
     async def _begin(self, number: int, spending: Spending, drop: tuple[str, ...]) -> None:
@@ -189,7 +190,7 @@ class Keeper:
             return  # another process does it
         try:
             spending = Spending(self._budgets.lasts)
-            take_in(spending, stream.events)
+            take_in(spending, stream.events, self._budgets.clock())
             await self._begin(int(self._name.rpartition(".")[2]) + 1, spending, (self._name,))
         finally:
             with suppress(JournalError):
@@ -197,19 +198,37 @@ class Keeper:
         await self._load()
 
 
-def take_in(spending: Spending, events: Iterable[Any]) -> None:
-    """Count what events say. Sums are only found at the beginning of a stream.
+def take_in(spending: Spending, events: Iterable[Any], now: float) -> None:
+    """Count what events say, each in its own time. Sums are only found at the beginning of a stream.
 
-    What is no amount is left out, as nobody spends it: one of them would make every sum after it none, and so switch
-    budgets off.
+    What is no amount, or of no time, is left out, as nobody spends it: one of them would make every sum after it none,
+    and so switch budgets off.
+
+    Args:
+        spending: where.
+        events: as they were kept.
+        now: the time.
     """
     for event in events:
         if "totals" in event:
             totals: Mapping[str, Any] = event["totals"]
-            kept: dict[str, Any] = {period: (totals[period][0], _amounts(totals[period][1])) for period in PERIODS}
+            kept: dict[str, Any] = {
+                period: {name: _amounts(sums) for name, sums in _by_name(totals[period]).items()} for period in PERIODS
+            }
             spending.replace({"total": _amounts(totals["total"]), **kept})
-        elif checks.AMOUNT.fits(event["at"]):
-            spending.add(_amounts(event["spent"]), event["at"])
+        elif checks.AMOUNT.fits(event["at"]) and event["at"] < _LATEST:
+            spending.add(_amounts(event["spent"]), event["at"], now)
+        else:
+            logger.warning("the kept budgets hold something of no time, which is left out")
+
+
+_LATEST: Final = 253_402_300_800.0
+"""The year 10000, in seconds since 1970."""
+
+
+def _by_name(sums: Any) -> Mapping[str, Mapping[str, Any]]:
+    """Return the sums by hour, day or month; before several of them were kept, it was the name and the sums of one."""
+    return {sums[0]: sums[1]} if isinstance(sums, list | tuple) else sums
 
 
 def _amounts(spent: Mapping[str, Any]) -> dict[str, float]:

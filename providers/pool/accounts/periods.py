@@ -1,4 +1,4 @@
-"""What was spent by account: in all, and in the hour, day and month that it is. Pure.
+"""What was spent by account: in all, and in each hour, day and month that still matters. Pure.
 
 Periods are those of the calendar in UTC, as on the vendors' bills.
 """
@@ -12,6 +12,10 @@ from typing import Any, Literal, TypeAlias, get_args
 
 Period: TypeAlias = Literal["hour", "day", "month"]
 PERIODS: tuple[Period, ...] = get_args(Period)
+KEPT = 3
+"""Hours, days and months that are kept: the one that it is, and those in which something was booked last. A clock that
+is wrong for a moment, or that of another process, names another one: what was spent in the one that it is must stay."""
+
 _FORMS: Mapping[Period, str] = {"hour": "%Y-%m-%dT%H", "day": "%Y-%m-%d", "month": "%Y-%m"}
 
 
@@ -28,7 +32,9 @@ def end_of(period: Period, at: float) -> float:
 class Spending:
     """US dollars by account; and tokens and requests, each under names of their own.
 
-    At the turn of a month, accounts of which nothing was spent in the month that ends are forgotten, unless they last.
+    What is spent counts in the hour, day and month in which it was, whichever of them is the latest: clocks go wrong,
+    and those of several processes differ. Accounts of which nothing was spent in a month that is kept are forgotten,
+    unless they last.
 
     Args:
         lasts: whether an account does.
@@ -37,21 +43,25 @@ class Spending:
     def __init__(self, lasts: Callable[[str], bool]) -> None:
         self._lasts = lasts
         self.total: dict[str, float] = {}
-        self._kept: dict[Period, tuple[str, dict[str, float]]] = {period: ("", {}) for period in PERIODS}
+        self._kept: dict[Period, dict[str, dict[str, float]]] = {period: {} for period in PERIODS}
+        """The amounts by the name of each hour, day and month, the one that was booked to last at the end."""
         self._hour = -1
-        self._names: dict[Period, str] = {}
         self._counting: list[dict[str, float]] = []
         """Where what is spent in that hour counts."""
+        self._asked_hour = -1
+        self._asked: dict[Period, dict[str, float]] = {}
+        """What is asked for in that hour."""
 
-    def add(self, amounts: Mapping[str, float], at: float) -> None:
+    def add(self, amounts: Mapping[str, float], at: float, now: float) -> None:
         """Count what was spent.
 
         Args:
             amounts: how many, by account.
-            at: when, in seconds since 1970. What is older than the latest hour, day or month counts there no more.
+            at: when, in seconds since 1970.
+            now: the time: what was spent in its hour, day and month is kept in any case.
         """
         if int(at // 3600) != self._hour:
-            self._turn(at)
+            self._turn(at, now)
         for kept in (self.total, *self._counting):
             for account, dollars in amounts.items():
                 kept[account] = kept.get(account, 0.0) + dollars
@@ -60,35 +70,47 @@ class Spending:
         """Return what was spent in the hour, day or month of a time; in all with None."""
         if period is None:
             return self.total.get(account, 0.0)
-        if int(at // 3600) != self._hour:
-            self._turn(at)
-        name, amounts = self._kept[period]
-        return amounts.get(account, 0.0) if name == self._names[period] else 0.0
+        if int(at // 3600) != self._asked_hour:
+            names = _names(at)
+            self._asked = {each: self._kept[each].get(name, {}) for each, name in names.items()}
+            self._asked_hour = int(at // 3600)
+        return self._asked[period].get(account, 0.0)
 
-    def _turn(self, at: float) -> None:
-        """Find where a time counts, once an hour and not once a call; begin what is newer than all before."""
-        self._hour = int(at // 3600)
+    def _turn(self, at: float, now: float) -> None:
+        """Find where a time counts, once an hour and not once a call."""
+        self._hour, self._asked_hour = int(at // 3600), -1
         self._counting = []
-        then = time.gmtime(at)
-        for period, (current, amounts) in self._kept.items():
-            name = self._names[period] = time.strftime(_FORMS[period], then)
-            if name > current:  # texts of ISO 8601 sort by time
-                if period == "month" and current:
-                    self.total = {
-                        one: dollars for one, dollars in self.total.items() if one in amounts or self._lasts(one)
-                    }
-                amounts = {}
-                self._kept[period] = (name, amounts)
-            if name >= current:
-                self._counting.append(amounts)
+        current = _names(now)
+        for period, name in _names(at).items():
+            kept = self._kept[period]
+            amounts = kept[name] = kept.pop(name, {})
+            self._counting.append(amounts)
+            if len(kept) > KEPT:
+                del kept[next(each for each in kept if each not in (name, current[period]))]
+                if period == "month":
+                    self._forget()
+
+    def _forget(self) -> None:
+        months = self._kept["month"].values()
+        self.total = {
+            one: dollars
+            for one, dollars in self.total.items()
+            if self._lasts(one) or any(one in amounts for amounts in months)
+        }
 
     def plain(self) -> dict[str, Any]:
         """Return all of it as plain data."""
-        kept: dict[str, Any] = {period: [name, dict(amounts)] for period, (name, amounts) in self._kept.items()}
+        kept = {period: {name: dict(amounts) for name, amounts in self._kept[period].items()} for period in PERIODS}
         return {"total": dict(self.total), **kept}
 
     def replace(self, plain: Mapping[str, Any]) -> None:
         """Take what `plain` made plain data of in place of all there is."""
         self.total = dict(plain["total"])
-        self._kept = {period: (plain[period][0], dict(plain[period][1])) for period in PERIODS}
-        self._hour = -1
+        self._kept = {period: {name: dict(sums) for name, sums in plain[period].items()} for period in PERIODS}
+        self._hour = self._asked_hour = -1
+
+
+def _names(at: float) -> dict[Period, str]:
+    """Return the names of the hour, day and month of a time."""
+    then = time.gmtime(at)
+    return {period: time.strftime(form, then) for period, form in _FORMS.items()}

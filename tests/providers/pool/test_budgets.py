@@ -281,6 +281,25 @@ async def test_a_budget_for_a_period_is_whole_again_with_the_next_one_of_the_cal
         assert (await stats_of(pool)).cost == 2.0
 
 
+@pytest.mark.parametrize("period", ["hour", "day", "month"])
+@pytest.mark.parametrize("wrong", ["2026-04-01T00:00:00", "2100-01-01T00:00:00", "2026-02-01T00:00:00"])
+@virtual_time
+async def test_a_clock_that_is_wrong_for_a_call_gives_no_budget_back(period: Any, wrong: str) -> None:
+    right = now = seconds("2026-03-31T22:30:00")
+    budgets = [Budget("pool", "", 1.0, period)]
+    async with pool_of(endpoint(an_answer(1.0), price=DOLLAR), budgets=budgets, clock=lambda: now) as pool:
+        await pool.ask(request(max_tokens=1))
+        now = seconds(wrong)
+        await pool.ask(request(max_tokens=1))
+        now = right
+        with pytest.raises(BudgetSpent, match=r"is spent: \$1\.0000 of"):
+            await pool.ask(request(max_tokens=1))
+        now = seconds(wrong)
+        with pytest.raises(BudgetSpent, match=r"is spent: \$1\.0000 of"):  # when that time has come
+            await pool.ask(request(max_tokens=1))
+        assert (await stats_of(pool)).cost == 2.0
+
+
 @virtual_time
 async def test_one_account_may_have_a_budget_for_each_period() -> None:
     now = seconds("2026-03-30T08:00:00")

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,100 @@ async def test_what_was_spent_in_a_period_is_kept_for_that_period() -> None:
         async with pool_of(one, **options) as pool:
             with pytest.raises(BudgetSpent, match="for an hour"):
                 await pool.ask(cheap())
+
+
+@virtual_time
+async def test_processes_whose_clocks_differ_hold_each_the_budget_of_its_own_month() -> None:
+    journal = MemoryJournal()
+    month_end = datetime(2026, 12, 1, tzinfo=UTC).timestamp()
+    script = dollar_answers(latency=0.0)
+
+    def spec(ahead: float) -> Any:
+        began = asyncio.get_running_loop().time()
+        return Pool.spec(
+            [endpoint(script, price=DOLLAR)],
+            budgets=[Budget("pool", "", 3.0, "month")],
+            journal=journal.as_worker(),
+            clock=lambda: month_end - 20.0 + ahead + asyncio.get_running_loop().time() - began,
+            seed=1,
+        )
+
+    async with System("one") as one, System("two") as two:
+        right, ahead = one.supervise(spec(0.0)), two.supervise(spec(20.0))
+        for _ in range(3):
+            await right.ask(cheap())
+        await ahead.ask(cheap())
+        await asyncio.sleep(2.0)
+        for _ in range(5):  # each has it read what the other has written
+            with pytest.raises(BudgetSpent, match=r"\$3\.0000 of \$3\.0000"):
+                await right.ask(cheap())
+            await asyncio.sleep(2.0)
+        await asyncio.sleep(10.0)
+        await right.ask(cheap())
+        await right.ask(cheap())
+        with pytest.raises(BudgetSpent, match=r"\$3\.0000 of \$3\.0000"):  # what was spent ahead of it is of December
+            await right.ask(cheap())
+
+
+@pytest.mark.parametrize("wrong", [["2100-01-01"], ["2100-01-01", "2031-05-05", "2026-01-01", "2050-07-07"]])
+@virtual_time
+async def test_what_is_kept_of_another_time_gives_no_budget_back(wrong: list[str]) -> None:
+    journal = MemoryJournal()
+    now = datetime(2026, 11, 25, 12, tzinfo=UTC).timestamp()
+    options: Any = {"budgets": [Budget("user", "acme/ada", 2.0, "month")], "journal": journal, "clock": lambda: now}
+    one = endpoint(dollar_answers(), price=DOLLAR)
+    async with pool_of(one, **options) as pool:
+        await pool.ask(cheap())
+        await pool.ask(cheap())
+        await asyncio.sleep(2.0)
+        (name,) = [header.name for header in await at_hand(journal.headers(prefix=keeping.STREAM))]
+        for number, day in enumerate(wrong):
+            at = datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp()
+            event = {"id": str(number), "at": at, "spent": {"user:bob": 0.01}}
+            await at_hand(journal.append(name, [event]))
+        for _ in range(3):
+            with pytest.raises(BudgetSpent, match=r"\$2\.0000 of \$2\.0000"):
+                await pool.ask(cheap())
+            await asyncio.sleep(2.0)
+    async with pool_of(one, **options) as pool:
+        with pytest.raises(BudgetSpent, match=r"\$2\.0000 of \$2\.0000"):
+            await pool.ask(cheap())
+
+
+@pytest.mark.parametrize("written", ["2026-03-31T00:00:00", "2100-01-01T00:00:00"])
+@virtual_time
+async def test_what_was_spent_before_midnight_is_kept_for_that_day_though_it_is_written_later(written: str) -> None:
+    spent = now = datetime.fromisoformat("2026-03-30T23:59:59").replace(tzinfo=UTC).timestamp()
+    journal = MemoryJournal()
+    options: Any = {"budgets": [Budget("pool", "", 1.0, "day")], "journal": journal, "clock": lambda: now}
+    one = endpoint(dollar_answers(), price=DOLLAR)
+    async with pool_of(one, **options) as pool:
+        await pool.ask(cheap())
+        now = datetime.fromisoformat(written).replace(tzinfo=UTC).timestamp()
+        await asyncio.sleep(2.0)
+    for at, sent in ((now, 1), (spent, 0)):
+        now = at
+        async with pool_of(one, **options) as pool:
+            for _ in range(sent):
+                await pool.ask(cheap())
+            with pytest.raises(BudgetSpent, match=r"\$1\.0000 of \$1\.0000"):
+                await pool.ask(cheap())
+
+
+@virtual_time
+async def test_sums_that_were_kept_of_one_period_each_are_read() -> None:
+    journal = MemoryJournal()
+    now = datetime(2026, 11, 25, 12, tzinfo=UTC).timestamp()
+    sums = {"user:acme/ada": 2.0}
+    totals = {"total": sums, "hour": ["2026-11-25T12", sums], "day": ["2026-11-25", sums], "month": ["2026-11", sums]}
+    stream = await at_hand(journal.open(f"{keeping.STREAM}.000000001"))
+    await at_hand(stream.append(({"totals": totals},), unfinished=True) or 0)
+    await at_hand(stream.release() or 0)
+    budgets = [Budget("user", "acme/ada", 2.0, "day")]
+    one = endpoint(dollar_answers(), price=DOLLAR)
+    async with pool_of(one, budgets=budgets, journal=journal, clock=lambda: now) as pool:
+        with pytest.raises(BudgetSpent, match=r"\$2\.0000 of \$2\.0000"):
+            await pool.ask(cheap())
 
 
 @virtual_time
@@ -379,7 +474,7 @@ async def test_a_kept_amount_that_is_none_switches_no_budget_off(wrong: Any, cap
     assert "left out, of user:acme/ada" in caplog.text
 
 
-@pytest.mark.parametrize("at", [math.nan, math.inf, -1.0, None, "yesterday"])
+@pytest.mark.parametrize("at", [math.nan, math.inf, -1.0, 1e15, None, "yesterday"])
 @virtual_time
 async def test_an_event_of_no_time_keeps_no_pool_from_starting(at: Any) -> None:
     journal = MemoryJournal()
