@@ -37,8 +37,8 @@ class Program:
     """A running program, as ``Popen([sys.executable, *words])`` has it; at the end of its block it is killed.
 
     Args:
-        words: ``-W`` and ``-X`` with what follows each; ``-c`` and code, or ``-m`` and a module's name, or a file; then
-            the program's arguments.
+        words: ``-W`` and ``-X`` with what follows each (``-X import=a,b``: what else is imported before the fork);
+            ``-c`` and code, or ``-m`` and a module's name, or a file; then the program's arguments.
         cwd: where it runs.
         env: all its environment variables; this process's unless given.
         files: its stdin, stdout and stderr; None for a pipe in the first two, and for this process's stderr.
@@ -226,7 +226,7 @@ if __name__ == "__main__":
     for name in PACKAGES:
         for found in pkgutil.iter_modules(importlib.import_module(name).__path__, f"{name}."):
             importlib.import_module(found.name)
-    for name in MODULES:
+    for name in (*MODULES, *filter(None, str(sys._xoptions.get("import", "")).split(","))):
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
     gc.freeze()

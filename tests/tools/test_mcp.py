@@ -161,7 +161,7 @@ async def test_a_server_that_cannot_be_reached_is_a_named_error(tmp_path: Path) 
 async def test_connecting_to_a_server_that_never_answers_is_given_up(how: str, tmp_path: Path) -> None:
     before = {child.pid for child in psutil.Process().children()}
     os.mkfifo(tmp_path / "started")
-    command = ["sh", "-c", f"echo > {tmp_path}/started; exec sleep 1000"]
+    command = ["sh", "-c", f"echo > {tmp_path}/started; while read line; do :; done"]
     server = McpServer(command, timeout=1.0 if how == "timeout" else 60.0)
     task = asyncio.ensure_future(server.__aenter__())
     await asyncio.to_thread((tmp_path / "started").read_text)

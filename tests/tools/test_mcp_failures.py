@@ -1,4 +1,4 @@
-"""MCP servers that crash, hang, or never come back. Each is a process of its own, made with the official SDK."""
+"""MCP servers that crash, hang, or never come back. Each is a process of its own."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ import os
 import select
 import signal
 import socket
-import subprocess
 import sys
-import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -27,52 +25,35 @@ from callboard.tools import Tool, ToolError, ToolTimeout
 from callboard.tools.errors import McpCallLost, McpUnavailable
 from callboard.tools.mcp import McpServer
 from callboard.tools.mcp.connection import ATTEMPTS
+from tests.warm import Program
 
 pytest.importorskip("mcp")
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="watches processes by Linux's pidfd")
 
-# Its folder is its first argument: there it notes each start and each call, and may be told to fail.
-SERVER = """
-import os, signal, sys, threading
+SDK = "mcp.server.mcpserver,uvicorn,sse_starlette"
+
+# A server made with the official SDK, for what is its own: what is seen over HTTP of one that is killed or started
+# anew. Over stdio that is only the end of its output, and `mcp_server.py` is enough.
+SDK_SERVER = """
+import os, sys, threading
 from pathlib import Path
-
-folder = Path(sys.argv[1])
-
-def note(what):
-    with open(folder / what, "a") as file:
-        file.write(f"{os.getpid()}\\n")
-
-note("starts")
-if (folder / "broken").exists():
-    sys.exit(1)
-if (folder / "dies").exists():
-    sys.stdin.readline()
-    os.kill(os.getpid(), signal.SIGKILL)
-
 from mcp.server.mcpserver import MCPServer
 from mcp.types import ToolAnnotations
 
+folder = Path(sys.argv[1])
 server = MCPServer("child")
 
 @server.tool()
 def pid() -> int:
     return os.getpid()
 
-def wait():
-    (folder / "reached").write_text("")  # a named pipe: whoever reads it knows that a call is at work
-    threading.Event().wait()
-
-@server.tool()
-def once() -> str:
-    note("calls")
-    wait()
-    return ""
-
 @server.tool(annotations=ToolAnnotations(idempotent_hint=True))
 def again() -> str:
-    note("calls")
+    with open(folder / "calls", "a") as file:
+        file.write(f"{os.getpid()}\\n")
     if len((folder / "calls").read_text().splitlines()) == 1:
-        wait()
+        (folder / "reached").write_text("")  # a named pipe: whoever reads it knows that a call is at work
+        threading.Event().wait()
     return "done"
 
 if len(sys.argv) > 2:
@@ -81,23 +62,16 @@ else:
     server.run("stdio")
 """
 
-STUBBORN = """
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    server.run("stdio")
-    threading.Event().wait()
-"""
-
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    (tmp_path / "server.py").write_text(SERVER)
     os.mkfifo(tmp_path / "reached")
     monkeypatch.setattr("callboard.tools.mcp.connection.BACKOFF", Backoff())  # no waits between attempts
     return tmp_path
 
 
 def _command(folder: Path) -> list[str]:
-    return [sys.executable, str(folder / "server.py"), str(folder)]
+    return [sys.executable, "-I", "-S", str(Path(__file__).with_name("mcp_server.py")), str(folder)]
 
 
 def _noted(folder: Path, what: str) -> list[int]:
@@ -136,6 +110,14 @@ async def test_a_server_that_is_killed_between_calls_is_connected_to_anew(folder
             _killed(pids[-1])
         assert len(set(pids)) == 3
         assert _noted(folder, "starts") == pids
+
+
+async def test_a_server_made_with_the_official_sdk_is_connected_to_anew(folder: Path) -> None:
+    async with McpServer([sys.executable, "-c", SDK_SERVER, str(folder)]) as server:
+        pid = server.tools[0]
+        first = int((await pid.run()).text)
+        _killed(first)
+        assert int((await pid.run()).text) != first
 
 
 async def test_a_call_at_work_when_its_server_is_killed_is_a_named_error_and_is_not_made_again(folder: Path) -> None:
@@ -191,7 +173,7 @@ async def test_a_server_that_cannot_start_or_is_killed_as_it_starts_is_a_named_e
         async with _connected(folder):
             pass
     assert len(_noted(folder, "starts")) == 1
-    assert not [child for child in psutil.Process().children() if "server.py" in " ".join(child.cmdline())]
+    assert not [child for child in psutil.Process().children() if "mcp_server.py" in " ".join(child.cmdline())]
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
@@ -338,8 +320,7 @@ async def test_a_server_that_does_not_end_when_it_is_told_to_is_killed(
 ) -> None:
     for patience in ("PROCESS_TERMINATION_TIMEOUT", "FORCE_KILL_TIMEOUT"):
         monkeypatch.setattr(f"mcp.client.stdio.{patience}", 0.1)
-    stubborn = (folder / "server.py").read_text().replace('server.run("stdio")', STUBBORN)
-    (folder / "server.py").write_text(stubborn)
+    (folder / "stubborn").write_text("")
     async with System() as system:
         for own in (None, system):
             async with McpServer(_command(folder), system=own) as server:
@@ -361,19 +342,20 @@ class _Web:
         self.start()
 
     def start(self) -> None:
-        self._process = subprocess.Popen([*_command(self._folder), str(self._port)], stderr=subprocess.DEVNULL)
+        words = ("-X", f"import={SDK}", "-c", SDK_SERVER, self._folder, self._port)
+        with open(os.devnull, "r+b") as nothing:
+            self._process = Program(*words, files=(nothing, nothing, nothing))
         while True:
-            assert self._process.poll() is None, "the server has ended"
             try:
                 socket.create_connection(("127.0.0.1", self._port), 1).close()
             except OSError:
-                threading.Event().wait(0.02)  # until it listens
+                with pytest.raises(TimeoutError):
+                    self._process.wait(0.02)  # until it listens
             else:
                 return
 
     def kill(self) -> None:
-        self._process.kill()
-        self._process.wait()
+        self._process.__exit__()
 
 
 @pytest.fixture(params=["auto", "legacy"])
