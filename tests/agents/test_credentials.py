@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import html
 import json
 import logging
 import traceback
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -246,10 +249,126 @@ async def test_a_test_gives_a_tool_its_secret_by_the_context() -> None:
         await ToolContext[Any](credentials=str).credential(7)  # type: ignore[arg-type]
 
 
-@given(st.text(min_size=1).filter(str.strip))
-def test_however_it_is_written_a_secret_is_blotted_out(secret: str) -> None:
+SPELLINGS: dict[str, Callable[[str, bytes], str]] = {
+    "as it is": lambda secret, data: secret,
+    "as JSON": lambda secret, data: json.dumps(secret)[1:-1],
+    "as JSON within JSON": lambda secret, data: json.dumps(json.dumps(secret)[1:-1])[1:-1],
+    "as Python": lambda secret, data: repr(secret)[1:-1],
+    "in plain letters": lambda secret, data: ascii(secret)[1:-1],
+    "as bytes": lambda secret, data: repr(data)[2:-1],
+    "in a URL": lambda secret, data: quote(data),
+    "in a page": lambda secret, data: html.escape(secret),
+    "in digits": lambda secret, data: data.hex(),
+    "in base64": lambda secret, data: base64.b64encode(data).decode(),
+}
+
+
+@given(st.text(min_size=1).filter(str.strip), st.sampled_from(sorted(SPELLINGS)))
+def test_however_it_is_written_a_secret_is_blotted_out(secret: str, how: str) -> None:
     secrets = Secrets()
     secrets.add("k", secret)
+    form = SPELLINGS[how](secret, secret.encode("utf-8", "surrogatepass"))
+    assert secrets.blot(form).replace("[credential k]", "").strip("=") == ""
+    once = secrets.blot(f"it is {form}.")
+    assert secrets.blot(once) == once, "its mark is not blotted out in its turn"
+
+
+@given(st.binary(max_size=9), st.text(min_size=8, max_size=20).filter(str.strip), st.binary(max_size=9))
+def test_within_a_longer_text_in_base64_a_secret_is_blotted_out_too(before: bytes, secret: str, behind: bytes) -> None:
     data = secret.encode("utf-8", "surrogatepass")
-    for form in (secret, json.dumps(secret)[1:-1], repr(secret)[1:-1], quote(data), base64.b64encode(data).decode()):
-        assert secrets.blot(form).replace("[credential k]", "").strip("=") == ""
+    secrets = Secrets()
+    secrets.add("k", secret)
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        shown = secrets.blot(encode(before + data + behind).decode())
+        assert "[credential k]" in shown
+        left = max((len(piece) for piece in shown.split("[credential k]")), default=0)
+        assert left <= (max(len(before), len(behind)) + 3) * 4 / 3 + 4, f"more than its neighbours is left: {shown}"
+
+
+@tool(risk="safe")
+async def take(context: ToolContext[Any]) -> str:
+    """Take the key, and say nothing."""
+    KEPT.append(await context.credential("github"))
+    return "taken"
+
+
+KEPT: list[str] = []
+
+
+def telling(wait: asyncio.Event | None = None) -> Tool:
+    """A tool that says what another one was given."""
+
+    @tool(name="tell", risk="safe", idempotent=True)
+    async def tell() -> str:
+        if wait is not None:
+            wait.set()
+            await asyncio.Event().wait()
+        return f"it is {KEPT[-1]}"
+
+    return tell
+
+
+def taking_and_telling(request: Request) -> Any:
+    asked = max(at for at, message in enumerate(request.messages) if message.role == "user")
+    results = [message.text for message in request.messages[asked:] if message.role == "tool"]
+    return call(("take", "tell")[len(results)]) if len(results) < 2 else results[-1]
+
+
+async def test_after_a_restart_it_is_known_what_tools_of_the_run_had_been_given(tmp_path: Path) -> None:
+    at_work = asyncio.Event()
+    path = tmp_path / "runs.db"
+    first = Agency(
+        Agent("Clerk", tools=[take, telling(at_work)]),
+        model=function(taking_and_telling),
+        journal=path,
+        credentials=keys,
+    )
+    async with first as agency:
+        await agency.start_run("go", caller=ANN, conversation="c", run_id="r")
+        await at_work.wait()
+    second = Agency(
+        Agent("Clerk", tools=[take, telling()]), model=function(taking_and_telling), journal=path, credentials=keys
+    )
+    async with second as agency:
+        answer = await agency.run("go", caller=ANN, conversation="c", run_id="r")
+        later = await agency.run("again", caller=Caller("ann", "acme"), conversation="c", run_id="s")
+    assert answer.text == "it is [credential github]"
+    assert later.text == "it is [credential github]"
+    assert leaks(written(tmp_path)) == []
+
+
+async def test_in_the_next_run_of_a_conversation_it_is_known_what_was_given_in_the_one_before(tmp_path: Path) -> None:
+    def model(request: Request) -> Any:
+        last = request.messages[-1]
+        return last.text if last.role == "tool" else call(last.text)
+
+    agent = Agent("Clerk", tools=[take, telling()])
+    async with Agency(agent, model=function(model), journal=tmp_path / "runs.db", credentials=keys) as agency:
+        await agency.run("take", caller=ANN, conversation="c")
+        answer = await agency.run("tell", caller=ANN, conversation="c")
+    assert answer.text == "it is [credential github]"
+    assert leaks(written(tmp_path)) == []
+
+
+@pytest.mark.parametrize("who", ["asker", "delegate"])
+async def test_what_was_given_in_one_run_is_known_to_all_that_work_for_the_same_caller_s_run(
+    tmp_path: Path, who: str
+) -> None:
+    def model(request: Request) -> Any:
+        results = [message.text for message in request.messages if message.role == "tool"]
+        if request.messages[0].text.startswith("b"):
+            return results[-1] if results else call("tell" if who == "asker" else "take")
+        if who == "asker" and not results:
+            return call("take")
+        if len(results) < (2 if who == "asker" else 1):
+            return call("SendMessage", target_agent="B", message="x")
+        if who == "delegate" and len(results) < 2:
+            return call("tell")
+        return results[-1]
+
+    tools = [take, telling()]
+    team = [Agent("A", "a", tools=tools, handoffs=["B"]), Agent("B", "b", tools=tools)]
+    async with Agency(*team, model=function(model), journal=tmp_path / "runs.db", credentials=keys) as agency:
+        answer = await agency.run("go", caller=ANN, conversation="c")
+    assert answer.text == "it is [credential github]"
+    assert leaks(written(tmp_path)) == []

@@ -110,6 +110,18 @@ class ApprovalAsked(NamedTuple):
     owner: Caller | None = None
 
 
+class CredentialGiven(NamedTuple):
+    """A tool was given a secret. After a restart it is asked for again, to be known where it turns up.
+
+    Args:
+        name: the credential's; never what it is.
+        caller: whose, without scopes.
+    """
+
+    name: str
+    caller: Caller
+
+
 class Resumed(NamedTuple):
     """The run was taken up by another incarnation, or another process.
 
@@ -244,7 +256,7 @@ class GiveUp(NamedTuple):
     """Another process has work for the conversation: let go of it as soon as nothing is under way."""
 
 
-RECORDS = (Accepted, ApprovalAsked, Ended, NotSteered, Resumed, Rewound, Snapshot, ToolsStarted)
+RECORDS = (Accepted, ApprovalAsked, CredentialGiven, Ended, NotSteered, Resumed, Rewound, Snapshot, ToolsStarted)
 POSTS = (Cancel, Decision, GiveUp, Steer)
 EVENTS: tuple[type[Any], ...] = (*RECORDS, *INPUTS, *POSTS)
 """All that a conversation's journal keeps."""

@@ -15,7 +15,18 @@ from .arrivals import Hearing, hearing, replaced
 from .history import History, repaired
 from .machine import Turn, advance, closed
 from .outcome import Outcome, brief, outcome_of
-from .records import Accepted, ApprovalAsked, Ended, NotSteered, Resumed, Rewound, RunRequest, Snapshot, ToolsStarted
+from .records import (
+    Accepted,
+    ApprovalAsked,
+    CredentialGiven,
+    Ended,
+    NotSteered,
+    Resumed,
+    Rewound,
+    RunRequest,
+    Snapshot,
+    ToolsStarted,
+)
 from .rules import NOTHING, Limits, Rules
 from .steps import Begin, Commands, Decided, Fail, Finish, Input, Interrupted, Raised, Spent
 
@@ -45,6 +56,7 @@ class ConversationState:
         "begun",
         "caller",
         "conversation",
+        "credentials",
         "keyed",
         "newer",
         "owner",
@@ -67,6 +79,8 @@ class ConversationState:
         self.caller: Caller | None = None
         self.started: frozenset[str] = NOTHING
         self.approvals: dict[str, ApprovalAsked] | None = None
+        self.credentials: tuple[CredentialGiven, ...] = ()
+        """What tools were given in the conversation so far."""
         self.used = 0.0
         self.resumed = 0
         self.rollback = False
@@ -176,6 +190,10 @@ class ConversationState:
     def _approval_asked(self, event: ApprovalAsked) -> None:
         self.approvals = {**(self.approvals or {}), event.call_id: event}
 
+    def _credential_given(self, event: CredentialGiven) -> None:
+        if event not in self.credentials:
+            self.credentials += (event,)
+
     def _resumed(self, event: Resumed) -> None:
         self.resumed += 1
         self.used = max(self.used, event.used)
@@ -254,6 +272,7 @@ _APPLIED: dict[type[Any], Callable[[ConversationState, Any], None]] = {
     Accepted: ConversationState._accepted,
     ToolsStarted: ConversationState._tools_started,
     ApprovalAsked: ConversationState._approval_asked,
+    CredentialGiven: ConversationState._credential_given,
     Resumed: ConversationState._resumed,
     Rewound: ConversationState._rewound,
     NotSteered: ConversationState._not_steered,

@@ -44,7 +44,16 @@ from ..runtime.runtime import AgencyRuntime
 from .delegation import forward, forwarded
 from .executor import RESULTS, carry_out
 from .recording import Recorder
-from .session import Connected, Finalized, MoneySpent, OwnerAnswered, Recorded, Session, TimeLimitReached
+from .session import (
+    Connected,
+    CredentialTaken,
+    Finalized,
+    MoneySpent,
+    OwnerAnswered,
+    Recorded,
+    Session,
+    TimeLimitReached,
+)
 from .spending import spent, with_those_at_work
 
 logger = logging.getLogger("callboard")
@@ -197,6 +206,12 @@ class Runner:
             self._broken(session, error)
         else:
             self.apply(session, Begin(messages))
+
+    def _on_credential(self, message: CredentialTaken) -> None:
+        state, given = self._state, message.given
+        if state.begun and state.turn.phase != "ended" and given not in state.credentials:
+            self._recorder.append((given,), message.session)
+            state.apply(given)
 
     def _on_finalized(self, message: Finalized) -> None:
         session = message.session
@@ -469,6 +484,7 @@ def _failed(error: Exception) -> RunError:
 
 _OWN: Mapping[type, Callable[[Runner, Any], None]] = {
     Connected: Runner._on_connected,
+    CredentialTaken: Runner._on_credential,
     Finalized: Runner._on_finalized,
     TimeLimitReached: Runner._on_time_limit,
     OwnerAnswered: Runner._on_owner_answered,

@@ -22,7 +22,7 @@ from ...hooks import Hook, HookContext, HookEvent, run_hooks
 from ...output import Output
 from ...turns.budget import left
 from ...turns.outcome import Outcome as RunOutcome
-from ...turns.records import Decision, RunRequest
+from ...turns.records import CredentialGiven, Decision, RunRequest
 from ...turns.rules import Limits
 from ...turns.state import ConversationState
 from ...turns.steps import Commands, HandOff, HandoffReturned, Input, Spent
@@ -71,6 +71,7 @@ class Session:
         "over",
         "paused",
         "prepared",
+        "recalled",
         "reported",
         "resumed",
         "rules",
@@ -141,7 +142,9 @@ class Session:
         self.bought: Completion | None = None
         """The completion of the step under way while hooks look at it."""
         self.secrets: Secrets | None = None
-        """What tools of the run were given that nobody may see."""
+        """What tools were given that nobody may see, where nobody waits for the run that the caller started."""
+        self.recalled = False
+        """Whether what tools were given by earlier incarnations, and in earlier runs, is known here."""
         self.seen = False
         """Whether a subscriber has been given text of the step under way."""
         self.jobs: dict[str, Any] = {}
@@ -407,6 +410,13 @@ class OwnerAnswered(NamedTuple):
 
     session: Session
     entry: Entry
+
+
+class CredentialTaken(NamedTuple):
+    """A tool was given a secret."""
+
+    session: Session
+    given: CredentialGiven
 
 
 class MoneySpent(NamedTuple):

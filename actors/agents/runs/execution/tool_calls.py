@@ -18,7 +18,7 @@ from ..coordination.elsewhere import decisions_left
 from .planning import not_offered
 from .session import ApprovalExpired, Happened, PostsSeen, Session, ToolDone
 from .spending import spent_above
-from .tool_context import made_context, tool_context
+from .tool_context import has_to_recall, made_context, recall, secrets_of, tool_context
 
 logger = logging.getLogger("callboard")
 
@@ -51,7 +51,8 @@ def call_tool(session: Session, command: CallTool, happened: Happened) -> None:
         return
     token = active_context.set(session.send_context)
     context = tool_context(session, call) if tool.context is not None else None
-    if "toolcall" in session.prepared.hooks or (context is None and tool.context is not None):
+    made_first = (context is None and tool.context is not None) or has_to_recall(session)
+    if "toolcall" in session.prepared.hooks or made_first:
         work = _hooked_call(session, call)
         session.jobs[call.id] = session.actor.pipe(work, lambda outcome: ToolDone(session, call, outcome))
     else:
@@ -188,6 +189,8 @@ async def _hooked_call(session: Session, call: ToolCall) -> ToolResult:
     tool = session.prepared.tools.get(call.name)
     if tool is None:
         return ToolResult(f"no tool is called {call.name!r}", True)
+    if has_to_recall(session):
+        await recall(session)
     made = await made_context(session, call) if tool.context is not None else None
     return await tool.run(call.arguments, context=made)
 
@@ -195,8 +198,8 @@ async def _hooked_call(session: Session, call: ToolCall) -> ToolResult:
 def _returned(
     session: Session, call: ToolCall, content: str | tuple[Part, ...], is_error: bool, happened: Happened
 ) -> None:
-    if session.secrets:
-        content = session.secrets.blot_content(content)
+    if secrets := secrets_of(session):
+        content = secrets.blot_content(content)
     seconds = session.time() - session.since.pop(call.id, session.started)
     if session.runtime.bus.active:
         told = {"tool": call.name, "content": shown(content), "is_error": is_error}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -17,9 +17,10 @@ from ...caller import Caller
 from ...context import NO_DEPS, ToolContext
 from ...errors import RunFailed
 from ...events import ToolProgress, ToolSpent
+from ...turns.records import CredentialGiven
 from ...turns.steps import Spent
 from ..runtime.register import Entry
-from .session import Happened, MoneySpent, Session
+from .session import CredentialTaken, Happened, MoneySpent, Session
 
 
 class _Making:
@@ -63,6 +64,63 @@ async def made_context(session: Session, call: ToolCall) -> ToolContext[Any]:
         if holder.deps is making:
             holder.deps = deps
     return _context(session, call, holder.deps)
+
+
+def secrets_of(session: Session) -> Secrets | None:
+    """What tools that work for a caller's run were given, and is to be kept out of what all of them show."""
+    return _holder(session).secrets
+
+
+def has_to_recall(session: Session) -> bool:
+    """Whether tools were given secrets, by an earlier incarnation or in an earlier run, that are not known here."""
+    return not session.recalled and session.runtime.credentials is not None and bool(_given(session))
+
+
+async def recall(session: Session) -> None:
+    """Ask again for what tools were given before a restart, or in an earlier run: it may turn up in what they show."""
+    secrets = _kept_secrets(session)
+    for given in _given(session):
+        credential = session.runtime.credentials
+        assert credential is not None
+        with suppress(Exception):  # what is not to be had any more cannot be known
+            found = credential(given.caller, given.name)
+            secret = await found if inspect.isawaitable(found) else found
+            if isinstance(secret, str) and secret.strip():
+                secrets.add(given.name, secret)
+    session.recalled = True
+
+
+def _given(session: Session) -> list[CredentialGiven]:
+    return [given for one in _chain(session) for given in one.state.credentials]
+
+
+def _chain(session: Session) -> Iterator[Session]:
+    """A run's session, and those of the runs that it works for."""
+    above: Session | None = session
+    while above is not None:
+        yield above
+        above = above.parent
+
+
+def _kept_secrets(session: Session) -> Secrets:
+    holder = _holder(session)
+    if holder.secrets is None:
+        holder.secrets = Secrets()
+    return holder.secrets
+
+
+async def _credential(session: Session, name: str) -> Any:
+    """What the agency's function gives; that it was given is recorded in the conversations that it may turn up in."""
+    caller, credential = session.run.caller, session.runtime.credentials
+    assert credential is not None
+    found = credential(caller, name)
+    secret = await found if inspect.isawaitable(found) else found
+    if secret is not None:
+        given = CredentialGiven(name, Caller(caller.user, caller.tenant))
+        for one in _chain(session):
+            if given not in one.state.credentials:
+                one.send(CredentialTaken(one, given))
+    return secret
 
 
 def money_spent(message: MoneySpent, happened: Happened) -> None:
@@ -120,12 +178,10 @@ def _context(session: Session, call: ToolCall, deps: Any) -> ToolContext[Any]:
         streaming=run.stream,
         on_progress=partial(_on_progress, session),
         on_usage=partial(_on_usage, session),
-        credentials=None if runtime.credentials is None else partial(runtime.credentials, run.caller),
+        credentials=None if runtime.credentials is None else partial(_credential, session),
     )
     if runtime.credentials is not None:
-        if session.secrets is None:
-            session.secrets = Secrets()
-        context.secrets = session.secrets  # what one tool was given another may return
+        context.secrets = _kept_secrets(session)  # what one tool was given another may return
     return context
 
 

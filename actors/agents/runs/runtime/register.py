@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from .....tools.secrets import Secrets
 from ....core.base.errors import ActorDead, CoreError
 from ....core.mail.future import Future
 from ...answer import Answer
@@ -56,6 +57,7 @@ class Entry:
         "reply",
         "rollback",
         "run",
+        "secrets",
         "session",
         "submitted",
         "waiters",
@@ -72,6 +74,8 @@ class Entry:
         self.session: Any = None
         self.output = output
         self.deps = deps
+        self.secrets: Secrets | None = None
+        """What its tools, and those of all that work for it, were given that nobody may see."""
         self.final = False
         self.fresh = True
         self.waiters = 0
