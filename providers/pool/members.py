@@ -93,6 +93,7 @@ class Members:
         """
         ref = self._spawn(endpoint, self._free_name(endpoint.name))
         self._run(self._member(endpoint), ref)
+        self._remember()
 
     async def replace(self, name: str, change: Callable[[Endpoint], Endpoint]) -> None:
         """Replace an endpoint once its new actor has started; the old one gets nothing more, and leaves it its place in
@@ -127,6 +128,7 @@ class Members:
                 raise
             self._retire(old)
             self._run(member, ref)
+            self._remember()
 
     def remove(self, name: str) -> bool:
         """Send an endpoint nothing more, and stop its actor once its requests in flight have ended. Return whether it
@@ -134,6 +136,7 @@ class Members:
         member = self._planner.members.pop(name, None)
         if member is not None:
             self._retire(member)
+            self._remember()
         return member is not None
 
     def stop_idle(self, message: Idle) -> None:
@@ -175,6 +178,10 @@ class Members:
             member.started = member.gate.up = True
             member.failed_starts = 0
 
+    def _remember(self) -> None:
+        """Have the pool begin with these endpoints when it is restarted."""
+        self._memory.endpoints = tuple(member.endpoint for member in self._planner.members.values())
+
     def _start(self, member: Member, name: str) -> None:
         try:
             ref = self._spawn(member.endpoint, name)
@@ -207,11 +214,11 @@ class Members:
 
     def _free_name(self, name: str) -> str:
         """Return a name for an actor that no other has: that of its endpoint, or with a number behind it."""
-        member = self._planner.members.get(name)
-        if (member is None or member.ref is None) and all(ref.name != name for ref in self._retired):
-            return name
-        self._renamed += 1
-        return f"{name}~{self._renamed}"
+        free = name
+        while self._pool.find_child(free) is not None or (free != name and free in self._planner.members):
+            self._renamed += 1
+            free = f"{name}~{self._renamed}"
+        return free
 
     def _retire(self, member: Member) -> None:
         member.gate.present = False
@@ -228,6 +235,7 @@ class Members:
     def _member(self, endpoint: Endpoint) -> Member:
         name = endpoint.name
         rule, cache_reads_count = _counting(endpoint, endpoint.limits)
+        self._memory.meet(endpoint)
         gate = EndpointGate(
             name,
             self._memory.limiter(name, endpoint.limits, rule, self._loop.time()),

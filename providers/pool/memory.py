@@ -9,6 +9,7 @@ from .accounts.ledger import Ledger
 from .accounts.stats import EndpointCounts, PoolCounts
 from .admission.limiter import Limiter, Quota, Rule
 from .control import SwitchProvider
+from .dispatch.endpoint import Endpoint, account_of
 
 
 @dataclass(slots=True)
@@ -23,6 +24,10 @@ class ModelMemory:
 class Memory:
     """What vendors go on counting, and callers to rely on, while the pool is restarted. It lies in its child spec."""
 
+    endpoints: tuple[Endpoint, ...] | None = None
+    """Those that there are, with what was changed since the pool began; None before."""
+    accounts: dict[str, tuple[object, ...]] = field(default_factory=dict, repr=False)  # it may hold keys
+    """The account with its vendor that an endpoint's calls go to."""
     limiters: dict[str, Limiter] = field(default_factory=dict)
     models: dict[str, dict[str, ModelMemory]] = field(default_factory=dict)
     budgets: Budgets = field(default_factory=Budgets)
@@ -31,6 +36,15 @@ class Memory:
     switches: dict[str, SwitchProvider] = field(default_factory=dict)
     forgotten: dict[str, EndpointCounts] = field(default_factory=dict)
     """What was counted for models of which nothing is remembered any more, by endpoint."""
+
+    def meet(self, endpoint: Endpoint) -> None:
+        """Calls go out as an endpoint says from now on: what its vendor has stated of another account is forgotten."""
+        name, account = endpoint.name, account_of(endpoint)
+        if self.accounts.setdefault(name, account) != account:
+            self.accounts[name] = account
+            models = [each.limiter for each in self.models.get(name, {}).values()]
+            for limiter in (*models, *([self.limiters[name]] if name in self.limiters else [])):
+                limiter.forget()
 
     def limiter(self, endpoint: str, limits: Quota, rule: Rule, now: float) -> Limiter:
         """Return what all models of an endpoint share; where its limits have changed, with what was sent before."""

@@ -123,17 +123,19 @@ class Pool(Actor):
         _check({"queue_timeout": queue_timeout, "hedge": hedge, "coalesce": coalesce, "batching": batching})
         _check({"prices": prices, "probe_interval": probe_interval, "on_usage": on_usage, "fallbacks": fallbacks})
         memory = self._memory = memory or Memory()
-        self._endpoints = tuple(endpoints)
-        check_names(self._endpoints)
-        budgets = tuple(by_served_model(budget, self._endpoints) for budget in budgets)
-        check_budgets(budgets, (account for one in self._endpoints for account in one.accounts()))
-        self._seed = seed
-        self._prices = Prices(prices)
         self._budgets = memory.budgets
         self._budgets.clock = clock
-        if not self._budgets.limited:
+        if memory.endpoints is None:  # it begins: a restart goes on with what was changed since
+            given = tuple(endpoints)
+            check_names(given)
+            budgets = tuple(by_served_model(budget, given) for budget in budgets)
+            check_budgets(budgets, (account for one in given for account in one.accounts()))
             for budget in budgets:
                 self._budgets.set(budget)
+            memory.endpoints = given
+        self._endpoints = memory.endpoints
+        self._seed = seed
+        self._prices = Prices(prices)
         self._options: dict[str, Any] = {
             "routing": routing or Priority(LeastLoaded()),
             "fallbacks": dict(fallbacks or {}),

@@ -100,7 +100,9 @@ class Spending:
 
     def plain(self) -> dict[str, Any]:
         """Return all of it as plain data."""
-        kept = {period: {name: dict(amounts) for name, amounts in self._kept[period].items()} for period in PERIODS}
+        kept: dict[str, Any] = {
+            period: {name: dict(amounts) for name, amounts in self._kept[period].items()} for period in PERIODS
+        }
         return {"total": dict(self.total), **kept}
 
     def replace(self, plain: Mapping[str, Any]) -> None:

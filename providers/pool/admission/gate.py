@@ -348,7 +348,7 @@ class Grant:
             used = None if usage is None else gate.endpoint.used(usage)
             gate.limiter.release(self.permit, used, now)
             gate.endpoint.limiter.release(self.endpoint_permit, used, now)
-            if limits is not None:
+            if limits is not None and gate.present:  # or they may be of the key before
                 gate.limiter.correct(limits, self.at, now)
 
     def record(self, now: float, model: bool | None, endpoint: bool | None) -> None:

@@ -148,6 +148,14 @@ class Limiter:
         self.limits, self.rule, self._meters = limits, rule, meters
         self._checked = tuple((_KINDS[name][0], meter) for name, meter in meters.items())
 
+    def forget(self) -> None:
+        """Forget what a vendor has stated: it was of another account. What was sent stays counted under what is
+        configured."""
+        self._meters = {name: one for name, one in self._meters.items() if getattr(self.limits, name) is not None}
+        self._checked = tuple((_KINDS[name][0], meter) for name, meter in self._meters.items())
+        for meter in self._meters.values():
+            meter.forget()
+
     @property
     def full(self) -> bool:
         """Whether as many requests are in flight as may be."""

@@ -65,6 +65,9 @@ class Meter(Protocol):
         """Take another limit from who configures it. What was admitted stays counted; and what the vendor said, where
         that is lower, stays believed."""
 
+    def forget(self) -> None:
+        """Forget that the vendor has said the limit is lower, and what others have used."""
+
     def correct(
         self, limit: float | None, remaining: float | None, reset: float | None, since: float, now: float
     ) -> None:
@@ -94,6 +97,10 @@ class _Limit:
         self._configured = limit
         if not self._lowered_until or self.limit >= limit:
             self._raise()
+
+    def forget(self) -> None:
+        """See `Meter.forget`."""
+        self._raise()
 
     def _state(self, limit: float, now: float) -> None:
         if self._configured is None:
@@ -142,6 +149,10 @@ class SlidingWindow(_Limit):
             self._foreign = 0.0
         if self._lowered_until and now >= self._lowered_until:
             self._raise()
+
+    def forget(self) -> None:
+        super().forget()
+        self._foreign = 0.0
 
     def fits(self, amount: float, now: float) -> bool:
         self._expire(now)

@@ -149,7 +149,9 @@ class Attempts:
 
         def over(task: asyncio.Task[Completion], other: Grant) -> None:
             nonlocal second, timer, overtaken
-            other.refund(loop.time())  # of effect only if the task was cancelled before its first step
+            if task.cancelled():  # perhaps before its first step: then nothing has given back what it was granted
+                other.refund(loop.time())
+                self._queue.pump()
             if task.cancelled() or task.exception() is None:
                 if not task.cancelled() and not ask.done():
                     grant.slow = grant.overtaken = overtaken = True

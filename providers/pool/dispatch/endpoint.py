@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from pydantic import SecretStr
 
 from ....actors.core.base.errors import SpecError
-from ....actors.core.base.spec import ChildSpec
+from ....actors.core.base.spec import ChildSpec, check_name
 from ... import checks
 from ...embeddings import EMBEDDING_LIMIT, EmbeddingLimit
 from ...spec import Capability, ProviderSpec
@@ -28,6 +28,15 @@ _RESOLD = {"azure": "azure", "bedrock": "aws", "vertex": "google", "gemini": "go
 ALL_CAPABILITIES = frozenset({"tools", "images", "files", "audio", "schema", "reasoning"})
 
 
+def _names_an_actor(value: Any) -> bool:
+    try:
+        check_name(value)
+    except SpecError:
+        return False
+    return checks.NAME.fits(value)
+
+
+_NAME = checks.Wish("a name in a line, without '/', as its actor is called so", _names_an_actor)
 _ABLE = checks.several(checks.one_of(*get_args(Capability)))
 
 
@@ -78,7 +87,7 @@ class Endpoint:
 
     def __post_init__(self) -> None:
         quota, made = checks.made_as(Quota), checks.made_as
-        checks.hold(self, name=checks.NAME, spec=made(ChildSpec), limits=quota, model_limits=checks.by_name(quota))
+        checks.hold(self, name=_NAME, spec=made(ChildSpec), limits=quota, model_limits=checks.by_name(quota))
         checks.hold(self, models=checks.several(checks.NAME), aliases=checks.by_name(checks.NAME))
         checks.hold(self, default_model=checks.TEXT, vendor=checks.TEXT, group=checks.TEXT, key=checks.TEXT)
         checks.hold(self, priority=checks.WHOLE, weight=checks.AMOUNT, capabilities=_ABLE)
@@ -130,6 +139,18 @@ class Endpoint:
                 return self.serves(model[len(own) + 1 :])
         known = not self.models or model in self.models or model in self.aliases.values()
         return model if known else None
+
+
+def account_of(endpoint: Endpoint) -> tuple[object, ...]:
+    """Return by what an endpoint's account with its vendor is known: key, address, cloud. The limits that the vendor
+    states are of that account."""
+    values = (*endpoint.spec.args, *endpoint.spec.kwargs.values())
+    specs = [
+        (each.api_key, each.base_url, each.cloud, dict(each.headers))
+        for each in values
+        if isinstance(each, ProviderSpec)
+    ]
+    return endpoint.key, specs, [each for each in values if isinstance(each, str | SecretStr)]
 
 
 def check_names(endpoints: Sequence[Endpoint]) -> None:

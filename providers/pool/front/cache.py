@@ -109,6 +109,12 @@ def as_cached(completion: Answered) -> Answered:
     return replace(completion, cost=0.0, latency=0.0, notes=(*completion.notes, "cached"), limits=None)
 
 
+def _lasts(kept: float, now: float, ttl: float | None) -> bool:
+    """Whether what was kept then may still be answered. Of what comes from the future, as a clock was ahead, nobody
+    knows how old it is."""
+    return ttl is None or 0.0 <= now - kept < ttl
+
+
 class MemoryCache:
     """The latest completions, in this process.
 
@@ -141,7 +147,7 @@ class MemoryCache:
         if found is None:
             return None
         kept_at, completion = found
-        if self._ttl is not None and self._now() - kept_at >= self._ttl:
+        if not _lasts(kept_at, self._now(), self._ttl):
             del self._kept[key]
             return None
         self._kept.move_to_end(key)
@@ -216,7 +222,9 @@ class SqliteCache:
             self._connection.execute("PRAGMA synchronous=NORMAL")  # a power cut may cost the last answers, no more
             self._connection.execute(_TABLE)
             if self._ttl is not None:
-                self._connection.execute("DELETE FROM completions WHERE kept <= ?", (self._clock() - self._ttl,))
+                now = self._clock()
+                over = "DELETE FROM completions WHERE kept <= ? OR kept > ?"
+                self._connection.execute(over, (now - self._ttl, now))
         return self._connection
 
     def _shut(self) -> None:
@@ -230,7 +238,7 @@ class SqliteCache:
         if row is None:
             return None
         try:
-            if self._ttl is None or now - row[0] < self._ttl:
+            if _lasts(row[0], now, self._ttl):
                 return _codec().validate_json(row[1])
         except (ValueError, TypeError):
             logger.warning("an entry of the cache cannot be read, and is dropped")

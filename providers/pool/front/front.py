@@ -102,7 +102,7 @@ class Front:
         ended = False
         try:
             key = _key(submit) if submit.cached and self._cache is not None else ""
-            found = await self._cached(key)
+            found = await self._cached(key, submit)
             if isinstance(found, Completion):
                 ended = True
                 counts.answered += 1
@@ -159,7 +159,7 @@ class Front:
 
     async def _looked_up(self, submit: Submit) -> Answered:
         key = _key(submit)
-        found = await self._cached(key)
+        found = await self._cached(key, submit)
         if found is not None:
             return found
         if self._coalesce and not submit.requester.batch and isinstance(submit.request, Request):
@@ -168,12 +168,15 @@ class Front:
         self._keep(key, answer)
         return answer
 
-    async def _cached(self, key: str) -> Answered | None:
+    async def _cached(self, key: str, submit: Submit) -> Answered | None:
         if self._cache is None or not key:
             return None
         found = await self._cache.get(key)
         if found is None:
             return None
+        self._dispatcher.planner.plan(
+            submit.request, submit.requester
+        )  # where nobody could answer it any more it fails
         self._counts.cache_hits += 1
         return as_cached(found)
 

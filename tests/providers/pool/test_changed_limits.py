@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from pydantic import SecretStr
 
+from callboard.actors import ChildSpec
 from callboard.actors.testing import virtual_time
-from callboard.providers.pool import AddEndpoint, Quota
+from callboard.providers.errors import InvalidRequest
+from callboard.providers.messages import RateLimits
+from callboard.providers.pool import FREE, AddEndpoint, Endpoint, Quota, RemoveEndpoint, RotateKey
 
-from .scripted import Script, endpoint, pool_of, request
+from .scripted import Script, Scripted, endpoint, pool_of, request
 
 
 @pytest.mark.parametrize("whose", ["limits", "model_limits"])
@@ -59,3 +63,48 @@ async def test_limits_that_are_changed_hold_from_then_on(whose: str) -> None:
         await asyncio.gather(*asked)
     within = max(sum(start <= time < start + 60.0 for time in script.times) for start in script.times)
     assert within == 2
+
+
+@pytest.mark.parametrize("how", ["rotated", "replaced", "removed and added"])
+@pytest.mark.parametrize("configured", [None, 5_000])
+@virtual_time
+async def test_what_a_vendor_said_of_the_limits_of_another_key_holds_nothing_up(
+    how: str, configured: int | None
+) -> None:
+    old = RateLimits(requests_limit=2, requests_remaining=0, requests_reset=60.0)
+    script = Script("a", latency=1.0)
+    script.failure = lambda s, _: InvalidRequest("no", status=400, limits=old) if s.keys[-1] == "first" else None
+    limits = Quota(requests_per_minute=configured)
+
+    def with_key(key: str) -> Endpoint:
+        return Endpoint("a", ChildSpec(Scripted, (script,), {"api_key": key}), model_limits={"m": limits}, price=FREE)
+
+    async with pool_of(with_key("first")) as pool:
+        for _ in range(2):
+            with pytest.raises(InvalidRequest):
+                await pool.ask(request(model="m"), timeout=600)
+        late = asyncio.ensure_future(pool.ask(request(model="m"), timeout=600))
+        await asyncio.sleep(60.5)
+        assert script.in_flight, "it is out with the old key, whose answer so comes after the change"
+        if how == "rotated":
+            await pool.ask(RotateKey("a", SecretStr("second")))
+        else:
+            if how == "removed and added":
+                await pool.ask(RemoveEndpoint("a"))
+            await pool.ask(AddEndpoint(with_key("second")))
+        await asyncio.gather(late, return_exceptions=True)
+        for number in range(5):
+            await pool.ask(request(str(number), model="m"), timeout=5.0)
+
+
+@virtual_time
+async def test_what_was_sent_with_the_key_before_counts_under_the_limits_that_are_configured() -> None:
+    script = Script("a", latency=0.0)
+    async with pool_of(endpoint(script, limits=Quota(requests_per_minute=6))) as pool:
+        asked = [asyncio.ensure_future(pool.ask(request(str(each)), timeout=600)) for each in range(20)]
+        for number in range(4):
+            await asyncio.sleep(10.0)
+            await pool.ask(RotateKey("a", SecretStr(f"key-{number}")))
+        await asyncio.gather(*asked)
+    within = max(sum(start <= time < start + 60.0 for time in script.times) for start in script.times)
+    assert within <= 6, f"{within} requests were sent in a minute"

@@ -161,9 +161,7 @@ async def test_sums_that_were_kept_of_one_period_each_are_read() -> None:
     now = datetime(2026, 11, 25, 12, tzinfo=UTC).timestamp()
     sums = {"user:acme/ada": 2.0}
     totals = {"total": sums, "hour": ["2026-11-25T12", sums], "day": ["2026-11-25", sums], "month": ["2026-11", sums]}
-    stream = await at_hand(journal.open(f"{keeping.STREAM}.000000001"))
-    await at_hand(stream.append(({"totals": totals},), unfinished=True) or 0)
-    await at_hand(stream.release() or 0)
+    await at_hand(journal.append(f"{keeping.STREAM}.000000001", [{"totals": totals}]))
     budgets = [Budget("user", "acme/ada", 2.0, "day")]
     one = endpoint(dollar_answers(), price=DOLLAR)
     async with pool_of(one, budgets=budgets, journal=journal, clock=lambda: now) as pool:

@@ -167,6 +167,31 @@ async def test_a_cached_answer_expires(tmp_path: Path) -> None:
 
 
 @virtual_time
+async def test_an_answer_that_was_kept_while_the_clock_was_ahead_is_not_answered_when_it_is_right(
+    tmp_path: Path,
+) -> None:
+    now = 1_000.0
+    completion = Completion(Message("assistant", "x"), "stop")
+    sqlite = SqliteCache(tmp_path / "c.db", 10, lambda: now)
+    caches: list[Cache] = [MemoryCache(ttl=10, clock=lambda: now), sqlite]
+    for cache in caches:
+        now = 9_000.0
+        await cache.open()
+        await cache.put("key", completion)
+        now = 1_000.0
+        assert await cache.get("key") is None
+        now = 9_005.0
+        assert await cache.get("key") is None, "it is much older than it says"
+    await sqlite.put("key", completion)
+    await sqlite.close()
+    now = 1_000.0
+    await sqlite.open()
+    now = 9_005.0
+    assert await sqlite.get("key") is None
+    await sqlite.close()
+
+
+@virtual_time
 async def test_the_memory_cache_drops_what_was_used_longest_ago() -> None:
     cache = MemoryCache(size=2)
     completion = Completion(Message("assistant", "x"), "stop")
@@ -444,6 +469,27 @@ async def test_a_restarted_pool_has_not_forgotten_its_limits_and_budgets() -> No
         assert script.times[3] > 60
         with pytest.raises(BudgetSpent):
             await pool.ask(request())
+
+
+@virtual_time
+async def test_a_restarted_pool_goes_on_with_the_keys_and_endpoints_that_were_changed() -> None:
+    a, b, c = Script("a"), Script("b"), Script("c")
+    budgets = [Budget("provider", "b", 5.0)]
+    async with pool_of(endpoint(a), endpoint(b), budgets=budgets) as pool:
+        await pool.ask(RotateKey("a", SecretStr("second")))
+        await pool.ask(AddEndpoint(endpoint(c, price=Price(1, 1))))
+        await pool.ask(AddEndpoint(endpoint(c, price=Price(2, 2))))
+        await pool.ask(RemoveEndpoint("b"))
+        await pool.ask(SwitchProvider(conversation="x", endpoint="c"))
+        for _ in range(2):
+            pool.kill()
+            await asyncio.sleep(1)
+            await pool.ask(Submit(request(), Requester(endpoint="a")))
+            assert a.keys[-1] == "second"
+            answer = await pool.ask(Submit(request(), Requester(conversation="x")))
+            assert (answer.provider, answer.cost) == ("c", pytest.approx(15 * 2 / 1e6))
+            assert [each.name for each in (await pool.ask(GetHealth())).endpoints] == ["a", "c"]
+    assert b.started == 1
 
 
 # -- limits ------------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from typing import Any
 from callboard.actors.testing import Crash, Simulation, Slow, simulate
 from callboard.providers.errors import ConnectionLost, ProviderError, RateLimited
 from callboard.providers.messages import Completion, Request
-from callboard.providers.pool import FanOut, GetStats, Hedge, Pool, PoolStats, Quota
+from callboard.providers.pool import FanOut, GetStats, Hedge, Pool, PoolStats, Quota, Requester, Submit
 
 from .scripted import Script, endpoint, request
 
@@ -60,6 +60,28 @@ async def scenario(sim: Simulation) -> None:
     # Every place is free again.
     last = await asyncio.gather(*(pool.ask(request(f"last {number}"), timeout=100) for number in range(12)))
     assert all(isinstance(answer, Completion) for answer in last)
+
+
+async def hedged(sim: Simulation) -> None:
+    """A request waits for the very place that a hedge has taken."""
+    scripts = [Script(name, latency=0.2) for name in "ab"]
+    one = Quota(concurrency=1)
+    endpoints = [endpoint(script, limits=one, priority=number) for number, script in enumerate(scripts)]
+    hedge = Hedge(quantile=0.5, minimum=0.2, maximum=0.2, budget=1.0)
+    pool = sim.system.supervise(Pool.spec(endpoints, hedge=hedge, seed=1))
+    for number in range(12):
+        await pool.ask(Submit(request(f"before {number}"), Requester(endpoint="ab"[number % 2])))
+    for number in range(5):
+        first = asyncio.ensure_future(pool.ask(request(f"slow {number}")))
+        await asyncio.sleep(0.2)
+        bound = asyncio.ensure_future(pool.ask(Submit(request(f"bound {number}"), Requester(endpoint="b")), timeout=5))
+        results = await asyncio.gather(first, bound, return_exceptions=True)
+        assert all(isinstance(result, Completion) for result in results), "the place was free, and nobody was told"
+        await asyncio.sleep(1)
+
+
+def test_a_hedge_that_is_called_off_before_it_began_leaves_its_place_to_who_waits() -> None:
+    simulate(hedged, seeds=20)
 
 
 def test_every_request_ends_once_under_any_schedule() -> None:
