@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Literal
 
 from ...embeddings import Answered, EmbeddingRequest
@@ -102,14 +103,27 @@ class Charges:
         assert refused is not None, "a plan has an endpoint"
         raise refused
 
+    def reserve(self, job: Job) -> None:
+        """Promise what a request may take, until it is sent.
+
+        Raises:
+            BudgetSpent: a budget has too little left.
+        """
+        job.promised.append(self.budgets.reserve(*self.check(job)))
+
+    def withdraw(self, jobs: Sequence[Job]) -> None:
+        """End what was promised to requests that are not sent."""
+        for job in jobs:
+            while job.promised:
+                self.budgets.release(job.promised.pop())
+
     def afford(self, job: Job, grant: Grant) -> None:
         """Raise if a request may not be paid for where it was granted.
 
         Raises:
             BudgetSpent: a budget has too little left.
         """
-        while job.promised:  # or those who joined would be asked for their part twice
-            self.budgets.release(job.promised.pop())
+        self.withdraw((job,))  # or what is promised to it already would be asked for twice
         quote = self._quote(job, grant.gate)
         if quote.allowed != self.budgets.version:  # something was spent or promised since it was asked
             self.budgets.check(quote.accounts, quote.estimate)

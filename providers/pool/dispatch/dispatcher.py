@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from ....actors.core.base.send_context import current_send_context
 from ...embeddings import Asked, EmbeddingLimit, EmbeddingRequest, Embeddings
-from ...errors import InvalidRequest
+from ...errors import BudgetSpent, InvalidRequest
 from ...messages import Completion, Delta, Request
 from ..accounts.budgets import Budgets
 from ..accounts.cost import Prices
@@ -91,9 +91,31 @@ class Dispatcher:
         """
         return await self.run(self.open(request, requester))
 
-    async def embed(self, request: EmbeddingRequest, requester: Requester) -> Embeddings:
-        """Return the vectors of texts, no more than `embedding_limit` allows in one call. Raises as `complete`."""
-        return await self._sent(self.open(request, requester), self.attempts.embed)
+    def open_all(self, parts: Sequence[EmbeddingRequest], requester: Requester) -> list[Job]:
+        """Accept the parts of one request, or none of them: what each may take is promised until it is sent, and so
+        taken off what the next may. Who calls has `Charges.withdraw` end what is still promised. Raises as `open`.
+
+        Args:
+            parts: each no larger than `embedding_limit`.
+            requester: on whose behalf.
+        """
+        jobs: list[Job] = []
+        try:
+            for part in parts:
+                jobs.append(self.open(part, requester))
+                if len(parts) > 1 and self.charges.budgets.limited:
+                    self.charges.reserve(jobs[-1])
+        except BudgetSpent as error:
+            self.charges.withdraw(jobs)
+            if not jobs:
+                raise
+            whole = f"of {len(parts)} parts that it is divided into, {len(jobs)} could be paid for: nothing is sent"
+            raise type(error)(f"the request is too large for a budget: {whole}. {error}") from None
+        return jobs
+
+    def embed(self, job: Job) -> Coroutine[Any, Any, Embeddings]:
+        """Return the vectors of an accepted request. Raises as `complete`."""
+        return self._sent(job, self.attempts.embed)
 
     def embedding_limit(self, request: EmbeddingRequest, requester: Requester) -> EmbeddingLimit:
         """Return how much each of the endpoints that may serve a request takes in one call. Raises as `open`."""

@@ -125,7 +125,7 @@ class Job:
         self.quote: Any = None
         """What a call may take, as it was asked for last; see `charges`."""
         self.promised: list[Reservation] = []
-        """What those who joined it were promised besides; with the next call it is promised to all together."""
+        """What it, or those who joined it, were promised before it is sent; with its call it is promised anew."""
         self.ping = False
         """Whether it is a probe, which the model may refuse for what it asks."""
         self.paid = False

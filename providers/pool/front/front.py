@@ -144,17 +144,21 @@ class Front:
         return await self._dispatcher.complete(submit.request, submit.requester)
 
     async def _embedded(self, request: EmbeddingRequest, requester: Requester) -> Embeddings:
-        """Embed texts, in as many calls as the endpoints' limits want, each with its own place in the queue."""
-        loop = self._dispatcher.loop
+        """Embed texts, in as many calls as the endpoints' limits want, each with its own place in the queue. Budgets
+        are asked for all of them before the first is sent."""
+        dispatcher = self._dispatcher
+        loop = dispatcher.loop
         began = loop.time()
-        parts = divided(request, self._dispatcher.embedding_limit(request, requester))
-        tasks = [loop.create_task(self._dispatcher.embed(part, requester), name="embedding") for part in parts]
+        parts = tuple(divided(request, dispatcher.embedding_limit(request, requester)))
+        jobs = dispatcher.open_all(parts, requester)
+        tasks = [loop.create_task(dispatcher.embed(job), name="embedding") for job in jobs]
         try:
             made = await asyncio.gather(*tasks)
         finally:
             for task in tasks:
                 task.cancel()  # those that still run when one has failed, or the caller has left
             await asyncio.gather(*tasks, return_exceptions=True)
+            dispatcher.charges.withdraw(jobs)
         return joined(made, loop.time() - began)
 
     async def _looked_up(self, submit: Submit) -> Answered:

@@ -286,6 +286,56 @@ async def test_a_budget_that_is_spent_stops_embeddings() -> None:
         assert (await pool.ask(ask())).cost, "others have their own"
 
 
+def divided_in(parts: int) -> EmbeddingRequest:
+    return EmbeddingRequest(["x" * 40] * parts, MODEL)
+
+
+A_TEXT = 20e-6
+"""US dollars of ten tokens at two dollars per million."""
+
+
+@pytest.mark.parametrize("budget", [Budget("user", "ada", 3.5 * A_TEXT), Budget("user", "ada", requests=3)])
+@virtual_time
+async def test_a_divided_request_that_is_larger_than_a_budget_is_not_sent_in_part(budget: Budget) -> None:
+    script = Script()
+    ada = Requester(user="ada")
+    one = embedder(script, embedding_limit=EmbeddingLimit(texts=1), limits=Quota(concurrency=2))
+    async with pool_of(one, budgets=[budget]) as pool:
+        for _ in range(2):
+            with pytest.raises(
+                BudgetSpent, match="5 parts that it is divided into, 3 could be paid for: nothing is sent"
+            ):
+                await pool.ask(Submit(divided_in(5), ada))
+        stats = await pool.ask(GetStats())
+        assert (script.seen, stats.bought, stats.budgets[0].reserved) == ([], {}, 0.0)
+        assert len((await pool.ask(Submit(divided_in(3), ada))).vectors) == 3, "what fits is sent"
+
+
+@virtual_time
+async def test_what_a_divided_request_has_still_to_send_is_not_spent_by_others_meanwhile() -> None:
+    script = Script()
+    one = embedder(script, embedding_limit=EmbeddingLimit(texts=1), limits=Quota(concurrency=1))
+    async with pool_of(one, budgets=[Budget("pool", "", 5.5 * A_TEXT)]) as pool:
+        asked = pool.ask(divided_in(5))
+        await asyncio.sleep(0.01)
+        with pytest.raises(BudgetSpent):
+            await pool.ask(Submit(divided_in(1), Requester(priority=10)))
+        assert len((await asked).vectors) == 5
+
+
+@virtual_time
+async def test_who_leaves_a_divided_request_leaves_nothing_promised() -> None:
+    script = Script()
+    one = embedder(script, embedding_limit=EmbeddingLimit(texts=1), limits=Quota(concurrency=1))
+    async with pool_of(one, budgets=[Budget("pool", "", 5.5 * A_TEXT)]) as pool:
+        asked = asyncio.ensure_future(pool.ask(divided_in(5)))
+        await asyncio.sleep(0.01)
+        assert (await pool.ask(GetStats())).budgets[0].reserved == pytest.approx(5 * A_TEXT)
+        asked.cancel()
+        await asyncio.sleep(0.01)
+        assert (await pool.ask(GetStats())).budgets[0].reserved == 0.0
+
+
 @virtual_time
 async def test_an_unusually_slow_call_is_made_a_second_time_elsewhere() -> None:
     slow, quick = Script("slow", latency=50.0), Script("quick")
