@@ -8,6 +8,7 @@ answered by exactly one tool message, right after it, and no tool message stands
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, TypeVar, overload
 
@@ -180,3 +181,23 @@ def _first_result(following: Iterable[Message], call_id: str) -> Message | None:
         if any(call.id == call_id for call in message.tool_calls):
             return None
     return None
+
+
+def call_of(message: Message, call_id: str) -> ToolCall | None:
+    """The call of that id in a message; None if there is none."""
+    return next((call for call in message.tool_calls if call.id == call_id), None)
+
+
+def with_distinct_ids(message: Message, number: int) -> Message:
+    """A message with an id for each of its calls.
+
+    Some compatible endpoints leave call ids empty or use one twice; a result could then not be told apart.
+
+    Args:
+        number: the message's place in its history, of which new ids are made.
+    """
+    calls = message.tool_calls
+    if len({call.id for call in calls}) == len(calls) and all(call.id for call in calls):
+        return message
+    named = tuple(replace(call, id=f"call_{number}_{index}") for index, call in enumerate(calls))
+    return replace(message, tool_calls=named)

@@ -49,7 +49,7 @@ from ..errors import (
     TokenLimit,
 )
 from .budget import raised, reached
-from .history import EMPTY, History, repaired, result_of, with_results, without_calls
+from .history import EMPTY, History, call_of, repaired, result_of, with_distinct_ids, with_results, without_calls
 from .rules import NOTHING, Limits, Rules
 from .steps import (
     COMPLETE,
@@ -206,7 +206,7 @@ def _completed(turn: Turn, happened: Completed, rules: Rules) -> tuple[Turn, Com
     message = completion.message
     calls = message.tool_calls
     if calls:
-        message = _with_distinct_ids(message, turn)
+        message = with_distinct_ids(message, len(turn.history))
     plain = message is completion.message and not completion.extra and happened.broken is None
     # One tuple for the whole step: this is the hottest transition.
     turn = Turn(
@@ -354,7 +354,7 @@ def _decided(turn: Turn, happened: Decided, rules: Rules) -> tuple[Turn, Command
         message = replace(message, tool_calls=calls)
     approved = turn.approved | {happened.call_id}
     turn = turn._replace(message=message, approved=approved, trail=turn.trail.plus(happened))
-    call = _call(message, happened.call_id)
+    call = call_of(message, happened.call_id)
     return turn, (_carried_out(call, rules),) if call is not None else ()
 
 
@@ -472,19 +472,6 @@ def _over_limit(turn: Turn, rules: Rules) -> RunError | None:
     if limits.cost is not None and turn.cost >= limits.cost:
         return CostLimit(f"{turn.cost:.4f} dollars spent, {limits.cost:.4f} allowed; raise Limits.cost")
     return None
-
-
-def _call(message: Message, call_id: str) -> ToolCall | None:
-    return next((call for call in message.tool_calls if call.id == call_id), None)
-
-
-def _with_distinct_ids(message: Message, turn: Turn) -> Message:
-    """Some compatible endpoints leave call ids empty or use one twice; a result could then not be told apart."""
-    calls = message.tool_calls
-    if len({call.id for call in calls}) == len(calls) and all(call.id for call in calls):
-        return message
-    named = tuple(replace(call, id=f"call_{len(turn.history)}_{index}") for index, call in enumerate(calls))
-    return replace(message, tool_calls=named)
 
 
 _TRANSITIONS: dict[tuple[Phase, type], Callable[[Turn, Any, Rules], tuple[Turn, Commands]]] = {
