@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterator
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from openai.lib.streaming.chat import ChatCompletionStreamState
+from openai.types.chat import ChatCompletionChunk
 
-from callboard import Agency, Agent, HandoffLimits, Limits, handoff
+from callboard import Agency, Agent, HandoffLimits, Limits, as_chunks, handoff
 from callboard.actors.agents.answer import Answer
 from callboard.actors.agents.errors import HandoffError, RunCancelled, RunError
 from callboard.actors.agents.events import (
@@ -207,3 +211,34 @@ def test_every_vendor_takes_every_request_and_no_answer_cost_or_id_is_lost(
     numbers: list[int], decisions: list[bool], cancels: list[int]
 ) -> None:
     asyncio.run(play(numbers, decisions, cancels))
+
+
+async def stream(numbers: list[int], decisions: list[bool], live: bool) -> None:
+    async with team(Models(numbers)) as agency:
+        agency.subscribe(Watcher(agency, decisions))
+        state: ChatCompletionStreamState[None] = ChatCompletionStreamState()
+        shown, failed = "", False
+        try:
+            async for chunk in as_chunks(agency.run_streaming("go", conversation="c", run_id="r"), live=live):
+                read = ChatCompletionChunk.model_validate(json.loads(json.dumps(chunk)))
+                state.handle_chunk(read)
+                shown += "".join(choice.delta.content or "" for choice in read.choices)
+        except (RunError, HandoffError):
+            failed = True
+        if failed:
+            with pytest.raises((RunError, HandoffError)):
+                await agency.run("go", conversation="c", run_id="r")
+            return
+        answer = await agency.run("go", conversation="c", run_id="r")
+        whole = state.get_final_completion()
+        assert shown == (whole.choices[0].message.content or "") == answer.text
+        assert whole.choices[0].finish_reason == "stop"
+        assert whole.usage is not None
+        assert whole.usage.total_tokens == answer.usage.total_tokens
+
+
+@given(numbers, st.lists(st.booleans(), max_size=6), st.booleans())
+def test_the_sdk_puts_the_chunks_of_any_run_together_to_the_answers_text(
+    numbers: list[int], decisions: list[bool], live: bool
+) -> None:
+    asyncio.run(stream(numbers, decisions, live))
