@@ -11,9 +11,18 @@ from functools import cache
 from typing import Annotated, Any, get_args
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, SecretStr, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    SecretStr,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+)
 
-from ..checks import SENDABLE_KEY, is_key
+from ..checks import LARGEST, SENDABLE_KEY, is_key
 from ..messages import Request
 from ..registry.presets import PRESETS
 from ..spec import Kind
@@ -123,3 +132,10 @@ class Section(BaseModel):
     """A part of a configuration file: what it does not know is refused, and so is what is no number."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*")
+    @classmethod
+    def _can_be_reckoned_with(cls, value: Any) -> Any:
+        if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) > LARGEST:
+            raise ValueError(f"expected at most {LARGEST:,}")
+        return value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import datetime
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -149,6 +150,19 @@ async def test_the_whole_file_as_it_stands_starts(tmp_path: Path) -> None:
     team = load_team(tmp_path / "team.yaml", env={})
     assert repr(team).count("-key") == 0
     await check(tmp_path / "team.yaml")
+
+
+def at_the(place: tuple[Any, ...]) -> Any:
+    return functools.reduce(lambda inner, step: inner[step], place, WHOLE)
+
+
+@pytest.mark.parametrize("place", [one for one in PLACES if type(at_the(one)) in (int, float)], ids=str)
+async def test_a_number_too_large_to_reckon_with_is_refused_with_its_line_or_starts(
+    tmp_path: Path, place: tuple[Any, ...]
+) -> None:
+    for value in (10**15 + 1, -(10**16), 1e300):
+        (tmp_path / "team.yaml").write_text(damaged(place, value))
+        await check(tmp_path / "team.yaml")
 
 
 @given(place=st.sampled_from(PLACES), value=VALUES)
