@@ -516,6 +516,7 @@ Cancel conversation run reason='cancelled by the caller' rollback=False
 Completed completion problem='' broken=None used=0.0 handoffs=() confidence=None offered=None
 Completion message finish_reason usage=Usage() model='' provider='' request_id='' latency=0.0 cost=None notes=() limits=None extra
 CompletionFailed error usage=Usage() cost=0.0
+CredentialGiven name caller
 Decided call_id approved arguments=None reason=''
 Decision conversation approval approved arguments=None reason='' limits=None
 Ended run answer=None error=None owner=None seconds=0.0 agent='' value=None
