@@ -16,7 +16,7 @@ from .errors import InvalidRequest, ProviderError, ProviderOverloaded
 from .gate import Gate
 from .messages import Completion, Delta, Request, Usage
 from .shapes import misshapen
-from .spec import Capability, ProviderSpec, dropped
+from .spec import Capability, ProviderSpec, reduced
 from .tokens import estimate, estimate_message
 from .wire.quotations import quotable
 from .wire.secrets import cleaned
@@ -145,7 +145,8 @@ class Provider(Actor):
         requests = message.requests
         try:
             requests = tuple(map(self.spec.completed, requests))
-            outcomes = await self.batch(requests)
+            able = [reduced(self.spec, request) for request in requests]
+            outcomes = await self.batch(tuple(request for request, _ in able))
         except Exception as error:
             told = self._told(error, *requests)
             if told is error:
@@ -153,10 +154,10 @@ class Provider(Actor):
             raise told from None
         return BatchAnswer(
             tuple(
-                self._finished(request, outcome, 0.0)
+                self._finished(request, outcome, 0.0, ignored)
                 if isinstance(outcome, Completion)
                 else self._told(outcome, request)
-                for request, outcome in zip(requests, outcomes, strict=True)
+                for request, outcome, (_, ignored) in zip(requests, outcomes, able, strict=True)
             )
         )
 
@@ -166,13 +167,14 @@ class Provider(Actor):
             started = clock()
             try:
                 request = self.spec.completed(request)
-                completion = await self.complete(request)
+                able, ignored = reduced(self.spec, request)
+                completion = await self.complete(able)
             except Exception as error:
                 told = self._told(error, request)
                 if told is error:
                     raise
                 raise told from None
-            return self._finished(request, completion, clock() - started)
+            return self._finished(request, completion, clock() - started, ignored)
 
     async def _embedded(self, request: EmbeddingRequest) -> Embeddings:
         clock = asyncio.get_running_loop().time
@@ -203,10 +205,12 @@ class Provider(Actor):
             pieces: AsyncIterator[Delta] | None = None
             try:
                 request = self.spec.completed(request)
-                pieces = self.stream(request)
+                able, ignored = reduced(self.spec, request)
+                # Whoever is said not to stream is asked for the whole.
+                pieces = self.stream(able) if self.spec.supports("stream") else Provider.stream(self, able)
                 async for delta in pieces:
                     if delta.completion is not None:
-                        whole = self._finished(request, delta.completion, clock() - started)
+                        whole = self._finished(request, delta.completion, clock() - started, ignored)
                         delta = replace(delta, completion=whole)
                     yield delta
             except Exception as error:
@@ -253,9 +257,8 @@ class Provider(Actor):
         asked = (each for each in requests if not isinstance(each, EmbeddingRequest))
         return next(filter(None, map(misshapen, asked)), "")
 
-    def _finished(self, request: Request, made: Completion, latency: float) -> Completion:
+    def _finished(self, request: Request, made: Completion, latency: float, ignored: tuple[str, ...]) -> Completion:
         notes, usage = made.notes, made.usage
-        ignored = dropped(self.spec, request)
         if ignored:
             notes = (*notes, *ignored)
         if not usage.total_tokens:

@@ -291,10 +291,18 @@ MINOR: Mapping[Capability, str] = {
 }
 
 
-def dropped(spec: ProviderSpec, request: Request) -> tuple[str, ...]:
-    """Notes on what of `request` the provider leaves out."""
+_NAMES: Mapping[Capability, tuple[str, ...]] = {
+    "reasoning": ("reasoning_effort", "thinking_tokens"),
+    "penalties": ("frequency_penalty", "presence_penalty"),
+}
+"""The fields of a request that ask for a capability; mostly one of its name."""
+
+
+def reduced(spec: ProviderSpec, request: Request) -> tuple[Request, tuple[str, ...]]:
+    """`request` without the sampling fields that the provider does not know, and notes on them."""
     wanted = needs(request)
-    if not wanted:
-        return ()
-    had = spec.abilities()
-    return tuple(f"{spec.name} ignores {what}" for name, what in MINOR.items() if name in wanted - had)
+    lost = [name for name in MINOR if name in wanted - spec.abilities()] if wanted else []
+    if not lost:
+        return request, ()
+    open_again: dict[str, Any] = {field: _OPEN[field] for name in lost for field in _NAMES.get(name, (name,))}
+    return replace(request, **open_again), tuple(f"{spec.name} ignores {MINOR[name]}" for name in lost)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
 import logging
 import threading
 import warnings
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -30,6 +32,7 @@ from callboard.providers.vendors.direct import Direct
 from callboard.providers.vendors.openai import OpenAIProvider
 from callboard.providers.vendors.transport import Transport
 from tests.providers.conftest import KINDS, anthropic_spec, compatible, openai_spec
+from tests.providers.raw import WHOLE, Asked, provider, raw
 
 ASK = Request((Message("user", "hello"),))
 
@@ -309,3 +312,46 @@ async def test_a_provider_that_ends_while_it_starts_leaves_no_connection_pool_op
         go.set()
         gc.collect()
     assert [str(one.message) for one in said if issubclass(one.category, ResourceWarning)] == []
+
+
+SAMPLED = replace(
+    ASK,
+    seed=5,
+    stop=("END",),
+    presence_penalty=0.5,
+    frequency_penalty=0.5,
+    top_k=3,
+    reasoning_effort="high",
+    thinking_tokens=2000,
+    max_tokens=5000,
+)
+WHOLES: dict[str, Any] = {
+    "openai": WHOLE,
+    "anthropic": {"content": [{"type": "text", "text": "fine"}], "stop_reason": "end_turn"},
+    "gemini": {"candidates": [{"content": {"parts": [{"text": "fine"}]}, "finishReason": "STOP"}]},
+}
+"""An answer that comes whole, of each protocol."""
+
+
+@pytest.mark.parametrize("kind", WHOLES)
+@pytest.mark.parametrize("stream", [False, True])
+async def test_what_a_provider_is_not_said_to_be_able_to_is_not_sent_and_the_notes_say_so(
+    kind: str, stream: bool
+) -> None:
+    async def answer(asked: Asked) -> None:
+        await asked.reply(200, WHOLES[kind])
+
+    able: frozenset[Any] = frozenset({"tools"})
+    async with raw(answer) as server, provider(server, kind=kind, capabilities=able, base_url=server.url) as ref:
+        if stream:
+            made = [delta async for delta in ref.stream(SAMPLED)][-1].completion
+        else:
+            made = await ref.ask(SAMPLED)
+        sent = json.loads(server.asked[0].body)
+        assert sent.get("generationConfig", sent).keys() <= {
+            *("model", "messages", "max_tokens", "max_completion_tokens", "contents", "maxOutputTokens")
+        }, "no stream either"
+        assert not server.asked[0].path.endswith("alt=sse")
+        assert made.message.text == "fine"
+        ignored = [note for note in made.notes if note.startswith("acme ignores")]
+        assert len(ignored) == 5, "the effort, the seed, penalties, top_k and stop sequences"

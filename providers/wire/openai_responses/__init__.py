@@ -1,6 +1,7 @@
 """OpenAI's responses API, without state on the server: https://platform.openai.com/docs/api-reference/responses
 
-What the protocol has no place for is lost: seed, stop, penalties, top_k, names, ``is_error`` and cache marks.
+What the protocol has no place for is lost: seed, stop, penalties and top_k, which is noted, names, ``is_error`` and
+cache marks.
 """
 
 from .answer import from_response, to_response

@@ -16,6 +16,7 @@ from .items import ORIGIN, history_items, read_answer, read_user
 
 PATH = "/responses"
 
+_NOWHERE = ("seed", "stop", "frequency_penalty", "presence_penalty", "top_k")
 _CALL_ID = re.compile(r"[^\x00-\x1f\x7f]{1,64}")
 
 
@@ -48,6 +49,8 @@ def to_payload(
         payload["max_output_tokens"] = request.max_tokens
     if effort is not None:
         payload["reasoning"] = {"effort": effort}
+    if lost := [name for name in _NOWHERE if getattr(request, name) not in (None, ())]:
+        notes.append(f"the responses API has no place for {', '.join(lost)}: left out")
     if request.thinking_tokens is not None:
         notes.append("the protocol takes no number of thinking tokens: left out")
     tools = [*map(_tool, request.tools), *request.extra.get("tools", ())]

@@ -252,6 +252,12 @@ def test_the_arguments_of_a_tool_without_any_are_an_object(parameters: Json) -> 
     assert google.get("parametersJsonSchema", "none") == (parameters or "none")
 
 
+def test_what_the_responses_api_has_no_place_for_is_noted() -> None:
+    payload, notes = noted(openai_responses, replace(ASK, seed=1, stop=("x",), presence_penalty=0.5, top_k=3), "gpt-4o")
+    assert payload.keys() == {"model", "input", "store", "include"}
+    assert notes == ["the responses API has no place for seed, stop, presence_penalty, top_k: left out"]
+
+
 # -- gemini ------------------------------------------------------------------------------------------------------------
 
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}}
