@@ -36,7 +36,7 @@ from pydantic import Field, model_validator
 
 from ...actors.core.base.errors import CallboardError
 from ..pool import Batching, BreakerPolicy, Budget, Hedge, Price, RetryPolicy
-from ..registry.resolve import OFFLINE, Registry, Target, alias_key, from_environment
+from ..registry.resolve import OFFLINE, Registry, Target, alias_key, aliases_of, from_environment
 from ..spec import ProviderSpec
 from .annotations import Location
 from .fields import FileName, Name, Section
@@ -112,14 +112,17 @@ class LlmConfig(Section):
         Raises:
             ValueError: a provider lacks something it needs.
         """
-        around = from_environment(env)
-        specs: Mapping[str, ProviderSpec] = around.providers
-        if self.providers:
+        around, default = aliases_of(env)
+        specs: Mapping[str, ProviderSpec]
+        unusable: Mapping[str, str] = {}
+        if self.providers:  # and then nothing else that the environment has need be right
             specs = {name: settings.spec(name, env) for name, settings in self.enabled().items()}
-        aliases = {**around.aliases, **{alias_key(alias): model for alias, model in self.aliases.items()}}
-        return Registry(
-            {**specs, OFFLINE.name: specs.get("offline", OFFLINE)}, aliases, self.default_model or around.default
-        )
+        else:
+            found = from_environment(env)
+            specs, unusable = found.providers, found.unusable
+        aliases = {**around, **{alias_key(alias): model for alias, model in self.aliases.items()}}
+        specs = {**specs, OFFLINE.name: specs.get("offline", OFFLINE)}
+        return Registry(specs, aliases, self.default_model or default, unusable)
 
     def model_for(self, agent: str) -> str:
         """The model of an agent that names none itself; empty for the first provider's default. Upper and lower case,

@@ -46,9 +46,9 @@ def pool_from_config(
     """
     registry = config.registry(env)
     wanted = dict.fromkeys([*models, *(model for _, model in config.named_models())])
-    fallbacks = _fallbacks(config, registry, wanted)
+    fallbacks = _fallbacks(config, registry)
     wanted.update(dict.fromkeys(lesser for several in fallbacks.values() for lesser in several))
-    served = _in_order(config, endpoints(registry, wanted))
+    served = _in_order(config, endpoints(registry, wanted, config.enabled()))
     said: dict[str, Any] = {one: getattr(config, one) for one in _SAME if one in config.model_fields_set}
     if config.routing is not None:
         said["routing"] = _ROUTING[config.routing]()
@@ -58,7 +58,7 @@ def pool_from_config(
     made = [one for endpoint in served for one in _as_said(config, endpoint)]
     if "budgets" in said:
         said["budgets"] = tuple(budget for budget in config.budgets if _may_be_spent(budget, made))
-    return Pool.spec(made, name=name, fallbacks=fallbacks, **{**said, **options})
+    return Pool.spec(made, name=name, **{"fallbacks": fallbacks, "registry": registry, **said, **options})
 
 
 def _may_be_spent(budget: Budget, made: Iterable[Endpoint]) -> bool:
@@ -106,14 +106,17 @@ def _as_said(config: LlmConfig, endpoint: Endpoint) -> list[Endpoint]:
     ]
 
 
-def _fallbacks(config: LlmConfig, registry: Registry, models: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """Lesser models by model: the file's, then the default models of the providers that stand in for its own. Each is
-    called provider:model, and holds by whichever name it is asked for."""
-    said = config.fallback if isinstance(config.fallback, dict) else {"": config.fallback}
-    made: dict[str, list[str]] = {}
-    for model in dict.fromkeys([*said, *models]):
+def _fallbacks(config: LlmConfig, registry: Registry) -> dict[str, tuple[str, ...]]:
+    """Lesser models by model: the file's, then the default models of the providers that stand in for its own, which all
+    its other models have, too."""
+    stand_ins = {
+        name: tuple(f"{one}:{registry.providers[one].default_model}" for one in config.stand_ins(name))
+        for name in config.enabled()
+    }
+    made: dict[str, tuple[str, ...]] = {f"{name}:*": lesser for name, lesser in stand_ins.items() if lesser}
+    for model, several in (config.fallback if isinstance(config.fallback, dict) else {"": config.fallback}).items():
         target = registry.resolve(model)
-        stand_ins = (registry.providers[name] for name in config.stand_ins(target.provider))
-        lesser = [*said.get(model, ()), *(f"{spec.name}:{spec.default_model}" for spec in stand_ins)]
-        made.setdefault(str(target) if target.model else model, []).extend(lesser)
-    return {model: tuple(dict.fromkeys(lesser)) for model, lesser in made.items() if lesser}
+        lesser = tuple(dict.fromkeys([*several, *stand_ins.get(target.provider, ())]))
+        if lesser:
+            made[str(target) if target.model else model] = lesser
+    return made

@@ -147,11 +147,12 @@ class ProviderSettings(Section):
                 )
             made = ProviderSpec(name, kind, base_url=self.base_url, dialect=COMPATIBLE, cloud=cloud_of(kind, cloud))
             base = OFFLINE if kind == "offline" else made
+        own = base.default_model if not self.models or base.default_model in self.models else self.models[0]
         return replace(
             base,
             name=name,
             api_key=key,
-            default_model=self.default_model or base.default_model or next(iter(self.models), ""),
+            default_model=self.default_model or own,
             models=self.models,
             headers=self.headers,
             timeout=self.timeout,

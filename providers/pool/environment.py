@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from ...actors.core.base.spec import ChildSpec
-from ..registry.resolve import Registry, from_environment
+from ..registry.resolve import Registry, from_environment, own_name
 from ..vendors.build import child_spec
 from .dispatch.endpoint import Endpoint
 from .pool import Pool
@@ -32,28 +32,41 @@ def pool_from_environment(
         UnknownModel: a name leads nowhere; says what to write or to set.
         AuthenticationFailed: a name leads to a vendor whose key is not set; says which variable to set.
     """
-    return Pool.spec(endpoints(from_environment(env), models), name=name, **options)
+    registry = from_environment(env)
+    return Pool.spec(endpoints(registry, models), name=name, **{"registry": registry, **options})
 
 
-def endpoints(registry: Registry, models: Iterable[str]) -> list[Endpoint]:
-    """Return one endpoint for each provider of ``registry``, serving those of ``models`` that lead to it."""
+def endpoints(registry: Registry, models: Iterable[str], named: Collection[str] = ()) -> list[Endpoint]:
+    """Return an endpoint for each provider that can answer without being named, or to which a model leads.
+
+    Args:
+        registry: the providers, and where names lead.
+        models: names of models that will be asked for.
+        named: providers that are meant to be there in any case.
+    """
     specs = dict(registry.providers)
-    served: dict[str, dict[str, str]] = {provider: {} for provider in specs}
+    served: dict[str, list[str]] = {provider: [] for provider in specs}
     first = registry.resolve()
     preferred = replace(specs.pop(first.provider), default_model=first.model)
     specs = {first.provider: preferred, **specs}
     for written in models:
         target = registry.resolve(written)
         if written:
-            served[target.provider].update({written: target.model, str(target): target.model})
+            served[target.provider].append(target.model)
     made = []
     for priority, (provider, spec) in enumerate(specs.items()):
-        names = served[provider]
         stand_in = spec.default_model and spec.kind != "offline"
-        if not (names or stand_in or provider == first.provider):
+        if not (served[provider] or stand_in or provider in named or provider == first.provider):
             continue
-        known = (*spec.models, *names.values(), *([spec.default_model] if spec.default_model else []))
+        known = {name: own_name(spec, name) for name in (*spec.models, *served[provider], spec.default_model) if name}
         made.append(
-            Endpoint.of(spec, child_spec(spec), models=tuple(dict.fromkeys(known)), aliases=names, priority=priority)
+            Endpoint.of(
+                spec,
+                child_spec(spec),
+                models=tuple(dict.fromkeys(known.values())),
+                aliases={name: own for name, own in known.items() if name != own},
+                unlisted=not spec.models,
+                priority=priority,
+            )
         )
     return made

@@ -29,6 +29,7 @@ from ...actors.journal.store import Journal
 from .. import checks
 from ..embeddings import EmbeddingRequest
 from ..messages import Message, Request
+from ..registry.resolve import Registry
 from .accounts.cost import Price, Prices, load_prices
 from .accounts.keeping import Keeper
 from .accounts.limits import Budget, Exhausted, check_budgets
@@ -81,7 +82,10 @@ class Pool(Actor):
         endpoints: the providers, in order of preference where the routing leaves a tie.
         routing: which of several free endpoints gets a request.
         fallbacks: lesser models by model, best first, used while every endpoint of the model is down, by whichever of
-            its names the model was asked for.
+            its names the model was asked for. ``acme:*`` stands for each model of the endpoint (or group) acme that
+            has none of its own.
+        registry: says what names mean that no endpoint has: aliases, and whose a model is that nobody lists. None to
+            take all names as they stand.
         hedge: sends slow calls a second time; None for never.
         queue_timeout: seconds a request without a deadline waits for an endpoint, anew for each attempt; what attempts
             themselves take does not count.
@@ -105,6 +109,7 @@ class Pool(Actor):
         *,
         routing: Routing | None = None,
         fallbacks: Mapping[str, Sequence[str]] | None = None,
+        registry: Registry | None = None,
         hedge: Hedge | None = None,
         queue_timeout: float = 30.0,
         cache: Cache | None = None,
@@ -121,6 +126,7 @@ class Pool(Actor):
     ) -> None:
         super().__init__()
         _check({"queue_timeout": queue_timeout, "hedge": hedge, "coalesce": coalesce, "batching": batching})
+        _check({"registry": registry})
         _check({"prices": prices, "probe_interval": probe_interval, "on_usage": on_usage, "fallbacks": fallbacks})
         memory = self._memory = memory or Memory()
         self._budgets = memory.budgets
@@ -139,6 +145,7 @@ class Pool(Actor):
         self._options: dict[str, Any] = {
             "routing": routing or Priority(LeastLoaded()),
             "fallbacks": dict(fallbacks or {}),
+            "registry": registry,
             "hedge": hedge,
             "queue_timeout": queue_timeout,
         }
@@ -412,6 +419,7 @@ async def _closed(resources: Sequence[SafeCache | Keeper]) -> None:
 
 _OPTIONS: Mapping[str, checks.Wish] = {
     "queue_timeout": checks.SECONDS,
+    "registry": checks.made_as(Registry).or_none(),
     "fallbacks": checks.by_name(checks.several(checks.NAME, (tuple, list))).or_none(),
     "hedge": checks.made_as(Hedge).or_none(),
     "coalesce": checks.FLAG,

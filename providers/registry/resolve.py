@@ -102,7 +102,10 @@ class Registry:
         if not name:
             if not self.providers:
                 raise UnknownModel("no provider is registered: register one, or use the model offline")
-            first = next(iter(self.providers.values()))
+            first, *others = self.providers.values()
+            # One that has no default model is asked only where it is named. The offline model stands in for nobody.
+            able = (spec for spec in others if spec.default_model and spec.kind != "offline")
+            first = first if first.default_model else next(able, first)
             return Target(first.name, first.default_model)
         if name.lower() == "offline":
             return Target("offline", "offline")
@@ -123,11 +126,14 @@ class Registry:
         if preset is None:
             preset = next((one for one in PRESETS.values() if one.models is not None and one.models.match(name)), None)
             rest = name
-        if preset is not None and preset.name in self.providers:
-            return self._target(preset.name, rest)
+        vendor = self.providers.get(preset.name) if preset is not None else None
+        if vendor is not None and _has(vendor, rest):
+            return self._target(vendor.name, rest)
         for spec in self.providers.values():
             if name == spec.default_model:
                 return Target(spec.name, name)
+        if vendor is not None:
+            return self._target(vendor.name, rest)
         if preset is not None:
             if self._litellm_knows(preset):
                 return Target("litellm", name.replace(":", "/", 1) if mark and head in PRESETS else name)
@@ -136,10 +142,16 @@ class Registry:
             return Target("litellm", name)
         raise UnknownModel(self._unknown(name, head if mark else ""))
 
+    def is_alias(self, name: str) -> bool:
+        """Whether a name is another one for a model."""
+        return alias_key(name) in self.aliases
+
     def _target(self, provider: str, model: str) -> Target:
         spec = self.providers[provider]
-        # Whoever resells Anthropic's models has names of its own for them.
-        return Target(provider, dated(model) if spec.kind == "anthropic" and is_makers(spec.base_url) else model)
+        if not _has(spec, model):
+            known = ", ".join(dict.fromkeys([*spec.models, *filter(None, [spec.default_model])]))
+            raise UnknownModel(f"{provider} has no model {model!r}; expected one of {known}", provider=provider)
+        return Target(provider, own_name(spec, model))
 
     def _litellm_knows(self, preset: Preset) -> bool:
         """Whether LiteLLM can reach a vendor that is not registered: with its own key, or where none is wanted. It
@@ -168,6 +180,17 @@ class Registry:
         )
 
 
+def own_name(spec: ProviderSpec, model: str) -> str:
+    """The name under which a provider knows a model. Whoever resells Anthropic's has names of its own for them."""
+    return dated(model) if spec.kind == "anthropic" and is_makers(spec.base_url) else model
+
+
+def _has(spec: ProviderSpec, model: str) -> bool:
+    """Whether a provider has a model, as far as it says: where it lists none it may have any."""
+    listed = (*spec.models, spec.default_model)
+    return not spec.models or model in listed or own_name(spec, model) in (own_name(spec, one) for one in listed)
+
+
 def from_environment(env: Mapping[str, str] | None = None) -> Registry:
     """What the environment offers: vendors whose key is set, the offline model, and, by their names only, custom
     providers and LiteLLM where it is installed; aliases. Without a vendor's key the offline model is the default.
@@ -192,20 +215,30 @@ def from_environment(env: Mapping[str, str] | None = None) -> Registry:
         kind = env.get(f"{prefix}_API_TYPE", "").strip()
         if (kind.lower() or "openai") not in _KINDS:
             unusable[name] = f"{prefix}_API_TYPE is {kind!r}: expected one of {', '.join(_KINDS)}"
-        else:
+            continue
+        try:
             specs.append(_custom_spec(env, name, prefix, env[variable].strip(), kind.lower() or "openai"))
+        except ValueError:  # which shows what stands there: an address may hold a password
+            unusable[name] = f"{variable} is no address of a provider: expected one such as https://llm.example.com/v1"
     if importlib.util.find_spec("litellm") is not None:
         specs.append(LITELLM)
+    aliases, default = aliases_of(env)
+    named: dict[str, ProviderSpec] = {}
+    for spec in specs:
+        named.setdefault(spec.name, spec)  # a vendor keeps its name, and the default its place
+    return Registry(named, aliases, default, unusable)
+
+
+def aliases_of(env: Mapping[str, str] | None = None) -> tuple[dict[str, str], str]:
+    """The aliases that the environment has (``LM_MODEL_LARGE``), and the model where none is named
+    (``LM_MODEL_DEFAULT``), or an empty text."""
+    env = os.environ if env is None else env
     aliases = {
         match[1].lower(): value.strip()
         for name, value in env.items()
         if (match := _ALIAS.fullmatch(name)) and value.strip()
     }
-    default = aliases.pop("default", "")
-    named: dict[str, ProviderSpec] = {}
-    for spec in specs:
-        named.setdefault(spec.name, spec)  # a vendor keeps its name, and the default its place
-    return Registry(named, aliases, default, unusable)
+    return aliases, aliases.pop("default", "")
 
 
 def preset_spec(
@@ -248,6 +281,9 @@ def _from_preset(preset: Preset, env: Mapping[str, str]) -> ProviderSpec | None:
     except SpecError as error:
         variables = ", ".join(name for names in preset.settings.values() for name in names if env.get(name))
         raise SpecError(f"{error} (in the environment: {variables})") from None
+    except ValueError:  # as in a custom provider's
+        variables = ", ".join(name for name in (*preset.bases, *preset.settings.get("base_url", ())) if env.get(name))
+        raise SpecError(f"expected an address such as https://llm.example.com/v1 in {variables}") from None
 
 
 def _custom(env: Mapping[str, str]) -> Iterable[tuple[str, str, str]]:

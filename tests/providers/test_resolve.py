@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from callboard.actors.core.base.errors import SpecError
 from callboard.providers.errors import AuthenticationFailed, UnknownModel
 from callboard.providers.messages import Message, Request
 from callboard.providers.registry.presets import PRESETS
@@ -250,3 +251,17 @@ def test_a_name_that_is_hardly_like_another_is_not_taken_for_it() -> None:
     with pytest.raises(UnknownModel) as caught:
         Registry({"mine": ProviderSpec("mine", "offline")}).resolve("large")
     assert "did you mean" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["/api", "ftp://h", "admin:hunter2secret@h"])
+def test_a_variable_that_only_looks_like_a_providers_does_no_harm(value: str) -> None:
+    registry = from_environment({"OPENAI_API_KEY": "k", "VITE_API_BASE": value})
+    assert registry.resolve() == Target("openai", "gpt-5.4-mini")
+    with pytest.raises(UnknownModel, match="VITE_API_BASE is no address") as caught:
+        registry.resolve("vite:m")
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_vendors_address_that_is_none_is_refused_by_the_name_of_its_variable() -> None:
+    with pytest.raises(SpecError, match="OPENAI_BASE_URL"):
+        from_environment({"OPENAI_API_KEY": "k", "OPENAI_BASE_URL": "/api"})

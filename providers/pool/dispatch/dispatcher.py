@@ -16,6 +16,7 @@ from ....actors.core.base.send_context import current_send_context
 from ...embeddings import Asked, EmbeddingLimit, EmbeddingRequest, Embeddings
 from ...errors import BudgetSpent, InvalidRequest
 from ...messages import Completion, Delta, Request
+from ...registry.resolve import Registry
 from ..accounts.budgets import Budgets
 from ..accounts.cost import Prices
 from ..accounts.estimate import OutputEstimate, input_tokens
@@ -47,7 +48,7 @@ class Dispatcher:
 
     Args:
         loop: the loop whose time counts.
-        routing, hedge, fallbacks, queue_timeout: see `Pool`.
+        routing, hedge, fallbacks, registry, queue_timeout: see `Pool`.
         prices: what answers cost.
         budgets: what may be spent.
         ledger: what was bought.
@@ -63,6 +64,7 @@ class Dispatcher:
         routing: Routing,
         hedge: Hedge | None,
         fallbacks: Mapping[str, Sequence[str]],
+        registry: Registry | None,
         queue_timeout: float,
         prices: Prices,
         budgets: Budgets,
@@ -74,7 +76,7 @@ class Dispatcher:
         self.loop = loop
         self.counts = counts
         self.admission = Admission(routing, rng)
-        self.planner = Planner(fallbacks)
+        self.planner = Planner(fallbacks, registry)
         self.charges = Charges(loop, prices, budgets, ledger, on_usage)
         self.queue = Queue(loop, self.admission, self.planner, self.charges)
         records = AttemptRecords(loop, self.charges, counts)

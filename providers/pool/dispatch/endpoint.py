@@ -65,6 +65,8 @@ class Endpoint:
         key: a label of the key it uses, for budgets and statistics. Never the key itself.
         retry, breaker: policies. There is a breaker for each model, and one for what concerns the endpoint as a whole.
         embedding_limit: how much it embeds in one call.
+        unlisted: whether it takes models that it does not list where it is named with them (``name:model``), and only
+            there, also if it lists none.
     """
 
     name: str
@@ -84,11 +86,12 @@ class Endpoint:
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     breaker: BreakerPolicy = field(default_factory=BreakerPolicy)
     embedding_limit: EmbeddingLimit = EMBEDDING_LIMIT
+    unlisted: bool = False
 
     def __post_init__(self) -> None:
         quota, made = checks.made_as(Quota), checks.made_as
         checks.hold(self, name=_NAME, spec=made(ChildSpec), limits=quota, model_limits=checks.by_name(quota))
-        checks.hold(self, models=checks.several(checks.NAME), aliases=checks.by_name(checks.NAME))
+        checks.hold(self, models=checks.several(checks.NAME), unlisted=checks.FLAG, aliases=checks.by_name(checks.NAME))
         checks.hold(self, default_model=checks.TEXT, vendor=checks.TEXT, group=checks.TEXT, key=checks.TEXT)
         checks.hold(self, priority=checks.WHOLE, weight=checks.AMOUNT, capabilities=_ABLE)
         checks.hold(self, price=made(Price).or_none("for the list's"), retry=made(RetryPolicy))
@@ -136,9 +139,11 @@ class Endpoint:
             return self.aliases[model]
         for own in (self.name, self.group):
             if own and model.startswith((f"{own}/", f"{own}:")):
-                return self.serves(model[len(own) + 1 :])
-        known = not self.models or model in self.models or model in self.aliases.values()
-        return model if known else None
+                rest = model[len(own) + 1 :]
+                served = self.serves(rest)
+                return rest if served is None and self.unlisted else served
+        anything = not self.models and not self.unlisted
+        return model if anything or model in self.models or model in self.aliases.values() else None
 
 
 def account_of(endpoint: Endpoint) -> tuple[object, ...]:

@@ -222,7 +222,8 @@ def _lesser(
     for name, lesser in fallbacks.items():
         if name and not same.isdisjoint(_known_as(serving(members, name))):
             return lesser
-    return ()
+    everyones = (f"{name}:*" for member, _ in asked for name in (member.endpoint.group, member.endpoint.name))
+    return next((fallbacks[name] for name in everyones if name in fallbacks), ())
 
 
 def _known_as(served: _Served) -> set[tuple[str, str]]:
@@ -233,7 +234,9 @@ def _known_as(served: _Served) -> set[tuple[str, str]]:
 
 def _defaults(members: Sequence[Member]) -> list[tuple[str, _Served]]:
     """Return each default model, the preferred endpoint's first, with those that serve it: it is their default, too, or
-    they list it. That one takes any name does not say that it has the model."""
+    they list it. That one takes any name does not say that it has the model. Who takes models only where it is named
+    and has no default is asked last of all: it would not know which is meant."""
+    members = [one for one in members if one.endpoint.default_model or not one.endpoint.unlisted] or members
     names = dict.fromkeys(
         member.endpoint.default_model for member in sorted(members, key=lambda member: member.endpoint.priority)
     )
@@ -259,12 +262,9 @@ def serving(members: Sequence[Member], model: str) -> list[tuple[Member, str]]:
     prefix is that of whoever lists it, or else, where the prefix is a vendor's, of that vendor's endpoints and of
     gateways to all.
     """
-    names = {name for member in members for name in (member.endpoint.name, member.endpoint.group) if name}
-    owners = [name for name in names if model.startswith((f"{name}:", f"{name}/"))]
-    if owners:
-        owner = max(owners, key=len)
+    if owner := owner_of(members, model):
         members = [member for member in members if member.endpoint.called(owner)]
-    elif (prefix := _prefix(model)) and not any(_lists(member.endpoint, model) for member in members):
+    elif (prefix := _prefix(model)) and not lists(members, model):
         rest = model[len(prefix) + 1 :]
         own = [(member, rest) for member in members if member.endpoint.vendor == prefix]
         found = [(member, served) for member, name in own if (served := member.endpoint.serves(name)) is not None]
@@ -274,6 +274,12 @@ def serving(members: Sequence[Member], model: str) -> list[tuple[Member, str]]:
     return [(member, served) for member in members if (served := member.endpoint.serves(model)) is not None]
 
 
+def owner_of(members: Sequence[Member], model: str) -> str:
+    """Return the endpoint, or the group, whose name stands before a model's; empty if none does."""
+    names = {name for member in members for name in (member.endpoint.name, member.endpoint.group) if name}
+    return max((name for name in names if model.startswith((f"{name}:", f"{name}/"))), key=len, default="")
+
+
 _GATEWAYS = frozenset({"", "github", "litellm", "openrouter"})
 """Vendors (as of `Endpoint.vendor`) that pass requests on to other vendors, whose names their models begin with."""
 
@@ -281,6 +287,11 @@ _GATEWAYS = frozenset({"", "github", "litellm", "openrouter"})
 def _prefix(model: str) -> str:
     match = re.match(r"([^:/]+)[:/]", model)
     return match[1] if match else ""
+
+
+def lists(members: Sequence[Member], model: str) -> bool:
+    """Return whether an endpoint has a model by this name, as far as it says which it has."""
+    return any(_lists(member.endpoint, model) for member in members)
 
 
 def _lists(endpoint: Endpoint, model: str) -> bool:

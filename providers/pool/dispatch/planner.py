@@ -5,27 +5,30 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ...embeddings import Asked
-from ...errors import NoProvider, UnknownModel
+from ...errors import NoProvider, ProviderError, UnknownModel
 from ...messages import Request
+from ...registry.resolve import Registry
 from ..admission.gate import Gate
 from .endpoint import MOST_MODELS, Member
 from .job import Job, Requester
-from .plan import Plan, make_plan, needs, unknown_endpoint
+from .plan import Plan, lists, make_plan, needs, owner_of, serving, unknown_endpoint
 
 
 class Planner:
     """Plans requests over the endpoints that are there.
 
     Args:
-        fallbacks: see `Pool`.
+        fallbacks, registry: see `Pool`.
     """
 
-    def __init__(self, fallbacks: Mapping[str, Sequence[str]]) -> None:
+    def __init__(self, fallbacks: Mapping[str, Sequence[str]], registry: Registry | None = None) -> None:
         self.members: dict[str, Member] = {}
         """The endpoints by name; who changes them calls `Queue.changed`."""
         self.epoch = 0
         """How often the endpoints have changed; a job's plan is good for one epoch."""
-        self._fallbacks = fallbacks
+        self._said_fallbacks = fallbacks
+        self._fallbacks: Mapping[str, Sequence[str]] | None = None
+        self._registry = registry
         self._plans: dict[tuple[str, frozenset[str], str], Plan] = {}
 
     def called(self, name: str) -> list[Member]:
@@ -39,6 +42,7 @@ class Planner:
     def changed(self) -> None:
         """The endpoints, or what is kept of their models, are not what they were: all plans are void."""
         self._plans.clear()
+        self._fallbacks = None
         self.epoch += 1
 
     def plan(self, request: Asked, requester: Requester) -> tuple[Plan, frozenset[str]]:
@@ -54,7 +58,7 @@ class Planner:
         if plan is None:
             if len(self._plans) >= MOST_MODELS:
                 self._plans.clear()
-            plan = make_plan(tuple(self.members.values()), request.model, wanted, self._fallbacks, only=only)
+            plan = self._made(request.model, wanted, only)
             self._plans[request.model, wanted, only] = plan
         return plan, wanted
 
@@ -64,9 +68,15 @@ class Planner:
         Raises:
             UnknownModel, NoProvider: none is left.
         """
-        members = tuple(self.members.values())
-        job.plan = make_plan(members, job.request.model, job.wanted, self._fallbacks, job.excluded, job.only)
+        job.plan = self._made(job.request.model, job.wanted, job.only, job.excluded)
         job.epoch = self.epoch
+
+    def _made(self, model: str, wanted: frozenset[str], only: str, excluded: Sequence[Gate] = ()) -> Plan:
+        if self._fallbacks is None:
+            self._fallbacks = self._meant_fallbacks()
+        return make_plan(
+            tuple(self.members.values()), self._meant(model, only), wanted, self._fallbacks, excluded, only
+        )
 
     def exclude(self, job: Job, gate: Gate, error: Exception) -> None:
         """Plan a job anew without a model of an endpoint that cannot serve it.
@@ -88,8 +98,50 @@ class Planner:
         Raises:
             UnknownModel, NoProvider: there is none.
         """
-        plan = make_plan(tuple(self.members.values()), request.model, needs(request), {})
+        plan = make_plan(tuple(self.members.values()), self._meant(request.model, ""), needs(request), {})
         return tuple(dict.fromkeys(member.endpoint.group or member.endpoint.name for member in plan.members()))
+
+    def _meant(self, model: str, only: str) -> str:
+        """Return the name that endpoints know a model by: what they have themselves they know by the name as it stands,
+        of anything else, and of aliases before all, the registry says whose it is.
+
+        Raises:
+            UnknownModel, AuthenticationFailed: it says that the name leads nowhere, or what it takes to use it.
+        """
+        registry = self._registry
+        if registry is None or not model:
+            return model
+        members = tuple(self.members.values())
+        if not registry.is_alias(model) and (lists(members, model) or self._has_joined(members, model)):
+            return model
+        try:
+            target = registry.resolve(model)
+        except UnknownModel:
+            if only and self.called(only):
+                return f"{only}:{model}"
+            raise
+        if not self.called(target.provider) and not serving(members, str(target)):
+            raise UnknownModel(
+                f"the model {model!r} is one of {target.provider}, which is no endpoint of this pool; it is where one "
+                "of its models is named as the pool is made"
+            )
+        return str(target)
+
+    def _meant_fallbacks(self) -> Mapping[str, Sequence[str]]:
+        """Return the lesser models by model, each by the name that endpoints know it by."""
+
+        def meant(model: str) -> str:
+            try:
+                return model if model.endswith(":*") else self._meant(model, "")
+            except ProviderError:  # its endpoint may be gone, or may yet come
+                return model
+
+        return {meant(model): [meant(one) for one in lesser] for model, lesser in self._said_fallbacks.items()}
+
+    def _has_joined(self, members: Sequence[Member], model: str) -> bool:
+        """Return whether a name is that of an endpoint which the registry does not know, with a model's behind it."""
+        owner = owner_of(members, model)
+        return bool(owner) and self._registry is not None and owner not in self._registry.providers
 
 
 def no_provider(job: Job, why: str) -> NoProvider:

@@ -14,7 +14,14 @@ import pytest
 from callboard.actors import Actor, ChildSpec, System, send_context
 from callboard.actors.testing import virtual_time
 from callboard.providers.embeddings import EmbeddingLimit, EmbeddingRequest, Embeddings
-from callboard.providers.errors import BudgetSpent, InvalidRequest, NoProvider, ProviderOverloaded, UnknownModel
+from callboard.providers.errors import (
+    AuthenticationFailed,
+    BudgetSpent,
+    InvalidRequest,
+    NoProvider,
+    ProviderOverloaded,
+    UnknownModel,
+)
 from callboard.providers.messages import Completion, Message, Usage
 from callboard.providers.offline.hashing import NOTE, hashed
 from callboard.providers.pool import (
@@ -387,5 +394,5 @@ async def test_without_any_key_the_pool_embeds_by_hashing_and_says_so() -> None:
         assert made.vectors == (hashed("tea"),)
         assert NOTE in made.notes
         assert made.cost == 0.0
-        with pytest.raises(UnknownModel, match="serves model"):
+        with pytest.raises(AuthenticationFailed, match="OPENAI_API_KEY"):
             await pool.ask(ask())
