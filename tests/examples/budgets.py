@@ -2,13 +2,13 @@
 
 import asyncio
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from callboard import Agency, Agent, Caller, RunFailed
 from callboard.providers.pool import Budget, CallRecord, Endpoint, GetStats, Pool, Price, SetBudget
 from callboard.providers.registry.resolve import OFFLINE
 from callboard.providers.vendors.build import child_spec
 
-JOURNAL = Path("team.db")
 ADA = Caller("ada", tenant="acme")
 
 
@@ -17,7 +17,7 @@ def told(record: CallRecord) -> None:
     print(f"{who.user} of {who.tenant}, by {who.agent}: {record.served} {record.outcome}, ${record.cost:.2f}")
 
 
-def agency() -> Agency:
+def agency(journal: Path) -> Agency:
     # The offline model costs nothing; a price for a million tokens makes it one that does.
     offline = Endpoint.of(OFFLINE, child_spec(OFFLINE), price=Price(0.0, 1_000_000.0))
     pool = Pool.spec(
@@ -30,13 +30,13 @@ def agency() -> Agency:
         on_usage=told,
     )
     planner = Agent("Planner", settings={"max_tokens": 3})
-    return Agency(planner, pool=pool, journal=JOURNAL)
+    return Agency(planner, pool=pool, journal=journal)
 
 
-async def main() -> None:
-    async with agency() as team:
+async def main(journal: Path) -> None:
+    async with agency(journal) as team:
         print((await team.run("echo: good day to you", caller=ADA)).text)
-    async with agency() as team:  # another process, as far as the pool can see
+    async with agency(journal) as team:  # another process, as far as the pool can see
         try:
             await team.run("echo: good day to you", caller=ADA)
         except RunFailed as error:
@@ -48,4 +48,5 @@ async def main() -> None:
         print({account: round(dollars, 2) for account, dollars in stats.spent.items() if "acme" in account})
 
 
-asyncio.run(main())
+with TemporaryDirectory() as folder:  # a file that stays is what keeps budgets from day to day
+    asyncio.run(main(Path(folder, "team.db")))

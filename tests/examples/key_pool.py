@@ -6,6 +6,7 @@ The vendor here is simulated, over real HTTP on loopback; yours has its address 
 import asyncio
 import os
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from callboard import Agency, Agent, Completion, GetHealth, GetStats, Message
 from callboard.providers.simulated import SimulatedProvider
@@ -26,10 +27,10 @@ providers:
 HELLO = Completion(Message("assistant", "Good day."), "stop")
 
 
-async def main() -> None:
+async def main(file: Path) -> None:
     async with SimulatedProvider(HELLO, keys=["k1", "k2"]) as server:
         os.environ |= {"ACME_URL": server.base_url, "ACME_KEY": "k1", "ACME_SECOND_KEY": "k2"}
-        async with Agency(Agent("Clerk"), config="llm.yaml") as team:
+        async with Agency(Agent("Clerk"), config=file) as team:
             answers = await asyncio.gather(*[team.run(f"Good day, says number {number}.") for number in range(10)])
             print({answer.text for answer in answers})
             assert team.pool is not None
@@ -39,5 +40,7 @@ async def main() -> None:
             print([(one.name, one.available) for one in health.endpoints])
 
 
-Path("llm.yaml").write_text(FILE, encoding="utf-8")
-asyncio.run(main())
+with TemporaryDirectory() as folder:  # yours stands where your program does: config="llm.yaml"
+    file = Path(folder, "llm.yaml")
+    file.write_text(FILE, encoding="utf-8")
+    asyncio.run(main(file))
