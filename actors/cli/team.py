@@ -39,6 +39,8 @@ def says_only_models(file: Path) -> bool:
         ConfigError: it cannot be read.
     """
     data = read_yaml(file).data
+    if data is None:  # empty, or all comments: as llm.yaml it says nothing, as a team it would lack all
+        return True
     if not isinstance(data, dict):
         return False
     models = LlmConfig.model_fields

@@ -54,7 +54,7 @@ class CacheSettings(Section):
 
     path: FileName = Field("", description="an SQLite file beside this one; in memory, if left out")
     size: int = Field(1_000, ge=1, description="completions kept in memory")
-    ttl: float | None = Field(None, gt=0, description="seconds one is kept; null for as long as there is room")
+    ttl: float | None = Field(3_600.0, gt=0, description="seconds one is kept; null for as long as there is room")
 
     @model_validator(mode="after")
     def _size_in_memory(self) -> CacheSettings:

@@ -17,6 +17,7 @@ from ..pool import BreakerPolicy, Price, Quota, RetryPolicy
 from ..registry.presets import COMPATIBLE, PRESETS
 from ..registry.resolve import OFFLINE, first_set, preset_spec
 from ..spec import Capability, ProviderSpec
+from ..wire.secrets import public
 from .fields import KINDS, Names, RequestDefaults, Secret, Section, address, header, known_type
 
 _CLOUD_FIELDS = tuple(dict.fromkeys(item.name for made in CLOUDS.values() for item in fields(made)))
@@ -46,9 +47,9 @@ class ProviderSettings(Section):
     api_key: Secret | None = Field(
         None, description="the key, as ${VARIABLE}; the vendor's usual variable, if left out"
     )
-    keys: Annotated[tuple[KeySettings, ...], BeforeValidator(_some_keys)] = Field(
-        (), description="several keys in place of api_key, each with the limits to itself"
-    )
+    keys: Annotated[
+        tuple[KeySettings, ...], BeforeValidator(_some_keys, json_schema_input_type=list[str | KeySettings])
+    ] = Field((), description="several keys in place of api_key, each with the limits to itself")
     base_url: Annotated[str, AfterValidator(address)] = Field("", description="an address; the vendor's, if left out")
     default_model: str = Field("", description="the model of requests that name none")
     models: Names = Field((), description="a list of the models it has")
@@ -91,6 +92,10 @@ class ProviderSettings(Section):
         if self.keys and self.api_key is not None:
             raise ValueError("keys stand beside api_key; write one of them")
         return self
+
+    def __repr_args__(self) -> Any:
+        """As any section's, without a user and password of the address."""
+        return [(name, public(value) if name == "base_url" else value) for name, value in super().__repr_args__()]
 
     def key_names(self, name: str) -> list[str]:
         """How the endpoints of its `keys` are called, if the provider is called `name`; none without `keys`."""

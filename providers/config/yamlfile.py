@@ -26,8 +26,12 @@ M = TypeVar("M", bound=BaseModel)
 _REFERENCE = re.compile(
     r"\$(?:(?P<escaped>\$)|\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::(?P<kind>[-?])(?P<rest>[^}]*))?\}|(?P<broken>\{))"
 )
-_PASSWORD = re.compile(r"://[^/]*@")
-_SECRET = re.compile(r"key|token|secret|password|authorization", re.IGNORECASE)
+_PASSWORD = re.compile(r":[^/]*@")
+_SECRET = re.compile(r"key|token|secret|password|auth|headers|cookie|credential", re.IGNORECASE)
+_ALONE = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}")
+"""A reference without a default, which may be a key."""
+_OFF = frozenset({"false", "no", "off", "n", "f", "0"})
+"""Texts that mean false where one is true or false, as pydantic takes them from the environment."""
 
 
 _MOST_VALUES = 20_000
@@ -83,7 +87,7 @@ def expand(text: str, env: Mapping[str, str] | None = None) -> str:
         if match["escaped"]:
             return "$"
         if match["broken"]:
-            raise ValueError(f"expected ${{NAME}}, ${{NAME:-default}}, ${{NAME:?message}} or $$ in {text!r}")
+            raise ValueError("expected ${NAME}, ${NAME:-default}, ${NAME:?message} or $$")  # beside it a key may stand
         name, kind, rest = match["name"], match["kind"], match["rest"]
         found = variables.get(name)
         if kind is None:
@@ -177,15 +181,20 @@ class YamlFile:
             return self.error(location, f"unknown entry; {hint}")
         if details["type"] in ("model_type", "model_attributes_type", "dataclass_type"):
             fields = fields_at(model, location)
-            return self.error(known, f"expected a mapping of {', '.join(fields)}, not {self._shown(known)}")
+            return self.error(known, f"expected a mapping of {', '.join(fields)}, not {self._shown(known, True)}")
         message = re.sub(r"^(Value error|Assertion failed), ", "", str(details["msg"]))
         message = re.sub(r"^Input should be ", "expected ", message)
         if details["type"] == "value_error" and (entry := (*known, message.partition(" ")[0])) in self._lines:
             return self.error(entry, message)  # it says which entry of the mapping, and what stands there
         return self.error(known, f"{message}, not {self._shown(known)}" if "expected" in message else message)
 
-    def _shown(self, location: Location) -> str:
-        """What stands in the file, before expansion; never something that may be a key."""
+    def _shown(self, location: Location, section: bool = False) -> str:
+        """What stands in the file, before expansion; never something that may be a key.
+
+        Args:
+            location: where it stands.
+            section: whether a whole section was expected there: then a text may be anything, also a key.
+        """
         value = self._written
         for step in location:
             value = value[step]
@@ -194,7 +203,9 @@ class YamlFile:
         if isinstance(value, list):
             return "a list" if value else "an empty list"
         secret = any(_SECRET.search(str(step)) for step in location) or _PASSWORD.search(str(value))
-        if secret and "${" not in str(value):
+        if isinstance(value, str) and section and not _ALONE.fullmatch(value):
+            return "a text"
+        if secret and value is not None and not _ALONE.fullmatch(str(value)):
             return "what stands there"
         return "nothing" if value is None else repr(value)
 
@@ -292,6 +303,25 @@ def _step(key: yaml.Node, path: str) -> str:
     return str(key.value)
 
 
+def _is_off(enabled: Any, env: Mapping[str, str] | None) -> bool:
+    try:
+        return enabled is False or (isinstance(enabled, str) and expand(enabled, env).strip().lower() in _OFF)
+    except ValueError:  # said of itself, as of any value
+        return False
+
+
+def _as_far_as_set(value: Any, env: Mapping[str, str] | None) -> Any:
+    """What is switched off needs no variable to be set: its texts stay as they are where one is not."""
+    if isinstance(value, dict):
+        return {key: _as_far_as_set(item, env) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_as_far_as_set(item, env) for item in value]
+    try:
+        return expand(value, env) if isinstance(value, str) else value
+    except ValueError:
+        return value
+
+
 def _expanded(value: Any, location: Location, env: Mapping[str, str] | None, file: YamlFile) -> Any:
     if isinstance(value, str):
         try:
@@ -299,8 +329,8 @@ def _expanded(value: Any, location: Location, env: Mapping[str, str] | None, fil
         except ValueError as error:
             raise file.error(location, str(error)) from None
     if isinstance(value, dict):
-        if value.get("enabled") is False:  # what is switched off needs no variable to be set
-            return value
+        if _is_off(value.get("enabled"), env):
+            return _as_far_as_set(value, env)
         return {key: _expanded(item, (*location, key), env, file) for key, item in value.items()}
     if isinstance(value, list):
         return [_expanded(item, (*location, index), env, file) for index, item in enumerate(value)]

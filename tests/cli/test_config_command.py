@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from callboard.actors.agents.teamfile.schema import TeamFile
 
 from .command import assert_refused, callboard
@@ -14,6 +16,13 @@ def test_a_file_of_models_is_checked(tmp_path: Path) -> None:
     (tmp_path / "llm.yaml").write_text("providers:\n  offline: {}\n  spare: {type: offline, enabled: false}\n")
     done = callboard("config", "check", "llm.yaml", cwd=tmp_path)
     assert (done.status, done.out) == (0, "llm.yaml: providers: offline\n"), done.err
+
+
+@pytest.mark.parametrize("text", ["", "# nothing yet\n"])
+def test_an_empty_file_leaves_the_environments_providers(tmp_path: Path, text: str) -> None:
+    (tmp_path / "llm.yaml").write_text(text)
+    done = callboard("config", "check", "llm.yaml", cwd=tmp_path)
+    assert (done.status, done.out) == (0, "llm.yaml: providers: those of the environment\n"), done.err
 
 
 def test_a_team_file_is_checked(tmp_path: Path) -> None:

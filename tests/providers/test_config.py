@@ -635,3 +635,51 @@ async def test_the_pages_file_is_taken_as_it_stands_and_says_everything(tmp_path
     assert set(ProviderSettings.model_fields) - clouds == said
     assert set(endpoints_of(config, "", **keys)) == {"openai", "anthropic-1", "anthropic-2", "acme", "azure"}
     assert "sk-secret" not in repr(config)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "providers: {openai: sk-hush-4711}",
+        "providers: {acme: {base_url: http://h, headers: Bearer sk-hush-4711}}",
+        "providers: {acme: {base_url: http://h, headers: {X-Team: [sk-hush-4711]}}}",
+        'providers: {acme: {base_url: http://h, api_key: "${ACME_KEY:-sk hush-4711}"}}',
+        'providers: {acme: {base_url: http://h, api_key: "sk-hush-4711${"}}',
+        "providers: {acme: {base_url: admin:hush-4711@llm.example.com/v1}}",
+        "providers: {acme: {base_url: '${ACME_URL:-ftp://admin:hush-4711@llm.example.com}'}}",
+    ],
+)
+def test_a_refusal_shows_no_key_and_no_password(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(written(tmp_path, text), {})
+    assert "hush" not in str(caught.value)
+    assert caught.value.line == 1
+
+
+def test_no_password_of_an_address_shows_in_the_configurations_repr(tmp_path: Path) -> None:
+    config = load_config(written(tmp_path, "providers: {acme: {base_url: 'https://ada:hush@llm.example/v1'}}"), {})
+    assert "hush" not in repr(config)
+    assert "https://llm.example/v1" in repr(config)
+
+
+@pytest.mark.parametrize("said", ["false", "${OTHER_ON:-false}", "${OTHER_ON:-No}", "${OFF}"])
+def test_a_provider_may_be_switched_by_a_variable(tmp_path: Path, said: str) -> None:
+    text = f"providers: {{offline: {{}}, other: {{enabled: '{said}', base_url: http://y, api_key: '${{NEVER_SET}}'}}}}"
+    assert list(load_config(written(tmp_path, text.replace("'false'", "false")), {"OFF": "0"}).enabled()) == ["offline"]
+    if "OTHER_ON" in said:
+        with pytest.raises(ConfigError, match="NEVER_SET"):
+            load_config(written(tmp_path, text), {"OTHER_ON": "true"})
+
+
+def test_the_schema_takes_a_key_as_the_page_writes_it_and_says_how_long_a_cache_keeps() -> None:
+    schema = LlmConfig.model_json_schema()
+    assert {"type": "string"} in schema["$defs"]["ProviderSettings"]["properties"]["keys"]["items"]["anyOf"]
+    ttl = inspect.signature(SqliteCache).parameters["ttl"].default
+    assert schema["$defs"]["CacheSettings"]["properties"]["ttl"]["default"] == ttl
+
+
+@pytest.mark.parametrize("kind", ["xai", "mistral", "groq"])
+def test_a_vendor_under_another_name_has_its_vendors_prices_at_its_own_address_only(tmp_path: Path, kind: str) -> None:
+    text = f"providers: {{one: {{type: {kind}, api_key: k}}, two: {{type: {kind}, api_key: j, base_url: http://h}}}}"
+    one, two = pool_from_config(load_config(written(tmp_path, text), {}), env={}).args[0]
+    assert (one.vendor, two.vendor) == (kind, "two")

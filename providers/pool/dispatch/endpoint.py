@@ -12,6 +12,7 @@ from ....actors.core.base.errors import SpecError
 from ....actors.core.base.spec import ChildSpec, check_name
 from ... import checks
 from ...embeddings import EMBEDDING_LIMIT, EmbeddingLimit
+from ...registry.presets import PRESETS
 from ...spec import Capability, ProviderSpec
 from ..accounts.cost import FREE, Price
 from ..accounts.limits import Budget
@@ -114,8 +115,7 @@ class Endpoint:
             "default_model": provider.default_model,
             "embedding_limit": provider.embedding_limit,
             "capabilities": frozenset[str](provider.abilities()),
-            "vendor": _RESOLD.get(provider.kind)
-            or (provider.name if provider.base_url else _VENDORS.get(provider.kind, provider.name)),
+            "vendor": _vendor(provider),
             **options,
         }
         if provider.kind == "offline":
@@ -156,6 +156,16 @@ def account_of(endpoint: Endpoint) -> tuple[object, ...]:
         if isinstance(each, ProviderSpec)
     ]
     return endpoint.key, specs, [each for each in values if isinstance(each, str | SecretStr)]
+
+
+def _vendor(provider: ProviderSpec) -> str:
+    """Return whose prices hold for a provider: a vendor's at its own address only, by whatever name it is called."""
+    if provider.kind in _RESOLD:
+        return _RESOLD[provider.kind]
+    if not provider.base_url:
+        return _VENDORS.get(provider.kind, provider.name)
+    own = (preset.name for preset in PRESETS.values() if preset.keys and preset.base_url == provider.base_url)
+    return next(own, provider.name)
 
 
 def check_names(endpoints: Sequence[Endpoint]) -> None:
