@@ -87,6 +87,8 @@ class Provider(Actor):
         super().__init__()
         self.spec = spec
         self._gate = Gate(spec.max_in_flight)
+        self._former: set[str] = set()
+        """Keys that it has used before."""
 
     @abstractmethod
     async def complete(self, request: Request) -> Completion:
@@ -133,6 +135,7 @@ class Provider(Actor):
         if isinstance(message, CountTokens):
             return self.reply_with(self._counted(message.request))
         if isinstance(message, SetApiKey):
+            self._former.update(self.secrets())  # calls in flight still go out with them
             return self.reply_with(self.rotate(message.api_key))
         if isinstance(message, BatchRequest):
             return self.reply_with(self._batched(message))
@@ -244,7 +247,7 @@ class Provider(Actor):
             headers = (value for request in requests for value in request.headers.values())
             prompts = (text for request in requests for text in quotable(request))
             try:
-                cleaned(error, (*self.secrets(), *headers), prompts)
+                cleaned(error, (*self._former, *self.secrets(), *headers), prompts)
             except Exception:
                 if problem := self._wrong_with(requests):
                     return InvalidRequest(problem, provider=self.spec.name)

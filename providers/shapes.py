@@ -58,6 +58,15 @@ def misshapen(request: Any) -> str:
     return next(_of_request(request), "")
 
 
+def misfit(fields: Mapping[str, Any]) -> str:
+    """What of some fields of a request, by name, is not as it must be, without what it says; empty where nothing is."""
+    for name, given in fields.items():
+        wish = _FIELDS.get(name)
+        if wish is not None and not (given is None and wish.optional) and not wish.fits(given):
+            return f"{name}: expected {wish.text}, not {type(given).__name__}"
+    return ""
+
+
 def _of_request(request: Request) -> Iterator[str]:
     yield from _of(request, _FIELDS)
     for number, tool in enumerate(request.tools):

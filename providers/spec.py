@@ -16,6 +16,7 @@ from . import checks
 from .clouds import CLOUDS, Bedrock, Cloud
 from .embeddings import EMBEDDING_LIMIT, Asked, EmbeddingLimit
 from .messages import Audio, File, Image, Request
+from .shapes import misfit
 from .tokens import FALLBACK, TokenCounter
 from .wire.openai_chat import OPENAI, Dialect
 from .wire.secrets import public
@@ -156,6 +157,10 @@ class ProviderSpec:
         checks.hold(self, dialect=made(Dialect), capabilities=checks.several(known).or_none("for all its protocol can"))
         checks.hold(self, embedding_limit=made(EmbeddingLimit), defaults=_DEFAULTS)
         checks.hold(self, model_defaults=checks.by_name(_DEFAULTS), token_counters=checks.by_name(_COUNTER))
+        named = ((f"model_defaults of {model}", given) for model, given in self.model_defaults.items())
+        for where, given in (("defaults", self.defaults), *named):
+            if problem := misfit(given):
+                raise ValueError(f"{where}: {problem}")
         needed = CLOUDS.get(self.kind, type(None))
         if not isinstance(self.cloud, needed):
             wish = "no cloud" if needed is type(None) else f"cloud={needed.__name__}(…)"

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeAlias, TypeVar, get_args
 
+from ...providers.shapes import misfit
 from ...tools import Tool, ToolDefinitionError, as_tool
 from ...tools.scopes import ALL, Scopes, as_scopes, may_use
 from ...tools.tool import Autonomy
@@ -145,6 +146,8 @@ class Agent(Generic[Deps, Out]):
                 f"agent {self.name}: no setting is called {', '.join(sorted(unknown))}; "
                 f"there are {', '.join(sorted(SETTINGS))}"
             )
+        if problem := misfit(self.settings):
+            raise DefinitionError(f"agent {self.name}: settings: {problem}")
 
     @classmethod
     def from_config(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 from ..embeddings import Asked, EmbeddingRequest
@@ -28,9 +30,11 @@ _PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 
 
 def quotable(request: Asked) -> Iterator[str]:
-    """The texts of a request that a vendor might quote: all that are somebody's words or data, wherever they stand."""
+    """The texts of a request that a vendor might quote: all that are somebody's words or data, wherever they stand. The
+    names of tools, of properties in schemas and of fields are the program's: an error is of little use without them."""
     yield request.user or ""
-    yield from _texts(request.extra)
+    for field in request.extra.values():
+        yield from _texts(field, keys=True)
     if isinstance(request, EmbeddingRequest):
         yield from request.texts
         return
@@ -45,6 +49,7 @@ def quotable(request: Asked) -> Iterator[str]:
 
 def _said(message: Message) -> Iterator[str]:
     yield message.text
+    yield message.name or ""
     yield message.reasoning
     yield from (call.arguments for call in message.tool_calls)
     if message.state is not None:
@@ -63,15 +68,20 @@ def _said(message: Message) -> Iterator[str]:
             yield part.transcript
 
 
-def _texts(value: Any) -> Iterator[str]:
+def _texts(value: Any, keys: bool = False) -> Iterator[str]:
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from _texts(item)
+        for key, item in value.items():
+            if keys:
+                yield str(key)
+            yield from _texts(item, keys)
     elif isinstance(value, list | tuple):
         for item in value:
-            yield from _texts(item)
+            yield from _texts(item, keys)
+    elif isinstance(value, int | float):
+        with suppress(ValueError):  # too long for any text
+            yield json.dumps(value)
 
 
 def unquoted(text: str, prompts: Iterable[str]) -> str:

@@ -234,3 +234,9 @@ async def test_a_summary_that_was_recorded_is_not_asked_for_again_after_a_crash(
 def test_a_summary_is_yes_or_no_or_a_models_name(wrong: Any) -> None:
     with pytest.raises(DefinitionError, match="summary is True, False, or the name of a model"):
         handoff(Agent("B"), summary=wrong)
+
+
+@pytest.mark.parametrize("setting", [{"stop": "END"}, {"max_tokens": 0}, {"temperature": "hot"}])
+def test_a_setting_that_no_request_could_have_is_refused_where_the_agent_is_made(setting: dict[str, Any]) -> None:
+    with pytest.raises(DefinitionError, match=f"agent A: settings: {next(iter(setting))}: expected"):
+        Agent("A", settings=setting)

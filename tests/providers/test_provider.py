@@ -205,6 +205,40 @@ async def test_a_new_key_is_used_from_the_next_request_on(kind: str) -> None:
         assert (await ref.ask(ASK)).message.text
 
 
+async def test_a_call_that_is_out_while_the_key_changes_shows_the_old_one_no_more_than_the_new() -> None:
+    there, go_on = asyncio.Event(), asyncio.Event()
+
+    async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        there.set()
+        await go_on.wait()
+        body = b'{"error": {"message": "wrong: %b"}}' % b" ".join(head.split())
+        writer.write(b"HTTP/1.1 400 No\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%b" % (len(body), body))
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(echo, "127.0.0.1", 0)
+    address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with server, System("echo") as system:
+        spec = ProviderSpec("acme", "openai", SecretStr("sk-old-0123456789"), address, default_model="m")
+        ref: ActorRef[Any] = system.spawn(child_spec(spec))
+        call = asyncio.ensure_future(ref.ask(ASK))
+        await there.wait()
+        await ref.ask(SetApiKey(SecretStr("sk-new-abcdefghij")))
+        go_on.set()
+        with pytest.raises(e.ProviderError, match=r"Bearer \[key\]") as caught:
+            await call
+        assert "sk-old" not in str(caught.value)
+
+
+@pytest.mark.parametrize("field", [{"stop": "END"}, {"max_tokens": "9"}, {"temperature": "hot"}])
+def test_defaults_that_no_request_could_have_are_refused_where_they_are_given(field: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=f"defaults: {next(iter(field))}: expected"):
+        ProviderSpec("acme", defaults=field)
+    with pytest.raises(ValueError, match=f"model_defaults of m: {next(iter(field))}: expected"):
+        ProviderSpec("acme", model_defaults={"m": field})
+
+
 async def test_a_crashed_provider_comes_back_and_answers_what_was_queued() -> None:
     async with SimulatedProvider() as server, System("crash") as system, asyncio.timeout(20):
         spec = openai_spec(server)

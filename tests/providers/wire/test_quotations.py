@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from callboard.providers.errors import InvalidRequest, ProviderError
-from callboard.providers.messages import File, Image, Message, Request, Text
+from callboard.providers.messages import File, Image, Message, Request, Text, ToolSpec
 from callboard.providers.wire.quotations import quotable
 from callboard.providers.wire.secrets import cleaned
 
@@ -66,3 +66,22 @@ def test_a_large_picture_costs_no_words_of_the_vendor_that_cannot_be_of_it() -> 
     picture = Image("data:image/png;base64," + "QUJD" * 5_000_000)
     asked = Request((Message("user", (picture, File("data:application/pdf;base64," + "QUJD" * 5_000_000))),))
     assert said("the picture is too large", asked) == "acme answered 400: wrong: <the picture is too large>"
+
+
+@pytest.mark.parametrize(
+    ("quoted", "asked"),
+    [
+        ("ada.lovelace@patients.example", Request((Message("user", "hi", name="ada.lovelace@patients.example"),))),
+        ("ada_lovelaces_diagnosis", Request((), extra={"metadata": {"ada_lovelaces_diagnosis": "yes"}})),
+        ("4111111111111111111111", Request((), extra={"metadata": {"card": [4111111111111111111111]}})),
+    ],
+)
+def test_who_spoke_and_keys_and_numbers_of_data_are_quotations_too(quoted: str, asked: Request) -> None:
+    assert said(quoted, asked) == "acme answered 400: wrong: <[prompt]>"
+
+
+def test_names_that_the_program_gave_stay_so_that_the_error_is_of_use() -> None:
+    schema = {"type": "object", "properties": {"date_of_the_next_visit": {"type": "string"}}}
+    asked = Request((), tools=(ToolSpec("look_up_the_next_visit", "", schema),), extra={"service_tier_of_requests": 1})
+    words = "look_up_the_next_visit, date_of_the_next_visit, service_tier_of_requests"
+    assert said(words, asked) == f"acme answered 400: wrong: <{words}>"
