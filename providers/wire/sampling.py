@@ -7,7 +7,7 @@ they do.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from ..messages import Request
@@ -19,7 +19,14 @@ _USUAL = {"temperature": 1, "top_p": 1, "frequency_penalty": 0, "presence_penalt
 
 
 def fitted(
-    request: Request, model: str, names: Iterable[str], notes: list[str], *, effort: str | None, stops: int = 0
+    request: Request,
+    model: str,
+    names: Iterable[str],
+    notes: list[str],
+    *,
+    effort: str | None,
+    drops: Collection[str] = (),
+    stops: int = 0,
 ) -> dict[str, Any]:
     """The fields of a request that its model takes, by their names.
 
@@ -29,10 +36,17 @@ def fitted(
         names: fields of the request that the protocol has; those that are not set are left out.
         notes: takes what had to be changed.
         effort: the reasoning effort that is sent.
+        drops: those of the names that the vendor does not know.
         stops: how many stop sequences the vendor takes; 0 for any number.
     """
-    given = {name: value for name in names if (value := getattr(request, name)) is not None and value != ()}
-    if any(name in _USUAL for name in given) and _refuses(model, effort):
+    given: dict[str, Any] = {}
+    for name in names:
+        value = getattr(request, name)
+        if value is not None and value != () and name not in drops:
+            given[name] = value
+    if not given:
+        return given
+    if not _USUAL.keys().isdisjoint(given) and _refuses(model, effort):
         lost = [name for name in given if name in _USUAL and given[name] != _USUAL[name]]
         given = {name: value for name, value in given.items() if name not in _USUAL}
         if lost:

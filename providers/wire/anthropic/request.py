@@ -45,10 +45,11 @@ def to_payload(
     }
     if system:
         payload["system"] = system
-    if stop := [words for words in request.stop if words.strip()]:
-        payload["stop_sequences"] = stop
-    if len(stop) < len(request.stop):
-        notes.append("the vendor takes no stop sequences of blanks alone: left out")
+    if request.stop:
+        if stop := [words for words in request.stop if words.strip()]:
+            payload["stop_sequences"] = stop
+        if len(stop) < len(request.stop):
+            notes.append("the vendor takes no stop sequences of blanks alone: left out")
     if request.user is not None:
         payload["metadata"] = {"user_id": request.user}
     _offer(payload, request, notes)

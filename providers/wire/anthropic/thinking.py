@@ -93,8 +93,10 @@ def sample(payload: dict[str, Any], request: Request, able: Takes, notes: list[s
     """Write what sampling the model takes; call `think` before. Arguments as there."""
     given = {name: getattr(request, name) for name in ("temperature", "top_p", "top_k")}
     given = {name: value for name, value in given.items() if value is not None}
+    if not given:
+        return
     thinking = thinks(payload)
-    if given and (not able.sampling or (thinking and not able.sampling_thinking)):
+    if not able.sampling or (thinking and not able.sampling_thinking):
         when = "" if not able.sampling else " while it thinks"
         notes.append(f"the model takes no sampling{when}: {', '.join(given)} left out")
         return

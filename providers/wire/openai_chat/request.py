@@ -51,8 +51,8 @@ def to_payload(
         written = _with_user_last(written, notes)
     payload: dict[str, Any] = {"model": model, "messages": written}
     effort = _effort(request, model, dialect, notes)
-    names = [name for name in _SAMPLING if name not in dialect.drops]
-    payload.update(sampling.fitted(request, model, names, notes, effort=effort, stops=dialect.stops))
+    sampled = sampling.fitted(request, model, _SAMPLING, notes, effort=effort, drops=dialect.drops, stops=dialect.stops)
+    payload.update(sampled)
     if effort is not None:
         payload["reasoning_effort"] = effort
     if request.thinking_tokens is not None:

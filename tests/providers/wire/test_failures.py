@@ -6,7 +6,7 @@ import json
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from callboard.providers import errors as e
@@ -79,6 +79,7 @@ def test_a_body_of_any_shape_still_makes_an_error(body: bytes) -> None:
 @given(st.text(min_size=8, alphabet=st.characters(codec="ascii", categories=["L", "N"])), st.text(), st.text())
 def test_a_key_the_vendor_echoes_never_reaches_the_message(key: str, before: str, after: str) -> None:
     body = json.dumps({"error": {"message": f"{before} {key} {after}"}})
+    assume(key.lower() not in repr(from_status(401, "{}", {}, provider="p")).lower())  # a word of our own
     error = cleaned(from_status(401, body, {}, provider="p"), (key,))
     assert key.lower() not in str(error).replace("[key]", "").lower()
     assert key.lower() not in repr(error).replace("[key]", "").lower()
