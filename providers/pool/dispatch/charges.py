@@ -103,6 +103,52 @@ class Charges:
         assert refused is not None, "a plan has an endpoint"
         raise refused
 
+    def settle_payers(self, job: Job) -> bool:
+        """See that a request may be paid for somewhere. Of those who share it, who cannot pay is refused alone, and
+        the others go on; what is said to one is of their own budgets, or of those that concern all.
+
+        Returns:
+            whether anybody was refused.
+
+        Raises:
+            BudgetSpent: nobody is left who can pay.
+        """
+        fewer = False
+        while True:
+            try:
+                self.check(job)
+            except BudgetSpent:
+                if job.refuse is None or len(job.requesters) == 1:
+                    raise
+                job.refuse(*self._unable(job))
+                fewer = True
+            else:
+                return fewer
+
+    def _unable(self, job: Job) -> tuple[int, BudgetSpent]:
+        """Return one of those who share a request and cannot pay their part, the last who came, and why.
+
+        Raises:
+            BudgetSpent: what is spent concerns all of them.
+        """
+        common: BudgetSpent | None = None
+        own = {account for requester in job.requesters for account in requester.accounts()}
+        for gate in (gate for gates in job.plan.gates for gate in gates):
+            shares, estimate = _accounts(job, gate), self._estimate(job, gate)
+            try:
+                self.budgets.check({each: share for each, share in shares.items() if each not in own}, estimate)
+            except BudgetSpent as error:
+                common = common or error
+                continue
+            for index in reversed(range(len(job.requesters))):
+                accounts = job.requesters[index].accounts()
+                try:
+                    self.budgets.check({each: shares[each] for each in accounts}, estimate)
+                except BudgetSpent as error:
+                    return index, error
+        assert common is not None, "somebody cannot pay"
+        raise common
+
     def reserve(self, job: Job) -> None:
         """Promise what a request may take, until it is sent.
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from ... import checks
 from ...embeddings import Asked, EmbeddingRequest
+from ...errors import BudgetSpent
 from ..accounts.budgets import Reservation
 from ..admission.gate import Gate, Grant
 from ..admission.limiter import ONE_REQUEST, Need, need
@@ -84,6 +86,7 @@ class Job:
         "plan",
         "promised",
         "quote",
+        "refuse",
         "request",
         "requesters",
         "rounds",
@@ -128,6 +131,8 @@ class Job:
         """What it, or those who joined it, were promised before it is sent; with its call it is promised anew."""
         self.ping = False
         """Whether it is a probe, which the model may refuse for what it asks."""
+        self.refuse: Callable[[int, BudgetSpent], None] | None = None
+        """Where several may share it: takes one of those on whose behalf it is made off, who hears why."""
         self.paid = False
         """Whether its price is promised already, so that no budget need be asked before it is sent."""
 

@@ -135,9 +135,13 @@ class Queue:
         except BudgetSpent as error:
             grant.refund(self._loop.time())
             self.pump()
-            self._charges.check(job)
-            job.failed(grant, error)
-            self._planner.exclude(job, grant.gate, error)
+            if self._charges.settle_payers(job):
+                return False
+            told = error
+            if len(job.requesters) > 1:
+                told = BudgetSpent("a budget of those who share this call has too little left for it")
+            job.failed(grant, told)
+            self._planner.exclude(job, grant.gate, told)
             return False
         return True
 

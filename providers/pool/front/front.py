@@ -11,7 +11,7 @@ from dataclasses import replace
 from ....actors.core.base.errors import CallboardError
 from ....actors.core.base.send_context import SendContext, active, current_send_context
 from ...embeddings import Answered, Asked, EmbeddingRequest, Embeddings, divided, joined
-from ...errors import InvalidRequest
+from ...errors import BudgetSpent, InvalidRequest
 from ...messages import Completion, Delta, Request
 from ...shapes import misshapen
 from ..accounts.budgets import Reservation
@@ -26,14 +26,46 @@ from .safe_cache import SafeCache
 class _Shared:
     """One call that several equal requests wait for."""
 
-    __slots__ = ("job", "payers", "task", "waiters")
+    __slots__ = ("job", "payers", "task", "waiting")
 
     def __init__(self, job: Job) -> None:
         self.job = job
+        job.refuse = self.refuse
         self.task: asyncio.Task[Completion]
-        self.waiters = 0
+        self.waiting: list[asyncio.Future[Completion]] = []
+        """Of each on whose behalf it is made, in the same order."""
         self.payers = 1
         """How many its price was booked to."""
+
+    def refuse(self, index: int, error: BudgetSpent) -> None:
+        """See `Job.refuse`."""
+        del self.job.requesters[index]
+        _fail(self.waiting.pop(index), error)
+
+    def end(self, task: asyncio.Task[Completion]) -> None:
+        """Tell all what became of it."""
+        for future in self.waiting:
+            if task.cancelled():
+                future.cancel()
+            elif (error := task.exception()) is not None:
+                _fail(future, error)
+            elif not future.done():
+                future.set_result(task.result())
+
+    def leave(self, future: asyncio.Future[Completion]) -> bool:
+        """One waits no longer. Return whether they were the last: who leaves the others pays nothing."""
+        if future in self.waiting and len(self.waiting) > 1:
+            index = self.waiting.index(future)
+            del self.waiting[index]
+            if not self.task.done():
+                del self.job.requesters[index]
+        return self.waiting == [future]
+
+
+def _fail(future: asyncio.Future[Completion], error: BaseException) -> None:
+    if not future.done():
+        future.set_exception(error)
+        future.exception()  # so that nothing is logged where who waits is cancelled before they hear of it
 
 
 class Front:
@@ -193,7 +225,7 @@ class Front:
         who get its answer pays the same part of it.
 
         Raises:
-            BudgetSpent: this one cannot pay its part.
+            BudgetSpent: this one cannot pay its part, now or when the call goes out; the others go on.
         """
         dispatcher = self._dispatcher
         budgets = dispatcher.charges.budgets
@@ -206,6 +238,7 @@ class Front:
             context = contextvars.copy_context()
             context.run(active.set, SendContext(None, current_send_context().baggage))
             shared.task = dispatcher.loop.create_task(self._run(key, shared), name="coalesced request", context=context)
+            shared.task.add_done_callback(shared.end)
         else:
             if budgets.limited:
                 promised = budgets.reserve(*dispatcher.charges.check(shared.job, requester))
@@ -213,18 +246,15 @@ class Front:
             self._counts.coalesced += 1
             shared.job.requesters.append(requester)
             dispatcher.prolong(shared.job)
-        shared.waiters += 1
+        future: asyncio.Future[Completion] = dispatcher.loop.create_future()
+        shared.waiting.append(future)
         try:
-            completion = own_copy(await asyncio.shield(shared.task))
+            completion = own_copy(await future)
             return completion if shared.payers == 1 else _part_of(completion, shared.payers)
         finally:
-            shared.waiters -= 1
             if promised is not None:
                 budgets.release(promised)
-            if shared.waiters:
-                if not shared.task.done():
-                    shared.job.requesters.remove(requester)
-            else:
+            if shared.leave(future):
                 if self._shared.get(key) is shared:
                     del self._shared[key]
                 shared.task.cancel()

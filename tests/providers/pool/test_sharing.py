@@ -17,7 +17,10 @@ from callboard.providers.pool import (
     GetStats,
     MemoryCache,
     Price,
+    Quota,
     Requester,
+    RetryPolicy,
+    SetBudget,
     SqliteCache,
     Submit,
     SwitchProvider,
@@ -183,6 +186,96 @@ async def test_each_who_joins_a_call_is_asked_for_its_own_budget() -> None:
     assert [type(result) for result in results] == [Completion, BudgetSpent, BudgetSpent, Completion]
     assert "agent poor" in str(results[1])
     assert (len(script.seen), stats.spent["agent:rich"]) == (1, 1.0)
+
+
+ALL = ("ada", "bob", "carl")
+
+
+@pytest.mark.parametrize("poor", [("ada",), ("carl",), ("ada", "bob"), ALL])
+@virtual_time
+async def test_who_cannot_pay_any_more_when_a_shared_call_goes_out_is_refused_alone(poor: tuple[str, ...]) -> None:
+    script = Script("a", usage=Usage(0, 1_000_000))
+    budgets = [Budget("user", name, 100.0) for name in ALL]
+    one = endpoint(script, price=DOLLAR, limits=Quota(concurrency=1))
+    asked = request("same", max_tokens=1_000_000)
+    async with pool_of(one, coalesce=True, budgets=budgets) as pool:
+        busy = pool.ask(Submit(request("busy"), Requester(user="dan")))
+        await asyncio.sleep(0.01)
+        asks = [pool.ask(Submit(asked, Requester(user=name))) for name in ALL]
+        await asyncio.sleep(0.01)
+        for name in poor:
+            await pool.ask(SetBudget(Budget("user", name, 0.125)))
+        results = dict(zip(ALL, await asyncio.gather(*asks, return_exceptions=True), strict=True))
+        await busy
+        stats = await pool.ask(GetStats())
+        assert (stats.pool.pending, stats.waiting, stats.endpoints["a"].sent) == (0, 0, 1 if poor == ALL else 2)
+        assert all(each.reserved == 0.0 for each in stats.budgets)
+        assert (await pool.ask(Submit(request("next"), Requester(user="dan")))).provider == "a"
+    rich = [name for name in ALL if name not in poor]
+    for name in poor:
+        told = str(results[name])
+        assert isinstance(results[name], BudgetSpent)
+        assert f"user {name}" in told
+        assert not any(other in told for other in ALL if other != name), "their budgets are nobody else's business"
+    for name in rich:
+        answer = results[name]
+        assert isinstance(answer, Completion)
+        assert (answer.cost, stats.spent[f"user:{name}"]) == (1.0 / len(rich), 1.0 / len(rich))
+    assert not any(stats.spent.get(f"user:{name}") for name in poor)
+
+
+@virtual_time
+async def test_a_shared_call_goes_where_all_can_pay_and_nobody_is_told_whose_budget_is_small() -> None:
+    dear, cheap = Script("dear"), Script("cheap", latency=0.2)
+    cheap.failure = lambda _, asked: None if asked.messages[0].text == "busy" else overloaded()
+    one = Quota(concurrency=1)
+    endpoints = (
+        endpoint(dear, price=Price(0.0, 10.0), limits=one),
+        endpoint(cheap, price=DOLLAR, limits=one, retry=RetryPolicy(attempts=1)),
+    )
+    asked = request("same", max_tokens=1_000_000)
+    async with pool_of(*endpoints, coalesce=True, budgets=[Budget("user", "ada", 99.0)]) as pool:
+        busy = [pool.ask(Submit(request("busy"), Requester(endpoint=name))) for name in ("dear", "cheap")]
+        await asyncio.sleep(0.01)
+        asks = [pool.ask(Submit(asked, Requester(user=name))) for name in ("ada", "bob")]
+        await asyncio.sleep(0.01)
+        await pool.ask(SetBudget(Budget("user", "ada", 2.0)))
+        results = await asyncio.gather(*asks, return_exceptions=True)
+        await asyncio.gather(*busy)
+    assert (len(dear.seen), len(cheap.seen)) == (1, 2)
+    assert "of those who share this call" in str(results[1])
+    assert "ada" not in str(results[1])
+
+
+@virtual_time
+async def test_a_budget_that_concerns_all_who_share_a_call_refuses_them_all() -> None:
+    one = endpoint(Script("a"), price=DOLLAR, limits=Quota(concurrency=1))
+    async with pool_of(one, coalesce=True, budgets=[Budget("pool", "", 99.0)]) as pool:
+        busy = pool.ask(request("busy"))
+        await asyncio.sleep(0.01)
+        asks = [pool.ask(Submit(request("same"), Requester(tenant="acme", user=name))) for name in ("ada", "bob")]
+        await asyncio.sleep(0.01)
+        await pool.ask(SetBudget(Budget("pool", "", 0.0)))
+        results = await asyncio.gather(*asks, return_exceptions=True)
+        await busy
+    assert ["the budget of pool is spent" in str(each) for each in results] == [True, True]
+
+
+@virtual_time
+async def test_of_those_who_share_a_call_and_one_account_the_last_goes_first() -> None:
+    script = Script("a", usage=Usage(0, 1_000_000))
+    one = endpoint(script, price=DOLLAR, limits=Quota(concurrency=1))
+    asked = request("same", max_tokens=1_000_000)
+    async with pool_of(one, coalesce=True, budgets=[Budget("tenant", "acme", 99.0)]) as pool:
+        busy = pool.ask(request("busy"))
+        await asyncio.sleep(0.01)
+        who = [Requester(tenant="acme", user="ada"), Requester(user="bob"), Requester(tenant="acme", user="carl")]
+        asks = [pool.ask(Submit(asked, each)) for each in who]
+        await asyncio.sleep(0.01)
+        await pool.ask(SetBudget(Budget("tenant", "acme", 0.55)))
+        results = await asyncio.gather(*asks, return_exceptions=True)
+        await busy
+    assert [type(result) for result in results] == [Completion, Completion, BudgetSpent]
 
 
 @virtual_time
