@@ -62,6 +62,22 @@ class _Own(Generic[T]):
         return self if actor is None else self._get(actor)
 
 
+class _Unstarted:
+    """The cell of an actor that was constructed directly, and not started: pykka allows that."""
+
+    def __get__(self, actor: Any, owner: Any = None) -> Cell:
+        if actor is None:
+            raise AttributeError("_cell")
+        cell = Cell(default_system().runtime, None, type(actor))
+        cell.ref = ActorRef(cell)
+        cell.actor = actor
+        move(cell, "stop")
+        move(cell, "ended")  # nobody serves it: an ask fails at once
+        cell.state = DEAD
+        actor._cell = cell
+        return cell
+
+
 class Actor(Spawns, Behaviour[M_contra], _Base):
     """An actor: state that only its own handlers touch, and a mailbox they serve one message at a time.
 
@@ -71,22 +87,12 @@ class Actor(Spawns, Behaviour[M_contra], _Base):
     children started with a child spec.
     """
 
-    _cell: Cell
-
-    if not TYPE_CHECKING:
+    if TYPE_CHECKING:
+        _cell: Cell
+    else:
         __new__ = plain_new
-
-    def __getattr__(self, name: str) -> Any:
-        if name == "_cell":  # constructed directly, not started: pykka allows that
-            cell = Cell(default_system().runtime, None, type(self))
-            cell.ref = ActorRef(cell)
-            cell.actor = self
-            move(cell, "stop")
-            move(cell, "ended")  # nobody serves it: an ask fails at once
-            cell.state = DEAD
-            self._cell = cell
-            return cell
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        # Not by __getattr__: where a class has one, each attribute of its objects takes 0.11 µs to read, not 0.03.
+        _cell = _Unstarted()
 
     def __str__(self) -> str:
         return str(self._cell.ref)
