@@ -61,7 +61,7 @@ class Passing(Actor):
 
     def on_receive(self, request: Request) -> Completion:
         last = request.messages[-1]
-        number = int(last.text) if last.role == "user" else HOPS
+        number = int(last.text.split()[-1]) if last.role == "user" else HOPS
         if number == HOPS:
             return DONE
         to = f'{{"target_agent": "A{number + 1}", "message": "{number + 1}"}}'
@@ -81,10 +81,17 @@ def solo(model: ChildSpec, **options: Any) -> Agency:
     return Agency(Agent("A0", "You are helpful.", **options), model=model)
 
 
-def repeat(agency: Callable[[], Agency], unit: str, question: str = "go") -> Callable[[int], list[Sample]]:
+def repeat(
+    agency: Callable[[], Agency], unit: str, question: str = "go", handoffs: int = 0
+) -> Callable[[int], list[Sample]]:
+    """Runs one after another, once one has shown that it does what is measured."""
+
     def run(n: int) -> list[Sample]:
         async def measured() -> list[Sample]:
             async with agency() as running:
+                answer = await running.run(question)
+                if answer.text != DONE.message.text or len(answer.handoffs) != handoffs:
+                    raise RuntimeError(f"a run of {unit}s ended in {answer.text!r} after {answer.handoffs}")
                 return await repeated(lambda: running.run(question), n, unit)
 
         return asyncio.run(measured())
@@ -258,7 +265,7 @@ SCENARIOS: dict[str, Callable[[int], list[Sample]]] = {
     "turn": repeat(lambda: solo(ChildSpec(Calling, (0, 0))), "turn"),
     "tools_3": repeat(lambda: solo(ChildSpec(Calling, (3, 1)), tools=[add]), "run"),
     "tools_parallel_10": repeat(lambda: solo(ChildSpec(Calling, (1, 10)), tools=[add]), "run"),
-    "handoffs_10": repeat(chain, "run", "0"),
+    "handoffs_10": repeat(chain, "run", "0", HOPS),
     "conversations": conversations,
     "growth": growth(conversations),
     "memory": memory,
