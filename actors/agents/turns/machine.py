@@ -35,7 +35,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Literal, NamedTuple, TypeAlias, cast
 
-from ....providers.messages import Message, Part, ToolCall, Usage
+from ....providers.messages import Completion, Message, Part, ToolCall, Usage
 from ..answer import NO_USAGE, HandoffRecord
 from ..errors import (
     AgentError,
@@ -207,6 +207,7 @@ def _completed(turn: Turn, happened: Completed, rules: Rules) -> tuple[Turn, Com
     calls = message.tool_calls
     if calls:
         message = with_distinct_ids(message, len(turn.history))
+    before = turn.trail
     plain = message is completion.message and not completion.extra and happened.broken is None
     # One tuple for the whole step: this is the hottest transition.
     turn = Turn(
@@ -224,7 +225,7 @@ def _completed(turn: Turn, happened: Completed, rules: Rules) -> tuple[Turn, Com
         turn.notes + completion.notes,
         turn.steering,
         turn.limits,
-        turn.trail.plus(happened if plain else noted(happened, message)),
+        before.plus(happened if plain else noted(happened, message)),
     )
     if happened.broken is not None:
         return _fail(turn, happened.broken)
@@ -241,18 +242,18 @@ def _completed(turn: Turn, happened: Completed, rules: Rules) -> tuple[Turn, Com
         return _repair(turn, happened.problem, rules)
     if turn.steering and _over_limit(turn, rules) is None:
         return _steer(turn), COMPLETE
-    return closed(turn), (Finish(_spoken(turn.trail)),)
+    return closed(turn), (Finish(_spoken(completion, before)),)
 
 
-def _spoken(trail: Trail) -> str:
+def _spoken(last: Completion, before: Trail) -> str:
     """The text of an answer, with what was said before the vendor paused."""
-    text, at = "", len(trail)
+    text, at = last.message.text, len(before)
     while at:
         at -= 1
-        before = trail[at]
-        if not isinstance(before, Completed) or (at < len(trail) - 1 and before.completion.finish_reason != "pause"):
+        earlier = before[at]
+        if not isinstance(earlier, Completed) or earlier.completion.finish_reason != "pause":
             break
-        text = before.completion.message.text + text
+        text = earlier.completion.message.text + text
     return text
 
 

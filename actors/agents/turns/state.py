@@ -164,7 +164,7 @@ class ConversationState:
         self.turn = turn
         if turn.phase == "ended" and commands:
             last = commands[-1]
-            self.verdict = last if isinstance(last, Finish | Fail) else None
+            self.verdict = last if type(last) is Finish or type(last) is Fail else None
         if (
             type(happened) is not Spent
         ):  # no step further: a call that spends and kills the process would go on for ever

@@ -37,16 +37,11 @@ def delegate_answered(message: DelegateAnswered, happened: Happened) -> None:
         _next_stage(session, call_id, delegation, answer)
         return
     final = delegation.transfer and error is None
+    alone = not delegation.before and not delegation.summary
     failed = "" if error is None else f"{type(error).__name__}: {error}"
-    session.emit(
-        HandoffFinished,
-        call_id=call_id,
-        target=handoff.target,
-        kind=handoff.kind,
-        text=answer.text,
-        failed=failed,
-        seconds=session.time() - delegation.started,
-    )
+    if session.runtime.bus.active:
+        to = {"target": handoff.target, "kind": handoff.kind, "text": answer.text, "failed": failed}
+        session.emit(HandoffFinished, call_id=call_id, seconds=session.time() - delegation.started, **to)
     content = f"{handoff.target} could not finish: {failed}" if error is not None else answer.text
     answers = (*delegation.before, answer)
     paid = (*delegation.summary, *answers)
@@ -57,15 +52,15 @@ def delegate_answered(message: DelegateAnswered, happened: Happened) -> None:
         error is not None,
         final,
         error if isinstance(error, FATAL) or (delegation.transfer and error is not None) else None,
-        sum((one.usage for one in paid), NO_USAGE),
-        sum(one.cost for one in paid),
-        sum(len(one.steps) for one in paid),
+        answer.usage if alone else sum((one.usage for one in paid), NO_USAGE),
+        answer.cost if alone else sum(one.cost for one in paid),
+        len(answer.steps) if alone else sum(len(one.steps) for one in paid),
         delegation.records(answers, failed),
         session.used(),
         (outcome.owner or (handoff.target, delegation.run.conversation)) if final else None,
         answer.agent if final else "",
-        kept(answer.steps) if len(paid) == 1 else tuple(step for one in paid for step in one.steps),
-        tuple(note for one in paid for note in one.notes),
+        kept(answer.steps) if alone else tuple(step for one in paid for step in one.steps),
+        answer.notes if alone else tuple(note for one in paid for note in one.notes),
     )
     # Their actors have stopped by themselves; what they left goes with the step that this side records now.
     done = (*delegation.summary, *delegation.before)

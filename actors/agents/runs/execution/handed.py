@@ -51,6 +51,9 @@ class Delegation(NamedTuple):
         if handoff is None:
             return tuple(deeper for answer in answers for deeper in answer.handoffs)
         records = [HandoffRecord(handoff.sender, handoff.target, handoff.kind, handoff.task, failed)]
+        if len(self.stages) == 1 and self.stages[0] == handoff.target:  # no pipeline
+            records.extend(answers[0].handoffs)
+            return tuple(records)
         task = handoff.task
         for number, (stage, answer) in enumerate(zip(self.stages, answers, strict=False), 1):
             if stage != handoff.target:

@@ -250,7 +250,7 @@ class Runner:
             events[0] = Begin(None)  # they are in the journal as what was asked
         outcome: Outcome | None = None
         last: Command | None = commands[-1] if commands else None
-        verdict = last if isinstance(last, Finish | Fail) else None
+        verdict = last if type(last) is Finish or type(last) is Fail else None
         if verdict is not None and "finalize" not in session.prepared.hooks:
             outcome = _outcome(session, turn, verdict, happened)
             events.append(outcome.recorded(session.run))

@@ -56,9 +56,10 @@ def spent_above(session: Session) -> RunError | None:
     """Whether a run for which this one works has used what it may, all that work for it counted."""
     above = session.parent
     while above is not None:
-        limits, turn = above.limits, _turn(above)
+        limits = above.limits
         if limits.cost is not None or limits.tokens is not None:
             usage, cost, _ = spent(above)
+            turn = _turn(above)
             tokens = turn.usage.total_tokens + usage.total_tokens
             cost += turn.cost
             if limits.tokens is not None and tokens >= limits.tokens:

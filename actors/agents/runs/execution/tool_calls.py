@@ -50,8 +50,9 @@ def call_tool(session: Session, command: CallTool, happened: Happened) -> None:
         _returned(session, call, INTERRUPTED, True, happened)
         return
     token = active_context.set(session.send_context)
-    context = tool_context(session, call) if tool.context is not None else None
-    made_first = (context is None and tool.context is not None) or has_to_recall(session)
+    wanted = tool.context
+    context = tool_context(session, call) if wanted is not None else None
+    made_first = (context is None and wanted is not None) or has_to_recall(session)
     if "toolcall" in session.prepared.hooks or made_first:
         work = _hooked_call(session, call)
         session.jobs[call.id] = session.actor.pipe(work, lambda outcome: ToolDone(session, call, outcome))
