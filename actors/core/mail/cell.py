@@ -12,7 +12,7 @@ import os
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from threading import RLock
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from ..base.behaviour import Behaviour
 from ..base.errors import LONGEST
@@ -23,6 +23,8 @@ from ..runtime.driver import Driver
 from ..runtime.runtime import Runtime
 from .ask import Admission, Ask
 from .children import Children
+
+T = TypeVar("T")
 
 IDLE, READY, BUSY, SUSPENDED, CLOSED, DEAD = range(6)
 """Scheduling states. IDLE: nothing to do. READY: in the dispatcher's queue. BUSY: a handler is at work.
@@ -39,6 +41,30 @@ def _forked() -> None:
 os.register_at_fork(after_in_child=_forked)
 
 
+class _Made(Generic[T]):
+    """A collection of an actor's details, made when it is first asked for.
+
+    Not by ``__getattr__``: where a class has one, each attribute of its objects takes 0.11 µs to read, not 0.03.
+    """
+
+    __slots__ = ("_kind", "_name", "_slot")
+
+    def __init__(self, kind: Callable[[], T]) -> None:
+        self._kind = kind
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name, self._slot = name, f"_{name}"
+
+    def __get__(self, details: Details, owner: type | None = None) -> T:
+        if self._name not in details.made:
+            with _making:
+                if self._name not in details.made:
+                    setattr(details, self._slot, self._kind())
+                    details.made += (self._name,)
+        made: T = getattr(details, self._slot)
+        return made
+
+
 class Details:
     """What an actor seldom needs; made when it is first used, which keeps an idle actor small.
 
@@ -53,6 +79,12 @@ class Details:
     """
 
     __slots__ = (
+        "_jobs",
+        "_on_change",
+        "_stopping",
+        "_timers",
+        "_watched_by",
+        "_watching",
         "children",
         "ending",
         "error",
@@ -61,12 +93,10 @@ class Details:
         "history",
         "in_flight",
         "incarnation",
-        "jobs",
         "label",
         "made",
         "mailbox",
         "name",
-        "on_change",
         "owes_on_stop",
         "patience",
         "previous",
@@ -75,12 +105,8 @@ class Details:
         "spec",
         "stash",
         "stashed_by",
-        "stopping",
         "taken",
-        "timers",
         "waiting",
-        "watched_by",
-        "watching",
     )
 
     def __init__(self) -> None:
@@ -108,22 +134,13 @@ class Details:
         self.made: tuple[str, ...] = ()
 
     # Made when they are first asked for: a supervised actor seldom has any of them (empty, they take 0.4 kB).
-    jobs: dict[Driver, None]
-    timers: dict[Any, None]
-    watching: dict[Cell, None]
-    watched_by: dict[Cell, None]
-    stopping: list[Ask]
-    on_change: dict[Callable[[], object], None]
+    jobs: _Made[dict[Driver, None]] = _Made(dict)
+    timers: _Made[dict[Any, None]] = _Made(dict)
+    watching: _Made[dict[Cell, None]] = _Made(dict)
+    watched_by: _Made[dict[Cell, None]] = _Made(dict)
+    stopping: _Made[list[Ask]] = _Made(list)
+    on_change: _Made[dict[Callable[[], object], None]] = _Made(dict)
     """Called once, when the incarnation has started or ended next, or the actor is dead."""
-
-    def __getattr__(self, name: str) -> Any:
-        with _making:
-            if name in self.made:
-                return getattr(self, name)
-            made: Any = [] if name == "stopping" else {}
-            setattr(self, name, made)  # raises AttributeError itself for a name that is no slot
-            self.made += (name,)
-            return made
 
     def has(self, name: str) -> bool:
         """Whether a collection has anything in it; unlike reading it, this does not make it."""
