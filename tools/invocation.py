@@ -20,6 +20,7 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from ..actors.core.base.errors import named
 from .errors import ToolCancelled, ToolError, ToolTimeout
 from .result import ToolResult
 from .slots import Slots
@@ -140,7 +141,7 @@ class Invocation:
             result = ToolResult.failure(self.verdict or ToolCancelled(f"{self._name!r} was cancelled from outside"))
         else:
             error = task.exception()  # only what is no Exception gets here: the loop itself is being torn down
-            result = task.result() if error is None else ToolResult.failure(ToolCancelled(repr(error)))
+            result = task.result() if error is None else ToolResult.failure(ToolCancelled(named(error)))
             if isinstance(self.verdict, ToolCancelled) and not result.is_error:
                 result = ToolResult.failure(self.verdict)
         self._end(result)

@@ -24,6 +24,7 @@ from functools import partial
 from multiprocessing import connection
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..actors.core.base.errors import named, said
 from .errors import NotPicklable, ProcessDied, ToolCrashed, ToolDefinitionError, ToolError
 from .threads import Clock, Job, ToolThreads, run_job
 
@@ -78,7 +79,7 @@ async def in_process(
     try:
         sent = pickle.dumps((place, dict(values)))
     except Exception as error:
-        raise NotPicklable(f"the arguments of {place.name} cannot be sent to its process: {error}") from error
+        raise NotPicklable(f"the arguments of {place.name} cannot be sent to its process: {said(error)}") from error
     loop = asyncio.get_running_loop()
     call = _Call(place, sent, function, values, threading.get_ident())
     if clock is not None:
@@ -227,7 +228,7 @@ def _returned(value: bytes) -> Any:
     try:
         return pickle.loads(value)
     except Exception as error:
-        raise NotPicklable(f"what the tool's process returned cannot be read here: {error}") from error
+        raise NotPicklable(f"what the tool's process returned cannot be read here: {said(error)}") from error
 
 
 def _raised(told: tuple[bytes | None, str, str]) -> Any:
@@ -287,7 +288,7 @@ def _answer(sent: bytes, begin: Callable[[], None]) -> bytes:
     try:
         return pickle.dumps(("returned", pickle.dumps(value)))
     except Exception as error:
-        text = f"what {name} returned, a {type(value).__name__}, cannot be sent from its process: {error}"
+        text = f"what {name} returned, a {type(value).__name__}, cannot be sent from its process: {said(error)}"
         return pickle.dumps(("not sent", text))
 
 
@@ -305,7 +306,7 @@ def _found(place: Place) -> Callable[..., Any]:
 def _described(error: BaseException) -> tuple[bytes | None, str, str]:
     """An exception, if it can be sent; what it says; and where it was raised."""
     where = "".join(traceback.format_exception(error))
-    text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    text = named(error)
     try:
         pickled = pickle.dumps(error)
         pickle.loads(pickled)

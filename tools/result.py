@@ -6,6 +6,7 @@ import base64
 from dataclasses import dataclass, field, replace
 from typing import Any, get_args
 
+from ..actors.core.base.errors import said
 from ..providers.messages import File, Image, Part, Text, shown
 from .errors import ToolError
 
@@ -49,7 +50,7 @@ class ToolResult:
     @classmethod
     def failure(cls, error: ToolError) -> ToolResult:
         """The result of a call that failed with ``error``."""
-        return cls(f"Error ({type(error).__name__}): {error}", True, None, error)
+        return cls(f"Error ({type(error).__name__}): {said(error)}", True, None, error)
 
     @classmethod
     def returned(cls, value: Any) -> ToolResult:

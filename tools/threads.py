@@ -19,6 +19,8 @@ from concurrent.futures import Executor, Future
 from contextlib import nullcontext, suppress
 from typing import Any, Protocol, TypeVar
 
+from ..actors.core.base.errors import named
+
 T = TypeVar("T")
 
 _IDLE = 10.0  # seconds a worker waits for more work before it ends
@@ -68,6 +70,8 @@ class Job:
         _current.job = self
         try:
             return self.call()
+        except StopIteration as stop:  # no future can carry it; Python makes the same of it in a coroutine
+            raise RuntimeError(f"the function raised {named(stop)}") from stop
         finally:
             _current.job = None
 
@@ -287,7 +291,8 @@ async def run_job(job: Job, threads: ToolThreads, clock: Clock | None) -> Any:
                 relief = loop.call_later(threads.long, relieve)
         return await done
     except asyncio.CancelledError:
-        threads.abandon(job)
+        if job.future.cancelled() or not job.future.done():  # otherwise the call has ended, perhaps so by itself
+            threads.abandon(job)
         raise
     finally:
         if relief is not None:

@@ -12,6 +12,8 @@ from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable
 from functools import partial
 from typing import Any, Literal, TypeAlias, TypedDict, Unpack, get_args, overload
 
+from ..actors.core.base.errors import named
+from ..actors.core.base.foreign import is_ours
 from ..providers.messages import ToolSpec
 from .context import CallContext
 from .errors import InvalidResult, MissingContext, ToolCrashed, ToolDefinitionError, ToolError
@@ -213,6 +215,7 @@ class Tool:
         self, arguments: str | Mapping[str, Any], context: CallContext | None, invocation: Invocation
     ) -> ToolResult:
         values: dict[str, Any] = {}
+        task = asyncio.current_task()
         try:
             bound = self._signature.bind(self.name, arguments)
             values = bound.values
@@ -238,10 +241,12 @@ class Tool:
             return await self._failed(values, invocation.verdict, context)
         except ToolError as error:
             return await self._failed(values, error, context)
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
             # SystemExit too: raised in a task it would end the loop, and every other actor with it.
+            if is_ours(error, task):
+                raise
             _log_crash(self.name, error, context)
-            crash = ToolCrashed(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
+            crash = ToolCrashed(named(error))
             crash.__cause__ = error
             return await self._failed(values, crash, context)
         return _without_secrets(result, context).shortened(self.max_result)
@@ -282,9 +287,12 @@ class Tool:
     async def _failed(self, values: dict[str, Any], error: ToolError, context: CallContext | None) -> ToolResult:
         result: ToolResult | None = None
         if self._on_error is not None:
+            task = asyncio.current_task()
             try:
                 result = await _settled(self._on_error(dict(values), error))
-            except Exception as raised:
+            except BaseException as raised:
+                if is_ours(raised, task):
+                    raise
                 _log_crash(f"{self.name}, whose own error is reported: its on_error", raised, context)
         result = _without_secrets(result or ToolResult.failure(error), context)
         return result.shortened(max(self.max_result, _ERROR_SHOWN))

@@ -7,6 +7,7 @@ tool asks sees the same context as the tool.
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import json
 import math
@@ -18,6 +19,7 @@ from ...providers.messages import Message, Usage
 from ...tools.context import CallContext, OnProgress
 from ...tools.errors import NoCredential
 from ...tools.secrets import Secrets
+from ..core.base.foreign import is_ours
 from ..core.base.send_context import active
 from ..core.refs.ref import ActorRef
 from .caller import NOBODY, Caller
@@ -199,10 +201,13 @@ class ToolContext(CallContext, Generic[Deps]):
             raise DefinitionError(f"the name of a credential is a text, not {name!r:.80}")
         if self._credentials is None:
             raise NoCredential(f"there is no credential {name!r}: give the agency credentials=…")
+        task = asyncio.current_task()
         try:
             given = self._credentials(name)
             secret = await given if inspect.isawaitable(given) else given
-        except Exception as error:  # its text may say more than is good
+        except BaseException as error:  # its text may say more than is good
+            if is_ours(error, task):
+                raise
             raise NoCredential(f"the credential {name!r} could not be had: {type(error).__name__}") from error
         if secret is not None and not isinstance(secret, str):
             raise NoCredential(f"the credential {name!r} is no text, but a {type(secret).__name__}")

@@ -38,6 +38,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..core.base.errors import CallboardError
+from ..core.base.errors import named as named
+from ..core.base.errors import said as said
 
 if TYPE_CHECKING:
     from .answer import Answer

@@ -12,6 +12,7 @@ import sys
 from dataclasses import fields
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
+from .errors import said as said_by
 from .events import (
     ApprovalDecided,
     ApprovalRequested,
@@ -95,7 +96,7 @@ def line_of(event: RunEvent) -> Line | None:
         case HookFailed():
             return Line("!", "", "", f"{who}: hook {event.hook} failed: {event.error}", "bad")
         case RunFinished() if len(event.chain) <= 1:
-            said = str(event.error) if event.error is not None else event.answer.text if event.answer else ""
+            said = said_by(event.error) if event.error is not None else event.answer.text if event.answer else ""
             return Line(CALLER, "←", who, first_line(said), "bad" if event.error is not None else "bold")
         case _:
             return None

@@ -26,6 +26,7 @@ a scope is called only in runs of callers who have it.
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import inspect
 import logging
@@ -36,9 +37,10 @@ from typing import Any, Literal, TypeAlias, get_args
 from ...providers.messages import Completion, Delta, Message, Request, ToolCall
 from ...tools import ToolResult
 from ...tools.scopes import ALL, Scopes, as_scopes
+from ..core.base.foreign import is_ours
 from .answer import Answer
 from .context import RequestContext
-from .errors import DefinitionError, GuardrailTripped
+from .errors import DefinitionError, GuardrailTripped, said
 from .handoffs.handoff import Handoff
 
 logger = logging.getLogger("callboard")
@@ -175,7 +177,7 @@ def _article(word: str) -> str:
 
 
 async def run_hooks(
-    hooks: Iterable[Hook], context: HookContext, report: Callable[[Hook, Exception], object]
+    hooks: Iterable[Hook], context: HookContext, report: Callable[[Hook, BaseException], object]
 ) -> HookContext:
     """Call the hooks of an event.
 
@@ -190,6 +192,7 @@ async def run_hooks(
     Raises:
         GuardrailTripped: a guardrail raised.
     """
+    task = asyncio.current_task()
     for item in hooks:
         before = copy.copy(context)
         try:
@@ -199,11 +202,13 @@ async def run_hooks(
             if isinstance(changed, HookContext):
                 context = changed
             _check_left(context)
-        except Exception as error:
+        except BaseException as error:
+            if is_ours(error, task):
+                raise
             if item.guardrail:
                 if isinstance(error, GuardrailTripped):
                     raise
-                raise GuardrailTripped(f"guardrail {item.name} refused ({context.event}): {error}") from error
+                raise GuardrailTripped(f"guardrail {item.name} refused ({context.event}): {said(error)}") from error
             logger.warning("hook %s failed on %s", item.name, context.event, exc_info=error)
             report(item, error)
             context = before

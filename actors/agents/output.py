@@ -100,11 +100,15 @@ class Output:
             value = self.value(text)
             if to_jsonable_python(value, by_alias=False) == kept:
                 return value
-        except Exception:
+        except KeyboardInterrupt:
+            raise
+        except BaseException:
             logger.debug("the answer's text is not what its value was read from")
         try:
             return self._adapter.validate_json(json.dumps(kept))
-        except Exception:  # a validator of the user's may raise anything
+        except KeyboardInterrupt:
+            raise
+        except BaseException:  # a validator of the user's may raise anything
             return kept
 
     def read(self, text: str) -> tuple[Any, str]:

@@ -15,7 +15,7 @@ from ....providers.messages import Message, Request, ToolCall, shown
 from ...core.base.send_context import SendContext
 from ...core.base.send_context import active as active_context
 from ..context import KEY, RequestContext, UsageRecord
-from ..errors import GuardrailTripped, LimitReached
+from ..errors import GuardrailTripped, LimitReached, named, said
 from ..handoffs.call import offer_of, read_call
 from ..handoffs.limits import check_chain
 from ..hooks import HookContext, HookEvent, run_hooks
@@ -159,8 +159,10 @@ class RunToday:
             request = prepared.request(
                 step.before.history, self._context, asked.external, schema, self._runtime.model_for(prepared.name)
             )
-        except Exception as error:
-            text = f"the instructions of {prepared.name} raise {type(error).__name__}: {error}"
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            text = f"the instructions of {prepared.name} raise {named(error)}"
             self._differs("request", text)
             return None
         finally:
@@ -212,8 +214,10 @@ class RunToday:
         if self._output is not None:
             try:
                 _, problem = self._output.read(event.completion.message.text)
-            except Exception as error:  # a validator of the user's
-                problem = f"checking it raises {type(error).__name__}: {error}"
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # a validator of the user's
+                problem = f"checking it raises {named(error)}"
         recorded = event.problem or (str(event.broken) if event.broken is not None else "")
         if bool(problem) != bool(recorded):
             text = problem or "it fits the requested type now, and did not then: " + recorded
@@ -290,7 +294,7 @@ class RunToday:
                 offer_of(changed, handoff, prepared.handoffs.get(call.name), prepared.handoffs, prepared.reachable)
                 check_chain(request.chain, request.tasks, changed, self._runtime.handoff_limits)
         except Exception as error:  # also what a history filter raises
-            return str(error)
+            return said(error)
         return ""
 
     async def _refused(self, step: ReplayStep) -> None:
@@ -361,8 +365,10 @@ def _misfit(tool: Any, call: ToolCall) -> str:
         return ""
     try:
         check(call.arguments)
-    except Exception as error:
-        return _shorten(str(error))
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # of a validator of the user's
+        return _shorten(said(error))
     return ""
 
 

@@ -9,7 +9,7 @@ from ....providers.messages import Completion, Message, Request
 from ...core.refs.ref import ActorRef
 from ..answer import NO_USAGE, Answer, step_of
 from ..context import model_at_work
-from ..errors import AgentUnavailable, DefinitionError, RunFailed
+from ..errors import AgentUnavailable, DefinitionError, RunFailed, named
 from .target import AgentRequest
 
 
@@ -107,7 +107,7 @@ class FanOutTarget:
 
 def _listed(name: str, outcomes: Mapping[str, Completion | Exception]) -> str:
     if not any(isinstance(one, Completion) for one in outcomes.values()):
-        failed = "; ".join(f"{each}: {type(error).__name__}: {error}" for each, error in outcomes.items())
+        failed = "; ".join(f"{each}: {named(error)}" for each, error in outcomes.items())
         raise AgentUnavailable(f"{name}: all failed: {failed}")
     return "\n\n".join(
         f"{each} said:\n{one.message.text}"

@@ -47,6 +47,8 @@ from ..errors import (
     StepLimit,
     StuckLoop,
     TokenLimit,
+    named,
+    said,
 )
 from .budget import raised, reached
 from .history import EMPTY, History, call_of, repaired, result_of, with_distinct_ids, with_results, without_calls
@@ -270,7 +272,7 @@ def _repair(turn: Turn, wrong: str, rules: Rules) -> tuple[Turn, Commands]:
 def _completion_failed(turn: Turn, happened: CompletionFailed, rules: Rules) -> tuple[Turn, Commands]:
     error = happened.error
     if not isinstance(error, AgentError):
-        failed = RunFailed(f"{type(error).__name__}: {error}")
+        failed = RunFailed(named(error))
         failed.__cause__ = error
         error = failed
     if happened.usage is not NO_USAGE:
@@ -278,7 +280,7 @@ def _completion_failed(turn: Turn, happened: CompletionFailed, rules: Rules) -> 
             steps=turn.steps + 1,
             usage=turn.usage + happened.usage,
             cost=turn.cost + happened.cost,
-            trail=turn.trail.plus(NotTaken(str(error), happened.usage, happened.cost)),
+            trail=turn.trail.plus(NotTaken(said(error), happened.usage, happened.cost)),
         )
     return _fail(turn, error)
 

@@ -129,3 +129,20 @@ def brief(thing: object) -> str:
     except Exception as error:
         return f"<{type(thing).__name__}, whose repr raised {type(error).__name__}>"
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+
+
+def said(error: BaseException) -> str:
+    """Return what an exception says, or the name of its type where it says nothing; whatever its ``str`` does."""
+    name = type(error).__name__
+    try:
+        return str(error) or name
+    except KeyboardInterrupt:
+        raise
+    except BaseException as broken:
+        return f"<{name}, whose str raised {type(broken).__name__}>"
+
+
+def named(error: BaseException) -> str:
+    """Return the type of an exception and what it says; whatever its ``str`` does."""
+    name, text = type(error).__name__, said(error)
+    return name if text == name else f"{name}: {text}"

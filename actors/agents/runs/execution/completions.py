@@ -15,8 +15,9 @@ from ....core.base.send_context import active as active_context
 from ....core.mail.future import Future
 from ....core.refs.ref import ActorRef
 from ...answer import Answer
+from ...calling import called, raised_by
 from ...context import UsageRecord
-from ...errors import AgentError, RunFailed
+from ...errors import AgentError, RunFailed, named
 from ...events import CompletionFinished, CompletionStarted, ReasoningDelta, Retried, TextDelta
 from ...handoffs.target import AgentRequest, Responds
 from ...turns.confidence import confidence_of
@@ -121,10 +122,10 @@ def _ask(session: Session, happened: Happened) -> None:
     except RunFailed as error:
         happened(session, CompletionFailed(error))
         return
-    except Exception as error:  # instructions are a function of the user's
-        failed = RunFailed(f"the instructions of {prepared.name} raised {type(error).__name__}: {error}")
-        failed.__cause__ = error
-        happened(session, CompletionFailed(failed))
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # instructions are a function of the user's
+        happened(session, CompletionFailed(raised_by(f"the instructions of {prepared.name}", error)))
         return
     hooks = prepared.hooks
     token = active_context.set(session.send_context)
@@ -156,7 +157,7 @@ async def _answered(session: Session, answer: Responds, request: AgentRequest) -
     """What an agent answered by itself, as a completion."""
     name = session.run.agent
     try:
-        given = await answer(request)
+        given = await called(name, answer, request)
     except AgentError as error:
         if error.partial is not None:
             session.bought = _as_completion(error.partial, name)
@@ -266,7 +267,7 @@ def _failed(session: Session, error: Exception, happened: Happened) -> None:
         most = min(most, session.max_retries)
     if (crashed or cut_short) and session.attempts < most:
         session.attempts += 1
-        session.emit(Retried, reason=f"{type(error).__name__}: {error}", attempt=session.attempts)
+        session.emit(Retried, reason=named(error), attempt=session.attempts)
         if crashed:
             session.ask = session.actor.pipe(
                 asyncio.sleep(CRASH_WAITS[session.attempts - 1]), lambda _: AskAgain(session)

@@ -13,6 +13,7 @@ from ...errors import (
     HandoffCycle,
     HandoffDepth,
     HandoffLimit,
+    named,
 )
 from ...events import HandoffFinished, HandoffStarted
 from ...turns.budget import narrowed
@@ -38,7 +39,7 @@ def delegate_answered(message: DelegateAnswered, happened: Happened) -> None:
         return
     final = delegation.transfer and error is None
     alone = not delegation.before and not delegation.summary
-    failed = "" if error is None else f"{type(error).__name__}: {error}"
+    failed = "" if error is None else named(error)
     if session.runtime.bus.active:
         to = {"target": handoff.target, "kind": handoff.kind, "text": answer.text, "failed": failed}
         session.emit(HandoffFinished, call_id=call_id, seconds=session.time() - delegation.started, **to)

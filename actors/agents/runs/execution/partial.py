@@ -44,7 +44,9 @@ class Partial:
         self._next = self._length + 1 + self._length // 32
         try:
             value = session.output.partial(whole)
-        except Exception:  # it does not fit yet; a validator of the user's may raise anything
+        except KeyboardInterrupt:
+            raise
+        except BaseException:  # it does not fit yet; a validator of the user's may raise anything
             return
         if self._last is _NOTHING or value != self._last:
             self._last = value

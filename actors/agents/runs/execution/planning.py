@@ -8,7 +8,8 @@ from typing import Any
 
 from .....providers.messages import Request, ToolCall
 from ....core.base.send_context import active
-from ...errors import DefinitionError, RunFailed
+from ...calling import raised_by
+from ...errors import DefinitionError, RunFailed, said
 from ...turns.steps import Completed, CompletionFailed, Stopped
 from ...turns.stopping import RunSoFar, StepPlan
 from .session import Happened, Session
@@ -87,9 +88,10 @@ def _called(session: Session, name: str, function: Callable[[RunSoFar], Any]) ->
     try:
         return function(RunSoFar(session.context, session.state.turn))
     except DefinitionError as error:
-        raise RunFailed(f"{name} of {session.prepared.name}: {error}") from error
-    except Exception as error:
-        failed = RunFailed(f"{name} of {session.prepared.name} raised {type(error).__name__}: {error}")
-        raise failed from error
+        raise RunFailed(f"{name} of {session.prepared.name}: {said(error)}") from error
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        raise raised_by(f"{name} of {session.prepared.name}", error) from error
     finally:
         active.reset(token)

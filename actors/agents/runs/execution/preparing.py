@@ -6,6 +6,7 @@ import inspect
 import time
 from collections.abc import Coroutine
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from .....providers.messages import Message, ToolCall
@@ -13,7 +14,8 @@ from .....tools.schema import FunctionSignature
 from .....tools.threads import in_thread
 from ....core.base.send_context import active as active_context
 from ...answer import NO_USAGE, Answer
-from ...errors import GuardrailTripped, HandoffRefused, RunFailed
+from ...calling import called, raised_by
+from ...errors import GuardrailTripped, HandoffRefused, RunFailed, named, said
 from ...events import HandoffFinished
 from ...handoffs.call import chosen_handoff, offer_of, read_call
 from ...handoffs.handoff import Handoff
@@ -56,6 +58,11 @@ def hand_off(session: Session, command: HandOff, happened: Happened) -> None:
     except Exception as error:
         session.send(Refused(session, call, error))
         return
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # of a validator of the user's
+        happened(session, Interrupted(raised_by(call.name, error)))
+        return
     if offered is not None and offered.summary:
         _summarize(session, command, sending, offered)
     else:
@@ -90,7 +97,9 @@ def _send(session: Session, command: HandOff, sending: Sending, happened: Happen
     if not command.transfer:
         try:
             told = as_messages(sending.handoff.as_message())
-        except Exception as error:  # a structured input of the user's, which the model cannot mend
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a structured input of the user's, which the model cannot mend
             usage, cost = _paid(sending.summary)
             happened(session, Interrupted(_wrong("input", command.call.name, error), usage, cost))
             return
@@ -113,7 +122,9 @@ def shown_to_target(turn: Turn, rules: Rules, offered: HandoffTool | None, hando
         try:
             left = tuple(chosen(history))
             return as_messages(left) if left or handoff.kind == "transfer" else ()
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             raise _wrong("history filter", offered.name, error) from error
     if handoff.kind == "transfer":
         return transferred(turn, rules)
@@ -122,9 +133,9 @@ def shown_to_target(turn: Turn, rules: Rules, offered: HandoffTool | None, hando
     return without_calls(turn.history, rules.transfers | rules.delegates)
 
 
-def _wrong(what: str, name: str, error: Exception) -> RunFailed:
+def _wrong(what: str, name: str, error: BaseException) -> RunFailed:
     """The named error of a run in which something of the user's own is wrong."""
-    failed = RunFailed(f"the {what} of {name} is wrong: {type(error).__name__}: {error}")
+    failed = RunFailed(f"the {what} of {name} is wrong: {named(error)}")
     failed.__cause__ = error
     return failed
 
@@ -152,9 +163,9 @@ def handoff_refused(message: Refused, happened: Happened) -> None:
     session, call, error, summary = message
     fatal = error if isinstance(error, FATAL) else None
     usage, cost = _paid(summary)
-    session.emit(HandoffFinished, call_id=call.id, target="", failed=str(error))
+    session.emit(HandoffFinished, call_id=call.id, target="", failed=said(error))
     session.dropping.extend(f"{one.agent}/{one.conversation}" for one in summary)
-    happened(session, HandoffReturned(call.id, f"Refused: {error}", True, fatal=fatal, usage=usage, cost=cost))
+    happened(session, HandoffReturned(call.id, f"Refused: {said(error)}", True, fatal=fatal, usage=usage, cost=cost))
 
 
 def delegate_answered(message: DelegateAnswered, happened: Happened) -> None:
@@ -168,7 +179,7 @@ def delegate_answered(message: DelegateAnswered, happened: Happened) -> None:
     command, sending = made.waiting
     summary = (outcome.answer,)
     if outcome.error is not None:
-        failed = HandoffRefused(f"no summary could be made: {type(outcome.error).__name__}: {outcome.error}")
+        failed = HandoffRefused(f"no summary could be made: {named(outcome.error)}")
         handoff_refused(Refused(session, command.call, failed, summary), happened)
         return
     handoff, messages = replace(sending.handoff, summary=outcome.answer.text), sending.messages
@@ -223,9 +234,11 @@ async def _chosen(session: Session, call: ToolCall, offered: HandoffTool, choose
         Exception: what the function raises.
     """
     run, runtime, prepared = session.run, session.runtime, session.prepared
-    bound = chooses.bind(call.name, call.arguments)
-    returned = bound.invoke() if chooses.is_async else await in_thread(bound.invoke)
-    chosen = await returned if inspect.isawaitable(returned) else returned
+    bound = await called(call.name, chooses.bind, call.name, call.arguments)
+    invoke = bound.invoke if chooses.is_async else partial(in_thread, bound.invoke)
+    chosen = await called(call.name, invoke)
+    if inspect.isawaitable(chosen):  # what a plain function returned
+        chosen = await called(call.name, lambda made: made, chosen)
     if isinstance(chosen, str):
         return chosen
     handoff = chosen_handoff(chosen, run.agent, offered, call, bound.values)
@@ -251,9 +264,7 @@ async def _looked_at(session: Session, sending: Sending) -> Sending:
     """
     handoff, offered, messages, summary = sending
     if offered is not None and offered.on_handoff is not None:
-        noted = offered.on_handoff(handoff)
-        if inspect.isawaitable(noted):
-            await noted
+        await called(f"on_handoff of {offered.name}", offered.on_handoff, handoff)
     context = await session.hooked("handoff", handoff=handoff, messages=messages)
     changed, run, prepared = context.handoff or handoff, session.run, session.prepared
     if changed is not handoff:

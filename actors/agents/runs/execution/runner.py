@@ -6,6 +6,7 @@ commands carried out. What they lead to comes back as a message and is the next 
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -16,7 +17,7 @@ from ....core.actor import Actor
 from ....core.mail.future import Future
 from ....journal.errors import EventNotWritable, JournalError
 from ...caller import as_owner
-from ...errors import AgentError, GuardrailTripped, OutcomeUnknown, RunError, RunFailed, TimeLimit
+from ...errors import AgentError, GuardrailTripped, OutcomeUnknown, RunError, RunFailed, TimeLimit, named, said
 from ...events import Resumed as ResumedEvent
 from ...events import RunFinished, RunStarted
 from ...turns.arrivals import NEWER
@@ -63,6 +64,9 @@ MAX_CRASHES: Final = 3
 
 MAX_RESUMED: Final = 20
 """Times a run is taken up, by this process or others, without getting a step further, before it is given up."""
+
+_FAILED: Final = (Exception, asyncio.CancelledError)
+"""What ends a run by name: no handler waits for anything, so none is ever cancelled itself."""
 
 PATIENCE: Final = 10.0
 """Seconds that a run's end may take to be written down before its caller is told that it is not known."""
@@ -125,6 +129,8 @@ class Runner:
             self.interrupt(session, cancelled(reason, begun=False), session.entry.rollback)
         elif state.replaced_by(run) is not None:
             self.interrupt(session, cancelled(NEWER, begun=False))
+        elif (given_up := self._given_up(session)) is not None:
+            self.interrupt(session, given_up)
         elif not self._runtime.directory.may_ask(run.agent, run.caller):
             self.interrupt(session, no_scope(run.agent))
         elif state.owner is not None:
@@ -140,14 +146,9 @@ class Runner:
         run, turn = state.queue[0], state.turn
         session = self._open(run)
         session.resumed = True
-        crashes, cause = runtime.crashes.get(session.stream, (0, None))
-        if crashes > MAX_CRASHES or state.resumed > MAX_RESUMED:
+        if (given_up := self._given_up(session)) is not None:
             runtime.approvals.forget_those_of(state.agent, state.conversation)
-            last = f", the last time on {type(cause).__name__}: {cause}" if cause is not None else ""
-            times = max(crashes, state.resumed)
-            error = RunFailed(f"the conversation crashed {times} times at one step{last}; given up")
-            error.__cause__ = cause
-            self.interrupt(session, error)
+            self.interrupt(session, given_up)
             return
         if session.entry is not None and (reason := session.entry.cancelled) and turn.phase != "ended":
             runtime.approvals.forget_those_of(state.agent, state.conversation)
@@ -171,6 +172,17 @@ class Runner:
             state.apply(event)
         self._follow(session, commands, None, pending)
 
+    def _given_up(self, session: Session) -> RunFailed | None:
+        """Why a run is not tried again that has got no step further for so long; None where it is."""
+        crashes, cause = self._runtime.crashes.get(session.stream, (0, None))
+        times = max(crashes, self._state.resumed)
+        if crashes <= MAX_CRASHES and self._state.resumed <= MAX_RESUMED:
+            return None
+        last = f", the last time on {named(cause)}" if cause is not None else ""
+        error = RunFailed(f"the conversation crashed {times} times at one step{last}; given up")
+        error.__cause__ = cause
+        return error
+
     # -- what comes of it ----------------------------------------------------------------------------------------------
 
     def receive(self, message: Any) -> None:
@@ -190,7 +202,7 @@ class Runner:
             take(message, self.apply)
         except JournalError:
             raise
-        except Exception as error:
+        except _FAILED as error:
             self._broken(session, error)
 
     def _on_connected(self, message: Connected) -> None:
@@ -202,7 +214,7 @@ class Runner:
             # What was refused must not stay in the conversation: the run begins without it, and ends.
             self.apply(session, Begin(()), quiet=True)
             self.apply(session, Interrupted(error))
-        except Exception as error:
+        except _FAILED as error:
             self._broken(session, error)
         else:
             self.apply(session, Begin(messages))
@@ -217,7 +229,7 @@ class Runner:
         session = message.session
         try:
             outcome = message.outcome.unwrap()
-        except Exception as error:
+        except _FAILED as error:
             outcome = unanswered(session.run, _failed(error))
         self._end(session, outcome)
 
@@ -343,7 +355,7 @@ class Runner:
                     carry_out(session, commands, self.apply)
                 except JournalError:
                     raise
-                except Exception as error:
+                except _FAILED as error:
                     self._broken(session, error)
             return
         session.abort()
@@ -370,7 +382,7 @@ class Runner:
         if session.forward is not None or not state.begun:
             used = spent(session)
             if session.forward is not None:
-                self._runtime.register.cancel(session.forward.run.id, str(error), rollback=rollback)
+                self._runtime.register.cancel(session.forward.run.id, said(error), rollback=rollback)
             if state.queue and state.queue[0] is session.run:
                 self._end(session, unanswered(session.run, error, *used))
         else:
@@ -380,7 +392,7 @@ class Runner:
         """End the run under way because a newer one takes its place."""
         self.interrupt(session, cancelled(NEWER), newer.when_busy == "rollback")
 
-    def _broken(self, session: Session, error: Exception) -> None:
+    def _broken(self, session: Session, error: BaseException) -> None:
         """Something that ought not to raise did: the run ends by name, and is not tried again for ever."""
         if session is self.session:
             self.interrupt(session, _failed(error))
@@ -473,11 +485,11 @@ async def _finalized(session: Session, outcome: Outcome) -> Outcome:
     return outcome._replace(answer=context.answer, derived=False)
 
 
-def _failed(error: Exception) -> RunError:
+def _failed(error: BaseException) -> RunError:
     """The named error of a run in which something raised that ought not to."""
     if isinstance(error, RunError):
         return error
-    failed = RunFailed(f"{type(error).__name__}: {error}")
+    failed = RunFailed(named(error))
     failed.__cause__ = error
     return failed
 

@@ -15,8 +15,9 @@ from ....core.base.events import Outcome
 from ....core.base.send_context import SendContext
 from ....core.refs.ref import ActorRef
 from ...answer import Answer, HandoffRecord
+from ...calling import raised_by
 from ...context import KEY, MODEL, NO_DEPS, RequestContext
-from ...errors import InvalidAnswer, RunError, RunFailed
+from ...errors import InvalidAnswer, RunError, named
 from ...events import ApprovalRequested, HookFailed, RunEvent
 from ...hooks import Hook, HookContext, HookEvent, run_hooks
 from ...output import Output
@@ -201,8 +202,8 @@ class Session:
         if hooks is None:
             return context
 
-        def report(failed: Hook, error: Exception) -> None:
-            self.emit(HookFailed, hook=failed.name, error=f"{type(error).__name__}: {error}")
+        def report(failed: Hook, error: BaseException) -> None:
+            self.emit(HookFailed, hook=failed.name, error=named(error))
 
         return await run_hooks(hooks, context, report)
 
@@ -212,10 +213,10 @@ class Session:
             return "", InvalidAnswer(f"the answer was to fit {self.unknown}") if self.unknown else None
         try:
             self.value, problem = self.output.read(text)
-        except Exception as error:  # a validator of the user's
-            broken = RunFailed(f"checking the answer raised {type(error).__name__}: {error}")
-            broken.__cause__ = error
-            return "", broken
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a validator of the user's
+            return "", raised_by("checking the answer", error)
         return problem, None
 
     def handed_over(self, happened: Input | None) -> tuple[tuple[str, str] | None, str, Any]:

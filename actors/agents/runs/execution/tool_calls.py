@@ -10,7 +10,7 @@ from .....providers.messages import Part, ToolCall, shown
 from .....tools import ToolResult
 from ....core.base.events import Outcome
 from ....core.base.send_context import active as active_context
-from ...errors import GuardrailTripped, RunFailed
+from ...errors import GuardrailTripped, RunFailed, named
 from ...events import ApprovalDecided, ApprovalRequested, ToolFinished, ToolStarted
 from ...turns.records import Decision
 from ...turns.steps import AskApproval, CallTool, Decided, Interrupted, Raised, ToolReturned
@@ -72,7 +72,7 @@ def tool_done(message: ToolDone, happened: Happened) -> None:
     except (GuardrailTripped, RunFailed) as error:
         happened(session, Interrupted(error))
     except Exception as error:  # a tool of another make than ours, which reports failures as results
-        _returned(session, call, f"{type(error).__name__}: {error}", True, happened)
+        _returned(session, call, named(error), True, happened)
     else:
         _returned(session, call, result.content, result.is_error, happened)
 

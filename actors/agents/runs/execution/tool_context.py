@@ -12,10 +12,11 @@ from typing import Any
 from .....providers.messages import ToolCall
 from .....tools.context import CallContext
 from .....tools.secrets import Secrets
+from ....core.base.foreign import is_ours
 from ....core.base.send_context import active as active_context
 from ...caller import Caller
+from ...calling import raised_by
 from ...context import NO_DEPS, ToolContext
-from ...errors import RunFailed
 from ...events import ToolProgress, ToolSpent
 from ...turns.records import CredentialGiven
 from ...turns.steps import Spent
@@ -137,13 +138,14 @@ def _holder(session: Session) -> Entry | Session:
 
 async def _called(function: Callable[[Caller], Any], caller: Caller) -> Any:
     token = active_context.set(None)  # it is nobody's call in particular
+    task = asyncio.current_task()
     try:
         made = function(caller)
         return await made if inspect.isawaitable(made) else made
-    except Exception as error:
-        failed = RunFailed(f"the function that makes the agency's deps raised {type(error).__name__}: {error}")
-        failed.__cause__ = error
-        raise failed from error
+    except BaseException as error:
+        if is_ours(error, task):
+            raise
+        raise raised_by("the function that makes the agency's deps", error) from error
     finally:
         active_context.reset(token)
 

@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeAlias
 
 from .....providers.messages import Message, ToolCall, Usage, shown
 from ....journal.store import Record
+from ...errors import named
 from ...turns.records import Accepted, ApprovalAsked, Ended, Resumed, RunRequest, ToolsStarted
 from ...turns.steps import (
     Begin,
@@ -109,7 +110,7 @@ def _text(messages: tuple[Message, ...] | None) -> str:
 
 
 def _error(error: BaseException | None) -> str | None:
-    return None if error is None else f"{type(error).__name__}: {error}"
+    return None if error is None else named(error)
 
 
 def _calls(calls: tuple[ToolCall, ...]) -> list[dict[str, str]]:

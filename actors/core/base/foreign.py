@@ -1,0 +1,30 @@
+"""Whose affair it is what a function of the user's raises."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+
+def is_ours(error: BaseException, task: asyncio.Task[Any] | None) -> bool:
+    """Whether an exception that came out of an awaited function of the user's goes on its way: an interrupt from the
+    keyboard, or the end of what awaited it. All else is a failure of the function, also a cancellation of its own: it
+    has awaited something that somebody cancelled.
+
+    Args:
+        error: it.
+        task: the one that awaited the function, as it was known before.
+    """
+    if isinstance(error, KeyboardInterrupt):
+        return True
+    if isinstance(error, asyncio.CancelledError):
+        return task is not None and task.cancelling() > 0
+    # Raised by the function, or because its coroutine is being closed: that is never done by its own task.
+    return isinstance(error, GeneratorExit) and _task() is not task
+
+
+def _task() -> asyncio.Task[Any] | None:
+    try:
+        return asyncio.current_task()
+    except RuntimeError:  # no loop runs
+        return None
