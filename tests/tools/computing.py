@@ -47,6 +47,8 @@ def fails(how: str) -> Any:
         raise SystemExit(3)
     if how == "dies":
         os._exit(7)
+    if how == "ends":
+        return next(iter([]))
     return ["value", how][5]
 
 

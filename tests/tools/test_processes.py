@@ -54,6 +54,7 @@ async def test_what_it_raises_is_raised_here_with_where_it_was() -> None:
     stubborn = await fails.run({"how": "stubborn"})
     assert stubborn.text == "Error (ToolCrashed): Stubborn: all wrong"
     assert (await fails.run({"how": "exits"})).text == "Error (ToolCrashed): SystemExit: 3"
+    assert "StopIteration" in (await fails.run({"how": "ends"})).text
 
 
 async def test_a_process_that_dies_fails_its_call_by_name_and_is_replaced() -> None:

@@ -185,6 +185,27 @@ async def test_a_tool_that_cancels_itself_does_not_cancel_its_caller() -> None:
     assert "cancelled itself" in result.content
 
 
+async def test_a_blocking_tool_that_raises_stop_iteration_has_crashed() -> None:
+    @tool(timeout=None)
+    def first_of_nothing() -> int:
+        return next(iter([]))
+
+    result = await first_of_nothing.run()
+    assert isinstance(result.error, ToolCrashed)
+    assert "StopIteration" in result.content
+
+
+@pytest.mark.parametrize("raised", [GeneratorExit(), BaseException("odd")], ids=repr)
+async def test_a_tool_has_crashed_that_raises_what_is_no_exception(raised: BaseException) -> None:
+    @tool
+    async def leave() -> None:
+        raise raised
+
+    result = await leave.run()
+    assert isinstance(result.error, ToolCrashed)
+    assert result.error.__cause__ is raised
+
+
 async def test_a_long_result_is_cut_in_the_middle_and_says_so() -> None:
     @tool(max_result=1_000)
     async def long(size: int) -> str:

@@ -107,7 +107,9 @@ class FanOutTarget:
 
 def _listed(name: str, outcomes: Mapping[str, Completion | Exception]) -> str:
     if not any(isinstance(one, Completion) for one in outcomes.values()):
-        failed = "; ".join(f"{each}: {named(error)}" for each, error in outcomes.items())
+        failed = "; ".join(
+            f"{each}: {named(error)}" for each, error in outcomes.items() if isinstance(error, Exception)
+        )
         raise AgentUnavailable(f"{name}: all failed: {failed}")
     return "\n\n".join(
         f"{each} said:\n{one.message.text}"
