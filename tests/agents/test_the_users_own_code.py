@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,8 +13,11 @@ from callboard.actors.agents.errors import GuardrailTripped, RunFailed
 from callboard.actors.agents.events import HookFailed, RunEvent
 from callboard.actors.agents.hooks import HOOK_EVENTS
 from callboard.actors.testing.doubles.models import Script, call
+from callboard.providers.messages import Request
+from callboard.tools import FunctionTool
+from callboard.tools.schema import FunctionSignature
 
-from .support import add, scripted, solo
+from .support import add, function, scripted, solo
 
 
 class Broken(Exception):
@@ -104,3 +109,55 @@ async def test_a_conversation_that_is_given_up_says_on_what_it_crashed(monkeypat
         with pytest.raises(RunFailed, match="crashed 4 times at one step, the last time on Broken: a bug") as caught:
             await agency.run("?")
     assert isinstance(caught.value.__cause__, Broken)
+
+
+class Moody(FunctionTool):
+    """A tool of one's own class that cannot be described any more."""
+
+    broken = False
+
+    @property
+    def spec(self) -> Any:
+        if self.broken:
+            raise Broken("a bug of one's own")
+        return super().spec
+
+
+def moody() -> Moody:
+    def look(a: int) -> int:
+        return a
+
+    return Moody(look, FunctionSignature(look), name="look")
+
+
+async def test_an_agent_that_cannot_be_made_ready_ends_its_run_with_the_cause_and_disturbs_nobody() -> None:
+    mine = moody()
+    async with Agency(Agent("A", tools=[mine]), Agent("B"), model=scripted(Script(["hi", "hi"]))) as agency:
+        mine.broken = True
+        for _ in range(2):
+            with pytest.raises(RunFailed, match="agent A cannot be made ready: Broken: a bug of one's own") as caught:
+                await agency.run("?", conversation="c")
+            assert isinstance(caught.value.__cause__, Broken)
+        assert (await agency.run("?", agent="B")).text == "hi"
+        mine.broken = False
+        assert (await agency.run("?", conversation="c")).text == "hi"
+
+
+async def test_a_run_taken_up_again_whose_agent_cannot_be_made_ready_ends_with_the_cause(tmp_path: Path) -> None:
+    mine = moody()
+    held = asyncio.Event()
+
+    async def wait(_: Request) -> str:
+        held.set()
+        await asyncio.Event().wait()
+        return ""
+
+    async with Agency(Agent("A", tools=[mine]), model=function(wait), journal=tmp_path / "j.db") as agency:
+        await agency.start_run("?", run_id="r", conversation="c")
+        await held.wait()
+    again = Agency(Agent("A", tools=[mine]), Agent("B"), model=scripted(Script(["hi"])), journal=tmp_path / "j.db")
+    mine.broken = True
+    async with again:
+        with pytest.raises(RunFailed, match="agent A cannot be made ready: Broken"):
+            await again.resumed["r"]
+        assert (await again.run("?", agent="B")).text == "hi"

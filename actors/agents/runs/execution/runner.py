@@ -131,6 +131,8 @@ class Runner:
             self.interrupt(session, cancelled(NEWER, begun=False))
         elif (given_up := self._given_up(session)) is not None:
             self.interrupt(session, given_up)
+        elif session.unready is not None:
+            self.interrupt(session, session.unready)
         elif not self._runtime.directory.may_ask(run.agent, run.caller):
             self.interrupt(session, no_scope(run.agent))
         elif state.owner is not None:
@@ -157,9 +159,11 @@ class Runner:
         if (newer := state.replaced_by(run)) is not None and turn.phase != "ended":
             self.interrupt_for(session, newer)
             return
-        if not self._runtime.directory.may_ask(run.agent, run.caller) and turn.phase != "ended":
+        if turn.phase != "ended" and (
+            session.unready is not None or not self._runtime.directory.may_ask(run.agent, run.caller)
+        ):  # it is so since the run began
             runtime.approvals.forget_those_of(state.agent, state.conversation)
-            self.interrupt(session, no_scope(run.agent))  # it is so since the run began
+            self.interrupt(session, session.unready or no_scope(run.agent))
             return
         session.emit(ResumedEvent, steps=turn.steps)
         if turn.phase == "ended":  # it crashed while hooks looked at the outcome

@@ -14,6 +14,7 @@ from ....core.base.errors import CoreError
 from ....core.base.events import Outcome
 from ....core.base.send_context import SendContext
 from ....core.refs.ref import ActorRef
+from ...agent import Agent
 from ...answer import Answer, HandoffRecord
 from ...calling import raised_by
 from ...context import KEY, MODEL, NO_DEPS, RequestContext
@@ -21,6 +22,7 @@ from ...errors import InvalidAnswer, RunError, named
 from ...events import ApprovalRequested, HookFailed, RunEvent
 from ...hooks import Hook, HookContext, HookEvent, run_hooks
 from ...output import Output
+from ...team.prepared import PreparedAgent
 from ...turns.budget import left
 from ...turns.outcome import Outcome as RunOutcome
 from ...turns.records import CredentialGiven, Decision, RunRequest
@@ -89,6 +91,7 @@ class Session:
         "time",
         "timer",
         "unknown",
+        "unready",
         "value",
         "waiting",
     )
@@ -100,7 +103,15 @@ class Session:
         self.run = run
         self.stream = run.stream_name
         entry = self.entry = runtime.register.get(run.id)
-        self.look_at_agent()
+        self.unready: RunFailed | None = None
+        """Why its agent could not be made ready; the run can only be ended then."""
+        try:
+            self.look_at_agent()
+        except Exception as error:  # what an agent is made of is the user's; the actor must not crash on it
+            self.unready = RunFailed(f"agent {run.agent} cannot be made ready: {type(error).__name__}: {error}")
+            self.unready.__cause__ = error
+            self.prepared = PreparedAgent(Agent(run.agent), ())
+            self.rules = self.prepared.rules(run.limits, run.external)
         prepared = self.prepared
         self.output: Output | None = prepared.output
         self.unknown = ""
@@ -170,8 +181,7 @@ class Session:
 
     def look_at_agent(self) -> None:
         """Take over what the agent has been given, or what was taken from it, since the last completion."""
-        self.prepared = self.runtime.directory.prepared(self.run.agent).offered_to(self.run.caller)
-        prepared = self.prepared
+        prepared = self.prepared = self.runtime.directory.prepared(self.run.agent).offered_to(self.run.caller)
         rules = self.rules = prepared.rules(self.run.limits, self.run.external)
         if prepared.deferred is not None:
             self.rules = replace(
