@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 
@@ -28,6 +29,9 @@ class Wish(NamedTuple):
         """
         return Wish(f"{self.text}, or None{meaning and f' {meaning}'}", self.fits, True)
 
+
+_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+_SECRETS = ("api_key", "headers", "url")  # names of what no error shows
 
 LARGEST = 10**15
 """No limit, time, price or count of anybody's is larger; beyond it, sums of floats would no longer be exact."""
@@ -55,6 +59,15 @@ AMOUNT = Wish("a number, at least 0", lambda value: is_number(value) and value >
 NAME = Wish("a name", lambda value: isinstance(value, str) and bool(value.strip()))
 TEXT = Wish("a text", lambda value: isinstance(value, str))
 FLAG = Wish("True or False", lambda value: isinstance(value, bool))
+FUNCTION = Wish("a function", lambda value: callable(value) and not isinstance(value, type))
+LIST = Wish(
+    "several, in a list", lambda value: isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping)
+)
+MAPPING = Wish("a mapping by name", lambda value: isinstance(value, Mapping) and all(map(TEXT.fits, value)))
+TOOL_NAME = Wish(
+    "1 to 64 letters, digits, '_' and '-'", lambda value: isinstance(value, str) and bool(_NAME.fullmatch(value))
+)
+"""What OpenAI and Anthropic both accept as a tool's name."""
 SAYABLE = Wish("a mapping that JSON can say", lambda value: isinstance(value, Mapping) and _can_be_said(value))
 HEADERS = Wish(
     "a mapping of names to texts on one line",
@@ -135,3 +148,18 @@ def look(name: str, given: object, wish: Wish) -> None:
     if not (given is None and wish.optional) and not wish.fits(given):
         shown = f"of type {type(given).__name__}" if name == "api_key" else f"{given!r:.60}"
         raise ValueError(f"{name} is {shown}; expected {wish.text}")
+
+
+def require(error: type[ValueError], whose: str, /, **given: tuple[object, Wish]) -> None:
+    """Look at what is given for something that is about to be made.
+
+    Args:
+        error: what is raised about the first that is not as wished for; says whose it is, what was given (its type
+            only, where it may be a secret), and what was expected.
+        whose: what is made, and its name.
+        given: by the fields' names, each with what it must be.
+    """
+    for name, (value, wish) in given.items():
+        if not (value is None and wish.optional) and not wish.fits(value):
+            shown = f"of type {type(value).__name__}" if name in _SECRETS else f"{value!r:.80}"
+            raise error(f"{whose}: {name} is {shown}; expected {wish.text}")

@@ -13,7 +13,7 @@ _PARTS = Text | Image | File | Audio
 _MAYBE_TEXT = TEXT.or_none()
 _CACHE = Wish("True, False, '5m' or '1h'", lambda value: value in (True, False, "5m", "1h"))
 
-_FIELDS: Mapping[str, Wish] = {
+FIELDS: Mapping[str, Wish] = {
     "model": Wish("a model's name", TEXT.fits),
     "tools": Wish("a tuple of ToolSpec", lambda value: _all(value, ToolSpec)),
     "tool_choice": TEXT,
@@ -34,6 +34,7 @@ _FIELDS: Mapping[str, Wish] = {
     "thinking_tokens": WHOLE.or_none(),
     "max_retries": Wish("a whole number, at least 0", lambda value: type(value) is int and value >= 0).or_none(),
 }
+"""What the fields of a request must be, but for its messages."""
 _OF_MESSAGE: Mapping[str, Wish] = {
     "tool_call_id": _MAYBE_TEXT,
     "name": _MAYBE_TEXT,
@@ -61,14 +62,14 @@ def misshapen(request: Any) -> str:
 def misfit(fields: Mapping[str, Any]) -> str:
     """What of some fields of a request, by name, is not as it must be, without what it says; empty where nothing is."""
     for name, given in fields.items():
-        wish = _FIELDS.get(name)
+        wish = FIELDS.get(name)
         if wish is not None and not (given is None and wish.optional) and not wish.fits(given):
             return f"{name}: expected {wish.text}, not {type(given).__name__}"
     return ""
 
 
 def _of_request(request: Request) -> Iterator[str]:
-    yield from _of(request, _FIELDS)
+    yield from _of(request, FIELDS)
     for number, tool in enumerate(request.tools):
         yield from _of(tool, _OF_TOOL, f"tools[{number}].")
     if not isinstance(request.messages, tuple | list):

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from .errors import ToolDefinitionError
 from .schema import ModelSignature
-from .tool import Tool, ToolOptions
+from .tool import Tool, ToolOptions, check_options
 
 
 class BaseTool(BaseModel):
@@ -36,9 +36,7 @@ class BaseTool(BaseModel):
 
     def __init_subclass__(cls, **options: Unpack[ToolOptions]) -> None:
         super().__init_subclass__()
-        unknown = options.keys() - (ToolOptions.__required_keys__ | ToolOptions.__optional_keys__)
-        if unknown:
-            raise ToolDefinitionError(f"{cls.__name__}: unknown option {', '.join(sorted(unknown))}")
+        check_options(options, ToolOptions, cls.__name__)
         inherited = {key: value for key, value in cls.tool_options.items() if key != "name"}
         cls.tool_options = ToolOptions(**{**inherited, **options})  # type: ignore[typeddict-item]
 

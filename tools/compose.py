@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
+from ..providers.checks import COUNT, FLAG, LIST, TEXT, require
 from ..providers.messages import Part, Text, ToolCall
 from .context import CallContext
-from .errors import InvalidArguments
+from .errors import InvalidArguments, ToolDefinitionError
 from .registry import ToolRegistry
 from .result import ToolResult
 from .runner import run_calls
@@ -42,8 +43,16 @@ def composite(
         concurrency: how many of them at most.
 
     Raises:
-        ToolDefinitionError: two of the tools have the same name.
+        ToolDefinitionError: an argument is of the wrong type, or two of the tools have the same name.
     """
+    require(
+        ToolDefinitionError,
+        "a composite tool",
+        tools=(tools, LIST),
+        description=(description, TEXT),
+        parallel=(parallel, FLAG),
+        concurrency=(concurrency, COUNT),
+    )
     members = ToolRegistry(tools)
     names = [tool.name for tool in members]
     how = "at once" if parallel else "in order"
@@ -79,7 +88,7 @@ def composite(
         risk="risky" if any(tool.risk == "risky" for tool in members) else "safe",
         idempotent=all(tool.idempotent for tool in members),
         scope=_scope_for_all(members),
-        approval=frozenset[Autonomy]().union(*(tool.approval for tool in members)),
+        approval=frozenset[Autonomy]().union(*(tool.approval for tool in members)) or "never",
         approved_by=_common([tool.approved_by for tool in members if tool.approved_by]) or None,
         timeout=None,
     )

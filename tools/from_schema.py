@@ -8,10 +8,11 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Unpack
 
+from ..providers.checks import MAPPING, TEXT, require
 from .context import CallContext, context_type
 from .errors import InvalidArguments, ToolDefinitionError
 from .schema import Bound, OpenSignature, expected, hints_of, name_of
-from .tool import Tool, ToolSettings
+from .tool import Tool, ToolSettings, check_options
 
 if TYPE_CHECKING:
     from jsonschema import ValidationError
@@ -82,10 +83,12 @@ def tool_from_schema(
         ToolDefinitionError: the schema is none, or not of an object; the handler takes something else; or the name or
             an option is wrong.
     """
-    if not isinstance(schema, Mapping) or schema.get("type", "object") != "object":
+    check_options(options, ToolSettings, "a tool from a schema")
+    if not MAPPING.fits(schema) or schema.get("type", "object") != "object":
         raise ToolDefinitionError(f"tool {name!r}: its schema is one of an object, not {schema!r:.200}")
     if not callable(handler):
         raise ToolDefinitionError(f"tool {name!r}: handler is a function of the arguments, not {handler!r:.80}")
+    require(ToolDefinitionError, f"tool {name!r}", description=(description, TEXT))
     try:
         _validator(schema)
     except ToolDefinitionError as error:

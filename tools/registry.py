@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from ..providers.checks import LIST, require
 from ..providers.messages import ToolSpec
 from .errors import ToolDefinitionError, UnknownTool
 from .scopes import ADMIN, ALL, Scopes, as_scopes, may_use
@@ -23,6 +24,7 @@ class ToolRegistry:
     """
 
     def __init__(self, tools: Iterable[Tool | type | Callable[..., Any]] = ()) -> None:
+        require(ToolDefinitionError, "a ToolRegistry", tools=(tools, LIST))
         self._tools: dict[str, Tool] = {}
         for tool in tools:
             self.add(tool)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-import re
 import sys
 import traceback
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping
@@ -14,6 +13,7 @@ from typing import Any, Literal, TypeAlias, TypedDict, Unpack, get_args, overloa
 
 from ..actors.core.base.errors import named
 from ..actors.core.base.foreign import is_ours
+from ..providers.checks import COUNT, FLAG, FUNCTION, SOME_SECONDS, TEXT, TOOL_NAME, one_of, require
 from ..providers.messages import ToolSpec
 from .context import CallContext
 from .errors import InvalidResult, MissingContext, ToolCrashed, ToolDefinitionError, ToolError
@@ -43,8 +43,6 @@ OnError: TypeAlias = Callable[[dict[str, Any], ToolError], "ToolResult | Awaitab
 _SAFE: frozenset[Autonomy] = frozenset({"manual"})
 _RISKY: frozenset[Autonomy] = frozenset({"manual", "supervised"})
 _ERROR_SHOWN = 4_000  # an error must stay readable where results are kept short
-# What OpenAI and Anthropic both accept.
-_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
 
 class Tool:
@@ -100,16 +98,24 @@ class Tool:
         defer: bool | None = None,
         sync: bool = False,
     ) -> None:
-        if not _NAME.fullmatch(name):
-            raise ToolDefinitionError(f"tool name {name!r}: use 1 to 64 letters, digits, '_' and '-'")
-        if risk not in ("safe", "risky"):
-            raise ToolDefinitionError(f"tool {name!r}: risk must be 'safe' or 'risky', not {risk!r}")
-        if timeout is not None and timeout <= 0:
-            raise ToolDefinitionError(f"tool {name!r}: timeout must be positive seconds or None, not {timeout!r}")
-        if max_result < 1:
-            raise ToolDefinitionError(f"tool {name!r}: max_result must be positive, not {max_result!r}")
-        if max_concurrency is not None and max_concurrency < 1:
-            raise ToolDefinitionError(f"tool {name!r}: max_concurrency must be positive, not {max_concurrency!r}")
+        if not TOOL_NAME.fits(name):
+            raise ToolDefinitionError(f"tool name {name!r:.80}: use {TOOL_NAME.text}")
+        maybe = FUNCTION.or_none()
+        require(
+            ToolDefinitionError,
+            f"tool {name!r}",
+            description=(description, TEXT),
+            risk=(risk, one_of("safe", "risky")),
+            idempotent=(idempotent, FLAG),
+            timeout=(timeout, SOME_SECONDS.or_none("for no limit")),
+            max_concurrency=(max_concurrency, COUNT.or_none("for any number")),
+            max_result=(max_result, COUNT),
+            before_call=(before_call, maybe),
+            on_success=(on_success, maybe),
+            on_error=(on_error, maybe),
+            defer=(defer, FLAG.or_none("for what the agent says")),
+            sync=(sync, FLAG),
+        )
         self.name = name
         self.risk: Risk = risk
         self.idempotent = idempotent
@@ -305,6 +311,7 @@ class FunctionTool(Tool):
         self, function: Callable[..., Any], signature: Signature, *, process: bool = False, **options: Any
     ) -> None:
         super().__init__(signature, **options)
+        require(ToolDefinitionError, f"tool {self.name!r}", process=(process, FLAG))
         self.function = function
         self.__doc__ = function.__doc__
         self._place = None
@@ -386,9 +393,20 @@ def tool(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     Raises:
         ToolDefinitionError: the name or an option is wrong, or a parameter cannot be passed by name.
     """
+    check_options(options, FunctionOptions, "a tool")
     if function is None:
         return lambda function: _make(function, options, sys._getframe(1))
     return _make(function, options, sys._getframe(1))
+
+
+def check_options(given: Mapping[str, Any], options: Any, whose: str) -> None:
+    """Raises `ToolDefinitionError` where one is given that is none of those of a `TypedDict`."""
+    there = options.__required_keys__ | options.__optional_keys__
+    unknown = sorted(given.keys() - there)
+    if unknown:
+        raise ToolDefinitionError(
+            f"{whose} has no option {', '.join(map(repr, unknown))}; there are {', '.join(sorted(there))}"
+        )
 
 
 def as_tool(declared: Tool | type | Callable[..., Any]) -> Tool:
@@ -409,6 +427,8 @@ def as_tool(declared: Tool | type | Callable[..., Any]) -> Tool:
 
 
 def _make(function: Callable[..., Any], options: dict[str, Any], frame: Any) -> FunctionTool:
+    if not callable(function):
+        raise ToolDefinitionError(f"a tool is made of a function, not of {function!r:.80}")
     target = function if inspect.isroutine(function) else getattr(function, "func", type(function).__call__)
     if inspect.isasyncgenfunction(target) or inspect.isgeneratorfunction(target):
         raise ToolDefinitionError(f"{target.__qualname__}: a tool returns its result, it does not yield")
@@ -425,8 +445,7 @@ def _levels(approval: object, name: str) -> frozenset[Autonomy]:
     known: tuple[Autonomy, ...] = get_args(Autonomy)
     given = () if approval == "never" else known if approval == "always" else approval
     levels = (given,) if isinstance(given, str) or not isinstance(given, Iterable) else tuple(given)
-    wrong = [level for level in levels if level not in known]
-    if wrong:
+    if (not levels and approval != "never") or any(level not in known for level in levels):
         raise ToolDefinitionError(
             f"tool {name!r}: approval is 'always', 'never', or one or several of {', '.join(known)}, not {approval!r}"
         )

@@ -21,7 +21,7 @@ from ..journal.memory import MemoryJournal
 from ..journal.store import Journal, Retention
 from .agent import Agent
 from .answer import Answer
-from .arguments import check_arguments, check_credentials, check_flows, check_no_loop, check_texts
+from .arguments import check_arguments, check_credentials, check_name_of_agency, check_no_loop, check_texts
 from .bus import Subscriber
 from .caller import Caller
 from .errors import AgencyClosed, AgentError, DefinitionError, UnknownConversation
@@ -41,7 +41,7 @@ from .runs.validation import Asked, RunOptions, asked_for, check_id, new_run
 from .surface.approvals import Approvals
 from .surface.conversations import Conversations
 from .surface.members import Members
-from .team.directory import Directory, Flow
+from .team.directory import Directory, Flow, check_flows
 from .turns.questions import Question
 
 if TYPE_CHECKING:
@@ -119,7 +119,8 @@ class Agency(Members, Conversations, Approvals):
     ) -> None:
         check_arguments(model, pool, config, on_usage, system, journal, handoff_limits, approvals_expire, retention)
         check_credentials(credentials)
-        check_texts(name=name, shared_instructions=shared_instructions)
+        check_name_of_agency(name)
+        check_texts(shared_instructions=shared_instructions)
         if not isinstance(verbose, bool):
             raise DefinitionError(f"verbose is True or False, not {verbose!r:.80}")
         check_flows(flows)
@@ -316,6 +317,8 @@ class Agency(Members, Conversations, Approvals):
         Returns:
             for each agent its answer, or the error it ended in: one that fails does not disturb the others.
         """
+        if agents is not None and (isinstance(agents, str) or not isinstance(agents, Iterable)):
+            raise DefinitionError(f"fan_out asks several agents or names, or all for None, not {agents!r:.80}")
         names = [self._directory.name_of(agent) for agent in (self.agents if agents is None else agents)]
 
         async def one(name: str) -> Answer | AgentError:
@@ -492,5 +495,10 @@ class Agency(Members, Conversations, Approvals):
 
         Returns:
             what ends it.
+
+        Raises:
+            DefinitionError: it cannot be called.
         """
+        if not callable(subscriber):
+            raise DefinitionError(f"a subscriber is a function of an event, not {subscriber!r:.80}")
         return self._runtime.bus.subscribe(subscriber)

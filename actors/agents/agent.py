@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeAlias, TypeVar, get_args
 
-from ...providers.shapes import misfit
+from ...providers.checks import FLAG, FUNCTION, LIST, TEXT, Wish
 from ...tools import Tool, ToolDefinitionError, as_tool
 from ...tools.scopes import ALL, Scopes, as_scopes, may_use
 from ...tools.tool import Autonomy
@@ -16,14 +15,15 @@ from ..core.refs.ref import ActorRef
 from .caller import Caller, as_owner
 from .context import Deps, RequestContext
 from .errors import DefinitionError
-from .handoffs.offer import HandoffTool
+from .handoffs.offer import HandoffTool, as_handoffs
 from .handoffs.target import Target
-from .hooks import Hook
+from .hooks import Hook, as_hooks
 from .output import Output
 from .plaindata import Known, Misread, read_fields
 from .skills.skill import Skill, in_order
 from .turns.rules import Limits, check_limits
 from .turns.stopping import PrepareStep, StopWhen, check_condition
+from .wishes import AGENT_NAME, MODEL, all_are, check_settings, define
 
 if TYPE_CHECKING:
     from typing import Self
@@ -35,9 +35,6 @@ else:  # defaults come with Python 3.13, and only type checkers need this one
     Out = TypeVar("Out")
 
 Instructions: TypeAlias = "str | Callable[[RequestContext], str]"
-
-# URL-safe, and also what every vendor takes in a tool's name, because handoffs are named after their target.
-_NAME = re.compile(r"[A-Za-z0-9_-]{1,48}")
 
 
 @dataclass(eq=False)
@@ -120,34 +117,35 @@ class Agent(Generic[Deps, Out]):
                 raise DefinitionError(
                     f"{type(self).__name__}.{name} needs its type: it is not a field of a dataclass else"
                 )
-        if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
-            raise DefinitionError(f"agent name {self.name!r}: use 1 to 48 letters, digits, '_' and '-'")
+        if not AGENT_NAME.fits(self.name):
+            raise DefinitionError(f"agent name {self.name!r:.80}: use {AGENT_NAME.text}")
+        whose = f"agent {self.name}"
         if self.autonomy not in get_args(Autonomy):
             raise DefinitionError(
                 f"agent {self.name}: autonomy is {self.autonomy!r}; use manual, supervised or autonomous"
             )
         check_limits(self.limits)
         check_condition(self.stop_when)
-        if self.prepare_step is not None and not callable(self.prepare_step):
-            raise DefinitionError(f"agent {self.name}: prepare_step is a function, not {self.prepare_step!r:.80}")
-        self.scope = as_scopes(self.scope, f"agent {self.name}", DefinitionError)
+        define(
+            whose,
+            instructions=(self.instructions, _INSTRUCTIONS),
+            model=(self.model, MODEL),
+            tools=(self.tools, LIST),
+            description=(self.description, TEXT),
+            defer_tools=(self.defer_tools, FLAG),
+            prepare_step=(self.prepare_step, FUNCTION.or_none()),
+        )
+        self.scope = as_scopes(self.scope, whose, DefinitionError)
         self.owner = as_owner(self.owner, self.name)
         self.tools = as_tools(self.tools, self.name)
-        self.handoffs = tuple(self.handoffs)
-        self.hooks = _all_are(Hook, self.hooks, self.name, "hooks", "what @hook and @guardrail make")
-        self.skills = _all_are(Skill, self.skills, self.name, "skills", "Skills")
+        self.handoffs = as_handoffs(self.handoffs, whose)
+        self.hooks = as_hooks(self.hooks, whose)
+        self.skills = all_are(Skill, self.skills, whose, "skills", "Skills")
         self.all_skills = tuple(in_order(self.skills))
         from_skills = (tool for skill in self.all_skills for tool in skill.tools)
         self.all_tools = as_tools((*self.tools, *from_skills), self.name)
         self.output = _output(self.output_type, self.name)
-        unknown = set(self.settings) - SETTINGS
-        if unknown:
-            raise DefinitionError(
-                f"agent {self.name}: no setting is called {', '.join(sorted(unknown))}; "
-                f"there are {', '.join(sorted(SETTINGS))}"
-            )
-        if problem := misfit(self.settings):
-            raise DefinitionError(f"agent {self.name}: settings: {problem}")
+        check_settings(self.settings, whose)
 
     @classmethod
     def from_config(
@@ -206,6 +204,9 @@ _NEVER_CALLED = ("on_receive", "on_start", "on_stop", "on_failure", "run", "run_
 """What people write who take an agent for an actor or an agency."""
 
 _init = Agent.__init__
+_INSTRUCTIONS = Wish(
+    "a text, or a function of the request context", lambda given: TEXT.fits(given) or FUNCTION.fits(given)
+)
 _ORDER = tuple(each.name for each in fields(Agent))
 
 
@@ -217,40 +218,6 @@ def _with_fields_of_class(self: Agent, *args: Any, **given: Any) -> None:
 
 
 Agent.__init__ = _with_fields_of_class  # type: ignore[method-assign]  # behind the decorator, which makes it
-
-
-SETTINGS = frozenset(
-    {
-        "tool_choice",
-        "max_retries",
-        "max_tokens",
-        "temperature",
-        "top_p",
-        "top_k",
-        "frequency_penalty",
-        "presence_penalty",
-        "seed",
-        "stop",
-        "reasoning_effort",
-        "thinking_tokens",
-        "parallel_tool_calls",
-        "user",
-        "headers",
-        "extra",
-        "batch",
-    }
-)
-
-
-def _all_are(kind: Any, given: Iterable[Any], agent: str, what: str, wanted: str) -> tuple[Any, ...]:
-    """Raises `DefinitionError` where one of them is something else."""
-    if isinstance(given, str) or not isinstance(given, Iterable):
-        raise DefinitionError(f"agent {agent}: {what} are a sequence of {wanted}, not {given!r:.80}")
-    items = tuple(given)
-    for item in items:
-        if not isinstance(item, kind):
-            raise DefinitionError(f"agent {agent}: {what} are {wanted}, not {item!r:.80}")
-    return items
 
 
 def _output(kind: Any, agent: str) -> Output | None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Iterable
 from pathlib import Path
 
-from ..core.base.errors import BlockingCall
-from ..core.base.spec import ChildSpec
+from ...providers.checks import NAME
+from ..core.base.errors import BlockingCall, SpecError
+from ..core.base.spec import ChildSpec, check_name
 from ..core.refs.ref import ActorRef
 from ..core.system import System
 from ..journal.store import Retention
@@ -25,6 +25,16 @@ def check_no_loop() -> None:
     raise BlockingCall("run_sync would block the event loop: await run() instead")
 
 
+def check_name_of_agency(name: object) -> None:
+    """Raises `DefinitionError` where an actor cannot be called so."""
+    try:
+        if not NAME.fits(name):
+            raise SpecError("it is empty, or no text")
+        check_name(str(name))
+    except SpecError as error:
+        raise DefinitionError(f"an agency's name is that of its actor, not {name!r:.80}: {error}") from None
+
+
 def check_texts(**given: object) -> None:
     """Raises `DefinitionError` where something is no text."""
     for name, value in given.items():
@@ -37,12 +47,6 @@ def check_credentials(given: object) -> None:
     shown."""
     if given is not None and not callable(given):
         raise DefinitionError(f"credentials are a function of a Caller and a name, not a {type(given).__name__}")
-
-
-def check_flows(flows: object) -> None:
-    """Raises `DefinitionError` where they are no collection of pairs."""
-    if not isinstance(flows, Iterable):
-        raise DefinitionError(f"flows are pairs (sender, target), or '*', not {flows!r:.80}")
 
 
 def check_arguments(
@@ -61,6 +65,8 @@ def check_arguments(
         raise DefinitionError(f"pool is an actor, or a ChildSpec to start one from, not {pool!r:.80}")
     if model is not None and not isinstance(model, ActorRef | ChildSpec | str):
         raise DefinitionError(f"model is an actor, a ChildSpec to start one from, or a model's name, not {model!r:.80}")
+    if model is not None and pool is not None:
+        raise DefinitionError("model and pool are two names of one argument: give one of them")
     if config is not None:
         if pool is not None or model is not None:
             raise DefinitionError("config says which models there are; give it, or a model or pool, not both")

@@ -34,6 +34,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, get_args
 
+from ...providers.checks import FLAG, TEXT
 from ...providers.messages import Completion, Delta, Message, Request, ToolCall
 from ...tools import ToolResult
 from ...tools.scopes import ALL, Scopes, as_scopes
@@ -42,6 +43,7 @@ from .answer import Answer
 from .context import RequestContext
 from .errors import DefinitionError, GuardrailTripped, said
 from .handoffs.handoff import Handoff
+from .wishes import all_are, define
 
 logger = logging.getLogger("callboard")
 
@@ -101,6 +103,7 @@ class Hook:
             raise DefinitionError(f"a hook is a function, not {self.function!r}")
         if isinstance(self.priority, bool) or not isinstance(self.priority, int):
             raise DefinitionError(f"a hook's priority is a whole number, not {self.priority!r:.80}")
+        define(f"hook {self.event}", guardrail=(self.guardrail, FLAG), name=(self.name, TEXT))
         object.__setattr__(self, "scope", as_scopes(self.scope, f"hook {self.event}", DefinitionError))
         if not self.name:
             object.__setattr__(self, "name", getattr(self.function, "__name__", repr(self.function)))
@@ -126,6 +129,15 @@ def guardrail(
     """
     _check(event)
     return lambda function: Hook(event, function, priority, guardrail=True, scope=scope)
+
+
+def as_hooks(given: object, whose: str) -> tuple[Hook, ...]:
+    """Several hooks.
+
+    Raises:
+        DefinitionError: they are not several, or one is something else.
+    """
+    return all_are(Hook, given, whose, "hooks", "what @hook and @guardrail make")
 
 
 def _check(event: str) -> None:

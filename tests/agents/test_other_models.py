@@ -232,7 +232,7 @@ async def test_a_summary_that_was_recorded_is_not_asked_for_again_after_a_crash(
 
 @pytest.mark.parametrize("wrong", [1, None, ["x"]])
 def test_a_summary_is_yes_or_no_or_a_models_name(wrong: Any) -> None:
-    with pytest.raises(DefinitionError, match="summary is True, False, or the name of a model"):
+    with pytest.raises(DefinitionError, match="expected True, False, or the name of a model"):
         handoff(Agent("B"), summary=wrong)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -121,15 +122,23 @@ def test_what_cannot_be_a_stage_is_refused(stage: Any) -> None:
         Pipeline("Line", stage)
 
 
-def test_two_functions_of_one_name_in_a_pipeline_are_refused() -> None:
-    def other() -> Any:
-        def shout(text: str) -> str:
-            return text
+async def test_functions_of_one_name_lambdas_and_partials_are_stages_with_names_of_their_own() -> None:
+    class Bang:
+        def __call__(self, text: str) -> str:
+            return f"{text}!"
 
-        return shout
+    again = partial(partial(str.replace), "o")  # called with what a stage is given in the middle
+    stages = (shout, shout, lambda text: text + "1", lambda text: text + "2", partial(_joined, "x"), Bang())
+    assert [one.name for one in Pipeline("P", *stages, again).stages] == [
+        *("P-shout", "P-shout-2", "P-lambda", "P-lambda-2", "P-_joined", "P-Bang", "P-replace")
+    ]
+    async with line(*stages, script=["done"]) as agency:
+        answer = await agency.run("?")
+    assert next(one.text for one in answer.messages if one.role == "tool") == "xSTART12!"
 
-    with pytest.raises(DefinitionError, match="two agents are called 'Line-shout'"):
-        Agency(Agent("A", handoffs=[handoff(Pipeline("Line", shout, other()))]), model="offline")
+
+def _joined(before: str, text: str) -> str:
+    return before + text
 
 
 @pytest.mark.parametrize("whom", ["agency/A/c", "agency/A", "agency/Two", "agency"])

@@ -43,7 +43,7 @@ def test_what_is_wrong_with_the_arguments_is_raised_all_the_same() -> None:
         solo(Script([])).run_sync("", output_type="no type", raises=False)
     with pytest.raises(DefinitionError, match="a bare text"):
         solo(Script([])).run_sync(["hi"], raises=False)  # type: ignore[list-item]
-    with pytest.raises(TypeError, match="run has no option 'colour'; there are caller, "):
+    with pytest.raises(TypeError, match="run has no option 'colour'; there are agent, caller, "):
         solo(Script([])).run_sync("?", colour="red")  # type: ignore[call-overload]
 
 

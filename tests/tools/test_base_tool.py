@@ -86,7 +86,7 @@ def test_a_class_without_run_or_with_an_unknown_option_is_refused() -> None:
 
     with pytest.raises(ToolDefinitionError, match="Nothing has no 'run'"):
         Nothing.as_tool()
-    with pytest.raises(ToolDefinitionError, match="unknown option colour"):
+    with pytest.raises(ToolDefinitionError, match="Wrong has no option 'colour'"):
 
         class Wrong(BaseTool, colour="red"): ...
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, cast
 
+from ....providers.checks import LIST, TEXT, made_as
 from ....providers.messages import Completion, Message, Request
 from ...core.refs.ref import ActorRef
 from ..answer import NO_USAGE, Answer, step_of
 from ..context import model_at_work
 from ..errors import AgentUnavailable, DefinitionError, RunFailed, named
+from ..wishes import AGENT_NAME, define
 from .target import AgentRequest
 
 
@@ -28,7 +30,7 @@ class FanOutTarget:
         pool: the pool to ask; by default the agency's.
 
     Raises:
-        DefinitionError: the name is no text, or `FanOut` refuses the rest.
+        DefinitionError: an argument is of the wrong type, or `FanOut` refuses the rest.
     """
 
     def __init__(
@@ -43,8 +45,15 @@ class FanOutTarget:
         description: str = "",
         pool: ActorRef[Any] | None = None,
     ) -> None:
-        if not isinstance(name, str) or not name:
-            raise DefinitionError(f"the name of a fan-out is a text, not {name!r:.80}")
+        define("a fan-out", name=(name, AGENT_NAME))
+        define(
+            f"fan-out {name}",
+            providers=(providers, LIST),
+            model=(model, TEXT),
+            instructions=(instructions, TEXT),
+            description=(description, TEXT),
+            pool=(pool, made_as(ActorRef).or_none()),
+        )
         from ....providers.pool import FanOut
 
         try:

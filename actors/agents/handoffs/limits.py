@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ....providers.checks import Wish, is_whole
 from ..errors import HandoffCycle, HandoffDepth, HandoffLimit
+from ..wishes import define
 from .handoff import Handoff
+
+_AT_LEAST_NOTHING = Wish("a whole number, at least 0", lambda given: is_whole(given) and given >= 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,12 +22,19 @@ class HandoffLimits:
         visits: times one agent may stand in one chain.
         repeats: times one agent may be given the very same task in one chain.
         total: handoffs of one root run, in all its branches.
+
+    Raises:
+        DefinitionError: one of them is no whole number, or below 0.
     """
 
     depth: int = 16
     visits: int = 8
     repeats: int = 2
     total: int = 100
+
+    def __post_init__(self) -> None:
+        for name in ("depth", "visits", "repeats", "total"):
+            define("HandoffLimits", **{name: (getattr(self, name), _AT_LEAST_NOTHING)})
 
 
 def check_chain(chain: Sequence[str], tasks: Sequence[str], handoff: Handoff, limits: HandoffLimits) -> None:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias, overload
+from typing import Any, TypeAlias, cast, overload
 
+from ....providers.checks import FLAG, FUNCTION, LIST, NAME, TEXT, TOOL_NAME, Wish
 from ....providers.messages import Message, ToolSpec
 from ....tools.errors import ToolDefinitionError
 from ....tools.schema import FunctionSignature
 from ....tools.scopes import ALL, EVERYBODY, Scopes, as_scopes
 from ..answer import HandoffKind
 from ..errors import DefinitionError
+from ..wishes import AGENT_NAME, define
 from .handoff import Handoff
 from .target import ModelTarget, Pipeline, Target
 
@@ -127,26 +129,34 @@ def handoff(
         scope: for whose runs it is offered, as one scope or several, of which one suffices; see `Agent`.
 
     Raises:
-        DefinitionError: the kind is unknown, the scope is none, or the target cannot take a conversation over.
+        DefinitionError: an argument is of the wrong type, the kind is unknown, the scope is none, or the target cannot
+            take a conversation over.
     """
     if kind not in ("delegate", "transfer"):
         raise DefinitionError(f"handoff kind {kind!r}: use delegate or transfer")
+    define(
+        _whose(target),
+        name=(name, TEXT if name == "" else TOOL_NAME),
+        description=(description, TEXT),
+        on_handoff=(on_handoff, FUNCTION.or_none()),
+        history_filter=(history_filter, FUNCTION.or_none()),
+        summary=(summary, _SUMMARY),
+    )
     if target is None:
-        return lambda function: _chosen_by(function, kind, name, description, history_filter)
+        return lambda function: _chosen_by(function, kind, name, description, history_filter, scope)
     if inspect.isfunction(target) or inspect.ismethod(target):
         if on_handoff is not None or input_type is not None or summary is not False:
             raise DefinitionError(f"handoff {target.__name__}: a function looks at its call itself; it takes no more")
-        return _chosen_by(target, kind, name, description, history_filter)
-    if callable(target):
+        return _chosen_by(target, kind, name, description, history_filter, scope)
+    if callable(target) or not is_target(target):
         raise DefinitionError(f"a handoff is to an agent or by a function, not to {target!r:.80}")
     if isinstance(target, str) and "://" in target:
         from .remote import remote_at  # not at the top: few need it
 
         target = remote_at(target)
-    if not isinstance(summary, bool | str):
-        raise DefinitionError(f"summary is True, False, or the name of a model, not {summary!r:.80}")
     target_name = target if isinstance(target, str) else target.name
     about = description or ("" if isinstance(target, str) else target.description)
+    define("a handoff", target=(target_name, AGENT_NAME))
     verb = "Hand a task to" if kind == "delegate" else "Give the conversation to"
     made = HandoffTool(
         target_name,
@@ -170,7 +180,12 @@ def handoff(
 
 
 def _chosen_by(
-    function: Chooses, kind: HandoffKind, name: str, description: str, history_filter: HistoryFilter | None
+    function: Chooses,
+    kind: HandoffKind,
+    name: str,
+    description: str,
+    history_filter: HistoryFilter | None,
+    scope: Scopes,
 ) -> HandoffTool:
     """A handoff whose target a function chooses.
 
@@ -184,9 +199,46 @@ def _chosen_by(
         signature.parameters  # noqa: B018
     except ToolDefinitionError as error:
         raise DefinitionError(f"handoff {function.__name__}: {error}") from error
-    about = description or signature.documentation.description
-    made = HandoffTool("", None, kind, name or function.__name__, about, history_filter=history_filter)
+    about, named = description or signature.documentation.description, name or function.__name__
+    if not TOOL_NAME.fits(named):
+        raise DefinitionError(f"handoff {named}: give it a name, @handoff(name=…), of {TOOL_NAME.text}")
+    scopes = as_scopes(scope, f"the handoff {named}", DefinitionError)
+    made = HandoffTool("", None, kind, named, about, history_filter=history_filter, scope=scopes)
     return replace(made, chooses=signature)
+
+
+def _whose(target: object) -> str:
+    """What a handoff is called in errors; an address is not shown."""
+    name = target if isinstance(target, str) else getattr(target, "name", None)
+    return f"a handoff to {name}" if AGENT_NAME.fits(name) else "a handoff"
+
+
+def is_target(given: object) -> bool:
+    """Whether something may be handed to, as far as can be seen without an agency: it has a name, or is one."""
+    return isinstance(given, str) or (
+        not isinstance(given, type)
+        and isinstance(getattr(given, "name", None), str)
+        and isinstance(getattr(given, "description", None), str)
+    )
+
+
+def as_handoffs(given: object, whose: str) -> tuple[Target | str | HandoffTool, ...]:
+    """Several agents, names and handoffs.
+
+    Raises:
+        DefinitionError: they are not several, or one of them is something else.
+    """
+    define(whose, handoffs=(given, LIST))
+    items = tuple(cast("Iterable[Any]", given))
+    for item in items:
+        if not is_target(item):
+            raise DefinitionError(
+                f"{whose}: handoffs are agents, their names, and what handoff(…) makes, not {item!r:.80}"
+            )
+    return items
+
+
+_SUMMARY = Wish("True, False, or the name of a model", lambda given: FLAG.fits(given) or NAME.fits(given))
 
 
 def summarizer_of(sender: str, model: bool | str) -> str:

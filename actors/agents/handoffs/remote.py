@@ -6,15 +6,20 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
+from ....providers.checks import SENDABLE_KEY, SOME_SECONDS, TEXT, Wish, is_key
 from ....providers.messages import Message, Request
 from ....providers.wire.secrets import public
 from ..answer import Answer, step_of
 from ..errors import RunFailed
+from ..wishes import AGENT_NAME, define
 from .posting import check_address, host_of, post
 from .target import AgentRequest
 
 if TYPE_CHECKING:
     import httpx
+
+
+_KEY = Wish(f"{SENDABLE_KEY}; or none", lambda given: TEXT.fits(given) and (not given or is_key(given)))
 
 
 class RemoteAgent:
@@ -33,7 +38,7 @@ class RemoteAgent:
         transport: for tests: an httpx transport in place of the network.
 
     Raises:
-        DefinitionError: the address is none of the web.
+        DefinitionError: the address is none of the web, or another argument is of the wrong type.
     """
 
     def __init__(
@@ -47,9 +52,17 @@ class RemoteAgent:
         timeout: float = 300.0,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
+        define("a remote agent", name=(name, AGENT_NAME))
+        define(
+            f"remote agent {name}",
+            model=(model, TEXT),
+            api_key=(api_key, _KEY),
+            description=(description, TEXT),
+            timeout=(timeout, SOME_SECONDS),
+        )
         self.name = name
         self.description = description
-        self.host = host_of(check_address(url, f"remote agent {name!r:.80}"))
+        self.host = host_of(check_address(url, f"remote agent {name}"))
         self._url = url.rstrip("/") + "/chat/completions"
         self._model = model or name
         self._key = api_key

@@ -5,14 +5,17 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
+from ....providers.checks import TEXT
 from ....providers.messages import Message
 from ....tools.threads import in_thread
 from ...core.refs.ref import ActorRef
 from ..answer import Answer
 from ..context import RequestContext
 from ..errors import DefinitionError
+from ..wishes import AGENT_NAME, MODEL, check_settings, define
 from .handoff import Handoff
 
 
@@ -95,29 +98,53 @@ class Pipeline:
     Args:
         name: as the model knows it.
         stages: agents, pipelines, and plain functions of a text, in order; at least one. A function is called
-            ``{pipeline}-{function}``.
+            ``{pipeline}-{function}`` (a lambda ``{pipeline}-lambda``), the second one of that name with ``-2`` behind.
         description: when to use it.
 
     Raises:
-        DefinitionError: there are no stages, or one is neither a target nor a function.
+        DefinitionError: there are no stages, one is neither a target nor a function, or the name is none.
     """
 
     def __init__(self, name: str, *stages: Target | Callable[[str], Any], description: str = "") -> None:
+        define("a pipeline", name=(name, AGENT_NAME), description=(description, TEXT))
         if not stages:
             raise DefinitionError(f"pipeline {name!r} needs at least one stage")
         self.name = name
         made: list[Target] = []
+        taken: set[str] = set()
         for stage in stages:
             if isinstance(stage, Pipeline):
                 made.extend(stage.stages)
-            elif inspect.isfunction(stage) or inspect.ismethod(stage):
-                made.append(FunctionStage(f"{name}-{stage.__name__}", stage))
+            elif inspect.isroutine(stage):
+                made.append(FunctionStage(_name_of(stage, name, taken), stage))
             elif isinstance(getattr(stage, "name", None), str):
                 made.append(stage)  # type: ignore[arg-type]
+            elif callable(stage) and not isinstance(stage, type):
+                made.append(FunctionStage(_name_of(stage, name, taken), stage))
             else:
                 raise DefinitionError(f"a stage of pipeline {name!r} is an agent or a function, not {stage!r:.80}")
         self.stages: tuple[Target, ...] = tuple(made)
         self.description = description or f"A pipeline: {', '.join(stage.name for stage in self.stages)}."
+
+
+def _name_of(function: Callable[[str], Any], pipeline: str, taken: set[str]) -> str:
+    """What a function is called as a stage: by its own name, numbered from the second one of that name on.
+
+    Args:
+        function: what; a partial is called as what it is of.
+        pipeline: whose stage it is.
+        taken: the names that there are; this one is added.
+    """
+    while isinstance(function, partial):
+        function = function.func
+    own = getattr(function, "__name__", type(function).__name__)
+    named = name = f"{pipeline}-{re.sub(r'[^A-Za-z0-9_-]+', '', own) or 'stage'}"
+    number = 1
+    while name in taken:
+        number += 1
+        name = f"{named}-{number}"
+    taken.add(name)
+    return name
 
 
 class ModelTarget:
@@ -131,12 +158,15 @@ class ModelTarget:
         settings: fields of `Request` in place of the agent's: ``temperature``, ``max_tokens``, ``reasoning_effort``…
 
     Raises:
-        DefinitionError: it is another model neither by its name nor by a setting, or nothing to call it by.
+        DefinitionError: it is another model neither by its name nor by a setting, or nothing to call it by; or an
+            argument is of the wrong type.
     """
 
     def __init__(
         self, model: str | ActorRef[Any] = "", *, name: str = "", description: str = "", **settings: Any
     ) -> None:
+        define("a ModelTarget", model=(model, MODEL), name=(name, TEXT), description=(description, TEXT))
+        check_settings(settings, f"a ModelTarget {name}".rstrip())
         named = model if isinstance(model, str) else ""
         if not model and not settings:
             raise DefinitionError("a ModelTarget is another model, or the same with other settings: nothing is given")
@@ -144,6 +174,7 @@ class ModelTarget:
         self.name = name or re.sub(r"[^A-Za-z0-9_-]+", "_", named.rpartition("/")[2]).strip("_")
         if not self.name:
             raise DefinitionError("a ModelTarget without the name of a model needs a name")
+        define("a ModelTarget", name=(self.name, AGENT_NAME))
         self.description = description or f"The same with {'the model ' + named if named else 'other settings'}."
         self.settings = settings
 

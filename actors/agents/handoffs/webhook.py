@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from ....providers.checks import HEADERS, SOME_SECONDS, TEXT
 from ..answer import Answer
-from ..errors import DefinitionError
+from ..wishes import AGENT_NAME, define
 from .posting import check_address, host_of, post
 from .target import AgentRequest
 
@@ -36,7 +37,7 @@ class WebhookTarget:
         transport: for tests: an httpx transport in place of the network.
 
     Raises:
-        DefinitionError: the address is none of the web, or the headers are no texts.
+        DefinitionError: the address is none of the web, or another argument is of the wrong type.
     """
 
     def __init__(
@@ -49,11 +50,16 @@ class WebhookTarget:
         timeout: float = 60.0,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
+        define("a webhook", name=(name, AGENT_NAME))
+        define(
+            f"webhook {name}",
+            description=(description, TEXT),
+            headers=(headers, HEADERS),
+            timeout=(timeout, SOME_SECONDS),
+        )
         self.name = name
         self.description = description
-        self.host = host_of(check_address(url, f"webhook {name!r:.80}"))
-        if not all(isinstance(each, str) for pair in headers.items() for each in pair):
-            raise DefinitionError(f"the headers of webhook {name!r:.80} are texts by name")
+        self.host = host_of(check_address(url, f"webhook {name}"))
         self._url = url
         self._headers = dict(headers)
         self._timeout = timeout

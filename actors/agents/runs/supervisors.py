@@ -17,7 +17,7 @@ from ...core.refs.watching import Terminated
 from ...journal.errors import EventNotReadable, JournalClosed, JournalError
 from ...journal.store import at_hand
 from ..answer import Answer
-from ..errors import AgentUnavailable
+from ..errors import AgentUnavailable, DefinitionError
 from ..handoffs.handoff import Handoff
 from ..turns.outcome import unanswered
 from ..turns.records import Cancel, Decision, GiveUp, RunRequest
@@ -81,6 +81,8 @@ class AgentActor(Actor):
             if message.outcome.error is not None:
                 logger.warning("a handoff that was told to %s failed: %s", self._agent, message.outcome.error)
             return None
+        if not hasattr(message, "conversation"):
+            return self._refused(message)
         if self._releasing and message.conversation in self._releasing:
             return self._until_released(message)
         known = self.find_child(message.conversation)
@@ -126,6 +128,15 @@ class AgentActor(Actor):
         if self._cell.current is not None:
             return self.reply_with(work)
         self.pipe(work, _Unasked)  # it was told, and nobody waits for the answer
+        return None
+
+    def _refused(self, message: object) -> Any:
+        """Nothing that an agent takes."""
+        wish = "a Handoff(sender, target, task); `await agency.run(question, agent=…)` asks"
+        error = DefinitionError(f"the actor of {self._agent} takes {wish}, not {type(message).__name__}")
+        if self._cell.current is not None:
+            return self.reply_with(_raised(error))
+        logger.warning("%s", error)
         return None
 
     def _is_leaving(self, conversation: str) -> bool:
@@ -224,6 +235,10 @@ async def _answered(runtime: AgencyRuntime, agent: str, handoff: Handoff) -> Ans
         raise
     finally:
         entry.reply.when_done(lambda _: runtime.delivered(entry))
+
+
+async def _raised(error: Exception) -> None:
+    raise error
 
 
 async def _once(done: Future[None]) -> None:

@@ -80,7 +80,8 @@ def asked_for(
     """
     if not options.keys() <= _OPTIONS:
         unknown = next(name for name in options if name not in _OPTIONS)
-        raise TypeError(f"run has no option {unknown!r}; there are {', '.join(sorted(_OPTIONS))}")
+        there = ", ".join(sorted({"agent", "output_type", *_OPTIONS}))
+        raise TypeError(f"run has no option {unknown!r}; there are {there}")
     return Asked(question, agent, output_type=output_type, stream=stream, background=background, **options)
 
 

@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ....providers.checks import LIST, NAME, TEXT
 from ....tools import Tool, ToolDefinitionError, as_tool
 from ....tools.scopes import ALL, Scopes, as_scopes
 from ..errors import DefinitionError
-from ..handoffs.offer import HandoffTool
+from ..handoffs.offer import HandoffTool, as_handoffs
 from ..handoffs.target import Target
-from ..hooks import Hook
+from ..hooks import Hook, as_hooks
+from ..wishes import all_are, define
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,7 @@ class Skill:
             skill may use none that builds on it.
 
     Raises:
-        DefinitionError: something cannot be a tool, or the scope is none.
+        DefinitionError: a field is of the wrong type, something cannot be a tool, or the scope is none.
     """
 
     name: str
@@ -39,7 +41,13 @@ class Skill:
     scope: Scopes = ALL
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "scope", as_scopes(self.scope, f"skill {self.name}", DefinitionError))
+        define("a skill", name=(self.name, NAME))
+        whose = f"skill {self.name}"
+        define(whose, instructions=(self.instructions, TEXT), tools=(self.tools, LIST))
+        object.__setattr__(self, "scope", as_scopes(self.scope, whose, DefinitionError))
+        object.__setattr__(self, "hooks", as_hooks(self.hooks, whose))
+        object.__setattr__(self, "handoffs", as_handoffs(self.handoffs, whose))
+        object.__setattr__(self, "requires", all_are(Skill, self.requires, whose, "requires", "Skills"))
         try:
             object.__setattr__(self, "tools", tuple(as_tool(given) for given in self.tools))
         except ToolDefinitionError as error:

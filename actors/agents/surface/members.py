@@ -9,7 +9,8 @@ from typing import Any
 from ....tools import Tool
 from ...core.refs.ref import ActorRef
 from ..agent import Agent
-from ..handoffs.offer import HandoffTool
+from ..errors import DefinitionError
+from ..handoffs.offer import HandoffTool, is_target
 from ..handoffs.target import Responder, Target
 from ..hooks import Hook
 from ..runs.runtime.closing import ends_with_agency
@@ -17,7 +18,7 @@ from ..runs.supervisors import AddAgent
 from ..skills.skill import Skill
 from ..team import changes
 from ..team.description import AgentDescription, describe
-from ..team.directory import Flow
+from ..team.directory import Flow, check_flows
 from .part import Part
 
 
@@ -58,6 +59,7 @@ class Members(Part):
             DefinitionError: the name is taken, or a flow names nobody.
             AgencyClosed: it has stopped, or stops meanwhile.
         """
+        check_flows(flows)
         added = self._directory.add(agent, flows)
         if self._runtime.root is not None:
             for name in added:
@@ -104,7 +106,8 @@ class Members(Part):
             target: to whom; a pipeline's name, too.
 
         Raises:
-            UnknownAgent: there is no such sender.
+            UnknownAgent: one of them is not here.
+            DefinitionError: one is neither an agent nor a name.
         """
         return self._directory.may_reach(self._directory.name_of(sender), _name(target))
 
@@ -208,5 +211,8 @@ class Members(Part):
                 self._runtime.tell(root, AddAgent(name))
 
 
-def _name(agent: Agent | str) -> str:
+def _name(agent: Target | str) -> str:
+    """Raises `DefinitionError` where it is neither an agent nor a name."""
+    if not is_target(agent):
+        raise DefinitionError(f"an agent is an Agent or its name, not {agent!r:.80}")
     return agent if isinstance(agent, str) else agent.name

@@ -26,6 +26,12 @@ from .prepared import NO_TARGETS, PreparedAgent, check_offers, stage_names
 Flow: TypeAlias = "tuple[Target | str, Target | str]"
 
 
+def check_flows(flows: object) -> None:
+    """Raises `DefinitionError` where they are no collection of pairs."""
+    if not isinstance(flows, Iterable) or (isinstance(flows, str) and flows != EVERYONE):
+        raise DefinitionError(f"flows are pairs (sender, target), or '*', not {flows!r:.80}")
+
+
 class Directory:
     """The agents of an agency and the flows between them.
 
@@ -169,7 +175,12 @@ class Directory:
             raise HandoffRefused(refusal(sender, target, there))
 
     def may_reach(self, sender: str, target: str) -> bool:
-        """Whether an agent may hand off to another one, or to a pipeline, at this moment."""
+        """Whether an agent may hand off to another one, or to a pipeline, at this moment.
+
+        Raises:
+            UnknownAgent: one of them is not here.
+        """
+        self._check_pair(sender, target)
         return target in self._targets_of(sender)
 
     def _targets_of(self, sender: str, caller: Caller | None = None) -> list[str]:
@@ -274,7 +285,9 @@ class Directory:
         while pending:
             target, aside = pending.pop()
             known = new.get(target.name) or self.agents.get(target.name) if hasattr(target, "name") else None
-            if (known is not None and _is(known, target, self._given)) or target is replacing:
+            if (known is not None and _is(known, target, self._given)) or (
+                replacing is not None and target is replacing
+            ):
                 if known is not None and not aside:
                     hidden[known.name] = False
                 continue

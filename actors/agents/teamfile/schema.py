@@ -21,10 +21,10 @@ from ....providers.config.fields import FileName, Names, Section, address, heade
 from ....providers.config.llmfile import LlmConfig
 from ....tools.tool import Autonomy
 from ...journal.store import Retention
-from ..agent import SETTINGS
 from ..handoffs.limits import HandoffLimits
 from ..runs.runtime.approvals import WEEK
 from ..turns.rules import Limits, check_limits
+from ..wishes import SETTINGS
 
 
 def _pair(value: Any) -> Any:

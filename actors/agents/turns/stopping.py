@@ -11,10 +11,13 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, TypeAlias
 
+from ....providers.checks import MAPPING
 from ....providers.messages import Message, Usage
+from ....providers.shapes import FIELDS
 from ..answer import Step, Steps
 from ..context import RequestContext
 from ..errors import DefinitionError
+from ..wishes import define
 from .machine import Turn
 from .steps import Completed
 from .trail import steps_of
@@ -164,8 +167,9 @@ class StepPlan:
         several = isinstance(tools, Sequence) and not isinstance(tools, str)
         if tools is not None and not (several and all(isinstance(name, str) for name in self.tools or ())):
             raise DefinitionError(f"StepPlan.tools are names of tools, or None, not {tools!r:.80}")
-        if self.settings is not None and not isinstance(self.settings, Mapping):
-            raise DefinitionError(f"StepPlan.settings are fields of a request, or None, not {self.settings!r:.80}")
+        define("a StepPlan", settings=(self.settings, MAPPING.or_none()))
+        given = self.settings or {}
+        define("a StepPlan, settings", **{name: (given[name], FIELDS[name]) for name in given if name in FIELDS})
 
 
 PrepareStep: TypeAlias = "Callable[[RunSoFar], StepPlan | None]"

@@ -16,7 +16,7 @@ from ....core.mail.future import Future
 from ....journal.errors import JournalError
 from ....journal.store import Header, Journal, at_hand
 from ...caller import NOBODY, Caller
-from ...errors import UnknownApproval
+from ...errors import DefinitionError, UnknownApproval
 from ...events import ApprovalRequested
 from ...turns.machine import outstanding
 from ...turns.records import Accepted, ApprovalAsked, Decision, Ended, RunRequest
@@ -183,6 +183,8 @@ def decide_anywhere(
     Raises:
         UnknownApproval, NotAllowed, DefinitionError: as `decide`, where that is known without the journal.
     """
+    if by is not None and not isinstance(by, Caller):
+        raise DefinitionError(f"caller is a Caller(user, tenant, scopes), or None, not {by!r:.80}")
     approvals = runtime.approvals
     key = key_of(approval)
     done: Future[None] = Future()

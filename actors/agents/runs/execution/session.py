@@ -18,7 +18,7 @@ from ...agent import Agent
 from ...answer import Answer, HandoffRecord
 from ...calling import raised_by
 from ...context import KEY, MODEL, NO_DEPS, RequestContext
-from ...errors import InvalidAnswer, RunError, named
+from ...errors import InvalidAnswer, RunError, RunFailed, named
 from ...events import ApprovalRequested, HookFailed, RunEvent
 from ...hooks import Hook, HookContext, HookEvent, run_hooks
 from ...output import Output
@@ -108,7 +108,7 @@ class Session:
         try:
             self.look_at_agent()
         except Exception as error:  # what an agent is made of is the user's; the actor must not crash on it
-            self.unready = RunFailed(f"agent {run.agent} cannot be made ready: {type(error).__name__}: {error}")
+            self.unready = RunFailed(f"agent {run.agent} cannot be made ready: {named(error)}")
             self.unready.__cause__ = error
             self.prepared = PreparedAgent(Agent(run.agent), ())
             self.rules = self.prepared.rules(run.limits, run.external)
