@@ -206,8 +206,8 @@ def _key(key: Any) -> str:
 def _error_text(value: BaseException) -> str:
     for kind in type(value).__mro__:
         if issubclass(kind, errors.AgentError) and _ERRORS.get(kind.__name__) is kind:
-            return _object({"error": kind.__name__, "text": errors.said(value)})
-    return _object({"error": "RunFailed", "text": errors.named(value)})
+            return _object({"error": kind.__name__, "text": errors.text_of(value)})
+    return _object({"error": "RunFailed", "text": f"{type(value).__name__}: {errors.text_of(value)}"})
 
 
 def _foreign(value: Any) -> str:

@@ -131,18 +131,22 @@ def brief(thing: object) -> str:
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
 
-def said(error: BaseException) -> str:
-    """Return what an exception says, or the name of its type where it says nothing; whatever its ``str`` does."""
-    name = type(error).__name__
+def text_of(error: BaseException) -> str:
+    """Return the text of an exception, whatever its ``str`` does."""
     try:
-        return str(error) or name
+        return str(error)
     except KeyboardInterrupt:
         raise
     except BaseException as broken:
-        return f"<{name}, whose str raised {type(broken).__name__}>"
+        return f"<{type(error).__name__}, whose str raised {type(broken).__name__}>"
+
+
+def said(error: BaseException) -> str:
+    """Return what an exception says, or the name of its type where it says nothing; whatever its ``str`` does."""
+    return text_of(error) or type(error).__name__
 
 
 def named(error: BaseException) -> str:
     """Return the type of an exception and what it says; whatever its ``str`` does."""
-    name, text = type(error).__name__, said(error)
-    return name if text == name else f"{name}: {text}"
+    name, text = type(error).__name__, text_of(error)
+    return f"{name}: {text}" if text else name
