@@ -51,6 +51,7 @@ def chosen(task: str) -> str:
 
 
 B = Agent("B")
+ANY: Any = up
 
 # What makes something of one argument, and the wrong values that are right for it.
 ARGUMENTS: dict[str, tuple[Make, tuple[Any, ...]]] = {
@@ -131,8 +132,8 @@ ARGUMENTS: dict[str, tuple[Make, tuple[Any, ...]]] = {
     "Caller.user": (lambda given: Caller(given), ("", "x y")),
     "Caller.tenant": (lambda given: Caller("u", tenant=given), ("", "x y")),
     "Caller.scopes": (lambda given: Caller("u", scopes=given), ()),
-    "hook": (lambda given: hook(given)(up), ()),  # type: ignore[arg-type]
-    "hook.priority": (lambda given: hook("request", priority=given)(up), (5,)),  # type: ignore[arg-type]
+    "hook": (lambda given: hook(given)(ANY), ()),
+    "hook.priority": (lambda given: hook("request", priority=given)(ANY), (5,)),
     "hook of": (lambda given: hook("request")(given), ()),
     "tool": (lambda given: tool(given), (None,)),
     "tool.name": (lambda given: tool(name=given)(up), ()),

@@ -22,7 +22,7 @@ from ..output import Output
 from ..turns.arrivals import WHEN_BUSY
 from ..turns.budget import narrowed
 from ..turns.outcome import no_scope
-from ..turns.questions import Question, as_messages, as_tools
+from ..turns.questions import Question, as_messages, as_tools, check_question
 from ..turns.records import RunRequest, WhenBusy
 from ..turns.rules import Limits, check_limits
 from .runtime.runtime import AgencyRuntime
@@ -125,6 +125,8 @@ def new_run(runtime: AgencyRuntime, asked: Asked) -> tuple[RunRequest, Output | 
             raise DefinitionError(
                 f"output_type {asked.output_type!r:.80} is no type that pydantic knows: {error}"
             ) from error
+    messages = as_messages(asked.question)
+    check_question(messages, alone=conversation is None)
     run_id = key if key is not None else runtime.new_id()
     return (
         RunRequest(
@@ -132,7 +134,7 @@ def new_run(runtime: AgencyRuntime, asked: Asked) -> tuple[RunRequest, Output | 
             run_id,
             name,
             conversation if conversation is not None else run_id,
-            as_messages(asked.question),
+            messages,
             (name,),
             (),
             caller,

@@ -6,8 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, TypeAlias, get_args
 
+from ....providers.checks import SAYABLE, TEXT, TOOL_NAME, Wish
 from ....providers.messages import Message, Part, Role, ToolCall, ToolSpec
 from ..errors import DefinitionError
+from ..wishes import define
 
 ROLES = get_args(Role)
 PARTS = get_args(Part)
@@ -20,6 +22,12 @@ _KINDS = ("text", "image_url", "input_audio", "file")
 """What the parts of a message may be, in OpenAI's words."""
 _WANTED = (
     "a question is a text, a Message or an OpenAI message ({'role': …, 'content': …}), or several of the latter two"
+)
+
+
+_PARAMETERS = Wish(
+    "a JSON schema of an object",
+    lambda given: SAYABLE.fits(given) and given.get("type", "object") == "object",
 )
 
 
@@ -47,6 +55,50 @@ def as_messages(given: object) -> tuple[Message, ...]:
     if not messages:
         raise DefinitionError("there is nothing to ask: no message was given")
     return messages
+
+
+def check_question(messages: Sequence[Message], *, alone: bool) -> None:
+    """Look whether a model can answer something.
+
+    Args:
+        messages: what is asked.
+        alone: whether nothing can have been said before.
+
+    Raises:
+        DefinitionError: nobody asks anything, or the result of a call comes without its call.
+    """
+    if not any(message.role in ("user", "tool") for message in messages):
+        roles = " and ".join(dict.fromkeys(message.role for message in messages))
+        raise DefinitionError(
+            f"there is nothing to ask: no message of a user and no result of a call, only {roles} messages"
+        )
+    if alone and (lost := without_call(messages)) is not None:
+        raise not_open(lost)
+
+
+def without_call(messages: Iterable[Message], waiting: Iterable[str] = ()) -> Message | None:
+    """The first result among messages whose call is not open; None where there is none.
+
+    Args:
+        messages: in order.
+        waiting: ids of the calls that are open before them.
+    """
+    waits = set(waiting)
+    for message in messages:
+        if message.role == "tool":
+            if message.tool_call_id not in waits:
+                return message
+            waits.discard(message.tool_call_id)
+        waits.update(call.id for call in message.tool_calls)
+    return None
+
+
+def not_open(result: Message) -> DefinitionError:
+    """What is wrong with a result whose call is not open."""
+    return DefinitionError(
+        f"no call {result.tool_call_id!r:.80} waits for a result: give the assistant's message with that call before "
+        "it, or name the conversation in which it was made and is open"
+    )
 
 
 def as_tools(given: object) -> tuple[ToolSpec, ...]:
@@ -80,12 +132,8 @@ def _tool(tool: object, index: int, wanted: str) -> ToolSpec:
             raise DefinitionError(f"{wrong}: {wanted}") from None
     if not isinstance(tool, ToolSpec):
         raise DefinitionError(f"{wanted}, not {tool!r:.80}; tools that run here belong to the agent")
-    if not isinstance(tool.name, str) or not tool.name:
-        raise DefinitionError(f"the name of tool {index} is a text, not {tool.name!r:.80}")
-    if not isinstance(tool.description, str):
-        raise DefinitionError(f"the description of tool {tool.name!r} is a text, not {tool.description!r:.80}")
-    if not isinstance(tool.parameters, Mapping):
-        raise DefinitionError(f"the parameters of tool {tool.name!r} are a JSON schema, not {tool.parameters!r:.80}")
+    define(f"tool {index}", name=(tool.name, TOOL_NAME))
+    define(f"tool {tool.name!r}", description=(tool.description, TEXT), parameters=(tool.parameters, _PARAMETERS))
     return tool
 
 

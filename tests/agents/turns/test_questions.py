@@ -192,9 +192,9 @@ def test_openais_dictionaries_are_tools() -> None:
         ),
         ([{"name": "x"}], "tool 0 is no function"),
         ([print], "not <built-in function print>; tools that run here belong to the agent"),
-        ([ToolSpec(7, "", {})], "the name of tool 0 is a text, not 7"),  # type: ignore[arg-type]
-        ([ToolSpec("x", None, {})], "the description of tool 'x' is a text"),  # type: ignore[arg-type]
-        ([ToolSpec("x", "", [])], "the parameters of tool 'x' are a JSON schema"),  # type: ignore[arg-type]
+        ([ToolSpec(7, "", {})], "tool 0: name is 7; expected 1 to 64 letters"),  # type: ignore[arg-type]
+        ([ToolSpec("x", None, {})], "tool 'x': description is None; expected a text"),  # type: ignore[arg-type]
+        ([ToolSpec("x", "", [])], r"tool 'x': parameters is \[\]; expected a JSON schema of an object"),  # type: ignore[arg-type]
         ([LOOK_UP, LOOK_UP], "two of the tools have one name"),
     ],
 )

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final
 
+from .....providers.messages import Message
 from ....core.actor import Actor
 from ....core.mail.future import Future
 from ....journal.errors import EventNotWritable, JournalError
@@ -23,6 +24,7 @@ from ...events import RunFinished, RunStarted
 from ...turns.arrivals import NEWER
 from ...turns.machine import Turn, advance, outstanding
 from ...turns.outcome import Outcome, cancelled, finished, no_scope, unanswered
+from ...turns.questions import not_open, without_call
 from ...turns.records import ApprovalAsked, Resumed, Rewound, RunRequest, ToolsStarted
 from ...turns.state import ConversationState
 from ...turns.steps import (
@@ -140,7 +142,19 @@ class Runner:
         elif "connection" in session.prepared.hooks:
             session.jobs[""] = self._actor.pipe(_connect(session), lambda outcome: Connected(session, outcome))
         else:
-            self.apply(session, Begin(run.messages))
+            self._begin(session, run.messages)
+
+    def _begin(self, session: Session, messages: tuple[Message, ...]) -> None:
+        """Begin the run with what is asked, unless it brings a result that nobody waits for: it would be lost."""
+        turn = self._state.turn
+        lost: Message | None = None
+        if session.run.handoff is None and any(message.role == "tool" for message in messages):
+            calls = zip(turn.message.tool_calls, turn.results, strict=True) if turn.message is not None else ()
+            lost = without_call(messages, [call.id for call, result in calls if result is None])
+        if lost is None:
+            self.apply(session, Begin(messages))
+        else:
+            self.interrupt(session, not_open(lost))
 
     def resume(self) -> None:
         """Go on with the run that an earlier incarnation, of this process or another, had begun."""
@@ -221,7 +235,7 @@ class Runner:
         except _FAILED as error:
             self._broken(session, error)
         else:
-            self.apply(session, Begin(messages))
+            self._begin(session, messages)
 
     def _on_credential(self, message: CredentialTaken) -> None:
         state, given = self._state, message.given
