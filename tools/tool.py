@@ -427,7 +427,7 @@ def as_tool(declared: Tool | type | Callable[..., Any]) -> Tool:
 
 
 def _make(function: Callable[..., Any], options: dict[str, Any], frame: Any) -> FunctionTool:
-    if not callable(function):
+    if not FUNCTION.fits(function):
         raise ToolDefinitionError(f"a tool is made of a function, not of {function!r:.80}")
     target = function if inspect.isroutine(function) else getattr(function, "func", type(function).__call__)
     if inspect.isasyncgenfunction(target) or inspect.isgeneratorfunction(target):

@@ -78,9 +78,20 @@ if TYPE_CHECKING:
     )
     from .actors.agents.agency import Agency
     from .actors.agents.agent import Agent
-    from .actors.agents.answer import Answer, Step, StepCall
+    from .actors.agents.answer import (
+        Answer,
+        HandoffRecord,
+        ReasoningStep,
+        Step,
+        StepCall,
+    )
     from .actors.agents.caller import Caller
-    from .actors.agents.context import RequestContext, ToolContext, request_context
+    from .actors.agents.context import (
+        RequestContext,
+        ToolContext,
+        UsageRecord,
+        request_context,
+    )
     from .actors.agents.conversations.view import (
         ConversationRun,
         ConversationSummary,
@@ -147,21 +158,29 @@ if TYPE_CHECKING:
     from .actors.agents.handoffs.fanout import FanOutTarget
     from .actors.agents.handoffs.handoff import Handoff
     from .actors.agents.handoffs.limits import HandoffLimits
-    from .actors.agents.handoffs.offer import handoff
+    from .actors.agents.handoffs.offer import HandoffTool, handoff
     from .actors.agents.handoffs.policy import HandoffPolicy
     from .actors.agents.handoffs.remote import RemoteAgent
     from .actors.agents.handoffs.target import AgentRequest, ModelTarget, Pipeline, Responder
     from .actors.agents.handoffs.webhook import WebhookTarget
-    from .actors.agents.hooks import HookContext, guardrail, hook
+    from .actors.agents.hooks import (
+        Hook,
+        HookContext,
+        guardrail,
+        hook,
+    )
     from .actors.agents.openai_shape import as_chunks, as_response
     from .actors.agents.profiler import Profile, profile
     from .actors.agents.runs.handle import RunHandle
     from .actors.agents.runs.reading.progress import RunRecord
+    from .actors.agents.runs.validation import RunOptions
     from .actors.agents.skills.skill import Skill
     from .actors.agents.team.description import Ability, AgentDescription
     from .actors.agents.team.diagram import conversation_diagram
     from .actors.agents.team.presets import create_agent, create_developer_agent, create_planner_agent
     from .actors.agents.teamfile import Team, load_team, open_agency
+    from .actors.agents.teamfile.schema import TeamFile
+    from .actors.agents.turns.questions import Question
     from .actors.agents.turns.rules import Limits
     from .actors.agents.turns.stopping import AfterSteps, AfterTool, RunSoFar, StepPlan, TextMatches
     from .actors.journal import (
@@ -284,6 +303,7 @@ if TYPE_CHECKING:
     from .tools.builtin.search import DdgsSearch, SearchBackend, SearchHit, SearxngSearch, web_search_tool
     from .tools.builtin.shell import bash_tool
     from .tools.builtin.web import web_fetch_tool
+    from .tools.context import CallContext
     from .tools.errors import (
         CodeFailed,
         CommandFailed,
@@ -304,6 +324,10 @@ if TYPE_CHECKING:
     from .tools.mcp import McpServer
 
 _HOMES = {
+    ".actors.agents.teamfile.schema": ("TeamFile",),
+    ".actors.agents.turns.questions": ("Question",),
+    ".actors.agents.runs.validation": ("RunOptions",),
+    ".tools.context": ("CallContext",),
     ".providers.tokens": (
         "TiktokenCounter",
         "TokenCounter",
@@ -394,9 +418,20 @@ _HOMES = {
     ),
     ".actors.agents.agency": ("Agency",),
     ".actors.agents.agent": ("Agent",),
-    ".actors.agents.answer": ("Answer", "Step", "StepCall"),
+    ".actors.agents.answer": (
+        "Answer",
+        "HandoffRecord",
+        "ReasoningStep",
+        "Step",
+        "StepCall",
+    ),
     ".actors.agents.caller": ("Caller",),
-    ".actors.agents.context": ("RequestContext", "ToolContext", "request_context"),
+    ".actors.agents.context": (
+        "RequestContext",
+        "ToolContext",
+        "UsageRecord",
+        "request_context",
+    ),
     ".actors.agents.errors": (
         "AgencyClosed",
         "AgentError",
@@ -476,11 +511,19 @@ _HOMES = {
     ".actors.agents.handoffs.fanout": ("FanOutTarget",),
     ".actors.agents.handoffs.handoff": ("Handoff",),
     ".actors.agents.handoffs.limits": ("HandoffLimits",),
-    ".actors.agents.handoffs.offer": ("handoff",),
+    ".actors.agents.handoffs.offer": (
+        "HandoffTool",
+        "handoff",
+    ),
     ".actors.agents.handoffs.policy": ("HandoffPolicy",),
     ".actors.agents.handoffs.webhook": ("WebhookTarget",),
     ".actors.agents.handoffs.target": ("AgentRequest", "ModelTarget", "Pipeline", "Responder"),
-    ".actors.agents.hooks": ("HookContext", "guardrail", "hook"),
+    ".actors.agents.hooks": (
+        "Hook",
+        "HookContext",
+        "guardrail",
+        "hook",
+    ),
     ".actors.agents.openai_shape": ("as_chunks", "as_response"),
     ".actors.agents.handoffs.remote": ("RemoteAgent",),
     ".actors.agents.skills.skill": ("Skill",),
@@ -655,6 +698,7 @@ __all__ = [
     "Budget",
     "BudgetSpent",
     "Cache",
+    "CallContext",
     "CallRecord",
     "CallboardError",
     "Caller",
@@ -710,11 +754,14 @@ __all__ = [
     "HandoffLimit",
     "HandoffLimits",
     "HandoffPolicy",
+    "HandoffRecord",
     "HandoffRefused",
     "HandoffStarted",
+    "HandoffTool",
     "Health",
     "Hedge",
     "Histogram",
+    "Hook",
     "HookContext",
     "HookFailed",
     "Image",
@@ -776,10 +823,12 @@ __all__ = [
     "ProviderSpec",
     "ProviderTimeout",
     "Publish",
+    "Question",
     "Quota",
     "QuotaExceeded",
     "RateLimited",
     "ReasoningDelta",
+    "ReasoningStep",
     "ReceiveTimeout",
     "Redirected",
     "RemoteAgent",
@@ -811,6 +860,7 @@ __all__ = [
     "RunFailed",
     "RunFinished",
     "RunHandle",
+    "RunOptions",
     "RunRecord",
     "RunSoFar",
     "RunStarted",
@@ -847,6 +897,7 @@ __all__ = [
     "SystemClosed",
     "TaskError",
     "Team",
+    "TeamFile",
     "Terminated",
     "Text",
     "TextDelta",
@@ -882,6 +933,7 @@ __all__ = [
     "Unsubscribe",
     "UnsuitableFile",
     "Usage",
+    "UsageRecord",
     "VendorState",
     "Vertex",
     "WebhookTarget",

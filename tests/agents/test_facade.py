@@ -57,7 +57,11 @@ def test_what_the_tools_export_is_exported_here() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["Pool", "load_config", "load_team", "RequestContext", "BaseTool", "Journal", "simulate", "AgentDescription"],
+    [
+        *("Pool", "load_config", "load_team", "RequestContext", "BaseTool", "Journal", "simulate", "AgentDescription"),
+        *("Hook", "HandoffTool", "HandoffRecord", "ReasoningStep", "CallContext", "UsageRecord", "RunOptions"),
+        "TeamFile",
+    ],
 )
 def test_what_a_program_needs_is_imported_from_one_place(name: str) -> None:
     assert getattr(callboard, name).__name__ == name

@@ -28,6 +28,7 @@ from callboard import (
     UnknownAgent,
     WebhookTarget,
     composite,
+    create_agent,
     handoff,
     hook,
     tool,
@@ -156,6 +157,9 @@ ARGUMENTS: dict[str, tuple[Make, tuple[Any, ...]]] = {
     "tool_from_schema.schema": (lambda given: of_schema(schema=given), ()),
     "tool_from_schema.handler": (lambda given: of_schema(handler=given), ()),
     "tool_from_schema.timeout": (lambda given: of_schema(timeout=given), (5, 1.5, None)),
+    "create_agent": (lambda given: create_agent(given), ()),
+    "create_agent.prompts": (lambda given: create_agent("developer", prompts=given), ("", "x y", None)),
+    "create_agent.model": (lambda given: create_agent("developer", model=given), ("", "x y")),
     "composite": (lambda given: composite(given), ()),
     "composite.name": (lambda given: composite([up], name=given), ()),
     "composite.description": (lambda given: composite([up], description=given), ("", "x y")),
@@ -194,6 +198,14 @@ def test_what_has_the_wrong_type_is_refused_where_it_is_made(what: str) -> None:
             raise AssertionError(f"{what} = {given!r} raised {type(error).__name__}: {error}") from error
         else:
             raise AssertionError(f"{what} = {given!r} was taken")
+
+
+@pytest.mark.parametrize("kind", [int, str, Agent])
+def test_a_class_is_no_function_to_make_a_tool_of(kind: type) -> None:
+    with pytest.raises(ToolDefinitionError, match="a tool is made of a function"):
+        tool(kind)
+    with pytest.raises(ToolDefinitionError, match="handler is a function"):
+        of_schema(handler=kind)
 
 
 def test_an_empty_list_is_right_wherever_several_are_taken() -> None:

@@ -272,3 +272,13 @@ async def test_gits_own_data_cannot_be_written(tools: ToolRegistry, tmp_path: Pa
         assert "git's own data" in (await _call(tools, "Write", path=path, content="x")).content, path
     assert not (tmp_path / ".git").exists()
     assert not (tmp_path / "new" / ".git").exists()
+
+
+async def test_a_hard_link_is_the_file_itself_wherever_else_that_lies(tmp_path: Path) -> None:
+    inside, outside = tmp_path / "in", tmp_path / "out"
+    inside.mkdir()
+    outside.mkdir()
+    (outside / "a.txt").write_text("as it was")
+    (inside / "b.txt").hardlink_to(outside / "a.txt")
+    tools = ToolRegistry(file_tools(inside))
+    assert "as it was" in await _text(tools, "Read", path="b.txt")

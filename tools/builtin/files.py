@@ -23,8 +23,9 @@ def file_tools(root: str | os.PathLike[str], *more: str | os.PathLike[str], max_
     """The tools LS, Glob, Grep, Read, Write, Edit and MultiEdit, confined to ``root`` and further folders.
 
     Args:
-        root: an existing folder. No path leads out of it, not by ``..``, not absolute, not through a link. Relative
-            paths are relative to it.
+        root: an existing folder. No path leads out of it, not by ``..``, not absolute, not through a symbolic link.
+            A hard link cannot be told from the file itself, and is read as any file is. Relative paths are relative to
+            it.
         more: further folders, which the model is told of and names by absolute paths; the same holds for each.
         max_file: bytes of the largest file that is searched, edited or written. Reading has no such limit: it goes by
             lines.

@@ -7,8 +7,10 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Final
 
+from ....providers.checks import NAME, TEXT, Wish
 from ..agent import Agent
 from ..prompts.instructions import family_of, instructions_for
+from ..wishes import define
 
 _DESCRIPTIONS = {
     "developer": "Reads and changes files, runs commands, and reports what it found or did.",
@@ -16,6 +18,7 @@ _DESCRIPTIONS = {
 }
 
 _OTHERS: Final[Mapping[str, Any]] = {"temperature": 0.2}  # to keep to what is likely
+_FOLDER: Final = Wish("a folder", lambda given: isinstance(given, str | Path)).or_none()
 _CLAUDES_ANSWER = 20_000  # tokens: room to write a file in one answer; the SDK wants more to be streamed
 
 
@@ -25,6 +28,7 @@ def settings_for(model: str) -> dict[str, Any]:
     Args:
         model: the model's name, which decides its kind; empty for one that is not known yet, which is left as it is.
     """
+    define("a ready-made agent", model=(model, TEXT))
     family = family_of(model)
     if family == "gpt":
         return {"reasoning_effort": "medium"}
@@ -51,6 +55,7 @@ def create_agent(
     Raises:
         DefinitionError: as `Agent`.
     """
+    define("an agent for a role", role=(role, NAME), model=(model, TEXT), prompts=(prompts, _FOLDER))
     options.setdefault("description", _DESCRIPTIONS.get(role, ""))
     return Agent(name or role.capitalize(), instructions_for(role, model, prompts), model=model, **options)
 
