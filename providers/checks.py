@@ -60,8 +60,12 @@ NAME = Wish("a name", lambda value: isinstance(value, str) and bool(value.strip(
 TEXT = Wish("a text", lambda value: isinstance(value, str))
 FLAG = Wish("True or False", lambda value: isinstance(value, bool))
 FUNCTION = Wish("a function", lambda value: callable(value) and not isinstance(value, type))
+MAYBE_FUNCTION = FUNCTION.or_none()
 LIST = Wish(
-    "several, in a list", lambda value: isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping)
+    "several, in a list",
+    lambda value: (
+        type(value) in (tuple, list) or (isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping))
+    ),
 )
 MAPPING = Wish("a mapping by name", lambda value: isinstance(value, Mapping) and all(map(TEXT.fits, value)))
 TOOL_NAME = Wish(

@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeAlias, TypedDict, Unpack, get_args, overloa
 
 from ..actors.core.base.errors import named
 from ..actors.core.base.foreign import is_ours
-from ..providers.checks import COUNT, FLAG, FUNCTION, SOME_SECONDS, TEXT, TOOL_NAME, one_of, require
+from ..providers.checks import COUNT, FLAG, FUNCTION, MAYBE_FUNCTION, SOME_SECONDS, TEXT, TOOL_NAME, one_of, require
 from ..providers.messages import ToolSpec
 from .context import CallContext
 from .errors import InvalidResult, MissingContext, ToolCrashed, ToolDefinitionError, ToolError
@@ -42,6 +42,10 @@ OnError: TypeAlias = Callable[[dict[str, Any], ToolError], "ToolResult | Awaitab
 
 _SAFE: frozenset[Autonomy] = frozenset({"manual"})
 _RISKY: frozenset[Autonomy] = frozenset({"manual", "supervised"})
+_RISKS = one_of(*get_args(Risk))
+_TIMEOUT = SOME_SECONDS.or_none("for no limit")
+_CONCURRENCY = COUNT.or_none("for any number")
+_DEFER = FLAG.or_none("for what the agent says")
 _ERROR_SHOWN = 4_000  # an error must stay readable where results are kept short
 
 
@@ -100,20 +104,19 @@ class Tool:
     ) -> None:
         if not TOOL_NAME.fits(name):
             raise ToolDefinitionError(f"tool name {name!r:.80}: use {TOOL_NAME.text}")
-        maybe = FUNCTION.or_none()
         require(
             ToolDefinitionError,
             f"tool {name!r}",
             description=(description, TEXT),
-            risk=(risk, one_of("safe", "risky")),
+            risk=(risk, _RISKS),
             idempotent=(idempotent, FLAG),
-            timeout=(timeout, SOME_SECONDS.or_none("for no limit")),
-            max_concurrency=(max_concurrency, COUNT.or_none("for any number")),
+            timeout=(timeout, _TIMEOUT),
+            max_concurrency=(max_concurrency, _CONCURRENCY),
             max_result=(max_result, COUNT),
-            before_call=(before_call, maybe),
-            on_success=(on_success, maybe),
-            on_error=(on_error, maybe),
-            defer=(defer, FLAG.or_none("for what the agent says")),
+            before_call=(before_call, MAYBE_FUNCTION),
+            on_success=(on_success, MAYBE_FUNCTION),
+            on_error=(on_error, MAYBE_FUNCTION),
+            defer=(defer, _DEFER),
             sync=(sync, FLAG),
         )
         self.name = name

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeAlias, TypeVar, get_args
 
-from ...providers.checks import FLAG, FUNCTION, LIST, TEXT, Wish
+from ...providers.checks import FLAG, FUNCTION, LIST, MAYBE_FUNCTION, TEXT, Wish
 from ...tools import Tool, ToolDefinitionError, as_tool
 from ...tools.scopes import ALL, Scopes, as_scopes, may_use
 from ...tools.tool import Autonomy
@@ -133,7 +133,7 @@ class Agent(Generic[Deps, Out]):
             tools=(self.tools, LIST),
             description=(self.description, TEXT),
             defer_tools=(self.defer_tools, FLAG),
-            prepare_step=(self.prepare_step, FUNCTION.or_none()),
+            prepare_step=(self.prepare_step, MAYBE_FUNCTION),
         )
         self.scope = as_scopes(self.scope, whose, DefinitionError)
         self.owner = as_owner(self.owner, self.name)

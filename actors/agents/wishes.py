@@ -17,7 +17,10 @@ _NAME = re.compile(r"[A-Za-z0-9_-]{1,48}")
 AGENT_NAME = Wish(
     "1 to 48 letters, digits, '_' and '-'", lambda value: isinstance(value, str) and bool(_NAME.fullmatch(value))
 )
-MODEL = Wish("a model's name, or an actor that answers requests", lambda value: isinstance(value, str | ActorRef))
+MODEL = Wish(
+    "a model's name, or an actor that answers requests",
+    lambda value: isinstance(value, (str, ActorRef)),
+)
 
 SETTINGS: Mapping[str, Wish] = {
     **{
@@ -58,6 +61,8 @@ def check_settings(given: Any, whose: str) -> None:
         DefinitionError: they are no mapping, one is not there, or of the wrong type.
     """
     define(whose, settings=(given, MAPPING))
+    if not given:
+        return
     unknown = set(given) - SETTINGS.keys()
     if unknown:
         raise DefinitionError(

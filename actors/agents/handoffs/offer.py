@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias, cast, overload
 
-from ....providers.checks import FLAG, FUNCTION, LIST, NAME, TEXT, TOOL_NAME, Wish
+from ....providers.checks import FLAG, LIST, MAYBE_FUNCTION, NAME, TEXT, TOOL_NAME, Wish
 from ....providers.messages import Message, ToolSpec
 from ....tools.errors import ToolDefinitionError
 from ....tools.schema import FunctionSignature
@@ -138,8 +138,8 @@ def handoff(
         _whose(target),
         name=(name, TEXT if name == "" else TOOL_NAME),
         description=(description, TEXT),
-        on_handoff=(on_handoff, FUNCTION.or_none()),
-        history_filter=(history_filter, FUNCTION.or_none()),
+        on_handoff=(on_handoff, MAYBE_FUNCTION),
+        history_filter=(history_filter, MAYBE_FUNCTION),
         summary=(summary, _SUMMARY),
     )
     if target is None:
