@@ -59,7 +59,7 @@ AMOUNT = Wish("a number, at least 0", lambda value: is_number(value) and value >
 NAME = Wish("a name", lambda value: isinstance(value, str) and bool(value.strip()))
 TEXT = Wish("a text", lambda value: isinstance(value, str))
 FLAG = Wish("True or False", lambda value: isinstance(value, bool))
-FUNCTION = Wish("a function", lambda value: callable(value) and not isinstance(value, type))
+FUNCTION = Wish("a function", callable)
 MAYBE_FUNCTION = FUNCTION.or_none()
 LIST = Wish(
     "several, in a list",

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Unpack
 
-from ..providers.checks import FUNCTION, MAPPING, TEXT, require
+from ..providers.checks import MAPPING, TEXT, require
 from .context import CallContext, context_type
 from .errors import InvalidArguments, ToolDefinitionError
 from .schema import Bound, OpenSignature, expected, hints_of, name_of
@@ -86,7 +86,7 @@ def tool_from_schema(
     check_options(options, ToolSettings, "a tool from a schema")
     if not MAPPING.fits(schema) or schema.get("type", "object") != "object":
         raise ToolDefinitionError(f"tool {name!r}: its schema is one of an object, not {schema!r:.200}")
-    if not FUNCTION.fits(handler):
+    if not callable(handler) or isinstance(handler, type):
         raise ToolDefinitionError(f"tool {name!r}: handler is a function of the arguments, not {handler!r:.80}")
     require(ToolDefinitionError, f"tool {name!r}", description=(description, TEXT))
     try:

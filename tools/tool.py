@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeAlias, TypedDict, Unpack, get_args, overloa
 
 from ..actors.core.base.errors import named
 from ..actors.core.base.foreign import is_ours
-from ..providers.checks import COUNT, FLAG, FUNCTION, MAYBE_FUNCTION, SOME_SECONDS, TEXT, TOOL_NAME, one_of, require
+from ..providers.checks import COUNT, FLAG, MAYBE_FUNCTION, SOME_SECONDS, TEXT, TOOL_NAME, one_of, require
 from ..providers.messages import ToolSpec
 from .context import CallContext
 from .errors import InvalidResult, MissingContext, ToolCrashed, ToolDefinitionError, ToolError
@@ -430,7 +430,7 @@ def as_tool(declared: Tool | type | Callable[..., Any]) -> Tool:
 
 
 def _make(function: Callable[..., Any], options: dict[str, Any], frame: Any) -> FunctionTool:
-    if not FUNCTION.fits(function):
+    if not callable(function) or isinstance(function, type):
         raise ToolDefinitionError(f"a tool is made of a function, not of {function!r:.80}")
     target = function if inspect.isroutine(function) else getattr(function, "func", type(function).__call__)
     if inspect.isasyncgenfunction(target) or inspect.isgeneratorfunction(target):

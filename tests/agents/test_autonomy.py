@@ -230,7 +230,6 @@ async def test_the_model_is_told_its_autonomy_in_one_sentence_unless_nobody_is_a
         ({"risk": "risky", "approval": ["manual"]}, {"manual"}),
         ({"approval": "always"}, set(LEVELS)),
         ({"approval": "never"}, set()),
-        ({"approval": ()}, set()),
         ({"approved_by": "finance"}, set(LEVELS)),
         ({"approved_by": "finance", "approval": "manual"}, {"manual"}),
     ],

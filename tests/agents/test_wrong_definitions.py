@@ -208,6 +208,10 @@ def test_a_class_is_no_function_to_make_a_tool_of(kind: type) -> None:
         of_schema(handler=kind)
 
 
+def test_a_class_is_a_function_where_it_is_called_with_what_there_is() -> None:
+    assert handoff(B, history_filter=list).history_filter is list
+
+
 def test_an_empty_list_is_right_wherever_several_are_taken() -> None:
     Agent("A", tools=[], handoffs=[], hooks=[], skills=[], settings={})
     Skill("s", tools=[], hooks=[], handoffs=[], requires=[])
