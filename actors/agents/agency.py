@@ -37,7 +37,7 @@ from .runs.runtime.approvals import WEEK
 from .runs.runtime.closing import ends_with_agency
 from .runs.runtime.runtime import AgencyRuntime
 from .runs.streaming import stream_run
-from .runs.validation import Asked, RunOptions, asked_for, check_id, new_run
+from .runs.validation import Asked, RunOptions, asked_for, check_id, check_type, new_run
 from .surface.approvals import Approvals
 from .surface.conversations import Conversations
 from .surface.members import Members
@@ -64,16 +64,14 @@ class Agency(Members, Conversations, Approvals):
     Args:
         agents: the first one is asked where no other is named. Agents that they hand off to are added by themselves.
             A `Responder`, an object with a name, a description and an ``async def answer(self, request)``, is one, too.
-        flows: who may delegate to whom, as pairs of agents or names; ``"*"`` stands for everyone. An agent's own
-            ``handoffs`` count too.
+        flows: who may delegate to whom besides, as pairs of agents or names; ``"*"`` stands for everyone.
         shared_instructions: put before every agent's own.
         model: an actor that answers `Request` (a pool, a provider, a scripted model), a `ChildSpec` to start one
             from, or the name of the model that agents use which name none.
         pool: the same actor, under the name that fits it better.
         config: a file such as ``llm.yaml``, or what `load_config` read, in place of a model: its providers, and the
             model of each agent that names none.
-        on_usage: told of each call to a provider as it ends: a plain function of a `CallRecord`. For the pool that
-            the agency makes; one that is given has its own.
+        on_usage: a plain function of a `CallRecord`: each call to a provider, by the pool that the agency makes.
         system: the system to live in; by default one of its own.
         journal: where completed steps are kept; by default in memory, which survives every crash but the process's.
             A path is an SQLite file, an address ``postgresql://…`` a database: they survive that too, see `resumed`,
@@ -121,12 +119,10 @@ class Agency(Members, Conversations, Approvals):
         check_credentials(credentials)
         check_name_of_agency(name)
         check_texts(shared_instructions=shared_instructions)
-        if not isinstance(verbose, bool):
-            raise DefinitionError(f"verbose is True or False, not {verbose!r:.80}")
+        check_type(verbose, bool, "verbose", "True or False")
+        check_type(handoff_policy, HandoffPolicy, "handoff_policy", "a HandoffPolicy")
         check_flows(flows)
         self.name = name
-        if not isinstance(handoff_policy, HandoffPolicy):
-            raise DefinitionError(f"handoff_policy is a HandoffPolicy, not {handoff_policy!r:.80}")
         self._directory = Directory(agents, flows, shared_instructions, handoff_policy)
         self._given = (
             *who_answers(model if pool is None else pool, config, on_usage),

@@ -45,7 +45,7 @@ PRUNE: Final = 300.0
 class AgentActor(Actor):
     """Hands each message to its conversation, which it starts when it is new.
 
-    A conversation bounds its own crashes (see `runner.MAX_CRASHES`), because one that keeps crashing must not
+    A conversation bounds its own crashes (see `ending.MAX_CRASHES`), because one that keeps crashing must not
     take the agent's others with it; so the intensity here only stops what cannot even start.
 
     Args:

@@ -16,16 +16,15 @@ acting            HandoffReturned      acting, completing, or ended (a transfer'
 acting            Decided              acting, or completing (the last call was denied)
 completing,       Spent                the same: what a tool has spent counts from the next check of the limits on
 acting, held
-held              Raised               acting, completing, or held again (it is not enough)
-held              Decided              ended: no more was given
+held              Raised, Decided      acting, completing, held again (it is not enough); ended (no more was given)
 all but ended     Interrupted          ended
 completing,       Steered              the same: what was said goes in at the next safe boundary, that is before the
 acting, held                           next completion, in place of an end, or behind one that cannot be put off
 ended             anything else        ended: what comes late is ignored
 ================  ===================  ==============================================================
 
-Where limits are spent, a turn ends; with `Limits.ask` it is held instead, until a person gives more.
-At every point `cut` is a history that every vendor accepts.
+Where limits are spent, a turn ends; with `Limits.ask` it is held until a person gives more. `cut` is always a history
+that every vendor accepts.
 """
 
 from __future__ import annotations

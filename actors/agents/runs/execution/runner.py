@@ -18,11 +18,11 @@ from ....core.actor import Actor
 from ....core.mail.future import Future
 from ....journal.errors import EventNotWritable, JournalError
 from ...caller import as_owner
-from ...errors import AgentError, GuardrailTripped, OutcomeUnknown, RunError, RunFailed, TimeLimit, named, said
+from ...errors import AgentError, GuardrailTripped, RunError, RunFailed, TimeLimit, said
 from ...events import Resumed as ResumedEvent
 from ...events import RunFinished, RunStarted
 from ...turns.arrivals import NEWER
-from ...turns.machine import Turn, advance, outstanding
+from ...turns.machine import advance, outstanding
 from ...turns.outcome import Outcome, cancelled, finished, no_scope, unanswered
 from ...turns.questions import not_open, without_call
 from ...turns.records import ApprovalAsked, Resumed, Rewound, RunRequest, ToolsStarted
@@ -45,6 +45,7 @@ from ..runtime.messages import GoneFromJournal
 from ..runtime.register import not_kept
 from ..runtime.runtime import AgencyRuntime
 from .delegation import forward, forwarded
+from .ending import PATIENCE, failed, given_up, not_known, outcome_of
 from .executor import RESULTS, carry_out
 from .recording import Recorder
 from .session import (
@@ -61,17 +62,8 @@ from .spending import spent, with_those_at_work
 
 logger = logging.getLogger("callboard")
 
-MAX_CRASHES: Final = 3
-"""Crashes at one and the same step after which the run is given up: more of them would not help."""
-
-MAX_RESUMED: Final = 20
-"""Times a run is taken up, by this process or others, without getting a step further, before it is given up."""
-
 _FAILED: Final = (Exception, asyncio.CancelledError)
 """What ends a run by name: no handler waits for anything, so none is ever cancelled itself."""
-
-PATIENCE: Final = 10.0
-"""Seconds that a run's end may take to be written down before its caller is told that it is not known."""
 
 
 class Runner:
@@ -131,8 +123,8 @@ class Runner:
             self.interrupt(session, cancelled(reason, begun=False), session.entry.rollback)
         elif state.replaced_by(run) is not None:
             self.interrupt(session, cancelled(NEWER, begun=False))
-        elif (given_up := self._given_up(session)) is not None:
-            self.interrupt(session, given_up)
+        elif (hopeless := given_up(session)) is not None:
+            self.interrupt(session, hopeless)
         elif session.unready is not None:
             self.interrupt(session, session.unready)
         elif not self._runtime.directory.may_ask(run.agent, run.caller):
@@ -162,9 +154,9 @@ class Runner:
         run, turn = state.queue[0], state.turn
         session = self._open(run)
         session.resumed = True
-        if (given_up := self._given_up(session)) is not None:
+        if (hopeless := given_up(session)) is not None:
             runtime.approvals.forget_those_of(state.agent, state.conversation)
-            self.interrupt(session, given_up)
+            self.interrupt(session, hopeless)
             return
         if session.entry is not None and (reason := session.entry.cancelled) and turn.phase != "ended":
             runtime.approvals.forget_those_of(state.agent, state.conversation)
@@ -189,17 +181,6 @@ class Runner:
         for event in events:
             state.apply(event)
         self._follow(session, commands, None, pending)
-
-    def _given_up(self, session: Session) -> RunFailed | None:
-        """Why a run is not tried again that has got no step further for so long; None where it is."""
-        crashes, cause = self._runtime.crashes.get(session.stream, (0, None))
-        times = max(crashes, self._state.resumed)
-        if crashes <= MAX_CRASHES and self._state.resumed <= MAX_RESUMED:
-            return None
-        last = f", the last time on {named(cause)}" if cause is not None else ""
-        error = RunFailed(f"the conversation crashed {times} times at one step{last}; given up")
-        error.__cause__ = cause
-        return error
 
     # -- what comes of it ----------------------------------------------------------------------------------------------
 
@@ -248,7 +229,7 @@ class Runner:
         try:
             outcome = message.outcome.unwrap()
         except _FAILED as error:
-            outcome = unanswered(session.run, _failed(error))
+            outcome = unanswered(session.run, failed(error))
         self._end(session, outcome)
 
     def _on_time_limit(self, message: TimeLimitReached) -> None:
@@ -282,7 +263,7 @@ class Runner:
         last: Command | None = commands[-1] if commands else None
         verdict = last if type(last) is Finish or type(last) is Fail else None
         if verdict is not None and "finalize" not in session.prepared.hooks:
-            outcome = _outcome(session, turn, verdict, happened)
+            outcome = outcome_of(session, turn, verdict, happened)
             events.append(outcome.recorded(session.run))
             if type(happened) is Interrupted and happened.rollback:
                 events.append(Rewound(turn.start))
@@ -386,7 +367,7 @@ class Runner:
 
     def _conclude(self, session: Session, verdict: Finish | Fail) -> None:
         """The turn has ended: let hooks look at the outcome, if there are any for it."""
-        outcome = _outcome(session, self._state.turn, verdict)
+        outcome = outcome_of(session, self._state.turn, verdict)
         if "finalize" not in session.prepared.hooks:
             self._end(session, outcome)
         elif not session.finalizing:
@@ -413,7 +394,7 @@ class Runner:
     def _broken(self, session: Session, error: BaseException) -> None:
         """Something that ought not to raise did: the run ends by name, and is not tried again for ever."""
         if session is self.session:
-            self.interrupt(session, _failed(error))
+            self.interrupt(session, failed(error))
 
     def _end(self, session: Session, outcome: Outcome) -> None:
         """Record how the run ended."""
@@ -440,12 +421,7 @@ class Runner:
 
     def _not_known(self, outcome: Outcome) -> None:
         """The store has not taken the run's end for a long time: its caller is not left hanging."""
-        error = OutcomeUnknown(
-            f"run {outcome.run} has ended, but the journal could not be written within {PATIENCE:g} seconds; "
-            "ask again with the same run_id to learn its outcome"
-        )
-        error.partial = outcome.answer
-        self._runtime.register.settle(outcome._replace(error=error), final=False)
+        self._runtime.register.settle(not_known(outcome), final=False)
 
     # -- the incarnation ends with a run under way ---------------------------------------------------------------------
 
@@ -481,13 +457,6 @@ class Runner:
         self._runtime.drop(*children)
 
 
-def _outcome(session: Session, turn: Turn, verdict: Finish | Fail, happened: Input | None = None) -> Outcome:
-    owner, agent, value = session.handed_over(happened)
-    seconds = session.time() - session.started
-    outcome = finished(session.run, turn, verdict, seconds, agent=agent, value=value)
-    return outcome._replace(owner=owner) if owner is not None else outcome
-
-
 async def _connect(session: Session) -> Any:
     return (await session.hooked("connection", messages=session.run.messages)).messages
 
@@ -501,15 +470,6 @@ async def _finalized(session: Session, outcome: Outcome) -> Outcome:
     if context.answer is None or context.answer is outcome.answer:
         return outcome
     return outcome._replace(answer=context.answer, derived=False)
-
-
-def _failed(error: BaseException) -> RunError:
-    """The named error of a run in which something raised that ought not to."""
-    if isinstance(error, RunError):
-        return error
-    failed = RunFailed(named(error))
-    failed.__cause__ = error
-    return failed
 
 
 _OWN: Mapping[type, Callable[[Runner, Any], None]] = {
