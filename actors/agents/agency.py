@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
 
+from ...providers.checks import LIST
 from ..core.base.spec import ChildSpec
 from ..core.mail.future import Future
 from ..core.refs.ref import ActorRef
@@ -43,6 +44,7 @@ from .surface.conversations import Conversations
 from .surface.members import Members
 from .team.directory import Directory, Flow, check_flows
 from .turns.questions import Question
+from .wishes import define
 
 if TYPE_CHECKING:
     from typing import Self, Unpack
@@ -313,8 +315,7 @@ class Agency(Members, Conversations, Approvals):
         Returns:
             for each agent its answer, or the error it ended in: one that fails does not disturb the others.
         """
-        if agents is not None and (isinstance(agents, str) or not isinstance(agents, Iterable)):
-            raise DefinitionError(f"fan_out asks several agents or names, or all for None, not {agents!r:.80}")
+        define("fan_out", agents=(agents, LIST.or_none("for all")))
         names = [self._directory.name_of(agent) for agent in (self.agents if agents is None else agents)]
 
         async def one(name: str) -> Answer | AgentError:
@@ -491,10 +492,5 @@ class Agency(Members, Conversations, Approvals):
 
         Returns:
             what ends it.
-
-        Raises:
-            DefinitionError: it cannot be called.
         """
-        if not callable(subscriber):
-            raise DefinitionError(f"a subscriber is a function of an event, not {subscriber!r:.80}")
         return self._runtime.bus.subscribe(subscriber)

@@ -6,8 +6,10 @@ import logging
 from collections.abc import Callable
 from typing import TypeAlias
 
+from ...providers.checks import FUNCTION
 from .events import RunEvent
 from .flow import logged
+from .wishes import define
 
 logger = logging.getLogger("callboard")
 
@@ -27,7 +29,12 @@ class Bus:
         """Whether anybody listens: nobody makes events for nobody."""
 
     def subscribe(self, subscriber: Subscriber, root: str | None = None) -> Callable[[], None]:
-        """Add a subscriber, to one root run or to all; return what removes it."""
+        """Add a subscriber, to one root run or to all; return what removes it.
+
+        Raises:
+            DefinitionError: it is no function.
+        """
+        define("a subscriber", function=(subscriber, FUNCTION))
         where = self._all if root is None else self._rooted.setdefault(root, [])
         where.append(subscriber)
         self.active = True
