@@ -27,7 +27,9 @@ from callboard.providers.messages import Completion, Message, ToolCall, Usage
 
 numbers = st.none() | st.integers(0, 6)
 some_limits = st.builds(
-    lambda steps, tokens, cost, ask: Limits(steps, None if tokens is None else 10 * tokens, cost, None, ask),
+    lambda steps, tokens, cost, ask: Limits(
+        steps, None if tokens is None else 10 * tokens, cost, None, ask, repeats=None
+    ),
     numbers,
     numbers,
     st.none() | st.integers(0, 6).map(float),

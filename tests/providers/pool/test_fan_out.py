@@ -141,7 +141,7 @@ async def test_a_function_may_combine_what_there_is(is_async: bool) -> None:
         ({"concurrency": 0}, "concurrency is 0; expected"),
         ({"concurrency": math.nan}, "concurrency is nan; expected a whole number"),
         ({"concurrency": True}, "concurrency is True; expected"),
-        ({"providers": "ab"}, "providers is 'ab'; expected a tuple"),
+        ({"providers": "ab"}, "providers is 'ab'; expected"),
         ({"providers": ("a", "b", "a")}, "expected each name once"),
         ({"providers": ("a", None)}, "expected a tuple of names"),
     ],
