@@ -68,8 +68,10 @@ def plan_of(messages: Sequence[Message]) -> tuple[Plan, set[str]] | None:
     for message in reversed(messages):
         if message.role == "tool":
             done.add(message.tool_call_id or "")
-        elif message.role == "user" and (plan := parse(message.text)) is not None:
-            return plan, done
+        elif message.role == "user":
+            for said in message.text.split("\n\n"):  # a delegate is told first who asks
+                if (plan := parse(said)) is not None:
+                    return plan, done
     return None
 
 
@@ -97,7 +99,8 @@ def complete(request: Request, model: str) -> tuple[Step | None, Completion]:
     if found is None:
         return None, Completion(Message("assistant", "pong"), "stop", Usage(5, 1), model)
     plan, done = found
-    agent = request.messages[0].text if request.messages[0].role == "system" else ""
+    system = request.messages[0].text if request.messages[0].role == "system" else ""
+    agent = system.partition("\n")[0]  # behind its instructions stands how far it may go by itself
     calls = _calls(plan, done, agent)
     step = Step(plan.key, agent, len(done))
     usage = Usage(50 + 12 * len(request.messages), 20 + zlib.crc32(step.name.encode()) % 80)

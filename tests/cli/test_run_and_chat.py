@@ -85,7 +85,6 @@ def test_run_and_chat_answer_with_one_plain_agent_where_a_file_says_only_models(
         ("providers: {offline: {timeot: 3}}\n", "did you mean 'timeout'?"),
         ("agnets: {A: {}}\nproviders: {offline: {}}\n", "'agents' is missing"),
         ("flows: []\nproviders: {offline: {}}\n", "'agents' is missing"),
-        ("", "'agents' is missing"),
     ],
 )
 def test_a_wrong_file_is_refused_as_what_it_was_meant_to_be(folder: Path, text: str, said: str) -> None:
