@@ -29,6 +29,10 @@ class Wish(NamedTuple):
         """
         return Wish(f"{self.text}, or None{meaning and f' {meaning}'}", self.fits, True)
 
+    def takes(self, value: Any) -> bool:
+        """Whether a value is that, or None where that will do."""
+        return (value is None and self.optional) or self.fits(value)
+
 
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _SECRETS = ("api_key", "headers", "url")  # names of what no error shows
@@ -54,7 +58,6 @@ FACTOR = Wish("a number, at least 1", lambda value: is_number(value) and value >
 SHARE = Wish("a share, 0 to 1", lambda value: is_number(value) and 0 <= value <= 1)
 SECONDS = Wish("seconds, at least 0", lambda value: is_number(value) and value >= 0)
 SOME_SECONDS = Wish("seconds, more than 0", lambda value: is_number(value) and value > 0)
-POSITIVE = Wish("a number, more than 0", lambda value: is_number(value) and value > 0)
 AMOUNT = Wish("a number, at least 0", lambda value: is_number(value) and value >= 0)
 NAME = Wish("a name", lambda value: isinstance(value, str) and bool(value.strip()))
 TEXT = Wish("a text", lambda value: isinstance(value, str))
@@ -147,11 +150,11 @@ def look(name: str, given: object, wish: Wish) -> None:
     """Look at one value.
 
     Raises:
-        ValueError: it is not as wished for; says which it is, what was given, and what was expected.
+        ValueError: it is not as wished for; says which it is, what was given (its type only, where it may be a secret),
+            and what was expected.
     """
-    if not (given is None and wish.optional) and not wish.fits(given):
-        shown = f"of type {type(given).__name__}" if name == "api_key" else f"{given!r:.60}"
-        raise ValueError(f"{name} is {shown}; expected {wish.text}")
+    if not wish.takes(given):
+        raise ValueError(_problem(name, given, wish))
 
 
 def require(error: type[ValueError], whose: str, /, **given: tuple[object, Wish]) -> None:
@@ -164,6 +167,10 @@ def require(error: type[ValueError], whose: str, /, **given: tuple[object, Wish]
         given: by the fields' names, each with what it must be.
     """
     for name, (value, wish) in given.items():
-        if not (value is None and wish.optional) and not wish.fits(value):
-            shown = f"of type {type(value).__name__}" if name in _SECRETS else f"{value!r:.80}"
-            raise error(f"{whose}: {name} is {shown}; expected {wish.text}")
+        if not wish.takes(value):
+            raise error(f"{whose}: {_problem(name, value, wish)}")
+
+
+def _problem(name: str, given: object, wish: Wish) -> str:
+    shown = f"of type {type(given).__name__}" if name in _SECRETS else f"{given!r:.80}"
+    return f"{name} is {shown}; expected {wish.text}"

@@ -63,7 +63,7 @@ def misfit(fields: Mapping[str, Any]) -> str:
     """What of some fields of a request, by name, is not as it must be, without what it says; empty where nothing is."""
     for name, given in fields.items():
         wish = FIELDS.get(name)
-        if wish is not None and not (given is None and wish.optional) and not wish.fits(given):
+        if wish is not None and not wish.takes(given):
             return f"{name}: expected {wish.text}, not {type(given).__name__}"
     return ""
 
@@ -98,7 +98,7 @@ def _of_one(message: Any, where: str) -> Iterator[str]:
 def _of(value: Any, wishes: Mapping[str, Wish], where: str = "") -> Iterator[str]:
     for name, wish in wishes.items():
         given = getattr(value, name)
-        if not (given is None and wish.optional) and not wish.fits(given):
+        if not wish.takes(given):
             kind = "" if isinstance(given, Mapping) else f", not {type(given).__name__}"
             yield f"{where}{name}: expected {wish.text}{kind}"
 

@@ -106,6 +106,13 @@ def test_a_key_that_is_no_secret_is_refused_without_showing_it() -> None:
         ProviderSpec("a", api_key="sk-plain")  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("headers", [["Bearer sk-plain"], {"Authorization": "Bearer sk-plain", "X-Try": 5}])
+def test_headers_that_cannot_be_are_refused_without_showing_them(headers: Any) -> None:
+    with pytest.raises(ValueError, match=r"headers is of type .*; expected a mapping of names to a text") as caught:
+        ProviderSpec("a", headers=headers)
+    assert "sk-plain" not in str(caught.value)
+
+
 def test_an_option_that_a_pool_does_not_have_is_refused() -> None:
     with pytest.raises(SpecError, match=r"no option 'budgts'.*budgets"):
         Pool.spec([], budgts=[])
