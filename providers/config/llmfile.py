@@ -40,7 +40,7 @@ from ..registry.resolve import OFFLINE, Registry, Target, alias_key, aliases_of,
 from ..spec import ProviderSpec
 from .annotations import Location
 from .fields import FileName, Name, Section
-from .names import name_at, own_name, renamed
+from .names import name_at, renamed, resolved
 from .provider import ProviderSettings
 from .yamlfile import YamlFile, read_yaml
 
@@ -251,7 +251,7 @@ def _by_own_names(config: C, file: YamlFile, registry: Registry) -> C:
     named = {target.model for target in targets}
 
     def own(written: str) -> str:
-        return own_name(registry, written, named)
+        return resolved(registry, written, named)
 
     changed: dict[str, Any] = {}
     if config.budgets:

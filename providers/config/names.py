@@ -6,14 +6,14 @@ from collections.abc import Callable, Collection, Mapping
 from typing import TypeVar
 
 from ..errors import ProviderError, UnknownModel
-from ..registry.resolve import Registry, alias_key
+from ..registry.resolve import Registry, own_name
 from .annotations import Location
 from .yamlfile import YamlFile
 
 T = TypeVar("T")
 
 
-def own_name(registry: Registry, written: str, named: Collection[str]) -> str:
+def resolved(registry: Registry, written: str, named: Collection[str]) -> str:
     """The name under which its provider knows a model.
 
     Args:
@@ -38,23 +38,24 @@ def name_at(registry: Registry, provider: str, written: str, listed: Collection[
     Args:
         registry: where names lead.
         provider: the provider's name.
-        written: as in `own_name`; without a provider's name it is this one's.
+        written: as in `resolved`; without a provider's name it is this one's.
         listed: the models it has; empty if it does not say.
 
     Raises:
         ProviderError: it leads to another provider, or the provider does not have it.
     """
+    spec = registry.providers[provider]
     head, mark, _ = written.partition(":")
     if written in listed:
-        found, leads = written, provider
-    elif alias_key(written) in registry.aliases or (mark and head in registry.providers):
+        found, leads = own_name(spec, written), provider
+    elif registry.is_alias(written) or (mark and head in registry.providers):
         target = registry.resolve(written)
         found, leads = target.model, target.provider
     else:
         found, leads = registry.resolve(f"{provider}:{written}").model, provider
     if leads != provider:
         raise UnknownModel(f"{written!r} is a model of {leads}; expected one of {provider}", provider=provider)
-    if listed and found not in listed:
+    if listed and found not in {own_name(spec, one) for one in listed}:
         known = ", ".join(dict.fromkeys(listed))
         raise UnknownModel(f"{provider} has no model {written!r}; expected one of {known}", provider=provider)
     return found

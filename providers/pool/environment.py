@@ -59,6 +59,7 @@ def endpoints(registry: Registry, models: Iterable[str], named: Collection[str] 
         if not (served[provider] or stand_in or provider in named or provider == first.provider):
             continue
         known = {name: own_name(spec, name) for name in (*spec.models, *served[provider], spec.default_model) if name}
+        spec = replace(spec, default_model=own_name(spec, spec.default_model))
         made.append(
             Endpoint.of(
                 spec,

@@ -106,7 +106,7 @@ class Registry:
             # One that has no default model is asked only where it is named. The offline model stands in for nobody.
             able = (spec for spec in others if spec.default_model and spec.kind != "offline")
             first = first if first.default_model else next(able, first)
-            return Target(first.name, first.default_model)
+            return Target(first.name, own_name(first, first.default_model))
         if name.lower() == "offline":
             return Target("offline", "offline")
         # Whichever mark comes first divides: "ollama/llama3:8b", "openrouter:openai/gpt-4o".
@@ -118,10 +118,10 @@ class Registry:
         if head in self.unusable:
             raise UnknownModel(self.unusable[head])
         if name in self.providers and self.providers[name].default_model:
-            return Target(name, self.providers[name].default_model)
+            return Target(name, own_name(self.providers[name], self.providers[name].default_model))
         for spec in self.providers.values():
             if name in spec.models:
-                return Target(spec.name, name)
+                return Target(spec.name, own_name(spec, name))
         preset = PRESETS.get(head) if mark else None
         if preset is None:
             preset = next((one for one in PRESETS.values() if one.models is not None and one.models.match(name)), None)
@@ -131,7 +131,7 @@ class Registry:
             return self._target(vendor.name, rest)
         for spec in self.providers.values():
             if name == spec.default_model:
-                return Target(spec.name, name)
+                return Target(spec.name, own_name(spec, name))
         if vendor is not None:
             return self._target(vendor.name, rest)
         if preset is not None:

@@ -36,6 +36,7 @@ from callboard.providers.pool import (
     Submit,
     SwitchProvider,
 )
+from callboard.providers.registry.dated import dated
 from callboard.providers.registry.presets import PRESETS
 from callboard.providers.registry.resolve import Target, from_environment
 from callboard.providers.simulated import SimulatedProvider
@@ -521,6 +522,30 @@ def test_a_model_that_a_provider_lists_is_its_own_also_where_an_alias_is_called_
     spec = pool_from_config(load_config(written(tmp_path, text), {}), env={})
     limits = {endpoint.name: endpoint.model_limits for endpoint in spec.args[0]}
     assert limits == {"acme": {"small": Quota(concurrency=3)}, "other": {}}
+
+
+@pytest.mark.parametrize("listed", ["claude-3-haiku", "claude-3.5-sonnet", "claude-3-haiku-20240307"])
+@pytest.mark.parametrize("default", [True, False])
+def test_what_is_said_of_a_model_holds_where_its_vendor_calls_it_by_a_date(
+    tmp_path: Path, listed: str, default: bool
+) -> None:
+    text = f"""
+        providers:
+          anthropic:
+            api_key: k
+            models: [{listed}, claude-opus-4-1]
+            default_model: {listed if default else "claude-opus-4-1"}
+            model_limits: {{{listed}: {{requests_per_minute: 5}}}}
+            model_defaults: {{{listed}: {{max_tokens: 7}}}}
+        """
+    spec = pool_from_config(load_config(written(tmp_path, text), {}), env={})
+    (endpoint,) = spec.args[0]
+    (provider,) = endpoint.spec.args
+    own = endpoint.serves(listed)
+    assert own == dated(listed)
+    assert endpoint.model_limits == {own: Quota(requests_per_minute=5)}
+    assert dict(provider.model_defaults) == {own: {"max_tokens": 7}}
+    assert endpoint.default_model == provider.default_model == (own if default else "claude-opus-4-1")
 
 
 def test_a_budget_of_a_provider_that_is_switched_off_waits_for_it(tmp_path: Path) -> None:

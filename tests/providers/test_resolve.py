@@ -139,6 +139,16 @@ def test_aliases_that_go_round_in_a_circle_are_an_error() -> None:
         from_environment({"LM_MODEL_A": "b", "LM_MODEL_B": "a"}).resolve("a")
 
 
+def test_a_default_model_has_the_name_that_its_vendor_takes() -> None:
+    short = ProviderSpec("anthropic", "anthropic", default_model="claude-3-opus", models=("claude-3-haiku",))
+    registry = Registry({"anthropic": short})
+    for name in ("", "anthropic", "claude-3-opus"):
+        assert registry.resolve(name) == Target("anthropic", "claude-3-opus-20240229")
+    assert registry.resolve("claude-3-haiku") == Target("anthropic", "claude-3-haiku-20240307")
+    another = Registry({"mine": ProviderSpec("mine", "anthropic", default_model="claude-3-opus")})
+    assert another.resolve("claude-3-opus") == Target("mine", "claude-3-opus-20240229")
+
+
 def test_a_default_model_can_be_set() -> None:
     registry = from_environment({**KEYS, "LM_MODEL_DEFAULT": "small"})
     assert registry.resolve() == Target("anthropic", "claude-haiku-4-5")
