@@ -19,6 +19,7 @@ from typing import cast
 from pydantic import SecretStr
 
 from ...actors.core.base.errors import SpecError
+from ..checks import is_key
 from ..clouds import cloud_of
 from ..errors import AuthenticationFailed, UnknownModel
 from ..spec import Kind, ProviderSpec
@@ -205,7 +206,7 @@ def from_environment(env: Mapping[str, str] | None = None) -> Registry:
         env: the variables; the process's environment by default.
 
     Raises:
-        SpecError: what a cloud needs is wrong; says which variables.
+        SpecError: a vendor's key cannot be sent, or what a cloud needs is wrong; says which variables.
     """
     env = os.environ if env is None else env
     specs = [spec for preset in PRESETS.values() if (spec := _from_preset(preset, env)) is not None]
@@ -218,6 +219,8 @@ def from_environment(env: Mapping[str, str] | None = None) -> Registry:
             continue
         try:
             specs.append(_custom_spec(env, name, prefix, env[variable].strip(), kind.lower() or "openai"))
+        except SpecError as error:
+            unusable[name] = f"{error} (in the environment: {prefix}_API_KEY)"
         except ValueError:  # which shows what stands there: an address may hold a password
             unusable[name] = f"{variable} is no address of a provider: expected one such as https://llm.example.com/v1"
     if importlib.util.find_spec("litellm") is not None:
@@ -279,7 +282,8 @@ def _from_preset(preset: Preset, env: Mapping[str, str]) -> ProviderSpec | None:
     try:
         return preset_spec(preset, key, settings.pop("base_url", "") or base, settings)
     except SpecError as error:
-        variables = ", ".join(name for names in preset.settings.values() for name in names if env.get(name))
+        wrong = preset.settings.values() if is_key(key) else [preset.keys]
+        variables = ", ".join(name for names in wrong for name in names if env.get(name))
         raise SpecError(f"{error} (in the environment: {variables})") from None
     except ValueError:  # as in a custom provider's
         variables = ", ".join(name for name in (*preset.bases, *preset.settings.get("base_url", ())) if env.get(name))

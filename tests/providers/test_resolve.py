@@ -149,6 +149,16 @@ def test_a_default_model_has_the_name_that_its_vendor_takes() -> None:
     assert another.resolve("claude-3-opus") == Target("mine", "claude-3-opus-20240229")
 
 
+def test_a_key_that_cannot_be_sent_is_an_error_that_names_its_variable() -> None:
+    with pytest.raises(SpecError, match=r"expected a key of printable characters.*OPENAI_API_KEY") as caught:
+        from_environment({"OPENAI_API_KEY": "sk two words"})
+    assert "two words" not in str(caught.value)
+    registry = from_environment({"ACME_API_BASE": "https://llm.acme.example/v1", "ACME_API_KEY": "sk two words"})
+    with pytest.raises(UnknownModel, match=r"expected a key of printable characters.*ACME_API_KEY") as told:
+        registry.resolve("acme:m")
+    assert "two words" not in str(told.value)
+
+
 def test_a_default_model_can_be_set() -> None:
     registry = from_environment({**KEYS, "LM_MODEL_DEFAULT": "small"})
     assert registry.resolve() == Target("anthropic", "claude-haiku-4-5")
