@@ -26,7 +26,7 @@ in one file.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -145,6 +145,10 @@ class LlmConfig(Section):
             named += [(("fallback", place), name) for place, name in enumerate(self.fallback)]
         return ((location, model) for location, model in named if model)
 
+    def lesser_models(self) -> Mapping[str, Sequence[str]]:
+        """What `fallback` says, by model; a list alone is that of the default model, whose name is empty here."""
+        return self.fallback if isinstance(self.fallback, dict) else {"": self.fallback}
+
     def stand_ins(self, provider: str) -> list[str]:
         """The providers that stand in for one, in order: its ``fallback_provider``, that one's, and so on. Those that
         are switched off are passed over."""
@@ -229,9 +233,8 @@ def _check_said_once(config: LlmConfig, file: YamlFile) -> None:
 
 
 def _check_fallback(config: LlmConfig, file: YamlFile, registry: Registry) -> None:
-    said = config.fallback if isinstance(config.fallback, dict) else {"": config.fallback}
     models: dict[Target, str] = {}
-    for model, several in said.items():
+    for model, several in config.lesser_models().items():
         at: Location = ("fallback", model) if isinstance(config.fallback, dict) else ("fallback",)
         target = registry.resolve(model)
         if (other := models.setdefault(target, model)) != model:

@@ -114,7 +114,7 @@ def _fallbacks(config: LlmConfig, registry: Registry) -> dict[str, tuple[str, ..
         for name in config.enabled()
     }
     made: dict[str, tuple[str, ...]] = {f"{name}:*": lesser for name, lesser in stand_ins.items() if lesser}
-    for model, several in (config.fallback if isinstance(config.fallback, dict) else {"": config.fallback}).items():
+    for model, several in config.lesser_models().items():
         target = registry.resolve(model)
         lesser = tuple(dict.fromkeys([*several, *stand_ins.get(target.provider, ())]))
         if lesser:
