@@ -13,6 +13,7 @@ from ....actors.core.base.send_context import SendContext, active, current_send_
 from ...embeddings import Answered, Asked, EmbeddingRequest, Embeddings, divided, joined
 from ...errors import BudgetSpent, InvalidRequest
 from ...messages import Completion, Delta, Request
+from ...provider import as_deltas
 from ...shapes import misshapen
 from ..accounts.budgets import Reservation
 from ..control import Submit, SwitchProvider
@@ -138,7 +139,7 @@ class Front:
             if isinstance(found, Completion):
                 ended = True
                 counts.answered += 1
-                for delta in replay(found):
+                for delta in as_deltas(found):
                     yield delta
                 return
             async with aclosing(self._dispatcher.stream(request, submit.requester)) as deltas:
@@ -210,9 +211,8 @@ class Front:
         found = await self._cache.get(key)
         if found is None:
             return None
-        self._dispatcher.planner.plan(
-            submit.request, submit.requester
-        )  # where nobody could answer it any more it fails
+        # Where nobody could answer it any more, it fails.
+        self._dispatcher.planner.plan(submit.request, submit.requester)
         self._counts.cache_hits += 1
         return as_cached(found)
 
@@ -278,20 +278,6 @@ def _key(submit: Submit) -> str:
 def _part_of(completion: Completion, payers: int) -> Completion:
     cost = None if completion.cost is None else completion.cost / payers
     return replace(completion, cost=cost, notes=(*completion.notes, f"shared by {payers} equal requests"))
-
-
-def replay(completion: Completion) -> list[Delta]:
-    """Return a finished completion as the deltas of a stream."""
-    message = completion.message
-    deltas = []
-    if message.reasoning:
-        deltas.append(Delta(reasoning=message.reasoning))
-    if message.text:
-        deltas.append(Delta(text=message.text))
-    for index, call in enumerate(message.tool_calls):
-        deltas.append(Delta(tool_index=index, tool_id=call.id, tool_name=call.name, tool_arguments=call.arguments))
-    deltas.append(Delta(completion=completion))
-    return deltas
 
 
 def _misshapen(request: Asked, error: Exception) -> str:
