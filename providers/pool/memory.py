@@ -9,7 +9,7 @@ from .accounts.ledger import Ledger
 from .accounts.stats import EndpointCounts, PoolCounts
 from .admission.limiter import Limiter, Quota, Rule
 from .control import SwitchProvider
-from .dispatch.endpoint import Endpoint, account_of
+from .dispatch.endpoint import Endpoint, vendor_account
 
 
 @dataclass(slots=True)
@@ -39,7 +39,7 @@ class Memory:
 
     def meet(self, endpoint: Endpoint) -> None:
         """Calls go out as an endpoint says from now on: what its vendor has stated of another account is forgotten."""
-        name, account = endpoint.name, account_of(endpoint)
+        name, account = endpoint.name, vendor_account(endpoint)
         if self.accounts.setdefault(name, account) != account:
             self.accounts[name] = account
             models = [each.limiter for each in self.models.get(name, {}).values()]
@@ -51,7 +51,7 @@ class Memory:
         found = self.limiters.get(endpoint)
         if found is None:
             found = self.limiters[endpoint] = Limiter(limits, rule)
-        elif (found.limits, found.rule) != (limits, rule):
+        else:
             found.change(limits, rule, now)
         return found
 
@@ -61,7 +61,7 @@ class Memory:
         found = models.get(model)
         if found is None:
             found = models[model] = ModelMemory(Limiter(limits, rule))
-        elif (found.limiter.limits, found.limiter.rule) != (limits, rule):
+        else:
             found.limiter.change(limits, rule, now)
         return found
 

@@ -112,16 +112,18 @@ class Limiter:
         self.limits = limits
         self.rule = rule
         self.in_flight = 0
-        self._meters: dict[str, Meter] = {}
-        self._checked: tuple[tuple[int, Meter], ...] = ()
+        self._hold({})
         for name in _KINDS:
             limit = getattr(limits, name)
             if limit is not None:
                 self._add(name, limit, configured=True)
 
+    def _hold(self, meters: dict[str, Meter]) -> None:
+        self._meters = meters
+        self._checked = tuple((_KINDS[name][0], meter) for name, meter in meters.items())
+
     def _add(self, name: str, limit: float, configured: bool) -> None:
-        meter = self._meters[name] = _meter(name, self.rule, limit, configured)
-        self._checked = (*self._checked, (_KINDS[name][0], meter))
+        self._hold({**self._meters, name: _meter(name, self.rule, limit, configured)})
 
     def change(self, limits: Quota, rule: Rule, now: float) -> None:
         """Take other limits. What was sent, and what is in flight, stays counted under them; what a vendor has stated,
@@ -132,6 +134,8 @@ class Limiter:
             rule: how they are counted.
             now: the time.
         """
+        if (limits, rule) == (self.limits, self.rule):
+            return
         meters: dict[str, Meter] = {}
         for name in _KINDS:
             meter, limit = self._meters.get(name), getattr(limits, name)
@@ -145,14 +149,13 @@ class Limiter:
             elif limit is not None:
                 meter.change(limit, now)
             meters[name] = meter
-        self.limits, self.rule, self._meters = limits, rule, meters
-        self._checked = tuple((_KINDS[name][0], meter) for name, meter in meters.items())
+        self.limits, self.rule = limits, rule
+        self._hold(meters)
 
     def forget(self) -> None:
         """Forget what a vendor has stated: it was of another account. What was sent stays counted under what is
         configured."""
-        self._meters = {name: one for name, one in self._meters.items() if getattr(self.limits, name) is not None}
-        self._checked = tuple((_KINDS[name][0], meter) for name, meter in self._meters.items())
+        self._hold({name: one for name, one in self._meters.items() if getattr(self.limits, name) is not None})
         for meter in self._meters.values():
             meter.forget()
 

@@ -146,7 +146,7 @@ class Endpoint:
         return model if anything or model in self.models or model in self.aliases.values() else None
 
 
-def account_of(endpoint: Endpoint) -> tuple[object, ...]:
+def vendor_account(endpoint: Endpoint) -> tuple[object, ...]:
     """Return by what an endpoint's account with its vendor is known: key, address, cloud. The limits that the vendor
     states are of that account."""
     values = (*endpoint.spec.args, *endpoint.spec.kwargs.values())
