@@ -6,7 +6,7 @@ import asyncio
 from abc import abstractmethod
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NoReturn
 
 from pydantic import SecretStr
 
@@ -151,10 +151,7 @@ class Provider(Actor):
             able = [reduced(self.spec, request) for request in requests]
             outcomes = await self.batch(tuple(request for request, _ in able))
         except Exception as error:
-            told = self._told(error, *requests)
-            if told is error:
-                raise
-            raise told from None
+            self._tell(error, *requests)
         return BatchAnswer(
             tuple(
                 self._finished(request, outcome, 0.0, ignored)
@@ -173,10 +170,7 @@ class Provider(Actor):
                 able, ignored = reduced(self.spec, request)
                 completion = await self.complete(able)
             except Exception as error:
-                told = self._told(error, request)
-                if told is error:
-                    raise
-                raise told from None
+                self._tell(error, request)
             return self._finished(request, completion, clock() - started, ignored)
 
     async def _embedded(self, request: EmbeddingRequest) -> Embeddings:
@@ -189,10 +183,7 @@ class Provider(Actor):
                 try:
                     parts.append(await self.embed(part))
                 except Exception as error:
-                    told = self._told(error, part)
-                    if told is error:
-                        raise
-                    raise told from None
+                    self._tell(error, part)
                 latency += clock() - started
         made = joined(parts, latency)
         usage, notes = made.usage, made.notes
@@ -217,10 +208,7 @@ class Provider(Actor):
                         delta = replace(delta, completion=whole)
                     yield delta
             except Exception as error:
-                told = self._told(error, request)
-                if told is error:
-                    raise
-                raise told from None
+                self._tell(error, request)
             finally:
                 # Not left to the garbage collector: the connection must close when the reader goes.
                 close = getattr(pieces, "aclose", None)
@@ -232,10 +220,14 @@ class Provider(Actor):
             request = self.spec.completed(request)
             return await self.count_tokens(request)
         except Exception as error:
-            told = self._told(error, request)
-            if told is error:
-                raise
-            raise told from None
+            self._tell(error, request)
+
+    def _tell(self, error: Exception, *requests: Asked) -> NoReturn:
+        """Raise what `_told` says."""
+        told = self._told(error, *requests)
+        if told is error:
+            raise error
+        raise told from None
 
     def _told(self, error: Exception, *requests: Asked) -> Exception:
         """What whoever asked is told of a failure: without keys and prompts, which vendors quote. Of a request that is
