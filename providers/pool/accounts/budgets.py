@@ -139,7 +139,6 @@ class Budgets:
             limits = self._on(account)
             if not limits:
                 continue
-            promised = self._reserved.get(account, 0.0)
             amount = share * _amount(limits, estimate.dollars, estimate.usage)
             for budget in limits.values():
                 if estimate.dollars is None and budget.unpriced is None and "dollars" in budget.limits:
@@ -149,25 +148,21 @@ class Budgets:
                         "give the pool or the endpoint a price, or the budget one for unpriced models (unpriced=FREE "
                         "lets them pass)"
                     )
-                spent = self.spending.within(account, budget.period, now)
-                if spent + promised >= budget.dollars or spent + promised + amount > budget.dollars * _ROUNDING:
-                    raise BudgetSpent(refused(account, budget, "dollars", spent, promised, amount))
+                self._check_one(account, budget, "dollars", amount, now)
             if self.counting:
-                self._check_counts(account, share, limits, estimate.usage, now)
+                takes: dict[Measure, float] = {"tokens": share * estimate.usage.total_tokens, "requests": share}
+                for budget in limits.values():
+                    for measure in COUNTED:
+                        self._check_one(account, budget, measure, takes[measure], now)
 
-    def _check_counts(
-        self, account: str, share: float, limits: Mapping[Period | None, Budget], usage: Usage, now: float
-    ) -> None:
-        takes: dict[Measure, float] = {"tokens": share * usage.total_tokens, "requests": share}
-        for budget in limits.values():
-            for measure in COUNTED:
-                limit: int | None = getattr(budget, measure)
-                if limit is None:
-                    continue
-                name = counted_as(measure, account)
-                promised, spent = self._reserved.get(name, 0.0), self.spending.within(name, budget.period, now)
-                if spent + promised >= limit or spent + promised + takes[measure] > limit * _ROUNDING:
-                    raise BudgetSpent(refused(account, budget, measure, spent, promised, takes[measure]))
+    def _check_one(self, account: str, budget: Budget, measure: Measure, amount: float, now: float) -> None:
+        limit: float | None = getattr(budget, measure)
+        if limit is None:
+            return
+        name = counted_as(measure, account)
+        promised, spent = self._reserved.get(name, 0.0), self.spending.within(name, budget.period, now)
+        if spent + promised >= limit or spent + promised + amount > limit * _ROUNDING:
+            raise BudgetSpent(refused(account, budget, measure, spent, promised, amount))
 
     def exhausted(self, accounts: Iterable[str]) -> Exhausted | None:
         """Return why accounts get nothing any more, if one of their budgets is spent; what is promised aside."""
