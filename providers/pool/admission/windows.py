@@ -226,7 +226,7 @@ class Bucket(_Limit):
         configured: as in `SlidingWindow`.
     """
 
-    __slots__ = ("_at", "_full_at", "_level", "_out", "_slack", "period")
+    __slots__ = ("_at", "_full_at", "_level", "_out", "_slack", "_used", "period")
 
     def __init__(self, limit: float, period: float, configured: bool = True) -> None:
         super().__init__(limit, configured)
@@ -235,14 +235,18 @@ class Bucket(_Limit):
         self._level = float(limit)
         self._full_at = float("-inf")
         self._at = 0.0
+        self._used = 0.0
+        """Of what was taken here, the part that is not refilled: what would be missing if nobody else used any."""
         self._out = 0.0
         """Of what was taken, the part whose requests have not been answered: perhaps the vendor has not counted it."""
 
     def left(self, now: float) -> float:
         if self._lowered_until and now >= self._lowered_until:
             self._raise()
+        refilled = (now - self._at) * self.limit / self.period
+        self._used = max(0.0, self._used - refilled)
         if self._level < self.limit:
-            self._set(self._level + (now - self._at) * self.limit / self.period, now)
+            self._set(self._level + refilled, now)
         elif self._level > self.limit:
             self._level = self.limit
         self._at = now
@@ -253,6 +257,10 @@ class Bucket(_Limit):
         taken = self.limit - self.left(now)
         super().change(limit, now)
         self._level = self.limit - taken
+
+    def forget(self) -> None:
+        super().forget()
+        self._level = self.limit - self._used
 
     def _set(self, level: float, now: float) -> None:
         if level >= self.limit:
@@ -275,10 +283,12 @@ class Bucket(_Limit):
     def take(self, amount: float, now: float) -> None:
         amount = min(amount, self.limit)
         self._level = self.left(now) - amount
+        self._used += amount
         self._out += amount
 
     def settle(self, slot: Slot | None, amount: float, used: float, now: float) -> None:
         self._set(self.left(now) + amount - used, now)
+        self._used = max(0.0, self._used + used - amount)
         self._out = max(0.0, self._out - amount)
 
     def next_fit(self, amount: float, now: float) -> float:

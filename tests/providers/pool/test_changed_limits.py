@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Literal
 
 import pytest
 from pydantic import SecretStr
@@ -97,14 +98,38 @@ async def test_what_a_vendor_said_of_the_limits_of_another_key_holds_nothing_up(
             await pool.ask(request(str(number), model="m"), timeout=5.0)
 
 
+@pytest.mark.parametrize("stated", [2, 60])
+@pytest.mark.parametrize("rule", ["window", "bucket"])
 @virtual_time
-async def test_what_was_sent_with_the_key_before_counts_under_the_limits_that_are_configured() -> None:
+async def test_what_others_used_of_the_limits_of_another_key_holds_nothing_up(
+    rule: Literal["window", "bucket"], stated: int
+) -> None:
+    others = RateLimits(requests_limit=stated, requests_remaining=0, requests_reset=60.0)
     script = Script("a", latency=0.0)
-    async with pool_of(endpoint(script, limits=Quota(requests_per_minute=6))) as pool:
+    script.failure = lambda s, _: InvalidRequest("no", status=400, limits=others) if s.keys[-1] == "first" else None
+    quota = Quota(requests_per_minute=60, rule=rule)
+    spec = ChildSpec(Scripted, (script,), {"api_key": "first"})
+    async with pool_of(Endpoint("a", spec, model_limits={"m": quota}, price=FREE)) as pool:
+        with pytest.raises(InvalidRequest):
+            await pool.ask(request(model="m"), timeout=600)
+        await pool.ask(RotateKey("a", SecretStr("second")))
+        asked = [asyncio.ensure_future(pool.ask(request(str(each), model="m"), timeout=600)) for each in range(20)]
+        await asyncio.gather(*asked)
+    sent = [time - script.times[1] for time in script.times[1:]]
+    assert sum(time <= 1.0 for time in sent) >= 5, "of the second key nothing was used"
+
+
+@pytest.mark.parametrize(("rule", "most"), [("window", 6), ("bucket", 12)])
+@virtual_time
+async def test_what_was_sent_with_the_key_before_counts_under_the_limits_that_are_configured(
+    rule: Literal["window", "bucket"], most: int
+) -> None:
+    script = Script("a", latency=0.0)
+    async with pool_of(endpoint(script, limits=Quota(requests_per_minute=6, rule=rule))) as pool:
         asked = [asyncio.ensure_future(pool.ask(request(str(each)), timeout=600)) for each in range(20)]
         for number in range(4):
             await asyncio.sleep(10.0)
             await pool.ask(RotateKey("a", SecretStr(f"key-{number}")))
         await asyncio.gather(*asked)
     within = max(sum(start <= time < start + 60.0 for time in script.times) for start in script.times)
-    assert within <= 6, f"{within} requests were sent in a minute"
+    assert within <= most, f"{within} requests were sent in a minute"
