@@ -525,12 +525,14 @@ def test_a_model_that_a_provider_lists_is_its_own_also_where_an_alias_is_called_
 
 
 @pytest.mark.parametrize("listed", ["claude-3-haiku", "claude-3.5-sonnet", "claude-3-haiku-20240307"])
+@pytest.mark.parametrize("first", [True, False])
 @pytest.mark.parametrize("default", [True, False])
 def test_what_is_said_of_a_model_holds_where_its_vendor_calls_it_by_a_date(
-    tmp_path: Path, listed: str, default: bool
+    tmp_path: Path, listed: str, default: bool, first: bool
 ) -> None:
     text = f"""
         providers:
+          offline: {{enabled: {not first}}}
           anthropic:
             api_key: k
             models: [{listed}, claude-opus-4-1]
@@ -539,7 +541,7 @@ def test_what_is_said_of_a_model_holds_where_its_vendor_calls_it_by_a_date(
             model_defaults: {{{listed}: {{max_tokens: 7}}}}
         """
     spec = pool_from_config(load_config(written(tmp_path, text), {}), env={})
-    (endpoint,) = spec.args[0]
+    *_, endpoint = spec.args[0]
     (provider,) = endpoint.spec.args
     own = endpoint.serves(listed)
     assert own == dated(listed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Literal
 
 import pytest
@@ -13,6 +14,7 @@ from callboard.actors.testing import virtual_time
 from callboard.providers.errors import InvalidRequest
 from callboard.providers.messages import RateLimits
 from callboard.providers.pool import FREE, AddEndpoint, Endpoint, Quota, RemoveEndpoint, RotateKey
+from callboard.providers.spec import ProviderSpec
 
 from .scripted import Script, Scripted, endpoint, pool_of, request
 
@@ -96,6 +98,44 @@ async def test_what_a_vendor_said_of_the_limits_of_another_key_holds_nothing_up(
         await asyncio.gather(late, return_exceptions=True)
         for number in range(5):
             await pool.ask(request(str(number), model="m"), timeout=5.0)
+
+
+class Told(Scripted):
+    """A scripted provider that is told where it sends, and with which key."""
+
+    def __init__(self, script: Script, spec: ProviderSpec) -> None:
+        super().__init__(script, f"{spec.secret} {spec.base_url} {dict(spec.headers)}")
+
+
+OLD = ProviderSpec("a", api_key=SecretStr("k"), base_url="https://one.example", headers={"X-Team": "one"})
+
+
+@pytest.mark.parametrize(
+    ("new", "same"),
+    [
+        (replace(OLD, api_key=SecretStr("l")), False),
+        (replace(OLD, base_url="https://two.example"), False),
+        (replace(OLD, headers={"X-Team": "two"}), False),
+        (replace(OLD, timeout=7.0), True),
+    ],
+)
+@virtual_time
+async def test_what_a_vendor_said_of_limits_holds_for_its_key_and_address_and_headers(
+    new: ProviderSpec, same: bool
+) -> None:
+    stated = RateLimits(requests_limit=2, requests_remaining=0, requests_reset=60.0)
+    script = Script("a", latency=0.0)
+    script.failure = lambda s, _: InvalidRequest("no", status=400, limits=stated) if len(s.keys) == 1 else None
+
+    def sent_as(spec: ProviderSpec) -> Endpoint:
+        return Endpoint("a", ChildSpec(Told, (script, spec)), price=FREE)
+
+    async with pool_of(sent_as(OLD)) as pool:
+        with pytest.raises(InvalidRequest):
+            await pool.ask(request(), timeout=600)
+        await pool.ask(AddEndpoint(sent_as(new)))
+        await pool.ask(request(), timeout=600)
+    assert (script.times[1] - script.times[0] > 30.0) == same
 
 
 @pytest.mark.parametrize("stated", [2, 60])

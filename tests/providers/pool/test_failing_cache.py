@@ -215,3 +215,27 @@ async def test_what_a_caller_does_with_an_answer_changes_nobody_elses(text: str,
                 assert answer.extra == extra
                 found: Any = answer.extra
                 found.setdefault("logprobs", []).append(2.0)
+
+
+@virtual_time
+async def test_an_answer_is_found_while_it_is_written_though_an_equal_one_could_not_be() -> None:
+    class Late(MemoryCache):
+        """Fails in its first write, and takes long for the next."""
+
+        puts = 0
+
+        async def put(self, key: str, completion: Answered) -> None:
+            self.puts += 1
+            if self.puts == 1:
+                await asyncio.sleep(0.2)
+                raise OSError("full")
+            await asyncio.sleep(0.8)
+            await super().put(key, completion)
+
+    script = Script("a")
+    async with pool_of(endpoint(script), cache=Late()) as pool:
+        await asyncio.gather(*(pool.ask(request()) for _ in range(2)))
+        await asyncio.sleep(0.5)
+        found = await pool.ask(request())
+    assert "cached" in found.notes
+    assert len(script.seen) == 2

@@ -9,15 +9,26 @@ from typing import Any
 
 import pytest
 
-from callboard.actors import send_context
+from callboard.actors import Backoff, ChildSpec, send_context
 from callboard.actors.agents.errors import DefinitionError
 from callboard.actors.agents.handoffs.fanout import FanOutTarget
 from callboard.actors.testing import virtual_time
 from callboard.providers.errors import BudgetSpent, InvalidRequest, NoProvider, ProviderOverloaded, ProviderTimeout
 from callboard.providers.messages import Completion, Usage
-from callboard.providers.pool import REQUESTER, Budget, FanOut, GetStats, Price, Requester
+from callboard.providers.pool import (
+    FREE,
+    REQUESTER,
+    BreakerPolicy,
+    Budget,
+    Endpoint,
+    FanOut,
+    GetHealth,
+    GetStats,
+    Price,
+    Requester,
+)
 
-from .scripted import Script, endpoint, fails, fails_until, pool_of, request
+from .scripted import Script, Scripted, endpoint, fails, fails_until, pool_of, request
 
 DOLLAR = Price(1.0, 1.0)
 
@@ -212,3 +223,26 @@ async def test_leaving_a_fan_out_ends_all_of_it() -> None:
         await asyncio.sleep(1)
         assert [script.cancelled for script in scripts] == [1, 1, 1]
         assert (await pool.ask(GetStats())).pool.cancelled == 1
+
+
+@virtual_time
+async def test_an_endpoint_that_was_down_before_is_waited_for_anew_when_it_is_down_again() -> None:
+    first, second = Script("a"), Script("b", latency=4.0)
+    second.failure = lambda _, asked: overloaded() if asked.messages[-1].text == "bad" else None
+    spec = ChildSpec(Scripted, (second,), {"api_key": "k"}, backoff=Backoff(initial=1.0, maximum=1.0, jitter=0.0))
+    slow = Endpoint("b", spec, price=FREE, breaker=BreakerPolicy(pause=30.0))
+    async with pool_of(endpoint(first), slow) as pool:
+        second.crash = True
+        with pytest.raises(NoProvider):
+            await pool.ask(request(model="b:m", max_retries=0))
+        second.crash = False
+        asked = asyncio.ensure_future(pool.ask(FanOut(request(model="m"), ("a", "b"), "all"), timeout=60))
+        await asyncio.sleep(3.5)
+        assert second.in_flight == 1
+        second.latency = 0.0
+        bad = [pool.ask(request("bad", model="b:m", max_retries=0)) for _ in range(3)]
+        await asyncio.gather(*bad, return_exceptions=True)
+        health = await pool.ask(GetHealth())
+        assert health.endpoints[1].state == "open"
+        outcomes = await asked
+    assert isinstance(outcomes["b"], Completion)

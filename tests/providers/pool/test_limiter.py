@@ -290,3 +290,14 @@ def test_a_lower_limit_that_a_vendor_stated_is_believed_under_another_one_unless
     limiter.change(Quota(requests_per_minute=limit), "window", 0.0)
     assert limiter.remaining(0.0) == {"requests_per_minute": left}
     assert limiter.remaining(BELIEVED) == {"requests_per_minute": limit}
+
+
+def test_a_bucket_that_forgets_what_others_used_lacks_what_was_taken_here_and_not_yet_refilled() -> None:
+    limiter = Limiter(Quota(tokens_per_minute=60), "bucket")
+    emptied = RateLimits(tokens_limit=60, tokens_remaining=0, tokens_reset=60.0)
+    limiter.release(limiter.take(need(20, 10), 0.0), need(10, 5), 0.0)
+    for now, left in ((0.0, 45.0), (10.0, 55.0), (20.0, 60.0)):
+        limiter.correct(emptied, now, now)
+        assert limiter.remaining(now) == {"tokens_per_minute": 0.0}
+        limiter.forget()
+        assert limiter.remaining(now) == {"tokens_per_minute": pytest.approx(left)}

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from callboard.actors import System
 from callboard.actors.testing import virtual_time
 from callboard.providers.errors import InvalidRequest
-from callboard.providers.messages import Message, Request, Text
+from callboard.providers.messages import Message, Request, Text, ToolCall
 from callboard.providers.pool import GetStats, Submit
 from callboard.providers.simulated import SimulatedProvider
 from callboard.providers.spec import ProviderSpec
@@ -32,6 +32,10 @@ INNER: list[tuple[Any, str]] = [
     (
         Request((Message("user", "x"), Message("assistant", "", tool_calls=(WORD,)))),  # type: ignore[arg-type]
         r"messages\[1\].tool_calls: expected a tuple of ToolCall, not tuple",
+    ),
+    (
+        Request((Message("user", "x"), Message("assistant", "", tool_calls=(ToolCall("c", "f", {WORD}),)))),  # type: ignore[arg-type]
+        r"messages\[1\].tool_calls\[0\].arguments: expected a text, not set",
     ),
 ]
 """What only whoever writes the request looks at."""

@@ -37,6 +37,7 @@ from callboard.providers.spec import ProviderSpec
         (Hedge, {"quantile": 0}, "quantile is 0; expected a share above 0, at most 1"),
         (Hedge, {"maximum": -1}, "maximum is -1; expected seconds, at least 0, or None"),
         (Price, {"input": -1, "output": 1}, "input is -1; expected dollars per million tokens, at least 0"),
+        (Price, {"input": True, "output": 1}, "input is True; expected dollars per million tokens, at least 0"),
         (Price, {"input": None, "output": 1}, "input is None; expected dollars per million tokens, at least 0"),
         (Price, {"input": math.inf, "output": 1}, "input is inf; expected dollars per million tokens, at least 0"),
         (Price, {"input": 1, "output": math.nan}, "output is nan; expected dollars per million tokens, at least 0"),
