@@ -17,7 +17,7 @@ from ..errors import InvalidRequest, ProviderError, ProviderOverloaded
 from ..messages import Completion, Request
 from ..shapes import misshapen
 from ..wire.failures import from_event, from_status
-from ..wire.letters import sendable
+from ..wire.fitting.letters import sendable
 from .http import Protocolled
 from .transport import sdk_problem
 

@@ -20,7 +20,8 @@ from ..errors import ConnectionLost, InvalidRequest, ProviderError, ProviderTime
 from ..messages import Completion, Delta, Request
 from ..provider import Provider, as_deltas
 from ..shapes import misshapen
-from ..wire import failures, fields, letters
+from ..wire import failures, fields
+from ..wire.fitting import letters
 from ..wire.limits import rate_limits
 from ..wire.sse import Parser, is_sign_of_life, is_stream
 from . import reading

@@ -27,7 +27,7 @@ from ..provider import Provider
 from ..shapes import misshapen
 from ..wire import openai_chat
 from ..wire.failures import from_status
-from ..wire.letters import sendable
+from ..wire.fitting.letters import sendable
 from ..wire.limits import retry_after
 from ..wire.openai_chat import Dialect
 from ..wire.secrets import shortened

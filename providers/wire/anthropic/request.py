@@ -9,8 +9,9 @@ from typing import Any
 
 from ...messages import Message, Request, Text, ToolSpec
 from .. import fields
-from ..history import GO_ON, MOST_MARKS, cache_mark, fit_marks, in_tags, with_fitting_ids
-from ..names import ANTHROPIC_NAMES, with_fitting_names
+from ..fitting.ids import with_fitting_ids
+from ..fitting.names import ANTHROPIC_NAMES, with_fitting_names
+from ..history import GO_ON, MOST_MARKS, cache_mark, fit_marks, in_tags
 from ..state import kept
 from .blocks import ORIGIN, answer_blocks, read_answer, read_mark, read_user, user_blocks
 from .models import Takes, takes

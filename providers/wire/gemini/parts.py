@@ -21,7 +21,8 @@ from typing import Any
 
 from ...messages import Audio, File, Image, Message, Part, Text, ToolCall
 from .. import fields
-from ..history import arguments_of, as_data_url, data_of, in_tags, media_of, with_fitting_ids
+from ..fitting.ids import with_fitting_ids
+from ..history import arguments_of, as_data_url, data_of, in_tags, media_of
 from ..state import Kept, Spoken, beside, check_each, kept, parsed, restored, with_state
 
 _DATA_URL = re.compile(r"data:[^;,]+;base64,.*", re.DOTALL)

@@ -7,9 +7,10 @@ from typing import Any
 from urllib.parse import quote
 
 from ...messages import File, Request, ToolSpec
-from .. import efforts, fields
-from ..names import GEMINI_NAMES, with_fitting_names
-from ..sampling import fitted_stop
+from .. import fields
+from ..fitting import efforts
+from ..fitting.names import GEMINI_NAMES, with_fitting_names
+from ..fitting.sampling import fitted_stop
 from ..schema import beside_tools
 from .parts import contents, read_contents
 

@@ -7,9 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ...messages import Audio, File, Image, Message, Part, Request, Text, ToolSpec
-from .. import efforts, fields, sampling
-from ..history import GO_ON, MOST_MARKS, as_data_url, cache_mark, data_of, fit_marks, left_out, with_fitting_ids
-from ..names import OPENAI_NAMES, fitting_speaker, with_fitting_names
+from .. import fields
+from ..fitting import efforts, sampling
+from ..fitting.ids import with_fitting_ids
+from ..fitting.names import OPENAI_NAMES, fitting_speaker, with_fitting_names
+from ..history import GO_ON, MOST_MARKS, as_data_url, cache_mark, data_of, fit_marks, left_out
 from ..openai_parts import content_as_before, detail_of, read_content, read_function
 from ..schema import beside_tools, is_strict, name_of, named, of_arguments
 from .dialect import OPENAI, Dialect

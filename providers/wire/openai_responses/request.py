@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...messages import Message, Request, ToolSpec
-from .. import efforts, fields, sampling
-from ..history import with_fitting_ids
-from ..names import OPENAI_NAMES, with_fitting_names
+from .. import fields
+from ..fitting import efforts, sampling
+from ..fitting.ids import with_fitting_ids
+from ..fitting.names import OPENAI_NAMES, with_fitting_names
 from ..openai_parts import read_function
 from ..schema import is_strict, name_of, named, of_arguments
 from .items import ORIGIN, history_items, read_answer, read_user

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from ..messages import Message, Request
-from .state import resealed
+from ...messages import Message, Request
+from ..state import resealed
 
 OPENAI_NAMES = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 """Names of tools as OpenAI and its copies take them."""

@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection, Iterable
 from typing import Any
 
-from ..messages import Request
+from ...messages import Request
 from . import efforts
 
 _REASONERS = re.compile(r"o\d|gpt-5")
