@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..messages import Message, Request
+from .fitting.models import bare_name
 
 _WITHOUT_TOOLS = re.compile(r"gemini-[12]\b")
 """Models that refuse a schema beside tools: "Function calling with a response mime type: 'application/json' is
@@ -37,7 +38,7 @@ def beside_tools(request: Request, model: str, notes: list[str]) -> Request:
     """`request` with the schema of its answer in words, where the model takes none beside tools."""
     if request.response_schema is None or not (request.tools or request.extra.get("tools")):
         return request
-    if not _WITHOUT_TOOLS.match(model.rpartition("/")[2]):
+    if not _WITHOUT_TOOLS.match(bare_name(model)):
         return request
     notes.append("the model takes no schema of its answer beside tools: it was asked for in words")
     messages = request.messages

@@ -10,6 +10,8 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
+from .models import bare_name
+
 _ORDER = ("none", "minimal", "low", "medium", "high", "xhigh")
 _NOTHING: tuple[str, ...] = ()
 _LEVELS: tuple[tuple[str, tuple[str, ...]], ...] = (
@@ -54,13 +56,13 @@ _USUAL = Budget(1, 24_576, True)
 @lru_cache(maxsize=256)
 def levels(model: str) -> tuple[str, ...] | None:
     """The efforts that a model takes, from little to much; none if it does not reason, None if it is not known."""
-    name = _name(model)
+    name = bare_name(model)
     return next((taken for pattern, taken in _LEVELS if re.match(pattern, name)), None)
 
 
 def budget(model: str) -> Budget:
     """How many tokens one of Google's models may think for."""
-    name = _name(model)
+    name = bare_name(model)
     return next((found for pattern, found in _BUDGETS if re.match(pattern, name)), _USUAL)
 
 
@@ -88,7 +90,3 @@ def fitted(effort: str, model: str, notes: list[str]) -> str | None:
     nearest = min(taken, key=lambda one: abs(_ORDER.index(one) - place))
     notes.append(f"the model takes no reasoning effort {effort}: {nearest} was sent")
     return nearest
-
-
-def _name(model: str) -> str:
-    return model.rpartition("/")[2].removeprefix("ft:")

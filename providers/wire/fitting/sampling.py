@@ -12,6 +12,7 @@ from typing import Any
 
 from ...messages import Request
 from . import efforts
+from .models import bare_name
 
 _REASONERS = re.compile(r"o\d|gpt-5")
 _USUAL = {"temperature": 1, "top_p": 1, "frequency_penalty": 0, "presence_penalty": 0, "stop": ()}
@@ -66,8 +67,7 @@ def fitted_stop(stop: tuple[str, ...], most: int, notes: list[str]) -> list[str]
 
 
 def _refuses(model: str, effort: str | None) -> bool:
-    name = model.rpartition("/")[2].removeprefix("ft:")
     levels = efforts.levels(model)
-    if not levels or not _REASONERS.match(name):
+    if not levels or not _REASONERS.match(bare_name(model)):
         return False
     return "none" not in levels or effort not in (None, "none")

@@ -9,6 +9,7 @@ from urllib.parse import quote
 from ...messages import File, Request, ToolSpec
 from .. import fields
 from ..fitting import efforts
+from ..fitting.models import bare_name
 from ..fitting.names import GEMINI_NAMES, with_fitting_names
 from ..fitting.sampling import fitted_stop
 from ..schema import beside_tools
@@ -131,7 +132,7 @@ def named(model: str) -> str:
 def _thinks_in_levels(model: str) -> bool:
     """Whether a model is of the third generation or later: it is told levels in place of budgets, and refuses calls
     without a signature."""
-    name = model.rpartition("/")[2]
+    name = bare_name(model)
     generation = name.removeprefix("gemini-").partition("-")[0].partition(".")[0]
     return name.startswith("gemini-") and generation.isdecimal() and int(generation) >= 3
 

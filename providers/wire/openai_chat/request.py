@@ -10,6 +10,7 @@ from ...messages import Audio, File, Image, Message, Part, Request, Text, ToolSp
 from .. import fields
 from ..fitting import efforts, sampling
 from ..fitting.ids import with_fitting_ids
+from ..fitting.models import bare_name
 from ..fitting.names import OPENAI_NAMES, fitting_speaker, with_fitting_names
 from ..history import GO_ON, MOST_MARKS, as_data_url, cache_mark, data_of, fit_marks, left_out
 from ..openai_parts import content_as_before, detail_of, read_content, read_function
@@ -70,7 +71,7 @@ def to_payload(
         elif request.tool_choice != "auto":
             payload["tool_choice"] = {"type": "function", "function": {"name": request.tool_choice}}
         if not request.parallel_tool_calls and "parallel_tool_calls" not in dialect.drops:
-            if _IN_PARALLEL.match(model.rpartition("/")[2]):
+            if _IN_PARALLEL.match(bare_name(model)):
                 notes.append("the model cannot be kept from calling tools in parallel: left out")
             else:
                 payload["parallel_tool_calls"] = False

@@ -215,9 +215,10 @@ def test_sampling_that_says_what_is_usual_is_left_out_without_a_word() -> None:
     assert ("temperature" in payload, "top_p" in payload, notes) == (False, False, [])
 
 
-def test_models_that_refuse_to_be_told_of_parallel_calls_are_not() -> None:
+@pytest.mark.parametrize("model", ["o3-mini", "openai/o3-mini", "ft:o4-mini-2025-04-16:acme::1"])
+def test_models_that_refuse_to_be_told_of_parallel_calls_are_not(model: str) -> None:
     request = replace(ASK, tools=(TOOL,), parallel_tool_calls=False)
-    payload, notes = noted(openai_chat, request, "o3-mini")
+    payload, notes = noted(openai_chat, request, model)
     assert "parallel_tool_calls" not in payload
     assert len(notes) == 1
     assert noted(openai_chat, request, "gpt-5.4")[0]["parallel_tool_calls"] is False
