@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from .checks import COUNT, FLAG, HEADERS, NUMBER, SAYABLE, TEXT, WHOLE, Wish, made_as, several
+from .errors import InvalidRequest
 from .messages import Audio, File, Image, Message, Request, Text, ToolCall, ToolSpec, VendorState
 
 _PARTS = Text | Image | File | Audio
@@ -57,6 +58,13 @@ def misshapen(request: Any) -> str:
     if not isinstance(request, Request):
         return f"expected a Request, not {type(request).__name__}"
     return next(_of_request(request), "")
+
+
+def unwritable(request: Any, error: Exception, provider: str) -> InvalidRequest:
+    """What whoever asked is told where `provider` could make no JSON of a request: it is nobody's fault but the
+    request's, whatever `error` came of it."""
+    why = misshapen(request) or f"{provider} can make no JSON of the request ({type(error).__name__})"
+    return InvalidRequest(why, provider=provider)
 
 
 def misfit(fields: Mapping[str, Any]) -> str:

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 from ..errors import InvalidRequest, ProviderError, ProviderOverloaded
 from ..messages import Completion, Request
-from ..shapes import misshapen
+from ..shapes import unwritable
 from ..wire.failures import from_event, from_status
 from ..wire.fitting.letters import sendable
 from .http import Protocolled
@@ -67,8 +67,8 @@ async def ordered(send: Callable[..., Any], client: Any, provider: Any, requests
             notes[place] = changed
         except InvalidRequest as error:
             outcomes[place] = error
-        except (TypeError, ValueError):
-            outcomes[place] = InvalidRequest(misshapen(request) or "no JSON can be made of it", provider=spec.name)
+        except (TypeError, ValueError) as error:
+            outcomes[place] = unwritable(request, error, spec.name)
     problem: Exception
     try:
         wait = pauses(*provider.batch_pauses)

@@ -19,7 +19,7 @@ from ..embeddings import Embeddings
 from ..errors import ConnectionLost, InvalidRequest, ProviderError, ProviderTimeout, StreamCut, UnknownModel
 from ..messages import Completion, Delta, Request
 from ..provider import Provider, as_deltas
-from ..shapes import misshapen
+from ..shapes import unwritable
 from ..wire import failures, fields
 from ..wire.fitting import letters
 from ..wire.limits import rate_limits
@@ -263,9 +263,8 @@ class HttpProvider(Provider):
         except ProviderError:
             raise
         except Exception as error:
-            # Whatever it is, it is nobody's fault but the request's.
-            why = misshapen(request) or f"{self.spec.name} can make no JSON of the request ({type(error).__name__})"
-        raise InvalidRequest(why, provider=self.spec.name)
+            problem = unwritable(request, error, self.spec.name)
+        raise problem
 
     def _pace(self) -> Pace:
         spec = self.spec

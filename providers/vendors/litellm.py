@@ -20,13 +20,12 @@ from ..errors import (
     MalformedResponse,
     ProviderError,
     ProviderTimeout,
-    StreamCut,
 )
 from ..messages import Completion, Delta, Request
 from ..provider import Provider
-from ..shapes import misshapen
+from ..shapes import unwritable
 from ..wire import openai_chat
-from ..wire.failures import from_status
+from ..wire.failures import cut, from_status
 from ..wire.fitting.letters import sendable
 from ..wire.limits import retry_after
 from ..wire.openai_chat import Dialect
@@ -110,7 +109,7 @@ class LiteLLMProvider(Provider):
         if not getattr(response, "received_finish_reason", "?") and not getattr(
             response, "intermittent_finish_reason", ""
         ):
-            raise StreamCut(f"{self.spec.name} stopped in the middle of its answer", provider=self.spec.name)
+            raise cut(provider=self.spec.name)
         yield Delta(completion=replace(assembler.completion(), notes=tuple(notes)))
 
     def _origin(self, request: Request) -> str:
@@ -130,8 +129,7 @@ class LiteLLMProvider(Provider):
             )
             payload = sendable(payload, notes)  # LiteLLM would call what it cannot send the vendor's failure
         except Exception as error:
-            what = misshapen(request) or f"{self.spec.name} can make no JSON of the request ({type(error).__name__})"
-            raise InvalidRequest(what, provider=self.spec.name) from None
+            raise unwritable(request, error, self.spec.name) from None
         settings: dict[str, Any] = {
             "num_retries": 0,
             "max_retries": 0,
