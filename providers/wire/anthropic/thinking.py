@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...messages import Request
+from ..fitting.sampling import given
 from .models import Takes
 
 _BUDGETS = {"minimal": 1024, "low": 2048, "medium": 8192, "high": 16384}
@@ -91,19 +92,18 @@ def _think_within(payload: dict[str, Any], request: Request, able: Takes, notes:
 
 def sample(payload: dict[str, Any], request: Request, able: Takes, notes: list[str]) -> None:
     """Write what sampling the model takes; call `think` before. Arguments as there."""
-    given = {name: getattr(request, name) for name in ("temperature", "top_p", "top_k")}
-    given = {name: value for name, value in given.items() if value is not None}
-    if not given:
+    taken = given(request, ("temperature", "top_p", "top_k"))
+    if not taken:
         return
     thinking = thinks(payload)
     if not able.sampling or (thinking and not able.sampling_thinking):
         when = "" if not able.sampling else " while it thinks"
-        notes.append(f"the model takes no sampling{when}: {', '.join(given)} left out")
+        notes.append(f"the model takes no sampling{when}: {', '.join(taken)} left out")
         return
-    if not able.both and "temperature" in given and "top_p" in given:
-        del given["top_p"]
+    if not able.both and "temperature" in taken and "top_p" in taken:
+        del taken["top_p"]
         notes.append("the model takes a temperature or top_p: top_p left out")
-    if given.get("temperature", 0) > able.hottest:
+    if taken.get("temperature", 0) > able.hottest:
         notes.append(f"the model takes no temperature above {able.hottest:g}: {able.hottest:g} was sent")
-        given["temperature"] = able.hottest
-    payload.update(given)
+        taken["temperature"] = able.hottest
+    payload.update(taken)

@@ -19,6 +19,12 @@ _USUAL = {"temperature": 1, "top_p": 1, "frequency_penalty": 0, "presence_penalt
 """What may be left out without a word; all other names in a request are no sampling."""
 
 
+def given(request: Request, names: Iterable[str]) -> dict[str, Any]:
+    """The fields of a request that are set, by their names."""
+    found = {name: getattr(request, name) for name in names}
+    return {name: value for name, value in found.items() if value is not None and value != ()}
+
+
 def fitted(
     request: Request,
     model: str,
@@ -40,22 +46,15 @@ def fitted(
         drops: those of the names that the vendor does not know.
         stops: how many stop sequences the vendor takes; 0 for any number.
     """
-    given: dict[str, Any] = {}
-    for name in names:
-        value = getattr(request, name)
-        if value is not None and value != () and name not in drops:
-            given[name] = value
-    if not given:
-        return given
-    if not _USUAL.keys().isdisjoint(given) and _refuses(model, effort):
-        lost = [name for name in given if name in _USUAL and given[name] != _USUAL[name]]
-        given = {name: value for name, value in given.items() if name not in _USUAL}
+    taken = given(request, (name for name in names if name not in drops))
+    if not _USUAL.keys().isdisjoint(taken) and _refuses(model, effort):
+        lost = [name for name in taken if name in _USUAL and taken[name] != _USUAL[name]]
+        taken = {name: value for name, value in taken.items() if name not in _USUAL}
         if lost:
             notes.append(f"the model takes no sampling while it reasons: {', '.join(lost)} left out")
-    stop = given.get("stop")
-    if stop is not None:
-        given["stop"] = fitted_stop(stop, stops, notes)
-    return given
+    if "stop" in taken:
+        taken["stop"] = fitted_stop(taken["stop"], stops, notes)
+    return taken
 
 
 def fitted_stop(stop: tuple[str, ...], most: int, notes: list[str]) -> list[str]:

@@ -50,8 +50,7 @@ def to_payload(
         payload["max_output_tokens"] = request.max_tokens
     if effort is not None:
         payload["reasoning"] = {"effort": effort}
-    lost = [name for name in _NOWHERE if (value := getattr(request, name)) is not None and value != ()]
-    if lost:
+    if lost := sampling.given(request, _NOWHERE):
         notes.append(f"the responses API has no place for {', '.join(lost)}: left out")
     if request.thinking_tokens is not None:
         notes.append("the protocol takes no number of thinking tokens: left out")
