@@ -76,16 +76,14 @@ class Sdk:
     async def _send(self, path: str, payload: Mapping[str, Any], headers: Mapping[str, str]) -> Any:
         import httpx2
 
+        options: dict[str, Any] = {"follow_redirects": False}
+        if headers:
+            if not all(value.isascii() for value in headers.values()):
+                what = f"headers: expected ASCII: {self._provider}'s client sends nothing else"
+                raise InvalidRequest(what, provider=self._provider)
+            options["headers"] = dict(headers)
         problem: Exception
         try:
-            options: dict[str, Any] = {"follow_redirects": False}
-            if headers:
-                if not all(value.isascii() for value in headers.values()):
-                    raise InvalidRequest(
-                        f"headers: expected ASCII: {self._provider}'s client sends nothing else",
-                        provider=self._provider,
-                    )
-                options["headers"] = dict(headers)
             return await self._client.post(
                 path, cast_to=httpx2.Response, body=dict(payload), options=options, stream=True
             )
