@@ -10,6 +10,7 @@ from typing import Any
 
 from ..embeddings import Asked, EmbeddingRequest
 from ..messages import Audio, File, Message, Text
+from .fitting.letters import mended
 from .history import data_of, decoded
 
 _QUOTED = 20
@@ -20,8 +21,9 @@ _PIECES = re.compile(f"(?s:.{{{_PIECE}}})")
 _BLOCK = 10_000 * _PIECE
 _MOST = 4_000_000
 """Characters of a request that are searched, at some 50 ns each; data, which has no blanks, counts a quarter. Of a
-request that has more nothing is shown that the vendor said. So of one with more escapes than"""
+request that has more nothing is shown that the vendor said."""
 _MOST_ESCAPES = 200_000
+"""Backslashes of a request that are searched; as there."""
 _ESCAPES = r"\\+(?:u(?P<code>[0-9a-fA-F]{4})|(?P<itself>[\"\\/]))"
 _BLANKS = r"\\+[nrtf]"
 _ONE = re.compile(rf"(?P<blank>(?:\s|{_BLANKS})+)|{_ESCAPES}|.", re.DOTALL)
@@ -175,7 +177,7 @@ def _plain(text: str) -> tuple[str, list[int]]:
     for found in _ONE.finditer(text):
         letter = _letter(found)
         if letters and _PAIR.fullmatch(letters[-1] + letter):
-            letters[-1] = _joined(letters[-1] + letter)
+            letters[-1] = mended(letters[-1] + letter)
             continue
         letters.append(letter)
         places.append(found.start())
@@ -185,7 +187,7 @@ def _plain(text: str) -> tuple[str, list[int]]:
 def _plain_text(text: str) -> str:
     """The same of a text that may be long."""
     if "\\" in text:
-        text = _PAIR.sub(lambda found: _joined(found[0]), _ESCAPE.sub(_letter, text))
+        text = _PAIR.sub(lambda found: mended(found[0]), _ESCAPE.sub(_letter, text))
     return " ".join(text.split())
 
 
@@ -196,7 +198,3 @@ def _letter(found: re.Match[str]) -> str:
         letter = chr(int(found["code"], 16))
         return " " if letter.isspace() else letter
     return found["itself"] or found[0]
-
-
-def _joined(pair: str) -> str:
-    return pair.encode("utf-16", "surrogatepass").decode("utf-16")

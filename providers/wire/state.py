@@ -64,10 +64,9 @@ def resealed(before: Message, after: Message) -> Message:
     """`after`, which says what `before` said in other words that we chose: its state stands as far as it stood."""
     state = before.state
     content = parsed(state.content) if state is not None else None
-    then, now = _check(before), _check(after)
     if state is None or not isinstance(content, Mapping):
         return after
-    check = content.get("check")
+    check, then, now = content.get("check"), _check(before), _check(after)
     if not isinstance(check, list) or len(check) != len(now):
         return after
     sealed = [new if one == old else one for one, old, new in zip(check, then, now, strict=True)]

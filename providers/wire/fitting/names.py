@@ -29,9 +29,7 @@ def with_fitting_names(request: Request, pattern: re.Pattern[str], notes: list[s
         pattern: what a name must match as a whole.
         notes: takes what had to be changed.
     """
-    called = {call.name for message in request.messages if message.tool_calls for call in message.tool_calls}
-    if not called:
-        return request
+    called = {call.name for message in request.messages for call in message.tool_calls}
     unfit = {name for name in called if not pattern.fullmatch(name)} - {tool.name for tool in request.tools}
     if not unfit:
         return request
