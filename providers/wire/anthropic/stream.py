@@ -61,6 +61,20 @@ class _Block:
         self.call: int | None = None
         """Its number among the calls."""
 
+    def whole(self) -> dict[str, Any]:
+        """It as it stands in an answer that comes whole."""
+        kind, text = self.what.get("type"), "".join(self.filling)
+        if kind in ("text", "thinking"):
+            return {**self.what, kind: text}
+        if not text:
+            return self.what
+        if kind == "tool_use":
+            return {**self.what, "input": text}
+        try:
+            return {**self.what, "input": json.loads(text)}
+        except (ValueError, RecursionError):  # the vendor's own tool, cut off: it is only ever sent back
+            return {**self.what, "input": {"invalid_json": text}}
+
 
 class Assembler:
     """Builds the completion from a stream's events, and says what each one adds."""
@@ -197,24 +211,11 @@ class Assembler:
             StreamCut: no stop reason has come.
             MalformedResponse: what came is not the protocol.
         """
-        if not self._body.get("stop_reason"):
+        if not self.finished:
             raise cut(provider=self._provider, request_id=fields.name(self._body.get("id")))
-        content = [self._filled(block.what, block.filling) for block in self._blocks]
+        content = [block.whole() for block in self._blocks]
         try:
             return completion_of({**self._body, "content": content, "usage": self._usage}, self._provider, self._origin)
         except fields.WrongField as wrong:
             problem = str(wrong)
         raise malformed(problem, provider=self._provider)
-
-    def _filled(self, block: Mapping[str, Any], filling: list[str]) -> dict[str, Any]:
-        kind, text = block.get("type"), "".join(filling)
-        if kind in ("text", "thinking"):
-            return {**block, kind: text}
-        if not text:
-            return dict(block)
-        if kind == "tool_use":
-            return {**block, "input": text}
-        try:
-            return {**block, "input": json.loads(text)}
-        except ValueError:  # the vendor's own tool, cut off: it is only ever sent back
-            return {**block, "input": {"invalid_json": text}}

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from callboard.providers.messages import Completion, Delta, ToolCall
+from callboard.providers.messages import Completion, Delta, Message, Request, ToolCall
 from callboard.providers.wire import anthropic, gemini, openai_chat, openai_responses, sse
 
 Json = dict[str, Any]
@@ -249,6 +249,17 @@ def test_blocks_of_anthropic_are_those_that_a_reader_saw(
     deltas, made = told(anthropic.Assembler(), [START, *events, ended(output_tokens=2), STOP])
     assert made.message.text == "".join(delta.text for delta in deltas) == text
     assert made.message.tool_calls == calls_in(deltas) == calls
+
+
+@pytest.mark.parametrize("text", ['{"query": "a', "[" * 100_000], ids=["cut off", "nested without end"])
+def test_input_of_the_vendors_own_tool_that_is_no_json_goes_back_as_it_came(text: str) -> None:
+    search = {"type": "server_tool_use", "id": "s", "name": "web_search"}
+    events = [begun(0, {**search, "input": {}}), filled(0, type="input_json_delta", partial_json=text)]
+    _, made = told(anthropic.Assembler(), [START, *events, *words(1, "Found."), ended(output_tokens=2), STOP])
+    payload = anthropic.to_payload(Request((Message("user", "Look."), made.message)), model="claude-sonnet-4-5")
+    blocks = payload["messages"][1]["content"]
+    assert blocks[0] == {**search, "input": {"invalid_json": text}}
+    assert blocks[1]["text"] == made.message.text == "Found."
 
 
 def test_arguments_of_a_call_that_never_began_are_given_to_no_other() -> None:
