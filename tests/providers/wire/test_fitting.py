@@ -116,6 +116,15 @@ def test_calls_of_one_message_never_share_an_id_and_results_follow_their_order()
     assert len(set(called)) == 2
 
 
+@pytest.mark.parametrize("module", [anthropic, openai_responses])
+def test_a_call_that_is_answered_twice_is_the_last_one_of_its_id(module: Any) -> None:
+    call, result = Message("assistant", "", (ToolCall("c", "look", "{}"),)), Message("tool", "r", tool_call_id="c")
+    request = Request((Message("user", "x"), call, result, call, result, result), tools=(TOOL,))
+    (first, second), answered = ids_in(module.to_payload(request, model="m"))
+    assert first != second
+    assert answered == [first, second, second]
+
+
 @pytest.mark.parametrize("module", [anthropic, openai_chat, openai_responses])
 @pytest.mark.parametrize("id", ["same", "of another kind: " + "x" * 80])
 def test_what_a_vendor_made_goes_back_with_its_own_ids_and_others_ids_give_way(module: Any, id: str) -> None:

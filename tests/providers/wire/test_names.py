@@ -67,6 +67,18 @@ def test_a_call_whose_name_was_made_to_fit_keeps_its_signature() -> None:
     ]
 
 
+def test_what_a_hook_changed_is_still_changed_once_a_name_was_made_to_fit() -> None:
+    call = {"functionCall": {"id": "c", "name": "count words", "args": {}}, "thoughtSignature": "s"}
+    parts = [{"text": "Secret."}, {"text": "Say it.", "thoughtSignature": "t"}, call]
+    answer = gemini.from_response({"candidates": [{"content": {"parts": parts}, "finishReason": "STOP"}]}).message
+    changed = replace(answer, content="[left out]")
+    payload = gemini.to_payload(Request((*ASK.messages, changed, Message("tool", "r", tool_call_id="c"))), model="m")
+    assert payload["contents"][1]["parts"] == [
+        {"text": "[left out]"},
+        {"functionCall": {"id": "c", "name": "count_words", "args": {}}, "thoughtSignature": "s"},
+    ]
+
+
 def test_a_tool_that_anthropic_is_told_of_has_the_name_that_its_calls_have() -> None:
     call = Message("assistant", "", (ToolCall("c", "count words", "{}"),))
     payload, _ = noted(anthropic, Request((*ASK.messages, call, Message("tool", "r", tool_call_id="c"))))

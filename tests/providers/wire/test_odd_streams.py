@@ -79,6 +79,11 @@ def whole(index: int | None, call: ToolCall) -> Json:
         ),
         pytest.param([whole(0, A), whole(0, A), whole(1, B)], (A, B), id="said once more at the end"),
         pytest.param(
+            [piece(0, "a", "read", '{"'), piece(0, "a", "read", '{"'), piece(0, "a", "read", ":0}")],
+            (ToolCall("a", "read", '{"{":0}'),),
+            id="two pieces that are alike",
+        ),
+        pytest.param(
             [piece(0, None, "read", '{"n":0}'), piece(0, None, "read", '{"n":3}')],
             (ToolCall("call_0", "read", '{"n":0}'), ToolCall("call_1", "read", '{"n":3}')),
             id="one index, no ids",
