@@ -161,7 +161,6 @@ class Direct:
                 problem = error
             if not (sent.reused and _closed_before(problem) and clock() - started < _STALE):
                 break
-            sent.reused = False
         # Outside of the handler, so that the cause, which may hold the headers sent, is not carried along.
         raise self._problem(problem)
 
