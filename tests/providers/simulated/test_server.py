@@ -225,6 +225,15 @@ def test_a_sliding_window_lets_in_all_that_keeps_each_window_within_the_limit_an
             return
 
 
+def test_what_a_request_did_not_use_leaves_a_sliding_window_when_it_does() -> None:
+    enforcer = Enforcer(ServerQuota(tokens=100, window=60.0, rule="window"), 0.0)
+    assert enforcer.admit(100, 0.0) is None
+    enforcer.settle(100, 10, 0.0, 50.0)
+    assert enforcer.admit(90, 50.0) is None, "90 were not used"
+    assert enforcer.admit(11, 61.0) is not None, "10 have left, and nothing else was ever there"
+    assert enforcer.admit(10, 61.0) is None
+
+
 def test_a_rule_of_a_servers_quota_that_is_none_is_refused() -> None:
     with pytest.raises(ValueError, match="rule is one of bucket, window, not 'minute'"):
         ServerQuota(requests=1, rule="minute")  # type: ignore[arg-type]
