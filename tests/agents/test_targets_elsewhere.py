@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from callboard import Agency, Agent, Answer, RemoteAgent, WebhookTarget, as_response, handoff
 from callboard.actors.agents.errors import AgentUnavailable, DefinitionError
-from callboard.actors.agents.handoffs import posting
+from callboard.actors.agents.handoffs import http_target
 from callboard.actors.testing import virtual_time
 from callboard.actors.testing.doubles.models import Script, call
 
@@ -51,11 +51,11 @@ async def test_a_remote_agent_that_has_too_much_to_do_is_asked_again_when_it_say
 
 @virtual_time
 async def test_a_remote_agent_that_stays_busy_is_given_up_by_name() -> None:
-    remote, asked = far([httpx.Response(429, text="busy")] * posting.ATTEMPTS)
+    remote, asked = far([httpx.Response(429, text="busy")] * http_target.ATTEMPTS)
     async with Agency(remote) as agency:
         with pytest.raises(AgentUnavailable, match="answered 429: busy"):
             await agency.run("?")
-    assert len(asked) == posting.ATTEMPTS
+    assert len(asked) == http_target.ATTEMPTS
 
 
 @virtual_time
@@ -221,7 +221,7 @@ async def test_a_webhook_that_refuses_is_told_without_the_secrets_that_it_echoes
 
 
 async def test_a_webhook_that_says_too_much_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(posting, "LARGEST", 1000)
+    monkeypatch.setattr(http_target, "LARGEST", 1000)
     with serving() as workflows:
         workflows.reply = lambda handler: answer(handler, b"x" * 1001)
         assert "answered more than 1000 bytes" in await failing(workflows)

@@ -6,13 +6,13 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from ....providers.checks import SENDABLE_KEY, SOME_SECONDS, TEXT, Wish, is_key
+from ....providers.checks import SENDABLE_KEY, TEXT, Wish, is_key
 from ....providers.messages import Message, Request
 from ....providers.wire.secrets import public
 from ..answer import Answer, step_of
 from ..errors import RunFailed
-from ..wishes import AGENT_NAME, define
-from .posting import check_address, host_of, post
+from ..wishes import define
+from .http_target import HttpTarget, host_of
 from .target import AgentRequest
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _KEY = Wish(f"{SENDABLE_KEY}; or none", lambda given: TEXT.fits(given) and (not given or is_key(given)))
 
 
-class RemoteAgent:
+class RemoteAgent(HttpTarget):
     """An agent behind ``{url}/chat/completions``.
 
     Two that are made of the same are the same.
@@ -52,31 +52,15 @@ class RemoteAgent:
         timeout: float = 300.0,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        define("a remote agent", name=(name, AGENT_NAME))
-        define(
-            f"remote agent {name}",
-            model=(model, TEXT),
-            api_key=(api_key, _KEY),
-            description=(description, TEXT),
-            timeout=(timeout, SOME_SECONDS),
-        )
-        self.name = name
-        self.description = description
-        self.host = host_of(check_address(url, f"remote agent {name}"))
+        super().__init__("remote agent", name, url, description, timeout, transport)
+        define(f"remote agent {name}", model=(model, TEXT), api_key=(api_key, _KEY))
         self._url = url.rstrip("/") + "/chat/completions"
         self._model = model or name
         self._key = api_key
-        self._timeout = timeout
-        self._transport = transport
 
-    def __repr__(self) -> str:
-        return f"<RemoteAgent {self.name} at {public(self._url)}>"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, RemoteAgent) and vars(self) == vars(other)
-
-    def __hash__(self) -> int:
-        return hash((self.name, self._url))
+    @property
+    def _there(self) -> str:
+        return f"{self.name} at {public(self._url)}"
 
     async def answer(self, request: AgentRequest) -> Answer:
         """Do the task there.
@@ -91,20 +75,11 @@ class RemoteAgent:
         asked = (Message("system", "You are asked by another agent."), *request.messages)
         payload: dict[str, Any] = to_payload(Request(asked), model=self._model)
         headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
-        there = f"{self.name} at {public(self._url)}"
-        body = await post(
-            there,
-            self._url,
-            payload,
-            headers,
-            timeout=self._timeout,
-            secrets=(self._key,) if self._key else (),
-            transport=self._transport,
-        )
+        body = await self._post(payload, headers, (self._key,) if self._key else ())
         try:
             completion = from_response(json.loads(body), provider=self.name)
         except (ValueError, RecursionError, ProviderError) as error:
-            raise RunFailed(f"{there} sent no completion: {error}") from error
+            raise RunFailed(f"{self._there} sent no completion: {error}") from error
         return Answer(
             completion.message.text,
             self.name,

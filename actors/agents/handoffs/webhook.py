@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from ....providers.checks import HEADERS, SOME_SECONDS, TEXT
+from ....providers.checks import HEADERS
 from ..answer import Answer
-from ..wishes import AGENT_NAME, define
-from .posting import check_address, host_of, post
+from ..wishes import define
+from .http_target import HttpTarget
 from .target import AgentRequest
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
-class WebhookTarget:
+class WebhookTarget(HttpTarget):
     """A workflow that is started by a POST, and answers it.
 
     It is sent a JSON object: ``task``, ``context``, ``summary``, ``input``, ``sender`` (the agent that asks) and
@@ -50,29 +50,9 @@ class WebhookTarget:
         timeout: float = 60.0,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        define("a webhook", name=(name, AGENT_NAME))
-        define(
-            f"webhook {name}",
-            description=(description, TEXT),
-            headers=(headers, HEADERS),
-            timeout=(timeout, SOME_SECONDS),
-        )
-        self.name = name
-        self.description = description
-        self.host = host_of(check_address(url, f"webhook {name}"))
-        self._url = url
+        super().__init__("webhook", name, url, description, timeout, transport)
+        define(f"webhook {name}", headers=(headers, HEADERS))
         self._headers = dict(headers)
-        self._timeout = timeout
-        self._transport = transport
-
-    def __repr__(self) -> str:
-        return f"<WebhookTarget {self.name} at {self.host}>"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, WebhookTarget) and vars(self) == vars(other)
-
-    def __hash__(self) -> int:
-        return hash((self.name, self._url))
 
     async def answer(self, request: AgentRequest) -> Answer:
         """Start the workflow, and wait for what it answers.
@@ -85,18 +65,8 @@ class WebhookTarget:
         if handoff is not None:
             payload |= {"sender": handoff.sender, "context": handoff.context, "summary": handoff.summary}
             payload["input"] = handoff.plain_input()
-        there = f"{self.name} at {self.host}"
-        secrets = (self._url, *self._headers.values())
         headers = {**self._headers, "Idempotency-Key": run}
-        body = await post(
-            there,
-            self._url,
-            payload,
-            headers,
-            timeout=self._timeout,
-            secrets=secrets,
-            transport=self._transport,
-        )
+        body = await self._post(payload, headers, (self._url, *self._headers.values()))
         return Answer(_text_of(body.decode(errors="replace")), self.name)
 
 
