@@ -79,11 +79,7 @@ def describe(
         "" if kind is None else getattr(kind, "__name__", None) or str(kind),
         scopes_of(agent),
         tuple(_tools(agent)),
-        tuple(
-            each
-            for each in _handoffs(agent, dict(reachable))
-            if not each.details["target"] or permits(each.details["target"])
-        ),
+        tuple(_handoffs(agent, dict(reachable), permits)),
         tuple(_hooks(agent)),
         tuple(
             Ability(
@@ -96,11 +92,6 @@ def describe(
             for skill in agent.all_skills
         ),
     )
-
-
-def _permitted(target: str, permits: Callable[[str], bool]) -> bool:
-    """Whether a handoff may be offered; one whose target a function chooses always is."""
-    return not target or permits(target)
 
 
 def scopes_of(item: object) -> tuple[str, ...]:
@@ -116,15 +107,17 @@ def _tools(agent: Agent) -> Iterable[Ability]:
         yield Ability(tool.name, tool.spec.description, sources.get(tool.name, OWN), scopes_of(tool), details)
 
 
-def _handoffs(agent: Agent, reachable: dict[str, str]) -> Iterable[Ability]:
+def _handoffs(agent: Agent, reachable: dict[str, str], permits: Callable[[str], bool]) -> Iterable[Ability]:
     sourced: list[tuple[Target | str | HandoffTool, str]] = [(item, OWN) for item in agent.handoffs]
     sourced += [(item, f"skill {skill.name}") for skill in agent.all_skills for item in skill.handoffs]
     plain: dict[str, tuple[str, tuple[str, ...]]] = {}
     targets = {offered.name: offered.target for offered in offered_by(agent)}
     for item, source in sourced:
         if isinstance(item, HandoffTool):
-            details = {"target": targets.get(item.name, item.target), "kind": item.kind}
-            yield Ability(item.name, item.description, source, scopes_of(item), details)
+            target = targets.get(item.name, item.target)
+            if not target or permits(target):  # one whose target a function chooses is offered always
+                details = {"target": target, "kind": item.kind}
+                yield Ability(item.name, item.description, source, scopes_of(item), details)
         else:
             plain.setdefault(item if isinstance(item, str) else item.name, (source, scopes_of(item)))
     for name, about in reachable.items():
