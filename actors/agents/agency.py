@@ -22,8 +22,6 @@ from ..journal.memory import MemoryJournal
 from ..journal.store import Journal, Retention
 from .agent import Agent
 from .answer import Answer
-from .arguments import check_arguments, check_credentials, check_name_of_agency, check_no_loop, check_texts
-from .bus import Subscriber
 from .caller import Caller
 from .errors import AgencyClosed, AgentError, DefinitionError, UnknownConversation
 from .events import RunEvent
@@ -35,11 +33,13 @@ from .lifecycle import Lifecycle, who_answers
 from .runs.coordination.steering import steer
 from .runs.handle import RunHandle, find_run, start_run
 from .runs.runtime.approvals import WEEK
+from .runs.runtime.bus import Subscriber
 from .runs.runtime.closing import ends_with_agency
 from .runs.runtime.runtime import AgencyRuntime
 from .runs.streaming import stream_run
 from .runs.validation import Asked, RunOptions, asked_for, check_id, check_type, new_run
 from .surface.approvals import Approvals
+from .surface.arguments import check_arguments, check_credentials, check_name_of_agency, check_no_loop
 from .surface.conversations import Conversations
 from .surface.members import Members
 from .team.directory import Directory, Flow, check_flows
@@ -120,7 +120,7 @@ class Agency(Members, Conversations, Approvals):
         check_arguments(model, pool, config, on_usage, system, journal, handoff_limits, approvals_expire, retention)
         check_credentials(credentials)
         check_name_of_agency(name)
-        check_texts(shared_instructions=shared_instructions)
+        check_type(shared_instructions, str, "shared_instructions", "a text")
         check_type(verbose, bool, "verbose", "True or False")
         check_type(handoff_policy, HandoffPolicy, "handoff_policy", "a HandoffPolicy")
         check_flows(flows)

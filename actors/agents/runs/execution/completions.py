@@ -15,7 +15,6 @@ from ....core.base.send_context import active as active_context
 from ....core.mail.future import Future
 from ....core.refs.ref import ActorRef
 from ...answer import Answer
-from ...calling import called, raised_by
 from ...context import UsageRecord
 from ...errors import AgentError, RunFailed, named
 from ...events import CompletionFinished, CompletionStarted, ReasoningDelta, Retried, TextDelta
@@ -23,6 +22,7 @@ from ...handoffs.target import AgentRequest, Responds
 from ...turns.confidence import confidence_of
 from ...turns.rules import NOTHING
 from ...turns.steps import Complete, Completed, CompletionFailed, Interrupted
+from .calling import called, raised_by
 from .partial import Partial
 from .planning import planned, stopped
 from .session import AskAgain, CompletionArrived, Happened, Session

@@ -8,10 +8,10 @@ from typing import Any
 
 from .....providers.messages import Request, ToolCall
 from ....core.base.send_context import active
-from ...calling import raised_by
 from ...errors import DefinitionError, RunFailed, said
 from ...turns.steps import Completed, CompletionFailed, Stopped
 from ...turns.stopping import RunSoFar, StepPlan
+from .calling import raised_by
 from .session import Happened, Session
 
 

@@ -14,7 +14,6 @@ from .....tools.schema import FunctionSignature
 from .....tools.threads import in_thread
 from ....core.base.send_context import active as active_context
 from ...answer import NO_USAGE, Answer
-from ...calling import called, raised_by
 from ...errors import GuardrailTripped, HandoffRefused, RunFailed, named, said
 from ...events import HandoffFinished
 from ...handoffs.call import chosen_handoff, offer_of, read_call
@@ -28,6 +27,7 @@ from ...turns.questions import as_messages
 from ...turns.rules import Rules
 from ...turns.steps import HandOff, HandoffReturned, Interrupted
 from . import delegation
+from .calling import called, raised_by
 from .delegation import FATAL
 from .handed import Delegation, Sending
 from .planning import not_offered

@@ -16,7 +16,6 @@ from ....core.base.send_context import SendContext
 from ....core.refs.ref import ActorRef
 from ...agent import Agent
 from ...answer import Answer, HandoffRecord
-from ...calling import raised_by
 from ...context import KEY, MODEL, NO_DEPS, RequestContext
 from ...errors import InvalidAnswer, RunError, RunFailed, named
 from ...events import ApprovalRequested, HookFailed, RunEvent
@@ -32,6 +31,7 @@ from ...turns.steps import Commands, HandOff, HandoffReturned, Input, Spent
 from ..runtime.clock import Alarm
 from ..runtime.register import Entry
 from ..runtime.runtime import AgencyRuntime
+from .calling import raised_by
 from .handed import Delegation, Sending
 
 logger = logging.getLogger("callboard")

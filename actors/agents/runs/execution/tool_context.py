@@ -15,12 +15,12 @@ from .....tools.secrets import Secrets
 from ....core.base.foreign import is_ours
 from ....core.base.send_context import active as active_context
 from ...caller import Caller
-from ...calling import raised_by
 from ...context import NO_DEPS, ToolContext
 from ...events import ToolProgress, ToolSpent
 from ...turns.records import CredentialGiven
 from ...turns.steps import Spent
 from ..runtime.register import Entry
+from .calling import raised_by
 from .session import CredentialTaken, Happened, MoneySpent, Session
 
 

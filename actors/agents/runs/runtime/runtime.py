@@ -18,7 +18,6 @@ from ....core.refs.ref import ActorRef
 from ....journal.errors import JournalError
 from ....journal.store import Journal, Post, Retention, Stream, at_hand
 from ...answer import Answer
-from ...bus import Bus
 from ...caller import Caller
 from ...context import NO_DEPS
 from ...errors import AgentError, UnknownAgent
@@ -32,6 +31,7 @@ from ...turns.state import ConversationState
 from ..reading.folding import header_of
 from ..reading.following import Following
 from .approvals import Approvals
+from .bus import Bus
 from .clock import Clock
 from .closing import serving
 from .messages import Posted, Release

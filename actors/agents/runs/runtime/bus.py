@@ -6,10 +6,10 @@ import logging
 from collections.abc import Callable
 from typing import TypeAlias
 
-from ...providers.checks import FUNCTION
-from .events import RunEvent
-from .flow import logged
-from .wishes import define
+from .....providers.checks import FUNCTION
+from ...events import RunEvent
+from ...flow import logged
+from ...wishes import define
 
 logger = logging.getLogger("callboard")
 

@@ -6,14 +6,14 @@ import asyncio
 import math
 from pathlib import Path
 
-from ...providers.checks import NAME
-from ..core.base.errors import BlockingCall, SpecError
-from ..core.base.spec import ChildSpec, check_name
-from ..core.refs.ref import ActorRef
-from ..core.system import System
-from ..journal.store import Retention
-from .errors import DefinitionError
-from .handoffs.limits import HandoffLimits
+from ....providers.checks import NAME
+from ...core.base.errors import BlockingCall, SpecError
+from ...core.base.spec import ChildSpec, check_name
+from ...core.refs.ref import ActorRef
+from ...core.system import System
+from ...journal.store import Retention
+from ..errors import DefinitionError
+from ..handoffs.limits import HandoffLimits
 
 
 def check_no_loop() -> None:
@@ -33,13 +33,6 @@ def check_name_of_agency(name: object) -> None:
         check_name(str(name))
     except SpecError as error:
         raise DefinitionError(f"an agency's name is that of its actor, not {name!r:.80}: {error}") from None
-
-
-def check_texts(**given: object) -> None:
-    """Raises `DefinitionError` where something is no text."""
-    for name, value in given.items():
-        if not isinstance(value, str):
-            raise DefinitionError(f"{name} is a text, not {value!r:.80}")
 
 
 def check_credentials(given: object) -> None:
@@ -75,7 +68,7 @@ def check_arguments(
     if on_usage is not None:
         if isinstance(model, ActorRef | ChildSpec) or pool is not None:
             raise DefinitionError("on_usage is told by the pool that an agency makes; give it to your own: Pool.spec")
-        from ...providers.pool.dispatch.usage import can_be_told  # not at the top: it loads the pool
+        from ....providers.pool.dispatch.usage import can_be_told  # not at the top: it loads the pool
 
         if not can_be_told(on_usage):
             raise DefinitionError(f"on_usage is a plain function of a CallRecord, not {on_usage!r:.80}")

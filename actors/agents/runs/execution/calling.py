@@ -7,8 +7,8 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from ..core.base.foreign import is_ours
-from .errors import RunFailed, named
+from ....core.base.foreign import is_ours
+from ...errors import RunFailed, named
 
 
 async def called(what: str, function: Callable[..., Any], *given: Any) -> Any:
