@@ -96,7 +96,7 @@ def tool_of(written: str) -> Tool:
     if isinstance(found, Tool):
         return found
     if not callable(found) or isinstance(found, type):
-        raise _wrong_kind(written, "a function or a tool", found)
+        raise wrong_kind(written, "a function or a tool", found)
     try:
         return tool(found)
     except Exception as error:  # a signature of the user's can break in many ways
@@ -107,7 +107,7 @@ def hook_of(written: str) -> Hook:
     """A hook. Raises `Misread`."""
     found = imported(written)
     if not isinstance(found, Hook):
-        raise _wrong_kind(written, "a hook, made with @hook(event) or @guardrail(event)", found)
+        raise wrong_kind(written, "a hook, made with @hook(event) or @guardrail(event)", found)
     return found
 
 
@@ -115,7 +115,7 @@ def skill_of(written: str) -> Skill:
     """A skill. Raises `Misread`."""
     found = imported(written)
     if not isinstance(found, Skill):
-        raise _wrong_kind(written, "a Skill", found)
+        raise wrong_kind(written, "a Skill", found)
     return found
 
 
@@ -125,7 +125,7 @@ def type_of(written: str) -> Any:
     try:
         Output(found)
     except Exception as error:  # pydantic has many errors for what is no type
-        raise _wrong_kind(written, "a type that pydantic knows, such as a model or a dataclass", found) from error
+        raise wrong_kind(written, "a type that pydantic knows, such as a model or a dataclass", found) from error
     return found
 
 
@@ -201,6 +201,7 @@ def _hint(name: str, there: Iterable[str], *, listed: bool = True) -> str:
     return f"; there are: {', '.join(public) or 'none'}" if listed else ""
 
 
-def _wrong_kind(written: str, wish: str, found: Any) -> Misread:
+def wrong_kind(written: str, wish: str, found: Any) -> Misread:
+    """What to raise where something that was imported is of another kind than wished for."""
     kind = "a class" if isinstance(found, type) else f"a value of type {type(found).__name__}"
     return Misread(f"expected {wish}; {written} is {kind}")

@@ -6,20 +6,19 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ....providers.config.annotations import Location
 from ....providers.config.llmfile import LlmConfig, read_config, require
 from ....providers.config.yamlfile import YamlFile, read_yaml
 from ....providers.errors import ProviderError
-from ....providers.pool.dispatch.usage import OnUsage
+from ....providers.pool.dispatch.usage import OnUsage, can_be_told
 from ....providers.registry.resolve import Registry, alias_key
 from ....tools import Tool
 from ..agent import Agent
 from ..errors import DefinitionError
-from ..plaindata import Misread
+from ..plaindata import Misread, imported, wrong_kind
 from ..team.directory import Directory
-from .importing import callback_named
 from .schema import AgentEntry, McpEntry, TeamFile
 
 
@@ -94,8 +93,7 @@ def load_team(path: str | Path, tools: Iterable[Tool] = (), *, env: Mapping[str,
     served = {name: entry.mcp for name, entry in written.agents.items() if entry.mcp}
     used = {server for names in served.values() for server in names}
     servers = {name: entry for name, entry in written.mcp_servers.items() if name in used}
-    on_usage = callback_named(file, ("on_usage",), written.on_usage) if written.on_usage else None
-    return Team(agents, written.flows, servers, served, config, options, env, on_usage)
+    return Team(agents, written.flows, servers, served, config, options, env, reader.on_usage())
 
 
 @dataclass(frozen=True)
@@ -143,6 +141,19 @@ class _Reader:
             kept = written.journal
             said["journal"] = kept if "://" in kept else self.file.beside(("journal",), kept)
         return said
+
+    def on_usage(self) -> OnUsage | None:
+        """The function that is told of calls."""
+        named = self.written.on_usage
+        if not named:
+            return None
+        try:
+            found = imported(named)
+            if isinstance(found, type) or not can_be_told(found):
+                raise wrong_kind(named, "a plain function", found)
+        except Misread as wrong:
+            raise self.file.error(("on_usage",), str(wrong)) from wrong.__cause__
+        return cast(OnUsage, found)
 
     def _text(self, at: Location, written: str) -> str:
         if "\n" in written or not written.endswith(".md"):
