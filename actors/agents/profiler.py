@@ -120,8 +120,9 @@ class Profile:
             ("time", f"{self.seconds:.3f} s"),
         ]
         lines = [self.agent, *(f"{name:<10} {value}" for name, value in rows)]
-        most = max((each.count for each in self.histogram()), default=0)
-        for each in self.histogram():
+        bins = self.histogram()
+        most = max((each.count for each in bins), default=0)
+        for each in bins:
             lines.append(f"{each.low:8.3f} s  {'█' * round(_BAR * each.count / most):<{_BAR}} {each.count}".rstrip())
         return "\n".join(lines)
 
