@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from callboard import Agency, Agent
+from callboard import Agency, Agent, RunEvent
 from callboard.actors import ChildSpec
 from callboard.actors.testing.doubles.models import FunctionModel, Script, ScriptedModel
 from callboard.providers.messages import Request
@@ -42,3 +42,26 @@ async def until(condition: Callable[[], object]) -> None:
             return
         await asyncio.sleep(0)
     raise AssertionError("it never came about")
+
+
+async def cancelled_at(at: int, agency: Agency, *, stream: bool) -> bool:
+    """Ask "go" in the conversation "c", and cancel the run at its at-th event; whether that came before its end."""
+    count = 0
+
+    def look(_: RunEvent) -> None:
+        nonlocal count
+        count += 1
+        if count == at:
+            run.cancel()
+
+    async def streamed() -> None:
+        async for _ in agency.run_streaming("go", conversation="c"):
+            pass
+
+    agency.subscribe(look)
+    run: asyncio.Future[Any] = asyncio.ensure_future(streamed() if stream else agency.run("go", conversation="c"))
+    try:
+        await run
+    except asyncio.CancelledError:
+        return True
+    return False

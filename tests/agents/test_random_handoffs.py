@@ -25,7 +25,7 @@ from callboard.actors.agents.turns.history import problems
 from callboard.actors.testing import Crash, Simulation, simulate
 from callboard.actors.testing.doubles.models import FunctionModel, call
 
-from .support import function, until
+from .support import cancelled_at, function, until
 
 TARGETS = ("Line", "Clerk", "big", "Summed", "ask")
 
@@ -120,30 +120,16 @@ def test_every_kind_of_target_answers_under_any_schedule() -> None:
 
 async def _stopped_at(at: int, stream: bool) -> bool:
     """Cancel the run at its at-th event; whether that came before its end."""
-    count = 0
     async with Agency(*team(Counter()), model=function(model)) as agency:
         before = asyncio.all_tasks()
-
-        def look(event: RunEvent) -> None:
-            nonlocal count
-            count += 1
-            if count == at:
-                run.cancel()
-
-        async def streamed() -> None:
-            async for _ in agency.run_streaming("go", conversation="c"):
-                pass
-
-        agency.subscribe(look)
-        run: asyncio.Future[Any] = asyncio.ensure_future(streamed() if stream else agency.run("go", conversation="c"))
-        await asyncio.wait([run])
+        cancelled = await cancelled_at(at, agency, stream=stream)
         view = await agency.conversation("c")
         assert problems(view.messages) == []
         await until(lambda: len(asyncio.all_tasks()) <= len(before) + 1)
         runtime = agency._runtime
         await until(lambda: [*runtime.unkept, *(header.name for header in runtime.journal.headers())] == ["Lead/c"])
         assert not agency._runtime.register._entries
-        return run.cancelled()
+        return cancelled
 
 
 @pytest.mark.parametrize("stream", [False, True])

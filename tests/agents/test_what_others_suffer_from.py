@@ -11,14 +11,13 @@ import pytest
 
 from callboard import Agency, Agent, handoff
 from callboard.actors.agents.errors import AgentError
-from callboard.actors.agents.events import RunEvent
 from callboard.actors.agents.turns.history import problems
 from callboard.actors.testing.doubles.models import Script, call
 from callboard.providers.errors import ProviderOverloaded
 from callboard.providers.messages import Request
 from callboard.tools import tool
 
-from .support import add, function, scripted, solo, until
+from .support import add, cancelled_at, function, scripted, solo, until
 
 
 def checking_model(request: Request) -> Any:
@@ -40,37 +39,19 @@ def checking_team() -> Agency:
     return Agency(Agent("A", "a", tools=[add], handoffs=[b]), model=function(checking_model))
 
 
-async def run_and_stop_at(at: int, stream: bool) -> tuple[bool, int]:
-    """Cancel at the at-th event; whether it was cancelled, and the events seen."""
-    count = 0
+async def run_and_stop_at(at: int, stream: bool) -> bool:
+    """Cancel at the at-th event; whether that came before the run's end."""
 
     async with checking_team() as agency:
         before = asyncio.all_tasks()
-
-        def look(event: RunEvent) -> None:
-            nonlocal count
-            count += 1
-            if count == at:
-                run.cancel()
-
-        async def streamed() -> None:
-            async for _ in agency.run_streaming("go", conversation="c"):
-                pass
-
-        agency.subscribe(look)
-        run: asyncio.Future[Any] = asyncio.ensure_future(streamed() if stream else agency.run("go", conversation="c"))
-        cancelled = False
-        try:
-            await run
-        except asyncio.CancelledError:
-            cancelled = True
+        cancelled = await cancelled_at(at, agency, stream=stream)
         answer = await agency.run("simple", conversation="c")
         assert answer.text == "still fine"
         assert problems(answer.messages) == []
         await until(lambda: len(asyncio.all_tasks()) <= len(before) + 1)
         await until(lambda: [*(h.name for h in agency._runtime.journal.headers()), *agency._runtime.unkept] == ["A/c"])
         assert not agency._runtime.register._entries
-    return cancelled, count
+    return cancelled
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -78,7 +59,7 @@ async def test_cancelled_at_any_step_a_run_leaves_a_valid_history_and_nothing_ru
     at, cancelled = 1, True
     while cancelled:
         async with asyncio.timeout(10):
-            cancelled, _ = await run_and_stop_at(at, stream)
+            cancelled = await run_and_stop_at(at, stream)
         at += 1
     assert at > 10, "the test cancelled hardly anything"
 
