@@ -152,6 +152,12 @@ PRINTS = {
         "tenant:acme tokens 124.0 of 5000000",
         "user:acme/ada requests 2.0 of 2",
     ],
+    "remote_agent.py": [
+        "True",
+        "{'event': 'HandoffStarted', 'agent': 'Desk', 'name': 'Far'}",
+        "{'event': 'HandoffFinished', 'agent': 'Desk', 'name': 'Far'}",
+        "I was told: Read the contract.",
+    ],
     "receive_timeout.py": ["hello", "are you there?", "nothing for 0.05 s, goodbye", "closed"],
     "restart_child.py": ["Hello Ada", "Hello stops", "Good morning Ada", "Good morning stops"],
     "start_and_aclose.py": ["total 2", "total 5", "<System application closed>"],
@@ -180,6 +186,7 @@ PRINTS = {
         "{'Emma': 'ada'}",
         "Emma is yours, .",
     ],
+    "tools_by_name.py": ["     1\ttea 3.0; max_retries=1", "True 3"],
     "tools_that_compute.py": [
         "6857 True",
         "a small coffee",
