@@ -91,7 +91,9 @@ async def test_whom_an_agent_may_reach_follows_each_agent_that_is_added() -> Non
         await agency.add_agent(Agent("C", handoffs=[Agent("D")]), flows=[("B", "C")])
         for agent in ("A", "B", "C", "D"):
             await agency.run("?", agent=agent)
-    assert offered == [["B"], ["A"], ["B", "C", "D"], ["A", "C"], ["D"], []]
+        await agency.add_agent(Agent("E"))
+        await agency.run("?", agent="A")
+    assert offered == [["B"], ["A"], ["B", "C", "D"], ["A", "C"], ["D"], [], ["B", "C", "D", "E"]]
 
 
 WRONG: dict[str, tuple[Callable[[], Agent], str]] = {

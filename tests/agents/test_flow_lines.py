@@ -135,6 +135,8 @@ async def test_a_run_at_debug_says_what_happens_without_what_is_said(caplog: pyt
         *(("CompletionStarted", "A"), ("CompletionFinished", "A"), ("RunFinished", "A")),
     ]
     assert "tool=add" in records[7]
+    assert {line.split()[1] for line in records if "root=" in line} == {"B"}, "what works for another run says so"
+    assert all("root=" in line for line in records if line.split()[1] == "B")
     assert f"text: {len(f'please {SECRET}')} characters" in records[0]
     assert not any(SECRET in line for line in records)
 

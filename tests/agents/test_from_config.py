@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -155,3 +156,12 @@ def test_what_is_wrong_is_named_with_its_place_and_what_there_is(case: str) -> N
     data, problem = WRONG[case]
     with pytest.raises(DefinitionError, match=problem):
         Agent.from_config({"name": "A", **data} if isinstance(data, dict) else data, tools=[add])
+
+
+def test_a_module_whose_own_import_fails_is_not_said_to_be_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "shop_of_mine_open.py").write_text("import shop_of_mine\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(DefinitionError, match="importing shop_of_mine_open failed: ModuleNotFoundError: No module"):
+        Agent.from_config({"name": "A", "tools": ["shop_of_mine_open:x"]})

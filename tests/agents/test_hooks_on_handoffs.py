@@ -113,9 +113,11 @@ async def test_a_hook_cannot_send_a_handoff_past_the_flows(target: str) -> None:
     assert f"A may not hand off to {target}; it may reach B" in script.requests[1].messages[-1].text
 
 
-async def test_a_hook_cannot_send_a_transfer_to_whom_the_sender_may_only_delegate() -> None:
+@pytest.mark.parametrize("tool_of_its_own", [False, True])
+async def test_a_hook_cannot_send_a_transfer_to_whom_the_sender_may_only_delegate(tool_of_its_own: bool) -> None:
     b, c = Agent("B", "b"), Agent("C", "c")
-    a = Agent("A", "a", handoffs=[handoff(b, kind="transfer"), c], hooks=[to("C")])
+    delegates = handoff(c) if tool_of_its_own else c
+    a = Agent("A", "a", handoffs=[handoff(b, kind="transfer"), delegates], hooks=[to("C")])
     script = Script([call("transfer_to_B", message="yours"), "A here"])
     async with Agency(a, model=scripted(script)) as agency:
         answer = await agency.run("?")

@@ -42,8 +42,9 @@ def far(replies: list[httpx.Response], **options: Any) -> tuple[RemoteAgent, lis
 
 
 @virtual_time
-async def test_a_remote_agent_that_has_too_much_to_do_is_asked_again_when_it_says() -> None:
-    remote, asked = far([httpx.Response(429, headers={"Retry-After": "7"}), httpx.Response(429), completion()])
+@pytest.mark.parametrize("status", [429, 503])
+async def test_a_remote_agent_that_has_too_much_to_do_is_asked_again_when_it_says(status: int) -> None:
+    remote, asked = far([httpx.Response(status, headers={"Retry-After": "7"}), httpx.Response(429), completion()])
     async with Agency(remote) as agency:
         assert (await agency.run("?")).text == "far away"
     assert [later - asked[0] for later in asked] == [0, 7, 9]
