@@ -215,8 +215,9 @@ async def test_a_team_with_parts_of_its_own_runs(shop: Path) -> None:
     assert team.agents["Clerk"].model == "offline"
     assert team.agents["Shop"].limits.steps == 10
     model = ChildSpec(FunctionModel, (answer,), name="model")
-    async with open_agency(team, pool=model) as agency:
+    async with open_agency(team, pool=model, name="shop") as agency:
         assert agency.system is not None
+        assert agency.system.name == "shop"
         assert "McpClient" in {node.kind for node in agency.system.tree()}, "the server's connection is supervised, too"
         said = (await agency.run("sell", conversation="ada")).text
         with pytest.raises(GuardrailTripped, match="keep your passwords"):

@@ -30,13 +30,14 @@ async def open_agency(team: Team, **options: Any) -> AsyncIterator[Agency]:
         JournalUnavailable: the journal cannot be opened.
         DefinitionError: two tools of an agent have one name.
     """
+    options = {**team.options, **options}
     async with AsyncExitStack() as stack:
         servers: dict[str, McpServer] = {}
         if team.servers:  # their connections live in the agency's system, as its agents do
-            system = options.setdefault("system", None)
+            system = options.get("system")
             if system is None:
-                name = options.get("name") or team.options.get("name") or "agency"
-                system = options["system"] = await stack.enter_async_context(System(name))
+                named = System(options.get("name") or "agency")
+                system = options["system"] = await stack.enter_async_context(named)
             for name, entry in team.servers.items():
                 servers[name] = await stack.enter_async_context(_server(entry, system))
         agents = [
@@ -47,7 +48,7 @@ async def open_agency(team: Team, **options: Any) -> AsyncIterator[Agency]:
         if "pool" not in options and "model" not in options:
             on_usage = options.pop("on_usage", team.on_usage)
             options["pool"] = pool_from_config(team.config, models, team.env, on_usage=on_usage)
-        agency = Agency(*agents, flows=team.flows, **{**team.options, **options})
+        agency = Agency(*agents, flows=team.flows, **options)
         yield await stack.enter_async_context(agency)
 
 
