@@ -85,6 +85,23 @@ def test_a_policy_of_the_wrong_shape_is_refused(wrong: dict[str, Any]) -> None:
         HandoffPolicy(**wrong)
 
 
+async def test_a_handoff_whose_target_a_function_chooses_is_offered_and_described_under_any_policy() -> None:
+    b = Agent("B", "b")
+
+    @handoff
+    def whoever(message: str) -> Agent:
+        """Give it to whoever knows."""
+        return b
+
+    script = Script([call("whoever", message="x"), "I may not."])
+    policy = HandoffPolicy({"A": []})
+    async with Agency(Agent("A", handoffs=[whoever]), b, handoff_policy=policy, model=scripted(script)) as agency:
+        assert [ability.name for ability in agency.describe("A").handoffs] == ["whoever"]
+        assert (await agency.run("?")).agent == "A"
+    assert [spec.name for spec in script.requests[0].tools] == ["whoever"]
+    assert "A may not hand off to B" in script.requests[1].messages[-1].text
+
+
 async def test_what_the_policy_forbids_is_neither_offered_nor_done() -> None:
     b, c = Agent("B", "b"), Agent("C", "c")
     a = Agent("A", "a", handoffs=[handoff(b), handoff(c, kind="transfer"), b, c])

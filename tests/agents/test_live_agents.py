@@ -222,6 +222,10 @@ WRONG: dict[str, tuple[Callable[[Agency], object], str]] = {
         lambda agency: agency.add_skill("A", Skill("more", tools=[add])),
         "two tools are called 'add'",
     ),
+    "another skill of a name that is there": (
+        lambda agency: agency.add_skill("A", Skill("more", requires=[Skill("base")])),
+        "two skills are called 'base'",
+    ),
     "a skill twice": (lambda agency: agency.add_skill("A", built), "has the skill 'built' already"),
     "a skill that is not there": (
         lambda agency: agency.remove_skill("A", "x"),
