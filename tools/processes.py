@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..actors.core.base.errors import named, said
 from .errors import NotPicklable, ProcessDied, ToolCrashed, ToolDefinitionError, ToolError
-from .threads import Clock, Job, ToolThreads, run_job
+from .threads import Clock, Job, ToolThreads, call_in_loop, run_job
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -61,9 +61,7 @@ def place_of(function: Callable[..., Any]) -> Place:
     return Place(module, name)
 
 
-async def in_process(
-    place: Place, function: Callable[..., Any], values: Mapping[str, Any], clock: Clock | None = None
-) -> Any:
+async def in_process(place: Place, function: Callable[..., Any], values: Mapping[str, Any], clock: Clock) -> Any:
     """Call a function in a process of its own, and return or raise what it does. Cancelling kills it.
 
     Args:
@@ -80,11 +78,9 @@ async def in_process(
         sent = pickle.dumps((place, dict(values)))
     except Exception as error:
         raise NotPicklable(f"the arguments of {place.name} cannot be sent to its process: {said(error)}") from error
-    loop = asyncio.get_running_loop()
-    call = _Call(place, sent, function, values, threading.get_ident())
-    if clock is not None:
-        clock.pause()
-        call.on_start = partial(_in_loop, loop, clock.resume)
+    begun = partial(call_in_loop, asyncio.get_running_loop(), clock.resume)
+    call = _Call(place, sent, partial(function, **values), begun)
+    clock.pause()
     try:
         return await run_job(Job(call), _threads, None)
     except asyncio.CancelledError:
@@ -92,30 +88,29 @@ async def in_process(
         raise
 
 
-def _in_loop(loop: asyncio.AbstractEventLoop, call: Callable[[], object]) -> None:
-    with suppress(RuntimeError):  # the loop is closed: nobody waits
-        loop.call_soon_threadsafe(call)
-
-
 class _Call:
-    """One call, made by a thread that waits for a worker's answer."""
+    """One call, made by a thread that waits for a worker's answer.
 
-    def __init__(
-        self, place: Place, sent: bytes, function: Callable[..., Any], values: Mapping[str, Any], caller: int
-    ) -> None:
-        self.on_start: Callable[[], object] | None = None
+    Args:
+        place: where its function is found.
+        sent: what the worker is sent.
+        here: makes the same call in this process.
+        on_start: called when the worker begins.
+    """
+
+    def __init__(self, place: Place, sent: bytes, here: Callable[[], Any], on_start: Callable[[], object]) -> None:
         self._place = place
         self._sent = sent
-        self._function = function
-        self._values = values
-        self._caller = caller
+        self._here = here
+        self._on_start = on_start
+        self._caller = threading.get_ident()
         self._lock = threading.Lock()
         self._worker: _Worker | None = None
         self._killed = False
 
     def __call__(self) -> Any:
         if threading.get_ident() == self._caller:
-            return self._function(**self._values)
+            return self._here()
         for left in reversed(range(_TRIES)):
             worker = _workers.take()
             with self._lock:
@@ -123,7 +118,7 @@ class _Call:
                 if self._killed:
                     worker.kill()
             try:
-                answer = worker.ask(self._sent, self._begun)
+                answer = worker.ask(self._sent, self._on_start)
             except _NotBegun:
                 worker.kill()
                 if not left or self._killed:
@@ -137,10 +132,6 @@ class _Call:
                 _workers.give_back(worker)
                 return answer()
         raise AssertionError("unreachable")
-
-    def _begun(self) -> None:
-        if self.on_start is not None:
-            self.on_start()
 
     def kill(self) -> None:
         """Nobody waits any more: end what computes."""

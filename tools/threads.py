@@ -248,6 +248,12 @@ class ToolThreads(Executor):
 _threads = ToolThreads()
 
 
+def call_in_loop(loop: asyncio.AbstractEventLoop, call: Callable[[], object]) -> None:
+    """Have a function called in a loop, from any thread; nothing where the loop is closed, since nobody waits then."""
+    with suppress(RuntimeError):
+        loop.call_soon_threadsafe(call)
+
+
 async def in_thread(call: Callable[[], T], clock: Clock | None = None) -> T:
     """Run ``call`` in a tool thread, in a copy of the current context, and return or raise what it does.
 
@@ -274,21 +280,20 @@ async def run_job(job: Job, threads: ToolThreads, clock: Clock | None) -> Any:
         if relief is not None:
             relief.cancel()
 
-    def relieve() -> None:
+    def relieve(every: float) -> None:
         nonlocal relief
         threads.relieve()
-        relief = loop.call_later(_LONG, relieve)
+        relief = loop.call_later(every, relieve, every)
 
     def on_start() -> None:
-        with suppress(RuntimeError):  # the loop is closed: nobody waits
-            loop.call_soon_threadsafe(begun)
+        call_in_loop(loop, begun)
 
     try:
         if threads.waits(job, on_start):
             if clock is not None:
                 clock.pause()
             if threads.long is not None:
-                relief = loop.call_later(threads.long, relieve)
+                relief = loop.call_later(threads.long, relieve, threads.long)
         return await done
     except asyncio.CancelledError:
         if job.future.cancelled() or not job.future.done():  # otherwise the call has ended, perhaps so by itself
