@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from ..docs import read_docstring
 from ..errors import FileError, ToolError, UnsuitableFile
 from ..threads import gave_up
 from ..tool import Tool, tool
@@ -61,12 +62,11 @@ class _Files:
     max_file: int
 
     def tool(self, name: str, function: Callable[..., str], **options: Any) -> Tool:
-        made = tool(name=name, **options)(function)
-        if len(self.folders) == 1:
-            return made
-        others = ", ".join(str(folder.root) for folder in self.folders[1:])
-        note = f"Beside the root there are these folders, for absolute paths: {others}"
-        return tool(name=name, description=f"{made.spec.description}\n\n{note}", **options)(function)
+        if len(self.folders) > 1:
+            others = ", ".join(str(folder.root) for folder in self.folders[1:])
+            note = f"Beside the root there are these folders, for absolute paths: {others}"
+            options["description"] = f"{read_docstring(function.__doc__).description}\n\n{note}"
+        return tool(name=name, **options)(function)
 
     def folder(self, path: str) -> Folder:
         """The folder that a path is looked for in: of those that hold an absolute one, the innermost."""
@@ -78,9 +78,10 @@ class _Files:
         Args:
             path: the folder, relative to the root.
         """
-        with self.folder(path).locate(path) as place:
+        folder = self.folder(path)
+        with folder.locate(path) as place:
             _expect_folder(place)
-            entries = self.folder(path).entries(place)
+            entries = folder.entries(place)
         lines = [_listed(entry) for entry in entries[:_LISTED]]
         if len(entries) > _LISTED:
             lines.append(f"[… {len(entries) - _LISTED} more]")
@@ -97,10 +98,11 @@ class _Files:
         """
         fits = glob_matcher(pattern)
         found: list[str] = []
-        with self.folder(path).locate(path) as place:
+        folder = self.folder(path)
+        with folder.locate(path) as place:
             _expect_folder(place)
             prefix = 0 if place.path == "." else len(place.path) + 1
-            for entry in self.folder(path).walk(place):
+            for entry in folder.walk(place):
                 if entry.kind in ("file", "link") and fits(entry.path[prefix:]):
                     if len(found) >= limit:
                         found.append(f"[… more than {limit}; narrow the pattern or raise the limit]")

@@ -92,7 +92,7 @@ class Folder:
             raise NoSuchPath(f"the folder {str(root)!r} does not exist")
         self.root = given.resolve()
         # Absolute paths may name the root either way.
-        self.prefixes = tuple(dict.fromkeys((str(self.root), os.path.abspath(given))))
+        self._prefixes = tuple(dict.fromkeys((str(self.root), os.path.abspath(given))))
         self._shown = [str(self.root).rstrip("/")] if absolute else []
 
     @contextmanager
@@ -172,9 +172,8 @@ class Folder:
         """Split a path into names, relative to the root; ``asked`` is what the message names."""
         if not path.startswith("/"):
             return path.split("/")
-        for prefix in self.prefixes:
-            if path == prefix or path.startswith(prefix.rstrip("/") + "/"):
-                return path[len(prefix) :].split("/")
+        for prefix in self._named_in(path):
+            return path[len(prefix) :].split("/")
         raise _outside(asked)
 
     def open_file(self, place: Place) -> int:
@@ -197,10 +196,13 @@ class Folder:
 
     def holds(self, path: str) -> int:
         """How many characters of an absolute path name this root; 0 if it leads elsewhere."""
-        return max(
-            (len(prefix) for prefix in self.prefixes if path == prefix or path.startswith(prefix.rstrip("/") + "/")),
-            default=0,
-        )
+        return max(map(len, self._named_in(path)), default=0)
+
+    def _named_in(self, path: str) -> Iterator[str]:
+        """The names of the root that an absolute path begins with."""
+        for prefix in self._prefixes:
+            if path == prefix or path.startswith(prefix.rstrip("/") + "/"):
+                yield prefix
 
     def read(self, path: str, max_bytes: int) -> bytes:
         """Return a file's content.
