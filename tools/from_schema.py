@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from ..providers.checks import MAPPING, TEXT, require
 from .context import CallContext, context_type
 from .errors import InvalidArguments, ToolDefinitionError
-from .schema import Bound, OpenSignature, expected, hints_of, name_of
+from .schema import Bound, OpenSignature, body_of, expected, hints_of, name_of
 from .tool import Tool, ToolSettings, check_options
 
 if TYPE_CHECKING:
@@ -94,9 +94,9 @@ def tool_from_schema(
     except ToolDefinitionError as error:
         raise ToolDefinitionError(f"tool {name!r}: {error}") from error
     context = _context_of(handler)
-    target = handler if inspect.isroutine(handler) else getattr(handler, "func", type(handler).__call__)
     signature = SchemaSignature(handler, {"type": "object", **schema}, description, lambda: context)
-    return Tool(signature, name=name, description=description, sync=not inspect.iscoroutinefunction(target), **options)
+    sync = not inspect.iscoroutinefunction(body_of(handler))
+    return Tool(signature, name=name, description=description, sync=sync, **options)
 
 
 def _validator(schema: Mapping[str, Any]) -> Validator:

@@ -41,7 +41,7 @@ class ToolResult:
 
     def __post_init__(self) -> None:
         content = self.content
-        if type(content) is not str and not isinstance(content, str):
+        if not isinstance(content, str):
             if isinstance(content, tuple) and all(isinstance(part, _PARTS) for part in content):
                 return
             kind = type(content).__name__

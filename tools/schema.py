@@ -76,9 +76,7 @@ class FunctionSignature:
     def __init__(self, function: Callable[..., Any], namespace: Mapping[str, Any] | None = None) -> None:
         self._function = function
         # What carries the hints; for a method it is shared by all instances, and so is the schema built from it.
-        self._source: Any = getattr(function, "__func__", function)
-        if not (inspect.isroutine(self._source) or isinstance(self._source, functools.partial)):
-            self._source = type(function).__call__
+        self._source = _source_of(function)
         self._hints: dict[str, Any] | None = None
         self._signature = inspect.signature(function)
         for parameter in self._signature.parameters.values():
@@ -100,7 +98,7 @@ class FunctionSignature:
     def _build(self) -> _Built:
         from pydantic import ConfigDict, PydanticUserError, TypeAdapter
 
-        hints = self._hints if self._hints is not None else _hints(self._source, {}, tolerant=False) or {}
+        hints = self._hints if self._hints is not None else hints_of(self._function)
         described = self.documentation.parameters
         parameters: list[inspect.Parameter] = []
         context: type[CallContext] | None = None
@@ -197,8 +195,7 @@ class ModelSignature:
         names = list(inspect.signature(run).parameters)[1:]
         if not names:
             return None
-        hints = _hints(run, {}, tolerant=False) or {}
-        wanted = context_type(hints.get(names[0]))
+        wanted = context_type(hints_of(run).get(names[0]))
         if wanted is None or len(names) > 1:
             raise ToolDefinitionError(
                 f"{name_of(run)} takes {', '.join(names)}; the arguments are fields of the class, and 'run' takes "
@@ -289,10 +286,19 @@ def hints_of(function: Callable[..., Any]) -> dict[str, Any]:
     Raises:
         ToolDefinitionError: one cannot be resolved.
     """
+    return _hints(_source_of(function), {}, tolerant=False) or {}
+
+
+def body_of(function: Callable[..., Any]) -> Any:
+    """What is run when it is called: of a partial the function, of another callable object its ``__call__``."""
+    return function if inspect.isroutine(function) else getattr(function, "func", type(function).__call__)
+
+
+def _source_of(function: Callable[..., Any]) -> Any:
     source: Any = getattr(function, "__func__", function)
-    if not (inspect.isroutine(source) or isinstance(source, functools.partial)):
-        source = type(function).__call__
-    return _hints(source, {}, tolerant=False) or {}
+    if inspect.isroutine(source) or isinstance(source, functools.partial):
+        return source
+    return type(function).__call__
 
 
 def _hints(source: Any, namespace: Mapping[str, Any], *, tolerant: bool) -> dict[str, Any] | None:
@@ -334,9 +340,8 @@ def _without_titles(schema: dict[str, Any]) -> dict[str, Any]:
             result[key] = [_without_titles(sub) if isinstance(sub, dict) else sub for sub in value]
         elif key in ("items", "additionalProperties", "not", "contains") and isinstance(value, dict):
             result[key] = _without_titles(value)
-        elif (
-            key == "format" and value == "base64url"
-        ):  # bytes: not every vendor takes the name, and both forms are read
+        elif key == "format" and value == "base64url":
+            # Bytes. Not every vendor takes this name, and both alphabets are read.
             result["contentEncoding"] = "base64"
         else:
             result[key] = value

@@ -19,7 +19,7 @@ from .context import CallContext
 from .errors import InvalidResult, MissingContext, ToolCrashed, ToolDefinitionError, ToolError
 from .invocation import Invocation
 from .result import ToolResult, parts_of
-from .schema import Bound, FunctionSignature, Signature
+from .schema import Bound, FunctionSignature, Signature, body_of
 from .scopes import Scopes, as_scopes
 from .slots import Slots
 from .threads import in_thread
@@ -432,7 +432,7 @@ def as_tool(declared: Tool | type | Callable[..., Any]) -> Tool:
 def _make(function: Callable[..., Any], options: dict[str, Any], frame: Any) -> FunctionTool:
     if not callable(function) or isinstance(function, type):
         raise ToolDefinitionError(f"a tool is made of a function, not of {function!r:.80}")
-    target = function if inspect.isroutine(function) else getattr(function, "func", type(function).__call__)
+    target = body_of(function)
     if inspect.isasyncgenfunction(target) or inspect.isgeneratorfunction(target):
         raise ToolDefinitionError(f"{target.__qualname__}: a tool returns its result, it does not yield")
     # String annotations of a nested function may name its surroundings' local classes, seen only from here.

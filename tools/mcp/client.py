@@ -122,7 +122,6 @@ class McpServer:
     def _as_tool(self, entry: Any) -> Tool:
         hints = entry.annotations if self._trust_hints else None
         reads_only = bool(hints and hints.read_only_hint)
-
         idempotent = reads_only or bool(hints and hints.idempotent_hint)
 
         async def call(arguments: dict[str, Any]) -> ToolResult:
