@@ -337,6 +337,30 @@ async def test_after_a_restart_it_is_known_what_tools_of_the_run_had_been_given(
     assert leaks(written(tmp_path)) == []
 
 
+async def test_what_is_known_is_not_asked_for_again_and_in_a_later_run_once() -> None:
+    asked: list[str] = []
+
+    def own(caller: Caller, name: str) -> str:
+        asked.append(name)
+        return SECRET
+
+    def model(request: Request) -> Any:
+        last = request.messages[-1]
+        if request.messages[0].text.startswith("b"):
+            return last.text if last.role == "tool" else call(last.text.split()[-1])
+        if last.role == "user":
+            return call("SendMessage", target_agent="B", message=last.text)
+        return last.text if last.name == "tell" else call("tell")
+
+    team = [Agent("A", "a", tools=[telling()], handoffs=["B"]), Agent("B", "b", tools=[take, telling()])]
+    async with Agency(*team, model=function(model), credentials=own) as agency:
+        await agency.run("take", caller=ANN, conversation="c")
+        assert asked == ["github"]
+        answer = await agency.run("tell", caller=ANN, conversation="c")
+    assert answer.text == "it is [credential github]"
+    assert asked == ["github"] * 2
+
+
 async def test_in_the_next_run_of_a_conversation_it_is_known_what_was_given_in_the_one_before(tmp_path: Path) -> None:
     def model(request: Request) -> Any:
         last = request.messages[-1]

@@ -67,6 +67,7 @@ class Session:
         "hook_state",
         "interrupted",
         "jobs",
+        "known",
         "max_retries",
         "model",
         "offered",
@@ -155,8 +156,9 @@ class Session:
         """The completion of the step under way while hooks look at it."""
         self.secrets: Secrets | None = None
         """What tools were given that nobody may see, where nobody waits for the run that the caller started."""
+        self.known: frozenset[CredentialGiven] = frozenset()
         self.recalled = False
-        """Whether what tools were given by earlier incarnations, and in earlier runs, is known here."""
+        """Whether it was asked for what tools were given by earlier incarnations, and in earlier runs."""
         self.seen = False
         """Whether a subscriber has been given text of the step under way."""
         self.jobs: dict[str, Any] = {}

@@ -12,6 +12,7 @@ from typing import Any
 from .....providers.messages import ToolCall
 from .....tools.context import CallContext
 from .....tools.secrets import Secrets
+from .....tools.threads import call_in_loop
 from ....core.base.foreign import is_ours
 from ....core.base.send_context import active as active_context
 from ...caller import Caller
@@ -74,25 +75,24 @@ def secrets_of(session: Session) -> Secrets | None:
 
 def has_to_recall(session: Session) -> bool:
     """Whether tools were given secrets, by an earlier incarnation or in an earlier run, that are not known here."""
-    return not session.recalled and session.runtime.credentials is not None and bool(_given(session))
+    return not session.recalled and session.runtime.credentials is not None and bool(_unknown(session))
 
 
 async def recall(session: Session) -> None:
     """Ask again for what tools were given before a restart, or in an earlier run: it may turn up in what they show."""
-    secrets = _kept_secrets(session)
-    for given in _given(session):
-        credential = session.runtime.credentials
-        assert credential is not None
+    secrets, holder = _kept_secrets(session), _holder(session)
+    for given in dict.fromkeys(_unknown(session)):  # the runs that it works for have it, too
         with suppress(Exception):  # what is not to be had any more cannot be known
-            found = credential(given.caller, given.name)
-            secret = await found if inspect.isawaitable(found) else found
+            secret = await _look_up(session, given.caller, given.name)
             if isinstance(secret, str) and secret.strip():
                 secrets.add(given.name, secret)
+                holder.known |= {given}
     session.recalled = True
 
 
-def _given(session: Session) -> list[CredentialGiven]:
-    return [given for one in _chain(session) for given in one.state.credentials]
+def _unknown(session: Session) -> list[CredentialGiven]:
+    known = _holder(session).known
+    return [given for one in _chain(session) for given in one.state.credentials if given not in known]
 
 
 def _chain(session: Session) -> Iterator[Session]:
@@ -110,18 +110,25 @@ def _kept_secrets(session: Session) -> Secrets:
     return holder.secrets
 
 
-async def _credential(session: Session, name: str) -> Any:
+async def _credential(session: Session, holder: Entry | Session, name: str) -> Any:
     """What the agency's function gives; that it was given is recorded in the conversations that it may turn up in."""
-    caller, credential = session.run.caller, session.runtime.credentials
-    assert credential is not None
-    found = credential(caller, name)
-    secret = await found if inspect.isawaitable(found) else found
+    caller = session.run.caller
+    secret = await _look_up(session, caller, name)
     if secret is not None:
         given = CredentialGiven(name, Caller(caller.user, caller.tenant))
+        holder.known |= {given}
         for one in _chain(session):
             if given not in one.state.credentials:
                 one.send(CredentialTaken(one, given))
     return secret
+
+
+async def _look_up(session: Session, caller: Caller, name: str) -> Any:
+    """What the agency's function has for a caller."""
+    credential = session.runtime.credentials
+    assert credential is not None
+    found = credential(caller, name)
+    return await found if inspect.isawaitable(found) else found
 
 
 def money_spent(message: MoneySpent, happened: Happened) -> None:
@@ -180,7 +187,7 @@ def _context(session: Session, call: ToolCall, deps: Any) -> ToolContext[Any]:
         streaming=run.stream,
         on_progress=partial(_on_progress, session),
         on_usage=partial(_on_usage, session),
-        credentials=None if runtime.credentials is None else partial(_credential, session),
+        credentials=None if runtime.credentials is None else partial(_credential, session, _holder(session)),
     )
     if runtime.credentials is not None:
         context.secrets = _kept_secrets(session)  # what one tool was given another may return
@@ -213,5 +220,4 @@ def _in_loop(session: Session, call: Callable[[], object]) -> None:
     if here:
         call()
     else:
-        with suppress(RuntimeError):  # the loop is closed: its runs are over
-            system.loop.call_soon_threadsafe(call)
+        call_in_loop(system.loop, call)

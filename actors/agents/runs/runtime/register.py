@@ -18,7 +18,7 @@ from ...context import NO_DEPS
 from ...errors import AgencyClosed, AgentError, AgentUnavailable, DefinitionError, RunFailed, UnknownAgent
 from ...output import Output
 from ...turns.outcome import Outcome, cancelled, not_theirs, unanswered
-from ...turns.records import Cancel, RunRequest
+from ...turns.records import Cancel, CredentialGiven, RunRequest
 
 
 class Entry:
@@ -51,6 +51,7 @@ class Entry:
         "deps",
         "final",
         "fresh",
+        "known",
         "outcome",
         "output",
         "recorded",
@@ -76,6 +77,8 @@ class Entry:
         self.deps = deps
         self.secrets: Secrets | None = None
         """What its tools, and those of all that work for it, were given that nobody may see."""
+        self.known: frozenset[CredentialGiven] = frozenset()
+        """Which of the credentials that are in journals are among them."""
         self.final = False
         self.fresh = True
         self.waiters = 0
