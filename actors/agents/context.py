@@ -12,7 +12,6 @@ import inspect
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeAlias, TypeVar, cast
 
 from ...providers.messages import Message, Usage
@@ -93,8 +92,6 @@ OnUsage: TypeAlias = "Callable[[ToolContext[Any], float, str, Mapping[str, Any]]
 
 NO_DEPS: Final = object()
 """In place of what a tool depends on, where nothing was given."""
-
-_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class ToolContext(CallContext, Generic[Deps]):
@@ -237,13 +234,11 @@ class ToolContext(CallContext, Generic[Deps]):
             raise DefinitionError(f"amount is US dollars, not below 0, not {amount!r:.80}")
         if not isinstance(reason, str):
             raise DefinitionError(f"reason is a text, not a {type(reason).__name__}")
-        kept: Mapping[str, Any] = _NOTHING
-        if metadata:
-            try:
-                kept = json.loads(json.dumps(dict(metadata), allow_nan=False))
-            except (TypeError, ValueError, RecursionError) as error:
-                raise DefinitionError(f"metadata of {self.tool!r} are plain data, as JSON knows it: {error}") from None
+        try:
+            kept = json.dumps(dict(metadata or {}), allow_nan=False)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise DefinitionError(f"metadata of {self.tool!r} are plain data, as JSON knows it: {error}") from None
         if self.secrets:
-            reason, kept = self.secrets.blot(reason), json.loads(self.secrets.blot(json.dumps(dict(kept))))
+            reason, kept = self.secrets.blot(reason), self.secrets.blot(kept)
         if self._on_usage is not None:
-            self._on_usage(self, float(amount), reason, kept)
+            self._on_usage(self, float(amount), reason, json.loads(kept))

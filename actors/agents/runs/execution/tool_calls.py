@@ -51,9 +51,12 @@ def call_tool(session: Session, command: CallTool, happened: Happened) -> None:
         return
     token = active_context.set(session.send_context)
     wanted = tool.context
-    context = tool_context(session, call) if wanted is not None else None
-    made_first = (context is None and wanted is not None) or has_to_recall(session)
-    if "toolcall" in session.prepared.hooks or made_first:
+    context = None
+    waits = "toolcall" in session.prepared.hooks or has_to_recall(session)
+    if wanted is not None and not waits:
+        context = tool_context(session, call)
+        waits = context is None
+    if waits:
         work = _hooked_call(session, call)
         session.jobs[call.id] = session.actor.pipe(work, lambda outcome: ToolDone(session, call, outcome))
     else:
