@@ -285,6 +285,13 @@ def test_within_a_longer_text_in_base64_a_secret_is_blotted_out_too(before: byte
         assert left <= (max(len(before), len(behind)) + 3) * 4 / 3 + 4, f"more than its neighbours is left: {shown}"
 
 
+@pytest.mark.parametrize("before", [b"", b"x", b"xy"])
+def test_a_short_secret_is_found_in_base64_wherever_it_begins(before: bytes) -> None:
+    secrets = Secrets()
+    secrets.add("k", "k3y!")
+    assert "[credential k]" in secrets.blot(base64.b64encode(before + b"k3y!zz").decode())
+
+
 @tool(risk="safe")
 async def take(context: ToolContext[Any]) -> str:
     """Take the key, and say nothing."""

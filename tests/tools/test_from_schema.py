@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
@@ -123,3 +124,29 @@ async def test_a_strange_schema_of_somebody_elses_is_not_checked_and_nothing_is_
 
     made = Tool(SchemaSignature(call, schema, "of a server"), name="x")
     assert (await made.run({"n": 3})).value == 3
+
+
+async def test_not_even_what_could_be_fetched_for_a_schema_is() -> None:
+    asked: list[str] = []
+
+    class Serving(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b'{"type": "string"}')
+
+    async def call(arguments: dict[str, Any]) -> Any:
+        return arguments["n"]
+
+    with HTTPServer(("127.0.0.1", 0), Serving) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            schema = {"properties": {"n": {"$ref": f"http://127.0.0.1:{server.server_port}/text"}}}
+            made = Tool(SchemaSignature(call, schema, "of a server"), name="x")
+            assert (await made.run({"n": 3})).value == 3
+        finally:
+            server.shutdown()
+            thread.join()
+    assert asked == []

@@ -37,6 +37,7 @@ SDK = "mcp.server.mcpserver,uvicorn,sse_starlette"
 SDK_SERVER = """
 import os, sys, threading
 from pathlib import Path
+from mcp import MCPError
 from mcp.server.mcpserver import MCPServer
 from mcp.types import ToolAnnotations
 
@@ -55,6 +56,12 @@ def again() -> str:
         (folder / "reached").write_text("")  # a named pipe: whoever reads it knows that a call is at work
         threading.Event().wait()
     return "done"
+
+@server.tool()
+def refuses() -> None:
+    with open(folder / "refused", "a") as file:
+        file.write(f"{os.getpid()}\\n")
+    raise MCPError(-32050, "not today")
 
 if len(sys.argv) > 2:
     server.run("streamable-http", port=int(sys.argv[2]))
@@ -412,3 +419,12 @@ async def test_a_call_over_http_at_work_when_its_server_is_killed_is_lost_or_mad
             assert isinstance(result.error, McpCallLost)
         assert len(_noted(folder, "calls")) == 1 + trusted
     assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_a_call_over_http_that_the_server_refuses_is_not_taken_for_lost(folder: Path, web: _Web) -> None:
+    async with McpServer(web.url) as server:
+        refuses = next(made for made in server.tools if made.name == "refuses")
+        result = await refuses.run()
+        assert "not today" in result.text
+        assert not isinstance(result.error, McpCallLost)
+    assert len(_noted(folder, "refused")) == 1

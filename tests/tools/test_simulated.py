@@ -74,3 +74,23 @@ def test_every_call_is_answered_once_whenever_the_batch_is_cancelled() -> None:
 
     for delay in (0.0, 0.5, 1.0, 2.5, 3.0, 5.0, 50.0):
         simulate(cancelled_after(delay), seeds=10)
+
+
+def test_what_a_call_had_left_before_it_waited_is_what_it_has_left_afterwards() -> None:
+    @tool(timeout=10)
+    async def hang() -> None:
+        await asyncio.Event().wait()
+
+    async def scenario(sim: Any) -> None:
+        ended: list[ToolResult] = []
+        call = hang.start("{}", ended.append)
+        await asyncio.sleep(6)
+        call.pause()
+        await asyncio.sleep(100)
+        call.resume()
+        await asyncio.sleep(3.5)
+        assert not ended
+        await asyncio.sleep(1)
+        assert isinstance(ended[0].error, ToolTimeout)
+
+    simulate(scenario, seeds=2)

@@ -116,6 +116,33 @@ async def test_there_are_no_more_threads_than_said(monkeypatch: pytest.MonkeyPat
     assert running == 10
 
 
+def test_a_long_call_that_was_given_up_makes_room_for_one(go: threading.Event) -> None:
+    pool = threads.ToolThreads(1, long=0.0, most=2)
+    begun = threading.Semaphore(0)
+    first = threading.Event()
+
+    def hang(until: threading.Event) -> None:
+        begun.release()
+        until.wait(30)
+
+    given_up = threads.Job(lambda: hang(first))
+    pool.submit(given_up)
+    assert begun.acquire(timeout=30)
+    others = [pool.submit(hang, go) for _ in range(3)]
+    pool.relieve()
+    assert begun.acquire(timeout=30), "it is a long one by now, beside which another has its turn"
+    pool.abandon(given_up)
+    first.set()
+    given_up.future.result(30)
+    pool.relieve()
+    assert begun.acquire(timeout=30), "its place was taken"
+    pool.relieve()
+    assert not begun.acquire(timeout=0.1), "there are more threads than said"
+    go.set()
+    for other in others:
+        other.result(30)
+
+
 async def test_calls_that_are_given_up_while_they_wait_never_run(
     monkeypatch: pytest.MonkeyPatch, go: threading.Event
 ) -> None:

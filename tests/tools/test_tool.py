@@ -231,6 +231,15 @@ async def test_a_long_result_is_cut_in_the_middle_and_says_so() -> None:
     assert "100000 characters in all" in content
 
 
+async def test_an_error_is_cut_where_it_is_no_longer_readable_whatever_results_are_cut_at() -> None:
+    @tool(max_result=100)
+    async def fails(size: int) -> str:
+        raise ToolError("a" * size)
+
+    assert "a" * 3_000 in (await fails.run({"size": 3_000})).text
+    assert len((await fails.run({"size": 5_000})).text) == 4_000
+
+
 async def test_a_sync_tool_runs_in_a_thread_with_the_callers_context() -> None:
     user = contextvars.ContextVar("user", default="nobody")
     user.set("ada")
