@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -222,7 +223,8 @@ async def test_what_was_asked_about_or_approved_is_not_run_once_its_caller_may_n
         await until(lambda: first.approvals)
         (request,) = first.approvals
     if decided:
-        await decide(SqliteJournal(tmp_path / "runs.db", RunCodec()), request.approval, True)
+        with closing(SqliteJournal(tmp_path / "runs.db", RunCodec())) as journal:
+            await decide(journal, request.approval, True)
     async with agency(*after) as second:
         answer = await (await second.handle("r"))
         assert await second.pending_approvals() == ()
