@@ -17,6 +17,7 @@ from callboard import (
     Limits,
     RunFailed,
     RunSoFar,
+    Step,
     StepPlan,
     StuckLoop,
     TextMatches,
@@ -54,6 +55,21 @@ STOPS: dict[str, Any] = {
     "one of several": AfterTool("never") | TextMatches("done$"),
     "a function among them": (lambda run: False) | AfterSteps(2),
 }
+
+
+async def test_the_last_step_is_the_last_of_all_steps_with_its_own_seconds() -> None:
+    seen: list[tuple[Step | None, Step]] = []
+
+    def look(run: RunSoFar) -> bool:
+        seen.append((run.last, run.steps[-1]))
+        return False
+
+    turns = Script([ADD, call("add", "d", a=1, b=3), call("no_such_tool", "e"), "3"])
+    async with solo(turns, tools=[add], stop_when=look) as agency:
+        await agency.run("?")
+    assert [last.number for _, last in seen] == [1, 2, 3]
+    for last, listed in seen:
+        assert last == listed
 
 
 @pytest.mark.parametrize("what", STOPS)

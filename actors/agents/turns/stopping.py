@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeAlias
 
@@ -19,8 +19,7 @@ from ..context import RequestContext
 from ..errors import DefinitionError
 from ..wishes import define
 from .machine import Turn
-from .steps import Completed
-from .trail import steps_of
+from .trail import last_step, steps_of
 
 
 class RunSoFar:
@@ -52,14 +51,7 @@ class RunSoFar:
     @cached_property
     def last(self) -> Step | None:
         """The last step; None before the first. It costs the same however long the run is."""
-        trail = self._turn.trail
-        at = len(trail)
-        while at:
-            at -= 1
-            if isinstance(trail[at], Completed):
-                (step,) = steps_of(self.agent, self.context.run, trail[at:])
-                return replace(step, number=self._turn.steps)
-        return None
+        return last_step(self.agent, self.context.run, self._turn.trail, self._turn.steps)
 
 
 class Condition:

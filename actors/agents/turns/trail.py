@@ -45,17 +45,17 @@ def noted(happened: Completed, message: Message) -> Completed:
     return happened
 
 
-def steps_of(agent: str, run: str, trail: Iterable[Happening]) -> tuple[Step, ...]:
+def steps_of(agent: str, run: str, trail: Iterable[Happening], used: float = 0.0) -> tuple[Step, ...]:
     """The steps of a run.
 
     Args:
         agent: who makes it.
         run: its id.
         trail: what happened in it, in order.
+        used: seconds that it had used before.
     """
     steps: list[Step] = []
-    used = 0.0
-    asked = 0.0
+    asked = used
     for happened in trail:
         if isinstance(happened, Completed):
             completion = happened.completion
@@ -100,6 +100,23 @@ def steps_of(agent: str, run: str, trail: Iterable[Happening]) -> tuple[Step, ..
             steps[-1] = _with(steps[-1], happened, now - asked)
             used = now
     return tuple(steps)
+
+
+def last_step(agent: str, run: str, trail: Trail, number: int) -> Step | None:
+    """The last of a run's steps that was taken, at the same cost however long the run is; None before the first.
+
+    Args:
+        agent, run, trail: as of `steps_of`.
+        number: which one it is, counted from 1.
+    """
+    at = len(trail)
+    while at:
+        at -= 1
+        if isinstance(trail[at], Completed):
+            before = (getattr(trail[index], "used", None) for index in range(at - 1, -1, -1))
+            (step,) = steps_of(agent, run, trail[at:], next((used for used in before if used is not None), 0.0))
+            return replace(step, number=number)
+    return None
 
 
 def _spend(steps: list[Step], happened: Spent) -> None:
