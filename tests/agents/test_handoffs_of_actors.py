@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from callboard import (
     Limits,
     Request,
     RunFailed,
+    ToolContext,
     UnknownAgent,
     request_context,
     tool,
@@ -155,6 +157,36 @@ async def test_an_actor_that_works_for_a_run_hands_on_for_the_same_caller_at_the
         await agency.run("?", caller=caller, run_id="r")
     (context,) = seen
     assert (context.caller, context.chain, context.request) == (caller, ("A", "B"), "r")
+
+
+@pytest.mark.parametrize("for_a_run", [True, False])
+async def test_what_works_on_the_task_is_told_when_the_task_was_asked_for(for_a_run: bool) -> None:
+    started: dict[str, float] = {}
+    handed: list[float] = []
+
+    @tool
+    async def ask() -> str:
+        """Asks B by its actor."""
+        handed.append(time.time())
+        return str(await agency.agent_ref("B").ask(Handoff("A", "B", "look")))
+
+    @tool
+    async def note(context: ToolContext) -> str:
+        """Notes since when it is wanted."""
+        started[context.agent] = context.started_at
+        return "noted"
+
+    script = Script([*([call("note"), call("ask")] if for_a_run else []), call("note"), "b done", "a done"])
+    async with Agency(
+        Agent("A", "a", tools=[ask, note]), Agent("B", "b", tools=[note]), model=scripted(script)
+    ) as agency:
+        if for_a_run:
+            await agency.run("?")
+        else:
+            handed.append(time.time())
+            await agency.agent_ref("B").ask(Handoff("Cron", "B", "look"))
+    assert handed[0] <= started["B"] <= time.time()
+    assert started.get("A", 0.0) < started["B"]
 
 
 async def test_handoffs_by_way_of_actors_are_no_way_around_the_limits() -> None:

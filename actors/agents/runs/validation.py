@@ -180,34 +180,28 @@ def handed_over(runtime: AgencyRuntime, agent: str, handoff: Handoff) -> RunRequ
     own = runtime.directory.agents[agent].limits
     run_id = runtime.new_id()
     messages = (handoff.as_message(),)
+    now = time.time()
     context = request_context()
-    runtime.directory.check_permitted(handoff.sender, agent, context.caller if context is not None else NOBODY)
+    caller = context.caller if context is not None else NOBODY
+    runtime.directory.check_permitted(handoff.sender, agent, caller)
     entry = register.get(context.run) if context is not None else None
     if entry is None:
-        caller = context.caller if context is not None else NOBODY
         chain = (handoff.sender, agent)
         made = RunRequest(run_id, run_id, agent, run_id, messages, chain, (), caller, limits=own)
-        return made._replace(handoff=handoff, once=True, fleeting=True)
+        return made._replace(handoff=handoff, once=True, fleeting=True, asked_at=now)
     asking = entry.run
     check_chain(asking.chain, asking.tasks, handoff, runtime.handoff_limits)
     count_handoff(runtime.handoffs, asking.root, runtime.handoff_limits)
-    return asking._replace(
-        id=run_id,
-        agent=agent,
-        conversation=run_id,
-        messages=messages,
+    nested = asking.nested(
+        run_id,
+        agent,
+        messages,
         chain=(*asking.chain, agent),
-        tasks=(*asking.tasks, f"{agent}: {handoff.task}"),
-        limits=narrowed(own, entry.session.left() if entry.session is not None else None),
-        external=(),
         handoff=handoff,
-        once=True,
-        parent=asking.id,
-        within=asking.stream_name,
-        keyed=False,
-        output=None,
-        when_busy="queue",
+        limits=narrowed(own, entry.session.left() if entry.session is not None else None),
+        asked_at=now,
     )
+    return nested._replace(tasks=(*asking.tasks, f"{agent}: {handoff.task}"))
 
 
 def _check_handoff(handoff: Handoff, agent: str) -> None:

@@ -78,6 +78,41 @@ class RunRequest(NamedTuple):
         """The journal stream of the conversation."""
         return f"{self.agent}/{self.conversation}"
 
+    def nested(
+        self,
+        id: str,
+        agent: str,
+        messages: tuple[Message, ...],
+        *,
+        chain: tuple[str, ...],
+        handoff: Handoff,
+        limits: Limits | None,
+        asked_at: float,
+    ) -> RunRequest:
+        """The request of a task that this run hands to another agent, in a conversation that ends with it.
+
+        Args:
+            id: the task's, and its conversation's.
+            agent, messages, chain, handoff, limits, asked_at: the task's.
+        """
+        return self._replace(
+            id=id,
+            agent=agent,
+            conversation=id,
+            messages=messages,
+            chain=chain,
+            limits=limits,
+            external=(),
+            handoff=handoff,
+            once=True,
+            parent=self.id,
+            within=self.stream_name,
+            keyed=False,
+            output=None,
+            when_busy="queue",
+            asked_at=asked_at,
+        )
+
 
 class Accepted(NamedTuple):
     """The run will be worked on, in the order accepted."""

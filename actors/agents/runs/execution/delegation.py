@@ -121,24 +121,19 @@ def send(session: Session, command: HandOff, sending: Sending) -> None:
     nested_id = f"{run.id}.{turn.steps}.{call.id}{'~0' if summary else ''}"
     given = session.left(summary)
     first = stages[0] if stages else handoff.target
-    nested = run._replace(
-        id=nested_id,
-        agent=first,
-        conversation=nested_id,
-        messages=messages,
+    nested = run.nested(
+        nested_id,
+        first,
+        messages,
         chain=(*run.chain, handoff.target, first) if stages else (*run.chain, first),
-        tasks=(*run.tasks, f"{handoff.target}: {handoff.task}") if not command.transfer else run.tasks,
-        limits=narrowed(session.runtime.directory.agents[first].limits, given),
-        external=(),
         handoff=handoff,
-        once=not command.transfer,
-        parent=run.id,
-        within=run.stream_name,
-        keyed=False,
-        output=run.output if command.transfer else None,
-        when_busy="queue",
+        limits=narrowed(session.runtime.directory.agents[first].limits, given),
         asked_at=time.time(),
     )
+    if command.transfer:
+        nested = nested._replace(once=False, output=run.output)
+    else:
+        nested = nested._replace(tasks=(*run.tasks, f"{handoff.target}: {handoff.task}"))
     stages = stages or (handoff.target,)
     submit(session, call.id, Delegation(nested, handoff, command.transfer, session.time(), stages, summary=summary))
 

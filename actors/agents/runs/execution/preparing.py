@@ -198,24 +198,15 @@ def _summarize(session: Session, command: HandOff, sending: Sending, offered: Ha
     name = summarizer_of(run.agent, offered.summary)
     run_id = f"{run.id}.{turn.steps}.{command.call.id}"
     said = without_calls(turn.history, session.rules.transfers | session.rules.delegates)
-    made = run._replace(
-        id=run_id,
-        agent=name,
-        conversation=run_id,
-        messages=(*said, Message("user", SUMMARIZE.format(sending.handoff.target))),
+    made = run.nested(
+        run_id,
+        name,
+        (*said, Message("user", SUMMARIZE.format(sending.handoff.target))),
         chain=(*run.chain, name),
-        limits=narrowed(session.runtime.directory.agents[name].limits, session.left()),
-        stream=False,
-        external=(),
         handoff=sending.handoff,
-        once=True,
-        parent=run.id,
-        within=run.stream_name,
-        keyed=False,
-        output=None,
-        when_busy="queue",
+        limits=narrowed(session.runtime.directory.agents[name].limits, session.left()),
         asked_at=time.time(),
-    )
+    )._replace(stream=False)
     waiting = (command, sending)
     asked = Delegation(made, sending.handoff, False, session.time(), (sending.handoff.target,), waiting=waiting)
     delegation.submit(session, command.call.id, asked)
