@@ -165,9 +165,7 @@ class ConversationState:
         if turn.phase == "ended" and commands:
             last = commands[-1]
             self.verdict = last if type(last) is Finish or type(last) is Fail else None
-        if (
-            type(happened) is not Spent
-        ):  # no step further: a call that spends and kills the process would go on for ever
+        if type(happened) is not Spent:  # no step further: a call that spends and kills the process would never end
             self.resumed = 0
         if type(happened) is Interrupted and happened.rollback:
             self.rollback = True

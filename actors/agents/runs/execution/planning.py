@@ -73,14 +73,10 @@ def planned(session: Session, request: Request) -> Request:
 def not_offered(session: Session, call: ToolCall) -> str:
     """Why a call is not carried out that the step did not offer; empty where it did. What was offered is recorded: a
     call that is made again after a crash is judged by it."""
-    trail = session.state.turn.trail
-    for at in range(len(trail) - 1, -1, -1):
-        before = trail[at]
-        if isinstance(before, Completed):
-            if before.offered is None or call.name in before.offered:
-                return ""
-            return f"{call.name!r} cannot be called now; there are: {', '.join(before.offered) or 'none'}"
-    return ""
+    last = next((one for one in reversed(session.state.turn.trail) if isinstance(one, Completed)), None)
+    if last is None or last.offered is None or call.name in last.offered:
+        return ""
+    return f"{call.name!r} cannot be called now; there are: {', '.join(last.offered) or 'none'}"
 
 
 def _called(session: Session, name: str, function: Callable[[RunSoFar], Any]) -> Any:

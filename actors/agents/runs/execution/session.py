@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Set
+from collections.abc import Callable, Iterable, Iterator, Set
 from dataclasses import replace
 from typing import Any, NamedTuple, TypeAlias
 
@@ -271,10 +271,8 @@ class Session:
 
     def pause(self, approval: str) -> None:
         """While a person thinks, the time of the run stands still, and of those that wait for it."""
-        session: Session | None = self
-        while session is not None:
+        for session in self.upward():
             session.stand_still({approval})
-            session = session.parent
 
     def stand_still(self, approvals: Set[str]) -> None:
         """No time passes for this run until these are decided."""
@@ -285,19 +283,19 @@ class Session:
 
     def unpause(self, approval: str) -> None:
         """The person has decided."""
-        session: Session | None = self
-        while session is not None:
+        for session in self.upward():
             if approval in session.paused:
                 session.paused.discard(approval)
                 if not session.paused:
                     session.start_clock()
-            session = session.parent
 
-    @property
-    def parent(self) -> Session | None:
-        """What is done for the run that this one is made for."""
-        entry: Entry | None = self.runtime.register.get(self.run.parent) if self.run.parent else None
-        return entry.session if entry is not None else None
+    def upward(self) -> Iterator[Session]:
+        """This, and what is done for each of the runs that this one works for, the nearest first."""
+        session: Session | None = self
+        while session is not None:
+            yield session
+            entry: Entry | None = self.runtime.register.get(session.run.parent) if session.run.parent else None
+            session = entry.session if entry is not None else None
 
     def adopt(self) -> None:
         """Take over the runs that an earlier incarnation had sent to others, to end them together with this one. A run

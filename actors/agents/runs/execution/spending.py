@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 from .....providers.messages import Usage
 from ...answer import NO_USAGE, Answer, HandoffRecord
 from ...errors import CostLimit, RunError, TokenLimit
@@ -54,8 +56,7 @@ def _turn(session: Session) -> Turn:
 
 def spent_above(session: Session) -> RunError | None:
     """Whether a run for which this one works has used what it may, all that work for it counted."""
-    above = session.parent
-    while above is not None:
+    for above in islice(session.upward(), 1, None):
         limits = above.limits
         if limits.cost is not None or limits.tokens is not None:
             usage, cost, _ = spent(above)
@@ -66,5 +67,4 @@ def spent_above(session: Session) -> RunError | None:
                 return TokenLimit(f"{tokens} tokens used for {above.run.agent}'s request, {limits.tokens} allowed")
             if limits.cost is not None and cost >= limits.cost:
                 return CostLimit(f"{cost:.4f} dollars spent on {above.run.agent}'s request, {limits.cost:.4f} allowed")
-        above = above.parent
     return None

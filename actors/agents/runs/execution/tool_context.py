@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -92,15 +92,7 @@ async def recall(session: Session) -> None:
 
 def _unknown(session: Session) -> list[CredentialGiven]:
     known = _holder(session).known
-    return [given for one in _chain(session) for given in one.state.credentials if given not in known]
-
-
-def _chain(session: Session) -> Iterator[Session]:
-    """A run's session, and those of the runs that it works for."""
-    above: Session | None = session
-    while above is not None:
-        yield above
-        above = above.parent
+    return [given for one in session.upward() for given in one.state.credentials if given not in known]
 
 
 def _kept_secrets(session: Session) -> Secrets:
@@ -117,7 +109,7 @@ async def _credential(session: Session, holder: Entry | Session, name: str) -> A
     if secret is not None:
         given = CredentialGiven(name, Caller(caller.user, caller.tenant))
         holder.known |= {given}
-        for one in _chain(session):
+        for one in session.upward():
             if given not in one.state.credentials:
                 one.send(CredentialTaken(one, given))
     return secret
