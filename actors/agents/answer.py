@@ -243,9 +243,18 @@ class Steps(Sequence[Step]):
 
 
 class KeptSteps(Steps):
-    """Steps that a journal keeps one by one."""
+    """Steps that a journal keeps one by one.
 
-    __slots__ = ()
+    Attributes:
+        text: as they were written, until they are written once more: within the steps of the run whose agent handed the
+            work on. Each hop of a chain of handoffs would otherwise make the text of all below it anew.
+    """
+
+    __slots__ = ("text",)
+
+    def __init__(self, count: int, make: Callable[..., tuple[Step, ...]] | None = None, *given: Any) -> None:
+        super().__init__(count, make, *given)
+        self.text = ""
 
 
 def kept(steps: Sequence[Step]) -> Sequence[Step]:

@@ -187,6 +187,13 @@ def _array(value: Iterable[Any]) -> str:
     return "[" + ",".join([_WRITERS.get(type(item), _foreign)(item) for item in value]) + "]"
 
 
+def _kept_steps(value: KeptSteps) -> str:
+    text, value.text = value.text, ""
+    if not text:
+        text = value.text = _array(value)
+    return text
+
+
 def _object(value: Mapping[Any, Any]) -> str:
     named = {key if type(key) is str else _key(key): item for key, item in value.items()}
     return "{" + ",".join([f"{encode_basestring(key)}:{_text(item)}" for key, item in named.items()]) + "}"
@@ -304,7 +311,7 @@ _WRITERS: dict[type[Any], Write] = {
     tuple: _array,
     list: _array,
     dict: _object,
-    KeptSteps: _array,
+    KeptSteps: _kept_steps,
     Steps: lambda value: int.__repr__(len(value)),  # what they were follows from the run's other events
     **{kind: _class_writer(kind) for kind in _CLASSES},
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import typing
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -22,13 +23,21 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from callboard.actors.agents import errors
-from callboard.actors.agents.answer import Answer, HandoffRecord, ReasoningStep, Step, StepCall
+from callboard.actors.agents.answer import Answer, HandoffRecord, ReasoningStep, Step, StepCall, Steps, kept
 from callboard.actors.agents.caller import Caller
 from callboard.actors.agents.handoffs.handoff import Handoff
 from callboard.actors.agents.turns.codec import SCHEMA, RunCodec
 from callboard.actors.agents.turns.records import EVENTS, Accepted, Ended, GiveUp, RunRequest, Snapshot, ToolsStarted
 from callboard.actors.agents.turns.rules import Limits
-from callboard.actors.agents.turns.steps import Begin, Completed, CompletionFailed, Interrupted, ToolReturned
+from callboard.actors.agents.turns.steps import (
+    Begin,
+    Completed,
+    CompletionFailed,
+    HandoffReturned,
+    Interrupted,
+    ToolReturned,
+)
+from callboard.actors.agents.turns.trail import NO_TRAIL, steps_of
 from callboard.providers.messages import (
     Audio,
     Completion,
@@ -586,6 +595,40 @@ def test_what_a_run_may_use_is_written_in_full() -> None:
         "ask": False,
         "repeats": 10,
     }
+
+
+def written_along_a_chain(hops: int) -> tuple[list[str], int]:
+    """What is written of each that has answered in a chain of handoffs, the last one first, and in how many calls."""
+    codec, texts, calls, trail = RunCodec(), [], 0, NO_TRAIL.plus(said("done"))
+
+    def count(frame: Any, event: str, function: Any) -> None:
+        nonlocal calls
+        calls += event == "call"
+
+    for hop in range(hops, 0, -1):
+        steps = Steps(1, steps_of, f"A{hop}", f"r{hop}", trail)
+        returned = HandoffReturned("h", "done", steps=1, agent=f"A{hop}", within=kept(steps))
+        before = sys.getprofile()
+        sys.setprofile(count)
+        try:
+            texts.append(codec.encode(returned).data)
+        finally:
+            sys.setprofile(before)
+        trail = NO_TRAIL.plus(said("", ToolCall("h", f"ask_A{hop}", "{}")), returned)
+    return texts, calls
+
+
+def test_each_hop_of_a_chain_writes_what_is_below_it_without_making_its_text_anew() -> None:
+    texts, calls = written_along_a_chain(10)
+    event = RunCodec().decode("HandoffReturned", SCHEMA, texts[-1])
+    agents = []
+    while event:
+        (step,) = event.within if isinstance(event, HandoffReturned) else event
+        agents.append(step.agent)
+        event = step.calls[0].steps if step.calls else ()
+    assert agents == [f"A{hop}" for hop in range(1, 11)]
+    assert RunCodec().encode(RunCodec().decode("HandoffReturned", SCHEMA, texts[-1])).data == texts[-1]
+    assert written_along_a_chain(20)[1] < 2.5 * calls
 
 
 def test_a_typical_turn_is_short_and_readable() -> None:
