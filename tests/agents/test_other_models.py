@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from callboard import (
     Limits,
     ModelTarget,
     Request,
+    RunCancelled,
     Skill,
     guardrail,
     handoff,
@@ -25,7 +27,7 @@ from callboard import (
 )
 from callboard.actors.testing.doubles.models import Script, call
 
-from .support import add, function, scripted
+from .support import add, function, scripted, until
 
 
 async def test_another_model_is_asked_with_the_same_conversation_and_its_answer_comes_back() -> None:
@@ -180,6 +182,42 @@ async def test_a_summary_is_paid_for_also_where_the_handoff_is_refused(refuses: 
                 await agency.run("?")
             assert told.value.partial is not None
             assert told.value.partial.cost == 2.0
+
+
+@pytest.mark.parametrize("durable", [True, False])
+@pytest.mark.parametrize("stopped_by", ["hook", "guardrail", "caller"])
+async def test_nothing_is_left_of_a_summary_whose_handoff_is_not_sent_but_what_it_has_cost(
+    stopped_by: str, durable: bool, tmp_path: Path
+) -> None:
+    looking = asyncio.Event()
+
+    async def no(_: Any) -> None:
+        looking.set()
+        if stopped_by == "caller":
+            await asyncio.Event().wait()
+        raise ValueError("not today")
+
+    hooks = [guardrail("handoff")(no)] if stopped_by == "guardrail" else []
+    offered = handoff(Agent("B", "b"), summary=True, on_handoff=no if stopped_by != "guardrail" else None)
+    script = Script([call("delegate_to_B", message="go"), "sum", "so be it"], cost=1.0)
+    a = Agent("A", "a", handoffs=[offered], hooks=hooks)
+    async with Agency(a, model=scripted(script), journal=tmp_path / "j.db" if durable else None) as agency:
+        handle = await agency.start_run("?", conversation="c", run_id="r")
+        await looking.wait()
+        if stopped_by == "caller":
+            await handle.cancel()
+        if stopped_by == "hook":
+            assert (await handle).cost == 3.0
+        else:
+            with pytest.raises(GuardrailTripped if stopped_by == "guardrail" else RunCancelled) as told:
+                await handle
+            assert told.value.partial is not None
+            assert told.value.partial.cost == 2.0
+        kept = agency._runtime
+        await until(lambda: not kept.register._entries.keys() - {"r"})
+        headers = kept.journal.headers()
+        names = [header.name for header in (await headers if isinstance(headers, Awaitable) else headers)]
+        assert [*names, *kept.unkept] == ["A/c"]
 
 
 async def test_a_summary_is_bounded_by_what_its_asker_has_left() -> None:

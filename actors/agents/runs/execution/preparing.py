@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from .....providers.messages import Message, ToolCall
+from .....providers.messages import Message, ToolCall, Usage
 from .....tools.schema import FunctionSignature
 from .....tools.threads import in_thread
 from ....core.base.send_context import active as active_context
@@ -100,8 +100,8 @@ def _send(session: Session, command: HandOff, sending: Sending, happened: Happen
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # a structured input of the user's, which the model cannot mend
-            usage, cost = _paid(sending.summary)
-            happened(session, Interrupted(_wrong("input", command.call.name, error), usage, cost))
+            used = _not_sent(session, command.call, sending.summary)
+            happened(session, Interrupted(_wrong("input", command.call.name, error), *used))
             return
         sending = sending._replace(messages=(*sending.messages, *told))
     delegation.send(session, command, sending)
@@ -147,8 +147,7 @@ def handoff_prepared(message: Prepared, happened: Happened) -> None:
     try:
         sending = outcome.unwrap()
     except (GuardrailTripped, RunFailed) as error:
-        usage, cost = _paid(summary)
-        happened(session, Interrupted(error, usage, cost))
+        happened(session, Interrupted(error, *_not_sent(session, command.call, summary)))
     except Exception as error:
         handoff_refused(Refused(session, command.call, error, summary), happened)
     else:
@@ -162,9 +161,8 @@ def handoff_refused(message: Refused, happened: Happened) -> None:
     """Tell the model that its handoff was not carried out."""
     session, call, error, summary = message
     fatal = error if isinstance(error, FATAL) else None
-    usage, cost = _paid(summary)
+    usage, cost = _not_sent(session, call, summary)
     session.emit(HandoffFinished, call_id=call.id, target="", failed=said(error))
-    session.dropping.extend(f"{one.agent}/{one.conversation}" for one in summary)
     happened(session, HandoffReturned(call.id, f"Refused: {said(error)}", True, fatal=fatal, usage=usage, cost=cost))
 
 
@@ -175,7 +173,7 @@ def delegate_answered(message: DelegateAnswered, happened: Happened) -> None:
     if made.waiting is None:
         delegation.delegate_answered(message, happened)
         return
-    del session.delegations[call_id]
+    # It stays among what is done for the run until the handoff is sent, or is not: the run may be stopped meanwhile.
     command, sending = made.waiting
     summary = (outcome.answer,)
     if outcome.error is not None:
@@ -212,7 +210,12 @@ def _summarize(session: Session, command: HandOff, sending: Sending, offered: Ha
     delegation.submit(session, command.call.id, asked)
 
 
-def _paid(summary: tuple[Answer, ...]) -> tuple[Any, float]:
+def _not_sent(session: Session, call: ToolCall, summary: tuple[Answer, ...]) -> tuple[Usage, float]:
+    """What the summary for a handoff that is not sent has cost; what it left goes with the step recorded next."""
+    session.delegations.pop(call.id, None)
+    for one in summary:
+        session.dropping.append(f"{one.agent}/{one.conversation}")
+        session.runtime.register.forget(one.run)
     return sum((one.usage for one in summary), NO_USAGE), sum(one.cost for one in summary)
 
 
