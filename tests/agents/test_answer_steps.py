@@ -81,9 +81,11 @@ async def seconds_flow(sim: Simulation) -> None:
 
     spec = ChildSpec(FunctionModel, (model,), name="model")
     async with Agency(Agent("A", tools=[slow]), model=spec, system=sim.system) as agency:
-        answer = await agency.run("?")
+        answer = await agency.run("?", conversation="c")
+        view = await agency.conversation("c")
     assert [step.seconds for step in answer.steps] == pytest.approx([2.0, 2.0])
-    assert [one.seconds for one in answer.steps[0].calls] == pytest.approx([3.0, 5.0])
+    for first, _ in (answer.steps, view.steps):
+        assert [one.seconds for one in first.calls] == pytest.approx([3.0, 5.0])
 
 
 def test_the_time_of_a_step_is_the_completions_and_that_of_a_call_its_own() -> None:

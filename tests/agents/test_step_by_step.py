@@ -231,6 +231,17 @@ async def test_a_call_with_the_same_result_again_and_again_ends_the_run_after_a_
         assert (await agency.replay("c")).same
 
 
+async def test_of_several_calls_the_one_that_was_made_most_often_counts() -> None:
+    def model(request: Request) -> Any:
+        number = sum(message.role == "assistant" for message in request.messages)
+        seldom = [ToolCall(f"s{number}", "add", '{"a": 1, "b": 2}')] if number >= 2 else []
+        return said("", ToolCall(f"o{number}", "submit", '{"answer": "x"}'), *seldom)
+
+    async with solo(model, tools=[add, submit], limits=Limits(repeats=4)) as agency:
+        with pytest.raises(StuckLoop, match="submit was called 4 times"):
+            await agency.run("?")
+
+
 async def test_a_model_that_heeds_the_warning_goes_on() -> None:
     def model(request: Request) -> Any:
         return "I stop." if request.messages[-1].role == "user" and len(request.messages) > 2 else ADD
