@@ -296,7 +296,7 @@ def open_journal(address: str | Path) -> Journal:
     Raises:
         JournalUnavailable: it cannot be opened.
     """
-    from .turns.codec import RunCodec  # not at the top: few need it at once
+    from .turns.encoding.codec import RunCodec  # not at the top: few need it at once
 
     if isinstance(address, str) and address.partition("://")[0] in ("postgres", "postgresql"):
         from ..journal.postgres import PostgresJournal

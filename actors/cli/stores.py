@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from ..agents.lifecycle import open_journal
-from ..agents.turns.codec import RunCodec
+from ..agents.turns.encoding.codec import RunCodec
 from ..agents.turns.records import EVENTS
 from ..agents.turns.state import fold
 from ..journal.problems import Fold, Problem

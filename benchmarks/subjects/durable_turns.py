@@ -18,7 +18,7 @@ from uuid import uuid4
 
 from benchmarks.harness.model import Sample
 from callboard import Actor, Agency, Agent, ChildSpec, Completion, Message, Request, Usage
-from callboard.actors.agents.turns.codec import RunCodec
+from callboard.actors.agents.turns.encoding.codec import RunCodec
 from callboard.actors.journal.sqlite import SqliteJournal
 
 from .agents_common import LATENCY, TURNS

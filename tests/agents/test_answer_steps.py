@@ -17,8 +17,8 @@ from callboard import Agency, Agent, Caller, Step, guardrail
 from callboard.actors import ChildSpec
 from callboard.actors.agents.answer import Answer, Steps
 from callboard.actors.agents.errors import GuardrailTripped, InvalidAnswer, RunCancelled
-from callboard.actors.agents.turns.codec import RunCodec
 from callboard.actors.agents.turns.confidence import confidence_of
+from callboard.actors.agents.turns.encoding.codec import RunCodec
 from callboard.actors.agents.turns.records import Ended
 from callboard.actors.testing import Simulation, simulate
 from callboard.actors.testing.doubles.models import FunctionModel, Script, call

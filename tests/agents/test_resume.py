@@ -12,7 +12,7 @@ import pytest
 
 from callboard import Agency, Agent, Limits
 from callboard.actors.agents.errors import RunFailed, StepLimit
-from callboard.actors.agents.turns.codec import RunCodec
+from callboard.actors.agents.turns.encoding.codec import RunCodec
 from callboard.actors.journal.codec import Encoded
 from callboard.actors.journal.sqlite import SqliteJournal
 from callboard.actors.testing.doubles.models import Script, call

@@ -27,7 +27,7 @@ from callboard import (
 from callboard.actors.agents.hooks import Hook, HookContext
 from callboard.actors.agents.runs.coordination.elsewhere import decide
 from callboard.actors.agents.team.directory import Directory
-from callboard.actors.agents.turns.codec import RunCodec
+from callboard.actors.agents.turns.encoding.codec import RunCodec
 from callboard.actors.journal.sqlite import SqliteJournal
 from callboard.actors.testing.doubles.models import call
 from callboard.providers.messages import Request

@@ -308,7 +308,7 @@ def test_repeats_that_can_be_no_limit_are_refused(repeats: Any) -> None:
 
 
 async def test_a_run_that_began_before_there_was_such_a_limit_has_none(tmp_path: Path) -> None:
-    from callboard.actors.agents.turns.codec import RunCodec
+    from callboard.actors.agents.turns.encoding.codec import RunCodec
     from callboard.actors.agents.turns.records import Accepted, RunRequest
 
     codec = RunCodec()

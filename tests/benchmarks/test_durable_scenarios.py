@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from benchmarks.subjects import durable_appends, durable_turns
 
-from callboard.actors.agents.turns.codec import RunCodec
+from callboard.actors.agents.turns.encoding.codec import RunCodec
 from callboard.actors.agents.turns.state import fold
 from callboard.actors.journal.sqlite import SqliteJournal
 

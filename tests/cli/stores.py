@@ -13,7 +13,7 @@ from uuid import uuid4
 import pytest
 
 from callboard import Agency, Agent, Request
-from callboard.actors.agents.turns.codec import RunCodec
+from callboard.actors.agents.turns.encoding.codec import RunCodec
 from callboard.actors.journal import Journal
 from callboard.actors.journal.postgres import PostgresJournal
 from callboard.actors.journal.sqlite import SqliteJournal

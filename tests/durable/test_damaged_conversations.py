@@ -11,7 +11,7 @@ import pytest
 
 from callboard import Agency, Agent
 from callboard.actors.agents.errors import RunFailed
-from callboard.actors.agents.turns.codec import RunCodec
+from callboard.actors.agents.turns.encoding.codec import RunCodec
 from callboard.actors.journal import EventNotReadable
 from callboard.actors.journal.sqlite import repair
 

@@ -26,7 +26,7 @@ from callboard.actors.agents import errors
 from callboard.actors.agents.answer import Answer, HandoffRecord, ReasoningStep, Step, StepCall, Steps, kept
 from callboard.actors.agents.caller import Caller
 from callboard.actors.agents.handoffs.handoff import Handoff
-from callboard.actors.agents.turns.codec import SCHEMA, RunCodec
+from callboard.actors.agents.turns.encoding.codec import SCHEMA, RunCodec
 from callboard.actors.agents.turns.records import EVENTS, Accepted, Ended, GiveUp, RunRequest, Snapshot, ToolsStarted
 from callboard.actors.agents.turns.rules import Limits
 from callboard.actors.agents.turns.steps import (

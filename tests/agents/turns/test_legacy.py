@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from callboard.actors.agents.errors import RunFailed, StepLimit
-from callboard.actors.agents.turns.codec import RunCodec
+from callboard.actors.agents.turns.encoding.codec import RunCodec
 from callboard.actors.agents.turns.history import problems
 from callboard.actors.agents.turns.machine import cut, outstanding
 from callboard.actors.agents.turns.records import Accepted, Ended, Snapshot

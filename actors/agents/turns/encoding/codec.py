@@ -28,7 +28,7 @@ from operator import attrgetter
 from pathlib import PurePath
 from typing import Any, Final
 
-from ....providers.messages import (
+from .....providers.messages import (
     Audio,
     Completion,
     File,
@@ -40,14 +40,14 @@ from ....providers.messages import (
     Usage,
     VendorState,
 )
-from ...journal.codec import JSON, Encoded
-from .. import errors
-from ..answer import Answer, HandoffRecord, KeptSteps, ReasoningStep, Step, StepCall, Steps
-from ..caller import Caller
-from ..handoffs.handoff import Handoff
+from ....journal.codec import JSON, Encoded
+from ... import errors
+from ...answer import Answer, HandoffRecord, KeptSteps, ReasoningStep, Step, StepCall, Steps
+from ...caller import Caller
+from ...handoffs.handoff import Handoff
+from ..records import EVENTS, RunRequest
+from ..rules import Limits
 from . import former, legacy
-from .records import EVENTS, RunRequest
-from .rules import Limits
 
 SCHEMA: Final = 3
 """The form of what is written now. Raise it, and add to `UPCASTS`, when a field changes its meaning or its default."""

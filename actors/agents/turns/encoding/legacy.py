@@ -7,15 +7,15 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from ....providers.messages import Completion, Image, Message, Text, ToolCall, ToolSpec, Usage, VendorState
-from .. import errors
-from ..answer import Answer, HandoffRecord, ReasoningStep, Steps
-from ..caller import Caller
-from ..handoffs.handoff import Handoff
+from .....providers.messages import Completion, Image, Message, Text, ToolCall, ToolSpec, Usage, VendorState
+from ... import errors
+from ...answer import Answer, HandoffRecord, ReasoningStep, Steps
+from ...caller import Caller
+from ...handoffs.handoff import Handoff
+from ..records import Accepted, Ended, RunRequest, Snapshot, ToolsStarted
+from ..rules import Limits
+from ..steps import Begin, Completed, CompletionFailed, Decided, HandoffReturned, Interrupted, ToolReturned
 from . import former
-from .records import Accepted, Ended, RunRequest, Snapshot, ToolsStarted
-from .rules import Limits
-from .steps import Begin, Completed, CompletionFailed, Decided, HandoffReturned, Interrupted, ToolReturned
 
 _MADE: dict[str, Callable[..., Any]] = {
     made.__name__: made

@@ -1,0 +1,1 @@
+"""How what a conversation keeps is written in a journal, and read, its former forms included."""
