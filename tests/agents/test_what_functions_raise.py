@@ -416,3 +416,51 @@ async def test_a_conversation_that_crashes_before_its_run_begins_is_given_up_too
             await agency.run("?", agent="A")
         assert await still_answers(agency)
     assert killed == 4
+
+
+async def cancels_its_task(*_: Any) -> None:
+    task = asyncio.current_task()
+    assert task is not None
+    task.cancel()
+    await asyncio.sleep(1)
+
+
+class CancelsItsTask:
+    name = "A"
+    description = "Cancels the task that it runs in."
+
+    async def answer(self, request: Any) -> str:
+        await cancels_its_task()
+        return "never"
+
+
+TO_B = Agent("B")
+
+
+@pytest.mark.parametrize(
+    "agent",
+    [
+        *(
+            pytest.param(
+                Agent("A", tools=[add], handoffs=[handoff(TO_B)], hooks=[hook(event)(cancels_its_task)]), id=event
+            )
+            for event in HOOK_EVENTS
+        ),
+        pytest.param(
+            Agent("A", tools=[add], handoffs=[handoff(TO_B, on_handoff=cancels_its_task)]),
+            id="on_handoff",
+        ),
+        pytest.param(CancelsItsTask(), id="answer"),
+    ],
+)
+@virtual_time
+async def test_a_function_that_cancels_its_own_task_ends_its_run_at_once(agent: Any) -> None:
+    script = Script([call("add", a=1, b=2), call("delegate_to_B", message="do"), "done by B", "done"])
+    loop = asyncio.get_running_loop()
+    async with Agency(agent, TO_B, other(), model=scripted(script)) as agency:
+        began = loop.time()
+        with pytest.raises(RunFailed):
+            async for _ in agency.run_streaming("?", agent="A"):
+                pass
+        assert loop.time() - began < 1
+        assert await still_answers(agency)

@@ -97,3 +97,63 @@ async def test_a_cancellation_that_piped_work_has_met_by_itself_comes_back_as_it
         system.spawn(Meets)
         outcome = await got
     assert isinstance(outcome.error, asyncio.CancelledError)
+
+
+@on_each_loop
+async def test_work_that_cancels_its_own_task_comes_back_as_its_error_and_nothing_of_what_its_actor_cancels() -> None:
+    got: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+    class Cancels(Actor):
+        def on_start(self) -> None:
+            self.pipe(self.itself())
+            self.job = self.pipe(self.by_its_job())
+
+        async def itself(self) -> None:
+            await asyncio.sleep(0)
+            task = asyncio.current_task()
+            assert task is not None
+            task.cancel()
+            await asyncio.sleep(0)
+
+        async def by_its_job(self) -> None:
+            await asyncio.sleep(0)
+            self.job.cancel()
+            await asyncio.sleep(0)
+
+        def on_receive(self, message: Any) -> None:
+            if message == "end":
+                assert self.job.done()
+            got.set_result(message)  # once: a second message would crash the actor
+
+    async with System() as system:
+        ref = system.spawn(Cancels)
+        outcome = await got
+        got = asyncio.get_running_loop().create_future()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        await ref.ask("end")
+        assert await got == "end"
+    assert isinstance(outcome.error, asyncio.CancelledError)
+
+
+@on_each_loop
+async def test_work_that_is_cancelled_before_its_first_step_has_not_cancelled_itself() -> None:
+    got: list[Any] = []
+
+    class Cancels(Actor):
+        def on_receive(self, message: Any) -> None:
+            if isinstance(message, Outcome):
+                got.append(message)
+            elif message == "begin":
+                self.pipe(self.work()).cancel()
+
+        async def work(self) -> None:
+            await asyncio.sleep(0)
+
+    async with System() as system:
+        ref = system.spawn(Cancels)
+        await ref.ask("begin")
+        for _ in range(5):
+            await asyncio.sleep(0)
+        await ref.ask("end")
+    assert got == []

@@ -120,8 +120,10 @@ def is_fatal(error: BaseException | None) -> bool:
 
 
 def called_off(job: Driver, error: BaseException | None) -> bool:
-    """Whether work ended because it was cancelled from outside, and not by a cancellation of its own."""
-    return isinstance(error, asyncio.CancelledError) and job.task.cancelling() > 0
+    """Whether work ended because its actor or the end of the loop cancelled it, and not by a cancellation of its own."""
+    if not isinstance(error, asyncio.CancelledError) or not job.task.cancelling():
+        return False
+    return job.killer is not None or not job.cancelled_itself
 
 
 def told(cell: Cell, error: BaseException, message: Any) -> BaseException:

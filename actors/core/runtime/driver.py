@@ -40,11 +40,13 @@ class Driver(Coroutine[Any, Any, None]):
     Attributes:
         answering: whether somebody waits for the outcome: a graceful stop lets it finish.
         killed: whether the coroutine was closed before its end.
+        cancelled_itself: whether the coroutine has cancelled the task that it runs in.
     """
 
     __slots__ = (
         "__weakref__",
         "answering",
+        "cancelled_itself",
         "cell",
         "context",
         "coro",
@@ -64,6 +66,7 @@ class Driver(Coroutine[Any, Any, None]):
         self.on_done: Done | None = None
         self.answering = False
         self.killed = False
+        self.cancelled_itself = False
         self.killer: asyncio.TimerHandle | None = None
         self.pending: Any = NOTHING
         if runtime.probe is None:
@@ -98,11 +101,15 @@ class Driver(Coroutine[Any, Any, None]):
             probe = self.runtime.probe
             if probe is not None and probe.on_process is not None and (error := self._injected()) is not None:
                 return coro.throw(error)
-            return coro.send(value)
+            awaited = coro.send(value)
         except StopIteration as stop:
             self._finish(stop.value, None)
         except BaseException as error:
             self._finish(None, error)
+        else:
+            if self.task._must_cancel:  # type: ignore[attr-defined]  # only set while a task runs, or before it has begun a step
+                self.cancelled_itself = True
+            return awaited
         raise StopIteration
 
     def throw(self, typ: Any, val: Any = None, tb: Any = None) -> Any:
