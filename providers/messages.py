@@ -139,7 +139,10 @@ class ToolCall:
         Raises:
             ValueError: the text is not a JSON object.
         """
-        value = json.loads(self.arguments or "{}")
+        try:
+            value = json.loads(self.arguments or "{}")
+        except RecursionError:
+            raise ValueError(f"arguments of tool call {self.name!r} have too many levels") from None
         if not isinstance(value, dict):
             raise ValueError(f"arguments of tool call {self.name!r} are {type(value).__name__}, not an object")
         return value

@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 from ..errors import InvalidRequest, ProviderError, ProviderOverloaded
 from ..messages import Completion, Request
 from ..shapes import unwritable
+from ..wire import fields
 from ..wire.failures import from_event, from_status
 from ..wire.fitting.letters import sendable
 from .http import Protocolled
@@ -170,7 +171,7 @@ def _in_order(found: dict[str, Outcome], count: int, provider: str, status: str)
 
 
 def _lines(content: bytes) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in content.splitlines() if line.strip()]
+    return [fields.loads(line) for line in content.splitlines() if line.strip()]
 
 
 @asynccontextmanager

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from ..clouds import Bedrock
 from ..spec import ProviderSpec
-from ..wire import eventstream, sse
+from ..wire import eventstream, fields, sse
 from .anthropic import AnthropicProvider
 from .extras import required
 from .transport import Opened, Sdk, Transport
@@ -95,7 +94,7 @@ class _Events:
 def _event(frame: eventstream.Frame) -> bytes:
     kind = frame.headers.get(":exception-type") or frame.headers.get(":error-code")
     try:
-        body = json.loads(frame.payload)
+        body = fields.loads(frame.payload)
         if kind:
             error = {"type": _EXCEPTIONS.get(kind, "api_error"), "message": f"{kind}: {body.get('message', '')}"}
             return sse.event({"type": "error", "error": error}, "error")

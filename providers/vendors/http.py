@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-import json
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
@@ -315,8 +314,8 @@ class HttpProvider(Provider):
 
     def _json(self, opened: Opened, body: bytes) -> Any:
         try:
-            return json.loads(body)
-        except (ValueError, RecursionError):
+            return fields.loads(body)
+        except ValueError:
             what = opened.headers.get("content-type", "no content type").partition(";")[0]
         raise failures.malformed(
             f"status {opened.status} and a body ({what}) that is not JSON",
@@ -327,8 +326,8 @@ class HttpProvider(Provider):
 
     def _event(self, data: str, headers: Mapping[str, str]) -> Any:
         try:
-            return json.loads(data)
-        except (ValueError, RecursionError):
+            return fields.loads(data)
+        except ValueError:
             pass
         raise failures.malformed(
             "an event that is not JSON", provider=self.spec.name, request_id=failures.request_id(headers)

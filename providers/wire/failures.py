@@ -35,6 +35,7 @@ from ..errors import (
     StreamCut,
     UnknownModel,
 )
+from . import fields
 from .limits import rate_limits, retry_after, retry_info
 from .secrets import public, shortened
 
@@ -228,8 +229,8 @@ def cut(*, provider: str, request_id: str = "") -> StreamCut:
 def error_object(body: bytes | str) -> Mapping[str, Any]:
     """The ``error`` object of a JSON body, in any of the shapes vendors use; empty if there is none."""
     try:
-        value = json.loads(body)
-    except (ValueError, RecursionError):
+        value = fields.loads(body)
+    except ValueError:
         return {}
     if isinstance(value, list) and value:  # Google's compatible endpoint wraps it in a list
         value = value[0]

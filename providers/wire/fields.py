@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 
@@ -16,6 +17,8 @@ def _wrong(where: str, expected: str, found: Any) -> WrongField:
 
 _MOST = 10**12
 """Tokens of one answer that no vendor counts."""
+_DEEPEST = 100
+"""Objects and lists within each other; what vendors say has a few, and what has more could not be written again."""
 _NAMES = {
     dict: "an object",
     list: "a list",
@@ -25,6 +28,27 @@ _NAMES = {
     bool: "a flag",
     type(None): "null",
 }
+
+
+def loads(text: str | bytes, *, parse_constant: Callable[[str], Any] | None = None) -> Any:
+    """Text as JSON; ``parse_constant`` as in `json.loads`, whose NaN and infinities are taken without it.
+
+    Raises:
+        ValueError: it is none, or has more objects and lists within each other than the rest of us can go through.
+    """
+    try:
+        value = json.loads(text, parse_constant=parse_constant)
+    except RecursionError:
+        raise ValueError("JSON of too many levels") from None
+    brackets = text.count("[") + text.count("{") if isinstance(text, str) else text.count(b"[") + text.count(b"{")
+    if brackets > _DEEPEST and _is_deep(value, _DEEPEST):
+        raise ValueError("JSON of too many levels")
+    return value
+
+
+def _is_deep(value: Any, left: int) -> bool:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return not left or any(_is_deep(item, left - 1) for item in inner)
 
 
 def mapping(value: Any, where: str) -> Mapping[str, Any]:

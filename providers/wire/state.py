@@ -14,11 +14,10 @@ from typing import Any, NamedTuple, TypeVar
 from zlib import crc32
 
 from ..messages import Message, VendorState
+from . import fields
 from .history import media_of
 
 _Written = TypeVar("_Written")
-_DEEPEST = 100
-"""Objects and lists within each other; what vendors say has a few, and what has more could not be written again."""
 
 
 class Kept(NamedTuple):
@@ -76,11 +75,9 @@ def resealed(before: Message, after: Message) -> Message:
 def parsed(content: str) -> Any:
     """A state's content as JSON; None if it is none, or one that could not be written again."""
     try:
-        value = json.loads(content, parse_constant=_refused)
-    except (ValueError, RecursionError):
+        return fields.loads(content, parse_constant=_refused)
+    except ValueError:
         return None
-    brackets = content.count("[") + content.count("{")
-    return None if brackets > _DEEPEST and _is_deep(value, _DEEPEST) else value
 
 
 def restored(mine: Kept | None, write: Callable[[Kept], _Written]) -> _Written | None:
@@ -162,11 +159,6 @@ def _written(content: Mapping[str, Any]) -> str:
 
 def _refused(constant: str) -> Any:
     raise ValueError(f"{constant} is not JSON")
-
-
-def _is_deep(value: Any, left: int) -> bool:
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return not left or any(_is_deep(item, left - 1) for item in inner)
 
 
 def _check(message: Message) -> list[int]:

@@ -819,3 +819,34 @@ async def test_json_that_is_nested_too_deep_to_read_is_malformed() -> None:
 
     async with raw(answer) as server, provider(server) as ref:
         assert isinstance(await failure(ref), e.MalformedResponse)
+
+
+def nested(levels: int) -> Any:
+    found: Any = {"end": 1}
+    for level in range(levels):
+        found = [found] if level % 2 else {"inner": found}
+    return found
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize("levels", [90, 101, 450, 100_000])
+async def test_an_answer_of_too_many_levels_is_malformed_and_one_of_many_is_an_answer(
+    levels: int, stream: bool
+) -> None:
+    deep = "[" * levels + "]" * levels if levels > 1000 else json.dumps(nested(levels))
+
+    async def answer(asked: Asked) -> None:
+        if stream:
+            await asked.begin()
+            for chunk in CHUNKS:
+                await asked.event(json.dumps(chunk)[:-1] + ', "odd": ' + deep + "}")
+            await asked.say(b"data: [DONE]\n\n")
+        else:
+            await asked.reply(200, (json.dumps(WHOLE)[:-1] + ', "odd": ' + deep + "}").encode())
+
+    async with raw(answer) as server, provider(server) as ref:
+        if levels < 100:
+            text = await streamed(ref) if stream else (await ref.ask(ASK)).message.text
+            assert text
+        else:
+            assert isinstance(await failure(ref, stream=stream), e.MalformedResponse)

@@ -71,8 +71,8 @@ class _Block:
         if kind == "tool_use":
             return {**self.what, "input": text}
         try:
-            return {**self.what, "input": json.loads(text)}
-        except (ValueError, RecursionError):  # the vendor's own tool, cut off: it is only ever sent back
+            return {**self.what, "input": fields.loads(text)}
+        except ValueError:  # the vendor's own tool, cut off: it is only ever sent back
             return {**self.what, "input": {"invalid_json": text}}
 
 

@@ -36,8 +36,8 @@ class _Call:
     def is_whole(self) -> bool:
         """Whether the arguments are a JSON object."""
         try:
-            return isinstance(json.loads("".join(self.arguments)), dict)
-        except (ValueError, RecursionError):
+            return isinstance(fields.loads("".join(self.arguments)), dict)
+        except ValueError:
             return False
 
     def written(self) -> dict[str, Any]:
