@@ -35,6 +35,7 @@ class Wish(NamedTuple):
 
 
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+_LOGIN = re.compile(r"//[^/]*@")  # a user and a password in an address
 _SECRETS = ("api_key", "headers", "url")  # names of what no error shows
 
 LARGEST = 10**15
@@ -172,5 +173,5 @@ def require(error: type[ValueError], whose: str, /, **given: tuple[object, Wish]
 
 
 def _problem(name: str, given: object, wish: Wish) -> str:
-    shown = f"of type {type(given).__name__}" if name in _SECRETS else f"{given!r:.80}"
+    shown = f"of type {type(given).__name__}" if name in _SECRETS else f"{_LOGIN.sub('//…@', repr(given)):.80}"
     return f"{name} is {shown}; expected {wish.text}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from callboard.actors.agents.answer import HandoffRecord
 from callboard.actors.agents.handoffs.handoff import Handoff
 from callboard.actors.agents.turns.records import Decision, RunRequest, Steer
@@ -9,6 +11,7 @@ from callboard.actors.agents.turns.steps import Decided, HandoffReturned, ToolRe
 from callboard.providers.embeddings import EmbeddingRequest
 from callboard.providers.messages import Completion, Delta, Message, Request, Text, ToolCall
 from callboard.providers.provider import BatchAnswer, BatchRequest
+from callboard.providers.spec import ProviderSpec
 from tests.providers.raw import ASK, PROMPT
 
 
@@ -62,3 +65,10 @@ def test_what_conversations_are_told_of_shows_ids_and_not_what_was_said() -> Non
         assert type(message).__name__ in repr(message)
     assert repr(told[0]) == f"ToolReturned('c1', {len(PROMPT)} characters)"
     assert repr(told[3]) == "Decision('c', 'a1', approved=True)"
+
+
+def test_an_address_that_is_refused_shows_neither_its_user_nor_its_password() -> None:
+    with pytest.raises(ValueError, match="base_url is 'ftp:") as caught:
+        ProviderSpec("acme", base_url="ftp://admin:hush-4711@llm.example.com")
+    assert "hush" not in str(caught.value)
+    assert "admin" not in str(caught.value)

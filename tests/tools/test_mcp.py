@@ -178,3 +178,30 @@ async def test_a_missing_extra_says_which_to_install(monkeypatch: pytest.MonkeyP
     with pytest.raises(MissingExtra, match=r"pip install 'callboard\[mcp\]'"):
         async with McpServer("http://127.0.0.1:9/"):
             pass
+
+
+async def test_a_refusal_under_the_number_that_the_sdk_has_for_a_closed_connection_is_a_refusal() -> None:
+    from mcp import MCPError
+    from mcp.server.mcpserver import MCPServer
+    from mcp_types import CONNECTION_CLOSED
+
+    calls = 0
+    server = MCPServer("test")
+
+    @server.tool()
+    def refuses() -> None:
+        nonlocal calls
+        calls += 1
+        raise MCPError(CONNECTION_CLOSED, "not today")
+
+    @server.tool()
+    def answers() -> str:
+        return "here"
+
+    async with McpServer(server) as mcp:
+        by_name = {tool.name: tool for tool in mcp.tools}
+        result = await by_name["refuses"].run()
+        assert type(result.error) is ToolError
+        assert "not today" in result.text
+        assert calls == 1
+        assert (await by_name["answers"].run()).text == "here"

@@ -31,6 +31,8 @@ ATTEMPTS: Final = 4
 CLOSED: Final = "the connection to the MCP server is closed"
 
 _TURNS = 10  # of the loop, by which the end of a command's output, which is there already, has been noticed
+# The words of the SDK beside its code for a connection that has closed; a server may use the code for what it likes.
+_CLOSED = "Connection closed"
 _ANSWER_CUT = "SSE stream"  # how the SDK's words for one answer over HTTP that broke off begin
 
 
@@ -209,8 +211,8 @@ class _Link:
 
     async def lost(self, error: Exception) -> bool:
         """Whether a call failed because the connection has ended; it is then wound up when this returns."""
-        closed = _code(error) == _closed_code()
-        if closed and str(error).startswith(_ANSWER_CUT):
+        closed = _code(error) == _closed_code() and str(error) == _CLOSED
+        if _code(error) == _closed_code() and str(error).startswith(_ANSWER_CUT):
             return True  # of this call alone
         if closed or self.signs.ended.is_set() or self._forgotten(error):
             self.signs.ended.set()
