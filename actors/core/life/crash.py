@@ -120,7 +120,7 @@ def is_fatal(error: BaseException | None) -> bool:
 
 
 def called_off(job: Driver, error: BaseException | None) -> bool:
-    """Whether work ended because its actor or the end of the loop cancelled it, and not by a cancellation of its own."""
+    """Whether work ended because its actor or the end of the loop cancelled it, not by a cancellation of its own."""
     if not isinstance(error, asyncio.CancelledError) or not job.task.cancelling():
         return False
     return job.killer is not None or not job.cancelled_itself
