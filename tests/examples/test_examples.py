@@ -76,8 +76,8 @@ PRINTS = {
     ],
     "key_pool.py": ["{'Good day.'}", "{'acme-1': True, 'acme-2': True}", "[('acme-1', True), ('acme-2', True)]"],
     "openai_shape.py": [
-        "chat.completion Echo I am the offline model: a set of rules, no language model, so I can only use tools by the "
-        "words I find.",
+        "chat.completion Echo I am the offline model: a set of rules, no language model, so I can only use tools by "
+        "the words I find.",
         "I have no tools here; you said: Where is it?",
         "Set OPENAI_API_KEY or ANTHROPIC_API_KEY to talk to a real model.",
         "True",
