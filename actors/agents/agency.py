@@ -316,7 +316,10 @@ class Agency(Members, Conversations, Approvals):
             for each agent its answer, or the error it ended in: one that fails does not disturb the others.
         """
         define("fan_out", agents=(agents, LIST.or_none("for all")))
-        names = [self._directory.name_of(agent) for agent in (self.agents if agents is None else agents)]
+        asked = tuple(self.agents if agents is None else agents)
+        if None in asked:
+            raise DefinitionError("fan_out: None among agents; expected agents, or their names")
+        names = [self._directory.name_of(agent) for agent in asked]
 
         async def one(name: str) -> Answer | AgentError:
             try:

@@ -228,7 +228,7 @@ def read_yaml(path: str | Path, env: Mapping[str, str] | None = None) -> YamlFil
         text = Path(path).read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ConfigError("no such file", path=path) from None
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:  # what is no UTF-8, a null byte in the path
         raise ConfigError(f"cannot be read: {error}", path=path) from None
     return parse_yaml(text, path, env)
 

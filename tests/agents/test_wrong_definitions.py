@@ -271,6 +271,7 @@ LIVE: dict[str, Callable[[Agency, Any], Any]] = {
     "may_reach": lambda agency, given: agency.may_reach("A", given),
     "subscribe": lambda agency, given: agency.subscribe(given),
     "fan_out": lambda agency, given: agency.fan_out("?", given),
+    "one of fan_out": lambda agency, given: agency.fan_out("?", [given]),
     "approve": lambda agency, given: agency.approve("1", caller=given),
     "deny": lambda agency, given: agency.deny("1", caller=given),
     "agent_ref": lambda agency, given: agency.agent_ref(given),

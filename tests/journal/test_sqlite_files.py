@@ -453,3 +453,8 @@ def test_an_encoded_event_is_what_the_tables_hold(path: Path) -> None:
     with raw(path) as connection:
         select = "SELECT stream, version, type, schema, data ->> 'text', metadata ->> 'by' FROM events"
         assert connection.execute(select).fetchall() == [("a", 1, "Said", 2, "hi", "me")]
+
+
+def test_a_path_that_cannot_be_is_refused_by_name() -> None:
+    with pytest.raises(JournalUnavailable, match="null byte"):
+        opened(Path("a\0b"))

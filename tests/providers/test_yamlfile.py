@@ -134,6 +134,8 @@ def test_files_are_read_and_missing_ones_named(tmp_path: Path) -> None:
         read_yaml(tmp_path / "c.yaml")
     with pytest.raises(ConfigError, match="cannot be read"):
         read_yaml(tmp_path)
+    with pytest.raises(ConfigError, match="cannot be read"):
+        read_yaml("a\x00b")
 
 
 def test_aliases_of_aliases_are_not_expanded_without_end() -> None:

@@ -64,6 +64,8 @@ class SqliteBackend(SqliteReader):
 
     def __init__(self, path: str | Path, synchronous: str) -> None:
         self._path = os.path.abspath(path)
+        if "\0" in self._path:
+            raise JournalUnavailable(f"cannot open the journal {self._path!r}: a path has no null byte")
         self._synchronous = synchronous
         super().__init__(Presence(Path(f"{self._path}-workers")))
         self._identity: tuple[int, int] | None = None
