@@ -160,8 +160,9 @@ class Agent(Generic[Deps, Out]):
 
         Args:
             data: any fields of the agent. Tools, hooks and skills stand there by name, or as ``module:name``, which is
-                imported; handoffs by the agent's name; ``limits`` as a mapping; ``output_type`` as ``module:name``. A
-                ``role`` takes the instructions from a file where there are none. Objects are taken as they are.
+                imported; handoffs by the agent's name; ``limits`` as a mapping; ``output_type``, ``stop_when`` and
+                ``prepare_step`` as ``module:name``. A ``role`` takes the instructions from a file where there are none.
+                Objects are taken as they are.
             tools, hooks, skills: what names stand for: a mapping, or things that have a name (a `ToolRegistry`).
 
         Raises:

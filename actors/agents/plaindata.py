@@ -82,11 +82,12 @@ def read_fields(
         said["owner"] = _owner(said["owner"])
     if said.get("owner") == "":
         said["owner"] = None
-    if isinstance(said.get("output_type"), str):
-        try:
-            said["output_type"] = type_of(said["output_type"]) if said["output_type"] else None
-        except Misread as wrong:
-            raise Misread(str(wrong), "output_type") from wrong.__cause__
+    for field, found_by in _IMPORTED.items():
+        if isinstance(said.get(field), str):
+            try:
+                said[field] = found_by(said[field]) if said[field] else None
+            except Misread as wrong:
+                raise Misread(str(wrong), field) from wrong.__cause__
     return said
 
 
@@ -127,6 +128,21 @@ def type_of(written: str) -> Any:
     except Exception as error:  # pydantic has many errors for what is no type
         raise wrong_kind(written, "a type that pydantic knows, such as a model or a dataclass", found) from error
     return found
+
+
+def function_of(written: str) -> Any:
+    """A function, or what can be called like one. Raises `Misread`."""
+    found = imported(written)
+    if not callable(found) or isinstance(found, type):
+        raise wrong_kind(written, "a function", found)
+    return found
+
+
+_IMPORTED: Mapping[str, Callable[[str], Any]] = {
+    "output_type": type_of,
+    "stop_when": function_of,
+    "prepare_step": function_of,
+}
 
 
 def imported(written: str) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from callboard import Agent, Caller, HookContext, Limits, Skill, hook, tool
+from callboard import AfterSteps, Agent, Caller, HookContext, Limits, RunSoFar, Skill, StepPlan, hook, tool
 from callboard.actors.agents.errors import DefinitionError
 from callboard.actors.agents.prompts.instructions import instructions_for
 from callboard.actors.agents.teamfile.schema import AgentEntry
@@ -38,6 +38,14 @@ async def look_up(topic: str) -> str:
     return topic
 
 
+enough = AfterSteps(2)
+
+
+def plan(run: RunSoFar) -> StepPlan | None:
+    """Plans nothing."""
+    return None
+
+
 sums = Skill("sums", "You can add.", tools=[add])
 EVERYTHING: dict[str, Any] = {
     "name": "Writer",
@@ -49,6 +57,8 @@ EVERYTHING: dict[str, Any] = {
     "limits": {"steps": 3, "cost": 0.5},
     "autonomy": "supervised",
     "output_type": f"{HERE}:Report",
+    "stop_when": f"{HERE}:enough",
+    "prepare_step": f"{HERE}:plan",
     "settings": {"temperature": 0.5, "stop": ["END"]},
     "hooks": [f"{HERE}:note"],
     "skills": ["sums"],
@@ -68,6 +78,7 @@ def test_every_field_can_be_said_in_plain_data() -> None:
     assert [each.name for each in agent.all_tools] == ["look_up", "add"]
     assert (agent.handoffs, agent.limits, agent.autonomy) == (("Editor",), Limits(steps=3, cost=0.5), "supervised")
     assert (agent.output_type, agent.settings["temperature"]) == (Report, 0.5)
+    assert (agent.stop_when, agent.prepare_step) == (enough, plan)
     assert (agent.hooks, agent.skills) == ((note,), (sums,))
     assert (set(agent.scope), agent.owner) == ({"staff", "auditor"}, Caller("ann", "acme"))
 
@@ -111,11 +122,9 @@ def test_a_role_takes_the_instructions_from_a_file() -> None:
     assert Agent.from_config({"name": "A", "role": "developer", "instructions": "Mine."}).instructions == "Mine."
 
 
-def test_a_team_file_can_say_every_field_but_those_that_are_functions() -> None:
+def test_a_team_file_can_say_every_field() -> None:
     of_agents = {each.name for each in fields(Agent)}
-    assert of_agents - set(AgentEntry.model_fields) == {"name", "stop_when", "prepare_step"}, (
-        "the name is the key; give a team file what plain data can say"
-    )
+    assert of_agents - set(AgentEntry.model_fields) == {"name"}, "the name is the key"
     assert set(AgentEntry.model_fields) - of_agents == {"mcp"}
 
 
@@ -139,6 +148,12 @@ WRONG: dict[str, tuple[Any, str]] = {
     "something else than a skill": ({"skills": [f"{HERE}:note"]}, "expected a Skill"),
     "something else than a tool": ({"tools": [f"{HERE}:Report"]}, "expected a function or a tool; .* is a class"),
     "something else than a type": ({"output_type": f"{HERE}:sums"}, r"agent A\.output_type: expected a type"),
+    "something else than a condition": ({"stop_when": f"{HERE}:Report"}, r"agent A\.stop_when: expected a function"),
+    "something else than a plan": (
+        {"prepare_step": f"{HERE}:EVERYTHING"},
+        r"agent A\.prepare_step: expected a function",
+    ),
+    "a plan that is not there": ({"prepare_step": f"{HERE}:nothing"}, r"agent A\.prepare_step: .*nothing"),
     "a text for a list": ({"tools": "add"}, r"agent A\.tools: expected a list of tools, not 'add'"),
     "a limit that is not there": (
         {"limits": {"step": 3}},

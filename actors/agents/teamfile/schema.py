@@ -99,6 +99,8 @@ class AgentEntry(Section):
     scope: str | tuple[str, ...] = Field("all", description="who may ask it: a scope, or a list of them")
     owner: str | dict[str, str] = Field("", description="whose it is: a user, or {user: …, tenant: …}")
     output_type: str = Field("", description="the type of its answers as module:name")
+    stop_when: str = Field("", description="the condition that ends its runs, as module:name")
+    prepare_step: str = Field("", description="the function that plans its steps, as module:name")
     hooks: Names = Field((), description="a list of hooks and guardrails as module:name")
     skills: Names = Field((), description="a list of skills as module:name")
     limits: Annotated[Limits, AfterValidator(_limits)] = Field(Limits(), description="what one run may use")
