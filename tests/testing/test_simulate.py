@@ -461,6 +461,26 @@ def test_an_invariant_of_the_scenario_stands_beside_those_of_the_runtime() -> No
     assert "b came first" in str(failed)
 
 
+@pytest.mark.parametrize("name", ["KeyError", "Exception", "Failed"])
+def test_an_invariant_that_raises_something_else_is_reported_with_trace_and_token(name: str) -> None:
+    async def scenario(sim: Simulation) -> None:
+        counter = sim.system.spawn(Counter, name="counter")
+        async with asyncio.TaskGroup() as group:
+            for client in ("a", "b"):
+                group.create_task(_ask(counter, client), name=client)
+
+    def trips(trace: Any) -> None:
+        if trace.of("recv")[0].message == "b":
+            raise {"KeyError": KeyError("b"), "Exception": Exception("b"), "Failed": pytest.fail.Exception("b")}[name]
+
+    failed = find(scenario, invariants=[trips])
+    assert failed.run.deviations == 1
+    assert name in str(failed)
+    assert "hold back" in str(failed)
+    with pytest.raises(SimulationFailed, match=name):
+        simulate(scenario, invariants=[trips], replay=failed.token)
+
+
 async def _ask(ref: ActorRef[Any], message: Any) -> Any:
     await asyncio.sleep(0)
     return await ref.ask(message)

@@ -165,7 +165,10 @@ def _execute(
             runtime(trace)
             for invariant in invariants:
                 invariant(trace)
-        except AssertionError as violated:
+        except (KeyboardInterrupt, SystemExit):
+            loop.abandon()
+            raise
+        except BaseException as violated:  # one that trips over an event it did not expect breaks too
             error = violated
     sim.close()
     _tear_down(loop, task)
