@@ -208,7 +208,7 @@ def test_a_call_that_waits_for_approval_survives_a_crash_and_runs_once_if_approv
         assert run.result().text.startswith("over: ")
         assert ran == (["hello"] if approved else [])
 
-    simulate(scenario, seeds=SEEDS, faults=[Crash(whom), Slow(whom, seconds=0.5)])
+    simulate(scenario, seeds=SEEDS, faults=[Crash(whom, when="before"), Slow(whom, seconds=0.5)])
 
 
 @drawn

@@ -1,7 +1,8 @@
 """Faults as plain data: frozen values, so that a plan of them can be drawn, shrunk, printed and put into a token.
 
 A fault with ``nth=None`` may strike at any message: each run draws where, and whether at all. A fault with a number
-strikes there in every run. One that struck nothing in any schedule fails the test by name, unless it is ``optional``.
+strikes there in every run, and a crash with ``when="any"`` in a phase that each run draws. A fault that struck nothing in
+any schedule fails the test by name, unless it is ``optional``.
 
 What the delivery contract promises stays promised: a message between local actors is never lost or repeated, so
 `Drop` and `Duplicate` are for actors the scenario declares to be beyond a network (``sim.remote("path")``).
@@ -11,10 +12,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Literal, TypeAlias
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, Final, Literal, TypeAlias
 
 from ..errors import FaultRefused
+
+
+PHASES: Final = ("before", "in", "after")
+"""When an actor may crash, seen from the handler of a message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +53,14 @@ class Crash(_Fault):
     """The actor crashes with `InjectedCrash` at a message.
 
     ``when``: ``before`` the handler, ``in`` it at its first suspension (a handler that never suspends is spared),
-    or ``after`` it, with its effects done and its answer not sent.
+    ``after`` it, with its effects done and its answer not sent, or ``any`` of these.
     """
 
-    when: Literal["before", "in", "after"] = "before"
+    when: Literal["any", "before", "in", "after"] = "any"
 
     def __post_init__(self) -> None:
         _Fault.__post_init__(self)
-        self._require(self.when in ("before", "in", "after"), "when is before, in or after")
+        self._require(self.when in ("any", *PHASES), "when is any, before, in or after")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +132,35 @@ _KINDS: dict[str, type[Any]] = {
 }
 PROCESSING = (Crash, Kill, Slow)
 SENDING = (Delay, Drop, Duplicate)
+
+
+def is_settled(fault: Fault) -> bool:
+    """Whether nothing is left open: it strikes at the same place in every run."""
+    return fault.nth is not None and not (isinstance(fault, Crash) and fault.when == "any")
+
+
+def settle(fault: Fault, nth: int, when: str = "before") -> Fault:
+    """Return the fault with nothing left open.
+
+    Args:
+        fault: with or without a number.
+        nth: where it strikes if it has none.
+        when: the phase of a crash where it may be any.
+    """
+    if fault.nth is None:
+        fault = replace(fault, nth=nth)
+    if isinstance(fault, Crash) and fault.when == "any":
+        fault = replace(fault, when=when)  # type: ignore[arg-type]
+    return fault
+
+
+def is_one_of(settled: Fault, fault: Fault) -> bool:
+    """Whether a settled fault is what ``fault`` may become."""
+    if fault.nth is None:
+        settled = replace(settled, nth=None)
+    if isinstance(fault, Crash) and fault.when == "any" and isinstance(settled, Crash):
+        settled = replace(settled, when="any")
+    return settled == fault
 
 
 def describe(fault: Fault) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ...core.life.death import bury
@@ -14,31 +14,51 @@ from ...core.mail.cell import READY
 from ...core.mail.envelope import Envelope
 from ...core.mail.mailbox import refuse, signal
 from ..errors import FaultRefused, InjectedCrash
-from .faults import PROCESSING, SENDING, Crash, Delay, Drop, Duplicate, Fault, Kill, ProviderFault, Slow
+from .faults import (
+    PHASES,
+    PROCESSING,
+    SENDING,
+    Crash,
+    Delay,
+    Drop,
+    Duplicate,
+    Fault,
+    Kill,
+    ProviderFault,
+    Slow,
+    is_settled,
+    settle,
+)
 
 if TYPE_CHECKING:
     from ..loop.loop import SimulationLoop
     from ..trace.trace import Trace
 
 Chances: TypeAlias = "Counter[tuple[str, str]]"
+Waits: TypeAlias = dict[str, set[int]]
 
 
 class Injector:
     """Holds the faults of one run, all of them with a number, and strikes when their message comes.
 
     It is also the dispatcher of the systems in the run: each ready actor becomes a step of its own lane.
+
+    Args:
+        faults: what strikes.
+        watched: what may strike in other runs: what there is for it to strike is counted.
     """
 
     loop: SimulationLoop
     tell: Callable[..., None]
 
-    def __init__(self, faults: Sequence[Fault] = ()) -> None:
+    def __init__(self, faults: Sequence[Fault] = (), watched: Sequence[Fault] = ()) -> None:
         self.requests: dict[str, int] = {}
         """How many requests each faulty provider has had."""
         self.struck: set[Fault] = set()
         """The faults that have struck."""
-        self.waits: dict[str, int] = {}
-        """The first message of each actor whose handler waited, where a fault makes us look at handlers."""
+        self.waits: Waits = {}
+        """At which messages of each actor its handler waited, where a fault makes us look at handlers."""
+        self.looks = any(isinstance(fault, PROCESSING) for fault in (*faults, *watched))
         self._sent: dict[str, int] = {}
         self.remote: set[str] = set()
         self._needs_remote = {fault.actor for fault in faults if isinstance(fault, Drop | Duplicate)}
@@ -89,7 +109,7 @@ class Injector:
     def on_process(self, path: str, nth: int, when: str) -> None:
         """Before, in and after the handler of an actor's ``nth`` message; may raise `InjectedCrash`."""
         if when == "in":
-            self.waits.setdefault(path, nth)
+            self.waits.setdefault(path, set()).add(nth)
         for fault in self.processing.get((path, nth), ()):
             if isinstance(fault, Crash) and fault.when == when and fault not in self.struck:
                 self._strike(fault)
@@ -191,21 +211,25 @@ def chance(fault: Fault) -> str:
     return "request" if isinstance(fault, ProviderFault) else "recv" if isinstance(fault, PROCESSING) else "send"
 
 
-def place(faults: Sequence[Fault], counts: Chances, rng: random.Random) -> tuple[Fault, ...]:
-    """Give the faults that may strike anywhere a place, or leave them out, by chance.
+def place(faults: Sequence[Fault], counts: Chances, waits: Waits, rng: random.Random) -> tuple[Fault, ...]:
+    """Settle what the faults leave open by chance; those without a number may be left out.
 
     Args:
-        faults: with or without numbers; those with one are returned as they are.
+        faults: those that leave nothing open are returned as they are.
         counts: `chances` in an ordinary run; a fault may also fall on the first one beyond.
+        waits: at which messages of each actor the handler waited in an ordinary run, and may crash ``in`` it.
         rng: where the chances come from.
     """
     placed: list[Fault] = []
     for fault in faults:
-        if fault.nth is not None:
+        if is_settled(fault):
             placed.append(fault)
             continue
-        if rng.random() < 0.25:
-            continue
-        most = counts[chance(fault), fault.actor] + 1
-        placed.append(replace(fault, nth=1 + int(rng.random() * most)))
+        nth = fault.nth
+        if nth is None:
+            if rng.random() < 0.25:
+                continue
+            nth = 1 + int(rng.random() * (counts[chance(fault), fault.actor] + 1))
+        phases = [phase for phase in PHASES if phase != "in" or nth in waits.get(fault.actor, ())]
+        placed.append(settle(fault, nth, phases[int(rng.random() * len(phases))]))
     return tuple(placed)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Collection, Iterable
-from dataclasses import replace
 
 from ..errors import FaultStruckNothing
-from .faults import Crash, Fault, describe
+from .faults import Crash, Fault, describe, is_one_of
 from .injector import Chances, chance
 
 _NAMED = 12
@@ -18,14 +17,11 @@ def unstruck(faults: Iterable[Fault], struck: Collection[Fault]) -> list[Fault]:
     """Return the faults that should have struck and did not.
 
     Args:
-        faults: with or without numbers.
-        struck: those that did strike, in all runs, each with the number it struck at.
+        faults: whatever they leave open.
+        struck: those that did strike, in all runs, each as it struck.
     """
-    anywhere = {replace(fault, nth=None) for fault in struck}
     return [
-        fault
-        for fault in faults
-        if not fault.optional and fault not in struck and not (fault.nth is None and fault in anywhere)
+        fault for fault in faults if not fault.optional and not any(is_one_of(settled, fault) for settled in struck)
     ]
 
 

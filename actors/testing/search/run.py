@@ -41,7 +41,7 @@ class Run:
         unused: holds that did not come up.
         requests: how many requests each faulty provider had.
         struck: the faults of the plan that struck.
-        waits: the first message of each actor whose handler waited, where a fault made us look at handlers.
+        waits: at which messages of each actor its handler waited, where a fault made us look at handlers.
     """
 
     error: BaseException | None
@@ -54,7 +54,7 @@ class Run:
     unused: set[tuple[str, int]]
     requests: dict[str, int]
     struck: frozenset[Fault]
-    waits: dict[str, int]
+    waits: dict[str, set[int]]
 
     @property
     def ok(self) -> bool:
@@ -96,6 +96,7 @@ def execute(
     *,
     holds: Sequence[Hold] = (),
     faults: Sequence[Fault] = (),
+    watched: Sequence[Fault] = (),
     invariants: Sequence[Invariant] = (),
     order: Order = "contract",
     max_steps: int = 20_000,
@@ -103,7 +104,7 @@ def execute(
 ) -> Run:
     """Run the scenario once; never raises what the scenario raised, but puts it into the `Run`."""
     loop = SimulationLoop(schedule, order=order, max_steps=max_steps)
-    sim = Simulation(loop, Injector(faults))
+    sim = Simulation(loop, Injector(faults, watched))
     with clocks.follow(loop.time):
         error, trace = _execute(scenario, sim, invariants, argument)
     unused: set[tuple[str, int]] = getattr(schedule, "unused", set())

@@ -32,7 +32,7 @@ class Simulation:
         self._append = self.trace.rows.append
         # None where no fault could strike: then the runtime does not ask.
         self.on_send = injector.on_send if injector.sending else None
-        self.on_process = injector.on_process if injector.processing else None
+        self.on_process = injector.on_process if injector.looks else None
         self.steps, self.ended = 0, 0.0
         """How many steps the run took, and when it was over, in virtual seconds."""
         injector.tell = self.event

@@ -8,11 +8,10 @@ import gc
 import random
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import Any
 
 from ..errors import Nondeterministic, SimulationError, TokenRefused
-from ..faults.faults import Crash, Fault
+from ..faults.faults import Crash, Fault, is_settled, settle
 from ..faults.injector import Chances, chance, chances, place
 from ..faults.struck import nothing, unstruck, why
 from ..loop.lanes import Schedule
@@ -107,7 +106,9 @@ class _Search:
         self.scenario = scenario
         self.name = token.scenario_name(scenario)
         self.faults = faults
-        self.fixed = tuple(fault for fault in faults if fault.nth is not None)
+        self.fixed = tuple(filter(is_settled, faults))
+        # After the handler: so the ordinary run still shows where it waits, and may crash in it.
+        self.ordinary = tuple(settle(fault, fault.nth, "after") for fault in faults if fault.nth is not None)
         self.invariants = invariants
         self.max_steps = max_steps
         self.order = order
@@ -122,7 +123,8 @@ class _Search:
             self.scenario,
             schedule,
             holds=holds,
-            faults=self.fixed if faults is None else faults,
+            faults=self.ordinary if faults is None else faults,
+            watched=self.faults,
             invariants=self.invariants,
             order=self.order,
             max_steps=self.max_steps,
@@ -136,12 +138,14 @@ class _Search:
         run = self.run(Fifo())
         if not run.ok:
             self.fail(run, "the ordinary schedule")
-        counts = chances(run.trace, run.requests)
+        counts, waits = chances(run.trace, run.requests), run.waits
         struck = set(run.struck)
-        tried = self.fixed
+        tried: tuple[Fault, ...] = tuple(fault for fault in self.faults if fault.nth is not None)
         for seed in seeds:
             tried = self.faults
-            faults = self.faults if self.fixed == self.faults else place(self.faults, counts, random.Random(~seed))
+            faults = (
+                self.faults if self.fixed == self.faults else place(self.faults, counts, waits, random.Random(~seed))
+            )
             run = self.run(sampling.schedule(strategy, seed), faults=faults)
             if not run.ok:
                 self.fail(run, f"seed {seed} ({strategy})")
@@ -153,15 +157,15 @@ class _Search:
         return run
 
     def check_struck(self, faults: Sequence[Fault], struck: set[Fault], counts: Chances) -> None:
-        """Fail if a fault struck nothing, though not by chance: one without a number gets a sure chance first.
+        """Fail if a fault struck nothing, though not by chance: what leaves something open gets a sure chance first.
 
         Where Hypothesis draws the workload, the test as a whole is judged, at its end: a small example may well have
         nothing to strike.
         """
         drawn = _drawn() is not None
         for fault in unstruck(faults, struck):
-            settled = fault.nth is not None or (drawn and fault in settings.struck)
-            if not settled and counts[chance(fault), fault.actor]:
+            judged = is_settled(fault) or (drawn and fault in settings.struck)
+            if not judged and counts[chance(fault), fault.actor]:
                 struck |= self.struck_first(fault)
         left = {fault: why(fault, counts) for fault in unstruck(faults, struck)}
         if not drawn:
@@ -176,13 +180,13 @@ class _Search:
         """Run the ordinary schedule with a fault at the first message that it can strike."""
         nth = 1
         while True:
-            run = self.plan((), (*self.fixed, replace(fault, nth=nth)))
+            run = self.plan((), (*self.fixed, settle(fault, nth)))
             if not run.ok:
                 self.fail(run, "a fault at the first message it can strike")
-            waits = run.waits.get(fault.actor, nth) if isinstance(fault, Crash) and fault.when == "in" else nth
-            if run.struck or waits == nth:
+            waits = run.waits.get(fault.actor) if isinstance(fault, Crash) and fault.when == "in" else None
+            if fault.nth is not None or run.struck or not waits or min(waits) <= nth:
                 return run.struck
-            nth = waits
+            nth = min(waits)
 
     def fail(self, run: Run, found: str) -> None:
         schedules_run = self.runs
