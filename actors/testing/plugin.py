@@ -10,14 +10,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import os
 import sys
 from collections.abc import Callable, Generator
+from dataclasses import replace
 from pathlib import Path
+from traceback import format_exception
 from types import FunctionType, ModuleType
+from typing import Any
 
 import pytest
 
+from .search.failed import SimulationFailed
 from .search.run import Run
 from .search.settings import settings
 from .search.simulation import simulate
@@ -92,7 +98,8 @@ def _unhurried(item: pytest.Function) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     """Put the options in force for one test, and see whether the token, and each fault, was of any use in it."""
-    settings.begin(item.config.getoption("--sim-seeds"), item.config.getoption("--sim-replay"))
+    option = item.config.getoption
+    settings.begin(option("--sim-seeds"), option("--sim-replay"), _from_here(item))
     try:
         result = yield
         if (wrong := settings.verdict()) is not None:
@@ -100,6 +107,47 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
         return result
     finally:
         settings.begin()
+
+
+def _from_here(item: pytest.Item) -> str:
+    """The test's name as a command line takes it in the folder where this one was given."""
+    path, *names = item.nodeid.split("::")
+    return "::".join([os.path.relpath(item.config.rootpath / path, item.config.invocation_params.dir), *names])
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
+    """Print a simulation's report first, and then where in the reader's own code it failed."""
+    result = yield
+    if call.excinfo is not None and isinstance(call.excinfo.value, SimulationFailed):
+        as_python_does = item.config.getoption("fulltrace") or item.config.getoption("tbstyle") == "native"
+        if not as_python_does:
+            # The parts are pytest's own affair: should their form change, its order stays.
+            with contextlib.suppress(AttributeError, TypeError, ValueError, IndexError):
+                result.longrepr = _report_first(call.excinfo.value, result.longrepr)
+    return result
+
+
+def _report_first(failure: SimulationFailed, printed: Any) -> Any:
+    """Put pytest's own form of a failure in another order: the report, the cause in the reader's code, the test.
+
+    A cause without a frame of the reader's, such as a deadlock, is told by the report alone.
+    """
+    *causes, (test, crash, _) = printed.chain
+    # Hypothesis' explanation lists lines that ran, and in a simulation those are the library's.
+    notes = [note for note in getattr(failure, "__notes__", ()) if not note.startswith(("Explanation:", "    "))]
+    lines = [line for part in (str(failure), *notes) for line in part.splitlines()]
+    crash = replace(crash, message=lines[0])
+    bare = replace(test.reprentries[-1], lines=[], reprfuncargs=None, reprlocals=None, reprfileloc=None, style="short")
+    report = replace(test, reprentries=[replace(bare, lines=lines, style="value")], style="value")
+    called = [replace(bare, reprfileloc=replace(crash, message="simulated here"))]
+    shown = [(report, crash, None)]
+    for traceback, where, _ in causes:
+        if isinstance(failure.__cause__, BaseExceptionGroup):  # pytest's own form of it has the report in it once more
+            traceback = type(traceback)(format_exception(failure.__cause__, chain=False))
+        if where is not None:
+            shown.append((traceback, where, None))
+    return type(printed)([*shown, (replace(test, reprentries=called, style="short"), crash, None)])
 
 
 @pytest.fixture(scope="session")  # so that @given takes it

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,7 @@ PLUGINS = [word for name in LOADED for word in ("-p", name)]
 @pytest.fixture
 def user(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.setenv("COLUMNS", "300")  # room for the summary's lines
     pytester.makepyprojecttoml("[tool.pytest.ini_options]\nasyncio_default_fixture_loop_scope = 'function'\n")
     return pytester
 
@@ -70,12 +72,97 @@ def test_a_failure_shows_the_report_and_the_token(user: pytest.Pytester) -> None
     result.stdout.fnmatch_lines(["*an addition is lost*", "*--sim-replay=sim1-*"])
 
 
+def printed(result: pytest.RunResult) -> str:
+    """What is printed of the one failure, without its title and the summary."""
+    return re.split(r"={10,} (?:FAILURES|short test summary info) =+\n", result.stdout.str())[1].partition("\n")[2]
+
+
+def test_the_report_stands_first_and_then_the_reader_s_own_code_where_it_failed(user: pytest.Pytester) -> None:
+    write(user)
+    text = printed(run(user))
+    report, frame, call = re.split(r"^    or: pytest .*\n|^test_\S+: AssertionError\n", text, flags=re.MULTILINE)
+    assert report.startswith("AssertionError: an addition is lost\n")
+    assert '>           assert await register.ask(None) == workers, "an addition is lost"' in frame.splitlines()
+    assert re.fullmatch(r"\S+test_\w+\.py:\d+: simulated here\s*", call)
+
+
+def test_no_code_of_the_library_is_printed_with_a_failure(user: pytest.Pytester) -> None:
+    write(user)
+    result = run(user, "-rf")
+    assert not [line for line in printed(result).splitlines() if ".src/callboard" in line or line.startswith("_ _")]
+    result.stdout.fnmatch_lines(["FAILED *::test_additions - AssertionError: an addition is lost"])
+
+
+GROUP = """
+import asyncio
+
+def test_group(simulation):
+    async def fail():
+        raise RuntimeError("lost")
+    async def scenario(sim):
+        async with asyncio.TaskGroup() as group:
+            group.create_task(fail())
+    simulation(scenario)
+"""
+
+
+def test_a_group_of_failures_is_printed_with_each_place_and_the_report_once(user: pytest.Pytester) -> None:
+    user.makepyfile(GROUP)
+    text = printed(run(user))
+    assert text.startswith("ExceptionGroup: unhandled errors in a TaskGroup\n")
+    assert text.count("replay: simulate(") == 1
+    assert re.search(r"\| +raise RuntimeError", text)
+    assert "Traceback" in text
+    assert "asyncio/taskgroups.py" not in text
+
+
+def test_hypothesis_example_stands_with_the_report_without_the_library_s_lines(user: pytest.Pytester) -> None:
+    user.makepyfile(
+        """
+from hypothesis import given, strategies as st
+from callboard.testing import simulate
+
+@given(st.lists(st.integers(0, 9)))
+def test_words(words):
+    async def scenario(sim):
+        assert len(words) < 2, "too many words"
+    simulate(scenario, seeds=1)
+"""
+    )
+    text = printed(run(user))
+    assert text.startswith("AssertionError: too many words\n")
+    assert "    words=[0, 0]," in text.splitlines()
+    assert ".src/callboard" not in text
+
+
+@pytest.mark.parametrize("options", [("--tb=native",), ("--full-trace",)])
+def test_python_s_own_traceback_can_be_asked_for(user: pytest.Pytester, options: tuple[str, ...]) -> None:
+    write(user)
+    result = run(user, *options)
+    result.assert_outcomes(failed=1)
+    assert not printed(result).startswith("AssertionError")
+
+
+def test_the_printed_command_replays_the_failure_alone(user: pytest.Pytester) -> None:
+    user.makepyfile(
+        USER_TEST.replace("def test_additions", "import pytest\n\ndef test_other(): pass\n\n"
+        "@pytest.mark.parametrize('word', ['a b'])\ndef test_additions").replace("(simulation)", "(simulation, word)")
+        .replace("EXTRA", "1").replace("SEEDS", "20")
+    )  # fmt: skip
+    found = re.search(r"or: (pytest .*)", run(user).stdout.str())
+    assert found is not None
+    _, *command = shlex.split(found.group(1))
+    result = run(user, *command)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*replayed.*"])
+
+
 def test_the_token_replays_the_failure(user: pytest.Pytester) -> None:
     write(user)
     token = token_of(run(user))
     result = run(user, f"--sim-replay={token}")
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*an addition is lost*", "*E*replayed.*"])
+    result.stdout.fnmatch_lines(["*an addition is lost*", "replayed.*"])
 
 
 def test_the_token_is_refused_when_the_code_has_changed(user: pytest.Pytester) -> None:

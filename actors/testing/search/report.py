@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import traceback
+import shlex
 
 from ..errors import SimulationError
 from ..faults.faults import describe
 from ..trace.trace import Parting
+from .frames import where
 from .run import Run
+from .settings import settings
 
 LAST_EVENTS = 60
 
@@ -38,7 +40,7 @@ def report(run: Run, history: str, token: str, parting: Parting | None = None) -
             *([] if parting is None else [*differs(parting), ""]),
             f"{history}.",
             f'replay: simulate(scenario, replay="{token}")',
-            f"    or: pytest --sim-replay={token}",
+            f"    or: pytest --sim-replay={token}{_test()}",
         ]
     )
 
@@ -61,8 +63,10 @@ def _what(error: BaseException | None) -> list[str]:
         lines = [f"{type(error).__name__}: {error.message}"]
         return lines + [f"  {line}" for inner in error.exceptions for line in _what(inner)]
     lines = [f"{type(error).__name__}: {error}"]
-    frames = traceback.extract_tb(error.__traceback__)
-    if frames and not isinstance(error, SimulationError):
-        last = frames[-1]
-        lines.append(f"  {last.filename}:{last.lineno} in {last.name}: {last.line}")
+    if (place := where(error)) and not isinstance(error, SimulationError):
+        lines.append(f"  {place}")
     return lines
+
+
+def _test() -> str:
+    return f" {shlex.quote(settings.test)}" if settings.test else ""

@@ -13,6 +13,8 @@ from ..faults.struck import nothing
 class Settings:
     """What the command line asks for: more seeds than a test's own number, or one token instead of a search."""
 
+    test: str = ""
+    """The test's name for a command line; "" where pytest's plugin runs none."""
     seeds: int | None = None
     replay: str | None = None
     refused: list[TokenRefused] = field(default_factory=list)
@@ -22,9 +24,9 @@ class Settings:
     unstruck: dict[Fault, tuple[int, str]] = field(default_factory=dict)
     """Those that struck nothing in some example: why, and how many chances there were, in the one with most."""
 
-    def begin(self, seeds: int | None = None, replay: str | None = None) -> None:
+    def begin(self, seeds: int | None = None, replay: str | None = None, test: str = "") -> None:
         """Begin a test."""
-        self.seeds, self.replay, self.replayed = seeds, replay, False
+        self.test, self.seeds, self.replay, self.replayed = test, seeds, replay, False
         self.refused.clear()
         self.struck.clear()
         self.unstruck.clear()

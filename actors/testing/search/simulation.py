@@ -23,6 +23,7 @@ from ..trace.invariants import Invariant
 from ..trace.trace import Parting
 from . import token
 from .failed import SimulationFailed
+from .frames import own
 from .report import LAST_EVENTS, differs, report
 from .run import Run, execute, reproducible
 from .scenario import Scenario, takes_simulation
@@ -76,22 +77,28 @@ def simulate(
     if asyncio._get_running_loop() is not None:
         raise SimulationError("simulate() runs a loop of its own: call it from an ordinary test, not from an async one")
     search = _Search(scenario, tuple(faults), tuple(invariants), max_steps, order)
-    with reproducible():
-        if replay is not None:
-            return search.replay(token.Token.decode(replay))
-        if settings.replay is not None:
-            try:
-                run = search.replay(token.Token.decode(settings.replay))
-            except TokenRefused as refused:
-                settings.refused.append(refused)  # perhaps another simulation of this test is the one
-                return search.run(Fifo())
-            settings.replayed = True
-            return run
-        return search.search(_numbers(settings.seeds if settings.seeds is not None else seeds), strategy)
+    try:
+        with reproducible():
+            return _simulate(search, seeds, strategy, replay)
+    except SimulationError as error:
+        __tracebackhide__ = True  # pytest shows the test, which called this
+        raise error.with_traceback(None) from error.__cause__
 
 
-def _numbers(seeds: int | Iterable[int]) -> Iterable[int]:
-    return range(seeds) if isinstance(seeds, int) else seeds
+def _simulate(search: _Search, seeds: int | Iterable[int], strategy: str, replay: str | None) -> Run:
+    if replay is not None:
+        return search.replay(token.Token.decode(replay))
+    if settings.replay is not None:
+        try:
+            run = search.replay(token.Token.decode(settings.replay))
+        except TokenRefused as refused:
+            settings.refused.append(refused)  # perhaps another simulation of this test is the one
+            return search.run(Fifo())
+        settings.replayed = True
+        return run
+    if settings.seeds is not None:
+        seeds = settings.seeds
+    return search.search(range(seeds) if isinstance(seeds, int) else seeds, strategy)
 
 
 class _Search:
@@ -260,6 +267,8 @@ class _Search:
         same = run.trace if parting is None else run.trace.upto(parting.index)
         prefixes = tuple(same.prefixes())
         text = token.Token(self.name, self.order, run.holds, self.moved(run), prefixes, parting is None).encode()
+        if run.error is not None:
+            own(run.error)
         return SimulationFailed(report(run, history, text, parting), run, text, schedules_run)
 
     def moved(self, run: Run) -> tuple[Fault, ...]:
