@@ -12,6 +12,7 @@ from .errors import (
     EscapedSimulation,
     FaultRefused,
     FaultStruckNothing,
+    HistoryTooLong,
     InjectedCrash,
     InvariantViolated,
     Nondeterministic,
@@ -23,6 +24,8 @@ from .errors import (
 from .faults.faults import Crash, Delay, Drop, Duplicate, Fault, Kill, ProviderFault, Slow
 from .faults.provider import FaultyProvider
 from .loop.loop import SimulationLoop
+from .oracles.linearizability import linearizable
+from .oracles.liveness import hot, no_starvation
 from .schedules.plan import Hold
 from .search.failed import SimulationFailed
 from .search.run import Run
@@ -45,6 +48,7 @@ __all__ = [
     "FaultStruckNothing",
     "FaultyProvider",
     "FunctionModel",
+    "HistoryTooLong",
     "Hold",
     "InjectedCrash",
     "Invariant",
@@ -67,7 +71,10 @@ __all__ = [
     "UnhandledFailure",
     "eventually",
     "exactly_once",
+    "hot",
+    "linearizable",
     "never",
+    "no_starvation",
     "run_virtual",
     "simulate",
     "virtual_time",

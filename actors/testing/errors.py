@@ -9,6 +9,7 @@ CallboardError
     ├── TokenRefused          a replay token does not belong to this scenario, code or workload
     ├── FaultRefused          (also ValueError)      a fault against the delivery contract, or that makes no sense
     ├── FaultStruckNothing    a fault found nothing to strike in any schedule: it tested nothing
+    ├── HistoryTooLong        whether a history is linearizable was not decided within the steps allowed
     ├── UnhandledFailure      an exception that nobody caught ended a callback or a background task
     ├── InvariantViolated     (also AssertionError)  what must always hold did not
     └── SimulationFailed      (also AssertionError)  the report of the first failing schedule
@@ -56,6 +57,10 @@ class FaultStruckNothing(SimulationError):
 
 class UnhandledFailure(SimulationError):
     """An exception reached the event loop because nobody caught it."""
+
+
+class HistoryTooLong(SimulationError):
+    """Whether a history is linearizable was not decided within the steps allowed."""
 
 
 class InvariantViolated(SimulationError, AssertionError):

@@ -6,12 +6,14 @@ import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 
+from ...core.refs.ref import ActorRef
 from ...core.system import System
 from ..faults.injector import Injector
 from ..loop.loop import SimulationLoop
 from ..trace.trace import Fact, Trace
 
 Scenario: TypeAlias = Callable[..., Awaitable[object]]
+_LOOK_AFTER = ("done", "started", "restarted")
 
 
 class Simulation:
@@ -48,6 +50,41 @@ class Simulation:
     def mark(self, kind: str, **fields: Any) -> None:
         """Put an event of your own into the trace, for invariants to look at."""
         self._append((self.loop._now, kind, fields))
+
+    def follow(self, ref: ActorRef[Any], **states: Callable[[Any], object]) -> None:
+        """Put what an actor is like into the trace, as events of the kind ``state``: at once, and whenever it has
+        changed with a message or a restart.
+
+        Args:
+            ref: the actor.
+            states: what to look at, by name: functions of the actor, quick, and without an effect.
+        """
+        cell, append, last = ref._cell, self._append, dict[str, object]()
+        system = {} if cell.runtime.probe is self else {"system": getattr(cell.runtime.probe, "_number", 0)}
+        whose = system.get("system"), cell.path
+
+        def look() -> None:
+            try:
+                now = {name: state(cell.actor) for name, state in states.items()} if cell.actor is not None else last
+            except Exception as error:
+                self.loop.unhandled.append({"message": f"a state of {cell.path} that is followed", "exception": error})
+                return
+            if now != last:
+                last.update(now)
+                append((self.loop._now, "state", {**system, "actor": cell.path, **now}))
+
+        def followed(row: tuple[float, str, dict[str, Any]]) -> None:
+            append(row)
+            _, kind, fields = row
+            if (
+                kind in _LOOK_AFTER
+                and fields.get("actor") == cell.path
+                and fields.get("system") == system.get("system")
+            ):
+                look()
+
+        self._append = followed
+        look()
 
     async def idle(self) -> None:
         """Wait until nothing can run without time going on."""
