@@ -76,11 +76,7 @@ class Simulation:
         def followed(row: tuple[float, str, dict[str, Any]]) -> None:
             append(row)
             _, kind, fields = row
-            if (
-                kind in _LOOK_AFTER
-                and fields.get("actor") == cell.path
-                and fields.get("system") == system.get("system")
-            ):
+            if kind in _LOOK_AFTER and (fields.get("system"), fields.get("actor")) == whose:
                 look()
 
         self._append = followed
