@@ -17,7 +17,6 @@ from typing import Any, Final, Literal, TypeAlias
 
 from ..errors import FaultRefused
 
-
 PHASES: Final = ("before", "in", "after")
 """When an actor may crash, seen from the handler of a message."""
 
