@@ -102,6 +102,10 @@ class Ledger:
         """Deliver each message once and at once."""
         return AT_ONCE
 
+    def on_reply(self, ask: Any, path: str) -> float:
+        """Let each reply arrive at once."""
+        return 0.0
+
     def on_process(self, path: str, nth: int, when: str) -> None:
         """Before and after an actor handles a message; raises what `crash_at_next_message` was given."""
         if when == "before":

@@ -21,7 +21,19 @@ from .errors import (
     TokenRefused,
     UnhandledFailure,
 )
-from .faults.faults import Crash, Delay, Drop, Duplicate, Fault, Kill, ProviderFault, Slow
+from .faults.faults import (
+    Crash,
+    Delay,
+    DelayReply,
+    Drop,
+    Duplicate,
+    Fault,
+    Kill,
+    LoseReply,
+    Partition,
+    ProviderFault,
+    Slow,
+)
 from .faults.provider import FaultyProvider
 from .loop.loop import SimulationLoop
 from .oracles.linearizability import linearizable
@@ -39,6 +51,7 @@ __all__ = [
     "Crash",
     "Deadlock",
     "Delay",
+    "DelayReply",
     "Drop",
     "Duplicate",
     "EscapedSimulation",
@@ -54,7 +67,9 @@ __all__ = [
     "Invariant",
     "InvariantViolated",
     "Kill",
+    "LoseReply",
     "Nondeterministic",
+    "Partition",
     "Probe",
     "ProviderFault",
     "Run",

@@ -4,13 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from typing import Any
 
 import pytest
 
 from callboard.actors import Actor, ActorRef, ChildSpec
-from callboard.actors.core.base.errors import ActorCrashed
-from callboard.testing import Crash, Fault, FaultStruckNothing, Simulation, SimulationFailed, never, simulate
+from callboard.actors.core.base.errors import ActorCrashed, AskTimeout
+from callboard.testing import (
+    Crash,
+    Deadlock,
+    DelayReply,
+    Fault,
+    FaultRefused,
+    FaultStruckNothing,
+    LoseReply,
+    Partition,
+    Simulation,
+    SimulationFailed,
+    never,
+    simulate,
+)
 
 WRONG_TURN = never(lambda fact: fact.kind == "shown" and fact.question != fact.result, "a result to another question")
 
@@ -108,3 +122,195 @@ def test_the_ordinary_schedule_has_the_faults_with_a_number_and_no_others() -> N
 def test_a_crash_of_any_phase_that_names_a_message_that_never_comes_struck_nothing() -> None:
     with pytest.raises(FaultStruckNothing, match=r"crash worker, message 9 .*messages taken up there: 4"):
         simulate(waits_in_its_third_message, faults=[Crash("worker", 9)])
+
+
+# -- replies -----------------------------------------------------------------------------------------------------------
+
+
+class Till(Actor):
+    """Adds up what it is told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.amounts: list[int] = []
+
+    def on_receive(self, message: Any) -> Any:
+        if message == "amounts":
+            return list(self.amounts)
+        self.amounts.append(message)
+        return len(self.amounts)
+
+
+async def pays_again_when_it_hears_nothing(sim: Simulation) -> None:
+    sim.remote("till")
+    till = sim.system.spawn(Till, name="till")
+    for amount in (1, 2):
+        try:
+            await till.ask(amount, timeout=5)
+        except AskTimeout:
+            await till.ask(amount, timeout=5)
+    amounts = till.ask("amounts", timeout=60)
+    with contextlib.suppress(AskTimeout):
+        assert await amounts == [1, 2], "paid twice"
+
+
+@pytest.mark.parametrize("fault", [LoseReply("till"), DelayReply("till", seconds=10), LoseReply("till", 2)])
+def test_a_payment_is_made_twice_where_a_reply_is_lost_or_late(fault: Fault) -> None:
+    with pytest.raises(SimulationFailed, match="paid twice") as caught:
+        simulate(pays_again_when_it_hears_nothing, faults=[fault])
+    struck = caught.value.run.faults[0]
+    assert type(struck) is type(fault)
+    with pytest.raises(SimulationFailed, match="paid twice"):
+        simulate(pays_again_when_it_hears_nothing, faults=[fault], replay=caught.value.token)
+
+
+def test_a_late_reply_arrives_and_is_told_in_the_trace() -> None:
+    async def scenario(sim: Simulation) -> None:
+        till = sim.system.spawn(Till, name="till")
+        assert await till.ask(1) == 1
+        assert sim.now == 0
+        assert await till.ask(2) == 2
+        assert sim.now == 3
+        assert [fact.what for fact in sim.trace.of("fault")] == ["delay reply"]
+
+    simulate(scenario, faults=[DelayReply("till", 2, seconds=3)])
+
+
+def test_an_error_is_a_reply_that_may_come_late() -> None:
+    class Broken(Actor):
+        def on_receive(self, message: Any) -> None:
+            raise ValueError(message)
+
+    async def scenario(sim: Simulation) -> None:
+        broken = sim.system.spawn(Broken, name="broken")
+        with pytest.raises(ValueError, match="x"):
+            await broken.ask("x")
+        assert sim.now == 3
+
+    simulate(scenario, faults=[DelayReply("broken", 1, seconds=3)])
+
+
+def test_a_reply_that_is_late_when_the_run_is_over_is_no_leak_and_no_ask_without_end() -> None:
+    async def scenario(sim: Simulation) -> None:
+        till = sim.system.spawn(Till, name="till")
+        asking = till.ask(1)
+        await sim.idle()
+        assert not asking.done()
+
+    simulate(scenario, faults=[DelayReply("till", 1, seconds=3)])
+
+
+def test_a_lost_reply_that_nobody_stops_waiting_for_is_a_deadlock_that_names_who_waits() -> None:
+    async def scenario(sim: Simulation) -> None:
+        sim.remote("till")
+        await sim.system.spawn(Till, name="till").ask(1)
+
+    with pytest.raises(SimulationFailed, match="client waits for till") as caught:
+        simulate(scenario, faults=[LoseReply("till")])
+    assert isinstance(caught.value.run.error, Deadlock)
+
+
+# -- partitions --------------------------------------------------------------------------------------------------------
+
+
+class Caller(Actor):
+    """Asks another actor, again and again until it answers."""
+
+    def __init__(self, whom: ActorRef[Any]) -> None:
+        super().__init__()
+        self.whom = whom
+
+    async def on_receive(self, message: Any) -> Any:
+        for _ in range(10):
+            with contextlib.suppress(AskTimeout):
+                return await self.whom.ask(message, timeout=1)
+        return "unreachable"
+
+
+def test_a_partition_loses_messages_and_replies_between_two_sides_and_heals() -> None:
+    lost = []
+
+    async def scenario(sim: Simulation) -> None:
+        sim.remote("east")
+        east = sim.system.spawn(Till, name="east")
+        west = sim.system.spawn(Caller, east, name="west")
+        assert await west.ask(1) == 1
+        assert await west.ask(2) == 2
+        assert await east.ask("amounts") == [1, 2]  # the client is on neither side
+        assert sim.now == 4
+        lost[:] = [fact.id for fact in sim.trace.of("lost")]
+
+    simulate(scenario, faults=[Partition("west", "east", 3, seconds=3.5)])
+    assert len(lost) == 4
+
+
+def test_a_partition_that_begins_at_a_reply_has_the_message_taken_up_and_the_reply_lost() -> None:
+    async def scenario(sim: Simulation) -> None:
+        sim.remote("east")
+        east = sim.system.spawn(Till, name="east")
+        west = sim.system.spawn(Caller, east, name="west")
+        assert await west.ask(1) == 2
+        assert await east.ask("amounts") == [1, 1]
+
+    simulate(scenario, faults=[Partition("east", "west", 2, seconds=0.5)])
+
+
+def test_a_partition_of_any_message_is_placed_by_the_search() -> None:
+    async def scenario(sim: Simulation) -> None:
+        sim.remote("east")
+        east = sim.system.spawn(Till, name="east")
+        west = sim.system.spawn(Caller, east, name="west")
+        for number in range(3):
+            await west.ask(number)
+        assert await east.ask("amounts") == [0, 1, 2], "taken twice"
+
+    with pytest.raises(SimulationFailed, match="taken twice") as caught:
+        simulate(scenario, faults=[Partition("west", "east", seconds=0.5)])
+    assert re.search(r"partition west \| east, message [246] \(seconds=0.5\)", str(caught.value))
+
+
+@pytest.mark.parametrize("fault", [LoseReply("till", 1), Partition("client", "till", 1)])
+def test_between_local_actors_no_reply_is_lost_and_nothing_parted(fault: Fault) -> None:
+    async def scenario(sim: Simulation) -> None:
+        await sim.system.spawn(Till, name="till").ask(1)
+
+    with pytest.raises(SimulationFailed, match=r"sim.remote") as caught:
+        simulate(scenario, faults=[fault])
+    assert isinstance(caught.value.run.error, FaultRefused)
+
+
+@pytest.mark.parametrize(
+    ("fault", "says"),
+    [
+        (DelayReply("tlil"), r"delay reply tlil, any reply.*there is no actor 'tlil'. Did you mean 'till'\?"),
+        (DelayReply("till", 9), r"delay reply till, reply 9 .*replies there: 3"),
+        (Partition("cleint", "till"), r"there is no actor 'cleint'"),
+        (Partition("client", "till", 20), r"messages and replies between them there: 6"),
+    ],
+)
+def test_a_lost_reply_or_a_partition_that_struck_nothing_is_an_error_that_says_what_there_was(
+    fault: Fault, says: str
+) -> None:
+    with pytest.raises(FaultStruckNothing, match=says):
+        simulate(pays_again_when_it_hears_nothing, faults=[fault])
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: LoseReply(""),
+        lambda: LoseReply("a", 0),
+        lambda: DelayReply("a", 1, seconds=0),
+        lambda: DelayReply("a", 1, seconds=float("inf")),
+        lambda: Partition("a", ""),
+        lambda: Partition("a", "a"),
+        lambda: Partition("a", "a/b"),
+        lambda: Partition("a", "b", 0),
+        lambda: Partition("a", "b", 1, seconds=-1),
+        lambda: Partition("a", None),  # type: ignore[arg-type]
+        lambda: Crash("a", optional="yes"),  # type: ignore[arg-type]
+    ],
+)
+def test_a_fault_that_makes_no_sense_is_refused(make: Any) -> None:
+    with pytest.raises(FaultRefused):
+        make()

@@ -98,11 +98,13 @@ class Ask(Future[Any]):
     def fail(self, error: BaseException) -> None:
         """Set the error unless the asker has given up."""
         if self._state == PENDING:
-            runtime = self.cell.runtime
-            if runtime.probe is None:
-                self._settle(ERROR, _AskFailure(error, error.__traceback__, self.cell.path))
-            else:  # which is told of every end
-                self._settle(ERROR, Failure(error, error.__traceback__))
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        if self.cell.runtime.probe is None:
+            self._settle(ERROR, _AskFailure(error, error.__traceback__, self.cell.path))
+        else:  # which is told of every end
+            self._settle(ERROR, Failure(error, error.__traceback__))
 
     def failed(self) -> bool:
         """Whether it has ended in an error."""
@@ -127,7 +129,7 @@ class Ask(Future[Any]):
     def expire(self) -> None:
         """The deadline has come."""
         if self._state == PENDING:
-            self.fail(AskTimeout(f"{self.cell.place} did not answer {brief(self.message)} within its deadline"))
+            self._fail(AskTimeout(f"{self.cell.place} did not answer {brief(self.message)} within its deadline"))
             self._call_off()
 
     def is_late(self, now: float) -> bool:
@@ -270,13 +272,39 @@ def _cycle(names: list[str]) -> AskCycle:
 class ProbedAsk(Ask):
     """An ask in a system with a probe, which is told how it ended."""
 
-    __slots__ = ("handed_on", "id", "sender")
+    __slots__ = ("handed_on", "id", "replied", "sender")
 
     def __init__(self, cell: Receiver, message: Any, context: SendContext | None, priority: int = 0) -> None:
         super().__init__(cell, message, context, priority)
         self.id = 0  # until it is sent
         self.sender = ""
         self.handed_on: tuple[tuple[str, int, str], ...] = ()  # by whom before: path, id, sender
+        self.replied = False  # and the reply is still on its way, or lost
+
+    def answer(self, value: Any) -> None:
+        if self._state == PENDING and self._arrives(VALUE, value):
+            self._settle(VALUE, value)
+
+    def fail(self, error: BaseException) -> None:
+        if self._state == PENDING and self._arrives(ERROR, Failure(error, error.__traceback__)):
+            self._fail(error)
+
+    def _arrives(self, state: int, value: Any) -> bool:
+        """Whether a reply is there at once: a probe may hold it up, or lose it. A second one goes nowhere."""
+        if self.replied:
+            return False
+        probe = self.cell.runtime.probe
+        delay = 0.0 if probe is None or probe.on_reply is None or not self.id else probe.on_reply(self, self.cell.path)
+        if delay == 0.0:
+            return True
+        self.replied = True
+        if delay is not None:
+            self.cell.runtime.loop.call_later(delay, self._arrive, state, value)
+        return False
+
+    def _arrive(self, state: int, value: Any) -> None:
+        if self._state == PENDING:
+            self._settle(state, value)
 
     def __hash__(self) -> int:
         return self.handed_on[0][1] if self.handed_on else self.id  # sets of asks iterate alike in every run
@@ -310,3 +338,6 @@ class StreamAsk(ProbedAsk):
     __slots__ = ("channel",)
 
     channel: Channel
+
+    def _arrives(self, state: int, value: Any) -> bool:
+        return True  # the items are the reply; that they begin is not held up

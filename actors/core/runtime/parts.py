@@ -31,11 +31,14 @@ class Probe(Protocol):
 
     Attributes:
         on_send: given a message and the receiver's path, returns the delays, in seconds, after which copies arrive.
+        on_reply: given an ask and the path of who replies, returns the delay, in seconds, after which the reply
+            arrives; None where it is lost.
         on_process: given a path, how many messages that actor has taken up, and ``before``, ``in`` or ``after``; what
             it raises, the handler raises.
     """
 
     on_send: Callable[[Any, str], Sequence[float]] | None
+    on_reply: Callable[[Any, str], float | None] | None
     on_process: Callable[[str, int, str], None] | None
 
     def event(self, kind: str, **row: Any) -> None:

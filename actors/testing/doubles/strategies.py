@@ -18,7 +18,7 @@ from ...core.base.restart import STRATEGIES, Restart
 from ...core.base.spec import ChildSpec
 from ...core.refs.ref import ActorRef
 from ...core.supervisor import Supervisor
-from ..faults.faults import Crash, Delay, Drop, Duplicate, Fault, Kill, ProviderFault, Slow
+from ..faults.faults import Crash, Delay, DelayReply, Drop, Duplicate, Fault, Kill, LoseReply, ProviderFault, Slow
 
 # -- message plans -----------------------------------------------------------------------------------------------------
 
@@ -188,6 +188,8 @@ def fault_plans(
         Kill: st.builds(Kill, path, nth, optional=optional),
         Slow: st.builds(Slow, path, nth, seconds, optional=optional),
         Delay: st.builds(Delay, path, nth, seconds, optional=optional),
+        DelayReply: st.builds(DelayReply, path, nth, seconds, optional=optional),
+        LoseReply: st.builds(LoseReply, path, nth, optional=optional),
         Drop: st.builds(Drop, path, nth, optional=optional),
         Duplicate: st.builds(Duplicate, path, nth, optional=optional),
         ProviderFault: st.builds(

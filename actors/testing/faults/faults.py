@@ -1,8 +1,8 @@
 """Faults as plain data: frozen values, so that a plan of them can be drawn, shrunk, printed and put into a token.
 
 A fault with ``nth=None`` may strike at any message: each run draws where, and whether at all. A fault with a number
-strikes there in every run, and a crash with ``when="any"`` in a phase that each run draws. A fault that struck nothing in
-any schedule fails the test by name, unless it is ``optional``.
+strikes there in every run, and a crash with ``when="any"`` in a phase that each run draws. A fault that struck nothing
+in any schedule fails the test by name, unless it is ``optional``.
 
 What the delivery contract promises stays promised: a message between local actors is never lost or repeated, so
 `Drop` and `Duplicate` are for actors the scenario declares to be beyond a network (``sim.remote("path")``).
@@ -11,9 +11,10 @@ What the delivery contract promises stays promised: a message between local acto
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, Final, Literal, TypeAlias
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, ClassVar, Final, Literal, TypeAlias, get_args
 
 from ..errors import FaultRefused
 
@@ -21,8 +22,36 @@ PHASES: Final = ("before", "in", "after")
 """When an actor may crash, seen from the handler of a message."""
 
 
+class _Checked:
+    """What faults have in common beside their fields."""
+
+    __slots__ = ()
+
+    strikes: ClassVar[str] = "recv"
+    """What is counted: messages taken up (``recv``) or sent (``send``), replies, requests, crossings."""
+    nth: int | None
+    optional: bool
+
+    @property
+    def target(self) -> str:
+        """Whose messages are counted."""
+        raise NotImplementedError
+
+    def _require(self, holds: bool, what: str) -> None:
+        if not holds:
+            raise FaultRefused(f"{self!r}: {what}")
+
+    def _check(self, *names: object) -> None:
+        self._require(all(isinstance(name, str) and name != "" for name in names), "it names nothing to strike")
+        self._require(self.nth is None or (_whole(self.nth) and self.nth >= 1), "nth is a number, counted from 1")
+        self._require(isinstance(self.optional, bool), "optional is True or False")
+
+    def _check_seconds(self, seconds: object) -> None:
+        self._require(_is_seconds(seconds) and seconds > 0, "seconds is a number above 0")  # type: ignore[operator]
+
+
 @dataclass(frozen=True, slots=True)
-class _Fault:
+class _Fault(_Checked):
     actor: str
     """The path of the actor it strikes."""
     nth: int | None = None
@@ -31,19 +60,19 @@ class _Fault:
     """Whether it may strike nothing. One that is not optional and strikes nothing in any schedule is an error."""
 
     def __post_init__(self) -> None:
-        self._require(isinstance(self.actor, str) and self.actor != "", "it names no actor")
-        self._require(self.nth is None or (_whole(self.nth) and self.nth >= 1), "nth is a number, counted from 1")
+        self._check(self.actor)
 
-    def _require(self, holds: bool, what: str) -> None:
-        if not holds:
-            raise FaultRefused(f"{self!r}: {what}")
+    @property
+    def target(self) -> str:
+        """The actor."""
+        return self.actor
 
 
 def _whole(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _seconds(value: object) -> bool:
+def _is_seconds(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
@@ -75,28 +104,97 @@ class Slow(_Fault):
 
     def __post_init__(self) -> None:
         _Fault.__post_init__(self)
-        self._require(_seconds(self.seconds) and self.seconds > 0, "seconds is a number above 0")
+        self._check_seconds(self.seconds)
 
 
 @dataclass(frozen=True, slots=True)
 class Delay(_Fault):
     """A message to the actor arrives ``seconds`` later, and so do the same sender's next ones: order is kept."""
 
+    strikes: ClassVar[str] = "send"
+
     seconds: float = 1.0
 
     def __post_init__(self) -> None:
         _Fault.__post_init__(self)
-        self._require(_seconds(self.seconds) and self.seconds > 0, "seconds is a number above 0")
+        self._check_seconds(self.seconds)
 
 
 @dataclass(frozen=True, slots=True)
 class Drop(_Fault):
     """A message to a remote actor is lost."""
 
+    strikes: ClassVar[str] = "send"
+
 
 @dataclass(frozen=True, slots=True)
 class Duplicate(_Fault):
     """A message to a remote actor arrives twice."""
+
+    strikes: ClassVar[str] = "send"
+
+
+@dataclass(frozen=True, slots=True)
+class LoseReply(_Fault):
+    """A reply of a remote actor is lost: its handler has done its work, and who asked waits for ever."""
+
+    strikes: ClassVar[str] = "reply"
+
+
+@dataclass(frozen=True, slots=True)
+class DelayReply(_Fault):
+    """A reply of the actor arrives ``seconds`` later; who has given up by then does not see it."""
+
+    strikes: ClassVar[str] = "reply"
+    seconds: float = 1.0
+
+    def __post_init__(self) -> None:
+        _Fault.__post_init__(self)
+        self._check_seconds(self.seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Partition(_Checked):
+    """The network between two sides fails for a while: messages and replies between them are lost, then it heals.
+
+    A side is an actor and all below it, or ``client``, or another task that is named. One side at least has to be
+    remote (``sim.remote("path")``).
+    """
+
+    strikes: ClassVar[str] = "crossing"
+    one: str
+    """The path of an actor: with all below it one side."""
+    other: str
+    """The other side."""
+    nth: int | None = None
+    """At which message or reply between the two it begins, from 1; that one is lost. None for any."""
+    seconds: float = 30.0
+    """How long it lasts."""
+    optional: bool = field(default=False, kw_only=True)
+    """Whether it may strike nothing."""
+
+    def __post_init__(self) -> None:
+        self._check(self.one, self.other)
+        self._check_seconds(self.seconds)
+        nested = is_below(self.one, self.other) or is_below(self.other, self.one)
+        self._require(not nested, "one side is within the other")
+
+    @property
+    def target(self) -> str:
+        """Both sides."""
+        return f"{self.one} | {self.other}"
+
+    def separates(self, sender: str, receiver: str) -> bool:
+        """Whether a message from one path to another goes from one side to the other."""
+        one, other = self.one, self.other
+        if is_below(sender, one):
+            return is_below(receiver, other)
+        return is_below(sender, other) and is_below(receiver, one)
+
+
+def is_below(path: str, side: str) -> bool:
+    """Whether a path is a side's, or of an actor below it."""
+    return path == side or path.startswith(f"{side}/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +206,7 @@ class ProviderFault(_Fault):
     are cut JSON).
     """
 
+    strikes: ClassVar[str] = "request"
     what: Literal["rate_limited", "overloaded", "timeout", "cut", "malformed"] = "overloaded"
     retry_after: float | None = 1.0
     seconds: float = 30.0
@@ -117,57 +216,36 @@ class ProviderFault(_Fault):
         _Fault.__post_init__(self)
         known = ("rate_limited", "overloaded", "timeout", "cut", "malformed")
         self._require(self.what in known, f"what is one of {', '.join(known)}")
-        self._require(_seconds(self.seconds) and self.seconds >= 0, "seconds is a number from 0")
+        self._require(_is_seconds(self.seconds) and self.seconds >= 0, "seconds is a number from 0")
         self._require(
-            self.retry_after is None or (_seconds(self.retry_after) and self.retry_after >= 0),
+            self.retry_after is None or (_is_seconds(self.retry_after) and self.retry_after >= 0),
             "retry_after is a number from 0, or None",
         )
         self._require(_whole(self.after) and self.after >= 0, "after is a whole number from 0")
 
 
-Fault: TypeAlias = Crash | Kill | Slow | Delay | Drop | Duplicate | ProviderFault
-_KINDS: dict[str, type[Any]] = {
-    kind.__name__: kind for kind in (Crash, Kill, Slow, Delay, Drop, Duplicate, ProviderFault)
-}
+Fault: TypeAlias = Crash | Kill | Slow | Delay | Drop | Duplicate | LoseReply | DelayReply | Partition | ProviderFault
+_KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in get_args(Fault)}
 PROCESSING = (Crash, Kill, Slow)
 SENDING = (Delay, Drop, Duplicate)
-
-
-def is_settled(fault: Fault) -> bool:
-    """Whether nothing is left open: it strikes at the same place in every run."""
-    return fault.nth is not None and not (isinstance(fault, Crash) and fault.when == "any")
-
-
-def settle(fault: Fault, nth: int, when: str = "before") -> Fault:
-    """Return the fault with nothing left open.
-
-    Args:
-        fault: with or without a number.
-        nth: where it strikes if it has none.
-        when: the phase of a crash where it may be any.
-    """
-    if fault.nth is None:
-        fault = replace(fault, nth=nth)
-    if isinstance(fault, Crash) and fault.when == "any":
-        fault = replace(fault, when=when)  # type: ignore[arg-type]
-    return fault
-
-
-def is_one_of(settled: Fault, fault: Fault) -> bool:
-    """Whether a settled fault is what ``fault`` may become."""
-    if fault.nth is None:
-        settled = replace(settled, nth=None)
-    if isinstance(fault, Crash) and fault.when == "any" and isinstance(settled, Crash):
-        settled = replace(settled, when="any")
-    return settled == fault
+REPLYING = (LoseReply, DelayReply)
+_SHOWN = ("actor", "one", "other", "nth", "optional")
+_CAPITAL = re.compile(r"(?<!^)(?=[A-Z])")
+_COUNTED = {"send": "message", "recv": "message", "crossing": "message"}
 
 
 def describe(fault: Fault) -> str:
     """Return the fault in words."""
-    where = f"{fault.actor}, message {fault.nth}" if fault.nth else f"{fault.actor}, any message"
-    extra = {f.name: getattr(fault, f.name) for f in fields(fault) if f.name not in ("actor", "nth", "optional")}
+    noun = _COUNTED.get(fault.strikes, fault.strikes)
+    where = f"{fault.target}, {noun} {fault.nth}" if fault.nth else f"{fault.target}, any {noun}"
+    extra = {f.name: getattr(fault, f.name) for f in fields(fault) if f.name not in _SHOWN}
     inside = " ".join(f"{name}={value}" for name, value in extra.items())
-    return f"{type(fault).__name__.lower()} {where}{' (' + inside + ')' if inside else ''}"
+    return f"{name_of(fault)} {where}{' (' + inside + ')' if inside else ''}"
+
+
+def name_of(fault: Fault) -> str:
+    """Return the kind of the fault in words, as a ``fault`` event's ``what`` says it."""
+    return _CAPITAL.sub(" ", type(fault).__name__).lower()
 
 
 def to_data(fault: Fault) -> dict[str, Any]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import random
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from ...core.life.death import bury
 from ...core.mail.ask import ProbedAsk
@@ -14,28 +13,29 @@ from ...core.mail.cell import READY
 from ...core.mail.envelope import Envelope
 from ...core.mail.mailbox import refuse, signal
 from ..errors import FaultRefused, InjectedCrash
+from .drawing import Chances, Waits
 from .faults import (
-    PHASES,
     PROCESSING,
+    REPLYING,
     SENDING,
     Crash,
     Delay,
+    DelayReply,
     Drop,
     Duplicate,
     Fault,
     Kill,
+    LoseReply,
+    Partition,
     ProviderFault,
     Slow,
-    is_settled,
-    settle,
+    describe,
+    is_below,
+    name_of,
 )
 
 if TYPE_CHECKING:
     from ..loop.loop import SimulationLoop
-    from ..trace.trace import Trace
-
-Chances: TypeAlias = "Counter[tuple[str, str]]"
-Waits: TypeAlias = dict[str, set[int]]
 
 
 class Injector:
@@ -52,27 +52,29 @@ class Injector:
     tell: Callable[..., None]
 
     def __init__(self, faults: Sequence[Fault] = (), watched: Sequence[Fault] = ()) -> None:
-        self.requests: dict[str, int] = {}
-        """How many requests each faulty provider has had."""
+        self.found: Chances = Counter()
+        """What there was to strike, as far as it is counted here and not in the trace."""
         self.struck: set[Fault] = set()
         """The faults that have struck."""
         self.waits: Waits = {}
-        """At which messages of each actor its handler waited, where a fault makes us look at handlers."""
-        self.looks = any(isinstance(fault, PROCESSING) for fault in (*faults, *watched))
-        self._sent: dict[str, int] = {}
+        """Where handlers waited, if a fault makes us look at them."""
         self.remote: set[str] = set()
-        self._needs_remote = {fault.actor for fault in faults if isinstance(fault, Drop | Duplicate)}
+        self._faults = faults
         self.processing = _by_message(faults, PROCESSING)
-        self.sending = _by_message(faults, SENDING)
-        self._providers = _by_message(faults, (ProviderFault,))
+        self.looks = _any(PROCESSING, faults, watched)
+        self.on_sends = _any((*SENDING, Partition), faults, watched)
+        self.on_replies = _any((*REPLYING, Partition), faults, watched)
+        self._struck_here = _by_message(faults, (*SENDING, *REPLYING, Partition, ProviderFault))
+        self._pairs = {fault.target: fault for fault in (*faults, *watched) if isinstance(fault, Partition)}
+        self._parted: dict[str, float] = {}
         self._until: dict[tuple[str, str], float] = {}
 
     def _strike(self, fault: Fault, **more: Any) -> None:
         self.struck.add(fault)
         extra = {"when": fault.when} if isinstance(fault, Crash) else {}
-        if isinstance(fault, Slow | Delay):
+        if isinstance(fault, Slow | Delay | DelayReply | Partition):
             extra = {"seconds": fault.seconds}  # type: ignore[dict-item]
-        self.tell("fault", what=type(fault).__name__.lower(), actor=fault.actor, nth=fault.nth, **extra, **more)
+        self.tell("fault", what=name_of(fault), actor=fault.target, nth=fault.nth, **extra, **more)
 
     # -- the dispatcher ----------------------------------------------------------------------------------------
 
@@ -115,45 +117,83 @@ class Injector:
                 self._strike(fault)
                 raise InjectedCrash(f"{path}, message {nth}, {when} the handler")
 
-    def on_send(self, envelope: Any, path: str) -> Sequence[float]:
+    def on_send(self, envelope: Any, path: str, **system: Any) -> Sequence[float]:
         """Return the delays, in seconds, after which copies of a message to ``path`` arrive; none loses it."""
-        nth = self._sent[path] = self._sent.get(path, 0) + 1
         pair = (envelope.sender, path)
         now = self.loop.time()
         delay = max(0.0, self._until.get(pair, 0.0) - now)
         copies = 1
-        for fault in self.sending.get((path, nth), ()):
+        for fault in self._due("send", path):
             if isinstance(fault, Delay):
                 self._strike(fault)
                 delay = max(delay, fault.seconds)
                 self._until[pair] = now + delay
             elif path in self.remote:
-                self._strike(fault, id=envelope.id)
+                self._strike(fault, id=envelope.id, **system)
                 copies = 0 if isinstance(fault, Drop) else 2
+        if self._is_parted(envelope.sender, path):
+            self.tell("lost", actor=path, id=envelope.id, **system)
+            copies = 0
         return (delay,) * copies
+
+    def on_reply(self, ask: Any, path: str, **system: Any) -> float | None:
+        """Return the delay, in seconds, after which an actor's reply arrives; None where it is lost."""
+        delay: float | None = 0.0
+        for fault in self._due("reply", path):
+            if isinstance(fault, DelayReply):
+                self._strike(fault, id=ask.id, **system)
+                delay = fault.seconds
+            elif path in self.remote:
+                self._strike(fault, id=ask.id, **system)
+                delay = None
+        if self._is_parted(path, ask.sender):
+            self.tell("lost", actor=path, id=ask.id, what="reply", **system)
+            delay = None
+        return delay
 
     def on_request(self, path: str) -> ProviderFault | None:
         """The fault, if any, of a provider's next request."""
-        nth = self.requests[path] = self.requests.get(path, 0) + 1
-        for fault in self._providers.get((path, nth), ()):
+        for fault in self._due("request", path):
             assert isinstance(fault, ProviderFault)
             self.struck.add(fault)
-            self.tell("fault", what=fault.what, actor=path, nth=nth)
+            self.tell("fault", what=fault.what, actor=path, nth=fault.nth)
             return fault
         return None
+
+    def _due(self, what: str, target: str) -> Sequence[Fault]:
+        """Count something to strike; the faults that strike it."""
+        nth = self.found[what, target] = self.found[what, target] + 1
+        return [fault for fault in self._struck_here.get((target, nth), ()) if fault.strikes == what]
+
+    def _is_parted(self, sender: str, receiver: str) -> bool:
+        """Whether a message is lost between two sides."""
+        now = self.loop.time()
+        lost = False
+        for target, sides in self._pairs.items():
+            if sides.separates(sender, receiver):
+                for fault in self._due("crossing", target):
+                    if self._is_remote(sides.one) or self._is_remote(sides.other):
+                        self._strike(fault)
+                        self._parted[target] = now + fault.seconds  # type: ignore[union-attr]
+                lost = lost or now < self._parted.get(target, 0.0)
+        return lost
+
+    def _is_remote(self, side: str) -> bool:
+        return any(is_below(side, path) or is_below(path, side) for path in self.remote)
 
     def check_remote(self) -> None:
         """Refuse faults that the delivery contract excludes.
 
         Raises:
-            FaultRefused: a message of a local actor was to be lost or repeated.
+            FaultRefused: a message or a reply of a local actor was to be lost or repeated.
         """
-        local = sorted(self._needs_remote - self.remote)
-        if local:
-            raise FaultRefused(
-                f"messages to {', '.join(local)} cannot be dropped or duplicated: between local actors none is ever "
-                "lost or repeated; if a network lies between, declare it with sim.remote(path)"
-            )
+        for fault in self._faults:
+            sides = [fault.one, fault.other] if isinstance(fault, Partition) else [fault.target]
+            if isinstance(fault, Drop | Duplicate | LoseReply | Partition) and not any(map(self._is_remote, sides)):
+                raise FaultRefused(
+                    f"{describe(fault)}: between local actors nothing is ever lost or repeated; "
+                    "if a network lies between, declare it with sim.remote(path)"
+                )
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,48 +228,9 @@ def _by_message(faults: Sequence[Fault], kinds: tuple[type[Any], ...]) -> dict[t
     table: dict[tuple[str, int], list[Fault]] = {}
     for fault in faults:
         if isinstance(fault, kinds) and fault.nth is not None:
-            table.setdefault((fault.actor, fault.nth), []).append(fault)
+            table.setdefault((fault.target, fault.nth), []).append(fault)
     return table
 
 
-def chances(trace: Trace, requests: dict[str, int]) -> Chances:
-    """Count where faults could have struck in a run: messages taken up and sent, by actor, and provider requests."""
-    found: Chances = Counter({("request", path): count for path, count in requests.items()})
-    for _, kind, row in trace.rows:
-        if kind == "spawn":
-            found["recv", row["actor"]] += 0
-            found["send", row["actor"]] += 0
-        elif kind == "recv":
-            found["recv", row["actor"]] += 1
-        elif kind in ("send", "ask"):
-            found["send", row["actor"]] += 1
-    return found
-
-
-def chance(fault: Fault) -> str:
-    """What a fault strikes, as `chances` counts it: ``recv``, ``send`` or ``request``."""
-    return "request" if isinstance(fault, ProviderFault) else "recv" if isinstance(fault, PROCESSING) else "send"
-
-
-def place(faults: Sequence[Fault], counts: Chances, waits: Waits, rng: random.Random) -> tuple[Fault, ...]:
-    """Settle what the faults leave open by chance; those without a number may be left out.
-
-    Args:
-        faults: those that leave nothing open are returned as they are.
-        counts: `chances` in an ordinary run; a fault may also fall on the first one beyond.
-        waits: at which messages of each actor the handler waited in an ordinary run, and may crash ``in`` it.
-        rng: where the chances come from.
-    """
-    placed: list[Fault] = []
-    for fault in faults:
-        if is_settled(fault):
-            placed.append(fault)
-            continue
-        nth = fault.nth
-        if nth is None:
-            if rng.random() < 0.25:
-                continue
-            nth = 1 + int(rng.random() * (counts[chance(fault), fault.actor] + 1))
-        phases = [phase for phase in PHASES if phase != "in" or nth in waits.get(fault.actor, ())]
-        placed.append(settle(fault, nth, phases[int(rng.random() * len(phases))]))
-    return tuple(placed)
+def _any(kinds: tuple[type[Any], ...], *faults: Sequence[Fault]) -> bool:
+    return any(isinstance(fault, kinds) for several in faults for fault in several)

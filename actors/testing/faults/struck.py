@@ -6,11 +6,17 @@ import difflib
 from collections.abc import Collection, Iterable
 
 from ..errors import FaultStruckNothing
-from .faults import Crash, Fault, describe, is_one_of
-from .injector import Chances, chance
+from .drawing import Chances, is_one_of
+from .faults import Crash, Fault, Partition, describe, is_below
 
 _NAMED = 12
-_COUNTED = {"recv": "messages taken up", "send": "messages sent", "request": "requests"}
+_COUNTED = {
+    "recv": "messages taken up",
+    "send": "messages sent",
+    "reply": "replies",
+    "crossing": "messages and replies between them",
+    "request": "requests",
+}
 
 
 def unstruck(faults: Iterable[Fault], struck: Collection[Fault]) -> list[Fault]:
@@ -32,23 +38,33 @@ def why(fault: Fault, counts: Chances) -> str:
         fault: the fault.
         counts: what there was to strike, by actor; an actor without anything counts 0.
     """
-    kind = chance(fault)
-    there = {path: count for (what, path), count in counts.items() if what == kind}
-    count = there.get(fault.actor)
-    if count is None:
-        noun = "faulty provider" if kind == "request" else "actor"
-        names = ", ".join(f"{path} ({number})" for path, number in sorted(there.items())[:_NAMED])
-        close = difflib.get_close_matches(fault.actor, there, 1)
-        meant = f" Did you mean {close[0]!r}?" if close else ""
-        more = ", …" if len(there) > _NAMED else ""
-        if not there:
-            return f"there is no {noun} at all"
-        return f"there is no {noun} {fault.actor!r}.{meant} There are, with their {_COUNTED[kind]}: {names}{more}"
+    kind = fault.strikes
+    of = "recv" if kind == "reply" else kind  # an actor that never replied is there all the same
+    there = {path: counts[kind, path] for what, path in counts if what == of}
+    if isinstance(fault, Partition):
+        for side in (fault.one, fault.other):
+            actors = {path: count for (what, path), count in counts.items() if what == "recv"}
+            if side != "client" and not any(is_below(path, side) for path in actors):
+                return _unknown(side, "recv", actors)
+    elif fault.target not in there:
+        return _unknown(fault.target, kind, there)
+    count = counts[kind, fault.target]
     if count < (fault.nth or 1):
         return f"{_COUNTED[kind]} there: {count}"
     if isinstance(fault, Crash) and fault.when == "in":
         return "the handler never waited, and when='in' strikes where it does (before and after need no wait)"
     return f"it was not reached; {_COUNTED[kind]} there: {count}"
+
+
+def _unknown(target: str, kind: str, there: dict[str, int]) -> str:
+    noun = "faulty provider" if kind == "request" else "actor"
+    if not there:
+        return f"there is no {noun} at all"
+    names = ", ".join(f"{path} ({number})" for path, number in sorted(there.items())[:_NAMED])
+    close = difflib.get_close_matches(target, there, 1)
+    meant = f" Did you mean {close[0]!r}?" if close else ""
+    more = ", …" if len(there) > _NAMED else ""
+    return f"there is no {noun} {target!r}.{meant} There are, with their {_COUNTED[kind]}: {names}{more}"
 
 
 def nothing(reasons: Iterable[tuple[Fault, str]], where: str) -> FaultStruckNothing:

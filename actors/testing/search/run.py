@@ -13,6 +13,7 @@ from typing import Any
 
 from ...core.system import System
 from ..errors import InvariantViolated, UnhandledFailure
+from ..faults.drawing import Chances, Waits
 from ..faults.faults import Fault
 from ..faults.injector import Injector
 from ..loop import clocks
@@ -24,6 +25,8 @@ from ..trace.trace import Trace
 from .scenario import Scenario, Simulation
 
 _TEARDOWN_STEPS = 5_000
+_OF_FAULTS = ("run_one", "_arrive")
+"""The callbacks of timers that `Slow` and `DelayReply` set."""
 _OURS = f"{runtime.__code__.co_filename}:"
 
 
@@ -39,7 +42,7 @@ class Run:
         picks: the choice made at each contested step.
         holds, faults: the plan it ran under; of a searched schedule, the holds are not counted yet.
         unused: holds that did not come up.
-        requests: how many requests each faulty provider had.
+        found: what there was to strike, as far as the trace does not show it.
         struck: the faults of the plan that struck.
         waits: at which messages of each actor its handler waited, where a fault made us look at handlers.
     """
@@ -52,9 +55,9 @@ class Run:
     holds: tuple[Hold, ...]
     faults: tuple[Fault, ...]
     unused: set[tuple[str, int]]
-    requests: dict[str, int]
+    found: Chances
     struck: frozenset[Fault]
-    waits: dict[str, set[int]]
+    waits: Waits
 
     @property
     def ok(self) -> bool:
@@ -118,7 +121,7 @@ def execute(
         tuple(holds),
         tuple(faults),
         unused,
-        injector.requests,
+        injector.found,
         frozenset(injector.struck),
         injector.waits,
     )
@@ -180,9 +183,7 @@ def _left_over(loop: SimulationLoop) -> InvariantViolated | None:
     tasks = sorted(task.get_name() for task in loop.unfinished())
     if tasks:
         return InvariantViolated(f"no leaks: still running after the system had stopped: {', '.join(tasks)}")
-    timers = [
-        timer for timer in loop.pending_timers() if getattr(_callback(timer), "__name__", "") != "run_one"
-    ]  # a `Slow` fault's
+    timers = [timer for timer in loop.pending_timers() if getattr(_callback(timer), "__name__", "") not in _OF_FAULTS]
     if timers:
         names = sorted(getattr(_callback(timer), "__qualname__", "a callback") for timer in timers)
         return InvariantViolated(f"no leaks: timers still set after the system had stopped: {', '.join(names)}")

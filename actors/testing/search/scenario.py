@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, TypeAlias
 
 from ...core.refs.ref import ActorRef
@@ -33,7 +34,8 @@ class Simulation:
         self._expected: list[Callable[[Fact], object]] = []
         self._append = self.trace.rows.append
         # None where no fault could strike: then the runtime does not ask.
-        self.on_send = injector.on_send if injector.sending else None
+        self.on_send = injector.on_send if injector.on_sends else None
+        self.on_reply = injector.on_reply if injector.on_replies else None
         self.on_process = injector.on_process if injector.looks else None
         self.steps, self.ended = 0, 0.0
         """How many steps the run took, and when it was over, in virtual seconds."""
@@ -91,7 +93,7 @@ class Simulation:
         self._expected.append(condition)
 
     def remote(self, *paths: str) -> None:
-        """Declare that messages to these actors cross a network, so that `Drop` and `Duplicate` may strike them."""
+        """Declare that a network lies before these actors: messages to them and replies may be lost, or come twice."""
         self.injector.remote.update(paths)
 
     def probe(self) -> Simulation | _Further:
@@ -119,7 +121,8 @@ class _Further:
     """The probe of a second, third, … system in one run: their envelopes are numbered anew, so they are told apart."""
 
     def __init__(self, sim: Simulation, number: int) -> None:
-        self.on_send = sim.on_send
+        self.on_send = None if sim.on_send is None else partial(sim.on_send, system=number)
+        self.on_reply = None if sim.on_reply is None else partial(sim.on_reply, system=number)
         self.on_process = sim.on_process
         self._sim = sim
         self._number = number

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ..errors import Nondeterministic, SimulationError, TokenRefused
-from ..faults.faults import Crash, Fault, is_settled, settle
-from ..faults.injector import Chances, chance, chances, place
+from ..faults.drawing import Chances, chances, is_settled, place, settle
+from ..faults.faults import Crash, Fault
 from ..faults.struck import nothing, unstruck, why
 from ..loop.lanes import Schedule
 from ..loop.loop import Order
@@ -145,7 +145,7 @@ class _Search:
         run = self.run(Fifo())
         if not run.ok:
             self.fail(run, "the ordinary schedule")
-        counts, waits = chances(run.trace, run.requests), run.waits
+        counts, waits = chances(run.trace, run.found), run.waits
         struck = set(run.struck)
         tried: tuple[Fault, ...] = tuple(fault for fault in self.faults if fault.nth is not None)
         for seed in seeds:
@@ -158,7 +158,7 @@ class _Search:
                 self.fail(run, f"seed {seed} ({strategy})")
             struck |= run.struck
         if tried:
-            for key, count in chances(run.trace, run.requests).items():
+            for key, count in chances(run.trace, run.found).items():
                 counts[key] = max(counts[key], count)
             self.check_struck(tried, struck, counts)
         return run
@@ -172,7 +172,7 @@ class _Search:
         drawn = _drawn() is not None
         for fault in unstruck(faults, struck):
             judged = is_settled(fault) or (drawn and fault in settings.struck)
-            if not judged and counts[chance(fault), fault.actor]:
+            if not judged and counts[fault.strikes, fault.target]:
                 struck |= self.struck_first(fault)
         left = {fault: why(fault, counts) for fault in unstruck(faults, struck)}
         if not drawn:
@@ -190,7 +190,7 @@ class _Search:
             run = self.plan((), (*self.fixed, settle(fault, nth)))
             if not run.ok:
                 self.fail(run, "a fault at the first message it can strike")
-            waits = run.waits.get(fault.actor) if isinstance(fault, Crash) and fault.when == "in" else None
+            waits = run.waits.get(fault.target) if isinstance(fault, Crash) and fault.when == "in" else None
             if fault.nth is not None or run.struck or not waits or min(waits) <= nth:
                 return run.struck
             nth = min(waits)
