@@ -183,6 +183,7 @@ if TYPE_CHECKING:
     from .actors.agents.turns.questions import Question
     from .actors.agents.turns.rules import Limits
     from .actors.agents.turns.stopping import AfterSteps, AfterTool, RunSoFar, StepPlan, TextMatches
+    from .actors.core.base.buggify import maybe
     from .actors.journal import (
         CheckpointConflict,
         EventNotReadable,
@@ -547,6 +548,7 @@ _HOMES = {
         "StreamFenced",
         "StreamOwned",
     ),
+    ".actors.core.base.buggify": ("maybe",),
     ".actors.journal.langgraph": ("JournalSaver",),
     ".actors.testing": ("simulate",),
     ".providers": (
@@ -961,6 +963,7 @@ __all__ = [
     "hook",
     "load_config",
     "load_team",
+    "maybe",
     "open_agency",
     "pool_from_config",
     "pool_from_environment",

@@ -4,6 +4,7 @@
 token that replays it.
 """
 
+from ..core.base.buggify import maybe
 from .clock import run_virtual, virtual_time
 from .doubles.models import FunctionModel, Script, ScriptedModel
 from .doubles.probe import Probe
@@ -22,6 +23,7 @@ from .errors import (
     UnhandledFailure,
 )
 from .faults.faults import (
+    Buggify,
     Crash,
     Delay,
     DelayReply,
@@ -48,6 +50,7 @@ from .trace.trace import Fact, Trace
 
 __all__ = [
     "RUNTIME",
+    "Buggify",
     "Crash",
     "Deadlock",
     "Delay",
@@ -88,6 +91,7 @@ __all__ = [
     "exactly_once",
     "hot",
     "linearizable",
+    "maybe",
     "never",
     "no_starvation",
     "run_virtual",

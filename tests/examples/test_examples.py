@@ -197,6 +197,11 @@ PRINTS = {
         "{'event': 'HandoffFinished', 'agent': 'Desk', 'name': 'Far'}",
         "I was told: Read the contract.",
     ],
+    "rare_events.py": [
+        "without faults it holds",
+        "AssertionError: the cache has nothing",
+        "buggify cache.evict, time 2",
+    ],
     "receive_timeout.py": ["hello", "are you there?", "nothing for 0.05 s, goodbye", "closed"],
     "restart_child.py": ["Hello Ada", "Hello stops", "Good morning Ada", "Good morning stops"],
     "start_and_aclose.py": ["total 2", "total 5", "<System application closed>"],

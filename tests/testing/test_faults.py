@@ -12,6 +12,7 @@ import pytest
 from callboard.actors import Actor, ActorRef, ChildSpec
 from callboard.actors.core.base.errors import ActorCrashed, AskTimeout
 from callboard.testing import (
+    Buggify,
     Crash,
     Deadlock,
     DelayReply,
@@ -22,6 +23,7 @@ from callboard.testing import (
     Partition,
     Simulation,
     SimulationFailed,
+    maybe,
     never,
     simulate,
 )
@@ -98,7 +100,7 @@ async def waits_in_its_third_message(sim: Simulation) -> None:
 
 @pytest.mark.parametrize("fault", [Crash("worker"), Crash("worker", 3)])
 def test_a_crash_strikes_in_every_phase_unless_it_says_which(fault: Fault) -> None:
-    phases = set()
+    phases: set[str] = set()
 
     async def scenario(sim: Simulation) -> None:
         await waits_in_its_third_message(sim)
@@ -109,7 +111,7 @@ def test_a_crash_strikes_in_every_phase_unless_it_says_which(fault: Fault) -> No
 
 
 def test_the_ordinary_schedule_has_the_faults_with_a_number_and_no_others() -> None:
-    struck = []
+    struck: list[Any] = []
 
     async def scenario(sim: Simulation) -> None:
         await waits_in_its_third_message(sim)
@@ -228,7 +230,7 @@ class Caller(Actor):
 
 
 def test_a_partition_loses_messages_and_replies_between_two_sides_and_heals() -> None:
-    lost = []
+    lost: list[int] = []
 
     async def scenario(sim: Simulation) -> None:
         sim.remote("east")
@@ -308,9 +310,81 @@ def test_a_lost_reply_or_a_partition_that_struck_nothing_is_an_error_that_says_w
         lambda: Partition("a", "b", 0),
         lambda: Partition("a", "b", 1, seconds=-1),
         lambda: Partition("a", None),  # type: ignore[arg-type]
+        lambda: Buggify(""),
+        lambda: Buggify("a", probability=0),
+        lambda: Buggify("a", probability=2),
         lambda: Crash("a", optional="yes"),  # type: ignore[arg-type]
     ],
 )
 def test_a_fault_that_makes_no_sense_is_refused(make: Any) -> None:
     with pytest.raises(FaultRefused):
         make()
+
+
+# -- points in the code ------------------------------------------------------------------------------------------------
+
+
+class Cache(Actor):
+    """Forgets now and then, but not while somebody counts on it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept: dict[str, int] = {}
+
+    def on_receive(self, message: Any) -> Any:
+        key, value = message
+        if maybe("cache.evict"):
+            self.kept.clear()
+        if value is not None:
+            self.kept[key] = value
+        return self.kept.get(key)
+
+
+async def reads_what_it_wrote(sim: Simulation) -> None:
+    cache = sim.system.spawn(Cache, name="cache")
+    for number in range(4):
+        await cache.ask(("a", number))
+    assert await cache.ask(("a", None)) == 3, "forgotten"
+
+
+def test_a_point_in_the_code_does_nothing_outside_of_a_simulation() -> None:
+    assert maybe("cache.evict") is False
+
+
+def test_a_point_in_the_code_does_nothing_where_no_fault_names_it() -> None:
+    assert simulate(reads_what_it_wrote, seeds=50).ok
+
+
+def test_a_point_in_the_code_strikes_where_a_fault_names_it_and_the_plan_says_when() -> None:
+    with pytest.raises(SimulationFailed, match="forgotten") as caught:
+        simulate(reads_what_it_wrote, faults=[Buggify("cache.evict")])
+    assert caught.value.run.faults == (Buggify("cache.evict", 5),)
+    assert "buggify cache.evict, time 5" in str(caught.value)
+    with pytest.raises(SimulationFailed, match="forgotten"):
+        simulate(reads_what_it_wrote, faults=[Buggify("cache.evict")], replay=caught.value.token)
+    with pytest.raises(SimulationFailed, match="forgotten"):
+        simulate(reads_what_it_wrote, seeds=0, faults=[Buggify("cache.evict", 5)])
+
+
+def test_a_point_strikes_at_several_times_of_one_run() -> None:
+    times = set()
+
+    async def scenario(sim: Simulation) -> None:
+        for _ in range(3):
+            maybe("rare")
+        times.add(tuple(fact.nth for fact in sim.trace.of("fault")))
+
+    simulate(scenario, seeds=100, faults=[Buggify("rare", probability=0.5)])
+    assert times == {(), (1,), (2,), (3,), (1, 2), (1, 3), (2, 3), (1, 2, 3)}
+
+
+@pytest.mark.parametrize(
+    ("fault", "says"),
+    [
+        (Buggify("cache.evcit"), r"no point .* 'cache.evcit'. Did you mean 'cache.evict'\? .*: cache.evict \(5\)"),
+        (Buggify("cache.evict", 9), r"buggify cache.evict, time 9: it was reached 5 times"),
+    ],
+)
+def test_a_point_that_is_never_reached_fails_the_test_and_says_which_there_are(fault: Fault, says: str) -> None:
+    with pytest.raises(FaultStruckNothing, match=says):
+        simulate(reads_what_it_wrote, seeds=3, faults=[fault])

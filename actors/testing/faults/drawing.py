@@ -9,12 +9,14 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from ..trace.trace import Trace
-from .faults import PHASES, Crash, Fault
+from .faults import PHASES, Buggify, Crash, Fault
 
 Chances: TypeAlias = "Counter[tuple[str, str]]"
 """How often there was something to strike, by what is struck (`Fault.strikes`) and whose it is."""
 Waits: TypeAlias = dict[str, set[int]]
 """At which messages of each actor its handler waited."""
+_MOST_TIMES = 30
+"""About how often a `Buggify` strikes in one run at most: each time is a deviation, which shrinking may leave out."""
 
 
 def is_settled(fault: Fault) -> bool:
@@ -82,6 +84,11 @@ def place(faults: Sequence[Fault], counts: Chances, waits: Waits, rng: random.Ra
         nth = fault.nth
         if nth is None:
             if rng.random() < 0.25:
+                continue
+            if isinstance(fault, Buggify):
+                reached = counts[fault.strikes, fault.target] + 1
+                chance = min(fault.probability, _MOST_TIMES / reached)
+                placed += [settle(fault, time) for time in range(1, reached + 1) if rng.random() < chance]
                 continue
             nth = 1 + int(rng.random() * (counts[fault.strikes, fault.target] + 1))
         phases = [phase for phase in PHASES if phase != "in" or nth in waits.get(fault.target, ())]

@@ -198,6 +198,30 @@ def is_below(path: str, side: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
+class Buggify(_Checked):
+    """A point in the code, ``maybe("cache.evict")``, has its rare thing happen."""
+
+    strikes: ClassVar[str] = "point"
+    name: str
+    """The point's."""
+    nth: int | None = None
+    """At which time that it is reached, from 1. None: each time by chance, or not at all in a run."""
+    probability: float = 0.25
+    """The chance of each time."""
+    optional: bool = field(default=False, kw_only=True)
+    """Whether it may strike nothing."""
+
+    def __post_init__(self) -> None:
+        self._check(self.name)
+        self._require(_is_seconds(self.probability) and 0 < self.probability <= 1, "probability is above 0, at most 1")
+
+    @property
+    def target(self) -> str:
+        """The point."""
+        return self.name
+
+
+@dataclass(frozen=True, slots=True)
 class ProviderFault(_Fault):
     """A provider fails a request.
 
@@ -224,14 +248,16 @@ class ProviderFault(_Fault):
         self._require(_whole(self.after) and self.after >= 0, "after is a whole number from 0")
 
 
-Fault: TypeAlias = Crash | Kill | Slow | Delay | Drop | Duplicate | LoseReply | DelayReply | Partition | ProviderFault
+Fault: TypeAlias = (
+    Crash | Kill | Slow | Delay | Drop | Duplicate | LoseReply | DelayReply | Partition | Buggify | ProviderFault
+)
 _KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in get_args(Fault)}
 PROCESSING = (Crash, Kill, Slow)
 SENDING = (Delay, Drop, Duplicate)
 REPLYING = (LoseReply, DelayReply)
-_SHOWN = ("actor", "one", "other", "nth", "optional")
+_SHOWN = ("actor", "one", "other", "name", "nth", "probability", "optional")
 _CAPITAL = re.compile(r"(?<!^)(?=[A-Z])")
-_COUNTED = {"send": "message", "recv": "message", "crossing": "message"}
+_COUNTED = {"send": "message", "recv": "message", "crossing": "message", "point": "time"}
 
 
 def describe(fault: Fault) -> str:

@@ -18,6 +18,7 @@ from .faults import (
     PROCESSING,
     REPLYING,
     SENDING,
+    Buggify,
     Crash,
     Delay,
     DelayReply,
@@ -64,7 +65,7 @@ class Injector:
         self.looks = _any(PROCESSING, faults, watched)
         self.on_sends = _any((*SENDING, Partition), faults, watched)
         self.on_replies = _any((*REPLYING, Partition), faults, watched)
-        self._struck_here = _by_message(faults, (*SENDING, *REPLYING, Partition, ProviderFault))
+        self._struck_here = _by_message(faults, (*SENDING, *REPLYING, Partition, Buggify, ProviderFault))
         self._pairs = {fault.target: fault for fault in (*faults, *watched) if isinstance(fault, Partition)}
         self._parted: dict[str, float] = {}
         self._until: dict[tuple[str, str], float] = {}
@@ -159,6 +160,13 @@ class Injector:
             self.tell("fault", what=fault.what, actor=path, nth=fault.nth)
             return fault
         return None
+
+    def on_point(self, name: str) -> bool:
+        """Whether a point in the code has its rare thing happen."""
+        due = self._due("point", name)
+        for fault in due:
+            self._strike(fault)
+        return bool(due)
 
     def _due(self, what: str, target: str) -> Sequence[Fault]:
         """Count something to strike; the faults that strike it."""

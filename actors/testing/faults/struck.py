@@ -15,8 +15,10 @@ _COUNTED = {
     "send": "messages sent",
     "reply": "replies",
     "crossing": "messages and replies between them",
+    "point": "how often each was reached",
     "request": "requests",
 }
+_NOUNS = {"request": "faulty provider", "point": 'point maybe("…")'}
 
 
 def unstruck(faults: Iterable[Fault], struck: Collection[Fault]) -> list[Fault]:
@@ -50,14 +52,14 @@ def why(fault: Fault, counts: Chances) -> str:
         return _unknown(fault.target, kind, there)
     count = counts[kind, fault.target]
     if count < (fault.nth or 1):
-        return f"{_COUNTED[kind]} there: {count}"
+        return f"it was reached {count} times" if kind == "point" else f"{_COUNTED[kind]} there: {count}"
     if isinstance(fault, Crash) and fault.when == "in":
         return "the handler never waited, and when='in' strikes where it does (before and after need no wait)"
     return f"it was not reached; {_COUNTED[kind]} there: {count}"
 
 
 def _unknown(target: str, kind: str, there: dict[str, int]) -> str:
-    noun = "faulty provider" if kind == "request" else "actor"
+    noun = _NOUNS.get(kind, "actor")
     if not there:
         return f"there is no {noun} at all"
     names = ", ".join(f"{path} ({number})" for path, number in sorted(there.items())[:_NAMED])

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from ...core.base.buggify import deciding
 from ...core.system import System
 from ..errors import InvariantViolated, UnhandledFailure
 from ..faults.drawing import Chances, Waits
@@ -108,7 +109,7 @@ def execute(
     """Run the scenario once; never raises what the scenario raised, but puts it into the `Run`."""
     loop = SimulationLoop(schedule, order=order, max_steps=max_steps)
     sim = Simulation(loop, Injector(faults, watched))
-    with clocks.follow(loop.time):
+    with clocks.follow(loop.time), deciding(sim.injector.on_point):
         error, trace = _execute(scenario, sim, invariants, argument)
     unused: set[tuple[str, int]] = getattr(schedule, "unused", set())
     injector = sim.injector
