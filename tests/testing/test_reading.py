@@ -83,3 +83,85 @@ def test_a_failure_that_only_the_simulator_saw_shows_no_code() -> None:
     failed = find(scenario)
     assert isinstance(failed.__cause__, Deadlock)
     assert modules(failed.__cause__) == []
+
+
+# -- by which names ----------------------------------------------------------------------------------------------------
+
+
+class Late(Actor):
+    """Its handlers wait."""
+
+    async def on_receive(self, message: Any) -> Any:
+        await asyncio.sleep(0)
+        return message
+
+
+async def two_unnamed(sim: Simulation) -> None:
+    late = sim.system.spawn(Late, name="late")
+    took: list[Any] = []
+
+    async def work() -> None:
+        took.append(await late.ask(len(took)))
+        took.append(await late.ask(len(took)))
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(work())
+        group.create_task(work())
+        group.create_task(work(), name="named")
+        group.create_task(work(), name="named")
+    assert took == sorted(took), "out of order"
+
+
+def test_a_task_has_one_name_in_the_schedule_and_in_the_trace() -> None:
+    run = find(two_unnamed).run
+    senders = {fact.sender for fact in run.trace.of("ask")}
+    assert senders == {"work", "work~2", "named", "named~2"}
+    lanes = {hold.lane.partition("#")[0] for hold in run.holds}
+    assert lanes <= {*senders, "late", "loop", "client", "sim-leader"}
+
+
+@pytest.mark.parametrize("order", ["contract", "asyncio"])
+def test_tasks_of_one_name_are_told_apart_in_the_trace(order: str) -> None:
+    async def scenario(sim: Simulation) -> None:
+        await two_unnamed(sim)
+
+    try:
+        run = simulate(scenario, seeds=0, order=order)  # type: ignore[arg-type]
+    except SimulationFailed as failed:
+        run = failed.run
+    assert {fact.sender for fact in run.trace.of("ask")} == {"work", "work~2", "named", "named~2"}
+
+
+def test_a_waiting_handler_is_named_by_its_actor_and_the_number_of_its_message() -> None:
+    steps: list[str] = []
+
+    class Runner(Actor):
+        async def on_receive(self, message: Any) -> None:
+            steps.append(f"{message} starts")
+            await asyncio.sleep(0)
+            steps.append(f"{message} ends")
+
+    async def scenario(sim: Simulation) -> None:
+        first, second = (sim.system.spawn(Runner, name=name) for name in ("first", "second"))
+        await second.ask("a message before")
+        steps.clear()
+        first.tell("first")
+        second.tell("second")
+        await sim.idle()
+        assert steps != ["first starts", "second starts", "second ends", "first ends"], "overtaken"
+
+    assert "first#1" in {hold.lane for hold in find(scenario).run.holds}
+
+
+def test_a_task_s_own_name_stays() -> None:
+    async def scenario(sim: Simulation) -> None:
+        async def named() -> str:
+            task = asyncio.current_task()
+            assert task is not None
+            await sim.system.spawn(Late).ask(1)
+            return task.get_name()
+
+        tasks = [asyncio.create_task(named(), name="twin") for _ in range(2)]
+        assert await asyncio.gather(*tasks) == ["twin", "twin"]
+
+    simulate(scenario, seeds=20)

@@ -287,7 +287,7 @@ def run_hook(cell: Cell, coro: Any, on_done: Any) -> None:
     """Run a hook's coroutine in a task of its own; the actor waits for it as for a handler."""
     context = cell.runtime.base_context.copy()
     context.run(handling.set, cell)
-    driver = cell.driver = Driver(cell.runtime, context, cell.path)
+    driver = cell.driver = Driver(cell.runtime, context, f"{cell.path}+hook")
     driver.assign(cell, coro, on_done)
 
 

@@ -188,7 +188,9 @@ class Runtime(Reachable):
         if cell is not None:
             return cell.path  # type: ignore[no-any-return]
         task = asyncio.current_task() if asyncio._get_running_loop() is not None else None
-        return task.get_name() if task is not None else "external"
+        if task is None:
+            return "external"
+        return getattr(task, "label", "") or task.get_name()  # a simulated task has a name of its own among its like
 
     def driver_ended(self, driver: Drives) -> None:
         """Told by each driver as it ends."""

@@ -128,7 +128,7 @@ class SimulationLoop(asyncio.BaseEventLoop):
         self._tasks.append(task)
         return task
 
-    def unfinished(self) -> list[asyncio.Task[Any]]:
+    def unfinished(self) -> list[SimTask]:
         """Return the tasks that are not done, oldest first."""
         return [task for task in self._tasks if not task.done()]
 
@@ -207,19 +207,22 @@ class SimulationLoop(asyncio.BaseEventLoop):
 
         Not at once: before Python 3.13 a task gets its name after it was made.
         """
-        labels = self._labels
         for lane in self._unlabelled:
             source = lane.source
-            if source.__class__ is SimTask:
-                if source.unnamed:
-                    label = getattr(source.get_coro(), "__qualname__", "task").rpartition(".")[2]
-                else:
-                    label = source.get_name()
-            else:
-                label = source.get_name() if isinstance(source, asyncio.Task) else source.label
-            seen = labels[label] = labels.get(label, 0) + 1
-            lane.label = label if seen == 1 else f"{label}~{seen}"
+            label = _task_name(source) if isinstance(source, asyncio.Task) else source.label
+            lane.label = self._distinct(label)
         self._unlabelled.clear()
+
+    def _distinct(self, label: str) -> str:
+        seen = self._labels[label] = self._labels.get(label, 0) + 1
+        return label if seen == 1 else f"{label}~{seen}"
+
+    def label_of(self, task: SimTask) -> str:
+        """Return what a task is called in this run; where it is not in a lane yet, what it calls itself."""
+        if self.strict and task.lane is None:
+            task.lane = Lane(task)
+            task.lane.label = self._distinct(_task_name(task))
+        return task.lane.label if task.lane is not None and task.lane.label else _task_name(task)
 
     def call_at(
         self, when: float, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
@@ -440,6 +443,17 @@ class SimulationLoop(asyncio.BaseEventLoop):
         self._lanes.clear()
         self._shared.handles.clear()
         self.close()
+
+
+def _task_name(task: asyncio.Task[Any]) -> str:
+    """What a task is called, before it is told from others of that name."""
+    coro: Any = task.get_coro()
+    if task.__class__ is SimTask and task.unnamed:  # type: ignore[attr-defined]
+        return str(getattr(coro, "__qualname__", "task")).rpartition(".")[2]
+    name = task.get_name()
+    cell = getattr(coro, "cell", None)
+    # A handler that waits: by its message, counted as faults count them.
+    return f"{name}#{cell.details.processed}" if cell is not None and cell.path == name and cell.details else name
 
 
 _REAL = (

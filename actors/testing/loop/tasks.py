@@ -21,6 +21,10 @@ class Numbering(Protocol):
         """Take note that the lane's task has another name now."""
         ...
 
+    def label_of(self, task: SimTask) -> str:
+        """Return what a task is called."""
+        ...
+
 
 class SimTask(asyncio.Task[Any]):
     """A task whose hash is a number counted by the loop.
@@ -40,6 +44,11 @@ class SimTask(asyncio.Task[Any]):
 
     def __hash__(self) -> int:
         return self.number
+
+    @property
+    def label(self) -> str:
+        """What it is called wherever a run is told: in holds, in the trace, in a deadlock; no other task is."""
+        return self._sim_loop.label_of(self)
 
     def set_name(self, value: object, /) -> None:
         self.unnamed = False

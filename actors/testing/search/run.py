@@ -181,7 +181,7 @@ def _execute(
 
 
 def _left_over(loop: SimulationLoop) -> InvariantViolated | None:
-    tasks = sorted(task.get_name() for task in loop.unfinished())
+    tasks = sorted(loop.label_of(task) for task in loop.unfinished())
     if tasks:
         return InvariantViolated(f"no leaks: still running after the system had stopped: {', '.join(tasks)}")
     timers = [timer for timer in loop.pending_timers() if getattr(_callback(timer), "__name__", "") not in _OF_FAULTS]
