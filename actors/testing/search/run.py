@@ -168,7 +168,7 @@ def _execute(
     if error is None:
         try:
             runtime(trace)
-            for invariant in invariants:
+            for invariant in (*invariants, *sim.invariants):
                 invariant(trace)
         except (KeyboardInterrupt, SystemExit):
             loop.abandon()

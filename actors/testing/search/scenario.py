@@ -5,15 +5,21 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable
 from functools import partial
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
+from ...agents.agency import Agency
 from ...core.refs.ref import ActorRef
 from ...core.system import System
 from ..faults.injector import Injector
 from ..loop.loop import SimulationLoop
+from ..oracles.agencies import Watch
+from ..oracles.runs import Forbidden
+from ..trace.invariants import Invariant
 from ..trace.trace import Fact, Trace
 
 Scenario: TypeAlias = Callable[..., Awaitable[object]]
+_NOTHING: Forbidden = MappingProxyType({})
 _LOOK_AFTER = ("done", "started", "restarted")
 
 
@@ -30,6 +36,9 @@ class Simulation:
         self.loop = loop
         self.trace = Trace()
         self.injector = injector
+        self.invariants: list[Invariant] = []
+        """What must hold for this run beside what `simulate` was given."""
+        self._watch: Watch | None = None
         self._systems = 0
         self._expected: list[Callable[[Fact], object]] = []
         self._append = self.trace.rows.append
@@ -53,6 +62,31 @@ class Simulation:
         """Put an event of your own into the trace, for invariants to look at."""
         self._append((self.loop._now, kind, fields))
 
+    def watch(self, agency: Agency, *, forbidden: Forbidden = _NOTHING) -> None:
+        """Hold the runs of an agency to the oracles for LLM flows, and put their events into the trace.
+
+        Each request is one that every vendor would take; no call is without a result; budgets hold; no tool is called
+        twice; each run ends once; what needs an approval has one; what was cancelled is not carried out. To be called
+        before there are runs; of agencies that share a journal, of each.
+
+        Args:
+            agency: which one.
+            forbidden: for a label, which is a piece of text such as ``"UNTRUSTED"``, the names of the tools that must
+                not be called because of a text with it: not by a run that was shown it, nor by one that takes over
+                from such a run, unless a person approves the call.
+
+        Raises:
+            SimulationError: it is watched already, or no agency.
+            TypeError: what is forbidden is of another shape.
+        """
+        if self._watch is None:
+            self._watch = Watch(self.loop.time, self._take)
+            self.invariants.append(lambda trace: self._watch and self._watch.check(trace))
+        self._watch.add(agency, forbidden)
+
+    def _take(self, row: tuple[float, str, dict[str, Any]]) -> None:
+        self._append(row)
+
     def follow(self, ref: ActorRef[Any], **states: Callable[[Any], object]) -> None:
         """Put what an actor is like into the trace, as events of the kind ``state``: at once, and whenever it has
         changed with a message or a restart.
@@ -62,7 +96,8 @@ class Simulation:
             states: what to look at, by name: functions of the actor, quick, and without an effect.
         """
         cell, append, last = ref._cell, self._append, dict[str, object]()
-        system = {} if cell.runtime.probe is self else {"system": getattr(cell.runtime.probe, "_number", 0)}
+        probe: Any = cell.runtime.probe
+        system = {} if probe is self else {"system": probe._number}
         whose = system.get("system"), cell.path
 
         def look() -> None:
