@@ -6,17 +6,19 @@ import inspect
 from collections.abc import Awaitable, Callable
 from functools import partial
 from types import MappingProxyType
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from ...agents.agency import Agency
 from ...core.refs.ref import ActorRef
 from ...core.system import System
 from ..faults.injector import Injector
 from ..loop.loop import SimulationLoop
-from ..oracles.agencies import Watch
-from ..oracles.runs import Forbidden
 from ..trace.invariants import Invariant
 from ..trace.trace import Fact, Trace
+
+if TYPE_CHECKING:
+    from ...agents.agency import Agency
+    from ..oracles.agencies import Watch
+    from ..oracles.runs import Forbidden
 
 Scenario: TypeAlias = Callable[..., Awaitable[object]]
 _NOTHING: Forbidden = MappingProxyType({})
@@ -79,6 +81,8 @@ class Simulation:
             SimulationError: it is watched already, or no agency.
             TypeError: what is forbidden is of another shape.
         """
+        from ..oracles.agencies import Watch  # not at the top: few watch an agency, and it takes half of all the time
+
         if self._watch is None:
             self._watch = Watch(self.loop.time, self._take)
             self.invariants.append(lambda trace: self._watch and self._watch.check(trace))
