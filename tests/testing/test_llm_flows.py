@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -15,12 +15,12 @@ from callboard.actors.agents.errors import AgentError
 from callboard.actors.agents.hooks import HookContext, guardrail, hook
 from callboard.actors.agents.runs import conversation
 from callboard.actors.agents.runs.execution import completions, executor, runner
-from callboard.actors.agents.runs.execution.session import TimeLimitReached
+from callboard.actors.agents.runs.execution.session import TimeLimitReached, ToolDone
 from callboard.actors.agents.team.prepared import PreparedAgent
 from callboard.actors.agents.turns import machine
 from callboard.actors.agents.turns.records import Cancel
 from callboard.actors.agents.turns.steps import CallTool
-from callboard.actors.testing import Crash, Simulation, SimulationError, SimulationFailed, Slow, simulate
+from callboard.actors.testing import Crash, Fault, Simulation, SimulationError, SimulationFailed, Slow, simulate
 from callboard.actors.testing.doubles.models import call, complete
 from callboard.providers.messages import Request, Usage
 from callboard.tools import tool
@@ -173,7 +173,7 @@ def test_delegates_that_look_only_at_what_they_spent_themselves_go_over_it_toget
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     scenario = runs(delegating(Limits(cost=1.0)))
-    slow = [Slow("agency/left", seconds=1.0), Slow("model", seconds=2.0)]
+    slow: list[Fault] = [Slow("agency/left", seconds=1.0), Slow("model", seconds=2.0)]
     simulate(scenario, seeds=SEEDS, faults=slow)
     monkeypatch.setattr(completions, "spent_above", lambda _: None)
     broken(scenario, "budget never exceeded", faults=slow)
@@ -205,13 +205,13 @@ def call_again(session: Any, command: Any, happened: Any) -> None:
 
 
 call_tool = executor.EFFECTS[CallTool]
-CRASH = [Crash("agency/Solo/c"), Slow("model", seconds=0.5)]
+CRASH: list[Fault] = [Crash("agency/Solo/c"), Slow("model", seconds=0.5)]
 
 
 def test_a_restart_that_forgets_which_tools_were_begun_calls_one_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     scenario = runs(solo(payer, pay))
     simulate(scenario, seeds=SEEDS, faults=CRASH)
-    monkeypatch.setitem(executor.EFFECTS, CallTool, call_again)  # type: ignore[arg-type]
+    monkeypatch.setitem(cast("Any", executor.EFFECTS), CallTool, call_again)
     broken(scenario, "no tool twice", faults=CRASH)
 
 
@@ -249,7 +249,7 @@ def test_a_run_in_the_background_that_is_forgotten_has_not_ended(monkeypatch: py
             await asyncio.sleep(3_600)
 
     simulate(scenario, seeds=SEEDS)
-    monkeypatch.setitem(executor.RESULTS, executor.ToolDone, lambda *_: None)  # type: ignore[arg-type]
+    monkeypatch.setitem(cast("Any", executor.RESULTS), ToolDone, lambda *_: None)
     monkeypatch.setitem(runner._OWN, TimeLimitReached, lambda *_: None)
     broken(scenario, "every run ended once")
 

@@ -84,12 +84,9 @@ class Simulation:
         from ..oracles.agencies import Watch  # not at the top: few watch an agency, and it takes half of all the time
 
         if self._watch is None:
-            self._watch = Watch(self.loop.time, self._take)
-            self.invariants.append(lambda trace: self._watch and self._watch.check(trace))
+            self._watch = Watch(self.loop.time, lambda row: self._append(row))
+            self.invariants.append(self._watch.check)
         self._watch.add(agency, forbidden)
-
-    def _take(self, row: tuple[float, str, dict[str, Any]]) -> None:
-        self._append(row)
 
     def follow(self, ref: ActorRef[Any], **states: Callable[[Any], object]) -> None:
         """Put what an actor is like into the trace, as events of the kind ``state``: at once, and whenever it has
