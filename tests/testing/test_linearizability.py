@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from itertools import permutations
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -288,6 +290,39 @@ def test_what_is_told_counts_and_what_an_actor_tells_itself_does_not() -> None:
         assert await ref.ask("read") == 3
 
     simulate(scenario, invariants=[linearizable(counter, 0, actor="ticking")])
+
+
+def test_the_pages_example_holds_for_a_stock_that_sells_what_it_has_and_not_for_one_that_looks_first() -> None:
+    page = Path(__file__).parents[2] / "actors" / "testing" / "oracles" / "README.md"
+    example = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)[0]
+
+    class Stock(Actor):
+        def __init__(self, looks_first: bool) -> None:
+            super().__init__()
+            self.left, self.looks_first = 3, looks_first
+
+        def on_receive(self, message: Any) -> Any:
+            return self.reply_with(self.sell())
+
+        async def sell(self) -> bool:
+            if self.left == 0:
+                return False
+            if self.looks_first:
+                await asyncio.sleep(0)
+            self.left -= 1
+            return True
+
+    def selling(looks_first: bool) -> Any:
+        async def scenario(sim: Simulation) -> None:
+            ref = sim.system.spawn(Stock, looks_first, name="stock")
+            await together({f"customer {number}": _ask(ref, "sell") for number in range(5)})
+
+        return scenario
+
+    names = {"simulate": simulate, "linearizable": linearizable}
+    exec(example, {**names, "scenario": selling(looks_first=False)})
+    with pytest.raises(SimulationFailed, match="stock fit no order"):
+        exec(example, {**names, "scenario": selling(looks_first=True)})
 
 
 def test_an_empty_trace_and_an_actor_nobody_asked_are_fine() -> None:
