@@ -95,6 +95,10 @@ PRINTS = {
         "replayed: True",
         "careful: True",
     ],
+    "watched_agency.py": [
+        "labelled text never causes a forbidden call: pay",
+        "supervised: True",
+    ],
     "switching.py": [
         "before: {'tea': 10}",
         "after: coffee tea coffee coffee",
