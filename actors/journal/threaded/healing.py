@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from threading import Event
+from collections.abc import Callable, Generator
 from typing import Final, TypeVar
 
 from ...core.base.log import logger_of
 from ..backend import Backend
 from ..errors import JournalClosed
+from .running import Waits, until
 
 T = TypeVar("T")
 
@@ -29,37 +29,36 @@ class Closing:
         why: what those are told who come later.
     """
 
-    __slots__ = ("_event", "_give_up_at", "begun", "why")
+    __slots__ = ("_give_up_at", "begun", "why")
 
     def __init__(self) -> None:
         self.begun = False
         self.why = "the journal is closed"
-        self._event = Event()
         self._give_up_at = 0.0
 
     def begin(self) -> None:
-        """From here on nothing is waited for longer than `GIVES_UP`."""
+        """From here on nothing is waited for longer than `GIVES_UP`. Who waits has to be woken."""
         self._give_up_at = time.monotonic() + GIVES_UP
         self.begun = True
-        self._event.set()
 
     def check(self) -> None:
         """Raise `JournalClosed` if it has begun."""
         if self.begun:
             raise JournalClosed(self.why)
 
-    def pause(self, seconds: float, patient: bool) -> bool:
-        """Wait before another attempt. Return False if there is none.
+    def pause(self, seconds: float, patient: bool) -> Generator[float, None, bool]:
+        """Wait before another attempt. Returns False if there is none.
 
         Args:
             seconds: how long, if nobody closes the journal meanwhile.
             patient: whether to go on for a while although it is being closed.
         """
-        if not self._event.wait(seconds):
+        yield from until(time.monotonic() + seconds, lambda: self.begun)
+        if not self.begun:
             return True
         if not patient or time.monotonic() + FIRST_PAUSE >= self._give_up_at:
             return False
-        time.sleep(FIRST_PAUSE)
+        yield from until(time.monotonic() + FIRST_PAUSE, lambda: False)
         return True
 
 
@@ -79,7 +78,7 @@ class Healing:
         self._what = what
         self._patient = patient
 
-    def run(self, attempt: Callable[[], T]) -> T:
+    def run(self, attempt: Callable[[], T]) -> Waits[T]:
         """What the attempt returns.
 
         Raises:
@@ -98,7 +97,7 @@ class Healing:
                     ill = True
                     logger.error("%s: %s; trying again until it can", self._what, error)
                 self._backend.reconnect()
-                if not self._closing.pause(pause, self._patient):
+                if not (yield from self._closing.pause(pause, self._patient)):
                     raise JournalClosed(f"{self._what}, and it was closed meanwhile: {error}") from error
                 pause = min(pause * 2, LONGEST_PAUSE)
             else:

@@ -20,6 +20,7 @@ from .inbox import read
 from .pending import Pending
 from .reader import Follow, Page, Reader
 from .reading import encode, record
+from .running import Runner, ThreadRunner, Waits, host
 from .subscriptions import Subscription
 from .writer import Writer
 
@@ -52,16 +53,23 @@ class ThreadedJournal:
         self._handles: WeakValueDictionary[str, Handle] = WeakValueDictionary()
         self._closing = Closing()
         self._lock = threading.Lock()
-        self._writer = Writer(backend, self._closing, self.worker, lease, name, self._committed, self._ended)
-        self._reader = Reader(backend, codec, self._closing, self.worker, name)
+        runner: Callable[[Waits[None], str], Runner] = ThreadRunner
+        hosting = host()
+        if hosting is not None:
+            self._backend = backend = hosting.store(backend)
+            runner = hosting.runner
+        self._writer = Writer(backend, self._closing, self.worker, lease, name, self._committed, self._ended, runner)
+        self._reader = Reader(backend, codec, self._closing, self.worker, name, runner)
         try:
             backend.prepare()
         except BaseException:
             backend.close()
             raise
-        _open.add(self)
-        self._reader.thread.start()
-        self._writer.thread.start()
+        self._hosted = hosting is not None
+        if not self._hosted:
+            _open.add(self)
+        self._reader.runner.start()
+        self._writer.runner.start()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._name}{' closed' if self._closing.begun else ''}>"
@@ -167,7 +175,7 @@ class ThreadedJournal:
 
     def close(self) -> None:
         """See `Journal.close`. Where the database is at fault, it goes on trying for 5 seconds."""
-        if self not in _open:  # closed before, or the parent's of this process
+        if not self._hosted and self not in _open:  # closed before, or the parent's of this process
             return
         with self._lock:
             if not self._closing.begun:
@@ -175,13 +183,12 @@ class ThreadedJournal:
                 self._reader.inbox.target(None)
                 self._reader.stop()
                 self._writer.stop()
-        if threading.current_thread() not in (self._reader.thread, self._writer.thread):
-            self._writer.thread.join(3 * GIVES_UP)
+        if not self._reader.runner.is_current() and not self._writer.runner.is_current():
+            self._writer.runner.join(3 * GIVES_UP)
 
     def _ended(self) -> None:
         """The writer's last act."""
-        self._reader.thread.join(GIVES_UP)
-        if not self._reader.thread.is_alive():
+        if self._reader.runner.join(GIVES_UP):
             self._backend.close()
         _open.discard(self)
 

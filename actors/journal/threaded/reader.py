@@ -1,11 +1,11 @@
-"""The thread that reads: streams as they are opened, what is asked for, and what is new for subscribers and inboxes."""
+"""What reads, on a thread: streams as they are opened, what is asked for, what is new for subscribers and inboxes."""
 
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable
-from queue import Empty, SimpleQueue
-from threading import Thread
+from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 from ...core.base.log import logger_of
@@ -17,6 +17,7 @@ from .healing import Closing, Healing
 from .inbox import Inbox
 from .pending import Pending, settle
 from .reading import record_or_error
+from .running import Runner, ThreadRunner, Waits
 
 PAGE: Final = 500
 """Records that a subscriber gets at once."""
@@ -55,26 +56,36 @@ class Reader:
         closing: set when the journal is being closed: what waits then fails.
         worker: whose posts are looked for.
         name: of the journal, for the log.
+        runner: what it runs on.
     """
 
-    def __init__(self, backend: Backend, codec: Codec, closing: Closing, worker: str, name: str) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        codec: Codec,
+        closing: Closing,
+        worker: str,
+        name: str,
+        runner: Callable[[Waits[None], str], Runner] = ThreadRunner,
+    ) -> None:
         self._backend = backend
         self._codec = codec
         self._closing = closing
         self._healing = Healing(backend, closing, f"the journal {name} cannot be read", patient=False)
         self._worker = worker
         self.inbox = Inbox(codec)
-        self._queue: SimpleQueue[Pending | None] = SimpleQueue()
+        self._queue: deque[Pending] = deque()
         self._following: list[Pending] = []
         self._next_look = 0.0
         self._every = 0.0
         self._poked = False
         self._over = False
-        self.thread = Thread(target=self._run, name=f"callboard-journal-reader {name}", daemon=True)
+        self.runner: Runner = runner(self._run(), f"callboard-journal-reader {name}")
 
     def put(self, pending: Pending) -> None:
         """Have a function, or a `Follow`, carried out."""
-        self._queue.put(pending)
+        self._queue.append(pending)
+        self.runner.wake()
         if self._over:  # the thread may not have seen it any more
             self._refuse()
 
@@ -82,22 +93,23 @@ class Reader:
         """There may be something new: look for it now. From any thread."""
         if not self._poked and (self._following or self.inbox.wanted):
             self._poked = True
-            self._queue.put(None)
+            self.runner.wake()
 
     def stop(self) -> None:
         """End, once the journal is being closed. From any thread."""
-        self._queue.put(None)
+        self.runner.wake()
 
     # -- on the thread ---------------------------------------------------------------------------------------------
 
-    def _run(self) -> None:
+    def _run(self) -> Waits[None]:
         while not self._closing.begun:
-            pending = self._next()
-            if pending is not None:
-                self._carry_out(pending)
+            if not self._queue and not self._poked:
+                yield self._seconds()
+            if self._queue and not self._closing.begun:
+                yield from self._carry_out(self._queue.popleft())
             if self._poked or time.monotonic() >= self._next_look:
                 self._poked = False
-                self._look()
+                yield from self._look()
                 self._next_look = time.monotonic() + self._every
         self._over = True
         for pending in self._following:
@@ -105,28 +117,26 @@ class Reader:
         self._following.clear()
         self._refuse()
 
-    def _next(self) -> Pending | None:
+    def _seconds(self) -> float | None:
+        """How long to wait for something to do."""
         if not self._following and not self.inbox.wanted:
-            return self._queue.get()
+            return None
         if not self._every:
             self._every = self._backend.watch(self.poke)
-        try:
-            return self._queue.get(timeout=max(0.0, self._next_look - time.monotonic()))
-        except Empty:
-            return None
+        return max(0.0, self._next_look - time.monotonic())
 
-    def _carry_out(self, pending: Pending) -> None:
+    def _carry_out(self, pending: Pending) -> Waits[None]:
         work = pending.work
         if work.__class__ is Follow:
-            self._follow(pending)
+            yield from self._follow(pending)
         else:
-            outcome = self._outcome(work)
+            outcome = yield from self._outcome(work)
             if not pending.goes_on(outcome):
                 settle([(pending, outcome)])
 
-    def _outcome(self, read: Callable[[], Any]) -> Any:
+    def _outcome(self, read: Callable[[], Any]) -> Waits[Any]:
         try:
-            return self._healing.run(read)
+            return (yield from self._healing.run(read))
         except JournalError as error:
             return error
         except Exception as error:
@@ -134,27 +144,27 @@ class Reader:
             failed.__cause__ = error
             return failed
 
-    def _look(self) -> None:
+    def _look(self) -> Waits[None]:
         self._following = [pending for pending in self._following if not _given_up(pending)]
         if self._following:
-            position = self._outcome(self._backend.position)
+            position = yield from self._outcome(self._backend.position)
             waiting, self._following = self._following, []
             for pending in waiting:
                 if isinstance(position, int) and position <= pending.work.after:
                     self._following.append(pending)
                 else:
-                    self._follow(pending)
+                    yield from self._follow(pending)
         if self.inbox.wanted:
-            posts = self._outcome(lambda: self._backend.posts(self._worker))
+            posts = yield from self._outcome(lambda: self._backend.posts(self._worker))
             if isinstance(posts, list):
                 self.inbox.offer(posts)
             elif not self._closing.begun:
                 logger.error("posts cannot be read: %s", posts)
 
-    def _follow(self, pending: Pending) -> None:
+    def _follow(self, pending: Pending) -> Waits[None]:
         if _given_up(pending):
             return
-        page = self._outcome(lambda: self._page(pending.work))
+        page = yield from self._outcome(lambda: self._page(pending.work))
         if isinstance(page, Page) and not page.records:
             pending.work.after = page.scanned
             self._following.append(pending)
@@ -170,13 +180,9 @@ class Reader:
         return Page(records, rows[-1].position if rows else position)
 
     def _refuse(self) -> None:
-        try:
+        with suppress(IndexError):  # others may do the same
             while True:
-                pending = self._queue.get_nowait()
-                if pending is not None:
-                    settle([(pending, _closed())])
-        except Empty:
-            return
+                settle([(self._queue.popleft(), _closed())])
 
 
 def _given_up(pending: Pending) -> bool:

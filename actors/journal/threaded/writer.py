@@ -1,4 +1,4 @@
-"""The thread that writes: all that is waiting goes into one transaction, so that many share one commit."""
+"""What writes, on a thread: all that is waiting goes into one transaction, so that many share one commit."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from queue import Empty, SimpleQueue
-from threading import Thread
 from typing import Any, Final
 
 from ...core.base.log import logger_of
@@ -15,6 +13,7 @@ from ..backend import Acquire, Append, Backend, Leave, Prune
 from ..errors import JournalClosed, JournalError
 from .healing import Closing, Healing
 from .pending import Pending, settle
+from .running import Runner, ThreadRunner, Waits
 
 MOST_ITEMS: Final = 2_000
 MOST_TEXT: Final = 4_000_000
@@ -37,6 +36,7 @@ class Writer:
         name: of the journal, for the log.
         committed: called on the thread with whether there are new events and new posts.
         ended: called on the thread as the last thing.
+        runner: what it runs on.
     """
 
     def __init__(
@@ -48,6 +48,7 @@ class Writer:
         name: str,
         committed: Callable[[bool, bool], None],
         ended: Callable[[], None],
+        runner: Callable[[Waits[None], str], Runner] = ThreadRunner,
     ) -> None:
         self._backend = backend
         self.closing = closing
@@ -57,12 +58,11 @@ class Writer:
         self._committed = committed
         self._ended = ended
         self._queue: deque[Pending | None] = deque()
-        self._wake: SimpleQueue[None] = SimpleQueue()
         self._awake = False
         self._nudged = False
         self._over = False
         self._next_beat = 0.0
-        self.thread = Thread(target=self._run, name=f"callboard-journal-writer {name}", daemon=True)
+        self.runner: Runner = runner(self._run(), f"callboard-journal-writer {name}")
 
     def put(self, pending: Pending) -> None:
         """Have it written. It waits for its turn, and for the database if need be."""
@@ -90,19 +90,25 @@ class Writer:
 
     def _nudge(self) -> None:
         self._awake = True
-        self._wake.put(None)
+        self.runner.wake()
 
     # -- on the thread ---------------------------------------------------------------------------------------------
 
-    def _run(self) -> None:
+    def _run(self) -> Waits[None]:
         stopping = False
         while not stopping:
+            # Before looking: who puts something afterwards wakes it again. A wait for the database may have used up the
+            # wake of what has been put meanwhile.
+            self._awake = self._nudged = False
+            if not self._queue:
+                yield max(0.0, self._next_beat - time.monotonic())
+                self._awake = self._nudged = False
             batch, stopping = self._take()
             try:
                 if batch:
-                    self._write(batch)
+                    yield from self._write(batch)
                 elif not stopping:
-                    self._healing.run(self._beat)
+                    yield from self._healing.run(self._beat)
             except JournalClosed:
                 continue
             except Exception:
@@ -111,7 +117,7 @@ class Writer:
         self._over = True
         self._refuse()
         try:
-            self._healing.run(lambda: self._backend.leave(self._worker))
+            yield from self._healing.run(lambda: self._backend.leave(self._worker))
         except Exception as error:
             logger.warning("the worker %s keeps its streams until its lease ends: %s", self._worker, error)
         self._ended()
@@ -121,10 +127,6 @@ class Writer:
         queue = self._queue
         batch: list[Pending] = []
         room = MOST_TEXT
-        if not queue:
-            with suppress(Empty):
-                self._wake.get(timeout=max(0.0, self._next_beat - time.monotonic()))
-            self._awake = self._nudged = False  # before looking: who puts something afterwards wakes it again
         while queue and room > 0 and len(batch) < MOST_ITEMS:
             pending = queue.popleft()
             if pending is None:
@@ -145,16 +147,16 @@ class Writer:
         self._beat()  # whoever was paused, or could not write for long, may have to register again
         return self._backend.write(works)
 
-    def _write(self, batch: list[Pending]) -> None:
+    def _write(self, batch: list[Pending]) -> Waits[None]:
         works = [pending.work for pending in batch]
         try:
-            results = self._healing.run(lambda: self._attempt(works))
+            results = yield from self._healing.run(lambda: self._attempt(works))
         except JournalClosed as error:
             results = [JournalClosed(str(error)) for _ in batch]
         except Exception as error:
             if len(batch) > 1:  # which of them was it?
                 for pending in batch:
-                    self._write([pending])
+                    yield from self._write([pending])
                 return
             logger.error("the journal cannot write %s", type(works[0]).__name__, exc_info=error)
             refused = JournalError(f"this cannot be written: {type(error).__name__}: {error}")

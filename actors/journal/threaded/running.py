@@ -1,0 +1,99 @@
+"""What the journal's writer and reader run on: a thread each, or whatever an event loop offers in its place.
+
+They are generators that yield where they wait: for so many seconds, or None for ever, but not once they are woken. So
+they are the same under simulation, where there are no threads and time is virtual.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Generator
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from threading import Thread, current_thread
+from typing import Protocol, TypeAlias, TypeVar
+
+from ..backend import Backend
+
+T = TypeVar("T")
+Waits: TypeAlias = Generator[float | None, None, T]
+
+
+def until(when: float, over: Callable[[], bool]) -> Generator[float, None, None]:
+    """Wait, woken or not, until a time by the monotonic clock, or until it is over."""
+    while not over() and (left := when - time.monotonic()) > 0:
+        yield left
+
+
+class Runner(Protocol):
+    """Runs a generator."""
+
+    def start(self) -> None:
+        """Begin."""
+        ...
+
+    def wake(self) -> None:
+        """End its present wait, or the next one. From any thread."""
+        ...
+
+    def join(self, seconds: float) -> bool:
+        """Wait until it has ended, for so long at most; whether it has."""
+        ...
+
+    def is_current(self) -> bool:
+        """Whether it is what runs here."""
+        ...
+
+
+class Host(Protocol):
+    """What an event loop may have as ``callboard_journals``: it decides how journals that are made there run."""
+
+    def store(self, backend: Backend) -> Backend:
+        """What the journal uses in place of its database."""
+        ...
+
+    def runner(self, steps: Waits[None], name: str) -> Runner:
+        """What a generator runs on."""
+        ...
+
+
+def host() -> Host | None:
+    """That of the running event loop, if it has one."""
+    return getattr(asyncio._get_running_loop(), "callboard_journals", None)
+
+
+class ThreadRunner:
+    """Runs a generator on a thread.
+
+    Args:
+        steps: the generator.
+        name: the thread's.
+    """
+
+    def __init__(self, steps: Waits[None], name: str) -> None:
+        self._steps = steps
+        self._wake: SimpleQueue[None] = SimpleQueue()
+        self._thread = Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """See `Runner.start`."""
+        self._thread.start()
+
+    def wake(self) -> None:
+        """See `Runner.wake`."""
+        self._wake.put(None)
+
+    def join(self, seconds: float) -> bool:
+        """See `Runner.join`."""
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    def is_current(self) -> bool:
+        """See `Runner.is_current`."""
+        return current_thread() is self._thread
+
+    def _run(self) -> None:
+        for seconds in self._steps:
+            with suppress(Empty):
+                self._wake.get(timeout=seconds)
