@@ -34,12 +34,15 @@ from .faults.faults import (
     LoseReply,
     Partition,
     ProviderFault,
+    Restart,
     Slow,
+    StoreFault,
 )
 from .faults.provider import FaultyProvider
 from .loop.loop import SimulationLoop
 from .oracles.linearizability import linearizable
 from .oracles.liveness import hot, no_starvation
+from .processes.process import Process
 from .schedules.plan import Hold
 from .search.failed import SimulationFailed
 from .search.run import Run
@@ -74,7 +77,9 @@ __all__ = [
     "Nondeterministic",
     "Partition",
     "Probe",
+    "Process",
     "ProviderFault",
+    "Restart",
     "Run",
     "Script",
     "ScriptedModel",
@@ -84,6 +89,7 @@ __all__ = [
     "SimulationLoop",
     "Slow",
     "StepBudgetSpent",
+    "StoreFault",
     "TokenRefused",
     "Trace",
     "UnhandledFailure",

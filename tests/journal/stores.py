@@ -11,6 +11,8 @@ from typing import Any, NamedTuple, TypeVar
 from callboard.actors import Future
 from callboard.actors.journal import Journal, JsonCodec, MemoryJournal
 from callboard.actors.journal.sqlite import SqliteJournal
+from callboard.actors.journal.threaded import ThreadedJournal
+from callboard.actors.testing.processes.postgres import Database, ModelBackend
 
 T = TypeVar("T")
 
@@ -76,7 +78,13 @@ def sqlite(folder: Path) -> Store:
     return Store(lambda: SqliteJournal(path, Codec()))
 
 
-STORES: dict[str, Callable[[Path], Store]] = {"memory": memory, "sqlite": sqlite}
+def model(folder: Path) -> Store:
+    """The simulator's model of PostgreSQL, on threads like any other."""
+    database = Database()
+    return Store(lambda: ThreadedJournal(ModelBackend(database), Codec(), 10.0, "model"))
+
+
+STORES: dict[str, Callable[[Path], Store]] = {"memory": memory, "sqlite": sqlite, "model": model}
 """By name; each is given an empty folder."""
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from ..trace.trace import Trace
-from .faults import PHASES, Buggify, Crash, Fault
+from .faults import PHASES, Buggify, Crash, Fault, Restart
 
 Chances: TypeAlias = "Counter[tuple[str, str]]"
 """How often there was something to strike, by what is struck (`Fault.strikes`) and whose it is."""
@@ -21,7 +21,7 @@ _MOST_TIMES = 30
 
 def is_settled(fault: Fault) -> bool:
     """Whether nothing is left open: it strikes at the same place in every run."""
-    return fault.nth is not None and not (isinstance(fault, Crash) and fault.when == "any")
+    return fault.nth is not None and not (isinstance(fault, Crash | Restart) and fault.when == "any")
 
 
 def settle(fault: Fault, nth: int, when: str = "before") -> Fault:
@@ -30,11 +30,11 @@ def settle(fault: Fault, nth: int, when: str = "before") -> Fault:
     Args:
         fault: with or without a number.
         nth: where it strikes if it has none.
-        when: the phase of a crash where it may be any.
+        when: the phase of a crash or a restart where it may be any.
     """
     if fault.nth is None:
         fault = replace(fault, nth=nth)
-    if isinstance(fault, Crash) and fault.when == "any":
+    if isinstance(fault, Crash | Restart) and fault.when == "any":
         fault = replace(fault, when=when)  # type: ignore[arg-type]
     return fault
 
@@ -43,7 +43,7 @@ def is_one_of(settled: Fault, fault: Fault) -> bool:
     """Whether a settled fault is what ``fault`` may become."""
     if fault.nth is None:
         settled = replace(settled, nth=None)
-    if isinstance(fault, Crash) and fault.when == "any" and isinstance(settled, Crash):
+    if isinstance(fault, Crash | Restart) and fault.when == "any" and isinstance(settled, Crash | Restart):
         settled = replace(settled, when="any")
     return settled == fault
 

@@ -22,6 +22,9 @@ PHASES: Final = ("before", "in", "after")
 """When an actor may crash, seen from the handler of a message."""
 
 
+STORE_FAULTS: Final = ("full", "locked", "unreachable", "lost")
+
+
 class _Checked:
     """What faults have in common beside their fields."""
 
@@ -222,6 +225,67 @@ class Buggify(_Checked):
 
 
 @dataclass(frozen=True, slots=True)
+class Restart(_Checked):
+    """A process is killed as it writes to its journal, as by ``kill -9``, and started again.
+
+    ``when``: ``before`` the commit; ``after`` it, but before anybody has heard of it; ``torn``: by a power cut in its
+    middle, which leaves half of it on the disk (only where the journal is an SQLite file); or ``any`` of the first two.
+    """
+
+    strikes: ClassVar[str] = "write"
+    process: str
+    """The process's name."""
+    nth: int | None = None
+    """At which of its writes, from 1; None for any."""
+    when: Literal["any", "before", "after", "torn"] = "any"
+    seconds: float = 1.0
+    """How long it is down."""
+    optional: bool = field(default=False, kw_only=True)
+    """Whether it may strike nothing."""
+
+    def __post_init__(self) -> None:
+        self._check(self.process)
+        self._require(self.when in ("any", "before", "after", "torn"), "when is any, before, after or torn")
+        self._check_seconds(self.seconds)
+
+    @property
+    def target(self) -> str:
+        """The process."""
+        return self.process
+
+
+@dataclass(frozen=True, slots=True)
+class StoreFault(_Checked):
+    """A process's store fails for a while, from a write of its journal on.
+
+    ``what``: the disk is ``full`` or the file ``locked`` (nothing can be written, no lease renewed); ``unreachable``
+    (nor can anything be read); or ``lost``: the write is committed, and its answer is lost, once (not with SQLite, which
+    always answers).
+    """
+
+    strikes: ClassVar[str] = "write"
+    process: str
+    """The process's name."""
+    nth: int | None = None
+    """At which of its writes, from 1; None for any."""
+    what: Literal["full", "locked", "unreachable", "lost"] = "unreachable"
+    seconds: float = 5.0
+    """How long."""
+    optional: bool = field(default=False, kw_only=True)
+    """Whether it may strike nothing."""
+
+    def __post_init__(self) -> None:
+        self._check(self.process)
+        self._require(self.what in STORE_FAULTS, f"what is one of {', '.join(STORE_FAULTS)}")
+        self._check_seconds(self.seconds)
+
+    @property
+    def target(self) -> str:
+        """The process."""
+        return self.process
+
+
+@dataclass(frozen=True, slots=True)
 class ProviderFault(_Fault):
     """A provider fails a request.
 
@@ -255,7 +319,7 @@ _KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in get_args(Fault)}
 PROCESSING = (Crash, Kill, Slow)
 SENDING = (Delay, Drop, Duplicate)
 REPLYING = (LoseReply, DelayReply)
-_SHOWN = ("actor", "one", "other", "name", "nth", "probability", "optional")
+_SHOWN = ("actor", "one", "other", "name", "process", "nth", "probability", "optional")
 _CAPITAL = re.compile(r"(?<!^)(?=[A-Z])")
 _COUNTED = {"send": "message", "recv": "message", "crossing": "message", "point": "time"}
 

@@ -29,7 +29,9 @@ from .faults import (
     LoseReply,
     Partition,
     ProviderFault,
+    Restart,
     Slow,
+    StoreFault,
     describe,
     is_below,
     name_of,
@@ -60,27 +62,37 @@ class Injector:
         self.waits: Waits = {}
         """Where handlers waited, if a fault makes us look at them."""
         self.remote: set[str] = set()
+        self.refused: FaultRefused | None = None
+        """A fault that made no sense where it was to strike."""
+        self.killed: set[Any] = set()
+        """The probes of systems whose process was killed: their actors take no turn any more."""
         self._faults = faults
         self.processing = _by_message(faults, PROCESSING)
         self.looks = _any(PROCESSING, faults, watched)
         self.on_sends = _any((*SENDING, Partition), faults, watched)
         self.on_replies = _any((*REPLYING, Partition), faults, watched)
-        self._struck_here = _by_message(faults, (*SENDING, *REPLYING, Partition, Buggify, ProviderFault))
+        self._struck_here = _by_message(
+            faults, (*SENDING, *REPLYING, Partition, Buggify, Restart, StoreFault, ProviderFault)
+        )
         self._pairs = {fault.target: fault for fault in (*faults, *watched) if isinstance(fault, Partition)}
         self._parted: dict[str, float] = {}
         self._until: dict[tuple[str, str], float] = {}
 
     def _strike(self, fault: Fault, **more: Any) -> None:
         self.struck.add(fault)
-        extra = {"when": fault.when} if isinstance(fault, Crash) else {}
-        if isinstance(fault, Slow | Delay | DelayReply | Partition):
-            extra = {"seconds": fault.seconds}  # type: ignore[dict-item]
+        extra: dict[str, Any] = {"when": fault.when} if isinstance(fault, Crash | Restart) else {}
+        if isinstance(fault, Slow | Delay | DelayReply | Partition | StoreFault):
+            extra["seconds"] = fault.seconds
+        if isinstance(fault, StoreFault):
+            extra["store"] = fault.what
         self.tell("fault", what=name_of(fault), actor=fault.target, nth=fault.nth, **extra, **more)
 
     # -- the dispatcher ----------------------------------------------------------------------------------------
 
     def __call__(self, cell: Any) -> None:
         """Schedule one turn of a ready actor."""
+        if self.killed and cell.runtime.probe in self.killed:
+            return
         if self.processing and self._next(cell):
             step = _BeforeMessage(self, cell)
             if cell.signals is None or step not in cell.signals:
@@ -168,6 +180,13 @@ class Injector:
             self._strike(fault)
         return bool(due)
 
+    def on_write(self, process: str) -> Restart | StoreFault | None:
+        """The fault, if any, that strikes at a process's next write to its journal."""
+        due = self._due("write", process)
+        for fault in due:
+            self._strike(fault)
+        return due[0] if due else None  # type: ignore[return-value]
+
     def _due(self, what: str, target: str) -> Sequence[Fault]:
         """Count something to strike; the faults that strike it."""
         nth = self.found[what, target] = self.found[what, target] + 1
@@ -193,8 +212,11 @@ class Injector:
         """Refuse faults that the delivery contract excludes.
 
         Raises:
-            FaultRefused: a message or a reply of a local actor was to be lost or repeated.
+            FaultRefused: a message or a reply of a local actor was to be lost or repeated, or a fault made no sense
+                where it was to strike.
         """
+        if self.refused is not None:
+            raise self.refused
         for fault in self._faults:
             sides = [fault.one, fault.other] if isinstance(fault, Partition) else [fault.target]
             if isinstance(fault, Drop | Duplicate | LoseReply | Partition) and not any(map(self._is_remote, sides)):

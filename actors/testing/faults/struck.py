@@ -16,9 +16,10 @@ _COUNTED = {
     "reply": "replies",
     "crossing": "messages and replies between them",
     "point": "how often each was reached",
+    "write": "writes to its journal",
     "request": "requests",
 }
-_NOUNS = {"request": "faulty provider", "point": 'point maybe("…")'}
+_NOUNS = {"write": "process with a journal", "request": "faulty provider", "point": 'point maybe("…")'}
 
 
 def unstruck(faults: Iterable[Fault], struck: Collection[Fault]) -> list[Fault]:

@@ -5,7 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any, Protocol
+
+process: ContextVar[Any] = ContextVar("callboard_process", default=None)
+"""The simulated process that a context belongs to; None for the scenario itself."""
 
 
 class Lane:

@@ -25,7 +25,7 @@ from typing import Any, Literal, NoReturn, TypeAlias, TypeVar, TypeVarTuple
 
 from ..errors import Deadlock, EscapedSimulation, SimulationError, StepBudgetSpent
 from . import fence
-from .lanes import Executor, ExecutorCall, Lane, Schedule
+from .lanes import Executor, ExecutorCall, Lane, Schedule, process
 from .tasks import SimFuture, SimTask, Step
 
 Order: TypeAlias = Literal["contract", "asyncio"]
@@ -33,6 +33,8 @@ T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 RESOLUTION = 1e-9
 """Timers due within this many seconds of each other are due together."""
+PATIENCE = 60.0
+"""Seconds for which work beside the loop alone may go on, a lease end, a post be found, until it is a deadlock."""
 REARM_LIMIT = 100
 """How many timers may be set for "now" within one instant before the clock is moved on by `REARM_STEP`."""
 REARM_STEP = 1e-6
@@ -51,6 +53,9 @@ class SimulationLoop(asyncio.BaseEventLoop):
     """The `Simulation` that this loop runs, if it runs one."""
     callboard_dispatcher: Callable[[Any], object] | None = None
     """Called by systems with each actor that becomes ready; None leaves their own dispatcher in charge."""
+
+    callboard_journals: Any = None
+    """What journals that are made here run on."""
 
     @property
     def callboard_probe(self) -> Any:
@@ -88,6 +93,12 @@ class SimulationLoop(asyncio.BaseEventLoop):
         self._fifo: deque[asyncio.Handle] = deque()
         self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
         self._cancelled_timers = 0
+        self.background_timers = 0
+        """Timers of work beside the loop: where nothing else is set, nothing will ever happen but that."""
+        self.background_steps = 0
+        self._alone = (-1, 0.0)
+        self.killed: set[Any] = set()
+        """Processes of which nothing runs any more."""
         self._instant = -1.0
         self._rearmed = 0
         self._idle: list[asyncio.Future[None]] = []
@@ -125,12 +136,13 @@ class SimulationLoop(asyncio.BaseEventLoop):
             coro.close()
             raise SimulationError("the simulation is over: no new task can start")
         task = SimTask(coro, loop=self, name=None if name is None else str(name), context=context)
+        task.process = process.get() if context is None else context.get(process)
         self._tasks.append(task)
         return task
 
     def unfinished(self) -> list[SimTask]:
-        """Return the tasks that are not done, oldest first."""
-        return [task for task in self._tasks if not task.done()]
+        """Return the tasks that are not done, oldest first; of killed processes there are none any more."""
+        return [task for task in self._tasks if not task.done() and task.process not in self.killed]
 
     # -- what becomes ready ------------------------------------------------------------------------------------
 
@@ -141,6 +153,8 @@ class SimulationLoop(asyncio.BaseEventLoop):
         if self._closed:  # type: ignore[attr-defined]
             self._check_closed()  # type: ignore[attr-defined]
         handle = Step(callback, args, self, context)
+        if self.killed and handle._context.get(process) in self.killed:
+            return handle
         self._add(callback, handle)
         return handle
 
@@ -354,10 +368,29 @@ class SimulationLoop(asyncio.BaseEventLoop):
         while timers and timers[0][2].cancelled():
             heapq.heappop(timers)[2]._scheduled = False  # type: ignore[attr-defined]
             self._cancelled_timers -= 1
-        if not timers:
+        if not timers or (
+            self.background_timers and len(timers) - self._cancelled_timers == self.background_timers and self._stands()
+        ):
             raise Deadlock(self.who_waits() or "nothing is ready, no timer is set, and the scenario has not ended")
         self._now = max(self._now, timers[0][0])
         self._fire()
+
+    def _stands(self) -> bool:
+        """Whether for `PATIENCE` nothing has run but work beside the loop."""
+        steps = self.steps - self.background_steps
+        if steps != self._alone[0]:
+            self._alone = (steps, self._now)
+        return self._now - self._alone[1] > PATIENCE
+
+    def block(self, seconds: float) -> None:
+        """Let time pass in the middle of a step, as in code that blocks."""
+        self._now += max(0.0, seconds)
+
+    def queued(self) -> list[asyncio.Handle]:
+        """Return the steps and timers that are waiting."""
+        lanes = [*self._by_age.values(), *(task.lane for task in self._tasks if task.lane is not None)]
+        steps = [handle for lane in lanes for _, handle in lane.handles]
+        return [*steps, *self._fifo, *(entry[2] for entry in self._timers)]
 
     async def idle(self) -> None:
         """Wait until nothing else can run without the clock moving on."""

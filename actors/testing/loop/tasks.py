@@ -35,6 +35,8 @@ class SimTask(asyncio.Task[Any]):
 
     lane: Lane | None = None
     """Where its steps are queued; there from its first step on."""
+    process: Any = None
+    """The simulated process that it belongs to."""
 
     def __init__(self, coro: Any, *, loop: Numbering, name: str | None, context: Context | None) -> None:
         self._sim_loop = loop

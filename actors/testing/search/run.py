@@ -26,8 +26,8 @@ from ..trace.trace import Trace
 from .scenario import Scenario, Simulation
 
 _TEARDOWN_STEPS = 5_000
-_OF_FAULTS = ("run_one", "_arrive")
-"""The callbacks of timers that `Slow` and `DelayReply` set."""
+_OF_FAULTS = ("run_one", "_arrive", "take_step", "_nudge", "_start_again")
+"""The callbacks of timers that faults and journals set."""
 _OURS = f"{runtime.__code__.co_filename}:"
 
 
@@ -145,6 +145,7 @@ def _execute(
             try:
                 await (scenario(sim) if argument else scenario())
                 await loop.idle()  # what was sent last is still taken up
+                await sim.end()
             except BaseException:
                 failed_at = len(sim.trace)
                 raise

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Awaitable, Callable
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ...core.refs.ref import ActorRef
 from ...core.system import System
+from ..errors import SimulationError
 from ..faults.injector import Injector
+from ..loop.lanes import process as current
 from ..loop.loop import SimulationLoop
+from ..processes.process import Main, Process
+from ..processes.stores import OUTSIDE, Journals
 from ..trace.invariants import Invariant
 from ..trace.trace import Fact, Trace
 
@@ -50,6 +57,11 @@ class Simulation:
         self.on_process = injector.on_process if injector.looks else None
         self.steps, self.ended = 0, 0.0
         """How many steps the run took, and when it was over, in virtual seconds."""
+        self.processes: dict[str, Process] = {}
+        """By name."""
+        self._folder: TemporaryDirectory[str] | None = None
+        self._journals = Journals(loop, injector)
+        loop.callboard_journals = self._journals
         injector.tell = self.event
         injector.loop = loop
 
@@ -132,10 +144,52 @@ class Simulation:
         """Declare that a network lies before these actors: messages to them and replies may be lost, or come twice."""
         self.injector.remote.update(paths)
 
+    def process(self, name: str, main: Main) -> Process:
+        """Start a process: a program with a system of its own, which shares with others nothing but stores.
+
+        The program is called anew whenever the process is started again. Awaited, the process gives what the program
+        returns. One that still runs when the scenario has ended is cancelled, as a signal does.
+
+        Args:
+            name: by which `Restart` and `StoreFault` know it.
+            main: ``async def main(system)``, given a started system.
+
+        Raises:
+            SimulationError: there is a process of that name.
+            TypeError: the name is none, or the program no function.
+        """
+        if not isinstance(name, str) or not name or not callable(main):
+            raise TypeError(f"a process has a name and a program: async def main(system), not {name!r} and {main!r}")
+        if name in self.processes or name == OUTSIDE:
+            raise SimulationError(f"there is a process {name!r} already")
+        made = self.processes[name] = Process(self.loop, self.injector, name, main)
+        self.injector.found["write", name] += 0
+        made.start()
+        return made
+
+    @property
+    def folder(self) -> Path:
+        """A folder of this run's own, for files of journals; it is gone afterwards."""
+        if self._folder is None:
+            where = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # where nothing waits for a disk
+            self._folder = TemporaryDirectory(prefix="callboard-", dir=where, ignore_cleanup_errors=True)
+        return Path(self._folder.name)
+
+    async def end(self) -> None:
+        """The scenario has ended: the processes that still run are cancelled."""
+        for each in self.processes.values():
+            await each.stop()
+
     def probe(self) -> Simulation | _Further:
         """Return the probe of the next system that starts in this run."""
         self._systems += 1
-        return self if self._systems == 1 else _Further(self, self._systems)
+        if self._systems == 1:
+            return self
+        probe = _Further(self, self._systems)
+        incarnation = current.get()
+        if incarnation is not None:
+            incarnation.probes.append(probe)
+        return probe
 
     # -- the probe ---------------------------------------------------------------------------------------------
 
@@ -149,6 +203,11 @@ class Simulation:
     def close(self) -> None:
         """Take nothing down any more: the run is over."""
         self.steps, self.ended = self.loop.steps, self.loop.time()
+        self._journals.close()
+        for process in self.processes.values():
+            process.abandon()
+        if self._folder is not None:
+            self._folder.cleanup()
         self._append = lambda _: None
         self.trace = Trace()
 

@@ -119,15 +119,16 @@ def at_most_once(trace: Trace) -> None:
 
 
 def conservation(trace: Trace) -> None:
-    """Each message sent is processed, a dead letter, or lost by a fault: none vanishes."""
+    """Each message sent is processed, a dead letter, or lost by a fault: none vanishes but with a process."""
     ended: set[tuple[Any, Any]] = set()
+    killed = _killed(trace)
     for _, kind, row in trace.rows:
         if kind in ("recv", "dead_letter", "lost") or (kind == "fault" and row["what"] == "drop"):
             ended.add((row.get("system"), row.get("id")))
         elif kind == "stashed":
             ended.discard((row.get("system"), row["id"]))
     for _, kind, row in trace.rows:
-        if kind in ("send", "ask") and (row.get("system"), row["id"]) not in ended:
+        if kind in ("send", "ask") and (row.get("system"), row["id"]) not in ended and row.get("system") not in killed:
             raise InvariantViolated(
                 f"conservation: message {row['id']} {stable_repr(row['message'])} from {row.get('sender') or 'client'} "
                 f"to {row['actor']} vanished"
@@ -136,9 +137,10 @@ def conservation(trace: Trace) -> None:
 
 def asks_resolved_once(trace: Trace) -> None:
     """Each ask ends exactly once, by a reply, an error, a timeout or a cancellation; one whose reply, or which itself,
-    a fault has lost or held up may still be waited for when the run is over."""
+    a fault has lost or held up may still be waited for when the run is over; and those of a killed process."""
     ends: dict[tuple[Any, int], int] = {}
     lost: set[tuple[Any, Any]] = set()
+    killed = _killed(trace)
     for _, kind, row in trace.rows:
         if kind == "ask":
             ends.setdefault((row.get("system"), row["id"]), 0)
@@ -150,7 +152,7 @@ def asks_resolved_once(trace: Trace) -> None:
     for _, kind, row in trace.rows:
         if kind == "ask" and ends[number := (row.get("system"), row["id"])] != 1:
             count = ends[number]
-            if not count and number in lost:
+            if not count and (number in lost or number[0] in killed):
                 continue
             raise InvariantViolated(f"asks resolved once: ask {row['id']} of {row['actor']} ended {count} times")
 
@@ -231,6 +233,11 @@ def _odd(trace: Trace) -> bool:
 
 
 _ODD = ("dead_letter", "fault", "lost", "stashed")
+
+
+def _killed(trace: Trace) -> set[Any]:
+    """The systems whose process was killed."""
+    return {row.get("system") for _, kind, row in trace.rows if kind == "killed"}
 
 
 def _within(path: str, struck: set[str]) -> bool:

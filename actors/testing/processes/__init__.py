@@ -1,0 +1,1 @@
+"""Processes inside a run: started, killed, started again on their journal; and what their stores do meanwhile."""
