@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import traceback
 from typing import Any
 
@@ -165,3 +166,143 @@ def test_a_task_s_own_name_stays() -> None:
         assert await asyncio.gather(*tasks) == ["twin", "twin"]
 
     simulate(scenario, seeds=20)
+
+
+# -- who waits ---------------------------------------------------------------------------------------------------------
+
+
+def waits(scenario: Scenario, **options: Any) -> list[str]:
+    """What a deadlock says, a line each, without the places in this file."""
+    failed = find(scenario, **options)
+    assert isinstance(failed.run.error, Deadlock)
+    return [re.sub(r" \(\S+test_reading.py:\d+\)", "", line.strip()) for line in str(failed.run.error).splitlines()]
+
+
+async def dining(first: asyncio.Lock, second: asyncio.Lock) -> None:
+    async with first:
+        await asyncio.sleep(0)
+        async with second:
+            pass
+
+
+@pytest.mark.parametrize("order", ["contract", "asyncio"])
+def test_a_deadlock_of_locks_names_who_holds_and_who_waits(order: str) -> None:
+    async def scenario(sim: Simulation) -> None:
+        left, right = asyncio.Lock(), asyncio.Lock()
+        async with asyncio.TaskGroup() as table:
+            table.create_task(dining(left, right), name="one")
+            table.create_task(dining(right, left), name="other")
+
+    assert waits(scenario, order=order) == [
+        "cycle one → other → one",
+        "client waits for one, other",
+        "one waits to acquire lock second, held by other",
+        "other waits to acquire lock second, held by one",
+    ]
+
+
+def test_a_deadlock_says_where_each_waits() -> None:
+    async def scenario(sim: Simulation) -> None:
+        never_set = asyncio.Event()
+        await never_set.wait()
+
+    line = scenario.__code__.co_firstlineno + 2
+    assert f"client waits for event never_set (tests/testing/test_reading.py:{line})" in str(find(scenario).run.error)
+
+
+class Guarded(Actor):
+    def __init__(self, other: list[Any]) -> None:
+        super().__init__()
+        self.lock = asyncio.Lock()
+        self.other = other
+
+    async def on_receive(self, message: Any) -> Any:
+        async with self.lock:
+            return await self.other[0].ask(message)
+
+
+def test_a_cycle_of_a_lock_and_an_ask_is_found() -> None:
+    async def scenario(sim: Simulation) -> None:
+        shared = asyncio.Lock()
+
+        class Locking(Actor):
+            async def on_receive(self, message: Any) -> Any:
+                async with shared:
+                    return message
+
+        locking = sim.system.spawn(Locking, name="locking")
+        async with shared:
+            await locking.ask("hello")
+
+    assert waits(scenario) == [
+        "cycle client → locking → client",
+        "client waits for locking",
+        "locking waits to acquire lock shared, held by client",
+    ]
+
+
+async def holds_an_attribute(sim: Simulation) -> None:
+    class Account(Actor):
+        def __init__(self) -> None:
+            super().__init__()
+            self.lock = asyncio.Lock()
+
+        async def on_receive(self, message: Any) -> Any:
+            await self.lock.acquire()
+
+    account = sim.system.spawn(Account, name="account")
+    await account.ask("never released")
+    await account.ask("again")
+
+
+LIMIT: list[asyncio.Semaphore] = []
+
+
+async def holds_a_global(sim: Simulation) -> None:
+    LIMIT[:] = [asyncio.Semaphore(1)]
+    await LIMIT[0].acquire()
+    await LIMIT[0].acquire()
+
+
+async def waits_for_an_item(sim: Simulation) -> None:
+    queues: dict[str, asyncio.Queue[int]] = {"in": asyncio.Queue(), "out": asyncio.Queue()}
+    await asyncio.gather(queues["in"].get(), asyncio.create_task(queues["out"].join()))
+
+
+async def waits_for_a_condition(sim: Simulation) -> None:
+    changed = asyncio.Condition()
+    async with changed:
+        await changed.wait_for(lambda: False)
+
+
+async def waits_for_a_future(sim: Simulation) -> None:
+    await asyncio.get_running_loop().create_future()
+
+
+async def waits_for_a_task(sim: Simulation) -> None:
+    await asyncio.create_task(waits_for_a_future(sim), name="worker")
+
+
+@pytest.mark.parametrize(
+    ("scenario", "lines"),
+    [
+        (
+            holds_an_attribute,
+            ["client waits for account", "account waits to acquire lock account.lock, held by account"],
+        ),
+        (holds_a_global, ["client waits to acquire semaphore LIMIT[0], held by client"]),
+        (waits_for_an_item, ["client waits for get", "get waits for an item of queue queues['in']"]),
+        (waits_for_a_condition, ["client waits for condition changed"]),
+        (waits_for_a_future, ["client waits for a future"]),
+        (waits_for_a_task, ["client waits for worker", "worker waits for a future"]),
+    ],
+)
+def test_a_deadlock_names_what_is_waited_for(scenario: Scenario, lines: list[str]) -> None:
+    assert [line for line in waits(scenario)[1:] if line not in lines] == []
+    assert set(lines) <= set(waits(scenario))
+
+
+def test_locks_are_left_as_they_were_after_a_run_that_was_told() -> None:
+    before = asyncio.Lock.acquire, asyncio.Lock.release, asyncio.Semaphore.acquire, asyncio.Semaphore.release
+    find(waits_for_a_future)
+    assert before == (asyncio.Lock.acquire, asyncio.Lock.release, asyncio.Semaphore.acquire, asyncio.Semaphore.release)

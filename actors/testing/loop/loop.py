@@ -481,7 +481,7 @@ class SimulationLoop(asyncio.BaseEventLoop):
 def _task_name(task: asyncio.Task[Any]) -> str:
     """What a task is called, before it is told from others of that name."""
     coro: Any = task.get_coro()
-    if task.__class__ is SimTask and task.unnamed:  # type: ignore[attr-defined]
+    if task.__class__ is SimTask and task.unnamed:
         return str(getattr(coro, "__qualname__", "task")).rpartition(".")[2]
     name = task.get_name()
     cell = getattr(coro, "cell", None)

@@ -20,9 +20,11 @@ from ..faults.injector import Injector
 from ..loop import clocks
 from ..loop.lanes import Schedule
 from ..loop.loop import Order, SimulationLoop
+from ..loop.telling import TellingLoop
 from ..schedules.plan import Hold
 from ..trace.invariants import Invariant, runtime
 from ..trace.trace import Trace
+from .deadlock import who_waits
 from .scenario import Scenario, Simulation
 
 _TEARDOWN_STEPS = 5_000
@@ -46,6 +48,7 @@ class Run:
         found: what there was to strike, as far as the trace does not show it.
         struck: the faults of the plan that struck.
         waits: at which messages of each actor its handler waited, where a fault made us look at handlers.
+        picked_at: how many events the trace had at each contested step, where the run was told.
     """
 
     error: BaseException | None
@@ -59,6 +62,7 @@ class Run:
     found: Chances
     struck: frozenset[Fault]
     waits: Waits
+    picked_at: Sequence[int] = ()
 
     @property
     def ok(self) -> bool:
@@ -105,9 +109,14 @@ def execute(
     order: Order = "contract",
     max_steps: int = 20_000,
     argument: bool = True,
+    tell: bool = False,
 ) -> Run:
-    """Run the scenario once; never raises what the scenario raised, but puts it into the `Run`."""
-    loop = SimulationLoop(schedule, order=order, max_steps=max_steps)
+    """Run the scenario once; never raises what the scenario raised, but puts it into the `Run`.
+
+    Args:
+        tell: whether the trace says more, for people: see `loop.telling`.
+    """
+    loop = (TellingLoop if tell else SimulationLoop)(schedule, order=order, max_steps=max_steps)
     sim = Simulation(loop, Injector(faults, watched))
     with clocks.follow(loop.time), deciding(sim.injector.on_point):
         error, trace = _execute(scenario, sim, invariants, argument)
@@ -125,6 +134,7 @@ def execute(
         injector.found,
         frozenset(injector.struck),
         injector.waits,
+        loop.picked_at if isinstance(loop, TellingLoop) else (),
     )
 
 
@@ -134,20 +144,26 @@ def _execute(
     loop = sim.loop
     loop.simulation = sim
     loop.callboard_dispatcher = sim.injector
-    loop.who_waits = lambda: who_waits(sim.trace)
+    loop.who_waits = lambda: who_waits(sim.trace, loop)
     failed_at: int | None = None
+    told: int | None = None
     error: BaseException | None = None
+    if isinstance(loop, TellingLoop):
+        loop.happened = lambda: len(sim.trace)
 
     async def main() -> None:
-        nonlocal failed_at
+        nonlocal failed_at, told
         async with System("sim") as system:
             sim.system = system
+            if isinstance(loop, TellingLoop):
+                loop.sender = system.runtime.sender
             try:
                 await (scenario(sim) if argument else scenario())
                 await loop.idle()  # what was sent last is still taken up
                 await sim.end()
             except BaseException:
                 failed_at = len(sim.trace)
+                told = len(loop.told) if isinstance(loop, TellingLoop) else None
                 raise
 
     task = loop.create_task(main(), name="client")
@@ -166,6 +182,8 @@ def _execute(
     elif error is None and loop.unhandled:
         error = _unhandled(loop.unhandled[0])
     trace = sim.trace.upto(failed_at)
+    if isinstance(loop, TellingLoop):
+        trace.told = loop.named(told)
     if error is None:
         try:
             runtime(trace)
@@ -218,29 +236,6 @@ def _tear_down(loop: SimulationLoop, task: asyncio.Task[Any]) -> None:
     if task.done() and not task.cancelled():
         task.exception()  # seen
     loop.abandon()
-
-
-def who_waits(trace: Trace) -> str:
-    """Say who waits for whose answer, the cycle first if there is one."""
-    waiting: dict[Any, tuple[str, str]] = {}
-    for _, kind, row in trace.rows:
-        if kind == "ask":
-            waiting[row["id"]] = (row.get("sender") or "client", row["actor"])
-        elif kind == "ask_end":
-            waiting.pop(row["id"], None)
-    edges: dict[str, list[str]] = {}
-    for source, target in waiting.values():
-        edges.setdefault(source, []).append(target)
-    lines = "; ".join(f"{source} waits for {target}" for source, target in waiting.values())
-    for start in edges:
-        path = [start]
-        while path[-1] in edges:
-            following = edges[path[-1]][0]
-            if following in path:
-                cycle = [*path[path.index(following) :], following]
-                return f"ask cycle {' → '.join(cycle)} ({lines})"
-            path.append(following)
-    return f"nothing is ready and no timer is set: {lines}" if lines else ""
 
 
 @contextmanager

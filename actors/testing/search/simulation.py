@@ -122,7 +122,13 @@ class _Search:
         self.argument = takes_simulation(scenario)
         self.runs = 0
 
-    def run(self, schedule: Schedule | None, holds: Sequence[Hold] = (), faults: Sequence[Fault] | None = None) -> Run:
+    def run(
+        self,
+        schedule: Schedule | None,
+        holds: Sequence[Hold] = (),
+        faults: Sequence[Fault] | None = None,
+        tell: bool = False,
+    ) -> Run:
         self.runs += 1
         if not self.runs % _COLLECT_EVERY:
             gc.collect(1)
@@ -136,10 +142,17 @@ class _Search:
             order=self.order,
             max_steps=self.max_steps,
             argument=self.argument,
+            tell=tell,
         )
 
     def plan(self, holds: Sequence[Hold], faults: Sequence[Fault]) -> Run:
         return self.run(Plan(holds), holds, faults)
+
+    def told(self, run: Run, parting: Parting | None) -> Run:
+        """Run a failing plan once more for its report, whose trace says more; or the run itself, should that differ."""
+        told = self.run(Plan(run.holds), run.holds, run.faults, tell=True)
+        alike = told.failure == run.failure and (parting is not None or told.trace.parting(run.trace) is None)
+        return told if alike else run
 
     def search(self, seeds: Iterable[int], strategy: str) -> Run:
         run = self.run(Fifo())
@@ -209,7 +222,8 @@ class _Search:
                 history += f"; made small from {before} deviations in {self.runs - schedules_run} more"
             else:
                 history += "; not made small, because smaller schedules do not fail each time"
-        raise self.failed(counted, history, schedules_run, parting) from counted.error
+        failure = self.failed(counted, history, schedules_run, parting)
+        raise failure from failure.run.error
 
     def smallest(self, failing: Run) -> Run:
         """Make a failing plan small. If much is left of it, start again from other schedules that fail likewise:
@@ -267,6 +281,8 @@ class _Search:
         same = run.trace if parting is None else run.trace.upto(parting.index)
         prefixes = tuple(same.prefixes())
         text = token.Token(self.name, self.order, run.holds, self.moved(run), prefixes, parting is None).encode()
+        if _worth_shrinking():
+            run = self.told(run, parting)
         if run.error is not None:
             own(run.error)
         return SimulationFailed(report(run, history, text, parting), run, text, schedules_run)
@@ -282,7 +298,8 @@ class _Search:
         if not run.ok:
             settings.replayed = True
             parting = None if given.whole else _parting(run, self.plan(run.holds, run.faults))
-            raise self.failed(run, "replayed", 1, parting) from run.error
+            failure = self.failed(run, "replayed", 1, parting)
+            raise failure from failure.run.error
         return run
 
 

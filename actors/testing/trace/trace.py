@@ -93,6 +93,9 @@ class Parting:
 class Trace(Sequence[Fact]):
     """The events of one run, oldest first."""
 
+    told: Sequence[tuple[int, float, str, Mapping[str, Any]]] = ()
+    """What is only shown to people, and no part of the run's identity: ``(events before it, time, kind, fields)``."""
+
     def __init__(self) -> None:
         self._rows: list[tuple[float, str, dict[str, Any]]] = []
         self._facts: list[Fact] = []
