@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import re
 import traceback
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from callboard.actors import Actor
 from callboard.actors.testing import Deadlock, Simulation, SimulationFailed, simulate
+from callboard.actors.testing.trace.values import brief, stable_repr
 
 from .gallery import Scenario
 
@@ -306,3 +310,205 @@ def test_locks_are_left_as_they_were_after_a_run_that_was_told() -> None:
     before = asyncio.Lock.acquire, asyncio.Lock.release, asyncio.Semaphore.acquire, asyncio.Semaphore.release
     find(waits_for_a_future)
     assert before == (asyncio.Lock.acquire, asyncio.Lock.release, asyncio.Semaphore.acquire, asyncio.Semaphore.release)
+
+
+# -- what happened -----------------------------------------------------------------------------------------------------
+
+
+def told(scenario: Scenario, **options: Any) -> list[str]:
+    """What a failing run tells beside its trace."""
+    return [
+        line.partition("** ")[2] for line in find(scenario, **options).run.trace.text().splitlines() if "**" in line
+    ]
+
+
+@pytest.mark.parametrize("order", ["contract", "asyncio"])
+def test_tasks_and_how_they_end_are_told(order: str) -> None:
+    async def scenario(sim: Simulation) -> None:
+        async def good() -> None:
+            await asyncio.sleep(0)
+
+        async def bad() -> None:
+            raise ValueError("no\x1b[31m")
+
+        await asyncio.create_task(good())
+        await asyncio.gather(asyncio.create_task(bad(), name="worker"), return_exceptions=True)
+        raise AssertionError
+
+    assert told(scenario, order=order) == [
+        "task good of client",
+        "task good ended",
+        "task worker of client",
+        "task worker raised ValueError('no\\x1b[31m')",
+    ]
+
+
+@pytest.mark.parametrize("order", ["contract", "asyncio"])
+def test_cancels_timeouts_and_timers_are_told(order: str) -> None:
+    async def scenario(sim: Simulation) -> None:
+        worker = asyncio.create_task(asyncio.sleep(60), name="worker")
+        try:
+            async with asyncio.timeout(5):
+                await worker
+        except TimeoutError:
+            pass
+        await asyncio.sleep(1)
+        rung = asyncio.Event()
+        asyncio.get_running_loop().call_later(2, rung.set)
+        await rung.wait()
+        raise AssertionError
+
+    assert told(scenario, order=order) == [
+        "task worker of client",
+        "timeout of client after 5 s",
+        "cancel client by loop",
+        "cancel worker by loop",
+        "task worker was cancelled",
+        "slept client 1 s",
+        "timer Event.set of client after 2 s",
+    ]
+
+
+def test_what_the_runtime_does_itself_is_not_told() -> None:
+    async def scenario(sim: Simulation) -> None:
+        late = sim.system.spawn(Late, name="late")
+        await asyncio.gather(*(late.ask(number, timeout=5) for number in range(3)))
+        raise AssertionError
+
+    assert told(scenario) == ["spawn actor='late'"]
+
+
+def test_a_job_of_an_actor_is_told() -> None:
+    class Working(Actor):
+        def on_receive(self, message: Any) -> None:
+            if message == "begin":
+                self.pipe(asyncio.sleep(1, "done"))
+
+    async def scenario(sim: Simulation) -> None:
+        await sim.system.spawn(Working, name="working").ask("begin")
+        await asyncio.sleep(2)
+        raise AssertionError
+
+    assert told(scenario)[1:] == [
+        "task working+job of working",
+        "slept working 1 s",
+        "task working+job ended",
+        "slept client 2 s",
+    ]
+
+
+def test_a_hold_is_marked_where_it_happens() -> None:
+    failed = find(two_unnamed)
+    lines = failed.run.trace.text().splitlines()
+    for hold in failed.run.holds:
+        found = [line for line in lines if f"** hold {hold.lane} (turn {hold.turn}) while " in line]
+        assert len(found) == 1
+        assert found[0].count(",") == hold.times - 1
+        assert 0 < lines.index(found[0]) < len(lines) - 1
+
+
+def test_what_is_told_is_no_part_of_a_run_s_identity() -> None:
+    failed = find(two_unnamed)
+    assert failed.run.trace.told
+    again = find(two_unnamed, replay=failed.token)
+    assert again.run.trace.digest() == failed.run.trace.digest()
+    assert again.run.trace.text() == failed.run.trace.text()
+
+
+def test_what_comes_after_the_failure_is_not_told() -> None:
+    async def scenario(sim: Simulation) -> None:
+        left = asyncio.create_task(asyncio.sleep(1000), name="left")
+        assert left.done()
+
+    assert told(scenario) == ["task left of client"]
+
+
+def test_a_schedule_that_holds_is_not_told() -> None:
+    async def scenario(sim: Simulation) -> None:
+        await asyncio.create_task(asyncio.sleep(1))
+
+    assert not simulate(scenario, seeds=3).trace.told
+
+
+# -- payloads ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Prompt:
+    role: str
+    text: str
+    parts: tuple[Any, ...] = ()
+
+
+class Rude:
+    def __repr__(self) -> str:
+        return "\x1b[2J\ud800\nsecond line"
+
+
+PAYLOADS = [
+    "secret " * 2_000,
+    ["message " * 100] * 50,
+    {f"key {number}": "value" * 50 for number in range(100)},
+    Prompt("user", "long " * 5_000, ("part",) * 400),
+    ValueError("x" * 5_000),
+    set(range(10_000)),
+    Rude(),
+    [[[[[["deep " * 50]]]]]],
+    b"\x00" * 5_000,
+]
+
+
+@pytest.mark.parametrize("payload", PAYLOADS, ids=lambda payload: type(payload).__name__)
+def test_a_line_of_a_trace_is_bounded_and_is_one_line_that_any_terminal_can_print(payload: Any) -> None:
+    async def scenario(sim: Simulation) -> None:
+        late = sim.system.spawn(Late, name="late")
+        await late.ask(payload)
+        sim.mark("seen", payload=payload)
+        raise AssertionError(str(payload))
+
+    report = str(find(scenario))
+    assert all(line.isprintable() for line in report.splitlines())
+    trace = report[report.index("trace (") : report.index("found with")].splitlines()
+    assert len(trace) == 7
+    assert max(map(len, trace)) <= 200
+    assert len(report) < 10_000
+    report.encode()
+
+
+def test_a_short_payload_is_shown_whole_and_a_long_one_by_its_beginning() -> None:
+    assert brief(Prompt("user", "hello")) == "Prompt(role='user', text='hello')"
+    assert brief("x" * 1_000) == "'" + "x" * 60 + "…'(940 more)"
+    assert brief(list(range(1_000))) == "[0, 1, 2, 3, 4, 5, 6, 7, … 992 more]"
+    assert brief(Prompt("user", "y" * 500)) == "Prompt(role='user', text='" + "y" * 60 + "…'(440 more))"
+
+
+@given(
+    st.recursive(
+        st.text() | st.binary() | st.integers(),
+        lambda inner: st.lists(inner) | st.tuples(inner) | st.dictionaries(st.text(), inner),
+    )
+)
+def test_a_payload_is_never_shown_longer_than_asked_for(value: Any) -> None:
+    assert len(brief(value, 40)) <= 40
+    whole = stable_repr(value)
+    if len(whole) <= 40:
+        assert brief(value, 40) == whole
+
+
+def test_the_sequence_diagram_shows_where_a_message_is_taken_up() -> None:
+    async def scenario(sim: Simulation) -> None:
+        late = sim.system.spawn(Late, name="late")
+        await asyncio.gather(late.ask("one;"), late.ask("#two"))
+        raise AssertionError
+
+    assert find(scenario).run.trace.mermaid().splitlines() == [
+        "sequenceDiagram",
+        "  participant p0 as client",
+        "  participant p1 as late",
+        "  p0->>p1: 'one,'",
+        "  p0->>p1: '＃two'",
+        "  p0-)p1: takes up 'one,'",
+        "  p1-->>p0: 'one,'",
+        "  p0-)p1: takes up '＃two'",
+        "  p1-->>p0: '＃two'",
+    ]

@@ -63,7 +63,7 @@ class TellingLoop(SimulationLoop):
     def who_runs(self) -> str:
         """Who is at work, by the name that the trace has for a sender."""
         sender = self.sender() if asyncio._get_running_loop() is self else ""
-        return sender or self._running_lane.label or "loop"
+        return sender if sender and sender != "external" else self._running_lane.label or "loop"
 
     def run_forever(self) -> None:
         with self.holders.noting():
@@ -73,7 +73,8 @@ class TellingLoop(SimulationLoop):
 
     def create_task(self, coro: Generator[Any, None, T] | Coroutine[Any, Any, T], **options: Any) -> asyncio.Task[T]:
         task: Any = super().create_task(coro, **options)
-        self.tell("task", task=task, by=self.who_runs())
+        if asyncio._get_running_loop() is self:  # else it is the scenario itself
+            self.tell("task", task=task, by=self.who_runs())
         task.cancel = _Cancel(self, task)
         return task  # type: ignore[no-any-return]
 

@@ -7,11 +7,15 @@ import shlex
 from ..errors import SimulationError
 from ..faults.faults import describe
 from ..trace.trace import Parting
+from ..trace.values import printable
 from .frames import where
 from .run import Run
 from .settings import settings
 
 LAST_EVENTS = 60
+"""Lines of the trace, from its end."""
+LONGEST_MESSAGE = 4_000
+"""Characters of a failure's own words."""
 
 
 def report(run: Run, history: str, token: str, parting: Parting | None = None) -> str:
@@ -27,7 +31,7 @@ def report(run: Run, history: str, token: str, parting: Parting | None = None) -
     schedule = "schedule: the oldest ready first"
     if deviations:
         schedule += ", except:"
-    return "\n".join(
+    text = "\n".join(
         [
             *_what(run.error),
             "",
@@ -43,6 +47,7 @@ def report(run: Run, history: str, token: str, parting: Parting | None = None) -
             f"    or: pytest --sim-replay={token}{_test()}",
         ]
     )
+    return printable(text)
 
 
 def differs(parting: Parting) -> list[str]:
@@ -62,7 +67,9 @@ def _what(error: BaseException | None) -> list[str]:
     if isinstance(error, BaseExceptionGroup):
         lines = [f"{type(error).__name__}: {error.message}"]
         return lines + [f"  {line}" for inner in error.exceptions for line in _what(inner)]
-    lines = [f"{type(error).__name__}: {error}"]
+    said = str(error)
+    more = f"… ({len(said) - LONGEST_MESSAGE:,} more characters)" if len(said) > LONGEST_MESSAGE else ""
+    lines = [f"{type(error).__name__}: {said[:LONGEST_MESSAGE]}{more}"]
     if (place := where(error)) and not isinstance(error, SimulationError):
         lines.append(f"  {place}")
     return lines

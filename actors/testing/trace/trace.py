@@ -4,48 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, overload
 
-_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
-_LIMIT = 120
-
-
-def stable_repr(value: Any) -> str:
-    """Return a ``repr`` that is the same in every process: sets are sorted, addresses left out; so are the fields of
-    dataclasses that have their default."""
-    kind = type(value)
-    if kind in (str, int, float, bool, bytes, type(None)):
-        return repr(value)
-    if kind in (set, frozenset):
-        return "{" + ", ".join(sorted(stable_repr(item) for item in value)) + "}"
-    if kind is tuple:
-        return "(" + ", ".join(stable_repr(item) for item in value) + ("," if len(value) == 1 else "") + ")"
-    if kind is list:
-        return "[" + ", ".join(stable_repr(item) for item in value) + "]"
-    if kind is dict:
-        return "{" + ", ".join(f"{stable_repr(k)}: {stable_repr(v)}" for k, v in value.items()) + "}"
-    if is_dataclass(value) and not isinstance(value, type) and kind.__dataclass_params__.repr:
-        shown = [(f.name, getattr(value, f.name, None)) for f in fields(value) if f.repr and not _is_default(value, f)]
-        inside = ", ".join(f"{name}={stable_repr(item)}" for name, item in shown)
-        return f"{kind.__qualname__.rpartition('.')[2]}({inside})"
-    if isinstance(value, BaseException):
-        return f"{kind.__name__}({', '.join(stable_repr(arg) for arg in value.args)})"
-    return _ADDRESS.sub("", repr(value))
-
-
-def _is_default(value: Any, field: Field[Any]) -> bool:
-    default = field.default_factory() if field.default_factory is not MISSING else field.default
-    return (
-        default is not MISSING and type(default) is type(item := getattr(value, field.name, None)) and default == item
-    )
-
-
-def _short(value: Any) -> str:
-    text = stable_repr(value)
-    return text if len(text) <= _LIMIT else text[: _LIMIT - 1] + "…"
+from .text import diagram, lines
+from .text import line as one_line
+from .values import stable_repr as stable_repr
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +102,7 @@ class Trace(Sequence[Fact]):
     def _lines(self) -> Iterator[bytes]:
         for time, kind, values in self._rows:
             inside = ";".join(f"{name}={stable_repr(values[name])}" for name in sorted(values))
-            yield f"{time:.6f} {kind} {inside}\n".encode()
+            yield f"{time:.6f} {kind} {inside}\n".encode(errors="backslashreplace")
 
     def parting(self, other: Trace) -> Parting | None:
         """Return where another trace parts from this one, or None: they are the same."""
@@ -151,7 +116,7 @@ class Trace(Sequence[Fact]):
         if index == len(self._rows):
             return "nothing more"
         time, kind, values = self._rows[index]
-        return " ".join(f"{time:.3f} {_line(kind, values) or kind}".split())
+        return " ".join(f"{time:.3f} {one_line(kind, values) or kind}".split())
 
     def digest(self) -> str:
         """Return 16 hexadecimal digits that identify what happened: equal for equal runs, in every process."""
@@ -182,6 +147,7 @@ class Trace(Sequence[Fact]):
             return self
         part = Trace()
         part._rows = self._rows[:count]
+        part.told = [each for each in self.told if each[0] <= count]
         return part
 
     # -- reading -----------------------------------------------------------------------------------------------
@@ -190,71 +156,25 @@ class Trace(Sequence[Fact]):
         """Return the trace for people, one event a line.
 
         Args:
-            last: only that many events from the end.
+            last: only that many lines from the end.
         """
-        rows = self._rows if last is None else self._rows[-last:]
-        lines = [f"  … {len(self._rows) - len(rows)} earlier events"] if len(rows) < len(self._rows) else []
-        lines += [f"{time:9.3f}  {line}" for time, kind, values in rows if (line := _line(kind, values))]
-        return "\n".join(lines)
+        return "\n".join(lines(self.shown(), last=last))
+
+    def shown(self) -> list[tuple[int, float, str, Mapping[str, Any]]]:
+        """Return the events and what was `told` beside them, in order: ``(index, time, kind, fields)``.
+
+        The index is that of an event of the trace, and for what was told -1.
+        """
+        merged: list[tuple[int, float, str, Mapping[str, Any]]] = []
+        told = iter(self.told)
+        beside = next(told, None)
+        for index, row in enumerate(self.rows):
+            while beside is not None and beside[0] <= index:
+                merged.append((-1, *beside[1:]))
+                beside = next(told, None)
+            merged.append((index, *row))
+        return merged + [(-1, *each[1:]) for each in (() if beside is None else (beside, *told))]
 
     def mermaid(self) -> str:
         """Return the trace as a Mermaid sequence diagram."""
-        names: dict[str, str] = {}
-
-        def who(path: str) -> str:
-            if path not in names:
-                names[path] = f"p{len(names)}"
-            return names[path]
-
-        body = []
-        for _, kind, values in self._rows:
-            if kind in ("send", "ask"):
-                source, target = who(values.get("sender") or "client"), who(values["actor"])
-                body.append(f"  {source}->>{target}: {_label(values['message'])}")
-            elif kind == "ask_end" and values.get("how") in ("reply", "error"):
-                source, target = who(values["actor"]), who(values.get("sender") or "client")
-                body.append(f"  {source}-->>{target}: {_label(values.get('outcome'))}")
-            elif kind in _NOTED and values.get("actor"):
-                detail = values.get("what") or values.get("detail") or values.get("reason") or ""
-                text = f"{kind} {_label(detail)}" if detail else kind
-                body.append(f"  Note over {who(values['actor'])}: {text}")
-        heads = [f"  participant {short} as {path}" for path, short in names.items()]
-        return "\n".join(["sequenceDiagram", *heads, *body])
-
-
-_NOTED = ("crashed", "restarted", "stopped", "fault", "dead_letter")
-
-
-def _label(value: Any) -> str:
-    # Mermaid ends a statement at a semicolon and reads '#' as an entity.
-    return _short(value).replace(";", ",").replace("#", "＃").replace("\n", " ")
-
-
-def _arrow(values: Mapping[str, Any], arrow: str, what: str) -> str:
-    return f"{values.get('sender') or 'client'!s:>12} {arrow:<4} {values.get('actor', '?')!s:<12} {what}"
-
-
-def _ask_end(values: Mapping[str, Any]) -> str:
-    if values.get("how") in ("reply", "error"):
-        return _arrow(values, "<==", _short(values.get("outcome")))
-    return _arrow(values, "-x>", f"gave up ({values.get('how')})")
-
-
-_LINES: dict[str, Callable[[Mapping[str, Any]], str]] = {
-    "send": lambda values: _arrow(values, "-->", _short(values.get("message"))),
-    "ask": lambda values: _arrow(values, "-?>", _short(values.get("message"))),
-    "recv": lambda values: _arrow(values, "-->|", _short(values.get("message"))),
-    "ask_end": _ask_end,
-    # Told by other lines.
-    "done": lambda _: "",
-    "started": lambda _: "",
-    "dead": lambda _: "",
-    "system_stopping": lambda _: "",
-}
-
-
-def _line(kind: str, values: Mapping[str, Any]) -> str:
-    if kind in _LINES:
-        return _LINES[kind](values)
-    inside = " ".join(f"{name}={_short(value)}" for name, value in values.items() if value not in (None, ""))
-    return f"{'':12} ** {kind} {inside}"
+        return diagram(self.rows)

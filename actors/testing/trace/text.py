@@ -1,0 +1,137 @@
+"""A trace as text for people, and as a sequence diagram."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+from .values import brief, printable
+
+Values: TypeAlias = Mapping[str, Any]
+LONGEST = 200
+"""Characters of a line."""
+
+
+def lines(shown: Sequence[tuple[int, float, str, Values]], *, last: int | None = None) -> list[str]:
+    """Return events as lines.
+
+    Args:
+        shown: ``(index, time, kind, fields)``, oldest first.
+        last: only that many lines from the end.
+    """
+    found = [_timed(time, text) for _, time, kind, values in shown if (text := line(kind, values))]
+    if last is None or len(found) <= last:
+        return found
+    return [f"  … {len(found) - last} earlier lines", *found[-last:]]
+
+
+def _timed(time: float, text: str) -> str:
+    whole = f"{time:9.3f}  {text}"
+    return whole if len(whole) <= LONGEST else whole[: LONGEST - 1] + "…"
+
+
+def line(kind: str, values: Values) -> str:
+    """Return an event as one line; "" where other events tell of it."""
+    if kind in _LINES:
+        text = _LINES[kind](values)
+    else:
+        text = _note(kind, *(f"{name}={brief(value)}" for name, value in values.items() if value not in (None, "")))
+    return printable(text, but="")
+
+
+def _note(kind: str, *words: str) -> str:
+    return f"{'':12} ** {' '.join((kind, *words))}"
+
+
+def _arrow(values: Values, arrow: str, what: str) -> str:
+    return f"{values.get('sender') or 'client'!s:>12} {arrow:<4} {values.get('actor', '?')!s:<12} {what}"
+
+
+def _message(arrow: str) -> Callable[[Values], str]:
+    return lambda values: _arrow(values, arrow, brief(values.get("message")))
+
+
+def _ask_end(values: Values) -> str:
+    if values.get("how") in ("reply", "error"):
+        return _arrow(values, "<==", brief(values.get("outcome")))
+    return _arrow(values, "-x>", f"gave up ({values.get('how')})")
+
+
+def _ended(values: Values) -> str:
+    error = values["error"]
+    return _note("task", values["task"], values["how"], *([] if error is None else [brief(error)]))
+
+
+def _hold(values: Values) -> str:
+    return _note("hold", f"{values['lane']} (turn {values['turn']}) while {values['first']} go first")
+
+
+_LINES: dict[str, Callable[[Values], str]] = {
+    "send": _message("-->"),
+    "ask": _message("-?>"),
+    "recv": _message("-->|"),
+    "ask_end": _ask_end,
+    "task": lambda values: _note("task", values["task"], f"of {values['by']}"),
+    "task_end": _ended,
+    "cancel": lambda values: _note("cancel", values["task"], f"by {values['by']}"),
+    "slept": lambda values: _note("slept", values["who"], f"{values['seconds']:g} s"),
+    "timeout": lambda values: _note("timeout", f"of {values['who']}", f"after {values['seconds']:g} s"),
+    "timer": lambda values: _note("timer", values["what"], f"of {values['by']}", f"after {values['seconds']:g} s"),
+    "hold": _hold,
+    # Told by other lines.
+    "done": lambda _: "",
+    "started": lambda _: "",
+    "dead": lambda _: "",
+    "system_stopping": lambda _: "",
+}
+
+
+# -- the sequence diagram ----------------------------------------------------------------------------------------------
+
+_NOTED = ("crashed", "restarted", "stopped", "fault", "dead_letter")
+
+
+def diagram(rows: Iterable[tuple[float, str, Values]]) -> str:
+    """Return events as a Mermaid sequence diagram.
+
+    A message is an arrow where it is sent, and another where it is taken up if something else was done in between:
+    the order in which an actor takes up what it was sent is what races are about.
+    """
+    names: dict[str, str] = {}
+    body: list[str] = []
+    last: Any = None
+
+    def who(path: str) -> str:
+        return names.setdefault(path, f"p{len(names)}")
+
+    for _, kind, values in rows:
+        number = values.get("system"), values.get("id")
+        if kind in ("send", "ask", "recv"):
+            source, target = who(values.get("sender") or "client"), who(values["actor"])
+            if kind != "recv":
+                body.append(f"  {source}->>{target}: {_label(values['message'])}")
+            elif last != number:
+                body.append(f"  {source}-){target}: takes up {_label(values['message'])}")
+        elif kind == "ask_end" and values.get("how") in ("reply", "error"):
+            source, target = who(values["actor"]), who(values.get("sender") or "client")
+            body.append(f"  {source}-->>{target}: {_label(values.get('outcome'))}")
+        elif kind == "ask_end":
+            body.append(f"  Note over {who(values.get('sender') or 'client')}: gave up ({values.get('how')})")
+        elif kind in _NOTED and values.get("actor"):
+            detail = values.get("what") or values.get("detail") or values.get("reason") or ""
+            text = f"{kind} {_label(detail)}" if detail else kind
+            body.append(f"  Note over {who(values['actor'])}: {text}")
+        else:
+            continue
+        last = number
+    heads = [f"  participant {short} as {_escaped(path)}" for path, short in names.items()]
+    return "\n".join(["sequenceDiagram", *heads, *body])
+
+
+def _label(value: Any) -> str:
+    return _escaped(brief(value))
+
+
+def _escaped(text: str) -> str:
+    # Mermaid ends a statement at a semicolon and reads '#' as an entity.
+    return printable(text, but="").replace(";", ",").replace("#", "＃")
