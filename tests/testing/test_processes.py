@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import pytest
 
 from callboard import ChildSpec, EventSourcedActor, JsonCodec, PostgresJournal, SqliteJournal, System
-from callboard.testing import Restart, Simulation, SimulationFailed, simulate
+from callboard.testing import Restart, Simulation, simulate
 
 
 @dataclass(frozen=True)
