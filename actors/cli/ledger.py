@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..core.runtime.parts import MESSAGE_FIELDS
+
 AT_ONCE = (0.0,)
 
 
@@ -97,6 +99,10 @@ class Ledger:
             self.ends[fields["how"]] += 1
             self._unanswered.pop(number, None)
         self.watcher(kind, fields)
+
+    def message(self, kind: str, *values: Any) -> None:
+        """Take down what happened to a message. Called by the runtime."""
+        self.event(kind, **dict(zip(MESSAGE_FIELDS[kind], values, strict=True)))
 
     def on_send(self, envelope: Any, path: str) -> Sequence[float]:
         """Deliver each message once and at once."""

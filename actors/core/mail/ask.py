@@ -275,15 +275,38 @@ class ProbedAsk(Ask):
     __slots__ = ("handed_on", "id", "replied", "sender")
 
     def __init__(self, cell: Receiver, message: Any, context: SendContext | None, priority: int = 0) -> None:
-        super().__init__(cell, message, context, priority)
+        self._state = PENDING  # Ask.__init__, written out
+        self._callbacks = None
+        self.cell = cell
+        self.message = message
+        self.work = None
+        if context is not None:
+            self.context = context
+        if priority:
+            self.priority = priority
         self.id = 0  # until it is sent
         self.sender = ""
         self.handed_on: tuple[tuple[str, int, str], ...] = ()  # by whom before: path, id, sender
         self.replied = False  # and the reply is still on its way, or lost
 
     def answer(self, value: Any) -> None:
-        if self._state == PENDING and self._arrives(VALUE, value):
-            self._settle(VALUE, value)
+        if self._state != PENDING:
+            return
+        cell = self.cell
+        runtime = cell.runtime
+        if (self.replied or runtime.probe is None or runtime.probe.on_reply is not None) and not self._arrives(
+            VALUE, value
+        ):
+            return
+        self._value = value  # as the dispatcher sets it
+        self._state = VALUE
+        callbacks = self._callbacks
+        if callbacks.__class__ is tuple and callbacks[0] is runtime.loop and runtime.start_task is not None:
+            self._callbacks = None  # there is one thread
+            runtime.loop.call_soon(callbacks[1], self, context=callbacks[2])
+        elif callbacks is not None:
+            self._run_callbacks()
+        self._ended("reply", value)
 
     def fail(self, error: BaseException) -> None:
         if self._state == PENDING and self._arrives(ERROR, Failure(error, error.__traceback__)):
@@ -320,11 +343,18 @@ class ProbedAsk(Ask):
         elif state == ERROR:
             outcome = value.error
             how = "timeout" if isinstance(outcome, AskTimeout) else "error"
+        self._ended(how, outcome)
+
+    def _ended(self, how: str, outcome: Any) -> None:
         probe = self.cell.runtime.probe
-        if probe is not None:
-            for path, id, sender in ((self.cell.path, self.id, self.sender), *reversed(self.handed_on)):
+        if probe is None:
+            return
+        if self.id:
+            probe.message("ask_end", self.cell.path, self.id, how, self.sender, outcome)
+        if self.handed_on:
+            for path, id, sender in reversed(self.handed_on):
                 if id:  # else it was refused before it was sent
-                    probe.event("ask_end", actor=path, id=id, how=how, sender=sender, outcome=outcome)
+                    probe.message("ask_end", path, id, how, sender, outcome)
 
     def hand_on(self) -> None:
         """What is sent next is a message of its own."""

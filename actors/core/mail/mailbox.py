@@ -13,7 +13,7 @@ from ..base.lifecycle import Phase
 from ..base.spec import Overflow
 from .ask import Admission, Ask, ProbedAsk
 from .cell import BUSY, CLOSED, DEAD, IDLE, READY, SUSPENDED, Cell
-from .envelope import STOPS, UNSEEN, Envelope, Mark, Once
+from .envelope import PYKKA_MESSAGES, STOPS, UNSEEN, Envelope, Mark, Once
 from .queue import PriorityQueue, is_unseen, pop_oldest
 
 _reserving = Lock()
@@ -76,6 +76,43 @@ def send_ask(cell: Cell, ask: Ask) -> None:
         send(cell, ask)
     except Exception as refused:
         ask.fail(refused)
+
+
+def send_probed(cell: Cell, item: Envelope | ProbedAsk) -> None:
+    """`send` in a system with a probe, where nothing is in the way; a simulated run does little else (1.9 µs, not 3.4).
+
+    Raises:
+        ActorDead, MailboxFull, SystemClosed: as `send`.
+    """
+    runtime = cell.runtime
+    probe = runtime.probe
+    state = cell.state
+    queue = cell.queue
+    if (
+        state > SUSPENDED
+        or probe is None
+        or probe.on_send is not None
+        or item.priority
+        or item.context is not None
+        or get_ident() != runtime.thread
+        or item.message.__class__ in PYKKA_MESSAGES
+        or cell.capacity <= (0 if queue is None else len(queue))
+        or (queue is not None and queue.__class__ is not deque)
+    ):
+        send(cell, item)
+        return
+    runtime._ids = item.id = number = runtime._ids + 1
+    active = runtime.active
+    item.sender = sender = runtime.sender() if active is None else active.path
+    kind = "ask" if item.__class__ is ProbedAsk else "send"
+    probe.message(kind, cell.path, sender, number, item.message, 0)
+    if queue is None:
+        queues = runtime.queues
+        queue = cell.queue = queues.pop() if queues else deque()
+    queue.append(item)
+    if not state:  # IDLE
+        cell.state = READY
+        runtime.make_ready(cell)
 
 
 def deliver(cell: Cell, item: Any) -> None:
@@ -180,7 +217,7 @@ def _deliver_probed(cell: Cell, item: Any) -> None:
     item.sender = runtime.sender()
     kind = "ask" if isinstance(item, Ask) else "send"
     path = cell.path
-    probe.event(kind, actor=path, sender=item.sender, id=item.id, message=item.message, priority=item.priority)
+    probe.message(kind, path, item.sender, item.id, item.message, item.priority)
     if probe.on_send is None:
         enqueue(cell, item)
         return

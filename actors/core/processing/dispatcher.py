@@ -17,6 +17,7 @@ actors cheaper than bare asyncio.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from asyncio.tasks import _enter_task, _leave_task, current_task
 from collections import deque
 from collections.abc import Callable
@@ -32,9 +33,10 @@ from ..mail.future import VALUE
 from ..mail.mailbox import admit, refuse
 from ..mail.watched import WatchedQueue
 from ..runtime.driver import Driver
+from ..runtime.parts import Probe
 from ..runtime.runtime import Runtime, handling
 from ..runtime.threads import NOWHERE
-from .handling import answer, handled, is_unwanted, next_signal, receive, receive_carefully, settle
+from .handling import answer, handled, is_unwanted, next_signal, receive, receive_carefully, settle, take_up
 
 BATCH: Final = 100
 """Messages one actor may process before the next one has its turn."""
@@ -57,14 +59,14 @@ class Leader(Driver):
 
     __slots__ = ("_dispatcher", "_waiter", "item", "standby", "step")
 
-    def __init__(self, dispatcher: Dispatcher, name: str) -> None:
+    def __init__(self, dispatcher: Dispatcher, context: contextvars.Context, name: str) -> None:
         self.item: Any = None  # what failed, for the crash's record
         self._dispatcher = dispatcher
         self._waiter: asyncio.Future[None] | None = None
         self.standby: Any = None
         self.step: Any = None
         runtime = dispatcher.runtime
-        super().__init__(runtime, runtime.base_context.copy(), name)
+        super().__init__(runtime, context, name)
 
     def take(self, cell: Cell, pending: Any, on_done: Any) -> None:
         """Go on, as a follower, with what has been served so far and now waits for ``pending``."""
@@ -83,7 +85,14 @@ class Leader(Driver):
         serving = self.coro if self.standby is None else self.standby
         return serving.gi_frame.f_locals["item"]
 
+    def _make_task(self, name: str) -> asyncio.Task[Any]:
+        spare = self.runtime.spare_task
+        return super()._make_task(name) if spare is None else spare(self, name, self.context)
+
     def _wake(self) -> None:
+        if self.runtime.start_task is not None:
+            self.runtime.start_task(self.task)
+            return
         waiter, self._waiter = self._waiter, None
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
@@ -128,6 +137,7 @@ class Dispatcher:
         self._closed = False
         self._helped = 0
         self._left = 0
+        self._context = runtime.base_context.copy()
         self._batch = BATCH if choose is None else 1
 
     # -- whose turn it is ------------------------------------------------------------------------------------------
@@ -163,9 +173,91 @@ class Dispatcher:
 
     def run_alone(self, cell: Cell) -> None:
         """Process one message of one actor: a turn as a simulated loop schedules it."""
-        if cell.state == READY:
+        if cell.state != READY:
+            return
+        queue = cell.queue
+        runtime = self.runtime
+        if not queue or queue.__class__ is not deque or cell.signals is not None or runtime.observer is not None:
             self.lane.append(cell)
             self._drive()
+            return
+        item = queue[0]
+        ask = item if item.__class__ is ProbedAsk else None
+        if (
+            item.message.__class__ in PYKKA_MESSAGES
+            or self._closed
+            or (item.__class__ is not Envelope if ask is None else ask._state or ask.context is not None)
+        ):
+            self.lane.append(cell)
+            self._drive()
+            return
+        # What `_drive` and `_serve` do, written out for one message of a simulated turn: 2.9 µs, not 5.2.
+        queue.popleft()
+        leader = self.leader
+        context = self._context if leader is None else leader.context
+        cell.state = BUSY
+        cell.current = ask
+        runtime.active = cell
+        spoiled = False
+        try:
+            try:
+                result = context.run(take_up, cell, item, cast("Probe", runtime.probe))
+                if result.__class__ is CoroutineType:
+                    leader = leader or self._lead(context)
+                    leader.item = item
+                    self._enter(leader.task)
+                    known = getrefcount(leader.task)
+                    try:
+                        pending = context.run(result.send, None)
+                    except StopIteration as stop:
+                        result = stop.value
+                    else:
+                        leader.standby = result
+                        self._hand_over(leader, pending)
+                        return
+                    finally:
+                        spoiled = getrefcount(leader.task) > known or leader.task.cancelling() > 0
+            except BaseException as error:
+                settle(cell, item, ask, None, error)
+            else:
+                if ask is not None:
+                    if ask.work is not None or result is DEFERRED or result.__class__ is AsyncGeneratorType:
+                        answer(cell, ask, result)
+                    else:
+                        ask.answer(result)
+                    cell.current = None
+                elif result.__class__ is AsyncGeneratorType:
+                    answer(cell, None, result)
+            details = cell.details
+            if details is not None and (details.waiting or details.patience is not None):
+                self._after_turn(cell)
+        finally:
+            runtime.active = None
+            if runtime.entered is not None:
+                self._leave()
+        if leader is not None:
+            leader.item = None
+        if spoiled or context != runtime.base_context:
+            self._context = runtime.base_context.copy()
+            if self.leader is leader is not None:
+                self.leader = None
+                leader.retire()
+        if cell.state != BUSY:
+            return
+        queue = cell.queue
+        if queue:
+            cell.state = READY
+            runtime.ready.append(cell)
+        elif cell.signals is not None:
+            cell.state = READY
+            self.lane.append(cell)
+            self._drive()
+        else:
+            cell.state = IDLE
+            if queue is not None:
+                cell.queue = None
+                if queue.__class__ is deque:
+                    runtime.queues.append(queue)
 
     def help(self) -> None:
         """Run the ready actors, for a task that would otherwise suspend.
@@ -221,8 +313,13 @@ class Dispatcher:
             if helped is not None:
                 _enter_task(self.loop, helped)
 
-    def _lead(self) -> Leader:
-        leader = self.leader = self.runtime.leader = Leader(self, f"{self.runtime.name}-leader")
+    def _lead(self, context: contextvars.Context | None = None) -> Leader:
+        runtime = self.runtime
+        if context is None:
+            context = runtime.base_context.copy()
+        elif context is self._context:
+            self._context = runtime.base_context.copy()
+        leader = self.leader = runtime.leader = Leader(self, context, f"{runtime.name}-leader")
         leader.standby = self._serve(leader)
         leader.step = leader.standby.send
         return leader
@@ -244,6 +341,8 @@ class Dispatcher:
         cell: Cell = runtime.active
         runtime.active = None
         self.leader = None
+        if runtime.entered is not None:
+            self._leave()
         cell.driver = leader
         if cell.current is not None:
             cell.current.work = leader

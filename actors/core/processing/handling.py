@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
+from contextvars import Token
 from types import AsyncGeneratorType, CoroutineType
 from typing import Any
 
@@ -17,7 +19,7 @@ from ..life.crash import crash, ended_late, note
 from ..life.death import Down
 from ..life.ending import stop_gracefully
 from ..mail.ask import HANDED_ON, PUT_ASIDE, Ask, StreamAsk
-from ..mail.cell import READY, Cell, describe
+from ..mail.cell import IDLE, READY, Cell, describe
 from ..mail.envelope import DEFERRED, PYKKA_MESSAGES, STOPS, Envelope, Mark, Once
 from ..mail.future import PENDING
 from ..mail.mailbox import refuse
@@ -89,6 +91,53 @@ async def receive_carefully(cell: Cell, item: Any, message: Any, probe: Probe | 
     return result
 
 
+def take_up(cell: Cell, item: Any, probe: Probe) -> Any:
+    """`receive_carefully`, at once: a coroutine comes back only where the handler is one."""
+    handled = handling.set(cell)
+    scoped = active.set(item.context)
+    details = cell.details or cell.more()
+    details.processed = nth = details.processed + 1
+    details.taken = item
+    path = cell.path
+    number = item.id
+    waits = False
+    try:
+        probe.message("recv", path, item.sender, number, item.message, details.incarnation, item.priority)
+        if probe.on_process is None:
+            result = cell.actor.on_receive(item.message)
+            if result.__class__ is CoroutineType:
+                waits = True
+                return _awaited(cell, item, result, probe, handled, scoped)
+        else:
+            probe.on_process(path, nth, "before")
+            result = cell.actor.on_receive(item.message)
+            if result.__class__ is CoroutineType:
+                waits = True
+                return _awaited(cell, item, result, probe, handled, scoped)
+            probe.on_process(path, details.processed, "after")
+        probe.message("done", path, number, details.incarnation)
+        return result
+    finally:
+        if not waits:
+            active.reset(scoped)
+            handling.reset(handled)
+            if details.taken is item:
+                details.taken = None
+
+
+async def _awaited(cell: Cell, item: Any, result: Any, probe: Probe, handled: Token[Any], scoped: Token[Any]) -> Any:
+    """What is left of `take_up` where the handler is a coroutine."""
+    try:
+        value = await result
+        _probe_after(cell, item, probe)
+        return value
+    finally:
+        active.reset(scoped)
+        handling.reset(handled)
+        if (details := cell.more()).taken is item:
+            details.taken = None
+
+
 def settle(cell: Cell, item: Any, ask: Ask | None, value: Any, error: BaseException | None) -> bool:
     """A handler has ended: answer, or crash. False if that ends the turn.
 
@@ -154,7 +203,20 @@ def handled(cell: Cell, item: Any, driver: Driver, value: Any, error: BaseExcept
         ended_late(cell, ask, error)
     elif settle(cell, item, ask, value, error):
         cell.state = READY
-        cell.runtime.make_ready(cell)
+        queue = cell.queue
+        if (
+            queue
+            or cell.signals is not None
+            or (details := cell.details) is None
+            or details.waiting
+            or details.patience
+        ):
+            cell.runtime.make_ready(cell)
+        else:  # no turn in which there is nothing to do
+            cell.state = IDLE
+            cell.queue = None
+            if queue.__class__ is deque:
+                cell.runtime.queues.append(queue)
 
 
 # -- the probe (simulation) --------------------------------------------------------------------------------------------
@@ -166,15 +228,7 @@ def _probe_before(cell: Cell, item: Any, message: Any, probe: Probe) -> None:
     details.processed += 1
     details.taken = item
     path = cell.path
-    probe.event(
-        "recv",
-        actor=path,
-        sender=item.sender,
-        id=item.id,
-        message=message,
-        incarnation=details.incarnation,
-        priority=item.priority,
-    )
+    probe.message("recv", path, item.sender, item.id, message, details.incarnation, item.priority)
     if probe.on_process is not None:
         probe.on_process(path, details.processed, "before")
 
@@ -185,4 +239,4 @@ def _probe_after(cell: Cell, item: Any, probe: Probe) -> None:
     path = cell.path
     if probe.on_process is not None:
         probe.on_process(path, details.processed, "after")
-    probe.event("done", actor=path, id=item.id, incarnation=details.incarnation)
+    probe.message("done", path, item.id, details.incarnation)

@@ -27,7 +27,10 @@ def stash(cell: Cell, message: Any) -> Any:
     handler = _handler_here(cell)
     if handler is None:
         raise CoreError(f"{cell.place}: only a handler can stash, and only the message it was given")
-    item: Any = (cell.runtime.leader if handler is cell else handler).item_at_work()
+    probe = cell.runtime.probe
+    item: Any = cell.more().taken  # under a probe
+    if item is None:
+        item = (cell.runtime.leader if handler is cell else handler).item_at_work()
     given = item.message if isinstance(item, (Ask, Envelope)) else item
     if given is not message and not (isinstance(item, Ask) and given.__class__ in PYKKA_MESSAGES):
         raise CoreError(f"{cell.place}: {brief(message)} is not the message at work; only that one can be stashed")
@@ -48,7 +51,6 @@ def stash(cell: Cell, message: Any) -> Any:
         cell.current = None
         item.work = PUT_ASIDE
     details.stash.append(item)
-    probe = cell.runtime.probe
     if probe is not None:
         probe.event("stashed", actor=cell.path, id=getattr(item, "id", 0), message=message)
     return DEFERRED

@@ -23,7 +23,7 @@ from ..mail.cell import DEAD, READY, SUSPENDED, Cell, describe
 from ..mail.channel import Channel
 from ..mail.envelope import Envelope
 from ..mail.future import Future
-from ..mail.mailbox import admit_or_wait, is_alive, send, send_ask
+from ..mail.mailbox import admit_or_wait, is_alive, send, send_ask, send_probed
 from ..runtime.runtime import Runtime
 from .stream import Stream
 from .views import Inbox, Stopped, when_changed
@@ -129,7 +129,10 @@ class ActorRef(_Base[A_co]):
         runtime = cell.runtime
         state = cell.state
         if priority != 0 or state > SUSPENDED or get_ident() != runtime.home:
-            self._tell(message, priority)
+            if priority == 0 and runtime.probe is not None:
+                send_probed(cell, Envelope(message, active.get()))
+            else:
+                send(cell, self._item(message, priority))
             return
         item: Any = message
         if send_contexts.in_use and (carried := active.get()) is not None:
@@ -147,9 +150,6 @@ class ActorRef(_Base[A_co]):
             runtime.ready.append(cell)
             if not runtime.scheduled:
                 self._schedule(queue)
-
-    def _tell(self, message: Any, priority: int) -> None:
-        send(self._cell, self._item(message, priority))
 
     def _item(self, message: Any, priority: int) -> Any:
         """Return what is put into the mailbox for a told message."""
@@ -288,7 +288,20 @@ class ActorRef(_Base[A_co]):
         runtime = cell.runtime
         state = cell.state
         if block or priority != 0 or state > SUSPENDED or get_ident() != runtime.home:
-            return self._ask(message, block, timeout, priority)
+            if (
+                block
+                or priority.__class__ is not int
+                or timeout is not None
+                or runtime.probe is None
+                or active.get() is not None
+            ):
+                return self._ask(message, block, timeout, priority)
+            probed = ProbedAsk(cell, message, None, priority)
+            try:
+                send_probed(cell, probed)
+            except Exception as refused:
+                probed.fail(refused)
+            return probed
         queue = cell.queue
         if queue is None and cell.capacity >= 1:
             queues = runtime.queues

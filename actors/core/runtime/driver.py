@@ -69,11 +69,14 @@ class Driver(Coroutine[Any, Any, None]):
         self.cancelled_itself = False
         self.killer: asyncio.TimerHandle | None = None
         self.pending: Any = NOTHING
-        if runtime.probe is None:
-            self.task: asyncio.Task[Any] = asyncio.Task(self, loop=runtime.loop, name=name, context=context)
-        else:  # a simulated loop makes tasks of its own kind
-            self.task = runtime.loop.create_task(self, name=name, context=context)
+        self.task = self._make_task(name)
         runtime.drivers[self] = None
+
+    def _make_task(self, name: str) -> asyncio.Task[Any]:
+        loop = self.runtime.loop
+        if self.runtime.probe is None:
+            return asyncio.Task(self, loop=loop, name=name, context=self.context)
+        return loop.create_task(self, name=name, context=self.context)  # a simulated loop makes tasks of its own kind
 
     def assign(self, cell: Receiver, coro: Any, on_done: Done) -> None:
         """Give a task that has not made a step yet a coroutine that has not either."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 
 class Expires(Protocol):
@@ -26,6 +26,16 @@ class Drives(Protocol):
     task: asyncio.Task[Any]
 
 
+MESSAGE_FIELDS: Final = {
+    "send": ("actor", "sender", "id", "message", "priority"),
+    "ask": ("actor", "sender", "id", "message", "priority"),
+    "recv": ("actor", "sender", "id", "message", "incarnation", "priority"),
+    "done": ("actor", "id", "incarnation"),
+    "ask_end": ("actor", "id", "how", "sender", "outcome"),
+}
+"""What a probe is told of messages, by kind: the names of the values, in order."""
+
+
 class Probe(Protocol):
     """What a simulated loop, or a ledger of messages, is told of a system.
 
@@ -42,4 +52,10 @@ class Probe(Protocol):
     on_process: Callable[[str, int, str], None] | None
 
     def event(self, kind: str, **row: Any) -> None:
-        """Something has happened."""
+        """Something has happened that is no message's."""
+
+    def message(self, kind: str, *values: Any) -> None:
+        """Something has happened to a message; the values are named by `MESSAGE_FIELDS`.
+
+        They come without names because there are four of these for each ask.
+        """

@@ -62,6 +62,8 @@ class Runtime(Reachable):
         seed: for the jitter of restarts.
 
     Attributes:
+        spare_task, start_task: of a simulated loop: makes a task that does not start by itself, and starts one, here
+            and now. No schedule then holds steps in which nothing happens.
         system: the `System` that users hold; set by it, and read only where an actor asks for it.
         active: the cell whose handler makes its first steps right now.
         time: the loop's time, in seconds, called without the loop's own Python around it where there is any.
@@ -77,6 +79,7 @@ class Runtime(Reachable):
 
     __slots__ = (
         "_ids",
+        "_rng",
         "active",
         "clock",
         "closing",
@@ -98,12 +101,13 @@ class Runtime(Reachable):
         "passes",
         "queues",
         "ready",
-        "rng",
         "root",
         "run_alone",
         "schedule",
         "seed",
+        "spare_task",
         "spawned",
+        "start_task",
         "system",
         "time",
     )
@@ -116,7 +120,7 @@ class Runtime(Reachable):
         self.root: Any = None
         self.clock: Callable[[], float] = time.monotonic
         self.time: Callable[[], float] = time.monotonic
-        self.rng: random.Random = cast("random.Random", None)
+        self._rng: random.Random | None = None
         self.deadlines: Deadlines | Timers = cast("Deadlines", None)
         self.observer: Any = None
         self.events = EventStream()
@@ -136,6 +140,8 @@ class Runtime(Reachable):
         self.schedule: Callable[[], None] = not_started
         self.help: Callable[[], None] = not_started
         self.run_alone: Callable[[Any], None] = not_started
+        self.spare_task: Callable[[Any, str, contextvars.Context], asyncio.Task[Any]] | None = None
+        self.start_task: Callable[[asyncio.Task[Any]], None] | None = None
         self.on_down: Callable[[Any], None] = not_started
         self.on_failed: Callable[[BaseException], None] = not_started
         self.on_idle: Callable[[], None] | None = None
@@ -155,11 +161,20 @@ class Runtime(Reachable):
         cached = type(loop).__module__.partition(".")[0] == "uvloop"
         self.clock = time.monotonic if cached else self.time
         simulated = getattr(loop, "callboard_dispatcher", None) is not None
+        if simulated:
+            self.spare_task = loop.spare_task  # type: ignore[attr-defined]
+            self.start_task = loop.start_task  # type: ignore[attr-defined]
         self.deadlines = Timers(loop) if simulated else Deadlines(loop, self.clock)
-        # Under a probe the waits are the same in every run.
-        self.rng = random.Random(0 if self.seed is None and self.probe is not None else self.seed)
         if self.probe is not None:
             self.events.observe()
+
+    @property
+    def rng(self) -> random.Random:
+        """What the jitter of restarts is drawn from."""
+        if self._rng is None:  # made when it is wanted: a tenth of the time that a system takes to start
+            # Under a probe the waits are the same in every run.
+            self._rng = random.Random(0 if self.seed is None and self.probe is not None else self.seed)
+        return self._rng
 
     # -- scheduling ------------------------------------------------------------------------------------------------
 
@@ -187,7 +202,7 @@ class Runtime(Reachable):
         cell = self.active or handling.get()
         if cell is not None:
             return cell.path  # type: ignore[no-any-return]
-        task = asyncio.current_task() if asyncio._get_running_loop() is not None else None
+        task = asyncio.current_task(self.loop)
         if task is None:
             return "external"
         return getattr(task, "label", "") or task.get_name()  # a simulated task has a name of its own among its like

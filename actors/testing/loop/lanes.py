@@ -15,7 +15,7 @@ process: ContextVar[Any] = ContextVar("callboard_process", default=None)
 class Lane:
     """What runs in order. ``handles`` hold ``(age, handle)``; ``turn`` counts the steps taken."""
 
-    __slots__ = ("_children", "handles", "label", "priority", "siblings", "source", "turn")
+    __slots__ = ("_children", "handles", "label", "priority", "siblings", "source", "turn", "turns")
 
     def __init__(self, source: Any, siblings: deque[Lane] | None = None) -> None:
         self.source = source
@@ -26,6 +26,8 @@ class Lane:
         """The unstarted tasks of this one's parent, oldest first, until this one has started."""
         self._children: deque[Lane] | None = None
         self.priority: float | None = None
+        self.turns: asyncio.Handle | None = None
+        """The turns of an actor are all this one handle."""
 
     def __repr__(self) -> str:
         return f"<Lane {self.label} turn {self.turn}>"

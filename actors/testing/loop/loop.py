@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import threading
+from asyncio.tasks import _enter_task, _leave_task
 from bisect import insort
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator
@@ -76,6 +77,7 @@ class SimulationLoop(asyncio.BaseEventLoop):
         self.who_waits: Callable[[], str] = str
         """Asked for a description of who waits for whom when nothing can go on."""
         self.closing = False
+        self._sparing = False
         self._now = 0.0
         self._number = 0
         self._age = 0
@@ -140,6 +142,34 @@ class SimulationLoop(asyncio.BaseEventLoop):
         self._tasks.append(task)
         return task
 
+    def spare_task(self, coro: Any, name: str, context: Context) -> asyncio.Task[Any]:
+        """Make a task that takes no step before `start_task`; the systems' dispatchers ask for them."""
+        self._sparing = True
+        try:
+            task = SimTask(coro, loop=self, name=name, context=context)
+        finally:
+            self._sparing = False
+        task.process = context.get(process)
+        task.lane = Lane(task)
+        self._tasks.append(task)
+        return task
+
+    def start_task(self, task: SimTask) -> None:
+        """Have a task of `spare_task` take its first step here and now, as a part of the step under way."""
+        first, task.first = task.first, None
+        if first is None:
+            return
+        assert task.lane is not None
+        self._unlabelled.append(task.lane)
+        outer = asyncio.current_task(self)
+        if outer is not None:
+            _leave_task(self, outer)
+        try:
+            first._run()
+        finally:
+            if outer is not None:
+                _enter_task(self, outer)
+
     def unfinished(self) -> list[SimTask]:
         """Return the tasks that are not done, oldest first; of killed processes there are none any more."""
         return [task for task in self._tasks if not task.done() and task.process not in self.killed]
@@ -153,9 +183,10 @@ class SimulationLoop(asyncio.BaseEventLoop):
         if self._closed:  # type: ignore[attr-defined]
             self._check_closed()  # type: ignore[attr-defined]
         handle = Step(callback, args, self, context)
-        if self.killed and handle._context.get(process) in self.killed:
-            return handle
-        self._add(callback, handle)
+        if self._sparing:
+            callback.__self__.first = handle  # type: ignore[attr-defined]
+        elif not self.killed or handle._context.get(process) not in self.killed:
+            self._add(callback, handle)
         return handle
 
     def _add(self, callback: Callable[..., Any], handle: asyncio.Handle) -> None:
@@ -191,13 +222,15 @@ class SimulationLoop(asyncio.BaseEventLoop):
 
     def call_turn(self, cell: Any) -> None:
         """Add a turn of a ready actor to the actor's lane: ``call_soon(cell.run_one)`` with fewer questions asked."""
-        handle = Step(cell.run_one, (), self, None)
-        if self.strict:
-            self._fifo.append(handle)
-            return
         lane = self._lanes.get(id(cell)) or self._lane_of(cell)
+        step = lane.turns
+        if step is None:
+            step = lane.turns = Step(cell.runtime.run_alone, (cell,), self, None)
+        if self.strict:
+            self._fifo.append(step)
+            return
         self._age = age = self._age + 1
-        lane.handles.append((age, handle))
+        lane.handles.append((age, step))
         if len(lane.handles) == 1:
             self._order.append(age)
             self._by_age[age] = lane

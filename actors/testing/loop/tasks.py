@@ -37,6 +37,8 @@ class SimTask(asyncio.Task[Any]):
     """Where its steps are queued; there from its first step on."""
     process: Any = None
     """The simulated process that it belongs to."""
+    first: asyncio.Handle | None = None
+    """The first step of a task that does not start by itself."""
 
     def __init__(self, coro: Any, *, loop: Numbering, name: str | None, context: Context | None) -> None:
         self._sim_loop = loop
@@ -74,6 +76,9 @@ class Step(asyncio.Handle):
     """A handle that does not ask the loop for its debug mode, which is never on: a tenth of a microsecond a step."""
 
     __slots__ = ()
+    # Written in debug mode only.
+    _repr = None
+    _source_traceback = None
 
     def __init__(
         self,
@@ -87,5 +92,3 @@ class Step(asyncio.Handle):
         self._callback = callback
         self._args = args
         self._cancelled = False
-        self._repr = None
-        self._source_traceback = None

@@ -13,6 +13,7 @@ bug soonest, so ``mix`` cycles through three:
 from __future__ import annotations
 
 import random
+from bisect import bisect_left
 from heapq import heappop, heappush
 
 from ..loop.lanes import Lane, Schedule
@@ -42,24 +43,20 @@ class _ByPriority:
         self._random = rng.random
         self._heap: list[tuple[float, int]] = []
 
-    def _join(self, lane: Lane, priority: float) -> None:
-        heappush(self._heap, (priority, lane.handles[0][0]))
-
-    def _top(self, order: list[int], lanes: dict[int, Lane]) -> int:
+    def pick(self, order: list[int], lanes: dict[int, Lane]) -> int:
         heap = self._heap
         while heap[0][1] not in lanes:
             heappop(heap)
-        return heap[0][1]
+        age = heap[0][1]
+        # The usual case is a handful of lanes, where a linear search in C beats a bisection.
+        return order.index(age) if len(order) < 64 else bisect_left(order, age)
 
 
 class POS(_ByPriority):
     """A fresh random priority for each step of each lane."""
 
     def ready(self, lane: Lane) -> None:
-        self._join(lane, self._random())
-
-    def pick(self, order: list[int], lanes: dict[int, Lane]) -> int:
-        return _index(order, self._top(order, lanes))
+        heappush(self._heap, (self._random(), lane.handles[0][0]))
 
 
 class PCT(_ByPriority):
@@ -82,36 +79,22 @@ class PCT(_ByPriority):
     def ready(self, lane: Lane) -> None:
         if lane.priority is None:
             lane.priority = self._random()
-        self._join(lane, lane.priority)
+        heappush(self._heap, (lane.priority, lane.handles[0][0]))
 
     def pick(self, order: list[int], lanes: dict[int, Lane]) -> int:
         step = self._step
         self._step = step + 1
         if step > self._end:
             return int(self._random() * len(order))
-        age = self._top(order, lanes)
+        pick = super().pick(order, lanes)
         if step in self._changes:
-            lane = lanes[age]
+            lane = lanes[order[pick]]
             heappop(self._heap)
             self._last += 1.0
             lane.priority = self._last
-            self._join(lane, self._last)
-            age = self._top(order, lanes)
-        return _index(order, age)
-
-
-def _index(order: list[int], age: int) -> int:
-    # The usual case is a handful of lanes, where a linear search in C beats a bisection.
-    if len(order) < 64:
-        return order.index(age)
-    low, high = 0, len(order)
-    while low < high:
-        middle = (low + high) // 2
-        if order[middle] < age:
-            low = middle + 1
-        else:
-            high = middle
-    return low
+            self.ready(lane)
+            pick = super().pick(order, lanes)
+        return pick
 
 
 STRATEGIES = ("mix", "pct", "pos", "uniform", "fifo")

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ...core.refs.ref import ActorRef
+from ...core.runtime.parts import MESSAGE_FIELDS
 from ...core.system import System
 from ..errors import SimulationError
 from ..faults.injector import Injector
@@ -20,7 +21,7 @@ from ..loop.loop import SimulationLoop
 from ..processes.process import Main, Process
 from ..processes.stores import OUTSIDE, Journals
 from ..trace.invariants import Invariant
-from ..trace.trace import Fact, Trace
+from ..trace.trace import Fact, Trace, named
 
 if TYPE_CHECKING:
     from ...agents.agency import Agency
@@ -50,7 +51,7 @@ class Simulation:
         self._watch: Watch | None = None
         self._systems = 0
         self._expected: list[Callable[[Fact], object]] = []
-        self._append = self.trace.rows.append
+        self._append = self.trace.raw.append
         # None where no fault could strike: then the runtime does not ask.
         self.on_send = injector.on_send if injector.on_sends else None
         self.on_reply = injector.on_reply if injector.on_replies else None
@@ -123,11 +124,12 @@ class Simulation:
                 last.update(now)
                 append((self.loop._now, "state", {**system, "actor": cell.path, **now}))
 
-        def followed(row: tuple[float, str, dict[str, Any]]) -> None:
+        def followed(row: tuple[Any, ...]) -> None:
             append(row)
-            _, kind, fields = row
-            if kind in _LOOK_AFTER and (fields.get("system"), fields.get("actor")) == whose:
-                look()
+            if row[1] in _LOOK_AFTER:
+                fields = named(row)
+                if (fields.get("system"), fields.get("actor")) == whose:
+                    look()
 
         self._append = followed
         look()
@@ -200,6 +202,10 @@ class Simulation:
             fields["expected"] = any(condition(fact) for condition in self._expected)
         self._append((self.loop._now, kind, fields))
 
+    def message(self, kind: str, *values: Any) -> None:
+        """Take down what happened to a message. Called by the runtime."""
+        self._append((self.loop._now, kind, *values))
+
     def close(self) -> None:
         """Take nothing down any more: the run is over."""
         self.steps, self.ended = self.loop.steps, self.loop.time()
@@ -224,6 +230,9 @@ class _Further:
 
     def event(self, kind: str, **fields: Any) -> None:
         self._sim.event(kind, system=self._number, **fields)
+
+    def message(self, kind: str, *values: Any) -> None:
+        self.event(kind, **dict(zip(MESSAGE_FIELDS[kind], values, strict=True)))
 
 
 def takes_simulation(scenario: Scenario) -> bool:

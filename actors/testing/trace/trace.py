@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, overload
 
+from ...core.runtime.parts import MESSAGE_FIELDS
 from .text import diagram, lines
 from .text import line as one_line
 from .values import stable_repr as stable_repr
@@ -55,33 +56,46 @@ class Parting:
     second: str
 
 
+def named(row: tuple[Any, ...]) -> dict[str, Any]:
+    """Return the fields of an event as it was taken down, see `Trace.raw`."""
+    fields: dict[str, Any] = row[2] if len(row) == 3 else dict(zip(MESSAGE_FIELDS[row[1]], row[2:], strict=True))
+    return fields
+
+
 class Trace(Sequence[Fact]):
     """The events of one run, oldest first."""
 
     told: Sequence[tuple[int, float, str, Mapping[str, Any]]] = ()
     """What is only shown to people, and no part of the run's identity: ``(events before it, time, kind, fields)``."""
 
-    def __init__(self) -> None:
+    def __init__(self, raw: Iterable[tuple[Any, ...]] = ()) -> None:
+        self.raw: list[tuple[Any, ...]] = [*raw]
+        """The events as they were taken down: ``(time, kind, *values)`` where `MESSAGE_FIELDS` names the values, else
+        ``(time, kind, fields)``. A schedule that does not fail has nothing else made of them: an ask is four events,
+        and a tuple of each takes a third of the time that one with a dict takes (0.13 µs, not 0.39)."""
         self._rows: list[tuple[float, str, dict[str, Any]]] = []
         self._facts: list[Fact] = []
 
     def add(self, time: float, kind: str, fields: dict[str, Any]) -> None:
         """Append an event; `Fact`s are only made of it when somebody looks."""
-        self._rows.append((time, kind, fields))
+        self.raw.append((time, kind, fields))
 
     @property
     def rows(self) -> list[tuple[float, str, dict[str, Any]]]:
         """The events as ``(time, kind, fields)``; quicker to go through than facts."""
-        return self._rows
+        rows = self._rows
+        rows += [(row[0], row[1], named(row)) for row in self.raw[len(rows) :]]
+        return rows
 
     def _made(self) -> list[Fact]:
         facts = self._facts
-        for index in range(len(facts), len(self._rows)):
-            facts.append(Fact(index, *self._rows[index]))
+        rows = self.rows
+        for index in range(len(facts), len(rows)):
+            facts.append(Fact(index, *rows[index]))
         return facts
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self.raw)
 
     @overload
     def __getitem__(self, index: int) -> Fact: ...
@@ -100,7 +114,7 @@ class Trace(Sequence[Fact]):
     # -- identity ----------------------------------------------------------------------------------------------
 
     def _lines(self) -> Iterator[bytes]:
-        for time, kind, values in self._rows:
+        for time, kind, values in self.rows:
             inside = ";".join(f"{name}={stable_repr(values[name])}" for name in sorted(values))
             yield f"{time:.6f} {kind} {inside}\n".encode(errors="backslashreplace")
 
@@ -113,9 +127,9 @@ class Trace(Sequence[Fact]):
         return Parting(index, self._shown(index), other._shown(index))
 
     def _shown(self, index: int) -> str:
-        if index == len(self._rows):
+        if index == len(self):
             return "nothing more"
-        time, kind, values = self._rows[index]
+        time, kind, values = self.rows[index]
         return " ".join(f"{time:.3f} {one_line(kind, values) or kind}".split())
 
     def digest(self) -> str:
@@ -138,15 +152,14 @@ class Trace(Sequence[Fact]):
 
     def prefixes(self, points: int = 8) -> list[tuple[int, str]]:
         """Return `digests_at` evenly spaced points, the last of them the whole trace."""
-        count = len(self._rows)
+        count = len(self)
         return self.digests_at({count * (point + 1) // points for point in range(points)} - {0})
 
     def upto(self, count: int | None) -> Trace:
         """Return the first ``count`` events as a trace."""
         if count is None:
             return self
-        part = Trace()
-        part._rows = self._rows[:count]
+        part = Trace(self.raw[:count])
         part.told = [each for each in self.told if each[0] <= count]
         return part
 
