@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from callboard.actors import Actor
-from callboard.actors.testing import Deadlock, Simulation, SimulationFailed, simulate
+from callboard.actors.testing import Deadlock, Simulation, SimulationFailed, StepBudgetSpent, simulate
 from callboard.actors.testing.trace.values import brief, stable_repr
 
 from .gallery import Scenario
@@ -403,7 +403,7 @@ def test_a_hold_is_marked_where_it_happens() -> None:
     for hold in failed.run.holds:
         found = [line for line in lines if f"** hold {hold.lane} (turn {hold.turn}) while " in line]
         assert len(found) == 1
-        assert found[0].count(",") == hold.times - 1
+        assert found[0].count(",") == min(hold.times, 7) - 1
         assert 0 < lines.index(found[0]) < len(lines) - 1
 
 
@@ -469,7 +469,7 @@ def test_a_line_of_a_trace_is_bounded_and_is_one_line_that_any_terminal_can_prin
     report = str(find(scenario))
     assert all(line.isprintable() for line in report.splitlines())
     trace = report[report.index("trace (") : report.index("found with")].splitlines()
-    assert len(trace) == 7
+    assert len(trace) == 8
     assert max(map(len, trace)) <= 200
     assert len(report) < 10_000
     report.encode()
@@ -512,3 +512,96 @@ def test_the_sequence_diagram_shows_where_a_message_is_taken_up() -> None:
         "  p0-)p1: takes up '＃two'",
         "  p1-->>p0: '＃two'",
     ]
+
+
+# -- from where on there was no way out --------------------------------------------------------------------------------
+
+
+class Register(Actor):
+    value = 0
+
+    def on_receive(self, message: Any) -> int:
+        if message is not None:
+            self.value = message
+        return self.value
+
+
+async def adds_twice(sim: Simulation) -> None:
+    register = sim.system.spawn(Register, name="register")
+
+    async def add() -> None:
+        await asyncio.sleep(0)
+        await register.ask(await register.ask(None) + 1)
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(add(), name="one")
+        group.create_task(add(), name="other")
+    assert await register.ask(None) == 2, "an addition is lost"
+
+
+def test_a_failure_is_inevitable_from_the_event_on_that_leaves_no_way_out() -> None:
+    failed = find(adds_twice)
+    assert failed.inevitable is not None
+    # Once both have asked for the value before either has written, one addition is lost.
+    decisive = failed.run.trace[failed.inevitable.event]
+    assert (decisive.kind, decisive.sender, decisive.message) == ("ask", "other", None)
+    before = failed.run.trace[: failed.inevitable.event]
+    assert [fact.message for fact in before if fact.kind == "ask"] == [None]
+    lines = str(failed).splitlines()
+    mark = lines.index(f"{'':11}──── from event {decisive.index} on, every schedule tried failed (20 of 20) ────")
+    assert lines[mark + 1].split()[1:] == ["other", "-?>", "register", "None"]
+
+
+def test_a_failure_that_no_schedule_avoids_is_inevitable_from_the_start() -> None:
+    async def scenario(sim: Simulation) -> None:
+        late = [sim.system.spawn(Late) for _ in range(3)]
+        await asyncio.gather(*(each.ask(1) for each in late))
+        raise AssertionError
+
+    assert "──── from the start, every schedule tried failed (20 of 20) ────" in str(find(scenario))
+
+
+def test_no_point_is_told_where_nothing_could_be_chosen() -> None:
+    async def scenario(sim: Simulation) -> None:
+        raise AssertionError
+
+    assert find(scenario).inevitable is None
+    assert find(adds_twice, order="asyncio").inevitable is None
+
+
+def test_looking_for_the_point_has_a_bound() -> None:
+    runs = 0
+
+    async def scenario(sim: Simulation) -> None:
+        nonlocal runs
+        runs += 1
+        others = [asyncio.create_task(asyncio.sleep(0)) for _ in range(3)]
+        while others:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+
+    failed = find(scenario, max_steps=30_000)
+    assert isinstance(failed.run.error, StepBudgetSpent)
+    assert runs <= 12
+
+
+def test_a_failure_drawn_by_hypothesis_is_branched_only_for_its_report() -> None:
+    found: list[SimulationFailed] = []
+
+    @settings(max_examples=20, database=None, derandomize=True)
+    @given(st.lists(st.integers(0, 3), min_size=1))
+    def test(words: list[int]) -> None:
+        async def scenario(sim: Simulation) -> None:
+            await adds_twice(sim) if words else None
+
+        try:
+            simulate(scenario, seeds=1)
+        except SimulationFailed as failed:
+            found.append(failed)
+            raise
+
+    with pytest.raises(SimulationFailed):
+        test()
+    assert [failed.inevitable is not None for failed in found[:-1]] == [False] * (len(found) - 1)
+    assert found[-1].inevitable is not None
+    assert not found[0].run.trace.told
+    assert found[-1].run.trace.told

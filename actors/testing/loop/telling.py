@@ -23,6 +23,8 @@ _WAKES = {
     "_on_timeout": "timeout",
     "_release_waiter": "timeout",  # of wait_for, before Python 3.12
 }
+_NAMED = 6
+"""Of those that go before a lane that is held back."""
 _OURS = __name__.partition(".")[0]
 
 
@@ -58,7 +60,10 @@ class TellingLoop(SimulationLoop):
     def _name(self, value: Any) -> Any:
         if isinstance(value, SimTask):
             return self.label_of(value)
-        return ", ".join(value) if isinstance(value, list) else value
+        if isinstance(value, list):
+            more = [f"{len(value) - _NAMED} more"] if len(value) > _NAMED else []
+            return ", ".join([*value[:_NAMED], *more])
+        return value
 
     def who_runs(self) -> str:
         """Who is at work, by the name that the trace has for a sender."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..errors import SimulationError
+from .inevitable import Inevitable
 from .run import Run
 
 
@@ -14,10 +15,12 @@ class SimulationFailed(SimulationError, AssertionError):
         run: the failing run, shrunk: ``run.error``, ``run.trace``, ``run.plan``.
         token: replays exactly this run.
         schedules: how many schedules ran until the failure was found.
+        inevitable: from where on every schedule that was tried failed; None where that is not known.
     """
 
-    def __init__(self, report: str, run: Run, token: str, schedules: int) -> None:
+    def __init__(self, report: str, run: Run, token: str, schedules: int, inevitable: Inevitable | None = None) -> None:
         super().__init__(report)
         self.run = run
         self.token = token
         self.schedules = schedules
+        self.inevitable = inevitable

@@ -9,6 +9,7 @@ from ..faults.faults import describe
 from ..trace.trace import Parting
 from ..trace.values import printable
 from .frames import where
+from .inevitable import Inevitable
 from .run import Run
 from .settings import settings
 
@@ -18,7 +19,7 @@ LONGEST_MESSAGE = 4_000
 """Characters of a failure's own words."""
 
 
-def report(run: Run, history: str, token: str, parting: Parting | None = None) -> str:
+def report(run: Run, history: str, token: str, parting: Parting | None = None, lost: Inevitable | None = None) -> str:
     """Return the report.
 
     Args:
@@ -26,6 +27,7 @@ def report(run: Run, history: str, token: str, parting: Parting | None = None) -
         history: how it was found.
         token: replays it.
         parting: where another run of the same schedule, which failed alike, parts from this one.
+        lost: from where on the failure was inevitable.
     """
     deviations = [*map(str, run.holds), *map(describe, run.faults)]
     schedule = "schedule: the oldest ready first"
@@ -39,7 +41,7 @@ def report(run: Run, history: str, token: str, parting: Parting | None = None) -
             *(f"  {deviation}" for deviation in deviations),
             "",
             f"trace ({len(run.trace)} events, {run.time:.3f} virtual seconds, {run.steps} steps):",
-            run.trace.text(last=LAST_EVENTS),
+            run.trace.text(last=LAST_EVENTS, mark=None if lost is None else (lost.event, mark(lost))),
             "",
             *([] if parting is None else [*differs(parting), ""]),
             f"{history}.",
@@ -48,6 +50,12 @@ def report(run: Run, history: str, token: str, parting: Parting | None = None) -
         ]
     )
     return printable(text)
+
+
+def mark(lost: Inevitable) -> str:
+    """Say of a place in the trace that the failure was inevitable from there on."""
+    tried = f"every schedule tried failed ({lost.tried} of {lost.tried})"
+    return f"from event {lost.event} on, {tried}" if lost.event else f"from the start, {tried}"
 
 
 def differs(parting: Parting) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import gc
 import random
 import sys
@@ -24,6 +25,7 @@ from ..trace.trace import Parting
 from . import token
 from .failed import SimulationFailed
 from .frames import own
+from .inevitable import Branch, inevitable
 from .report import LAST_EVENTS, differs, report
 from .run import Run, execute, reproducible
 from .scenario import Scenario, takes_simulation
@@ -281,11 +283,18 @@ class _Search:
         same = run.trace if parting is None else run.trace.upto(parting.index)
         prefixes = tuple(same.prefixes())
         text = token.Token(self.name, self.order, run.holds, self.moved(run), prefixes, parting is None).encode()
+        lost = None
         if _worth_shrinking():
             run = self.told(run, parting)
+            if parting is None and run.picked_at:
+                lost = inevitable(run, functools.partial(self.branch, run))
         if run.error is not None:
             own(run.error)
-        return SimulationFailed(report(run, history, text, parting), run, text, schedules_run)
+        return SimulationFailed(report(run, history, text, parting, lost), run, text, schedules_run, lost)
+
+    def branch(self, run: Run, picks: Sequence[int], seed: int) -> Run:
+        """Run the first choices of a run, and then another schedule."""
+        return self.run(Branch(picks, sampling.schedule("mix", seed)), faults=run.faults)
 
     def moved(self, run: Run) -> tuple[Fault, ...]:
         return tuple(fault for fault in run.faults if fault not in self.fixed)

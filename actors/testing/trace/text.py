@@ -12,17 +12,32 @@ LONGEST = 200
 """Characters of a line."""
 
 
-def lines(shown: Sequence[tuple[int, float, str, Values]], *, last: int | None = None) -> list[str]:
+def lines(
+    shown: Sequence[tuple[int, float, str, Values]], *, last: int | None = None, mark: tuple[int, str] | None = None
+) -> list[str]:
     """Return events as lines.
 
     Args:
         shown: ``(index, time, kind, fields)``, oldest first.
         last: only that many lines from the end.
+        mark: a line of its own before the event with that index, and what it says.
     """
-    found = [_timed(time, text) for _, time, kind, values in shown if (text := line(kind, values))]
+    found = []
+    for index, time, kind, values in shown:
+        if mark is not None and index >= mark[0]:
+            found.append(_marked(mark[1]))
+            mark = None
+        if text := line(kind, values):
+            found.append(_timed(time, text))
+    if mark is not None:
+        found.append(_marked(mark[1]))
     if last is None or len(found) <= last:
         return found
     return [f"  … {len(found) - last} earlier lines", *found[-last:]]
+
+
+def _marked(text: str) -> str:
+    return f"{'':9}  ──── {text} ────"
 
 
 def _timed(time: float, text: str) -> str:

@@ -165,13 +165,14 @@ class Trace(Sequence[Fact]):
 
     # -- reading -----------------------------------------------------------------------------------------------
 
-    def text(self, *, last: int | None = None) -> str:
+    def text(self, *, last: int | None = None, mark: tuple[int, str] | None = None) -> str:
         """Return the trace for people, one event a line.
 
         Args:
             last: only that many lines from the end.
+            mark: a line of its own before the event with that index, and what it says.
         """
-        return "\n".join(lines(self.shown(), last=last))
+        return "\n".join(lines(self.shown(), last=last, mark=mark))
 
     def shown(self) -> list[tuple[int, float, str, Mapping[str, Any]]]:
         """Return the events and what was `told` beside them, in order: ``(index, time, kind, fields)``.
