@@ -259,8 +259,8 @@ class StoreFault(_Checked):
     """A process's store fails for a while, from a write of its journal on.
 
     ``what``: the disk is ``full`` or the file ``locked`` (nothing can be written, no lease renewed); ``unreachable``
-    (nor can anything be read); or ``lost``: the write is committed, and its answer is lost, once (not with SQLite, which
-    always answers).
+    (nor can anything be read); or ``lost``: the write is committed, and its answer is lost, once (not with SQLite,
+    which always answers).
     """
 
     strikes: ClassVar[str] = "write"
@@ -313,7 +313,19 @@ class ProviderFault(_Fault):
 
 
 Fault: TypeAlias = (
-    Crash | Kill | Slow | Delay | Drop | Duplicate | LoseReply | DelayReply | Partition | Buggify | ProviderFault
+    Crash
+    | Kill
+    | Slow
+    | Delay
+    | Drop
+    | Duplicate
+    | LoseReply
+    | DelayReply
+    | Partition
+    | Buggify
+    | Restart
+    | StoreFault
+    | ProviderFault
 )
 _KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in get_args(Fault)}
 PROCESSING = (Crash, Kill, Slow)

@@ -18,7 +18,6 @@ from .faults import (
     PROCESSING,
     REPLYING,
     SENDING,
-    Buggify,
     Crash,
     Delay,
     DelayReply,
@@ -67,13 +66,11 @@ class Injector:
         self.killed: set[Any] = set()
         """The probes of systems whose process was killed: their actors take no turn any more."""
         self._faults = faults
-        self.processing = _by_message(faults, PROCESSING)
+        self.processing = _by_message([fault for fault in faults if isinstance(fault, PROCESSING)])
         self.looks = _any(PROCESSING, faults, watched)
         self.on_sends = _any((*SENDING, Partition), faults, watched)
         self.on_replies = _any((*REPLYING, Partition), faults, watched)
-        self._struck_here = _by_message(
-            faults, (*SENDING, *REPLYING, Partition, Buggify, Restart, StoreFault, ProviderFault)
-        )
+        self._counted = _by_message([fault for fault in faults if not isinstance(fault, PROCESSING)])
         self._pairs = {fault.target: fault for fault in (*faults, *watched) if isinstance(fault, Partition)}
         self._parted: dict[str, float] = {}
         self._until: dict[tuple[str, str], float] = {}
@@ -190,7 +187,7 @@ class Injector:
     def _due(self, what: str, target: str) -> Sequence[Fault]:
         """Count something to strike; the faults that strike it."""
         nth = self.found[what, target] = self.found[what, target] + 1
-        return [fault for fault in self._struck_here.get((target, nth), ()) if fault.strikes == what]
+        return [fault for fault in self._counted.get((target, nth), ()) if fault.strikes == what]
 
     def _is_parted(self, sender: str, receiver: str) -> bool:
         """Whether a message is lost between two sides."""
@@ -254,10 +251,10 @@ def _is_message_next(cell: Any) -> bool:
     return False
 
 
-def _by_message(faults: Sequence[Fault], kinds: tuple[type[Any], ...]) -> dict[tuple[str, int], list[Fault]]:
+def _by_message(faults: Sequence[Fault]) -> dict[tuple[str, int], list[Fault]]:
     table: dict[tuple[str, int], list[Fault]] = {}
     for fault in faults:
-        if isinstance(fault, kinds) and fault.nth is not None:
+        if fault.nth is not None:
             table.setdefault((fault.target, fault.nth), []).append(fault)
     return table
 

@@ -1,7 +1,7 @@
 """A model of PostgreSQL for journals: what our schema keeps in its tables, in memory, with the same answers.
 
-A batch is one transaction. Leases are timed by the server's clock, which is the run's. Who has committed something tells
-all who listen.
+A batch is one transaction. Leases are timed by the server's clock, which is the run's. Who has committed something
+tells all who listen.
 """
 
 from __future__ import annotations
