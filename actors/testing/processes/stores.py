@@ -95,9 +95,15 @@ class StruckBackend:
         self._unanswered: tuple[Sequence[Write], list[object]] | None = None
 
     def __getattr__(self, name: str) -> Any:
-        if name in _READS:
+        found = getattr(self._backend, name)
+        if name not in _READS:
+            return found
+
+        def read(*args: Any) -> Any:
             self._fail_if("unreachable")
-        return getattr(self._backend, name)
+            return found(*args)
+
+        return read
 
     def write(self, batch: Sequence[Write]) -> list[object]:
         """See `Backend.write`."""
