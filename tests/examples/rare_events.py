@@ -1,15 +1,17 @@
 """Rare events: code says where one may happen, and a simulation makes it happen."""
 
+from typing import Any
+
 from callboard import Actor, maybe
-from callboard.testing import Buggify, SimulationFailed, simulate
+from callboard.testing import Buggify, Simulation, SimulationFailed, simulate
 
 
 class Cache(Actor):
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
-        self.entries = {}
+        self.entries: dict[str, str] = {}
 
-    def on_receive(self, message):
+    def on_receive(self, message: Any) -> Any:
         if maybe("cache.evict"):  # False outside of a simulation
             self.entries.clear()
         match message:
@@ -17,9 +19,10 @@ class Cache(Actor):
                 self.entries[key] = value
             case "get", key:
                 return self.entries.get(key, "nothing")
+        return None
 
 
-async def scenario(sim):
+async def scenario(sim: Simulation) -> None:
     cache = sim.system.spawn(Cache, name="cache")
     await cache.ask(("put", "capital", "Paris"))
     answer = await cache.ask(("get", "capital"))

@@ -21,6 +21,7 @@ from callboard import (
     StreamOwned,
     System,
 )
+from callboard.actors.journal.store import at_hand
 from callboard.testing import (
     Deadlock,
     Fault,
@@ -80,7 +81,7 @@ def teller(sim: Simulation, store: Callable[[Simulation], Any], count: int = 3) 
         for number in range(count):
             answer = await account.ask((f"deposit {number}", number))
             sim.mark("answered", number=number, amount=answer)
-        amounts = await account.ask("amounts")
+        amounts: dict[str, int] = await account.ask("amounts")
         await system.stop()
         journal.close()
         return amounts
@@ -269,10 +270,10 @@ def test_a_worker_that_does_not_reach_its_store_for_longer_than_its_lease_is_fen
     async def first(system: System) -> None:
         journal = PostgresJournal("postgresql://simulated/one", JsonCodec(Deposited))
         stream = await journal.open("s")
-        await stream.append([Deposited("a", 1)])
+        await at_hand(stream.append([Deposited("a", 1)]))
         await asyncio.sleep(1)
         try:
-            await stream.append([Deposited("b", 2)])
+            await at_hand(stream.append([Deposited("b", 2)]))
         except StreamFenced:
             fenced.append("first")
         journal.close()
@@ -286,7 +287,7 @@ def test_a_worker_that_does_not_reach_its_store_for_longer_than_its_lease_is_fen
                 break
             except StreamOwned:
                 await asyncio.sleep(1)
-        await stream.append([Deposited("c", 3)])
+        await at_hand(stream.append([Deposited("c", 3)]))
         assert [event.key for event in stream.events] == ["a"]
         journal.close()
 
@@ -394,7 +395,7 @@ def test_two_processes_of_one_name_are_refused() -> None:
             first.start()
         for wrong in (("", main), ("x", None), (None, main)):
             with pytest.raises(TypeError, match="a process has a name"):
-                sim.process(*wrong)  # type: ignore[arg-type]
+                sim.process(*wrong)
         await first
         with pytest.raises(SimulationError, match="does not run"):
             first.kill()

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Generator
-from contextvars import Context, copy_context
-from typing import Any, Protocol
+from collections.abc import Generator
+from contextvars import copy_context
+from typing import Protocol
 
 
 class Clock(Protocol):
-    """What background work needs of the loop."""
+    """What background work needs of the loop that it takes steps of."""
 
     background_timers: int
     background_steps: int
 
-    def time(self) -> float: ...
-    def block(self, seconds: float) -> None: ...
-    def call_soon(self, callback: Callable[[], object], *, context: Context | None = None) -> Any: ...
-    def call_later(
-        self, delay: float, callback: Callable[[], object], *, context: Context | None = None
-    ) -> asyncio.TimerHandle: ...
+    def time(self) -> float:
+        """The virtual time, in seconds."""
+        ...
+
+    def block(self, seconds: float) -> None:
+        """Let time pass in the middle of a step."""
+        ...
 
 
 class Killed(BaseException):
@@ -37,7 +38,8 @@ class Background:
 
     def __init__(self, loop: Clock, steps: Generator[float | None, None, None], label: str) -> None:
         self.label = label
-        self._loop = loop
+        self._clock = loop
+        self._loop: asyncio.AbstractEventLoop = loop  # type: ignore[assignment]
         self._steps = steps
         # Its own, whoever wakes it: by its context it is known which process it belongs to.
         self._context = copy_context()
@@ -58,14 +60,14 @@ class Background:
 
     def join(self, seconds: float) -> bool:
         """Have it end now, for so long at most, in which the loop stands still as it does elsewhere."""
-        end = self._loop.time() + seconds
+        end = self._clock.time() + seconds
         while not self._over and not self._running:
             if self._timer is not None:
                 due = self._timer.when()
                 self._unset()
                 if due > end:
                     break
-                self._loop.block(due - self._loop.time())
+                self._clock.block(due - self._clock.time())
             elif not self._queued:
                 break
             self._next()
@@ -88,14 +90,14 @@ class Background:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-            self._loop.background_timers -= 1
+            self._clock.background_timers -= 1
 
     def take_step(self) -> None:
         """Go on up to the next wait."""
-        self._loop.background_steps += 1
+        self._clock.background_steps += 1
         if self._timer is not None:
             self._timer = None
-            self._loop.background_timers -= 1
+            self._clock.background_timers -= 1
         if not self._over and not self._running:
             self._next()
 
@@ -114,5 +116,5 @@ class Background:
         if self._woken:
             self._queue()
         elif seconds is not None:
-            self._loop.background_timers += 1
+            self._clock.background_timers += 1
             self._timer = self._loop.call_later(seconds, self.take_step, context=self._context)

@@ -100,9 +100,9 @@ class ModelBackend:
             Acquire: self._acquire,
             KeepSnapshot: self._keep_snapshot,
             Release: self._release,
-            Delete: lambda item: [self._database.delete(stream) for stream in item.streams] and None,
+            Delete: self._delete,
             Leave: self._leave,
-            Discard: lambda item: [self._database.posts.pop(post, None) for post in item.posts] and None,
+            Discard: self._discard,
             Prune: self._prune,
         }
 
@@ -195,6 +195,14 @@ class ModelBackend:
         stream.owner = ""
         if not (stream.version or stream.labels or stream.unfinished or item.stream in self._database.keys.values()):
             del self._database.streams[item.stream]
+
+    def _delete(self, item: Delete) -> None:
+        for stream in item.streams:
+            self._database.delete(stream)
+
+    def _discard(self, item: Discard) -> None:
+        for post in item.posts:
+            self._database.posts.pop(post, None)
 
     def _leave(self, item: Leave) -> None:
         database = self._database

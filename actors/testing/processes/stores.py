@@ -54,7 +54,7 @@ class Journals:
             backend = ModelBackend(self._databases.setdefault(str(backend), Database()))
         incarnation = cast("Incarnation | None", current.get())
         struck = StruckBackend(backend, self._injector, self._loop.time, incarnation)
-        (self._outside if incarnation is None else incarnation.stores).append(struck)  # type: ignore[arg-type]
+        (self._outside if incarnation is None else incarnation.stores).append(struck)
         return cast(Backend, struck)
 
     def runner(self, steps: Generator[float | None, None, None], name: str) -> Background:
