@@ -27,7 +27,7 @@ from callboard.tools import tool
 from tests.agents.support import function
 
 Scenario = Callable[[Simulation], Any]
-SEEDS = 30
+SEEDS = 12
 
 
 @tool(risk="risky")
