@@ -1,8 +1,9 @@
 """``python -m benchmarks simulation``: finding bugs by simulation, and what a simulated schedule costs.
 
-The bugs are those of ``tests/testing/gallery.py``. ``gallery`` hunts each of them once a run, with workloads drawn anew
-by Hypothesis (the run's number is the seed): how many were found within 500 schedules, the most schedules any needed,
-the largest report, and the median CPU of search and shrinking together. ``twins`` counts alarms on the fixed twins.
+The bugs are those of ``tests/testing/gallery.py``, and of services around language models in ``llm_gallery.py``.
+``gallery`` hunts each of them once a run, with workloads drawn anew by Hypothesis (the run's number is the seed): how
+many were found within 500 schedules, the most schedules any needed, the largest report, and the median CPU of search
+and shrinking together. ``twins`` counts alarms on the fixed twins. ``llm_gallery`` and ``llm_twins`` are the same.
 ``replay`` replays a token of each bug in fresh processes under other hash seeds, and in other Pythons where there are
 any: those named in ``CALLBOARD_PYTHONS`` (separated like ``PATH``), else ``python3.11`` to ``python3.13`` on the path.
 ``schedule_…`` is the CPU of one simulated run; the baseline beside it runs the same flow on a stock event loop, once.
@@ -20,13 +21,14 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
 from itertools import count
 from pathlib import Path
 
-from tests.testing.gallery import GALLERY
+from tests.testing.gallery import GALLERY, Bug
 from tests.testing.hunt import hunt
+from tests.testing.llm_gallery import LLM_GALLERY
 
 from callboard.actors import Actor, ActorRef, System
 from callboard.actors.testing import SimulationFailed, simulate
@@ -50,8 +52,10 @@ def suite(quick: bool) -> Suite:
     seeds = count()
     pythons, missing = _pythons()
     cases = [
-        Case("gallery", "callboard", lambda: _gallery(next(seeds))),
-        Case("twins", "callboard", lambda: _twins(next(seeds), TWIN_SCHEDULES // tenth)),
+        Case("gallery", "callboard", lambda: _gallery(GALLERY, next(seeds))),
+        Case("twins", "callboard", lambda: _twins(GALLERY, next(seeds), TWIN_SCHEDULES // tenth)),
+        Case("llm_gallery", "callboard", lambda: _gallery(LLM_GALLERY, next(seeds))),
+        Case("llm_twins", "callboard", lambda: _twins(LLM_GALLERY, next(seeds), TWIN_SCHEDULES // tenth)),
         Case("replay", "callboard", lambda: _replay(pythons)),
     ]
     for name, flow in (("tell", _tells), ("ask", _asks), ("relay", _relays)):
@@ -61,7 +65,8 @@ def suite(quick: bool) -> Suite:
     for size in (50, 5_000):
         cases.append(Case(f"step_{size}", "callboard", partial(_step, _burst(size), max(3, 20_000 // size))))
     notes = (
-        f"gallery: {len(GALLERY)} bugs, at most {BUDGET} schedules each; rows: the worst bug's, cpu: the median",
+        f"gallery: {len(GALLERY)} bugs, llm_gallery: {len(LLM_GALLERY)}, at most {BUDGET} schedules each; "
+        "rows: the worst bug's, cpu: the median",
         f"replay: processes that agreed: hash seeds 0, 1, 4711 in each of {len(pythons)} Pythons",
         *missing,
     )
@@ -71,8 +76,8 @@ def suite(quick: bool) -> Suite:
 # -- finding -----------------------------------------------------------------------------------------------------------
 
 
-def _gallery(seed: int) -> list[Sample]:
-    found = [hunted for bug in GALLERY if (hunted := hunt(bug, seed=seed, budget=BUDGET)) is not None]
+def _gallery(bugs: Sequence[Bug], seed: int) -> list[Sample]:
+    found = [hunted for bug in bugs if (hunted := hunt(bug, seed=seed, budget=BUDGET)) is not None]
     return [
         Sample(len(found), "bugs", "_found"),
         Sample(max(hunted.schedules for hunted in found), "schedules", "_schedules"),
@@ -83,10 +88,10 @@ def _gallery(seed: int) -> list[Sample]:
     ]
 
 
-def _twins(seed: int, schedules: int) -> Sample:
+def _twins(bugs: Sequence[Bug], seed: int, schedules: int) -> Sample:
     rng = random.Random(seed)
     alarms = 0
-    for bug in GALLERY:
+    for bug in bugs:
         for first in range(0, schedules, 50):
             operations = [rng.choice(bug.alphabet) for _ in range(rng.randint(1, bug.longest))]
             try:
