@@ -82,7 +82,7 @@ class Simulation:
 
         Each request is one that every vendor would take; no call is without a result; budgets hold; no tool is called
         twice; each run ends once; what needs an approval has one; what was cancelled is not carried out. To be called
-        before there are runs; of agencies that share a journal, of each.
+        before there are runs; of agencies that share a journal, of each. Dead letters within it are expected.
 
         Args:
             agency: which one.
@@ -100,6 +100,8 @@ class Simulation:
             self._watch = Watch(self.loop.time, lambda row: self._append(row))
             self.invariants.append(self._watch.check)
         self._watch.add(agency, forbidden)
+        name = agency.name  # one that closes, or crashes, leaves messages to itself: what is lost of a run is judged
+        self.expect_dead_letters(lambda letter: letter.actor == name or letter.actor.startswith(f"{name}/"))
 
     def follow(self, ref: ActorRef[Any], **states: Callable[[Any], object]) -> None:
         """Put what an actor is like into the trace, as events of the kind ``state``: at once, and whenever it has
