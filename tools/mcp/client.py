@@ -86,7 +86,7 @@ class McpServer:
             spec = ChildSpec(McpClient, (mcp, self._server, self._timeout), shutdown=_SHUTDOWN)
             self._ref = system.supervise(spec)
             async with asyncio.timeout(self._timeout):
-                listed = await self._ref.ask(ListTools())
+                listed = await _tools_of(self._ref)
         except BaseException as error:
             await self._close()
             if isinstance(error, TimeoutError):
@@ -152,6 +152,17 @@ class McpServer:
                 call = call._replace(again=False)
             except (ActorDead, SystemClosed) as error:
                 raise McpUnavailable(CLOSED) from error
+
+
+async def _tools_of(ref: ActorRef[McpClient]) -> list[Any]:
+    """What a server has. A connection that crashed on the question is asked once more: it has been restarted."""
+    try:
+        try:
+            return await ref.ask(ListTools())
+        except ActorCrashed:
+            return await ref.ask(ListTools())
+    except (ActorCrashed, ActorDead, SystemClosed) as error:
+        raise McpUnavailable("the connection to the MCP server failed before it had listed its tools") from error
 
 
 def _result(answer: Any) -> ToolResult:
