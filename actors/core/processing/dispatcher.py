@@ -182,11 +182,13 @@ class Dispatcher:
             self._drive()
             return
         item = queue[0]
-        ask = item if item.__class__ is ProbedAsk else None
+        kind = item.__class__
+        ask = item if kind is ProbedAsk else None
         if (
-            item.message.__class__ in PYKKA_MESSAGES
+            (kind is not Envelope and ask is None)
+            or item.message.__class__ in PYKKA_MESSAGES
+            or (ask is not None and (ask._state or ask.context is not None))
             or self._closed
-            or (item.__class__ is not Envelope if ask is None else ask._state or ask.context is not None)
         ):
             self.lane.append(cell)
             self._drive()

@@ -88,8 +88,6 @@ class Injector:
 
     def __call__(self, cell: Any) -> None:
         """Schedule one turn of a ready actor."""
-        if self.killed and cell.runtime.probe in self.killed:
-            return
         if self.processing and self._next(cell):
             step = _BeforeMessage(self, cell)
             if cell.signals is None or step not in cell.signals:

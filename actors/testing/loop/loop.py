@@ -20,7 +20,7 @@ import threading
 from asyncio.tasks import _enter_task, _leave_task
 from bisect import insort
 from collections import deque
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Collection, Coroutine, Generator
 from contextvars import Context
 from typing import Any, Literal, NoReturn, TypeAlias, TypeVar, TypeVarTuple
 
@@ -101,6 +101,8 @@ class SimulationLoop(asyncio.BaseEventLoop):
         self._alone = (-1, 0.0)
         self.killed: set[Any] = set()
         """Processes of which nothing runs any more."""
+        self.silent: Collection[Any] = ()
+        """Probes of systems that take no turns any more."""
         self._instant = -1.0
         self._rearmed = 0
         self._idle: list[asyncio.Future[None]] = []
@@ -226,6 +228,8 @@ class SimulationLoop(asyncio.BaseEventLoop):
         step = lane.turns
         if step is None:
             step = lane.turns = Step(cell.runtime.run_alone, (cell,), self, None)
+        if self.silent and cell.runtime.probe in self.silent:
+            return
         if self.strict:
             self._fifo.append(step)
             return

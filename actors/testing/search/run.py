@@ -143,6 +143,7 @@ def _execute(
 ) -> tuple[BaseException | None, Trace]:
     loop = sim.loop
     loop.simulation = sim
+    loop.silent = sim.injector.killed
     loop.callboard_dispatcher = sim.injector if sim.injector.processing else loop.call_turn
     loop.who_waits = lambda: who_waits(sim.trace, loop)
     failed_at: int | None = None
