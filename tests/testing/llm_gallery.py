@@ -153,7 +153,10 @@ class Turns(Actor):
         number = (message[1], self.calls) if self.fixed else self.calls
         self.waiting[number] = waiter = asyncio.get_running_loop().create_future()
         self.tool.tell(("call", self.ref, number, message[1]))
-        return self.reply_with(waiter)
+        return self.reply_with(self.result(waiter))
+
+    async def result(self, waiter: asyncio.Future[str]) -> str:
+        return await waiter
 
 
 def result_to_the_wrong_turn(operations: Operations, fixed: bool) -> Scenario:
@@ -397,9 +400,11 @@ def dedupe_lost(operations: Operations, fixed: bool) -> Scenario:
     async def bill(billing: ActorRef[Billing], key: str, amount: int) -> None:
         for _ in range(5):
             try:
-                return await billing.ask((key, amount), timeout=30.0)
+                await billing.ask((key, amount), timeout=30.0)
             except (ActorCrashed, AskTimeout):
                 await asyncio.sleep(1)
+            else:
+                return
 
     async def scenario(sim: Simulation) -> None:
         ledger = sim.system.spawn(Ledger, name="ledger")

@@ -126,7 +126,7 @@ def with_mcp_tools(count: int) -> Any:
 
 def test_the_tools_of_an_mcp_server_are_called_once_whoever_crashes() -> None:
     pytest.importorskip("mcp")
-    faults = [Crash("agency/Solo/c"), Crash("McpClient-1"), Slow("model", seconds=0.5)]
+    faults: list[Fault] = [Crash("agency/Solo/c"), Crash("McpClient-1"), Slow("model", seconds=0.5)]
     simulate(with_mcp_tools(3), seeds=SEEDS, faults=faults, max_steps=200_000)
 
 

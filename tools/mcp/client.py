@@ -154,7 +154,7 @@ class McpServer:
                 raise McpUnavailable(CLOSED) from error
 
 
-async def _tools_of(ref: ActorRef[McpClient]) -> list[Any]:
+async def _tools_of(ref: ActorRef[McpClient]) -> Any:
     """What a server has. A connection that crashed on the question is asked once more: it has been restarted."""
     try:
         try:
