@@ -12,8 +12,6 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
-from datetime import UTC, datetime
-from time import time as time_bound_before
 from typing import Any
 
 import pytest
@@ -206,8 +204,6 @@ def made() -> object:
 
 OUTSIDE: dict[str, Callable[[], Any]] = {
     "a global counter": itertools.count().__next__,
-    "datetime.now": lambda: datetime.now(UTC),
-    "a clock bound before the run": time_bound_before,
     "id() of what is made anew": lambda: id(made()),
 }
 

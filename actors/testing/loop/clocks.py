@@ -1,29 +1,40 @@
 """What time and chance are inside a run: clocks show virtual time, and randomness is the same in every run.
 
-The functions of `time` and the sources of `uuid4` and `secrets` are replaced while a run lasts, and only for the thread
-it runs in; other threads go on with the real ones. A function whose name was bound before (``from time import time``)
-is still the real one, and so is ``datetime.now``.
+The functions are replaced in place (see `patch`), so it does not matter how their names were bound, and only for the
+thread a run is in: other threads go on with the real ones. What the C code of others asks the operating system for
+itself (numpy's legacy generator, uuid-utils, pendulum) is real, and so is the time that a process has used.
 """
 
 from __future__ import annotations
 
 import os
+import queue
 import random
+import sys
+import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta, tzinfo
 from threading import Lock, get_ident
-from typing import Any
+from typing import Any, TypeAlias
 
+from .patch import Builtin, ClassMethod
+
+Function: TypeAlias = Callable[..., Any]
 EPOCH = 1_735_689_600.0
 """What ``time.time()`` says when a run begins: 2025-01-01, UTC."""
+_NODE = 0x02_00_00_00_00_01
+"""The hardware address in a run's ``uuid1``: a locally administered one, which no device was given."""
 
 
 class _Source:
     """The time and chance of one run."""
 
-    def __init__(self, now: Callable[[], float]) -> None:
+    def __init__(self, now: Callable[[], float], wall: Callable[[], float]) -> None:
         self.now = now
+        self.wall = wall
         self._chance: random.Random | None = None
 
     def bytes(self, size: int) -> bytes:
@@ -32,50 +43,193 @@ class _Source:
         return self._chance.randbytes(size)
 
 
-_REPLACED: tuple[tuple[Any, str, Callable[..., Any]], ...] = (
-    (time, "time", lambda source: EPOCH + source.now()),
-    (time, "time_ns", lambda source: round((EPOCH + source.now()) * 1e9)),
-    # Not an hour more or less than the loop's own time: code hands `time.monotonic() + 5` to `loop.call_at`.
-    (time, "monotonic", lambda source: source.now()),
-    (time, "monotonic_ns", lambda source: round(source.now() * 1e9)),
-    (time, "perf_counter", lambda source: source.now()),
-    (time, "perf_counter_ns", lambda source: round(source.now() * 1e9)),
-    (os, "urandom", lambda source, size: source.bytes(size)),  # where uuid4 looks
-    (random, "_urandom", lambda source, size: source.bytes(size)),  # where SystemRandom and secrets look
-)
 _running: dict[int, _Source] = {}
-_real: list[Any] = []
 _lock = Lock()
+_holders = 0
 
 
-def _replacement(real: Any, virtual: Callable[..., Any]) -> Callable[..., Any]:
-    def function(*args: Any) -> Any:
+def _in_a_run(virtual: Function) -> Callable[[Function], Function]:
+    """Return what makes a replacement of a real function: in a run it calls ``virtual``, with the run first."""
+
+    def make(real: Function) -> Function:
+        def function(*args: Any, **options: Any) -> Any:
+            source = _running.get(get_ident())
+            return real(*args, **options) if source is None else virtual(source, *args, **options)
+
+        return function
+
+    return make
+
+
+def _of_a_time(required: int, present: Callable[[_Source], Any]) -> Callable[[Function], Function]:
+    """The same for a function whose last argument is a time, and without it ``present``."""
+
+    def make(real: Function) -> Function:
+        def function(*args: Any) -> Any:
+            source = _running.get(get_ident())
+            if source is None or args[required:] not in ((), (None,)):
+                return real(*args)
+            return real(*args[:required], present(source))
+
+        return function
+
+    return make
+
+
+def _of_a_clock(scale: Callable[[float], Any]) -> Callable[[Function], Function]:
+    steady = {getattr(time, name, None) for name in ("CLOCK_MONOTONIC", "CLOCK_MONOTONIC_RAW", "CLOCK_BOOTTIME")}
+
+    def make(real: Function) -> Function:
+        def function(*args: Any) -> Any:
+            source = _running.get(get_ident())
+            if source is not None and args[:1] == (time.CLOCK_REALTIME,):
+                return scale(source.wall())
+            return scale(source.now()) if source is not None and args and args[0] in steady else real(*args)
+
+        return function
+
+    return make
+
+
+def _now(real: Function) -> Function:
+    def now(cls: type[datetime], tz: tzinfo | None = None) -> datetime:
         source = _running.get(get_ident())
-        return real(*args) if source is None else virtual(source, *args)
+        return real(cls, tz) if source is None else cls.fromtimestamp(source.wall(), tz)
 
-    return function
+    return now
+
+
+def _utcnow(real: Function) -> Function:
+    def utcnow(cls: type[datetime]) -> datetime:
+        source = _running.get(get_ident())
+        # Not utcfromtimestamp(): it warns, and the warning would name this line.
+        return real(cls) if source is None else cls(1970, 1, 1) + timedelta(seconds=source.wall())
+
+    return utcnow
+
+
+def _nanoseconds(seconds: float) -> int:
+    return round(seconds * 1e9)
+
+
+def _local(source: _Source) -> Any:
+    return time.localtime(source.wall())
+
+
+def _builtins() -> Iterator[Builtin | ClassMethod]:
+    # Not an hour more or less than the loop's own time: code hands `time.monotonic() + 5` to `loop.call_at`.
+    for name in ("monotonic", "perf_counter"):
+        yield Builtin(getattr(time, name), _in_a_run(lambda source: source.now()))
+        yield Builtin(getattr(time, f"{name}_ns"), _in_a_run(lambda source: _nanoseconds(source.now())))
+    yield Builtin(time.time, _in_a_run(lambda source: source.wall()))
+    yield Builtin(time.time_ns, _in_a_run(lambda source: _nanoseconds(source.wall())))
+    for name in ("gmtime", "localtime", "ctime"):
+        yield Builtin(getattr(time, name), _of_a_time(0, lambda source: source.wall()))
+    yield Builtin(time.asctime, _of_a_time(0, _local))
+    yield Builtin(time.strftime, _of_a_time(1, _local))
+    if hasattr(time, "clock_gettime"):  # not on Windows
+        yield Builtin(time.clock_gettime, _of_a_clock(float))
+        yield Builtin(time.clock_gettime_ns, _of_a_clock(_nanoseconds))
+    # `today` of dates and datetimes asks time.time.
+    yield ClassMethod(datetime, "now", _now)
+    yield ClassMethod(datetime, "utcnow", _utcnow)
+    yield Builtin(os.urandom, _in_a_run(lambda source, size: source.bytes(size)))  # where uuid4 and secrets look
+
+
+def _seed(real: Function) -> Function:
+    def seed(self: random.Random, a: Any = None, version: int = 2) -> None:
+        source = _running.get(get_ident()) if a is None else None
+        real(self, a if source is None else int.from_bytes(source.bytes(32)), version)
+
+    return seed
+
+
+def _timestamps() -> Iterator[tuple[Any, str]]:
+    """Where the modules that make UUIDs of times (uuid6 is a backport) keep the time of the last: it is never less."""
+    for module in filter(None, map(sys.modules.get, ("uuid", "uuid6"))):
+        for name in vars(module):
+            if name.startswith("_last_") and "timestamp" in name:
+                yield module, name
+
+
+class _Replacements:
+    """All that is replaced, made with the first run."""
+
+    def __init__(self) -> None:
+        self._builtins = tuple(_builtins())
+        monotonic = next(it.real for it in self._builtins if isinstance(it, Builtin) and it.name == "monotonic")
+        seed = _seed(random.Random.seed)
+        self._attributes: tuple[tuple[Any, str, Any], ...] = (
+            (random.Random, "seed", seed),
+            (random, "seed", seed.__get__(random._inst)),
+            (uuid, "_generate_time_safe", None),  # then `uuid1` is made of time.time_ns
+            (uuid, "getnode", _in_a_run(lambda source: _NODE)(uuid.getnode)),
+            # They wait in real time until a clock has come so far, which that of a run never would.
+            (threading, "_time", monotonic),
+            (queue, "time", monotonic),
+        )
+        self._originals: list[Any] = []
+
+    def replace(self) -> None:
+        self._originals = [getattr(holder, name) for holder, name, _ in self._attributes]
+        for holder, name, value in self._attributes:
+            setattr(holder, name, value)
+        for builtin in self._builtins:
+            builtin.replace()
+
+    def restore(self) -> None:
+        for builtin in self._builtins:
+            builtin.restore()
+        for (holder, name, _), value in zip(self._attributes, self._originals, strict=True):
+            setattr(holder, name, value)
+
+
+_replacements: _Replacements | None = None
 
 
 @contextmanager
-def follow(now: Callable[[], float]) -> Iterator[None]:
-    """Have clocks and randomness follow a run in this thread.
+def replaced() -> Iterator[None]:
+    """Have the functions replaced: what a run asks while `follow` lasts, and the real ones else.
 
-    Args:
-        now: the run's time, in seconds since it began.
+    Held for a whole search, so that a run does not replace them each time.
+
+    Raises:
+        SimulationError: this interpreter is not CPython.
     """
-    random.seed(0)
-    thread = get_ident()
+    global _holders, _replacements
     with _lock:
-        if not _running:
-            _real[:] = [getattr(module, name) for module, name, _ in _REPLACED]
-            for real, (module, name, virtual) in zip(_real, _REPLACED, strict=True):
-                setattr(module, name, _replacement(real, virtual))
-        _running[thread] = _Source(now)
+        if _replacements is None:
+            _replacements = _Replacements()
+        if not _holders:
+            _replacements.replace()
+        _holders += 1
     try:
         yield
     finally:
         with _lock:
+            _holders -= 1
+            if not _holders:
+                _replacements.restore()
+
+
+@contextmanager
+def follow(now: Callable[[], float], wall: Callable[[], float] | None = None) -> Iterator[None]:
+    """Have clocks and randomness follow a run in this thread.
+
+    Args:
+        now: the run's time, in seconds since it began.
+        wall: what its wall clock says, in seconds since 1970; None for `EPOCH` and ``now``.
+    """
+    thread = get_ident()
+    with replaced():
+        random.seed(0)
+        last = [(module, name, getattr(module, name)) for module, name in _timestamps()]
+        for module, name, _ in last:
+            setattr(module, name, None)
+        _running[thread] = _Source(now, wall or (lambda: EPOCH + now()))
+        try:
+            yield
+        finally:
             del _running[thread]
-            if not _running:
-                for real, (module, name, _) in zip(_real, _REPLACED, strict=True):
-                    setattr(module, name, real)
+            for module, name, value in last:
+                setattr(module, name, value)

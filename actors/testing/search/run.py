@@ -251,7 +251,8 @@ def reproducible() -> Iterator[None]:
     logger = logging.getLogger("callboard")
     silent, logger.disabled = logger.disabled, True
     try:
-        yield
+        with clocks.replaced():
+            yield
     finally:
         logger.disabled = silent
         random.setstate(state)
