@@ -34,7 +34,8 @@ from uuid import uuid4 as uuid4_before
 import pydantic
 import pytest
 
-from callboard.actors.testing import Simulation, SimulationFailed, simulate
+from callboard.actors.testing import Simulation, SimulationError, SimulationFailed, simulate
+from callboard.actors.testing.loop.patch import Builtin, ClassMethod
 
 now_before = datetime.now
 utcnow_before = datetime.utcnow
@@ -53,6 +54,10 @@ class Entry:
 
 class Day(datetime):
     """A datetime of one's own."""
+
+    @classmethod
+    def own(cls) -> Day:
+        return cls(2025, 1, 1)
 
 
 def made(clock: Callable[[], float] = time.monotonic) -> float:
@@ -250,6 +255,23 @@ def test_a_database_and_an_import_in_a_run_work() -> None:
         assert __import__("colorsys").rgb_to_hsv(0, 0, 0) == (0.0, 0.0, 0)
 
     simulate(scenario, seeds=2)
+
+
+def test_a_clock_that_a_test_has_replaced_itself_stays_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "time", lambda: 7.0)
+
+    async def scenario(sim: Simulation) -> None:
+        assert (time.time(), time_before()) == (7.0, 1_735_689_600.0)
+
+    simulate(scenario, seeds=0)
+    assert time.time() == 7.0
+
+
+def test_what_is_no_function_of_c_is_refused_by_name() -> None:
+    with pytest.raises(SimulationError, match="somebody has done that already"):
+        Builtin(lambda: 7.0, lambda real: real)
+    with pytest.raises(SimulationError, match="somebody has done that already"):
+        ClassMethod(Day, "own", lambda real: real)
 
 
 def test_the_interpreter_ends_as_usual_after_runs() -> None:

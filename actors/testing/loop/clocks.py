@@ -23,6 +23,7 @@ from typing import Any, TypeAlias
 from .patch import Builtin, ClassMethod
 
 Function: TypeAlias = Callable[..., Any]
+Replacement: TypeAlias = Callable[[Function], Function]
 EPOCH = 1_735_689_600.0
 """What ``time.time()`` says when a run begins: 2025-01-01, UTC."""
 _NODE = 0x02_00_00_00_00_01
@@ -48,7 +49,7 @@ _lock = Lock()
 _holders = 0
 
 
-def _in_a_run(virtual: Function) -> Callable[[Function], Function]:
+def _in_a_run(virtual: Function) -> Replacement:
     """Return what makes a replacement of a real function: in a run it calls ``virtual``, with the run first."""
 
     def make(real: Function) -> Function:
@@ -61,7 +62,7 @@ def _in_a_run(virtual: Function) -> Callable[[Function], Function]:
     return make
 
 
-def _of_a_time(required: int, present: Callable[[_Source], Any]) -> Callable[[Function], Function]:
+def _of_a_time(required: int, present: Callable[[_Source], Any]) -> Replacement:
     """The same for a function whose last argument is a time, and without it ``present``."""
 
     def make(real: Function) -> Function:
@@ -76,7 +77,7 @@ def _of_a_time(required: int, present: Callable[[_Source], Any]) -> Callable[[Fu
     return make
 
 
-def _of_a_clock(scale: Callable[[float], Any]) -> Callable[[Function], Function]:
+def _of_a_clock(scale: Callable[[float], Any]) -> Replacement:
     steady = {getattr(time, name, None) for name in ("CLOCK_MONOTONIC", "CLOCK_MONOTONIC_RAW", "CLOCK_BOOTTIME")}
 
     def make(real: Function) -> Function:
@@ -116,24 +117,29 @@ def _local(source: _Source) -> Any:
     return time.localtime(source.wall())
 
 
-def _builtins() -> Iterator[Builtin | ClassMethod]:
+_FUNCTIONS: tuple[tuple[Function, Replacement], ...] = (
     # Not an hour more or less than the loop's own time: code hands `time.monotonic() + 5` to `loop.call_at`.
-    for name in ("monotonic", "perf_counter"):
-        yield Builtin(getattr(time, name), _in_a_run(lambda source: source.now()))
-        yield Builtin(getattr(time, f"{name}_ns"), _in_a_run(lambda source: _nanoseconds(source.now())))
-    yield Builtin(time.time, _in_a_run(lambda source: source.wall()))
-    yield Builtin(time.time_ns, _in_a_run(lambda source: _nanoseconds(source.wall())))
-    for name in ("gmtime", "localtime", "ctime"):
-        yield Builtin(getattr(time, name), _of_a_time(0, lambda source: source.wall()))
-    yield Builtin(time.asctime, _of_a_time(0, _local))
-    yield Builtin(time.strftime, _of_a_time(1, _local))
-    if hasattr(time, "clock_gettime"):  # not on Windows
-        yield Builtin(time.clock_gettime, _of_a_clock(float))
-        yield Builtin(time.clock_gettime_ns, _of_a_clock(_nanoseconds))
-    # `today` of dates and datetimes asks time.time.
-    yield ClassMethod(datetime, "now", _now)
-    yield ClassMethod(datetime, "utcnow", _utcnow)
-    yield Builtin(os.urandom, _in_a_run(lambda source, size: source.bytes(size)))  # where uuid4 and secrets look
+    (time.monotonic, _in_a_run(lambda source: source.now())),
+    (time.monotonic_ns, _in_a_run(lambda source: _nanoseconds(source.now()))),
+    (time.perf_counter, _in_a_run(lambda source: source.now())),
+    (time.perf_counter_ns, _in_a_run(lambda source: _nanoseconds(source.now()))),
+    (time.time, _in_a_run(lambda source: source.wall())),
+    (time.time_ns, _in_a_run(lambda source: _nanoseconds(source.wall()))),
+    (time.gmtime, _of_a_time(0, lambda source: source.wall())),
+    (time.localtime, _of_a_time(0, lambda source: source.wall())),
+    (time.ctime, _of_a_time(0, lambda source: source.wall())),
+    (time.asctime, _of_a_time(0, _local)),
+    (time.strftime, _of_a_time(1, _local)),
+    (os.urandom, _in_a_run(lambda source, size: source.bytes(size))),  # where uuid4, secrets and SystemRandom look
+)
+"""Looked up now: a test may put a clock of its own in the place of one."""
+if hasattr(time, "clock_gettime"):  # not on Windows
+    _FUNCTIONS += (
+        (time.clock_gettime, _of_a_clock(float)),
+        (time.clock_gettime_ns, _of_a_clock(_nanoseconds)),
+    )
+_METHODS = (("now", _now), ("utcnow", _utcnow))
+"""Of `datetime`; ``today``, of dates too, asks `time.time`."""
 
 
 def _seed(real: Function) -> Function:
@@ -156,8 +162,9 @@ class _Replacements:
     """All that is replaced, made with the first run."""
 
     def __init__(self) -> None:
-        self._builtins = tuple(_builtins())
-        monotonic = next(it.real for it in self._builtins if isinstance(it, Builtin) and it.name == "monotonic")
+        functions = [Builtin(*it) for it in _FUNCTIONS]
+        self._builtins = (*functions, *(ClassMethod(datetime, *it) for it in _METHODS))
+        monotonic = functions[0].real
         seed = _seed(random.Random.seed)
         self._attributes: tuple[tuple[Any, str, Any], ...] = (
             (random.Random, "seed", seed),

@@ -12,6 +12,7 @@ from __future__ import annotations
 import ctypes
 import sys
 from collections.abc import Callable
+from types import BuiltinFunctionType, ClassMethodDescriptorType
 from typing import Any, Final, TypeAlias
 
 from ..errors import SimulationError
@@ -56,11 +57,13 @@ class _Descriptor(ctypes.Structure):
     )
 
 
-def _definition(holder: type[_Function | _Descriptor], it: object, name: str) -> _Definition:
+def _definition(layout: type[_Function | _Descriptor], it: object, kind: type, name: str) -> _Definition:
     """Return the definition of a function or descriptor; its name tells whether it lies where we think."""
     if sys.implementation.name != "cpython":
         raise SimulationError(f"{name}() cannot be replaced in this interpreter: simulations need CPython")
-    definition: _Definition = holder.from_address(id(it) + _HEAD).definition.contents
+    if type(it) is not kind:
+        raise SimulationError(f"{name}() cannot be replaced: somebody has done that already, with {it!r}")
+    definition: _Definition = layout.from_address(id(it) + _HEAD).definition.contents
     if definition.name != name.encode():
         raise SimulationError(f"{name}() cannot be replaced: this CPython keeps its functions in another way")
     return definition
@@ -74,12 +77,13 @@ class Builtin:
         make: given a function that does what the real one does, returns what is to be called instead.
 
     Raises:
-        SimulationError: this interpreter is not laid out as CPython.
+        SimulationError: this is no function of C any more, or this interpreter no CPython.
     """
 
     def __init__(self, function: Any, make: Make) -> None:
-        self.name = name = function.__name__
-        self._definition = _definition(_Function, function, name)
+        self.name = name = getattr(function, "__name__", repr(function))
+        self._definition = _definition(_Function, function, BuiltinFunctionType, name)
+        self._function = function  # where the part lies
         self._part = _Function.from_address(id(function) + _HEAD)
         call = _CALLS.get(self._definition.flags)
         if call is None:
@@ -119,7 +123,7 @@ class ClassMethod:
 
     def __init__(self, owner: type, name: str, make: Make) -> None:
         descriptor = vars(owner)[name]
-        self._definition = _definition(_Descriptor, descriptor, name)
+        self._definition = _definition(_Descriptor, descriptor, ClassMethodDescriptorType, name)
         flags = self._definition.flags & ~_CLASS
         if flags not in (_NOARGS, _FAST | _KEYWORDS):
             raise SimulationError(f"{name}() cannot be replaced: it has flags {flags:#x}")
