@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
+import os
 import random
 import socket
 import subprocess
+import tempfile
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -245,10 +249,50 @@ async def _socket() -> None:
         sock.connect(("127.0.0.1", 9))
 
 
-@pytest.mark.parametrize("main", [_open_connection, _subprocess, _popen, _thread, _socket])
+async def _written() -> None:
+    Path("written.txt").write_text("to stay")  # noqa: ASYNC240
+
+
+async def _removed() -> None:
+    os.remove("removed.txt")
+
+
+async def _made_below() -> None:
+    os.makedirs("made/below")
+
+
+async def _written_in_a_thread() -> None:
+    await asyncio.to_thread(open, "written.txt", "a")
+
+
+async def _temporary() -> None:
+    with tempfile.TemporaryDirectory():
+        pass
+
+
+FILES = [_written, _removed, _made_below, _written_in_a_thread, _temporary]
+
+
+@pytest.mark.parametrize("main", [_open_connection, _subprocess, _popen, _thread, _socket, *FILES])
 def test_what_is_real_is_refused_by_name(main: Main) -> None:
     with pytest.raises(EscapedSimulation, match="inside a simulation"):
         run(main)
+
+
+def test_files_are_read_but_not_changed(tmp_path: Path) -> None:
+    (tmp_path / "kept").write_text("kept")
+
+    async def main() -> str:
+        with contextlib.suppress(EscapedSimulation):
+            (tmp_path / "kept").write_text("changed")
+        with contextlib.suppress(EscapedSimulation):
+            (tmp_path / "kept").rename(tmp_path / "moved")
+        with open(os.devnull, "w") as nowhere:  # noqa: ASYNC230
+            nowhere.write("nothing")
+        return (tmp_path / "kept").read_text()
+
+    assert run(main) == "kept"
+    (tmp_path / "kept").write_text("after the run")
 
 
 def test_after_the_simulation_threads_start_again() -> None:

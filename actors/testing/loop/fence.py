@@ -1,16 +1,23 @@
-"""Refuses threads, processes and sockets while a simulation runs in this thread.
+"""Refuses threads, processes, sockets and changes of files while a simulation runs in this thread.
 
 An audit hook (PEP 578) sees them before they happen, whatever library asks; it cannot be removed again, so it is
 installed with the first simulation and looks first at whether one is running.
+
+A file that is written is still there in the next run, so that runs would differ; to read one is harmless as long as
+none is written. What installed libraries write for themselves (caches, compiled modules) is no part of the scenario,
+and our own journals have to be simulated: so it is asked whose code it is that writes.
 """
 
 from __future__ import annotations
 
+import os
 import sys
+import sysconfig
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import get_ident
+from types import FrameType
 from typing import Any
 
 _FENCED = {
@@ -28,15 +35,70 @@ _FENCED = {
     "socket.gethostbyname": "looking up a host",
     "socket.sendto": "sending on a socket",
 }
+_FILES = {
+    "open": "writing the file",
+    "os.remove": "removing the file",
+    "os.rename": "renaming the file",
+    "os.mkdir": "making the directory",
+    "os.rmdir": "removing the directory",
+    "os.truncate": "truncating the file",
+    "os.link": "linking the file",
+    "os.symlink": "linking the file",
+}
+_WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+_STANDARD = tuple(sysconfig.get_path(name) + os.sep for name in ("stdlib", "platstdlib"))
+_INSTALLED = tuple(f"{os.sep}{name}{os.sep}" for name in ("site-packages", "dist-packages"))
+_OURS = __name__.partition(".")[0] + "."
+_ACTORS = __name__.partition(".testing.")[0]
+_WRITERS = (f"{_ACTORS}.journal.", f"{_ACTORS}.testing.search.", f"{_ACTORS}.testing.processes.")
 _refusing: dict[int, Callable[[str], object]] = {}
+_writable: dict[int, list[str]] = {}
 _installed = False
 
 
 def _audit(event: str, args: tuple[Any, ...]) -> None:
-    if _refusing and event in _FENCED:
+    if not _refusing:
+        return
+    if event in _FENCED:
         refuse = _refusing.get(get_ident())
-        if refuse is not None:
+        if refuse is not None and not (event == "subprocess.Popen" and _asks_for_the_processor(args)):
             refuse(_FENCED[event])
+    elif event in _FILES:
+        refuse = _refusing.get(get_ident())
+        if refuse is not None and _changes_files(event, args):
+            refuse(f"{_FILES[event]} {os.fsdecode(args[0])!r}")
+
+
+def _asks_for_the_processor(args: tuple[Any, ...]) -> bool:
+    """Whether it is `platform.processor`, which asks once in a process, and always hears the same.
+
+    The vendors' SDKs call it with their first request.
+    """
+    return list(args[1]) == ["uname", "-p"] if isinstance(args[1], list | tuple) else False
+
+
+def _changes_files(event: str, args: tuple[Any, ...]) -> bool:
+    path = args[0]
+    if isinstance(path, int) or (event == "open" and not (args[2] or 0) & _WRITING):
+        return False
+    place = os.path.abspath(os.fsdecode(path))
+    allowed = place == os.devnull or any(place.startswith(top) for top in _writable.get(get_ident(), ()))
+    return not allowed and _is_the_scenarios(sys._getframe(2))
+
+
+def _is_the_scenarios(frame: FrameType | None) -> bool:
+    """Whether neither an installed library, an import nor a journal of ours is at work: the standard library is
+    whoever called it."""
+    while frame is not None:
+        file, module = frame.f_code.co_filename, frame.f_globals.get("__name__", "")
+        if module.startswith(_OURS):
+            return not module.startswith(_WRITERS)
+        if file.startswith("<frozen importlib") or any(part in file for part in _INSTALLED):
+            return False
+        if not file.startswith(_STANDARD):
+            return True
+        frame = frame.f_back
+    return True
 
 
 def _install() -> None:
@@ -52,19 +114,20 @@ def _install() -> None:
 
 
 @contextmanager
-def around(refuse: Callable[[str], object]) -> Iterator[None]:
+def around(refuse: Callable[[str], object], writable: list[str]) -> Iterator[None]:
     """Refuse what is real in this thread, for as long as this lasts.
 
     Args:
         refuse: told in words what was tried; raises.
+        writable: directories, absolute and with a separator at the end, below which files may be changed.
     """
     global _installed
     if not _installed:
         _installed = True
         _install()
     thread = get_ident()
-    _refusing[thread] = refuse
+    _refusing[thread], _writable[thread] = refuse, writable
     try:
         yield
     finally:
-        del _refusing[thread]
+        del _refusing[thread], _writable[thread]

@@ -78,6 +78,8 @@ class SimulationLoop(asyncio.BaseEventLoop):
         """Asked for a description of who waits for whom when nothing can go on."""
         self.closing = False
         self._sparing = False
+        self.writable: list[str] = []
+        """Directories, absolute and with a separator at the end, below which files may be changed."""
         self._now = 0.0
         self._number = 0
         self._age = 0
@@ -486,7 +488,7 @@ class SimulationLoop(asyncio.BaseEventLoop):
 
     def run_forever(self) -> None:
         """Run until stopped, with the fence up."""
-        with fence.around(self.refuse):
+        with fence.around(self.refuse, self.writable):
             super().run_forever()
 
     # -- the end -----------------------------------------------------------------------------------------------

@@ -177,12 +177,26 @@ class Simulation:
         if self._folder is None:
             where = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # where nothing waits for a disk
             self._folder = TemporaryDirectory(prefix="callboard-", dir=where, ignore_cleanup_errors=True)
+            self.loop.writable.append(os.path.join(self._folder.name, ""))
         return Path(self._folder.name)
 
     async def end(self) -> None:
         """The scenario has ended: the processes that still run are cancelled."""
         for each in self.processes.values():
             await each.stop()
+
+    def allow_writing(self, *directories: str | Path) -> None:
+        """Allow files below these directories to be changed.
+
+        They outlive the run: to be the same in every run, a scenario has to begin with an empty one.
+
+        Raises:
+            ValueError: that is no directory.
+        """
+        for directory in directories:
+            if not os.path.isdir(directory):
+                raise ValueError(f"{os.fspath(directory)!r} is no directory")
+        self.loop.writable.extend(os.path.join(os.path.abspath(directory), "") for directory in directories)
 
     def probe(self) -> Simulation | _Further:
         """Return the probe of the next system that starts in this run."""

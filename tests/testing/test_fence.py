@@ -1,0 +1,123 @@
+"""What of the real world a run may touch: vendors' SDKs over a mocked transport, reading, our own journals."""
+
+from __future__ import annotations
+
+import platform
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import anthropic
+import httpx2
+import openai
+import pytest
+
+from callboard.actors import Actor
+from callboard.actors.testing import EscapedSimulation, Simulation, SimulationFailed, simulate
+
+OPENAI = {
+    "id": "1",
+    "object": "chat.completion",
+    "created": 1,
+    "model": "m",
+    "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "hello"}}],
+}
+ANTHROPIC = {
+    "id": "1",
+    "type": "message",
+    "role": "assistant",
+    "model": "m",
+    "content": [{"type": "text", "text": "hello"}],
+    "stop_reason": "end_turn",
+    "stop_sequence": None,
+    "usage": {"input_tokens": 1, "output_tokens": 1},
+}
+
+
+class Writer(Actor):
+    """Keeps what it is told in a file."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path = path
+
+    def on_receive(self, message: str) -> str:
+        with self.path.open("a") as file:
+            file.write(message)
+        return self.path.read_text()
+
+
+def writing(path: Path, *, allowed: bool) -> Any:
+    async def scenario(sim: Simulation) -> None:
+        if allowed:
+            sim.allow_writing(path.parent)
+            path.write_text("")  # noqa: ASYNC240
+        assert await sim.system.spawn(Writer, path, name="writer").ask("note") == "note"
+
+    return scenario
+
+
+def mocked(answer: Any) -> httpx2.AsyncClient:
+    return httpx2.AsyncClient(transport=httpx2.MockTransport(lambda _: httpx2.Response(200, json=answer)))
+
+
+def forget_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(platform, "_uname_cache", None)
+    for sdk in (openai, anthropic):
+        sdk._base_client.platform_headers.cache_clear()  # type: ignore[attr-defined]
+
+
+def test_the_sdks_of_vendors_answer_over_a_mocked_transport_from_their_first_request(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def scenario(sim: Simulation) -> None:
+        forget_the_machine(monkeypatch)
+        first = openai.AsyncOpenAI(api_key="k", http_client=mocked(OPENAI))
+        completion = await first.chat.completions.create(model="m", messages=[{"role": "user", "content": "hi"}])
+        assert completion.choices[0].message.content == "hello"
+        forget_the_machine(monkeypatch)
+        second = anthropic.AsyncAnthropic(api_key="k", http_client=mocked(ANTHROPIC))
+        message = await second.messages.create(model="m", max_tokens=5, messages=[{"role": "user", "content": "hi"}])
+        assert message.content[0].text == "hello"  # type: ignore[union-attr]
+
+    simulate(scenario, seeds=2)
+
+
+def test_a_handler_that_writes_a_file_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(SimulationFailed, match=r"writing the file '.*notes.txt' inside a simulation") as caught:
+        simulate(writing(tmp_path / "notes.txt", allowed=False), seeds=0)
+    assert isinstance(caught.value.run.error, EscapedSimulation)
+    assert not (tmp_path / "notes.txt").exists()
+
+
+def test_files_of_an_allowed_directory_may_be_written(tmp_path: Path) -> None:
+    simulate(writing(tmp_path / "notes.txt", allowed=True), seeds=3)
+    (tmp_path / "beside").mkdir()
+    with pytest.raises(SimulationFailed, match="beside"):
+        simulate(writing_beside(tmp_path), seeds=0)
+
+
+def writing_beside(path: Path) -> Any:
+    async def scenario(sim: Simulation) -> None:
+        sim.allow_writing(path / "beside")
+        (path / "beside" / "in").write_text("")
+        (path / "beside2").write_text("")
+
+    return scenario
+
+
+def test_what_is_no_directory_is_refused(tmp_path: Path) -> None:
+    async def scenario(sim: Simulation) -> None:
+        with pytest.raises(ValueError, match="is no directory"):
+            sim.allow_writing(tmp_path / "nowhere")
+
+    simulate(scenario, seeds=0)
+
+
+def test_a_database_is_used_as_it_is(tmp_path: Path) -> None:
+    async def scenario(sim: Simulation) -> None:
+        connection = sqlite3.connect(tmp_path / "own.db")
+        connection.execute("CREATE TABLE IF NOT EXISTS t (n)")
+        connection.close()
+
+    simulate(scenario, seeds=1)
