@@ -39,12 +39,12 @@ class Writer(Actor):
 
     def __init__(self, path: Path) -> None:
         super().__init__()
-        self.path = path
+        self.place = path
 
     def on_receive(self, message: str) -> str:
-        with self.path.open("a") as file:
+        with self.place.open("a") as file:
             file.write(message)
-        return self.path.read_text()
+        return self.place.read_text()
 
 
 def writing(path: Path, *, allowed: bool) -> Any:
@@ -64,7 +64,7 @@ def mocked(answer: Any) -> httpx2.AsyncClient:
 def forget_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(platform, "_uname_cache", None)
     for sdk in (openai, anthropic):
-        sdk._base_client.platform_headers.cache_clear()  # type: ignore[attr-defined]
+        sdk._base_client.platform_headers.cache_clear()
 
 
 def test_the_sdks_of_vendors_answer_over_a_mocked_transport_from_their_first_request(

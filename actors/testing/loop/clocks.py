@@ -163,7 +163,10 @@ class _Replacements:
 
     def __init__(self) -> None:
         functions = [Builtin(*it) for it in _FUNCTIONS]
-        self._builtins = (*functions, *(ClassMethod(datetime, *it) for it in _METHODS))
+        self._builtins: tuple[Builtin | ClassMethod, ...] = (
+            *functions,
+            *(ClassMethod(datetime, *it) for it in _METHODS),
+        )
         monotonic = functions[0].real
         seed = _seed(random.Random.seed)
         self._attributes: tuple[tuple[Any, str, Any], ...] = (
