@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import re
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from callboard.actors import Actor
-from callboard.actors.testing import Deadlock, Simulation, SimulationFailed, StepBudgetSpent, simulate
+from callboard import Agency, Agent
+from callboard.actors import Actor, ChildSpec
+from callboard.actors.testing import Deadlock, ScriptedModel, Simulation, SimulationFailed, StepBudgetSpent, simulate
+from callboard.actors.testing.trace.beside import Beside, folded
 from callboard.actors.testing.trace.values import brief, stable_repr
 
 from .gallery import Scenario
@@ -63,16 +65,9 @@ def modules(error: BaseException | None) -> list[str]:
     return frames + [name for each in (error.__cause__, *inner) for name in modules(each)]
 
 
-@pytest.mark.parametrize("scenario", [fails_in_an_actor, fails_in_a_group, fails_after_an_error])
+@pytest.mark.parametrize("scenario", [fails_in_an_actor, fails_in_a_group, fails_after_an_error, fails_in_the_library])
 def test_a_cause_s_traceback_shows_the_reader_s_code_alone(scenario: Scenario) -> None:
     assert set(modules(find(scenario).__cause__)) == {__name__}
-
-
-def test_a_cause_raised_in_the_library_shows_the_call_and_where_it_was_raised() -> None:
-    names = modules(find(fails_in_the_library).__cause__)
-    assert names[0] == __name__
-    assert len(names) == 2
-    assert names[1].startswith("callboard.actors.core.")
 
 
 def test_a_failure_s_own_traceback_shows_the_call_of_simulate_alone() -> None:
@@ -375,7 +370,7 @@ def test_what_the_runtime_does_itself_is_not_told() -> None:
         await asyncio.gather(*(late.ask(number, timeout=5) for number in range(3)))
         raise AssertionError
 
-    assert told(scenario) == ["spawn actor='late'"]
+    assert told(scenario) == ["spawn late"]
 
 
 def test_a_job_of_an_actor_is_told() -> None:
@@ -409,7 +404,7 @@ def test_a_hold_is_marked_where_it_happens() -> None:
 
 def test_what_is_told_is_no_part_of_a_run_s_identity() -> None:
     failed = find(two_unnamed)
-    assert failed.run.trace.told
+    assert failed.run.trace.beside.events
     again = find(two_unnamed, replay=failed.token)
     assert again.run.trace.digest() == failed.run.trace.digest()
     assert again.run.trace.text() == failed.run.trace.text()
@@ -427,7 +422,7 @@ def test_a_schedule_that_holds_is_not_told() -> None:
     async def scenario(sim: Simulation) -> None:
         await asyncio.create_task(asyncio.sleep(1))
 
-    assert not simulate(scenario, seeds=3).trace.told
+    assert not simulate(scenario, seeds=3).trace.beside.events
 
 
 # -- payloads ----------------------------------------------------------------------------------------------------------
@@ -603,5 +598,68 @@ def test_a_failure_drawn_by_hypothesis_is_branched_only_for_its_report() -> None
         test()
     assert [failed.inevitable is not None for failed in found[:-1]] == [False] * (len(found) - 1)
     assert found[-1].inevitable is not None
-    assert not found[0].run.trace.told
-    assert found[-1].run.trace.told
+    assert not found[0].run.trace.beside.events
+    assert found[-1].run.trace.beside.events
+
+
+# -- what is folded ----------------------------------------------------------------------------------------------------
+
+
+def test_what_the_library_does_without_effect_on_the_reader_s_own_is_one_line() -> None:
+    async def scenario(sim: Simulation) -> None:
+        agency = Agency(
+            Agent("Solo", "You work alone."),
+            Agent("Idle", "Nobody asks you."),
+            model=ChildSpec(lambda: ScriptedModel(["hello"]), name="model"),
+        )
+        async with agency:
+            answer = await agency.run("go", conversation="c")
+        raise AssertionError(answer.text)
+
+    failed = find(scenario)
+    lines = [line.strip() for line in str(failed).splitlines()]
+    shown = " ".join(lines)
+    # It took part: the model was asked for the answer that the scenario has.
+    assert "agency/Solo/c -?>  model" in shown
+    assert "spawn agency/Solo" in shown
+    # It did not.
+    assert "agency/Idle" not in shown
+    assert not [line for line in lines if "stopped agency" in line]
+    assert [line for line in lines if re.fullmatch(r"… \d+ events? of agency(/…)?(, agency/…)?", line)]
+    # All of it is in the trace.
+    whole = failed.run.trace.text()
+    assert "spawn agency/Idle" in whole
+    assert "stopped agency/Solo" in whole
+
+
+def test_an_actor_of_the_reader_s_own_is_never_folded() -> None:
+    async def scenario(sim: Simulation) -> None:
+        sim.system.spawn(Late, name="apart").tell("nobody waits for this")
+        await asyncio.sleep(1)
+        raise AssertionError
+
+    report = str(find(scenario))
+    assert "client -->| apart" in report
+    assert "event" not in report[report.index("client -->  apart") : report.index("found with")]
+
+
+def test_a_chain_of_internals_is_shown_from_where_it_began() -> None:
+    beside = Beside(internal=frozenset({"a", "b", "c"}))
+
+    def message(kind: str, sender: str, actor: str, id: int) -> tuple[float, str, dict[str, Any]]:
+        return 0.0, kind, {"sender": sender, "actor": actor, "id": id, "message": id}
+
+    rows = [
+        message("send", "a", "b", 1),
+        message("send", "c", "b", 2),
+        message("recv", "a", "b", 1),
+        message("send", "b", "client", 3),
+        message("recv", "c", "b", 2),
+        message("recv", "b", "client", 3),
+        message("send", "a", "c", 4),
+    ]
+    # What b took up after it had told the client, and what it was sent for that, is of no account.
+    assert folded(rows, beside) == {1, 4, 6}
+    # Unless b then woke the client otherwise.
+    assert folded(rows, replace(beside, wakes=[(5, "b", "client")])) == {6}
+    assert folded(rows, Beside()) == frozenset()

@@ -7,10 +7,12 @@ stands beside the trace and not in it, so that the run has the same events, and 
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
 from typing import Any, TypeVar, TypeVarTuple
 
+from ..trace.beside import Beside
 from .holders import Holders
 from .lanes import Lane, Schedule
 from .loop import Order, SimulationLoop
@@ -26,6 +28,7 @@ _WAKES = {
 _NAMED = 6
 """Of those that go before a lane that is held back."""
 _OURS = __name__.partition(".")[0]
+_TESTING = __name__.partition(".loop.")[0]
 
 
 class TellingLoop(SimulationLoop):
@@ -38,7 +41,9 @@ class TellingLoop(SimulationLoop):
         self.sender: Callable[[], str] = str
         """Who would send, were something sent now."""
         self.told: list[tuple[int, float, str, dict[str, Any]]] = []
-        """``(events before it, time, kind, fields)``; a task stands for its name, which it may get later."""
+        """As `Beside.events`, but that a task stands for its name, which it may get later."""
+        self._wakes: list[tuple[int, str, SimTask]] = []
+        self._internal: set[SimTask] = set()
         self.picked_at: list[int] = []
         """How many events the trace had at each contested step."""
         self.holders = Holders(self, self.who_runs)
@@ -49,13 +54,23 @@ class TellingLoop(SimulationLoop):
         """Take something down."""
         self.told.append((self.happened(), self._now, kind, fields))
 
-    def named(self, count: int | None = None) -> list[tuple[int, float, str, dict[str, Any]]]:
-        """Return the first ``count`` of what was told, tasks by their names; the runtime's own tasks are left out."""
-        return [
+    def beside(self, count: int | None = None) -> Beside:
+        """Return what has been told, or the first ``count`` events of it; but not what the runtime's own tasks do."""
+        events = [
             (index, time, kind, {name: self._name(value) for name, value in fields.items()})
             for index, time, kind, fields in self.told[:count]
-            if not _is_internal(fields.get("task"))
+            if fields.get("task") not in self._internal
         ]
+        cells = [lane.source for lane in self._lanes.values() if hasattr(lane.source, "actor_class")]
+        actors = {cell.path for cell in cells if _is_library(getattr(cell.actor_class, "__module__", ""))}
+        tasks = {self.label_of(task) for task in self._internal if getattr(task.get_coro(), "cell", None) is None}
+        internal = frozenset(actors | tasks)
+        return Beside(events, internal, [(index, who, self.node(task)) for index, who, task in self._wakes])
+
+    def node(self, task: Any) -> str:
+        """Return by which name the trace knows a task: by the actor's, for its handlers and jobs."""
+        cell = getattr(task.get_coro(), "cell", None)
+        return str(self.label_of(task) if cell is None else cell.path)
 
     def _name(self, value: Any) -> Any:
         if isinstance(value, SimTask):
@@ -80,6 +95,8 @@ class TellingLoop(SimulationLoop):
         task: Any = super().create_task(coro, **options)
         if asyncio._get_running_loop() is self:  # else it is the scenario itself
             self.tell("task", task=task, by=self.who_runs())
+            if _is_internal(task):
+                self._internal.add(task)
         task.cancel = _Cancel(self, task)
         return task  # type: ignore[no-any-return]
 
@@ -90,6 +107,7 @@ class TellingLoop(SimulationLoop):
         owner = getattr(callback, "__self__", None)
         if owner.__class__ is SimTask:
             handle._callback = _Step(self, callback, owner)
+            self._wakes.append((self.happened(), self.who_runs(), owner))
         return handle  # type: ignore[no-any-return]
 
     # -- timers ------------------------------------------------------------------------------------------------
@@ -185,9 +203,19 @@ class _Holds:
         return pick
 
 
-def _is_internal(task: Any) -> bool:
-    """Whether a task is one of the runtime's, which messages tell of; a job is the actor's own."""
-    if not isinstance(task, SimTask):
+def _is_internal(task: SimTask) -> bool:
+    """Whether a task, made just now, is the library's own, not made for somebody; a job is its actor's."""
+    if "+job" in task.get_name():
         return False
-    module = str(getattr(type(task.get_coro()), "__module__", ""))
-    return module.startswith(_OURS) and "+job" not in task.get_name()
+    frame: Any = sys._getframe(2)
+    while frame is not None:
+        name = str(frame.f_globals.get("__name__", ""))
+        if not name.startswith(("asyncio", _TESTING)):
+            return _is_library(name)
+        frame = frame.f_back
+    return False
+
+
+def _is_library(module: str) -> bool:
+    """Whether a module is the library's; its models, which stand for somebody's, are not."""
+    return module.startswith(f"{_OURS}.") and not module.startswith(_TESTING)

@@ -108,7 +108,7 @@ def _others(loop: TellingLoop) -> Iterator[Wait]:
     for task, frames in stacks.items():
         if all(_within_packages(frame, _RUNTIME) for frame in frames):
             continue
-        who = _node(loop, task)
+        who = loop.node(task)
         own = [frame for frame in frames if not _within_packages(frame, _LIBRARY)]
         place = f" ({os.path.relpath(own[-1].f_code.co_filename)}:{own[-1].f_lineno})" if own else ""
         for frame in reversed(frames):
@@ -122,14 +122,8 @@ def _others(loop: TellingLoop) -> Iterator[Wait]:
                 yield Wait(who, f"{_CALLS[frame.f_code.co_name]} {called}{held}{place}", holders)
                 break
         else:
-            on = tuple(_node(loop, other) for other in _awaited(task, frames))
+            on = tuple(loop.node(other) for other in _awaited(task, frames))
             yield Wait(who, f"for {', '.join(on) if on else 'a future'}{place}", on)
-
-
-def _node(loop: TellingLoop, task: Any) -> str:
-    """By which name who waits is known to the trace: an actor for its handlers and jobs."""
-    cell = getattr(task.get_coro(), "cell", None)
-    return str(loop.label_of(task) if cell is None else cell.path)
 
 
 def _awaited(task: Any, frames: list[Any]) -> Iterable[asyncio.Task[Any]]:

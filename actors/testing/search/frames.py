@@ -12,7 +12,7 @@ _MACHINERY = (__name__.partition(".")[0], "asyncio", "contextlib", "pykka")
 def own(error: BaseException) -> None:
     """Leave out of an exception's traceback, and of those that it groups or was caused by, what only ran it.
 
-    What stays are the reader's own frames, and the last one where it is in a library that they called.
+    What stays are the reader's own frames.
     """
     seen: set[int] = set()
     left = [error]
@@ -40,11 +40,12 @@ def where(error: BaseException) -> str:
 
 
 def _own(links: list[TracebackType]) -> TracebackType | None:
+    theirs = [link for link in links if not _within(link, _MACHINERY)]
+    if not theirs:  # what a library raised by itself is better than nothing
+        theirs = [link for link in links[-1:] if not _within(link, (_TESTING, "asyncio"))]
     kept: TracebackType | None = None
-    for link in reversed(links):
-        last = link is links[-1] and not _within(link, (_TESTING, "asyncio"))
-        if last or not _within(link, _MACHINERY):
-            kept = TracebackType(kept, link.tb_frame, link.tb_lasti, link.tb_lineno)
+    for link in reversed(theirs):
+        kept = TracebackType(kept, link.tb_frame, link.tb_lasti, link.tb_lineno)
     return kept
 
 

@@ -41,7 +41,7 @@ def report(run: Run, history: str, token: str, parting: Parting | None = None, l
             *(f"  {deviation}" for deviation in deviations),
             "",
             f"trace ({len(run.trace)} events, {run.time:.3f} virtual seconds, {run.steps} steps):",
-            run.trace.text(last=LAST_EVENTS, mark=None if lost is None else (lost.event, mark(lost))),
+            run.trace.text(last=LAST_EVENTS, fold=True, mark=None if lost is None else (lost.event, mark(lost))),
             "",
             *([] if parting is None else [*differs(parting), ""]),
             f"{history}.",

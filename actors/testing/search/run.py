@@ -184,7 +184,7 @@ def _execute(
         error = _unhandled(loop.unhandled[0])
     trace = sim.trace.upto(failed_at)
     if isinstance(loop, TellingLoop):
-        trace.told = loop.named(told)
+        trace.beside = loop.beside(told)
     if error is None:
         try:
             runtime(trace)

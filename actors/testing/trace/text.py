@@ -2,38 +2,62 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
+from .beside import Shown, lane
 from .values import brief, printable
 
 Values: TypeAlias = Mapping[str, Any]
 LONGEST = 200
 """Characters of a line."""
+_NAMES = 4
+"""Those named of whom events are folded."""
 
 
 def lines(
-    shown: Sequence[tuple[int, float, str, Values]], *, last: int | None = None, mark: tuple[int, str] | None = None
+    shown: Sequence[Shown],
+    *,
+    last: int | None = None,
+    mark: tuple[int, str] | None = None,
+    folded: frozenset[int] = frozenset(),
 ) -> list[str]:
     """Return events as lines.
 
     Args:
-        shown: ``(index, time, kind, fields)``, oldest first.
+        shown: the events, oldest first.
         last: only that many lines from the end.
         mark: a line of its own before the event with that index, and what it says.
+        folded: events, by their index, that share a line with those of them that come next.
     """
-    found = []
+    found: list[str] = []
+    hidden: list[str] = []
     for index, time, kind, values in shown:
         if mark is not None and index >= mark[0]:
-            found.append(_marked(mark[1]))
+            found += [*_fold(hidden), _marked(mark[1])]
             mark = None
-        if text := line(kind, values):
-            found.append(_timed(time, text))
+        text = line(kind, values)
+        if text and index in folded:
+            hidden.append(lane(kind, values))
+        elif text:
+            found += [*_fold(hidden), _timed(time, text)]
+    found += _fold(hidden)
     if mark is not None:
         found.append(_marked(mark[1]))
     if last is None or len(found) <= last:
         return found
     return [f"  … {len(found) - last} earlier lines", *found[-last:]]
+
+
+def _fold(hidden: list[str]) -> list[str]:
+    """Return a line for events that are not shown, if there are any, and forget them."""
+    if not hidden:
+        return []
+    count, names = len(hidden), list(dict.fromkeys(re.sub("/.*", "/…", name) for name in hidden))
+    hidden.clear()
+    more = ", …" if len(names) > _NAMES else ""
+    return [f"{'':9}  {'':12} … {count} event{'s' if count > 1 else ''} of {', '.join(names[:_NAMES])}{more}"]
 
 
 def _marked(text: str) -> str:
@@ -77,6 +101,11 @@ def _ended(values: Values) -> str:
     return _note("task", values["task"], values["how"], *([] if error is None else [brief(error)]))
 
 
+def _happened(kind: str, values: Values) -> str:
+    detail = values.get("detail")
+    return _note(kind, values["actor"], *([] if detail in (None, "", kind) else [f"({detail})"]))
+
+
 def _hold(values: Values) -> str:
     return _note("hold", f"{values['lane']} (turn {values['turn']}) while {values['first']} go first")
 
@@ -93,6 +122,10 @@ _LINES: dict[str, Callable[[Values], str]] = {
     "timeout": lambda values: _note("timeout", f"of {values['who']}", f"after {values['seconds']:g} s"),
     "timer": lambda values: _note("timer", values["what"], f"of {values['by']}", f"after {values['seconds']:g} s"),
     "hold": _hold,
+    "spawn": lambda values: _note("spawn", values["actor"]),
+    "stopped": lambda values: _happened("stopped", values),
+    "restarted": lambda values: _happened("restarted", values),
+    "crashed": lambda values: _happened("crashed", values),
     # Told by other lines.
     "done": lambda _: "",
     "started": lambda _: "",

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, overload
 
 from ...core.runtime.parts import MESSAGE_FIELDS
+from .beside import Beside, Shown, folded
 from .text import diagram, lines
 from .text import line as one_line
 from .values import stable_repr as stable_repr
@@ -65,8 +66,8 @@ def named(row: tuple[Any, ...]) -> dict[str, Any]:
 class Trace(Sequence[Fact]):
     """The events of one run, oldest first."""
 
-    told: Sequence[tuple[int, float, str, Mapping[str, Any]]] = ()
-    """What is only shown to people, and no part of the run's identity: ``(events before it, time, kind, fields)``."""
+    beside: Beside = Beside()
+    """What is only shown to people, and no part of the run's identity; where the run was told, see `loop.telling`."""
 
     def __init__(self, raw: Iterable[tuple[Any, ...]] = ()) -> None:
         self.raw: list[tuple[Any, ...]] = [*raw]
@@ -160,27 +161,29 @@ class Trace(Sequence[Fact]):
         if count is None:
             return self
         part = Trace(self.raw[:count])
-        part.told = [each for each in self.told if each[0] <= count]
+        part.beside = self.beside.upto(count)
         return part
 
     # -- reading -----------------------------------------------------------------------------------------------
 
-    def text(self, *, last: int | None = None, mark: tuple[int, str] | None = None) -> str:
+    def text(self, *, last: int | None = None, mark: tuple[int, str] | None = None, fold: bool = False) -> str:
         """Return the trace for people, one event a line.
 
         Args:
             last: only that many lines from the end.
             mark: a line of its own before the event with that index, and what it says.
+            fold: whether what the library does by itself, without effect on anything else, is one line.
         """
-        return "\n".join(lines(self.shown(), last=last, mark=mark))
+        left = folded(self.rows, self.beside) if fold else frozenset()
+        return "\n".join(lines(self.shown(), last=last, mark=mark, folded=left))
 
-    def shown(self) -> list[tuple[int, float, str, Mapping[str, Any]]]:
-        """Return the events and what was `told` beside them, in order: ``(index, time, kind, fields)``.
+    def shown(self) -> list[Shown]:
+        """Return the events and what was told `beside` them, in order: ``(index, time, kind, fields)``.
 
         The index is that of an event of the trace, and for what was told -1.
         """
-        merged: list[tuple[int, float, str, Mapping[str, Any]]] = []
-        told = iter(self.told)
+        merged: list[Shown] = []
+        told = iter(self.beside.events)
         beside = next(told, None)
         for index, row in enumerate(self.rows):
             while beside is not None and beside[0] <= index:
