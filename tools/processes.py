@@ -82,7 +82,7 @@ async def in_process(place: Place, function: Callable[..., Any], values: Mapping
     call = _Call(place, sent, partial(function, **values), begun)
     clock.pause()
     try:
-        return await run_job(Job(call), _threads, None)
+        return await run_job(Job(call, function), _threads, None)
     except asyncio.CancelledError:
         call.kill()
         raise
@@ -210,6 +210,7 @@ class _Workers:
 
 
 _threads = ToolThreads(LIMIT, long=None, computing=False)
+_threads.callboard_processes = True
 _workers = _Workers()
 
 _BEGUN = b"begun"

@@ -53,12 +53,14 @@ class Job:
         long: whether it has become one of those that do not count.
         abandoned: whether its caller has given up.
         on_start: called in the worker's thread when a job begins that had to wait for its turn.
+        func: what a simulation names the job after.
     """
 
-    __slots__ = ("abandoned", "call", "future", "long", "on_start", "started")
+    __slots__ = ("abandoned", "call", "func", "future", "long", "on_start", "started")
 
-    def __init__(self, call: Callable[[], Any]) -> None:
+    def __init__(self, call: Callable[[], Any], func: Callable[..., Any] | None = None) -> None:
         self.call = call
+        self.func = func or call
         self.future: Future[Any] = Future()
         self.started = 0.0
         self.long = False
@@ -66,7 +68,7 @@ class Job:
         self.on_start: Callable[[], object] | None = None
 
     def __call__(self) -> Any:
-        """Run the call here; also used by loops whose ``run_in_executor`` ignores the executor and runs inline."""
+        """Run the call here; also used by loops whose ``run_in_executor`` has a way of its own, as a simulation's."""
         _current.job = self
         try:
             return self.call()
@@ -121,6 +123,8 @@ _frequent_switches = _FrequentSwitches()
 class ToolThreads(Executor):
     """Daemon worker threads, made on demand and reused.
 
+    ``callboard_processes`` says, to a simulation, that its threads wait for processes: then calls run inline.
+
     Args:
         limit: how many calls run at once; those above wait in order. Calls that were given up, or have run for longer
             than ``long``, do not count.
@@ -128,6 +132,8 @@ class ToolThreads(Executor):
         most: how many threads there are at most, with those that do not count but are waited for.
         computing: whether the calls compute, so that the interpreter has to switch more often.
     """
+
+    callboard_processes = False
 
     def __init__(self, limit: int = 32, *, long: float | None = _LONG, most: int = 256, computing: bool = True) -> None:
         self.long = long
@@ -264,7 +270,7 @@ async def in_thread(call: Callable[[], T], clock: Clock | None = None) -> T:
         clock: is paused while the call waits for a thread.
     """
     context = contextvars.copy_context()
-    result: T = await run_job(Job(lambda: context.run(call)), _threads, clock)
+    result: T = await run_job(Job(lambda: context.run(call), call), _threads, clock)
     return result
 
 

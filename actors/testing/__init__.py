@@ -40,10 +40,11 @@ from .faults.faults import (
 )
 from .faults.provider import FaultyProvider
 from .loop.loop import SimulationLoop
+from .loop.threads import switch
 from .oracles.linearizability import linearizable
 from .oracles.liveness import hot, no_starvation
 from .processes.process import Process
-from .schedules.plan import Hold
+from .schedules.plan import Hold, Interrupt
 from .search.failed import SimulationFailed
 from .search.run import Run
 from .search.scenario import Simulation
@@ -70,6 +71,7 @@ __all__ = [
     "HistoryTooLong",
     "Hold",
     "InjectedCrash",
+    "Interrupt",
     "Invariant",
     "InvariantViolated",
     "Kill",
@@ -102,5 +104,6 @@ __all__ = [
     "no_starvation",
     "run_virtual",
     "simulate",
+    "switch",
     "virtual_time",
 ]

@@ -243,3 +243,14 @@ def follow(now: Callable[[], float], wall: Callable[[], float] | None = None) ->
             del _running[thread]
             for module, name, value in last:
                 setattr(module, name, value)
+
+
+@contextmanager
+def joined(owner: int) -> Iterator[None]:
+    """Have clocks and randomness follow the run of the thread ``owner`` in this thread too."""
+    thread = get_ident()
+    _running[thread] = _running[owner]
+    try:
+        yield
+    finally:
+        del _running[thread]

@@ -131,3 +131,25 @@ def around(refuse: Callable[[str], object], writable: list[str]) -> Iterator[Non
         yield
     finally:
         del _refusing[thread], _writable[thread]
+
+
+@contextmanager
+def joined(owner: int) -> Iterator[None]:
+    """Refuse what is real in this thread too, as in the thread ``owner``."""
+    thread = get_ident()
+    _refusing[thread], _writable[thread] = _refusing[owner], _writable[owner]
+    try:
+        yield
+    finally:
+        del _refusing[thread], _writable[thread]
+
+
+@contextmanager
+def lowered() -> Iterator[None]:
+    """Let through what this thread does meanwhile: the simulator's own threads start."""
+    refuse = _refusing.pop(get_ident(), None)
+    try:
+        yield
+    finally:
+        if refuse is not None:
+            _refusing[get_ident()] = refuse

@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from contextvars import ContextVar
+from functools import partial
 from typing import Any, Protocol
 
 process: ContextVar[Any] = ContextVar("callboard_process", default=None)
@@ -70,6 +71,20 @@ class ExecutorCall:
             self.future.set_exception(error)
         else:
             self.future.set_result(result)
+
+
+def executor_call(executor: Any, func: Callable[..., Any]) -> tuple[str, str, bool]:
+    """Say what a call on an executor is: of which kind, the function's name, and whether it can interleave."""
+    target: Any = func
+    if func.__class__ is partial and getattr(func.func, "__name__", "") == "run" and func.args:
+        target = func.args[0]  # as `asyncio.to_thread` hands it over
+    while hasattr(target, "func"):
+        target = target.func
+    name = getattr(target, "__name__", type(target).__name__)
+    processes = getattr(executor, "callboard_processes", False) or (
+        type(executor).__module__ == "concurrent.futures.process"
+    )
+    return ("process" if processes else "thread"), name, not processes
 
 
 class Executor:

@@ -26,8 +26,9 @@ from typing import Any, Literal, NoReturn, TypeAlias, TypeVar, TypeVarTuple
 
 from ..errors import Deadlock, EscapedSimulation, SimulationError, StepBudgetSpent
 from . import fence
-from .lanes import Executor, ExecutorCall, Lane, Schedule, process
+from .lanes import Executor, ExecutorCall, Lane, Schedule, executor_call, process
 from .tasks import SimFuture, SimTask, Step
+from .threads import Threads, here
 
 Order: TypeAlias = Literal["contract", "asyncio"]
 T = TypeVar("T")
@@ -73,13 +74,15 @@ class SimulationLoop(asyncio.BaseEventLoop):
         """The choice made at each contested step: 0 is the oldest ready lane."""
         self.unhandled: list[dict[str, Any]] = []
         """What reached the exception handler."""
-        self.escaped: EscapedSimulation | None = None
+        self.escaped: SimulationError | None = None
         self.who_waits: Callable[[], str] = str
         """Asked for a description of who waits for whom when nothing can go on."""
         self.closing = False
         self._sparing = False
         self.writable: list[str] = []
         """Directories, absolute and with a separator at the end, below which files may be changed."""
+        self.threads: Threads | None = None
+        """Runs the functions handed to executors on threads that interleave; without it they run inline."""
         self._now = 0.0
         self._number = 0
         self._age = 0
@@ -450,11 +453,19 @@ class SimulationLoop(asyncio.BaseEventLoop):
         raise error
 
     def run_in_executor(self, executor: Any, func: Callable[[*Ts], T], *args: *Ts) -> asyncio.Future[T]:
-        """Run the function inline, but as a step of its own; calls on one given executor stay in order."""
+        """Run the function on a thread that interleaves with the loop; without `threads` inline, as one step.
+
+        With ``order="asyncio"``, and for an executor of processes, it is one step too.
+        """
         self._check_closed()  # type: ignore[attr-defined]
         future = self.create_future()
-        target = getattr(func, "func", func)
-        label = f"thread {getattr(target, '__name__', type(target).__name__)}"
+        kind, name, interleaves = executor_call(executor, func)
+        label = f"{kind} {name}"
+        if self.threads is not None:
+            if interleaves and not self.strict:
+                self.threads.submit(executor, func, args, label, future)
+                return future
+            self.threads.one_step(label)
         call = ExecutorCall(label, func, args, future)
         if executor is None or self.strict:
             self.call_soon(call.run)
@@ -472,9 +483,15 @@ class SimulationLoop(asyncio.BaseEventLoop):
     def call_soon_threadsafe(
         self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
     ) -> asyncio.Handle:
-        """Like `call_soon`; from another thread it is refused."""
+        """Like `call_soon`; refused from a thread that is not of this loop's own."""
         if threading.get_ident() != self._owner:
-            self.refuse("a call from another thread")
+            agent = here()
+            handle: asyncio.Handle
+            if agent is None or agent.loop is not self:
+                self.refuse("a call from another thread")
+            handle = self.call_soon(callback, *args, context=context)
+            agent.point()
+            return handle
         return self.call_soon(callback, *args, context=context)
 
     async def shutdown_default_executor(self, timeout: float | None = None) -> None:
@@ -494,8 +511,10 @@ class SimulationLoop(asyncio.BaseEventLoop):
     # -- the end -----------------------------------------------------------------------------------------------
 
     def abandon(self) -> None:
-        """Drop what is left without letting it act: close coroutines, forget callbacks, close the loop."""
+        """Drop what is left without letting it act: end threads, close coroutines, forget callbacks, close the loop."""
         self.closing = True
+        if self.threads is not None:
+            self.threads.close()
         for task in self._tasks:
             task.lane = None  # a cycle less for the garbage collector
             if task.done():

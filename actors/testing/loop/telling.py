@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator, Iterable
 from contextvars import Context
 from typing import Any, TypeVar, TypeVarTuple
 
@@ -187,6 +187,10 @@ class _Holds:
         self._schedule = schedule
         self._loop = loop
         self._held: dict[tuple[str, int], list[str]] = {}
+
+    def interrupts(self, lane: str) -> Iterable[int]:
+        chosen = getattr(self._schedule, "interrupts", None)
+        return () if chosen is None else chosen(lane)
 
     def pick(self, order: list[int], lanes: dict[int, Lane]) -> int:
         loop = self._loop

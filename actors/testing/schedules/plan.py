@@ -8,7 +8,7 @@ means something after one hold is left out.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..loop.lanes import Lane
 
@@ -21,22 +21,54 @@ class Hold:
     turn: int
     times: int
 
+    @property
+    def key(self) -> tuple[str, int]:
+        """What it holds back."""
+        return self.lane, self.turn
+
     def __str__(self) -> str:
         return f"hold back {self.lane} (turn {self.turn}) for {self.times} turn{'s' if self.times > 1 else ''}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Interrupt:
+    """A thread is interrupted before a point of its code: what else is ready goes first.
+
+    Args:
+        lane: the thread's, or ``the loop``.
+        nth: which of its points (lines and stores; of the loop, locks and declared points), from 1 on.
+        place: where that was, for people.
+    """
+
+    lane: str
+    nth: int
+    place: str = field(default="", compare=False)
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """What tells it from others, and from the turns of lanes."""
+        return f"{self.lane}, point", self.nth
+
+    def __str__(self) -> str:
+        return f"interrupt {self.lane} before point {self.nth}{self.place and f' ({self.place})'}"
 
 
 class Recorded:
     """The choices of an earlier run, counted into holds: `holds` describes the same schedule as a plan."""
 
-    def __init__(self, picks: list[int]) -> None:
+    def __init__(self, picks: list[int], interrupts: Iterable[Interrupt] = ()) -> None:
         self._picks = picks
+        self._interrupts = tuple(interrupts)
         self._step = 0
         self._passed: dict[tuple[str, int], int] = {}
 
     @property
-    def holds(self) -> list[Hold]:
-        """The holds counted so far, in the order in which they began."""
-        return [Hold(label, turn, times) for (label, turn), times in self._passed.items()]
+    def holds(self) -> list[Hold | Interrupt]:
+        """The interrupts, and the holds counted so far, in the order in which they began."""
+        return [*self._interrupts, *(Hold(label, turn, times) for (label, turn), times in self._passed.items())]
+
+    def interrupts(self, lane: str) -> Iterable[int]:
+        return [it.nth for it in self._interrupts if it.lane == lane]
 
     def pick(self, order: list[int], lanes: dict[int, Lane]) -> int:
         step = self._step
@@ -52,12 +84,17 @@ class Recorded:
 
 
 class Plan:
-    """Oldest first, except for holds."""
+    """Oldest first, except for holds and interrupts."""
 
-    def __init__(self, holds: Iterable[Hold]) -> None:
-        self._left = {(hold.lane, hold.turn): hold.times for hold in holds}
-        self.unused = set(self._left)
-        """The holds whose lane and turn have not come up."""
+    def __init__(self, holds: Iterable[Hold | Interrupt]) -> None:
+        holds = list(holds)
+        self._left = {hold.key: hold.times for hold in holds if isinstance(hold, Hold)}
+        self._interrupts = [hold for hold in holds if isinstance(hold, Interrupt)]
+        self.unused = {hold.key for hold in holds}
+        """The holds whose lane and turn, and the interrupts whose point, have not come up."""
+
+    def interrupts(self, lane: str) -> Iterable[int]:
+        return [it.nth for it in self._interrupts if it.lane == lane]
 
     def pick(self, order: list[int], lanes: dict[int, Lane]) -> int:
         left = self._left

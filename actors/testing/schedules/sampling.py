@@ -14,9 +14,21 @@ from __future__ import annotations
 
 import random
 from bisect import bisect_left
+from collections.abc import Iterable
 from heapq import heappop, heappush
 
 from ..loop.lanes import Lane, Schedule
+
+
+class _Interrupting:
+    """Chooses where threads are interrupted: a few points each, the early ones rather than the late."""
+
+    seed = 0
+
+    def interrupts(self, lane: str) -> Iterable[int]:
+        rng = random.Random(f"{self.seed}:interrupts:{lane}")
+        reach = rng.choice((3, 6, 10))
+        return [int(2 ** rng.uniform(0, reach)) for _ in range(rng.choice((0, 1, 1, 2, 3)))]
 
 
 class Fifo:
@@ -26,7 +38,7 @@ class Fifo:
         return 0
 
 
-class Uniform:
+class Uniform(_Interrupting):
     """Any ready lane with equal chance."""
 
     def __init__(self, rng: random.Random) -> None:
@@ -36,7 +48,7 @@ class Uniform:
         return int(self._random() * len(order))
 
 
-class _ByPriority:
+class _ByPriority(_Interrupting):
     """The ready lane of the highest priority, from a heap whose stale entries are dropped when they surface."""
 
     def __init__(self, rng: random.Random) -> None:
@@ -116,7 +128,11 @@ def schedule(strategy: str, seed: int) -> Schedule:
     if kind == "fifo":
         return Fifo()
     rng = random.Random(seed)
+    chosen: Uniform | POS | PCT
     if kind == "pct":
         # Shallow and deep bugs, short and long flows: the depth and horizon go round as well.
-        return PCT(rng, depth=2 + seed // 3 % 3, horizon=(20, 60, 200)[seed // 9 % 3])
-    return Uniform(rng) if kind == "uniform" else POS(rng)
+        chosen = PCT(rng, depth=2 + seed // 3 % 3, horizon=(20, 60, 200)[seed // 9 % 3])
+    else:
+        chosen = Uniform(rng) if kind == "uniform" else POS(rng)
+    chosen.seed = seed
+    return chosen

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 
 from ..errors import SimulationError
 from ..faults.faults import describe
@@ -44,6 +45,7 @@ def report(run: Run, history: str, token: str, parting: Parting | None = None, l
             run.trace.text(last=LAST_EVENTS, fold=True, mark=None if lost is None else (lost.event, mark(lost))),
             "",
             *([] if parting is None else [*differs(parting), ""]),
+            *_one_step(run.atomic),
             f"{history}.",
             f'replay: simulate(scenario, replay="{token}")',
             f"    or: pytest --sim-replay={token}{_test()}",
@@ -56,6 +58,10 @@ def mark(lost: Inevitable) -> str:
     """Say of a place in the trace that the failure was inevitable from there on."""
     tried = f"every schedule tried failed ({lost.tried} of {lost.tried})"
     return f"from event {lost.event} on, {tried}" if lost.event else f"from the start, {tried}"
+
+
+def _one_step(atomic: Sequence[str]) -> list[str]:
+    return [f"ran as one step, there is no switch point in it: {', '.join(atomic)}", ""] if atomic else []
 
 
 def differs(parting: Parting) -> list[str]:

@@ -8,6 +8,7 @@ import logging
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,11 +18,11 @@ from ..errors import InvariantViolated, UnhandledFailure
 from ..faults.drawing import Chances, Waits
 from ..faults.faults import Fault
 from ..faults.injector import Injector
-from ..loop import clocks
+from ..loop import clocks, locks
 from ..loop.lanes import Schedule
 from ..loop.loop import Order, SimulationLoop
 from ..loop.telling import TellingLoop
-from ..schedules.plan import Hold
+from ..schedules.plan import Hold, Interrupt
 from ..trace.invariants import Invariant, runtime
 from ..trace.trace import Trace
 from .deadlock import who_waits
@@ -49,6 +50,8 @@ class Run:
         struck: the faults of the plan that struck.
         waits: at which messages of each actor its handler waited, where a fault made us look at handlers.
         picked_at: how many events the trace had at each contested step, where the run was told.
+        interrupts: where threads were interrupted.
+        atomic: the functions for executors that ran as one step, because there is no switch point in them.
     """
 
     error: BaseException | None
@@ -56,13 +59,15 @@ class Run:
     steps: int
     time: float
     picks: list[int]
-    holds: tuple[Hold, ...]
+    holds: tuple[Hold | Interrupt, ...]
     faults: tuple[Fault, ...]
     unused: set[tuple[str, int]]
     found: Chances
     struck: frozenset[Fault]
     waits: Waits
     picked_at: Sequence[int] = ()
+    interrupts: tuple[Interrupt, ...] = ()
+    atomic: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -102,7 +107,7 @@ def execute(
     scenario: Scenario,
     schedule: Schedule | None,
     *,
-    holds: Sequence[Hold] = (),
+    holds: Sequence[Hold | Interrupt] = (),
     faults: Sequence[Fault] = (),
     watched: Sequence[Fault] = (),
     invariants: Sequence[Invariant] = (),
@@ -116,11 +121,27 @@ def execute(
     Args:
         tell: whether the trace says more, for people: see `loop.telling`.
     """
+    unused_yet = locks.unknown() and deepcopy(schedule)
     loop = (TellingLoop if tell else SimulationLoop)(schedule, order=order, max_steps=max_steps)
     sim = Simulation(loop, Injector(faults, watched))
-    with clocks.follow(loop.time), deciding(sim.injector.on_point):
+    with clocks.follow(loop.time), deciding(sim.injector.on_point), locks.interleaved(loop, scenario) as threads:
         error, trace = _execute(scenario, sim, invariants, argument)
     unused: set[tuple[str, int]] = getattr(schedule, "unused", set())
+    if threads.anew:
+        return execute(
+            scenario,
+            unused_yet or None,
+            holds=holds,
+            faults=faults,
+            watched=watched,
+            invariants=invariants,
+            order=order,
+            max_steps=max_steps,
+            argument=argument,
+            tell=tell,
+        )
+    interrupts = tuple(Interrupt(lane, nth, place) for (lane, nth), place in threads.interrupted.items())
+    unused = unused.difference(it.key for it in interrupts)
     injector = sim.injector
     return Run(
         error,
@@ -135,6 +156,8 @@ def execute(
         frozenset(injector.struck),
         injector.waits,
         loop.picked_at if isinstance(loop, TellingLoop) else (),
+        interrupts,
+        tuple(threads.atomic),
     )
 
 
@@ -145,7 +168,8 @@ def _execute(
     loop.simulation = sim
     loop.silent = sim.injector.killed
     loop.callboard_dispatcher = sim.injector if sim.injector.processing else loop.call_turn
-    loop.who_waits = lambda: who_waits(sim.trace, loop)
+    threads = loop.threads
+    loop.who_waits = lambda: "; ".join(filter(None, [threads.blocked() if threads else "", who_waits(sim.trace, loop)]))
     failed_at: int | None = None
     told: int | None = None
     error: BaseException | None = None
@@ -241,7 +265,7 @@ def _tear_down(loop: SimulationLoop, task: asyncio.Task[Any]) -> None:
 
 @contextmanager
 def reproducible() -> Iterator[None]:
-    """Keep the global random generator and the garbage collector from deciding anything; both are put back.
+    """Keep the global random generator, the garbage collector and the threads' scheduler from deciding anything.
 
     The runtime's log is silent meanwhile: hundreds of runs would fill it, and the trace says what it would.
     """
@@ -251,7 +275,7 @@ def reproducible() -> Iterator[None]:
     logger = logging.getLogger("callboard")
     silent, logger.disabled = logger.disabled, True
     try:
-        with clocks.replaced():
+        with clocks.replaced(), locks.replaced():
             yield
     finally:
         logger.disabled = silent

@@ -8,11 +8,11 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from ..faults.faults import Fault
-from ..schedules.plan import Hold
+from ..schedules.plan import Hold, Interrupt
 from .run import Run
 
-Item: TypeAlias = Hold | Fault
-Attempt: TypeAlias = Callable[[Sequence[Hold], Sequence[Fault]], Run]
+Item: TypeAlias = Hold | Interrupt | Fault
+Attempt: TypeAlias = Callable[[Sequence[Hold | Interrupt], Sequence[Fault]], Run]
 
 
 class _Shrinker:
@@ -33,13 +33,13 @@ class _Shrinker:
             return False
         self.seen.add(key)
         self.left -= 1
-        holds = [item for item in items if isinstance(item, Hold)]
-        faults = [item for item in items if not isinstance(item, Hold)]
+        holds = [item for item in items if isinstance(item, Hold | Interrupt)]
+        faults = [item for item in items if not isinstance(item, Hold | Interrupt)]
         run = self.attempt(holds, [*self.fixed, *faults])
         if run.failure != self.failure:
             return False
         # A hold that no longer comes up has no part in the failure.
-        run.holds = tuple(hold for hold in run.holds if (hold.lane, hold.turn) not in run.unused)
+        run.holds = tuple(hold for hold in run.holds if hold.key not in run.unused)
         self.best = run
         return True
 
@@ -82,6 +82,8 @@ def _lesser(item: Item) -> list[Item]:
             for times in sorted({1, 2, item.times // 2, item.times - 1})
             if 0 < times < item.times
         ]
+    if isinstance(item, Interrupt):
+        return []
     nth = item.nth or 1
     return [replace(item, nth=earlier) for earlier in sorted({1, nth // 2, nth - 1}) if 0 < earlier < nth]
 

@@ -18,7 +18,7 @@ from ..faults.struck import nothing, unstruck, why
 from ..loop.lanes import Schedule
 from ..loop.loop import Order
 from ..schedules import sampling
-from ..schedules.plan import Hold, Plan, Recorded
+from ..schedules.plan import Hold, Interrupt, Plan, Recorded
 from ..schedules.sampling import Fifo
 from ..trace.invariants import Invariant
 from ..trace.trace import Parting
@@ -127,7 +127,7 @@ class _Search:
     def run(
         self,
         schedule: Schedule | None,
-        holds: Sequence[Hold] = (),
+        holds: Sequence[Hold | Interrupt] = (),
         faults: Sequence[Fault] | None = None,
         tell: bool = False,
     ) -> Run:
@@ -147,7 +147,7 @@ class _Search:
             tell=tell,
         )
 
-    def plan(self, holds: Sequence[Hold], faults: Sequence[Fault]) -> Run:
+    def plan(self, holds: Sequence[Hold | Interrupt], faults: Sequence[Fault]) -> Run:
         return self.run(Plan(holds), holds, faults)
 
     def told(self, run: Run, parting: Parting | None) -> Run:
@@ -253,9 +253,9 @@ class _Search:
         Raises:
             Nondeterministic: it did not fail again, or in another way.
         """
-        again, holds = run, []
-        if any(run.picks):
-            recorded = Recorded(run.picks)
+        again, holds = run, list[Hold | Interrupt]()
+        if any(run.picks) or run.interrupts:
+            recorded = Recorded(run.picks, run.interrupts)
             again = self.run(recorded, faults=run.faults)
             self.check_alike(run, again)
             holds = recorded.holds

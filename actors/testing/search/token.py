@@ -17,7 +17,7 @@ from typing import Any
 
 from ..errors import FaultRefused, TokenRefused
 from ..faults.faults import Fault, from_data, to_data
-from ..schedules.plan import Hold
+from ..schedules.plan import Hold, Interrupt
 from ..trace.trace import Trace
 
 PREFIX = "sim1-"
@@ -37,7 +37,7 @@ class Token:
 
     scenario: str
     order: str
-    holds: tuple[Hold, ...]
+    holds: tuple[Hold | Interrupt, ...]
     faults: tuple[Fault, ...]
     prefixes: tuple[tuple[int, str], ...]
     whole: bool = True
@@ -47,7 +47,7 @@ class Token:
         data = [
             self.scenario,
             self.order,
-            [[hold.lane, hold.turn, hold.times] for hold in self.holds],
+            [_as_data(hold) for hold in self.holds],
             [to_data(fault) for fault in self.faults],
             [[count, digest] for count, digest in self.prefixes],
             *([] if self.whole else [False]),
@@ -72,7 +72,7 @@ class Token:
             return cls(
                 scenario,
                 order,
-                tuple(Hold(*hold) for hold in holds),
+                tuple(Hold(*hold) if len(hold) == 3 else Interrupt(*hold) for hold in holds),
                 tuple(from_data(fault) for fault in faults),
                 tuple((int(count), str(digest)) for count, digest in prefixes),
                 not whole,
@@ -111,6 +111,10 @@ class Token:
             same = count
         if len(trace) != total and self.whole:
             raise TokenRefused(f"the token's run had {total} events, this one has {len(trace)}; {why}")
+
+
+def _as_data(hold: Hold | Interrupt) -> list[Any]:
+    return [hold.lane, hold.turn, hold.times] if isinstance(hold, Hold) else [hold.lane, hold.nth]
 
 
 def scenario_name(scenario: Callable[..., Any]) -> str:

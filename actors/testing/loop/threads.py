@@ -1,0 +1,501 @@
+"""Functions for executors run on threads of their own, but one at a time, and the schedule says which.
+
+Each call is a lane of the loop, and what it does between two *switch points* is one step of it. The loop's thread
+hands it a baton and sleeps until it comes back: so there are real threads, with thread-locals and stacks of their own,
+and yet never two things at once. Switch points are the start and end of a call, what `locks` stands in for (sleeping,
+locks, and all that `threading` and `queue` build of them), calls into the loop, `switch`, and the lines that the
+schedule chooses (`interrupts`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import sys
+import threading
+import time
+from _thread import allocate_lock
+from collections import deque
+from collections.abc import Callable, Iterable
+from contextvars import Context
+from threading import get_ident
+from typing import Any, Final, NoReturn, Protocol, TypeAlias
+
+from ..errors import Deadlock, SimulationError, StepBudgetSpent
+from . import clocks, fence
+from .interrupts import Tracer
+from .lanes import Lane
+
+DEFAULT_WORKERS: Final = 5
+"""Workers of the default executor: the fewest that Python promises, whatever the machine."""
+PATIENCE: Final = 10.0
+"""Real seconds in which a thread that has the baton neither gives it back nor computes: then it is given up."""
+
+
+UNWOUND: Final = 1_000
+"""How often a thread is told that the run is over; one that will not hear of it stays where it is."""
+
+
+class Abandoned(BaseException):
+    """Raised in a thread at its next switch point when its run is over."""
+
+
+class Holdable(Protocol):
+    """What threads wait for: a lock that `locks` has made."""
+
+    waiters: list[Any]
+    holder: Any
+
+    def take(self, seconds: float = 0.0) -> bool:
+        """Take it if it is free, or becomes so within so many real seconds."""
+        ...
+
+
+Agent: TypeAlias = "ThreadCall | Threads"
+_here: dict[int, Agent] = {}
+
+
+def here() -> Agent | None:
+    """Return who runs in this thread: a call on an executor, the loop of a run, or nobody that is simulated."""
+    return _here.get(get_ident())
+
+
+def switch() -> None:
+    """Declare a point at which another thread may go first. Outside a simulation this does nothing."""
+    if _here and (agent := _here.get(get_ident())) is not None:
+        agent.point()
+
+
+class ThreadCall:
+    """One function handed to an executor; also what its lane is named after.
+
+    Args:
+        threads: of the loop.
+        pool: which executor.
+        label: names the lane.
+        func, args: what to call.
+        future: what is told how it ends.
+    """
+
+    __slots__ = (
+        "_outcome",
+        "_timer",
+        "args",
+        "func",
+        "future",
+        "label",
+        "points",
+        "pool",
+        "threads",
+        "touched",
+        "waiting",
+        "worker",
+    )
+
+    def __init__(
+        self, threads: Threads, pool: Pool, label: str, func: Callable[..., Any], args: Any, future: Any
+    ) -> None:
+        self.threads = threads
+        self.pool = pool
+        self.label = label
+        self.func = func
+        self.args = args
+        self.future = future
+        self.worker: Worker | None = None
+        self.waiting: Holdable | None = None
+        self.touched = False
+        """Whether it has come to a switch point."""
+        self._timer: asyncio.TimerHandle | None = None
+        self._outcome: tuple[Any, BaseException | None] | None = None
+
+    @property
+    def loop(self) -> Any:
+        return self.threads.loop
+
+    @property
+    def lane(self) -> Lane:
+        return self.threads.loop._lanes[id(self)]  # type: ignore[no-any-return]
+
+    # -- on the loop's thread ----------------------------------------------------------------------------------
+
+    def step(self) -> None:
+        """Let it run until its next switch point."""
+        if self.worker is None:
+            if self.future.cancelled():
+                self.pool.over(self)
+                return
+            self.worker = self.pool.worker()
+            self.worker.call = self
+        self.worker.run()
+        if self._outcome is not None:
+            self._over(*self._outcome)
+
+    def _over(self, value: Any, error: BaseException | None) -> None:
+        self.pool.over(self)
+        if not self.touched:
+            self.threads.one_step(self.lane.label)
+        if self.future.cancelled():
+            return
+        if error is None:
+            self.future.set_result(value)
+            return
+        if isinstance(error, StopIteration):  # no future can carry it
+            error = RuntimeError(f"{self.label} raised {error!r}")
+        self.future.set_exception(error)
+
+    def _timed_out(self) -> None:
+        self._timer = None
+        self.step()
+
+    # -- in the thread -----------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Call the function; called by the worker, in its thread."""
+        tracer = Tracer(self, self.threads.interrupts(self.lane.label))
+        sys.settrace(tracer.called)
+        try:
+            self._outcome = self.func(*self.args), None
+        except BaseException as error:
+            self._outcome = None, error
+        finally:
+            sys.settrace(None)
+
+    def point(self) -> None:
+        """Let others go first, if the schedule wants that."""
+        self.touched = True
+        if self.threads.others():
+            self._ready()
+            self._park()
+
+    def interrupted(self, nth: int, place: str) -> None:
+        """The schedule wants it to stop before its ``nth`` point."""
+        self.touched = True
+        if self.threads.others():
+            lane = self.lane
+            self.threads.interrupted[lane.label, nth] = place
+            lane.priority = None  # or those that go by priorities would let it go on at once
+            self._ready()
+            self._park()
+
+    def sleep(self, seconds: float) -> None:
+        """Sleep for that many virtual seconds."""
+        self.touched = True
+        if seconds > 0:
+            self._timer = self.threads.loop.call_later(seconds, self._timed_out)
+        else:
+            self._ready()
+        self._park()
+
+    def wait_for(self, lock: Holdable, timeout: float) -> bool:
+        """Wait until the lock can be taken, and take it. Negative: without a limit."""
+        loop = self.threads.loop
+        deadline = None if timeout < 0 else loop.time() + timeout
+        while not lock.take():
+            if deadline is not None:
+                if loop.time() >= deadline:
+                    return False
+                self._timer = loop.call_at(deadline, self._timed_out)
+            self.waiting = lock
+            lock.waiters.append(self)
+            try:
+                self._park()
+            finally:
+                if self in lock.waiters:
+                    lock.waiters.remove(self)
+        return True
+
+    def wake(self) -> None:
+        """What it waits for may be there."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._ready()
+
+    def _ready(self) -> None:
+        self.threads.loop.call_soon(self.step, context=self.threads.context)
+
+    def _park(self) -> None:
+        worker = self.worker
+        assert worker is not None
+        worker.back.release()
+        worker.go.acquire()
+        self.waiting = None
+        if self.threads.closing:
+            raise Abandoned
+
+
+class Worker:
+    """A thread of one executor. It serves one call after the other, so that what is kept by thread stays."""
+
+    def __init__(self, threads: Threads, name: str) -> None:
+        self.threads = threads
+        self.call: ThreadCall | None = None
+        self.lost = False
+        self.go, self.back = allocate_lock(), allocate_lock()
+        self.go.acquire()
+        self.back.acquire()
+        with threads.unwatched(), fence.lowered():
+            self.thread = threading.Thread(target=self._serve, name=name, daemon=True)
+            self.thread.start()
+
+    def _serve(self) -> None:
+        thread, owner = get_ident(), self.threads.owner
+        self.go.acquire()
+        with fence.joined(owner), clocks.joined(owner):
+            while self.call is not None and not self.threads.closing:
+                _here[thread] = self.call
+                try:
+                    self.call.run()
+                finally:
+                    del _here[thread]
+                    self.call = None
+                self.back.release()
+                self.go.acquire()
+
+    def run(self) -> None:
+        """Hand the baton to the thread, and wait until it comes back."""
+        call = self.call
+        self.go.release()
+        before = -1.0
+        while not self.back.acquire(timeout=PATIENCE):
+            now = self._computed()
+            if now == before:
+                self.lost = True
+                assert call is not None
+                self.threads.loop.refuse(f"{call.lane.label} did not come back: it waits at {self._where()}, which is")
+            before = now
+
+    def _computed(self) -> float:
+        """The thread's CPU seconds, or how far it is where those cannot be told."""
+        ident = self.thread.ident
+        assert ident is not None
+        if hasattr(time, "pthread_getcpuclockid"):
+            return time.clock_gettime(time.pthread_getcpuclockid(ident))
+        frame = sys._current_frames().get(ident)
+        return -2.0 if frame is None else hash((id(frame), frame.f_lasti))
+
+    def _where(self) -> str:
+        frame = sys._current_frames().get(self.thread.ident or 0)
+        return "its end" if frame is None else f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+    def end(self) -> None:
+        """Have the thread end, with `Abandoned` in the call that it is in."""
+        unwound = 0
+        while self.thread.is_alive() and not self.lost:
+            self.go.release()
+            if self.call is None:
+                break
+            unwound += 1
+            self.lost = unwound > UNWOUND or not self.back.acquire(timeout=PATIENCE)
+        if not self.lost:
+            with self.threads.unwatched():
+                self.thread.join()
+
+
+class Pool:
+    """What stands for one executor: at most ``most`` calls at a time, begun in order."""
+
+    def __init__(self, threads: Threads, name: str, most: int | None) -> None:
+        self.threads = threads
+        self.name = name
+        self.most = most
+        self.running = 0
+        self.waiting: deque[ThreadCall] = deque()
+        self.workers: list[Worker] = []
+        self.idle: list[Worker] = []
+
+    def submit(self, call: ThreadCall) -> None:
+        if self.most is not None and self.running >= self.most:
+            self.waiting.append(call)
+            return
+        self.running += 1
+        call._ready()
+
+    def worker(self) -> Worker:
+        if self.idle:
+            return self.idle.pop()
+        worker = Worker(self.threads, f"{self.name}_{len(self.workers)}")
+        self.workers.append(worker)
+        return worker
+
+    def over(self, call: ThreadCall) -> None:
+        self.running -= 1
+        if call.worker is not None:
+            self.idle.append(call.worker)
+        if self.waiting:
+            self.submit(self.waiting.popleft())
+
+
+class Threads:
+    """The threads of one loop; also the loop's own side of what they share.
+
+    Args:
+        loop: whose they are.
+        unwatched: a context in which `threading` makes real locks.
+        begun: called when the first thread begins; says whether the run has to begin anew.
+    """
+
+    label = "the loop"
+
+    def __init__(self, loop: Any, unwatched: Callable[[], Any], begun: Callable[[], bool]) -> None:
+        self.loop = loop
+        self.unwatched = unwatched
+        self._begun = begun
+        self.owner = get_ident()
+        self.context = Context()
+        self.closing = False
+        self.anew = False
+        """Whether this run does not count: older locks were found, and have to be stood in for from its beginning."""
+        self.atomic: dict[str, None] = {}
+        """The calls that ran as one step, because there was no switch point in them."""
+        self.waiting: Holdable | None = None
+        self._pools: dict[int, tuple[Any, Pool]] = {}
+        self._points = 0
+        self._chosen: frozenset[int] | None = None
+        self.interrupted: dict[tuple[str, int], str] = {}
+        """Which threads were interrupted before which of their points, and where that was."""
+
+    def submit(self, executor: Any, func: Callable[..., Any], args: tuple[Any, ...], label: str, future: Any) -> None:
+        """Have a function called on a thread of the executor."""
+        if not self._pools:
+            self.anew = self.anew or self._begun()
+            if self.anew:
+                raise Abandoned("the run begins anew")
+        found = self._pools.get(id(executor))
+        if found is None:
+            default = executor is None
+            most = DEFAULT_WORKERS if default else getattr(executor, "_max_workers", None)
+            name = "asyncio" if default else f"executor-{len(self._pools)}"
+            found = self._pools[id(executor)] = executor, Pool(self, name, most)
+        pool = found[1]
+        pool.submit(ThreadCall(self, pool, label, func, args, future))
+
+    def one_step(self, label: str) -> None:
+        """Take down that a call ran as one step."""
+        self.atomic[label] = None
+
+    def calls(self) -> list[ThreadCall]:
+        """Return the calls that have begun and not ended."""
+        return [w.call for _, pool in self._pools.values() for w in pool.workers if w.call is not None]
+
+    # -- the schedule ------------------------------------------------------------------------------------------
+
+    def others(self) -> bool:
+        """Whether anything but the thread that asks can run now."""
+        loop = self.loop
+        return bool(loop._order) or bool(loop._timers and loop._timers[0][0] <= loop._now)
+
+    def interrupts(self, lane: str) -> Iterable[int]:
+        """Return the points at which the schedule interrupts a thread."""
+        chosen = getattr(self.loop.schedule, "interrupts", None)
+        return () if chosen is None else chosen(lane)
+
+    def _oldest(self) -> Lane | None:
+        """Return the thread that is ready for longest."""
+        loop = self.loop
+        lanes = (loop._by_age[age] for age in loop._order)
+        return next((lane for lane in lanes if isinstance(lane.source, ThreadCall)), None)
+
+    def _take(self, lane: Lane) -> None:
+        """Take a thread's next step within a step of the loop's."""
+        loop = self.loop
+        loop.steps += 1
+        if loop.steps > loop.max_steps:
+            self._fail(StepBudgetSpent(f"threads did not end within {loop.steps - 1} steps: {self.blocked()}"))
+        loop._name_lanes()
+        handle: Any
+        age, handle = lane.handles.popleft()
+        loop._order.remove(age)
+        del loop._by_age[age]
+        lane.turn += 1
+        if lane.handles:
+            loop._rejoin(lane)
+        if not handle._cancelled:
+            handle._callback(*handle._args)
+
+    def _advance(self, deadline: float | None) -> bool:
+        """Move the clock on to the first thread's timer, but not beyond the deadline."""
+        loop = self.loop
+        timers = [entry for entry in loop._timers if not entry[2].cancelled() and _is_of_a_thread(entry[2])]
+        first = min(timers, default=None)
+        if first is None or (deadline is not None and first[0] > deadline):
+            loop._now = max(loop._now, deadline or 0.0)
+            return False
+        loop._timers.remove(first)
+        heapq.heapify(loop._timers)
+        loop._now = max(loop._now, first[0])
+        timer = first[2]
+        timer._scheduled = False
+        loop._add(timer._callback, timer)
+        return True
+
+    def _strangers(self) -> bool:
+        """Whether there are threads in this process that no run has to do with."""
+        ours = {worker.thread.ident for _, pool in self._pools.values() for worker in pool.workers}
+        return any(it.ident not in ours and it.ident != self.owner for it in threading.enumerate())
+
+    def _fail(self, error: SimulationError) -> NoReturn:
+        self.loop.escaped = error
+        raise error
+
+    # -- the loop's own side -----------------------------------------------------------------------------------
+
+    def point(self) -> None:
+        """The loop is at a lock or a declared point: a thread may go first, if the schedule wants that."""
+        if not self._pools or (ready := self._oldest()) is None:
+            return
+        self._points += 1
+        if self._chosen is None:
+            self._chosen = frozenset(self.interrupts(self.label))
+        if self._points in self._chosen:
+            self.interrupted[self.label, self._points] = ""
+            self._take(ready)
+
+    def wait_for(self, lock: Holdable, timeout: float) -> bool:
+        """Wait on the loop's thread for a lock: it is blocked, and only threads go on."""
+        deadline = None if timeout < 0 else self.loop.time() + timeout
+        self.waiting = lock
+        try:
+            while not lock.take():
+                ready = self._oldest()
+                if ready is not None:
+                    self._take(ready)
+                elif not self._advance(deadline):
+                    if deadline is not None:
+                        return False
+                    if self._strangers() and lock.take(PATIENCE):  # one that was there before may release it
+                        return True
+                    self._fail(Deadlock(self.blocked()))
+            return True
+        finally:
+            self.waiting = None
+
+    def blocked(self) -> str:
+        """Say which thread waits for what, and who holds it."""
+        agents: list[Agent] = [self, *self.calls()]
+        return "; ".join(
+            f"{_name(agent)} waits for {agent.waiting} {_held(agent)}" for agent in agents if agent.waiting is not None
+        )
+
+    def close(self) -> None:
+        """End all threads."""
+        self.closing = True
+        for _, pool in self._pools.values():
+            for worker in pool.workers:
+                worker.end()
+        self._pools.clear()
+
+
+def _is_of_a_thread(timer: Any) -> bool:
+    return isinstance(getattr(timer._callback, "__self__", None), ThreadCall)
+
+
+def _name(agent: Any) -> str:
+    return agent.lane.label if isinstance(agent, ThreadCall) else agent.label
+
+
+def _held(agent: Agent) -> str:
+    holder = getattr(agent.waiting, "holder", None)
+    if holder is None or holder is agent:
+        return "that nobody releases"
+    return f"held by {_name(holder)}"
