@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from callboard.actors import Actor, ActorCrashed, ActorRef, AskTimeout, ChildSpec, Outcome
-from callboard.actors.testing import Crash, DelayReply, Simulation, Slow
+from callboard import EventSourcedActor, JsonCodec, PostgresJournal
+from callboard.actors import Actor, ActorCrashed, ActorRef, AskTimeout, ChildSpec, Outcome, System
+from callboard.actors.testing import Crash, DelayReply, Restart, Simulation, Slow
 
 from .gallery import Bug, Operations, Scenario, together
 
@@ -458,6 +460,68 @@ def two_leaders(operations: Operations, fixed: bool) -> Scenario:
     return scenario
 
 
+# -- 10. a write to the journal that is torn in two --------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A run has its answer."""
+
+    run: str
+
+
+@dataclass(frozen=True)
+class Booked:
+    """A run was paid for."""
+
+    run: str
+    cents: int
+
+
+class Runs(EventSourcedActor[Any, Any]):
+    """Answers each run once, and books what it has cost: with one write to its journal, or with two."""
+
+    def __init__(self, journal: Any, fixed: bool) -> None:
+        super().__init__(journal, "runs")
+        self.fixed = fixed
+        self.answered: set[str] = set()
+        self.cents = 0
+
+    def apply(self, event: Any) -> None:
+        if isinstance(event, Answered):
+            self.answered.add(event.run)
+        else:
+            self.cents += event.cents
+
+    async def on_receive(self, message: Any) -> int:
+        if message is not None and message[0] not in self.answered:
+            answered, booked = Answered(message[0]), Booked(*message)
+            if self.fixed:
+                await self.persist(answered, booked)
+            else:
+                await self.persist(answered)
+                await self.persist(booked)
+        return self.cents
+
+
+def torn_write(operations: Operations, fixed: bool) -> Scenario:
+    async def scenario(sim: Simulation) -> None:
+        async def main(system: System) -> int:
+            journal = PostgresJournal("postgresql://simulated/runs", JsonCodec(Answered, Booked))
+            runs = system.supervise(ChildSpec(Runs, (journal, fixed), name="runs"))
+            for number, cents in enumerate(operations):
+                await runs.ask((f"run {number}", cents))
+            total: int = await runs.ask(None)
+            await system.stop()
+            journal.close()
+            return total
+
+        total = await sim.process("service", main)
+        assert total == sum(operations), f"booked {total} of {sum(operations)} cents"
+
+    return scenario
+
+
 LATE = Slow("summarizer", seconds=10.0, optional=True)
 LLM_GALLERY = (
     Bug("hedge booked twice", hedge_booked_twice, (0.5, 2.0)),
@@ -473,5 +537,6 @@ LLM_GALLERY = (
         (LATE,),
     ),
     Bug("dedupe lost in a restart", dedupe_lost, (1, 2), (Crash("billing"),)),
+    Bug("torn journal write", torn_write, (1, 2), (Restart("service"),)),
     Bug("two leaders by a late-read lease", two_leaders, (1.0, 3.0), (DelayReply("leases", seconds=2.0),)),
 )
