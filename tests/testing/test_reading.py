@@ -464,7 +464,7 @@ def test_a_line_of_a_trace_is_bounded_and_is_one_line_that_any_terminal_can_prin
     report = str(find(scenario))
     assert all(line.isprintable() for line in report.splitlines())
     trace = report[report.index("trace (") : report.index("found with")].splitlines()
-    assert len(trace) == 8
+    assert len(trace) == 7
     assert max(map(len, trace)) <= 200
     assert len(report) < 10_000
     report.encode()
