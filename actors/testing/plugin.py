@@ -1,8 +1,9 @@
-"""The pytest plugin: ``--sim-seeds``, ``--sim-replay``, the ``simulation`` fixture, and what Hypothesis may do.
+"""The pytest plugin: its options, the ``simulation`` fixture, how a failure is printed, and what Hypothesis may do.
 
 - ``--sim-seeds N`` has every `simulate` try N schedules instead of its own number (for a nightly run).
 - ``--sim-replay TOKEN`` has it run the token's schedule instead of searching. In each test the simulation the token
   belongs to is replayed; a test in which it belongs to none fails, saying why.
+- ``--sim-html FOLDER`` writes a page of each failing run there, and prints its path.
 - A Hypothesis test that simulates has no deadline, because how long a search takes says how busy the machine is, and no
   example database, because an example kept from other code may fail in another way. A deadline or database of the
   test's own, given with ``@settings``, stays.
@@ -13,7 +14,9 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import re
 import sys
+import zlib
 from collections.abc import Callable, Generator
 from dataclasses import replace
 from pathlib import Path
@@ -37,6 +40,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("callboard", "simulation testing")
     group.addoption("--sim-seeds", type=int, default=None, metavar="N", help="try N schedules in each simulation")
     group.addoption("--sim-replay", default=None, metavar="TOKEN", help="replay one schedule instead of searching")
+    group.addoption("--sim-html", default=None, metavar="FOLDER", help="write a page of each failing run into a folder")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -120,12 +124,24 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     """Print a simulation's report first, and then where in the reader's own code it failed."""
     result = yield
     if call.excinfo is not None and isinstance(call.excinfo.value, SimulationFailed):
+        if (folder := item.config.getoption("--sim-html")) is not None:
+            call.excinfo.value.add_note(f"page: {_save_page(item, call.excinfo.value, Path(folder))}")
         as_python_does = item.config.getoption("fulltrace") or item.config.getoption("tbstyle") == "native"
         if not as_python_does:
             # The parts are pytest's own affair: should their form change, its order stays.
             with contextlib.suppress(AttributeError, TypeError, ValueError, IndexError):
                 result.longrepr = _report_first(call.excinfo.value, result.longrepr)
     return result
+
+
+def _save_page(item: pytest.Item, failure: SimulationFailed, folder: Path) -> Path:
+    """Write the page of a failing run; named by the test, and by how it fails, so that repeats write it again."""
+    folder = item.config.invocation_params.dir / folder
+    folder.mkdir(parents=True, exist_ok=True)
+    name = re.sub(r"[^\w.-]+", "-", item.nodeid.rpartition("/")[2])[:80]
+    path = folder / f"{name}-{zlib.crc32(failure.token.encode()):08x}.html"
+    failure.save_html(path)
+    return path
 
 
 def _report_first(failure: SimulationFailed, printed: Any) -> Any:

@@ -332,3 +332,22 @@ def test_a_deadline_or_database_given_by_hand_stays(user: pytest.Pytester, monke
 def kept(user: pytest.Pytester) -> list[Path]:
     """The examples in the database."""
     return [path for path in (user.path / ".hypothesis" / "examples").rglob("*") if path.is_file()]
+
+
+# -- pages of failing runs ---------------------------------------------------------------------------------------------
+
+
+def test_a_page_of_each_failing_run_is_written_into_a_folder_and_named(user: pytest.Pytester) -> None:
+    write(user)
+    for _ in range(2):  # again: the same page
+        result = run(user, "--sim-html=deep/pages")
+        result.assert_outcomes(failed=1)
+        (path,) = (user.path / "deep" / "pages").iterdir()
+        result.stdout.fnmatch_lines([f"page: {path}"])
+        assert "an addition is lost" in path.read_text(encoding="utf-8")
+
+
+def test_no_page_is_written_where_nothing_fails(user: pytest.Pytester) -> None:
+    write(user, extra=0)
+    run(user, "--sim-html=pages").assert_outcomes(passed=1)
+    assert not (user.path / "pages").exists()

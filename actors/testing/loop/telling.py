@@ -57,7 +57,7 @@ class TellingLoop(SimulationLoop):
     def beside(self, count: int | None = None) -> Beside:
         """Return what has been told, or the first ``count`` events of it; but not what the runtime's own tasks do."""
         events = [
-            (index, time, kind, {name: self._name(value) for name, value in fields.items()})
+            (index, time, kind, {name: self._name(name, value) for name, value in fields.items()})
             for index, time, kind, fields in self.told[:count]
             if fields.get("task") not in self._internal
         ]
@@ -72,9 +72,9 @@ class TellingLoop(SimulationLoop):
         cell = getattr(task.get_coro(), "cell", None)
         return str(self.label_of(task) if cell is None else cell.path)
 
-    def _name(self, value: Any) -> Any:
+    def _name(self, name: str, value: Any) -> Any:
         if isinstance(value, SimTask):
-            return self.label_of(value)
+            return self.node(value) if name == "who" else self.label_of(value)
         if isinstance(value, list):
             more = [f"{len(value) - _NAMED} more"] if len(value) > _NAMED else []
             return ", ".join([*value[:_NAMED], *more])
@@ -94,7 +94,7 @@ class TellingLoop(SimulationLoop):
     def create_task(self, coro: Generator[Any, None, T] | Coroutine[Any, Any, T], **options: Any) -> asyncio.Task[T]:
         task: Any = super().create_task(coro, **options)
         if asyncio._get_running_loop() is self:  # else it is the scenario itself
-            self.tell("task", task=task, by=self.who_runs())
+            self.tell("task", task=task, who=task, by=self.who_runs())
             if _is_internal(task):
                 self._internal.add(task)
         task.cancel = _Cancel(self, task)
@@ -144,7 +144,7 @@ class _Step(_Wrapped):
         if task.done():
             error = None if task.cancelled() else task._exception  # not as seen
             how = "was cancelled" if task.cancelled() else "ended" if error is None else "raised"
-            self._loop.tell("task_end", task=task, how=how, error=error)
+            self._loop.tell("task_end", task=task, who=task, how=how, error=error)
         return result
 
 
@@ -160,7 +160,7 @@ class _Timer(_Wrapped):
         seconds = round(loop.time() - self._since, 6)
         kind = _WAKES.get(name, "timer")
         if kind == "timer":
-            loop.tell(kind, by=self._by, what=getattr(self._wrapped, "__qualname__", name), seconds=seconds)
+            loop.tell(kind, who=self._by, what=getattr(self._wrapped, "__qualname__", name), seconds=seconds)
         elif kind != "slept" or not (args and args[0].done()):  # the sleeper has been cancelled
             loop.tell(kind, who=self._by, seconds=seconds)
         return self._wrapped(*args)
@@ -176,7 +176,7 @@ class _Cancel:
     def __call__(self, msg: Any = None) -> bool:
         done = self._task.done()
         if not done:
-            self._loop.tell("cancel", task=self._task, by=self._loop.who_runs())
+            self._loop.tell("cancel", task=self._task, who=self._task, by=self._loop.who_runs())
         return SimTask.cancel(self._task, msg)
 
 
@@ -202,7 +202,8 @@ class _Holds:
             key = lane.label, lane.turn + 1
             if key not in self._held:
                 self._held[key] = []
-                loop.tell("hold", lane=lane.label, turn=lane.turn + 1, first=self._held[key])
+                whose = lane.source if lane.source.__class__ is SimTask else lane.label
+                loop.tell("hold", lane=lane.label, who=whose, turn=lane.turn + 1, first=self._held[key])
             self._held[key].append(first)
         return pick
 

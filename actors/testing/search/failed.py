@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 from ..errors import SimulationError
+from ..trace.page import page
 from .inevitable import Inevitable
 from .run import Run
 
@@ -24,3 +28,15 @@ class SimulationFailed(SimulationError, AssertionError):
         self.token = token
         self.schedules = schedules
         self.inevitable = inevitable
+
+    def html(self) -> str:
+        """Return the failing run as a page: lanes of actors and tasks, and a scrubber through what happened.
+
+        It is one file, which fetches nothing.
+        """
+        lost = None if self.inevitable is None else (self.inevitable.event, self.inevitable.tried)
+        return page(self.run.trace, str(self), lost)
+
+    def save_html(self, path: str | os.PathLike[str]) -> None:
+        """Write `html` to a file."""
+        Path(path).write_text(self.html(), encoding="utf-8")

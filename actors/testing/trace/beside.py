@@ -42,7 +42,7 @@ def lane(kind: str, values: Mapping[str, Any]) -> str:
     """Return who does what an event tells of."""
     if kind in ("send", "ask", "ask_end"):
         return values.get("sender") or "client"
-    return str(values.get("actor") or values.get("task") or values.get("who") or values.get("lane") or "client")
+    return str(values.get("actor") or values.get("who") or "client")
 
 
 def folded(rows: Sequence[tuple[float, str, Mapping[str, Any]]], beside: Beside) -> frozenset[int]:

@@ -120,7 +120,7 @@ _LINES: dict[str, Callable[[Values], str]] = {
     "cancel": lambda values: _note("cancel", values["task"], f"by {values['by']}"),
     "slept": lambda values: _note("slept", values["who"], f"{values['seconds']:g} s"),
     "timeout": lambda values: _note("timeout", f"of {values['who']}", f"after {values['seconds']:g} s"),
-    "timer": lambda values: _note("timer", values["what"], f"of {values['by']}", f"after {values['seconds']:g} s"),
+    "timer": lambda values: _note("timer", values["what"], f"of {values['who']}", f"after {values['seconds']:g} s"),
     "hold": _hold,
     "spawn": lambda values: _note("spawn", values["actor"]),
     "stopped": lambda values: _happened("stopped", values),
