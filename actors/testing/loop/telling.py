@@ -100,6 +100,11 @@ class TellingLoop(SimulationLoop):
         task.cancel = _Cancel(self, task)
         return task  # type: ignore[no-any-return]
 
+    def spare_task(self, coro: Any, name: str, context: Context) -> asyncio.Task[Any]:
+        task: Any = super().spare_task(coro, name, context)
+        self._internal.add(task)
+        return task  # type: ignore[no-any-return]
+
     def call_soon(
         self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
     ) -> asyncio.Handle:
