@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from callboard import Agency, RunEvent
 from callboard.actors.agents.errors import AgentError
 from callboard.actors.agents.events import ApprovalRequested
-from callboard.actors.testing import Fault, Simulation, simulate
+from callboard.actors.testing import Crash, Delay, DelayReply, Fault, Kill, Simulation, Slow, simulate
 from callboard.actors.testing.doubles.strategies import fault_plans
 from tests.agents.test_random_agencies import Models, numbers, team
 
@@ -68,7 +68,7 @@ def asked(numbers: list[int], decisions: list[bool], cancels: list[float]) -> An
     numbers,
     st.lists(st.booleans(), max_size=4),
     st.lists(st.sampled_from([0.0, 0.001, 0.5, 1.0, 1.5]), max_size=3),
-    fault_plans(WHOM),
+    fault_plans(WHOM, kinds=(Crash, Slow, Delay, DelayReply, Kill)),
 )
 def test_whatever_fails_and_whoever_gives_up_the_runs_of_any_agency_keep_the_rules(
     numbers: list[int], decisions: list[bool], cancels: list[float], faults: tuple[Fault, ...]
