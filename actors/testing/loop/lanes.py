@@ -16,29 +16,25 @@ process: ContextVar[Any] = ContextVar("callboard_process", default=None)
 class Lane:
     """What runs in order. ``handles`` hold ``(age, handle)``; ``turn`` counts the steps taken."""
 
-    __slots__ = ("_children", "handles", "label", "priority", "siblings", "source", "turn", "turns")
+    __slots__ = ("handles", "held", "label", "made", "priority", "ran", "source", "turn", "turns")
 
-    def __init__(self, source: Any, siblings: deque[Lane] | None = None) -> None:
+    def __init__(self, source: Any) -> None:
         self.source = source
         self.label = ""
         self.handles: deque[tuple[int, asyncio.Handle]] = deque()
         self.turn = 0
-        self.siblings = siblings
-        """The unstarted tasks of this one's parent, oldest first, until this one has started."""
-        self._children: deque[Lane] | None = None
+        self.ran = 0
+        """The age of the step taken last."""
+        self.made: tuple[Lane, int] | None = None
+        """The lane and age of what its steps made ready last."""
+        self.held = 0
+        """The age of the last step of its own that had to wait for others."""
         self.priority: float | None = None
         self.turns: asyncio.Handle | None = None
         """The turns of an actor are all this one handle."""
 
     def __repr__(self) -> str:
         return f"<Lane {self.label} turn {self.turn}>"
-
-    @property
-    def children(self) -> deque[Lane]:
-        """The tasks made by this lane that have not started yet, oldest first."""
-        if self._children is None:
-            self._children = deque()
-        return self._children
 
 
 class Schedule(Protocol):

@@ -2,12 +2,11 @@
 
 What is ready is kept in *lanes*. A lane is what runs in order whatever the schedule: the steps of one task, the turns
 of one actor, the calls on one executor. All callbacks that belong to no task share one lane, because asyncio promises
-that they run first in, first out; tasks made by one parent start in the order in which they were made, because
-asyncio promises that too, and a schedule that broke it would raise false alarms. Which lane takes the next step is
-the schedule's choice; the oldest ready lane is always choice 0.
+that they run first in, first out. Which lane takes the next step is the schedule's choice, as far as `precedence`
+leaves it one; the oldest ready lane is always choice 0.
 
-With ``order="asyncio"`` there is a single lane: only the schedule of a stock loop occurs, and variety comes from
-faults alone.
+With ``order="asyncio"`` there is a single queue: only the schedule of a stock loop occurs, and variety comes from
+faults alone. As there, what is ready when a pass begins runs before timers are looked at, and before the loop stops.
 
 Only `asyncio.BaseEventLoop` is built upon, which has no selector: whatever needs one is refused.
 """
@@ -27,6 +26,7 @@ from typing import Any, Literal, NoReturn, TypeAlias, TypeVar, TypeVarTuple
 from ..errors import Deadlock, EscapedSimulation, SimulationError, StepBudgetSpent
 from . import fence
 from .lanes import Executor, ExecutorCall, Lane, Schedule, executor_call, process
+from .precedence import Precedence, primitive
 from .tasks import SimFuture, SimTask, Step
 from .threads import Threads, here
 
@@ -97,6 +97,9 @@ class SimulationLoop(asyncio.BaseEventLoop):
         self._tasks: list[SimTask] = []
         self._unlabelled: list[Lane] = []
         self._running_lane = self._shared
+        self._precedence = Precedence()
+        self._clock = Lane(None)
+        """Makes ready what timers are set for."""
         self._fifo: deque[asyncio.Handle] = deque()
         self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
         self._cancelled_timers = 0
@@ -129,7 +132,9 @@ class SimulationLoop(asyncio.BaseEventLoop):
 
     def create_future(self) -> asyncio.Future[Any]:
         """Make a future with a stable hash."""
-        return SimFuture(loop=self)
+        future = SimFuture(loop=self)
+        future.primitive = primitive()
+        return future
 
     def create_task(
         self,
@@ -208,24 +213,29 @@ class SimulationLoop(asyncio.BaseEventLoop):
             if known is not None:
                 lane = known
             else:  # the first step, asked for inside Task.__init__
-                siblings = self._running_lane.children
-                lane = owner.lane = Lane(owner, siblings)
+                lane = owner.lane = Lane(owner)
                 self._unlabelled.append(lane)
-                siblings.append(lane)
-                if len(siblings) > 1:  # waits for its elder siblings' first step
-                    self._age += 1
-                    lane.handles.append((self._age, handle))
-                    return
         else:
             lane = self._lanes.get(id(owner)) or self._lane_of(owner)
+            if lane.source is not None and not isinstance(
+                owner, asyncio.Task
+            ):  # an actor's turn, a call on an executor
+                self._queue(lane, self._next_age(), handle)
+                return
+        age = self._next_age()
+        if not self._precedence.holds(self._running_lane, lane, age, handle):
+            self._queue(lane, age, handle)
+
+    def _next_age(self) -> int:
         self._age = age = self._age + 1
+        return age
+
+    def _queue(self, lane: Lane, age: int, handle: asyncio.Handle) -> None:
+        """Put a step that waits for no other into its lane."""
         handles = lane.handles
         handles.append((age, handle))
         if len(handles) == 1:
-            self._order.append(age)
-            self._by_age[age] = lane
-            if self._joined is not None:
-                self._joined(lane)
+            self._rejoin(lane)
 
     def call_turn(self, cell: Any) -> None:
         """Add a turn of a ready actor to the actor's lane: ``call_soon(cell.run_one)`` with fewer questions asked."""
@@ -321,15 +331,19 @@ class SimulationLoop(asyncio.BaseEventLoop):
     def _run_once(self) -> None:
         """Take steps until the loop is stopped."""
         order, by_age, fifo = self._order, self._by_age, self._fifo
+        shared, followers = self._shared, self._precedence.followers
         record = self.picks.append
+        in_pass = 0  # steps that a stock loop would take before it looks at its timers, and whether to stop
         while True:
             timers = self._timers
-            if timers and timers[0][0] <= self._now + RESOLUTION:
+            if timers and timers[0][0] <= self._now + RESOLUTION and in_pass <= 0:
                 self._fire()
             while not order and not fifo:
                 if self._stopping:  # type: ignore[attr-defined]
                     return
                 self._advance()
+            if fifo and in_pass <= 0:
+                in_pass = len(fifo)
             self.steps += 1
             if self.steps > self.max_steps:
                 self.max_steps = 1 << 62  # the teardown must be able to go on
@@ -339,6 +353,7 @@ class SimulationLoop(asyncio.BaseEventLoop):
                 )
             if fifo:
                 handle: Any = fifo.popleft()
+                in_pass -= 1
             else:
                 if self._unlabelled:
                     self._name_lanes()
@@ -354,10 +369,14 @@ class SimulationLoop(asyncio.BaseEventLoop):
                 lane.turn += 1
                 handles = lane.handles
                 handle = handles.popleft()[1]
+                lane.ran = age
+                if lane is shared:
+                    lane.made = None
                 if handles:
                     self._rejoin(lane)
-                if lane.siblings is not None:
-                    self._started(lane)
+                if followers:
+                    for held in self._precedence.ready_after(age):
+                        self._queue(held.lane, held.age, held.handle)
             if not handle._cancelled:
                 # Handle._run() written out: it is a fifth of a step's cost.
                 try:
@@ -368,7 +387,7 @@ class SimulationLoop(asyncio.BaseEventLoop):
                     self.call_exception_handler(
                         {"message": f"exception in {handle._callback!r}", "exception": error, "handle": handle}
                     )
-            if self._stopping:  # type: ignore[attr-defined]
+            if self._stopping and in_pass <= 0:  # type: ignore[attr-defined]
                 return
 
     def _rejoin(self, lane: Lane) -> None:
@@ -379,24 +398,19 @@ class SimulationLoop(asyncio.BaseEventLoop):
         if self._joined is not None:
             self._joined(lane)
 
-    def _started(self, lane: Lane) -> None:
-        siblings = lane.siblings
-        lane.siblings = None
-        assert siblings is not None
-        siblings.popleft()
-        if siblings:
-            self._rejoin(siblings[0])
-
     def _fire(self) -> None:
         timers = self._timers
         limit = self._now + RESOLUTION
+        running, self._running_lane = self._running_lane, self._clock
         while timers and timers[0][0] <= limit:
             timer = heapq.heappop(timers)[2]
             timer._scheduled = False  # type: ignore[attr-defined]
             if timer.cancelled():
                 self._cancelled_timers -= 1
             else:
+                self._clock.made = None  # timers are free among each other
                 self._add(timer._callback, timer)  # type: ignore[attr-defined]
+        self._running_lane = running
 
     def _advance(self) -> None:
         """Nothing is ready: wake who waits for that, or move the clock to the next timer."""

@@ -64,6 +64,9 @@ class SimTask(asyncio.Task[Any]):
 class SimFuture(asyncio.Future[Any]):
     """A future whose hash is a number counted by the loop."""
 
+    primitive: Any = None
+    """The lock, event, condition, semaphore or queue that somebody waits at with it."""
+
     def __init__(self, *, loop: Numbering) -> None:
         self.number = loop.next_number()
         super().__init__(loop=loop)  # type: ignore[arg-type]
