@@ -34,8 +34,7 @@ from uuid import uuid4 as uuid4_before
 import pydantic
 import pytest
 
-from callboard.actors.testing import Simulation, SimulationError, SimulationFailed, simulate
-from callboard.actors.testing.loop.patch import Builtin, ClassMethod
+from callboard.actors.testing import Simulation, SimulationFailed, simulate
 
 now_before = datetime.now
 utcnow_before = datetime.utcnow
@@ -55,12 +54,8 @@ class Entry:
 class Day(datetime):
     """A datetime of one's own."""
 
-    @classmethod
-    def own(cls) -> Day:
-        return cls(2025, 1, 1)
 
-
-def made(clock: Callable[[], float] = time.monotonic) -> float:
+def made(clock: Callable[[], float] = time.time) -> float:
     return clock()
 
 
@@ -76,8 +71,8 @@ CHANCE: dict[str, Callable[[], Any]] = {
 CLOCKS: dict[str, Callable[[], Any]] = {
     "time bound before": time_before,
     "time_ns bound before": time_ns_before,
-    "monotonic bound before": monotonic_before,
-    "perf_counter bound before": perf_counter_before,
+    "monotonic bound before": lambda: monotonic_before(),
+    "perf_counter bound before": lambda: perf_counter_before(),
     "clock_gettime bound before": lambda: (
         clock_gettime_before(time.CLOCK_REALTIME),
         clock_gettime_before(time.CLOCK_MONOTONIC),
@@ -233,7 +228,7 @@ def test_a_time_to_live_by_any_clock_expires(clock: str) -> None:
     """`time.monotonic` bound before once never moved in a run."""
     clocks: dict[str, Callable[[], float]] = {
         "time.time": time_before,
-        "time.monotonic": monotonic_before,
+        "time.monotonic": lambda: monotonic_before(),
         "datetime.now": lambda: now_before().timestamp(),
     }
 
@@ -262,16 +257,21 @@ def test_a_clock_that_a_test_has_replaced_itself_stays_replaced(monkeypatch: pyt
 
     async def scenario(sim: Simulation) -> None:
         assert (time.time(), time_before()) == (7.0, 1_735_689_600.0)
+        assert (time.perf_counter(), perf_counter_before()) == (8.0, 0.0)
 
+    monkeypatch.setattr(time, "perf_counter", lambda: 8.0)
     simulate(scenario, seeds=0)
-    assert time.time() == 7.0
+    assert (time.time(), time.perf_counter()) == (7.0, 8.0)
 
 
-def test_what_is_no_function_of_c_is_refused_by_name() -> None:
-    with pytest.raises(SimulationError, match="somebody has done that already"):
-        Builtin(lambda: 7.0, lambda real: real)
-    with pytest.raises(SimulationError, match="somebody has done that already"):
-        ClassMethod(Day, "own", lambda real: real)
+def test_names_bound_before_are_the_real_functions_again() -> None:
+    async def scenario(sim: Simulation) -> None:
+        assert monotonic_before is not real
+
+    real = monotonic_before
+    simulate(scenario, seeds=0)
+    assert monotonic_before is real is time.monotonic
+    assert random.Random.seed.__module__ == "random"
 
 
 def test_the_interpreter_ends_as_usual_after_runs() -> None:

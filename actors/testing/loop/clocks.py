@@ -1,26 +1,27 @@
 """What time and chance are inside a run: clocks show virtual time, and randomness is the same in every run.
 
-The functions are replaced in place (see `patch`), so it does not matter how their names were bound, and only for the
-thread a run is in: other threads go on with the real ones. What the C code of others asks the operating system for
-itself (numpy's legacy generator, uuid-utils, pendulum) is real, and so is the time that a process has used.
+Only for the thread a run is in; other threads go on with the real ones. The wall clock (``time.time``,
+``datetime.now``, ``localtime`` and their like) is replaced by time-machine, in C and in place: names bound before,
+defaults of parameters and factories of fields follow. The others are replaced wherever a module holds them, under
+whatever name; a default of a parameter keeps the real one, and so does C code of others that asks the operating system
+itself (numpy's legacy generator, uuid-utils, pendulum).
 """
 
 from __future__ import annotations
 
+import functools
 import os
-import queue
 import random
 import sys
-import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta, tzinfo
 from threading import Lock, get_ident
+from types import ModuleType
 from typing import Any, TypeAlias
 
-from .patch import Builtin, ClassMethod
+from ..errors import SimulationError
 
 Function: TypeAlias = Callable[..., Any]
 Replacement: TypeAlias = Callable[[Function], Function]
@@ -53,24 +54,10 @@ def _in_a_run(virtual: Function) -> Replacement:
     """Return what makes a replacement of a real function: in a run it calls ``virtual``, with the run first."""
 
     def make(real: Function) -> Function:
+        @functools.wraps(real)
         def function(*args: Any, **options: Any) -> Any:
             source = _running.get(get_ident())
             return real(*args, **options) if source is None else virtual(source, *args, **options)
-
-        return function
-
-    return make
-
-
-def _of_a_time(required: int, present: Callable[[_Source], Any]) -> Replacement:
-    """The same for a function whose last argument is a time, and without it ``present``."""
-
-    def make(real: Function) -> Function:
-        def function(*args: Any) -> Any:
-            source = _running.get(get_ident())
-            if source is None or args[required:] not in ((), (None,)):
-                return real(*args)
-            return real(*args[:required], present(source))
 
         return function
 
@@ -83,8 +70,6 @@ def _of_a_clock(scale: Callable[[float], Any]) -> Replacement:
     def make(real: Function) -> Function:
         def function(*args: Any) -> Any:
             source = _running.get(get_ident())
-            if source is not None and args[:1] == (time.CLOCK_REALTIME,):
-                return scale(source.wall())
             return scale(source.now()) if source is not None and args and args[0] in steady else real(*args)
 
         return function
@@ -92,54 +77,39 @@ def _of_a_clock(scale: Callable[[float], Any]) -> Replacement:
     return make
 
 
-def _now(real: Function) -> Function:
-    def now(cls: type[datetime], tz: tzinfo | None = None) -> datetime:
-        source = _running.get(get_ident())
-        return real(cls, tz) if source is None else cls.fromtimestamp(source.wall(), tz)
+def _of_a_time(real: Function) -> Function:
+    """Return a replacement for a function of a time that, given none, takes the present one in local time."""
 
-    return now
+    def function(*args: Any) -> Any:
+        return real(*args) if args not in ((), (None,)) or get_ident() not in _running else time.strftime(_ASCTIME)
 
-
-def _utcnow(real: Function) -> Function:
-    def utcnow(cls: type[datetime]) -> datetime:
-        source = _running.get(get_ident())
-        # Not utcfromtimestamp(): it warns, and the warning would name this line.
-        return real(cls) if source is None else cls(1970, 1, 1) + timedelta(seconds=source.wall())
-
-    return utcnow
+    return function
 
 
 def _nanoseconds(seconds: float) -> int:
     return round(seconds * 1e9)
 
 
-def _local(source: _Source) -> Any:
-    return time.localtime(source.wall())
-
-
+_ASCTIME = "%a %b %e %H:%M:%S %Y"
 _FUNCTIONS: tuple[tuple[Function, Replacement], ...] = (
     # Not an hour more or less than the loop's own time: code hands `time.monotonic() + 5` to `loop.call_at`.
     (time.monotonic, _in_a_run(lambda source: source.now())),
     (time.monotonic_ns, _in_a_run(lambda source: _nanoseconds(source.now()))),
     (time.perf_counter, _in_a_run(lambda source: source.now())),
     (time.perf_counter_ns, _in_a_run(lambda source: _nanoseconds(source.now()))),
-    (time.time, _in_a_run(lambda source: source.wall())),
-    (time.time_ns, _in_a_run(lambda source: _nanoseconds(source.wall()))),
-    (time.gmtime, _of_a_time(0, lambda source: source.wall())),
-    (time.localtime, _of_a_time(0, lambda source: source.wall())),
-    (time.ctime, _of_a_time(0, lambda source: source.wall())),
-    (time.asctime, _of_a_time(0, _local)),
-    (time.strftime, _of_a_time(1, _local)),
+    (time.ctime, _of_a_time),
+    (time.asctime, _of_a_time),
     (os.urandom, _in_a_run(lambda source, size: source.bytes(size))),  # where uuid4, secrets and SystemRandom look
 )
 """Looked up now: a test may put a clock of its own in the place of one."""
-if hasattr(time, "clock_gettime"):  # not on Windows
+if hasattr(time, "clock_gettime"):  # not on Windows; its CLOCK_REALTIME is time-machine's
     _FUNCTIONS += (
         (time.clock_gettime, _of_a_clock(float)),
         (time.clock_gettime_ns, _of_a_clock(_nanoseconds)),
     )
-_METHODS = (("now", _now), ("utcnow", _utcnow))
-"""Of `datetime`; ``today``, of dates too, asks `time.time`."""
+_REAL = {id(real): real for real, _ in _FUNCTIONS}
+_WAITING = ("threading", "queue", "subprocess", __name__)
+"""Modules that wait in real time until a clock has come so far, which that of a run never would."""
 
 
 def _seed(real: Function) -> Function:
@@ -162,36 +132,68 @@ class _Replacements:
     """All that is replaced, made with the first run."""
 
     def __init__(self) -> None:
-        functions = [Builtin(*it) for it in _FUNCTIONS]
-        self._builtins: tuple[Builtin | ClassMethod, ...] = (
-            *functions,
-            *(ClassMethod(datetime, *it) for it in _METHODS),
-        )
-        monotonic = functions[0].real
-        seed = _seed(random.Random.seed)
-        self._attributes: tuple[tuple[Any, str, Any], ...] = (
-            (random.Random, "seed", seed),
-            (random, "seed", seed.__get__(random._inst)),
-            (uuid, "_generate_time_safe", None),  # then `uuid1` is made of time.time_ns
-            (uuid, "getnode", _in_a_run(lambda source: _NODE)(uuid.getnode)),
-            # They wait in real time until a clock has come so far, which that of a run never would.
-            (threading, "_time", monotonic),
-            (queue, "time", monotonic),
-        )
-        self._originals: list[Any] = []
+        self._instead = {id(real): make(real) for real, make in _FUNCTIONS}
+        self._seed = _seed(random.Random.seed)
+        self._getnode = _in_a_run(lambda source: _NODE)(uuid.getnode)
+        self._names: dict[str, tuple[ModuleType, int, tuple[str, ...]]] = {}
+        self._put: list[tuple[Any, str, Any, Any]] = []
+        self._travel: Any = None
 
     def replace(self) -> None:
-        self._originals = [getattr(holder, name) for holder, name, _ in self._attributes]
-        for holder, name, value in self._attributes:
-            setattr(holder, name, value)
-        for builtin in self._builtins:
-            builtin.replace()
+        self._travel = _traveller()
+        self._put = [
+            (random.Random, "seed", random.Random.seed, self._seed),
+            (random, "seed", random.seed, self._seed.__get__(random._inst)),
+            (uuid, "getnode", uuid.getnode, self._getnode),
+            *self._bound(),
+        ]
+        for holder, name, _, instead in self._put:
+            setattr(holder, name, instead)
+
+    def _bound(self) -> Iterator[tuple[Any, str, Any, Any]]:
+        """Where modules hold the real functions. One is looked through again when it holds more or fewer names."""
+        known = self._names
+        for where, module in list(sys.modules.items()):
+            if not isinstance(module, ModuleType) or where in _WAITING:
+                continue
+            held = vars(module)
+            seen = known.get(where)
+            if seen is None or seen[0] is not module or seen[1] != len(held):
+                found: tuple[str, ...] = ()
+                if not _REAL.keys().isdisjoint(map(id, list(held.values()))):
+                    found = tuple(name for name, value in list(held.items()) if id(value) in _REAL)
+                seen = known[where] = module, len(held), found
+            for name in seen[2]:
+                value = held.get(name)
+                if id(value) in _REAL:
+                    yield module, name, value, self._instead[id(value)]
 
     def restore(self) -> None:
-        for builtin in self._builtins:
-            builtin.restore()
-        for (holder, name, _), value in zip(self._attributes, self._originals, strict=True):
-            setattr(holder, name, value)
+        for holder, name, real, instead in self._put:
+            if vars(holder).get(name) is instead:
+                setattr(holder, name, real)
+        self._travel.stop()
+
+
+def _traveller() -> Any:
+    """Have time-machine replace the wall clock: in a run it shows the run's time, in other threads the real one.
+
+    Raises:
+        SimulationError: time-machine is not installed.
+    """
+    try:
+        from time_machine import escape_hatch, travel
+    except ImportError:
+        raise SimulationError('simulations need time-machine: pip install "callboard[testing]"') from None
+    real = escape_hatch.time.time_ns
+
+    def time_ns() -> int:
+        source = _running.get(get_ident())
+        return real() if source is None else _nanoseconds(source.wall())
+
+    journey = travel(EPOCH, tick=False)
+    journey.start().time_ns = time_ns  # type: ignore[method-assign]
+    return journey
 
 
 _replacements: _Replacements | None = None
@@ -204,7 +206,7 @@ def replaced() -> Iterator[None]:
     Held for a whole search, so that a run does not replace them each time.
 
     Raises:
-        SimulationError: this interpreter is not CPython.
+        SimulationError: time-machine is not installed.
     """
     global _holders, _replacements
     with _lock:
