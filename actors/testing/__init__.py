@@ -4,6 +4,7 @@
 token that replays it.
 """
 
+from ...providers.latency import Latency
 from ..core.base.buggify import maybe
 from .clock import run_virtual, virtual_time
 from .doubles.models import FunctionModel, Script, ScriptedModel
@@ -19,6 +20,7 @@ from .errors import (
     Nondeterministic,
     SimulationError,
     StepBudgetSpent,
+    TimingRefused,
     TokenRefused,
     UnhandledFailure,
 )
@@ -33,6 +35,7 @@ from .faults.faults import (
     Kill,
     LoseReply,
     Partition,
+    Pause,
     ProviderFault,
     Restart,
     Slow,
@@ -41,6 +44,7 @@ from .faults.faults import (
 from .faults.provider import FaultyProvider
 from .loop.loop import SimulationLoop
 from .loop.threads import switch
+from .loop.timing import Timing
 from .oracles.linearizability import linearizable
 from .oracles.liveness import hot, no_starvation
 from .processes.process import Process
@@ -75,9 +79,11 @@ __all__ = [
     "Invariant",
     "InvariantViolated",
     "Kill",
+    "Latency",
     "LoseReply",
     "Nondeterministic",
     "Partition",
+    "Pause",
     "Probe",
     "Process",
     "ProviderFault",
@@ -92,6 +98,8 @@ __all__ = [
     "Slow",
     "StepBudgetSpent",
     "StoreFault",
+    "Timing",
+    "TimingRefused",
     "TokenRefused",
     "Trace",
     "UnhandledFailure",

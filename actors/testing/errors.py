@@ -8,6 +8,7 @@ CallboardError
     ├── Nondeterministic      a schedule failed, and when it ran again it did not, or failed otherwise
     ├── TokenRefused          a replay token does not belong to this scenario, code or workload
     ├── FaultRefused          (also ValueError)      a fault against the delivery contract, or that makes no sense
+    ├── TimingRefused         (also ValueError)      what is to vary about time makes no sense
     ├── FaultStruckNothing    a fault found nothing to strike in any schedule: it tested nothing
     ├── HistoryTooLong        whether a history is linearizable was not decided within the steps allowed
     ├── UnhandledFailure      an exception that nobody caught ended a callback or a background task
@@ -49,6 +50,10 @@ class TokenRefused(SimulationError):
 
 class FaultRefused(SimulationError, ValueError):
     """A fault that the delivery contract excludes, or whose arguments make no sense."""
+
+
+class TimingRefused(SimulationError, ValueError):
+    """What is to vary about time makes no sense."""
 
 
 class FaultStruckNothing(SimulationError):

@@ -9,9 +9,9 @@ It answers by the offline model's rules unless it is given an answer. It is for 
 talk to language models; it is no model.
 """
 
+from ..latency import Latency
 from .faults import (
     Fault,
-    Latency,
     cut,
     error,
     hang,

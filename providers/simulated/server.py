@@ -13,12 +13,13 @@ from typing import Any, TypeAlias
 
 from ..embeddings import Answered, Asked, EmbeddingRequest, Embeddings, estimated_tokens
 from ..errors import InvalidRequest
+from ..latency import Latency
 from ..messages import Completion, Request, Usage
 from ..offline.hashing import DIMENSIONS, hashed
 from ..tokens import estimate
 from .batches import Batches
 from .exchange import Exchange, dumped
-from .faults import Fault, Latency
+from .faults import Fault
 from .forms import Form, Route, route
 from .http import Connection, Incoming, Server
 from .limits import Enforcer, ServerQuota

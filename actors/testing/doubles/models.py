@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
@@ -92,12 +93,24 @@ def _completion(reply: Reply, number: int, usage: Usage, cost: float | None) -> 
     return Completion(Message("assistant", "", named), "tool_calls", usage, "scripted", "scripted", cost=cost)
 
 
+async def _in_time(seconds: float, reply: Completion | Coroutine[Any, Any, Completion]) -> Completion:
+    try:
+        await asyncio.sleep(seconds)
+    except BaseException:
+        if not isinstance(reply, Completion):
+            reply.close()  # nobody will await it
+        raise
+    return reply if isinstance(reply, Completion) else await reply
+
+
 class _TestModel(Actor):
     def on_receive(self, message: Any) -> Any:
         """Answer a request, whole or as a stream of words."""
         if self.expects == "stream":
             return self._stream(message)
         reply = self._reply(message)
+        if seconds := self._takes():
+            return self.reply_with(_in_time(seconds, reply))
         if isinstance(reply, Completion):
             return reply
         return self.reply_with(reply)
@@ -105,8 +118,16 @@ class _TestModel(Actor):
     def _reply(self, request: Request) -> Completion | Coroutine[Any, Any, Completion]:
         raise NotImplementedError
 
+    def _takes(self) -> float:
+        """The seconds that an answer takes: in a simulation, if it varies there."""
+        simulation = getattr(asyncio.get_running_loop(), "simulation", None)
+        timekeeper = None if simulation is None else simulation.injector.timekeeper
+        return 0.0 if timekeeper is None else timekeeper.answering(self.path)
+
     async def _stream(self, request: Request) -> AsyncIterator[Delta]:
         reply = self._reply(request)
+        if seconds := self._takes():
+            await asyncio.sleep(seconds)
         completion = reply if isinstance(reply, Completion) else await reply
         for index, word in enumerate(completion.message.text.split(" ")):
             if word:

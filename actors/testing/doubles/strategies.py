@@ -18,7 +18,19 @@ from ...core.base.restart import STRATEGIES, Restart
 from ...core.base.spec import ChildSpec
 from ...core.refs.ref import ActorRef
 from ...core.supervisor import Supervisor
-from ..faults.faults import Crash, Delay, DelayReply, Drop, Duplicate, Fault, Kill, LoseReply, ProviderFault, Slow
+from ..faults.faults import (
+    Crash,
+    Delay,
+    DelayReply,
+    Drop,
+    Duplicate,
+    Fault,
+    Kill,
+    LoseReply,
+    Pause,
+    ProviderFault,
+    Slow,
+)
 
 # -- message plans -----------------------------------------------------------------------------------------------------
 
@@ -187,6 +199,7 @@ def fault_plans(
         Crash: st.builds(Crash, path, nth, st.sampled_from(["before", "in", "after"]), optional=optional),
         Kill: st.builds(Kill, path, nth, optional=optional),
         Slow: st.builds(Slow, path, nth, seconds, optional=optional),
+        Pause: st.builds(Pause, path, nth, seconds, optional=optional),
         Delay: st.builds(Delay, path, nth, seconds, optional=optional),
         DelayReply: st.builds(DelayReply, path, nth, seconds, optional=optional),
         LoseReply: st.builds(LoseReply, path, nth, optional=optional),

@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, ClassVar, Final, Literal, TypeAlias, get_args
 
 from ..errors import FaultRefused
+from ..loop.timing import Variation
 
 PHASES: Final = ("before", "in", "after")
 """When an actor may crash, seen from the handler of a message."""
@@ -103,6 +104,22 @@ class Kill(_Fault):
 class Slow(_Fault):
     """The actor takes a message up only after ``seconds``."""
 
+    seconds: float = 10.0
+
+    def __post_init__(self) -> None:
+        _Fault.__post_init__(self)
+        self._check_seconds(self.seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Pause(_Fault):
+    """An actor, or a task that is named, is suspended for ``seconds`` before one of its steps, wherever it is.
+
+    So it is with a process whose memory is collected, or a thread that another one took the processor from: clocks and
+    all others go on. ``nth`` counts its steps, in the middle of a handler too.
+    """
+
+    strikes: ClassVar[str] = "step"
     seconds: float = 10.0
 
     def __post_init__(self) -> None:
@@ -316,6 +333,7 @@ Fault: TypeAlias = (
     Crash
     | Kill
     | Slow
+    | Pause
     | Delay
     | Drop
     | Duplicate
@@ -326,6 +344,7 @@ Fault: TypeAlias = (
     | Restart
     | StoreFault
     | ProviderFault
+    | Variation
 )
 _KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in get_args(Fault)}
 PROCESSING = (Crash, Kill, Slow)
@@ -338,6 +357,8 @@ _COUNTED = {"send": "message", "recv": "message", "crossing": "message", "point"
 
 def describe(fault: Fault) -> str:
     """Return the fault in words."""
+    if isinstance(fault, Variation):
+        return str(fault)
     noun = _COUNTED.get(fault.strikes, fault.strikes)
     where = f"{fault.target}, {noun} {fault.nth}" if fault.nth else f"{fault.target}, any {noun}"
     extra = {f.name: getattr(fault, f.name) for f in fields(fault) if f.name not in _SHOWN}

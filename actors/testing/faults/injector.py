@@ -13,6 +13,7 @@ from ...core.mail.cell import READY
 from ...core.mail.envelope import Envelope
 from ...core.mail.mailbox import refuse, signal
 from ..errors import FaultRefused, InjectedCrash
+from ..loop.timing import Timekeeper, What
 from .drawing import Chances, Waits
 from .faults import (
     PROCESSING,
@@ -27,6 +28,7 @@ from .faults import (
     Kill,
     LoseReply,
     Partition,
+    Pause,
     ProviderFault,
     Restart,
     Slow,
@@ -48,12 +50,15 @@ class Injector:
     Args:
         faults: what strikes.
         watched: what may strike in other runs: what there is for it to strike is counted.
+        timekeeper: what time does, if it varies.
     """
 
     loop: SimulationLoop
     tell: Callable[..., None]
 
-    def __init__(self, faults: Sequence[Fault] = (), watched: Sequence[Fault] = ()) -> None:
+    def __init__(
+        self, faults: Sequence[Fault] = (), watched: Sequence[Fault] = (), timekeeper: Timekeeper | None = None
+    ) -> None:
         self.found: Chances = Counter()
         """What there was to strike, as far as it is counted here and not in the trace."""
         self.struck: set[Fault] = set()
@@ -68,9 +73,12 @@ class Injector:
         self._faults = faults
         self.processing = _by_message([fault for fault in faults if isinstance(fault, PROCESSING)])
         self.looks = _any(PROCESSING, faults, watched)
-        self.on_sends = _any((*SENDING, Partition), faults, watched)
-        self.on_replies = _any((*REPLYING, Partition), faults, watched)
+        self.timekeeper = timekeeper
+        self.on_sends = _any((*SENDING, Partition), faults, watched) or _varies(timekeeper, "messages")
+        self.on_replies = _any((*REPLYING, Partition), faults, watched) or _varies(timekeeper, "replies")
+        self.on_steps = _any((Pause,), faults, watched)
         self._counted = _by_message([fault for fault in faults if not isinstance(fault, PROCESSING)])
+        self._paused: dict[str, float] = {}
         self._pairs = {fault.target: fault for fault in (*faults, *watched) if isinstance(fault, Partition)}
         self._parted: dict[str, float] = {}
         self._until: dict[tuple[str, str], float] = {}
@@ -78,7 +86,7 @@ class Injector:
     def _strike(self, fault: Fault, **more: Any) -> None:
         self.struck.add(fault)
         extra: dict[str, Any] = {"when": fault.when} if isinstance(fault, Crash | Restart) else {}
-        if isinstance(fault, Slow | Delay | DelayReply | Partition | StoreFault):
+        if isinstance(fault, Slow | Pause | Delay | DelayReply | Partition | StoreFault):
             extra["seconds"] = fault.seconds
         if isinstance(fault, StoreFault):
             extra["store"] = fault.what
@@ -131,6 +139,8 @@ class Injector:
         now = self.loop.time()
         delay = max(0.0, self._until.get(pair, 0.0) - now)
         copies = 1
+        if self.timekeeper is not None:
+            delay = max(delay, self.timekeeper.on_its_way("messages", *pair, now))
         for fault in self._due("send", path):
             if isinstance(fault, Delay):
                 self._strike(fault)
@@ -147,10 +157,12 @@ class Injector:
     def on_reply(self, ask: Any, path: str, **system: Any) -> float | None:
         """Return the delay, in seconds, after which an actor's reply arrives; None where it is lost."""
         delay: float | None = 0.0
+        if self.timekeeper is not None:
+            delay = self.timekeeper.on_its_way("replies", path, ask.sender, self.loop.time())
         for fault in self._due("reply", path):
             if isinstance(fault, DelayReply):
                 self._strike(fault, id=ask.id, **system)
-                delay = fault.seconds
+                delay = fault.seconds if delay is None else max(delay, fault.seconds)
             elif path in self.remote:
                 self._strike(fault, id=ask.id, **system)
                 delay = None
@@ -158,6 +170,21 @@ class Injector:
             self.tell("lost", actor=path, id=ask.id, what="reply", **system)
             delay = None
         return delay
+
+    def on_step(self, name: str) -> float:
+        """Return the seconds for which an actor or a task is suspended before its next step."""
+        now = self.loop.time()
+        left = self._paused.get(name, now) - now
+        if left > 0:  # other tasks of its own
+            return left
+        for fault in self._due("step", name):
+            self._strike(fault)
+            self._paused[name] = now + fault.seconds  # type: ignore[union-attr]
+        return self._paused.get(name, now) - now
+
+    def is_paused(self, name: str | None) -> bool:
+        """Whether an actor or a task is suspended now."""
+        return name in self._paused and self.loop.time() < self._paused[name]
 
     def on_request(self, path: str) -> ProviderFault | None:
         """The fault, if any, of a provider's next request."""
@@ -255,6 +282,10 @@ def _by_message(faults: Sequence[Fault]) -> dict[tuple[str, int], list[Fault]]:
         if fault.nth is not None:
             table.setdefault((fault.target, fault.nth), []).append(fault)
     return table
+
+
+def _varies(timekeeper: Timekeeper | None, what: What) -> bool:
+    return timekeeper is not None and timekeeper.varies(what)
 
 
 def _any(kinds: tuple[type[Any], ...], *faults: Sequence[Fault]) -> bool:

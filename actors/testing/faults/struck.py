@@ -14,12 +14,18 @@ _COUNTED = {
     "recv": "messages taken up",
     "send": "messages sent",
     "reply": "replies",
+    "step": "steps",
     "crossing": "messages and replies between them",
     "point": "how often each was reached",
     "write": "writes to its journal",
     "request": "requests",
 }
-_NOUNS = {"write": "process with a journal", "request": "faulty provider", "point": 'point maybe("…")'}
+_NOUNS = {
+    "step": "actor or task",
+    "write": "process with a journal",
+    "request": "faulty provider",
+    "point": 'point maybe("…")',
+}
 
 
 def unstruck(faults: Iterable[Fault], struck: Collection[Fault]) -> list[Fault]:

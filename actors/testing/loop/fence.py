@@ -153,3 +153,26 @@ def lowered() -> Iterator[None]:
     finally:
         if refuse is not None:
             _refusing[get_ident()] = refuse
+
+
+_METHODS = (
+    "create_connection create_server create_datagram_endpoint create_unix_connection create_unix_server getaddrinfo "
+    "getnameinfo sock_recv sock_recv_into sock_recvfrom sock_recvfrom_into sock_sendall sock_sendto sock_connect "
+    "sock_accept sock_sendfile sendfile start_tls add_reader remove_reader add_writer remove_writer "
+    "connect_accepted_socket subprocess_exec subprocess_shell connect_read_pipe connect_write_pipe "
+    "add_signal_handler remove_signal_handler"
+)
+
+
+def refuse_methods(loop: type) -> None:
+    """Have a class of event loops refuse all methods that reach outside; it has a method ``refuse`` for it."""
+    for name in _METHODS.split():
+        setattr(loop, name, _refusal(name))
+
+
+def _refusal(name: str) -> Callable[..., None]:
+    def method(self: Any, *_: Any, **__: Any) -> None:
+        self.refuse(f"loop.{name}()")
+
+    method.__name__ = name
+    return method

@@ -19,7 +19,7 @@ import threading
 from asyncio.tasks import _enter_task, _leave_task
 from bisect import insort
 from collections import deque
-from collections.abc import Callable, Collection, Coroutine, Generator
+from collections.abc import Callable, Collection, Coroutine, Generator, Sequence
 from contextvars import Context
 from typing import Any, Literal, NoReturn, TypeAlias, TypeVar, TypeVarTuple
 
@@ -27,7 +27,7 @@ from ..errors import Deadlock, EscapedSimulation, SimulationError, StepBudgetSpe
 from . import fence
 from .lanes import Executor, ExecutorCall, Lane, Schedule, executor_call, process
 from .precedence import Precedence, primitive
-from .tasks import SimFuture, SimTask, Step
+from .tasks import SimFuture, SimTask, Step, name_of
 from .threads import Threads, here
 
 Order: TypeAlias = Literal["contract", "asyncio"]
@@ -40,6 +40,8 @@ PATIENCE = 60.0
 REARM_LIMIT = 100
 """How many timers may be set for "now" within one instant before the clock is moved on by `REARM_STEP`."""
 REARM_STEP = 1e-6
+_ON_ITS_WAY = __name__.partition(".testing.")[0] + ".core.mail."
+"""Whose timers bring messages and replies: no clock decides when these arrive."""
 
 
 class SimulationLoop(asyncio.BaseEventLoop):
@@ -83,6 +85,12 @@ class SimulationLoop(asyncio.BaseEventLoop):
         """Directories, absolute and with a separator at the end, below which files may be changed."""
         self.threads: Threads | None = None
         """Runs the functions handed to executors on threads that interleave; without it they run inline."""
+        self.cost: Callable[[], float] | None = None
+        """Asked after each step how many seconds it took; None: none."""
+        self.drift: Callable[[], float] | None = None
+        """Asked for each timer by what its time is multiplied; None: it fires in time."""
+        self.detain: Callable[[str], float] | None = None
+        """Asked before each step of an actor or a task, by its name, for how many seconds it is suspended first."""
         self._now = 0.0
         self._number = 0
         self._age = 0
@@ -302,6 +310,13 @@ class SimulationLoop(asyncio.BaseEventLoop):
             self._rearmed += 1
             if self._rearmed > REARM_LIMIT:
                 when = self._now + REARM_STEP
+        elif self.drift is not None and not getattr(callback, "__module__", "").startswith(_ON_ITS_WAY):
+            when = self._now + (when - self._now) * self.drift()
+        return self._set(when, callback, args, context)
+
+    def _set(
+        self, when: float, callback: Callable[..., object], args: Sequence[Any], context: Context | None
+    ) -> asyncio.TimerHandle:
         timer = asyncio.TimerHandle(when, callback, args, self, context)
         timer._scheduled = True  # type: ignore[attr-defined]
         self._age += 1
@@ -334,6 +349,7 @@ class SimulationLoop(asyncio.BaseEventLoop):
         shared, followers = self._shared, self._precedence.followers
         record = self.picks.append
         in_pass = 0  # steps that a stock loop would take before it looks at its timers, and whether to stop
+        detain, cost = self.detain, self.cost
         while True:
             timers = self._timers
             if timers and timers[0][0] <= self._now + RESOLUTION and in_pass <= 0:
@@ -354,6 +370,8 @@ class SimulationLoop(asyncio.BaseEventLoop):
             if fifo:
                 handle: Any = fifo.popleft()
                 in_pass -= 1
+                if detain is not None and self._is_detained(_owner(handle), fifo.append, handle):
+                    continue
             else:
                 if self._unlabelled:
                     self._name_lanes()
@@ -365,7 +383,10 @@ class SimulationLoop(asyncio.BaseEventLoop):
                     pick = self.schedule.pick(order, by_age)
                     record(pick)
                     age = order.pop(pick)
-                lane = self._running_lane = by_age.pop(age)
+                lane = by_age.pop(age)
+                if detain is not None and self._is_detained(lane.source, self._rejoin, lane):
+                    continue
+                self._running_lane = lane
                 lane.turn += 1
                 handles = lane.handles
                 handle = handles.popleft()[1]
@@ -387,8 +408,21 @@ class SimulationLoop(asyncio.BaseEventLoop):
                     self.call_exception_handler(
                         {"message": f"exception in {handle._callback!r}", "exception": error, "handle": handle}
                     )
+                if cost is not None:
+                    self._now += cost()
             if self._stopping and in_pass <= 0:  # type: ignore[attr-defined]
                 return
+
+    def _is_detained(self, owner: Any, resume: Callable[[Any], None], it: Any) -> bool:
+        """Whether the next step of an actor or a task is suspended; what it is then resumes in time."""
+        name = name_of(owner)
+        seconds = 0.0 if name is None or self.detain is None else self.detain(name)
+        if seconds > 0:
+            self._set(self._now + seconds, self._resume, (resume, it), None)
+        return seconds > 0
+
+    def _resume(self, resume: Callable[[Any], None], it: Any) -> None:
+        resume(it)
 
     def _rejoin(self, lane: Lane) -> None:
         """Put a lane back among the ready ones, at the age of the first step it still has."""
@@ -550,6 +584,12 @@ class SimulationLoop(asyncio.BaseEventLoop):
         self.close()
 
 
+def _owner(handle: Any) -> Any:
+    """Whose step a handle is: of a turn, the actor's."""
+    callback = handle._callback
+    return handle._args[0] if getattr(callback, "__name__", "") == "run_alone" else getattr(callback, "__self__", None)
+
+
 def _task_name(task: asyncio.Task[Any]) -> str:
     """What a task is called, before it is told from others of that name."""
     coro: Any = task.get_coro()
@@ -561,22 +601,4 @@ def _task_name(task: asyncio.Task[Any]) -> str:
     return f"{name}#{cell.details.processed}" if cell is not None and cell.path == name and cell.details else name
 
 
-_REAL = (
-    "create_connection create_server create_datagram_endpoint create_unix_connection create_unix_server getaddrinfo "
-    "getnameinfo sock_recv sock_recv_into sock_recvfrom sock_recvfrom_into sock_sendall sock_sendto sock_connect "
-    "sock_accept sock_sendfile sendfile start_tls add_reader remove_reader add_writer remove_writer "
-    "connect_accepted_socket subprocess_exec subprocess_shell connect_read_pipe connect_write_pipe "
-    "add_signal_handler remove_signal_handler"
-)
-
-
-def _refusal(name: str) -> Callable[..., NoReturn]:
-    def method(self: SimulationLoop, *_: Any, **__: Any) -> NoReturn:
-        self.refuse(f"loop.{name}()")
-
-    method.__name__ = name
-    return method
-
-
-for _name in _REAL.split():
-    setattr(SimulationLoop, _name, _refusal(_name))
+fence.refuse_methods(SimulationLoop)

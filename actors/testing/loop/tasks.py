@@ -95,3 +95,15 @@ class Step(asyncio.Handle):
         self._callback = callback
         self._args = args
         self._cancelled = False
+
+
+def name_of(owner: Any) -> str | None:
+    """Return whose step it is: the path of an actor, of the one whose handler a task goes on with, or a task's name.
+
+    None for a callback that is nobody's.
+    """
+    if isinstance(owner, SimTask):
+        unnamed = str(getattr(owner.get_coro(), "__qualname__", "task")).rpartition(".")[2]
+        return unnamed if owner.unnamed else owner.get_name()
+    label = getattr(owner, "label", None)
+    return label if isinstance(label, str) else None

@@ -21,7 +21,9 @@ from ..faults.injector import Injector
 from ..loop import clocks, locks
 from ..loop.lanes import Schedule
 from ..loop.loop import Order, SimulationLoop
+from ..loop.tasks import name_of
 from ..loop.telling import TellingLoop
+from ..loop.timing import Timekeeper, Timing, Variation
 from ..schedules.plan import Hold, Interrupt
 from ..trace.invariants import Invariant, runtime
 from ..trace.trace import Trace
@@ -29,7 +31,7 @@ from .deadlock import who_waits
 from .scenario import Scenario, Simulation
 
 _TEARDOWN_STEPS = 5_000
-_OF_FAULTS = ("run_one", "_arrive", "take_step", "_nudge", "_start_again")
+_OF_FAULTS = ("run_one", "_arrive", "_resume", "take_step", "_nudge", "_start_again")
 """The callbacks of timers that faults and journals set."""
 _OURS = f"{runtime.__code__.co_filename}:"
 
@@ -114,6 +116,7 @@ def execute(
     order: Order = "contract",
     max_steps: int = 20_000,
     argument: bool = True,
+    timing: Timing | None = None,
     tell: bool = False,
 ) -> Run:
     """Run the scenario once; never raises what the scenario raised, but puts it into the `Run`.
@@ -123,8 +126,19 @@ def execute(
     """
     unused_yet = locks.unknown() and deepcopy(schedule)
     loop = (TellingLoop if tell else SimulationLoop)(schedule, order=order, max_steps=max_steps)
-    sim = Simulation(loop, Injector(faults, watched))
-    with clocks.follow(loop.time), deciding(sim.injector.on_point), locks.interleaved(loop, scenario) as threads:
+    variations = [fault for fault in faults if isinstance(fault, Variation)]
+    keeper = Timekeeper(timing, variations) if timing is not None and variations else None
+    sim = Simulation(loop, Injector(faults, watched, keeper))
+    if sim.injector.on_steps:
+        loop.detain = sim.injector.on_step
+    if keeper is not None:
+        keeper.keep(loop)
+    wall = None if keeper is None else keeper.wall(loop)
+    with (
+        clocks.follow(loop.time, wall),
+        deciding(sim.injector.on_point),
+        locks.interleaved(loop, scenario) as threads,
+    ):
         error, trace = _execute(scenario, sim, invariants, argument)
     unused: set[tuple[str, int]] = getattr(schedule, "unused", set())
     if threads.anew:
@@ -139,6 +153,7 @@ def execute(
             max_steps=max_steps,
             argument=argument,
             tell=tell,
+            timing=timing,
         )
     interrupts = tuple(Interrupt(lane, nth, place) for (lane, nth), place in threads.interrupted.items())
     unused = unused.difference(it.key for it in interrupts)
@@ -195,7 +210,7 @@ def _execute(
     try:
         loop.run_until_complete(task)
         sim.injector.check_remote()
-        error = _left_over(loop)
+        error = _left_over(sim)
     except (KeyboardInterrupt, SystemExit):
         sim.close()
         loop.abandon()
@@ -224,8 +239,11 @@ def _execute(
     return error, trace
 
 
-def _left_over(loop: SimulationLoop) -> InvariantViolated | None:
-    tasks = sorted(loop.label_of(task) for task in loop.unfinished())
+def _left_over(sim: Simulation) -> InvariantViolated | None:
+    loop = sim.loop
+    # Nobody can end what is suspended: its step comes when the pause is over.
+    going_on = [task for task in loop.unfinished() if not sim.injector.is_paused(name_of(task))]
+    tasks = sorted(map(loop.label_of, going_on))
     if tasks:
         return InvariantViolated(f"no leaks: still running after the system had stopped: {', '.join(tasks)}")
     timers = [timer for timer in loop.pending_timers() if getattr(_callback(timer), "__name__", "") not in _OF_FAULTS]

@@ -241,11 +241,11 @@ class _Further:
         self.on_send = None if sim.on_send is None else partial(sim.on_send, system=number)
         self.on_reply = None if sim.on_reply is None else partial(sim.on_reply, system=number)
         self.on_process = sim.on_process
+        self.number = number
         self._sim = sim
-        self._number = number
 
     def event(self, kind: str, **fields: Any) -> None:
-        self._sim.event(kind, system=self._number, **fields)
+        self._sim.event(kind, system=self.number, **fields)
 
     def message(self, kind: str, *values: Any) -> None:
         self.event(kind, **dict(zip(MESSAGE_FIELDS[kind], values, strict=True)))

@@ -11,12 +11,13 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ..errors import Nondeterministic, SimulationError, TokenRefused
+from ..errors import Nondeterministic, SimulationError, TimingRefused, TokenRefused
 from ..faults.drawing import Chances, chances, is_settled, place, settle
 from ..faults.faults import Crash, Fault
 from ..faults.struck import nothing, unstruck, why
 from ..loop.lanes import Schedule
 from ..loop.loop import Order
+from ..loop.timing import Timing
 from ..schedules import sampling
 from ..schedules.plan import Hold, Interrupt, Plan, Recorded
 from ..schedules.sampling import Fifo
@@ -52,6 +53,7 @@ def simulate(
     replay: str | None = None,
     max_steps: int = 20_000,
     order: Order = "contract",
+    timing: Timing | None = None,
 ) -> Run:
     """Run a scenario under the ordinary schedule and then under many others, until one fails.
 
@@ -65,6 +67,7 @@ def simulate(
         replay: a token; only that schedule is run.
         max_steps: steps of the loop after which a run counts as a livelock.
         order: ``contract``: any schedule the ordering contract allows. ``asyncio``: only that of a stock loop.
+        timing: what may vary about time; None has it pass only where nothing can run.
 
     Returns:
         the last run, which did not fail.
@@ -73,12 +76,15 @@ def simulate(
         SimulationFailed: a schedule under which the scenario raises, an invariant breaks, or nothing can go on.
         FaultStruckNothing: a fault struck nothing in any schedule, and is not ``optional``.
         Nondeterministic: a schedule failed, and when it ran again it did not, or failed otherwise.
+        TimingRefused: ``timing`` is no `Timing`.
         SimulationError: an event loop is running here already.
         TokenRefused: the token belongs to another scenario, or to another version of the code or workload.
     """
     if asyncio._get_running_loop() is not None:
         raise SimulationError("simulate() runs a loop of its own: call it from an ordinary test, not from an async one")
-    search = _Search(scenario, tuple(faults), tuple(invariants), max_steps, order)
+    if timing is not None and not isinstance(timing, Timing):
+        raise TimingRefused(f"timing={timing!r}: it is a Timing")
+    search = _Search(scenario, tuple(faults), tuple(invariants), max_steps, order, timing)
     try:
         with reproducible():
             return _simulate(search, seeds, strategy, replay)
@@ -111,6 +117,7 @@ class _Search:
         invariants: tuple[Invariant, ...],
         max_steps: int,
         order: Order,
+        timing: Timing | None,
     ) -> None:
         self.scenario = scenario
         self.name = token.scenario_name(scenario)
@@ -121,6 +128,7 @@ class _Search:
         self.invariants = invariants
         self.max_steps = max_steps
         self.order = order
+        self.timing = timing
         self.argument = takes_simulation(scenario)
         self.runs = 0
 
@@ -145,6 +153,7 @@ class _Search:
             max_steps=self.max_steps,
             argument=self.argument,
             tell=tell,
+            timing=self.timing,
         )
 
     def plan(self, holds: Sequence[Hold | Interrupt], faults: Sequence[Fault]) -> Run:
@@ -168,6 +177,8 @@ class _Search:
             faults = (
                 self.faults if self.fixed == self.faults else place(self.faults, counts, waits, random.Random(~seed))
             )
+            if self.timing is not None:
+                faults = (*faults, *self.timing.drawn(seed))
             run = self.run(sampling.schedule(strategy, seed), faults=faults)
             if not run.ok:
                 self.fail(run, f"seed {seed} ({strategy})")
