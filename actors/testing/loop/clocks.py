@@ -120,12 +120,8 @@ def _seed(real: Function) -> Function:
     return seed
 
 
-def _timestamps() -> Iterator[tuple[Any, str]]:
-    """Where the modules that make UUIDs of times (uuid6 is a backport) keep the time of the last: it is never less."""
-    for module in filter(None, map(sys.modules.get, ("uuid", "uuid6"))):
-        for name in vars(module):
-            if name.startswith("_last_") and "timestamp" in name:
-                yield module, name
+_timestamps: list[tuple[ModuleType, str]] = []
+"""Where the modules that make UUIDs of times (uuid6 is a backport) keep the time of the last: it is never less."""
 
 
 class _Replacements:
@@ -135,7 +131,9 @@ class _Replacements:
         self._instead = {id(real): make(real) for real, make in _FUNCTIONS}
         self._seed = _seed(random.Random.seed)
         self._getnode = _in_a_run(lambda source: _NODE)(uuid.getnode)
-        self._names: dict[str, tuple[ModuleType, int, tuple[str, ...]]] = {}
+        self._modules = 0
+        self._looked_at: dict[str, tuple[int, int]] = {}
+        self._holders: set[str] = set()
         self._put: list[tuple[Any, str, Any, Any]] = []
         self._travel: Any = None
 
@@ -151,22 +149,25 @@ class _Replacements:
             setattr(holder, name, instead)
 
     def _bound(self) -> Iterator[tuple[Any, str, Any, Any]]:
-        """Where modules hold the real functions. One is looked through again when it holds more or fewer names."""
-        known = self._names
+        """Where modules hold the real functions; as long as no module is added, those that do are known."""
+        if self._modules != len(sys.modules):
+            self._modules = len(sys.modules)
+            self._look()
+        for where in self._holders | {"__main__"}:
+            module = sys.modules.get(where)
+            for name, value in list(vars(module).items()) if module is not None else ():
+                if id(value) in _REAL:
+                    yield module, name, value, self._instead[id(value)]
+
+    def _look(self) -> None:
         for where, module in list(sys.modules.items()):
             if not isinstance(module, ModuleType) or where in _WAITING:
                 continue
             held = vars(module)
-            seen = known.get(where)
-            if seen is None or seen[0] is not module or seen[1] != len(held):
-                found: tuple[str, ...] = ()
+            if self._looked_at.get(where) != (id(module), len(held)):
+                self._looked_at[where] = id(module), len(held)
                 if not _REAL.keys().isdisjoint(map(id, list(held.values()))):
-                    found = tuple(name for name, value in list(held.items()) if id(value) in _REAL)
-                seen = known[where] = module, len(held), found
-            for name in seen[2]:
-                value = held.get(name)
-                if id(value) in _REAL:
-                    yield module, name, value, self._instead[id(value)]
+                    self._holders.add(where)
 
     def restore(self) -> None:
         for holder, name, real, instead in self._put:
@@ -214,6 +215,12 @@ def replaced() -> Iterator[None]:
             _replacements = _Replacements()
         if not _holders:
             _replacements.replace()
+            _timestamps[:] = [
+                (module, name)
+                for module in filter(None, map(sys.modules.get, ("uuid", "uuid6")))
+                for name in vars(module)
+                if name.startswith("_last_") and "timestamp" in name
+            ]
         _holders += 1
     try:
         yield
@@ -235,7 +242,7 @@ def follow(now: Callable[[], float], wall: Callable[[], float] | None = None) ->
     thread = get_ident()
     with replaced():
         random.seed(0)
-        last = [(module, name, getattr(module, name)) for module, name in _timestamps()]
+        last = [(module, name, getattr(module, name)) for module, name in _timestamps]
         for module, name, _ in last:
             setattr(module, name, None)
         _running[thread] = _Source(now, wall or (lambda: EPOCH + now()))
