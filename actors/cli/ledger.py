@@ -100,6 +100,9 @@ class Ledger:
             self._unanswered.pop(number, None)
         self.watcher(kind, fields)
 
+    def unheard_failure(self, path: str, failure: Any) -> None:
+        """Do nothing: that it has failed is counted."""
+
     def message(self, kind: str, *values: Any) -> None:
         """Take down what happened to a message. Called by the runtime."""
         self.event(kind, **dict(zip(MESSAGE_FIELDS[kind], values, strict=True)))

@@ -93,9 +93,37 @@ def run(loop: asyncio.AbstractEventLoop, program: Node) -> list[str]:
 # -- programs ----------------------------------------------------------------------------------------------------------
 
 LEAVES = (
-    "yield sleep soon later0 later at set_future await_future set_event wait_event clear_event put get cancel done fail"
-).split()
-BRANCHES = "spawn gather wait wait_for timeout group shield lock semaphore condition notify finally".split()
+    "yield",
+    "sleep",
+    "soon",
+    "later0",
+    "later",
+    "at",
+    "set_future",
+    "await_future",
+    "set_event",
+    "wait_event",
+    "clear_event",
+    "put",
+    "get",
+    "cancel",
+    "done",
+    "fail",
+)
+BRANCHES = (
+    "spawn",
+    "gather",
+    "wait",
+    "wait_for",
+    "timeout",
+    "group",
+    "shield",
+    "lock",
+    "semaphore",
+    "condition",
+    "notify",
+    "finally",
+)
 
 
 class Generator:
@@ -176,7 +204,7 @@ class Interpreter:
             return await awaited
 
     async def step(self, node: Node, name: str) -> None:
-        kind, number, seconds, which, blocks = node
+        kind, number, seconds, which, _ = node
         match kind:
             case "yield":
                 await asyncio.sleep(0)

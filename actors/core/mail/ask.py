@@ -12,7 +12,7 @@ from threading import get_ident
 from types import TracebackType
 from typing import Any, Final
 
-from ..base.errors import AskCycle, AskTimeout, brief
+from ..base.errors import AskCycle, AskTimeout, CoreError, brief
 from ..base.log import logger_of
 from ..base.send_context import SendContext
 from ..runtime.driver import Driver
@@ -104,7 +104,11 @@ class Ask(Future[Any]):
         if self.cell.runtime.probe is None:
             self._settle(ERROR, _AskFailure(error, error.__traceback__, self.cell.path))
         else:  # which is told of every end
-            self._settle(ERROR, Failure(error, error.__traceback__))
+            failure = Failure(error, error.__traceback__)
+            # A handler's own exception: what the runtime says by name, every sender may be told, and few will listen.
+            if self._callbacks is None and not isinstance(error, CoreError):
+                self.cell.runtime.probe.unheard_failure(self.cell.path, failure)
+            self._settle(ERROR, failure)
 
     def failed(self) -> bool:
         """Whether it has ended in an error."""

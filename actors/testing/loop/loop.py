@@ -23,8 +23,9 @@ from collections.abc import Callable, Collection, Coroutine, Generator, Sequence
 from contextvars import Context
 from typing import Any, Literal, NoReturn, TypeAlias, TypeVar, TypeVarTuple
 
+from ...core.runtime.driver import Driver
 from ..errors import Deadlock, EscapedSimulation, SimulationError, StepBudgetSpent
-from . import fence
+from . import fence, unawaited
 from .lanes import Executor, ExecutorCall, Lane, Schedule, executor_call, process
 from .precedence import Precedence, primitive
 from .tasks import SimFuture, SimTask, Step, name_of
@@ -76,11 +77,14 @@ class SimulationLoop(asyncio.BaseEventLoop):
         """The choice made at each contested step: 0 is the oldest ready lane."""
         self.unhandled: list[dict[str, Any]] = []
         """What reached the exception handler."""
+        self.unawaited: list[str] = []
+        """The coroutines that vanished without having been awaited, by name and place."""
         self.escaped: SimulationError | None = None
         self.who_waits: Callable[[], str] = str
         """Asked for a description of who waits for whom when nothing can go on."""
         self.closing = False
         self._sparing = False
+        self._eager = False
         self.writable: list[str] = []
         """Directories, absolute and with a separator at the end, below which files may be changed."""
         self.threads: Threads | None = None
@@ -150,17 +154,37 @@ class SimulationLoop(asyncio.BaseEventLoop):
         *,
         name: object = None,
         context: Context | None = None,
+        eager_start: bool | None = None,
         **_: Any,
     ) -> asyncio.Task[T]:
-        """Make a task with a stable hash. Eager starts are not imitated: a start is a step like any other."""
+        """Make a task with a stable hash."""
         self._check_closed()  # type: ignore[attr-defined]
         if self.closing:
             coro.close()
             raise SimulationError("the simulation is over: no new task can start")
-        task = SimTask(coro, loop=self, name=None if name is None else str(name), context=context)
+        eager = (self._eager and not isinstance(coro, Driver)) if eager_start is None else eager_start
+        task = SimTask(coro, loop=self, name=None if name is None else str(name), context=context, eager=eager)
         task.process = process.get() if context is None else context.get(process)
         self._tasks.append(task)
         return task
+
+    def set_task_factory(self, factory: Any) -> None:
+        """Have tasks start eagerly, or not.
+
+        Args:
+            factory: `asyncio.eager_task_factory` or None.
+
+        Raises:
+            SimulationError: it is another one: its tasks would be strangers here, in another order in each process.
+        """
+        if factory is not None and factory is not getattr(asyncio, "eager_task_factory", None):
+            name = getattr(factory, "__qualname__", type(factory).__name__)
+            raise SimulationError(
+                f"the task factory {name} makes tasks that a simulation cannot number: "
+                "set none, or asyncio.eager_task_factory"
+            )
+        super().set_task_factory(factory)
+        self._eager = factory is not None
 
     def spare_task(self, coro: Any, name: str, context: Context) -> asyncio.Task[Any]:
         """Make a task that takes no step before `start_task`; the systems' dispatchers ask for them."""
@@ -553,7 +577,7 @@ class SimulationLoop(asyncio.BaseEventLoop):
 
     def run_forever(self) -> None:
         """Run until stopped, with the fence up."""
-        with fence.around(self.refuse, self.writable):
+        with fence.around(self.refuse, self.writable), unawaited.noting(self.unawaited.append):
             super().run_forever()
 
     # -- the end -----------------------------------------------------------------------------------------------

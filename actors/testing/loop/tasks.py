@@ -40,11 +40,14 @@ class SimTask(asyncio.Task[Any]):
     first: asyncio.Handle | None = None
     """The first step of a task that does not start by itself."""
 
-    def __init__(self, coro: Any, *, loop: Numbering, name: str | None, context: Context | None) -> None:
+    def __init__(
+        self, coro: Any, *, loop: Numbering, name: str | None, context: Context | None, eager: bool = False
+    ) -> None:
         self._sim_loop = loop
         self.number = loop.next_number()
         self.unnamed = name is None
-        super().__init__(coro, loop=loop, name=name or f"Task-{self.number}", context=context)  # type: ignore[arg-type]
+        options: dict[str, Any] = {"eager_start": True} if eager else {}  # Python 3.12
+        super().__init__(coro, loop=loop, name=name or f"Task-{self.number}", context=context, **options)
 
     def __hash__(self) -> int:
         return self.number

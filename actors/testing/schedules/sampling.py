@@ -15,6 +15,7 @@ from __future__ import annotations
 import random
 from bisect import bisect_left
 from collections.abc import Iterable
+from functools import partial
 from heapq import heappop, heappush
 
 from ..loop.lanes import Lane, Schedule
@@ -124,6 +125,12 @@ def schedule(strategy: str, seed: int) -> Schedule:
     """
     if strategy not in STRATEGIES:
         raise ValueError(f"strategy {strategy!r} is not one of {', '.join(STRATEGIES)}")
+    made = _schedule(strategy, seed)
+    made.again = partial(schedule, strategy, seed)  # type: ignore[attr-defined]
+    return made
+
+
+def _schedule(strategy: str, seed: int) -> Schedule:
     kind = ("pct", "uniform", "pos")[seed % 3] if strategy == "mix" else strategy
     if kind == "fifo":
         return Fifo()

@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from ...core.mail.future import Failure
 from ...core.refs.ref import ActorRef
 from ...core.runtime.parts import MESSAGE_FIELDS
 from ...core.system import System
@@ -56,6 +57,8 @@ class Simulation:
         self.on_send = injector.on_send if injector.on_sends else None
         self.on_reply = injector.on_reply if injector.on_replies else None
         self.on_process = injector.on_process if injector.looks else None
+        self.unheard: list[tuple[str, Failure]] = []
+        """The asks that failed while nobody waited for them."""
         self.steps, self.ended = 0, 0.0
         """How many steps the run took, and when it was over, in virtual seconds."""
         self.processes: dict[str, Process] = {}
@@ -218,6 +221,10 @@ class Simulation:
             fields["expected"] = any(condition(fact) for condition in self._expected)
         self._append((self.loop._now, kind, fields))
 
+    def unheard_failure(self, path: str, failure: Failure) -> None:
+        """Take note of an ask that failed while nobody waited for it. Called by the runtime."""
+        self.unheard.append((path, failure))
+
     def message(self, kind: str, *values: Any) -> None:
         """Take down what happened to a message. Called by the runtime."""
         self._append((self.loop._now, kind, *values))
@@ -249,6 +256,9 @@ class _Further:
 
     def message(self, kind: str, *values: Any) -> None:
         self.event(kind, **dict(zip(MESSAGE_FIELDS[kind], values, strict=True)))
+
+    def unheard_failure(self, path: str, failure: Failure) -> None:
+        self._sim.unheard_failure(path, failure)
 
 
 def takes_simulation(scenario: Scenario) -> bool:

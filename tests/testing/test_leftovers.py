@@ -1,0 +1,212 @@
+"""What nobody waited for, looked at or ended does not go unnoticed; and what is abandoned acts no more."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import Any
+
+import pytest
+
+from callboard import Actor
+from callboard.actors.testing.errors import SimulationError
+from callboard.actors.testing.loop.loop import SimulationLoop
+from callboard.testing import Simulation, SimulationFailed, simulate
+
+
+class Fails(Actor):
+    def on_receive(self, message: object) -> object:
+        raise LookupError("no such page")
+
+
+async def work() -> None:
+    await asyncio.sleep(1)
+
+
+# -- what nobody waited for --------------------------------------------------------------------------------------------
+
+
+def test_a_coroutine_that_was_never_awaited_fails_the_run_by_its_name_and_place() -> None:
+    async def scenario() -> None:
+        work()  # type: ignore[unused-coroutine]
+
+    with pytest.raises(SimulationFailed, match=r"never awaited: work \(.*test_leftovers.py:\d+\)"):
+        simulate(scenario, seeds=3)
+
+
+def test_a_coroutine_that_was_closed_was_not_forgotten() -> None:
+    async def scenario() -> None:
+        work().close()
+
+    simulate(scenario, seeds=3)
+
+
+@pytest.mark.filterwarnings("error")
+def test_after_a_run_python_warns_of_such_coroutines_as_ever() -> None:
+    simulate(work, seeds=1)
+    with pytest.warns(RuntimeWarning, match="'work' was never awaited"):
+        work()  # type: ignore[unused-coroutine]
+
+
+def test_an_ask_that_failed_and_that_nobody_looked_at_fails_the_run() -> None:
+    async def scenario(sim: Simulation) -> None:
+        sim.system.spawn(Fails, name="pages").ask("index")
+        await asyncio.sleep(1)
+
+    with pytest.raises(SimulationFailed, match=r"an ask of pages failed, and nobody looked: LookupError"):
+        simulate(scenario, seeds=3)
+
+
+def test_a_failed_ask_that_somebody_looks_at_later_is_noticed() -> None:
+    async def scenario(sim: Simulation) -> None:
+        ask = sim.system.spawn(Fails, name="pages").ask("index")
+        await asyncio.sleep(1)
+        with pytest.raises(LookupError):
+            await ask
+
+    simulate(scenario, seeds=3)
+
+
+def test_a_failed_ask_whose_exception_is_read_is_noticed() -> None:
+    async def scenario(sim: Simulation) -> None:
+        ask = sim.system.spawn(Fails, name="pages").ask("index")
+        await asyncio.wait([ask])
+        assert isinstance(ask.exception(), LookupError)
+
+    simulate(scenario, seeds=3)
+
+
+# -- task factories ----------------------------------------------------------------------------------------------------
+
+
+def test_a_task_factory_of_ones_own_is_refused_by_its_name() -> None:
+    def my_factory(loop: Any, coro: Any, **_: Any) -> Any:
+        return asyncio.Task(coro, loop=loop)
+
+    async def scenario() -> None:
+        asyncio.get_running_loop().set_task_factory(my_factory)
+
+    with pytest.raises(
+        SimulationFailed, match=r"task factory .*my_factory makes tasks that a simulation cannot number"
+    ):
+        simulate(scenario, seeds=1)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="eager tasks came with Python 3.12")
+def test_eager_tasks_start_as_they_are_made() -> None:
+    async def main() -> list[str]:
+        loop = asyncio.get_running_loop()
+        loop.set_task_factory(asyncio.eager_task_factory)  # type: ignore[attr-defined]
+        seen: list[str] = []
+
+        async def worker(name: str) -> None:
+            seen.append(name)
+            await asyncio.sleep(1)
+            seen.append(f"{name} slept")
+
+        tasks = [asyncio.create_task(worker(name)) for name in "ab"]
+        assert seen == ["a", "b"]
+        await asyncio.gather(*tasks)
+        loop.set_task_factory(None)
+        late = asyncio.create_task(worker("c"))
+        assert "c" not in seen
+        await late
+        return sorted(seen)
+
+    loop = SimulationLoop()
+    try:
+        assert loop.run_until_complete(main()) == ["a", "a slept", "b", "b slept", "c", "c slept"]
+    finally:
+        loop.abandon()
+
+
+# -- what is abandoned -------------------------------------------------------------------------------------------------
+
+
+def abandoned(*coroutines: Any) -> SimulationLoop:
+    """A loop that was left while these coroutines were waiting."""
+    loop = SimulationLoop()
+    for coro in coroutines:
+        loop.create_task(coro)
+    loop.run_until_complete(asyncio.sleep(1))
+    loop.abandon()
+    return loop
+
+
+def test_what_a_coroutine_raises_as_it_is_closed_reaches_nobody_and_the_others_are_closed_too() -> None:
+    closed: list[int] = []
+
+    async def raises(number: int) -> None:
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            closed.append(number)
+            raise (KeyboardInterrupt, LookupError, SystemExit)[number]
+
+    loop = abandoned(*map(raises, range(3)))
+    assert closed == [0, 1, 2]
+    assert loop.is_closed()
+    assert not loop.unhandled
+
+
+def test_a_coroutine_that_waits_again_as_it_is_closed_is_left() -> None:
+    async def stubborn() -> None:
+        while True:
+            try:
+                await asyncio.sleep(3600)
+            except GeneratorExit:
+                continue
+
+    assert abandoned(stubborn()).is_closed()
+
+
+def test_what_is_abandoned_acts_no_more() -> None:
+    acted: list[str] = []
+    refused: list[str] = []
+
+    async def late(name: str) -> None:
+        acted.append(name)
+
+    async def acts() -> None:
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            the_loop.call_soon(acted.append, "soon")
+            the_loop.call_later(0, acted.append, "later")
+            event.set()
+            try:
+                the_loop.create_task(late("task"))
+            except SimulationError as error:
+                refused.append(str(error))
+
+    async def waits() -> None:
+        await event.wait()
+        acted.append("woken")
+
+    event = asyncio.Event()
+    the_loop = SimulationLoop()
+    the_loop.create_task(waits())
+    the_loop.create_task(acts())
+    the_loop.run_until_complete(asyncio.sleep(1))
+    the_loop.abandon()
+    assert not acted
+    assert refused == ["the simulation is over: no new task can start"]
+    assert the_loop.is_closed()
+    assert not the_loop.pending_timers()
+    assert not the_loop.unfinished()
+
+
+def test_a_failing_run_whose_tasks_raise_as_they_are_closed_is_reported_for_its_own_failure() -> None:
+    async def raises() -> None:
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            raise LookupError("while it is closed")
+
+    async def scenario() -> None:
+        task = asyncio.create_task(raises())
+        await asyncio.sleep(0)
+        assert task is None, "the failure itself"
+
+    with pytest.raises(SimulationFailed, match="the failure itself"):
+        simulate(scenario, seeds=1)
