@@ -7,6 +7,7 @@ and shrinking together. ``twins`` counts alarms on the fixed twins. ``llm_galler
 ``replay`` replays a token of each bug in fresh processes under other hash seeds, and in other Pythons where there are
 any: those named in ``CALLBOARD_PYTHONS`` (separated like ``PATH``), else ``python3.11`` to ``python3.13`` on the path.
 ``schedule_…`` is the CPU of one simulated run; the baseline beside it runs the same flow on a stock event loop, once.
+``schedule_…_cpu`` is that CPU over that of an earlier commit, both measured in turns (see `earlier`).
 ``step_…`` is the CPU of one step of the loop.
 """
 
@@ -21,7 +22,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -30,19 +31,18 @@ from tests.testing.gallery import GALLERY, Bug
 from tests.testing.hunt import hunt
 from tests.testing.llm_gallery import LLM_GALLERY
 
-from callboard.actors import Actor, ActorRef, System
+from callboard.actors import System
 from callboard.actors.testing import SimulationFailed, simulate
 
+from .earlier import COMMIT, ratio
 from .harness import Case, Sample, Suite
+from .schedules import FLOWS, MESSAGES, Echo, Flow
 
 BASELINE = "asyncio"
 BUDGET = 500
 TWIN_SCHEDULES = 1_000
-MESSAGES = 50
 ROOT = Path(__file__).parents[1]
 VERSIONS = ("3.11", "3.12", "3.13")
-
-Flow = Callable[[System], Awaitable[None]]
 
 
 def suite(quick: bool) -> Suite:
@@ -58,10 +58,11 @@ def suite(quick: bool) -> Suite:
         Case("llm_twins", "callboard", lambda: _twins(LLM_GALLERY, next(seeds), TWIN_SCHEDULES // tenth)),
         Case("replay", "callboard", lambda: _replay(pythons)),
     ]
-    for name, flow in (("tell", _tells), ("ask", _asks), ("relay", _relays)):
+    for name, flow in FLOWS.items():
         scenario = f"schedule_{name}_{MESSAGES}"
         cases.append(Case(scenario, BASELINE, partial(_plain, flow(MESSAGES))))
         cases.append(Case(scenario, "callboard", partial(_schedule, flow(MESSAGES), 300 // tenth)))
+        cases.append(Case(f"{scenario}_cpu", "callboard", partial(_against, name, 60 // tenth)))
     for size in (50, 5_000):
         cases.append(Case(f"step_{size}", "callboard", partial(_step, _burst(size), max(3, 20_000 // size))))
     notes = (
@@ -175,59 +176,6 @@ def _replay(pythons: list[str]) -> Sample:
 # -- cost --------------------------------------------------------------------------------------------------------------
 
 
-class Echo(Actor):
-    def on_receive(self, message: object) -> object:
-        return message
-
-
-class Relay(Actor):
-    def __init__(self, target: ActorRef[Echo]) -> None:
-        super().__init__()
-        self.target = target
-
-    async def on_receive(self, message: object) -> object:
-        return await self.target.ask(message)
-
-
-def _tells(messages: int) -> Flow:
-    async def flow(system: System) -> None:
-        actors = [system.spawn(Echo, name=f"echo{number}") for number in range(5)]
-        for number in range(messages - len(actors)):
-            actors[number % len(actors)].tell(number)
-        for actor in actors:
-            await actor.ask("done")
-
-    return flow
-
-
-def _asks(messages: int) -> Flow:
-    async def flow(system: System) -> None:
-        echo = system.spawn(Echo, name="echo")
-        await _clients(echo, messages)
-
-    return flow
-
-
-def _relays(messages: int) -> Flow:
-    """Each ask goes on to a second actor: two messages."""
-
-    async def flow(system: System) -> None:
-        relay = system.spawn(Relay, system.spawn(Echo, name="echo"), name="relay")
-        await _clients(relay, messages // 2)
-
-    return flow
-
-
-async def _clients(target: ActorRef[Echo] | ActorRef[Relay], asks: int, clients: int = 5) -> None:
-    async def client() -> None:
-        for number in range(asks // clients):
-            await target.ask(number)
-
-    async with asyncio.TaskGroup() as group:
-        for number in range(clients):
-            group.create_task(client(), name=f"client{number}")
-
-
 def _burst(asks: int) -> Flow:
     async def flow(system: System) -> None:
         actors = [system.spawn(Echo, name=f"echo{number}") for number in range(5)]
@@ -254,6 +202,10 @@ def _simulated(flow: Flow, schedules: int) -> Iterator[float]:
 def _schedule(flow: Flow, schedules: int) -> Sample:
     _, seconds = _simulated(flow, schedules)
     return Sample(seconds * 1e3, "ms")
+
+
+def _against(flow: str, turns: int) -> Sample:
+    return Sample(ratio(flow, turns), f"of {COMMIT}")
 
 
 def _step(flow: Flow, schedules: int) -> Sample:
