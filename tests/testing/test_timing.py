@@ -13,6 +13,7 @@ import pytest
 
 from callboard.actors import Actor, ActorRef, AskTimeout, System
 from callboard.actors.testing import (
+    FaultRefused,
     FaultStruckNothing,
     Latency,
     Pause,
@@ -21,6 +22,7 @@ from callboard.actors.testing import (
     SimulationFailed,
     Timing,
     TimingRefused,
+    TokenRefused,
     Trace,
     simulate,
 )
@@ -287,6 +289,19 @@ def test_the_token_replays_a_run_whose_time_varies(order: Any) -> None:
     assert len(failed.run.faults) <= 2, "the rest has no part in it"
     again = failing(scenario, replay=failed.token, **options)
     assert again.run.trace.digest() == failed.run.trace.digest()
+
+
+def test_a_token_of_a_run_whose_time_varies_is_refused_where_it_does_not() -> None:
+    token = failing(near_miss(False), seeds=500, timing=Timing(step=0.01)).token
+    for timing in (None, Timing(drift=0.1)):
+        with pytest.raises(TokenRefused, match=r"steps take time .*: replay it with a timing=Timing\(step=…\)"):
+            simulate(near_miss(False), replay=token, timing=timing)
+
+
+def test_what_is_no_fault_is_refused() -> None:
+    for wrong in (Timing(step=0.01), "crash", Pause, None):
+        with pytest.raises(FaultRefused, match="is no fault: they are Crash, Kill"):
+            simulate(talking, faults=[wrong])  # type: ignore[list-item]
 
 
 def test_what_a_failure_does_not_need_does_not_vary_in_its_report() -> None:

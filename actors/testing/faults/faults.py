@@ -347,12 +347,23 @@ Fault: TypeAlias = (
     | Variation
 )
 _KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in get_args(Fault)}
+_GIVEN = tuple(kind for kind in get_args(Fault) if kind is not Variation)
 PROCESSING = (Crash, Kill, Slow)
 SENDING = (Delay, Drop, Duplicate)
 REPLYING = (LoseReply, DelayReply)
 _SHOWN = ("actor", "one", "other", "name", "process", "nth", "probability", "optional")
 _CAPITAL = re.compile(r"(?<!^)(?=[A-Z])")
 _COUNTED = {"send": "message", "recv": "message", "crossing": "message", "point": "time"}
+
+
+def check_kind(fault: object) -> None:
+    """Look whether something is a fault.
+
+    Raises:
+        FaultRefused: it is none.
+    """
+    if type(fault) not in _GIVEN:
+        raise FaultRefused(f"{fault!r} is no fault: they are {', '.join(kind.__name__ for kind in _GIVEN)}")
 
 
 def describe(fault: Fault) -> str:

@@ -13,11 +13,11 @@ from typing import Any
 
 from ..errors import Nondeterministic, SimulationError, TimingRefused, TokenRefused
 from ..faults.drawing import Chances, chances, is_settled, place, settle
-from ..faults.faults import Crash, Fault
+from ..faults.faults import Crash, Fault, check_kind
 from ..faults.struck import nothing, unstruck, why
 from ..loop.lanes import Schedule
 from ..loop.loop import Order
-from ..loop.timing import Timing
+from ..loop.timing import Timing, Variation
 from ..schedules import sampling
 from ..schedules.plan import Hold, Interrupt, Plan, Recorded
 from ..schedules.sampling import Fifo
@@ -74,6 +74,7 @@ def simulate(
 
     Raises:
         SimulationFailed: a schedule under which the scenario raises, an invariant breaks, or nothing can go on.
+        FaultRefused: something in ``faults`` is no fault.
         FaultStruckNothing: a fault struck nothing in any schedule, and is not ``optional``.
         Nondeterministic: a schedule failed, and when it ran again it did not, or failed otherwise.
         TimingRefused: ``timing`` is no `Timing`.
@@ -82,9 +83,12 @@ def simulate(
     """
     if asyncio._get_running_loop() is not None:
         raise SimulationError("simulate() runs a loop of its own: call it from an ordinary test, not from an async one")
+    faults = tuple(faults)
+    for fault in faults:
+        check_kind(fault)
     if timing is not None and not isinstance(timing, Timing):
         raise TimingRefused(f"timing={timing!r}: it is a Timing")
-    search = _Search(scenario, tuple(faults), tuple(invariants), max_steps, order, timing)
+    search = _Search(scenario, faults, tuple(invariants), max_steps, order, timing)
     try:
         with reproducible():
             return _simulate(search, seeds, strategy, replay)
@@ -312,6 +316,10 @@ class _Search:
 
     def replay(self, given: token.Token) -> Run:
         given.check_scenario(self.name)
+        varies = () if self.timing is None else self.timing.kinds
+        for fault in given.faults:
+            if isinstance(fault, Variation) and fault.what not in varies:
+                raise TokenRefused(f"in the token's run {fault}: replay it with a timing=Timing({fault.what}=…)")
         self.order = given.order  # type: ignore[assignment]
         run = self.plan(given.holds, (*self.fixed, *given.faults))
         given.check_trace(run.trace, run.unused)
