@@ -201,6 +201,13 @@ PRINTS = {
         "{'event': 'HandoffFinished', 'agent': 'Desk', 'name': 'Far'}",
         "I was told: Read the contract.",
     ],
+    "reading_a_failure.py": [
+        "cycle there → back → there",
+        "client waits for there, back",
+        "there waits to acquire lock accounts['bob'], held by back",
+        "back waits to acquire lock accounts['ada'], held by there",
+        "<!doctype html>",
+    ],
     "rare_events.py": [
         "without faults it holds",
         "AssertionError: the cache has nothing",
