@@ -20,7 +20,7 @@ from .inbox import read
 from .pending import Pending
 from .reader import Follow, Page, Reader
 from .reading import encode, record
-from .running import Runner, ThreadRunner, Waits, host
+from .running import Runner, ThreadRunner, Waits, hosting
 from .subscriptions import Subscription
 from .writer import Writer
 
@@ -54,10 +54,10 @@ class ThreadedJournal:
         self._closing = Closing()
         self._lock = threading.Lock()
         runner: Callable[[Waits[None], str], Runner] = ThreadRunner
-        hosting = host()
-        if hosting is not None:
-            self._backend = backend = hosting.store(backend)
-            runner = hosting.runner
+        host = hosting.get()
+        if host is not None:
+            self._backend = backend = host.store(backend)
+            runner = host.runner
         self._writer = Writer(backend, self._closing, self.worker, lease, name, self._committed, self._ended, runner)
         self._reader = Reader(backend, codec, self._closing, self.worker, name, runner)
         try:
@@ -65,7 +65,7 @@ class ThreadedJournal:
         except BaseException:
             backend.close()
             raise
-        self._hosted = hosting is not None
+        self._hosted = host is not None
         if not self._hosted:
             _open.add(self)
         self._reader.runner.start()

@@ -1,4 +1,4 @@
-"""What the journal's writer and reader run on: a thread each, or whatever an event loop offers in its place.
+"""What the journal's writer and reader run on: a thread each, or whatever a simulation offers in its place.
 
 They are generators that yield where they wait: for so many seconds, or None for ever, but not once they are woken. So
 they are the same under simulation, where there are no threads and time is virtual.
@@ -6,10 +6,10 @@ they are the same under simulation, where there are no threads and time is virtu
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Generator
 from contextlib import suppress
+from contextvars import ContextVar
 from queue import Empty, SimpleQueue
 from threading import Thread, current_thread
 from typing import Protocol, TypeAlias, TypeVar
@@ -47,7 +47,7 @@ class Runner(Protocol):
 
 
 class Host(Protocol):
-    """What an event loop may have as ``callboard_journals``: it decides how journals that are made there run."""
+    """What decides how journals run that are made where it is set (`hosting`)."""
 
     def store(self, backend: Backend) -> Backend:
         """What the journal uses in place of its database."""
@@ -58,9 +58,8 @@ class Host(Protocol):
         ...
 
 
-def host() -> Host | None:
-    """That of the running event loop, if it has one."""
-    return getattr(asyncio._get_running_loop(), "callboard_journals", None)
+hosting: ContextVar[Host | None] = ContextVar("callboard_journals", default=None)
+"""A simulation's. Of the context, not of the event loop: journals are made on other threads, too (``to_thread``)."""
 
 
 class ThreadRunner:

@@ -59,9 +59,6 @@ class SimulationLoop(asyncio.BaseEventLoop):
     callboard_dispatcher: Callable[[Any], object] | None = None
     """Called by systems with each actor that becomes ready; None leaves their own dispatcher in charge."""
 
-    callboard_journals: Any = None
-    """What journals that are made here run on."""
-
     @property
     def callboard_probe(self) -> Any:
         """What the next `System` that starts here tells its facts to."""

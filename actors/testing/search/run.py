@@ -14,6 +14,7 @@ from typing import Any
 
 from ...core.base.buggify import deciding
 from ...core.system import System
+from ...journal.threaded.running import hosting
 from ..errors import InvariantViolated, UnhandledFailure
 from ..faults.drawing import Chances, Waits
 from ..faults.faults import Fault
@@ -195,6 +196,7 @@ def _execute(
 
     async def main() -> None:
         nonlocal failed_at, told
+        hosting.set(sim.journals)
         async with System("sim") as system:
             sim.system = system
             if isinstance(loop, TellingLoop):

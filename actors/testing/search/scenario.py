@@ -64,8 +64,7 @@ class Simulation:
         self.processes: dict[str, Process] = {}
         """By name."""
         self._folder: TemporaryDirectory[str] | None = None
-        self._journals = Journals(loop, injector)
-        loop.callboard_journals = self._journals
+        self.journals = Journals(loop, injector)
         injector.tell = self.event
         injector.loop = loop
 
@@ -232,7 +231,7 @@ class Simulation:
     def close(self) -> None:
         """Take nothing down any more: the run is over."""
         self.steps, self.ended = self.loop.steps, self.loop.time()
-        self._journals.close()
+        self.journals.close()
         for process in self.processes.values():
             process.abandon()
         if self._folder is not None:
