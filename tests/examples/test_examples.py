@@ -219,6 +219,7 @@ PRINTS = {
         "steps take time (step",
     ],
     "receive_timeout.py": ["hello", "are you there?", "nothing for 0.05 s, goodbye", "closed"],
+    "restarted_process.py": ["AssertionError: ann was charged twice", "written first: True"],
     "restart_child.py": ["Hello Ada", "Hello stops", "Good morning Ada", "Good morning stops"],
     "start_and_aclose.py": ["total 2", "total 5", "<System application closed>"],
     "step_by_step.py": [

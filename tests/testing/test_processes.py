@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from callboard import (
     Actor,
+    Agency,
+    Agent,
     AskTimeout,
     ChildSpec,
     EventSourcedActor,
     JsonCodec,
     PostgresJournal,
+    Request,
     SqliteJournal,
     StreamFenced,
     StreamOwned,
     System,
+    tool,
 )
 from callboard.actors.journal.store import at_hand
+from callboard.actors.testing.doubles.models import FunctionModel, call
 from callboard.testing import (
     Deadlock,
     Fault,
@@ -450,3 +457,41 @@ def test_a_restart_that_breaks_something_is_found_and_its_token_replays_it(order
     with pytest.raises(SimulationFailed, match="charged twice") as again:
         simulate(charges, faults=faults, replay=caught.value.token)
     assert again.value.run.trace.digest() == caught.value.run.trace.digest()
+
+
+# -- the page ----------------------------------------------------------------------------------------------------------
+
+PAGE = Path(__file__).parents[2] / "actors" / "testing" / "processes" / "README.md"
+
+
+@pytest.mark.parametrize("address", ["postgresql://simulated/page", None])
+def test_the_example_of_the_page_holds(address: str | None) -> None:
+    charged: list[str] = []
+
+    @tool
+    async def charge() -> str:
+        charged.append("ann")
+        return "charged"
+
+    def model(request: Request) -> Any:
+        return "done" if request.messages[-1].role == "tool" else call("charge", "c1")
+
+    (code,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    program, _, search = code.partition("simulate(")
+    names: dict[str, Any] = {
+        "Agency": Agency,
+        "Agent": Agent,
+        "charge": charge,
+        "model": ChildSpec(FunctionModel, (model,), name="model"),
+        "charged": charged,
+    }
+    exec(compile(program, PAGE.name, "exec"), names)
+
+    async def scenario(sim: Simulation) -> None:
+        charged.clear()
+        names["address"] = address or sim.folder / "page.db"
+        sim.expect_dead_letters()
+        await names["scenario"](sim)
+
+    assert search == 'scenario, faults=[Restart("worker")])\n'
+    simulate(scenario, faults=[Restart("worker")])
