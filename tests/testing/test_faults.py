@@ -15,6 +15,7 @@ from callboard.testing import (
     Buggify,
     Crash,
     Deadlock,
+    Delay,
     DelayReply,
     Fault,
     FaultRefused,
@@ -388,3 +389,25 @@ def test_a_point_strikes_at_several_times_of_one_run() -> None:
 def test_a_point_that_is_never_reached_fails_the_test_and_says_which_there_are(fault: Fault, says: str) -> None:
     with pytest.raises(FaultStruckNothing, match=says):
         simulate(reads_what_it_wrote, seeds=3, faults=[fault])
+
+
+def test_a_message_that_is_sent_at_the_moment_at_which_a_delayed_one_is_due_comes_behind_it() -> None:
+    class Sink(Actor):
+        def on_receive(self, message: Any) -> None: ...
+
+    class Sender(Actor):
+        def __init__(self, sink: ActorRef[Sink]) -> None:
+            super().__init__()
+            self.sink = sink
+
+        def on_receive(self, message: Any) -> None:
+            self.sink.tell(message)
+
+    async def scenario(sim: Simulation) -> None:
+        sender = sim.system.spawn(Sender, sim.system.spawn(Sink, name="sink"), name="sender")
+        sender.tell(1)
+        await asyncio.sleep(1.0)
+        sender.tell(2)
+        await asyncio.sleep(5.0)
+
+    simulate(scenario, seeds=100, faults=[Delay("sink", 1, seconds=1.0)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -40,6 +41,10 @@ from .faults import (
 
 if TYPE_CHECKING:
     from ..loop.loop import SimulationLoop
+
+
+_BEHIND = 1e-6
+"""Seconds by which a message is later than one that is due at this moment."""
 
 
 class Injector:
@@ -137,22 +142,31 @@ class Injector:
         """Return the delays, in seconds, after which copies of a message to ``path`` arrive; none loses it."""
         pair = (envelope.sender, path)
         now = self.loop.time()
-        delay = max(0.0, self._until.get(pair, 0.0) - now)
-        copies = 1
+        delay, copies = self._behind(pair, now), 1
         if self.timekeeper is not None:
             delay = max(delay, self.timekeeper.on_its_way("messages", *pair, now))
         for fault in self._due("send", path):
             if isinstance(fault, Delay):
                 self._strike(fault)
                 delay = max(delay, fault.seconds)
-                self._until[pair] = now + delay
             elif path in self.remote:
                 self._strike(fault, id=envelope.id, **system)
                 copies = 0 if isinstance(fault, Drop) else 2
         if self._is_parted(envelope.sender, path):
             self.tell("lost", actor=path, id=envelope.id, **system)
             copies = 0
+        if delay:
+            self._until[pair] = now + delay
         return (delay,) * copies
+
+    def _behind(self, pair: tuple[str, str], now: float) -> float:
+        """The delay after which a message arrives behind what its sender sent before: at the moment at which that is
+        due it may not have arrived yet."""
+        until = self._until.get(pair, -1.0)
+        if now > until:
+            return 0.0
+        delay = max(until - now, _BEHIND)
+        return delay if now + delay >= until else delay + math.ulp(until)
 
     def on_reply(self, ask: Any, path: str, **system: Any) -> float | None:
         """Return the delay, in seconds, after which an actor's reply arrives; None where it is lost."""
