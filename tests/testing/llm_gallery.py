@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -522,6 +524,41 @@ def torn_write(operations: Operations, fixed: bool) -> Scenario:
     return scenario
 
 
+# -- 11. a thread race -------------------------------------------------------------------------------------------------
+
+
+class Usage:
+    """What was used, counted by tools that block, in threads."""
+
+    def __init__(self, fixed: bool) -> None:
+        self.lock = threading.Lock() if fixed else contextlib.nullcontext()
+        self.tokens = 0
+
+    def count(self, tokens: int) -> None:
+        with self.lock:
+            before = self.tokens
+            self.tokens = before + tokens
+
+
+class Blocking(Actor):
+    def __init__(self, usage: Usage) -> None:
+        super().__init__()
+        self.usage = usage
+
+    def on_receive(self, tokens: int) -> Any:
+        return self.reply_with(asyncio.to_thread(self.usage.count, tokens))
+
+
+def thread_race(operations: Operations, fixed: bool) -> Scenario:
+    async def scenario(sim: Simulation) -> None:
+        usage = Usage(fixed)
+        tools = sim.system.spawn(Blocking, usage, name="tools")
+        await together({f"call{i}": ask(tools, tokens) for i, tokens in enumerate(operations)})
+        assert usage.tokens == sum(operations), f"counted {usage.tokens} of {sum(operations)} tokens"
+
+    return scenario
+
+
 LATE = Slow("summarizer", seconds=10.0, optional=True)
 LLM_GALLERY = (
     Bug("hedge booked twice", hedge_booked_twice, (0.5, 2.0)),
@@ -538,5 +575,6 @@ LLM_GALLERY = (
     ),
     Bug("dedupe lost in a restart", dedupe_lost, (1, 2), (Crash("billing"),)),
     Bug("torn journal write", torn_write, (1, 2), (Restart("service"),)),
+    Bug("thread race", thread_race, (1, 2)),
     Bug("two leaders by a late-read lease", two_leaders, (1.0, 3.0), (DelayReply("leases", seconds=2.0),)),
 )
