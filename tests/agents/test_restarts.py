@@ -196,3 +196,14 @@ async def test_runs_waiting_behind_a_crash_are_answered_in_order() -> None:
         answers = await asyncio.gather(*runs)
     assert [a.text for a in answers] == ["0", "1", "2", "3"]
     assert [text for n, text in enumerate(order) if text not in order[:n]] == ["0", "1", "2", "3"]
+
+
+async def test_an_agent_whose_actor_was_stopped_is_unavailable_each_time_it_is_asked() -> None:
+    async with Agency(Agent("A"), Agent("B"), model=function(lambda request: "hello")) as agency:
+        await agency.agent_ref("A").stop()
+        for _ in range(3):  # the second was waited for without end, for an actor that never came
+            with pytest.raises(AgentUnavailable, match="A"):
+                async with asyncio.timeout(5):
+                    await agency.run("go", agent="A", conversation="c")
+            await asyncio.sleep(0)
+        assert (await agency.run("go", agent="B")).text == "hello"

@@ -319,6 +319,7 @@ class AgencyActor(Actor):
 
     def _ended(self, agent: str, message: Terminated) -> None:
         runtime = self._runtime
+        runtime.gone.add(agent)
         for entry in runtime.register.open(agent):
             error = AgentUnavailable(f"agent {agent} has failed for good: {message.reason}")
             if entry.accepted and runtime.keeps(entry.run):
@@ -340,6 +341,7 @@ class AgencyActor(Actor):
     def _start(self, agent: str) -> None:
         ref: ActorRef[Any] = self.spawn(ChildSpec(AgentActor, (self._runtime, agent), name=agent))
         self._runtime.agents[agent] = ref
+        self._runtime.gone.discard(agent)
         self.watch(ref)
 
 

@@ -122,7 +122,7 @@ class RunRegister:
     """
 
     def __init__(
-        self, send: Callable[[str, Any], object], recovers: Callable[[], bool], now: Callable[[], float]
+        self, send: Callable[[str, Any], object], recovers: Callable[[str], bool], now: Callable[[], float]
     ) -> None:
         self.closed = "is not running: use `async with` it"
         self._send = send
@@ -154,7 +154,7 @@ class RunRegister:
         except UnknownAgent as error:
             self.settle(unanswered(run, error))
         except ActorDead as error:
-            if not self._recovers():  # otherwise its next actor finds the run here
+            if not self._recovers(run.agent):  # otherwise its next actor finds the run here
                 closed = AgencyClosed(f"the agency {self.closed}") if self.closed else unavailable(run.agent, error)
                 self.settle(unanswered(run, closed))
         except CoreError as error:
@@ -228,7 +228,7 @@ class RunRegister:
         try:
             self._send(run.agent, Cancel(run.conversation, run.id, reason, rollback))
         except CoreError as error:
-            if not self._recovers() or not isinstance(error, ActorDead):
+            if not self._recovers(run.agent) or not isinstance(error, ActorDead):
                 self.settle(unanswered(run, cancelled(reason)))
         except UnknownAgent:
             self.settle(unanswered(run, cancelled(reason)))

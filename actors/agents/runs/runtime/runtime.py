@@ -69,6 +69,7 @@ class AgencyRuntime:
     Attributes:
         root: the agency's actor.
         agents: the agents' actors by name.
+        gone: the agents whose actors have failed for good, or were stopped.
         crashes: how often the conversation of a stream crashed at the step it is at, and on what the last time.
         handoffs: how many handoffs each root run has made.
         approvals: the calls that wait for a person.
@@ -118,6 +119,7 @@ class AgencyRuntime:
         self.pools: tuple[ActorRef[Any], ...] = ()
         """The pools that answer the agents' requests."""
         self.agents: dict[str, ActorRef[Any]] = {}
+        self.gone: set[str] = set()
         self.crashes: dict[str, tuple[int, BaseException | None]] = {}
         self.handoffs: dict[str, int] = {}
         self.unkept: dict[str, ConversationState] = {}
@@ -149,9 +151,10 @@ class AgencyRuntime:
             there = ", ".join(self.directory.agents)
             raise UnknownAgent(f"no agent is called {agent!r}; there are {there}")
 
-    def recovers(self) -> bool:
-        """Whether an agent whose actor is dead will have another one: the agency's is alive, or being restarted."""
-        return self.root is not None and self.root.is_alive()
+    def recovers(self, agent: str = "") -> bool:
+        """Whether an agent whose actor is dead will have another one: it has not failed for good, and the agency's is
+        alive, or being restarted."""
+        return agent not in self.gone and self.root is not None and self.root.is_alive()
 
     def release(self, agent: str, conversation: str) -> None:
         """Have a conversation forgotten."""
@@ -187,7 +190,7 @@ class AgencyRuntime:
                 assert ref is not None
                 await ref.ask(message)
             except Exception:
-                if left == 0 or not self.recovers():
+                if left == 0 or not self.recovers(agent):
                     raise
                 await asyncio.sleep(0)
             else:
