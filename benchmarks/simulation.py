@@ -96,7 +96,9 @@ def _twins(bugs: Sequence[Bug], seed: int, schedules: int) -> Sample:
         for first in range(0, schedules, 50):
             operations = [rng.choice(bug.alphabet) for _ in range(rng.randint(1, bug.longest))]
             try:
-                simulate(bug.build(operations, True), seeds=range(first, first + 50), faults=bug.faults)
+                simulate(
+                    bug.build(operations, True), seeds=range(first, first + 50), faults=bug.faults, timing=bug.timing
+                )
             except SimulationFailed:
                 alarms += 1
     return Sample(alarms, "alarms")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from callboard.actors import Actor, ActorDead, ActorRef, AskTimeout, ChildSpec, Terminated
-from callboard.actors.testing import Crash, Delay, Fault, Simulation, Slow
+from callboard.actors.testing import Crash, Delay, Fault, Simulation, Slow, Timing
 
 Operations = Sequence[Any]
 Scenario = Callable[[Simulation], Coroutine[Any, Any, None]]
@@ -21,13 +21,14 @@ Scenario = Callable[[Simulation], Coroutine[Any, Any, None]]
 
 @dataclass(frozen=True, slots=True)
 class Bug:
-    """One entry: how to build its scenario, what its workload is made of, and which faults it needs."""
+    """One entry: how to build its scenario, what its workload is made of, which faults it needs, and how time varies."""
 
     name: str
     build: Callable[[Operations, bool], Scenario]
     alphabet: tuple[Any, ...]
     faults: tuple[Fault, ...] = ()
     longest: int = 6
+    timing: Timing | None = None
 
 
 async def together(jobs: dict[str, Coroutine[Any, Any, Any]]) -> None:

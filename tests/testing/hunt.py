@@ -55,7 +55,7 @@ def hunt(bug: Bug, *, seed: int = 0, budget: int = 500) -> Found | None:
     def search(operations: list[object]) -> None:
         nonlocal schedules, first, last
         try:
-            simulate(bug.build(operations, False), seeds=SEEDS, faults=bug.faults)
+            simulate(bug.build(operations, False), seeds=SEEDS, faults=bug.faults, timing=bug.timing)
         except SimulationFailed as failed:
             if first is None:
                 first = schedules + failed.schedules

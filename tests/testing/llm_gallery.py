@@ -12,7 +12,7 @@ from typing import Any
 
 from callboard import EventSourcedActor, JsonCodec, PostgresJournal
 from callboard.actors import Actor, ActorCrashed, ActorRef, AskTimeout, ChildSpec, Outcome, System
-from callboard.actors.testing import Crash, DelayReply, Restart, Simulation, Slow
+from callboard.actors.testing import Crash, DelayReply, Restart, Simulation, Slow, Timing
 
 from .gallery import Bug, Operations, Scenario, together
 
@@ -559,6 +559,55 @@ def thread_race(operations: Operations, fixed: bool) -> Scenario:
     return scenario
 
 
+# -- 12. a deadline that is just missed --------------------------------------------------------------------------------
+
+
+class Bookings(Actor):
+    """Books jobs; where it is right, none whose deadline is over."""
+
+    def __init__(self, fixed: bool, sim: Simulation) -> None:
+        super().__init__()
+        self.fixed, self.sim = fixed, sim
+        self.booked: list[int] = []
+
+    def on_receive(self, message: Any) -> Any:
+        what, job, deadline = message
+        if what == "book" and not (self.fixed and self.sim.now >= deadline):
+            self.booked.append(job)
+        return list(self.booked)
+
+
+class DeadlineWorker(Actor):
+    """Works for some seconds, looks at the clock and whether somebody else was faster, and books."""
+
+    def __init__(self, bookings: ActorRef[Bookings], sim: Simulation) -> None:
+        super().__init__()
+        self.bookings, self.sim = bookings, sim
+
+    async def on_receive(self, message: tuple[int, float, float]) -> None:
+        job, seconds, deadline = message
+        await asyncio.sleep(seconds)
+        if self.sim.now < deadline and job not in await self.bookings.ask(("look", job, deadline)):
+            await self.bookings.ask(("book", job, deadline))
+
+
+def near_miss(operations: Operations, fixed: bool) -> Scenario:
+    async def scenario(sim: Simulation) -> None:
+        bookings = sim.system.spawn(Bookings, fixed, sim, name="bookings")
+        worker = sim.system.spawn(DeadlineWorker, bookings, sim, name="worker")
+        for job, seconds in enumerate(operations):
+            deadline = sim.now + 1.0
+            worker.tell((job, seconds, deadline))
+            await asyncio.sleep(deadline - sim.now)
+            if job not in await bookings.ask(("look", job, deadline)):
+                await bookings.ask(("book", job, deadline + 60.0))  # nobody else will, by now
+            await asyncio.sleep(3.0)
+        booked = await bookings.ask(("look", 0, 0.0))
+        assert sorted(booked) == list(range(len(operations))), f"booked: {booked}"
+
+    return scenario
+
+
 LATE = Slow("summarizer", seconds=10.0, optional=True)
 LLM_GALLERY = (
     Bug("hedge booked twice", hedge_booked_twice, (0.5, 2.0)),
@@ -576,5 +625,6 @@ LLM_GALLERY = (
     Bug("dedupe lost in a restart", dedupe_lost, (1, 2), (Crash("billing"),)),
     Bug("torn journal write", torn_write, (1, 2), (Restart("service"),)),
     Bug("thread race", thread_race, (1, 2)),
+    Bug("near-miss deadline", near_miss, (0.5, 0.99), timing=Timing(step=0.05)),
     Bug("two leaders by a late-read lease", two_leaders, (1.0, 3.0), (DelayReply("leases", seconds=2.0),)),
 )

@@ -35,5 +35,7 @@ def test_the_fixed_twin_passes(bug: Bug) -> None:
     schedules = 0
     while schedules < SCHEDULES:
         operations = [rng.choice(bug.alphabet) for _ in range(rng.randint(1, bug.longest))]
-        simulate(bug.build(operations, True), seeds=range(schedules, schedules + 50), faults=bug.faults)
+        simulate(
+            bug.build(operations, True), seeds=range(schedules, schedules + 50), faults=bug.faults, timing=bug.timing
+        )
         schedules += 50

@@ -169,12 +169,15 @@ def no_tool_twice(trace: Trace) -> None:
 
 def runs_end_once(trace: Trace) -> None:
     """Each run that was begun ends exactly once; one that an agency that stops leaves to the next may be unfinished,
-    unless nothing was done for it for longer than its time."""
+    unless nothing was done for it for longer than its time. So may one whose agent a fault has killed for good: only
+    its caller is told."""
     ends: Counter[str] = Counter()
     carried_out: set[str] = set()
     last: dict[str, float] = {}
     waits: set[str] = set()
     allowed: dict[str, float | None] = {}
+    agents: dict[str, str] = {}
+    killed: set[str] = set()
     for time, kind, row in _events(trace):
         if kind == "send" and isinstance(row["message"], RunRequest):
             run = row["message"]
@@ -182,8 +185,11 @@ def runs_end_once(trace: Trace) -> None:
                 allowed[run.id] = run.limits.seconds
             if ends[run.id] and run.id not in carried_out and _root(row.get("sender")) != _root(row["actor"]):
                 ends[run.id] = 0  # it was cancelled before it had begun, and is asked for again
+        elif kind == "fault" and row["what"] == "kill":
+            killed.update(row["actor"].split("/")[1:2])
         elif "run" in row:
             name = row["run"]
+            agents[name] = row.get("agent") or agents.get(name, "")
             if kind == "run_started" and "limits" in row:
                 allowed.setdefault(name, row["limits"].seconds)
             if kind in _CARRIED_OUT:
@@ -200,7 +206,8 @@ def runs_end_once(trace: Trace) -> None:
     end = trace.rows[-1][0] if trace.rows else 0.0
     for name, time in last.items():
         seconds = allowed.get(name)
-        if not ends[name] and not waits and seconds is not None and end - time > seconds:
+        left = ends[name] or waits or agents[name] in killed
+        if not left and seconds is not None and end - time > seconds:
             raise InvariantViolated(
                 f"every run ended once: run {name} has not ended; nothing was done for it since {time:.3f} s, and it "
                 f"may take {seconds:g} s"
