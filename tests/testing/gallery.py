@@ -21,7 +21,7 @@ Scenario = Callable[[Simulation], Coroutine[Any, Any, None]]
 
 @dataclass(frozen=True, slots=True)
 class Bug:
-    """One entry: how to build its scenario, what its workload is made of, which faults it needs, and how time varies."""
+    """One entry: how to build its scenario, what its workload is made of, and which faults and timing it needs."""
 
     name: str
     build: Callable[[Operations, bool], Scenario]
