@@ -14,7 +14,15 @@ from hypothesis import strategies as st
 
 from callboard import Agency, Agent
 from callboard.actors import Actor, ChildSpec
-from callboard.actors.testing import Deadlock, ScriptedModel, Simulation, SimulationFailed, StepBudgetSpent, simulate
+from callboard.actors.testing import (
+    Deadlock,
+    Hold,
+    ScriptedModel,
+    Simulation,
+    SimulationFailed,
+    StepBudgetSpent,
+    simulate,
+)
 from callboard.actors.testing.trace.beside import Beside, folded
 from callboard.actors.testing.trace.values import brief, stable_repr
 
@@ -396,6 +404,7 @@ def test_a_hold_is_marked_where_it_happens() -> None:
     failed = find(two_unnamed)
     lines = failed.run.trace.text().splitlines()
     for hold in failed.run.holds:
+        assert isinstance(hold, Hold)
         found = [line for line in lines if f"** hold {hold.lane} (turn {hold.turn}) while " in line]
         assert len(found) == 1
         assert found[0].count(",") == min(hold.times, 7) - 1

@@ -9,6 +9,8 @@ from contextvars import ContextVar
 from functools import partial
 from typing import Any, Protocol
 
+_LIBRARY = f"{__name__.partition('.')[0]}."
+_BLOCKING = tuple(f"{__name__.partition('.testing.')[0]}.{room}." for room in ("core", "testing"))
 process: ContextVar[Any] = ContextVar("callboard_process", default=None)
 """The simulated process that a context belongs to; None for the scenario itself."""
 
@@ -70,17 +72,21 @@ class ExecutorCall:
 
 
 def executor_call(executor: Any, func: Callable[..., Any]) -> tuple[str, str, bool]:
-    """Say what a call on an executor is: of which kind, the function's name, and whether it can interleave."""
+    """Say what a call on an executor is: of which kind, the function's name, and whether it can interleave.
+
+    What the library itself does in threads (a journal is opened, a client is made) is one step: there is no code of the
+    user's in it. But its core has functions that wait for actors, and `time.sleep` is ours while a run lasts.
+    """
     target: Any = func
     if func.__class__ is partial and getattr(func.func, "__name__", "") == "run" and func.args:
         target = func.args[0]  # as `asyncio.to_thread` hands it over
     while hasattr(target, "func"):
         target = target.func
     name = getattr(target, "__name__", type(target).__name__)
-    processes = getattr(executor, "callboard_processes", False) or (
-        type(executor).__module__ == "concurrent.futures.process"
-    )
-    return ("process" if processes else "thread"), name, not processes
+    if getattr(executor, "callboard_processes", False) or type(executor).__module__ == "concurrent.futures.process":
+        return "process", name, False
+    module = f"{getattr(target, '__module__', None) or type(target).__module__}."
+    return "thread", name, not module.startswith(_LIBRARY) or module.startswith(_BLOCKING)
 
 
 class Executor:
