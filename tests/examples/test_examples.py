@@ -90,6 +90,11 @@ PRINTS = {
         "text None",
         "order True {'type': 'ephemeral'}",
     ],
+    "thread_race.py": [
+        "7 were paid, 3 counted",
+        "1 interruption, of thread pay",
+        "careful: True",
+    ],
     "simulated_flow.py": [
         "AssertionError: one piece was sold 2 times",
         "replayed: True",
