@@ -406,6 +406,9 @@ class SimulationLoop(asyncio.BaseEventLoop):
                     age = order.pop(pick)
                 lane = by_age.pop(age)
                 if detain is not None and self._is_detained(lane.source, self._rejoin, lane):
+                    lane.ran = age  # nothing waits for a step that is suspended
+                    for held in self._precedence.ready_after(age):
+                        self._queue(held.lane, held.age, held.handle)
                     continue
                 self._running_lane = lane
                 lane.turn += 1
