@@ -45,8 +45,10 @@ kills: $(DEV)
 	$(BIN)/python -m benchmarks.kills $(KILLS)
 
 # Changes of a pool under load, in 2,000 schedules, and 500 with crashes and 500 without cancellations; some three minutes.
+# Then processes that are killed at a write of their journal, 300 schedules of each; some four minutes.
 schedules: $(DEV)
 	CALLBOARD_SCHEDULES=2000 $(BIN)/python -m pytest -q tests/providers/pool/test_changes_simulated.py
+	CALLBOARD_SCHEDULES=300 $(BIN)/python -m pytest -q tests/durable/test_restarted_processes.py
 
 # The peers get an environment of their own: their pins are not ours. `make bench` finds it there.
 bench-peers: .venv-peers/.ready

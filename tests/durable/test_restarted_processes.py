@@ -15,7 +15,7 @@ from callboard.testing import Fault, Restart, Simulation, StoreFault, simulate
 
 from .support import call, function, results
 
-SEEDS = int(os.environ.get("CALLBOARD_SCHEDULES", "6"))
+SEEDS = int(os.environ.get("CALLBOARD_SCHEDULES", "4"))
 """Schedules of each; `make schedules` runs many more."""
 
 
