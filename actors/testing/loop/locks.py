@@ -211,12 +211,6 @@ def replaced() -> Iterator[None]:
                     setattr(module, name, real)
 
 
-def unknown() -> bool:
-    """Whether the search in this thread has not looked for older locks yet, so that a run may have to begin anew."""
-    older = _older.get(get_ident())
-    return older is None or not older.found
-
-
 @contextmanager
 def interleaved(loop: Any, scenario: Any) -> Iterator[Threads]:
     """While this lasts, functions that the loop hands to executors interleave, and no lock of theirs blocks the run."""

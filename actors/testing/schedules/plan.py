@@ -67,7 +67,12 @@ class Recorded:
         """The interrupts, and the holds counted so far, in the order in which they began."""
         return [*self._interrupts, *(Hold(label, turn, times) for (label, turn), times in self._passed.items())]
 
+    def fresh(self) -> Recorded:
+        """Return the same schedule, not used yet."""
+        return Recorded(self._picks, self._interrupts)
+
     def interrupts(self, lane: str) -> Iterable[int]:
+        """Return at which of its points a thread is interrupted."""
         return [it.nth for it in self._interrupts if it.lane == lane]
 
     def pick(self, order: list[int], lanes: dict[int, Lane]) -> int:
@@ -87,13 +92,18 @@ class Plan:
     """Oldest first, except for holds and interrupts."""
 
     def __init__(self, holds: Iterable[Hold | Interrupt]) -> None:
-        holds = list(holds)
+        self._holds = holds = list(holds)
         self._left = {hold.key: hold.times for hold in holds if isinstance(hold, Hold)}
         self._interrupts = [hold for hold in holds if isinstance(hold, Interrupt)]
         self.unused = {hold.key for hold in holds}
         """The holds whose lane and turn, and the interrupts whose point, have not come up."""
 
+    def fresh(self) -> Plan:
+        """Return the same schedule, not used yet."""
+        return Plan(self._holds)
+
     def interrupts(self, lane: str) -> Iterable[int]:
+        """Return at which of its points a thread is interrupted."""
         return [it.nth for it in self._interrupts if it.lane == lane]
 
     def pick(self, order: list[int], lanes: dict[int, Lane]) -> int:

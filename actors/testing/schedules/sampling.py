@@ -15,18 +15,22 @@ from __future__ import annotations
 import random
 from bisect import bisect_left
 from collections.abc import Iterable
-from functools import partial
 from heapq import heappop, heappush
 
 from ..loop.lanes import Lane, Schedule
 
 
-class _Interrupting:
-    """Chooses where threads are interrupted: a few points each, the early ones rather than the late."""
+class Drawn:
+    """A schedule by chance; also chooses where threads are interrupted."""
 
-    seed = 0
+    strategy, seed = "mix", 0
+
+    def fresh(self) -> Schedule:
+        """Return the same schedule, not used yet."""
+        return schedule(self.strategy, self.seed)
 
     def interrupts(self, lane: str) -> Iterable[int]:
+        """Return at which of its points a thread is interrupted: at a few, early ones rather than late."""
         rng = random.Random(f"{self.seed}:interrupts:{lane}")
         reach = rng.choice((3, 6, 10))
         return [int(2 ** rng.uniform(0, reach)) for _ in range(rng.choice((0, 1, 1, 2, 3)))]
@@ -39,7 +43,7 @@ class Fifo:
         return 0
 
 
-class Uniform(_Interrupting):
+class Uniform(Drawn):
     """Any ready lane with equal chance."""
 
     def __init__(self, rng: random.Random) -> None:
@@ -49,7 +53,7 @@ class Uniform(_Interrupting):
         return int(self._random() * len(order))
 
 
-class _ByPriority(_Interrupting):
+class _ByPriority(Drawn):
     """The ready lane of the highest priority, from a heap whose stale entries are dropped when they surface."""
 
     def __init__(self, rng: random.Random) -> None:
@@ -125,12 +129,6 @@ def schedule(strategy: str, seed: int) -> Schedule:
     """
     if strategy not in STRATEGIES:
         raise ValueError(f"strategy {strategy!r} is not one of {', '.join(STRATEGIES)}")
-    made = _schedule(strategy, seed)
-    made.again = partial(schedule, strategy, seed)  # type: ignore[attr-defined]
-    return made
-
-
-def _schedule(strategy: str, seed: int) -> Schedule:
     kind = ("pct", "uniform", "pos")[seed % 3] if strategy == "mix" else strategy
     if kind == "fifo":
         return Fifo()
@@ -141,5 +139,5 @@ def _schedule(strategy: str, seed: int) -> Schedule:
         chosen = PCT(rng, depth=2 + seed // 3 % 3, horizon=(20, 60, 200)[seed // 9 % 3])
     else:
         chosen = Uniform(rng) if kind == "uniform" else POS(rng)
-    chosen.seed = seed
+    chosen.strategy, chosen.seed = strategy, seed
     return chosen

@@ -8,7 +8,6 @@ import logging
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +24,8 @@ from ..loop.loop import Order, SimulationLoop
 from ..loop.tasks import name_of
 from ..loop.telling import TellingLoop
 from ..loop.timing import Timekeeper, Timing, Variation
-from ..schedules.plan import Hold, Interrupt
+from ..schedules.plan import Hold, Interrupt, Plan, Recorded
+from ..schedules.sampling import Drawn
 from ..trace.invariants import Invariant, runtime
 from ..trace.trace import Trace
 from .deadlock import who_waits
@@ -125,9 +125,6 @@ def execute(
     Args:
         tell: whether the trace says more, for people: see `loop.telling`.
     """
-    # A copy costs as much as a fifth of a small run (60 µs); a schedule by chance is made again from its number.
-    again = getattr(schedule, "again", None)
-    unused_yet = deepcopy(schedule) if again is None and locks.unknown() else None
     loop = (TellingLoop if tell else SimulationLoop)(schedule, order=order, max_steps=max_steps)
     variations = [fault for fault in faults if isinstance(fault, Variation)]
     keeper = Timekeeper(timing, variations) if timing is not None and variations else None
@@ -147,7 +144,7 @@ def execute(
     if threads.anew:
         return execute(
             scenario,
-            unused_yet if again is None else again(),
+            schedule.fresh() if isinstance(schedule, Plan | Recorded | Drawn) else schedule,
             holds=holds,
             faults=faults,
             watched=watched,
