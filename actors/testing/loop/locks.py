@@ -21,6 +21,7 @@ from ...core.mail import future
 from . import threads
 from .standins import Finder, Place, names
 from .threads import Agent, Threads, here
+from .workers import agents
 
 _real_lock = _thread.allocate_lock
 _real_rlock = _thread.RLock
@@ -217,14 +218,14 @@ def interleaved(loop: Any, scenario: Any) -> Iterator[Threads]:
     thread = get_ident()
     older = _older.get(thread) or _Older()
     loop.threads = ours = Threads(loop, _unwatched, lambda: older.find(scenario))
-    threads._here[thread] = ours
+    agents[thread] = ours
     try:
         if older.found:
             older.stand_in()
         yield ours
     finally:
         older.put_back()
-        del threads._here[thread]
+        del agents[thread]
 
 
 class _Older:
@@ -268,9 +269,9 @@ def _stand_in(lock: Any) -> Lock:
 def _unwatched() -> Iterator[None]:
     """Make real locks in this thread for a while: for the machinery's own threads."""
     thread = get_ident()
-    agent = threads._here.pop(thread, None)
+    agent = agents.pop(thread, None)
     try:
         yield
     finally:
         if agent is not None:
-            threads._here[thread] = agent
+            agents[thread] = agent

@@ -13,27 +13,18 @@ import asyncio
 import heapq
 import sys
 import threading
-import time
-from _thread import allocate_lock
-from collections import deque
 from collections.abc import Callable, Iterable
 from contextvars import Context
 from threading import get_ident
 from typing import Any, Final, NoReturn, Protocol, TypeAlias
 
 from ..errors import Deadlock, SimulationError, StepBudgetSpent
-from . import clocks, fence
 from .interrupts import Tracer
 from .lanes import Lane
+from .workers import PATIENCE, Pool, Worker, agents
 
 DEFAULT_WORKERS: Final = 5
 """Workers of the default executor: the fewest that Python promises, whatever the machine."""
-PATIENCE: Final = 10.0
-"""Real seconds in which a thread that has the baton neither gives it back nor computes: then it is given up."""
-
-
-UNWOUND: Final = 1_000
-"""How often a thread is told that the run is over; one that will not hear of it stays where it is."""
 
 
 class Abandoned(BaseException):
@@ -52,17 +43,16 @@ class Holdable(Protocol):
 
 
 Agent: TypeAlias = "ThreadCall | Threads"
-_here: dict[int, Agent] = {}
 
 
 def here() -> Agent | None:
     """Return who runs in this thread: a call on an executor, the loop of a run, or nobody that is simulated."""
-    return _here.get(get_ident())
+    return agents.get(get_ident())
 
 
 def switch() -> None:
     """Declare a point at which another thread may go first. Outside a simulation this does nothing."""
-    if _here and (agent := _here.get(get_ident())) is not None:
+    if agents and (agent := agents.get(get_ident())) is not None:
         agent.point()
 
 
@@ -222,108 +212,6 @@ class ThreadCall:
         self.waiting = None
         if self.threads.closing:
             raise Abandoned
-
-
-class Worker:
-    """A thread of one executor. It serves one call after the other, so that what is kept by thread stays."""
-
-    def __init__(self, threads: Threads, name: str) -> None:
-        self.threads = threads
-        self.call: ThreadCall | None = None
-        self.lost = False
-        self.go, self.back = allocate_lock(), allocate_lock()
-        self.go.acquire()
-        self.back.acquire()
-        with threads.unwatched(), fence.lowered():
-            self.thread = threading.Thread(target=self._serve, name=name, daemon=True)
-            self.thread.start()
-
-    def _serve(self) -> None:
-        thread, owner = get_ident(), self.threads.owner
-        self.go.acquire()
-        with fence.joined(owner), clocks.joined(owner):
-            while self.call is not None and not self.threads.closing:
-                _here[thread] = self.call
-                try:
-                    self.call.run()
-                finally:
-                    del _here[thread]
-                    self.call = None
-                self.back.release()
-                self.go.acquire()
-
-    def run(self) -> None:
-        """Hand the baton to the thread, and wait until it comes back."""
-        call = self.call
-        self.go.release()
-        before = -1.0
-        while not self.back.acquire(timeout=PATIENCE):
-            now = self._computed()
-            if now == before:
-                self.lost = True
-                assert call is not None
-                self.threads.loop.refuse(f"{call.lane.label} did not come back: it waits at {self._where()}, which is")
-            before = now
-
-    def _computed(self) -> float:
-        """The thread's CPU seconds, or how far it is where those cannot be told."""
-        ident = self.thread.ident
-        assert ident is not None
-        if hasattr(time, "pthread_getcpuclockid"):
-            return time.clock_gettime(time.pthread_getcpuclockid(ident))
-        frame = sys._current_frames().get(ident)
-        return -2.0 if frame is None else hash((id(frame), frame.f_lasti))
-
-    def _where(self) -> str:
-        frame = sys._current_frames().get(self.thread.ident or 0)
-        return "its end" if frame is None else f"{frame.f_code.co_filename}:{frame.f_lineno}"
-
-    def end(self) -> None:
-        """Have the thread end, with `Abandoned` in the call that it is in."""
-        unwound = 0
-        while self.thread.is_alive() and not self.lost:
-            self.go.release()
-            if self.call is None:
-                break
-            unwound += 1
-            self.lost = unwound > UNWOUND or not self.back.acquire(timeout=PATIENCE)
-        if not self.lost:
-            with self.threads.unwatched():
-                self.thread.join()
-
-
-class Pool:
-    """What stands for one executor: at most ``most`` calls at a time, begun in order."""
-
-    def __init__(self, threads: Threads, name: str, most: int | None) -> None:
-        self.threads = threads
-        self.name = name
-        self.most = most
-        self.running = 0
-        self.waiting: deque[ThreadCall] = deque()
-        self.workers: list[Worker] = []
-        self.idle: list[Worker] = []
-
-    def submit(self, call: ThreadCall) -> None:
-        if self.most is not None and self.running >= self.most:
-            self.waiting.append(call)
-            return
-        self.running += 1
-        call._ready()
-
-    def worker(self) -> Worker:
-        if self.idle:
-            return self.idle.pop()
-        worker = Worker(self.threads, f"{self.name}_{len(self.workers)}")
-        self.workers.append(worker)
-        return worker
-
-    def over(self, call: ThreadCall) -> None:
-        self.running -= 1
-        if call.worker is not None:
-            self.idle.append(call.worker)
-        if self.waiting:
-            self.submit(self.waiting.popleft())
 
 
 class Threads:
