@@ -725,3 +725,14 @@ def test_a_lock_made_in_a_run_is_an_ordinary_one_afterwards() -> None:
     thread.join()
     assert log == ["lock", "again", "condition"]
     assert type(threading.Lock()) is not type(lock)
+
+
+def test_a_thread_that_nobody_waits_for_any_more_is_no_leak() -> None:
+    async def scenario(_: Simulation) -> None:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(1):
+                await asyncio.to_thread(time.sleep, 60)
+
+    before = threading.active_count()
+    simulate(scenario, seeds=5)
+    assert threading.active_count() == before

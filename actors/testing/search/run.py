@@ -32,8 +32,8 @@ from .deadlock import who_waits
 from .scenario import Scenario, Simulation
 
 _TEARDOWN_STEPS = 5_000
-_OF_FAULTS = ("run_one", "_arrive", "_resume", "take_step", "_nudge", "_start_again")
-"""The callbacks of timers that faults and journals set."""
+_OF_FAULTS = ("run_one", "_arrive", "_resume", "take_step", "_nudge", "_start_again", "_timed_out")
+"""The callbacks of timers that faults, journals and threads set; nobody has to wait for a thread."""
 _OURS = f"{runtime.__code__.co_filename}:"
 
 
