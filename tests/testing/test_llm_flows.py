@@ -27,7 +27,7 @@ from callboard.tools import tool
 from tests.agents.support import function
 
 Scenario = Callable[[Simulation], Any]
-SEEDS = 12
+SEEDS = 6
 
 
 @tool(risk="risky")

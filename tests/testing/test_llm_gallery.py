@@ -17,7 +17,7 @@ from .gallery import Bug
 from .hunt import hunt
 from .llm_gallery import LLM_GALLERY
 
-SCHEDULES = int(os.environ.get("CALLBOARD_SCHEDULES", "100"))
+SCHEDULES = int(os.environ.get("CALLBOARD_SCHEDULES", "50"))
 
 
 @pytest.mark.parametrize("bug", LLM_GALLERY, ids=lambda bug: bug.name)
