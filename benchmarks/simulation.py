@@ -4,6 +4,7 @@ The bugs are those of ``tests/testing/gallery.py``, and of services around langu
 ``gallery`` hunts each of them once a run, with workloads drawn anew by Hypothesis (the run's number is the seed): how
 many were found within 500 schedules, the most schedules any needed, the largest report, and the median CPU of search
 and shrinking together. ``twins`` counts alarms on the fixed twins. ``llm_gallery`` and ``llm_twins`` are the same.
+``deep`` searches the bugs of ``tests/testing/deep.py`` with feedback, and by chance, for 10,000 schedules each.
 ``replay`` replays a token of each bug in fresh processes under other hash seeds, and in other Pythons where there are
 any: those named in ``CALLBOARD_PYTHONS`` (separated like ``PATH``), else ``python3.11`` to ``python3.13`` on the path.
 ``schedule_…`` is the CPU of one simulated run; the baseline beside it runs the same flow on a stock event loop, once.
@@ -27,6 +28,7 @@ from functools import partial
 from itertools import count
 from pathlib import Path
 
+from tests.testing.deep import DEEP, Deep
 from tests.testing.gallery import GALLERY, Bug
 from tests.testing.hunt import hunt
 from tests.testing.llm_gallery import LLM_GALLERY
@@ -41,6 +43,7 @@ from .schedules import FLOWS, MESSAGES, Echo, Flow
 BASELINE = "asyncio"
 BUDGET = 500
 TWIN_SCHEDULES = 1_000
+DEEP_SCHEDULES = 10_000
 ROOT = Path(__file__).parents[1]
 VERSIONS = ("3.11", "3.12", "3.13")
 
@@ -57,6 +60,7 @@ def suite(quick: bool) -> Suite:
         Case("llm_gallery", "callboard", lambda: _gallery(LLM_GALLERY, next(seeds))),
         Case("llm_twins", "callboard", lambda: _twins(LLM_GALLERY, next(seeds), TWIN_SCHEDULES // tenth)),
         Case("replay", "callboard", lambda: _replay(pythons)),
+        Case("deep", "callboard", lambda: _deep(next(seeds), DEEP_SCHEDULES // tenth)),
     ]
     for name, flow in FLOWS.items():
         scenario = f"schedule_{name}_{MESSAGES}"
@@ -102,6 +106,27 @@ def _twins(bugs: Sequence[Bug], seed: int, schedules: int) -> Sample:
             except SimulationFailed:
                 alarms += 1
     return Sample(alarms, "alarms")
+
+
+def _deep(seed: int, schedules: int) -> list[Sample]:
+    """How many of the deep bugs are found with feedback, and by chance, and the most schedules that feedback needs."""
+    first = seed * DEEP_SCHEDULES
+    needed = [_until(bug, "feedback", range(first, first + schedules)) for bug in DEEP]
+    chance = [_until(bug, "mix", range(first, first + schedules)) for bug in DEEP]
+    found = [count for count in needed if count is not None]
+    return [
+        Sample(len(found), "bugs", "_found"),
+        Sample(max(found, default=0), "schedules", "_schedules"),
+        Sample(sum(count is not None for count in chance), "bugs", "_by_chance"),
+    ]
+
+
+def _until(bug: Deep, strategy: str, seeds: range) -> int | None:
+    try:
+        simulate(bug.build(bug.steps, False), seeds=seeds, strategy=strategy)
+    except SimulationFailed as failed:
+        return failed.schedules
+    return None
 
 
 # -- replaying ---------------------------------------------------------------------------------------------------------

@@ -49,6 +49,7 @@ from .oracles.linearizability import linearizable
 from .oracles.liveness import hot, no_starvation
 from .processes.process import Process
 from .schedules.plan import Hold, Interrupt
+from .search.coverage import Coverage
 from .search.failed import SimulationFailed
 from .search.run import Run
 from .search.scenario import Simulation
@@ -59,6 +60,7 @@ from .trace.trace import Fact, Trace
 __all__ = [
     "RUNTIME",
     "Buggify",
+    "Coverage",
     "Crash",
     "Deadlock",
     "Delay",

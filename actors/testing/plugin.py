@@ -4,6 +4,8 @@
 - ``--sim-replay TOKEN`` has it run the token's schedule instead of searching. In each test the simulation the token
   belongs to is replayed; a test in which it belongs to none fails, saying why.
 - ``--sim-html FOLDER`` writes a page of each failing run there, and prints its path.
+- The summary says how many schedules the tests have run together; with ``-v`` it has a line for each test, and with
+  ``--sim-coverage`` a line for each fault, too. The same is in the test's properties, for JUnit's XML.
 - A Hypothesis test that simulates has no deadline, because how long a search takes says how busy the machine is, and no
   example database, because an example kept from other code may fail in another way. A deadline or database of the
   test's own, given with ``@settings``, stays.
@@ -15,6 +17,7 @@ import contextlib
 import functools
 import os
 import re
+import itertools
 import sys
 import zlib
 from collections.abc import Callable, Generator
@@ -27,12 +30,15 @@ from typing import Any
 import pytest
 
 from .search.failed import SimulationFailed
+from .search.coverage import Coverage, counted, merged
 from .search.run import Run
 from .search.settings import settings
 from .search.simulation import simulate
 
 _OURS = __name__.rpartition(".")[0]  # callboard.actors.testing
 _FACADE = _OURS.partition(".")[0]
+_PROPERTY = "simulation"
+_COUNTS = ("schedules", "distinct", "edges", "struck", "faults")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -41,6 +47,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--sim-seeds", type=int, default=None, metavar="N", help="try N schedules in each simulation")
     group.addoption("--sim-replay", default=None, metavar="TOKEN", help="replay one schedule instead of searching")
     group.addoption("--sim-html", default=None, metavar="FOLDER", help="write a page of each failing run into a folder")
+    group.addoption("--sim-coverage", action="store_true", help="say for each simulation what it has covered")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -110,6 +117,8 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
             raise wrong
         return result
     finally:
+        if settings.covered:
+            item.user_properties.append((_PROPERTY, _properties(merged(settings.covered))))
         settings.begin()
 
 
@@ -164,6 +173,42 @@ def _report_first(failure: SimulationFailed, printed: Any) -> Any:
         if where is not None:
             shown.append((traceback, where, None))
     return type(printed)([*shown, (replace(test, reprentries=called, style="short"), crash, None)])
+
+
+def _properties(coverage: Coverage) -> dict[str, object]:
+    """What a test's simulations have covered, as plain data: pytest-xdist sends it from process to process."""
+    return {
+        "schedules": coverage.schedules,
+        "distinct": coverage.distinct,
+        "edges": len(coverage.edges),
+        "faults": len(coverage.struck),
+        "struck": sum(map(bool, coverage.struck.values())),
+        "text": str(coverage),
+        "each": coverage.faults(),
+    }
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say what the simulations have covered."""
+    found: list[tuple[str, dict[str, Any]]] = []
+    for report in itertools.chain.from_iterable(terminalreporter.stats.values()):
+        if isinstance(report, pytest.TestReport) and report.when == "call":
+            found += [(report.nodeid, data) for name, data in report.user_properties if name == _PROPERTY]  # type: ignore[misc]
+    if not found:
+        return
+    each = bool(config.getoption("--sim-coverage"))
+    if each or config.get_verbosity() > 0:
+        terminalreporter.section("simulations")
+        for name, covered in found:
+            terminalreporter.write_line(f"{name}: {covered['text']}")
+            for line in covered["each"] if each else ():
+                terminalreporter.write_line(f"  {line}")
+    total = {key: sum(covered[key] for _, covered in found) for key in _COUNTS}
+    struck = "; {struck} of {faults} faults struck".format(**total) if total["faults"] else ""
+    terminalreporter.write_line(
+        f"simulated in {counted(len(found), 'test')}: {counted(total['schedules'], 'schedule')} "
+        f"({total['distinct']} distinct), {counted(total['edges'], 'edge')}{struck}"
+    )
 
 
 @pytest.fixture(scope="session")  # so that @given takes it

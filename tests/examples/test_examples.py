@@ -236,6 +236,10 @@ PRINTS = {
     "stash.py": ["tea: not open yet", "cake: not open yet", "tea 3, cake 5", "tea 3"],
     "garbage.py": ["fewer collections: True", "less time in them: True"],
     "routers.py": ["ann: hello, how are you, bye", "bob: hi", "3 workers", "ready, ready, ready"],
+    "simulation_coverage.py": [
+        "by chance: 101 schedules, 15 edges, nothing found",
+        "by feedback: the door is open",
+    ],
     "signals.py": ["serving", "the worker has stopped", "the program's own handler", "end"],
     "topics.py": ["billing: order 1", "europe: order 1", "2 have been told", "billing: order 2"],
     "metrics.py": [

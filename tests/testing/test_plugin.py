@@ -351,3 +351,55 @@ def test_no_page_is_written_where_nothing_fails(user: pytest.Pytester) -> None:
     write(user, extra=0)
     run(user, "--sim-html=pages").assert_outcomes(passed=1)
     assert not (user.path / "pages").exists()
+COVERED = """
+import pytest
+from callboard.actors import Actor
+from callboard.actors.testing import Slow, simulate
+
+class Register(Actor):
+    def on_receive(self, message):
+        return message
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_register(times):
+    async def scenario(sim):
+        await sim.system.spawn(Register, name="register").ask("hello")
+    for _ in range(times):
+        simulate(scenario, order="asyncio", faults=[Slow("register")])
+
+def test_plain(): pass
+"""
+
+
+def test_the_summary_says_what_was_simulated(user: pytest.Pytester) -> None:
+    user.makepyfile(COVERED)
+    result = run(user)
+    result.assert_outcomes(passed=3)
+    # The ordinary schedule, and the fault at its message and at the one after.
+    result.stdout.fnmatch_lines(["simulated in 2 tests: 9 schedules (9 distinct), 2 edges; 2 of 2 faults struck"])
+    result.stdout.no_fnmatch_line("*test_register*")
+
+
+def test_it_says_so_of_each_test_where_that_is_asked_for(user: pytest.Pytester) -> None:
+    user.makepyfile(COVERED)
+    line = "*::test_register*2*: 6 schedules, 2 orders of messages, 1 edge, 1 of 1 faults struck"
+    result = run(user, "-v")
+    result.stdout.fnmatch_lines(["*= simulations =*", line])
+    result.stdout.no_fnmatch_line("*struck in*")
+    result = run(user, "--sim-coverage")
+    result.stdout.fnmatch_lines(
+        ["*= simulations =*", line, "  slow register, any message (seconds=10.0): struck in 2 of 6"]
+    )
+
+
+def test_it_says_nothing_where_nothing_was_simulated(user: pytest.Pytester) -> None:
+    user.makepyfile("def test_plain(): pass")
+    result = run(user, "-v", "--sim-coverage")
+    result.stdout.no_fnmatch_line("simulated in *")
+    result.stdout.no_fnmatch_line("*= simulations =*")
+
+
+def test_a_failing_test_counts_too(user: pytest.Pytester) -> None:
+    write(user)
+    result = run(user, "-v")
+    result.stdout.fnmatch_lines(["test_a_failing*::test_additions: 1 schedule, 1 order of messages, 5 edges"])

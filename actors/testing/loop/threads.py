@@ -243,6 +243,11 @@ class Threads:
         self.interrupted: dict[tuple[str, int], str] = {}
         """Which threads were interrupted before which of their points, and where that was."""
 
+    @property
+    def used(self) -> bool:
+        """Whether a function has been called on a thread."""
+        return bool(self._pools)
+
     def submit(self, executor: Any, func: Callable[..., Any], args: tuple[Any, ...], label: str, future: Any) -> None:
         """Have a function called on a thread of the executor."""
         if not self._pools:

@@ -7,10 +7,10 @@ means something after one hold is left out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from ..loop.lanes import Lane
+from ..loop.lanes import Lane, Schedule
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -124,3 +124,41 @@ class Plan:
             passed.append(key)
         del left[passed[0]]  # everything is held back: the oldest goes
         return 0
+
+
+class Prefix:
+    """The choices of an earlier run, and after them another schedule's.
+
+    Args:
+        picks: the choices.
+        then: the other schedule.
+    """
+
+    def __init__(self, picks: Sequence[int], then: Schedule) -> None:
+        self._picks = picks
+        self._then = then
+        self._step = 0
+        if (ready := getattr(then, "ready", None)) is not None:
+            self.ready = ready
+
+    def fresh(self) -> Prefix:
+        """Return the same schedule, not used yet."""
+        return Prefix(self._picks, fresh(self._then))
+
+    def interrupts(self, lane: str) -> Iterable[int]:
+        """Return at which of its points a thread is interrupted."""
+        chosen = getattr(self._then, "interrupts", None)
+        return () if chosen is None else chosen(lane)
+
+    def pick(self, order: list[int], lanes: dict[int, Lane]) -> int:
+        step = self._step
+        if step == len(self._picks):
+            return self._then.pick(order, lanes)
+        self._step = step + 1
+        return min(self._picks[step], len(order) - 1)
+
+
+def fresh(schedule: Schedule) -> Schedule:
+    """Return the same schedule, not used yet."""
+    again: Schedule = schedule.fresh() if hasattr(schedule, "fresh") else schedule
+    return again

@@ -12,6 +12,7 @@ bug soonest, so ``mix`` cycles through three:
 
 from __future__ import annotations
 
+import asyncio
 import random
 from bisect import bisect_left
 from collections.abc import Iterable
@@ -50,6 +51,20 @@ class Uniform(Drawn):
         self._random = rng.random
 
     def pick(self, order: list[int], lanes: dict[int, Lane]) -> int:
+        return int(self._random() * len(order))
+
+
+class Prompt(Drawn):
+    """Any ready lane with equal chance, but as a rule none of a task's while another can run: what has been sent is
+    taken up before more is sent, so that each choice decides what comes next."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self._random = rng.random
+
+    def pick(self, order: list[int], lanes: dict[int, Lane]) -> int:
+        first = [index for index, age in enumerate(order) if not isinstance(lanes[age].source, asyncio.Task)]
+        if first and self._random() < 0.9:
+            return first[int(self._random() * len(first))]
         return int(self._random() * len(order))
 
 
@@ -114,22 +129,28 @@ class PCT(_ByPriority):
         return pick
 
 
-STRATEGIES = ("mix", "pct", "pos", "uniform", "fifo")
+STRATEGIES = ("mix", "pct", "pos", "uniform", "fifo", "feedback")
+
+
+def check(strategy: object) -> None:
+    """Refuse what is no strategy.
+
+    Raises:
+        ValueError: there is none of this name.
+    """
+    if strategy not in STRATEGIES:
+        raise ValueError(f"strategy {strategy!r} is not one of {', '.join(STRATEGIES)}")
 
 
 def schedule(strategy: str, seed: int) -> Schedule:
     """Return the schedule with that number.
 
     Args:
-        strategy: one of `STRATEGIES`; ``mix`` cycles through PCT, uniform and POS.
+        strategy: one of `STRATEGIES`; ``mix`` cycles through PCT, uniform and POS, and so does ``feedback`` where it
+            starts afresh.
         seed: which one.
-
-    Raises:
-        ValueError: there is no such strategy.
     """
-    if strategy not in STRATEGIES:
-        raise ValueError(f"strategy {strategy!r} is not one of {', '.join(STRATEGIES)}")
-    kind = ("pct", "uniform", "pos")[seed % 3] if strategy == "mix" else strategy
+    kind = ("pct", "uniform", "pos")[seed % 3] if strategy in ("mix", "feedback") else strategy
     if kind == "fifo":
         return Fifo()
     rng = random.Random(seed)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from ..loop.lanes import Lane, Schedule
 from .run import Run
 
 CONTINUATIONS = 20
@@ -18,24 +17,6 @@ _PROBES = 5
 """Those that must while it is looked for."""
 _BUDGET = 60_000
 """Steps of the loop that may be spent."""
-
-
-class Branch:
-    """The choices of an earlier run, and after them another schedule's."""
-
-    def __init__(self, picks: Sequence[int], then: Schedule) -> None:
-        self._picks = picks
-        self._then = then
-        self._step = 0
-        if (ready := getattr(then, "ready", None)) is not None:
-            self.ready = ready
-
-    def pick(self, order: list[int], lanes: dict[int, Lane]) -> int:
-        step = self._step
-        self._step = step + 1
-        if step < len(self._picks):
-            return min(self._picks[step], len(order) - 1)
-        return self._then.pick(order, lanes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,12 +24,13 @@ from ..loop.loop import Order, SimulationLoop
 from ..loop.tasks import name_of
 from ..loop.telling import TellingLoop
 from ..loop.timing import Timekeeper, Timing, Variation
-from ..schedules.plan import Hold, Interrupt, Plan, Recorded
-from ..schedules.sampling import Drawn
+from ..schedules.plan import Hold, Interrupt, fresh
 from ..trace.invariants import Invariant, runtime
 from ..trace.trace import Trace
+from .coverage import NOTHING, Coverage
 from .deadlock import who_waits
 from .scenario import Scenario, Simulation
+from .watching import Watch
 
 _TEARDOWN_STEPS = 5_000
 _OF_FAULTS = ("run_one", "_arrive", "_resume", "take_step", "_nudge", "_start_again", "_timed_out")
@@ -55,6 +56,8 @@ class Run:
         picked_at: how many events the trace had at each contested step, where the run was told.
         interrupts: where threads were interrupted.
         atomic: the functions for executors that ran as one step, because there is no switch point in them.
+        threaded: whether functions for executors ran on threads.
+        coverage: what the search that this run ended has covered.
     """
 
     error: BaseException | None
@@ -71,6 +74,8 @@ class Run:
     picked_at: Sequence[int] = ()
     interrupts: tuple[Interrupt, ...] = ()
     atomic: tuple[str, ...] = ()
+    threaded: bool = False
+    coverage: Coverage = NOTHING
 
     @property
     def ok(self) -> bool:
@@ -119,6 +124,7 @@ def execute(
     argument: bool = True,
     timing: Timing | None = None,
     tell: bool = False,
+    watch: Watch | None = None,
 ) -> Run:
     """Run the scenario once; never raises what the scenario raised, but puts it into the `Run`.
 
@@ -139,12 +145,12 @@ def execute(
         deciding(sim.injector.on_point),
         locks.interleaved(loop, scenario) as threads,
     ):
-        error, trace = _execute(scenario, sim, invariants, argument)
+        error, trace = _execute(scenario, sim, invariants, argument, watch)
     unused: set[tuple[str, int]] = getattr(schedule, "unused", set())
     if threads.anew:
         return execute(
             scenario,
-            schedule.fresh() if isinstance(schedule, Plan | Recorded | Drawn) else schedule,
+            None if schedule is None else fresh(schedule),
             holds=holds,
             faults=faults,
             watched=watched,
@@ -152,8 +158,9 @@ def execute(
             order=order,
             max_steps=max_steps,
             argument=argument,
-            tell=tell,
             timing=timing,
+            tell=tell,
+            watch=watch,
         )
     interrupts = tuple(Interrupt(lane, nth, place) for (lane, nth), place in threads.interrupted.items())
     unused = unused.difference(it.key for it in interrupts)
@@ -173,11 +180,12 @@ def execute(
         loop.picked_at if isinstance(loop, TellingLoop) else (),
         interrupts,
         tuple(threads.atomic),
+        threads.used,
     )
 
 
 def _execute(
-    scenario: Scenario, sim: Simulation, invariants: Sequence[Invariant], argument: bool
+    scenario: Scenario, sim: Simulation, invariants: Sequence[Invariant], argument: bool, watch: Watch | None
 ) -> tuple[BaseException | None, Trace]:
     loop = sim.loop
     loop.simulation = sim
@@ -185,6 +193,8 @@ def _execute(
     loop.callboard_dispatcher = sim.injector if sim.injector.processing else loop.call_turn
     threads = loop.threads
     loop.who_waits = lambda: "; ".join(filter(None, [threads.blocked() if threads else "", who_waits(sim.trace, loop)]))
+    if watch is not None:
+        watch.begin(sim)
     failed_at: int | None = None
     told: int | None = None
     error: BaseException | None = None

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from ..errors import SimulationError, TokenRefused
 from ..faults.faults import Fault
 from ..faults.struck import nothing
+from .coverage import Coverage
 
 
 @dataclass(slots=True)
@@ -23,6 +24,8 @@ class Settings:
     """The faults that struck in some example of a test whose examples Hypothesis draws."""
     unstruck: dict[Fault, tuple[int, str]] = field(default_factory=dict)
     """Those that struck nothing in some example: why, and how many chances there were, in the one with most."""
+    covered: list[Coverage] = field(default_factory=list)
+    """What each simulation of the test has covered."""
 
     def begin(self, seeds: int | None = None, replay: str | None = None, test: str = "") -> None:
         """Begin a test."""
@@ -30,6 +33,7 @@ class Settings:
         self.refused.clear()
         self.struck.clear()
         self.unstruck.clear()
+        self.covered.clear()
 
     def verdict(self) -> SimulationError | None:
         """What is wrong with a test that passed: its token was of no use, or a fault struck nothing in any example."""

@@ -4,43 +4,40 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
-import gc
 import random
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from ..errors import Nondeterministic, SimulationError, TimingRefused, TokenRefused
-from ..faults.drawing import Chances, chances, is_settled, place, settle
+from ..faults.drawing import Chances, Waits, chances, is_settled, place, settle
 from ..faults.faults import Crash, Fault, check_kind
 from ..faults.struck import nothing, unstruck, why
 from ..loop.lanes import Schedule
 from ..loop.loop import Order
 from ..loop.timing import Timing, Variation
 from ..schedules import sampling
-from ..schedules.plan import Hold, Interrupt, Plan, Recorded
+from ..schedules.feedback import Feedback
 from ..schedules.sampling import Fifo
+from ..schedules.tree import Tree
 from ..trace.invariants import Invariant
-from ..trace.trace import Parting
 from . import token
-from .failed import SimulationFailed
-from .frames import own
-from .inevitable import Branch, inevitable
-from .report import LAST_EVENTS, differs, report
-from .run import Run, execute, reproducible
-from .scenario import Scenario, takes_simulation
+from .coverage import Covered
+from .diagnosis import diagnose, failed, parting_of
+from .processes import check, spread
+from .run import Run, reproducible
+from .runner import Runner
+from .scenario import Scenario
 from .settings import settings
-from .shrink import shrink
+from .watching import Watch
 
-_COLLECT_EVERY = 32
-"""Runs between two collections of young garbage: the collector itself is off, so that it never comes in the middle."""
-
-
-_FEW = 2
-"""Deviations at which a report is small enough not to look for a smaller one."""
-_OTHER_SEEDS = 200
-_OTHER_STARTS = 5
+_FEW_WAYS = 2_000
+"""Schedules up to which each is run once; beyond, one that comes up twice is rare and costs less than to look out."""
+_PART = 64
+"""Seeds that a process runs before it says how that went."""
+_DRAWS = 8
+"""How often the places of faults are drawn again where all that they lead to has been run."""
 
 
 def simulate(
@@ -54,6 +51,7 @@ def simulate(
     max_steps: int = 20_000,
     order: Order = "contract",
     timing: Timing | None = None,
+    processes: int = 1,
 ) -> Run:
     """Run a scenario under the ordinary schedule and then under many others, until one fails.
 
@@ -61,13 +59,15 @@ def simulate(
         scenario: ``async def scenario(sim)``, given a `Simulation` with a started system; or a coroutine function
             without arguments that starts what it needs. It is called once a schedule and must start afresh each time.
         seeds: how many schedules to try, or which.
-        strategy: ``mix``, ``pct``, ``pos``, ``uniform``, or ``fifo`` (only faults vary).
+        strategy: ``mix``, ``pct``, ``pos``, ``uniform``, or ``fifo`` (only faults vary); or ``feedback``, which goes
+            back to where something new happened, for bugs behind several rare steps.
         faults: what may go wrong; see the page, or `callboard.actors.testing.faults.faults`.
         invariants: what must hold for each run's trace, beside the runtime's own promises.
         replay: a token; only that schedule is run.
         max_steps: steps of the loop after which a run counts as a livelock.
         order: ``contract``: any schedule the ordering contract allows. ``asyncio``: only that of a stock loop.
         timing: what may vary about time; None has it pass only where nothing can run.
+        processes: in how many processes to search where a flow has many schedules; what is found is the same.
 
     Returns:
         the last run, which did not fail.
@@ -78,26 +78,31 @@ def simulate(
         FaultStruckNothing: a fault struck nothing in any schedule, and is not ``optional``.
         Nondeterministic: a schedule failed, and when it ran again it did not, or failed otherwise.
         TimingRefused: ``timing`` is no `Timing`.
-        SimulationError: an event loop is running here already.
+        SimulationError: an event loop is running here already; or there cannot be so many processes.
+        ValueError: there is no such strategy.
         TokenRefused: the token belongs to another scenario, or to another version of the code or workload.
     """
     if asyncio._get_running_loop() is not None:
         raise SimulationError("simulate() runs a loop of its own: call it from an ordinary test, not from an async one")
+    sampling.check(strategy)
+    check(processes)
+    if processes > 1 and strategy == "feedback":
+        raise SimulationError("strategy='feedback' learns from each run before the next: leave processes out")
     faults = tuple(faults)
     for fault in faults:
         check_kind(fault)
     if timing is not None and not isinstance(timing, Timing):
         raise TimingRefused(f"timing={timing!r}: it is a Timing")
-    search = _Search(scenario, faults, tuple(invariants), max_steps, order, timing)
+    search = _Search(Runner(scenario, faults, tuple(invariants), max_steps, order, timing), strategy)
     try:
         with reproducible():
-            return _simulate(search, seeds, strategy, replay)
+            return _simulate(search, seeds, replay, processes)
     except SimulationError as error:
         __tracebackhide__ = True  # pytest shows the test, which called this
         raise error.with_traceback(None) from error.__cause__
 
 
-def _simulate(search: _Search, seeds: int | Iterable[int], strategy: str, replay: str | None) -> Run:
+def _simulate(search: _Search, seeds: int | Iterable[int], replay: str | None, processes: int) -> Run:
     if replay is not None:
         return search.replay(token.Token.decode(replay))
     if settings.replay is not None:
@@ -105,92 +110,150 @@ def _simulate(search: _Search, seeds: int | Iterable[int], strategy: str, replay
             run = search.replay(token.Token.decode(settings.replay))
         except TokenRefused as refused:
             settings.refused.append(refused)  # perhaps another simulation of this test is the one
-            return search.run(Fifo())
+            return search.runner.run(Fifo())
         settings.replayed = True
         return run
     if settings.seeds is not None:
         seeds = settings.seeds
-    return search.search(range(seeds) if isinstance(seeds, int) else seeds, strategy)
+    return search.search(range(seeds) if isinstance(seeds, int) else seeds, processes)
+
+
+@dataclass(slots=True)
+class _Part:
+    """How a part of a search went: what it covered, the faults that struck, and how many seeds passed in a row."""
+
+    covered: Covered
+    struck: set[Fault]
+    passed: int
 
 
 class _Search:
-    def __init__(
-        self,
-        scenario: Scenario,
-        faults: tuple[Fault, ...],
-        invariants: tuple[Invariant, ...],
-        max_steps: int,
-        order: Order,
-        timing: Timing | None,
-    ) -> None:
-        self.scenario = scenario
-        self.name = token.scenario_name(scenario)
-        self.faults = faults
-        self.fixed = tuple(filter(is_settled, faults))
-        # After the handler: so the ordinary run still shows where it waits, and may crash in it.
-        self.ordinary = tuple(settle(fault, fault.nth, "after") for fault in faults if fault.nth is not None)
-        self.invariants = invariants
-        self.max_steps = max_steps
-        self.order = order
-        self.timing = timing
-        self.argument = takes_simulation(scenario)
-        self.runs = 0
+    def __init__(self, runner: Runner, strategy: str) -> None:
+        self.runner = runner
+        self.strategy = strategy
+        self.fixed = runner.fixed
+        self.covered = Covered(runner.faults)
+        self.tree = Tree()
+        self.feedback = Feedback() if strategy == "feedback" else None
+        self.counts: Chances = Chances()
+        self.waits: Waits = {}
 
-    def run(
-        self,
-        schedule: Schedule | None,
-        holds: Sequence[Hold | Interrupt] = (),
-        faults: Sequence[Fault] | None = None,
-        tell: bool = False,
-    ) -> Run:
-        self.runs += 1
-        if not self.runs % _COLLECT_EVERY:
-            gc.collect(1)
-        return execute(
-            self.scenario,
-            schedule,
-            holds=holds,
-            faults=self.ordinary if faults is None else faults,
-            watched=self.faults,
-            invariants=self.invariants,
-            order=self.order,
-            max_steps=self.max_steps,
-            argument=self.argument,
-            tell=tell,
-            timing=self.timing,
-        )
-
-    def plan(self, holds: Sequence[Hold | Interrupt], faults: Sequence[Fault]) -> Run:
-        return self.run(Plan(holds), holds, faults)
-
-    def told(self, run: Run, parting: Parting | None) -> Run:
-        """Run a failing plan once more for its report, whose trace says more; or the run itself, should that differ."""
-        told = self.run(Plan(run.holds), run.holds, run.faults, tell=True)
-        alike = told.failure == run.failure and (parting is not None or told.trace.parting(run.trace) is None)
-        return told if alike else run
-
-    def search(self, seeds: Iterable[int], strategy: str) -> Run:
-        run = self.run(Fifo())
+    def search(self, seeds: Iterable[int], processes: int) -> Run:
+        runner = self.runner
+        run = self.run(Fifo(), runner.ordinary)
         if not run.ok:
             self.fail(run, "the ordinary schedule")
-        counts, waits = chances(run.trace, run.found), run.waits
+        counts = self.counts = chances(run.trace, run.found)
+        self.waits = run.waits
         struck = set(run.struck)
-        tried: tuple[Fault, ...] = tuple(fault for fault in self.faults if fault.nth is not None)
-        for seed in seeds:
-            tried = self.faults
-            faults = (
-                self.faults if self.fixed == self.faults else place(self.faults, counts, waits, random.Random(~seed))
-            )
-            if self.timing is not None:
-                faults = (*faults, *self.timing.drawn(seed))
-            run = self.run(sampling.schedule(strategy, seed), faults=faults)
+        tried: tuple[Fault, ...] = tuple(fault for fault in runner.faults if fault.nth is not None)
+        left, failed_elsewhere = iter(seeds), False
+        for number in left:
+            seed, tried = number, runner.faults
+            if processes > 1 and not self.looks_out and (rest := list(left)):
+                seed, failed_elsewhere = self.spread([seed, *rest], struck, processes)
+            if (following := self.following(seed)) is None:
+                if not self.open:  # there is no other schedule
+                    break
+                continue
+            run = self.run(*following)
             if not run.ok:
-                self.fail(run, f"seed {seed} ({strategy})")
+                self.fail(run, f"seed {seed} ({self.strategy})")
+            if failed_elsewhere:
+                raise Nondeterministic(f"seed {seed} failed in another process, and when it ran again it did not fail")
             struck |= run.struck
         if tried:
             for key, count in chances(run.trace, run.found).items():
                 counts[key] = max(counts[key], count)
             self.check_struck(tried, struck, counts)
+        return self.ended(run)
+
+    def spread(self, seeds: list[int], struck: set[Fault], processes: int) -> tuple[int, bool]:
+        """Run all seeds but the last in other processes, up to the first that fails.
+
+        Returns:
+            the seed that is still to run here, the one that failed or the last, and whether it failed.
+        """
+        *others, last = seeds
+        size = max(1, min(_PART, len(others) // (4 * processes)))
+        parts = [others[first : first + size] for first in range(0, len(others), size)]
+        with contextlib.closing(spread(self.part, parts, processes)) as results:
+            for part, result in zip(parts, results, strict=True):
+                self.covered.join(result.covered)
+                self.runner.runs += result.passed
+                struck |= result.struck
+                if result.passed < len(part):
+                    return part[result.passed], True
+        return last, False
+
+    def part(self, seeds: list[int]) -> _Part:
+        """Run seeds until one fails."""
+        covered, struck = Covered(self.runner.faults), set[Fault]()
+        for passed, seed in enumerate(seeds):
+            following = self.following(seed)
+            assert following is not None
+            schedule, faults = following
+            run = self.runner.run(schedule, faults=faults)
+            if not run.ok:
+                return _Part(covered, struck, passed)
+            covered.add(run)
+            struck |= run.struck
+        return _Part(covered, struck, len(seeds))
+
+    @property
+    def open(self) -> bool:
+        """Whether more than the schedule differs from run to run."""
+        return self.fixed != self.runner.faults or self.runner.timing is not None
+
+    def following(self, seed: int) -> tuple[Schedule, tuple[Fault, ...]] | None:
+        """Return the schedule of a seed and its faults; None if what they lead to has been run already."""
+        if self.feedback is None:
+            schedule, faults = sampling.schedule(self.strategy, seed), None
+        else:
+            schedule, faults = self.feedback.schedule(seed)
+        if faults is None or self.all_run(faults):
+            faults = self.placed(seed)
+        return None if faults is None else (schedule, faults)
+
+    def placed(self, seed: int) -> tuple[Fault, ...] | None:
+        """Draw what faults and time leave open, so that something is left to run."""
+        timing = self.runner.timing
+        varied = () if timing is None else timing.drawn(seed)
+        faults, rng = self.fixed, random.Random(~seed)
+        for _ in range(_DRAWS if self.fixed != self.runner.faults else 1):
+            if self.fixed != self.runner.faults:
+                faults = place(self.runner.faults, self.counts, self.waits, rng)
+            if not self.all_run((*faults, *varied)):
+                return (*faults, *varied)
+        return None
+
+    def run(self, schedule: Schedule, faults: tuple[Fault, ...]) -> Run:
+        """Run a schedule, or where it comes to nothing new, one that parts from it there."""
+        watch = None if self.feedback is None else Watch()
+        if not self.looks_out:
+            run = self.runner.run(schedule, faults=faults, watch=watch)
+        else:
+            walk = self.tree.walk(faults, schedule)
+            run = self.runner.run(walk, faults=faults, watch=watch)
+            if run.threaded:  # where threads are interrupted is no choice among lanes
+                self.tree.sound = False
+            walk.end([] if self.strategy == "fifo" else run.picks)
+        self.covered.add(run)
+        if self.feedback is not None and watch is not None:
+            self.feedback.learn(watch.seen(run.trace), run.picks, faults)
+        return run
+
+    @property
+    def looks_out(self) -> bool:
+        return self.tree.sound and self.tree.ways <= _FEW_WAYS
+
+    def all_run(self, faults: tuple[Fault, ...]) -> bool:
+        return self.looks_out and self.tree.all_run(faults)
+
+    def ended(self, run: Run) -> Run:
+        self.covered.exhausted = not self.open and self.all_run(self.fixed)
+        run.coverage = self.covered.coverage()
+        settings.covered.append(run.coverage)
         return run
 
     def check_struck(self, faults: Sequence[Fault], struck: set[Fault], counts: Chances) -> None:
@@ -207,7 +270,7 @@ class _Search:
         left = {fault: why(fault, counts) for fault in unstruck(faults, struck)}
         if not drawn:
             if left:
-                raise nothing(left.items(), f"any of {self.runs} schedules")
+                raise nothing(left.items(), f"any of {self.runner.runs} schedules")
             return
         settings.struck.update(fault for fault in faults if fault not in left)
         for fault, reason in left.items():
@@ -217,7 +280,8 @@ class _Search:
         """Run the ordinary schedule with a fault at the first message that it can strike."""
         nth = 1
         while True:
-            run = self.plan((), (*self.fixed, settle(fault, nth)))
+            run = self.runner.plan((), (*self.fixed, settle(fault, nth)))
+            self.covered.add(run)
             if not run.ok:
                 self.fail(run, "a fault at the first message it can strike")
             waits = run.waits.get(fault.target) if isinstance(fault, Crash) and fault.when == "in" else None
@@ -226,117 +290,25 @@ class _Search:
             nth = min(waits)
 
     def fail(self, run: Run, found: str) -> None:
-        schedules_run = self.runs
-        counted, parting = self.count(run)
-        history = f"found with {found}, schedule {schedules_run}"
-        if _worth_shrinking():
-            before = counted.deviations
-            small = self.smallest(counted)
-            # Where runs differ, a plan may have failed by luck: it has to fail once more.
-            again = small if parting is None else self.plan(small.holds, small.faults)
-            if again.failure == run.failure:
-                counted, parting = small, small.trace.parting(again.trace) or parting
-                history += f"; made small from {before} deviations in {self.runs - schedules_run} more"
-            else:
-                history += "; not made small, because smaller schedules do not fail each time"
-        failure = self.failed(counted, history, schedules_run, parting)
+        failure = diagnose(self.runner, run, found, self.ended(run).coverage, read=_worth_shrinking())
         raise failure from failure.run.error
 
-    def smallest(self, failing: Run) -> Run:
-        """Make a failing plan small. If much is left of it, start again from other schedules that fail likewise:
-        what delta debugging leaves of one may be less than what it leaves of another."""
-        best, _ = shrink(self.plan, failing, fixed=self.fixed)
-        starts = 0
-        for seed in range(_OTHER_SEEDS):
-            if best.deviations - len(self.fixed) <= _FEW or starts == _OTHER_STARTS:
-                break
-            faults = (*self.fixed, *self.moved(best))
-            other = self.run(sampling.schedule("mix", seed), faults=faults)
-            if other.failure == failing.failure:
-                starts += 1
-                with contextlib.suppress(Nondeterministic):
-                    shrunk, _ = shrink(self.plan, self.count(other)[0], fixed=self.fixed)
-                    best = min(best, shrunk, key=lambda run: run.deviations)
-        return best
-
-    def count(self, run: Run) -> tuple[Run, Parting | None]:
-        """Run the same schedule again as a plan of holds.
-
-        Returns:
-            a run of it that failed alike, and where the runs part, if their traces are not the same.
-
-        Raises:
-            Nondeterministic: it did not fail again, or in another way.
-        """
-        again, holds = run, list[Hold | Interrupt]()
-        if any(run.picks) or run.interrupts:
-            recorded = Recorded(run.picks, run.interrupts)
-            again = self.run(recorded, faults=run.faults)
-            self.check_alike(run, again)
-            holds = recorded.holds
-            again.holds = tuple(holds)
-        planned = self.plan(holds, run.faults)
-        if again is run:
-            self.check_alike(run, planned)
-        partings = [_parting(run, again), _parting(again, planned)]
-        first = min((parting for parting in partings if parting is not None), key=lambda it: it.index, default=None)
-        return planned if planned.failure == run.failure else again, first
-
-    def check_alike(self, run: Run, again: Run) -> None:
-        if run.failure == again.failure:
-            return
-        parting = _parting(run, again)
-        assert parting is not None
-        raise Nondeterministic(
-            f"a schedule failed with {run.error!r}, and when it ran again it "
-            f"{'did not fail' if again.ok else f'failed with {again.error!r}'}.\n\n"
-            f"trace of the failure ({len(run.trace)} events):\n{run.trace.text(last=LAST_EVENTS)}\n\n"
-            + "\n".join(differs(parting))
-        ) from run.error
-
-    def failed(self, run: Run, history: str, schedules_run: int, parting: Parting | None) -> SimulationFailed:
-        same = run.trace if parting is None else run.trace.upto(parting.index)
-        prefixes = tuple(same.prefixes())
-        text = token.Token(self.name, self.order, run.holds, self.moved(run), prefixes, parting is None).encode()
-        lost = None
-        if _worth_shrinking():
-            run = self.told(run, parting)
-            if parting is None and run.picked_at:
-                lost = inevitable(run, functools.partial(self.branch, run))
-        if run.error is not None:
-            own(run.error)
-        return SimulationFailed(report(run, history, text, parting, lost), run, text, schedules_run, lost)
-
-    def branch(self, run: Run, picks: Sequence[int], seed: int) -> Run:
-        """Run the first choices of a run, and then another schedule."""
-        return self.run(Branch(picks, sampling.schedule("mix", seed)), faults=run.faults)
-
-    def moved(self, run: Run) -> tuple[Fault, ...]:
-        return tuple(fault for fault in run.faults if fault not in self.fixed)
-
     def replay(self, given: token.Token) -> Run:
-        given.check_scenario(self.name)
-        varies = () if self.timing is None else self.timing.kinds
+        runner = self.runner
+        given.check_scenario(runner.name)
+        varies = () if runner.timing is None else runner.timing.kinds
         for fault in given.faults:
             if isinstance(fault, Variation) and fault.what not in varies:
                 raise TokenRefused(f"in the token's run {fault}: replay it with a timing=Timing({fault.what}=…)")
-        self.order = given.order  # type: ignore[assignment]
-        run = self.plan(given.holds, (*self.fixed, *given.faults))
+        runner.order = given.order  # type: ignore[assignment]
+        run = runner.plan(given.holds, (*self.fixed, *given.faults))
         given.check_trace(run.trace, run.unused)
         if not run.ok:
             settings.replayed = True
-            parting = None if given.whole else _parting(run, self.plan(run.holds, run.faults))
-            failure = self.failed(run, "replayed", 1, parting)
+            parting = None if given.whole else parting_of(run, runner.plan(run.holds, run.faults))
+            failure = failed(runner, run, "replayed", 1, parting, read=_worth_shrinking())
             raise failure from failure.run.error
         return run
-
-
-def _parting(run: Run, again: Run) -> Parting | None:
-    """Where two runs of one schedule part; their ends count too."""
-    found = run.trace.parting(again.trace)
-    if found is None and run.failure != again.failure:
-        return Parting(len(run.trace), f"the end, with {run.error!r}", f"the end, with {again.error!r}")
-    return found
 
 
 def _worth_shrinking() -> bool:

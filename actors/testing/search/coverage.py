@@ -1,0 +1,177 @@
+"""What a search has covered: how many schedules, how different they were, and what never happened in any."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from typing import Any, Protocol, TypeAlias
+
+from ..faults.drawing import is_one_of
+from ..faults.faults import Fault, describe
+from ..schedules.plan import Interrupt
+from ..trace.trace import Trace, named, stable_repr
+
+Edge: TypeAlias = tuple[str, str, str]
+_WHOSE = ("actor", "system")
+_LONGEST = 24
+"""A text of more characters is data, not the name of a message."""
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """What a search has covered.
+
+    Args:
+        schedules: how many were run, the ordinary one included.
+        distinct: how many of them differ in a choice, or in a fault.
+        orders: in how many orders the actors took up their messages: schedules that differ only otherwise are alike to
+            each of them.
+        exhausted: whether there is no other schedule: all have been run.
+        edges: ``(actor, state, message)``: the messages taken up, and in which state. The state is what the scenario
+            follows (`Simulation.follow`), or says with ``sim.mark("state", actor=…, value=…)``, or else the message that the actor took before.
+        struck: in how many schedules each fault struck.
+    """
+
+    schedules: int = 0
+    distinct: int = 0
+    orders: int = 0
+    exhausted: bool = False
+    edges: frozenset[Edge] = frozenset()
+    struck: Mapping[Fault, int] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        what = f"all {self.schedules}" if self.exhausted else str(self.schedules)
+        repeated = f" ({self.distinct} distinct)" if self.distinct < self.schedules else ""
+        return f"{what} {_plural(self.schedules, 'schedule')}{repeated}, {self.kinds()}"
+
+    def kinds(self) -> str:
+        """Say how different the schedules were."""
+        text = f"{counted(self.orders, 'order')} of messages, {counted(len(self.edges), 'edge')}"
+        if self.struck:
+            text += f", {sum(map(bool, self.struck.values()))} of {len(self.struck)} faults struck"
+        return text
+
+    def faults(self) -> list[str]:
+        """Return a line for each fault: in how many schedules it struck."""
+        return [f"{describe(fault)}: struck in {count} of {self.schedules}" for fault, count in self.struck.items()]
+
+
+NOTHING = Coverage()
+
+
+def _plural(count: int, noun: str) -> str:
+    return noun if count == 1 else f"{noun}s"
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a number of things in words."""
+    return f"{count} {_plural(count, noun)}"
+
+
+def merged(coverages: Iterable[Coverage]) -> Coverage:
+    """Return the coverage of several searches together, of different workloads as a rule."""
+    several = list(coverages)
+    struck: dict[Fault, int] = {}
+    for coverage in several:
+        for fault, count in coverage.struck.items():
+            struck[fault] = struck.get(fault, 0) + count
+    return Coverage(
+        sum(coverage.schedules for coverage in several),
+        sum(coverage.distinct for coverage in several),
+        sum(coverage.orders for coverage in several),
+        bool(several) and all(coverage.exhausted for coverage in several),
+        frozenset().union(*(coverage.edges for coverage in several)),
+        struck,
+    )
+
+
+class Ran(Protocol):
+    """What is wanted of a run: what happened, its choices, what it ran under, and what of that struck."""
+
+    trace: Trace
+    picks: list[int]
+    faults: tuple[Fault, ...]
+    interrupts: tuple[Interrupt, ...]
+    struck: frozenset[Fault]
+
+
+class Covered:
+    """Adds up what the runs of one search cover.
+
+    Args:
+        faults: those of the search, with or without numbers.
+    """
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        self._struck = dict.fromkeys(faults, 0)
+        self._schedules = 0
+        self._choices: set[int] = set()
+        self._orders: set[int] = set()
+        self._edges: set[Edge] = set()
+        self.exhausted = False
+
+    def add(self, run: Ran) -> None:
+        """Add a run."""
+        self._schedules += 1
+        self._choices.add(hash((tuple(run.picks), tuple(run.faults), tuple(run.interrupts))))
+        orders, edges = edges_of(run.trace)
+        self._orders.add(hash(frozenset((actor, tuple(order)) for actor, order in orders.items())))
+        self._edges.update(edges)
+        for fault in self._struck:
+            if any(is_one_of(settled, fault) for settled in run.struck):
+                self._struck[fault] += 1
+
+    def join(self, other: Covered) -> None:
+        """Add the runs of another part of the search, made in a process forked from this one."""
+        self._schedules += other._schedules
+        self._choices |= other._choices
+        self._orders |= other._orders
+        self._edges |= other._edges
+        for fault, count in other._struck.items():
+            self._struck[fault] += count
+
+    def coverage(self) -> Coverage:
+        """Return what has been covered so far."""
+        return Coverage(
+            self._schedules,
+            len(self._choices),
+            len(self._orders),
+            self.exhausted,
+            frozenset(self._edges),
+            dict(self._struck),
+        )
+
+
+def edges_of(trace: Trace) -> tuple[dict[str, list[tuple[str | None, str]]], list[Edge]]:
+    """Return whose messages each actor took up, and which, in order; and the edge of each message."""
+    states: dict[str, str] = {}
+    declared: set[str] = set()
+    orders: dict[str, list[tuple[str | None, str]]] = {}
+    edges = []
+    for row in trace.raw:
+        kind = row[1]
+        if kind == "recv":
+            fields = named(row)
+            actor, message = fields["actor"], name_of(fields["message"])
+            edges.append((actor, states.get(actor, ""), message))
+            orders.setdefault(actor, []).append((fields["sender"], message))
+            if actor not in declared:
+                states[actor] = message
+        elif kind == "state" and "actor" in (fields := named(row)):
+            actor = fields["actor"]
+            declared.add(actor)
+            said = [f"{name}={stable_repr(value)}" for name, value in fields.items() if name not in _WHOSE]
+            states[actor] = stable_repr(fields["value"]) if len(said) == 1 and "value" in fields else " ".join(said)
+    return orders, edges
+
+
+def name_of(message: Any) -> str:
+    """Return what a message is called: its class, or what it says if that is a word."""
+    if message.__class__ is tuple and message:
+        message = message[0]
+    if message.__class__ is str:
+        return message if len(message) <= _LONGEST else "str"
+    if isinstance(message, Enum):
+        return message.name
+    return str(message.__class__.__name__)

@@ -1,0 +1,329 @@
+"""What a search covers: no schedule twice, no hour of the same one, and it says what it has run."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import math
+import multiprocessing
+import os
+from collections.abc import Sequence
+from enum import Enum
+from typing import Any
+
+import pytest
+
+from callboard.actors import Actor, ActorRef
+from callboard.actors.testing import (
+    Crash,
+    Nondeterministic,
+    Simulation,
+    SimulationError,
+    SimulationFailed,
+    Slow,
+    simulate,
+)
+from callboard.actors.testing.search.coverage import Covered
+
+from .deep import DEEP, Deep
+
+
+class Seen(Actor):
+    """Keeps what it was told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.messages: list[Any] = []
+
+    def on_receive(self, message: Any) -> Any:
+        if message == "seen":
+            return self.messages
+        self.messages.append(message)
+        return None
+
+
+class Client(Actor):
+    """Passes on what it is told."""
+
+    def __init__(self, seen: ActorRef[Seen]) -> None:
+        super().__init__()
+        self.seen = seen
+
+    def on_receive(self, word: str) -> None:
+        self.seen.tell(word)
+
+
+async def race(sim: Simulation, words: Sequence[str]) -> list[str]:
+    """Have each word told by a client of its own."""
+    seen = sim.system.spawn(Seen, name="seen")
+    for word in words:
+        sim.system.spawn(Client, seen, name=word).tell(word)
+    await sim.idle()
+    return list(await seen.ask("seen"))
+
+
+def racing(*words: str, orders: list[tuple[str, ...]] | None = None) -> Any:
+    async def scenario(sim: Simulation) -> None:
+        order = tuple(await race(sim, words))
+        if orders is not None:
+            orders.append(order)
+
+    return scenario
+
+
+def test_a_small_flow_is_run_in_each_of_its_schedules_once_and_then_the_search_ends() -> None:
+    orders: list[tuple[str, ...]] = []
+    run = simulate(racing("a", "b", orders=orders), seeds=100_000)
+    assert run.coverage.exhausted
+    assert run.coverage.schedules == run.coverage.distinct == len(orders) < 1_000
+    assert set(orders) == {("a", "b"), ("b", "a")}
+    assert str(run.coverage).startswith(f"all {len(orders)} schedules, ")
+
+
+@pytest.mark.parametrize("strategy", ["mix", "pct", "pos", "uniform"])
+def test_whatever_the_strategy_the_schedules_of_a_small_flow_are_the_same(strategy: str) -> None:
+    run = simulate(racing("a", "b"), seeds=100_000, strategy=strategy)
+    assert run.coverage.schedules == simulate(racing("a", "b"), seeds=100_000).coverage.schedules
+
+
+def test_no_schedule_is_run_twice() -> None:
+    run = simulate(racing("a", "b", "c"), seeds=300, strategy="pct")
+    assert (run.coverage.schedules, run.coverage.distinct) == (301, 301)
+
+
+def test_where_nothing_is_contested_one_schedule_is_all() -> None:
+    async def scenario(sim: Simulation) -> None:
+        await sim.system.spawn(Seen, name="seen").ask("seen")
+
+    run = simulate(scenario, seeds=itertools.count(), order="asyncio")
+    assert str(run.coverage) == "all 1 schedule, 1 order of messages, 1 edge"
+
+
+@pytest.mark.parametrize("options", [{"strategy": "fifo"}, {"order": "asyncio"}])
+def test_where_only_faults_vary_each_place_of_a_fault_is_run_once(options: Any) -> None:
+    run = simulate(racing("a", "b"), seeds=500, faults=[Slow("seen")], **options)
+    # None, one of the three messages, or the one after; and the ordinary one without a fault is one of these.
+    assert run.coverage.schedules == run.coverage.distinct == 5
+    assert not run.coverage.exhausted
+    assert run.coverage.struck == {Slow("seen"): 3}
+    assert run.coverage.faults() == ["slow seen, any message (seconds=10.0): struck in 3 of 5"]
+
+
+def test_the_only_failing_schedule_of_a_small_flow_is_found() -> None:
+    words = tuple("abc")
+
+    async def scenario(sim: Simulation) -> None:
+        assert tuple(await race(sim, words)) != words[::-1], "turned round"
+
+    for strategy in ("mix", "pct", "pos", "uniform"):
+        with pytest.raises(SimulationFailed, match="turned round") as failed:
+            simulate(scenario, seeds=1_000, strategy=strategy)
+        assert failed.value.run.coverage.schedules == failed.value.schedules
+
+
+def test_orders_count_what_the_actors_see() -> None:
+    assert simulate(racing("a", "b", "c"), seeds=500).coverage.orders == math.factorial(3)
+
+
+class Colour(Enum):
+    RED = 1
+
+
+def test_an_edge_names_the_actor_the_message_before_and_the_message() -> None:
+    async def scenario(sim: Simulation) -> None:
+        seen = sim.system.spawn(Seen, name="seen")
+        for message in ("one", ("two", 2), Colour.RED, 4, "x" * 100, "seen"):
+            await seen.ask(message)
+
+    names = ["", "one", "two", "RED", "int", "str", "seen"]
+    expected = {("seen", before, message) for before, message in itertools.pairwise(names)}
+    assert simulate(scenario, seeds=1).coverage.edges == expected
+
+
+def test_the_scenario_may_say_in_which_state_an_actor_is() -> None:
+    async def scenario(sim: Simulation) -> None:
+        seen = sim.system.spawn(Seen, name="seen")
+        await seen.ask("one")
+        sim.mark("state", actor="seen", value="open")
+        await seen.ask("two")
+        await seen.ask("three")
+        sim.mark("state", of="something else")
+
+    run = simulate(scenario, seeds=1)
+    assert run.coverage.edges == {("seen", "", "one"), ("seen", "'open'", "two"), ("seen", "'open'", "three")}
+
+
+def test_an_actors_state_is_what_the_scenario_follows_of_it() -> None:
+    async def scenario(sim: Simulation) -> None:
+        seen = sim.system.spawn(Seen, name="seen")
+        sim.follow(seen, awake=lambda actor: True)
+        await seen.ask("one")
+
+    assert simulate(scenario, seeds=1).coverage.edges == {("seen", "awake=True", "one")}
+
+
+def test_the_report_says_what_was_covered_until_the_failure() -> None:
+    async def scenario(sim: Simulation) -> None:
+        assert await race(sim, ("a", "b")) == ["a", "b"]
+
+    with pytest.raises(SimulationFailed) as failed:
+        simulate(scenario, faults=[Crash("seen", 9, optional=True)])
+    coverage = failed.value.run.coverage
+    assert coverage.orders == 2
+    assert f"schedule {coverage.schedules} (2 orders of messages, " in str(failed.value)
+    assert "0 of 1 faults struck)" in str(failed.value)
+
+
+def test_where_something_outside_decides_no_schedule_is_left_out() -> None:
+    runs = itertools.count()
+
+    async def scenario(sim: Simulation) -> None:
+        seen: ActorRef[Seen] = sim.system.spawn(Seen, name="seen")
+        if next(runs) % 2:
+            await race_of(seen)
+
+    async def race_of(seen: ActorRef[Seen]) -> None:
+        async with asyncio.TaskGroup() as group:
+            for word in "abc":
+                group.create_task(_tell(seen, word), name=word)
+
+    run = simulate(scenario, seeds=50)
+    assert run.coverage.schedules == 51
+    assert not run.coverage.exhausted
+
+
+async def _tell(ref: ActorRef[Any], message: Any) -> None:
+    await asyncio.sleep(0)
+    ref.tell(message)
+
+
+# -- several processes -------------------------------------------------------------------------------------------------
+
+
+def outcome(scenario: Any, processes: int, **options: Any) -> Any:
+    try:
+        run = simulate(scenario, processes=processes, **options)
+    except SimulationFailed as failed:
+        return failed.schedules, failed.token, failed.run.coverage, str(failed)
+    return run.coverage, run.trace.digest()
+
+
+def wide(sim_failing: bool) -> Any:
+    """A flow of more schedules than are run one by one, and of which one in some hundreds may fail."""
+
+    async def scenario(sim: Simulation) -> None:
+        last = (await race(sim, "abcdef"))[-3:]
+        assert not sim_failing or last != ["c", "b", "a"], "three turned round"
+
+    return scenario
+
+
+@pytest.fixture
+def spread_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("callboard.actors.testing.search.simulation._FEW_WAYS", 0)
+
+
+@pytest.mark.usefixtures("spread_at_once")
+@pytest.mark.parametrize("fails", [True, False])
+def test_several_processes_find_what_one_finds(fails: bool) -> None:
+    options: Any = {"seeds": range(100, 400), "faults": [Slow("seen", optional=True)], "strategy": "uniform"}
+    assert outcome(wide(fails), 3, **options) == outcome(wide(fails), 1, **options)
+
+
+@pytest.mark.parametrize("number", [0, -1, 1.5, "2", True, None])
+def test_a_number_of_processes_that_makes_no_sense_is_refused(number: Any) -> None:
+    with pytest.raises(SimulationError, match="processes="):
+        simulate(wide(False), processes=number)
+
+
+def test_where_no_process_can_be_forked_it_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(multiprocessing, "get_all_start_methods", lambda: ["spawn"])
+    with pytest.raises(SimulationError, match="by forking, which this platform cannot"):
+        simulate(wide(False), processes=2)
+
+
+def test_a_search_that_learns_is_not_spread() -> None:
+    with pytest.raises(SimulationError, match="learns from each run"):
+        simulate(wide(False), processes=2, strategy="feedback")
+
+
+@pytest.mark.usefixtures("spread_at_once")
+def test_a_process_that_ends_is_named() -> None:
+    parent = os.getpid()
+
+    async def scenario(sim: Simulation) -> None:
+        if os.getpid() != parent:
+            os._exit(3)
+
+    with pytest.raises(SimulationError, match="ended with exit code 3"):
+        simulate(scenario, processes=2)
+    assert not multiprocessing.active_children()
+
+
+@pytest.mark.usefixtures("spread_at_once")
+def test_a_failure_of_another_process_alone_is_not_overlooked() -> None:
+    parent = os.getpid()
+
+    async def scenario(sim: Simulation) -> None:
+        assert os.getpid() == parent
+
+    with pytest.raises(Nondeterministic, match="failed in another process"):
+        simulate(scenario, processes=2)
+
+
+@pytest.mark.usefixtures("spread_at_once")
+def test_an_interrupt_ends_the_other_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Covered, "join", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        simulate(wide(False), seeds=10_000, processes=2)
+    assert not multiprocessing.active_children()
+
+
+# -- feedback ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("bug", DEEP, ids=lambda bug: bug.name)
+def test_a_bug_behind_several_steps_is_found_by_feedback(bug: Deep) -> None:
+    with pytest.raises(SimulationFailed) as failed:
+        simulate(bug.build(bug.few, False), seeds=1_000, strategy="feedback")
+    with pytest.raises(SimulationFailed, match="replayed"):
+        simulate(bug.build(bug.few, False), replay=failed.value.token)
+
+
+@pytest.mark.parametrize("bug", DEEP, ids=lambda bug: bug.name)
+def test_the_fixed_twin_of_a_deep_bug_passes(bug: Deep) -> None:
+    simulate(bug.build(bug.few, True), seeds=60, strategy="feedback")
+
+
+# -- making small ------------------------------------------------------------------------------------------------------
+
+
+def test_making_a_large_flow_small_costs_a_limited_number_of_steps() -> None:
+    runs = itertools.count()
+    actors = 50
+
+    async def scenario(sim: Simulation) -> None:
+        next(runs)
+        sinks = [sim.system.spawn(Seen, name=f"seen{number}") for number in range(actors)]
+
+        async def client(number: int) -> None:
+            for step in range(10):
+                await asyncio.sleep(0)
+                sinks[(number + step) % actors].tell((number, step))
+
+        async with asyncio.TaskGroup() as group:
+            for number in range(actors):
+                group.create_task(client(number), name=f"client{number}")
+        await sim.idle()
+        seen = {number: await sinks[number].ask("seen") for number in (3, 7, 11)}
+        overtaken = [order.index((number, 0)) > order.index((number - 2, 2)) for number, order in seen.items()]
+        assert not all(overtaken), "three were overtaken by those two places on"
+
+    with pytest.raises(SimulationFailed, match="made small from") as failed:
+        simulate(scenario, seeds=100)
+    shrinking = next(runs) - failed.value.schedules
+    assert shrinking * failed.value.run.steps < 170_000
+    assert failed.value.run.deviations < 20
