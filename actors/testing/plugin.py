@@ -15,9 +15,9 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import os
 import re
-import itertools
 import sys
 import zlib
 from collections.abc import Callable, Generator
@@ -29,8 +29,8 @@ from typing import Any
 
 import pytest
 
-from .search.failed import SimulationFailed
 from .search.coverage import Coverage, counted, merged
+from .search.failed import SimulationFailed
 from .search.run import Run
 from .search.settings import settings
 from .search.simulation import simulate

@@ -87,7 +87,7 @@ def test_whatever_the_strategy_the_schedules_of_a_small_flow_are_the_same(strate
 
 
 def test_no_schedule_is_run_twice() -> None:
-    run = simulate(racing("a", "b", "c"), seeds=300, strategy="pct")
+    run = simulate(racing(*"abcdef"), seeds=300, strategy="pct")
     assert (run.coverage.schedules, run.coverage.distinct) == (301, 301)
 
 
@@ -179,7 +179,7 @@ def test_where_something_outside_decides_no_schedule_is_left_out() -> None:
 
     async def scenario(sim: Simulation) -> None:
         seen: ActorRef[Seen] = sim.system.spawn(Seen, name="seen")
-        if next(runs) % 2:
+        if next(runs) % 2 == 0:
             await race_of(seen)
 
     async def race_of(seen: ActorRef[Seen]) -> None:
@@ -325,5 +325,5 @@ def test_making_a_large_flow_small_costs_a_limited_number_of_steps() -> None:
     with pytest.raises(SimulationFailed, match="made small from") as failed:
         simulate(scenario, seeds=100)
     shrinking = next(runs) - failed.value.schedules
-    assert shrinking * failed.value.run.steps < 170_000
+    assert shrinking * failed.value.run.steps < 230_000  # 150,000 for making it small, 60,000 for when it became inevitable
     assert failed.value.run.deviations < 20

@@ -83,7 +83,7 @@ def test_the_report_stands_first_and_then_the_reader_s_own_code_where_it_failed(
     report, frame, call = re.split(r"^    or: pytest .*\n|^test_\S+: AssertionError\n", text, flags=re.MULTILINE)
     assert report.startswith("AssertionError: an addition is lost\n")
     assert '>           assert await register.ask(None) == workers, "an addition is lost"' in frame.splitlines()
-    assert re.fullmatch(r"\S+test_\w+\.py:\d+: simulated here\s*", call)
+    assert re.match(r"\S+test_\w+\.py:\d+: simulated here\s*simulated in 1 test: ", call)
 
 
 def test_no_code_of_the_library_is_printed_with_a_failure(user: pytest.Pytester) -> None:
@@ -351,6 +351,8 @@ def test_no_page_is_written_where_nothing_fails(user: pytest.Pytester) -> None:
     write(user, extra=0)
     run(user, "--sim-html=pages").assert_outcomes(passed=1)
     assert not (user.path / "pages").exists()
+
+
 COVERED = """
 import pytest
 from callboard.actors import Actor

@@ -236,6 +236,8 @@ class Threads:
         """Whether this run does not count: older locks were found, and have to be stood in for from its beginning."""
         self.atomic: dict[str, None] = {}
         """The calls that ran as one step, because there was no switch point in them."""
+        self.used = False
+        """Whether a function has been called on a thread."""
         self.waiting: Holdable | None = None
         self._pools: dict[int, tuple[Any, Pool]] = {}
         self._points = 0
@@ -243,17 +245,13 @@ class Threads:
         self.interrupted: dict[tuple[str, int], str] = {}
         """Which threads were interrupted before which of their points, and where that was."""
 
-    @property
-    def used(self) -> bool:
-        """Whether a function has been called on a thread."""
-        return bool(self._pools)
-
     def submit(self, executor: Any, func: Callable[..., Any], args: tuple[Any, ...], label: str, future: Any) -> None:
         """Have a function called on a thread of the executor."""
         if not self._pools:
             self.anew = self.anew or self._begun()
             if self.anew:
                 raise Abandoned("the run begins anew")
+        self.used = True
         found = self._pools.get(id(executor))
         if found is None:
             default = executor is None

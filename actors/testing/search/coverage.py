@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Protocol, TypeAlias
 
@@ -29,7 +29,8 @@ class Coverage:
             each of them.
         exhausted: whether there is no other schedule: all have been run.
         edges: ``(actor, state, message)``: the messages taken up, and in which state. The state is what the scenario
-            follows (`Simulation.follow`), or says with ``sim.mark("state", actor=…, value=…)``, or else the message that the actor took before.
+            follows (`Simulation.follow`) or says with ``sim.mark("state", actor=…, value=…)``, or else the message
+            that the actor took before.
         struck: in how many schedules each fault struck.
     """
 

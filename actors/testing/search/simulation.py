@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import random
 import sys
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -135,7 +136,7 @@ class _Search:
         self.covered = Covered(runner.faults)
         self.tree = Tree()
         self.feedback = Feedback() if strategy == "feedback" else None
-        self.counts: Chances = Chances()
+        self.counts: Chances = Counter()
         self.waits: Waits = {}
 
     def search(self, seeds: Iterable[int], processes: int) -> Run:
