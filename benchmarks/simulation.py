@@ -10,6 +10,8 @@ any: those named in ``CALLBOARD_PYTHONS`` (separated like ``PATH``), else ``pyth
 ``schedule_…`` is the CPU of one simulated run; the baseline beside it runs the same flow on a stock event loop, once.
 ``schedule_…_cpu`` is that CPU over that of an earlier commit, both measured in turns (see `earlier`).
 ``step_…`` is the CPU of one step of the loop.
+``explore_3x8`` and ``explore_4x10`` explore flows of 3 actors and 8 messages, and of 4 and 10, of tells and of asks:
+the CPU of both, their schedules, and how many are known to be left.
 """
 
 from __future__ import annotations
@@ -37,6 +39,7 @@ from callboard.actors import System
 from callboard.actors.testing import SimulationFailed, simulate
 
 from .earlier import COMMIT, ratio
+from .exploring import FOUR, THREE, Sends, explored
 from .harness import Case, Sample, Suite
 from .schedules import FLOWS, MESSAGES, Echo, Flow
 
@@ -69,6 +72,8 @@ def suite(quick: bool) -> Suite:
         cases.append(Case(f"{scenario}_cpu", "callboard", partial(_against, name, 60 // tenth)))
     for size in (50, 5_000):
         cases.append(Case(f"step_{size}", "callboard", partial(_step, _burst(size), max(3, 20_000 // size))))
+    for name, sends in (("3x8", THREE), ("4x10", FOUR)):
+        cases.append(Case(f"explore_{name}", "callboard", partial(_explore, sends, 20_000 // tenth)))
     notes = (
         f"gallery: {len(GALLERY)} bugs, llm_gallery: {len(LLM_GALLERY)}, at most {BUDGET} schedules each; "
         "rows: the worst bug's, cpu: the median",
@@ -238,6 +243,15 @@ def _against(flow: str, turns: int) -> Sample:
 def _step(flow: Flow, schedules: int) -> Sample:
     steps, seconds = _simulated(flow, schedules)
     return Sample(seconds / steps * 1e6, "µs")
+
+
+def _explore(sends: Sends, most: int) -> list[Sample]:
+    seconds, found = explored(sends, most)
+    return [
+        Sample(seconds, "s", "_cpu"),
+        Sample(sum(each.schedules for each in found), "schedules", "_schedules"),
+        Sample(sum(each.left for each in found), "schedules", "_left"),
+    ]
 
 
 def _plain(flow: Flow) -> Sample:

@@ -83,6 +83,8 @@ class Ledger:
 
     # -- the probe -------------------------------------------------------------------------------------------------
 
+    on_look = None
+
     def event(self, kind: str, **fields: Any) -> None:
         """Take down a fact. Called by the runtime."""
         self.facts[kind] += 1

@@ -50,6 +50,7 @@ from .oracles.liveness import hot, no_starvation
 from .processes.process import Process
 from .schedules.plan import Hold, Interrupt
 from .search.coverage import Coverage
+from .search.explore import Exploration, explore
 from .search.failed import SimulationFailed
 from .search.run import Run
 from .search.scenario import Simulation
@@ -68,6 +69,7 @@ __all__ = [
     "Drop",
     "Duplicate",
     "EscapedSimulation",
+    "Exploration",
     "Fact",
     "Fault",
     "FaultRefused",
@@ -107,6 +109,7 @@ __all__ = [
     "UnhandledFailure",
     "eventually",
     "exactly_once",
+    "explore",
     "hot",
     "linearizable",
     "maybe",

@@ -325,5 +325,7 @@ def test_making_a_large_flow_small_costs_a_limited_number_of_steps() -> None:
     with pytest.raises(SimulationFailed, match="made small from") as failed:
         simulate(scenario, seeds=100)
     shrinking = next(runs) - failed.value.schedules
-    assert shrinking * failed.value.run.steps < 230_000  # 150,000 for making it small, 60,000 for when it became inevitable
+    assert (
+        shrinking * failed.value.run.steps < 230_000
+    )  # 150,000 for making it small, 60,000 for when it became inevitable
     assert failed.value.run.deviations < 20

@@ -360,6 +360,21 @@ class ProbedAsk(Ask):
                 if id:  # else it was refused before it was sent
                     probe.message("ask_end", path, id, how, sender, outcome)
 
+    def done(self) -> bool:
+        """Whether there is a value, an error, or it was cancelled."""
+        self._looked_at()
+        return super().done()
+
+    def cancel(self, msg: Any | None = None) -> bool:
+        """See `Ask.cancel`."""
+        self._looked_at()
+        return super().cancel(msg)
+
+    def _looked_at(self) -> None:
+        probe = self.cell.runtime.probe
+        if probe is not None and probe.on_look is not None:
+            probe.on_look(self.id)
+
     def hand_on(self) -> None:
         """What is sent next is a message of its own."""
         self.handed_on = (*self.handed_on, (self.cell.path, self.id, self.sender))

@@ -45,11 +45,13 @@ class Probe(Protocol):
             arrives; None where it is lost.
         on_process: given a path, how many messages that actor has taken up, and ``before``, ``in`` or ``after``; what
             it raises, the handler raises.
+        on_look: given the number of an ask that somebody asks whether it has ended, or gives up.
     """
 
     on_send: Callable[[Any, str], Sequence[float]] | None
     on_reply: Callable[[Any, str], float | None] | None
     on_process: Callable[[str, int, str], None] | None
+    on_look: Callable[[int], None] | None
 
     def event(self, kind: str, **row: Any) -> None:
         """Something has happened that is no message's."""

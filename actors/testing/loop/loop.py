@@ -58,6 +58,10 @@ class SimulationLoop(asyncio.BaseEventLoop):
     """The `Simulation` that this loop runs, if it runs one."""
     callboard_dispatcher: Callable[[Any], object] | None = None
     """Called by systems with each actor that becomes ready; None leaves their own dispatcher in charge."""
+    watch: Callable[[Lane, asyncio.Handle], object] | None = None
+    """Told of each step before it is made, where lanes are chosen from."""
+    touched: Callable[[SimTask, bool], object] | None = None
+    """Told of each task that somebody looks at, or (True) cancels."""
 
     @property
     def callboard_probe(self) -> Any:
@@ -370,7 +374,7 @@ class SimulationLoop(asyncio.BaseEventLoop):
         shared, followers = self._shared, self._precedence.followers
         record = self.picks.append
         in_pass = 0  # steps that a stock loop would take before it looks at its timers, and whether to stop
-        detain, cost = self.detain, self.cost
+        detain, cost, watch = self.detain, self.cost, self.watch
         while True:
             timers = self._timers
             if timers and timers[0][0] <= self._now + RESOLUTION and in_pass <= 0:
@@ -419,6 +423,8 @@ class SimulationLoop(asyncio.BaseEventLoop):
                     lane.made = None
                 if handles:
                     self._rejoin(lane)
+                if watch is not None:
+                    watch(lane, handle)
                 if followers:
                     for held in self._precedence.ready_after(age):
                         self._queue(held.lane, held.age, held.handle)

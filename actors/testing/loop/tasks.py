@@ -13,6 +13,8 @@ from .lanes import Lane
 class Numbering(Protocol):
     """What tasks and futures need of the event loop that they belong to."""
 
+    touched: Callable[[SimTask, bool], object] | None
+
     def next_number(self) -> int:
         """Return the next number that identifies a task or future."""
         ...
@@ -56,6 +58,16 @@ class SimTask(asyncio.Task[Any]):
     def label(self) -> str:
         """What it is called wherever a run is told: in holds, in the trace, in a deadlock; no other task is."""
         return self._sim_loop.label_of(self)
+
+    def done(self) -> bool:
+        if self._sim_loop.touched is not None:
+            self._sim_loop.touched(self, False)
+        return super().done()
+
+    def cancel(self, msg: Any | None = None) -> bool:
+        if self._sim_loop.touched is not None:
+            self._sim_loop.touched(self, True)
+        return super().cancel(msg)
 
     def set_name(self, value: object, /) -> None:
         self.unnamed = False

@@ -125,16 +125,19 @@ def execute(
     timing: Timing | None = None,
     tell: bool = False,
     watch: Watch | None = None,
+    kinds: tuple[type[SimulationLoop], type[Simulation]] | None = None,
 ) -> Run:
     """Run the scenario once; never raises what the scenario raised, but puts it into the `Run`.
 
     Args:
         tell: whether the trace says more, for people: see `loop.telling`.
+        kinds: of the loop and of what the scenario is given, where they are to look on.
     """
-    loop = (TellingLoop if tell else SimulationLoop)(schedule, order=order, max_steps=max_steps)
+    loop_kind, simulation_kind = kinds or (TellingLoop if tell else SimulationLoop, Simulation)
+    loop = loop_kind(schedule, order=order, max_steps=max_steps)
     variations = [fault for fault in faults if isinstance(fault, Variation)]
     keeper = Timekeeper(timing, variations) if timing is not None and variations else None
-    sim = Simulation(loop, Injector(faults, watched, keeper))
+    sim = simulation_kind(loop, Injector(faults, watched, keeper))
     if sim.injector.on_steps:
         loop.detain = sim.injector.on_step
     if keeper is not None:
@@ -161,6 +164,7 @@ def execute(
             timing=timing,
             tell=tell,
             watch=watch,
+            kinds=kinds,
         )
     interrupts = tuple(Interrupt(lane, nth, place) for (lane, nth), place in threads.interrupted.items())
     unused = unused.difference(it.key for it in interrupts)
@@ -285,7 +289,7 @@ def _unhandled(context: dict[str, Any]) -> UnhandledFailure:
 def _tear_down(loop: SimulationLoop, task: asyncio.Task[Any]) -> None:
     """Let a run that did not end stop its systems, for a limited number of steps; then drop what is left."""
     if not task.done():
-        loop.schedule = None
+        loop.schedule = loop.watch = None
         loop.max_steps = loop.steps + _TEARDOWN_STEPS
         task.cancel()
         try:

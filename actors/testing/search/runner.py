@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from ..faults.drawing import is_settled, settle
 from ..faults.faults import Fault
 from ..loop.lanes import Schedule
-from ..loop.loop import Order
+from ..loop.loop import Order, SimulationLoop
 from ..loop.timing import Timing
 from ..schedules.plan import Hold, Interrupt, Plan
 from ..trace.invariants import Invariant
 from ..trace.trace import Parting
 from . import token
 from .run import Run, execute
-from .scenario import Scenario, takes_simulation
+from .scenario import Scenario, Simulation, takes_simulation
 from .watching import Watch
 
 _COLLECT_EVERY = 32
@@ -54,6 +54,7 @@ class Runner:
         faults: Sequence[Fault] | None = None,
         watch: Watch | None = None,
         tell: bool = False,
+        kinds: tuple[type[SimulationLoop], type[Simulation]] | None = None,
     ) -> Run:
         """Run it once; without faults given, under those that have a number."""
         self.runs += 1
@@ -72,6 +73,7 @@ class Runner:
             timing=self.timing,
             watch=watch,
             tell=tell,
+            kinds=kinds,
         )
 
     def plan(self, holds: Sequence[Hold | Interrupt], faults: Sequence[Fault]) -> Run:

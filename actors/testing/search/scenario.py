@@ -57,6 +57,7 @@ class Simulation:
         self.on_send = injector.on_send if injector.on_sends else None
         self.on_reply = injector.on_reply if injector.on_replies else None
         self.on_process = injector.on_process if injector.looks else None
+        self.on_look: Callable[[int], None] | None = None
         self.unheard: list[tuple[str, Failure]] = []
         """The asks that failed while nobody waited for them."""
         self.steps, self.ended = 0, 0.0
@@ -248,6 +249,7 @@ class _Further:
         self.on_reply = None if sim.on_reply is None else partial(sim.on_reply, system=number)
         self.on_process = sim.on_process
         self.number = number
+        self.on_look = sim.on_look
         self._sim = sim
 
     def event(self, kind: str, **fields: Any) -> None:

@@ -94,7 +94,7 @@ def simulate(
         check_kind(fault)
     if timing is not None and not isinstance(timing, Timing):
         raise TimingRefused(f"timing={timing!r}: it is a Timing")
-    search = _Search(Runner(scenario, faults, tuple(invariants), max_steps, order, timing), strategy)
+    search = Search(Runner(scenario, faults, tuple(invariants), max_steps, order, timing), strategy)
     try:
         with reproducible():
             return _simulate(search, seeds, replay, processes)
@@ -103,7 +103,7 @@ def simulate(
         raise error.with_traceback(None) from error.__cause__
 
 
-def _simulate(search: _Search, seeds: int | Iterable[int], replay: str | None, processes: int) -> Run:
+def _simulate(search: Search, seeds: int | Iterable[int], replay: str | None, processes: int) -> Run:
     if replay is not None:
         return search.replay(token.Token.decode(replay))
     if settings.replay is not None:
@@ -128,7 +128,14 @@ class _Part:
     passed: int
 
 
-class _Search:
+class Search:
+    """Runs one scenario again and again, and ends with the report of the first run that fails.
+
+    Args:
+        runner: of the scenario.
+        strategy: as for `simulate`.
+    """
+
     def __init__(self, runner: Runner, strategy: str) -> None:
         self.runner = runner
         self.strategy = strategy

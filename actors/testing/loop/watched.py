@@ -1,0 +1,106 @@
+"""A simulated loop that tells what makes what ready: which step set a callback off, and when time went on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Sequence
+from contextvars import Context
+from typing import Any, Protocol, TypeVar, TypeVarTuple
+
+from .lanes import Lane, Schedule
+from .loop import SimulationLoop
+from .precedence import Precedence
+from .tasks import SimTask
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+
+class Observer(Schedule, Protocol):
+    """Who is told; it also chooses."""
+
+    def begin(self, now: Callable[[], float]) -> None:
+        """A run begins, perhaps one that has to begin anew.
+
+        Args:
+            now: its time, in seconds.
+        """
+
+    def step(self, lane: Lane, handle: asyncio.Handle) -> None:
+        """A step is about to be made. It may be refused, by an exception: then the run is over."""
+
+    def posted(self, handle: asyncio.Handle, after: Collection[int] = (), *, shared: bool = False) -> None:
+        """The step that is being made had this put into a lane.
+
+        Args:
+            handle: what will run.
+            after: the ages of the steps that it waits for.
+            shared: whether it is a callback that belongs to nobody.
+        """
+
+    def turn(self, lane: Lane) -> None:
+        """The step that is being made had an actor's next turn put into its lane."""
+
+    def timer_set(self, timer: asyncio.TimerHandle) -> None:
+        """The step that is being made has set a timer."""
+
+    def time_goes_on(self) -> None:
+        """All that was ready has run."""
+
+    def task_touched(self, task: SimTask, cancels: bool) -> None:
+        """The step that is being made looks whether a task is done, or cancels it."""
+
+
+class _Precedence(Precedence):
+    """Remembers what the last step waits for."""
+
+    after: Collection[int] = ()
+
+    def holds(self, running: Lane, lane: Lane, age: int, handle: asyncio.Handle) -> bool:
+        held = super().holds(running, lane, age, handle)
+        if held:
+            self.after = [step for step, waiting in self.followers.items() if waiting[-1].handle is handle]
+        return held
+
+
+class WatchedLoop(SimulationLoop):
+    """A `SimulationLoop` whose schedule is told of each step and what it leads to."""
+
+    def __init__(self, schedule: Observer, **options: Any) -> None:
+        schedule.begin(self.time)
+        self._observer = schedule
+        super().__init__(schedule, **options)
+        self._precedence: _Precedence = _Precedence()
+        self.watch = schedule.step
+        self.touched = schedule.task_touched
+
+    def _add(self, callback: Callable[..., Any], handle: asyncio.Handle) -> None:
+        self._precedence.after = ()
+        super()._add(callback, handle)
+        owner = getattr(callback, "__self__", None)
+        shared = owner is None or (owner.__class__ is not SimTask and id(owner) not in self._lanes)
+        self._observer.posted(handle, self._precedence.after, shared=shared)
+
+    def call_turn(self, cell: Any) -> None:
+        """See `SimulationLoop`."""
+        super().call_turn(cell)
+        self._observer.turn(self._lanes[id(cell)])
+
+    def _set(
+        self, when: float, callback: Callable[..., object], args: Sequence[Any], context: Context | None
+    ) -> asyncio.TimerHandle:
+        timer = super()._set(when, callback, args, context)
+        self._observer.timer_set(timer)
+        return timer
+
+    def run_in_executor(self, executor: Any, func: Callable[[*Ts], T], *args: *Ts) -> asyncio.Future[T]:
+        """See `SimulationLoop`."""
+        future = super().run_in_executor(executor, func, *args)
+        lane = self._lanes.get(id(executor))
+        if lane is not None and lane.handles:
+            self._observer.posted(lane.handles[-1][1])
+        return future
+
+    def _advance(self) -> None:
+        self._observer.time_goes_on()
+        super()._advance()

@@ -1,0 +1,306 @@
+"""`explore`: every schedule of a small scenario, one of each class of equivalent ones."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from callboard.actors import Actor, ActorRef
+from callboard.actors.testing import (
+    Crash,
+    Delay,
+    Exploration,
+    Fault,
+    FaultRefused,
+    FaultStruckNothing,
+    Nondeterministic,
+    Pause,
+    Simulation,
+    SimulationError,
+    SimulationFailed,
+    Slow,
+    explore,
+    simulate,
+)
+
+from .gallery import GALLERY
+
+
+class Collector(Actor):
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[Any] = []
+
+    def on_receive(self, message: Any) -> Any:
+        if message == "seen":
+            return tuple(self.seen)
+        self.seen.append(message)
+        return len(self.seen)
+
+
+class Forwarder(Actor):
+    def __init__(self, *targets: ActorRef[Any]) -> None:
+        super().__init__()
+        self.targets = targets
+
+    def on_receive(self, message: Any) -> None:
+        for target in self.targets:
+            target.tell(message)
+
+
+def race(senders: int, orders: set[Any], *, collectors: int = 1) -> Callable[[Simulation], Any]:
+    """Each collector is sent one message by each of several actors of its own."""
+
+    async def scenario(sim: Simulation) -> None:
+        targets = [sim.system.spawn(Collector, name=f"collector{i}") for i in range(collectors)]
+        for i, target in enumerate(targets):
+            for number in range(senders):
+                sim.system.spawn(Forwarder, target, name=f"sender{i * senders + number}").tell(number)
+        await asyncio.sleep(10)
+        orders.add(tuple([await target.ask("seen") for target in targets]))
+
+    return scenario
+
+
+def test_messages_to_one_actor_come_in_every_order_and_each_order_once() -> None:
+    orders: set[Any] = set()
+    found = explore(race(4, orders))
+    assert (len(orders), str(found), found.complete) == (24, "all 24 schedules hold", True)
+
+
+def test_messages_to_different_actors_need_no_order() -> None:
+    async def scenario(sim: Simulation) -> None:
+        targets = [sim.system.spawn(Collector, name=f"collector{i}") for i in range(5)]
+        for number, target in enumerate(targets):
+            sim.system.spawn(Forwarder, target, name=f"sender{number}").tell(number)
+
+    assert str(explore(scenario)) == "the only schedule holds"
+
+
+def test_orders_at_different_actors_multiply() -> None:
+    orders: set[Any] = set()
+    found = explore(race(3, orders, collectors=2))
+    assert found.complete
+    assert len(orders) == 36
+
+
+def test_what_is_left_is_told_where_it_ends_early() -> None:
+    found = explore(race(4, set()), max_schedules=5)
+    assert (found.schedules, found.complete) == (5, False)
+    assert found.left >= 1
+    assert str(found) == f"5 schedules hold; at least {found.left} more are left"
+
+
+def test_a_failure_has_a_report_and_a_token_that_simulate_replays() -> None:
+    async def scenario(sim: Simulation) -> None:
+        collector = sim.system.spawn(Collector, name="collector")
+        for number in range(3):
+            sim.system.spawn(Forwarder, collector, name=f"sender{number}").tell(number)
+        await sim.idle()
+        assert await collector.ask("seen") != (2, 0, 1), "the one order"
+
+    with pytest.raises(SimulationFailed, match="the one order") as failed:
+        explore(scenario)
+    with pytest.raises(SimulationFailed, match="the one order") as again:
+        simulate(scenario, replay=failed.value.token)
+    assert again.value.run.trace.digest() == failed.value.run.trace.digest()
+
+
+def test_invariants_see_marks_of_different_actors_in_every_order() -> None:
+    class Marker(Actor):
+        def __init__(self, sim: Simulation) -> None:
+            super().__init__()
+            self.sim = sim
+
+        def on_receive(self, message: Any) -> None:
+            self.sim.mark("took", number=message)
+
+    async def scenario(sim: Simulation) -> None:
+        for number in range(2):
+            sim.system.spawn(Marker, sim, name=f"marker{number}").tell(number)
+
+    def first_is_first(trace: Any) -> None:
+        assert [fact.number for fact in trace.of("took")] != [1, 0]
+
+    with pytest.raises(SimulationFailed):
+        explore(scenario, invariants=[first_is_first])
+
+
+def test_an_answer_and_a_deadline_of_one_instant_come_in_both_orders() -> None:
+    class Late(Actor):
+        async def on_receive(self, message: Any) -> str:
+            await asyncio.sleep(1.0)
+            return "there"
+
+    ends: set[str] = set()
+
+    async def scenario(sim: Simulation) -> None:
+        late = sim.system.spawn(Late, name="late")
+        try:
+            ends.add(await late.ask("?", timeout=1.0))
+        except TimeoutError:
+            ends.add("too late")
+
+    assert explore(scenario).complete
+    fair = set(ends)
+    ends.clear()
+    simulate(scenario, seeds=60)
+    assert fair >= ends
+
+
+# -- what tasks share --------------------------------------------------------------------------------------------------
+
+
+def sharing(where: str) -> Callable[[Simulation], Any]:
+    """Two tasks read, wait, and write back: one update is lost unless they take turns."""
+    counts = {"count": 0}
+
+    async def scenario(sim: Simulation) -> None:
+        collector = sim.system.spawn(Collector, name="collector")
+        other = sim.system.spawn(Collector, name="other")
+        counts["count"] = 0
+        shared = {"count": 0}
+        count = 0
+
+        async def by_dict(target: ActorRef[Any]) -> None:
+            await target.ask(1)
+            before = shared["count"]
+            await target.ask(2)
+            shared["count"] = before + 1
+
+        async def by_name(target: ActorRef[Any]) -> None:
+            nonlocal count
+            await target.ask(1)
+            before = count
+            await target.ask(2)
+            count = before + 1
+
+        job = by_dict if where == "a dict" else by_name
+        async with asyncio.TaskGroup() as group:
+            group.create_task(job(collector), name="first")
+            group.create_task(job(other), name="second")
+        assert max(count, shared["count"]) == 1, "nothing was lost"
+
+    return scenario
+
+
+@pytest.mark.parametrize("where", ["a dict", "a variable of the function around them"])
+def test_tasks_that_share_an_object_are_seen_to(where: str) -> None:
+    with pytest.raises(SimulationFailed, match="nothing was lost"):
+        explore(sharing(where))
+
+
+_COUNTER = [0]
+
+
+async def through_a_global(sim: Simulation) -> None:
+    targets = [sim.system.spawn(Collector, name=name) for name in ("one", "other")]
+    _COUNTER[0] = 0
+
+    async def job(target: ActorRef[Any]) -> None:
+        await target.ask(1)
+        before = _COUNTER[0]
+        await target.ask(2)
+        _COUNTER[0] = before + 1
+
+    async with asyncio.TaskGroup() as group:
+        for number, target in enumerate(targets):
+            group.create_task(job(target), name=f"job{number}")
+    assert _COUNTER[0] == 1, "nothing was lost"
+
+
+def test_what_tasks_share_through_a_global_is_seen_only_where_it_is_said() -> None:
+    with pytest.raises(SimulationFailed, match="nothing was lost"):
+        explore(through_a_global, shared=True)
+    assert explore(through_a_global) == Exploration(1)
+
+
+# -- faults and arguments ----------------------------------------------------------------------------------------------
+
+
+def test_a_fault_with_a_number_strikes_in_every_schedule() -> None:
+    orders: set[Any] = set()
+    found = explore(race(3, orders), faults=[Slow("sender0", 1, seconds=5.0)])
+    assert found.complete
+    assert orders == {((1, 2, 0),), ((2, 1, 0),)}
+
+
+@pytest.mark.parametrize("fault", [Slow("sender0"), Crash("sender0", 1), Pause("sender0", 1)])
+def test_a_fault_that_leaves_something_open_is_refused(fault: Any) -> None:
+    with pytest.raises(FaultRefused, match="sender0"):
+        explore(race(2, set()), faults=[fault])
+
+
+def test_a_fault_that_strikes_nothing_fails() -> None:
+    with pytest.raises(FaultStruckNothing, match="nobody"):
+        explore(race(2, set()), faults=[Slow("nobody", 1)])
+
+
+@pytest.mark.parametrize("most", [0, -1, True, 1.5, "many"])
+def test_a_number_of_schedules_that_is_none_is_refused(most: Any) -> None:
+    with pytest.raises(ValueError, match="max_schedules"):
+        explore(race(2, set()), max_schedules=most)
+
+
+def test_it_is_refused_inside_a_running_loop() -> None:
+    async def main() -> None:
+        with pytest.raises(SimulationError, match="ordinary test"):
+            explore(race(2, set()))
+
+    asyncio.run(main())
+
+
+def test_the_order_of_a_stock_loop_is_one_schedule() -> None:
+    assert explore(race(4, set()), order="asyncio") == Exploration(1)
+
+
+def test_a_scenario_in_which_nothing_happens_has_one_schedule() -> None:
+    async def scenario(sim: Simulation) -> None:
+        pass
+
+    assert explore(scenario) == Exploration(1)
+
+
+def test_what_is_decided_outside_is_named() -> None:
+    runs = iter(range(1_000))
+
+    async def scenario(sim: Simulation) -> None:
+        collector = sim.system.spawn(Collector, name="collector")
+        for number in range(1 if next(runs) else 3):
+            sim.system.spawn(Forwarder, collector, name=f"sender{number}").tell(number)
+
+    with pytest.raises(Nondeterministic, match="did not go as it went before"):
+        explore(scenario)
+
+
+# -- the gallery -------------------------------------------------------------------------------------------------------
+
+SMALL: dict[str, tuple[tuple[Any, ...], tuple[Fault, ...]]] = {
+    "lost update at an await": ((1, 5), ()),
+    "ask cycle": (("order", "restock"), ()),
+    "restart that loses the queue": (("item", "item"), (Crash("batcher", 2, when="after"),)),
+    "late reply to a later ask": ((1, 2), (Slow("prices", 1, seconds=1.5),)),
+    "duplicate effect after a retry": ((0.0,), (Slow("receipts", 1, seconds=3.0),)),
+    "stop against restart": (("poison",), ()),
+    "over-admission": ((0.5, 0.5, 0.5), ()),
+    "stale cache fill": (("read", "write"), ()),
+    "cancelled before the first step": (("bad", "bad"), ()),
+    "permit lost when grant and timeout meet": ((1.0, 1.0), ()),
+    "check, then act": (("a", "a"), ()),
+    "overtaken on another path": ((1,), (Delay("index", 1, seconds=0.5),)),
+}
+"""For each bug of the gallery, a workload as small as can be, and faults that leave nothing open."""
+
+
+@pytest.mark.parametrize("bug", GALLERY, ids=lambda bug: bug.name)
+def test_a_bug_of_the_gallery_is_found_and_its_twin_is_not_accused(bug: Any) -> None:
+    if bug.name not in SMALL:
+        pytest.skip("it needs more than a small workload")
+    operations, faults = SMALL[bug.name]
+    with pytest.raises(SimulationFailed):
+        explore(bug.build(operations, False), faults=faults, max_schedules=100)
+    twin = explore(bug.build(operations, True), faults=faults, max_schedules=100)
+    assert twin.complete or twin.left
