@@ -18,7 +18,8 @@ from typing import Any
 
 import pytest
 
-from callboard.actors.testing.loop.loop import RESOLUTION, SimulationLoop
+from callboard.actors.testing.loop.loop import SimulationLoop
+from callboard.actors.testing.loop.virtual import RESOLUTION
 
 PROGRAMS = int(os.environ.get("CALLBOARD_PROGRAMS", "60"))
 Node = tuple[Any, ...]

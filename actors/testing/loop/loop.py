@@ -15,37 +15,30 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-import threading
 from asyncio.tasks import _enter_task, _leave_task
 from bisect import insort
 from collections import deque
-from collections.abc import Callable, Collection, Coroutine, Generator, Sequence
+from collections.abc import Callable, Collection, Coroutine, Generator
 from contextvars import Context
-from typing import Any, Literal, NoReturn, TypeAlias, TypeVar, TypeVarTuple
+from typing import Any, Literal, TypeAlias, TypeVar, TypeVarTuple
 
 from ...core.runtime.driver import Driver
-from ..errors import Deadlock, EscapedSimulation, SimulationError, StepBudgetSpent
-from . import fence, unawaited
+from ..errors import Deadlock, SimulationError, StepBudgetSpent
+from .enclosed import Enclosed
 from .lanes import Executor, ExecutorCall, Lane, Schedule, executor_call, process
 from .precedence import Precedence, primitive
-from .tasks import SimFuture, SimTask, Step, name_of
-from .threads import Threads, here
+from .tasks import SimFuture, SimTask, Step, name_of, owner_of, task_name
+from .threads import Threads
+from .virtual import RESOLUTION, VirtualTime
 
 Order: TypeAlias = Literal["contract", "asyncio"]
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
-RESOLUTION = 1e-9
-"""Timers due within this many seconds of each other are due together."""
 PATIENCE = 60.0
 """Seconds for which work beside the loop alone may go on, a lease end, a post be found, until it is a deadlock."""
-REARM_LIMIT = 100
-"""How many timers may be set for "now" within one instant before the clock is moved on by `REARM_STEP`."""
-REARM_STEP = 1e-6
-_ON_ITS_WAY = __name__.partition(".testing.")[0] + ".core.mail."
-"""Whose timers bring messages and replies: no clock decides when these arrive."""
 
 
-class SimulationLoop(asyncio.BaseEventLoop):
+class SimulationLoop(VirtualTime, Enclosed):
     """An event loop that does the same thing each time it is given the same schedule.
 
     Args:
@@ -78,27 +71,18 @@ class SimulationLoop(asyncio.BaseEventLoop):
         """The choice made at each contested step: 0 is the oldest ready lane."""
         self.unhandled: list[dict[str, Any]] = []
         """What reached the exception handler."""
-        self.unawaited: list[str] = []
-        """The coroutines that vanished without having been awaited, by name and place."""
-        self.escaped: SimulationError | None = None
         self.who_waits: Callable[[], str] = str
         """Asked for a description of who waits for whom when nothing can go on."""
         self.closing = False
         self._sparing = False
         self._eager = False
-        self.writable: list[str] = []
-        """Directories, absolute and with a separator at the end, below which files may be changed."""
         self.threads: Threads | None = None
         """Runs the functions handed to executors on threads that interleave; without it they run inline."""
         self.cost: Callable[[], float] | None = None
         """Asked after each step how many seconds it took; None: none."""
-        self.drift: Callable[[], float] | None = None
-        """Asked for each timer by what its time is multiplied; None: it fires in time."""
         self.detain: Callable[[str], float] | None = None
         """Asked before each step of an actor or a task, by its name, for how many seconds it is suspended first."""
-        self._now = 0.0
         self._number = 0
-        self._age = 0
         self._order: list[int] = []
         self._by_age: dict[int, Lane] = {}
         self._shared = Lane(None)
@@ -114,8 +98,6 @@ class SimulationLoop(asyncio.BaseEventLoop):
         self._clock = Lane(None)
         """Makes ready what timers are set for."""
         self._fifo: deque[asyncio.Handle] = deque()
-        self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
-        self._cancelled_timers = 0
         self.background_timers = 0
         """Timers of work beside the loop: where nothing else is set, nothing will ever happen but that."""
         self.background_steps = 0
@@ -124,10 +106,7 @@ class SimulationLoop(asyncio.BaseEventLoop):
         """Processes of which nothing runs any more."""
         self.silent: Collection[Any] = ()
         """Probes of systems that take no turns any more."""
-        self._instant = -1.0
-        self._rearmed = 0
         self._idle: list[asyncio.Future[None]] = []
-        self._owner = threading.get_ident()
         self._joined: Callable[[Lane], None] | None = getattr(schedule, "ready", None)
         self.set_exception_handler(lambda _, context: None if self.closing else self.unhandled.append(context))
         self.slow_callback_duration = float("inf")
@@ -138,10 +117,6 @@ class SimulationLoop(asyncio.BaseEventLoop):
         """Return the next number that identifies a task or future."""
         self._number += 1
         return self._number
-
-    def time(self) -> float:
-        """Return the virtual time, in seconds since the loop was made."""
-        return self._now
 
     def create_future(self) -> asyncio.Future[Any]:
         """Make a future with a stable hash."""
@@ -308,7 +283,7 @@ class SimulationLoop(asyncio.BaseEventLoop):
         """
         for lane in self._unlabelled:
             source = lane.source
-            label = _task_name(source) if isinstance(source, asyncio.Task) else source.label
+            label = task_name(source) if isinstance(source, asyncio.Task) else source.label
             lane.label = self._distinct(label)
         self._unlabelled.clear()
 
@@ -320,51 +295,8 @@ class SimulationLoop(asyncio.BaseEventLoop):
         """Return what a task is called in this run; where it is not in a lane yet, what it calls itself."""
         if self.strict and task.lane is None:
             task.lane = Lane(task)
-            task.lane.label = self._distinct(_task_name(task))
-        return task.lane.label if task.lane is not None and task.lane.label else _task_name(task)
-
-    def call_at(
-        self, when: float, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
-    ) -> asyncio.TimerHandle:
-        """Run the callback at the virtual time ``when``; callbacks of one instant run in the order they were set."""
-        self._check_closed()  # type: ignore[attr-defined]
-        if when <= self._now + RESOLUTION:
-            # A rate limiter's float residue can set a timer for "now" for ever; a real clock would have moved on.
-            if self._instant != self._now:
-                self._instant, self._rearmed = self._now, 0
-            self._rearmed += 1
-            if self._rearmed > REARM_LIMIT:
-                when = self._now + REARM_STEP
-        elif self.drift is not None and not getattr(callback, "__module__", "").startswith(_ON_ITS_WAY):
-            when = self._now + (when - self._now) * self.drift()
-        return self._set(when, callback, args, context)
-
-    def _set(
-        self, when: float, callback: Callable[..., object], args: Sequence[Any], context: Context | None
-    ) -> asyncio.TimerHandle:
-        timer = asyncio.TimerHandle(when, callback, args, self, context)
-        timer._scheduled = True  # type: ignore[attr-defined]
-        self._age += 1
-        heapq.heappush(self._timers, (when, self._age, timer))
-        return timer
-
-    def call_later(
-        self, delay: float, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
-    ) -> asyncio.TimerHandle:
-        """Run the callback after ``delay`` virtual seconds."""
-        return self.call_at(self._now + delay, callback, *args, context=context)
-
-    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
-        if handle._scheduled:  # type: ignore[attr-defined]
-            self._cancelled_timers += 1
-            if self._cancelled_timers > 1000 and self._cancelled_timers * 2 > len(self._timers):
-                self._timers = [entry for entry in self._timers if not entry[2].cancelled()]
-                heapq.heapify(self._timers)
-                self._cancelled_timers = 0
-
-    def pending_timers(self) -> list[asyncio.TimerHandle]:
-        """Return the timers that are set, earliest first."""
-        return [entry[2] for entry in sorted(self._timers) if not entry[2].cancelled()]
+            task.lane.label = self._distinct(task_name(task))
+        return task.lane.label if task.lane is not None and task.lane.label else task_name(task)
 
     # -- the scheduler -----------------------------------------------------------------------------------------
 
@@ -395,7 +327,7 @@ class SimulationLoop(asyncio.BaseEventLoop):
             if fifo:
                 handle: Any = fifo.popleft()
                 in_pass -= 1
-                if detain is not None and self._is_detained(_owner(handle), fifo.append, handle):
+                if detain is not None and self._is_detained(owner_of(handle), fifo.append, handle):
                     continue
             else:
                 if self._unlabelled:
@@ -502,10 +434,6 @@ class SimulationLoop(asyncio.BaseEventLoop):
             self._alone = (steps, self._now)
         return self._now - self._alone[1] > PATIENCE
 
-    def block(self, seconds: float) -> None:
-        """Let time pass in the middle of a step, as in code that blocks."""
-        self._now += max(0.0, seconds)
-
     def queued(self) -> list[asyncio.Handle]:
         """Return the steps and timers that are waiting."""
         lanes = [*self._by_age.values(), *(task.lane for task in self._tasks if task.lane is not None)]
@@ -518,17 +446,7 @@ class SimulationLoop(asyncio.BaseEventLoop):
         self._idle.append(future)
         await future
 
-    # -- the fence ---------------------------------------------------------------------------------------------
-
-    def refuse(self, what: str) -> NoReturn:
-        """Refuse an operation that cannot be replayed, and remember that it was tried."""
-        error = EscapedSimulation(
-            f"{what} inside a simulation: it is real and cannot be replayed. "
-            "Put it behind an actor or a provider, and simulate with a scripted one"
-        )
-        if self.escaped is None:
-            self.escaped = error
-        raise error
+    # -- executors ---------------------------------------------------------------------------------------------
 
     def run_in_executor(self, executor: Any, func: Callable[[*Ts], T], *args: *Ts) -> asyncio.Future[T]:
         """Run the function on a thread that interleaves with the loop; without `threads` inline, as one step.
@@ -558,34 +476,6 @@ class SimulationLoop(asyncio.BaseEventLoop):
             self._rejoin(lane)
         return future
 
-    def call_soon_threadsafe(
-        self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
-    ) -> asyncio.Handle:
-        """Like `call_soon`; refused from a thread that is not of this loop's own."""
-        if threading.get_ident() != self._owner:
-            agent = here()
-            handle: asyncio.Handle
-            if agent is None or agent.loop is not self:
-                self.refuse("a call from another thread")
-            handle = self.call_soon(callback, *args, context=context)
-            agent.point()
-            return handle
-        return self.call_soon(callback, *args, context=context)
-
-    async def shutdown_default_executor(self, timeout: float | None = None) -> None:
-        """Do nothing: there is no executor."""
-
-    def _write_to_self(self) -> None:
-        """Nothing to wake: the loop never sleeps."""
-
-    def _process_events(self, event_list: Any) -> None:
-        """There are no events but our own."""
-
-    def run_forever(self) -> None:
-        """Run until stopped, with the fence up."""
-        with fence.around(self.refuse, self.writable), unawaited.noting(self.unawaited.append):
-            super().run_forever()
-
     # -- the end -----------------------------------------------------------------------------------------------
 
     def abandon(self) -> None:
@@ -612,23 +502,3 @@ class SimulationLoop(asyncio.BaseEventLoop):
         self._lanes.clear()
         self._shared.handles.clear()
         self.close()
-
-
-def _owner(handle: Any) -> Any:
-    """Whose step a handle is: of a turn, the actor's."""
-    callback = handle._callback
-    return handle._args[0] if getattr(callback, "__name__", "") == "run_alone" else getattr(callback, "__self__", None)
-
-
-def _task_name(task: asyncio.Task[Any]) -> str:
-    """What a task is called, before it is told from others of that name."""
-    coro: Any = task.get_coro()
-    if task.__class__ is SimTask and task.unnamed:
-        return str(getattr(coro, "__qualname__", "task")).rpartition(".")[2]
-    name = task.get_name()
-    cell = getattr(coro, "cell", None)
-    # A handler that waits: by its message, counted as faults count them.
-    return f"{name}#{cell.details.processed}" if cell is not None and cell.path == name and cell.details else name
-
-
-fence.refuse_methods(SimulationLoop)

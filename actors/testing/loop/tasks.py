@@ -122,3 +122,20 @@ def name_of(owner: Any) -> str | None:
         return unnamed if owner.unnamed else owner.get_name()
     label = getattr(owner, "label", None)
     return label if isinstance(label, str) else None
+
+
+def task_name(task: asyncio.Task[Any]) -> str:
+    """What a task is called, before it is told from others of that name."""
+    coro: Any = task.get_coro()
+    if task.__class__ is SimTask and task.unnamed:
+        return str(getattr(coro, "__qualname__", "task")).rpartition(".")[2]
+    name = task.get_name()
+    cell = getattr(coro, "cell", None)
+    # A handler that waits: by its message, counted as faults count them.
+    return f"{name}#{cell.details.processed}" if cell is not None and cell.path == name and cell.details else name
+
+
+def owner_of(handle: Any) -> Any:
+    """Whose step a handle is: of a turn, the actor's."""
+    callback = handle._callback
+    return handle._args[0] if getattr(callback, "__name__", "") == "run_alone" else getattr(callback, "__self__", None)
