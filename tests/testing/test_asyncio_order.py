@@ -142,7 +142,7 @@ class Generator:
     def node(self, depth: int) -> Node:
         self.left -= 1
         kind = self.rng.choice(LEAVES if depth == 0 or self.left < 0 else (*LEAVES, *BRANCHES, *BRANCHES))
-        blocks = ()
+        blocks: tuple[Any, ...] = ()
         if kind in BRANCHES:
             blocks = tuple(self.block(depth - 1) for _ in range(self.rng.randint(1, 3)))
         return kind, next(self.count), self.delay(), self.rng.randrange(3), blocks

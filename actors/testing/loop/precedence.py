@@ -64,7 +64,7 @@ class Precedence:
             after.add(own[1])
         if lane.ran < lane.held:  # its elder in the same lane waits
             after.add(lane.held)
-        args = handle._args  # type: ignore[attr-defined]
+        args = handle._args
         cause = args[0] if args else None
         if cause is None or isinstance(cause, asyncio.Future) or lane.source is None:  # else it is the reply to an ask
             made = running.made

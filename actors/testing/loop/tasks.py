@@ -49,7 +49,7 @@ class SimTask(asyncio.Task[Any]):
         self.number = loop.next_number()
         self.unnamed = name is None
         options: dict[str, Any] = {"eager_start": True} if eager else {}  # Python 3.12
-        super().__init__(coro, loop=loop, name=name or f"Task-{self.number}", context=context, **options)
+        super().__init__(coro, loop=loop, name=name or f"Task-{self.number}", context=context, **options)  # type: ignore[arg-type]
 
     def __hash__(self) -> int:
         return self.number
