@@ -84,7 +84,8 @@ class Reachable:
         if self._last is not None:
             _step(self._last.aclose())
             self._last = None
-        self.drain_inbox()
+        if self._inbox:  # what is posted from now on drains it itself
+            self.drain_inbox()
 
     def loop_runs(self) -> None:
         """The loop has just called the dispatcher: sends may take the short way again."""

@@ -20,6 +20,7 @@ from .faults import (
     PROCESSING,
     REPLYING,
     SENDING,
+    Buggify,
     Crash,
     Delay,
     DelayReply,
@@ -77,14 +78,16 @@ class Injector:
         """The probes of systems whose process was killed: their actors take no turn any more."""
         self._faults = faults
         self.processing = _by_message([fault for fault in faults if isinstance(fault, PROCESSING)])
-        self.looks = _any(PROCESSING, faults, watched)
+        possible = (*faults, *watched)
+        self.looks = _any(PROCESSING, possible)
         self.timekeeper = timekeeper
-        self.on_sends = _any((*SENDING, Partition), faults, watched) or _varies(timekeeper, "messages")
-        self.on_replies = _any((*REPLYING, Partition), faults, watched) or _varies(timekeeper, "replies")
-        self.on_steps = _any((Pause,), faults, watched)
+        self.on_sends = _any((*SENDING, Partition), possible) or _varies(timekeeper, "messages")
+        self.on_replies = _any((*REPLYING, Partition), possible) or _varies(timekeeper, "replies")
+        self.on_steps = _any((Pause,), possible)
+        self.on_points = _any((Buggify,), possible)
         self._counted = _by_message([fault for fault in faults if not isinstance(fault, PROCESSING)])
         self._paused: dict[str, float] = {}
-        self._pairs = {fault.target: fault for fault in (*faults, *watched) if isinstance(fault, Partition)}
+        self._pairs = {fault.target: fault for fault in possible if isinstance(fault, Partition)}
         self._parted: dict[str, float] = {}
         self._until: dict[tuple[str, str], float] = {}
 
@@ -302,5 +305,5 @@ def _varies(timekeeper: Timekeeper | None, what: What) -> bool:
     return timekeeper is not None and timekeeper.varies(what)
 
 
-def _any(kinds: tuple[type[Any], ...], *faults: Sequence[Fault]) -> bool:
-    return any(isinstance(fault, kinds) for several in faults for fault in several)
+def _any(kinds: tuple[type[Any], ...], faults: Sequence[Fault]) -> bool:
+    return bool(faults) and any(isinstance(fault, kinds) for fault in faults)

@@ -155,9 +155,10 @@ class _Replacements:
             self._look()
         for where in self._holders | {"__main__"}:
             module = sys.modules.get(where)
-            for name, value in list(vars(module).items()) if module is not None else ():
-                if id(value) in _REAL:
-                    yield module, name, value, self._instead[id(value)]
+            held = {} if module is None else vars(module)
+            for name in [name for name, it in zip(held, map(id, held.values()), strict=False) if it in _REAL]:
+                value = held[name]
+                yield module, name, value, self._instead[id(value)]
 
     def _look(self) -> None:
         for where, module in list(sys.modules.items()):
@@ -233,25 +234,24 @@ def replaced() -> Iterator[None]:
 
 @contextmanager
 def follow(now: Callable[[], float], wall: Callable[[], float] | None = None) -> Iterator[None]:
-    """Have clocks and randomness follow a run in this thread.
+    """Have clocks and randomness follow a run in this thread, while they are `replaced`.
 
     Args:
         now: the run's time, in seconds since it began.
         wall: what its wall clock says, in seconds since 1970; None for `EPOCH` and ``now``.
     """
     thread = get_ident()
-    with replaced():
-        random.seed(0)
-        last = [(module, name, getattr(module, name)) for module, name in _timestamps]
-        for module, name, _ in last:
-            setattr(module, name, None)
-        _running[thread] = _Source(now, wall or (lambda: EPOCH + now()))
-        try:
-            yield
-        finally:
-            del _running[thread]
-            for module, name, value in last:
-                setattr(module, name, value)
+    random.seed(0)
+    last = [(module, name, getattr(module, name)) for module, name in _timestamps]
+    for module, name, _ in last:
+        setattr(module, name, None)
+    _running[thread] = _Source(now, wall or (lambda: EPOCH + now()))
+    try:
+        yield
+    finally:
+        del _running[thread]
+        for module, name, value in last:
+            setattr(module, name, value)
 
 
 @contextmanager

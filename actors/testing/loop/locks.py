@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import get_ident
+from types import CodeType
 from typing import Any
 
 from ...core.mail import future
@@ -38,12 +39,15 @@ class Lock:
 
     def __init__(self, made: str | None = None) -> None:
         self._real = _real_lock()
-        self._made = f"made at {_caller()}" if made is None else made
+        self._made = _caller() if made is None else made
         self.waiters: list[threads.ThreadCall] = []
         self.holder: Agent | None = None
 
     def __str__(self) -> str:
-        return f"the {type(self).__name__} {self._made}"
+        made = self._made
+        if not isinstance(made, str):
+            made = f"made at {os.path.basename(made[0].co_filename)}:{made[1]}"
+        return f"the {type(self).__name__} {made}"
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
         """See `threading.Lock.acquire`; the timeout is in virtual seconds."""
@@ -144,11 +148,11 @@ class RLock(Lock):
         self._owner = self._count = 0
 
 
-def _caller() -> str:
+def _caller() -> tuple[CodeType, int]:
     frame = sys._getframe(2)
     while frame.f_back is not None and frame.f_code.co_filename in _MACHINERY:
         frame = frame.f_back
-    return f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"
+    return frame.f_code, frame.f_lineno  # put into words only where somebody waits for the lock
 
 
 def _sleep(seconds: float) -> None:

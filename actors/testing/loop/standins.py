@@ -69,9 +69,20 @@ def names(replaced: dict[int, Any]) -> list[Place]:
     ]
 
 
+_looked: tuple[object, list[str]] = None, []
+"""When modules were looked at last, and which of them were the user's."""
+
+
 def _modules() -> Iterator[ModuleType]:
-    for module in list(sys.modules.values()):
-        if isinstance(module, ModuleType) and _is_users(module):
+    """The user's modules. They are looked for again only where one was added, which then is the last."""
+    global _looked
+    now = len(sys.modules), next(reversed(sys.modules))
+    if _looked[0] != now:
+        users = (name for name, it in list(sys.modules.items()) if isinstance(it, ModuleType) and _is_users(it))
+        _looked = now, [*users]
+    for name in _looked[1]:
+        module = sys.modules.get(name)
+        if isinstance(module, ModuleType):
             yield module
 
 

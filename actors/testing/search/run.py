@@ -7,7 +7,7 @@ import gc
 import logging
 import random
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -145,7 +145,7 @@ def execute(
     wall = None if keeper is None else keeper.wall(loop)
     with (
         clocks.follow(loop.time, wall),
-        deciding(sim.injector.on_point),
+        deciding(sim.injector.on_point) if sim.injector.on_points else nullcontext(),
         locks.interleaved(loop, scenario) as threads,
     ):
         error, trace = _execute(scenario, sim, invariants, argument, watch)

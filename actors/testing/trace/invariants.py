@@ -203,29 +203,34 @@ def runtime(trace: Trace) -> None:
 def _odd(trace: Trace) -> bool:
     """Whether anything could be wrong: False is certain; True only asks for a closer look.
 
-    Of the events of messages, only the order of what is taken up is looked at one by one; the rest is counted, which
-    takes a third of the time.
+    Of the events of messages, only the order of what is taken up is looked at one by one; the rest is counted.
     """
     raw = trace.raw
-    rare = [row for row in raw if len(row) == 3]
-    for _, kind, fields in rare:
-        if kind in _ODD or "system" in fields:
+    kinds: dict[str, list[tuple[Any, ...]]] = {}
+    for row in raw:
+        if (rows := kinds.get(row[1])) is None:
+            kinds[row[1]] = [row]
+        else:
+            rows.append(row)
+    for kind, rows in kinds.items():
+        if kind in MESSAGE_FIELDS:
+            if 3 in map(len, rows):  # with named values: it belongs to a second system
+                return True
+        elif kind in _ODD or any("system" in fields for _, _, fields in rows):
             return True
-    taken = [row for row in raw if row[1] == "recv"]
+    taken, asked, ended = kinds.get("recv", ()), kinds.get("ask", ()), kinds.get("ask_end", ())
     last: dict[tuple[str, str, int], int] = {}
     for _, _, actor, sender, number, _, _, priority in taken:
         pair = (sender, actor, priority)
         if last.get(pair, 0) > number:
             return True
         last[pair] = number
-    sent = [row[4] for row in raw if row[1] in _SENT]
+    sent = [row[4] for row in (*kinds.get("send", ()), *asked)]
     if len(taken) != len(sent) or {row[4] for row in taken} != set(sent):
         return True
-    asked = [row[4] for row in raw if row[1] == "ask"]
-    ended = [row[3] for row in raw if row[1] == "ask_end"]
-    if len(asked) != len(ended) or set(asked) != set(ended):
+    if len(asked) != len(ended) or {row[4] for row in asked} != {row[3] for row in ended}:
         return True
-    if any(row[1] == "system_stopped" for row in rare):
+    if "system_stopped" in kinds:
         for row in reversed(raw):
             if row[1] in ("spawn", "restarted", "recv"):
                 return True
@@ -234,9 +239,7 @@ def _odd(trace: Trace) -> bool:
     return False
 
 
-_SENT = frozenset({"send", "ask"})
-_ODD = frozenset({"dead_letter", "fault", "lost", "stashed", *MESSAGE_FIELDS})
-"""A message's event with named values belongs to a second system."""
+_ODD = frozenset({"dead_letter", "fault", "lost", "stashed"})
 
 
 def _killed(trace: Trace) -> set[Any]:
