@@ -79,7 +79,7 @@ def send_ask(cell: Cell, ask: Ask) -> None:
 
 
 def send_probed(cell: Cell, item: Envelope | ProbedAsk) -> None:
-    """`send` in a system with a probe, where nothing is in the way; a simulated run does little else (1.9 µs, not 3.4).
+    """`send` in a system with a probe, where nothing is in the way; a simulated tell takes 1.5 µs with it, not 2.0.
 
     Raises:
         ActorDead, MailboxFull, SystemClosed: as `send`.

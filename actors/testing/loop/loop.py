@@ -214,6 +214,7 @@ class SimulationLoop(VirtualTime, Enclosed):
             self._fifo.append(handle)
             return
         owner = getattr(callback, "__self__", None)
+        free = False
         if owner is None:
             lane = self._shared
         elif owner.__class__ is SimTask:
@@ -225,18 +226,18 @@ class SimulationLoop(VirtualTime, Enclosed):
                 self._unlabelled.append(lane)
         else:
             lane = self._lanes.get(id(owner)) or self._lane_of(owner)
-            if lane.source is not None and not isinstance(
-                owner, asyncio.Task
-            ):  # an actor's turn, a call on an executor
-                self._queue(lane, self._next_age(), handle)
-                return
-        age = self._next_age()
-        if not self._precedence.holds(self._running_lane, lane, age, handle):
-            self._queue(lane, age, handle)
-
-    def _next_age(self) -> int:
+            # An actor's turn, or a call on an executor.
+            free = lane.source is not None and not isinstance(owner, asyncio.Task)
         self._age = age = self._age + 1
-        return age
+        if not free and self._precedence.holds(self._running_lane, lane, age, handle):
+            return
+        handles = lane.handles
+        handles.append((age, handle))
+        if len(handles) == 1:  # `_rejoin`, where the lane is the youngest
+            self._order.append(age)
+            self._by_age[age] = lane
+            if self._joined is not None:
+                self._joined(lane)
 
     def _queue(self, lane: Lane, age: int, handle: asyncio.Handle) -> None:
         """Put a step that waits for no other into its lane."""
@@ -361,7 +362,7 @@ class SimulationLoop(VirtualTime, Enclosed):
                     for held in self._precedence.ready_after(age):
                         self._queue(held.lane, held.age, held.handle)
             if not handle._cancelled:
-                # Handle._run() written out: it is a fifth of a step's cost.
+                # Handle._run() written out: 0.12 µs, not 0.17.
                 try:
                     handle._context.run(handle._callback, *handle._args)
                 except (SystemExit, KeyboardInterrupt):

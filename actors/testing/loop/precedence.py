@@ -58,29 +58,30 @@ class Precedence:
             running: whose step makes it ready.
             lane, age, handle: the new step.
         """
-        after: set[int] = set()
+        after: tuple[int, ...] = ()
         own = lane.made
         if own is not None and own[0].ran < own[1]:
-            after.add(own[1])
+            after = (own[1],)
         if lane.ran < lane.held:  # its elder in the same lane waits
-            after.add(lane.held)
+            after += (lane.held,)
         args = handle._args
         cause = args[0] if args else None
         if cause is None or isinstance(cause, asyncio.Future) or lane.source is None:  # else it is the reply to an ask
             made = running.made
             if made is not None and made[0].ran < made[1]:
-                after.add(made[1])
+                after += (made[1],)
             running.made = lane, age
             if cause.__class__ is SimFuture and cause.primitive is not None:
                 _, elder, before = self._woken.get(id(cause.primitive), (None, lane, 0))
                 if elder.ran < before:
-                    after.add(before)
+                    after += (before,)
                 self._woken[id(cause.primitive)] = cause.primitive, lane, age
         if not after:
             return False
         lane.held = age
-        held = _Held(lane, age, handle, len(after))
-        for step in after:
+        steps = set(after)
+        held = _Held(lane, age, handle, len(steps))
+        for step in steps:
             self.followers.setdefault(step, []).append(held)
         return True
 

@@ -57,7 +57,8 @@ class SimTask(asyncio.Task[Any]):
     @property
     def label(self) -> str:
         """What it is called wherever a run is told: in holds, in the trace, in a deadlock; no other task is."""
-        return self._sim_loop.label_of(self)
+        lane = self.lane
+        return lane.label if lane is not None and lane.label else self._sim_loop.label_of(self)
 
     def done(self) -> bool:
         if self._sim_loop.touched is not None:
