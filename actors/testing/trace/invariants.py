@@ -6,6 +6,7 @@ promises of the runtime itself, checked after every run; a scenario's own stand 
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Hashable
 from typing import Any, TypeAlias
 
@@ -206,18 +207,19 @@ def _odd(trace: Trace) -> bool:
     Of the events of messages, only the order of what is taken up is looked at one by one; the rest is counted.
     """
     raw = trace.raw
-    kinds: dict[str, list[tuple[Any, ...]]] = {}
+    kinds: defaultdict[str, list[tuple[Any, ...]]] = defaultdict(list)
     for row in raw:
-        if (rows := kinds.get(row[1])) is None:
-            kinds[row[1]] = [row]
-        else:
-            rows.append(row)
+        kinds[row[1]].append(row)
+    if not _ODD.isdisjoint(kinds):
+        return True
     for kind, rows in kinds.items():
         if kind in MESSAGE_FIELDS:
             if 3 in map(len, rows):  # with named values: it belongs to a second system
                 return True
-        elif kind in _ODD or any("system" in fields for _, _, fields in rows):
-            return True
+        else:
+            for _, _, fields in rows:
+                if "system" in fields:
+                    return True
     taken, asked, ended = kinds.get("recv", ()), kinds.get("ask", ()), kinds.get("ask_end", ())
     last: dict[tuple[str, str, int], int] = {}
     for _, _, actor, sender, number, _, _, priority in taken:
