@@ -55,7 +55,7 @@ from .search.failed import SimulationFailed
 from .search.run import Run
 from .search.scenario import Simulation
 from .search.simulation import simulate
-from .trace.invariants import RUNTIME, Invariant, eventually, exactly_once, never
+from .trace.invariants import RUNTIME, Invariant, children_end, eventually, exactly_once, never
 from .trace.trace import Fact, Trace
 
 __all__ = [
@@ -107,6 +107,7 @@ __all__ = [
     "TokenRefused",
     "Trace",
     "UnhandledFailure",
+    "children_end",
     "eventually",
     "exactly_once",
     "explore",

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
-from callboard.actors.testing import RUNTIME, InvariantViolated, Trace
+from callboard.actors import Actor
+from callboard.actors.testing import (
+    RUNTIME,
+    InvariantViolated,
+    Simulation,
+    SimulationFailed,
+    Trace,
+    children_end,
+    simulate,
+)
 from callboard.actors.testing.trace.invariants import runtime
 
 Row = tuple[str, dict[str, Any]]
@@ -126,3 +136,43 @@ def test_a_message_that_was_not_stashed_keeps_its_place_among_those_that_were() 
 def test_an_ask_that_ends_twice_is_a_violation() -> None:
     with pytest.raises(InvariantViolated, match="ended 2 times"):
         runtime(trace(ask(1), recv(1), ends(1), ends(1)))
+
+
+class Job(Actor):
+    def on_receive(self, message: object) -> None:
+        if message == "work":
+            self.stop()
+
+
+class Desk(Actor):
+    """Starts an actor for each message; of those that it has ``lost`` it stops none."""
+
+    def on_receive(self, message: object) -> None:
+        self.spawn(Job, name=f"job-{message}").tell("lost" if message == "lost" else "work")
+
+
+def at_the_desk(*messages: str) -> Callable[[Simulation], Awaitable[None]]:
+    async def scenario(sim: Simulation) -> None:
+        desk = sim.system.spawn(Desk, name="desk")
+        sim.system.spawn(Job, name="job")  # of another parent: it may stay
+        for message in messages:
+            desk.tell(message)
+
+    return scenario
+
+
+def test_a_child_that_nobody_stops_is_found_when_its_parent_is_to_have_none_left() -> None:
+    simulate(at_the_desk("a", "lost"))
+    with pytest.raises(SimulationFailed, match="children end: still there when the system was stopped: desk/job-lost"):
+        simulate(at_the_desk("a", "lost"), invariants=[children_end("desk")])
+
+
+def test_children_that_end_before_the_system_is_stopped_are_none_too_many() -> None:
+    simulate(at_the_desk("a", "b", "c"), invariants=[children_end("desk")], seeds=100)
+
+
+def test_a_parent_of_whose_children_something_is_said_has_to_be_there() -> None:
+    with pytest.raises(SimulationFailed, match="there is no actor 'dask', but desk, "):
+        simulate(at_the_desk(), invariants=[children_end("dask")])
+    with pytest.raises(TypeError, match="path of an actor"):
+        children_end(None)  # type: ignore[arg-type]

@@ -647,6 +647,29 @@ def test_the_start_of_an_actor_is_no_message_that_a_fault_may_strike_at(fault: F
         simulate(scenario, seeds=5, faults=[fault])
 
 
+class Ending(Counter):
+    """Ends itself with its first message."""
+
+    def on_receive(self, message: Any) -> Any:
+        self.stop()
+
+
+@pytest.mark.parametrize("fault", [Kill("worker", 2), Slow("worker", 2)])
+@pytest.mark.parametrize("ends", ["by its reference", "by itself", "with the system"])
+def test_the_stop_of_an_actor_is_no_message_that_a_fault_may_strike_at(fault: Fault, ends: str) -> None:
+    async def scenario(sim: Simulation) -> None:
+        worker = sim.system.spawn(Ending if ends == "by itself" else Counter, name="worker")
+        worker.tell("x")
+        if ends == "by its reference":
+            await worker.stop()
+        await sim.idle()
+        assert worker.is_alive() is (ends == "with the system")
+        assert sim.now == 0
+
+    with pytest.raises(FaultStruckNothing, match="messages taken up there: 1"):
+        simulate(scenario, seeds=5, faults=[fault])
+
+
 @pytest.mark.parametrize("sent", ["at once", "when it is up"])
 @pytest.mark.parametrize("kind", [Starting, Awaiting])
 def test_an_actor_with_a_hook_is_killed_at_its_first_message(kind: type[Starting], sent: str) -> None:

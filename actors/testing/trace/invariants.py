@@ -17,6 +17,8 @@ from .trace import Fact, Trace, stable_repr
 Invariant: TypeAlias = Callable[[Trace], object]
 Condition: TypeAlias = Callable[[Fact], object]
 _EPSILON = 1e-6
+_NAMED = 6
+"""Of the actors in a failure's text."""
 
 
 def never(condition: Condition, what: str = "") -> Invariant:
@@ -76,6 +78,41 @@ def exactly_once(kind: str, key: str, *, expected: Callable[[Trace], Any] | None
         for value in expected(trace) if expected is not None else ():
             if value not in seen:
                 raise InvariantViolated(f"exactly once: {kind} {key}={stable_repr(value)} never happened")
+
+    return check
+
+
+def children_end(parent: str) -> Invariant:
+    """The actors that an actor has started end while the program runs, and not only because the system stops.
+
+    For those that are made for one piece of work each: what nobody stops is kept for as long as its parent.
+
+    Args:
+        parent: its path.
+
+    Raises:
+        TypeError: that is no text.
+    """
+    if not isinstance(parent, str):
+        raise TypeError(f"parent={parent!r:.80}: it is the path of an actor")
+
+    def check(trace: Trace) -> None:
+        paths: set[str] = set()
+        alive: dict[tuple[Any, str], None] = {}
+        for _, kind, row in trace.rows:
+            if kind == "spawn":
+                paths.add(row["actor"])
+                if row["parent"] == parent:
+                    alive[row.get("system"), row["actor"]] = None
+            elif kind == "dead":
+                alive.pop((row.get("system"), row["actor"]), None)
+            elif kind == "system_stopping":
+                left = [path for system, path in alive if system == row.get("system")]
+                if left:
+                    names = ", ".join(left[:_NAMED]) + (f" and {len(left) - _NAMED} more" if left[_NAMED:] else "")
+                    raise InvariantViolated(f"children end: still there when the system was stopped: {names}")
+        if parent not in paths:
+            raise InvariantViolated(f"children end: there is no actor {parent!r}, but {', '.join(sorted(paths))}")
 
     return check
 
