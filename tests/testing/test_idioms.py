@@ -159,7 +159,7 @@ async def done_callbacks_run_in_the_order_in_which_they_were_added() -> None:
 
 @idiom
 async def a_done_callback_added_late_is_called_soon() -> None:
-    seen = []
+    seen: list[object] = []
     task = asyncio.create_task(asyncio.sleep(0))
     await task
     task.add_done_callback(seen.append)
@@ -643,7 +643,7 @@ async def blocking_code_runs_in_a_thread_beside_the_loop() -> None:
         return value + 1
 
     results = await asyncio.gather(asyncio.to_thread(blocking, 1), asyncio.sleep(1, "slept"))
-    assert results == [2, "slept"]
+    assert [*results] == [2, "slept"]
     assert await asyncio.get_running_loop().run_in_executor(None, functools.partial(blocking, value=2)) == 3
 
 

@@ -70,7 +70,7 @@ def test_a_failed_ask_that_somebody_looks_at_later_is_noticed() -> None:
 def test_a_failed_ask_whose_exception_is_read_is_noticed() -> None:
     async def scenario(sim: Simulation) -> None:
         ask = sim.system.spawn(Fails, name="pages").ask("index")
-        await asyncio.wait([ask])
+        await asyncio.wait([ask])  # type: ignore[type-var]  # it is as good as one of asyncio's
         assert isinstance(ask.exception(), LookupError)
 
     simulate(scenario, seeds=3)
