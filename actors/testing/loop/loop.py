@@ -15,19 +15,18 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from asyncio.tasks import _enter_task, _leave_task
 from bisect import insort
 from collections import deque
-from collections.abc import Callable, Collection, Coroutine, Generator
+from collections.abc import Callable, Collection
 from contextvars import Context
 from typing import Any, Literal, TypeAlias, TypeVar, TypeVarTuple
 
-from ...core.runtime.driver import Driver
-from ..errors import Deadlock, SimulationError, StepBudgetSpent
+from ..errors import Deadlock, StepBudgetSpent
 from .enclosed import Enclosed
 from .lanes import Executor, ExecutorCall, Lane, Schedule, executor_call, process
-from .precedence import Precedence, primitive
-from .tasks import SimFuture, SimTask, Step, name_of, owner_of, task_name
+from .numbering import NumberedTasks
+from .precedence import Precedence
+from .tasks import SimTask, Step, name_of, owner_of
 from .threads import Threads
 from .virtual import RESOLUTION, VirtualTime
 
@@ -38,7 +37,7 @@ PATIENCE = 60.0
 """Seconds for which work beside the loop alone may go on, a lease end, a post be found, until it is a deadlock."""
 
 
-class SimulationLoop(VirtualTime, Enclosed):
+class SimulationLoop(NumberedTasks, VirtualTime, Enclosed):
     """An event loop that does the same thing each time it is given the same schedule.
 
     Args:
@@ -73,26 +72,17 @@ class SimulationLoop(VirtualTime, Enclosed):
         """What reached the exception handler."""
         self.who_waits: Callable[[], str] = str
         """Asked for a description of who waits for whom when nothing can go on."""
-        self.closing = False
-        self._sparing = False
-        self._eager = False
         self.threads: Threads | None = None
         """Runs the functions handed to executors on threads that interleave; without it they run inline."""
         self.cost: Callable[[], float] | None = None
         """Asked after each step how many seconds it took; None: none."""
         self.detain: Callable[[str], float] | None = None
         """Asked before each step of an actor or a task, by its name, for how many seconds it is suspended first."""
-        self._number = 0
         self._order: list[int] = []
         self._by_age: dict[int, Lane] = {}
         self._shared = Lane(None)
         self._shared.label = "loop"
         self._lanes: dict[int, Lane] = {}
-        self._labels: dict[str, int] = {}
-        # Not asyncio.all_tasks(): it goes through the tasks of all loops, those of earlier runs among them. Keeping
-        # the tasks also means that when the garbage collector runs decides nothing.
-        self._tasks: list[SimTask] = []
-        self._unlabelled: list[Lane] = []
         self._running_lane = self._shared
         self._precedence = Precedence()
         self._clock = Lane(None)
@@ -102,97 +92,12 @@ class SimulationLoop(VirtualTime, Enclosed):
         """Timers of work beside the loop: where nothing else is set, nothing will ever happen but that."""
         self.background_steps = 0
         self._alone = (-1, 0.0)
-        self.killed: set[Any] = set()
-        """Processes of which nothing runs any more."""
         self.silent: Collection[Any] = ()
         """Probes of systems that take no turns any more."""
         self._idle: list[asyncio.Future[None]] = []
         self._joined: Callable[[Lane], None] | None = getattr(schedule, "ready", None)
         self.set_exception_handler(lambda _, context: None if self.closing else self.unhandled.append(context))
         self.slow_callback_duration = float("inf")
-
-    # -- identity and time -------------------------------------------------------------------------------------
-
-    def next_number(self) -> int:
-        """Return the next number that identifies a task or future."""
-        self._number += 1
-        return self._number
-
-    def create_future(self) -> asyncio.Future[Any]:
-        """Make a future with a stable hash."""
-        future = SimFuture(loop=self)
-        future.primitive = primitive()
-        return future
-
-    def create_task(
-        self,
-        coro: Generator[Any, None, T] | Coroutine[Any, Any, T],
-        *,
-        name: object = None,
-        context: Context | None = None,
-        eager_start: bool | None = None,
-        **_: Any,
-    ) -> asyncio.Task[T]:
-        """Make a task with a stable hash."""
-        self._check_closed()  # type: ignore[attr-defined]
-        if self.closing:
-            coro.close()
-            raise SimulationError("the simulation is over: no new task can start")
-        eager = (self._eager and not isinstance(coro, Driver)) if eager_start is None else eager_start
-        task = SimTask(coro, loop=self, name=None if name is None else str(name), context=context, eager=eager)
-        task.process = process.get() if context is None else context.get(process)
-        self._tasks.append(task)
-        return task
-
-    def set_task_factory(self, factory: Any) -> None:
-        """Have tasks start eagerly, or not.
-
-        Args:
-            factory: `asyncio.eager_task_factory` or None.
-
-        Raises:
-            SimulationError: it is another one: its tasks would be strangers here, in another order in each process.
-        """
-        if factory is not None and factory is not getattr(asyncio, "eager_task_factory", None):
-            name = getattr(factory, "__qualname__", type(factory).__name__)
-            raise SimulationError(
-                f"the task factory {name} makes tasks that a simulation cannot number: "
-                "set none, or asyncio.eager_task_factory"
-            )
-        super().set_task_factory(factory)
-        self._eager = factory is not None
-
-    def spare_task(self, coro: Any, name: str, context: Context) -> asyncio.Task[Any]:
-        """Make a task that takes no step before `start_task`; the systems' dispatchers ask for them."""
-        self._sparing = True
-        try:
-            task = SimTask(coro, loop=self, name=name, context=context)
-        finally:
-            self._sparing = False
-        task.process = context.get(process)
-        task.lane = Lane(task)
-        self._tasks.append(task)
-        return task
-
-    def start_task(self, task: SimTask) -> None:
-        """Have a task of `spare_task` take its first step here and now, as a part of the step under way."""
-        first, task.first = task.first, None
-        if first is None:
-            return
-        assert task.lane is not None
-        self._unlabelled.append(task.lane)
-        outer = asyncio.current_task(self)
-        if outer is not None:
-            _leave_task(self, outer)
-        try:
-            first._run()
-        finally:
-            if outer is not None:
-                _enter_task(self, outer)
-
-    def unfinished(self) -> list[SimTask]:
-        """Return the tasks that are not done, oldest first; of killed processes there are none any more."""
-        return [task for task in self._tasks if not task.done() and task.process not in self.killed]
 
     # -- what becomes ready ------------------------------------------------------------------------------------
 
@@ -271,33 +176,6 @@ class SimulationLoop(VirtualTime, Enclosed):
         lane = self._lanes[id(owner)] = Lane(owner)  # the lane keeps its owner alive: the id is not used again
         self._unlabelled.append(lane)
         return lane
-
-    def relabel(self, lane: Lane) -> None:
-        """Give the lane a label anew before the next choice: its task has another name now."""
-        lane.label = ""
-        self._unlabelled.append(lane)
-
-    def _name_lanes(self) -> None:
-        """Label the lanes made in the last step, in the order in which they were made.
-
-        Not at once: before Python 3.13 a task gets its name after it was made.
-        """
-        for lane in self._unlabelled:
-            source = lane.source
-            label = task_name(source) if isinstance(source, asyncio.Task) else source.label
-            lane.label = self._distinct(label)
-        self._unlabelled.clear()
-
-    def _distinct(self, label: str) -> str:
-        seen = self._labels[label] = self._labels.get(label, 0) + 1
-        return label if seen == 1 else f"{label}~{seen}"
-
-    def label_of(self, task: SimTask) -> str:
-        """Return what a task is called in this run; where it is not in a lane yet, what it calls itself."""
-        if self.strict and task.lane is None:
-            task.lane = Lane(task)
-            task.lane.label = self._distinct(task_name(task))
-        return task.lane.label if task.lane is not None and task.lane.label else task_name(task)
 
     # -- the scheduler -----------------------------------------------------------------------------------------
 
