@@ -52,8 +52,8 @@ def team(log: list[str], *, idempotent: bool = True, transfer: bool = False) -> 
     return Agency(planner, developer, model=function(model))
 
 
-async def run_killing(agency: Agency, whom: str, at: int) -> tuple[Any, list[RunEvent], int]:
-    """Run, killing an actor at the at-th event. Returns the answer, the events, and how many there were before."""
+async def run_killing(agency: Agency, whom: str, at: int, how: str = "kill") -> tuple[Any, list[RunEvent], int]:
+    """Run, killing or stopping an actor at the at-th event. Returns the answer, the events, and how many it struck."""
     seen: list[RunEvent] = []
     killed = 0
 
@@ -65,7 +65,7 @@ async def run_killing(agency: Agency, whom: str, at: int) -> tuple[Any, list[Run
             ref = agency.system.find(path) if agency.system else None
             if ref is not None:
                 killed += 1
-                ref.kill()
+                getattr(ref, how)()
 
     async with agency:
         agency.subscribe(kill)
@@ -93,6 +93,26 @@ async def test_whoever_is_killed_at_whichever_event_the_answer_arrives_whole(who
         assert set(steps.values()) == {1}, f"a finished completion was asked for again: {steps}"
         assert answer.usage == expected.usage
     assert kills > 0, "the test killed nobody"
+
+
+@pytest.mark.parametrize("transfer", [False, True], ids=["delegate", "transfer"])
+@pytest.mark.parametrize("whom", [path for path in WHOM if path.count("/") == 2 or path == "nested"])
+async def test_whichever_conversation_is_stopped_at_whichever_event_the_answer_arrives_whole(
+    whom: str, transfer: bool
+) -> None:
+    log: list[str] = []
+    expected, events, _ = await run_killing(team(log, transfer=transfer), "nobody", 0)
+    stops = 0
+    for at in range(len(events)):
+        log.clear()
+        answer, seen, stopped = await run_killing(team(log, transfer=transfer), whom, at, "stop")
+        stops += stopped
+        assert answer.text == expected.text, f"{whom} stopped at event {at}: {type(seen[at]).__name__}"
+        assert answer.chain == expected.chain
+        finished = Counter(e.call_id for e in seen if isinstance(e, ToolFinished))
+        assert set(finished.values()) == {1}, f"a finished tool ran again: {finished}"
+        assert answer.usage == expected.usage
+    assert stops > 0, "the test stopped nobody"
 
 
 async def test_a_tool_that_was_running_is_not_run_again_unless_it_is_idempotent() -> None:

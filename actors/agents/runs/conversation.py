@@ -412,9 +412,13 @@ class Conversation(Actor):
         return state.owner
 
     def on_stop(self) -> None:
-        """An incarnation that ends with its supervisor: nobody reads what would still come."""
+        """An actor that ends with its supervisor: nobody reads what would still come. Where it was stopped alone, its open
+        runs go on in the next actor of the conversation."""
         if self._owned:
             self._runner.let_go()
+        if not self._gone:
+            for entry in self._runtime.register.open(self._agent, self._id):
+                self._runtime.tell(self._runtime.agents[self._agent], entry.run)
 
     def on_failure(self, exception_type: Any, exception_value: Any, traceback: Any) -> None:
         """An incarnation that crashed: one that ends with its supervisor, or is out of date, is not at fault."""
