@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from callboard import Agency, Agent, Limits
+from callboard import Agency, Agent, Limits, ToolContext
 from callboard.actors import ChildSpec, send_context
 from callboard.actors.agents.errors import (
     AgencyClosed,
@@ -196,6 +196,72 @@ async def test_what_is_cancelled_while_nobody_works_on_it_is_never_gone_on_with(
             await (await agency.handle(queued.id))
     assert other.asked == 0
     assert handle.id != queued.id
+
+
+async def test_whether_all_runs_have_ended_in_time_is_told() -> None:
+    held = Held()
+    async with held.agency(None) as agency:
+        assert await agency.drained(0) is True
+        handle = await agency.start_run("hold on")
+        await held.begun.wait()
+        assert await agency.drained(0) is False
+        assert await agency.drained(0.01) is False
+        waiting = asyncio.create_task(agency.drained(10))
+        held.go.set()
+        assert await waiting is True
+        assert await handle.status() == "ended"
+
+
+async def test_what_a_stopped_agency_has_left_is_cancelled_at_once_and_never_gone_on_with(tmp_path: Path) -> None:
+    there, here = Held(), Held(open=True)
+    async with here.agency(tmp_path / "j.db") as agency:
+        async with there.agency(tmp_path / "j.db") as other:
+            begun = await other.start_run("hold on", conversation="c")
+            queued = await other.start_run("queued", conversation="c")
+            await there.begun.wait()
+            handles = [await agency.handle(queued.id), await agency.handle(begun.id)]
+        for handle in handles:
+            await handle.cancel("enough")
+            assert await handle.status() == "failed"
+        for handle in handles:
+            with pytest.raises(RunCancelled, match="enough"):
+                await handle
+        view = await agency.conversation("c")
+        assert (view.status, here.asked) == ("idle", 0)
+        assert (await agency.run("next", conversation="c")).text == "heard hold on, next"
+
+
+async def test_asking_again_for_what_has_ended_does_not_wait_for_what_is_under_way(journal: Any) -> None:
+    held = Held()
+    async with held.agency(journal) as agency:
+        await agency.run("first", conversation="c", run_id="r1")
+        handle = await agency.start_run("hold on", conversation="c")
+        await held.begun.wait()
+        async with asyncio.timeout(10):
+            assert (await agency.run("first", conversation="c", run_id="r1")).text == "heard first"
+        assert await handle.status() == "running"
+        held.go.set()
+        await handle
+
+
+async def test_a_reader_of_many_records_learns_at_once_that_the_agency_has_stopped(journal: Any) -> None:
+    @tool(risk="safe")
+    async def spend(context: ToolContext) -> str:
+        for _ in range(600):
+            context.track_usage(0.0, "nothing")
+        return "spent"
+
+    script = Script([call("spend"), "done"])
+    async with Agency(Agent("A", tools=[spend]), model=scripted(script), journal=journal) as agency:
+        handle = await agency.start_run("?", run_id="r1")
+        await handle
+        records = handle.events()
+        await anext(records)
+        await agency.stop()
+        for _ in range(499):  # of what had been read
+            await anext(records)
+        with pytest.raises(AgencyClosed):
+            await anext(records)
 
 
 async def test_what_cannot_be_accepted_is_refused_by_name(journal: Any) -> None:
