@@ -181,6 +181,21 @@ async def test_endless_mutual_handoffs_end_in_a_named_error(limits: HandoffLimit
             await agency.run("?")
 
 
+@pytest.mark.parametrize("visits", [1, 2, 3])
+async def test_an_agent_stands_in_a_chain_as_often_as_the_limit_says(visits: int) -> None:
+    asked: list[str] = []
+
+    def model(request: Request) -> Any:
+        asked.append(request.messages[0].text)
+        return send("B" if asked[-1] == "a" else "A", f"task {len(asked)}")
+
+    limits = HandoffLimits(depth=99, visits=visits, repeats=99)
+    async with Agency(Agent("A", "a"), Agent("B", "b"), flows="*", handoff_limits=limits, model=function(model)) as it:
+        with pytest.raises(HandoffCycle, match=f"A stands {visits} times in one chain"):
+            await it.run("?")
+    assert asked == ["a", "b"] * visits
+
+
 async def test_ten_hops_of_a_2_kb_prompt_send_at_most_29000_characters() -> None:
     for kind in ("transfer", "delegate"):
         sent = 0
