@@ -37,3 +37,8 @@ from callboard.testing import ScriptedModel
 def test_what_is_of_the_wrong_kind_is_refused_by_its_name(name: str, value: Any) -> None:
     with pytest.raises(DefinitionError, match=f"(?i){name}"):
         Agency(Agent("A"), **{name: value})
+
+
+def test_an_address_that_is_no_journals_is_refused_by_its_scheme_without_its_password() -> None:
+    with pytest.raises(DefinitionError, match=r"not an address of mysql$"):
+        Agency(Agent("A"), journal="mysql://me:secret@host/shop")

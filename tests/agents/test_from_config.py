@@ -144,6 +144,7 @@ WRONG: dict[str, tuple[Any, str]] = {
     "a tool that is not there": ({"tools": ["ad"]}, r"agent A\.tools\[0\]: no tool is called 'ad'; did you mean 'add'"),
     "a hook that is not there": ({"hooks": ["x"]}, r"hooks\[0\]: no hook is called 'x'; there are: none"),
     "a module that is not there": ({"tools": ["add", "nowhere:x"]}, r"tools\[1\]: no module is called 'nowhere'"),
+    "a name that is not in its module": ({"tools": [f"{HERE}:zzzzzz"]}, r"tools\[0\]: \S+ has no 'zzzzzz'$"),
     "something else than a hook": ({"hooks": [f"{HERE}:sums"]}, "expected a hook, made with @hook"),
     "something else than a skill": ({"skills": [f"{HERE}:note"]}, "expected a Skill"),
     "something else than a tool": ({"tools": [f"{HERE}:Report"]}, "expected a function or a tool; .* is a class"),

@@ -114,6 +114,8 @@ def test_tools_hooks_and_types_are_imported(folder: Path) -> None:
         ("limits: {steps: -1}", "not below 0"),
         ("limits: {stepz: 1}", "did you mean 'steps'"),
         ("settings: {temprature: 1}", "temprature is no setting"),
+        ("settings: {headers: {X-Team: 5}}", "settings.headers: headers are wrong; expected a mapping"),
+        ("settings: {headers: {X Team: a}}", "agents.A.settings: expected names of headers"),
         ("settings: {temperature: warm}", "temperature is wrong"),
         ("tools: ['parts_of_mine:good', 'parts_of_mine:good']", "two tools are called 'good'"),
     ],
