@@ -215,6 +215,15 @@ async def test_where_todays_code_goes_another_way_is_told(change: str, kind: str
         assert model.bought == 0
 
 
+async def test_a_limit_that_a_run_of_many_steps_would_go_over_is_told_once() -> None:
+    journal = MemoryJournal()
+    async with team(journal) as agency:
+        await tell(agency, "sum twice", "c")
+    async with team(journal.as_worker(), limits=Limits(tokens=1)) as today:
+        report = await today.replay("c")
+    assert [one.kind for one in report.differences] == ["limits"]
+
+
 async def test_what_was_refused_then_and_passes_now_is_told() -> None:
     for guard, words, kind in [(no_sums, "sum", "input"), (no_calls, "sum", "call"), (no_ends, "hi", "answer")]:
         journal = MemoryJournal()

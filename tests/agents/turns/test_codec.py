@@ -442,6 +442,14 @@ def test_what_users_put_into_a_run_of_form_1_is_not_touched() -> None:
     assert read.run.metadata == {"mine": theirs}
 
 
+def test_what_a_callers_tool_of_form_1_calls_its_arguments_is_not_touched() -> None:
+    schema = {"type": "object", "properties": {"reasoning_state": {"type": "string"}}}
+    run = {"id": "r", "root": "r", "agent": "A", "conversation": "c", "messages": [], "chain": ["A"]}
+    given = {**run, "external": [{"name": "f", "description": "", "parameters": schema}]}
+    read = CODEC.decode("Accepted", 1, json.dumps({"run": given})).run
+    assert read.external[0].parameters == schema
+
+
 def test_what_was_passed_along_as_values_is_the_metadata_of_a_run_of_form_2() -> None:
     run = {"id": "r", "root": "r", "agent": "A", "conversation": "c", "messages": [], "chain": ["A"]}
     schema = {"type": "object", "properties": {"values": {"type": "array"}}}
