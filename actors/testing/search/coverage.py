@@ -144,19 +144,25 @@ class Covered:
         )
 
 
-def edges_of(trace: Trace) -> tuple[dict[str, list[tuple[str | None, str]]], list[Edge]]:
-    """Return whose messages each actor took up, and which, in order; and the edge of each message."""
+def edges_of(trace: Trace) -> tuple[dict[str, list[tuple[str | None, str]]], set[Edge]]:
+    """Return whose messages each actor took up, and which, in order; and the edges of the messages."""
     states: dict[str, str] = {}
     declared: set[str] = set()
     orders: dict[str, list[tuple[str | None, str]]] = {}
-    edges = []
+    edges: set[Edge] = set()
     for row in trace.raw:
         kind = row[1]
         if kind == "recv":
-            fields = named(row)
-            actor, message = fields["actor"], name_of(fields["message"])
-            edges.append((actor, states.get(actor, ""), message))
-            orders.setdefault(actor, []).append((fields["sender"], message))
+            if len(row) == 3:
+                fields = row[2]
+                actor, sender, content = fields["actor"], fields["sender"], fields["message"]
+            else:  # no dict is made of it, because every run of a search is looked at
+                _, _, actor, sender, _, content, _, _ = row
+            message = name_of(content)
+            if (order := orders.get(actor)) is None:
+                order = orders[actor] = []
+            order.append((sender, message))
+            edges.add((actor, states.get(actor, ""), message))
             if actor not in declared:
                 states[actor] = message
         elif kind == "state" and "actor" in (fields := named(row)):
@@ -169,10 +175,12 @@ def edges_of(trace: Trace) -> tuple[dict[str, list[tuple[str | None, str]]], lis
 
 def name_of(message: Any) -> str:
     """Return what a message is called: its class, or what it says if that is a word."""
-    if message.__class__ is tuple and message:
+    kind = message.__class__
+    if kind is tuple and message:
         message = message[0]
-    if message.__class__ is str:
+        kind = message.__class__
+    if kind is str:
         return message if len(message) <= _LONGEST else "str"
     if isinstance(message, Enum):
         return message.name
-    return str(message.__class__.__name__)
+    return str(kind.__name__)
