@@ -144,11 +144,11 @@ class Covered:
         )
 
 
-def edges_of(trace: Trace) -> tuple[dict[str, list[tuple[str | None, str]]], set[Edge]]:
-    """Return whose messages each actor took up, and which, in order; and the edges of the messages."""
+def edges_of(trace: Trace) -> tuple[dict[str, list[str]], set[Edge]]:
+    """Return whose messages each actor took up, and which, by turns and in order; and the edges of the messages."""
     states: dict[str, str] = {}
     declared: set[str] = set()
-    orders: dict[str, list[tuple[str | None, str]]] = {}
+    orders: dict[str, list[str]] = {}
     edges: set[Edge] = set()
     for row in trace.raw:
         kind = row[1]
@@ -161,7 +161,7 @@ def edges_of(trace: Trace) -> tuple[dict[str, list[tuple[str | None, str]]], set
             message = name_of(content)
             if (order := orders.get(actor)) is None:
                 order = orders[actor] = []
-            order.append((sender, message))
+            order += sender, message
             edges.add((actor, states.get(actor, ""), message))
             if actor not in declared:
                 states[actor] = message

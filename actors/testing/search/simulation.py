@@ -227,12 +227,14 @@ class Search:
         """Draw what faults and time leave open, so that something is left to run."""
         timing = self.runner.timing
         varied = () if timing is None else timing.drawn(seed)
-        faults, rng = self.fixed, random.Random(~seed)
-        for _ in range(_DRAWS if self.fixed != self.runner.faults else 1):
-            if self.fixed != self.runner.faults:
-                faults = place(self.runner.faults, self.counts, self.waits, rng)
-            if not self.all_run((*faults, *varied)):
-                return (*faults, *varied)
+        if self.fixed == self.runner.faults:
+            faults = (*self.fixed, *varied)
+            return None if self.all_run(faults) else faults
+        rng = random.Random(~seed)
+        for _ in range(_DRAWS):
+            faults = (*place(self.runner.faults, self.counts, self.waits, rng), *varied)
+            if not self.all_run(faults):
+                return faults
         return None
 
     def run(self, schedule: Schedule, faults: tuple[Fault, ...]) -> Run:
