@@ -52,8 +52,6 @@ class SimulationLoop(NumberedTasks, VirtualTime, Enclosed):
     """Called by systems with each actor that becomes ready; None leaves their own dispatcher in charge."""
     watch: Callable[[Lane, asyncio.Handle], object] | None = None
     """Told of each step before it is made, where lanes are chosen from."""
-    touched: Callable[[SimTask, bool], object] | None = None
-    """Told of each task that somebody looks at, or (True) cancels."""
 
     @property
     def callboard_probe(self) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from asyncio.tasks import _enter_task, _leave_task
-from collections.abc import Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
 from typing import Any, TypeVar
 
@@ -19,6 +19,9 @@ T = TypeVar("T")
 
 class NumberedTasks(asyncio.BaseEventLoop):
     """Makes tasks and futures, and keeps the tasks."""
+
+    touched: Callable[[SimTask, bool], object] | None = None
+    """Told of each task that somebody looks at, or (True) cancels."""
 
     def __init__(self) -> None:
         super().__init__()
