@@ -412,8 +412,8 @@ class Conversation(Actor):
         return state.owner
 
     def on_stop(self) -> None:
-        """An actor that ends with its supervisor: nobody reads what would still come. Where it was stopped alone, its open
-        runs go on in the next actor of the conversation."""
+        """An actor that ends with its supervisor: nobody reads what would still come. Where it was stopped alone, its
+        open runs go on in the next actor of the conversation."""
         if self._owned:
             self._runner.let_go()
         if not self._gone:
