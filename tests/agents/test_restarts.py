@@ -11,7 +11,7 @@ import pytest
 
 from callboard import Agency, Agent, handoff
 from callboard.actors.agents.errors import AgentUnavailable, RunFailed
-from callboard.actors.agents.events import CompletionFinished, Resumed, RunEvent, ToolFinished
+from callboard.actors.agents.events import CompletionFinished, Resumed, RunEvent, RunFinished, ToolFinished
 from callboard.actors.testing.doubles.models import call
 from callboard.providers.messages import Request
 from callboard.tools import Tool, tool
@@ -175,8 +175,10 @@ async def test_crashes_of_its_agent_do_not_count_as_those_of_a_conversation() ->
     assert "part 2 done" in answer.text
 
 
-async def test_an_agent_that_fails_for_good_ends_its_runs_in_a_named_error() -> None:
+@pytest.mark.parametrize("conversation", [None, "c"])
+async def test_an_agent_that_fails_for_good_ends_its_runs_in_a_named_error(conversation: str | None) -> None:
     asked = asyncio.Event()
+    told: list[RunEvent] = []
 
     async def hang(request: Request) -> str:
         asked.set()
@@ -184,7 +186,8 @@ async def test_an_agent_that_fails_for_good_ends_its_runs_in_a_named_error() -> 
         return ""
 
     async with Agency(Agent("A"), model=function(hang)) as agency:
-        run = asyncio.ensure_future(agency.run("?"))
+        agency.subscribe(told.append)
+        run = asyncio.ensure_future(agency.run("?", conversation=conversation))
         await asked.wait()
         for _ in range(200):
             ref = agency.system.find("agency/A") if agency.system else None
@@ -193,9 +196,11 @@ async def test_an_agent_that_fails_for_good_ends_its_runs_in_a_named_error() -> 
             if ref is not None:
                 ref.kill()
             await asyncio.sleep(0)
-        with pytest.raises((AgentUnavailable, RunFailed)):
+        with pytest.raises((AgentUnavailable, RunFailed)) as caught:
             async with asyncio.timeout(5):
                 await run
+    (finished,) = [event for event in told if isinstance(event, RunFinished)]
+    assert type(finished.error) is type(caught.value)
 
 
 async def test_runs_waiting_behind_a_crash_are_answered_in_order() -> None:

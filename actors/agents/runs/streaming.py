@@ -88,5 +88,4 @@ def _finished(runtime: AgencyRuntime, run: RunRequest, task: asyncio.Task[Answer
     """The end of a run, as those who listened were told of it."""
     error = task.exception()
     answer = task.result() if error is None else getattr(error, "partial", None)
-    at = (run.root, run.id, run.agent, run.conversation, run.chain, runtime.time())
-    return RunFinished(*at, answer, error if isinstance(error, AgentError) else None)
+    return runtime.finished(run, answer, error if isinstance(error, AgentError) else None)

@@ -325,6 +325,8 @@ class AgencyActor(Actor):
             if entry.accepted and runtime.keeps(entry.run):
                 self.pipe(close_run(runtime, entry.run, error), lambda outcome: None)
             else:
+                if entry.accepted:
+                    runtime.bus.emit(runtime.finished(entry.run, None, error))
                 runtime.register.settle(unanswered(entry.run, error))
 
     def _let_idle_ones_go(self) -> None:

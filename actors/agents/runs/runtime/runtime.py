@@ -21,6 +21,7 @@ from ...answer import Answer
 from ...caller import Caller
 from ...context import NO_DEPS
 from ...errors import AgentError, UnknownAgent
+from ...events import RunFinished
 from ...handoffs.limits import HandoffLimits
 from ...output import Output, is_plain
 from ...team.directory import Directory
@@ -225,6 +226,10 @@ class AgencyRuntime:
         if kept:
             with suppress(JournalError):  # it is closed: a start finds them, and that nobody needs them
                 self.journal.forget(*kept)
+
+    def finished(self, run: RunRequest, answer: Answer | None, error: AgentError | None) -> RunFinished:
+        """The end of a run, as it is told to those who look on."""
+        return RunFinished(run.root, run.id, run.agent, run.conversation, run.chain, self.time(), answer, error)
 
     # -- answers -------------------------------------------------------------------------------------------------------
 
