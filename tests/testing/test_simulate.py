@@ -954,8 +954,3 @@ def test_without_seeds_only_faults_with_a_number_are_judged() -> None:
 async def test_from_an_async_test_it_is_refused_with_what_to_do() -> None:
     with pytest.raises(SimulationError, match="ordinary test"):
         simulate(failing())
-
-
-def test_an_unknown_strategy_is_refused() -> None:
-    with pytest.raises(ValueError, match="guess"):
-        simulate(failing(), strategy="guess")

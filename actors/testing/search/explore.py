@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from ..errors import FaultRefused, Nondeterministic, SimulationError, TokenRefused
 from ..faults.drawing import Chances, chances, is_settled
-from ..faults.faults import Fault, Pause, check_kind, describe
+from ..faults.faults import Fault, Pause, describe
 from ..loop.loop import Order
 from ..loop.watched import WatchedLoop
 from ..schedules.reduction import Parted, Reduction
@@ -82,14 +82,15 @@ def explore(
         FaultRefused: a fault leaves open where it strikes.
         FaultStruckNothing: a fault struck nothing in any schedule, and is not ``optional``.
         Nondeterministic: something outside decides too, so that schedules cannot be told apart.
-        ValueError: ``max_schedules`` is no whole number from 1.
+        ValueError: ``max_schedules`` or ``max_steps`` is no whole number from 1, or there is no such order.
+        TypeError: the scenario, or an invariant, is no function.
     """
     if asyncio._get_running_loop() is not None:
         raise SimulationError("explore() runs a loop of its own: call it from an ordinary test, not from an async one")
     if not isinstance(max_schedules, int) or isinstance(max_schedules, bool) or max_schedules < 1:
         raise ValueError(f"max_schedules is a whole number from 1, not {max_schedules!r}")
-    for fault in faults:
-        check_kind(fault)
+    runner = Runner(scenario, faults, invariants, max_steps, order, None)
+    for fault in runner.faults:
         if isinstance(fault, Pause):
             raise FaultRefused(
                 f"explore() takes no {describe(fault)}: it counts steps, which are not the same in schedules that are "
@@ -100,7 +101,7 @@ def explore(
                 f"explore() takes faults that leave nothing open, and {describe(fault)} does: "
                 "give its nth, and a crash its phase (when), or use simulate(), which draws them"
             )
-    search = Search(Runner(scenario, tuple(faults), tuple(invariants), max_steps, order, None), "mix")
+    search = Search(runner, "mix")
     try:
         with reproducible():
             return _replay(search, settings.replay) if settings.replay else _explore(search, max_schedules, shared)

@@ -14,6 +14,7 @@ from ..schedules.plan import Hold, Interrupt, Plan
 from ..trace.invariants import Invariant
 from ..trace.trace import Parting
 from . import token
+from .arguments import check_limits, check_scenario, checked_faults, checked_invariants
 from .run import Run, execute
 from .scenario import Scenario, Simulation, takes_simulation
 from .watching import Watch
@@ -23,24 +24,33 @@ _COLLECT_EVERY = 32
 
 
 class Runner:
-    """A scenario with all that is the same in each of its runs."""
+    """A scenario with all that is the same in each of its runs.
+
+    Args:
+        scenario, faults, invariants, max_steps, order, timing: as for `simulate`.
+
+    Raises:
+        FaultRefused, TypeError, ValueError: one of them makes no sense.
+    """
 
     def __init__(
         self,
         scenario: Scenario,
-        faults: tuple[Fault, ...],
-        invariants: tuple[Invariant, ...],
+        faults: Sequence[Fault],
+        invariants: Sequence[Invariant],
         max_steps: int,
         order: Order,
         timing: Timing | None,
     ) -> None:
+        check_scenario(scenario)
+        check_limits(max_steps, order)
         self.scenario = scenario
         self.name = token.scenario_name(scenario)
-        self.faults = faults
+        self.faults = faults = checked_faults(faults)
         self.fixed = tuple(filter(is_settled, faults))
         # After the handler: so the ordinary run still shows where it waits, and may crash in it.
         self.ordinary = tuple(settle(fault, fault.nth, "after") for fault in faults if fault.nth is not None)
-        self.invariants = invariants
+        self.invariants = checked_invariants(invariants)
         self.max_steps = max_steps
         self.order = order
         self.timing = timing

@@ -32,6 +32,12 @@ if TYPE_CHECKING:
 Scenario: TypeAlias = Callable[..., Awaitable[object]]
 _NOTHING: Forbidden = MappingProxyType({})
 _LOOK_AFTER = ("done", "started", "restarted")
+_TAKEN = {
+    *MESSAGE_FIELDS,
+    *("crashed", "dead", "dead_letter", "escalated", "fault", "killed", "lost", "restarted", "spawn", "started"),
+    *("stashed", "stopped", "system_stopped", "system_stopping"),
+}
+"""The events of the runtime and of faults, which invariants go by: no mark is called so."""
 
 
 class Simulation:
@@ -77,7 +83,13 @@ class Simulation:
         return self.loop.time()
 
     def mark(self, kind: str, **fields: Any) -> None:
-        """Put an event of your own into the trace, for invariants to look at."""
+        """Put an event of your own into the trace, for invariants to look at.
+
+        Raises:
+            ValueError: the runtime takes down events of that kind itself.
+        """
+        if kind in _TAKEN:
+            raise ValueError(f"a mark cannot be called {kind!r}: the runtime takes down events of that kind itself")
         self._append((self.loop._now, kind, fields))
 
     def watch(self, agency: Agency, *, forbidden: Forbidden = _NOTHING) -> None:

@@ -7,13 +7,13 @@ import contextlib
 import random
 import sys
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ..errors import Nondeterministic, SimulationError, TimingRefused, TokenRefused
 from ..faults.drawing import Chances, Waits, chances, is_settled, place, settle
-from ..faults.faults import Crash, Fault, check_kind
+from ..faults.faults import Crash, Fault
 from ..faults.struck import nothing, unstruck, why
 from ..loop.lanes import Schedule
 from ..loop.loop import Order
@@ -24,6 +24,7 @@ from ..schedules.sampling import Fifo
 from ..schedules.tree import Tree
 from ..trace.invariants import Invariant
 from . import token
+from .arguments import checked_seeds
 from .coverage import Covered
 from .diagnosis import diagnose, failed, parting_of
 from .processes import check, spread
@@ -80,7 +81,8 @@ def simulate(
         Nondeterministic: a schedule failed, and when it ran again it did not, or failed otherwise.
         TimingRefused: ``timing`` is no `Timing`.
         SimulationError: an event loop is running here already; or there cannot be so many processes.
-        ValueError: there is no such strategy.
+        ValueError: there is no such strategy, or order, or number of seeds or steps.
+        TypeError: the scenario, or an invariant, is no function.
         TokenRefused: the token belongs to another scenario, or to another version of the code or workload.
     """
     if asyncio._get_running_loop() is not None:
@@ -89,21 +91,19 @@ def simulate(
     check(processes)
     if processes > 1 and strategy == "feedback":
         raise SimulationError("strategy='feedback' learns from each run before the next: leave processes out")
-    faults = tuple(faults)
-    for fault in faults:
-        check_kind(fault)
+    checked = checked_seeds(seeds if settings.seeds is None else settings.seeds)
     if timing is not None and not isinstance(timing, Timing):
         raise TimingRefused(f"timing={timing!r}: it is a Timing")
-    search = Search(Runner(scenario, faults, tuple(invariants), max_steps, order, timing), strategy)
+    search = Search(Runner(scenario, faults, invariants, max_steps, order, timing), strategy)
     try:
         with reproducible():
-            return _simulate(search, seeds, replay, processes)
+            return _simulate(search, checked, replay, processes)
     except SimulationError as error:
         __tracebackhide__ = True  # pytest shows the test, which called this
         raise error.with_traceback(None) from error.__cause__
 
 
-def _simulate(search: Search, seeds: int | Iterable[int], replay: str | None, processes: int) -> Run:
+def _simulate(search: Search, seeds: Iterator[int], replay: str | None, processes: int) -> Run:
     if replay is not None:
         return search.replay(token.Token.decode(replay))
     if settings.replay is not None:
@@ -114,9 +114,7 @@ def _simulate(search: Search, seeds: int | Iterable[int], replay: str | None, pr
             return search.runner.run(Fifo())
         settings.replayed = True
         return run
-    if settings.seeds is not None:
-        seeds = settings.seeds
-    return search.search(range(seeds) if isinstance(seeds, int) else seeds, processes)
+    return search.search(seeds, processes)
 
 
 @dataclass(slots=True)
@@ -146,7 +144,7 @@ class Search:
         self.counts: Chances = Counter()
         self.waits: Waits = {}
 
-    def search(self, seeds: Iterable[int], processes: int) -> Run:
+    def search(self, seeds: Iterator[int], processes: int) -> Run:
         runner = self.runner
         run = self.run(Fifo(), runner.ordinary)
         if not run.ok:
@@ -155,10 +153,10 @@ class Search:
         self.waits = run.waits
         struck = set(run.struck)
         tried: tuple[Fault, ...] = tuple(fault for fault in runner.faults if fault.nth is not None)
-        left, failed_elsewhere = iter(seeds), False
-        for number in left:
+        failed_elsewhere = False
+        for number in seeds:
             seed, tried = number, runner.faults
-            if processes > 1 and not self.looks_out and (rest := list(left)):
+            if processes > 1 and not self.looks_out and (rest := list(seeds)):
                 seed, failed_elsewhere = self.spread([seed, *rest], struck, processes)
             if (following := self.following(seed)) is None:
                 if not self.open:  # there is no other schedule

@@ -62,6 +62,8 @@ class Token:
         Raises:
             TokenRefused: the text is not one, or only a part of one.
         """
+        if not isinstance(text, str):
+            raise TokenRefused(f"{text!r} is not a replay token: they are text")
         text = text.strip()
         if not text.startswith(PREFIX):
             raise TokenRefused(f"{text[:40]!r} is not a replay token: they begin with {PREFIX!r}")

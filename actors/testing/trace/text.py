@@ -71,9 +71,9 @@ def _timed(time: float, text: str) -> str:
 
 def line(kind: str, values: Values) -> str:
     """Return an event as one line; "" where other events tell of it."""
-    if kind in _LINES:
+    try:
         text = _LINES[kind](values)
-    else:
+    except KeyError:  # a mark, or something of no line of its own; a mark may be called like what is told of tasks
         text = _note(kind, *(f"{name}={brief(value)}" for name, value in values.items() if value not in (None, "")))
     return printable(text, but="")
 
