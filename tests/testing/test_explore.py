@@ -151,6 +151,33 @@ def test_an_answer_and_a_deadline_of_one_instant_come_in_both_orders() -> None:
     assert fair >= ends
 
 
+def test_tasks_that_gather_answers_go_on_in_every_order() -> None:
+    class Answering(Actor):
+        def __init__(self, order: list[str]) -> None:
+            super().__init__()
+            self.order = order
+
+        def on_receive(self, message: str) -> None:
+            self.order.append(message)
+
+    orders: set[Any] = set()
+
+    async def scenario(sim: Simulation) -> None:
+        order: list[str] = []
+
+        async def asks(name: str) -> None:
+            await asyncio.gather(sim.system.spawn(Answering, order, name=f"of {name}").ask(f"{name} is answered"))
+            order.append(f"{name} goes on")
+
+        async with asyncio.TaskGroup() as group:
+            for name in ("one", "other"):
+                group.create_task(asks(name))
+        orders.add(tuple(order))
+
+    assert explore(scenario).complete
+    assert len(orders) == 6  # all in which each is answered before it goes on
+
+
 # -- what tasks share --------------------------------------------------------------------------------------------------
 
 

@@ -59,7 +59,7 @@ class Precedence:
             lane, age, handle: the new step.
         """
         after: tuple[int, ...] = ()
-        own = lane.made
+        own = lane.made if lane.source is not None else None  # callbacks that are nobody's have no step before
         if own is not None and own[0].ran < own[1]:
             after = (own[1],)
         if lane.ran < lane.held:  # its elder in the same lane waits
