@@ -178,6 +178,132 @@ def test_tasks_that_gather_answers_go_on_in_every_order() -> None:
     assert len(orders) == 6  # all in which each is answered before it goes on
 
 
+# -- what tasks wait for, and what comes at one time -------------------------------------------------------------------
+
+
+async def both_set_a_future(sim: Simulation) -> Any:
+    future = asyncio.get_running_loop().create_future()
+
+    async def sets(name: str) -> None:
+        await asyncio.sleep(0)
+        if not future.done():
+            future.set_result(name)
+
+    async with asyncio.TaskGroup() as group:
+        for name in ("one", "other"):
+            group.create_task(sets(name))
+    return future.result()
+
+
+async def one_asks_whether_a_future_is_set(sim: Simulation) -> Any:
+    future = asyncio.get_running_loop().create_future()
+
+    async def looks() -> bool:
+        await asyncio.sleep(0)
+        return future.done()
+
+    async def sets() -> None:
+        await asyncio.sleep(0)
+        future.set_result(None)
+
+    async with asyncio.TaskGroup() as group:
+        looking = group.create_task(looks())
+        group.create_task(sets())
+    return looking.result()
+
+
+async def one_asks_whether_all_have_answered(sim: Simulation) -> Any:
+    collector = sim.system.spawn(Collector, name="collector")
+    answers = asyncio.gather(collector.ask(1), collector.ask(2))
+
+    async def looks() -> bool:
+        await asyncio.sleep(0)
+        return answers.done()
+
+    looking = asyncio.create_task(looks())
+    await answers
+    return await looking
+
+
+def both_wait_for(what: str) -> Callable[[Simulation], Any]:
+    async def scenario(sim: Simulation) -> Any:
+        future = asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().call_later(1.0, future.set_result, None)
+        awaited: Any = {
+            "future": future,
+            "task": asyncio.create_task(asyncio.sleep(1.0)),
+            "gather": asyncio.gather(asyncio.sleep(1.0)),
+        }[what]
+        order: list[str] = []
+
+        async def waits(name: str) -> None:
+            await asyncio.sleep(0)
+            await awaited
+            order.append(name)
+
+        async with asyncio.TaskGroup() as group:
+            for name in ("one", "other"):
+                group.create_task(waits(name))
+        return tuple(order)
+
+    return scenario
+
+
+async def timers_of_two_actors_are_due_at_one_time(sim: Simulation) -> Any:
+    class Ticking(Collector):
+        def __init__(self, other: ActorRef[Any] | None = None) -> None:
+            super().__init__()
+            self.other = other
+
+        def on_receive(self, message: Any) -> Any:
+            if message == "start":
+                self.schedule(1.0, "tick")
+                return None
+            if message == "tick" and self.other is not None:
+                self.other.tell("told")
+            return super().on_receive(message)
+
+    first = sim.system.spawn(Ticking, name="first")
+    second = sim.system.spawn(Ticking, first, name="second")
+    first.tell("start")
+    second.tell("start")
+    await asyncio.sleep(2.0)
+    return await first.ask("seen")
+
+
+@pytest.mark.parametrize(
+    ("scenario", "expected"),
+    [
+        (both_set_a_future, {"one", "other"}),
+        (one_asks_whether_a_future_is_set, {False, True}),
+        (one_asks_whether_all_have_answered, {False, True}),
+        (both_wait_for("future"), {("one", "other"), ("other", "one")}),
+        (both_wait_for("task"), {("one", "other"), ("other", "one")}),
+        (both_wait_for("gather"), {("one", "other"), ("other", "one")}),
+        (timers_of_two_actors_are_due_at_one_time, {("tick", "told"), ("told", "tick")}),
+    ],
+    ids=[
+        "two set a future",
+        "one looks at a future",
+        "one looks at a gather",
+        "two wait for a future",
+        "two wait for a task",
+        "two wait for a gather",
+        "timers of one time",
+    ],
+)
+def test_each_end_is_found_where_tasks_share_what_they_wait_for(
+    scenario: Callable[[Simulation], Any], expected: set[Any]
+) -> None:
+    ends = set()
+
+    async def whole(sim: Simulation) -> None:
+        ends.add(await scenario(sim))
+
+    assert explore(whole).complete
+    assert ends == expected
+
+
 # -- what tasks share --------------------------------------------------------------------------------------------------
 
 

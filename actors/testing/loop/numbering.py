@@ -22,6 +22,9 @@ class NumberedTasks(asyncio.BaseEventLoop):
 
     touched: Callable[[SimTask, bool], object] | None = None
     """Told of each task that somebody looks at, or (True) cancels."""
+    awaited: Callable[[SimTask], object] | None = None
+    """Told of each task whose end somebody wants to be told of."""
+    _future_class: type[SimFuture] = SimFuture
 
     def __init__(self) -> None:
         super().__init__()
@@ -46,7 +49,7 @@ class NumberedTasks(asyncio.BaseEventLoop):
 
     def create_future(self) -> asyncio.Future[Any]:
         """Make a future with a stable hash."""
-        future = SimFuture(loop=self)
+        future = self._future_class(loop=self)
         future.primitive = primitive()
         return future
 

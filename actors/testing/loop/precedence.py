@@ -71,7 +71,7 @@ class Precedence:
             if made is not None and made[0].ran < made[1]:
                 after += (made[1],)
             running.made = lane, age
-            if cause.__class__ is SimFuture and cause.primitive is not None:
+            if isinstance(cause, SimFuture) and cause.primitive is not None:
                 _, elder, before = self._woken.get(id(cause.primitive), (None, lane, 0))
                 if elder.ran < before:
                     after += (before,)

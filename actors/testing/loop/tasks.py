@@ -14,6 +14,7 @@ class Numbering(Protocol):
     """What tasks and futures need of the event loop that they belong to."""
 
     touched: Callable[[SimTask, bool], object] | None
+    awaited: Callable[[SimTask], object] | None
 
     def next_number(self) -> int:
         """Return the next number that identifies a task or future."""
@@ -69,6 +70,11 @@ class SimTask(asyncio.Task[Any]):
         if self._sim_loop.touched is not None:
             self._sim_loop.touched(self, True)
         return super().cancel(msg)
+
+    def add_done_callback(self, fn: Callable[[Any], object], /, *, context: Context | None = None) -> None:
+        if self._sim_loop.awaited is not None:
+            self._sim_loop.awaited(self)
+        super().add_done_callback(fn, context=context)
 
     def set_name(self, value: object, /) -> None:
         self.unnamed = False

@@ -28,6 +28,8 @@ class Step:
         reads, reach, writes: what it touches; what it reaches it may read. Two steps depend on each other where one
             writes what the other touches.
         alone: whether it depends on every other step.
+        perhaps: what it may turn out to have written, once later steps have been made.
+        late: whether it did, so that ``writes`` has grown after later steps were made.
     """
 
     lane: int
@@ -37,6 +39,12 @@ class Step:
     writes: set[Hashable] = field(default_factory=set)
     reach: frozenset[Hashable] = frozenset()
     alone: bool = False
+    perhaps: set[Hashable] = field(default_factory=set)
+    late: bool = False
+
+    def may_depend(self, other: Step) -> bool:
+        """Whether the order of the two may matter, as far as can be said before the run is over."""
+        return not self.perhaps.isdisjoint(other.perhaps) or self.depends(other)
 
     def depends(self, other: Step) -> bool:
         """Whether the order of the two may matter."""
@@ -126,7 +134,7 @@ class Reduction:
             assert last is not None
             node = self._nodes[index - 1]
             for lane, step in (node.asleep | node.tried).items():
-                if lane != node.lane and not step.depends(last):
+                if lane != node.lane and not step.may_depend(last):
                     asleep[lane] = step
         for lane in ready:
             if lane not in asleep:
@@ -141,6 +149,7 @@ class Reduction:
             steps: all that were made, in order, one for each `choose`.
         """
         start = max(0, self._fixed - 1)  # what happened before is known from the run before
+        start = next((index for index in range(start) if steps[index].late), start)  # but for what is learnt now
         before = self._before
         del before[start:]
         last: dict[int, int] = {step.lane: index for index, step in enumerate(steps[:start])}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Hashable
 from typing import Any
 
 from ...core.mail.ask import Ask
@@ -16,7 +15,8 @@ from ..loop.tasks import SimTask
 
 _WAKES = ("_set_result_unless_cancelled", "_run_until_complete_cb", "_release_waiter")
 _FIRST = "_wait.<locals>._on_completion"
-_JOINS = ("TaskGroup._on_task_done", "gather.<locals>._done_callback", _FIRST)
+_GATHER = "gather.<locals>._done_callback"
+_JOINS = ("TaskGroup._on_task_done", _GATHER, _FIRST)
 _COUNTS = (
     *_JOINS,
     "shield.<locals>._inner_done_callback",
@@ -67,16 +67,17 @@ def _succeeded(future: Any) -> bool:
     return not future.cancelled() and future._exception is None
 
 
-def settled(handle: asyncio.Handle) -> Hashable | None:
-    """What only the first of several callbacks settles: the future of an `asyncio.wait` for the first."""
+def settled(handle: asyncio.Handle) -> Any:
+    """The future that one of several callbacks settles: of an `asyncio.wait` for the first, or a gather; or None."""
     callback = callback_of(handle)
-    if getattr(callback, "__qualname__", "") != _FIRST:
+    name = getattr(callback, "__qualname__", "")
+    if name not in (_FIRST, _GATHER):
         return None
     inside = dict(zip(callback.__code__.co_freevars, callback.__closure__ or (), strict=True))
     if "return_when" in inside and inside["return_when"].cell_contents == asyncio.ALL_COMPLETED:
         return None
     waiter = inside.get("waiter") or inside.get("outer")
-    return None if waiter is None else ("future", getattr(waiter.cell_contents, "number", 0))
+    return None if waiter is None else waiter.cell_contents
 
 
 def owner_of(handle: asyncio.Handle) -> Any:

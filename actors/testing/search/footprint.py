@@ -60,6 +60,8 @@ class Footprints:
         self._joins: dict[int, set[int]] = {}
         self._joined: set[int] | None = None
         self._instants: set[float] = set()
+        self._timers: dict[int, Step] = {}
+        self._due: dict[float, list[Step]] = {}
         self._callbacks: set[int] = set()  # those that wait and can be seen to run
         self._turns: dict[int, deque[Collection[int]]] = {}
         self._ages: dict[int, int] = {}
@@ -144,7 +146,9 @@ class Footprints:
         """This step makes something ready."""
         if self._closed:
             return
-        if id(handle) not in self._posted:  # else it is a timer that is due
+        if id(handle) in self._posted:
+            self._is_due(handle)
+        else:
             self._cause(handle)
             task = owner_of(handle)
             if task.__class__ is SimTask and id(task) not in self._scans and not isinstance(task.get_coro(), Driver):
@@ -189,13 +193,32 @@ class Footprints:
         else:
             step.writes.add(("timers", when, place.path))
             step.reads.add(("timers", when))
+            step.perhaps.add(("due", when))
+            self._timers[id(timer)] = step
+
+    def _is_due(self, timer: asyncio.Handle) -> None:
+        """A timer is due. In which order it was set matters where another one is due at that time too."""
+        step = self._timers.pop(id(timer), None)
+        if step is None or not isinstance(timer, asyncio.TimerHandle):
+            return
+        when = timer.when()
+        due = self._due.setdefault(when, [])
+        if not any(step is setter for setter in due):
+            due.append(step)
+        for setter in due if len(due) > 1 else ():
+            setter.writes.add(("due", when))
+            setter.late = True
 
     def _cause(self, handle: asyncio.Handle) -> None:
         self._kept.append(handle)
         self._posted[id(handle)] = self._causes()
-        key = settled(handle)
-        if key is not None and self._step is not None:
-            self._step.writes.add(key)
+        future = settled(handle)
+        if future is not None and self._step is not None:
+            number = getattr(future, "number", None)
+            if number is not None:
+                self._step.writes.add(("future", number))
+            elif id(future) in self._objects:
+                self._step.writes.add(("object", self._objects[id(future)][0]))
 
     def _causes(self) -> Collection[int]:
         """The steps without which what runs now would not run."""
@@ -215,6 +238,16 @@ class Footprints:
                 self._step.alone = True
             else:
                 self._step.reads.add(("task", task.number))
+
+    def task_awaited(self, task: SimTask) -> None:
+        """Somebody wants to be told of a task's end."""
+        if self._step is not None:
+            self._step.writes.add(("future", task.number))
+
+    def future_touched(self, number: int, changes: bool) -> None:
+        """A future is looked at, or it is set or waited for."""
+        if self._step is not None:
+            (self._step.writes if changes else self._step.reads).add(("future", number))
 
     def close(self) -> None:
         """Take nothing down any more: the run is over."""

@@ -20,6 +20,7 @@ from ...core.mail.future import Future
 from ...core.refs.ref import ActorRef
 from ...core.runtime.runtime import Runtime
 from ...core.system import System
+from ..loop.tasks import SimFuture, SimTask
 from .scenario import Simulation
 
 LIMIT = 1_000
@@ -30,7 +31,7 @@ _PLAIN = (
     *(types.ModuleType, types.BuiltinFunctionType, types.CodeType, types.FrameType),
     # What is looked at by itself, or belongs to the machinery.
     *(ActorRef, System, Simulation, Actor, Cell, Runtime, Future),
-    *(asyncio.Future, asyncio.AbstractEventLoop, asyncio.TaskGroup, asyncio.Timeout, asyncio.Handle),
+    *(SimFuture, SimTask, asyncio.AbstractEventLoop, asyncio.TaskGroup, asyncio.Timeout, asyncio.Handle),
 )
 
 
@@ -75,6 +76,8 @@ _looks: dict[type, tuple[_Look, bool]] = {}
 def _look_at(kind: type) -> tuple[_Look, bool]:
     if issubclass(kind, _PLAIN):
         return None, False
+    if issubclass(kind, asyncio.Future):  # those that are watched by themselves are plain
+        return _future, True
     for base, look, changes in _KINDS:
         if issubclass(kind, base):
             return look, changes
@@ -97,6 +100,10 @@ def _closure(function: types.FunctionType) -> list[Any]:
         *(function.__defaults__ or ()),
         *(function.__kwdefaults__ or {}).values(),
     ]
+
+
+def _future(future: asyncio.Future[Any]) -> list[Any]:
+    return [future._state, *(callback for callback, _ in future._callbacks or ())]
 
 
 def _cell(cell: types.CellType) -> list[Any]:
