@@ -219,6 +219,8 @@ class Conversation(Actor):
             self._discard(approvals.recorded(decision.approval))
 
     def _on_cancel(self, cancel: Cancel) -> None:
+        if cancel.given_up and self._is_wanted(cancel.run):
+            return
         session = self._runner.session
         if session is not None and session.run.id == cancel.run:
             self._runner.interrupt(session, cancelled(cancel.reason), cancel.rollback)
@@ -227,6 +229,15 @@ class Conversation(Actor):
             if run.id == cancel.run:
                 self._end_waiting(run, cancelled(cancel.reason, begun=False))
                 return
+
+    def _is_wanted(self, run_id: str) -> bool:
+        """Whether a run goes on although somebody has given up waiting for it."""
+        entry = self._runtime.register.get(run_id)
+        if not (self._state.in_background(run_id) or (entry is not None and entry.wanted)):
+            return False
+        if entry is not None:
+            entry.goes_on()
+        return True
 
     def _end_waiting(self, run: RunRequest, error: AgentError) -> None:
         """End a run that has not begun."""

@@ -151,6 +151,7 @@ def new_run(runtime: AgencyRuntime, asked: Asked) -> tuple[RunRequest, Output | 
             output.recorded if output is not None else None,
             asked.when_busy,
             time.time(),
+            asked.background,
         ),
         output,
         NO_DEPS if asked.deps is None else asked.deps,

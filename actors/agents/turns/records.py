@@ -45,6 +45,7 @@ class RunRequest(NamedTuple):
         output: name and JSON schema of the type that its answer must fit, where the run asks for one of its own.
         when_busy: what is to become of it where its conversation is at work.
         asked_at: when it was asked for, seconds since 1970.
+        background: it goes on although nobody waits for it.
     """
 
     id: str
@@ -68,6 +69,7 @@ class RunRequest(NamedTuple):
     output: tuple[str, str] | None = None
     when_busy: WhenBusy = "queue"
     asked_at: float = 0.0
+    background: bool = False
 
     def __repr__(self) -> str:
         """Which run it is, never what is said in it: errors and logs show messages."""
@@ -111,6 +113,7 @@ class RunRequest(NamedTuple):
             output=None,
             when_busy="queue",
             asked_at=asked_at,
+            background=False,
         )
 
 
@@ -241,12 +244,15 @@ class Cancel(NamedTuple):
         run: the run's.
         reason: told to whoever waits for it.
         rollback: take its messages out of the history.
+        given_up: nobody asked for that, but whoever waited has given up: the run ends unless others wait for it, or
+            it is in the background, which only whoever works on it can tell.
     """
 
     conversation: str
     run: str
     reason: str = "cancelled by the caller"
     rollback: bool = False
+    given_up: bool = False
 
 
 class Decision(NamedTuple):

@@ -97,6 +97,10 @@ class ConversationState:
             return True
         return self.outcome_of(run_id) is not None
 
+    def in_background(self, run_id: str) -> bool:
+        """Whether the run has not ended, and goes on although nobody waits for it."""
+        return any(run.background and run.id == run_id for run in self.queue)
+
     def outcome_of(self, run_id: str) -> Outcome | None:
         """How a run ended, if it has and is remembered."""
         last = self._last

@@ -242,12 +242,13 @@ def approvals_are_not_bypassed(trace: Trace) -> None:
 
 def cancelled_is_not_carried_out(trace: Trace) -> None:
     """Once a conversation has taken up that a run is cancelled, or the run has ended as cancelled, nothing more is
-    begun for it, after restarts neither: no completion, no tool, no handoff."""
+    begun for it, after restarts neither: no completion, no tool, no handoff. Where whoever waited has only given up,
+    its end tells whether others wanted it."""
     cancelled: dict[str, float] = {}
     carried_out: set[str] = set()
     for time, kind, row in _events(trace):
         message = row.get("message")
-        if kind == "recv" and isinstance(message, Cancel) and row["actor"].count("/") == 2:
+        if kind == "recv" and isinstance(message, Cancel) and row["actor"].count("/") == 2 and not message.given_up:
             cancelled.setdefault(message.run, time)
         elif kind == "send" and isinstance(message, RunRequest):
             if message.id not in carried_out and _root(row.get("sender")) != _root(row["actor"]):

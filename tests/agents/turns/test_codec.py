@@ -529,7 +529,7 @@ ApprovalAsked call_id approval expires_at=None approvers=frozenset() owner=None
 Audio url transcript=''
 Begin messages
 Caller user='' tenant='' scopes=frozenset()
-Cancel conversation run reason='cancelled by the caller' rollback=False
+Cancel conversation run reason='cancelled by the caller' rollback=False given_up=False
 Completed completion problem='' broken=None used=0.0 handoffs=() confidence=None offered=None
 Completion message finish_reason usage=Usage() model='' provider='' request_id='' latency=0.0 cost=None notes=() limits=None extra
 CompletionFailed error usage=Usage() cost=0.0
@@ -550,7 +550,7 @@ Raised limits
 ReasoningStep agent step text
 Resumed used=0.0
 Rewound messages
-RunRequest id root agent conversation messages chain tasks=() caller=Caller() metadata={} limits=None stream=False external=() handoff=None once=False fleeting=False parent='' within='' keyed=False output=None when_busy='queue' asked_at=0.0
+RunRequest id root agent conversation messages chain tasks=() caller=Caller() metadata={} limits=None stream=False external=() handoff=None once=False fleeting=False parent='' within='' keyed=False output=None when_busy='queue' asked_at=0.0 background=False
 Snapshot history owner=None last=None steps=() caller=Caller()
 Spent call_id amount reason='' metadata={}
 Steer conversation messages id=''

@@ -55,7 +55,8 @@ async def own(
     """Become the owner of a conversation's stream, waiting as long as somebody else works on it.
 
     Meanwhile the runs that wait for it here get the outcomes that the other one records, are cancelled over there when
-    they are cancelled here, and end in `ConversationBusy` when their time is up.
+    they are cancelled here, and end in `ConversationBusy` when their time is up. Where whoever waits here gives up, the
+    other one is told, and decides.
 
     Returns:
         the stream, or None where nobody waits for it any more.
@@ -82,7 +83,12 @@ async def own(
         for entry in register.open(agent, conversation):
             run = entry.run
             _look_after(entry, elsewhere, register, now(), held)
-            if entry.cancelled and entry.accepted and run.id not in told:
+            if entry.given_up and entry.accepted:
+                if not elsewhere.in_background(run.id):
+                    reason = entry.cancelled
+                    await at_hand(journal.post(name, Cancel(conversation, run.id, reason, given_up=True)))
+                entry.goes_on()
+            elif entry.cancelled and entry.accepted and run.id not in told:
                 told.add(run.id)
                 await at_hand(journal.post(name, Cancel(conversation, run.id, entry.cancelled, entry.rollback)))
             if run.id in seen or entry.accepted:

@@ -65,6 +65,7 @@ async def take_up_abandoned(runtime: AgencyRuntime) -> list[Entry]:
         for entry in expected:
             if entry.waiters == 0 and not entry.background:
                 entry.reply.add_done_callback(_Forget(runtime, entry))
+                entry.background = entry.run.background
         if agent not in runtime.directory.agents:
             there = ", ".join(runtime.directory.agents)
             for run in list(state.queue):

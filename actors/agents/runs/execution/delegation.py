@@ -89,6 +89,7 @@ def forward(session: Session, owner: tuple[str, str]) -> None:
         within=run.stream_name,
         keyed=False,
         output=None,
+        background=False,
     )
     session.forward = session.delegations[""] = Delegation(sent, None, True, session.time())
     entry = runtime.register.submit(sent, session.entry.output if session.entry is not None else None)

@@ -119,7 +119,7 @@ class Runner:
         session = self._open(run)
         if self._runtime.bus.active:
             session.emit(RunStarted, text=run.messages[-1].text if run.messages else "")
-        if session.entry is not None and (reason := session.entry.cancelled):
+        if session.entry is not None and (reason := session.entry.ends_for(run)):
             self.interrupt(session, cancelled(reason, begun=False), session.entry.rollback)
         elif state.replaced_by(run) is not None:
             self.interrupt(session, cancelled(NEWER, begun=False))
@@ -158,7 +158,7 @@ class Runner:
             runtime.approvals.forget_those_of(state.agent, state.conversation)
             self.interrupt(session, hopeless)
             return
-        if session.entry is not None and (reason := session.entry.cancelled) and turn.phase != "ended":
+        if session.entry is not None and (reason := session.entry.ends_for(run)) and turn.phase != "ended":
             runtime.approvals.forget_those_of(state.agent, state.conversation)
             self.interrupt(session, cancelled(reason), session.entry.rollback)
             return

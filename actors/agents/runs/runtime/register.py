@@ -31,6 +31,8 @@ class Entry:
         outcome: the same with what belongs to it, once it is there.
         accepted: whether it is in its conversation's journal, or about to be.
         cancelled: why it was cancelled; empty if it was not. The message that says so may be lost in a crash.
+        given_up: whether that is only because whoever waited for it has given up, and not dealt with yet.
+        dealt_with: done once it is: the run has ended, or goes on without them.
         session: what its conversation does for it, while it is under way and somebody waits. Errors that callers keep
             hold the entry by their tracebacks, and must not hold the conversation by it.
         output: the type that the answer must fit, where the run asks for one of its own.
@@ -48,9 +50,11 @@ class Entry:
         "accepted",
         "background",
         "cancelled",
+        "dealt_with",
         "deps",
         "final",
         "fresh",
+        "given_up",
         "known",
         "outcome",
         "output",
@@ -72,6 +76,8 @@ class Entry:
         self.outcome: Outcome | None = None
         self.accepted = False
         self.cancelled = ""
+        self.given_up = False
+        self.dealt_with: Future[None] | None = None
         self.session: Any = None
         self.output = output
         self.deps = deps
@@ -91,6 +97,28 @@ class Entry:
     def open(self) -> bool:
         """Whether it has no outcome yet."""
         return self.outcome is None
+
+    @property
+    def wanted(self) -> bool:
+        """Whether it goes on where somebody gives up waiting for it."""
+        return self.background or (self.waiters > 0 and not self.given_up)
+
+    def ends_for(self, run: RunRequest) -> str:
+        """Why it is to be ended; empty where it is not.
+
+        Args:
+            run: the request as it was recorded.
+        """
+        if run.background:
+            self.goes_on()
+        return self.cancelled
+
+    def goes_on(self) -> None:
+        """Whoever has given up waiting for it is not the last one who wants it, as far as is known here."""
+        if self.given_up:
+            self.given_up = False
+            self.cancelled = ""
+            _done(self.dealt_with)
 
     def tell(self) -> None:
         """Tell whoever waits for the reply."""
@@ -147,6 +175,7 @@ class RunRegister:
                 known.output = output
             if known.deps is NO_DEPS:
                 known.deps = deps
+            known.goes_on()
             return known
         entry = self._entries[run.id] = Entry(run, self._now(), output, deps)
         try:
@@ -176,8 +205,7 @@ class RunRegister:
         entry = self._entries.get(run_id)
         if entry is not None and not entry.recorded:
             entry.recorded = True
-            if entry.when_recorded is not None and not entry.when_recorded.done():
-                entry.when_recorded.set(None)
+            _done(entry.when_recorded)
 
     def get(self, run_id: str) -> Entry | None:
         """The entry of a run that somebody waits for, or has not taken the outcome of."""
@@ -201,8 +229,8 @@ class RunRegister:
         entry.outcome = outcome
         entry.final = final
         entry.session = None
-        if entry.when_recorded is not None and not entry.when_recorded.done():
-            entry.when_recorded.set(None)
+        _done(entry.when_recorded)
+        _done(entry.dealt_with)
         entry.tell()
 
     def forget(self, run_id: str) -> None:
@@ -211,10 +239,20 @@ class RunRegister:
         if entry is not None:
             entry.session = None
 
-    def cancel(self, run_id: str, reason: str, *, rollback: bool = False) -> None:
+    def give_up(self, entry: Entry, reason: str) -> Future[None]:
+        """The last one here who waited for a run does no more: have it ended, unless others want it.
+
+        Returns:
+            done once that is so, or it is known that it goes on.
+        """
+        dealt_with = entry.dealt_with = Future()
+        self.cancel(entry.run.id, reason, given_up=entry.run.keyed)  # nobody else knows the ids of others
+        return dealt_with
+
+    def cancel(self, run_id: str, reason: str, *, rollback: bool = False, given_up: bool = False) -> None:
         """Have a run ended, wherever it is, and its messages taken out of the history where ``rollback`` says so.
 
-        Nothing happens if it has an outcome.
+        Nothing happens if it has an outcome, or where whoever waited has only ``given_up`` and others want it.
         """
         entry = self._entries.get(run_id)
         if entry is None or entry.outcome is not None:
@@ -222,11 +260,12 @@ class RunRegister:
         run = entry.run
         entry.cancelled = reason
         entry.rollback = rollback
+        entry.given_up = given_up
         if not entry.accepted:
             self.settle(unanswered(run, cancelled(reason, begun=False)))
             return
         try:
-            self._send(run.agent, Cancel(run.conversation, run.id, reason, rollback))
+            self._send(run.agent, Cancel(run.conversation, run.id, reason, rollback, given_up))
         except CoreError as error:
             if not self._recovers(run.agent) or not isinstance(error, ActorDead):
                 self.settle(unanswered(run, cancelled(reason)))
@@ -247,6 +286,11 @@ class RunRegister:
         """End all open runs without an answer: nothing pending is dropped silently."""
         for entry in self.open():
             self.settle(unanswered(entry.run, error()), final=False)
+
+
+def _done(future: Future[None] | None) -> None:
+    if future is not None and not future.done():
+        future.set(None)
 
 
 def key_taken(run: RunRequest, stream: str) -> DefinitionError:

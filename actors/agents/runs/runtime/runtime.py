@@ -259,10 +259,10 @@ class AgencyRuntime:
         except asyncio.CancelledError:
             entry.renew()
             if entry.waiters == 1 and not entry.background:
-                register.cancel(run.id, "its caller was cancelled")
-                with suppress(AgentError, TimeoutError):
+                dealt_with = register.give_up(entry, "its caller was cancelled")
+                with suppress(TimeoutError):
                     async with asyncio.timeout(CANCEL_GRACE):
-                        await entry.reply
+                        await dealt_with
             raise
         finally:
             entry.waiters -= 1
