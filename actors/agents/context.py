@@ -10,10 +10,10 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeAlias, TypeVar, cast
 
+from ...providers.checks import AMOUNT
 from ...providers.messages import Message, Usage
 from ...tools.context import CallContext, OnProgress
 from ...tools.errors import NoCredential
@@ -230,7 +230,7 @@ class ToolContext(CallContext, Generic[Deps]):
         Raises:
             DefinitionError: an argument is of the wrong type, or the metadata no plain data.
         """
-        if isinstance(amount, bool) or not isinstance(amount, int | float) or not (0 <= amount < math.inf):
+        if not AMOUNT.fits(amount):
             raise DefinitionError(f"amount is US dollars, not below 0, not {amount!r:.80}")
         if not isinstance(reason, str):
             raise DefinitionError(f"reason is a text, not a {type(reason).__name__}")

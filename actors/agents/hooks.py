@@ -36,13 +36,15 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from ...providers.checks import FLAG, TEXT
 from ...providers.messages import Completion, Delta, Message, Request, ToolCall
+from ...providers.shapes import misshapen, wrong_call, wrong_completion, wrong_delta, wrong_message
 from ...tools import ToolResult
 from ...tools.scopes import ALL, Scopes, as_scopes
 from ..core.base.foreign import is_ours
 from .answer import Answer
+from .answer_shape import restore, values_of, wrong_answer
 from .context import RequestContext
 from .errors import DefinitionError, GuardrailTripped, said
-from .handoffs.handoff import Handoff
+from .handoffs.handoff import Handoff, wrong_handoff
 from .wishes import all_are, define
 
 logger = logging.getLogger("callboard")
@@ -155,33 +157,64 @@ def by_event(hooks: Iterable[Hook]) -> Mapping[str, tuple[Hook, ...]]:
     }
 
 
-_KINDS: Mapping[str, tuple[type[Any], ...]] = {
-    "model_request": (Request,),
-    "chunk": (Delta,),
-    "completion": (Completion,),
-    "call": (ToolCall,),
-    "result": (ToolResult,),
-    "handoff": (Handoff,),
-    "answer": (Answer,),
+def _wrong_result(result: ToolResult) -> str:
+    return wrong_message(Message("tool", result.content, tool_call_id="", is_error=result.is_error), "result")
+
+
+_LOOKS: Mapping[str, tuple[type[Any], Callable[[Any], str]]] = {
+    "chunk": (Delta, wrong_delta),
+    "completion": (Completion, wrong_completion),
+    "call": (ToolCall, wrong_call),
+    "result": (ToolResult, _wrong_result),
+    "handoff": (Handoff, wrong_handoff),
 }
-"""What may stand in the fields of a context, besides None."""
+"""What may stand in the fields of a context, besides None, and what says what is wrong with it."""
 
 
-def _check_left(context: HookContext) -> None:
-    """Look at what a hook has left, before the run goes on with it.
+def _check_left(context: HookContext, before: HookContext, answered: tuple[Any, ...]) -> None:
+    """Look at what a hook has left, before the run goes on with it: of what it was given, only what it changed.
+
+    Args:
+        context: as the hook left it.
+        before: as it was given to the hook.
+        answered: the fields of the answer that was in it.
 
     Raises:
         TypeError: something of it is of another type; says which, and what was expected.
     """
-    for name, kinds in _KINDS.items():
+    for name, (kind, wrong_in) in _LOOKS.items():
         value = getattr(context, name)
-        if value is not None and not isinstance(value, kinds):
-            wanted = kinds[0].__name__
-            raise TypeError(f"it left {type(value).__name__} as {name}; expected {_article(wanted)} {wanted}, or None")
+        if value is None or value is getattr(before, name):
+            continue
+        if not isinstance(value, kind):
+            raise _left(value, name, kind)
+        if wrong := wrong_in(value):
+            raise TypeError(f"it left a wrong {name}; {wrong}")
+    asked = context.model_request
+    if asked is not None and asked is not before.model_request:
+        if not isinstance(asked, Request):
+            raise _left(asked, "model_request", Request)
+        if wrong := misshapen(asked, before.model_request):
+            raise TypeError(f"it left a wrong model_request; {wrong}")
+    if context.answer is not None:
+        if not isinstance(context.answer, Answer):
+            raise _left(context.answer, "answer", Answer)
+        if wrong := wrong_answer(context.answer, answered):
+            raise TypeError(f"it left a wrong answer; {wrong}")
     messages: object = context.messages
+    if messages is before.messages:
+        return
     if not isinstance(messages, tuple | list) or not all(isinstance(one, Message) for one in messages):
         raise TypeError(f"it left {type(messages).__name__} as messages; expected a tuple of Messages")
+    for index, message in enumerate(messages):
+        if wrong := wrong_message(message, f"messages[{index}]"):
+            raise TypeError(f"it left wrong messages; {wrong}")
     context.messages = tuple(messages)
+
+
+def _left(value: object, name: str, kind: type[Any]) -> TypeError:
+    wanted = f"{_article(kind.__name__)} {kind.__name__}"
+    return TypeError(f"it left {type(value).__name__} as {name}; expected {wanted}, or None")
 
 
 def _article(word: str) -> str:
@@ -207,16 +240,19 @@ async def run_hooks(
     task = asyncio.current_task()
     for item in hooks:
         before = copy.copy(context)
+        answered = values_of(context.answer) if context.answer is not None else ()
         try:
             changed = item.function(context)
             if inspect.isawaitable(changed):
                 changed = await changed
             if isinstance(changed, HookContext):
                 context = changed
-            _check_left(context)
+            _check_left(context, before, answered)
         except BaseException as error:
             if is_ours(error, task):
                 raise
+            if before.answer is not None:
+                restore(before.answer, answered)
             if item.guardrail:
                 if isinstance(error, GuardrailTripped):
                     raise

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final, get_args
 
+from ....providers.checks import TEXT, Wish, one_of
 from ....providers.messages import Message
+from ....providers.shapes import wrong_field
 from ...core.base.typed import Returns
 from ..answer import Answer, HandoffKind
 
@@ -49,6 +52,17 @@ class Handoff(Returns[Answer]):
     def plain_input(self) -> Any:
         """The structured input as plain data."""
         return json.loads(_as_json(self.input))
+
+
+_OF_HANDOFF: Final[Mapping[str, Wish]] = {
+    **dict.fromkeys(("sender", "target", "task", "context", "summary"), TEXT),
+    "kind": one_of(*get_args(HandoffKind)),
+}
+
+
+def wrong_handoff(handoff: Handoff) -> str:
+    """What is wrong with a handoff, without what it says; empty where nothing is."""
+    return wrong_field(handoff, _OF_HANDOFF)
 
 
 def _as_json(value: Any) -> str:

@@ -16,7 +16,7 @@ from ..agent import Agent
 from ..caller import NOBODY, Caller
 from ..context import NO_DEPS, request_context
 from ..errors import AgencyClosed, DefinitionError, HandoffRefused
-from ..handoffs.handoff import Handoff
+from ..handoffs.handoff import Handoff, wrong_handoff
 from ..handoffs.limits import check_chain, count_handoff
 from ..output import Output
 from ..turns.arrivals import WHEN_BUSY
@@ -210,8 +210,10 @@ def _check_handoff(handoff: Handoff, agent: str) -> None:
         raise HandoffRefused(f"a handoff to {handoff.target!r:.80} was sent to the actor of {agent}")
     if handoff.kind != "delegate":
         raise HandoffRefused(f"an actor has no conversation that {agent} could take over: the kind is delegate")
+    if wrong := wrong_handoff(handoff):
+        raise HandoffRefused(f"a handoff to {agent} is wrong; {wrong}")
     for what, given in (("task", handoff.task), ("sender", handoff.sender)):
-        if not isinstance(given, str) or not given.strip():
+        if not given.strip():
             raise HandoffRefused(f"a handoff to {agent} needs a {what}, as a text")
 
 

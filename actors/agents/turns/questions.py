@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields
-from typing import Any, TypeAlias, get_args
+from typing import Any, TypeAlias
 
 from ....providers.checks import SAYABLE, TEXT, TOOL_NAME, Wish
-from ....providers.messages import Message, Part, Role, ToolCall, ToolSpec
+from ....providers.messages import Message, ToolSpec
+from ....providers.shapes import wrong_message
 from ..errors import DefinitionError
 from ..wishes import define
-
-ROLES = get_args(Role)
-PARTS = get_args(Part)
 
 Said: TypeAlias = "Message | Mapping[str, Any]"
 """A message, or its dictionary in OpenAI's chat completions."""
@@ -189,26 +186,11 @@ def _check_dictionary(message: Mapping[Any, Any], at: str) -> None:
 
 
 def _check(message: Message, index: int) -> None:
-    content = message.content
-    if not isinstance(content, str):
-        if not isinstance(content, tuple) or not all(isinstance(part, PARTS) for part in content):
-            raise DefinitionError(f"the content of message {index} is neither a text nor a tuple of parts")
-        for part in content:
-            _check_texts(part, index)
-    if not isinstance(message.tool_calls, tuple) or not all(isinstance(call, ToolCall) for call in message.tool_calls):
-        raise DefinitionError(f"the tool_calls of message {index} are no tuple of ToolCalls")
-    for call in message.tool_calls:
-        _check_texts(call, index)
-    if message.role == "tool" and not isinstance(message.tool_call_id, str):
+    where = f"messages[{index}]"
+    if wrong := wrong_message(message, where):
+        raise DefinitionError(wrong)
+    for name, given in (("content", message.content), ("tool_calls", message.tool_calls)):
+        if isinstance(given, list):
+            raise DefinitionError(f"{where}.{name}: expected a tuple, not list")
+    if message.role == "tool" and message.tool_call_id is None:
         raise DefinitionError(f"message {index} is a tool's result: its tool_call_id says of which call")
-
-
-def _check_texts(part: Part | ToolCall, index: int) -> None:
-    for field in fields(part):
-        value = getattr(part, field.name)
-        if field.name == "cache":
-            if value not in (True, False, "5m", "1h"):
-                raise DefinitionError(f"the cache of a part in message {index} is no mark: True, 5m or 1h")
-        elif not isinstance(value, str):
-            kind = type(part).__name__
-            raise DefinitionError(f"the {field.name} of a {kind} in message {index} is no text, but {value!r:.80}")

@@ -215,7 +215,7 @@ class Attempts:
                         else:
                             async with asyncio.timeout_at(until):
                                 piece = await anext(deltas)
-                        delta = checked_piece(piece, job.request, name)
+                        delta = checked_piece(piece, name)
                     except StopAsyncIteration:
                         raise StreamCut(f"{name}: the stream ended before its finish reason", provider=name) from None
                     except TimeoutError:

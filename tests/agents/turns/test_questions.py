@@ -67,17 +67,20 @@ def test_a_message_or_several_are_taken_as_they_are(given: Any, messages: tuple[
         ({"role": "user", "content": "hi", "name": 7}, r"messages\[0\].name: expected text"),
         ([HI, None], "message 1 is of type NoneType"),
         (bytearray(b"hi"), "message 0 is of type int"),
-        ([HI, Message("user", 7)], "the content of message 1 is neither"),  # type: ignore[arg-type]
-        (Message("user", None), "the content of message 0 is neither"),  # type: ignore[arg-type]
-        (Message("user", ["hi"]), "the content of message 0 is neither"),  # type: ignore[arg-type]
-        (Message("user", ("hi",)), "the content of message 0 is neither"),  # type: ignore[arg-type]
-        (Message("user", (Text(7),)), "the text of a Text in message 0 is no text, but 7"),  # type: ignore[arg-type]
-        (Message("user", (Image(b"x"),)), "the url of a Image in message 0"),  # type: ignore[arg-type]
-        (Message("user", (Text("x", cache="2h"),)), "the cache of a part in message 0"),  # type: ignore[arg-type]
-        (Message("assistant", "", [ToolCall("1", "x", "{}")]), "the tool_calls of message 0 are no tuple"),  # type: ignore[arg-type]
-        (Message("assistant", "", ({"id": "1"},)), "the tool_calls of message 0 are no tuple"),  # type: ignore[arg-type]
-        (Message("assistant", "", (ToolCall("1", "x", {}),)), "the arguments of a ToolCall in message 0"),  # type: ignore[arg-type]
-        (Message("assistant", "", (ToolCall(1, "x", "{}"),)), "the id of a ToolCall in message 0"),  # type: ignore[arg-type]
+        ([HI, Message("user", 7)], r"messages\[1\].content: expected text or a tuple"),  # type: ignore[arg-type]
+        (Message("user", None), r"messages\[0\].content: expected text or a tuple"),  # type: ignore[arg-type]
+        (Message("user", ["hi"]), r"messages\[0\].content: expected text or a tuple"),  # type: ignore[arg-type]
+        (Message("user", ("hi",)), r"messages\[0\].content: expected text or a tuple"),  # type: ignore[arg-type]
+        (Message("user", (Text(7),)), r"messages\[0\].content\[0\].text: expected a text, not int"),  # type: ignore[arg-type]
+        (Message("user", (Image(b"x"),)), r"messages\[0\].content\[0\].url: expected a text"),  # type: ignore[arg-type]
+        (Message("user", (Text("x", cache="2h"),)), r"messages\[0\].content\[0\].cache: expected True"),  # type: ignore[arg-type]
+        (Message("assistant", "", [ToolCall("1", "x", "{}")]), r"messages\[0\].tool_calls: expected a tuple, not list"),  # type: ignore[arg-type]
+        (Message("assistant", "", ({"id": "1"},)), r"messages\[0\].tool_calls: expected a tuple"),  # type: ignore[arg-type]
+        (
+            Message("assistant", "", (ToolCall("1", "x", {}),)),
+            r"tool_calls\[0\].arguments: expected a text",
+        ),  # type: ignore[arg-type]
+        (Message("assistant", "", (ToolCall(1, "x", "{}"),)), r"tool_calls\[0\].id: expected a text"),  # type: ignore[arg-type]
         ([HI, Message("tool", "out")], "message 1 is a tool's result"),
     ],
 )

@@ -9,12 +9,14 @@ from typing import Any
 
 from .....providers.errors import ProviderError
 from .....providers.messages import Completion, Delta, Message, Request
+from .....providers.shapes import wrong_completion
 from ....core.base.errors import ActorDead
 from ....core.base.events import Outcome
 from ....core.base.send_context import active as active_context
 from ....core.mail.future import Future
 from ....core.refs.ref import ActorRef
 from ...answer import Answer
+from ...answer_shape import wrong_answer
 from ...context import UsageRecord
 from ...errors import AgentError, RunFailed, named
 from ...events import CompletionFinished, CompletionStarted, ReasoningDelta, Retried, TextDelta
@@ -62,9 +64,8 @@ def completion_arrived(message: CompletionArrived, happened: Happened) -> None:
     except Exception as error:
         _failed(session, error, happened)
         return
-    if not isinstance(completion, Completion):
-        kind = type(completion).__name__
-        happened(session, CompletionFailed(RunFailed(f"the model's actor answered {kind}, not a Completion")))
+    if (error := _no_completion(completion)) is not None:
+        happened(session, CompletionFailed(error))
         return
     _record(session, completion)
     problem, broken = "", None
@@ -77,6 +78,14 @@ def completion_arrived(message: CompletionArrived, happened: Happened) -> None:
         else None
     )
     happened(session, Completed(completion, problem, broken, session.used(), session.helped, sure, session.offered))
+
+
+def _no_completion(given: object) -> RunFailed | None:
+    """What is wrong with what a model's actor answered: anybody may write one."""
+    if not isinstance(given, Completion):
+        return RunFailed(f"the model's actor answered {type(given).__name__}, not a Completion")
+    wrong = wrong_completion(given)
+    return RunFailed(f"the model's actor answered a wrong Completion; {wrong}") if wrong else None
 
 
 def ask_again(message: AskAgain, happened: Happened) -> None:
@@ -160,6 +169,8 @@ async def _answered(session: Session, answer: Responds, request: AgentRequest) -
         given = await called(name, answer, request)
     except AgentError as error:
         if error.partial is not None:
+            if wrong := wrong_answer(error.partial):
+                raise RunFailed(f"{name} raised {named(error)}, whose partial is a wrong Answer; {wrong}") from error
             session.bought = _as_completion(error.partial, name)
             session.helped = error.partial.handoffs
         raise
@@ -167,6 +178,8 @@ async def _answered(session: Session, answer: Responds, request: AgentRequest) -
         given = Answer(given)
     if not isinstance(given, Answer):
         raise RunFailed(f"{name} answered {type(given).__name__}, not an Answer or a text")
+    if wrong := wrong_answer(given):
+        raise RunFailed(f"{name} answered a wrong Answer; {wrong}")
     session.value = given.value
     session.helped = given.handoffs
     completion = session.bought = _as_completion(given, name)
@@ -200,8 +213,8 @@ async def _completion(session: Session, model: ActorRef[Any], request: Request) 
         completion = await _streamed(session, model, request, held)
     else:
         completion = await model.ask(request)
-    if not isinstance(completion, Completion):
-        return completion
+    if (error := _no_completion(completion)) is not None:
+        raise error
     session.bought = completion
     after = (await session.hooked("response", model_request=request, completion=completion)).completion
     session.bought = None

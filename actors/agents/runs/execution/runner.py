@@ -314,6 +314,7 @@ class Runner:
             self._recorder.refuse(run, error)
             self.start_next()
         elif not isinstance(happened, Interrupted):
+            session.value = None  # it may be what cannot be kept, and a run that fails has none
             self.interrupt(session, not_kept(error))
         else:
             self.interrupt(session, RunFailed(f"{type(happened.error).__name__}, which could not be written down"))
