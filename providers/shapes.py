@@ -167,8 +167,10 @@ def wrong_completion(completion: Any) -> str:
     """What is wrong with a completion, without what it says; empty where nothing is."""
     if not isinstance(completion, Completion):
         return f"expected a Completion, not {type(completion).__name__}"
-    said, usage = wrong_message(completion.message), wrong_usage(completion.usage)
-    return said or usage or ("" if _is_plain_completion(completion) else wrong_field(completion, _OF_COMPLETION))
+    message, usage = completion.message, completion.usage
+    if _is_plain_message(message) and _is_plain_usage(usage) and _is_plain_completion(completion):
+        return ""
+    return wrong_message(message) or wrong_usage(usage) or wrong_field(completion, _OF_COMPLETION)
 
 
 def wrong_delta(piece: Any) -> str:

@@ -186,11 +186,10 @@ def _check_dictionary(message: Mapping[Any, Any], at: str) -> None:
 
 
 def _check(message: Message, index: int) -> None:
-    where = f"messages[{index}]"
-    if wrong := wrong_message(message, where):
-        raise DefinitionError(wrong)
-    for name, given in (("content", message.content), ("tool_calls", message.tool_calls)):
-        if isinstance(given, list):
-            raise DefinitionError(f"{where}.{name}: expected a tuple, not list")
+    if wrong_message(message):
+        raise DefinitionError(wrong_message(message, f"messages[{index}]"))
+    if isinstance(message.content, list) or isinstance(message.tool_calls, list):
+        name = "content" if isinstance(message.content, list) else "tool_calls"
+        raise DefinitionError(f"messages[{index}].{name}: expected a tuple, not list")
     if message.role == "tool" and message.tool_call_id is None:
         raise DefinitionError(f"message {index} is a tool's result: its tool_call_id says of which call")
