@@ -173,5 +173,12 @@ def require(error: type[ValueError], whose: str, /, **given: tuple[object, Wish]
 
 
 def _problem(name: str, given: object, wish: Wish) -> str:
-    shown = f"of type {type(given).__name__}" if name in _SECRETS else f"{_LOGIN.sub('//…@', repr(given)):.80}"
+    shown = f"of type {type(given).__name__}" if name in _SECRETS else f"{_LOGIN.sub('//…@', _repr(given)):.80}"
     return f"{name} is {shown}; expected {wish.text}"
+
+
+def _repr(given: object) -> str:
+    try:
+        return repr(given)
+    except Exception:  # it is somebody's own
+        return f"of type {type(given).__name__}, which cannot be shown"

@@ -425,7 +425,7 @@ def as_tool(declared: Tool | type | Callable[..., Any]) -> Tool:
         result: Tool = made()
         return result
     if isinstance(declared, type) or not callable(declared):
-        raise ToolDefinitionError(f"{declared!r} is no tool: use @tool, a BaseTool class, or a function")
+        raise ToolDefinitionError(f"{declared!r:.80} is no tool: use @tool, a BaseTool class, or a function")
     return tool(declared)
 
 

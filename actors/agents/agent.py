@@ -228,7 +228,7 @@ def _output(kind: Any, agent: str) -> Output | None:
         return Output(kind)
     except Exception as error:
         raise DefinitionError(
-            f"agent {agent}: output_type {kind!r:.80} is no type that pydantic knows: {error}"
+            f"agent {agent}: output_type {kind!r:.80} is no type that pydantic knows: {error!s:.300}"
         ) from error
 
 

@@ -144,7 +144,7 @@ def as_hooks(given: object, whose: str) -> tuple[Hook, ...]:
 
 def _check(event: str) -> None:
     if event not in HOOK_EVENTS:
-        raise DefinitionError(f"hook event {event!r} is not one of {', '.join(HOOK_EVENTS)}")
+        raise DefinitionError(f"hook event {event!r:.80} is not one of {', '.join(HOOK_EVENTS)}")
 
 
 def by_event(hooks: Iterable[Hook]) -> Mapping[str, tuple[Hook, ...]]:

@@ -94,9 +94,9 @@ def header(value: dict[str, str]) -> dict[str, str]:
     """Headers that can be sent. Raises `ValueError`."""
     for name, text in value.items():
         if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name):
-            raise ValueError("expected names of headers: letters, digits and '-'")
+            raise ValueError(f"{name!r:.80} is no header's name; use letters, digits and '-'")
         if not (text.isascii() and (text.isprintable() or not text)):
-            raise ValueError(f"{name} is no header's value; expected printable ASCII characters")
+            raise ValueError(f"{name} has a value that no header can carry; use printable ASCII characters")
     return value
 
 

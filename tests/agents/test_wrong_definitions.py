@@ -12,6 +12,7 @@ import pytest
 from callboard import (
     Agency,
     Agent,
+    AgentError,
     Caller,
     DefinitionError,
     FanOutTarget,
@@ -310,3 +311,48 @@ async def test_a_text_told_to_an_agents_actor_is_passed_over_with_a_word(caplog:
         agency.agent_ref("A").tell("hi")
         assert (await agency.run("?")).text == "hi"
     assert "the actor of A takes a Handoff(sender, target, task)" in caplog.text
+
+
+LONG = "a" * 100_000
+
+NAMING: dict[str, Callable[[Agency], Any]] = {
+    "run": lambda agency: agency.run("?", agent=LONG),
+    "output_type": lambda agency: agency.run("?", output_type=LONG),
+    "conversation": lambda agency: agency.conversation("c", agent=LONG),
+    "steer": lambda agency: agency.steer("c", "x", agent=LONG),
+    "describe": lambda agency: agency.describe(LONG),
+    "add_tool": lambda agency: agency.add_tool("A", LONG),  # type: ignore[arg-type]
+    "add_handoff": lambda agency: agency.add_handoff("A", LONG),
+    "remove_tool": lambda agency: agency.remove_tool("A", LONG),
+    "remove_hook": lambda agency: agency.remove_hook("A", LONG),
+    "remove_handoff": lambda agency: agency.remove_handoff("A", LONG),
+    "remove_skill": lambda agency: agency.remove_skill("A", LONG),
+    "allow": lambda agency: agency.allow("A", LONG),
+    "agent_ref": lambda agency: agency.agent_ref(LONG),
+    "flows": lambda agency: Agency(Agent("A"), flows=[(LONG, "A")]),
+    "hook": lambda agency: hook(LONG),  # type: ignore[arg-type]
+    "tool": lambda agency: Agent("A", tools=[LONG]),  # type: ignore[list-item]
+}
+
+
+@pytest.mark.parametrize("what", NAMING)
+async def test_a_name_without_end_is_cut_in_the_error_about_it(what: str) -> None:
+    async with Agency(Agent("A"), B, model=scripted(Script([]))) as agency:
+
+        async def act() -> None:
+            done = NAMING[what](agency)
+            if inspect.isawaitable(done):
+                await done
+
+        with pytest.raises(AgentError) as caught:
+            await act()
+        assert len(str(caught.value)) < 700
+
+
+def test_a_value_that_cannot_be_shown_is_told_by_its_type() -> None:
+    class Silent:
+        def __repr__(self) -> str:
+            raise RuntimeError("no repr")
+
+    with pytest.raises(DefinitionError, match="description is of type Silent, which cannot be shown; expected a text"):
+        Agent("A", description=Silent())  # type: ignore[arg-type]

@@ -115,7 +115,8 @@ def test_tools_hooks_and_types_are_imported(folder: Path) -> None:
         ("limits: {stepz: 1}", "did you mean 'steps'"),
         ("settings: {temprature: 1}", "temprature is no setting"),
         ("settings: {headers: {X-Team: 5}}", "settings.headers: headers are wrong; expected a mapping"),
-        ("settings: {headers: {X Team: a}}", "agents.A.settings: expected names of headers"),
+        ("settings: {headers: {X Team: a}}", "'X Team' is no header's name; use letters, digits and '-'\n"),
+        ("settings: {headers: {X-A: ü}}", "X-A has a value that no header can carry; use printable ASCII characters\n"),
         ("settings: {temperature: warm}", "temperature is wrong"),
         ("tools: ['parts_of_mine:good', 'parts_of_mine:good']", "two tools are called 'good'"),
     ],
@@ -123,7 +124,7 @@ def test_tools_hooks_and_types_are_imported(folder: Path) -> None:
 def test_what_is_named_wrongly_is_refused_with_line_and_cause(folder: Path, agent: str, said: str) -> None:
     with pytest.raises(ConfigError) as caught:
         read(folder, agent)
-    assert said in str(caught.value)
+    assert said in f"{caught.value}\n"
     assert caught.value.line in (2, 3)
 
 

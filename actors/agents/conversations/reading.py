@@ -87,7 +87,7 @@ async def read_lineage(journal: Journal, agent: str, conversation: str) -> Linea
     """
     records = await at_hand(journal.read(f"{agent}/{conversation}"))
     if not records:
-        raise UnknownConversation(f"{agent} has no conversation {conversation!r:.200}")
+        raise UnknownConversation(f"{agent:.80} has no conversation {conversation!r:.200}")
     header = await header_of(journal, f"{agent}/{conversation}")
     streams = [_history(agent, conversation, records)]
     kept = [records]

@@ -123,7 +123,7 @@ def new_run(runtime: AgencyRuntime, asked: Asked) -> tuple[RunRequest, Output | 
             output = Output(asked.output_type)
         except Exception as error:
             raise DefinitionError(
-                f"output_type {asked.output_type!r:.80} is no type that pydantic knows: {error}"
+                f"output_type {asked.output_type!r:.80} is no type that pydantic knows: {error!s:.300}"
             ) from error
     messages = as_messages(asked.question)
     check_question(messages, alone=conversation is None)

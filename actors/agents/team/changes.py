@@ -83,7 +83,7 @@ def _fewer(agent: Agent, what: str, name: str, kept: list[Any], own: Iterable[An
         why = "another one requires it" if what == "skill" else "it belongs to a skill; remove that"
         raise DefinitionError(f"agent {agent.name} has the {what} {name!r} because {why}")
     there = ", ".join(map(_name, own)) or "none"
-    raise DefinitionError(f"agent {agent.name} has no {what} called {name!r}; there are: {there}")
+    raise DefinitionError(f"agent {agent.name} has no {what} called {name!r:.80}; there are: {there}")
 
 
 def _name(item: Any) -> str:

@@ -99,7 +99,7 @@ class Directory:
             raise DefinitionError(f"an agent is an Agent or its name, not {agent!r:.80}")
         name = self.entry if agent is None else agent if isinstance(agent, str) else agent.name
         if name not in self.agents or name in self.hidden:
-            raise UnknownAgent(f"no agent is called {name!r}; there are {_listed(self.members)}")
+            raise UnknownAgent(f"no agent is called {name!r:.80}; there are {_listed(self.members)}")
         return name
 
     @property
@@ -264,9 +264,8 @@ class Directory:
         for source, target in named:
             for end in (source, target):
                 if end != EVERYONE and end not in self.agents and end not in new:
-                    raise UnknownAgent(
-                        f"the flow ({source}, {target}) names nobody here; there are {_listed({**self.agents, **new})}"
-                    )
+                    there = _listed({**self.agents, **new})
+                    raise UnknownAgent(f"the flow ({source:.80}, {target:.80}) names nobody here; there are {there}")
         senders = {source for source, _ in named}
         for agent in new.values():
             self._check(agent, new, sends=bool(senders & {agent.name, EVERYONE}))
@@ -321,7 +320,7 @@ class Directory:
             name = item.target if isinstance(item, HandoffTool) else _name(item)
             if name not in self.agents and name not in new:
                 there = _listed({**self.agents, **new})
-                raise UnknownAgent(f"{agent.name} hands off to {name!r}, who is not there; there are {there}")
+                raise UnknownAgent(f"{agent.name} hands off to {name!r:.80}, who is not there; there are {there}")
 
     def _keep(self, new: dict[str, Agent], flows: Iterable[tuple[str, str]], replacing: Agent | None) -> None:
         outdated: set[str] = set()

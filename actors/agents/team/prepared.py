@@ -85,7 +85,7 @@ def check_offers(agent: Agent, *, sends: bool) -> None:
                 item.spec  # noqa: B018
             except Exception as error:
                 raise DefinitionError(
-                    f"agent {agent.name}: the input_type of {item.name} is no type that pydantic knows: {error}"
+                    f"agent {agent.name}: the input_type of {item.name} is no type that pydantic knows: {error!s:.300}"
                 ) from error
 
 

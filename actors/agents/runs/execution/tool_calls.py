@@ -37,7 +37,7 @@ def call_tool(session: Session, command: CallTool, happened: Happened) -> None:
         session.emit(ToolStarted, call_id=call.id, tool=call.name, arguments=call.arguments)
     if tool is None:
         names = ", ".join(session.prepared.tools) or "none"
-        _returned(session, call, f"no tool is called {call.name!r}; there are: {names}", True, happened)
+        _returned(session, call, f"no tool is called {call.name!r:.80}; there are: {names}", True, happened)
         return
     hidden = session.prepared.deferred
     if hidden is not None and hidden.is_hidden(call.name, session.state.turn.history):

@@ -150,7 +150,7 @@ class AgencyRuntime:
             ref.tell(message)
         elif agent not in self.directory.agents:
             there = ", ".join(self.directory.agents)
-            raise UnknownAgent(f"no agent is called {agent!r}; there are {there}")
+            raise UnknownAgent(f"no agent is called {agent!r:.80}; there are {there}")
 
     def recovers(self, agent: str = "") -> bool:
         """Whether an agent whose actor is dead will have another one: it has not failed for good, and the agency's is
