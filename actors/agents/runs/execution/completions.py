@@ -9,7 +9,7 @@ from typing import Any
 
 from .....providers.errors import ProviderError
 from .....providers.messages import Completion, Delta, Message, Request
-from .....providers.shapes import wrong_completion
+from .....providers.shapes import wrong_completion, wrong_delta
 from ....core.base.errors import ActorDead
 from ....core.base.events import Outcome
 from ....core.base.send_context import active as active_context
@@ -235,6 +235,8 @@ async def _streamed(session: Session, model: ActorRef[Any], request: Request, he
     restarts = 0
     async with model.stream(request) as deltas:
         async for piece in deltas:
+            if wrong := wrong_delta(piece):
+                raise RunFailed(f"the model's actor streamed a wrong Delta; {wrong}")
             delta: Delta | None = piece
             completion = piece.completion or completion
             if piece.restart:
