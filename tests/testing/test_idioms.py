@@ -55,6 +55,47 @@ async def background_tasks_that_were_gathered_have_dropped_their_references() ->
 
 
 @idiom
+async def background_tasks_of_a_group_have_dropped_their_references() -> None:
+    background = set()
+    async with asyncio.TaskGroup() as group:
+        for _ in range(2):
+            task = group.create_task(asyncio.sleep(1))
+            background.add(task)
+            task.add_done_callback(background.discard)
+    assert not background
+
+
+@idiom
+async def done_callbacks_that_were_added_after_a_gather_have_run_as_it_ends() -> None:
+    ended: list[object] = []
+    task = asyncio.create_task(asyncio.sleep(1))
+    gathered = asyncio.gather(task)
+    task.add_done_callback(ended.append)
+    await gathered
+    assert ended == [task]
+
+
+@idiom
+async def done_callbacks_that_were_added_after_a_waiter_have_run_as_its_task_ends() -> None:
+    ended: list[object] = []
+    task = asyncio.create_task(asyncio.sleep(1))
+
+    async def by_itself() -> None:
+        await task
+
+    async def among_others() -> None:
+        await asyncio.wait([task])
+        assert ended == [task]
+
+    waiters = [asyncio.create_task(among_others()), asyncio.create_task(by_itself())]
+    await asyncio.sleep(0)
+    task.add_done_callback(ended.append)
+    await waiters[1]
+    assert ended == [task]
+    await waiters[0]
+
+
+@idiom
 async def sleep_zero_lets_a_new_task_start() -> None:
     started = []
 

@@ -27,8 +27,8 @@ class Lane:
         self.turn = 0
         self.ran = 0
         """The age of the step taken last."""
-        self.made: tuple[Lane, int] | None = None
-        """The lane and age of what its steps made ready last."""
+        self.made: tuple[Lane, int, int, int] | None = None
+        """Of what its steps made ready last: lane and age, the turn of that step, and the age of the first it made."""
         self.held = 0
         """The age of the last step of its own that had to wait for others."""
         self.priority: float | None = None

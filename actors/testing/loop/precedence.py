@@ -6,6 +6,8 @@ Steps are those of tasks and plain callbacks; actors' turns, replies to asks, ti
   `Future.add_done_callback`, and of tasks, which start in the order in which they were made).
 - All of it runs before the next step of the task that made it ready: after ``sleep(0)`` a new task has started, and a
   task's done callbacks have run once it has been awaited.
+- What a step makes ready does not overtake a callback that was made ready together with that step: once a task group
+  has ended, all done callbacks of its tasks have run, those added after the group's own too.
 - Who waits at one lock, event, condition, semaphore or queue goes on in the order of being woken: they are fair.
 
 On a stock loop all this follows from its one queue, together with much more that nobody should rely on.
@@ -50,6 +52,9 @@ class Precedence:
         self.followers: dict[int, list[_Held]] = {}
         """By the age of the step that they wait for."""
         self._woken: dict[int, tuple[Any, Lane, int]] = {}
+        self._together: list[tuple[int, int, Lane]] = []
+        """Of each step that made a callback ready, and something before it: the age of the first of that, and age and
+        lane of the last callback, as long as it has not run."""
 
     def holds(self, running: Lane, lane: Lane, age: int, handle: asyncio.Handle) -> bool:
         """Whether a new step of a task, or a callback, waits for others.
@@ -70,7 +75,14 @@ class Precedence:
             made = running.made
             if made is not None and made[0].ran < made[1]:
                 after += (made[1],)
-            running.made = lane, age
+            first = made[3] if made is not None and made[2] == running.turn else age
+            running.made = lane, age, running.turn, first
+            if self._together:
+                after += self._beside(running)
+            if lane.source is None and first != age:
+                if self._together and self._together[-1][0] == first:
+                    self._together.pop()
+                self._together.append((first, age, lane))
             if isinstance(cause, SimFuture) and cause.primitive is not None:
                 _, elder, before = self._woken.get(id(cause.primitive), (None, lane, 0))
                 if elder.ran < before:
@@ -84,6 +96,13 @@ class Precedence:
         for step in steps:
             self.followers.setdefault(step, []).append(held)
         return True
+
+    def _beside(self, running: Lane) -> tuple[int, ...]:
+        """Return the callbacks that were made ready together with a step, after it, and have not run."""
+        self._together = [each for each in self._together if each[2].ran < each[1]]
+        if running.source is not None and not isinstance(running.source, asyncio.Task):
+            return ()
+        return tuple(last for first, last, _ in self._together if first <= running.ran < last)
 
     def ready_after(self, age: int) -> list[_Held]:
         """Return the steps that waited for this one and for no other any more."""
