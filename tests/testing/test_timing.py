@@ -521,6 +521,21 @@ def test_a_task_is_suspended_by_its_name(order: Any) -> None:
     simulate(scenario, seeds=10, order=order, faults=[Pause("second", 2, seconds=7)])
 
 
+@pytest.mark.parametrize("order", ["contract", "asyncio"])
+def test_a_pause_is_over_where_a_timer_is_due_that_differs_by_a_rounding_error(order: Any) -> None:
+    """0.1 + 0.2 is a little more than 0.3."""
+
+    async def tenth() -> None:
+        await asyncio.sleep(0.1)
+
+    async def scenario() -> None:
+        other = asyncio.create_task(asyncio.sleep(0.3), name="other")
+        await asyncio.create_task(tenth(), name="paused")
+        await other
+
+    simulate(scenario, seeds=5, order=order, faults=[Pause("paused", 2, seconds=0.2)])
+
+
 def test_a_pause_is_in_the_trace_and_in_the_report() -> None:
     async def scenario(sim: Simulation) -> None:
         assert await sim.system.spawn(Echo, name="echo").ask("x") == "x"

@@ -15,6 +15,7 @@ from ...core.mail.envelope import Envelope
 from ...core.mail.mailbox import refuse, signal
 from ..errors import FaultRefused, InjectedCrash
 from ..loop.timing import Timekeeper, What
+from ..loop.virtual import RESOLUTION
 from .drawing import Chances, Waits
 from .faults import (
     PROCESSING,
@@ -191,17 +192,22 @@ class Injector:
     def on_step(self, name: str) -> float:
         """Return the seconds for which an actor or a task is suspended before its next step."""
         now = self.loop.time()
-        left = self._paused.get(name, now) - now
-        if left > 0:  # other tasks of its own
+        left = self._left(name, now)
+        if left:  # other tasks of its own
             return left
         for fault in self._due("step", name):
             self._strike(fault)
             self._paused[name] = now + fault.seconds  # type: ignore[union-attr]
-        return self._paused.get(name, now) - now
+        return self._left(name, now)
+
+    def _left(self, name: str | None, now: float) -> float:
+        """The seconds for which it is suspended still; the timer of its end may come by a rounding error early."""
+        left = self._paused.get(name, now) - now if name is not None else 0.0
+        return left if left > RESOLUTION else 0.0
 
     def is_paused(self, name: str | None) -> bool:
         """Whether an actor or a task is suspended now."""
-        return name in self._paused and self.loop.time() < self._paused[name]
+        return self._left(name, self.loop.time()) > 0
 
     def on_request(self, path: str) -> ProviderFault | None:
         """The fault, if any, of a provider's next request."""
