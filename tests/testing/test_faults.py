@@ -17,6 +17,7 @@ from callboard.testing import (
     Deadlock,
     Delay,
     DelayReply,
+    Duplicate,
     Fault,
     FaultRefused,
     FaultStruckNothing,
@@ -411,3 +412,69 @@ def test_a_message_that_is_sent_at_the_moment_at_which_a_delayed_one_is_due_come
         await asyncio.sleep(5.0)
 
     simulate(scenario, seeds=100, faults=[Delay("sink", 1, seconds=1.0)])
+
+
+# -- asks that come twice ----------------------------------------------------------------------------------------------
+
+
+def asks_once(how: str, amounts: list[int], seen: set[int] | None = None) -> Any:
+    class Payments(Actor):
+        async def on_receive(self, amount: int) -> Any:
+            if seen is not None and amount in seen:
+                return "paid"
+            if seen is not None:
+                seen.add(amount)
+            await asyncio.sleep(0.01)
+            amounts.append(amount)
+            if how == "fails":
+                raise ValueError("no money")
+            return self.items() if how == "streams" else "paid"
+
+        async def items(self) -> Any:
+            for item in "paid":
+                yield item
+
+    class Desk(Actor):
+        def __init__(self, payments: ActorRef[Payments]) -> None:
+            super().__init__()
+            self.payments = payments
+
+        def on_receive(self, amount: int) -> Any:
+            return self.forward(self.payments, amount)
+
+    async def scenario(sim: Simulation) -> None:
+        amounts.clear()
+        if seen is not None:
+            seen.clear()
+        to = payments = sim.system.spawn(Payments, name="payments")
+        if how == "hands on":
+            to = sim.system.spawn(Desk, payments, name="desk")  # type: ignore[assignment]
+        sim.remote("payments", "desk")
+        if how == "streams":
+            assert [item async for item in to.stream(1)] == list("paid")
+        elif how == "fails":
+            with pytest.raises(ValueError, match="no money"):
+                await to.ask(1)
+        else:
+            assert await to.ask(1, timeout=5 if how == "times" else None) == "paid"
+        await asyncio.sleep(1)
+        assert amounts == [1], "paid twice"
+
+    return scenario
+
+
+@pytest.mark.parametrize("how", ["asks", "times", "fails", "hands on", "streams"])
+def test_an_ask_that_comes_twice_is_processed_twice_and_answered_once(how: str) -> None:
+    amounts: list[int] = []
+    fault = Duplicate("desk" if how == "hands on" else "payments", 1)
+    with pytest.raises(SimulationFailed, match="paid twice") as caught:
+        simulate(asks_once(how, amounts), faults=[fault])
+    assert amounts == [1, 1]
+    assert [fact.reason for fact in caught.value.run.trace.of("dead_letter")] == []
+    with pytest.raises(SimulationFailed, match="paid twice"):
+        simulate(asks_once(how, amounts), faults=[fault], replay=caught.value.token)
+
+
+def test_an_actor_that_knows_what_it_has_done_stands_an_ask_that_comes_twice() -> None:
+    run = simulate(asks_once("asks", [], set()), faults=[Duplicate("payments")], seeds=50)
+    assert len(run.trace.of("ask_end")) == 1

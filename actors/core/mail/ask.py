@@ -278,6 +278,9 @@ class ProbedAsk(Ask):
 
     __slots__ = ("handed_on", "id", "replied", "sender")
 
+    is_copy = False
+    """Whether a network has brought it twice: it is processed like the first, and its answer goes nowhere."""
+
     def __init__(self, cell: Receiver, message: Any, context: SendContext | None, priority: int = 0) -> None:
         self._state = PENDING  # Ask.__init__, written out
         self._callbacks = None
@@ -292,6 +295,12 @@ class ProbedAsk(Ask):
         self.sender = ""
         self.handed_on: tuple[tuple[str, int, str], ...] = ()  # by whom before: path, id, sender
         self.replied = False  # and the reply is still on its way, or lost
+
+    def copy(self) -> ProbedAsk:
+        """Return what a network brings when it brings the ask a second time."""
+        made = type(self)(self.cell, self.message, self.context, self.priority)
+        made.id, made.sender, made.handed_on, made.is_copy = self.id, self.sender, self.handed_on, True
+        return made
 
     def answer(self, value: Any) -> None:
         if self._state != PENDING:
@@ -318,8 +327,8 @@ class ProbedAsk(Ask):
 
     def _arrives(self, state: int, value: Any) -> bool:
         """Whether a reply is there at once: a probe may hold it up, or lose it. A second one goes nowhere."""
-        if self.replied:
-            return False
+        if self.replied or self.is_copy:
+            return self.is_copy
         probe = self.cell.runtime.probe
         delay = 0.0 if probe is None or probe.on_reply is None or not self.id else probe.on_reply(self, self.cell.path)
         if delay == 0.0:
@@ -328,6 +337,12 @@ class ProbedAsk(Ask):
         if delay is not None:
             self.cell.runtime.loop.call_later(delay, self._arrive, state, value)
         return False
+
+    def _fail(self, error: BaseException) -> None:
+        if self.is_copy:  # there is nobody who could have looked
+            self._settle(ERROR, Failure(error, error.__traceback__))
+        else:
+            super()._fail(error)
 
     def _arrive(self, state: int, value: Any) -> None:
         if self._state == PENDING:
@@ -353,10 +368,15 @@ class ProbedAsk(Ask):
         probe = self.cell.runtime.probe
         if probe is None:
             return
+        earlier = self.handed_on
+        if self.is_copy:  # how the ask ended is what its asker was told
+            if not earlier:
+                return
+            earlier = earlier[1:]
         if self.id:
             probe.message("ask_end", self.cell.path, self.id, how, self.sender, outcome)
-        if self.handed_on:
-            for path, id, sender in reversed(self.handed_on):
+        if earlier:
+            for path, id, sender in reversed(earlier):
                 if id:  # else it was refused before it was sent
                     probe.message("ask_end", path, id, how, sender, outcome)
 
@@ -387,6 +407,13 @@ class StreamAsk(ProbedAsk):
     __slots__ = ("channel",)
 
     channel: Channel
+
+    def copy(self) -> StreamAsk:
+        """See `ProbedAsk.copy`; nobody reads what it is answered."""
+        made = super().copy()
+        assert isinstance(made, StreamAsk)
+        made.channel = Channel(self.channel.size)
+        return made
 
     def _arrives(self, state: int, value: Any) -> bool:
         return True  # the items are the reply; that they begin is not held up

@@ -221,11 +221,12 @@ def _deliver_probed(cell: Cell, item: Any) -> None:
     if probe.on_send is None:
         enqueue(cell, item)
         return
-    for delay in probe.on_send(item, path):
+    for nth, delay in enumerate(probe.on_send(item, path)):
+        brought = item.copy() if nth and isinstance(item, ProbedAsk) else item
         if delay:
-            runtime.loop.call_later(delay, enqueue, cell, item)
+            runtime.loop.call_later(delay, enqueue, cell, brought)
         else:
-            enqueue(cell, item)
+            enqueue(cell, brought)
 
 
 # -- room --------------------------------------------------------------------------------------------------------------
