@@ -333,7 +333,7 @@ async def test_an_answer_that_a_failing_hook_has_changed_in_place_is_as_it_was()
     assert (answer.text, answer.cost) == ("well", 0.0)
 
 
-WRONG_MESSAGES = {
+WRONG_MESSAGES: dict[str, tuple[Any, ...]] = {
     "state": (5, "x", {}, VendorState("a", 5)),  # type: ignore[arg-type]
     "name": (5, ["x"]),
     "tool_call_id": (5,),

@@ -210,11 +210,11 @@ def _check_handoff(handoff: Handoff, agent: str) -> None:
         raise HandoffRefused(f"a handoff to {handoff.target!r:.80} was sent to the actor of {agent}")
     if handoff.kind != "delegate":
         raise HandoffRefused(f"an actor has no conversation that {agent} could take over: the kind is delegate")
+    for what, given in (("task", handoff.task), ("sender", handoff.sender)):
+        if not isinstance(given, str) or not given.strip():
+            raise HandoffRefused(f"a handoff to {agent} needs a {what}, as a text")
     if wrong := wrong_handoff(handoff):
         raise HandoffRefused(f"a handoff to {agent} is wrong; {wrong}")
-    for what, given in (("task", handoff.task), ("sender", handoff.sender)):
-        if not given.strip():
-            raise HandoffRefused(f"a handoff to {agent} needs a {what}, as a text")
 
 
 def check_id(given: object, what: str, error: type[DefinitionError] = DefinitionError) -> None:

@@ -64,8 +64,8 @@ def completion_arrived(message: CompletionArrived, happened: Happened) -> None:
     except Exception as error:
         _failed(session, error, happened)
         return
-    if (error := _no_completion(completion)) is not None:
-        happened(session, CompletionFailed(error))
+    if (wrong := _no_completion(completion)) is not None:
+        happened(session, CompletionFailed(wrong))
         return
     _record(session, completion)
     problem, broken = "", None
@@ -213,8 +213,8 @@ async def _completion(session: Session, model: ActorRef[Any], request: Request) 
         completion = await _streamed(session, model, request, held)
     else:
         completion = await model.ask(request)
-    if (error := _no_completion(completion)) is not None:
-        raise error
+    if (wrong := _no_completion(completion)) is not None:
+        raise wrong
     session.bought = completion
     after = (await session.hooked("response", model_request=request, completion=completion)).completion
     session.bought = None
