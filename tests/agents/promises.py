@@ -9,6 +9,7 @@ PROMISES: tuple[tuple[str, tuple[str, ...]], ...] = (
         (
             "agents/test_arguments.py::test_what_is_of_the_wrong_kind_is_refused_by_its_name",
             "agents/test_wrong_arguments.py::test_an_argument_of_the_wrong_type_is_refused_by_name",
+            "agents/test_wrong_fields.py::test_a_question_with_a_wrong_field_is_refused_at_the_door",
             "agents/turns/test_questions.py::test_a_wrong_shape_is_refused_by_name",
             "agents/turns/test_questions.py::test_what_is_no_tool_is_refused_by_name",
         ),

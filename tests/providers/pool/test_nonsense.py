@@ -73,6 +73,9 @@ def custom(*said: Any, **options: Any) -> Endpoint:
 NONSENSE: dict[str, Callable[[], Any]] = {
     "nothing": lambda: None,
     "a text": lambda: "hello",
+    "a message without content": lambda: good(message=Message("assistant", None)),  # type: ignore[arg-type]
+    "calls that are none": lambda: good(message=Message("assistant", "", ("add",))),  # type: ignore[arg-type]
+    "notes that are no texts": lambda: good(notes=(5,)),
     "a dictionary": lambda: {"text": "hello"},
     "no usage": lambda: good(usage=None),
     "a usage of texts": lambda: good(usage=Usage("5", "6")),  # type: ignore[arg-type]
