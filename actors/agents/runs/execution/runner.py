@@ -47,6 +47,7 @@ from ..runtime.runtime import AgencyRuntime
 from .delegation import forward, forwarded
 from .ending import PATIENCE, failed, given_up, not_known, outcome_of
 from .executor import RESULTS, carry_out
+from .finalizing import cut_short, finalize
 from .recording import Recorder
 from .session import (
     Connected,
@@ -174,6 +175,8 @@ class Runner:
         session.emit(ResumedEvent, steps=turn.steps)
         if turn.phase == "ended":  # it crashed while hooks looked at the outcome
             self._conclude(session, state.verdict or Finish(""))
+            if session.entry is not None and (reason := session.entry.ends_for(run)):
+                self.interrupt(session, cancelled(reason))
             return
         commands = outstanding(turn, session.rules)
         events: list[Any] = [Resumed(session.used()), *self._asked(session, commands)]
@@ -226,6 +229,9 @@ class Runner:
 
     def _on_finalized(self, message: Finalized) -> None:
         session = message.session
+        if session.finalizing is None:
+            return  # it was waited for no more
+        session.finalizing = None
         try:
             outcome = message.outcome.unwrap()
         except _FAILED as error:
@@ -233,8 +239,13 @@ class Runner:
         self._end(session, outcome)
 
     def _on_time_limit(self, message: TimeLimitReached) -> None:
-        seconds = message.session.rules.limits.seconds
-        self.interrupt(message.session, TimeLimit(f"no answer within {seconds:g} seconds; raise Limits.seconds"))
+        session = message.session
+        seconds, looked_at = session.rules.limits.seconds, session.finalizing
+        if looked_at is not None and looked_at.error is not None:
+            self.interrupt(session, looked_at.error)
+            return
+        what = "no answer" if looked_at is None else "a finalize hook has not returned"
+        self.interrupt(session, TimeLimit(f"{what} within {seconds:g} seconds; raise Limits.seconds"))
 
     def _on_owner_answered(self, message: OwnerAnswered) -> None:
         session = message.session
@@ -371,15 +382,17 @@ class Runner:
         outcome = outcome_of(session, self._state.turn, verdict)
         if "finalize" not in session.prepared.hooks:
             self._end(session, outcome)
-        elif not session.finalizing:
-            session.finalizing = True
-            self._actor.pipe(_finalized(session, outcome), lambda result: Finalized(session, result))
+        else:
+            finalize(session, outcome)
 
     def interrupt(self, session: Session, error: AgentError, rollback: bool = False) -> None:
         """End the run under way by name, and take its messages out of the history where ``rollback`` says so."""
         state = self._state
         session.adopt()
-        if session.forward is not None or not state.begun:
+        if session.finalizing is not None:
+            state.rollback = state.rollback or rollback
+            self._end(session, cut_short(session, session.finalizing, error))
+        elif session.forward is not None or not state.begun:
             used = spent(session)
             if session.forward is not None:
                 self._runtime.register.cancel(session.forward.run.id, said(error), rollback=rollback)
@@ -460,17 +473,6 @@ class Runner:
 
 async def _connect(session: Session) -> Any:
     return (await session.hooked("connection", messages=session.run.messages)).messages
-
-
-async def _finalized(session: Session, outcome: Outcome) -> Outcome:
-    try:
-        context = await session.hooked("finalize", answer=outcome.answer, error=outcome.error)
-    except GuardrailTripped as error:
-        error.partial = outcome.answer
-        return outcome._replace(error=outcome.error or error)
-    if context.answer is None or context.answer is outcome.answer:
-        return outcome
-    return outcome._replace(answer=context.answer, derived=False)
 
 
 _OWN: Mapping[type, Callable[[Runner, Any], None]] = {

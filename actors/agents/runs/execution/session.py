@@ -163,7 +163,8 @@ class Session:
         """Whether a subscriber has been given text of the step under way."""
         self.jobs: dict[str, Any] = {}
         self.hook_state: dict[str, Any] = {}
-        self.finalizing = False
+        self.finalizing: RunOutcome | None = None
+        """The outcome that hooks look at, while they do."""
         self.reported = False
         self.resumed = False
         """Whether an earlier incarnation has begun what is done here: what it sent may be in the journal."""
@@ -278,7 +279,7 @@ class Session:
         """No time passes for this run until these are decided."""
         if approvals and not self.paused:
             self.elapsed = self.used()
-            self._stop_timer()
+            self.stop_timer()
         self.paused |= approvals
 
     def unpause(self, approval: str) -> None:
@@ -333,7 +334,8 @@ class Session:
         self.waiting.clear()
         self.paused.add("")  # for good: no more time passes for it
 
-    def _stop_timer(self) -> None:
+    def stop_timer(self) -> None:
+        """Nothing tells any more that the run's time is up."""
         if self.timer is not None:
             self.timer.cancel()
             self.timer = None
@@ -341,7 +343,7 @@ class Session:
     def _end_work(self) -> None:
         """Nothing more is done for the run by this incarnation."""
         self.over = True
-        self._stop_timer()
+        self.stop_timer()
         if self.ask is not None:
             self.ask.cancel()
             self.ask = None
