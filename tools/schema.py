@@ -69,8 +69,8 @@ class FunctionSignature:
         namespace: names that its string annotations may use beside its module's.
 
     Raises:
-        ToolDefinitionError: it takes ``*args`` or positional-only parameters, now; or, on first use, an annotation
-            cannot be resolved or has no schema.
+        ToolDefinitionError: it does not say what it takes, or that is ``*args`` or positional-only parameters, now; or,
+            on first use, an annotation cannot be resolved or has no schema.
     """
 
     def __init__(self, function: Callable[..., Any], namespace: Mapping[str, Any] | None = None) -> None:
@@ -78,7 +78,12 @@ class FunctionSignature:
         # What carries the hints; for a method it is shared by all instances, and so is the schema built from it.
         self._source = _source_of(function)
         self._hints: dict[str, Any] | None = None
-        self._signature = inspect.signature(function)
+        try:
+            self._signature = inspect.signature(function)
+        except (TypeError, ValueError) as error:
+            raise ToolDefinitionError(
+                f"{name_of(function)} does not say what it takes; a tool is made of a function with type hints"
+            ) from error
         for parameter in self._signature.parameters.values():
             if parameter.kind in (parameter.VAR_POSITIONAL, parameter.POSITIONAL_ONLY):
                 raise ToolDefinitionError(

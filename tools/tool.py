@@ -9,7 +9,7 @@ import sys
 import traceback
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping
 from functools import partial
-from typing import Any, Literal, TypeAlias, TypedDict, Unpack, get_args, overload
+from typing import Any, Literal, TypeAlias, TypedDict, Unpack, get_args, get_origin, overload
 
 from ..actors.core.base.errors import named
 from ..actors.core.base.foreign import is_ours
@@ -424,13 +424,18 @@ def as_tool(declared: Tool | type | Callable[..., Any]) -> Tool:
     if made is not None:
         result: Tool = made()
         return result
-    if isinstance(declared, type) or not callable(declared):
+    if _is_type(declared) or not callable(declared):
         raise ToolDefinitionError(f"{declared!r:.80} is no tool: use @tool, a BaseTool class, or a function")
     return tool(declared)
 
 
+def _is_type(given: object) -> bool:
+    """Whether something is a type, also one with arguments: ``list[int]``. Both can be called."""
+    return isinstance(given, type) or get_origin(given) is not None
+
+
 def _make(function: Callable[..., Any], options: dict[str, Any], frame: Any) -> FunctionTool:
-    if not callable(function) or isinstance(function, type):
+    if not callable(function) or _is_type(function):
         raise ToolDefinitionError(f"a tool is made of a function, not of {function!r:.80}")
     target = body_of(function)
     if inspect.isasyncgenfunction(target) or inspect.isgeneratorfunction(target):

@@ -37,9 +37,9 @@ from .runs.runtime.bus import Subscriber
 from .runs.runtime.closing import ends_with_agency
 from .runs.runtime.runtime import AgencyRuntime
 from .runs.streaming import stream_run
-from .runs.validation import Asked, RunOptions, asked_for, check_id, check_type, new_run
+from .runs.validation import Asked, RunOptions, asked_for, check_id, check_options, check_type, new_run
 from .surface.approvals import Approvals
-from .surface.arguments import check_arguments, check_credentials, check_name_of_agency, check_no_loop
+from .surface.arguments import check_arguments, check_credentials, check_name_of_agency, check_run_sync
 from .surface.conversations import Conversations
 from .surface.members import Members
 from .team.directory import Directory, Flow, check_flows
@@ -315,6 +315,7 @@ class Agency(Members, Conversations, Approvals):
         Returns:
             for each agent its answer, or the error it ended in: one that fails does not disturb the others.
         """
+        check_options("fan_out", options, "output_type", without="conversation")
         define("fan_out", agents=(agents, LIST.or_none("for all")))
         asked = tuple(self.agents if agents is None else agents)
         if None in asked:
@@ -388,7 +389,7 @@ class Agency(Members, Conversations, Approvals):
             BlockingCall: called on an event loop's thread.
             AgentError: as `run`; with ``raises=False`` only what is wrong with the arguments.
         """
-        check_no_loop()
+        check_run_sync(raises)
         try:
             return self._run_here(question, agent, output_type, options)
         except DefinitionError:

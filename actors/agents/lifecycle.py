@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from ...providers.checks import LIST
 from ..core.base.errors import CoreError
 from ..core.base.spec import ChildSpec
 from ..core.mail.future import Future
@@ -19,12 +20,13 @@ from ..core.system import System
 from ..journal.errors import JournalError
 from ..journal.store import Journal
 from .answer import Answer
-from .errors import AgencyClosed, AgentUnavailable
+from .errors import AgencyClosed, AgentUnavailable, DefinitionError
 from .runs.coordination.recovery import recover
 from .runs.runtime.runtime import AgencyRuntime, Baggage
 from .runs.supervisors import AgencyActor
 from .team.prepared import PreparedAgent
 from .turns.records import RunRequest
+from .wishes import WAIT, define
 
 if TYPE_CHECKING:
     from ...providers.config.llmfile import LlmConfig
@@ -146,7 +148,11 @@ class Lifecycle:
 
         Args:
             drain: seconds to wait for runs under way; new ones are refused meanwhile.
+
+        Raises:
+            DefinitionError: ``drain`` is no number.
         """
+        define("stop", drain=(drain, WAIT))
         runtime = self._runtime
         register = runtime.register
         self.closed = True
@@ -197,7 +203,12 @@ class Lifecycle:
 
         Returns:
             an event that is set once the agency has stopped.
+
+        Raises:
+            DefinitionError: ``drain`` is no number, or ``signals`` are none.
         """
+        define("stop_on_signals", drain=(drain, WAIT), signals=(signals, LIST))
+        signals = [_signal(one) for one in signals]
         loop = asyncio.get_running_loop()
         stopped = asyncio.Event()
         # asyncio has no public way to look at a loop's own handlers.
@@ -238,7 +249,11 @@ class Lifecycle:
 
         Returns:
             whether that came about in time.
+
+        Raises:
+            DefinitionError: ``seconds`` is no number.
         """
+        define("drained", seconds=(seconds, WAIT))
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
         register = self._runtime.register
@@ -252,6 +267,16 @@ class Lifecycle:
                 async with asyncio.timeout(left):
                     await ended.wait()
         return True
+
+
+def _signal(given: Any) -> signal.Signals:
+    try:
+        found = signal.Signals(given)
+    except ValueError:
+        raise DefinitionError(f"stop_on_signals: signals are such as signal.SIGTERM, not {given!r:.80}") from None
+    if found.name in ("SIGKILL", "SIGSTOP"):
+        raise DefinitionError(f"stop_on_signals: no process is told of {found.name}; use signal.SIGTERM")
+    return found
 
 
 def _set(event: asyncio.Event, _: object) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, TypeAlias
 
+from ...providers.checks import LIST
 from ...tools import Tool, tool
 from .caller import Caller
 from .errors import DefinitionError
@@ -68,7 +69,7 @@ def read_fields(
         given = said.get(f"{field}s", ())
         if isinstance(given, str) or not isinstance(given, Sequence):
             raise Misread(f"expected a list of {field}s, not {given!r:.80}", f"{field}s")
-        by_name = _by_name(named)
+        by_name = _by_name(named, f"{field}s")
         for index, written in enumerate(given):
             try:
                 found = _found(field, written, by_name)
@@ -188,9 +189,11 @@ def _found(what: str, written: Any, known: Mapping[str, Any]) -> Any:
     return known[written]
 
 
-def _by_name(known: Known) -> Mapping[str, Any]:
+def _by_name(known: Known, what: str) -> Mapping[str, Any]:
     if isinstance(known, Mapping):
         return known
+    if not LIST.fits(known):
+        raise Misread(f"what {what} are called is given as a mapping, or as several that have names, not {known!r:.80}")
     return {str(getattr(item, "name", None) or getattr(item, "__name__", "")): item for item in known}
 
 

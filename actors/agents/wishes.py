@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -21,6 +22,12 @@ MODEL = Wish(
     "a model's name, or an actor that answers requests",
     lambda value: isinstance(value, (str, ActorRef)),
 )
+
+WAIT = Wish(
+    "a number of seconds",
+    lambda value: isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(value),
+)
+"""For how long at most: infinity is for ever, and below 0 there is no time left."""
 
 SETTINGS: Mapping[str, Wish] = {
     **{

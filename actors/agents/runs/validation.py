@@ -79,10 +79,26 @@ def asked_for(
         TypeError: there is no such option.
     """
     if not options.keys() <= _OPTIONS:
-        unknown = next(name for name in options if name not in _OPTIONS)
-        there = ", ".join(sorted({"agent", "output_type", *_OPTIONS}))
-        raise TypeError(f"run has no option {unknown!r}; there are {there}")
+        check_options("run", options, "agent", "output_type")
     return Asked(question, agent, output_type=output_type, stream=stream, background=background, **options)
+
+
+def check_options(method: str, options: Mapping[str, Any], *more: str, without: str = "") -> None:
+    """Look at the names of a run's options.
+
+    Args:
+        method: what was called.
+        options: what it was given.
+        more: what it takes besides.
+        without: what it does not take.
+
+    Raises:
+        TypeError: there is no such option.
+    """
+    there = {*_OPTIONS, *more} - {without}
+    for name in options:
+        if name not in there:
+            raise TypeError(f"{method} has no option {name!r}; there are {', '.join(sorted(there))}")
 
 
 def new_run(runtime: AgencyRuntime, asked: Asked) -> tuple[RunRequest, Output | None, Any]:

@@ -6,7 +6,7 @@ import asyncio
 import math
 from pathlib import Path
 
-from ....providers.checks import NAME
+from ....providers.checks import FLAG, NAME
 from ...core.base.errors import BlockingCall, SpecError
 from ...core.base.spec import ChildSpec, check_name
 from ...core.refs.ref import ActorRef
@@ -14,10 +14,12 @@ from ...core.system import System
 from ...journal.store import Retention
 from ..errors import DefinitionError
 from ..handoffs.limits import HandoffLimits
+from ..wishes import define
 
 
-def check_no_loop() -> None:
-    """Raises `BlockingCall` on an event loop's thread."""
+def check_run_sync(raises: object) -> None:
+    """Raises `DefinitionError` where ``raises`` is not True or False, and `BlockingCall` on an event loop's thread."""
+    define("run_sync", raises=(raises, FLAG))
     try:
         asyncio.get_running_loop()
     except RuntimeError:
