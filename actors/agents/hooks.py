@@ -28,7 +28,6 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import inspect
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -39,7 +38,7 @@ from ...providers.messages import Completion, Delta, Message, Request, ToolCall
 from ...providers.shapes import misshapen, wrong_call, wrong_completion, wrong_delta, wrong_message
 from ...tools import ToolResult
 from ...tools.scopes import ALL, Scopes, as_scopes
-from ..core.base.foreign import is_ours
+from ..core.base.foreign import awaited, is_ours
 from .answer import Answer
 from .answer_shape import restore, values_of, wrong_answer
 from .context import RequestContext
@@ -242,9 +241,7 @@ async def run_hooks(
         before = copy.copy(context)
         answered = values_of(context.answer) if context.answer is not None else ()
         try:
-            changed = item.function(context)
-            if inspect.isawaitable(changed):
-                changed = await changed
+            changed = await awaited(f"hook {item.name} ({context.event})", item.function, context)
             if isinstance(changed, HookContext):
                 context = changed
             _check_left(context, before, answered)

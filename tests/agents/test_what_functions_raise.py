@@ -4,6 +4,7 @@ refuses, a tool's call has failed, and for the others the run ends by name, with
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -425,6 +426,16 @@ async def cancels_its_task(*_: Any) -> None:
     await asyncio.sleep(1)
 
 
+def cancels_it_and_returns(*_: Any) -> None:
+    task = asyncio.current_task()
+    assert task is not None
+    task.cancel()
+
+
+async def cancels_it_and_returns_soon(*_: Any) -> None:
+    cancels_it_and_returns()
+
+
 class CancelsItsTask:
     name = "A"
     description = "Cancels the task that it runs in."
@@ -435,31 +446,44 @@ class CancelsItsTask:
 
 
 TO_B = Agent("B")
+CANCELLING = [cancels_its_task, cancels_it_and_returns, cancels_it_and_returns_soon]
+
+
+async def pause(_: Any) -> None:
+    """A hook that is not at fault."""
+    await asyncio.sleep(0)
 
 
 @pytest.mark.parametrize(
-    "agent",
+    ("agent", "whose"),
     [
         *(
             pytest.param(
-                Agent("A", tools=[add], handoffs=[handoff(TO_B)], hooks=[hook(event)(cancels_its_task)]), id=event
+                Agent("A", tools=[add], handoffs=[handoff(TO_B)], hooks=[hook(event)(cancels), hook(event)(pause)]),
+                f"hook {cancels.__name__} ({event})",
+                id=f"{event}-{cancels.__name__}",
             )
             for event in HOOK_EVENTS
+            for cancels in CANCELLING
         ),
-        pytest.param(
-            Agent("A", tools=[add], handoffs=[handoff(TO_B, on_handoff=cancels_its_task)]),
-            id="on_handoff",
+        *(
+            pytest.param(
+                Agent("A", tools=[add], handoffs=[handoff(TO_B, on_handoff=cancels)]),
+                "on_handoff of delegate_to_B",
+                id=f"on_handoff-{cancels.__name__}",
+            )
+            for cancels in CANCELLING
         ),
-        pytest.param(CancelsItsTask(), id="answer"),
+        pytest.param(CancelsItsTask(), "A", id="answer"),
     ],
 )
 @virtual_time
-async def test_a_function_that_cancels_its_own_task_ends_its_run_at_once(agent: Any) -> None:
+async def test_a_function_that_cancels_its_own_task_ends_its_run_at_once_and_is_named(agent: Any, whose: str) -> None:
     script = Script([call("add", a=1, b=2), call("delegate_to_B", message="do"), "done by B", "done"])
     loop = asyncio.get_running_loop()
     async with Agency(agent, TO_B, other(), model=scripted(script)) as agency:
         began = loop.time()
-        with pytest.raises(RunFailed):
+        with pytest.raises(RunFailed, match=f"CancelledError: the task was cancelled in {re.escape(whose)}"):
             async for _ in agency.run_streaming("?", agent="A"):
                 pass
         assert loop.time() - began < 1

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from inspect import isawaitable
 from typing import Any
 
 
@@ -21,6 +23,32 @@ def is_ours(error: BaseException, task: asyncio.Task[Any] | None) -> bool:
         return task is not None and task.cancelling() > 0
     # Raised by the function, or because its coroutine is being closed: that is never done by its own task.
     return isinstance(error, GeneratorExit) and _task() is not task
+
+
+async def awaited(what: str, function: Callable[..., Any], *given: Any) -> Any:
+    """Call a function of the user's, and await what it returns where that can be done.
+
+    Args:
+        what: its name. A cancellation of the task that strikes in it says so: perhaps nobody else has asked for that.
+        function: it.
+        given: its arguments.
+
+    Raises:
+        BaseException: what it raised.
+    """
+    task = asyncio.current_task()
+    before = task.cancelling() if task is not None else 0
+    try:
+        made = function(*given)
+        if isawaitable(made):
+            made = await made
+        if task is not None and task.cancelling() > before:
+            await asyncio.sleep(0)  # the next one to wait would be struck in its place
+    except asyncio.CancelledError as error:
+        if is_ours(error, task) and not error.args:
+            error.args = (f"the task was cancelled in {what}",)
+        raise
+    return made
 
 
 def _task() -> asyncio.Task[Any] | None:

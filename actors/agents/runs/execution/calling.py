@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 from collections.abc import Callable
 from typing import Any
 
-from ....core.base.foreign import is_ours
+from ....core.base.foreign import awaited, is_ours
 from ...errors import RunFailed, named
 
 
@@ -25,8 +24,7 @@ async def called(what: str, function: Callable[..., Any], *given: Any) -> Any:
     """
     task = asyncio.current_task()
     try:
-        made = function(*given)
-        return await made if inspect.isawaitable(made) else made
+        return await awaited(what, function, *given)
     except Exception:
         raise
     except BaseException as error:

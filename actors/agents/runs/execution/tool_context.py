@@ -13,7 +13,7 @@ from .....providers.messages import ToolCall
 from .....tools.context import CallContext
 from .....tools.secrets import Secrets
 from .....tools.threads import call_in_loop
-from ....core.base.foreign import is_ours
+from ....core.base.foreign import awaited, is_ours
 from ....core.base.send_context import active as active_context
 from ...caller import Caller
 from ...context import NO_DEPS, ToolContext
@@ -138,13 +138,13 @@ def _holder(session: Session) -> Entry | Session:
 async def _called(function: Callable[[Caller], Any], caller: Caller) -> Any:
     token = active_context.set(None)  # it is nobody's call in particular
     task = asyncio.current_task()
+    what = "the function that makes the agency's deps"
     try:
-        made = function(caller)
-        return await made if inspect.isawaitable(made) else made
+        return await awaited(what, function, caller)
     except BaseException as error:
         if is_ours(error, task):
             raise
-        raise raised_by("the function that makes the agency's deps", error) from error
+        raise raised_by(what, error) from error
     finally:
         active_context.reset(token)
 
