@@ -293,6 +293,18 @@ def test_a_bug_behind_several_steps_is_found_by_feedback(bug: Deep) -> None:
         simulate(bug.build(bug.few, False), replay=failed.value.token)
 
 
+@pytest.mark.usefixtures("spread_at_once")
+def test_with_feedback_a_fault_strikes_at_each_place_before_it_strikes_at_one_again_and_again() -> None:
+    places = set[Any]()
+
+    async def scenario(sim: Simulation) -> None:
+        await race(sim, "abcdefg")
+        places.update(fact.nth for fact in sim.trace.of("fault"))
+
+    simulate(scenario, seeds=16, strategy="feedback", faults=[Slow("seen")])
+    assert places == {1, 2, 3, 4, 5, 6, 7, 8}
+
+
 @pytest.mark.parametrize("bug", DEEP, ids=lambda bug: bug.name)
 def test_the_fixed_twin_of_a_deep_bug_passes(bug: Deep) -> None:
     simulate(bug.build(bug.few, True), seeds=60, strategy="feedback")

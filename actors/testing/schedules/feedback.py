@@ -12,7 +12,7 @@ from the others it needs about 5 · 8.
 from __future__ import annotations
 
 import random
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,14 +22,19 @@ from .plan import Prefix
 
 _FIRST = 20
 """Schedules that start afresh before any is gone back to: what chance finds soon is found as soon as by chance."""
-_FRESH = 0.25
+_FRESH = 0.1
 """How many of the later ones start afresh."""
-_PROMPT = 0.5
-"""How many of the others go on with what was sent first."""
+_WHOLE = 0.1
+"""How many of the others are run again as they were, but for one choice."""
+_PROMPT = 0.7
+"""How many of those that part from an earlier run go on with what was sent first."""
 _BACK = (0, 0, 1, 2, 4, 8)
 """How many choices before the new thing to go back to: what it led to may have been sent already."""
-_WHOLE = 0.25
-"""How many of the others are run again as they were, but for one choice or the place of a fault."""
+_RARITY = 2
+"""Something that came up in twice as many runs is gone back to a fourth as often. With a half as often, most runs go
+back to what has been gone on from in many ways already."""
+_ELSEWHERE = 0.5
+"""How many of those that go back have the faults that leave their place open at other places."""
 
 
 @dataclass(slots=True)
@@ -49,7 +54,7 @@ class Feedback:
         self._known: dict[Hashable, _Known] = {}
         self._runs = 0
 
-    def learn(self, seen: Iterable[tuple[Hashable, int]], picks: Sequence[int], faults: Any) -> None:
+    def learn(self, seen: Mapping[Hashable, int], picks: Sequence[int], faults: Any) -> None:
         """Take down a run.
 
         Args:
@@ -58,11 +63,7 @@ class Feedback:
             faults: its faults.
         """
         self._runs += 1
-        counted = set()
-        for what, at in seen:
-            if what in counted:
-                continue
-            counted.add(what)
+        for what, at in seen.items():
             if len(picks) - at < 2:  # too late to go on from there in another way
                 continue
             known = self._known.get(what)
@@ -82,14 +83,13 @@ class Feedback:
         fresh = sampling.schedule("feedback", seed)
         if self._runs < _FIRST or not self._known or rng.random() < _FRESH:
             return fresh, None
-        known = rng.choices(list(self._known.values()), [1 / known.runs for known in self._known.values()])[0]
-        if rng.random() >= _WHOLE:
-            if rng.random() < _PROMPT:
-                fresh = sampling.Prompt(rng)
-            at = max(0, known.at - rng.choice(_BACK))
-            return Prefix(known.picks[:at], fresh), known.faults
-        if rng.random() < 0.5:  # the faults fall elsewhere
-            return Prefix(known.picks, sampling.Fifo()), None
-        changed = list(known.picks)
-        changed[rng.randrange(len(changed))] = rng.randrange(3)
-        return Prefix(changed, sampling.Fifo()), known.faults
+        every = list(self._known.values())
+        known = rng.choices(every, [known.runs**-_RARITY for known in every])[0]
+        faults = None if rng.random() < _ELSEWHERE else known.faults
+        if rng.random() < _WHOLE:
+            changed = list(known.picks)
+            changed[rng.randrange(len(changed))] = rng.randrange(3)
+            return Prefix(changed, sampling.Fifo()), faults
+        if rng.random() < _PROMPT:
+            fresh = sampling.Prompt(rng)
+        return Prefix(known.picks[: max(0, known.at - rng.choice(_BACK))], fresh), faults

@@ -143,6 +143,7 @@ class Search:
         self.feedback = Feedback() if strategy == "feedback" else None
         self.counts: Chances = Counter()
         self.waits: Waits = {}
+        self.placements: Counter[tuple[Fault, ...]] = Counter()
 
     def search(self, seeds: Iterator[int], processes: int) -> Run:
         runner = self.runner
@@ -226,14 +227,21 @@ class Search:
         timing = self.runner.timing
         varied = () if timing is None else timing.drawn(seed)
         if self.fixed == self.runner.faults:
-            faults = (*self.fixed, *varied)
-            return None if self.all_run(faults) else faults
+            fixed = (*self.fixed, *varied)
+            return None if self.all_run(fixed) else fixed
         rng = random.Random(~seed)
+        found = []
         for _ in range(_DRAWS):
-            faults = (*place(self.runner.faults, self.counts, self.waits, rng), *varied)
-            if not self.all_run(faults):
-                return faults
-        return None
+            faults = place(self.runner.faults, self.counts, self.waits, rng)
+            if not self.all_run((*faults, *varied)):
+                if self.feedback is None:
+                    return (*faults, *varied)
+                found.append(faults)
+        if not found:
+            return None
+        faults = min(found, key=self.placements.__getitem__)  # each place once before any twice
+        self.placements[faults] += 1
+        return (*faults, *varied)
 
     def run(self, schedule: Schedule, faults: tuple[Fault, ...]) -> Run:
         """Run a schedule, or where it comes to nothing new, one that parts from it there."""

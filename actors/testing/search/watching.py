@@ -45,37 +45,38 @@ class Watch:
         sim._append = append
         sim.loop.callboard_dispatcher = dispatch
 
-    def seen(self, trace: Trace) -> list[tuple[Hashable, int]]:
+    def seen(self, trace: Trace) -> dict[Hashable, int]:
         """Return what the run came to, each with the number of choices made by then, in order.
 
-        That is: an actor's message after another one; a message that left an attribute at a value; a mark, and a state
-        that the scenario named; and each of these twice, four times, and so on.
+        That is: an actor's message after another one; a message that left an attribute at a value, or two of them; a
+        mark, and a state that the scenario named. An attribute that never changed in the run tells nothing.
         """
-        found: list[tuple[Hashable, int]] = []
+        found: dict[Hashable, int] = {}
         last: dict[str, tuple[Any, str]] = {}
         names: dict[Any, str] = {}
-        times: dict[Hashable, int] = {}
-
-        def add(what: Hashable, at: int) -> None:
-            count = times[what] = times.get(what, 0) + 1
-            if not count & (count - 1):
-                found.append(((what, count), at))
-
-        for index, ((_, kind, row), at) in enumerate(zip(trace.rows, self._choices, strict=False)):
+        rows = trace.rows[: len(self._choices)]
+        values: dict[tuple[str, str], set[str]] = {}
+        for index, states in self._states.items():
+            if index < len(rows):
+                for name, value in states:
+                    values.setdefault((rows[index][2]["actor"], name), set()).add(value)
+        for index, ((_, kind, row), at) in enumerate(zip(rows, self._choices, strict=False)):
             if kind == "recv":
                 actor = row["actor"]
                 message = (row["sender"], name_of(row["message"]))
                 names[row["id"]] = message[1]
-                add(("recv", actor, last.get(actor), message), at)
+                found.setdefault(("recv", actor, last.get(actor), message), at)
                 last[actor] = message
             elif kind == "done":
-                states = self._states.get(index, ())
-                for state in states:
-                    add(("done", row["actor"], names.get(row["id"]), state), at)
-                for pair in itertools.combinations(states, 2):
-                    add(("both", row["actor"], pair), at)
+                actor = row["actor"]
+                changing = [each for each in self._states.get(index, ()) if len(values[actor, each[0]]) > 1]
+                for state in changing:
+                    found.setdefault(("done", actor, names.get(row["id"]), state), at)
+                for pair in itertools.combinations(changing, 2):
+                    found.setdefault(("both", actor, pair), at)
             elif kind not in _PLAIN:
-                add((kind, tuple((name, value_of(value)) for name, value in row.items() if name not in _PASSING)), at)
+                said = tuple((name, value_of(value)) for name, value in row.items() if name not in _PASSING)
+                found.setdefault((kind, said), at)
         return found
 
 
