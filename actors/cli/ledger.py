@@ -102,7 +102,7 @@ class Ledger:
             self._unanswered.pop(number, None)
         self.watcher(kind, fields)
 
-    def unheard_failure(self, path: str, failure: Any) -> None:
+    def unheard_failure(self, what: str, failure: Any) -> None:
         """Do nothing: that it has failed is counted."""
 
     def message(self, kind: str, *values: Any) -> None:

@@ -11,7 +11,7 @@ import pytest
 from callboard import Actor
 from callboard.actors.testing.errors import SimulationError
 from callboard.actors.testing.loop.loop import SimulationLoop
-from callboard.testing import Simulation, SimulationFailed, simulate
+from callboard.testing import Simulation, SimulationFailed, UnhandledFailure, simulate
 
 
 class Fails(Actor):
@@ -77,6 +77,112 @@ def test_a_failed_ask_whose_exception_is_read_is_noticed() -> None:
 
 
 # -- task factories ----------------------------------------------------------------------------------------------------
+
+
+async def fails() -> None:
+    raise LookupError("no such page")
+
+
+@pytest.mark.parametrize("kept", [True, False])
+@pytest.mark.parametrize("order", ["contract", "asyncio"])
+def test_a_task_that_failed_and_that_nobody_looked_at_fails_the_run_by_its_name(kept: bool, order: Any) -> None:
+    async def scenario() -> None:
+        background = {asyncio.create_task(fails(), name="indexing")}
+        if not kept:
+            background.clear()
+        await asyncio.sleep(1)
+
+    with pytest.raises(SimulationFailed, match="task indexing failed, and nobody looked: LookupError") as failed:
+        simulate(scenario, seeds=3, order=order)
+    assert isinstance(failed.value.run.error, UnhandledFailure)
+    assert isinstance(failed.value.run.error.__cause__, LookupError)
+
+
+def test_a_task_of_an_actor_that_failed_and_that_nobody_looked_at_fails_the_run() -> None:
+    class Takes(Actor):
+        def __init__(self) -> None:
+            super().__init__()
+            self.background: set[Any] = set()
+
+        def on_receive(self, message: object) -> None:
+            task = asyncio.create_task(fails(), name="work")
+            self.background.add(task)
+            task.add_done_callback(self.background.discard)
+
+    async def scenario(sim: Simulation) -> None:
+        await sim.system.spawn(Takes, name="takes").ask("order")
+        await asyncio.sleep(1)
+
+    with pytest.raises(SimulationFailed, match="task work failed, and nobody looked: LookupError"):
+        simulate(scenario, seeds=3)
+
+
+def test_a_function_in_a_thread_that_failed_and_that_nobody_looked_at_fails_the_run() -> None:
+    def divide() -> float:
+        return 1 / 0
+
+    async def scenario() -> None:
+        future = asyncio.get_running_loop().run_in_executor(None, divide)
+        await asyncio.sleep(1)
+        assert future.done()
+
+    with pytest.raises(SimulationFailed, match="thread divide failed, and nobody looked: ZeroDivisionError"):
+        simulate(scenario, seeds=3)
+    with pytest.raises(SimulationFailed, match="thread divide failed, and nobody looked: ZeroDivisionError"):
+        simulate(scenario, seeds=3, order="asyncio")
+
+
+def test_a_task_that_failed_and_whose_exception_somebody_takes_is_noticed() -> None:
+    async def grouped() -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(fails())
+            group.create_task(fails())
+
+    async def scenario() -> None:
+        awaited, read, told, gathered, shielded = (asyncio.create_task(fails()) for _ in range(5))
+        told.add_done_callback(lambda task: task.exception())
+        with pytest.raises(LookupError):
+            await asyncio.shield(shielded)
+        with pytest.raises(LookupError):
+            await awaited
+        assert isinstance((await asyncio.gather(gathered, return_exceptions=True))[0], LookupError)
+        assert isinstance(read.exception(), LookupError)
+        with pytest.raises(ExceptionGroup):
+            await grouped()
+        with pytest.raises(LookupError):
+            await asyncio.gather(fails(), fails())
+        asyncio.create_task(asyncio.sleep(5)).cancel()
+        await asyncio.sleep(1)
+
+    simulate(scenario, seeds=30)
+
+
+@pytest.mark.parametrize("waits", [True, False])
+def test_a_hook_of_an_actor_s_end_that_failed_fails_the_run(waits: bool) -> None:
+    class Closes(Actor):
+        def on_receive(self, message: object) -> None:
+            if message == "fail":
+                raise ValueError(message)
+
+    class Stops(Closes):
+        async def on_stop(self) -> None:
+            if waits:
+                await asyncio.sleep(1)
+            raise LookupError("no such page")
+
+    class Crashes(Closes):
+        def on_failure(self, *_: Any) -> None:
+            raise LookupError("no such page")
+
+    async def scenario(sim: Simulation, kind: type[Actor], message: str) -> None:
+        sim.system.spawn(kind, name="pages").tell(message)
+        await asyncio.sleep(1)
+
+    with pytest.raises(SimulationFailed, match="on_stop of pages failed, and nobody looked: LookupError"):
+        simulate(lambda sim: scenario(sim, Stops, "stop"), seeds=3)
+    with pytest.raises(SimulationFailed, match="on_failure of pages failed, and nobody looked: LookupError"):
+        simulate(lambda sim: scenario(sim, Crashes, "fail"), seeds=3)
+    simulate(lambda sim: scenario(sim, Closes, "fail"), seeds=3)
 
 
 def test_a_task_factory_of_ones_own_is_refused_by_its_name() -> None:

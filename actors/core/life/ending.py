@@ -19,6 +19,7 @@ from ..base.log import logger_of
 from ..mail.ask import Ask
 from ..mail.cell import CLOSED, SUSPENDED, Cell
 from ..mail.envelope import STOPS
+from ..mail.future import Failure
 from ..mail.mailbox import enqueue, signal
 from ..runtime.driver import Driver
 from ..runtime.runtime import Runtime, handling
@@ -303,6 +304,9 @@ def _hook_failed(cell: Cell, error: BaseException) -> None:
     logger.error("Unhandled exception in %s:", cell.ref, exc_info=error)
     if isinstance(error, KeyboardInterrupt):
         cell.runtime.interrupt(error)
+    elif isinstance(error, Exception) and cell.runtime.probe is not None:
+        hook = "on_failure" if cell.phase == Phase.FAILING else "on_stop"
+        cell.runtime.probe.unheard_failure(f"{hook} of {cell.path}", Failure(error, error.__traceback__))
 
 
 def _over(cell: Cell) -> None:

@@ -107,7 +107,7 @@ class Ask(Future[Any]):
             failure = Failure(error, error.__traceback__)
             # A handler's own exception: what the runtime says by name, every sender may be told, and few will listen.
             if self._callbacks is None and not isinstance(error, CoreError):
-                self.cell.runtime.probe.unheard_failure(self.cell.path, failure)
+                self.cell.runtime.probe.unheard_failure(f"an ask of {self.cell.path}", failure)
             self._settle(ERROR, failure)
 
     def failed(self) -> bool:

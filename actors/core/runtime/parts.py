@@ -56,8 +56,8 @@ class Probe(Protocol):
     def event(self, kind: str, **row: Any) -> None:
         """Something has happened that is no message's."""
 
-    def unheard_failure(self, path: str, failure: Any) -> None:
-        """An ask of the actor at ``path`` has failed, and nobody waits for it; `Failure.seen` says if one looks."""
+    def unheard_failure(self, what: str, failure: Any) -> None:
+        """An ask has failed, or a hook of an actor's end, and nobody waits for it; `Failure.seen` says if one looks."""
 
     def message(self, kind: str, *values: Any) -> None:
         """Something has happened to a message; the values are named by `MESSAGE_FIELDS`.

@@ -334,6 +334,7 @@ class SimulationLoop(NumberedTasks, VirtualTime, Enclosed):
         future = self.create_future()
         kind, name, interleaves = executor_call(executor, func)
         label = f"{kind} {name}"
+        self._calls.append((label, future))
         if self.threads is not None:
             if interleaves and not self.strict:
                 self.threads.submit(executor, func, args, label, future)
@@ -372,6 +373,7 @@ class SimulationLoop(NumberedTasks, VirtualTime, Enclosed):
             except BaseException:
                 pass
         self._tasks.clear()
+        self._calls.clear()
         self._order.clear()
         self._by_age.clear()
         self._fifo.clear()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from asyncio.tasks import _enter_task, _leave_task
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
@@ -37,6 +38,8 @@ class NumberedTasks(asyncio.BaseEventLoop):
         # Not asyncio.all_tasks(): it goes through the tasks of all loops, those of earlier runs among them. Keeping
         # the tasks also means that when the garbage collector runs decides nothing.
         self._tasks: list[SimTask] = []
+        self._calls: list[tuple[str, asyncio.Future[Any]]] = []
+        """Of each function handed to an executor what it is called and what it gives; kept like the tasks."""
         self._sparing = False
         self._eager = False
         self._unlabelled: list[Lane] = []
@@ -122,6 +125,18 @@ class NumberedTasks(asyncio.BaseEventLoop):
     def unfinished(self) -> list[SimTask]:
         """Return the tasks that are not done, oldest first; of killed processes there are none any more."""
         return [task for task in self._tasks if not task.done() and task.process not in self.killed]
+
+    def unseen(self) -> tuple[str, BaseException] | None:
+        """Return what failed first of tasks and functions in executors, and how, if nobody has looked at it.
+
+        A stock loop tells its exception handler of it when the garbage collector comes.
+        """
+        tasks = ((task, "") for task in self._tasks if task.process not in self.killed)
+        calls = ((future, label) for label, future in self._calls)
+        for future, label in itertools.chain[tuple[Any, str]](tasks, calls):
+            if future._log_traceback:
+                return label or f"task {self.label_of(future)}", future.exception()
+        return None
 
     def relabel(self, lane: Lane) -> None:
         """Give the lane a label anew before the next choice: its task has another name now."""

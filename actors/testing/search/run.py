@@ -267,11 +267,12 @@ def _left_over(sim: Simulation) -> InvariantViolated | UnhandledFailure | None:
         return InvariantViolated(f"no leaks: timers still set after the system had stopped: {', '.join(names)}")
     if loop.unawaited:
         return InvariantViolated(f"no leaks: coroutines that were never awaited: {', '.join(loop.unawaited)}")
-    for path, failure in sim.unheard:
-        if not failure.seen:
-            unseen = UnhandledFailure(f"an ask of {path} failed, and nobody looked: {failure.error!r}")
-            unseen.__cause__ = failure.error
-            return unseen
+    unheard = ((what, failure.error) for what, failure in sim.unheard if not failure.seen)
+    if (unseen := loop.unseen() or next(unheard, None)) is not None:
+        what, error = unseen
+        unhandled = UnhandledFailure(f"{what} failed, and nobody looked: {error!r}")
+        unhandled.__cause__ = error
+        return unhandled
     return None
 
 

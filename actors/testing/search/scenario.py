@@ -233,9 +233,9 @@ class Simulation:
             fields["expected"] = any(condition(fact) for condition in self._expected)
         self._append((self.loop._now, kind, fields))
 
-    def unheard_failure(self, path: str, failure: Failure) -> None:
-        """Take note of an ask that failed while nobody waited for it. Called by the runtime."""
-        self.unheard.append((path, failure))
+    def unheard_failure(self, what: str, failure: Failure) -> None:
+        """Take note of an ask or a hook that failed while nobody waited for it. Called by the runtime."""
+        self.unheard.append((what, failure))
 
     def message(self, kind: str, *values: Any) -> None:
         """Take down what happened to a message. Called by the runtime."""
@@ -270,8 +270,8 @@ class _Further:
     def message(self, kind: str, *values: Any) -> None:
         self.event(kind, **dict(zip(MESSAGE_FIELDS[kind], values, strict=True)))
 
-    def unheard_failure(self, path: str, failure: Failure) -> None:
-        self._sim.unheard_failure(path, failure)
+    def unheard_failure(self, what: str, failure: Failure) -> None:
+        self._sim.unheard_failure(what, failure)
 
 
 def takes_simulation(scenario: Scenario) -> bool:
