@@ -30,7 +30,7 @@ def own(error: BaseException) -> None:
 def where(error: BaseException) -> str:
     """Say where an exception was raised, as near to it as the reader's own code gets; "" where nothing is known."""
     links = _links(error)
-    theirs = [link for link in links if not _within(link, _MACHINERY)]
+    theirs = [link for link in links if not (hidden(link) or _within(link, _MACHINERY))]
     if not links:
         return ""
     frame, line = (theirs or links)[-1].tb_frame, (theirs or links)[-1].tb_lineno
@@ -56,6 +56,11 @@ def _links(error: BaseException) -> list[TracebackType]:
         links.append(link)
         link = link.tb_next
     return links
+
+
+def hidden(link: TracebackType) -> bool:
+    """Whether a frame asks pytest not to be shown, as that of `pytest.fail` does."""
+    return "__tracebackhide__" in link.tb_frame.f_code.co_varnames
 
 
 def _within(link: TracebackType, packages: tuple[str, ...]) -> bool:

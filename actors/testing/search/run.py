@@ -29,6 +29,7 @@ from ..trace.invariants import Invariant, runtime
 from ..trace.trace import Trace
 from .coverage import NOTHING, Coverage
 from .deadlock import who_waits
+from .frames import hidden
 from .scenario import Scenario, Simulation
 from .watching import Watch
 
@@ -103,8 +104,8 @@ def failure_key(error: BaseException) -> Any:
     place = ""
     traceback = error.__traceback__
     while traceback is not None:
-        code = traceback.tb_frame.f_code
-        place = f"{code.co_filename}:{traceback.tb_lineno}"
+        if not hidden(traceback):
+            place = f"{traceback.tb_frame.f_code.co_filename}:{traceback.tb_lineno}"
         traceback = traceback.tb_next
     if isinstance(error, InvariantViolated) and (not place or place.startswith(_OURS)):
         return kind, str(error).partition(":")[0]  # one line raises for all that are made alike

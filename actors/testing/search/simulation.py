@@ -32,6 +32,7 @@ from .run import Run, reproducible
 from .runner import Runner
 from .scenario import Scenario
 from .settings import settings
+from .verdicts import verdict
 from .watching import Watch
 
 _FEW_WAYS = 2_000
@@ -306,6 +307,8 @@ class Search:
             nth = min(waits)
 
     def fail(self, run: Run, found: str) -> None:
+        if (told := verdict(run.error)) is not None:
+            raise told
         failure = diagnose(self.runner, run, found, self.ended(run).coverage, read=_worth_shrinking())
         raise failure from failure.run.error
 
@@ -320,6 +323,8 @@ class Search:
         run = runner.plan(given.holds, (*self.fixed, *given.faults))
         given.check_trace(run.trace, run.unused)
         if not run.ok:
+            if (told := verdict(run.error)) is not None:
+                raise told
             settings.replayed = True
             parting = None if given.whole else parting_of(run, runner.plan(run.holds, run.faults))
             failure = failed(runner, run, "replayed", 1, parting, read=_worth_shrinking())
