@@ -8,6 +8,7 @@ import math
 import multiprocessing
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
@@ -123,6 +124,51 @@ def test_the_only_failing_schedule_of_a_small_flow_is_found() -> None:
 
 def test_orders_count_what_the_actors_see() -> None:
     assert simulate(racing("a", "b", "c"), seeds=500).coverage.orders == math.factorial(3)
+
+
+@dataclass
+class Order:
+    number: int
+    lines: tuple[str, ...] = ()
+
+
+class Desk(Actor):
+    """Asks for a receipt of what it is told, each in a job of its own, and then passes it on."""
+
+    def __init__(self, seen: ActorRef[Seen]) -> None:
+        super().__init__()
+        self.seen = seen
+
+    def on_receive(self, message: Any) -> Any:
+        return self.reply_with(self.work(message))
+
+    async def work(self, message: Any) -> None:
+        await asyncio.sleep(1)
+        await self.seen.ask(message)
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        (1, 2, 3),
+        tuple(Order(number, ("book",)) for number in range(3)),
+        tuple({"order": [number]} for number in range(3)),
+        tuple(("order", "x" * 100 + str(number)) for number in range(3)),
+        (math.nan, math.inf, 10**5000),
+    ],
+    ids=["numbers", "objects", "dicts", "texts", "odd numbers"],
+)
+def test_orders_tell_messages_of_one_sender_apart_by_what_is_in_them(messages: tuple[Any, ...]) -> None:
+    orders = set()
+
+    async def scenario(sim: Simulation) -> None:
+        seen = sim.system.spawn(Seen, name="seen")
+        desk = sim.system.spawn(Desk, seen, name="desk")
+        await asyncio.gather(*map(desk.ask, messages))
+        orders.add(tuple(messages.index(each) for each in await seen.ask("seen")))
+
+    coverage = simulate(scenario, seeds=200).coverage
+    assert coverage.orders == len(orders) == math.factorial(3)
 
 
 class Colour(Enum):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -16,6 +17,8 @@ Edge: TypeAlias = tuple[str, str, str]
 _WHOSE = ("actor", "system")
 _LONGEST = 24
 """A text of more characters is data, not the name of a message."""
+_MOST_TEXT, _MOST_ITEMS = 60, 8
+"""How much of a text's beginning and end, and how many items, tell messages apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +29,7 @@ class Coverage:
         schedules: how many were run, the ordinary one included.
         distinct: how many of them differ in a choice, or in a fault.
         orders: in how many orders the actors took up their messages: schedules that differ only otherwise are alike to
-            each of them.
+            each of them. Messages are told apart by sender and name, and several of one sender's also by content.
         exhausted: whether there is no other schedule: all have been run.
         edges: ``(actor, state, message)``: the messages taken up, and in which state. The state is what the scenario
             follows (`Simulation.follow`) or says with ``sim.mark("state", actor=…, value=…)``, or else the message
@@ -145,7 +148,11 @@ class Covered:
 
 
 def edges_of(trace: Trace) -> tuple[dict[str, list[str]], set[Edge]]:
-    """Return whose messages each actor took up, and which, by turns and in order; and the edges of the messages."""
+    """Return whose messages each actor took up, and which, by turns and in order; and the edges of the messages.
+
+    Where several of one sender have the same name, as those of its jobs, each is known by its content.
+    """
+    first: dict[tuple[str, str, str], tuple[int, Any]] = {}
     states: dict[str, str] = {}
     declared: set[str] = set()
     orders: dict[str, list[str]] = {}
@@ -161,7 +168,11 @@ def edges_of(trace: Trace) -> tuple[dict[str, list[str]], set[Edge]]:
             message = name_of(content)
             if (order := orders.get(actor)) is None:
                 order = orders[actor] = []
-            order += sender, message
+            place = len(order) + 1, content
+            elder, other = first.setdefault((actor, sender, message), place)
+            if elder != place[0]:
+                order[elder] = inside(other)
+            order += sender, (message if elder == place[0] else inside(content))
             edges.add((actor, states.get(actor, ""), message))
             if actor not in declared:
                 states[actor] = message
@@ -171,6 +182,29 @@ def edges_of(trace: Trace) -> tuple[dict[str, list[str]], set[Edge]]:
             said = [f"{name}={stable_repr(value)}" for name, value in fields.items() if name not in _WHOSE]
             states[actor] = stable_repr(fields["value"]) if len(said) == 1 and "value" in fields else " ".join(said)
     return orders, edges
+
+
+def inside(value: Any, depth: int = 3) -> str:
+    """Return what is in a message, as far as it is the same in every run: of large ones the beginning."""
+    kind = value.__class__
+    if kind is str:
+        return value if len(value) <= _MOST_TEXT else f"{value[:_MOST_TEXT]} {value[-_MOST_TEXT:]} {len(value)}"
+    if kind is int:
+        return str(value % (1 << 61))
+    if kind is float or kind is bool or value is None:
+        return repr(value)
+    if isinstance(value, Enum):
+        return value.name
+    name = str(kind.__name__)
+    if depth and isinstance(value, tuple | list):
+        items: Iterable[Any] = value[:_MOST_ITEMS]
+    elif depth and kind is dict:
+        items = itertools.islice(itertools.chain.from_iterable(value.items()), _MOST_ITEMS)
+    elif depth and hasattr(kind, "__dataclass_fields__"):
+        items = (getattr(value, field, None) for field in itertools.islice(kind.__dataclass_fields__, _MOST_ITEMS))
+    else:
+        return name
+    return f"{name}({', '.join([inside(item, depth - 1) for item in items])})"
 
 
 def name_of(message: Any) -> str:
