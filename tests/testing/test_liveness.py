@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from callboard.actors import Actor, ChildSpec
+from callboard.actors import Actor, ChildSpec, System
 from callboard.actors.testing import (
     Crash,
     Fact,
@@ -128,6 +128,32 @@ def test_what_a_restart_changes_in_a_state_that_is_followed_is_seen() -> None:
 
     run = simulate(scenario, seeds=0, faults=[Crash("keeps", 2, "before")])
     assert [(fact.actor, fact.kept) for fact in run.trace.of("state")] == [("keeps", kept) for kept in (0, 1, 0, 4)]
+
+
+def test_actors_of_a_second_system_and_of_a_process_are_followed_too() -> None:
+    async def jobs(sim: Simulation, system: System) -> None:
+        queue = system.spawn(Queue, True, name="queue")
+        sim.follow(queue, jobs=lambda actor: len(actor.jobs))
+        await queue.ask("job")
+        await queue.ask("job")
+
+    async def in_a_second_system(sim: Simulation) -> None:
+        sim.follow(sim.system.spawn(Queue, True, name="queue"), jobs=lambda actor: len(actor.jobs))
+        async with System("second") as system:
+            await jobs(sim, system)
+
+    async def in_a_process(sim: Simulation) -> None:
+        sim.follow(sim.system.spawn(Queue, True, name="queue"), jobs=lambda actor: len(actor.jobs))
+        await sim.process("worker", lambda system: jobs(sim, system))
+
+    for scenario in (in_a_second_system, in_a_process):
+        states = simulate(scenario, seeds=3).trace.of("state")
+        assert [(fact.fields.get("system"), fact.actor, fact.jobs) for fact in states] == [
+            (None, "queue", 0),
+            (2, "queue", 0),
+            (2, "queue", 1),
+            (2, "queue", 2),
+        ]
 
 
 def test_a_state_that_raises_fails_the_run_and_not_the_actor() -> None:

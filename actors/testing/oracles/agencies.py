@@ -137,7 +137,7 @@ def _defined(agent: Agent, event: RunEvent) -> dict[str, Any]:
 
 
 def _system(system: System | None) -> dict[str, Any]:
-    number = None if system is None else getattr(system.runtime.probe, "_number", None)
+    number = None if system is None else getattr(system.runtime.probe, "number", None)
     return {} if number is None else {"system": number}
 
 

@@ -128,7 +128,7 @@ class Simulation:
         """
         cell, append, last = ref._cell, self._append, dict[str, object]()
         probe: Any = cell.runtime.probe
-        system = {} if probe is self else {"system": probe._number}
+        system = {} if probe is self else {"system": probe.number}
         whose = system.get("system"), cell.path
 
         def look() -> None:
