@@ -22,6 +22,7 @@ from contextvars import Context
 from typing import Any, Literal, TypeAlias, TypeVar, TypeVarTuple
 
 from ..errors import Deadlock, StepBudgetSpent
+from ..trace.values import shown
 from .enclosed import Enclosed
 from .lanes import Executor, ExecutorCall, Lane, Schedule, executor_call, process
 from .numbering import NumberedTasks
@@ -245,7 +246,11 @@ class SimulationLoop(NumberedTasks, VirtualTime, Enclosed):
                     raise
                 except BaseException as error:
                     self.call_exception_handler(
-                        {"message": f"exception in {handle._callback!r}", "exception": error, "handle": handle}
+                        {
+                            "message": f"exception in {shown(handle._callback)}",
+                            "exception": error,
+                            "handle": handle,
+                        }
                     )
                 if cost is not None:
                     self._now += cost()

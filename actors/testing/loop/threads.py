@@ -19,6 +19,7 @@ from threading import get_ident
 from typing import Any, Final, NoReturn, Protocol, TypeAlias
 
 from ..errors import Deadlock, SimulationError, StepBudgetSpent
+from ..trace.values import shown
 from .interrupts import Tracer
 from .lanes import Lane
 from .workers import PATIENCE, Pool, Worker, agents
@@ -130,7 +131,7 @@ class ThreadCall:
             self.future.set_result(value)
             return
         if isinstance(error, StopIteration):  # no future can carry it
-            error = RuntimeError(f"{self.label} raised {error!r}")
+            error = RuntimeError(f"{self.label} raised {shown(error)}")
         self.future.set_exception(error)
 
     def _timed_out(self) -> None:

@@ -10,6 +10,7 @@ from ..errors import Nondeterministic
 from ..schedules import sampling
 from ..schedules.plan import Hold, Interrupt, Prefix, Recorded
 from ..trace.trace import Parting
+from ..trace.values import shown
 from . import token
 from .coverage import Coverage
 from .failed import SimulationFailed
@@ -139,8 +140,8 @@ def _check_alike(run: Run, again: Run) -> None:
     parting = parting_of(run, again)
     assert parting is not None
     raise Nondeterministic(
-        f"a schedule failed with {run.error!r}, and when it ran again it "
-        f"{'did not fail' if again.ok else f'failed with {again.error!r}'}.\n\n"
+        f"a schedule failed with {shown(run.error)}, and when it ran again it "
+        f"{'did not fail' if again.ok else f'failed with {shown(again.error)}'}.\n\n"
         f"trace of the failure ({len(run.trace)} events):\n{run.trace.text(last=LAST_EVENTS)}\n\n"
         + "\n".join(differs(parting))
     ) from run.error
@@ -150,5 +151,5 @@ def parting_of(run: Run, again: Run) -> Parting | None:
     """Return where two runs of one schedule part; their ends count too."""
     found = run.trace.parting(again.trace)
     if found is None and run.failure != again.failure:
-        return Parting(len(run.trace), f"the end, with {run.error!r}", f"the end, with {again.error!r}")
+        return Parting(len(run.trace), f"the end, with {shown(run.error)}", f"the end, with {shown(again.error)}")
     return found

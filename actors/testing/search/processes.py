@@ -11,6 +11,7 @@ from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
 from ..errors import SimulationError
+from ..trace.values import shown
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -82,5 +83,5 @@ def _serve(pipe: Connection, work: Callable[[Any], Any], parts: Sequence[Any]) -
             except BrokenPipeError:
                 raise
             except BaseException as error:
-                pipe.send((False, repr(error)))
+                pipe.send((False, shown(error)))
                 return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
+from ...core.base.errors import text_of
 from ..errors import SimulationError
 from ..faults.faults import describe
 from ..trace.trace import Parting
@@ -81,7 +82,7 @@ def _what(error: BaseException | None) -> list[str]:
     if isinstance(error, BaseExceptionGroup):
         lines = [f"{type(error).__name__}: {error.message}"]
         return lines + [f"  {line}" for inner in error.exceptions for line in _what(inner)]
-    said = str(error)
+    said = text_of(error)
     more = f"… ({len(said) - LONGEST_MESSAGE:,} more characters)" if len(said) > LONGEST_MESSAGE else ""
     lines = [f"{type(error).__name__}: {said[:LONGEST_MESSAGE]}{more}"]
     if (place := where(error)) and not isinstance(error, SimulationError):

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...core.base.buggify import deciding
+from ...core.base.errors import text_of
 from ...core.system import System
 from ...journal.threaded.running import hosting
 from ..errors import InvariantViolated, UnhandledFailure
@@ -27,6 +28,7 @@ from ..loop.timing import Timekeeper, Timing, Variation
 from ..schedules.plan import Hold, Interrupt, fresh
 from ..trace.invariants import Invariant, runtime
 from ..trace.trace import Trace
+from ..trace.values import shown
 from .coverage import NOTHING, Coverage
 from .deadlock import who_waits
 from .frames import hidden
@@ -108,7 +110,7 @@ def failure_key(error: BaseException) -> Any:
             place = f"{traceback.tb_frame.f_code.co_filename}:{traceback.tb_lineno}"
         traceback = traceback.tb_next
     if isinstance(error, InvariantViolated) and (not place or place.startswith(_OURS)):
-        return kind, str(error).partition(":")[0]  # one line raises for all that are made alike
+        return kind, text_of(error).partition(":")[0]  # one line raises for all that are made alike
     return kind, place
 
 
@@ -271,7 +273,7 @@ def _left_over(sim: Simulation) -> InvariantViolated | UnhandledFailure | None:
     unheard = ((what, failure.error) for what, failure in sim.unheard if not failure.seen)
     if (unseen := loop.unseen() or next(unheard, None)) is not None:
         what, error = unseen
-        unhandled = UnhandledFailure(f"{what} failed, and nobody looked: {error!r}")
+        unhandled = UnhandledFailure(f"{what} failed, and nobody looked: {shown(error)}")
         unhandled.__cause__ = error
         return unhandled
     return None
@@ -283,7 +285,7 @@ def _callback(timer: asyncio.TimerHandle) -> Any:
 
 def _unhandled(context: dict[str, Any]) -> UnhandledFailure:
     cause = context.get("exception")
-    failure = UnhandledFailure(f"{context.get('message', 'unhandled failure')}: {cause!r}")
+    failure = UnhandledFailure(f"{context.get('message', 'unhandled failure')}: {shown(cause)}")
     failure.__cause__ = cause
     return failure
 

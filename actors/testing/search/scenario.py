@@ -134,10 +134,11 @@ class Simulation:
         def look() -> None:
             try:
                 now = {name: state(cell.actor) for name, state in states.items()} if cell.actor is not None else last
+                changed = now != last
             except Exception as error:
                 self.loop.unhandled.append({"message": f"a state of {cell.path} that is followed", "exception": error})
                 return
-            if now != last:
+            if changed:
                 last.update(now)
                 append((self.loop._now, "state", {**system, "actor": cell.path, **now}))
 

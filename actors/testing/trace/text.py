@@ -74,8 +74,12 @@ def line(kind: str, values: Values) -> str:
     try:
         text = _LINES[kind](values)
     except KeyError:  # a mark, or something of no line of its own; a mark may be called like what is told of tasks
-        text = _note(kind, *(f"{name}={brief(value)}" for name, value in values.items() if value not in (None, "")))
+        text = _note(kind, *(f"{name}={brief(value)}" for name, value in values.items() if not _is_empty(value)))
     return printable(text, but="")
+
+
+def _is_empty(value: object) -> bool:
+    return value is None or (isinstance(value, str) and not value)  # not by ==, which may be of anybody
 
 
 def _note(kind: str, *words: str) -> str:

@@ -15,7 +15,26 @@ _DEPTH = 4
 
 def stable_repr(value: Any) -> str:
     """Return a ``repr`` that is the same in every process: sets are sorted, addresses left out; so are the fields of
-    dataclasses that have their default."""
+    dataclasses that have their default. Where it raises, that is said in its place."""
+    try:
+        return _stable_repr(value)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as broken:
+        return f"<{type(value).__name__}, whose repr raised {type(broken).__name__}>"
+
+
+def shown(value: Any) -> str:
+    """Return its own ``repr``, which says most to people, or where that raises `stable_repr`."""
+    try:
+        return repr(value)
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
+        return stable_repr(value)
+
+
+def _stable_repr(value: Any) -> str:
     kind = type(value)
     if kind in (str, int, float, bool, bytes, type(None)):
         return repr(value)
@@ -49,7 +68,10 @@ def brief(value: Any, limit: int = 120) -> str:
     for size, items in _SIZES:
         if len(text) <= limit:
             break
-        text = _lessened(value, size, items, _DEPTH)
+        try:
+            text = _lessened(value, size, items, _DEPTH)
+        except Exception:  # a comparison, or an attribute, that raises
+            break
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
