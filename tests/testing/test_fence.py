@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import math
 import platform
 import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
@@ -121,3 +125,47 @@ def test_a_database_is_used_as_it_is(tmp_path: Path) -> None:
         connection.close()
 
     simulate(scenario, seeds=1)
+
+
+def test_what_waits_in_another_event_loop_in_a_thread_is_refused_by_name_and_does_not_hang() -> None:
+    async def work() -> None:
+        await asyncio.sleep(0.5)
+
+    def quietly() -> None:
+        with contextlib.suppress(Exception):
+            asyncio.run(work())
+
+    async def runs() -> None:
+        await asyncio.to_thread(asyncio.run, work())
+
+    async def hides_it() -> None:
+        await asyncio.to_thread(quietly)
+
+    for scenario in (runs, hides_it):
+        with pytest.raises(SimulationFailed, match=r"EscapedSimulation: thread .* waits in an event loop of its own"):
+            simulate(scenario, seeds=2)
+    asyncio.run(asyncio.sleep(0.001))
+
+
+def test_another_event_loop_in_a_thread_that_waits_for_nothing_is_part_of_a_step() -> None:
+    async def work() -> int:
+        await asyncio.sleep(0)
+        return 5
+
+    async def scenario() -> None:
+        assert await asyncio.to_thread(lambda: asyncio.run(work())) == 5
+
+    simulate(scenario, seeds=2)
+
+
+def test_to_sleep_for_no_number_of_seconds_raises_as_asyncio_and_time_do() -> None:
+    async def on_the_loop() -> None:
+        with pytest.raises(ValueError, match="Invalid delay: NaN"):
+            await asyncio.sleep(math.nan)
+
+    async def in_a_thread() -> None:
+        with pytest.raises(ValueError, match="Invalid value NaN"):
+            await asyncio.to_thread(time.sleep, math.nan)
+
+    simulate(on_the_loop, seeds=2)
+    simulate(in_a_thread, seeds=2)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import _thread
 import os
 import queue
+import selectors
 import sys
 import threading
 import time
@@ -27,6 +28,7 @@ from .workers import agents
 _real_lock = _thread.allocate_lock
 _real_rlock = _thread.RLock
 _real_sleep = time.sleep
+_real_select: Any = selectors.DefaultSelector.select
 _MACHINERY = (threading.__file__, queue.__file__, __file__, future.__file__)
 
 
@@ -160,9 +162,19 @@ def _sleep(seconds: float) -> None:
     if isinstance(agent, threads.ThreadCall):
         if seconds < 0:
             raise ValueError("sleep length must be non-negative")
+        if seconds != seconds:
+            raise ValueError("Invalid value NaN (not a number)")
         agent.sleep(seconds)
     else:
         _real_sleep(seconds)
+
+
+def _select(self: Any, timeout: float | None = None) -> Any:
+    agent = here()
+    if isinstance(agent, threads.ThreadCall) and (timeout is None or timeout > 0):
+        # Until what is real happens, or its timeout is over: by a clock that stands meanwhile.
+        agent.loop.refuse(f"{agent.lane.label} waits in an event loop of its own, or for a socket,")
+    return _real_select(self, timeout)
 
 
 def _monotonic() -> float:
@@ -178,6 +190,7 @@ _REPLACED: tuple[tuple[Any, str, Any], ...] = (
     (queue, "SimpleQueue", queue._PySimpleQueue),  # type: ignore[attr-defined]  # the other blocks in C
     (future, "allocate_lock", Lock),  # our own replies' `get`
     (time, "sleep", _sleep),
+    (selectors.DefaultSelector, "select", _select),  # an event loop's
 )
 _before: list[Any] = []
 _searches = 0

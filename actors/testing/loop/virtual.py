@@ -46,6 +46,8 @@ class VirtualTime(asyncio.BaseEventLoop):
     ) -> asyncio.TimerHandle:
         """Run the callback at the virtual time ``when``; callbacks of one instant run in the order they were set."""
         self._check_closed()  # type: ignore[attr-defined]
+        if when != when:  # it would never be due, nor would what is set later
+            raise ValueError("Invalid delay: NaN")
         if when <= self._now + RESOLUTION:
             # A rate limiter's float residue can set a timer for "now" for ever; a real clock would have moved on.
             if self._instant != self._now:
