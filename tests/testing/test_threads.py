@@ -127,6 +127,73 @@ def test_the_token_of_a_data_race_replays_it(race: str) -> None:
     assert again.value.run.failure == found.value.run.failure
 
 
+def maximum(seen: list[int]) -> None:
+    m = max(seen, default=0); seen.append(m + 1)  # fmt: skip  # noqa: E702
+
+
+def unless(seen: list[int]) -> None:
+    if not seen: seen.extend((1, 2))  # fmt: skip  # noqa: E701
+
+
+def until(seen: list[int]) -> None:
+    while len(seen) < 2: seen.extend((1, 2))  # fmt: skip  # noqa: E701
+
+
+def keyword(seen: list[int]) -> None:
+    vars(STATE).update(n=vars(STATE)["n"] + 1)
+
+
+def attribute(seen: list[int]) -> None:
+    setattr(STATE, "n", getattr(STATE, "n") + 1)  # noqa: B009, B010
+
+
+class State:
+    n = 0
+
+
+STATE = State()
+
+
+def within_a_line(function: Callable[[list[int]], object], locked: bool = False) -> Scenario:
+    async def scenario(_: Simulation) -> None:
+        seen: list[int] = []
+        STATE.n = 0
+        lock = threading.Lock()
+
+        def call() -> None:
+            if not locked:
+                function(seen)
+                return
+            with lock:
+                function(seen)
+
+        await asyncio.gather(asyncio.to_thread(call), asyncio.to_thread(call))
+        assert STATE.n == 2 or sorted(seen) == [1, 2], "within a line"
+
+    return scenario
+
+
+WITHIN_A_LINE: dict[str, Callable[[list[int]], object]] = {
+    "two statements": maximum,
+    "if": unless,
+    "while": until,
+    "an argument by keyword": keyword,
+    "setattr": attribute,
+    "lambda": lambda _: STATE.__setattr__("n", STATE.n + 1),
+}
+
+
+@pytest.mark.parametrize("race", WITHIN_A_LINE)
+def test_a_race_within_one_line_is_found(race: str) -> None:
+    with pytest.raises(SimulationFailed, match="within a line"):
+        simulate(within_a_line(WITHIN_A_LINE[race]), seeds=500)
+
+
+@pytest.mark.parametrize("race", WITHIN_A_LINE)
+def test_what_one_line_does_under_a_lock_never_alarms(race: str) -> None:
+    simulate(within_a_line(WITHIN_A_LINE[race], locked=True), seeds=CLEAN)
+
+
 @pytest.mark.parametrize("twin", TWINS)
 def test_what_is_done_under_a_lock_never_alarms(twin: str) -> None:
     simulate(TWINS[twin], seeds=CLEAN)

@@ -1,7 +1,8 @@
-"""Where the user's own code in a thread may be interrupted: before a statement, and before it stores what others see.
+"""Where the user's own code in a thread may be interrupted: before a statement, a call, and a store that others see.
 
-The second is for ``self.n += 1``, which reads and writes in one line. Interrupted is only code of the user's, called by
-the user's: what the standard library or an installed package does on the way holds locks that nobody here knows of.
+The last two are for what reads and writes in one line: ``self.n += 1``, ``if not jobs: jobs.append(job)``. Interrupted
+is only code of the user's, called by the user's: what the standard library or an installed package does on the way
+holds locks that nobody here knows of.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import linecache
 import os
 import sys
 import sysconfig
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from dis import get_instructions
 from types import CodeType, FrameType
 from typing import Any, Final, Protocol
@@ -23,6 +25,7 @@ SLICE: Final = 2_000
 """Points after which a thread lets others go first whatever the schedule: or one that waits in a circle never would."""
 
 _STORES = {"STORE_ATTR", "STORE_SUBSCR", "STORE_SLICE", "STORE_GLOBAL", "STORE_DEREF", "DELETE_ATTR", "DELETE_SUBSCR"}
+_CALLS = {"CALL", "CALL_KW", "CALL_FUNCTION_EX"}
 _LIBRARY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 _OURS = tuple(os.path.join(_LIBRARY, room) + os.sep for room in ("actors", "providers", "tools"))
 _FOREIGN = (*{os.path.join(sysconfig.get_path(name), "") for name in ("stdlib", "platstdlib", "purelib", "platlib")},)
@@ -30,8 +33,25 @@ _RESUMED = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERA
 """Code that another thread may resume. Python 3.12 crashes where a frame is traced by opcode, and its thread is not."""
 _COMPREHENSIONS = {"<listcomp>", "<setcomp>", "<dictcomp>"}
 _user: dict[str, bool] = {}
-_statements: dict[str, dict[int, int]] = {}
-_stores: dict[CodeType, frozenset[int]] = {}
+_sources: dict[str, _Source] = {}
+_points: dict[CodeType, frozenset[int]] = {}
+
+
+@dataclass
+class _Source:
+    """What is known of a file."""
+
+    statements: dict[int, int] = field(default_factory=dict)
+    """The first line of the statement that each line is of.
+
+    Versions of Python tell of the lines of one statement in different orders and numbers, and of statements alike.
+    """
+    calls: dict[tuple[int, int], tuple[int, int]] = field(default_factory=dict)
+    """Where the calls begin that are points, by where they end: there the instruction does too.
+
+    Other instructions that call are there in some versions of Python only: those of comprehensions, ``super()``, the
+    ends of ``with``.
+    """
 
 
 def is_user(filename: str) -> bool:
@@ -43,33 +63,76 @@ def is_user(filename: str) -> bool:
     return known
 
 
-def stores(code: CodeType) -> frozenset[int]:
-    """Return the offsets of the instructions that change what other threads can see."""
-    known = _stores.get(code)
+def points(code: CodeType) -> frozenset[int]:
+    """Return the offsets of the instructions that call, or change what other threads can see."""
+    known = _points.get(code)
     if known is None:
-        found = (it.offset for it in get_instructions(code) if it.opname in _STORES)
-        known = _stores[code] = frozenset(found)
+        begun = source(code.co_filename).calls
+        found = (
+            it.offset
+            for it in get_instructions(code)
+            if it.opname in _STORES or (it.opname in _CALLS and _is_of_a_call(it.positions, begun))
+        )
+        known = _points[code] = frozenset(found)
     return known
 
 
-def statements(filename: str) -> dict[int, int]:
-    """Return the first line of the statement that each line is of.
+def _is_of_a_call(at: Any, begun: dict[tuple[int, int], tuple[int, int]]) -> bool:
+    start = begun.get((at.end_lineno, at.end_col_offset))
+    # In a chain over several lines the instruction begins at its own link.
+    return start is not None and (start == (at.lineno, at.col_offset) or start[0] != at.lineno)
 
-    Versions of Python tell of the lines of one statement in different orders and numbers, and of statements alike.
-    """
-    known = _statements.get(filename)
+
+def source(filename: str) -> _Source:
+    """Return what is known of a file."""
+    known = _sources.get(filename)
     if known is None:
-        known = _statements[filename] = {}
+        known = _sources[filename] = _Source()
         with fence.lowered():  # it reads the file
-            source = "".join(linecache.getlines(filename))
+            text = "".join(linecache.getlines(filename))
         try:
-            tree = ast.parse(source)
+            tree = ast.parse(text)
         except (SyntaxError, ValueError):
             return known
         for node in ast.walk(tree):  # outer ones first
             if isinstance(node, ast.stmt):
-                known.update(dict.fromkeys(range(node.lineno, (node.end_lineno or node.lineno) + 1), node.lineno))
+                lines = range(node.lineno, (node.end_lineno or node.lineno) + 1)
+                known.statements.update(dict.fromkeys(lines, node.lineno))
+        for call in _calls(tree, set()):
+            end = call.end_lineno or 0, call.end_col_offset or 0
+            known.calls[end] = call.lineno, call.col_offset
     return known
+
+
+def _calls(tree: ast.AST, lines: set[int]) -> Iterator[ast.Call]:
+    """Give the calls that are points. ``lines`` takes those on which a statement has begun."""
+    left: list[ast.AST] = [tree]
+    while left:
+        node = left.pop()
+        if isinstance(node, ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp):
+            continue
+        inner = list(ast.iter_child_nodes(node))
+        if isinstance(node, ast.stmt):
+            first, _ = node.lineno not in lines, lines.add(node.lineno)
+            if first and isinstance(node, ast.Expr | ast.Assign | ast.AnnAssign | ast.Return) and _is_plain(node.value):
+                continue  # the point before the statement is the same
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            inner = [*node.body]
+        elif isinstance(node, ast.withitem):
+            inner = [*ast.iter_child_nodes(node.context_expr)]
+        elif isinstance(node, ast.Call) and not (isinstance(node.func, ast.Name) and node.func.id == "super"):
+            yield node
+        left += reversed(inner)
+
+
+def _is_plain(value: ast.AST | None) -> bool:
+    """Whether it is one call, and nothing that others see is read or done before it."""
+    if not isinstance(value, ast.Call):
+        return False
+    func = value.func.value if isinstance(value.func, ast.Attribute) else value.func
+    return all(
+        isinstance(it, ast.Name | ast.Constant) for it in (func, *value.args, *(k.value for k in value.keywords))
+    )
 
 
 class Interruptible(Protocol):
@@ -116,8 +179,8 @@ class Tracer:
             return None
         if code.co_name in _COMPREHENSIONS:  # a frame of its own in Python 3.11 only
             return self._passing
-        offsets = stores(code)
-        firsts = statements(code.co_filename)
+        offsets = points(code)
+        firsts = source(code.co_filename).statements
         line = 0
 
         def local(frame: FrameType, event: str, arg: Any) -> Any:
