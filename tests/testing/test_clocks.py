@@ -13,6 +13,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import tempfile
 import time
 import uuid
 from collections.abc import Callable
@@ -65,6 +66,8 @@ CHANCE: dict[str, Callable[[], Any]] = {
     "uuid4 bound before": uuid4_before,
     "uuid1 bound before": uuid1_before,
     "urandom bound before": lambda: urandom_before(8),
+    "getrandom": lambda: os.getrandom(8),
+    "names of tempfile": lambda: tempfile.mktemp(),  # noqa: S306
     "a generator without a seed": lambda: RandomBefore().random(),
     "the generator, seeded anew": lambda: (random.seed(), random.random()),
 }
@@ -77,6 +80,7 @@ CLOCKS: dict[str, Callable[[], Any]] = {
         clock_gettime_before(time.CLOCK_REALTIME),
         clock_gettime_before(time.CLOCK_MONOTONIC),
     ),
+    "coarse clocks, and atomic time": lambda: [time.clock_gettime(it) for it in (5, 6, time.CLOCK_TAI)],
     "clock_gettime_ns": lambda: time.clock_gettime_ns(time.CLOCK_MONOTONIC),
     "datetime.now": datetime.now,
     "datetime.now of a zone": lambda: (datetime.now(UTC), datetime.now(tz=timezone(timedelta(hours=2)))),

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import _thread
 import asyncio
 import contextlib
 import math
+import os
 import platform
+import select
+import signal
+import socket
 import sqlite3
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from select import select as waiting_of_select
 from typing import Any
 
 import anthropic
@@ -169,3 +176,91 @@ def test_to_sleep_for_no_number_of_seconds_raises_as_asyncio_and_time_do() -> No
 
     simulate(on_the_loop, seeds=2)
     simulate(in_a_thread, seeds=2)
+
+
+@pytest.fixture
+def connected() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """Two ends of a connection that is older than the run."""
+    one, other = socket.socketpair()
+    one.send(b"x")
+    yield one, other
+    one.close()
+    other.close()
+
+
+def refused(what: Callable[[], object], told: str) -> None:
+    async def on_the_loop(_: Simulation) -> None:
+        what()
+
+    async def in_a_thread(_: Simulation) -> None:
+        await asyncio.to_thread(what)
+
+    for scenario in (on_the_loop, in_a_thread):
+        with pytest.raises(SimulationFailed, match=told) as caught:
+            simulate(scenario, seeds=0)
+        assert isinstance(caught.value.run.error, EscapedSimulation)
+
+
+def test_a_socket_that_is_older_than_the_run_is_refused(connected: tuple[socket.socket, socket.socket]) -> None:
+    one, other = connected
+    refused(lambda: one.send(b"y"), "sending on a socket")
+    refused(lambda: one.sendall(b"y"), "sending on a socket")
+    refused(lambda: one.sendmsg([b"y"]), "sending on a socket")
+    refused(lambda: other.recv(1), "receiving on a socket")
+    refused(lambda: other.recv_into(bytearray(1)), "receiving on a socket")
+    refused(lambda: one.accept(), "accepting a connection")
+    refused(lambda: select.select([one], [], []), r"waiting in select\(\)")
+    refused(lambda: waiting_of_select([one], [], [], 5), r"waiting in select\(\)")
+    assert other.recv(9) == b"x"
+
+
+def test_looking_up_names_and_addresses_is_refused() -> None:
+    refused(lambda: socket.gethostbyaddr("127.0.0.1"), "looking up a host")
+    refused(lambda: socket.getnameinfo(("127.0.0.1", 80), 0), "looking up a host")
+    refused(lambda: socket.getfqdn("localhost"), "looking up a host")
+
+
+def test_a_thread_below_the_threading_module_is_refused() -> None:
+    refused(lambda: _thread.start_new_thread(print, ()), "starting a thread")
+    refused(lambda: _thread.start_new(print, ()), "starting a thread")  # type: ignore[attr-defined]
+
+
+def test_signals_and_timers_of_the_system_are_refused() -> None:
+    refused(lambda: signal.signal(signal.SIGUSR1, signal.SIG_IGN), "setting the handler of a signal")
+    refused(lambda: signal.alarm(0), "setting a timer of the system")
+    refused(lambda: signal.setitimer(signal.ITIMER_REAL, 0), "setting a timer of the system")
+
+
+def test_what_changes_a_file_without_opening_it_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("x")
+    with file.open("r+") as opened:
+        refused(lambda: os.ftruncate(opened.fileno(), 0), "truncating the file '.*file'")
+        refused(lambda: os.fchmod(opened.fileno(), 0o600), "changing the mode of the file '.*file'")
+    refused(lambda: file.chmod(0o600), "changing the mode of the file")
+    refused(lambda: os.utime(file), "changing the times of the file")
+    refused(lambda: os.setxattr(file, "user.x", b""), "changing attributes of the file")
+    refused(lambda: os.mkfifo(tmp_path / "pipe"), "making the file '.*pipe'")
+    refused(lambda: os.mknod(tmp_path / "node"), "making the file '.*node'")
+    assert [it.name for it in tmp_path.iterdir()] == ["file"]
+
+    async def allowed(sim: Simulation) -> None:
+        sim.allow_writing(tmp_path)
+        file.chmod(0o600)
+        with file.open("r+") as opened:
+            os.ftruncate(opened.fileno(), 0)
+
+    simulate(allowed, seeds=1)
+
+
+def test_the_environment_and_the_working_directory_are_not_changed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    refused(lambda: os.environ.__setitem__("CALLBOARD_TRIED", "1"), "changing the environment variable 'CALLBOARD_TR")
+    refused(lambda: os.chdir(tmp_path), "changing the working directory to")
+    assert Path.cwd() != tmp_path
+
+    async def by_a_fixture(_: Simulation) -> None:
+        monkeypatch.setenv("CALLBOARD_TRIED", "1")
+
+    simulate(by_a_fixture, seeds=1)

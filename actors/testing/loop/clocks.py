@@ -22,6 +22,7 @@ from types import ModuleType
 from typing import Any, TypeAlias
 
 from ..errors import SimulationError
+from . import fence
 
 Function: TypeAlias = Callable[..., Any]
 Replacement: TypeAlias = Callable[[Function], Function]
@@ -29,6 +30,8 @@ EPOCH = 1_735_689_600.0
 """What ``time.time()`` says when a run begins: 2025-01-01, UTC."""
 _NODE = 0x02_00_00_00_00_01
 """The hardware address in a run's ``uuid1``: a locally administered one, which no device was given."""
+_REALTIME_COARSE, _MONOTONIC_COARSE = 5, 6
+"""Clocks of Linux that `time` has no names for."""
 
 
 class _Source:
@@ -66,11 +69,20 @@ def _in_a_run(virtual: Function) -> Replacement:
 
 def _of_a_clock(scale: Callable[[float], Any]) -> Replacement:
     steady = {getattr(time, name, None) for name in ("CLOCK_MONOTONIC", "CLOCK_MONOTONIC_RAW", "CLOCK_BOOTTIME")}
+    of_the_wall = {getattr(time, "CLOCK_TAI", None)}
+    if sys.platform == "linux":
+        steady.add(_MONOTONIC_COARSE)
+        of_the_wall.add(_REALTIME_COARSE)
 
     def make(real: Function) -> Function:
         def function(*args: Any) -> Any:
             source = _running.get(get_ident())
-            return scale(source.now()) if source is not None and args and args[0] in steady else real(*args)
+            if source is not None and args:
+                if args[0] in steady:
+                    return scale(source.now())
+                if args[0] in of_the_wall:
+                    return scale(source.wall())
+            return real(*args)
 
         return function
 
@@ -107,6 +119,9 @@ if hasattr(time, "clock_gettime"):  # not on Windows; its CLOCK_REALTIME is time
         (time.clock_gettime, _of_a_clock(float)),
         (time.clock_gettime_ns, _of_a_clock(_nanoseconds)),
     )
+if hasattr(os, "getrandom"):  # Linux
+    _FUNCTIONS += ((os.getrandom, _in_a_run(lambda source, size, flags=0: source.bytes(size))),)
+_FUNCTIONS += tuple(fence.replacements())
 _REAL = {id(real): real for real, _ in _FUNCTIONS}
 _WAITING = ("threading", "queue", "subprocess", __name__)
 """Modules that wait in real time until a clock has come so far, which that of a run never would."""
@@ -120,8 +135,9 @@ def _seed(real: Function) -> Function:
     return seed
 
 
-_timestamps: list[tuple[ModuleType, str]] = []
-"""Where the modules that make UUIDs of times (uuid6 is a backport) keep the time of the last: it is never less."""
+_kept: list[tuple[ModuleType, str]] = []
+"""Where the modules that make UUIDs of times (uuid6 is a backport) keep the time of the last: it is never less. And
+where `tempfile` keeps what draws its names."""
 
 
 class _Replacements:
@@ -143,6 +159,7 @@ class _Replacements:
             (random.Random, "seed", random.Random.seed, self._seed),
             (random, "seed", random.seed, self._seed.__get__(random._inst)),
             (uuid, "getnode", uuid.getnode, self._getnode),
+            *fence.methods(),
             *self._bound(),
         ]
         for holder, name, _, instead in self._put:
@@ -216,12 +233,14 @@ def replaced() -> Iterator[None]:
             _replacements = _Replacements()
         if not _holders:
             _replacements.replace()
-            _timestamps[:] = [
+            _kept[:] = [
                 (module, name)
                 for module in filter(None, map(sys.modules.get, ("uuid", "uuid6")))
                 for name in vars(module)
                 if name.startswith("_last_") and "timestamp" in name
             ]
+            if (tempfile := sys.modules.get("tempfile")) is not None:
+                _kept.append((tempfile, "_name_sequence"))
         _holders += 1
     try:
         yield
@@ -242,7 +261,7 @@ def follow(now: Callable[[], float], wall: Callable[[], float] | None = None) ->
     """
     thread = get_ident()
     random.seed(0)
-    last = [(module, name, getattr(module, name)) for module, name in _timestamps]
+    last = [(module, name, getattr(module, name)) for module, name in _kept]
     for module, name, _ in last:
         setattr(module, name, None)
     _running[thread] = _Source(now, wall or (lambda: EPOCH + now()))

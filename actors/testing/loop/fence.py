@@ -1,7 +1,8 @@
 """Refuses threads, processes, sockets and changes of files while a simulation runs in this thread.
 
 An audit hook (PEP 578) sees them before they happen, whatever library asks; it cannot be removed again, so it is
-installed with the first simulation and looks first at whether one is running.
+installed with the first simulation and looks first at whether one is running. What no audit event tells of is replaced
+for as long as a search lasts (`replacements`, `methods`).
 
 A file that is written is still there in the next run, so that runs would differ; to read one is harmless as long as
 none is written. What installed libraries write for themselves (caches, compiled modules) is no part of the scenario,
@@ -10,7 +11,12 @@ and our own journals have to be simulated: so it is asked whose code it is that 
 
 from __future__ import annotations
 
+import _thread
+import functools
 import os
+import select
+import signal
+import socket
 import sys
 import sysconfig
 import threading
@@ -33,7 +39,10 @@ _FENCED = {
     "socket.bind": "binding a socket",
     "socket.getaddrinfo": "looking up a host",
     "socket.gethostbyname": "looking up a host",
+    "socket.gethostbyaddr": "looking up a host",
+    "socket.getnameinfo": "looking up a host",
     "socket.sendto": "sending on a socket",
+    "socket.sendmsg": "sending on a socket",
 }
 _FILES = {
     "open": "writing the file",
@@ -44,7 +53,31 @@ _FILES = {
     "os.truncate": "truncating the file",
     "os.link": "linking the file",
     "os.symlink": "linking the file",
+    "os.chmod": "changing the mode of the file",
+    "os.chown": "changing the owner of the file",
+    "os.utime": "changing the times of the file",
+    "os.setxattr": "changing attributes of the file",
+    "os.removexattr": "changing attributes of the file",
+    "os.mkfifo": "making the file",
+    "os.mknod": "making the file",
 }
+_SURROUNDINGS = {
+    "os.putenv": "changing the environment variable",
+    "os.unsetenv": "removing the environment variable",
+    "os.chdir": "changing the working directory to",
+}
+_ON_SOCKETS = {
+    "send": "sending on a socket",
+    "sendall": "sending on a socket",
+    "recv": "receiving on a socket",
+    "recv_into": "receiving on a socket",
+    "recvfrom": "receiving on a socket",
+    "recvfrom_into": "receiving on a socket",
+    "recvmsg": "receiving on a socket",
+    "recvmsg_into": "receiving on a socket",
+    "accept": "accepting a connection",
+}
+"""Methods of sockets without an audit event; one that is older than the run was connected before it."""
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _STANDARD = tuple(sysconfig.get_path(name) + os.sep for name in ("stdlib", "platstdlib"))
 _INSTALLED = tuple(f"{os.sep}{name}{os.sep}" for name in ("site-packages", "dist-packages"))
@@ -66,7 +99,21 @@ def _audit(event: str, args: tuple[Any, ...]) -> None:
     elif event in _FILES:
         refuse = _refusing.get(get_ident())
         if refuse is not None and _changes_files(event, args):
-            refuse(f"{_FILES[event]} {os.fsdecode(args[0])!r}")
+            refuse(f"{_FILES[event]} {_path(args[0])!r}")
+    elif event in _SURROUNDINGS:
+        refuse = _refusing.get(get_ident())
+        if refuse is not None and _is_the_scenarios(sys._getframe(1)):
+            refuse(f"{_SURROUNDINGS[event]} {_path(args[0])!r}")
+
+
+def _path(path: Any) -> str:
+    """Return the path of a file that is given by a path or by the number of a descriptor."""
+    if not isinstance(path, int):
+        return os.fsdecode(path)
+    try:
+        return os.readlink(f"/proc/self/fd/{path}")
+    except OSError:
+        return f"descriptor {path}"
 
 
 def _asks_for_the_processor(args: tuple[Any, ...]) -> bool:
@@ -78,10 +125,9 @@ def _asks_for_the_processor(args: tuple[Any, ...]) -> bool:
 
 
 def _changes_files(event: str, args: tuple[Any, ...]) -> bool:
-    path = args[0]
-    if isinstance(path, int) or (event == "open" and not (args[2] or 0) & _WRITING):
+    if event == "open" and (isinstance(args[0], int) or not (args[2] or 0) & _WRITING):
         return False
-    place = os.path.abspath(os.fsdecode(path))
+    place = os.path.abspath(_path(args[0]))
     allowed = place == os.devnull or any(place.startswith(top) for top in _writable.get(get_ident(), ()))
     return not allowed and _is_the_scenarios(sys._getframe(2))
 
@@ -89,13 +135,15 @@ def _changes_files(event: str, args: tuple[Any, ...]) -> bool:
 def _is_the_scenarios(frame: FrameType | None) -> bool:
     """Whether neither an installed library, an import nor a journal of ours is at work: the standard library is
     whoever called it."""
+    while frame is not None and frame.f_globals is globals():  # one of the replacements below
+        frame = frame.f_back
     while frame is not None:
         file, module = frame.f_code.co_filename, frame.f_globals.get("__name__", "")
         if module.startswith(_OURS):
             return not module.startswith(_WRITERS)
         if file.startswith("<frozen importlib") or any(part in file for part in _INSTALLED):
             return False
-        if not file.startswith(_STANDARD):
+        if not file.startswith((*_STANDARD, "<frozen ")):
             return True
         frame = frame.f_back
     return True
@@ -153,6 +201,74 @@ def lowered() -> Iterator[None]:
     finally:
         if refuse is not None:
             _refusing[get_ident()] = refuse
+
+
+def _announced(event: str) -> Callable[[Any], Any]:
+    """Return what makes a replacement of a function that no audit event tells of."""
+
+    def make(real: Any) -> Any:
+        @functools.wraps(real)
+        def function(*args: Any, **options: Any) -> Any:
+            _audit(event, args or (*options.values(),))
+            return real(*args, **options)
+
+        return function
+
+    return make
+
+
+def _refused(what: str) -> Callable[[Any], Any]:
+    """Return what makes a replacement of a function that is refused, whoever calls it."""
+
+    def make(real: Any) -> Any:
+        @functools.wraps(real)
+        def function(*args: Any, **options: Any) -> Any:
+            if (refuse := _refusing.get(get_ident())) is not None:
+                refuse(what)
+            return real(*args, **options)
+
+        return function
+
+    return make
+
+
+def _select(real: Any) -> Any:
+    @functools.wraps(real)
+    def function(readers: Any, writers: Any, others: Any, timeout: float | None = None, /) -> Any:
+        if timeout != 0 and (refuse := _refusing.get(get_ident())) is not None:
+            refuse("waiting in select()")
+        return real(readers, writers, others, timeout)
+
+    return function
+
+
+def replacements() -> Iterator[tuple[Any, Callable[[Any], Any]]]:
+    """Give the functions that no audit event tells of, each with what makes the one that refuses."""
+    yield select.select, _select
+    yield signal.signal, _refused("setting the handler of a signal")
+    for name in ("alarm", "setitimer"):
+        if hasattr(signal, name):
+            yield getattr(signal, name), _refused("setting a timer of the system")
+    for name in ("mkfifo", "mknod"):
+        if hasattr(os, name):
+            yield getattr(os, name), _announced(f"os.{name}")
+    if sys.version_info < (3, 12):
+        for name in ("start_new_thread", "start_new"):
+            yield getattr(_thread, name), _announced("_thread.start_new_thread")
+
+
+@functools.cache
+def _refusing_method(real: Any, what: str) -> Any:
+    return _refused(what)(real)
+
+
+def methods() -> Iterator[tuple[type, str, Any, Any]]:
+    """Give what to put in the place of methods of sockets: the class, the name, the real one, the one that refuses."""
+    secure = sys.modules.get("ssl")
+    for kind in (socket.socket, *([] if secure is None else [secure.SSLSocket])):
+        for name, what in _ON_SOCKETS.items():
+            if (real := getattr(kind, name, None)) is not None:  # no recvmsg on Windows
+                yield kind, name, real, _refusing_method(real, what)
 
 
 _METHODS = (
