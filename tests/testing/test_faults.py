@@ -17,6 +17,7 @@ from callboard.testing import (
     Deadlock,
     Delay,
     DelayReply,
+    Drop,
     Duplicate,
     Fault,
     FaultRefused,
@@ -278,9 +279,26 @@ def test_between_local_actors_no_reply_is_lost_and_nothing_parted(fault: Fault) 
     async def scenario(sim: Simulation) -> None:
         await sim.system.spawn(Till, name="till").ask(1)
 
-    with pytest.raises(SimulationFailed, match=r"sim.remote") as caught:
+    with pytest.raises(FaultRefused, match=r"^(lose reply|partition).*declare it with sim.remote\(path\)$"):
         simulate(scenario, faults=[fault])
-    assert isinstance(caught.value.run.error, FaultRefused)
+
+
+@pytest.mark.parametrize("fault", [Drop("tlil", 1), LoseReply("tlil"), Partition("client", "tlil")])
+def test_a_fault_between_local_actors_whose_name_is_misspelt_names_what_there_is(fault: Fault) -> None:
+    async def scenario(sim: Simulation) -> None:
+        await sim.system.spawn(Till, name="till").ask(1)
+
+    with pytest.raises(FaultRefused, match=r"there is no actor 'tlil'. Did you mean 'till'\? There are"):
+        simulate(scenario, faults=[fault])
+
+
+def test_a_fault_of_a_local_actor_says_which_actors_are_declared_remote() -> None:
+    async def scenario(sim: Simulation) -> None:
+        sim.remote("tlil")
+        await sim.system.spawn(Till, name="till").ask(1)
+
+    with pytest.raises(FaultRefused, match=r"sim.remote\(path\); declared are tlil"):
+        simulate(scenario, faults=[Drop("till")])
 
 
 @pytest.mark.parametrize(
@@ -446,9 +464,8 @@ def asks_once(how: str, amounts: list[int], seen: set[int] | None = None) -> Any
         amounts.clear()
         if seen is not None:
             seen.clear()
-        to = payments = sim.system.spawn(Payments, name="payments")
-        if how == "hands on":
-            to = sim.system.spawn(Desk, payments, name="desk")  # type: ignore[assignment]
+        payments = sim.system.spawn(Payments, name="payments")
+        to: ActorRef[Any] = sim.system.spawn(Desk, payments, name="desk") if how == "hands on" else payments
         sim.remote("payments", "desk")
         if how == "streams":
             assert [item async for item in to.stream(1)] == list("paid")

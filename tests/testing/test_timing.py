@@ -466,6 +466,7 @@ def test_the_wall_clocks_of_two_systems_are_apart_and_their_steady_ones_are_not(
         lambda: Timing(skew=float("inf")),
         lambda: Timing(messages=0.1),  # type: ignore[arg-type]
         lambda: Timing(replies=Latency(0.0)),
+        lambda: Timing(messages=Latency(1.0, 0.1)),
         lambda: Timing(provider=Latency(-1.0, 2.0)),
         lambda: Timing(provider=Latency("1")),  # type: ignore[arg-type]
         lambda: simulate(talking, timing=0.1),  # type: ignore[arg-type]

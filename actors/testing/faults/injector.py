@@ -40,6 +40,7 @@ from .faults import (
     is_below,
     name_of,
 )
+from .struck import misnamed
 
 if TYPE_CHECKING:
     from ..loop.loop import SimulationLoop
@@ -74,7 +75,7 @@ class Injector:
         """Where handlers waited, if a fault makes us look at them."""
         self.remote: set[str] = set()
         self.refused: FaultRefused | None = None
-        """A fault that made no sense where it was to strike."""
+        """A fault that made no sense where it was to strike: the run is no failure of the scenario's."""
         self.killed: set[Any] = set()
         """The probes of systems whose process was killed: their actors take no turn any more."""
         self._faults = faults
@@ -86,6 +87,7 @@ class Injector:
         self.on_replies = _any((*REPLYING, Partition), possible) or _varies(timekeeper, "replies")
         self.on_steps = _any((Pause,), possible)
         self.on_points = _any((Buggify,), possible)
+        self.checks_remote = _any((Drop, Duplicate, LoseReply, Partition), faults)
         self._counted = _by_message([fault for fault in faults if not isinstance(fault, PROCESSING)])
         self._paused: dict[str, float] = {}
         self._pairs = {fault.target: fault for fault in possible if isinstance(fault, Partition)}
@@ -253,21 +255,24 @@ class Injector:
     def _is_remote(self, side: str) -> bool:
         return any(is_below(side, path) or is_below(path, side) for path in self.remote)
 
-    def check_remote(self) -> None:
-        """Refuse faults that the delivery contract excludes.
+    def check_remote(self, counts: Chances) -> None:
+        """Refuse faults that the delivery contract excludes: a message or a reply of a local actor was to be lost or
+        repeated.
 
-        Raises:
-            FaultRefused: a message or a reply of a local actor was to be lost or repeated, or a fault made no sense
-                where it was to strike.
+        Args:
+            counts: what there was to strike: a name that is misspelt is no local actor's.
         """
-        if self.refused is not None:
-            raise self.refused
         for fault in self._faults:
             sides = [fault.one, fault.other] if isinstance(fault, Partition) else [fault.target]
             if isinstance(fault, Drop | Duplicate | LoseReply | Partition) and not any(map(self._is_remote, sides)):
-                raise FaultRefused(
-                    f"{describe(fault)}: between local actors nothing is ever lost or repeated; "
-                    "if a network lies between, declare it with sim.remote(path)"
+                declared = f"; declared are {', '.join(sorted(self.remote))}" if self.remote else ""
+                self.refused = self.refused or FaultRefused(
+                    f"{describe(fault)}: "
+                    + (
+                        misnamed(fault, counts)
+                        or "between local actors nothing is ever lost or repeated; "
+                        f"if a network lies between, declare it with sim.remote(path){declared}"
+                    )
                 )
 
 

@@ -47,22 +47,33 @@ def why(fault: Fault, counts: Chances) -> str:
         fault: the fault.
         counts: what there was to strike, by actor; an actor without anything counts 0.
     """
+    if wrong := misnamed(fault, counts):
+        return wrong
     kind = fault.strikes
-    of = "recv" if kind == "reply" else kind  # an actor that never replied is there all the same
-    there = {path: counts[kind, path] for what, path in counts if what == of}
-    if isinstance(fault, Partition):
-        for side in (fault.one, fault.other):
-            actors = {path: count for (what, path), count in counts.items() if what == "recv"}
-            if side != "client" and not any(is_below(path, side) for path in actors):
-                return _unknown(side, "recv", actors)
-    elif fault.target not in there:
-        return _unknown(fault.target, kind, there)
     count = counts[kind, fault.target]
     if count < (fault.nth or 1):
         return f"it was reached {count} times" if kind == "point" else f"{_COUNTED[kind]} there: {count}"
     if isinstance(fault, Crash) and fault.when == "in":
         return "the handler never waited, and when='in' strikes where it does (before and after need no wait)"
     return f"it was not reached; {_COUNTED[kind]} there: {count}"
+
+
+def misnamed(fault: Fault, counts: Chances) -> str:
+    """Say of a fault's names which one there is not, and what there is; "" where there are all.
+
+    Args:
+        fault, counts: as for `why`.
+    """
+    kind = fault.strikes
+    if isinstance(fault, Partition):
+        actors = {path: count for (what, path), count in counts.items() if what == "recv"}
+        for side in (fault.one, fault.other):
+            if side != "client" and not any(is_below(path, side) for path in actors):
+                return _unknown(side, "recv", actors)
+        return ""
+    of = "recv" if kind == "reply" else kind  # an actor that never replied is there all the same
+    there = {path: counts[kind, path] for what, path in counts if what == of}
+    return _unknown(fault.target, kind, there) if fault.target not in there else ""
 
 
 def _unknown(target: str, kind: str, there: dict[str, int]) -> str:

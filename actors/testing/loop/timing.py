@@ -76,6 +76,8 @@ class Timing:
                 raise TimingRefused(f"{name}={value!r}: it is a Latency(median, p99)")
             if not (_is_a_number(value.median) and _is_a_number(value.p99) and value.median > 0 and value.p99 >= 0):
                 raise TimingRefused(f"{name}={value!r}: its seconds are numbers above 0")
+            if 0 < value.p99 < value.median:
+                raise TimingRefused(f"{name}={value!r}: p99 is below the median; leave it out where nothing is spread")
         if not self.kinds:
             raise TimingRefused(f"nothing varies: give one of {', '.join(_WHAT)}")
 

@@ -52,9 +52,10 @@ def checked_invariants(invariants: object) -> tuple[Invariant, ...]:
 
 def _each(values: Any, name: str, example: str, refused: Callable[[str], Exception]) -> Iterable[Any]:
     try:
-        return iter(values)
+        found: Iterable[Any] = iter(values)
     except TypeError:
         raise refused(f"{name}={values!r}: they are a sequence, as in {name}=[{example}]") from None
+    return found
 
 
 def check_limits(max_steps: object, order: object) -> None:

@@ -16,7 +16,7 @@ from ...core.base.errors import text_of
 from ...core.system import System
 from ...journal.threaded.running import hosting
 from ..errors import InvariantViolated, UnhandledFailure
-from ..faults.drawing import Chances, Waits
+from ..faults.drawing import Chances, Waits, chances
 from ..faults.faults import Fault
 from ..faults.injector import Injector
 from ..loop import clocks, locks
@@ -60,6 +60,7 @@ class Run:
         interrupts: where threads were interrupted.
         atomic: the functions for executors that ran as one step, because there is no switch point in them.
         threaded: whether functions for executors ran on threads.
+        refused: whether ``error`` is that a fault makes no sense where it was to strike: no failure of the scenario's.
         coverage: what the search that this run ended has covered.
     """
 
@@ -78,6 +79,7 @@ class Run:
     interrupts: tuple[Interrupt, ...] = ()
     atomic: tuple[str, ...] = ()
     threaded: bool = False
+    refused: bool = False
     coverage: Coverage = NOTHING
 
     @property
@@ -188,6 +190,7 @@ def execute(
         interrupts,
         tuple(threads.atomic),
         threads.used,
+        injector.refused is not None,
     )
 
 
@@ -227,7 +230,6 @@ def _execute(
     task = loop.create_task(main(), name="client")
     try:
         loop.run_until_complete(task)
-        sim.injector.check_remote()
         error = _left_over(sim)
     except (KeyboardInterrupt, SystemExit):
         sim.close()
@@ -235,7 +237,12 @@ def _execute(
         raise
     except BaseException as raised:
         error = raised
-    if loop.escaped is not None:
+    injector = sim.injector
+    if injector.checks_remote and error is None:
+        injector.check_remote(chances(sim.trace, injector.found))
+    if injector.refused is not None:
+        error = injector.refused
+    elif loop.escaped is not None:
         error = loop.escaped
     elif error is None and loop.unhandled:
         error = _unhandled(loop.unhandled[0])

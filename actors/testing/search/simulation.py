@@ -77,7 +77,7 @@ def simulate(
 
     Raises:
         SimulationFailed: a schedule under which the scenario raises, an invariant breaks, or nothing can go on.
-        FaultRefused: something in ``faults`` is no fault.
+        FaultRefused: something in ``faults`` is no fault, or makes no sense where it was to strike.
         FaultStruckNothing: a fault struck nothing in any schedule, and is not ``optional``.
         Nondeterministic: a schedule failed, and when it ran again it did not, or failed otherwise.
         TimingRefused: ``timing`` is no `Timing`.
@@ -309,6 +309,7 @@ class Search:
     def fail(self, run: Run, found: str) -> None:
         if (told := verdict(run.error)) is not None:
             raise told
+        _check_refused(run)
         failure = diagnose(self.runner, run, found, self.ended(run).coverage, read=_worth_shrinking())
         raise failure from failure.run.error
 
@@ -321,6 +322,7 @@ class Search:
                 raise TokenRefused(f"in the token's run {fault}: replay it with a timing=Timing({fault.what}=…)")
         runner.order = given.order  # type: ignore[assignment]
         run = runner.plan(given.holds, (*self.fixed, *given.faults))
+        _check_refused(run)
         given.check_trace(run.trace, run.unused)
         if not run.ok:
             if (told := verdict(run.error)) is not None:
@@ -330,6 +332,12 @@ class Search:
             failure = failed(runner, run, "replayed", 1, parting, read=_worth_shrinking())
             raise failure from failure.run.error
         return run
+
+
+def _check_refused(run: Run) -> None:
+    if run.refused:
+        assert run.error is not None
+        raise run.error
 
 
 def _worth_shrinking() -> bool:
