@@ -10,6 +10,7 @@ CallboardError
     ├── FaultRefused          (also ValueError)      a fault against the delivery contract, or that makes no sense
     ├── TimingRefused         (also ValueError)      what is to vary about time makes no sense
     ├── FaultStruckNothing    a fault found nothing to strike in any schedule: it tested nothing
+    ├── OracleSawNothing      a name that an oracle goes by never came up in any schedule: it tested nothing
     ├── HistoryTooLong        whether a history is linearizable was not decided within the steps allowed
     ├── UnhandledFailure      an exception that nobody caught ended a callback or a background task
     ├── InvariantViolated     (also AssertionError)  what must always hold did not
@@ -58,6 +59,10 @@ class TimingRefused(SimulationError, ValueError):
 
 class FaultStruckNothing(SimulationError):
     """A fault that is not optional struck nothing in any schedule; the text says which, and what there was."""
+
+
+class OracleSawNothing(SimulationError):
+    """An actor, a tool, a kind of event that an oracle names never came up; the text says which, and what there was."""
 
 
 class UnhandledFailure(SimulationError):

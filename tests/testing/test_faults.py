@@ -466,7 +466,7 @@ def asks_once(how: str, amounts: list[int], seen: set[int] | None = None) -> Any
             seen.clear()
         payments = sim.system.spawn(Payments, name="payments")
         to: ActorRef[Any] = sim.system.spawn(Desk, payments, name="desk") if how == "hands on" else payments
-        sim.remote("payments", "desk")
+        sim.remote("payments" if to is payments else "desk")
         if how == "streams":
             assert [item async for item in to.stream(1)] == list("paid")
         elif how == "fails":

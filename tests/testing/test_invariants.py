@@ -11,6 +11,7 @@ from callboard.actors import Actor
 from callboard.actors.testing import (
     RUNTIME,
     InvariantViolated,
+    OracleSawNothing,
     Simulation,
     SimulationFailed,
     Trace,
@@ -172,7 +173,7 @@ def test_children_that_end_before_the_system_is_stopped_are_none_too_many() -> N
 
 
 def test_a_parent_of_whose_children_something_is_said_has_to_be_there() -> None:
-    with pytest.raises(SimulationFailed, match="there is no actor 'dask', but desk, "):
+    with pytest.raises(OracleSawNothing, match=r"there is no actor 'dask'. Did you mean 'desk'\?"):
         simulate(at_the_desk(), invariants=[children_end("dask")])
     with pytest.raises(TypeError, match="path of an actor"):
         children_end(None)  # type: ignore[arg-type]

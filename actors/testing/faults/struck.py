@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Iterable
 
 from ..errors import FaultStruckNothing
+from ..trace.names import meant
 from .drawing import Chances, is_one_of
 from .faults import Crash, Fault, Partition, describe, is_below
 
@@ -81,10 +81,8 @@ def _unknown(target: str, kind: str, there: dict[str, int]) -> str:
     if not there:
         return f"there is no {noun} at all"
     names = ", ".join(f"{path} ({number})" for path, number in sorted(there.items())[:_NAMED])
-    close = difflib.get_close_matches(target, there, 1)
-    meant = f" Did you mean {close[0]!r}?" if close else ""
     more = ", …" if len(there) > _NAMED else ""
-    return f"there is no {noun} {target!r}.{meant} There are, with their {_COUNTED[kind]}: {names}{more}"
+    return f"there is no {noun} {target!r}.{meant(target, there)} There are, with their {_COUNTED[kind]}: {names}{more}"
 
 
 def nothing(reasons: Iterable[tuple[Fault, str]], where: str) -> FaultStruckNothing:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from typing import Any, TypeAlias
 
+from ....providers.messages import Request
 from ...agents.agency import Agency
 from ...agents.agent import Agent
 from ...agents.events import (
@@ -26,6 +27,7 @@ from ...agents.events import (
 )
 from ...core.system import System
 from ..errors import SimulationError
+from ..trace.names import Name
 from ..trace.trace import Trace
 from .runs import (
     Forbidden,
@@ -97,6 +99,19 @@ class Watch:
             self.forbidden[label] = self.forbidden.get(label, frozenset()) | names
         self._agencies.append(agency)
         agency.subscribe(lambda event: self._take_down(agency, event))
+
+    def names(self) -> tuple[Name, ...]:
+        """The tools that are forbidden to somebody: each must be one of some agent's."""
+        tools = sorted(frozenset().union(*self.forbidden.values()))
+        return tuple(Name("sim.watch(forbidden=…)", "tool", tool, self._tools, "no agent has a tool") for tool in tools)
+
+    def _tools(self, trace: Trace) -> set[str]:
+        agents = [agent for agency in self._agencies for agent in agency.agents.values() if isinstance(agent, Agent)]
+        found = {tool.name for agent in agents for tool in agent.all_tools}
+        for _, kind, row in trace.rows:
+            if kind == "ask" and isinstance(row["message"], Request):  # those of a server are known when it is asked
+                found.update(tool.name for tool in row["message"].tools)
+        return found
 
     def check(self, trace: Trace) -> None:
         """Hold what was taken down to all oracles.

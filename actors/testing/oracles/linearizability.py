@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 
 from ..errors import HistoryTooLong, InvariantViolated
 from ..trace.invariants import Invariant
+from ..trace.names import Name, Oracle, actors
 from ..trace.trace import Trace, stable_repr
 
 Model: TypeAlias = Callable[[Any, Any], "tuple[Any, Any]"]
@@ -108,7 +109,8 @@ def linearizable(
                 f"linearizable: the answers of {', '.join(sorted(paths))}{of} fit no order of these asks:\n{lines}"
             )
 
-    return check
+    names = (Name("linearizable", "actor", path, actors, "there is no actor at all") for path in sorted(paths))
+    return Oracle(check, tuple(names))
 
 
 def is_linearizable(history: Collection[Operation], model: Model, initial: Any, *, most: int = 100_000) -> bool:

@@ -11,14 +11,15 @@ from typing import Any
 
 from ..errors import InvariantViolated
 from ..trace.invariants import Invariant
+from ..trace.names import Name, Oracle
 from ..trace.trace import Fact, Trace, stable_repr
 
 _EPSILON = 1e-6
+_ANY = "actor"
+"""Whose state it is where nothing else is said: a mark without one is the scenario's."""
 
 
-def hot(
-    state: Callable[[Fact], bool | None], *, longer_than: float, whose: str = "actor", what: str = "hot"
-) -> Invariant:
+def hot(state: Callable[[Fact], bool | None], *, longer_than: float, whose: str = _ANY, what: str = "hot") -> Invariant:
     """Nobody is in a hot state for longer than a time; a run's end counts as the end of what is hot then.
 
     Args:
@@ -48,7 +49,15 @@ def hot(
         for name, began in since.items():
             _judge(name, began, end, longer_than, what)
 
-    return check
+    def fields(trace: Trace) -> set[str]:
+        found: set[str] = set()
+        for fact in trace:
+            if state(fact) is not None:
+                found |= {whose} if whose == _ANY else {*fact.fields}
+        return found
+
+    nothing = f"no event says whether anything is {what}"
+    return Oracle(check, (Name("hot(whose=…)", "field", whose, fields, nothing),))
 
 
 def no_starvation(*, longer_than: float) -> Invariant:

@@ -81,6 +81,7 @@ def explore(
         SimulationFailed: as from `simulate`, which also replays its token.
         FaultRefused: a fault leaves open where it strikes.
         FaultStruckNothing: a fault struck nothing in any schedule, and is not ``optional``.
+        OracleSawNothing: an actor, tool, field or kind of event that an oracle names came up in no schedule.
         Nondeterministic: something outside decides too, so that schedules cannot be told apart.
         ValueError: ``max_schedules`` or ``max_steps`` is no whole number from 1, or there is no such order.
         TypeError: the scenario, or an invariant, is no function.
@@ -140,6 +141,7 @@ def _explore(search: Search, most: int, shared: bool) -> Exploration:
             search.fail(run, "explore()")
         else:
             search.covered.add(run)
+            search.unseen.look(run)
             schedules += 1
             struck |= run.struck
             counts |= chances(run.trace, run.found)
@@ -147,4 +149,5 @@ def _explore(search: Search, most: int, shared: bool) -> Exploration:
         more = reduction.advance()
     if search.fixed:
         search.check_struck(search.fixed, struck, counts)
+    search.check_names()
     return Exploration(schedules, reduction.left + 1 if more else 0, repeated)

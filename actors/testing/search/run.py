@@ -27,6 +27,7 @@ from ..loop.telling import TellingLoop
 from ..loop.timing import Timekeeper, Timing, Variation
 from ..schedules.plan import Hold, Interrupt, fresh
 from ..trace.invariants import Invariant, runtime
+from ..trace.names import Name
 from ..trace.trace import Trace
 from ..trace.values import shown
 from .coverage import NOTHING, Coverage
@@ -61,6 +62,7 @@ class Run:
         atomic: the functions for executors that ran as one step, because there is no switch point in them.
         threaded: whether functions for executors ran on threads.
         refused: whether ``error`` is that a fault makes no sense where it was to strike: no failure of the scenario's.
+        names: that the scenario went by.
         coverage: what the search that this run ended has covered.
     """
 
@@ -80,6 +82,7 @@ class Run:
     atomic: tuple[str, ...] = ()
     threaded: bool = False
     refused: bool = False
+    names: tuple[Name, ...] = ()
     coverage: Coverage = NOTHING
 
     @property
@@ -191,6 +194,7 @@ def execute(
         tuple(threads.atomic),
         threads.used,
         injector.refused is not None,
+        sim.names(),
     )
 
 

@@ -22,6 +22,7 @@ from ..loop.loop import SimulationLoop
 from ..processes.process import Main, Process
 from ..processes.stores import OUTSIDE, Journals
 from ..trace.invariants import Invariant
+from ..trace.names import Name, sides
 from ..trace.trace import Fact, Trace, named
 
 if TYPE_CHECKING:
@@ -151,6 +152,13 @@ class Simulation:
 
         self._append = followed
         look()
+
+    def names(self) -> tuple[Name, ...]:
+        """The names that the scenario goes by: each must come up in some run."""
+        remote = [
+            Name("sim.remote", "actor", path, sides, "there is no actor") for path in sorted(self.injector.remote)
+        ]
+        return (*remote, *(() if self._watch is None else self._watch.names()))
 
     async def idle(self) -> None:
         """Wait until nothing can run without time going on."""

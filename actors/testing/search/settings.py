@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from ..errors import SimulationError, TokenRefused
 from ..faults.faults import Fault
 from ..faults.struck import nothing
+from ..trace.names import Key
 from .coverage import Coverage
+from .unseen import saw_nothing
 
 
 @dataclass(slots=True)
@@ -24,6 +26,10 @@ class Settings:
     """The faults that struck in some example of a test whose examples Hypothesis draws."""
     unstruck: dict[Fault, tuple[int, str]] = field(default_factory=dict)
     """Those that struck nothing in some example: why, and how many chances there were, in the one with most."""
+    seen: set[Key] = field(default_factory=set)
+    """The names of oracles that came up in some example."""
+    unseen: dict[Key, str] = field(default_factory=dict)
+    """Those that came up in no schedule of some example, and what is to be said of them."""
     covered: list[Coverage] = field(default_factory=list)
     """What each simulation of the test has covered."""
 
@@ -33,14 +39,20 @@ class Settings:
         self.refused.clear()
         self.struck.clear()
         self.unstruck.clear()
+        self.seen.clear()
+        self.unseen.clear()
         self.covered.clear()
 
     def verdict(self) -> SimulationError | None:
-        """What is wrong with a test that passed: its token was of no use, or a fault struck nothing in any example."""
+        """What is wrong with a test that passed: its token was of no use, or a fault struck nothing in any example, or
+        a name that an oracle goes by came up in none."""
         if self.refused and not self.replayed:
             return TokenRefused("; ".join(list(dict.fromkeys(map(str, self.refused)))[:3]))
         left = [(fault, why) for fault, (_, why) in self.unstruck.items() if fault not in self.struck]
-        return nothing(left, "any schedule of any example") if left else None
+        if left:
+            return nothing(left, "any schedule of any example")
+        unseen = [why for key, why in self.unseen.items() if key not in self.seen]
+        return saw_nothing(unseen, "any schedule of any example") if unseen else None
 
 
 settings = Settings()

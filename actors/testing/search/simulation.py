@@ -23,6 +23,7 @@ from ..schedules.feedback import Feedback
 from ..schedules.sampling import Fifo
 from ..schedules.tree import Tree
 from ..trace.invariants import Invariant
+from ..trace.names import Key
 from . import token
 from .arguments import checked_seeds
 from .coverage import Covered
@@ -32,6 +33,7 @@ from .run import Run, reproducible
 from .runner import Runner
 from .scenario import Scenario
 from .settings import settings
+from .unseen import Unseen, saw_nothing
 from .verdicts import verdict
 from .watching import Watch
 
@@ -79,6 +81,7 @@ def simulate(
         SimulationFailed: a schedule under which the scenario raises, an invariant breaks, or nothing can go on.
         FaultRefused: something in ``faults`` is no fault, or makes no sense where it was to strike.
         FaultStruckNothing: a fault struck nothing in any schedule, and is not ``optional``.
+        OracleSawNothing: an actor, tool, field or kind of event that an oracle names came up in no schedule.
         Nondeterministic: a schedule failed, and when it ran again it did not, or failed otherwise.
         TimingRefused: ``timing`` is no `Timing`.
         SimulationError: an event loop is running here already; or there cannot be so many processes.
@@ -120,10 +123,12 @@ def _simulate(search: Search, seeds: Iterator[int], replay: str | None, processe
 
 @dataclass(slots=True)
 class _Part:
-    """How a part of a search went: what it covered, the faults that struck, and how many seeds passed in a row."""
+    """How a part of a search went: what it covered, the faults that struck, the names that came up, and how many seeds
+    passed in a row."""
 
     covered: Covered
     struck: set[Fault]
+    seen: set[Key]
     passed: int
 
 
@@ -140,6 +145,7 @@ class Search:
         self.strategy = strategy
         self.fixed = runner.fixed
         self.covered = Covered(runner.faults)
+        self.unseen = Unseen(runner.invariants)
         self.tree = Tree()
         self.feedback = Feedback() if strategy == "feedback" else None
         self.counts: Chances = Counter()
@@ -174,6 +180,7 @@ class Search:
             for key, count in chances(run.trace, run.found).items():
                 counts[key] = max(counts[key], count)
             self.check_struck(tried, struck, counts)
+        self.check_names()
         return self.ended(run)
 
     def spread(self, seeds: list[int], struck: set[Fault], processes: int) -> tuple[int, bool]:
@@ -190,6 +197,7 @@ class Search:
                 self.covered.join(result.covered)
                 self.runner.runs += result.passed
                 struck |= result.struck
+                self.unseen.seen |= result.seen
                 if result.passed < len(part):
                     return part[result.passed], True
         return last, False
@@ -203,10 +211,11 @@ class Search:
             schedule, faults = following
             run = self.runner.run(schedule, faults=faults)
             if not run.ok:
-                return _Part(covered, struck, passed)
+                return _Part(covered, struck, self.unseen.seen, passed)
             covered.add(run)
+            self.unseen.look(run)
             struck |= run.struck
-        return _Part(covered, struck, len(seeds))
+        return _Part(covered, struck, self.unseen.seen, len(seeds))
 
     @property
     def open(self) -> bool:
@@ -256,6 +265,7 @@ class Search:
                 self.tree.sound = False
             walk.end([] if self.strategy == "fifo" else run.picks)
         self.covered.add(run)
+        self.unseen.look(run)
         if self.feedback is not None and watch is not None:
             self.feedback.learn(watch.seen(run.trace), run.picks, faults)
         return run
@@ -292,6 +302,16 @@ class Search:
         settings.struck.update(fault for fault in faults if fault not in left)
         for fault, reason in left.items():
             settings.unstruck[fault] = max((counts.total(), reason), settings.unstruck.get(fault, (-1, "")))
+
+    def check_names(self) -> None:
+        """Fail if a name that an oracle goes by came up in no schedule; where Hypothesis draws the workload, the
+        test as a whole is judged, at its end."""
+        left = self.unseen.left()
+        if _drawn() is not None:
+            settings.seen |= self.unseen.seen
+            settings.unseen.update(left)
+        elif left:
+            raise saw_nothing(left.values(), f"any of {self.runner.runs} schedules")
 
     def struck_first(self, fault: Fault) -> frozenset[Fault]:
         """Run the ordinary schedule with a fault at the first message that it can strike."""

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 
 from ...core.runtime.parts import MESSAGE_FIELDS
 from ..errors import InvariantViolated
+from .names import Name, Oracle, actors
 from .trace import Fact, Trace, stable_repr
 
 Invariant: TypeAlias = Callable[[Trace], object]
@@ -65,7 +66,7 @@ def exactly_once(kind: str, key: str, *, expected: Callable[[Trace], Any] | None
     Args:
         kind: the events' kind, such as that of a mark: ``sim.mark("charged", order=7)``.
         key: the field that tells one effect from another.
-        expected: returns the keys that must occur; None asks only that none is repeated.
+        expected: returns the keys that must occur, be it none; None asks only that none is repeated.
     """
 
     def check(trace: Trace) -> None:
@@ -79,7 +80,13 @@ def exactly_once(kind: str, key: str, *, expected: Callable[[Trace], Any] | None
             if value not in seen:
                 raise InvariantViolated(f"exactly once: {kind} {key}={stable_repr(value)} never happened")
 
-    return check
+    def fields(trace: Trace) -> set[str]:
+        return {name for fact in trace.of(kind) for name in fact.fields}
+
+    names = [Name(f"exactly_once({kind!r})", "field", key, fields)]
+    if expected is None:  # else it is said what has to happen, be it nothing
+        names.append(Name("exactly_once", "kind of event", kind, lambda trace: {row[1] for row in trace.raw}))
+    return Oracle(check, tuple(names))
 
 
 def children_end(parent: str) -> Invariant:
@@ -97,11 +104,9 @@ def children_end(parent: str) -> Invariant:
         raise TypeError(f"parent={parent!r:.80}: it is the path of an actor")
 
     def check(trace: Trace) -> None:
-        paths: set[str] = set()
         alive: dict[tuple[Any, str], None] = {}
         for _, kind, row in trace.rows:
             if kind == "spawn":
-                paths.add(row["actor"])
                 if row["parent"] == parent:
                     alive[row.get("system"), row["actor"]] = None
             elif kind == "dead":
@@ -111,10 +116,8 @@ def children_end(parent: str) -> Invariant:
                 if left:
                     names = ", ".join(left[:_NAMED]) + (f" and {len(left) - _NAMED} more" if left[_NAMED:] else "")
                     raise InvariantViolated(f"children end: still there when the system was stopped: {names}")
-        if parent not in paths:
-            raise InvariantViolated(f"children end: there is no actor {parent!r}, but {', '.join(sorted(paths))}")
 
-    return check
+    return Oracle(check, (Name("children_end", "actor", parent, actors, "there is no actor at all"),))
 
 
 def fifo_per_pair(trace: Trace) -> None:
