@@ -12,8 +12,8 @@ import random
 import sqlite3
 import subprocess
 import sys
-import threading
 import tempfile
+import threading
 import time
 import uuid
 from collections.abc import Callable
@@ -67,7 +67,7 @@ CHANCE: dict[str, Callable[[], Any]] = {
     "uuid1 bound before": uuid1_before,
     "urandom bound before": lambda: urandom_before(8),
     "getrandom": lambda: os.getrandom(8),
-    "names of tempfile": lambda: tempfile.mktemp(),  # noqa: S306
+    "names of tempfile": lambda: tempfile.mktemp(),
     "a generator without a seed": lambda: RandomBefore().random(),
     "the generator, seeded anew": lambda: (random.seed(), random.random()),
 }
