@@ -515,3 +515,15 @@ async def test_a_run_id_is_taken_by_the_conversation_that_it_was_first_asked_in(
             await second
         held.go.set()
         assert (await first).conversation == "x"
+
+
+async def test_one_whose_caller_is_cancelled_as_it_is_being_recorded_ends(tmp_path: Path) -> None:
+    async with Held().agency(tmp_path / "j.db") as agency:
+        starting = asyncio.ensure_future(agency.start_run("hold on", conversation="c", run_id="mine"))
+        register = agency._runtime.register
+        await until(lambda: (entry := register.get("mine")) is not None and entry.accepted)
+        starting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await starting
+        with pytest.raises(RunCancelled, match="before it was accepted"):
+            await (await agency.handle("mine"))

@@ -289,7 +289,7 @@ async def start_run(
             await _passed_on(entry.when_recorded)
     except asyncio.CancelledError:
         if fresh and not entry.waiters:
-            register.give_up(entry, "its caller was cancelled before it was accepted")
+            register.cancel(run.id, "its caller was cancelled before it was accepted")
         raise
     error = entry.outcome.error if entry.outcome is not None else None
     if error is not None and not entry.recorded and not await runtime.is_claimed(run):
