@@ -26,6 +26,7 @@ from time import clock_gettime as clock_gettime_before
 from time import localtime as localtime_before
 from time import monotonic as monotonic_before
 from time import perf_counter as perf_counter_before
+from time import sleep as sleep_before
 from time import time as time_before
 from time import time_ns as time_ns_before
 from typing import Any
@@ -35,6 +36,7 @@ from uuid import uuid4 as uuid4_before
 import pydantic
 import pytest
 
+from callboard.actors import Actor
 from callboard.actors.testing import Simulation, SimulationFailed, simulate
 
 now_before = datetime.now
@@ -227,6 +229,116 @@ def test_the_arguments_of_a_replaced_function_are_checked_as_before() -> None:
             os.urandom(-1)
 
     simulate(scenario, seeds=0)
+
+
+def block(seconds: float) -> None:
+    time.sleep(seconds)
+
+
+def block_before(seconds: float) -> None:
+    sleep_before(seconds)
+
+
+@pytest.mark.parametrize("order", ["contract", "asyncio"])
+def test_sleeping_on_the_loop_s_own_thread_blocks_the_loop_in_virtual_time(order: Any) -> None:
+    async def scenario(sim: Simulation) -> None:
+        woken: list[float] = []
+        asyncio.get_running_loop().call_later(1, lambda: woken.append(sim.now))
+        block(3)
+        block_before(86_400)
+        assert (sim.now, woken) == (86_403, [])
+        await asyncio.sleep(0.1)
+        assert woken == [86_403]
+        with pytest.raises(ValueError, match="non-negative"):
+            block(-1)
+
+    simulate(scenario, seeds=5, order=order)
+
+
+def test_a_handler_that_polls_a_clock_comes_to_an_end() -> None:
+    class Poller(Actor):
+        def on_receive(self, seconds: float) -> int:
+            end, looks = time.monotonic() + seconds, 0
+            while time.monotonic() < end:
+                time.sleep(0.25)
+                looks += 1
+            return looks
+
+    async def scenario(sim: Simulation) -> None:
+        assert await sim.system.spawn(Poller, name="poller").ask(10) == 40
+
+    simulate(scenario, seeds=5)
+
+
+def test_threads_go_on_while_the_loop_sleeps() -> None:
+    seen: list[int] = []
+
+    async def scenario(sim: Simulation) -> None:
+        times: list[float] = []
+        over = False
+
+        def tick() -> None:
+            for _ in range(3):
+                time.sleep(1)
+                times.append(time.monotonic())
+
+        def spin() -> None:
+            while not over:
+                time.sleep(0)
+
+        calls = [asyncio.create_task(asyncio.to_thread(function)) for function in (tick, spin)]
+        await asyncio.sleep(0)
+        block(2.5)
+        assert times in ([1.0, 2.0], [])
+        seen.append(len(times))
+        over = True
+        await asyncio.gather(*calls)
+
+    simulate(scenario, seeds=20)
+    assert seen[0] == 2
+
+
+@pytest.mark.parametrize(
+    "clock",
+    [
+        lambda: monotonic_before(),
+        lambda: time.perf_counter(),
+        lambda: time_before(),
+        lambda: time.monotonic_ns(),
+        lambda: now_before(),
+    ],
+)
+def test_a_loop_that_only_waits_for_a_clock_comes_to_an_end(clock: Callable[[], Any]) -> None:
+    async def scenario(sim: Simulation) -> None:
+        begin: Any = clock()
+        enough = {datetime: timedelta(seconds=0.1), int: 100_000_000}.get(type(begin), 0.1)
+        while clock() - begin < enough:
+            pass
+        assert 0.1 <= sim.now < 0.11
+
+    simulate(scenario, seeds=0)
+
+
+def test_a_loop_that_waits_for_the_time_of_the_event_loop_comes_to_an_end() -> None:
+    async def scenario(sim: Simulation) -> None:
+        while asyncio.get_running_loop().time() < 0.1:
+            pass
+        await asyncio.sleep(1)
+        for _ in range(5_000):
+            asyncio.get_running_loop().time()
+        assert 1.1 <= sim.now < 1.11, "a few looks cost nothing"
+
+    simulate(scenario, seeds=0)
+
+
+@pytest.mark.parametrize("look", [lambda: time.monotonic(), lambda: time.sleep(1)])
+def test_a_loop_that_waits_for_ever_is_named(look: Callable[[], Any]) -> None:
+    async def scenario() -> None:
+        while True:
+            look()
+
+    with pytest.raises(SimulationFailed, match=r"StepBudgetSpent: .*(sleeps|looked at a clock)"):
+        simulate(scenario, seeds=0, max_steps=1_000)
 
 
 @pytest.mark.parametrize("clock", ["time.time", "time.monotonic", "datetime.now"])

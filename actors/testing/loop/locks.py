@@ -159,14 +159,14 @@ def _caller() -> tuple[CodeType, int]:
 
 def _sleep(seconds: float) -> None:
     agent = here()
-    if isinstance(agent, threads.ThreadCall):
-        if seconds < 0:
-            raise ValueError("sleep length must be non-negative")
-        if seconds != seconds:
-            raise ValueError("Invalid value NaN (not a number)")
-        agent.sleep(seconds)
-    else:
+    if agent is None:
         _real_sleep(seconds)
+    elif seconds < 0:
+        raise ValueError("sleep length must be non-negative")
+    elif seconds != seconds:
+        raise ValueError("Invalid value NaN (not a number)")
+    else:
+        agent.sleep(seconds)
 
 
 def _select(self: Any, timeout: float | None = None) -> Any:

@@ -19,7 +19,7 @@ from bisect import insort
 from collections import deque
 from collections.abc import Callable, Collection
 from contextvars import Context
-from typing import Any, Literal, TypeAlias, TypeVar, TypeVarTuple
+from typing import Any, Literal, NoReturn, TypeAlias, TypeVar, TypeVarTuple
 
 from ..errors import Deadlock, StepBudgetSpent
 from ..trace.values import shown
@@ -29,7 +29,7 @@ from .numbering import NumberedTasks
 from .precedence import Precedence
 from .tasks import SimTask, Step, name_of, owner_of
 from .threads import Threads
-from .virtual import RESOLUTION, VirtualTime
+from .virtual import LOOK, MOST_LOOKS, RESOLUTION, VirtualTime
 
 Order: TypeAlias = Literal["contract", "asyncio"]
 T = TypeVar("T")
@@ -91,6 +91,7 @@ class SimulationLoop(NumberedTasks, VirtualTime, Enclosed):
         """Timers of work beside the loop: where nothing else is set, nothing will ever happen but that."""
         self.background_steps = 0
         self._alone = (-1, 0.0)
+        self._looked_in = -1
         self.silent: Collection[Any] = ()
         """Probes of systems that take no turns any more."""
         self._idle: list[asyncio.Future[None]] = []
@@ -308,6 +309,23 @@ class SimulationLoop(NumberedTasks, VirtualTime, Enclosed):
             raise Deadlock(self.who_waits() or "nothing is ready, no timer is set, and the scenario has not ended")
         self._now = max(self._now, timers[0][0])
         self._fire()
+
+    def _looked_often(self) -> None:
+        if self.steps != self._looked_in:
+            self._looked_in, self._looks = self.steps, 0
+            return
+        if self._looks > MOST_LOOKS:
+            self.give_up(f"a step looked at a clock {MOST_LOOKS:,} times: it waits in a loop, and gives no way")
+        self._now += LOOK
+
+    def give_up(self, why: str) -> NoReturn:
+        """End the run in the middle of a step, whatever becomes of the exception there.
+
+        Raises:
+            StepBudgetSpent: always.
+        """
+        self.escaped = StepBudgetSpent(why)
+        raise self.escaped
 
     def _stands(self) -> bool:
         """Whether for `PATIENCE` nothing has run but work beside the loop."""

@@ -26,6 +26,8 @@ from .workers import PATIENCE, Pool, Worker, agents
 
 DEFAULT_WORKERS: Final = 5
 """Workers of the default executor: the fewest that Python promises, whatever the machine."""
+_AT_ONCE: Final = 100
+"""Steps of threads at one instant while the loop sleeps: one that is always ready does not keep it from waking."""
 
 
 class Abandoned(BaseException):
@@ -361,6 +363,23 @@ class Threads:
             return True
         finally:
             self.waiting = None
+
+    def sleep(self, seconds: float) -> None:
+        """Sleep on the loop's thread: it is blocked, and only threads go on."""
+        loop = self.loop
+        loop.steps += 1
+        if loop.steps > loop.max_steps:
+            loop.give_up(f"the loop sleeps without end: {loop.steps - 1} steps, {loop.time():g} virtual seconds")
+        deadline, taken = loop.time() + seconds, 0
+        while True:
+            ready = self._oldest()
+            if ready is not None and taken < _AT_ONCE:
+                taken += 1
+                self._take(ready)
+            elif self._advance(deadline):
+                taken = 0
+            else:
+                return
 
     def blocked(self) -> str:
         """Say which thread waits for what, and who holds it."""

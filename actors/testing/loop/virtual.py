@@ -14,6 +14,11 @@ RESOLUTION = 1e-9
 REARM_LIMIT = 100
 """How many timers may be set for "now" within one instant before the clock is moved on by `REARM_STEP`."""
 REARM_STEP = 1e-6
+FEW_LOOKS = 10_000
+"""How often a step may look at a clock before each look costs `LOOK` seconds: by then it waits for time to go on."""
+MOST_LOOKS = 200_000
+"""How often it may look before it is given up."""
+LOOK = 1e-4
 _ON_ITS_WAY = __name__.partition(".testing.")[0] + ".core.mail."
 """Whose timers bring messages and replies: no clock decides when these arrive."""
 
@@ -32,10 +37,21 @@ class VirtualTime(asyncio.BaseEventLoop):
         self._cancelled_timers = 0
         self._instant = -1.0
         self._rearmed = 0
+        self._looks = 0
 
     def time(self) -> float:
-        """Return the virtual time, in seconds since the loop was made."""
+        """Return the virtual time, in seconds since the loop was made.
+
+        Who looks again and again within one step waits for it to go on, so it does.
+        """
+        self._looks += 1
+        if self._looks > FEW_LOOKS:
+            self._looked_often()
         return self._now
+
+    def _looked_often(self) -> None:
+        """Somebody has looked at the time more than `FEW_LOOKS` times."""
+        raise NotImplementedError
 
     def block(self, seconds: float) -> None:
         """Let time pass in the middle of a step, as in code that blocks."""
