@@ -94,6 +94,7 @@ def test_a_task_that_failed_and_that_nobody_looked_at_fails_the_run_by_its_name(
 
     with pytest.raises(SimulationFailed, match="task indexing failed, and nobody looked: LookupError") as failed:
         simulate(scenario, seeds=3, order=order)
+    assert 'in fails: raise LookupError("no such page")' in str(failed.value), "the report says where"
     assert isinstance(failed.value.run.error, UnhandledFailure)
     assert isinstance(failed.value.run.error.__cause__, LookupError)
 

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Sequence
 
 from ...core.base.errors import text_of
-from ..errors import SimulationError
+from ..errors import SimulationError, UnhandledFailure
 from ..faults.faults import describe
 from ..trace.trace import Parting
 from ..trace.values import printable
@@ -85,6 +85,8 @@ def _what(error: BaseException | None) -> list[str]:
     said = text_of(error)
     more = f"… ({len(said) - LONGEST_MESSAGE:,} more characters)" if len(said) > LONGEST_MESSAGE else ""
     lines = [f"{type(error).__name__}: {said[:LONGEST_MESSAGE]}{more}"]
+    if isinstance(error, UnhandledFailure) and error.__cause__ is not None:
+        error = error.__cause__
     if (place := where(error)) and not isinstance(error, SimulationError):
         lines.append(f"  {place}")
     return lines
