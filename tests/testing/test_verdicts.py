@@ -109,7 +109,7 @@ def test_a_failure_by_name_is_located_where_it_was_called() -> None:
     failures = []
     for place in (1, 2):
         with pytest.raises(SimulationFailed, match="it rains") as failed:
-            simulate(lambda place=place: scenario(place))  # type: ignore[misc]
+            simulate(lambda place=place: scenario(place))
         assert 'in scenario: pytest.fail("it rains")' in str(failed.value)
         failures.append(failed.value.run.failure)
     assert failures[0] != failures[1]
