@@ -271,9 +271,60 @@ async def timers_of_two_actors_are_due_at_one_time(sim: Simulation) -> Any:
     return await first.ask("seen")
 
 
+async def both_are_sent_one_list(sim: Simulation) -> Any:
+    class Writing(Actor):
+        def on_receive(self, message: list[str]) -> None:
+            message.append(self.name)
+
+    shared: list[str] = []
+    for name in ("one", "other"):
+        sim.system.spawn(Writing, name=name).tell(shared)
+    await sim.idle()
+    return tuple(shared)
+
+
+async def both_are_answered_with_one_list(sim: Simulation) -> Any:
+    class Owner(Actor):
+        def __init__(self) -> None:
+            super().__init__()
+            self.shared: list[str] = []
+
+        def on_receive(self, message: str) -> list[str]:
+            return self.shared
+
+    owner = sim.system.spawn(Owner, name="owner")
+
+    async def writes(name: str) -> None:
+        shared = await owner.ask("it")
+        shared.append(f"{name} sees {len(shared)}")
+
+    async with asyncio.TaskGroup() as group:
+        for name in ("one", "other"):
+            group.create_task(writes(name))
+    return tuple(await owner.ask("it"))
+
+
+async def one_of_many_objects_is_shared(sim: Simulation) -> Any:
+    shared = {"count": 0}
+    many = [shared, *({"count": number} for number in range(6_000))]
+
+    async def counts() -> None:
+        before = many[0]["count"]
+        await asyncio.sleep(0)
+        many[0]["count"] = before + 1
+
+    async with asyncio.TaskGroup() as group:
+        for name in ("one", "other"):
+            group.create_task(counts(), name=name)
+    return shared["count"]
+
+
 @pytest.mark.parametrize(
     ("scenario", "expected"),
     [
+        (both_are_sent_one_list, {("one", "other"), ("other", "one")}),
+        (both_are_answered_with_one_list, {("one sees 0", "other sees 1"), ("other sees 0", "one sees 1")}),
+        (one_of_many_objects_is_shared, {1, 2}),
         (both_set_a_future, {"one", "other"}),
         (one_asks_whether_a_future_is_set, {False, True}),
         (one_asks_whether_all_have_answered, {False, True}),
@@ -283,6 +334,9 @@ async def timers_of_two_actors_are_due_at_one_time(sim: Simulation) -> Any:
         (timers_of_two_actors_are_due_at_one_time, {("tick", "told"), ("told", "tick")}),
     ],
     ids=[
+        "two are sent a list",
+        "two are answered with a list",
+        "one of many objects",
         "two set a future",
         "one looks at a future",
         "one looks at a gather",

@@ -65,7 +65,7 @@ def explore(
     Schedules are equivalent where only the order of steps differs that do not depend on each other: messages that
     different actors take up, tasks that touch nothing in common (dynamic partial-order reduction, see
     `callboard.actors.testing.schedules.reduction`). What the steps of a run touch is watched; what actors or tasks
-    share through module globals, class attributes, random numbers or what they were sent is not seen.
+    share through module globals, class attributes or random numbers is not seen.
 
     Args:
         scenario, invariants, max_steps, order: as for `simulate`.

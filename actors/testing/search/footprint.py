@@ -1,16 +1,15 @@
 """What each step of a run touches, so far as it can be seen: mailboxes, actors, asks, tasks, marks.
 
 Where it cannot be seen, a step counts as touching everything. What is *not* seen at all is what actors share beside
-their messages: a global, a class attribute, an object that both were sent.
+their messages: a global, a class attribute, random numbers.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Collection, Hashable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextvars import Context
-from operator import is_not
 from typing import Any
 
 from ...core.base.lifecycle import Phase
@@ -23,7 +22,7 @@ from ..loop.lanes import Lane
 from ..loop.tasks import SimTask
 from ..schedules.reduction import Reduction, Step
 from .callbacks import callback_of, is_benign, is_internal, joins, owner_of, place_of, settled
-from .reach import contents, reachable
+from .objects import Objects
 
 _ROOMY = 100
 """A mailbox that holds more is not full before as many messages have been sent."""
@@ -74,10 +73,8 @@ class Footprints:
         self._sent: dict[int, int] = {}
         self._systems: dict[int, Any] = {}
         self._cells: dict[Cell, tuple[Any, ...]] = {}
-        self._objects: dict[int, tuple[int, Any, list[Any]]] = {}
-        self._scans: dict[int, tuple[Any, dict[int, Any], frozenset[Hashable]]] = {}
+        self._objects = Objects()
         self._client: SimTask | None = None
-        self._reached: dict[int, Any] = {}
 
     # -- the schedule ------------------------------------------------------------------------------------------------
 
@@ -151,8 +148,8 @@ class Footprints:
         else:
             self._cause(handle)
             task = owner_of(handle)
-            if task.__class__ is SimTask and id(task) not in self._scans and not isinstance(task.get_coro(), Driver):
-                self._scan(task, task.get_coro())
+            if task.__class__ is SimTask and not self._objects.knows(task) and not isinstance(task.get_coro(), Driver):
+                self._objects.scan(task, task.get_coro())
             if shared and self._step is not None:
                 # Callbacks run in the order in which they were asked for, which is seen where one has to wait.
                 waits = bool(after or self._callbacks) or not is_benign(handle)
@@ -166,8 +163,8 @@ class Footprints:
         """This step gives an actor a turn."""
         cell = lane.source
         self._know(cell)
-        if cell.actor is not None and id(cell.actor) not in self._scans:
-            self._scan(cell.actor, vars(cell.actor))
+        if cell.actor is not None and not self._objects.knows(cell.actor):
+            self._objects.scan(cell.actor, vars(cell.actor))
         if not self._closed:
             self._turns.setdefault(self._number(lane), deque()).append(self._causes())
 
@@ -217,8 +214,8 @@ class Footprints:
             number = getattr(future, "number", None)
             if number is not None:
                 self._step.writes.add(("future", number))
-            elif id(future) in self._objects:
-                self._step.writes.add(("object", self._objects[id(future)][0]))
+            elif self._objects.number(future) is not None:
+                self._step.writes.add(("object", self._objects.number(future)))
 
     def _causes(self) -> Collection[int]:
         """The steps without which what runs now would not run."""
@@ -297,38 +294,13 @@ class Footprints:
             step.reads.update(("mail", below.path) for below in cell.children)
         actor = cell.actor
         if actor is not None:
-            self._reaches(step, actor, vars(actor))
+            self._objects.touch(step, path, actor, vars(actor))
 
     def _of_client(self, step: Step, task: SimTask) -> None:
         if self._shared:
             step.writes.add("clients")
         self._client = task
-        self._reaches(step, task, task.get_coro())
-
-    def _reaches(self, step: Step, owner: Any, root: Any) -> None:
-        """Note what the step may look at; whether it has changed any of it is seen when it is over."""
-        if id(owner) not in self._scans:
-            self._scan(owner, root)
-        _, self._reached, step.reach = self._scans[id(owner)]
-
-    def _scan(self, owner: Any, root: Any) -> None:
-        """Number what an actor or a task can reach.
-
-        Before it makes a step: then an object has the same number in each run in which that step could come now.
-        """
-        objects = reachable([root])
-        for key, value in objects.items():
-            if key not in self._objects:
-                self._objects[key] = (len(self._objects), value, contents(value))
-        self._scans[id(owner)] = owner, objects, frozenset(("object", self._objects[key][0]) for key in objects)
-
-    def _changes(self, step: Step) -> None:
-        for key, value in self._reached.items():
-            number, _, before = self._objects[key]
-            now = contents(value)
-            if len(now) != len(before) or any(map(is_not, now, before)):
-                step.writes.add(("object", number))
-                self._objects[key] = (number, value, now)
+        self._objects.touch(step, task.label, task, task.get_coro())
 
     def told(self, kind: str, row: dict[str, Any]) -> None:
         """Something has happened in this step."""
@@ -338,6 +310,7 @@ class Footprints:
         path = row.get("actor")
         if kind in ("send", "ask"):
             self._sent[row["id"]] = len(self.steps) - 1
+            self._objects.sent(step, row["id"], row["sender"], row["message"])
             step.writes.add(("mail", path))
             if row.get("priority"):
                 step.writes.add(("actor", path))
@@ -346,9 +319,12 @@ class Footprints:
                 self._waits_for(step, self._owner, self._owner.waiting_for)
         elif kind == "recv" and row["id"] in self._sent:
             step.after.add(self._sent[row["id"]])
+            self._objects.received(step, row["id"], str(path))
         elif kind == "spawn":
             step.writes.add(("actor", path))
             step.writes.add(("children", str(path).rpartition("/")[0]))
+        if kind == "ask_end" and row["how"] == "reply":
+            self._objects.answered(step, str(path), row["sender"], row["outcome"])
         if kind in ("recv", "done", "ask_end", "dead_letter") and row.get("id"):
             step.writes.add(("ask", row["id"]))
 
@@ -376,10 +352,9 @@ class Footprints:
     def _end_step(self) -> None:
         step, self._step = self._step, None
         if step is not None:
-            self._changes(step)
-            self._reached = {}
+            self._objects.end(step)
             if self._client is not None:
-                self._scan(self._client, self._client.get_coro())
+                self._objects.scan(self._client, self._client.get_coro())
                 self._client = None
         for runtime in self._systems.values():
             for cell in living(runtime.root):

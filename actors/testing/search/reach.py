@@ -23,8 +23,8 @@ from ...core.system import System
 from ..loop.tasks import SimFuture, SimTask
 from .scenario import Simulation
 
-LIMIT = 1_000
-"""Objects looked at before the rest is left out."""
+LIMIT = 5_000
+"""Objects looked at; whoever reaches more is taken to touch everything."""
 
 _PLAIN = (
     *(str, int, float, complex, bytes, type(None), type, Enum),
@@ -35,8 +35,8 @@ _PLAIN = (
 )
 
 
-def reachable(roots: Iterable[Any]) -> dict[int, Any]:
-    """Return the objects that can be reached and can change, by their ids.
+def reachable(roots: Iterable[Any]) -> tuple[dict[int, Any], bool]:
+    """Return the objects that can be reached and can change, by their ids, and whether those are all.
 
     Args:
         roots: coroutines, or the attributes of an actor; themselves not counted.
@@ -59,7 +59,7 @@ def reachable(roots: Iterable[Any]) -> dict[int, Any]:
         if changes:
             found[id(value)] = value
         pending.extend(look(value))
-    return found
+    return found, not pending
 
 
 def contents(value: Any) -> list[Any]:
