@@ -4,7 +4,10 @@ The bugs are those of ``tests/testing/gallery.py``, and of services around langu
 ``gallery`` hunts each of them once a run, with workloads drawn anew by Hypothesis (the run's number is the seed): how
 many were found within 500 schedules, the most schedules any needed, the largest report, and the median CPU of search
 and shrinking together. ``twins`` counts alarms on the fixed twins. ``llm_gallery`` and ``llm_twins`` are the same.
-``deep`` searches the bugs of ``tests/testing/deep.py`` with feedback, and by chance, for 10,000 schedules each.
+``feedback`` compares a search with feedback to one by chance (see `learning`): how many bugs take chance more than 20
+schedules, and the worst ratio of the medians of five searches among them.
+``feedback_deep`` searches the bugs of ``tests/testing/deep.py`` with feedback for 10,000 schedules each: how many are
+found, and the most schedules that any needed; and by chance: 10,000 schedules each in all runs together.
 ``replay`` replays a token of each bug in fresh processes under other hash seeds, and in other Pythons where there are
 any: those named in ``CALLBOARD_PYTHONS`` (separated like ``PATH``), else ``python3.11`` to ``python3.13`` on the path.
 ``schedule_…`` is the CPU of one simulated run; the baseline beside it runs the same flow on a stock event loop, once.
@@ -30,7 +33,7 @@ from functools import partial
 from itertools import count
 from pathlib import Path
 
-from tests.testing.deep import DEEP, Deep
+from tests.testing.deep import DEEP
 from tests.testing.gallery import GALLERY, Bug
 from tests.testing.hunt import hunt
 from tests.testing.llm_gallery import LLM_GALLERY
@@ -41,12 +44,16 @@ from callboard.actors.testing import SimulationFailed, simulate
 from .earlier import COMMIT, ratio
 from .exploring import FOUR, THREE, Sends, explored
 from .harness import Case, Sample, Suite
+from .learning import compared, deep, until
 from .schedules import FLOWS, MESSAGES, Echo, Flow
 
 BASELINE = "asyncio"
 BUDGET = 500
 TWIN_SCHEDULES = 1_000
 DEEP_SCHEDULES = 10_000
+REPEATS = 5
+FRESH_SEEDS = 70_000_000
+"""The first of those that nothing was tried out with."""
 ROOT = Path(__file__).parents[1]
 VERSIONS = ("3.11", "3.12", "3.13")
 
@@ -63,7 +70,8 @@ def suite(quick: bool) -> Suite:
         Case("llm_gallery", "callboard", lambda: _gallery(LLM_GALLERY, next(seeds))),
         Case("llm_twins", "callboard", lambda: _twins(LLM_GALLERY, next(seeds), TWIN_SCHEDULES // tenth)),
         Case("replay", "callboard", lambda: _replay(pythons)),
-        Case("deep", "callboard", lambda: _deep(next(seeds), DEEP_SCHEDULES // tenth)),
+        Case("feedback", "callboard", lambda: _compared(next(seeds), 1_000 // tenth)),
+        Case("feedback_deep", "callboard", lambda: _deep(next(seeds), DEEP_SCHEDULES // tenth)),
     ]
     for name, flow in FLOWS.items():
         scenario = f"schedule_{name}_{MESSAGES}"
@@ -80,7 +88,7 @@ def suite(quick: bool) -> Suite:
         f"replay: processes that agreed: hash seeds 0, 1, 4711 in each of {len(pythons)} Pythons",
         *missing,
     )
-    return Suite(BASELINE, cases, repeats=5, notes=notes)
+    return Suite(BASELINE, cases, repeats=REPEATS, notes=notes)
 
 
 # -- finding -----------------------------------------------------------------------------------------------------------
@@ -113,25 +121,24 @@ def _twins(bugs: Sequence[Bug], seed: int, schedules: int) -> Sample:
     return Sample(alarms, "alarms")
 
 
+def _compared(seed: int, budget: int) -> list[Sample]:
+    slow = compared(FRESH_SEEDS + seed * 100_000, budget)
+    return [
+        Sample(len(slow), "bugs", "_slow_by_chance"),
+        Sample(max((learned / chance for _, chance, learned in slow), default=0.0), "of chance's", "_worst"),
+    ]
+
+
 def _deep(seed: int, schedules: int) -> list[Sample]:
-    """How many of the deep bugs are found with feedback, and by chance, and the most schedules that feedback needs."""
-    first = seed * DEEP_SCHEDULES
-    needed = [_until(bug, "feedback", range(first, first + schedules)) for bug in DEEP]
-    chance = [_until(bug, "mix", range(first, first + schedules)) for bug in DEEP]
+    first = FRESH_SEEDS + seed * DEEP_SCHEDULES
+    by_chance = range(first, first + schedules // REPEATS)
+    needed = [until(deep(bug, bug.steps), "feedback", range(first, first + schedules)) for bug in DEEP]
     found = [count for count in needed if count is not None]
     return [
         Sample(len(found), "bugs", "_found"),
         Sample(max(found, default=0), "schedules", "_schedules"),
-        Sample(sum(count is not None for count in chance), "bugs", "_by_chance"),
+        Sample(sum(until(deep(bug, bug.steps), "mix", by_chance) is not None for bug in DEEP), "bugs", "_by_chance"),
     ]
-
-
-def _until(bug: Deep, strategy: str, seeds: range) -> int | None:
-    try:
-        simulate(bug.build(bug.steps, False), seeds=seeds, strategy=strategy)
-    except SimulationFailed as failed:
-        return failed.schedules
-    return None
 
 
 # -- replaying ---------------------------------------------------------------------------------------------------------

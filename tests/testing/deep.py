@@ -191,7 +191,7 @@ def rebase(steps: int, fixed: bool) -> Scenario:
 
 
 DEEP = (
-    Deep("one pause too many", last_pause, 6, 2),
+    Deep("one pause too many", last_pause, 7, 2),
     Deep("an old ticket", old_ticket, 12, 4),
     Deep("a rebase that stacks up", rebase, 6, 2),
 )

@@ -340,7 +340,10 @@ def test_a_bug_behind_several_steps_is_found_by_feedback(bug: Deep) -> None:
 
 
 @pytest.mark.usefixtures("spread_at_once")
-def test_with_feedback_a_fault_strikes_at_each_place_before_it_strikes_at_one_again_and_again() -> None:
+def test_where_a_search_that_learns_starts_afresh_a_fault_strikes_at_each_place_before_it_does_again_and_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("callboard.actors.testing.schedules.feedback._FIRST", 16)
     places = set[Any]()
 
     async def scenario(sim: Simulation) -> None:

@@ -20,7 +20,7 @@ from ..loop.lanes import Schedule
 from . import sampling
 from .plan import Prefix
 
-_FIRST = 20
+_FIRST = 8
 """Schedules that start afresh before any is gone back to: what chance finds soon is found as soon as by chance."""
 _FRESH = 0.1
 """How many of the later ones start afresh."""
