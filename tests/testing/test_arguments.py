@@ -13,7 +13,14 @@ from callboard.actors.testing import (
     Simulation,
     SimulationFailed,
     TokenRefused,
+    children_end,
+    eventually,
+    exactly_once,
     explore,
+    hot,
+    linearizable,
+    never,
+    no_starvation,
     simulate,
 )
 
@@ -78,6 +85,52 @@ def test_an_argument_that_makes_no_sense_is_refused(run: Any, options: Any, erro
 def test_a_scenario_that_is_no_function_is_refused(run: Any, scenario: Any) -> None:
     with pytest.raises(TypeError, match="a scenario is a function, async def"):
         run(scenario)
+
+
+def make(sim: Any = None) -> Any:
+    async def scenario(sim: Simulation) -> None: ...
+
+    return scenario
+
+
+@pytest.mark.parametrize("run", [simulate, explore])
+@pytest.mark.parametrize(
+    ("scenario", "says"),
+    [
+        (make, r"make is not async, it returned <function.*: call it, make\(…\), if it makes the scenario"),
+        (lambda sim: None, "is not async, it returned None$"),
+        (lambda: 5, "is not async, it returned 5$"),
+    ],
+    ids=["not called", "not async", "without argument"],
+)
+def test_a_scenario_that_is_not_async_or_was_not_made_is_refused(run: Any, scenario: Any, says: str) -> None:
+    with pytest.raises(TypeError, match=rf"^a scenario is async def scenario\(sim\); .*{says}"):
+        run(scenario)
+
+
+@pytest.mark.parametrize(
+    "maker",
+    [children_end, eventually, exactly_once, hot, linearizable, never, no_starvation],
+    ids=lambda it: it.__name__,
+)
+def test_an_oracle_that_was_not_called_is_refused(maker: Any) -> None:
+    with pytest.raises(TypeError, match=rf"{maker.__name__} makes an invariant when it is called: invariants=\["):
+        simulate(never_runs, invariants=[maker])
+
+
+def test_an_invariant_that_is_async_is_refused() -> None:
+    async def invariant(trace: Any) -> None: ...
+
+    with pytest.raises(TypeError, match=r"invariant.* is async"):
+        simulate(never_runs, invariants=[invariant])
+
+
+@pytest.mark.parametrize("returned", [5, None, (1, 2, 3)])
+def test_a_model_that_returns_no_pair_is_named(returned: Any) -> None:
+    with pytest.raises(
+        SimulationFailed, match=r"linearizable: the model returns \(next state, answer\), not .* for 'hello'"
+    ):
+        simulate(asks, invariants=[linearizable(lambda state, message: returned, actor="echo")])
 
 
 @pytest.mark.parametrize("strategy", [None, [], "guess"])

@@ -74,8 +74,8 @@ class Injector:
         self.waits: Waits = {}
         """Where handlers waited, if a fault makes us look at them."""
         self.remote: set[str] = set()
-        self.refused: FaultRefused | None = None
-        """A fault that made no sense where it was to strike: the run is no failure of the scenario's."""
+        self.refused: Exception | None = None
+        """What made no sense, such as a fault where it was to strike: the run is no failure of the scenario's."""
         self.killed: set[Any] = set()
         """The probes of systems whose process was killed: their actors take no turn any more."""
         self._faults = faults

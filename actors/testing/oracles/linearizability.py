@@ -113,6 +113,17 @@ def linearizable(
     return Oracle(check, tuple(names))
 
 
+def _pair(returned: Any, operation: Operation) -> tuple[Any, Any]:
+    try:
+        following, answer = returned
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"linearizable: the model returns (next state, answer), not {returned!r:.80} for "
+            f"{stable_repr(operation.message)}"
+        ) from None
+    return following, answer
+
+
 def is_linearizable(history: Collection[Operation], model: Model, initial: Any, *, most: int = 100_000) -> bool:
     """Whether there is an order of the operations in which the model gives each answer that is known.
 
@@ -148,7 +159,7 @@ def is_linearizable(history: Collection[Operation], model: Model, initial: Any, 
             ends += entry.end is not None
             entry = entry.next
         else:
-            following, answer = model(state, entry.operation.message)
+            following, answer = _pair(model(state, entry.operation.message), entry.operation)
             fits = not entry.operation.known or bool(answer == entry.operation.answer)
             reached = (done | entry.bit, _frozen(following))
             if fits and reached not in seen:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from inspect import iscoroutinefunction
 from typing import Any, TypeGuard, get_args
 
 from ..errors import FaultRefused
 from ..faults.faults import Fault, check_kind
 from ..loop.loop import Order
-from ..trace.invariants import Invariant
+from ..oracles.linearizability import linearizable
+from ..oracles.liveness import hot, no_starvation
+from ..trace.invariants import Invariant, children_end, eventually, exactly_once, never
+
+_MAKERS: tuple[Any, ...] = (children_end, eventually, exactly_once, hot, linearizable, never, no_starvation)
 
 
 def _is_number(value: object) -> TypeGuard[int]:
@@ -23,6 +28,13 @@ def check_scenario(scenario: object) -> None:
     """
     if not callable(scenario):
         raise TypeError(f"a scenario is a function, async def scenario(sim), not {scenario!r}")
+
+
+def no_scenario(scenario: object, returned: object) -> TypeError:
+    """Return the error that says what is wrong with a scenario that returned something that nobody can await."""
+    name = getattr(scenario, "__qualname__", repr(scenario))
+    made = f": call it, {name}(…), if it makes the scenario" if callable(returned) else ""
+    return TypeError(f"a scenario is async def scenario(sim); {name} is not async, it returned {returned!r:.80}{made}")
 
 
 def checked_faults(faults: object) -> tuple[Fault, ...]:
@@ -47,6 +59,11 @@ def checked_invariants(invariants: object) -> tuple[Invariant, ...]:
     for invariant in found:
         if not callable(invariant):
             raise TypeError(f"an invariant is a function of the trace, not {invariant!r}")
+        if any(invariant is maker for maker in _MAKERS):
+            name = invariant.__name__
+            raise TypeError(f"{name} makes an invariant when it is called: invariants=[{name}(…)]")
+        if iscoroutinefunction(invariant):
+            raise TypeError(f"an invariant is an ordinary function of the trace, and {invariant!r} is async")
     return found
 
 

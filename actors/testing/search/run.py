@@ -9,6 +9,7 @@ import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from inspect import isawaitable
 from typing import Any
 
 from ...core.base.buggify import deciding
@@ -30,6 +31,7 @@ from ..trace.invariants import Invariant, runtime
 from ..trace.names import Name
 from ..trace.trace import Trace
 from ..trace.values import shown
+from .arguments import no_scenario
 from .coverage import NOTHING, Coverage
 from .deadlock import who_waits
 from .frames import hidden
@@ -61,7 +63,8 @@ class Run:
         interrupts: where threads were interrupted.
         atomic: the functions for executors that ran as one step, because there is no switch point in them.
         threaded: whether functions for executors ran on threads.
-        refused: whether ``error`` is that a fault makes no sense where it was to strike: no failure of the scenario's.
+        refused: whether ``error`` is that something makes no sense, such as a fault where it was to strike: no failure
+            of the scenario's.
         names: that the scenario went by.
         coverage: what the search that this run ended has covered.
     """
@@ -223,7 +226,11 @@ def _execute(
             if isinstance(loop, TellingLoop):
                 loop.sender = system.runtime.sender
             try:
-                await (scenario(sim) if argument else scenario())
+                running = scenario(sim) if argument else scenario()
+                if not isawaitable(running):
+                    sim.injector.refused = no_scenario(scenario, running)
+                    return
+                await running
                 await loop.idle()  # what was sent last is still taken up
                 await sim.end()
             except BaseException:
