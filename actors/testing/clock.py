@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, ParamSpec, TypeVar
 
 from .errors import UnhandledFailure
+from .loop.clocks import clocks_follow
 from .loop.loop import SimulationLoop
 
 P = ParamSpec("P")
@@ -20,7 +21,8 @@ def run_virtual(main: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine as `asyncio.run` does, but on a virtual clock: when nothing can run, it jumps on.
 
     Everything runs in the order of a stock loop; the system's own dispatcher serves the actors. Sockets, threads and
-    processes are refused.
+    processes are refused. `time.monotonic`, the wall clock and their like show the virtual time too, from 0 and from
+    2025-01-01 on; chance is the real one.
 
     Raises:
         Deadlock: nothing can ever go on.
@@ -30,8 +32,9 @@ def run_virtual(main: Coroutine[Any, Any, T]) -> T:
     loop = SimulationLoop(None, order="asyncio", max_steps=_MAX_STEPS)
     loop.writable.append("")  # anywhere: an ordinary test runs once, so that no other run sees what it has written
     try:
-        result = loop.run_until_complete(main)
-        _end(loop)
+        with clocks_follow(loop.time):
+            result = loop.run_until_complete(main)
+            _end(loop)
     finally:
         loop.abandon()
     if loop.escaped is not None:

@@ -37,7 +37,7 @@ import pydantic
 import pytest
 
 from callboard.actors import Actor
-from callboard.actors.testing import Simulation, SimulationFailed, simulate
+from callboard.actors.testing import Simulation, SimulationFailed, run_virtual, simulate, virtual_time
 
 now_before = datetime.now
 utcnow_before = datetime.utcnow
@@ -402,3 +402,45 @@ def test_the_interpreter_ends_as_usual_after_runs() -> None:
     )
     ended = subprocess.run([sys.executable, "-X", "dev", "-c", code], capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "done\n", "")
+
+
+# -- ordinary tests ----------------------------------------------------------------------------------------------------
+
+
+@virtual_time
+async def test_clocks_follow_in_an_ordinary_test_of_virtual_time() -> None:
+    loop = asyncio.get_running_loop()
+    began = time.monotonic(), monotonic_before(), time.time(), datetime.now(UTC), perf_counter_before()
+    assert began[0] == began[1] == loop.time() == 0
+    await asyncio.sleep(100)
+    assert time.monotonic() == monotonic_before() == perf_counter_before() == loop.time() == 100
+    assert time.time() - began[2] == pytest.approx(100)
+    assert datetime.now(UTC) - began[3] == timedelta(seconds=100)
+
+
+def test_chance_stays_the_real_one_in_an_ordinary_test_and_clocks_are_real_again_afterwards() -> None:
+    async def draws() -> tuple[Any, ...]:
+        await asyncio.sleep(3600)
+        return uuid.uuid4(), urandom_before(8), os.urandom(8), RandomBefore().random()
+
+    random.seed(7)
+    drawn = random.random()
+    random.seed(7)
+    before = time.time(), time.monotonic()
+    first, second = run_virtual(draws()), run_virtual(draws())
+    assert not set(first) & set(second)
+    assert random.random() == drawn
+    assert 0 <= time.time() - before[0] < 3600
+    assert 0 <= time.monotonic() - before[1] < 3600
+
+
+def test_clocks_are_real_again_after_an_ordinary_test_that_failed() -> None:
+    @virtual_time
+    async def fails() -> None:
+        await asyncio.sleep(3600)
+        raise KeyError("x")
+
+    before = time.monotonic()
+    with pytest.raises(KeyError):
+        fails()
+    assert 0 <= time.monotonic() - before < 3600

@@ -48,6 +48,16 @@ class _Source:
         return self._chance.randbytes(size)
 
 
+_urandom = os.urandom
+
+
+class _Clocks(_Source):
+    """The time of one run, whose chance is the real one."""
+
+    def bytes(self, size: int) -> bytes:
+        return _urandom(size)
+
+
 _running: dict[int, _Source] = {}
 _lock = Lock()
 _holders = 0
@@ -271,6 +281,25 @@ def follow(now: Callable[[], float], wall: Callable[[], float] | None = None) ->
         del _running[thread]
         for module, name, value in last:
             setattr(module, name, value)
+
+
+@contextmanager
+def clocks_follow(now: Callable[[], float]) -> Iterator[None]:
+    """Have clocks, and nothing else, follow an ordinary test in this thread.
+
+    Args:
+        now: as for `follow`.
+
+    Raises:
+        SimulationError: time-machine is not installed.
+    """
+    thread = get_ident()
+    with replaced():
+        _running[thread] = _Clocks(now, lambda: EPOCH + now())
+        try:
+            yield
+        finally:
+            del _running[thread]
 
 
 @contextmanager
