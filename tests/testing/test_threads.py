@@ -232,8 +232,45 @@ def test_two_threads_that_wait_for_each_others_lock_are_a_deadlock_that_names_bo
         simulate(scenario, seeds=100)
     assert isinstance(failed.value.run.error, Deadlock)
     text = str(failed.value.run.error)
-    assert re.search(r"thread one waits for the RLock made at test_threads.py:\d+ held by thread two", text)
-    assert re.search(r"thread two waits for the Lock made at test_threads.py:\d+ held by thread one", text)
+    assert re.search(r"thread one waits for the RLock second held by thread two", text)
+    assert re.search(r"thread two waits for the Lock first held by thread one", text)
+
+
+OLDER = threading.Lock()
+
+
+class Till:
+    def __init__(self) -> None:
+        self.lock, self.locks, self.ready = threading.Lock(), {"ada": threading.Lock()}, threading.Event()
+
+    def one(self) -> None:
+        with self.lock, self.locks["ada"], OLDER:
+            self.ready.wait()
+
+    def two(self) -> None:
+        with self.locks["ada"], self.lock:
+            pass
+
+
+@pytest.mark.parametrize(
+    ("calls", "says"),
+    [
+        (("one", "two"), r"one waits for the Lock Till.locks\['ada'\] .*two waits for the Lock Till.lock held by"),
+        (("one",), "thread one waits for the Event Till.ready that nobody releases"),
+        (("one", "older"), r"thread older waits for the Lock OLDER held by thread one"),
+    ],
+)
+def test_a_lock_of_threads_goes_by_the_name_that_the_code_has_for_it(calls: Any, says: str) -> None:
+    def older() -> None:
+        with OLDER:
+            pass
+
+    async def scenario(_: Simulation) -> None:
+        till = Till()
+        await asyncio.gather(*(asyncio.to_thread(getattr(till, call, older)) for call in calls))
+
+    with pytest.raises(SimulationFailed, match=says):
+        simulate(scenario, seeds=50)
 
 
 def test_a_lock_that_the_loop_takes_while_a_thread_has_it_is_waited_for() -> None:
@@ -269,7 +306,7 @@ def test_a_lock_that_the_loop_keeps_while_it_waits_for_the_thread_is_a_deadlock(
         with lock:
             await asyncio.to_thread(work)
 
-    with pytest.raises(SimulationFailed, match=r"thread work waits for the Lock made at .* held by the loop"):
+    with pytest.raises(SimulationFailed, match=r"thread work waits for the Lock lock held by the loop"):
         simulate(scenario, seeds=1)
 
 

@@ -229,6 +229,8 @@ class Threads:
     label = "the loop"
 
     def __init__(self, loop: Any, unwatched: Callable[[], Any], begun: Callable[[], bool]) -> None:
+        self.find_name: Callable[[Any, Any], str] | None = None
+        """Given a lock and the frame that waits for it, returns what the code calls it."""
         self.loop = loop
         self.unwatched = unwatched
         self._begun = begun
@@ -385,8 +387,17 @@ class Threads:
         """Say which thread waits for what, and who holds it."""
         agents: list[Agent] = [self, *self.calls()]
         return "; ".join(
-            f"{_name(agent)} waits for {agent.waiting} {_held(agent)}" for agent in agents if agent.waiting is not None
+            f"{_name(agent)} waits for {self._called(agent)} {_held(agent)}"
+            for agent in agents
+            if agent.waiting is not None
         )
+
+    def _called(self, agent: Agent) -> str:
+        """What an agent waits for, by the name that the code has for it, if anybody looks for names."""
+        worker = agent.worker if isinstance(agent, ThreadCall) else None
+        frame = sys._current_frames().get((worker.thread.ident or 0) if worker is not None else self.owner)
+        found = "" if self.find_name is None or frame is None else self.find_name(agent.waiting, frame)
+        return f"the {found}" if found else str(agent.waiting)
 
     def close(self) -> None:
         """End all threads."""

@@ -12,7 +12,7 @@ from ..loop.telling import TellingLoop
 from ..trace.trace import Trace
 
 _OURS = __name__.partition(".")[0]
-_LIBRARY = (f"{_OURS}.", "asyncio.", "contextlib.")
+_LIBRARY = (f"{_OURS}.", "asyncio.", "contextlib.", "threading.", "queue.", "concurrent.")
 _RUNTIME = (f"{_OURS}.actors.core.", f"{_OURS}.actors.testing.")
 _CALLS = {
     "acquire": "to acquire",
@@ -156,6 +156,25 @@ def _within_packages(frame: Any, packages: tuple[str, ...]) -> bool:
     return f"{frame.f_globals.get('__name__', '')}.".startswith(packages)
 
 
+def lock_of_a_thread(lock: Any, frame: Any) -> str:
+    """Return what a thread waits for: "Lock bank.lock"; "" where no name is found.
+
+    Args:
+        lock: what it waits for itself.
+        frame: where it waits, innermost; a lock of a condition, an event or a queue goes by the name of that.
+    """
+    frames = []
+    while frame is not None:
+        owner = frame.f_locals.get("self")
+        if not _within_packages(frame, _LIBRARY):
+            frames.append(frame)
+        elif not frames and type(owner).__module__ in ("threading", "queue"):
+            lock = owner
+        frame = frame.f_back
+    name = _name(lock, frames)
+    return f"{type(lock).__name__} {name}" if name else ""
+
+
 def _name(wanted: Any, frames: Iterable[Any]) -> str:
     """By which variable or attribute somebody holds an object; "" where none is found."""
     own = [frame for frame in frames if not _within_packages(frame, _LIBRARY)]
@@ -192,4 +211,8 @@ def _within(name: str, holder: Any, wanted: Any) -> str:
             return f"{owner}.{attribute}"
         if isinstance(value, dict | list | tuple) and (found := _within(f"{owner}.{attribute}", value, wanted)):
             return found
+    for kind in type(holder).__mro__[:-1]:
+        for attribute, value in vars(kind).items():
+            if value is wanted:
+                return f"{kind.__name__}.{attribute}"
     return ""

@@ -33,7 +33,7 @@ from ..trace.trace import Trace
 from ..trace.values import shown
 from .arguments import no_scenario
 from .coverage import NOTHING, Coverage
-from .deadlock import who_waits
+from .deadlock import lock_of_a_thread, who_waits
 from .frames import hidden
 from .scenario import Scenario, Simulation
 from .watching import Watch
@@ -210,6 +210,8 @@ def _execute(
     loop.callboard_dispatcher = sim.injector if sim.injector.processing else loop.call_turn
     threads = loop.threads
     loop.who_waits = lambda: "; ".join(filter(None, [threads.blocked() if threads else "", who_waits(sim.trace, loop)]))
+    if threads and isinstance(loop, TellingLoop):
+        threads.find_name = lock_of_a_thread
     if watch is not None:
         watch.begin(sim)
     failed_at: int | None = None
