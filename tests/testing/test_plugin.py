@@ -394,6 +394,42 @@ def test_it_says_so_of_each_test_where_that_is_asked_for(user: pytest.Pytester) 
     )
 
 
+EXPLORED = """
+import asyncio
+import pytest
+from callboard.actors import Actor
+from callboard.actors.testing import explore
+
+class Register(Actor):
+    last = None
+
+    def on_receive(self, message):
+        self.last, before = message, self.last
+        return before
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_register(fails):
+    async def scenario(sim):
+        register = sim.system.spawn(Register, name="register")
+        async def say(word):
+            await register.ask(word)
+        await asyncio.gather(say("a"), say("b"))
+        assert not fails, "on purpose"
+    assert explore(scenario).complete
+"""
+
+
+def test_what_explore_has_run_counts_too(user: pytest.Pytester) -> None:
+    user.makepyfile(EXPLORED)
+    result = run(user, "-v")
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(
+        ["*= simulations =*", "*::test_register?False?: all 1 schedule, 1 order of messages, *"]
+    )
+    result.stdout.fnmatch_lines(["*::test_register?True?: 1 schedule, 1 order of messages, *"])
+    result.stdout.fnmatch_lines(["simulated in 2 tests: 2 schedules *"])
+
+
 def test_it_says_nothing_where_nothing_was_simulated(user: pytest.Pytester) -> None:
     user.makepyfile("def test_plain(): pass")
     result = run(user, "-v", "--sim-coverage")

@@ -138,6 +138,7 @@ def _explore(search: Search, most: int, shared: bool) -> Exploration:
         if isinstance(run.error, GivenUp):
             repeated += 1
         elif not run.ok:
+            search.covered.add(run)
             search.fail(run, "explore()")
         else:
             search.covered.add(run)
@@ -150,4 +151,5 @@ def _explore(search: Search, most: int, shared: bool) -> Exploration:
     if search.fixed:
         search.check_struck(search.fixed, struck, counts)
     search.check_names()
+    search.count(all_run=not more)
     return Exploration(schedules, reduction.left + 1 if more else 0, repeated)

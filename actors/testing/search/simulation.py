@@ -26,7 +26,7 @@ from ..trace.invariants import Invariant
 from ..trace.names import Key
 from . import token
 from .arguments import checked_seeds
-from .coverage import Covered
+from .coverage import Coverage, Covered
 from .diagnosis import diagnose, failed, parting_of
 from .processes import check, spread
 from .run import Run, reproducible
@@ -278,10 +278,15 @@ class Search:
         return self.looks_out and self.tree.all_run(faults)
 
     def ended(self, run: Run) -> Run:
-        self.covered.exhausted = not self.open and self.all_run(self.fixed)
-        run.coverage = self.covered.coverage()
-        settings.covered.append(run.coverage)
+        run.coverage = self.count(all_run=not self.open and self.all_run(self.fixed))
         return run
+
+    def count(self, *, all_run: bool) -> Coverage:
+        """Return what the search has covered, which also counts for the summary of the tests."""
+        self.covered.exhausted = all_run
+        coverage = self.covered.coverage()
+        settings.covered.append(coverage)
+        return coverage
 
     def check_struck(self, faults: Sequence[Fault], struck: set[Fault], counts: Chances) -> None:
         """Fail if a fault struck nothing, though not by chance: what leaves something open gets a sure chance first.
