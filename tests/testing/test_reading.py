@@ -672,3 +672,21 @@ def test_a_chain_of_internals_is_shown_from_where_it_began() -> None:
     # Unless b then woke the client otherwise.
     assert folded(rows, replace(beside, wakes=[(5, "b", "client")])) == {6}
     assert folded(rows, Beside()) == frozenset()
+
+
+def test_a_run_that_does_not_end_says_who_waits_for_whom_meanwhile() -> None:
+    class Desk(Actor):
+        async def on_receive(self, message: Any) -> None:
+            await asyncio.get_running_loop().create_future()
+
+    async def scenario(sim: Simulation) -> None:
+        async def ticks() -> None:
+            while True:  # noqa: ASYNC110
+                await asyncio.sleep(5)
+
+        ticking = asyncio.create_task(ticks())
+        await sim.system.spawn(Desk, name="desk").ask("approve")
+        ticking.cancel()
+
+    with pytest.raises(SimulationFailed, match="or raise max_steps; meanwhile client waits for desk"):
+        simulate(scenario, seeds=0, max_steps=300)

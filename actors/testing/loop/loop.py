@@ -37,6 +37,9 @@ Ts = TypeVarTuple("Ts")
 PATIENCE = 60.0
 """Seconds for which work beside the loop alone may go on, a lease end, a post be found, until it is a deadlock."""
 
+NOTHING_READY = "nothing is ready and no timer is set"
+"""What a deadlock begins with where there is no cycle of those who wait."""
+
 
 class SimulationLoop(NumberedTasks, VirtualTime, Enclosed):
     """An event loop that does the same thing each time it is given the same schedule.
@@ -199,9 +202,11 @@ class SimulationLoop(NumberedTasks, VirtualTime, Enclosed):
             self.steps += 1
             if self.steps > self.max_steps:
                 self.max_steps = 1 << 62  # the teardown must be able to go on
+                waits = self.who_waits().removeprefix(f"{NOTHING_READY}: ").removeprefix(NOTHING_READY)
                 raise StepBudgetSpent(
                     f"the scenario did not end within {self.steps - 1} steps "
                     f"({self._now:g} virtual seconds): a livelock, or raise max_steps"
+                    + (f"; meanwhile {waits.strip()}" if waits else "")
                 )
             if fifo:
                 handle: Any = fifo.popleft()

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..loop.loop import NOTHING_READY
 from ..loop.telling import TellingLoop
 from ..trace.trace import Trace
 
@@ -67,8 +68,8 @@ def who_waits(trace: Trace, loop: Any) -> str:
     head = f"{'ask cycle' if set(cycle) <= asking else 'cycle'} {' → '.join(cycle)}" if cycle else ""
     if not other:
         lines = "; ".join(map(str, waits))
-        return f"{head} ({lines})" if head else f"nothing is ready and no timer is set: {lines}" if lines else ""
-    return "\n  ".join([head or "nothing is ready and no timer is set", *map(str, waits)])
+        return f"{head} ({lines})" if head else f"{NOTHING_READY}: {lines}" if lines else ""
+    return "\n  ".join([head or NOTHING_READY, *map(str, waits)])
 
 
 def _cycle(edges: Mapping[str, list[str]]) -> list[str]:

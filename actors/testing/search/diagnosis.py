@@ -13,6 +13,7 @@ from ..trace.trace import Parting
 from ..trace.values import shown
 from . import token
 from .coverage import Coverage
+from .coverage import counted as counted_of
 from .failed import SimulationFailed
 from .frames import own
 from .inevitable import inevitable
@@ -52,7 +53,7 @@ def diagnose(runner: Runner, run: Run, found: str, covered: Coverage, *, read: b
         again = smallest if parting is None else runner.plan(smallest.holds, smallest.faults)
         if again.failure == run.failure:
             counted, parting = smallest, smallest.trace.parting(again.trace) or parting
-            history += f"; made small from {before} deviations in {runner.runs - schedules} more"
+            history += f"; made small from {counted_of(before, 'deviation')} in {runner.runs - schedules} more"
         else:
             history += "; not made small, because smaller schedules do not fail each time"
     counted.coverage = covered

@@ -111,7 +111,9 @@ def _happened(kind: str, values: Values) -> str:
 
 
 def _hold(values: Values) -> str:
-    return _note("hold", f"{values['lane']} (turn {values['turn']}) while {values['first']} go first")
+    first = str(values["first"])
+    goes = "go" if ", " in first else "goes"
+    return _note("hold", f"{values['lane']} (turn {values['turn']}) while {first} {goes} first")
 
 
 _LINES: dict[str, Callable[[Values], str]] = {
