@@ -72,16 +72,16 @@ def test_one_that_leaves_it_in_time_is_not() -> None:
 
 def test_marks_say_what_is_hot_as_well_and_a_run_that_ends_ends_it() -> None:
     def leader(fact: Fact) -> bool | None:
-        return {"lost": True, "elected": False}.get(fact.kind)
+        return {"leaderless": True, "elected": False}.get(fact.kind)
 
     def leading(seconds: float) -> Any:
         async def scenario(sim: Simulation) -> None:
-            sim.mark("lost", shard="east")
-            sim.mark("lost", shard="west")
+            sim.mark("leaderless", shard="east")
+            sim.mark("leaderless", shard="west")
             await asyncio.sleep(seconds)
             sim.mark("elected", shard="east")
             sim.mark("elected", shard="west")
-            sim.mark("lost", shard="west")
+            sim.mark("leaderless", shard="west")
             await asyncio.sleep(5)
             sim.mark("over")
 
