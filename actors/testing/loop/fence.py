@@ -174,11 +174,19 @@ def around(refuse: Callable[[str], object], writable: list[str]) -> Iterator[Non
         _installed = True
         _install()
     thread = get_ident()
+    outer = _refusing.get(thread), _writable.get(thread)
     _refusing[thread], _writable[thread] = refuse, writable
     try:
         yield
     finally:
-        del _refusing[thread], _writable[thread]
+        _put_back(thread, *outer)
+
+
+def _put_back(thread: int, refuse: Callable[[str], object] | None, writable: list[str] | None) -> None:
+    _refusing.pop(thread, None)
+    _writable.pop(thread, None)
+    if refuse is not None and writable is not None:  # `run_virtual` in a thread of a run
+        _refusing[thread], _writable[thread] = refuse, writable
 
 
 @contextmanager

@@ -193,6 +193,7 @@ _REPLACED: tuple[tuple[Any, str, Any], ...] = (
     (selectors.DefaultSelector, "select", _select),  # an event loop's
 )
 _before: list[Any] = []
+_bound: list[Place] = []
 _searches = 0
 _changing = _real_lock()
 _older: dict[int, _Older] = {}
@@ -212,19 +213,21 @@ def replaced() -> Iterator[None]:
                 setattr(module, name, ours)
         _searches += 1
         bound = names({id(real): ours for real, (_, _, ours) in zip(_before, _REPLACED, strict=True)})
-    for place in bound:
-        place.change()
+        for place in bound:
+            place.change()
+        _bound.extend(bound)  # one of several searches finds what the others have left
     thread = get_ident()
     _older[thread] = _Older()
     try:
         yield
     finally:
         del _older[thread]
-        for place in bound:
-            place.put_back()
         with _changing:
             _searches -= 1
             if not _searches:
+                for place in _bound:
+                    place.put_back()
+                _bound.clear()
                 for real, (module, name, _) in zip(_before, _REPLACED, strict=True):
                     setattr(module, name, real)
 

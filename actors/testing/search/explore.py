@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from ..schedules.sampling import Fifo
 from ..trace.invariants import Invariant
 from . import token
 from .footprint import Footprints, GivenUp
-from .run import reproducible
+from .run import check_outside, reproducible
 from .runner import Runner
 from .scenario import Scenario
 from .settings import settings
@@ -86,8 +85,7 @@ def explore(
         ValueError: ``max_schedules`` or ``max_steps`` is no whole number from 1, or there is no such order.
         TypeError: the scenario, or an invariant, is no function.
     """
-    if asyncio._get_running_loop() is not None:
-        raise SimulationError("explore() runs a loop of its own: call it from an ordinary test, not from an async one")
+    check_outside("explore")
     if not isinstance(max_schedules, int) or isinstance(max_schedules, bool) or max_schedules < 1:
         raise ValueError(f"max_schedules is a whole number from 1, not {max_schedules!r}")
     runner = Runner(scenario, faults, invariants, max_steps, order, None)

@@ -10,13 +10,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from inspect import isawaitable
+from threading import Lock
 from typing import Any
 
 from ...core.base.buggify import deciding
 from ...core.base.errors import text_of
 from ...core.system import System
 from ...journal.threaded.running import hosting
-from ..errors import InvariantViolated, UnhandledFailure
+from ..errors import InvariantViolated, SimulationError, UnhandledFailure
 from ..faults.drawing import Chances, Waits, chances
 from ..faults.faults import Fault
 from ..faults.injector import Injector
@@ -25,6 +26,7 @@ from ..loop.lanes import Schedule
 from ..loop.loop import Order, SimulationLoop
 from ..loop.tasks import name_of
 from ..loop.telling import TellingLoop
+from ..loop.threads import here
 from ..loop.timing import Timekeeper, Timing, Variation
 from ..schedules.plan import Hold, Interrupt, fresh
 from ..trace.invariants import Invariant, runtime
@@ -327,22 +329,46 @@ def _tear_down(loop: SimulationLoop, task: asyncio.Task[Any]) -> None:
     loop.abandon()
 
 
+def check_outside(what: str) -> None:
+    """Refuse to begin a search where a loop runs, or within a run: in its threads, invariants and models.
+
+    Raises:
+        SimulationError: it does.
+    """
+    if asyncio._get_running_loop() is not None:
+        raise SimulationError(f"{what}() runs a loop of its own: call it from an ordinary test, not from an async one")
+    if here() is not None:
+        raise SimulationError(f"{what}() within a run, in a thread, an invariant or a model of it: call it afterwards")
+
+
+_before: list[tuple[Any, bool, bool]] = []
+"""What the first of the searches under way, one in each thread, found as it began: see `reproducible`."""
+_under_way = 0
+_changing = Lock()
+
+
 @contextmanager
 def reproducible() -> Iterator[None]:
     """Keep the global random generator, the garbage collector and the threads' scheduler from deciding anything.
 
     The runtime's log is silent meanwhile: hundreds of runs would fill it, and the trace says what it would.
     """
-    state = random.getstate()
-    collecting = gc.isenabled()
-    gc.disable()
+    global _under_way
     logger = logging.getLogger("callboard")
-    silent, logger.disabled = logger.disabled, True
+    with _changing:
+        if not _under_way:
+            _before[:] = [(random.getstate(), gc.isenabled(), logger.disabled)]
+            gc.disable()
+            logger.disabled = True
+        _under_way += 1
     try:
         with clocks.replaced(), locks.replaced():
             yield
     finally:
-        logger.disabled = silent
-        random.setstate(state)
-        if collecting:
-            gc.enable()
+        with _changing:
+            _under_way -= 1
+            if not _under_way:
+                state, collecting, logger.disabled = _before[0]
+                random.setstate(state)
+                if collecting:
+                    gc.enable()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import random
 import sys
@@ -29,7 +28,7 @@ from .arguments import checked_seeds
 from .coverage import Coverage, Covered
 from .diagnosis import diagnose, failed, parting_of
 from .processes import check, spread
-from .run import Run, reproducible
+from .run import Run, check_outside, reproducible
 from .runner import Runner
 from .scenario import Scenario
 from .settings import settings
@@ -89,8 +88,7 @@ def simulate(
         TypeError: the scenario, or an invariant, is no function.
         TokenRefused: the token belongs to another scenario, or to another version of the code or workload.
     """
-    if asyncio._get_running_loop() is not None:
-        raise SimulationError("simulate() runs a loop of its own: call it from an ordinary test, not from an async one")
+    check_outside("simulate")
     sampling.check(strategy)
     check(processes)
     if processes > 1 and strategy == "feedback":
