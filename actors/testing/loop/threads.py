@@ -210,7 +210,7 @@ class ThreadCall:
     def _park(self) -> None:
         worker = self.worker
         assert worker is not None
-        worker.back.release()
+        worker.give_back()
         worker.go.acquire()
         self.waiting = None
         if self.threads.closing:

@@ -28,6 +28,10 @@ class Worker:
         self.threads = threads
         self.call: Any = None
         self.lost = False
+        self.out = False
+        """Whether the thread has the baton."""
+        self.waited_for = False
+        """Whether the loop's thread waits for it to come back."""
         self.go, self.back = allocate_lock(), allocate_lock()
         self.go.acquire()
         self.back.acquire()
@@ -46,12 +50,18 @@ class Worker:
                 finally:
                     del agents[thread]
                     self.call = None
-                self.back.release()
+                self.give_back()
                 self.go.acquire()
+
+    def give_back(self) -> None:
+        """Give the baton back; called in the thread."""
+        self.out = False
+        self.back.release()
 
     def run(self) -> None:
         """Hand the baton to the thread, and wait until it comes back."""
         call = self.call
+        self.out = self.waited_for = True
         self.go.release()
         before = -1.0
         while not self.back.acquire(timeout=PATIENCE):
@@ -61,6 +71,15 @@ class Worker:
                 assert call is not None
                 self.threads.loop.refuse(f"{call.lane.label} did not come back: it waits at {self._where()}, which is")
             before = now
+        self.waited_for = False
+
+    def _came_back(self) -> bool:
+        """Take the baton back where a signal's handler has raised while this was waited for."""
+        for _ in range(int(PATIENCE * 100)):
+            given = not self.out
+            if self.back.acquire(timeout=0.01) or given:  # it may have been taken just before
+                return True
+        return False
 
     def _computed(self) -> float:
         """The thread's CPU seconds, or how far it is where those cannot be told."""
@@ -78,6 +97,8 @@ class Worker:
     def end(self) -> None:
         """Have the thread end, with `Abandoned` in the call that it is in."""
         unwound = 0
+        if self.waited_for and not self.lost:
+            self.lost = not self._came_back()
         while self.thread.is_alive() and not self.lost:
             self.go.release()
             if self.call is None:

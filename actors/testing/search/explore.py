@@ -21,6 +21,7 @@ from .runner import Runner
 from .scenario import Scenario
 from .settings import settings
 from .simulation import Search
+from .stopping import deferred
 from .watched import WatchedSimulation
 
 
@@ -102,7 +103,7 @@ def explore(
             )
     search = Search(runner, "mix")
     try:
-        with reproducible():
+        with deferred(), reproducible():
             return _replay(search, settings.replay) if settings.replay else _explore(search, max_schedules, shared)
     except SimulationError as error:
         __tracebackhide__ = True  # pytest shows the test, which called this

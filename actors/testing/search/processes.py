@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from ..errors import SimulationError
 from ..trace.values import shown
+from .stopping import at_once
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -57,7 +58,8 @@ def spread(work: Callable[[T], R], parts: Sequence[T], processes: int) -> Genera
         for index in range(len(parts)):
             process, ours = started[index % processes]
             try:
-                done, result = ours.recv()
+                with at_once():
+                    done, result = ours.recv()
             except EOFError:
                 process.join()
                 raise SimulationError(

@@ -33,6 +33,7 @@ from ..trace.invariants import Invariant, runtime
 from ..trace.names import Name
 from ..trace.trace import Trace
 from ..trace.values import shown
+from . import stopping
 from .arguments import no_scenario
 from .coverage import NOTHING, Coverage
 from .deadlock import lock_of_a_thread, who_waits
@@ -157,6 +158,7 @@ def execute(
         keeper.keep(loop)
     wall = None if keeper is None else keeper.wall(loop)
     with (
+        stopping.ends_with(loop),
         clocks.follow(loop.time, wall),
         deciding(sim.injector.on_point) if sim.injector.on_points else nullcontext(),
         locks.interleaved(loop, scenario) as threads,
@@ -270,6 +272,7 @@ def _execute(
             for invariant in (*invariants, *sim.invariants):
                 invariant(trace)
         except (KeyboardInterrupt, SystemExit):
+            sim.close()
             loop.abandon()
             raise
         except BaseException as violated:  # one that trips over an event it did not expect breaks too
@@ -314,19 +317,21 @@ def _unhandled(context: dict[str, Any]) -> UnhandledFailure:
 
 def _tear_down(loop: SimulationLoop, task: asyncio.Task[Any]) -> None:
     """Let a run that did not end stop its systems, for a limited number of steps; then drop what is left."""
-    if not task.done():
-        loop.schedule = loop.watch = None
-        loop.max_steps = loop.steps + _TEARDOWN_STEPS
-        task.cancel()
-        try:
-            loop.run_until_complete(task)
-        except (KeyboardInterrupt, SystemExit):
-            raise
-        except BaseException:
-            pass
-    if task.done() and not task.cancelled():
-        task.exception()  # seen
-    loop.abandon()
+    try:
+        if not task.done():
+            loop.schedule = loop.watch = None
+            loop.max_steps = loop.steps + _TEARDOWN_STEPS
+            task.cancel()
+            try:
+                loop.run_until_complete(task)
+            except (KeyboardInterrupt, SystemExit):
+                raise
+            except BaseException:
+                pass
+        if task.done() and not task.cancelled():
+            task.exception()  # seen
+    finally:
+        loop.abandon()
 
 
 def check_outside(what: str) -> None:

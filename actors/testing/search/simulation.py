@@ -32,6 +32,7 @@ from .run import Run, check_outside, reproducible
 from .runner import Runner
 from .scenario import Scenario
 from .settings import settings
+from .stopping import deferred
 from .unseen import Unseen, saw_nothing
 from .verdicts import verdict
 from .watching import Watch
@@ -98,7 +99,7 @@ def simulate(
         raise TimingRefused(f"timing={timing!r}: it is a Timing")
     search = Search(Runner(scenario, faults, invariants, max_steps, order, timing), strategy)
     try:
-        with reproducible():
+        with deferred(), reproducible():
             return _simulate(search, checked, replay, processes)
     except SimulationError as error:
         __tracebackhide__ = True  # pytest shows the test, which called this

@@ -1,0 +1,114 @@
+"""Ctrl-C ends a search at the next step, and leaves neither threads, folders nor anything replaced."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from callboard import Actor
+from callboard.testing import Simulation, explore, simulate
+
+from .test_nested import now
+
+
+def press() -> None:
+    """Press Ctrl-C, which Python's main thread hears of as it goes on."""
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+@pytest.fixture(autouse=True)
+def _python_handles_it() -> Iterator[None]:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+class Presses(Actor):
+    def on_receive(self, message: object) -> None:
+        press()
+
+
+def pressing(where: str) -> tuple[Callable[..., Any], list[Any], list[Path]]:
+    folders: list[Path] = []
+
+    def in_a_thread() -> None:
+        lock = threading.Lock()
+        for _ in range(5):
+            with lock:
+                time.sleep(1)
+            if where == "thread":
+                press()
+
+    async def scenario(sim: Simulation) -> None:
+        folders.append(sim.folder)
+        threads = [asyncio.create_task(asyncio.to_thread(in_a_thread)) for _ in range(2)]
+        await asyncio.sleep(2)
+        if where == "scenario":
+            press()
+        elif where == "actor":
+            sim.system.spawn(Presses, name="presses").tell(1)
+        elif where == "follow":
+            sim.follow(sim.system.spawn(Presses, name="presses"), it=lambda _: press())
+        await asyncio.gather(*threads)
+
+    return scenario, [lambda _: press()] if where == "invariant" else [], folders
+
+
+@pytest.mark.parametrize("where", ["scenario", "actor", "thread", "follow", "invariant"])
+@pytest.mark.parametrize("search", [simulate, explore])
+def test_ctrl_c_ends_a_search_and_leaves_nothing_behind(search: Any, where: str) -> None:
+    before, threads = now(), threading.active_count()
+    scenario, invariants, folders = pressing(where)
+    with pytest.raises(KeyboardInterrupt):
+        search(scenario, invariants=invariants)
+    assert now() == before
+    assert threading.active_count() == threads
+    assert folders
+    assert not any(folder.exists() for folder in folders)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    simulate(lambda: asyncio.sleep(1), seeds=2)
+
+
+def test_a_second_ctrl_c_ends_a_step_that_does_not_end() -> None:
+    before = now()
+
+    async def scenario() -> None:
+        while True:
+            press()
+
+    with pytest.raises(KeyboardInterrupt):
+        simulate(scenario)
+    assert now() == before
+
+
+def test_a_handler_of_somebody_elses_is_left_alone() -> None:
+    pressed = []
+    signal.signal(signal.SIGINT, lambda *_: pressed.append(True))
+    scenario, _, _ = pressing("scenario")
+    run = simulate(scenario, seeds=0)
+    assert run.ok
+    assert pressed == [True]
+
+
+def test_a_handler_that_raises_while_a_thread_has_the_baton_leaves_no_thread() -> None:
+    pressed = []
+
+    def stop(*_: object) -> None:
+        pressed.append(True)
+        if len(pressed) == 1:
+            raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, stop)
+    threads = threading.active_count()
+    scenario, _, _ = pressing("thread")
+    with pytest.raises(KeyboardInterrupt):
+        simulate(scenario)
+    assert threading.active_count() == threads
