@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
+import base64
 import itertools
+import json
+import zlib
+from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
 
-from callboard.actors import Actor
+from callboard.actors import Actor, System
 from callboard.actors.testing import (
     FaultRefused,
+    Latency,
     Simulation,
     SimulationFailed,
+    Slow,
+    Timing,
+    TimingRefused,
     TokenRefused,
+    Trace,
     children_end,
     eventually,
     exactly_once,
@@ -166,3 +177,86 @@ def test_a_mark_may_be_called_like_what_a_report_tells_beside_the_trace(kind: st
         simulate(scenario)
     assert f"** {kind} order=7" in str(failed.value)
     assert f"{kind} order=7" in failed.value.html()
+
+
+async def later(trace: Trace) -> None:
+    raise AssertionError("it ran")
+
+
+def one_by_one(trace: Trace) -> Iterator[None]:
+    raise AssertionError("it ran")
+    yield
+
+
+class Late:
+    async def __call__(self, trace: Trace) -> None:
+        raise AssertionError("it ran")
+
+
+@pytest.mark.parametrize("invariant", [later, one_by_one, Late(), partial(later)])
+def test_an_invariant_that_would_never_run_is_refused(invariant: Any) -> None:
+    with pytest.raises(TypeError, match="an invariant is a plain function of the trace"):
+        simulate(never_runs, invariants=[invariant])
+
+
+def test_what_makes_an_invariant_and_was_not_called_fails_the_run() -> None:
+    with pytest.raises(SimulationFailed, match="never returned a function: it makes an invariant"):
+        simulate(asks, invariants=[never])  # type: ignore[list-item]
+
+
+def test_an_invariant_that_returns_a_coroutine_fails_the_run() -> None:
+    with pytest.raises(SimulationFailed, match="returned a coroutine: an invariant is a plain function"):
+        simulate(asks, invariants=[lambda trace: later(trace)])
+
+
+def test_an_invariant_that_returns_false_does_not_hold() -> None:
+    def short(trace: Trace) -> bool:
+        return len(trace) < 3
+
+    with pytest.raises(SimulationFailed, match=r"InvariantViolated: .*short returned False"):
+        simulate(asks, invariants=[short])
+    simulate(asks, invariants=[lambda trace: len(trace) > 3, lambda _: None, lambda _: 0])
+
+
+@pytest.mark.parametrize("seconds", [10**400, float("inf"), "x"])
+def test_seconds_that_are_no_number_are_refused_where_they_are_given(seconds: Any) -> None:
+    with pytest.raises(FaultRefused):
+        Slow("a", seconds=seconds)
+    for made in (lambda: Timing(step=seconds), lambda: Timing(messages=Latency(seconds, 1))):
+        with pytest.raises(TimingRefused):
+            made()
+
+
+def test_what_a_scenario_asks_with_wrong_arguments_is_refused_by_name() -> None:
+    async def scenario(sim: Simulation) -> None:
+        wrong: Any
+        for wrong in ([], None, 3, ""):
+            with pytest.raises(TypeError, match="the kind of a mark is a text"):
+                sim.mark(wrong)
+            with pytest.raises(TypeError, match="the path of an actor is a text"):
+                sim.remote("a", wrong)
+            with pytest.raises(TypeError, match="which dead letters to expect"):
+                sim.expect_dead_letters(wrong)
+
+        async def program(system: System) -> None:
+            await asyncio.sleep(1)
+
+        process = sim.process("p", program)
+        for wrong in (-1, "x", None, True, float("nan"), float("inf")):
+            with pytest.raises(ValueError, match="after how many seconds"):
+                process.restart(wrong)
+        assert process.running
+        await process
+
+    simulate(scenario, seeds=0)
+
+
+def token_of(data: Any) -> str:
+    packed = zlib.compress(data if isinstance(data, bytes) else json.dumps(data).encode())
+    return "sim1-" + base64.urlsafe_b64encode(packed).decode().rstrip("=")
+
+
+@pytest.mark.parametrize("data", [b"[" * 200_000, ["asks", "x", [], [], []], ["asks", [], [], [], []]])
+def test_a_token_with_nonsense_in_it_is_refused(data: Any) -> None:
+    with pytest.raises(TokenRefused, match="cannot be read"):
+        simulate(asks, replay=token_of(data))

@@ -9,8 +9,8 @@ the failure does not need it. All is drawn by stable keys, so that leaving one t
 from __future__ import annotations
 
 import hashlib
-import math
 import random
+import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -127,7 +127,7 @@ class Variation:
 
 
 def _is_a_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def chance(*key: object) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable, Generator
 from contextvars import copy_context
 from typing import Any, Protocol
@@ -131,7 +132,14 @@ class Process:
                     handle.cancel()
 
     def restart(self, seconds: float = 1.0) -> None:
-        """Kill it, and start it again ``seconds`` later."""
+        """Kill it, and start it again ``seconds`` later.
+
+        Raises:
+            ValueError: the seconds are no number from 0.
+            SimulationError: it does not run.
+        """
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds <= sys.float_info.max:
+            raise ValueError(f"restart({seconds!r}): after how many seconds, a number from 0")
         self.kill()
         self._loop.call_later(seconds, self._start_again, context=self._context)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Iterator
-from inspect import iscoroutinefunction
 from typing import Any, TypeGuard, get_args
 
 from ..errors import FaultRefused
@@ -62,8 +62,10 @@ def checked_invariants(invariants: object) -> tuple[Invariant, ...]:
         if any(invariant is maker for maker in _MAKERS):
             name = invariant.__name__
             raise TypeError(f"{name} makes an invariant when it is called: invariants=[{name}(…)]")
-        if iscoroutinefunction(invariant):
-            raise TypeError(f"an invariant is an ordinary function of the trace, and {invariant!r} is async")
+        function = getattr(invariant, "func", invariant)  # of a partial
+        kinds = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
+        if any(kind(it) for kind in kinds for it in (function, getattr(function, "__call__", None))):  # noqa: B004
+            raise TypeError(f"an invariant is a plain function of the trace: nothing of {invariant!r} would run")
     return found
 
 

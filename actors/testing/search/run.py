@@ -29,7 +29,7 @@ from ..loop.telling import TellingLoop
 from ..loop.threads import here
 from ..loop.timing import Timekeeper, Timing, Variation
 from ..schedules.plan import Hold, Interrupt, fresh
-from ..trace.invariants import Invariant, runtime
+from ..trace.invariants import Invariant, check, runtime
 from ..trace.names import Name
 from ..trace.trace import Trace
 from ..trace.values import shown
@@ -270,7 +270,7 @@ def _execute(
         try:
             runtime(trace)
             for invariant in (*invariants, *sim.invariants):
-                invariant(trace)
+                check(invariant, trace)
         except (KeyboardInterrupt, SystemExit):
             sim.close()
             loop.abandon()

@@ -87,8 +87,10 @@ class Simulation:
         """Put an event of your own into the trace, for invariants to look at.
 
         Raises:
+            TypeError: the kind is no text.
             ValueError: the runtime takes down events of that kind itself.
         """
+        _check_text(kind, "the kind of a mark")
         if kind in _TAKEN:
             raise ValueError(f"a mark cannot be called {kind!r}: the runtime takes down events of that kind itself")
         self._append((self.loop._now, kind, fields))
@@ -165,11 +167,23 @@ class Simulation:
         await self.loop.idle()
 
     def expect_dead_letters(self, condition: Callable[[Fact], object] = lambda _: True) -> None:
-        """Allow dead letters that satisfy ``condition``, a function of the ``dead_letter`` event."""
+        """Allow dead letters that satisfy ``condition``, a function of the ``dead_letter`` event.
+
+        Raises:
+            TypeError: it is none.
+        """
+        if not callable(condition):
+            raise TypeError(f"which dead letters to expect is said by a function of the event, not by {condition!r}")
         self._expected.append(condition)
 
     def remote(self, *paths: str) -> None:
-        """Declare that a network lies before these actors: messages to them and replies may be lost, or come twice."""
+        """Declare that a network lies before these actors: messages to them and replies may be lost, or come twice.
+
+        Raises:
+            TypeError: a path is no text.
+        """
+        for path in paths:
+            _check_text(path, "the path of an actor")
         self.injector.remote.update(paths)
 
     def process(self, name: str, main: Main) -> Process:
@@ -260,6 +274,11 @@ class Simulation:
             self._folder.cleanup()
         self._append = lambda _: None
         self.trace = Trace()
+
+
+def _check_text(value: object, what: str) -> None:
+    if not isinstance(value, str) or not value:
+        raise TypeError(f"{what} is a text, not {value!r}")
 
 
 class _Further:

@@ -13,10 +13,11 @@ import json
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from ..errors import FaultRefused, TokenRefused
 from ..faults.faults import Fault, from_data, to_data
+from ..loop.loop import Order
 from ..schedules.plan import Hold, Interrupt
 from ..trace.trace import Trace
 
@@ -71,6 +72,8 @@ class Token:
         try:
             packed = base64.urlsafe_b64decode(body + "=" * (-len(body) % 4))
             scenario, order, holds, faults, prefixes, *whole = json.loads(zlib.decompress(packed))
+            if order not in get_args(Order):
+                raise ValueError(f"{order!r:.40} is no order")
             return cls(
                 scenario,
                 order,
@@ -79,7 +82,7 @@ class Token:
                 tuple((int(count), str(digest)) for count, digest in prefixes),
                 not whole,
             )
-        except (ValueError, TypeError, zlib.error, binascii.Error, FaultRefused) as error:
+        except (ValueError, TypeError, RecursionError, zlib.error, binascii.Error, FaultRefused) as error:
             raise TokenRefused(f"the replay token cannot be read; was it copied whole? ({error})") from None
 
     def check_scenario(self, scenario: str) -> None:

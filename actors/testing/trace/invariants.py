@@ -6,6 +6,7 @@ promises of the runtime itself, checked after every run; a scenario's own stand 
 
 from __future__ import annotations
 
+import inspect
 from collections import defaultdict
 from collections.abc import Callable, Hashable
 from typing import Any, TypeAlias
@@ -20,6 +21,31 @@ Condition: TypeAlias = Callable[[Fact], object]
 _EPSILON = 1e-6
 _NAMED = 6
 """Of the actors in a failure's text."""
+
+
+def check(invariant: Invariant, trace: Trace) -> None:
+    """Hold a run to an invariant: it raises, or returns False.
+
+    Args:
+        invariant: what must hold.
+        trace: what happened.
+
+    Raises:
+        InvariantViolated: it returned False.
+        TypeError: it is none, but makes one; or what it returned would have to be awaited.
+    """
+    found = invariant(trace)
+    if found is False:
+        raise InvariantViolated(f"{_name(invariant)} returned False")
+    if inspect.iscoroutine(found):
+        found.close()
+        raise TypeError(f"{_name(invariant)} returned a coroutine: an invariant is a plain function of the trace")
+    if callable(found):
+        raise TypeError(f"{_name(invariant)} returned a function: it makes an invariant, and has to be called for it")
+
+
+def _name(invariant: Invariant) -> str:
+    return str(getattr(invariant, "__qualname__", repr(invariant)))
 
 
 def never(condition: Condition, what: str = "") -> Invariant:
