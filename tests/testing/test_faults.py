@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from callboard.actors import Actor, ActorRef, ChildSpec
-from callboard.actors.core.base.errors import ActorCrashed, AskTimeout
+from callboard.actors.core.base.errors import ActorCrashed, ActorDead, AskTimeout
 from callboard.testing import (
     Buggify,
     Crash,
@@ -22,6 +22,7 @@ from callboard.testing import (
     Fault,
     FaultRefused,
     FaultStruckNothing,
+    Kill,
     LoseReply,
     Partition,
     Simulation,
@@ -495,3 +496,27 @@ def test_an_ask_that_comes_twice_is_processed_twice_and_answered_once(how: str) 
 def test_an_actor_that_knows_what_it_has_done_stands_an_ask_that_comes_twice() -> None:
     run = simulate(asks_once("asks", [], set()), faults=[Duplicate("payments")], seeds=50)
     assert len(run.trace.of("ask_end")) == 1
+
+
+class Patient(Actor):
+    async def on_receive(self, message: object) -> object:
+        await asyncio.sleep(1)
+        return message
+
+
+@pytest.mark.parametrize(
+    ("other", "says"),
+    [
+        (Kill("patient", 2), "with another fault: kill patient, message 2"),
+        (Crash("patient", 2, when="before"), r"with another fault: crash patient, message 2 \(when=before\)"),
+    ],
+)
+def test_a_fault_whose_message_another_fault_has_ended_says_so(other: Crash | Kill, says: str) -> None:
+    async def scenario(sim: Simulation) -> None:
+        patient = sim.system.supervise(ChildSpec(Patient, name="patient"))
+        for number in range(3):
+            with contextlib.suppress(ActorDead):
+                await patient.ask(number)
+
+    with pytest.raises(FaultStruckNothing, match=r"crash patient, message 2 \(when=after\): .*" + says):
+        simulate(scenario, seeds=3, faults=[Crash("patient", 2, when="after"), other])

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 from ..errors import FaultStruckNothing
 from ..trace.names import meant
 from .drawing import Chances, is_one_of
-from .faults import Crash, Fault, Partition, describe, is_below
+from .faults import PHASES, Crash, Fault, Kill, Partition, describe, is_below
 
 _NAMED = 12
 _COUNTED = {
@@ -40,15 +40,18 @@ def unstruck(faults: Iterable[Fault], struck: Collection[Fault]) -> list[Fault]:
     ]
 
 
-def why(fault: Fault, counts: Chances) -> str:
+def why(fault: Fault, counts: Chances, struck: Collection[Fault] = ()) -> str:
     """Say what a fault that struck nothing would have needed, and what there was.
 
     Args:
         fault: the fault.
         counts: what there was to strike, by actor; an actor without anything counts 0.
+        struck: the faults that did strike, each as it struck.
     """
     if wrong := misnamed(fault, counts):
         return wrong
+    if others := sorted(describe(it) for it in struck if _ends_what(it, fault)):
+        return f"what it was to strike had ended by then, with another fault: {others[0]}"
     kind = fault.strikes
     count = counts[kind, fault.target]
     if count < (fault.nth or 1):
@@ -56,6 +59,15 @@ def why(fault: Fault, counts: Chances) -> str:
     if isinstance(fault, Crash) and fault.when == "in":
         return "the handler never waited, and when='in' strikes where it does (before and after need no wait)"
     return f"it was not reached; {_COUNTED[kind]} there: {count}"
+
+
+def _ends_what(other: Fault, fault: Fault) -> bool:
+    """Whether a fault that struck ended the message of another: it kills the actor, or crashes it in an earlier phase."""
+    if not isinstance(fault, Crash) or other.target != fault.target or other.nth != fault.nth:
+        return False
+    if isinstance(other, Crash):
+        return fault.when == "any" or PHASES.index(other.when) < PHASES.index(fault.when)
+    return isinstance(other, Kill)
 
 
 def misnamed(fault: Fault, counts: Chances) -> str:

@@ -298,7 +298,7 @@ class Search:
             judged = is_settled(fault) or (drawn and fault in settings.struck)
             if not judged and counts[fault.strikes, fault.target]:
                 struck |= self.struck_first(fault)
-        left = {fault: why(fault, counts) for fault in unstruck(faults, struck)}
+        left = {fault: why(fault, counts, struck) for fault in unstruck(faults, struck)}
         if not drawn:
             if left:
                 raise nothing(left.items(), f"any of {self.runner.runs} schedules")
