@@ -222,7 +222,7 @@ def test_looking_up_names_and_addresses_is_refused() -> None:
 
 def test_a_thread_below_the_threading_module_is_refused() -> None:
     refused(lambda: _thread.start_new_thread(print, ()), "starting a thread")
-    refused(lambda: _thread.start_new(print, ()), "starting a thread")  # type: ignore[attr-defined]
+    refused(lambda: _thread.start_new(print, ()), "starting a thread")
 
 
 def test_signals_and_timers_of_the_system_are_refused() -> None:

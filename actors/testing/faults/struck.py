@@ -62,7 +62,7 @@ def why(fault: Fault, counts: Chances, struck: Collection[Fault] = ()) -> str:
 
 
 def _ends_what(other: Fault, fault: Fault) -> bool:
-    """Whether a fault that struck ended the message of another: it kills the actor, or crashes it in an earlier phase."""
+    """Whether a fault that struck ended the message of another: it killed the actor, or crashed it earlier."""
     if not isinstance(fault, Crash) or other.target != fault.target or other.nth != fault.nth:
         return False
     if isinstance(other, Crash):

@@ -113,7 +113,8 @@ def _calls(tree: ast.AST, lines: set[int]) -> Iterator[ast.Call]:
             continue
         inner = list(ast.iter_child_nodes(node))
         if isinstance(node, ast.stmt):
-            first, _ = node.lineno not in lines, lines.add(node.lineno)
+            first = node.lineno not in lines
+            lines.add(node.lineno)
             if first and isinstance(node, ast.Expr | ast.Assign | ast.AnnAssign | ast.Return) and _is_plain(node.value):
                 continue  # the point before the statement is the same
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
