@@ -70,7 +70,7 @@ def suite(quick: bool) -> Suite:
         Case("llm_gallery", "callboard", lambda: _gallery(LLM_GALLERY, next(seeds))),
         Case("llm_twins", "callboard", lambda: _twins(LLM_GALLERY, next(seeds), TWIN_SCHEDULES // tenth)),
         Case("replay", "callboard", lambda: _replay(pythons)),
-        Case("feedback", "callboard", lambda: _compared(next(seeds), 1_000 // tenth)),
+        Case("feedback", "callboard", lambda: _compared(next(seeds), 400 if quick else 1_000)),
         Case("feedback_deep", "callboard", lambda: _deep(next(seeds), DEEP_SCHEDULES // tenth)),
     ]
     for name, flow in FLOWS.items():
