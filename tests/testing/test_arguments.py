@@ -199,9 +199,12 @@ def test_an_invariant_that_would_never_run_is_refused(invariant: Any) -> None:
         simulate(never_runs, invariants=[invariant])
 
 
-def test_what_makes_an_invariant_and_was_not_called_fails_the_run() -> None:
-    with pytest.raises(SimulationFailed, match="never returned a function: it makes an invariant"):
-        simulate(asks, invariants=[never])  # type: ignore[list-item]
+def test_what_makes_an_invariant_of_ones_own_and_was_not_called_fails_the_run() -> None:
+    def maker(what: Any) -> Any:
+        return never(what)
+
+    with pytest.raises(SimulationFailed, match="maker returned a function: it makes an invariant"):
+        simulate(asks, invariants=[maker])
 
 
 def test_an_invariant_that_returns_a_coroutine_fails_the_run() -> None:

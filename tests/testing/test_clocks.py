@@ -295,7 +295,7 @@ def test_threads_go_on_while_the_loop_sleeps() -> None:
         await asyncio.gather(*calls)
 
     simulate(scenario, seeds=20)
-    assert seen[0] == 2
+    assert 2 in seen
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from callboard.actors.testing import (
     simulate,
 )
 from callboard.actors.testing.trace.beside import Beside, folded
-from callboard.actors.testing.trace.values import brief, stable_repr
+from callboard.actors.testing.trace.rendering import brief, stable_repr
 
 from .gallery import Scenario
 

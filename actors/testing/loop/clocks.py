@@ -295,11 +295,15 @@ def clocks_follow(now: Callable[[], float]) -> Iterator[None]:
     """
     thread = get_ident()
     with replaced():
+        around = _running.get(thread)  # an invariant of a run may look at something in virtual time
         _running[thread] = _Clocks(now, lambda: EPOCH + now())
         try:
             yield
         finally:
-            del _running[thread]
+            if around is None:
+                del _running[thread]
+            else:
+                _running[thread] = around
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from contextvars import Context
 from typing import Any, Literal, NoReturn, TypeAlias, TypeVar, TypeVarTuple
 
 from ..errors import Deadlock, StepBudgetSpent
-from ..trace.values import shown
+from ..trace.rendering import shown
 from .enclosed import Enclosed
 from .lanes import Executor, ExecutorCall, Lane, Schedule, executor_call, process
 from .numbering import NumberedTasks

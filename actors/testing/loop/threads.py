@@ -19,7 +19,7 @@ from threading import get_ident
 from typing import Any, Final, NoReturn, Protocol, TypeAlias
 
 from ..errors import Deadlock, SimulationError, StepBudgetSpent
-from ..trace.values import shown
+from ..trace.rendering import shown
 from .interrupts import Tracer
 from .lanes import Lane
 from .workers import PATIENCE, Pool, Worker, agents

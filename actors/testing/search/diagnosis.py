@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from ..errors import Nondeterministic
 from ..schedules import sampling
 from ..schedules.plan import Hold, Interrupt, Prefix, Recorded
+from ..trace.rendering import shown
 from ..trace.trace import Parting
-from ..trace.values import shown
 from . import token
 from .coverage import Coverage
 from .coverage import counted as counted_of

@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
 from ..errors import SimulationError
-from ..trace.values import shown
+from ..trace.rendering import shown
 from .stopping import at_once
 
 T = TypeVar("T")

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from ...core.base.errors import text_of
 from ..errors import SimulationError, UnhandledFailure
 from ..faults.faults import describe
+from ..trace.rendering import printable
 from ..trace.trace import Parting
-from ..trace.values import printable
 from .frames import where
 from .inevitable import Inevitable
 from .run import Run

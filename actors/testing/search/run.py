@@ -31,8 +31,8 @@ from ..loop.timing import Timekeeper, Timing, Variation
 from ..schedules.plan import Hold, Interrupt, fresh
 from ..trace.invariants import Invariant, check, runtime
 from ..trace.names import Name
+from ..trace.rendering import shown
 from ..trace.trace import Trace
-from ..trace.values import shown
 from . import stopping
 from .arguments import no_scenario
 from .coverage import NOTHING, Coverage

@@ -9,9 +9,9 @@ from string import Template
 from typing import Any
 
 from .beside import folded, lane
+from .rendering import brief, printable
 from .text import line
 from .trace import Trace
-from .values import brief, printable
 
 EVENTS = 20_000
 """Those of a page, at most: the last ones. So many make about three megabytes."""

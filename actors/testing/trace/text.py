@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from .beside import Shown, lane
-from .values import brief, printable
+from .rendering import brief, printable
 
 Values: TypeAlias = Mapping[str, Any]
 LONGEST = 200

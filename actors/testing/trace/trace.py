@@ -10,9 +10,9 @@ from typing import Any, overload
 
 from ...core.runtime.parts import MESSAGE_FIELDS
 from .beside import Beside, Shown, folded
+from .rendering import stable_repr as stable_repr
 from .text import diagram, lines
 from .text import line as one_line
-from .values import stable_repr as stable_repr
 
 
 @dataclass(frozen=True, slots=True)
