@@ -109,8 +109,9 @@ class Leader(Driver):
 
 
 def _handled(leader: Driver, value: Any, error: BaseException | None) -> None:
-    cell = cast("Cell", leader.cell)
-    handled(cell, cast("Leader", leader).item, leader, value, error)
+    cell, served = cast("Cell", leader.cell), cast("Leader", leader)
+    item, served.item = served.item, None  # its task may be kept, and what failed unseen is told once it is forgotten
+    handled(cell, item, leader, value, error)
 
 
 class Dispatcher:
