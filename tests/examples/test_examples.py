@@ -75,12 +75,29 @@ PRINTS = {
         "Reviewer of offline",
     ],
     "key_pool.py": ["{'Good day.'}", "{'acme-1': True, 'acme-2': True}", "[('acme-1', True), ('acme-2', True)]"],
+    "network_faults.py": [
+        "LoseReply AssertionError: charged 2 times",
+        "DelayReply AssertionError: charged 2 times",
+        "Duplicate AssertionError: charged 2 times",
+        "Partition AssertionError: charged 2 times",
+        "Crash AssertionError: charged 2 times",
+        "careful: True",
+    ],
     "openai_shape.py": [
         "chat.completion Echo I am the offline model: a set of rules, no language model, so I can only use tools by "
         "the words I find.",
         "I have no tools here; you said: Where is it?",
         "Set OPENAI_API_KEY or ANTHROPIC_API_KEY to talk to a real model.",
         "True",
+    ],
+    "oracles.py": [
+        "InvariantViolated: linearizable: the answers of shop fit no order of these asks:",
+        "no_starvation holds",
+        "InvariantViolated: liveness: shop was hot from 0.000 s for 60.000 s, longer than 30 s",
+        "InvariantViolated: children end: still there when the system was stopped: shop/Clerk-1, shop/Clerk-2",
+        "eventually holds",
+        "exactly_once holds",
+        "careful: True",
     ],
     "profiling.py": ["30 33% {'RunFailed': 10} $0.04", "True True", "Greeter 20", "<svg"],
     "parts.py": [
