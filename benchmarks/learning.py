@@ -19,8 +19,8 @@ from tests.testing.gallery import GALLERY, Bug, Scenario
 from tests.testing.llm_gallery import LLM_GALLERY
 
 from callboard.actors.testing import Fault, Run, Timing
-from callboard.actors.testing.search.run import reproducible
-from callboard.actors.testing.search.runner import Runner
+from callboard.actors.testing.search.running.run import reproducible
+from callboard.actors.testing.search.running.runner import Runner
 from callboard.actors.testing.search.simulation import Search
 
 SEARCHES = 5

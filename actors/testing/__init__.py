@@ -51,10 +51,10 @@ from .oracles.liveness import hot, no_starvation
 from .processes.process import Process
 from .schedules.plan import Hold, Interrupt
 from .search.coverage import Coverage
-from .search.explore import Exploration, explore
-from .search.failed import SimulationFailed
-from .search.run import Run
-from .search.scenario import Simulation
+from .search.exploring.explore import Exploration, explore
+from .search.reporting.failed import SimulationFailed
+from .search.running.run import Run
+from .search.running.scenario import Simulation
 from .search.simulation import simulate
 from .trace.invariants import RUNTIME, Invariant, children_end, eventually, exactly_once, never
 from .trace.trace import Fact, Trace

@@ -30,8 +30,8 @@ from typing import Any
 import pytest
 
 from .search.coverage import Coverage, counted, merged
-from .search.failed import SimulationFailed
-from .search.run import Run
+from .search.reporting.failed import SimulationFailed
+from .search.running.run import Run
 from .search.settings import settings
 from .search.simulation import simulate
 

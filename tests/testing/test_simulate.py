@@ -114,7 +114,7 @@ def test_the_schedule_is_made_as_small_as_it_can_be() -> None:
     for left_out in failed.run.holds:
         fewer = [hold for hold in failed.run.holds if hold is not left_out]
         from callboard.actors.testing.schedules.plan import Plan
-        from callboard.actors.testing.search.run import execute, reproducible
+        from callboard.actors.testing.search.running.run import execute, reproducible
 
         with reproducible():
             assert execute(failing(), Plan(fewer)).ok, f"{left_out} was not needed"

@@ -24,18 +24,18 @@ from ..schedules.tree import Tree
 from ..trace.invariants import Invariant
 from ..trace.names import Key
 from . import token
-from .arguments import checked_seeds
 from .coverage import Coverage, Covered
-from .diagnosis import diagnose, failed, parting_of
 from .processes import check, spread
-from .run import Run, check_outside, reproducible
-from .runner import Runner
-from .scenario import Scenario
+from .reporting.diagnosis import diagnose, failed, parting_of
+from .running.arguments import checked_seeds
+from .running.behaviour import Watch
+from .running.run import Run, check_outside, reproducible
+from .running.runner import Runner
+from .running.scenario import Scenario
 from .settings import settings
 from .stopping import deferred
 from .unseen import Unseen, saw_nothing
 from .verdicts import verdict
-from .watching import Watch
 
 _FEW_WAYS = 2_000
 """Schedules up to which each is run once; beyond, one that comes up twice is rare and costs less than to look out."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from ..errors import OracleSawNothing
 from ..trace.invariants import Invariant
 from ..trace.names import Key, Name, Oracle
-from .run import Run
+from .running.run import Run
 
 
 class Unseen:

@@ -6,12 +6,12 @@ import inspect
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeGuard, get_args
 
-from ..errors import FaultRefused
-from ..faults.faults import Fault, check_kind
-from ..loop.loop import Order
-from ..oracles.linearizability import linearizable
-from ..oracles.liveness import hot, no_starvation
-from ..trace.invariants import Invariant, children_end, eventually, exactly_once, never
+from ...errors import FaultRefused
+from ...faults.faults import Fault, check_kind
+from ...loop.loop import Order
+from ...oracles.linearizability import linearizable
+from ...oracles.liveness import hot, no_starvation
+from ...trace.invariants import Invariant, children_end, eventually, exactly_once, never
 
 _MAKERS: tuple[Any, ...] = (children_end, eventually, exactly_once, hot, linearizable, never, no_starvation)
 

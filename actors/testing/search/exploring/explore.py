@@ -6,22 +6,22 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..errors import FaultRefused, Nondeterministic, SimulationError, TokenRefused
-from ..faults.drawing import Chances, chances, is_settled
-from ..faults.faults import Fault, Pause, describe
-from ..loop.loop import Order
-from ..loop.watched import WatchedLoop
-from ..schedules.reduction import Parted, Reduction
-from ..schedules.sampling import Fifo
-from ..trace.invariants import Invariant
-from . import token
+from ...errors import FaultRefused, Nondeterministic, SimulationError, TokenRefused
+from ...faults.drawing import Chances, chances, is_settled
+from ...faults.faults import Fault, Pause, describe
+from ...loop.loop import Order
+from ...loop.watched import WatchedLoop
+from ...schedules.reduction import Parted, Reduction
+from ...schedules.sampling import Fifo
+from ...trace.invariants import Invariant
+from .. import token
+from ..running.run import check_outside, reproducible
+from ..running.runner import Runner
+from ..running.scenario import Scenario
+from ..settings import settings
+from ..simulation import Search
+from ..stopping import deferred
 from .footprint import Footprints, GivenUp
-from .run import check_outside, reproducible
-from .runner import Runner
-from .scenario import Scenario
-from .settings import settings
-from .simulation import Search
-from .stopping import deferred
 from .watched import WatchedSimulation
 
 

@@ -7,8 +7,8 @@ from collections.abc import Hashable
 from enum import Enum
 from typing import Any
 
-from ..trace.trace import Trace, named
-from .coverage import name_of
+from ...trace.trace import Trace, named
+from ..coverage import name_of
 from .scenario import Simulation
 
 _EXACT = 8

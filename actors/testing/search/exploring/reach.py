@@ -14,14 +14,14 @@ from collections.abc import Callable, Iterable
 from enum import Enum
 from typing import Any, TypeAlias
 
-from ...core.actor import Actor
-from ...core.mail.cell import Cell
-from ...core.mail.future import Future
-from ...core.refs.ref import ActorRef
-from ...core.runtime.runtime import Runtime
-from ...core.system import System
-from ..loop.tasks import SimFuture, SimTask
-from .scenario import Simulation
+from ....core.actor import Actor
+from ....core.mail.cell import Cell
+from ....core.mail.future import Future
+from ....core.refs.ref import ActorRef
+from ....core.runtime.runtime import Runtime
+from ....core.system import System
+from ...loop.tasks import SimFuture, SimTask
+from ..running.scenario import Simulation
 
 LIMIT = 5_000
 """Objects looked at; whoever reaches more is taken to touch everything."""

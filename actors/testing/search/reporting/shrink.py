@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
-from ..faults.faults import Fault
-from ..schedules.plan import Hold, Interrupt
-from .run import Run
+from ...faults.faults import Fault
+from ...schedules.plan import Hold, Interrupt
+from ..running.run import Run
 
 Item: TypeAlias = Hold | Interrupt | Fault
 Attempt: TypeAlias = Callable[[Sequence[Hold | Interrupt], Sequence[Fault]], Run]

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..loop.loop import NOTHING_READY
-from ..loop.telling import TellingLoop
-from ..trace.trace import Trace
+from ...loop.loop import NOTHING_READY
+from ...loop.telling import TellingLoop
+from ...trace.trace import Trace
 
 _OURS = __name__.partition(".")[0]
 _LIBRARY = (f"{_OURS}.", "asyncio.", "contextlib.", "threading.", "queue.", "concurrent.")

@@ -5,19 +5,19 @@ from __future__ import annotations
 import gc
 from collections.abc import Sequence
 
-from ..faults.drawing import is_settled, settle
-from ..faults.faults import Fault
-from ..loop.lanes import Schedule
-from ..loop.loop import Order, SimulationLoop
-from ..loop.timing import Timing
-from ..schedules.plan import Hold, Interrupt, Plan
-from ..trace.invariants import Invariant
-from ..trace.trace import Parting
-from . import token
+from ...faults.drawing import is_settled, settle
+from ...faults.faults import Fault
+from ...loop.lanes import Schedule
+from ...loop.loop import Order, SimulationLoop
+from ...loop.timing import Timing
+from ...schedules.plan import Hold, Interrupt, Plan
+from ...trace.invariants import Invariant
+from ...trace.trace import Parting
+from .. import token
 from .arguments import check_limits, check_scenario, checked_faults, checked_invariants
+from .behaviour import Watch
 from .run import Run, execute
 from .scenario import Scenario, Simulation, takes_simulation
-from .watching import Watch
 
 _COLLECT_EVERY = 32
 """Runs between two collections of young garbage: the collector itself is off, so that it never comes in the middle."""

@@ -6,7 +6,7 @@ from collections.abc import Hashable
 from operator import is_not
 from typing import Any
 
-from ..schedules.reduction import Step
+from ...schedules.reduction import Step
 from .reach import contents, reachable
 
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-from ...core.base.errors import text_of
-from ..errors import SimulationError, UnhandledFailure
-from ..faults.faults import describe
-from ..trace.rendering import printable
-from ..trace.trace import Parting
-from .frames import where
+from ....core.base.errors import text_of
+from ...errors import SimulationError, UnhandledFailure
+from ...faults.faults import describe
+from ...trace.rendering import printable
+from ...trace.trace import Parting
+from ..frames import where
+from ..running.run import Run
+from ..settings import settings
 from .inevitable import Inevitable
-from .run import Run
-from .settings import settings
 
 LAST_EVENTS = 60
 """Lines of the trace, from its end."""

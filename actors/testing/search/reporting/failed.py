@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from ..errors import SimulationError
-from ..trace.page import page
+from ...errors import SimulationError
+from ...trace.page import page
+from ..running.run import Run
 from .inevitable import Inevitable
-from .run import Run
 
 
 class SimulationFailed(SimulationError, AssertionError):

@@ -11,24 +11,24 @@ from tempfile import TemporaryDirectory
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from ...core.mail.future import Failure
-from ...core.refs.ref import ActorRef
-from ...core.runtime.parts import MESSAGE_FIELDS
-from ...core.system import System
-from ..errors import SimulationError
-from ..faults.injector import Injector
-from ..loop.lanes import process as current
-from ..loop.loop import SimulationLoop
-from ..processes.process import Main, Process
-from ..processes.stores import OUTSIDE, Journals
-from ..trace.invariants import Invariant
-from ..trace.names import Name, sides
-from ..trace.trace import Fact, Trace, named
+from ....core.mail.future import Failure
+from ....core.refs.ref import ActorRef
+from ....core.runtime.parts import MESSAGE_FIELDS
+from ....core.system import System
+from ...errors import SimulationError
+from ...faults.injector import Injector
+from ...loop.lanes import process as current
+from ...loop.loop import SimulationLoop
+from ...processes.process import Main, Process
+from ...processes.stores import OUTSIDE, Journals
+from ...trace.invariants import Invariant
+from ...trace.names import Name, sides
+from ...trace.trace import Fact, Trace, named
 
 if TYPE_CHECKING:
-    from ...agents.agency import Agency
-    from ..oracles.agencies import Watch
-    from ..oracles.runs import Forbidden
+    from ....agents.agency import Agency
+    from ...oracles.agencies import Watch
+    from ...oracles.runs import Forbidden
 
 Scenario: TypeAlias = Callable[..., Awaitable[object]]
 _NOTHING: Forbidden = MappingProxyType({})
@@ -112,7 +112,7 @@ class Simulation:
             SimulationError: it is watched already, or no agency.
             TypeError: what is forbidden is of another shape.
         """
-        from ..oracles.agencies import Watch  # not at the top: few watch an agency, and it takes half of all the time
+        from ...oracles.agencies import Watch  # not at the top: few watch an agency, and it takes half of all the time
 
         if self._watch is None:
             self._watch = Watch(self.loop.time, lambda row: self._append(row))

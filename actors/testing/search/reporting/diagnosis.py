@@ -6,20 +6,20 @@ import contextlib
 import functools
 from collections.abc import Sequence
 
-from ..errors import Nondeterministic
-from ..schedules import sampling
-from ..schedules.plan import Hold, Interrupt, Prefix, Recorded
-from ..trace.rendering import shown
-from ..trace.trace import Parting
-from . import token
-from .coverage import Coverage
-from .coverage import counted as counted_of
+from ...errors import Nondeterministic
+from ...schedules import sampling
+from ...schedules.plan import Hold, Interrupt, Prefix, Recorded
+from ...trace.rendering import shown
+from ...trace.trace import Parting
+from .. import token
+from ..coverage import Coverage
+from ..coverage import counted as counted_of
+from ..frames import own
+from ..running.run import Run
+from ..running.runner import Runner
 from .failed import SimulationFailed
-from .frames import own
 from .inevitable import inevitable
 from .report import LAST_EVENTS, differs, report
-from .run import Run
-from .runner import Runner
 from .shrink import Budget, shrink
 
 _FEW = 2

@@ -13,33 +13,33 @@ from inspect import isawaitable
 from threading import Lock
 from typing import Any
 
-from ...core.base.buggify import deciding
-from ...core.base.errors import text_of
-from ...core.system import System
-from ...journal.threaded.running import hosting
-from ..errors import InvariantViolated, SimulationError, UnhandledFailure
-from ..faults.drawing import Chances, Waits, chances
-from ..faults.faults import Fault
-from ..faults.injector import Injector
-from ..loop import clocks, locks
-from ..loop.lanes import Schedule
-from ..loop.loop import Order, SimulationLoop
-from ..loop.tasks import name_of
-from ..loop.telling import TellingLoop
-from ..loop.threads import here
-from ..loop.timing import Timekeeper, Timing, Variation
-from ..schedules.plan import Hold, Interrupt, fresh
-from ..trace.invariants import Invariant, check, runtime
-from ..trace.names import Name
-from ..trace.rendering import shown
-from ..trace.trace import Trace
-from . import stopping
+from ....core.base.buggify import deciding
+from ....core.base.errors import text_of
+from ....core.system import System
+from ....journal.threaded.running import hosting
+from ...errors import InvariantViolated, SimulationError, UnhandledFailure
+from ...faults.drawing import Chances, Waits, chances
+from ...faults.faults import Fault
+from ...faults.injector import Injector
+from ...loop import clocks, locks
+from ...loop.lanes import Schedule
+from ...loop.loop import Order, SimulationLoop
+from ...loop.tasks import name_of
+from ...loop.telling import TellingLoop
+from ...loop.threads import here
+from ...loop.timing import Timekeeper, Timing, Variation
+from ...schedules.plan import Hold, Interrupt, fresh
+from ...trace.invariants import Invariant, check, runtime
+from ...trace.names import Name
+from ...trace.rendering import shown
+from ...trace.trace import Trace
+from .. import stopping
+from ..coverage import NOTHING, Coverage
+from ..frames import hidden
 from .arguments import no_scenario
-from .coverage import NOTHING, Coverage
+from .behaviour import Watch
 from .deadlock import lock_of_a_thread, who_waits
-from .frames import hidden
 from .scenario import Scenario, Simulation
-from .watching import Watch
 
 _TEARDOWN_STEPS = 5_000
 _OF_FAULTS = ("run_one", "_arrive", "_resume", "take_step", "_nudge", "_start_again", "_timed_out")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from .run import Run
+from ..running.run import Run
 
 CONTINUATIONS = 20
 """Schedules that must fail before a failure is called inevitable."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...core.runtime.parts import MESSAGE_FIELDS
-from ..faults.injector import Injector
-from ..loop.loop import SimulationLoop
-from ..trace.trace import Trace
+from ....core.runtime.parts import MESSAGE_FIELDS
+from ...faults.injector import Injector
+from ...loop.loop import SimulationLoop
+from ...trace.trace import Trace
+from ..running.scenario import Simulation
 from .footprint import Footprints
-from .scenario import Simulation
 
 
 class WatchedSimulation(Simulation):
