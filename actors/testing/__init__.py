@@ -44,7 +44,7 @@ from .faults.faults import (
 )
 from .faults.provider import FaultyProvider
 from .loop.loop import SimulationLoop
-from .loop.threads import switch
+from .loop.threads.threads import switch
 from .loop.timing import Timing
 from .oracles.linearizability import linearizable
 from .oracles.liveness import hot, no_starvation

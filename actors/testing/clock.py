@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, ParamSpec, TypeVar
 
 from .errors import UnhandledFailure
-from .loop.clocks import clocks_follow
+from .loop.isolation.clocks import clocks_follow
 from .loop.loop import SimulationLoop
 
 P = ParamSpec("P")

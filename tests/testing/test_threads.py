@@ -779,7 +779,7 @@ def test_a_queue_that_is_older_than_the_run_blocks_only_the_thread() -> None:
 
 
 def test_a_thread_that_waits_for_what_the_simulation_cannot_know_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("callboard.actors.testing.loop.workers.PATIENCE", 0.02)
+    monkeypatch.setattr("callboard.actors.testing.loop.threads.workers.PATIENCE", 0.02)
     foreign = {"lock": (threading.Lock(),)}
     foreign["lock"][0].acquire()
 

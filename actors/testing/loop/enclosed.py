@@ -9,8 +9,9 @@ from contextvars import Context
 from typing import Any, NoReturn, TypeVarTuple
 
 from ..errors import EscapedSimulation, SimulationError
-from . import fence, unawaited
-from .threads import here
+from . import unawaited
+from .isolation import fence
+from .threads.threads import here
 
 Ts = TypeVarTuple("Ts")
 

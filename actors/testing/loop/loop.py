@@ -24,11 +24,11 @@ from typing import Any, Literal, NoReturn, TypeAlias, TypeVar, TypeVarTuple
 from ..errors import Deadlock, StepBudgetSpent
 from ..trace.rendering import shown
 from .enclosed import Enclosed
-from .lanes import Executor, ExecutorCall, Lane, Schedule, executor_call, process
-from .numbering import NumberedTasks
-from .precedence import Precedence
-from .tasks import SimTask, Step, name_of, owner_of
-from .threads import Threads
+from .lanes.lanes import Executor, ExecutorCall, Lane, Schedule, executor_call, process
+from .lanes.numbering import NumberedTasks
+from .lanes.precedence import Precedence
+from .lanes.tasks import SimTask, Step, name_of, owner_of
+from .threads.threads import Threads
 from .virtual import LOOK, MOST_LOOKS, RESOLUTION, VirtualTime
 
 Order: TypeAlias = Literal["contract", "asyncio"]

@@ -14,9 +14,9 @@ from typing import Any, TypeVar, TypeVarTuple
 
 from ..trace.beside import Beside
 from .holders import Holders
-from .lanes import Lane, Schedule
+from .lanes.lanes import Lane, Schedule
+from .lanes.tasks import SimTask
 from .loop import Order, SimulationLoop
-from .tasks import SimTask
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")

@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Final, Literal, TypeAlias, get_args
 from ....providers.latency import Latency
 from ...core.system import current
 from ..errors import TimingRefused
-from .clocks import EPOCH
+from .isolation.clocks import EPOCH
 from .loop import SimulationLoop
 
 What: TypeAlias = Literal["step", "drift", "messages", "replies", "provider", "skew"]

@@ -7,10 +7,10 @@ from collections.abc import Callable, Collection, Sequence
 from contextvars import Context
 from typing import Any, Protocol, TypeVar, TypeVarTuple
 
-from .lanes import Lane, Schedule
+from .lanes.lanes import Lane, Schedule
+from .lanes.precedence import Precedence
+from .lanes.tasks import SimFuture, SimTask
 from .loop import SimulationLoop
-from .precedence import Precedence
-from .tasks import SimFuture, SimTask
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")

@@ -12,7 +12,7 @@ from ...core.system import System
 from ..errors import SimulationError
 from ..faults.injector import Injector
 from ..loop.background import Background
-from ..loop.lanes import process as current
+from ..loop.lanes.lanes import process as current
 from ..loop.loop import SimulationLoop
 
 Main = Callable[[System], Awaitable[Any]]

@@ -15,7 +15,7 @@ from ..errors import FaultRefused
 from ..faults.faults import Restart, StoreFault, describe
 from ..faults.injector import Injector
 from ..loop.background import Background, Killed
-from ..loop.lanes import process as current
+from ..loop.lanes.lanes import process as current
 from ..loop.loop import SimulationLoop
 from .postgres import Database, ModelBackend
 from .process import Incarnation, Process

@@ -16,7 +16,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..loop.lanes import Schedule
+from ..loop.lanes.lanes import Schedule
 from . import sampling
 from .plan import Prefix
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from ..loop.lanes import Lane, Schedule
+from ..loop.lanes.lanes import Lane, Schedule
 
 
 @dataclass(frozen=True, slots=True, order=True)

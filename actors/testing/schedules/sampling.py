@@ -18,7 +18,7 @@ from bisect import bisect_left
 from collections.abc import Iterable
 from heapq import heappop, heappush
 
-from ..loop.lanes import Lane, Schedule
+from ..loop.lanes.lanes import Lane, Schedule
 
 
 class Drawn:

@@ -11,7 +11,7 @@ import itertools
 from collections.abc import Hashable, Iterable
 from typing import TypeAlias
 
-from ..loop.lanes import Lane, Schedule
+from ..loop.lanes.lanes import Lane, Schedule
 from .plan import fresh
 
 

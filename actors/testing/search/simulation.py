@@ -14,7 +14,7 @@ from ..errors import Nondeterministic, SimulationError, TimingRefused, TokenRefu
 from ..faults.drawing import Chances, Waits, chances, is_settled, place, settle
 from ..faults.faults import Crash, Fault
 from ..faults.struck import nothing, unstruck, why
-from ..loop.lanes import Schedule
+from ..loop.lanes.lanes import Schedule
 from ..loop.loop import Order
 from ..loop.timing import Timing, Variation
 from ..schedules import sampling

@@ -10,8 +10,8 @@ from ....core.mail.cell import Cell
 from ....core.mail.future import VALUE, Future
 from ....core.processing.timers import Patience, Timer
 from ....core.runtime.driver import NOTHING, Driver
-from ...loop.lanes import Lane
-from ...loop.tasks import SimTask
+from ...loop.lanes.lanes import Lane
+from ...loop.lanes.tasks import SimTask
 
 _WAKES = ("_set_result_unless_cancelled", "_run_until_complete_cb", "_release_waiter")
 _FIRST = "_wait.<locals>._on_completion"

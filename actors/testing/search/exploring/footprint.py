@@ -18,8 +18,8 @@ from ....core.mail.cell import Cell, living
 from ....core.routers import Router
 from ....core.runtime.driver import Driver
 from ....core.runtime.runtime import handling
-from ...loop.lanes import Lane
-from ...loop.tasks import SimTask
+from ...loop.lanes.lanes import Lane
+from ...loop.lanes.tasks import SimTask
 from ...schedules.reduction import Reduction, Step
 from .callbacks import callback_of, is_benign, is_internal, joins, owner_of, place_of, settled
 from .objects import Objects

@@ -20,7 +20,7 @@ from ....core.mail.future import Future
 from ....core.refs.ref import ActorRef
 from ....core.runtime.runtime import Runtime
 from ....core.system import System
-from ...loop.tasks import SimFuture, SimTask
+from ...loop.lanes.tasks import SimFuture, SimTask
 from ..running.scenario import Simulation
 
 LIMIT = 5_000

@@ -21,12 +21,13 @@ from ...errors import InvariantViolated, SimulationError, UnhandledFailure
 from ...faults.drawing import Chances, Waits, chances
 from ...faults.faults import Fault
 from ...faults.injector import Injector
-from ...loop import clocks, locks
-from ...loop.lanes import Schedule
+from ...loop.isolation import clocks
+from ...loop.lanes.lanes import Schedule
+from ...loop.lanes.tasks import name_of
 from ...loop.loop import Order, SimulationLoop
-from ...loop.tasks import name_of
 from ...loop.telling import TellingLoop
-from ...loop.threads import here
+from ...loop.threads import locks
+from ...loop.threads.threads import here
 from ...loop.timing import Timekeeper, Timing, Variation
 from ...schedules.plan import Hold, Interrupt, fresh
 from ...trace.invariants import Invariant, check, runtime

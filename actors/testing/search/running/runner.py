@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from ...faults.drawing import is_settled, settle
 from ...faults.faults import Fault
-from ...loop.lanes import Schedule
+from ...loop.lanes.lanes import Schedule
 from ...loop.loop import Order, SimulationLoop
 from ...loop.timing import Timing
 from ...schedules.plan import Hold, Interrupt, Plan

@@ -17,7 +17,7 @@ from ....core.runtime.parts import MESSAGE_FIELDS
 from ....core.system import System
 from ...errors import SimulationError
 from ...faults.injector import Injector
-from ...loop.lanes import process as current
+from ...loop.lanes.lanes import process as current
 from ...loop.loop import SimulationLoop
 from ...processes.process import Main, Process
 from ...processes.stores import OUTSIDE, Journals

@@ -21,7 +21,7 @@ from threading import Lock, get_ident
 from types import ModuleType
 from typing import Any, TypeAlias
 
-from ..errors import SimulationError
+from ...errors import SimulationError
 from . import fence
 
 Function: TypeAlias = Callable[..., Any]

@@ -10,7 +10,7 @@ from collections import deque
 from threading import get_ident
 from typing import Any, Final
 
-from . import clocks, fence
+from ..isolation import clocks, fence
 
 PATIENCE: Final = 10.0
 """Real seconds in which a thread that has the baton neither gives it back nor computes: then it is given up."""

@@ -9,8 +9,8 @@ from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
 from typing import Any, TypeVar
 
-from ...core.runtime.driver import Driver
-from ..errors import SimulationError
+from ....core.runtime.driver import Driver
+from ...errors import SimulationError
 from .lanes import Lane, process
 from .precedence import primitive
 from .tasks import SimFuture, SimTask, task_name

@@ -19,7 +19,7 @@ from threading import get_ident
 from types import CodeType
 from typing import Any
 
-from ...core.mail import future
+from ....core.mail import future
 from . import threads
 from .standins import Finder, Place, names
 from .threads import Agent, Threads, here

@@ -19,14 +19,14 @@ from dis import get_instructions
 from types import CodeType, FrameType
 from typing import Any, Final, Protocol
 
-from . import fence
+from ..isolation import fence
 
 SLICE: Final = 2_000
 """Points after which a thread lets others go first whatever the schedule: or one that waits in a circle never would."""
 
 _STORES = {"STORE_ATTR", "STORE_SUBSCR", "STORE_SLICE", "STORE_GLOBAL", "STORE_DEREF", "DELETE_ATTR", "DELETE_SUBSCR"}
 _CALLS = {"CALL", "CALL_KW", "CALL_FUNCTION_EX"}
-_LIBRARY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+_LIBRARY = os.path.abspath(os.path.join(__file__, *5 * (os.pardir,)))
 _OURS = tuple(os.path.join(_LIBRARY, room) + os.sep for room in ("actors", "providers", "tools"))
 _FOREIGN = (*{os.path.join(sysconfig.get_path(name), "") for name in ("stdlib", "platstdlib", "purelib", "platlib")},)
 _RESUMED = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR | inspect.CO_ITERABLE_COROUTINE

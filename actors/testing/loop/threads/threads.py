@@ -18,10 +18,10 @@ from contextvars import Context
 from threading import get_ident
 from typing import Any, Final, NoReturn, Protocol, TypeAlias
 
-from ..errors import Deadlock, SimulationError, StepBudgetSpent
-from ..trace.rendering import shown
+from ...errors import Deadlock, SimulationError, StepBudgetSpent
+from ...trace.rendering import shown
+from ..lanes.lanes import Lane
 from .interrupts import Tracer
-from .lanes import Lane
 from .workers import PATIENCE, Pool, Worker, agents
 
 DEFAULT_WORKERS: Final = 5
