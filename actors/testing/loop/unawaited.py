@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from threading import get_ident
 from typing import Any
 
+from .isolation.by_thread import set_here
+
 _noting: dict[int, Callable[[str], object]] = {}
 _installed = False
 
@@ -38,13 +40,5 @@ def noting(note: Callable[[str], object]) -> Iterator[None]:
     if not _installed:
         _installed = True
         _install()
-    thread = get_ident()
-    outer = _noting.get(thread)
-    _noting[thread] = note
-    try:
+    with set_here(_noting, note):
         yield
-    finally:
-        if outer is None:
-            del _noting[thread]
-        else:
-            _noting[thread] = outer

@@ -16,13 +16,14 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from threading import Lock, get_ident
 from types import ModuleType
 from typing import Any, TypeAlias
 
 from ...errors import SimulationError
 from . import fence
+from .by_thread import set_here
 
 Function: TypeAlias = Callable[..., Any]
 Replacement: TypeAlias = Callable[[Function], Function]
@@ -60,7 +61,8 @@ class _Clocks(_Source):
 
 _running: dict[int, _Source] = {}
 _lock = Lock()
-_holders = 0
+_in_use = 0
+"""How many searches and tests have the functions replaced at present."""
 
 
 def _in_a_run(virtual: Function) -> Replacement:
@@ -237,11 +239,11 @@ def replaced() -> Iterator[None]:
     Raises:
         SimulationError: time-machine is not installed.
     """
-    global _holders, _replacements
+    global _in_use, _replacements
     with _lock:
         if _replacements is None:
             _replacements = _Replacements()
-        if not _holders:
+        if not _in_use:
             _replacements.replace()
             _kept[:] = [
                 (module, name)
@@ -251,13 +253,13 @@ def replaced() -> Iterator[None]:
             ]
             if (tempfile := sys.modules.get("tempfile")) is not None:
                 _kept.append((tempfile, "_name_sequence"))
-        _holders += 1
+        _in_use += 1
     try:
         yield
     finally:
         with _lock:
-            _holders -= 1
-            if not _holders:
+            _in_use -= 1
+            if not _in_use:
                 _replacements.restore()
 
 
@@ -269,16 +271,14 @@ def follow(now: Callable[[], float], wall: Callable[[], float] | None = None) ->
         now: the run's time, in seconds since it began.
         wall: what its wall clock says, in seconds since 1970; None for `EPOCH` and ``now``.
     """
-    thread = get_ident()
     random.seed(0)
     last = [(module, name, getattr(module, name)) for module, name in _kept]
     for module, name, _ in last:
         setattr(module, name, None)
-    _running[thread] = _Source(now, wall or (lambda: EPOCH + now()))
     try:
-        yield
+        with set_here(_running, _Source(now, wall or (lambda: EPOCH + now()))):
+            yield
     finally:
-        del _running[thread]
         for module, name, value in last:
             setattr(module, name, value)
 
@@ -293,25 +293,10 @@ def clocks_follow(now: Callable[[], float]) -> Iterator[None]:
     Raises:
         SimulationError: time-machine is not installed.
     """
-    thread = get_ident()
-    with replaced():
-        around = _running.get(thread)  # an invariant of a run may look at something in virtual time
-        _running[thread] = _Clocks(now, lambda: EPOCH + now())
-        try:
-            yield
-        finally:
-            if around is None:
-                del _running[thread]
-            else:
-                _running[thread] = around
-
-
-@contextmanager
-def joined(owner: int) -> Iterator[None]:
-    """Have clocks and randomness follow the run of the thread ``owner`` in this thread too."""
-    thread = get_ident()
-    _running[thread] = _running[owner]
-    try:
+    with replaced(), set_here(_running, _Clocks(now, lambda: EPOCH + now())):
         yield
-    finally:
-        del _running[thread]
+
+
+def joined(owner: int) -> AbstractContextManager[None]:
+    """Have clocks and randomness follow the run of the thread ``owner`` in this thread too."""
+    return set_here(_running, _running[owner])

@@ -21,10 +21,12 @@ import sys
 import sysconfig
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from threading import get_ident
 from types import FrameType
-from typing import Any
+from typing import Any, TypeAlias
+
+from .by_thread import set_here
 
 _FENCED = {
     "_thread.start_new_thread": "starting a thread",
@@ -84,26 +86,24 @@ _INSTALLED = tuple(f"{os.sep}{name}{os.sep}" for name in ("site-packages", "dist
 _OURS = __name__.partition(".")[0] + "."
 _ACTORS = __name__.partition(".testing.")[0]
 _WRITERS = (f"{_ACTORS}.journal.", f"{_ACTORS}.testing.search.", f"{_ACTORS}.testing.processes.")
-_refusing: dict[int, Callable[[str], object]] = {}
-_writable: dict[int, list[str]] = {}
+Fence: TypeAlias = tuple[Callable[[str], object], list[str]]
+"""What refuses, told in words what was tried, and below which directories files may be changed."""
+_fences: dict[int, Fence] = {}
 _installed = False
 
 
 def _audit(event: str, args: tuple[Any, ...]) -> None:
-    if not _refusing:
+    if not _fences or (fence := _fences.get(get_ident())) is None:
         return
+    refuse, writable = fence
     if event in _FENCED:
-        refuse = _refusing.get(get_ident())
-        if refuse is not None and not (event == "subprocess.Popen" and _asks_for_the_processor(args)):
+        if not (event == "subprocess.Popen" and _asks_for_the_processor(args)):
             refuse(_FENCED[event])
     elif event in _FILES:
-        refuse = _refusing.get(get_ident())
-        if refuse is not None and _changes_files(event, args):
+        if _changes_files(event, args, writable):
             refuse(f"{_FILES[event]} {_path(args[0])!r}")
-    elif event in _SURROUNDINGS:
-        refuse = _refusing.get(get_ident())
-        if refuse is not None and _is_the_scenarios(sys._getframe(1)):
-            refuse(f"{_SURROUNDINGS[event]} {_path(args[0])!r}")
+    elif event in _SURROUNDINGS and _is_the_scenarios(sys._getframe(1)):
+        refuse(f"{_SURROUNDINGS[event]} {_path(args[0])!r}")
 
 
 def _path(path: Any) -> str:
@@ -124,11 +124,11 @@ def _asks_for_the_processor(args: tuple[Any, ...]) -> bool:
     return list(args[1]) == ["uname", "-p"] if isinstance(args[1], list | tuple) else False
 
 
-def _changes_files(event: str, args: tuple[Any, ...]) -> bool:
+def _changes_files(event: str, args: tuple[Any, ...], writable: list[str]) -> bool:
     if event == "open" and (isinstance(args[0], int) or not (args[2] or 0) & _WRITING):
         return False
     place = os.path.abspath(_path(args[0]))
-    allowed = place == os.devnull or any(place.startswith(top) for top in _writable.get(get_ident(), ()))
+    allowed = place == os.devnull or any(place.startswith(top) for top in writable)
     return not allowed and _is_the_scenarios(sys._getframe(2))
 
 
@@ -173,42 +173,18 @@ def around(refuse: Callable[[str], object], writable: list[str]) -> Iterator[Non
     if not _installed:
         _installed = True
         _install()
-    thread = get_ident()
-    outer = _refusing.get(thread), _writable.get(thread)
-    _refusing[thread], _writable[thread] = refuse, writable
-    try:
+    with set_here(_fences, (refuse, writable)):
         yield
-    finally:
-        _put_back(thread, *outer)
 
 
-def _put_back(thread: int, refuse: Callable[[str], object] | None, writable: list[str] | None) -> None:
-    _refusing.pop(thread, None)
-    _writable.pop(thread, None)
-    if refuse is not None and writable is not None:  # `run_virtual` in a thread of a run
-        _refusing[thread], _writable[thread] = refuse, writable
-
-
-@contextmanager
-def joined(owner: int) -> Iterator[None]:
+def joined(owner: int) -> AbstractContextManager[None]:
     """Refuse what is real in this thread too, as in the thread ``owner``."""
-    thread = get_ident()
-    _refusing[thread], _writable[thread] = _refusing[owner], _writable[owner]
-    try:
-        yield
-    finally:
-        del _refusing[thread], _writable[thread]
+    return set_here(_fences, _fences[owner])
 
 
-@contextmanager
-def lowered() -> Iterator[None]:
+def lowered() -> AbstractContextManager[None]:
     """Let through what this thread does meanwhile: the simulator's own threads start."""
-    refuse = _refusing.pop(get_ident(), None)
-    try:
-        yield
-    finally:
-        if refuse is not None:
-            _refusing[get_ident()] = refuse
+    return set_here(_fences, None)
 
 
 def _announced(event: str) -> Callable[[Any], Any]:
@@ -231,8 +207,8 @@ def _refused(what: str) -> Callable[[Any], Any]:
     def make(real: Any) -> Any:
         @functools.wraps(real)
         def function(*args: Any, **options: Any) -> Any:
-            if (refuse := _refusing.get(get_ident())) is not None:
-                refuse(what)
+            if (fence := _fences.get(get_ident())) is not None:
+                fence[0](what)
             return real(*args, **options)
 
         return function
@@ -243,8 +219,8 @@ def _refused(what: str) -> Callable[[Any], Any]:
 def _select(real: Any) -> Any:
     @functools.wraps(real)
     def function(readers: Any, writers: Any, others: Any, timeout: float | None = None, /) -> Any:
-        if timeout != 0 and (refuse := _refusing.get(get_ident())) is not None:
-            refuse("waiting in select()")
+        if timeout != 0 and (fence := _fences.get(get_ident())) is not None:
+            fence[0]("waiting in select()")
         return real(readers, writers, others, timeout)
 
     return function

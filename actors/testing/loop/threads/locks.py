@@ -14,12 +14,13 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from threading import get_ident
 from types import CodeType
 from typing import Any
 
 from ....core.mail import future
+from ..isolation.by_thread import set_here
 from . import threads
 from .standins import Finder, Place, names
 from .threads import Agent, Threads, here
@@ -235,17 +236,15 @@ def replaced() -> Iterator[None]:
 @contextmanager
 def interleaved(loop: Any, scenario: Any) -> Iterator[Threads]:
     """While this lasts, functions that the loop hands to executors interleave, and no lock of theirs blocks the run."""
-    thread = get_ident()
-    older = _older.get(thread) or _Older()
+    older = _older.get(get_ident()) or _Older()
     loop.threads = ours = Threads(loop, _unwatched, lambda: older.find(scenario))
-    agents[thread] = ours
-    try:
-        if older.found:
-            older.stand_in()
-        yield ours
-    finally:
-        older.put_back()
-        del agents[thread]
+    with set_here(agents, ours):
+        try:
+            if older.found:
+                older.stand_in()
+            yield ours
+        finally:
+            older.put_back()
 
 
 class _Older:
@@ -285,13 +284,6 @@ def _stand_in(lock: Any) -> Lock:
     return (RLock if type(lock) is _real_rlock else Lock)("made before the run")
 
 
-@contextmanager
-def _unwatched() -> Iterator[None]:
+def _unwatched() -> AbstractContextManager[None]:
     """Make real locks in this thread for a while: for the machinery's own threads."""
-    thread = get_ident()
-    agent = agents.pop(thread, None)
-    try:
-        yield
-    finally:
-        if agent is not None:
-            agents[thread] = agent
+    return set_here(agents, None)
