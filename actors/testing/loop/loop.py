@@ -1,9 +1,9 @@
 """A deterministic asyncio event loop: a virtual clock, and one decision for each step that several things could take.
 
 What is ready is kept in *lanes*. A lane is what runs in order whatever the schedule: the steps of one task, the turns
-of one actor, the calls on one executor. All callbacks that belong to no task share one lane, because asyncio promises
-that they run first in, first out. Which lane takes the next step is the schedule's choice, as far as `precedence`
-leaves it one; the oldest ready lane is always choice 0.
+of one actor, a call on a thread, the calls on one executor of processes. All callbacks that belong to no task share one
+lane, because asyncio promises that they run first in, first out. Which lane takes the next step is the schedule's
+choice, as far as `precedence` leaves it one; the oldest ready lane is always choice 0.
 
 With ``order="asyncio"`` there is a single queue: only the schedule of a stock loop occurs, and variety comes from
 faults alone. As there, what is ready when a pass begins runs before timers are looked at, and before the loop stops.
@@ -377,9 +377,7 @@ class SimulationLoop(NumberedTasks, VirtualTime, Enclosed):
             lane = self._lanes[id(executor)] = Lane(Executor(executor))
             self._unlabelled.append(lane)
         self._age += 1
-        lane.handles.append((self._age, Step(call.run, (), self, None)))
-        if len(lane.handles) == 1:
-            self._rejoin(lane)
+        self._queue(lane, self._age, Step(call.run, (), self, None))
         return future
 
     # -- the end -----------------------------------------------------------------------------------------------

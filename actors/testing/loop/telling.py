@@ -14,7 +14,7 @@ from typing import Any, TypeVar, TypeVarTuple
 
 from ..trace.beside import Beside
 from .holders import Holders
-from .lanes.lanes import Lane, Schedule
+from .lanes.lanes import Lane, Schedule, interrupts
 from .lanes.tasks import SimTask
 from .loop import Order, SimulationLoop
 
@@ -194,8 +194,7 @@ class _Holds:
         self._held: dict[tuple[str, int], list[str]] = {}
 
     def interrupts(self, lane: str) -> Iterable[int]:
-        chosen = getattr(self._schedule, "interrupts", None)
-        return () if chosen is None else chosen(lane)
+        return interrupts(self._schedule, lane)
 
     def pick(self, order: list[int], lanes: dict[int, Lane]) -> int:
         loop = self._loop

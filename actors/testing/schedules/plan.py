@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from ..loop.lanes.lanes import Lane, Schedule
+from ..loop.lanes.lanes import Lane, Schedule, interrupts
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -147,8 +147,7 @@ class Prefix:
 
     def interrupts(self, lane: str) -> Iterable[int]:
         """Return at which of its points a thread is interrupted."""
-        chosen = getattr(self._then, "interrupts", None)
-        return () if chosen is None else chosen(lane)
+        return interrupts(self._then, lane)
 
     def pick(self, order: list[int], lanes: dict[int, Lane]) -> int:
         step = self._step

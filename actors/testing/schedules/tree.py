@@ -11,7 +11,7 @@ import itertools
 from collections.abc import Hashable, Iterable
 from typing import TypeAlias
 
-from ..loop.lanes.lanes import Lane, Schedule
+from ..loop.lanes.lanes import Lane, Schedule, interrupts
 from .plan import fresh
 
 
@@ -91,8 +91,7 @@ class Walk:
 
     def interrupts(self, lane: str) -> Iterable[int]:
         """Return at which of its points a thread is interrupted."""
-        chosen = getattr(self._schedule, "interrupts", None)
-        return () if chosen is None else chosen(lane)
+        return interrupts(self._schedule, lane)
 
     def _known(self, order: list[int], lanes: dict[int, Lane]) -> int:
         pick = self._schedule.pick(order, lanes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from functools import partial
 from typing import Any, Protocol
@@ -40,15 +40,25 @@ class Lane:
 
 
 class Schedule(Protocol):
-    """Chooses which lane runs next."""
+    """Chooses which lane runs next.
+
+    It may have two methods more: ``ready(lane)``, told of each lane that becomes ready, and ``interrupts(lane)``, asked
+    at which of its points a thread is interrupted.
+    """
 
     def pick(self, order: list[int], lanes: dict[int, Lane]) -> int:
         """Return an index into ``order``, the ages of the ready lanes, oldest first; ``lanes`` maps age to lane."""
         ...
 
 
+def interrupts(schedule: Schedule | None, lane: str) -> Iterable[int]:
+    """Return at which of its points a schedule interrupts a thread."""
+    chosen = getattr(schedule, "interrupts", None)
+    return () if chosen is None else chosen(lane)
+
+
 class ExecutorCall:
-    """A function handed to an executor: runs inline, as a step of the executor's own lane."""
+    """A function handed to an executor that runs inline, as one step."""
 
     __slots__ = ("args", "func", "future", "label")
 

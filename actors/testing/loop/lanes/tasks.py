@@ -125,21 +125,23 @@ def name_of(owner: Any) -> str | None:
     None for a callback that is nobody's.
     """
     if isinstance(owner, SimTask):
-        unnamed = str(getattr(owner.get_coro(), "__qualname__", "task")).rpartition(".")[2]
-        return unnamed if owner.unnamed else owner.get_name()
+        return _function_of(owner) if owner.unnamed else owner.get_name()
     label = getattr(owner, "label", None)
     return label if isinstance(label, str) else None
 
 
 def task_name(task: asyncio.Task[Any]) -> str:
     """What a task is called, before it is told from others of that name."""
-    coro: Any = task.get_coro()
     if task.__class__ is SimTask and task.unnamed:
-        return str(getattr(coro, "__qualname__", "task")).rpartition(".")[2]
+        return _function_of(task)
     name = task.get_name()
-    cell = getattr(coro, "cell", None)
+    cell = getattr(task.get_coro(), "cell", None)
     # A handler that waits: by its message, counted as faults count them.
     return f"{name}#{cell.details.processed}" if cell is not None and cell.path == name and cell.details else name
+
+
+def _function_of(task: asyncio.Task[Any]) -> str:
+    return str(getattr(task.get_coro(), "__qualname__", "task")).rpartition(".")[2]
 
 
 def owner_of(handle: Any) -> Any:

@@ -20,7 +20,7 @@ from typing import Any, Final, NoReturn, Protocol, TypeAlias
 
 from ...errors import Deadlock, SimulationError, StepBudgetSpent
 from ...trace.rendering import shown
-from ..lanes.lanes import Lane
+from ..lanes.lanes import Lane, interrupts
 from .interrupts import Tracer
 from .workers import PATIENCE, Pool, Worker, agents
 
@@ -283,8 +283,7 @@ class Threads:
 
     def interrupts(self, lane: str) -> Iterable[int]:
         """Return the points at which the schedule interrupts a thread."""
-        chosen = getattr(self.loop.schedule, "interrupts", None)
-        return () if chosen is None else chosen(lane)
+        return interrupts(self.loop.schedule, lane)
 
     def _oldest(self) -> Lane | None:
         """Return the thread that is ready for longest."""
