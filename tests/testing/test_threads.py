@@ -26,6 +26,7 @@ from callboard.actors.testing import (
     Simulation,
     SimulationFailed,
     StepBudgetSpent,
+    run_virtual,
     simulate,
     switch,
 )
@@ -408,6 +409,24 @@ def test_a_timeout_of_a_blocking_call_is_in_virtual_seconds() -> None:
     simulate(scenario, seeds=3)
 
 
+@pytest.mark.parametrize("kind", [threading.Lock, threading.RLock])
+def test_a_lock_refuses_the_same_timeouts_as_outside_of_a_run(kind: Callable[[], Any]) -> None:
+    def refused() -> list[str]:
+        said = []
+        for blocking, timeout in ((True, -5.0), (False, -5.0), (False, 1.0)):
+            with pytest.raises(ValueError) as raised:  # noqa: PT011
+                kind().acquire(blocking, timeout)
+            said.append(str(raised.value))
+        return said
+
+    outside = refused()
+
+    async def scenario(_: Simulation) -> None:
+        assert await asyncio.to_thread(refused) == outside
+
+    simulate(scenario, seeds=1)
+
+
 # -- threads, the loop and actors ----------------------------------------------------------------------------------
 
 
@@ -652,6 +671,25 @@ def test_in_the_order_of_a_stock_loop_a_call_is_one_step() -> None:
 
     assert simulate(scenario, seeds=3, order="asyncio").atomic == ("thread get_ident",)
     simulate(counted("in_two_lines"), seeds=3, order="asyncio")
+
+
+@pytest.mark.parametrize(
+    ("raised", "expected"),
+    [(asyncio.CancelledError(), asyncio.CancelledError), (StopIteration(1), RuntimeError)],
+    ids=["a cancellation", "a StopIteration"],
+)
+def test_what_a_call_of_one_step_raises_reaches_who_awaits_it(
+    raised: BaseException, expected: type[BaseException]
+) -> None:
+    async def scenario(_: object = None) -> None:
+        def fail() -> None:
+            raise raised
+
+        with pytest.raises(expected):
+            await asyncio.to_thread(fail)
+
+    simulate(scenario, seeds=1, order="asyncio")
+    run_virtual(scenario())
 
 
 def test_a_declared_point_does_nothing_outside_and_lets_others_go_first_inside() -> None:

@@ -9,6 +9,8 @@ from contextvars import ContextVar
 from functools import partial
 from typing import Any, Protocol
 
+from ...trace.rendering import shown
+
 _LIBRARY = f"{__name__.partition('.')[0]}."
 _BLOCKING = tuple(f"{__name__.partition('.testing.')[0]}.{room}." for room in ("core", "testing"))
 process: ContextVar[Any] = ContextVar("callboard_process", default=None)
@@ -57,6 +59,18 @@ def interrupts(schedule: Schedule | None, lane: str) -> Iterable[int]:
     return () if chosen is None else chosen(lane)
 
 
+def settle(future: asyncio.Future[Any], label: str, value: Any, error: BaseException | None) -> None:
+    """Have the future of a call on an executor, of this label, end as the call did, unless it was cancelled."""
+    if future.cancelled():
+        return
+    if error is None:
+        future.set_result(value)
+        return
+    if isinstance(error, StopIteration):  # no future can carry it
+        error = RuntimeError(f"{label} raised {shown(error)}")
+    future.set_exception(error)
+
+
 class ExecutorCall:
     """A function handed to an executor that runs inline, as one step."""
 
@@ -74,11 +88,12 @@ class ExecutorCall:
         if self.future.cancelled():
             return
         try:
-            result = self.func(*self.args)
-        except Exception as error:
-            self.future.set_exception(error)
-        else:
-            self.future.set_result(result)
+            value, error = self.func(*self.args), None
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as raised:
+            value, error = None, raised
+        settle(self.future, self.label, value, error)
 
 
 def executor_call(executor: Any, func: Callable[..., Any]) -> tuple[str, str, bool]:

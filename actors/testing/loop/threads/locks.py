@@ -55,7 +55,7 @@ class Lock:
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
         """See `threading.Lock.acquire`; the timeout is in virtual seconds."""
         agent = here()
-        if agent is None or (not blocking and timeout != -1):
+        if agent is None or (timeout != -1 and (timeout < 0 or not blocking)):  # the real one refuses these
             return self._real.acquire(blocking, timeout)
         agent.point()
         return self.take() or (blocking and agent.wait_for(self, timeout))

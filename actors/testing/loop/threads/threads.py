@@ -19,8 +19,7 @@ from threading import get_ident
 from typing import Any, Final, NoReturn, Protocol, TypeAlias
 
 from ...errors import Deadlock, SimulationError, StepBudgetSpent
-from ...trace.rendering import shown
-from ..lanes.lanes import Lane, interrupts
+from ..lanes.lanes import Lane, interrupts, settle
 from .interrupts import Tracer
 from .workers import PATIENCE, Pool, Worker, agents
 
@@ -127,14 +126,7 @@ class ThreadCall:
         self.pool.over(self)
         if not self.touched:
             self.threads.one_step(self.lane.label)
-        if self.future.cancelled():
-            return
-        if error is None:
-            self.future.set_result(value)
-            return
-        if isinstance(error, StopIteration):  # no future can carry it
-            error = RuntimeError(f"{self.label} raised {shown(error)}")
-        self.future.set_exception(error)
+        settle(self.future, self.label, value, error)
 
     def _timed_out(self) -> None:
         self._timer = None
