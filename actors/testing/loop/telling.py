@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Coroutine, Generator, Iterable
+from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
 from typing import Any, TypeVar, TypeVarTuple
 
 from ..trace.beside import Beside
 from .holders import Holders
-from .lanes.lanes import Lane, Schedule, interrupts
+from .lanes.lanes import Before, Lane, Schedule
 from .lanes.tasks import SimTask
 from .loop import Order, SimulationLoop
 
@@ -185,16 +185,13 @@ class _Cancel:
         return SimTask.cancel(self._task, msg)
 
 
-class _Holds:
+class _Holds(Before):
     """Stands before a schedule, and says which lane waits while others go first."""
 
     def __init__(self, schedule: Schedule, loop: TellingLoop) -> None:
-        self._schedule = schedule
+        super().__init__(schedule)
         self._loop = loop
         self._held: dict[tuple[str, int], list[str]] = {}
-
-    def interrupts(self, lane: str) -> Iterable[int]:
-        return interrupts(self._schedule, lane)
 
     def pick(self, order: list[int], lanes: dict[int, Lane]) -> int:
         loop = self._loop

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from ..loop.lanes.lanes import Lane, Schedule, interrupts
+from ..loop.lanes.lanes import Before, Lane, Schedule
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -53,7 +53,17 @@ class Interrupt:
         return f"interrupt {self.lane} before point {self.nth}{self.place and f' ({self.place})'}"
 
 
-class Recorded:
+class _Written:
+    """Interrupts threads where that is written down."""
+
+    _interrupts: Sequence[Interrupt]
+
+    def interrupts(self, lane: str) -> Iterable[int]:
+        """Return at which of its points a thread is interrupted."""
+        return [it.nth for it in self._interrupts if it.lane == lane]
+
+
+class Recorded(_Written):
     """The choices of an earlier run, counted into holds: `holds` describes the same schedule as a plan."""
 
     def __init__(self, picks: list[int], interrupts: Iterable[Interrupt] = ()) -> None:
@@ -71,10 +81,6 @@ class Recorded:
         """Return the same schedule, not used yet."""
         return Recorded(self._picks, self._interrupts)
 
-    def interrupts(self, lane: str) -> Iterable[int]:
-        """Return at which of its points a thread is interrupted."""
-        return [it.nth for it in self._interrupts if it.lane == lane]
-
     def pick(self, order: list[int], lanes: dict[int, Lane]) -> int:
         step = self._step
         self._step = step + 1
@@ -88,7 +94,7 @@ class Recorded:
         return pick
 
 
-class Plan:
+class Plan(_Written):
     """Oldest first, except for holds and interrupts."""
 
     def __init__(self, holds: Iterable[Hold | Interrupt]) -> None:
@@ -101,10 +107,6 @@ class Plan:
     def fresh(self) -> Plan:
         """Return the same schedule, not used yet."""
         return Plan(self._holds)
-
-    def interrupts(self, lane: str) -> Iterable[int]:
-        """Return at which of its points a thread is interrupted."""
-        return [it.nth for it in self._interrupts if it.lane == lane]
 
     def pick(self, order: list[int], lanes: dict[int, Lane]) -> int:
         left = self._left
@@ -126,7 +128,7 @@ class Plan:
         return 0
 
 
-class Prefix:
+class Prefix(Before):
     """The choices of an earlier run, and after them another schedule's.
 
     Args:
@@ -135,24 +137,18 @@ class Prefix:
     """
 
     def __init__(self, picks: Sequence[int], then: Schedule) -> None:
+        super().__init__(then)
         self._picks = picks
-        self._then = then
         self._step = 0
-        if (ready := getattr(then, "ready", None)) is not None:
-            self.ready = ready
 
     def fresh(self) -> Prefix:
         """Return the same schedule, not used yet."""
-        return Prefix(self._picks, fresh(self._then))
-
-    def interrupts(self, lane: str) -> Iterable[int]:
-        """Return at which of its points a thread is interrupted."""
-        return interrupts(self._then, lane)
+        return Prefix(self._picks, fresh(self._schedule))
 
     def pick(self, order: list[int], lanes: dict[int, Lane]) -> int:
         step = self._step
         if step == len(self._picks):
-            return self._then.pick(order, lanes)
+            return self._schedule.pick(order, lanes)
         self._step = step + 1
         return min(self._picks[step], len(order) - 1)
 

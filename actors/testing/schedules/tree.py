@@ -8,10 +8,10 @@ a few schedules are drawn many times over before the last of them comes up (the 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable
 from typing import TypeAlias
 
-from ..loop.lanes.lanes import Lane, Schedule, interrupts
+from ..loop.lanes.lanes import Before, Lane, Schedule
 from .plan import fresh
 
 
@@ -73,25 +73,19 @@ class Tree:
         return Walk(self, self._roots.setdefault(faults, _Node(1)), schedule)
 
 
-class Walk:
+class Walk(Before):
     """A way down the tree, as another schedule chooses, but to an end where nothing has been yet."""
 
     def __init__(self, tree: Tree, root: _Node, schedule: Schedule) -> None:
+        super().__init__(schedule)
         self._tree = tree
         self._path: list[tuple[_Node, int]] = [(root, _ORIGIN)]
-        self._schedule = schedule
         # Where the way is new, nothing stands between the loop and the schedule any more.
         self.pick = self._known if _ORIGIN in root.below else schedule.pick
-        if hasattr(schedule, "ready"):
-            self.ready = schedule.ready
 
     def fresh(self) -> Walk:
         """Return the same schedule, not used yet."""
         return Walk(self._tree, self._path[0][0], fresh(self._schedule))
-
-    def interrupts(self, lane: str) -> Iterable[int]:
-        """Return at which of its points a thread is interrupted."""
-        return interrupts(self._schedule, lane)
 
     def _known(self, order: list[int], lanes: dict[int, Lane]) -> int:
         pick = self._schedule.pick(order, lanes)

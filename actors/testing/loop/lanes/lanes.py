@@ -54,7 +54,7 @@ class Schedule(Protocol):
 
 
 def interrupts(schedule: Schedule | None, lane: str) -> Iterable[int]:
-    """Return at which of its points a schedule interrupts a thread."""
+    """Return at which of its points a schedule interrupts a thread: at none, where it says nothing of threads."""
     chosen = getattr(schedule, "interrupts", None)
     return () if chosen is None else chosen(lane)
 
@@ -69,6 +69,22 @@ def settle(future: asyncio.Future[Any], label: str, value: Any, error: BaseExcep
     if isinstance(error, StopIteration):  # no future can carry it
         error = RuntimeError(f"{label} raised {shown(error)}")
     future.set_exception(error)
+
+
+class Before:
+    """Stands before another schedule, which still says where threads are interrupted, and is told what is ready.
+
+    Args:
+        schedule: the other one.
+    """
+
+    def __init__(self, schedule: Schedule) -> None:
+        self._schedule = schedule
+        self.ready: Callable[[Lane], None] | None = getattr(schedule, "ready", None)
+
+    def interrupts(self, lane: str) -> Iterable[int]:
+        """Return at which of its points a thread is interrupted."""
+        return interrupts(self._schedule, lane)
 
 
 class ExecutorCall:
