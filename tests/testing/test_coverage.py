@@ -7,7 +7,8 @@ import itertools
 import math
 import multiprocessing
 import os
-from collections.abc import Sequence
+import threading
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -24,6 +25,8 @@ from callboard.actors.testing import (
     Slow,
     simulate,
 )
+from callboard.actors.testing.schedules.feedback import Feedback
+from callboard.actors.testing.schedules.sampling import Fifo
 from callboard.actors.testing.search.coverage import Covered
 
 from .deep import DEEP, Deep
@@ -352,6 +355,23 @@ def test_where_a_search_that_learns_starts_afresh_a_fault_strikes_at_each_place_
 
     simulate(scenario, seeds=16, strategy="feedback", faults=[Slow("seen")])
     assert places == {1, 2, 3, 4, 5, 6, 7, 8}
+
+
+def test_what_a_search_learns_of_a_run_that_began_anew_is_of_that_run_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    lock = threading.Lock()  # older than the search: its first run begins anew when the first thread does
+    begun, learnt = itertools.count(), list[dict[Hashable, int]]()
+    monkeypatch.setattr(Feedback, "learn", lambda self, seen, picks, faults: learnt.append(seen))
+    monkeypatch.setattr(Feedback, "schedule", lambda self, seed: (Fifo(), None))
+
+    async def scenario(sim: Simulation) -> None:
+        next(begun)
+        await asyncio.to_thread(lock.acquire)
+        await asyncio.to_thread(lock.release)
+        await race(sim, "abcd")
+
+    simulate(scenario, seeds=1, strategy="feedback")
+    assert next(begun) == 3
+    assert learnt[0] == learnt[1], "choices made in the run that was given up were counted"
 
 
 @pytest.mark.parametrize("bug", DEEP, ids=lambda bug: bug.name)

@@ -28,7 +28,7 @@ from .coverage import Coverage, Covered
 from .processes import check, spread
 from .reporting.diagnosis import diagnose, failed, parting_of
 from .running.arguments import checked_seeds
-from .running.behaviour import Watch
+from .running.behaviour import Behaviour
 from .running.run import Run, check_outside, reproducible
 from .running.runner import Runner
 from .running.scenario import Scenario
@@ -254,19 +254,19 @@ class Search:
 
     def run(self, schedule: Schedule, faults: tuple[Fault, ...]) -> Run:
         """Run a schedule, or where it comes to nothing new, one that parts from it there."""
-        watch = None if self.feedback is None else Watch()
+        behaviour = None if self.feedback is None else Behaviour()
         if not self.looks_out:
-            run = self.runner.run(schedule, faults=faults, watch=watch)
+            run = self.runner.run(schedule, faults=faults, behaviour=behaviour)
         else:
             walk = self.tree.walk(faults, schedule)
-            run = self.runner.run(walk, faults=faults, watch=watch)
+            run = self.runner.run(walk, faults=faults, behaviour=behaviour)
             if run.threaded:  # where threads are interrupted is no choice among lanes
                 self.tree.sound = False
             walk.end([] if self.strategy == "fifo" else run.picks)
         self.covered.add(run)
         self.unseen.look(run)
-        if self.feedback is not None and watch is not None:
-            self.feedback.learn(watch.seen(run.trace), run.picks, faults)
+        if self.feedback is not None and behaviour is not None:
+            self.feedback.learn(behaviour.seen(run.trace), run.picks, faults)
         return run
 
     @property

@@ -1,4 +1,4 @@
-"""Looks closer at a run, for a search that learns: what it came to, and after how many choices."""
+"""What a run came to, and after how many choices, for a search that learns."""
 
 from __future__ import annotations
 
@@ -15,18 +15,15 @@ _EXACT = 8
 """Numbers up to which each is a state of its own; beyond, those of one binary order of magnitude are alike."""
 
 
-class Watch:
+class Behaviour:
     """Takes down, beside each event of a run, how many choices had been made, and what an actor's attributes were once
     it had processed a message."""
 
-    def __init__(self) -> None:
+    def begin(self, sim: Simulation) -> None:
+        """Take down a run from its beginning, perhaps one that has to begin anew."""
         self._choices: list[int] = []
         self._states: dict[int, list[tuple[str, str]]] = {}
         self._cells: dict[str, Any] = {}
-        self._sim: Simulation | None = None
-
-    def begin(self, sim: Simulation) -> None:
-        """Watch a run from its beginning."""
         rows, picks, dispatcher = sim.trace.raw, sim.loop.picks, sim.loop.callboard_dispatcher
         assert dispatcher is not None
 

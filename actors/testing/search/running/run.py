@@ -38,7 +38,7 @@ from .. import stopping
 from ..coverage import NOTHING, Coverage
 from ..frames import hidden
 from .arguments import no_scenario
-from .behaviour import Watch
+from .behaviour import Behaviour
 from .deadlock import lock_of_a_thread, who_waits
 from .scenario import Scenario, Simulation
 
@@ -139,49 +139,38 @@ def execute(
     argument: bool = True,
     timing: Timing | None = None,
     tell: bool = False,
-    watch: Watch | None = None,
+    behaviour: Behaviour | None = None,
     kinds: tuple[type[SimulationLoop], type[Simulation]] | None = None,
 ) -> Run:
     """Run the scenario once; never raises what the scenario raised, but puts it into the `Run`.
 
     Args:
         tell: whether the trace says more, for people: see `loop.telling`.
+        behaviour: takes down what the run came to.
         kinds: of the loop and of what the scenario is given, where they are to look on.
     """
     loop_kind, simulation_kind = kinds or (TellingLoop if tell else SimulationLoop, Simulation)
-    loop = loop_kind(schedule, order=order, max_steps=max_steps)
     variations = [fault for fault in faults if isinstance(fault, Variation)]
-    keeper = Timekeeper(timing, variations) if timing is not None and variations else None
-    sim = simulation_kind(loop, Injector(faults, watched, keeper))
-    if sim.injector.on_steps:
-        loop.detain = sim.injector.on_step
-    if keeper is not None:
-        keeper.keep(loop)
-    wall = None if keeper is None else keeper.wall(loop)
-    with (
-        stopping.ends_with(loop),
-        clocks.follow(loop.time, wall),
-        deciding(sim.injector.on_point) if sim.injector.on_points else nullcontext(),
-        locks.interleaved(loop, scenario) as threads,
-    ):
-        error, trace = _execute(scenario, sim, invariants, argument, watch)
+    while True:
+        loop = loop_kind(schedule, order=order, max_steps=max_steps)
+        keeper = Timekeeper(timing, variations) if timing is not None and variations else None
+        sim = simulation_kind(loop, Injector(faults, watched, keeper))
+        if sim.injector.on_steps:
+            loop.detain = sim.injector.on_step
+        if keeper is not None:
+            keeper.keep(loop)
+        wall = None if keeper is None else keeper.wall(loop)
+        with (
+            stopping.ends_with(loop),
+            clocks.follow(loop.time, wall),
+            deciding(sim.injector.on_point) if sim.injector.on_points else nullcontext(),
+            locks.interleaved(loop, scenario) as threads,
+        ):
+            error, trace = _execute(scenario, sim, invariants, argument, behaviour)
+        if not threads.anew:
+            break
+        schedule = None if schedule is None else fresh(schedule)
     unused: set[tuple[str, int]] = getattr(schedule, "unused", set())
-    if threads.anew:
-        return execute(
-            scenario,
-            None if schedule is None else fresh(schedule),
-            holds=holds,
-            faults=faults,
-            watched=watched,
-            invariants=invariants,
-            order=order,
-            max_steps=max_steps,
-            argument=argument,
-            timing=timing,
-            tell=tell,
-            watch=watch,
-            kinds=kinds,
-        )
     interrupts = tuple(Interrupt(lane, nth, place) for (lane, nth), place in threads.interrupted.items())
     unused = unused.difference(it.key for it in interrupts)
     injector = sim.injector
@@ -207,7 +196,7 @@ def execute(
 
 
 def _execute(
-    scenario: Scenario, sim: Simulation, invariants: Sequence[Invariant], argument: bool, watch: Watch | None
+    scenario: Scenario, sim: Simulation, invariants: Sequence[Invariant], argument: bool, behaviour: Behaviour | None
 ) -> tuple[BaseException | None, Trace]:
     loop = sim.loop
     loop.simulation = sim
@@ -217,8 +206,8 @@ def _execute(
     loop.who_waits = lambda: "; ".join(filter(None, [threads.blocked() if threads else "", who_waits(sim.trace, loop)]))
     if threads and isinstance(loop, TellingLoop):
         threads.find_name = lock_of_a_thread
-    if watch is not None:
-        watch.begin(sim)
+    if behaviour is not None:
+        behaviour.begin(sim)
     failed_at: int | None = None
     told: int | None = None
     error: BaseException | None = None

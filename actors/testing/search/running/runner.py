@@ -15,7 +15,7 @@ from ...trace.invariants import Invariant
 from ...trace.trace import Parting
 from .. import token
 from .arguments import check_limits, check_scenario, checked_faults, checked_invariants
-from .behaviour import Watch
+from .behaviour import Behaviour
 from .run import Run, execute
 from .scenario import Scenario, Simulation, takes_simulation
 
@@ -62,7 +62,7 @@ class Runner:
         schedule: Schedule | None,
         holds: Sequence[Hold | Interrupt] = (),
         faults: Sequence[Fault] | None = None,
-        watch: Watch | None = None,
+        behaviour: Behaviour | None = None,
         tell: bool = False,
         kinds: tuple[type[SimulationLoop], type[Simulation]] | None = None,
     ) -> Run:
@@ -81,7 +81,7 @@ class Runner:
             max_steps=self.max_steps,
             argument=self.argument,
             timing=self.timing,
-            watch=watch,
+            behaviour=behaviour,
             tell=tell,
             kinds=kinds,
         )
