@@ -113,7 +113,6 @@ class Covered:
         self._choices: set[int] = set()
         self._orders: set[int] = set()
         self._edges: set[Edge] = set()
-        self.exhausted = False
 
     def add(self, run: Ran) -> None:
         """Add a run."""
@@ -135,13 +134,17 @@ class Covered:
         for fault, count in other._struck.items():
             self._struck[fault] += count
 
-    def coverage(self) -> Coverage:
-        """Return what has been covered so far."""
+    def coverage(self, *, exhausted: bool) -> Coverage:
+        """Return what has been covered so far.
+
+        Args:
+            exhausted: whether all schedules have been run.
+        """
         return Coverage(
             self._schedules,
             len(self._choices),
             len(self._orders),
-            self.exhausted,
+            exhausted,
             frozenset(self._edges),
             dict(self._struck),
         )

@@ -110,13 +110,7 @@ def _simulate(search: Search, seeds: Iterator[int], replay: str | None, processe
     if replay is not None:
         return search.replay(token.Token.decode(replay))
     if settings.replay is not None:
-        try:
-            run = search.replay(token.Token.decode(settings.replay))
-        except TokenRefused as refused:
-            settings.refused.append(refused)  # perhaps another simulation of this test is the one
-            return search.runner.run(Fifo())
-        settings.replayed = True
-        return run
+        return search.replay_asked(settings.replay)
     return search.search(seeds, processes)
 
 
@@ -282,8 +276,7 @@ class Search:
 
     def count(self, *, all_run: bool) -> Coverage:
         """Return what the search has covered, which also counts for the summary of the tests."""
-        self.covered.exhausted = all_run
-        coverage = self.covered.coverage()
+        coverage = self.covered.coverage(exhausted=all_run)
         settings.covered.append(coverage)
         return coverage
 
@@ -336,6 +329,16 @@ class Search:
         _check_refused(run)
         failure = diagnose(self.runner, run, found, self.ended(run).coverage, read=_worth_shrinking())
         raise failure from failure.run.error
+
+    def replay_asked(self, text: str) -> Run:
+        """Replay the command line's token, or where it belongs elsewhere, run the ordinary schedule."""
+        try:
+            run = self.replay(token.Token.decode(text))
+        except TokenRefused as refused:
+            settings.refused.append(refused)  # perhaps another simulation of this test is the one
+            return self.runner.run(Fifo())
+        settings.replayed = True
+        return run
 
     def replay(self, given: token.Token) -> Run:
         runner = self.runner

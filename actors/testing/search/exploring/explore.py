@@ -6,15 +6,14 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ...errors import FaultRefused, Nondeterministic, SimulationError, TokenRefused
+from ...errors import FaultRefused, Nondeterministic, SimulationError
 from ...faults.drawing import Chances, chances, is_settled
 from ...faults.faults import Fault, Pause, describe
 from ...loop.loop import Order
 from ...loop.watched import WatchedLoop
 from ...schedules.reduction import Parted, Reduction
-from ...schedules.sampling import Fifo
 from ...trace.invariants import Invariant
-from .. import token
+from ..running.arguments import is_number
 from ..running.run import check_outside, reproducible
 from ..running.runner import Runner
 from ..running.scenario import Scenario
@@ -87,7 +86,7 @@ def explore(
         TypeError: the scenario, or an invariant, is no function.
     """
     check_outside("explore")
-    if not isinstance(max_schedules, int) or isinstance(max_schedules, bool) or max_schedules < 1:
+    if not is_number(max_schedules) or max_schedules < 1:
         raise ValueError(f"max_schedules is a whole number from 1, not {max_schedules!r}")
     runner = Runner(scenario, faults, invariants, max_steps, order, None)
     for fault in runner.faults:
@@ -104,20 +103,13 @@ def explore(
     search = Search(runner, "mix")
     try:
         with deferred(), reproducible():
-            return _replay(search, settings.replay) if settings.replay else _explore(search, max_schedules, shared)
+            if settings.replay is not None:
+                search.replay_asked(settings.replay)
+                return Exploration(1, left=1)
+            return _explore(search, max_schedules, shared)
     except SimulationError as error:
         __tracebackhide__ = True  # pytest shows the test, which called this
         raise error.with_traceback(None) from error.__cause__
-
-
-def _replay(search: Search, text: str) -> Exploration:
-    try:
-        search.replay(token.Token.decode(text))
-        settings.replayed = True
-    except TokenRefused as refused:
-        settings.refused.append(refused)  # perhaps another simulation of this test is the one
-        search.runner.run(Fifo())
-    return Exploration(1, left=1)
 
 
 def _explore(search: Search, most: int, shared: bool) -> Exploration:

@@ -16,7 +16,8 @@ from ...trace.invariants import Invariant, children_end, eventually, exactly_onc
 _MAKERS: tuple[Any, ...] = (children_end, eventually, exactly_once, hot, linearizable, never, no_starvation)
 
 
-def _is_number(value: object) -> TypeGuard[int]:
+def is_number(value: object) -> TypeGuard[int]:
+    """Whether it is a whole number, which True is not."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
@@ -83,7 +84,7 @@ def check_limits(max_steps: object, order: object) -> None:
     Raises:
         ValueError: it does not.
     """
-    if not _is_number(max_steps) or max_steps < 1:
+    if not is_number(max_steps) or max_steps < 1:
         raise ValueError(f"max_steps={max_steps!r}: after how many steps of the loop to give up, a whole number from 1")
     if order not in get_args(Order):
         raise ValueError(f"order={order!r}: it is {' or '.join(map(repr, get_args(Order)))}")
@@ -95,7 +96,7 @@ def checked_seeds(seeds: object) -> Iterator[int]:
     Raises:
         ValueError: they are neither a number nor a sequence of numbers.
     """
-    if _is_number(seeds):
+    if is_number(seeds):
         if seeds < 0:
             raise ValueError(f"seeds={seeds!r}: how many schedules to try, from 0, or which")
         return iter(range(seeds))
@@ -106,6 +107,6 @@ def checked_seeds(seeds: object) -> Iterator[int]:
 
 def _checked(seeds: Iterable[object]) -> Iterator[int]:
     for seed in seeds:
-        if not _is_number(seed):
+        if not is_number(seed):
             raise ValueError(f"seeds has {seed!r} in it: they are whole numbers")
         yield seed
