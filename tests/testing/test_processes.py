@@ -371,6 +371,14 @@ def test_a_fault_that_this_store_cannot_have_is_refused(store: Any, fault: Fault
         simulate(scenario, seeds=1, faults=[fault])
 
 
+def test_a_refusal_is_not_forgotten_over_a_later_fault_that_makes_sense() -> None:
+    async def scenario(sim: Simulation) -> None:
+        await sim.process("teller", teller(sim, sqlite))
+
+    with pytest.raises(FaultRefused, match="SQLite always answers"):
+        simulate(scenario, seeds=1, faults=[StoreFault("teller", 2, "lost"), Restart("teller", 3, "before")])
+
+
 def test_the_scenario_itself_cannot_be_restarted() -> None:
     async def scenario(sim: Simulation) -> None:
         await sqlite(sim).open("s")

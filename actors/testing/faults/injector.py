@@ -75,7 +75,7 @@ class Injector:
         """Where handlers waited, if a fault makes us look at them."""
         self.remote: set[str] = set()
         self.refused: Exception | None = None
-        """What made no sense, such as a fault where it was to strike: the run is no failure of the scenario's."""
+        """What made no sense first, such as a fault where it was to strike: the run is no failure of the scenario's."""
         self.killed: set[Any] = set()
         """The probes of systems whose process was killed: their actors take no turn any more."""
         self._faults = faults
@@ -93,6 +93,10 @@ class Injector:
         self._pairs = {fault.target: fault for fault in possible if isinstance(fault, Partition)}
         self._parted: dict[str, float] = {}
         self._until: dict[tuple[str, str], float] = {}
+
+    def refuse(self, why: Exception) -> None:
+        """Something makes no sense; what was refused before stays the reason."""
+        self.refused = self.refused or why
 
     def _strike(self, fault: Fault, **more: Any) -> None:
         self.struck.add(fault)
@@ -266,14 +270,11 @@ class Injector:
             sides = [fault.one, fault.other] if isinstance(fault, Partition) else [fault.target]
             if isinstance(fault, Drop | Duplicate | LoseReply | Partition) and not any(map(self._is_remote, sides)):
                 declared = f"; declared are {', '.join(sorted(self.remote))}" if self.remote else ""
-                self.refused = self.refused or FaultRefused(
-                    f"{describe(fault)}: "
-                    + (
-                        misnamed(fault, counts)
-                        or "between local actors nothing is ever lost or repeated; "
-                        f"if a network lies between, declare it with sim.remote(path){declared}"
-                    )
+                reason = misnamed(fault, counts) or (
+                    "between local actors nothing is ever lost or repeated; "
+                    f"if a network lies between, declare it with sim.remote(path){declared}"
                 )
+                self.refuse(FaultRefused(f"{describe(fault)}: {reason}"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from ..loop.background import Background, Killed
 from ..loop.lanes.lanes import process as current
 from ..loop.loop import SimulationLoop
 from .postgres import Database, ModelBackend
-from .process import Incarnation, Process
+from .process import Incarnation
 
 OUTSIDE: Final = "client"
 """What the scenario itself is called where it writes to a journal, being no process."""
@@ -113,19 +113,16 @@ class StruckBackend:
             return results
         self._fail_if("full", "locked", "unreachable")
         fault = self._injector.on_write(self._name)
-        if isinstance(fault, StoreFault):
+        if fault is not None and (words := self._refusal(fault)):
+            self._injector.refuse(FaultRefused(f"{describe(fault)}: {words}"))
+        elif isinstance(fault, StoreFault):
             if fault.what == "lost":
-                if isinstance(self._backend, SqliteBackend):
-                    self._injector.refused = FaultRefused(f"{describe(fault)}: SQLite always answers")
-                    return self._backend.write(batch)
                 self._unanswered = (list(batch), self._backend.write(batch))
                 raise StoreFailed("the connection was lost (injected)")
             self._failing = (fault.what, self._clock() + fault.seconds)
             self._fail_if(fault.what)
-        if isinstance(fault, Restart):
-            self._injector.refused = self._refusal(fault)
-            if self._injector.refused is None and self._incarnation is not None:
-                self._die(fault, batch, self._incarnation.process)
+        elif fault is not None:
+            self._die(fault, batch)
         return self._backend.write(batch)
 
     def heartbeat(self, worker: str, lease: float) -> None:
@@ -159,20 +156,21 @@ class StruckBackend:
                 raise error
             raise StoreFailed(f"the database is {what} (injected)")
 
-    def _refusal(self, fault: Restart) -> FaultRefused | None:
+    def _refusal(self, fault: Restart | StoreFault) -> str:
+        """Why a fault makes no sense here; "" where it does."""
+        is_file = isinstance(self._backend, SqliteBackend)
+        if isinstance(fault, StoreFault):
+            return "SQLite always answers" if is_file and fault.what == "lost" else ""
         if self._incarnation is None:
-            words = "the scenario is no process that can be killed; start one with sim.process(name, main)"
-        elif fault.when == "torn" and not isinstance(self._backend, SqliteBackend):
-            words = "only a file is torn; a server's commit is there or not"
-        else:
-            return None
-        return FaultRefused(f"{describe(fault)}: {words}")
+            return "the scenario is no process that can be killed; start one with sim.process(name, main)"
+        return "only a file is torn; a server's commit is there or not" if fault.when == "torn" and not is_file else ""
 
-    def _die(self, fault: Restart, batch: Sequence[Write], process: Process) -> NoReturn:
+    def _die(self, fault: Restart, batch: Sequence[Write]) -> NoReturn:
+        assert self._incarnation is not None  # else it is refused
         if fault.when == "after":
             self._backend.write(batch)
         put_back = self._torn(batch) if fault.when == "torn" else None
-        process.restart(fault.seconds)
+        self._incarnation.process.restart(fault.seconds)
         if put_back is not None:
             put_back()
         raise Killed
