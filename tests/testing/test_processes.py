@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 
 from callboard import (
     Actor,
+    ActorCrashed,
     Agency,
     Agent,
     AskTimeout,
@@ -30,6 +32,7 @@ from callboard import (
 from callboard.actors.journal.store import at_hand
 from callboard.actors.testing.doubles.models import FunctionModel, call
 from callboard.testing import (
+    Crash,
     Deadlock,
     Fault,
     FaultRefused,
@@ -138,6 +141,25 @@ def test_a_restart_without_a_number_is_placed_at_any_write_before_and_after_it()
     assert simulate(scenario, seeds=100, faults=[Restart("teller")]).ok
     assert {when for _, when in struck} == {"before", "after"}
     assert {nth for nth, _ in struck} >= {1, 2, 3, 4}
+
+
+def test_a_restart_is_never_placed_in_a_handler_though_an_actor_of_that_name_waits_in_its_own() -> None:
+    async def main(system: System) -> None:
+        with SqliteJournal(folder[0] / "j.db", JsonCodec(Deposited)) as journal:
+            account = system.supervise(ChildSpec(Account, args=(journal, "account/7"), name="teller"))
+            for number in range(3):
+                with suppress(ActorCrashed):
+                    await account.ask((f"deposit {number}", number))
+
+    folder: list[Path] = []
+
+    async def scenario(sim: Simulation) -> None:
+        folder[:] = [sim.folder]
+        await sim.process("teller", main)
+
+    # The crash has the search look where handlers wait.
+    run = simulate(scenario, seeds=60, faults=[Restart("teller"), Crash("teller", optional=True)])
+    assert run.coverage.struck[Restart("teller")]
 
 
 def test_a_process_that_is_killed_says_nothing_to_anybody() -> None:

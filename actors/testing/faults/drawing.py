@@ -91,6 +91,7 @@ def place(faults: Sequence[Fault], counts: Chances, waits: Waits, rng: random.Ra
                 placed += [settle(fault, time) for time in range(1, reached + 1) if rng.random() < chance]
                 continue
             nth = 1 + int(rng.random() * (counts[fault.strikes, fault.target] + 1))
-        phases = [phase for phase in PHASES if phase != "in" or nth in waits.get(fault.target, ())]
+        handler_waits = isinstance(fault, Crash) and nth in waits.get(fault.target, ())
+        phases = [phase for phase in PHASES if phase != "in" or handler_waits]
         placed.append(settle(fault, nth, phases[int(rng.random() * len(phases))]))
     return tuple(placed)
