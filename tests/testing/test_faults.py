@@ -206,6 +206,18 @@ def test_a_reply_that_is_late_when_the_run_is_over_is_no_leak_and_no_ask_without
     simulate(scenario, faults=[DelayReply("till", 1, seconds=3)])
 
 
+@pytest.mark.parametrize("lost_first", [True, False])
+def test_a_reply_that_is_lost_is_not_late_whichever_fault_is_named_first(lost_first: bool) -> None:
+    async def scenario(sim: Simulation) -> None:
+        sim.remote("till")
+        till = sim.system.spawn(Till, name="till")
+        with pytest.raises(AskTimeout):
+            await till.ask(1, timeout=60)
+
+    faults: list[Fault] = [LoseReply("till", 1), DelayReply("till", 1, seconds=1)]
+    assert simulate(scenario, seeds=3, faults=faults if lost_first else faults[::-1]).ok
+
+
 def test_a_lost_reply_that_nobody_stops_waiting_for_is_a_deadlock_that_names_who_waits() -> None:
     async def scenario(sim: Simulation) -> None:
         sim.remote("till")

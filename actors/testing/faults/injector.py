@@ -180,20 +180,20 @@ class Injector:
 
     def on_reply(self, ask: Any, path: str, **system: Any) -> float | None:
         """Return the delay, in seconds, after which an actor's reply arrives; None where it is lost."""
-        delay: float | None = 0.0
+        delay, lost = 0.0, False
         if self.timekeeper is not None:
             delay = self.timekeeper.on_its_way("replies", path, ask.sender, self.loop.time())
         for fault in self._due("reply", path):
             if isinstance(fault, DelayReply):
                 self._strike(fault, id=ask.id, **system)
-                delay = fault.seconds if delay is None else max(delay, fault.seconds)
+                delay = max(delay, fault.seconds)
             elif path in self.remote:
                 self._strike(fault, id=ask.id, **system)
-                delay = None
+                lost = True
         if self._is_parted(path, ask.sender):
             self.tell("lost", actor=path, id=ask.id, what="reply", **system)
-            delay = None
-        return delay
+            lost = True
+        return None if lost else delay
 
     def on_step(self, name: str) -> float:
         """Return the seconds for which an actor or a task is suspended before its next step."""
