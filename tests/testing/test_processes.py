@@ -292,6 +292,14 @@ def test_a_store_that_fails_for_a_while_is_waited_out_and_nothing_counts_twice(s
     assert simulate(scenario, seeds=3, faults=[StoreFault("teller", nth, what, seconds=5)]).ok
 
 
+def test_of_two_faults_at_one_write_the_first_strikes_and_the_other_says_so() -> None:
+    async def scenario(sim: Simulation) -> None:
+        await sim.process("teller", teller(sim, postgres))
+
+    with pytest.raises(FaultStruckNothing, match=r"restart teller, write 2 .*with another fault: store fault teller"):
+        simulate(scenario, seeds=1, faults=[StoreFault("teller", 2), Restart("teller", 2, "before")])
+
+
 def test_a_worker_that_does_not_reach_its_store_for_longer_than_its_lease_is_fenced_off() -> None:
     """Two workers want one stream; the first holds it, and cannot renew its lease."""
     fenced: list[str] = []

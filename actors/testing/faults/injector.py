@@ -232,11 +232,12 @@ class Injector:
         return bool(due)
 
     def on_write(self, process: str) -> Restart | StoreFault | None:
-        """The fault, if any, that strikes at a process's next write to its journal."""
-        due = self._due("write", process)
-        for fault in due:
+        """The fault, if any, that strikes at a process's next write to its journal: the first of several."""
+        for fault in self._due("write", process):
+            assert isinstance(fault, Restart | StoreFault)
             self._strike(fault)
-        return due[0] if due else None  # type: ignore[return-value]
+            return fault
+        return None
 
     def _due(self, what: str, target: str) -> Sequence[Fault]:
         """Count something to strike; the faults that strike it."""

@@ -62,8 +62,13 @@ def why(fault: Fault, counts: Chances, struck: Collection[Fault] = ()) -> str:
 
 
 def _ends_what(other: Fault, fault: Fault) -> bool:
-    """Whether a fault that struck ended the message of another: it killed the actor, or crashed it earlier."""
-    if not isinstance(fault, Crash) or other.target != fault.target or other.nth != fault.nth:
+    """Whether a fault that struck ended the message of another: it killed the actor, or crashed it earlier; or the
+    write or request of another, of which each has one fault."""
+    if other.target != fault.target or other.nth != fault.nth:
+        return False
+    if fault.strikes in ("write", "request"):
+        return other.strikes == fault.strikes
+    if not isinstance(fault, Crash):
         return False
     if isinstance(other, Crash):
         return fault.when == "any" or PHASES.index(other.when) < PHASES.index(fault.when)
