@@ -32,6 +32,7 @@ from .processing.dispatcher import Dispatcher
 from .processing.intercepting import Interceptor
 from .processing.metering import Meter
 from .processing.observing import Observer
+from .processing.simulated import SimulatedDispatcher
 from .refs.ref import ActorRef
 from .runtime.deadletters import DeadLetters
 from .runtime.runtime import KILL_GRACE, Runtime
@@ -162,7 +163,8 @@ class System(Spawns):
         runtime.base_context.run(current.set, self)
         runtime.on_down = down
         runtime.on_failed = self._failed
-        self._dispatcher = Dispatcher(runtime, choose=getattr(loop, "callboard_dispatcher", None))
+        choose = getattr(loop, "callboard_dispatcher", None)
+        self._dispatcher = Dispatcher(runtime) if choose is None else SimulatedDispatcher(runtime, choose)
         root = runtime.root = Root(runtime, self.supervision)
         root.ref = ActorRef(root)
         move(root, "start")

@@ -20,7 +20,6 @@ import asyncio
 import contextvars
 from asyncio.tasks import _enter_task, _leave_task, current_task
 from collections import deque
-from collections.abc import Callable
 from sys import getrefcount
 from types import AsyncGeneratorType, CoroutineType, coroutine
 from typing import Any, Final, cast
@@ -33,10 +32,9 @@ from ..mail.future import VALUE
 from ..mail.mailbox import admit, refuse
 from ..mail.watched import WatchedQueue
 from ..runtime.driver import Driver
-from ..runtime.parts import Probe
 from ..runtime.runtime import Runtime, handling
 from ..runtime.threads import NOWHERE
-from .handling import answer, handled, is_unwanted, next_signal, receive, receive_carefully, settle, take_up
+from .handling import answer, handled, is_unwanted, next_signal, receive, receive_carefully, settle
 
 BATCH: Final = 100
 """Messages one actor may process before the next one has its turn."""
@@ -85,14 +83,7 @@ class Leader(Driver):
         serving = self.coro if self.standby is None else self.standby
         return serving.gi_frame.f_locals["item"]
 
-    def _make_task(self, name: str) -> asyncio.Task[Any]:
-        spare = self.runtime.spare_task
-        return super()._make_task(name) if spare is None else spare(self, name, self.context)
-
     def _wake(self) -> None:
-        if self.runtime.start_task is not None:
-            self.runtime.start_task(self.task)
-            return
         waiter, self._waiter = self._waiter, None
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
@@ -119,27 +110,29 @@ class Dispatcher:
 
     Args:
         runtime: whose actors.
-        choose: a simulated loop's own dispatcher: it is given each actor that is ready, and has `Cell.run_one` called,
-            for one message, when it chooses.
+
+    Attributes:
+        leads: what its leaders are made of.
+        batch: messages one actor may process before the next one has its turn.
     """
 
-    def __init__(self, runtime: Runtime, *, choose: Callable[[Cell], object] | None) -> None:
+    leads = Leader
+    batch = BATCH
+
+    def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
         self.loop = runtime.loop
         self.lane: deque[Cell] = deque()
-        runtime.ready = self.lane if choose is None else _Chosen(choose)
-        runtime.scheduled = choose is not None
+        runtime.ready = self.lane
+        runtime.scheduled = False
         runtime.schedule = self.schedule
         runtime.serve = self.serve
         runtime.help = self.help
-        runtime.run_alone = self.run_alone
         self.leader: Leader | None = None
         self._driving = False
         self._closed = False
         self._helped = 0
         self._left = 0
-        self._context = runtime.base_context.copy()
-        self._batch = BATCH if choose is None else 1
 
     # -- whose turn it is ------------------------------------------------------------------------------------------
 
@@ -172,97 +165,6 @@ class Dispatcher:
             else:
                 runtime.scheduled = False
 
-    def run_alone(self, cell: Cell) -> None:
-        """Process one message of one actor: a turn as a simulated loop schedules it."""
-        if cell.state != READY:
-            return
-        queue = cell.queue
-        runtime = self.runtime
-        if not queue or queue.__class__ is not deque or cell.signals is not None or runtime.observer is not None:
-            self.lane.append(cell)
-            self._drive()
-            return
-        item = queue[0]
-        kind = item.__class__
-        ask = item if kind is ProbedAsk else None
-        if (
-            (kind is not Envelope and ask is None)
-            or item.message.__class__ in PYKKA_MESSAGES
-            or (ask is not None and (ask._state or ask.context is not None))
-            or self._closed
-        ):
-            self.lane.append(cell)
-            self._drive()
-            return
-        # What `_drive` and `_serve` do, written out for one message of a simulated turn: a tell takes 6.8 µs in all,
-        # not 8.3.
-        queue.popleft()
-        leader = self.leader
-        context = self._context if leader is None else leader.context
-        cell.state = BUSY
-        cell.current = ask
-        runtime.active = cell
-        spoiled = False
-        try:
-            try:
-                result = context.run(take_up, cell, item, cast("Probe", runtime.probe))
-                if result.__class__ is CoroutineType:
-                    leader = leader or self._lead(context)
-                    leader.item = item
-                    self._enter(leader.task)
-                    known = getrefcount(leader.task)
-                    try:
-                        pending = context.run(result.send, None)
-                    except StopIteration as stop:
-                        result = stop.value
-                    else:
-                        leader.standby = result
-                        self._hand_over(leader, pending)
-                        return
-                    finally:
-                        spoiled = getrefcount(leader.task) > known or leader.task.cancelling() > 0
-            except BaseException as error:
-                settle(cell, item, ask, None, error)
-            else:
-                if ask is not None:
-                    if ask.work is not None or result is DEFERRED or result.__class__ is AsyncGeneratorType:
-                        answer(cell, ask, result)
-                    else:
-                        ask.answer(result)
-                    cell.current = None
-                elif result.__class__ is AsyncGeneratorType:
-                    answer(cell, None, result)
-            details = cell.details
-            if details is not None and (details.waiting or details.patience is not None):
-                self._after_turn(cell)
-        finally:
-            runtime.active = None
-            if runtime.entered is not None:
-                self._leave()
-        if leader is not None:
-            leader.item = None
-        if spoiled or context != runtime.base_context:
-            self._context = runtime.base_context.copy()
-            if self.leader is leader is not None:
-                self.leader = None
-                leader.retire()
-        if cell.state != BUSY:
-            return
-        queue = cell.queue
-        if queue:
-            cell.state = READY
-            runtime.ready.append(cell)
-        elif cell.signals is not None:
-            cell.state = READY
-            self.lane.append(cell)
-            self._drive()
-        else:
-            cell.state = IDLE
-            if queue is not None:
-                cell.queue = None
-                if queue.__class__ is deque:
-                    runtime.queues.append(queue)
-
     def help(self) -> None:
         """Run the ready actors, for a task that would otherwise suspend.
 
@@ -290,7 +192,7 @@ class Dispatcher:
         self._driving = True
         try:
             while True:
-                leader = self.leader or self._lead()
+                leader = self.leader or self._lead(runtime.base_context.copy())
                 try:
                     pending = leader.context.run(leader.step, None)
                 except StopIteration:  # it has retired, see _serve
@@ -317,13 +219,9 @@ class Dispatcher:
             if helped is not None:
                 _enter_task(self.loop, helped)
 
-    def _lead(self, context: contextvars.Context | None = None) -> Leader:
+    def _lead(self, context: contextvars.Context) -> Leader:
         runtime = self.runtime
-        if context is None:
-            context = runtime.base_context.copy()
-        elif context is self._context:
-            self._context = runtime.base_context.copy()
-        leader = self.leader = runtime.leader = Leader(self, context, f"{runtime.name}-leader")
+        leader = self.leader = runtime.leader = self.leads(self, context, f"{runtime.name}-leader")
         leader.standby = self._serve(leader)
         leader.step = leader.standby.send
         return leader
@@ -351,7 +249,7 @@ class Dispatcher:
         if cell.current is not None:
             cell.current.work = leader
         if runtime.observer is not None:
-            runtime.observer.suspended(cell, self._batch)
+            runtime.observer.suspended(cell, self.batch)
         if cell.details is not None:
             self._after_turn(cell)
         leader.task.set_name(cell.path)
@@ -402,7 +300,7 @@ class Dispatcher:
         probe = runtime.probe
         clock = runtime.clock
         queues = runtime.queues
-        batch = self._batch
+        batch = self.batch
         left = self._left
         known = 0
         spoiled = False
@@ -605,12 +503,3 @@ class Dispatcher:
             if spoiled or context != base_context or (runtime.entered is not None and cancelling()):
                 self._left = left
                 return
-
-
-class _Chosen:
-    """The ready queue under a simulated loop, which chooses who is next."""
-
-    __slots__ = ("append",)
-
-    def __init__(self, choose: Callable[[Cell], object]) -> None:
-        self.append = choose

@@ -103,18 +103,14 @@ def take_up(cell: Cell, item: Any, probe: Probe) -> Any:
     waits = False
     try:
         probe.message("recv", path, item.sender, number, item.message, details.incarnation, item.priority)
-        if probe.on_process is None:
-            result = cell.actor.on_receive(item.message)
-            if result.__class__ is CoroutineType:
-                waits = True
-                return _awaited(cell, item, result, probe, handled, scoped)
-        else:
+        if probe.on_process is not None:
             probe.on_process(path, nth, "before")
-            result = cell.actor.on_receive(item.message)
-            if result.__class__ is CoroutineType:
-                waits = True
-                return _awaited(cell, item, result, probe, handled, scoped)
-            probe.on_process(path, details.processed, "after")
+        result = cell.actor.on_receive(item.message)
+        if result.__class__ is CoroutineType:
+            waits = True
+            return _awaited(cell, item, result, probe, handled, scoped)
+        if probe.on_process is not None:
+            probe.on_process(path, nth, "after")
         probe.message("done", path, number, details.incarnation)
         return result
     finally:
