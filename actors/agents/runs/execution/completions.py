@@ -60,12 +60,9 @@ def completion_arrived(message: CompletionArrived, happened: Happened) -> None:
     session.ask = None
     session.interrupted = NOTHING
     try:
-        completion = outcome.unwrap() if isinstance(outcome, Outcome) else outcome.result()
+        completion = outcome.unwrap() if isinstance(outcome, Outcome) else _looked_at(outcome.result())
     except Exception as error:
         _failed(session, error, happened)
-        return
-    if (wrong := _no_completion(completion)) is not None:
-        happened(session, CompletionFailed(wrong))
         return
     _record(session, completion)
     problem, broken = "", None
@@ -80,12 +77,17 @@ def completion_arrived(message: CompletionArrived, happened: Happened) -> None:
     happened(session, Completed(completion, problem, broken, session.used(), session.helped, sure, session.offered))
 
 
-def _no_completion(given: object) -> RunFailed | None:
-    """What is wrong with what a model's actor answered: anybody may write one."""
+def _looked_at(given: object) -> Completion:
+    """What a model's actor answered: anybody may write one.
+
+    Raises:
+        RunFailed: it is no Completion, or a wrong one.
+    """
     if not isinstance(given, Completion):
-        return RunFailed(f"the model's actor answered {type(given).__name__}, not a Completion")
-    wrong = wrong_completion(given)
-    return RunFailed(f"the model's actor answered a wrong Completion; {wrong}") if wrong else None
+        raise RunFailed(f"the model's actor answered {type(given).__name__}, not a Completion")
+    if wrong := wrong_completion(given):
+        raise RunFailed(f"the model's actor answered a wrong Completion; {wrong}")
+    return given
 
 
 def ask_again(message: AskAgain, happened: Happened) -> None:
@@ -212,9 +214,7 @@ async def _completion(session: Session, model: ActorRef[Any], request: Request) 
             held = []
         completion = await _streamed(session, model, request, held)
     else:
-        completion = await model.ask(request)
-    if (wrong := _no_completion(completion)) is not None:
-        raise wrong
+        completion = _looked_at(await model.ask(request))
     session.bought = completion
     after = (await session.hooked("response", model_request=request, completion=completion)).completion
     session.bought = None
