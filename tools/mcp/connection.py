@@ -211,9 +211,10 @@ class _Link:
 
     async def lost(self, error: Exception) -> bool:
         """Whether a call failed because the connection has ended; it is then wound up when this returns."""
-        closed = _code(error) == _closed_code() and str(error) == _CLOSED
-        if _code(error) == _closed_code() and str(error).startswith(_ANSWER_CUT):
+        coded = _code(error) == _closed_code()
+        if coded and str(error).startswith(_ANSWER_CUT):
             return True  # of this call alone
+        closed = coded and str(error) == _CLOSED
         if closed or self.signs.ended.is_set() or self._forgotten(error):
             self.signs.ended.set()
             await self.gone.wait()

@@ -186,8 +186,8 @@ def _check_dictionary(message: Mapping[Any, Any], at: str) -> None:
 
 
 def _check(message: Message, index: int) -> None:
-    if wrong_message(message):
-        raise DefinitionError(wrong_message(message, f"messages[{index}]"))
+    if wrong := wrong_message(message, f"messages[{index}]"):
+        raise DefinitionError(wrong)
     if isinstance(message.content, list) or isinstance(message.tool_calls, list):
         name = "content" if isinstance(message.content, list) else "tool_calls"
         raise DefinitionError(f"messages[{index}].{name}: expected a tuple, not list")

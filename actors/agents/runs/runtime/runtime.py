@@ -152,7 +152,7 @@ class AgencyRuntime:
             there = ", ".join(self.directory.agents)
             raise UnknownAgent(f"no agent is called {agent!r:.80}; there are {there}")
 
-    def recovers(self, agent: str = "") -> bool:
+    def recovers(self, agent: str) -> bool:
         """Whether an agent whose actor is dead will have another one: it has not failed for good, and the agency's is
         alive, or being restarted."""
         return agent not in self.gone and self.root is not None and self.root.is_alive()
