@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from callboard import Agency
+from callboard import Agency, Agent
 from callboard.actors.agents.errors import AgencyClosed, RunCancelled
-from tests.durable.support import eventually
+from callboard.testing import Simulation, simulate
+from tests.durable.support import eventually, function, passes
 
 from .held import Held
 from .test_runs_of_other_processes import postgres, shared, started, worker
@@ -106,6 +107,21 @@ async def test_whoever_asks_again_as_the_last_one_gives_up_gets_the_answer(tmp_p
         await asyncio.wait([first])
         there.go.set()
         assert (await second).text == "heard hold on"
+
+
+def test_giving_up_at_the_moment_of_the_answer_takes_no_time() -> None:
+    async def scenario(sim: Simulation) -> None:
+        async with Agency(Agent("A"), model=function(lambda _: "answer"), system=sim.system) as agency:
+            for number in range(20):
+                run = asyncio.ensure_future(agency.run("go", conversation="c"))
+                await passes(number)
+                began = sim.now
+                run.cancel()
+                await asyncio.wait([run])
+                assert sim.now == began, f"cancelled after {number} passes of the loop, it went on waiting"
+            await sim.idle()  # what was sent to begin the last ones has been taken up
+
+    simulate(scenario, seeds=10)
 
 
 async def test_a_cancel_that_is_asked_for_ends_it_everywhere(tmp_path: Path) -> None:

@@ -246,7 +246,10 @@ class RunRegister:
             done once that is so, or it is known that it goes on.
         """
         dealt_with = entry.dealt_with = Future()
-        self.cancel(entry.run.id, reason, given_up=entry.run.keyed)  # nobody else knows the ids of others
+        if self.is_open(entry.run.id):
+            self.cancel(entry.run.id, reason, given_up=entry.run.keyed)  # nobody else knows the ids of others
+        else:  # it has ended, and whoever waited has not gone on yet
+            dealt_with.set()
         return dealt_with
 
     def cancel(self, run_id: str, reason: str, *, rollback: bool = False, given_up: bool = False) -> None:
