@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +138,20 @@ async def test_a_cancel_that_is_asked_for_ends_it_everywhere(tmp_path: Path) -> 
                 await waiting
 
 
+@asynccontextmanager
+async def restarted(where: str, begun_by: str, journal: Path) -> AsyncIterator[tuple[Held, Agency, asyncio.Task[Any]]]:
+    """The model and the agency that go on with a run which a process has left behind, and somebody who waits for it
+    here, in that agency, or elsewhere, in one beside it."""
+    await interrupted(journal, begun_by)
+    there, here = Held(), Held(open=True)
+    async with there.agency(journal) as other, here.agency(journal) as third:
+        await there.begun.wait()
+        agency = other if where == "here" else third
+        waiter = wait_for_it(agency, "run")
+        await is_seen(agency)
+        yield there, other, waiter
+
+
 async def interrupted(journal: Path, begun_by: str) -> None:
     """A run that a process leaves behind."""
     held = Held()
@@ -152,28 +168,16 @@ async def interrupted(journal: Path, begun_by: str) -> None:
 
 @pytest.mark.parametrize("where", ["here", "elsewhere"])
 async def test_a_background_run_is_one_after_a_restart_too(where: str, tmp_path: Path) -> None:
-    await interrupted(tmp_path / "j.db", "start_run")
-    there, here = Held(), Held(open=True)
-    async with there.agency(tmp_path / "j.db") as other, here.agency(tmp_path / "j.db") as third:
-        await there.begun.wait()
-        agency = other if where == "here" else third
-        waiter = wait_for_it(agency, "run")
-        await is_seen(agency)
+    async with restarted(where, "start_run", tmp_path / "j.db") as (there, agency, waiter):
         await give_up(waiter)
-        await other.steer("c", "still there?")
+        await agency.steer("c", "still there?")
         there.go.set()
-        assert (await other.resumed["r1"]).text == "heard hold on, still there?"
+        assert (await agency.resumed["r1"]).text == "heard hold on, still there?"
 
 
 @pytest.mark.parametrize("where", ["here", "elsewhere"])
 async def test_a_run_that_nobody_else_waits_for_ends_when_its_waiter_gives_up(where: str, tmp_path: Path) -> None:
-    await interrupted(tmp_path / "j.db", "run")
-    there, here = Held(), Held(open=True)
-    async with there.agency(tmp_path / "j.db") as other, here.agency(tmp_path / "j.db") as third:
-        await there.begun.wait()
-        agency = other if where == "here" else third
-        waiter = wait_for_it(agency, "run")
-        await is_seen(agency)
+    async with restarted(where, "run", tmp_path / "j.db") as (_, agency, waiter):
         await give_up(waiter)
         with pytest.raises(RunCancelled, match="its caller was cancelled"):
-            await other.resumed["r1"]
+            await agency.resumed["r1"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from dataclasses import dataclass
 
@@ -70,3 +71,20 @@ def hunt(bug: Bug, *, seed: int = 0, budget: int = 500) -> Found | None:
         assert first is not None
         return Found(failed, last, first, time.process_time() - began)
     return None
+
+
+def check_found(bug: Bug) -> None:
+    """A bug must be found within 500 schedules, and its report must be small."""
+    found = hunt(bug, seed=1)
+    assert found is not None, f"{bug.name} was not found within 500 schedules"
+    assert found.schedules <= 500, f"{bug.name} took {found.schedules} schedules"
+    assert len(found.operations) <= 5, f"the workload was not shrunk: {found.operations}"
+    assert found.failure.run.deviations <= 4, f"the schedule was not shrunk: {found.failure}"
+
+
+def check_twin(bug: Bug, count: int) -> None:
+    """A bug's fixed twin must hold under ``count`` schedules, 50 for each of the workloads drawn."""
+    rng = random.Random(bug.name)
+    for first in range(0, count, 50):
+        operations = [rng.choice(bug.alphabet) for _ in range(rng.randint(1, bug.longest))]
+        simulate(bug.build(operations, True), seeds=range(first, first + 50), faults=bug.faults, timing=bug.timing)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from callboard.actors import Actor, System
+from callboard.actors import System
 from callboard.actors.testing import (
     FaultRefused,
     Latency,
@@ -34,11 +34,7 @@ from callboard.actors.testing import (
     no_starvation,
     simulate,
 )
-
-
-class Echo(Actor):
-    def on_receive(self, message: Any) -> Any:
-        return message
+from tests.core.support import Echo
 
 
 async def asks(sim: Simulation) -> None:

@@ -29,39 +29,15 @@ from callboard.actors.testing.schedules.feedback import Feedback
 from callboard.actors.testing.schedules.sampling import Fifo
 from callboard.actors.testing.search.coverage import Covered
 
+from .actors import Collector, Forwarder
 from .deep import DEEP, Deep
-
-
-class Seen(Actor):
-    """Keeps what it was told."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.messages: list[Any] = []
-
-    def on_receive(self, message: Any) -> Any:
-        if message == "seen":
-            return self.messages
-        self.messages.append(message)
-        return None
-
-
-class Client(Actor):
-    """Passes on what it is told."""
-
-    def __init__(self, seen: ActorRef[Seen]) -> None:
-        super().__init__()
-        self.seen = seen
-
-    def on_receive(self, word: str) -> None:
-        self.seen.tell(word)
 
 
 async def race(sim: Simulation, words: Sequence[str]) -> list[str]:
     """Have each word told by a client of its own."""
-    seen = sim.system.spawn(Seen, name="seen")
+    seen = sim.system.spawn(Collector, name="seen")
     for word in words:
-        sim.system.spawn(Client, seen, name=word).tell(word)
+        sim.system.spawn(Forwarder, seen, name=word).tell(word)
     await sim.idle()
     return list(await seen.ask("seen"))
 
@@ -97,7 +73,7 @@ def test_no_schedule_is_run_twice() -> None:
 
 def test_where_nothing_is_contested_one_schedule_is_all() -> None:
     async def scenario(sim: Simulation) -> None:
-        await sim.system.spawn(Seen, name="seen").ask("seen")
+        await sim.system.spawn(Collector, name="seen").ask("seen")
 
     run = simulate(scenario, seeds=itertools.count(), order="asyncio")
     assert str(run.coverage) == "all 1 schedule, 1 order of messages, 1 edge"
@@ -138,7 +114,7 @@ class Order:
 class Desk(Actor):
     """Asks for a receipt of what it is told, each in a job of its own, and then passes it on."""
 
-    def __init__(self, seen: ActorRef[Seen]) -> None:
+    def __init__(self, seen: ActorRef[Collector]) -> None:
         super().__init__()
         self.seen = seen
 
@@ -165,7 +141,7 @@ def test_orders_tell_messages_of_one_sender_apart_by_what_is_in_them(messages: t
     orders = set()
 
     async def scenario(sim: Simulation) -> None:
-        seen = sim.system.spawn(Seen, name="seen")
+        seen = sim.system.spawn(Collector, name="seen")
         desk = sim.system.spawn(Desk, seen, name="desk")
         await asyncio.gather(*map(desk.ask, messages))
         orders.add(tuple(messages.index(each) for each in await seen.ask("seen")))
@@ -180,7 +156,7 @@ class Colour(Enum):
 
 def test_an_edge_names_the_actor_the_message_before_and_the_message() -> None:
     async def scenario(sim: Simulation) -> None:
-        seen = sim.system.spawn(Seen, name="seen")
+        seen = sim.system.spawn(Collector, name="seen")
         for message in ("one", ("two", 2), Colour.RED, 4, "x" * 100, "seen"):
             await seen.ask(message)
 
@@ -191,7 +167,7 @@ def test_an_edge_names_the_actor_the_message_before_and_the_message() -> None:
 
 def test_the_scenario_may_say_in_which_state_an_actor_is() -> None:
     async def scenario(sim: Simulation) -> None:
-        seen = sim.system.spawn(Seen, name="seen")
+        seen = sim.system.spawn(Collector, name="seen")
         await seen.ask("one")
         sim.mark("state", actor="seen", value="open")
         await seen.ask("two")
@@ -204,7 +180,7 @@ def test_the_scenario_may_say_in_which_state_an_actor_is() -> None:
 
 def test_an_actors_state_is_what_the_scenario_follows_of_it() -> None:
     async def scenario(sim: Simulation) -> None:
-        seen = sim.system.spawn(Seen, name="seen")
+        seen = sim.system.spawn(Collector, name="seen")
         sim.follow(seen, awake=lambda actor: True)
         await seen.ask("one")
 
@@ -227,11 +203,11 @@ def test_where_something_outside_decides_no_schedule_is_left_out() -> None:
     runs = itertools.count()
 
     async def scenario(sim: Simulation) -> None:
-        seen: ActorRef[Seen] = sim.system.spawn(Seen, name="seen")
+        seen: ActorRef[Collector] = sim.system.spawn(Collector, name="seen")
         if next(runs) % 2 == 0:
             await race_of(seen)
 
-    async def race_of(seen: ActorRef[Seen]) -> None:
+    async def race_of(seen: ActorRef[Collector]) -> None:
         async with asyncio.TaskGroup() as group:
             for word in "abc":
                 group.create_task(_tell(seen, word), name=word)
@@ -388,7 +364,7 @@ def test_making_a_large_flow_small_costs_a_limited_number_of_steps() -> None:
 
     async def scenario(sim: Simulation) -> None:
         next(runs)
-        sinks = [sim.system.spawn(Seen, name=f"seen{number}") for number in range(actors)]
+        sinks = [sim.system.spawn(Collector, name=f"seen{number}") for number in range(actors)]
 
         async def client(number: int) -> None:
             for step in range(10):

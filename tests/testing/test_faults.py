@@ -32,6 +32,8 @@ from callboard.testing import (
     simulate,
 )
 
+from .actors import Collector
+
 WRONG_TURN = never(lambda fact: fact.kind == "shown" and fact.question != fact.result, "a result to another question")
 
 
@@ -133,29 +135,15 @@ def test_a_crash_of_any_phase_that_names_a_message_that_never_comes_struck_nothi
 # -- replies -----------------------------------------------------------------------------------------------------------
 
 
-class Till(Actor):
-    """Adds up what it is told."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.amounts: list[int] = []
-
-    def on_receive(self, message: Any) -> Any:
-        if message == "amounts":
-            return list(self.amounts)
-        self.amounts.append(message)
-        return len(self.amounts)
-
-
 async def pays_again_when_it_hears_nothing(sim: Simulation) -> None:
     sim.remote("till")
-    till = sim.system.spawn(Till, name="till")
+    till = sim.system.spawn(Collector, name="till")
     for amount in (1, 2):
         try:
             await till.ask(amount, timeout=5)
         except AskTimeout:
             await till.ask(amount, timeout=5)
-    amounts = till.ask("amounts", timeout=60)
+    amounts = till.ask("seen", timeout=60)
     with contextlib.suppress(AskTimeout):
         assert await amounts == [1, 2], "paid twice"
 
@@ -172,7 +160,7 @@ def test_a_payment_is_made_twice_where_a_reply_is_lost_or_late(fault: Fault) -> 
 
 def test_a_late_reply_arrives_and_is_told_in_the_trace() -> None:
     async def scenario(sim: Simulation) -> None:
-        till = sim.system.spawn(Till, name="till")
+        till = sim.system.spawn(Collector, name="till")
         assert await till.ask(1) == 1
         assert sim.now == 0
         assert await till.ask(2) == 2
@@ -198,7 +186,7 @@ def test_an_error_is_a_reply_that_may_come_late() -> None:
 
 def test_a_reply_that_is_late_when_the_run_is_over_is_no_leak_and_no_ask_without_end() -> None:
     async def scenario(sim: Simulation) -> None:
-        till = sim.system.spawn(Till, name="till")
+        till = sim.system.spawn(Collector, name="till")
         asking = till.ask(1)
         await sim.idle()
         assert not asking.done()
@@ -221,7 +209,7 @@ def test_a_reply_that_is_lost_is_not_late_whichever_fault_is_named_first(lost_fi
 def test_a_lost_reply_that_nobody_stops_waiting_for_is_a_deadlock_that_names_who_waits() -> None:
     async def scenario(sim: Simulation) -> None:
         sim.remote("till")
-        await sim.system.spawn(Till, name="till").ask(1)
+        await sim.system.spawn(Collector, name="till").ask(1)
 
     with pytest.raises(SimulationFailed, match="client waits for till") as caught:
         simulate(scenario, faults=[LoseReply("till")])
@@ -250,11 +238,11 @@ def test_a_partition_loses_messages_and_replies_between_two_sides_and_heals() ->
 
     async def scenario(sim: Simulation) -> None:
         sim.remote("east")
-        east = sim.system.spawn(Till, name="east")
+        east = sim.system.spawn(Collector, name="east")
         west = sim.system.spawn(Caller, east, name="west")
         assert await west.ask(1) == 1
         assert await west.ask(2) == 2
-        assert await east.ask("amounts") == [1, 2]  # the client is on neither side
+        assert await east.ask("seen") == [1, 2]  # the client is on neither side
         assert sim.now == 4
         lost[:] = [fact.id for fact in sim.trace.of("lost")]
 
@@ -265,10 +253,10 @@ def test_a_partition_loses_messages_and_replies_between_two_sides_and_heals() ->
 def test_a_partition_that_begins_at_a_reply_has_the_message_taken_up_and_the_reply_lost() -> None:
     async def scenario(sim: Simulation) -> None:
         sim.remote("east")
-        east = sim.system.spawn(Till, name="east")
+        east = sim.system.spawn(Collector, name="east")
         west = sim.system.spawn(Caller, east, name="west")
         assert await west.ask(1) == 2
-        assert await east.ask("amounts") == [1, 1]
+        assert await east.ask("seen") == [1, 1]
 
     simulate(scenario, faults=[Partition("east", "west", 2, seconds=0.5)])
 
@@ -276,11 +264,11 @@ def test_a_partition_that_begins_at_a_reply_has_the_message_taken_up_and_the_rep
 def test_a_partition_of_any_message_is_placed_by_the_search() -> None:
     async def scenario(sim: Simulation) -> None:
         sim.remote("east")
-        east = sim.system.spawn(Till, name="east")
+        east = sim.system.spawn(Collector, name="east")
         west = sim.system.spawn(Caller, east, name="west")
         for number in range(3):
             await west.ask(number)
-        assert await east.ask("amounts") == [0, 1, 2], "taken twice"
+        assert await east.ask("seen") == [0, 1, 2], "taken twice"
 
     with pytest.raises(SimulationFailed, match="taken twice") as caught:
         simulate(scenario, faults=[Partition("west", "east", seconds=0.5)])
@@ -290,7 +278,7 @@ def test_a_partition_of_any_message_is_placed_by_the_search() -> None:
 @pytest.mark.parametrize("fault", [LoseReply("till", 1), Partition("client", "till", 1)])
 def test_between_local_actors_no_reply_is_lost_and_nothing_parted(fault: Fault) -> None:
     async def scenario(sim: Simulation) -> None:
-        await sim.system.spawn(Till, name="till").ask(1)
+        await sim.system.spawn(Collector, name="till").ask(1)
 
     with pytest.raises(FaultRefused, match=r"^(lose reply|partition).*declare it with sim.remote\(path\)$"):
         simulate(scenario, faults=[fault])
@@ -299,7 +287,7 @@ def test_between_local_actors_no_reply_is_lost_and_nothing_parted(fault: Fault) 
 @pytest.mark.parametrize("fault", [Drop("tlil", 1), LoseReply("tlil"), Partition("client", "tlil")])
 def test_a_fault_between_local_actors_whose_name_is_misspelt_names_what_there_is(fault: Fault) -> None:
     async def scenario(sim: Simulation) -> None:
-        await sim.system.spawn(Till, name="till").ask(1)
+        await sim.system.spawn(Collector, name="till").ask(1)
 
     with pytest.raises(FaultRefused, match=r"there is no actor 'tlil'. Did you mean 'till'\? There are"):
         simulate(scenario, faults=[fault])
@@ -308,7 +296,7 @@ def test_a_fault_between_local_actors_whose_name_is_misspelt_names_what_there_is
 def test_a_fault_of_a_local_actor_says_which_actors_are_declared_remote() -> None:
     async def scenario(sim: Simulation) -> None:
         sim.remote("tlil")
-        await sim.system.spawn(Till, name="till").ask(1)
+        await sim.system.spawn(Collector, name="till").ask(1)
 
     with pytest.raises(FaultRefused, match=r"sim.remote\(path\); declared are tlil"):
         simulate(scenario, faults=[Drop("till")])

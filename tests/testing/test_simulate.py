@@ -47,19 +47,8 @@ from callboard.actors.testing import (
     simulate,
 )
 
+from .actors import Collector
 from .gallery import Operations, Scenario, check_then_act, stale_cache
-
-
-class Counter(Actor):
-    def __init__(self) -> None:
-        super().__init__()
-        self.seen: list[Any] = []
-
-    def on_receive(self, message: Any) -> Any:
-        if message == "seen":
-            return list(self.seen)
-        self.seen.append(message)
-        return len(self.seen)
 
 
 class Forwarder(Actor):
@@ -212,7 +201,7 @@ OUTSIDE: dict[str, Callable[[], Any]] = {
 @pytest.mark.parametrize("name", OUTSIDE)
 def test_a_failure_is_reported_although_its_trace_differs_between_runs(name: str) -> None:
     async def scenario(sim: Simulation) -> None:
-        counter = sim.system.spawn(Counter, name="counter")
+        counter = sim.system.spawn(Collector, name="counter")
         counter.tell("the same")
         counter.tell(OUTSIDE[name]())
         await asyncio.sleep(1)
@@ -416,7 +405,7 @@ def test_a_message_to_an_actor_that_stopped_is_a_dead_letter_unless_expected() -
         async def scenario(sim: Simulation) -> None:
             if expected:
                 sim.expect_dead_letters(lambda letter: letter.message == "late")
-            counter = sim.system.spawn(Counter, name="counter")
+            counter = sim.system.spawn(Collector, name="counter")
             stopping = counter.stop()
             counter.tell("late")
             await stopping
@@ -430,7 +419,7 @@ def test_a_message_to_an_actor_that_stopped_is_a_dead_letter_unless_expected() -
 def test_a_scenario_without_argument_starts_its_own_systems_and_is_checked_too() -> None:
     async def scenario() -> None:
         async with System("one") as one, System("two") as two:
-            first, second = one.spawn(Counter, name="counter"), two.spawn(Counter, name="counter")
+            first, second = one.spawn(Collector, name="counter"), two.spawn(Collector, name="counter")
             for number in range(3):
                 first.tell(number)
                 second.tell(number)
@@ -443,39 +432,34 @@ def test_a_scenario_without_argument_starts_its_own_systems_and_is_checked_too()
 # -- invariants --------------------------------------------------------------------------------------------------------
 
 
-def test_an_invariant_of_the_scenario_stands_beside_those_of_the_runtime() -> None:
-    async def scenario(sim: Simulation) -> None:
-        counter = sim.system.spawn(Counter, name="counter")
-        async with asyncio.TaskGroup() as group:
-            for name in ("a", "b"):
-                group.create_task(_ask(counter, name), name=name)
+async def two_clients_ask(sim: Simulation) -> None:
+    counter = sim.system.spawn(Collector, name="counter")
+    async with asyncio.TaskGroup() as group:
+        for client in ("a", "b"):
+            group.create_task(_ask(counter, client), name=client)
 
+
+def test_an_invariant_of_the_scenario_stands_beside_those_of_the_runtime() -> None:
     def a_first(trace: Any) -> None:
         assert trace.of("recv")[0].message == "a", "b came first"
 
-    failed = find(scenario, invariants=[a_first])
+    failed = find(two_clients_ask, invariants=[a_first])
     assert failed.run.deviations == 1
     assert "b came first" in str(failed)
 
 
 @pytest.mark.parametrize("name", ["KeyError", "Exception", "Failed"])
 def test_an_invariant_that_raises_something_else_is_reported_with_trace_and_token(name: str) -> None:
-    async def scenario(sim: Simulation) -> None:
-        counter = sim.system.spawn(Counter, name="counter")
-        async with asyncio.TaskGroup() as group:
-            for client in ("a", "b"):
-                group.create_task(_ask(counter, client), name=client)
-
     def trips(trace: Any) -> None:
         if trace.of("recv")[0].message == "b":
             raise {"KeyError": KeyError("b"), "Exception": Exception("b"), "Failed": pytest.fail.Exception("b")}[name]
 
-    failed = find(scenario, invariants=[trips])
+    failed = find(two_clients_ask, invariants=[trips])
     assert failed.run.deviations == 1
     assert name in str(failed)
     assert "hold back" in str(failed)
     with pytest.raises(SimulationFailed, match=name):
-        simulate(scenario, invariants=[trips], replay=failed.token)
+        simulate(two_clients_ask, invariants=[trips], replay=failed.token)
 
 
 async def _ask(ref: ActorRef[Any], message: Any) -> Any:
@@ -530,7 +514,7 @@ def test_exactly_once_fails_on_a_repetition_and_on_an_omission() -> None:
 @pytest.mark.parametrize("how", ["tell", "ask"])
 def test_messages_of_several_priorities_are_compared_within_their_priority(how: str) -> None:
     async def scenario(sim: Simulation) -> None:
-        counter = sim.system.spawn(Counter, name="counter")
+        counter = sim.system.spawn(Collector, name="counter")
         sends = [("later", 1), ("later too", 1), ("now", 0), ("now too", 0)]
         if how == "tell":
             for message, priority in sends:
@@ -594,7 +578,7 @@ def test_a_crash_in_the_handler_strikes_where_it_waited() -> None:
 
 def test_a_killed_actor_is_not_restarted() -> None:
     async def scenario(sim: Simulation) -> None:
-        worker = sim.system.supervise(ChildSpec(Counter, name="worker"))
+        worker = sim.system.supervise(ChildSpec(Collector, name="worker"))
         await worker.ask(1)
         with pytest.raises(ActorDead):
             await worker.ask(2)
@@ -605,7 +589,7 @@ def test_a_killed_actor_is_not_restarted() -> None:
 
 def test_a_slow_actor_takes_its_message_up_late() -> None:
     async def scenario(sim: Simulation) -> None:
-        worker = sim.system.spawn(Counter, name="worker")
+        worker = sim.system.spawn(Collector, name="worker")
         with pytest.raises(AskTimeout):
             await worker.ask(1, timeout=2)
         await asyncio.sleep(5)
@@ -614,7 +598,7 @@ def test_a_slow_actor_takes_its_message_up_late() -> None:
     simulate(scenario, faults=[Slow("worker", 1, seconds=5)])
 
 
-class Starting(Counter):
+class Starting(Collector):
     """Notes each start."""
 
     def __init__(self, starts: list[int], seconds: float) -> None:
@@ -647,7 +631,7 @@ def test_the_start_of_an_actor_is_no_message_that_a_fault_may_strike_at(fault: F
         simulate(scenario, seeds=5, faults=[fault])
 
 
-class Ending(Counter):
+class Ending(Collector):
     """Ends itself with its first message."""
 
     def on_receive(self, message: Any) -> Any:
@@ -658,7 +642,7 @@ class Ending(Counter):
 @pytest.mark.parametrize("ends", ["by its reference", "by itself", "with the system"])
 def test_the_stop_of_an_actor_is_no_message_that_a_fault_may_strike_at(fault: Fault, ends: str) -> None:
     async def scenario(sim: Simulation) -> None:
-        worker = sim.system.spawn(Ending if ends == "by itself" else Counter, name="worker")
+        worker = sim.system.spawn(Ending if ends == "by itself" else Collector, name="worker")
         worker.tell("x")
         if ends == "by its reference":
             await worker.stop()
@@ -720,7 +704,7 @@ def test_a_killed_actors_successor_under_its_name_is_spared() -> None:
 @pytest.mark.parametrize("fault", [Kill("worker", 2), Slow("worker", 2)])
 def test_a_stop_is_no_message_that_a_fault_may_strike_at(fault: Fault) -> None:
     async def scenario(sim: Simulation) -> None:
-        worker = sim.system.spawn(Counter, name="worker")
+        worker = sim.system.spawn(Collector, name="worker")
         await worker.ask("x")
         worker.stop()
         await sim.idle()
@@ -745,7 +729,7 @@ def test_an_ask_whose_asker_gave_up_is_no_message_that_a_fault_may_strike_at() -
 
 def test_of_two_faults_at_one_message_both_strike() -> None:
     async def scenario(sim: Simulation) -> None:
-        worker = sim.system.spawn(Counter, name="worker")
+        worker = sim.system.spawn(Collector, name="worker")
         with pytest.raises(ActorDead):
             await worker.ask("x")
         assert sim.now == 5
@@ -788,7 +772,7 @@ def test_a_crash_in_the_handler_strikes_no_other_handler_no_hook_and_not_twice()
 
     async def watching(sim: Simulation) -> None:
         worker = sim.system.spawn(Worker, name="worker")
-        watched = sim.system.spawn(Counter, name="watched")
+        watched = sim.system.spawn(Collector, name="watched")
         await worker.ask(watched)
         watched.stop()
         await asyncio.sleep(5)
@@ -806,7 +790,7 @@ def test_a_crash_in_the_handler_strikes_no_other_handler_no_hook_and_not_twice()
 
 def test_a_delayed_message_does_not_overtake_the_senders_next_one() -> None:
     async def scenario(sim: Simulation) -> None:
-        worker = sim.system.spawn(Counter, name="worker")
+        worker = sim.system.spawn(Collector, name="worker")
         for number in range(4):
             worker.tell(number)
         await asyncio.sleep(3)
@@ -818,7 +802,7 @@ def test_a_delayed_message_does_not_overtake_the_senders_next_one() -> None:
 @pytest.mark.parametrize("fault", [Drop("worker", 2), Duplicate("worker", 2)])
 def test_between_local_actors_nothing_is_lost_or_repeated(fault: Drop | Duplicate) -> None:
     async def scenario(sim: Simulation) -> None:
-        sim.system.spawn(Counter, name="worker").tell(1)
+        sim.system.spawn(Collector, name="worker").tell(1)
 
     with pytest.raises(FaultRefused, match=r"declare it with sim.remote\(path\)$"):
         simulate(scenario, faults=[fault])
@@ -828,7 +812,7 @@ def test_between_local_actors_nothing_is_lost_or_repeated(fault: Drop | Duplicat
 def test_across_a_network_a_message_may_be_lost_or_repeated(fault: Drop | Duplicate, seen: list[int]) -> None:
     async def scenario(sim: Simulation) -> None:
         sim.remote("worker")
-        worker = sim.system.spawn(Counter, name="worker")
+        worker = sim.system.spawn(Collector, name="worker")
         for number in range(3):
             worker.tell(number)
         assert await worker.ask("seen") == seen
@@ -838,7 +822,7 @@ def test_across_a_network_a_message_may_be_lost_or_repeated(fault: Drop | Duplic
 
 def test_a_fault_without_a_number_is_placed_by_the_search_and_shown_in_the_report() -> None:
     async def scenario(sim: Simulation) -> None:
-        worker = sim.system.supervise(ChildSpec(Counter, name="worker"))
+        worker = sim.system.supervise(ChildSpec(Collector, name="worker"))
         for number in range(3):
             await worker.ask(number)
 
@@ -884,7 +868,7 @@ async def five_messages(sim: Simulation) -> None:
             return message
 
     worker = sim.system.supervise(ChildSpec(Worker, name="worker"))
-    sim.system.supervise(ChildSpec(Counter, name="idle"))
+    sim.system.supervise(ChildSpec(Collector, name="idle"))
     for number in range(5):
         with contextlib.suppress(ActorCrashed):
             await worker.ask(number)

@@ -35,13 +35,9 @@ from callboard.actors.testing.doubles.strategies import (
 )
 from callboard.providers.errors import ProviderError, ProviderOverloaded, ProviderTimeout, RateLimited, StreamCut
 from callboard.providers.messages import Completion, Delta, Message, Request, ToolCall
+from tests.core.support import Echo
 
 # -- virtual time ------------------------------------------------------------------------------------------------------
-
-
-class Echo(Actor):
-    def on_receive(self, message: Any) -> Any:
-        return message
 
 
 class Ticker(Actor):

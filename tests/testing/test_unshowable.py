@@ -10,6 +10,7 @@ import pytest
 
 from callboard import Actor
 from callboard.testing import Simulation, SimulationFailed, Trace, linearizable, simulate
+from tests.core.support import Echo
 
 
 class Unshowable(Exception):
@@ -32,11 +33,6 @@ class Opaque:
     """No exception; raises whatever it is asked."""
 
     __repr__, __eq__, __hash__ = Unshowable.__repr__, Unshowable.__eq__, Unshowable.__hash__
-
-
-class Echo(Actor):
-    def on_receive(self, message: object) -> object:
-        return message
 
 
 class Fails(Actor):

@@ -12,8 +12,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.errors import UnsatisfiedAssumption
 
-from callboard.actors import Actor
 from callboard.testing import Simulation, SimulationFailed, explore, simulate
+from tests.core.support import Echo
 
 Verdict = Callable[[], NoReturn]
 
@@ -35,11 +35,6 @@ def leave_out() -> NoReturn:  # as `assume` and `reject` do within an example
 
 
 VERDICTS: tuple[Verdict, ...] = (skip, xfail, skip_test, leave_out)
-
-
-class Echo(Actor):
-    def on_receive(self, message: object) -> object:
-        return message
 
 
 async def later(verdict: Verdict) -> None:
