@@ -11,7 +11,7 @@ import pytest
 from callboard import Agency, Agent, Hook, HookContext, Limits, guardrail, hook
 from callboard.actors.agents.errors import AgentError, RunCancelled, RunError, TimeLimit
 from callboard.actors.testing import simulate
-from tests.durable.support import kill
+from tests.durable.support import eventually, kill
 
 from .support import function, until
 
@@ -69,7 +69,7 @@ async def test_a_cancel_ends_it(kind: Any, tmp_path: Path) -> None:
     async with stuck.agency(kind, journal=tmp_path / "j.db") as agency:
         handle = await agency.start_run("q", conversation="c")
         behind = asyncio.ensure_future(agency.run("r", conversation="c"))
-        await until_called(stuck, 1)
+        await eventually(lambda: stuck.called == 1, "the call of the hook")
         await handle.cancel("enough")
         error = await ended(handle)
         assert isinstance(error, RunCancelled)
@@ -80,14 +80,6 @@ async def test_a_cancel_ends_it(kind: Any, tmp_path: Path) -> None:
     async with stuck.agency(kind, journal=tmp_path / "j.db") as agency:
         again = await agency.handle(handle.id)
         assert isinstance(await ended(again), RunCancelled)
-
-
-async def until_called(stuck: Stuck, times: int) -> None:
-    for _ in range(10_000):
-        if stuck.called == times:
-            return
-        await asyncio.sleep(0.001)
-    raise AssertionError("the hook was not called")
 
 
 async def test_a_run_that_crashes_meanwhile_is_still_cancelled() -> None:

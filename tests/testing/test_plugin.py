@@ -292,13 +292,14 @@ def test_a_drawn_test_that_simulates_has_no_deadline(user: pytest.Pytester, monk
     apart(user, monkeypatch, longest=10**6, test_it=SIMULATED["imports simulate"]).assert_outcomes(passed=1)
 
 
-@pytest.mark.parametrize("name", SIMULATED)
-def test_a_drawn_test_that_simulates_fails_for_no_deadline_and_keeps_no_examples(
-    user: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, name: str
+def test_drawn_tests_that_simulate_fail_for_no_deadline_and_keep_no_examples(
+    user: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    result = apart(user, monkeypatch, longest=2, test_it=SIMULATED[name])
-    result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*too many words*"])
+    files = {f"test_{name.replace(' ', '_')}": text for name, text in SIMULATED.items()}
+    result = apart(user, monkeypatch, longest=2, **files)
+    result.assert_outcomes(failed=len(files))
+    for name in files:
+        result.stdout.fnmatch_lines([f"FAILED {name}.py::*too many words*"])
     result.stdout.no_fnmatch_line("*DeadlineExceeded*")
     assert kept(user) == []
 

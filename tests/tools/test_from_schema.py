@@ -140,7 +140,7 @@ async def test_not_even_what_could_be_fetched_for_a_schema_is() -> None:
         return arguments["n"]
 
     with HTTPServer(("127.0.0.1", 0), Serving) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         try:
             schema = {"properties": {"n": {"$ref": f"http://127.0.0.1:{server.server_port}/text"}}}
