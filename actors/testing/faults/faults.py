@@ -21,9 +21,8 @@ from ..loop.timing import Variation
 
 PHASES: Final = ("before", "in", "after")
 """When an actor may crash, seen from the handler of a message."""
-
-
-STORE_FAULTS: Final = ("full", "locked", "unreachable", "lost")
+_STORE_FAULTS: Final = ("full", "locked", "unreachable", "lost")
+_PROVIDER_FAULTS: Final = ("rate_limited", "overloaded", "timeout", "cut", "malformed")
 
 
 class _Checked:
@@ -81,6 +80,15 @@ def _is_seconds(value: object) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
+class _Lasting(_Fault):
+    seconds: float = 10.0
+
+    def __post_init__(self) -> None:
+        _Fault.__post_init__(self)
+        self._check_seconds(self.seconds)
+
+
+@dataclass(frozen=True, slots=True)
 class Crash(_Fault):
     """The actor crashes with `InjectedCrash` at a message.
 
@@ -101,18 +109,12 @@ class Kill(_Fault):
 
 
 @dataclass(frozen=True, slots=True)
-class Slow(_Fault):
+class Slow(_Lasting):
     """The actor takes a message up only after ``seconds``."""
-
-    seconds: float = 10.0
-
-    def __post_init__(self) -> None:
-        _Fault.__post_init__(self)
-        self._check_seconds(self.seconds)
 
 
 @dataclass(frozen=True, slots=True)
-class Pause(_Fault):
+class Pause(_Lasting):
     """An actor, or a task that is named, is suspended for ``seconds`` before one of its steps, wherever it is.
 
     So it is with a process whose memory is collected, or a thread that another one took the processor from: clocks and
@@ -120,24 +122,14 @@ class Pause(_Fault):
     """
 
     strikes: ClassVar[str] = "step"
-    seconds: float = 10.0
-
-    def __post_init__(self) -> None:
-        _Fault.__post_init__(self)
-        self._check_seconds(self.seconds)
 
 
 @dataclass(frozen=True, slots=True)
-class Delay(_Fault):
+class Delay(_Lasting):
     """A message to the actor arrives ``seconds`` later, and so do the same sender's next ones: order is kept."""
 
     strikes: ClassVar[str] = "send"
-
     seconds: float = 1.0
-
-    def __post_init__(self) -> None:
-        _Fault.__post_init__(self)
-        self._check_seconds(self.seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,15 +154,11 @@ class LoseReply(_Fault):
 
 
 @dataclass(frozen=True, slots=True)
-class DelayReply(_Fault):
+class DelayReply(_Lasting):
     """A reply of the actor arrives ``seconds`` later; who has given up by then does not see it."""
 
     strikes: ClassVar[str] = "reply"
     seconds: float = 1.0
-
-    def __post_init__(self) -> None:
-        _Fault.__post_init__(self)
-        self._check_seconds(self.seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,7 +281,7 @@ class StoreFault(_Checked):
 
     def __post_init__(self) -> None:
         self._check(self.process)
-        self._require(self.what in STORE_FAULTS, f"what is one of {', '.join(STORE_FAULTS)}")
+        self._require(self.what in _STORE_FAULTS, f"what is one of {', '.join(_STORE_FAULTS)}")
         self._check_seconds(self.seconds)
 
     @property
@@ -319,8 +307,7 @@ class ProviderFault(_Fault):
 
     def __post_init__(self) -> None:
         _Fault.__post_init__(self)
-        known = ("rate_limited", "overloaded", "timeout", "cut", "malformed")
-        self._require(self.what in known, f"what is one of {', '.join(known)}")
+        self._require(self.what in _PROVIDER_FAULTS, f"what is one of {', '.join(_PROVIDER_FAULTS)}")
         self._require(_is_seconds(self.seconds) and self.seconds >= 0, "seconds is a number from 0")
         self._require(
             self.retry_after is None or (_is_seconds(self.retry_after) and self.retry_after >= 0),

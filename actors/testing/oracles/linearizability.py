@@ -10,7 +10,7 @@ locality).
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from ..errors import HistoryTooLong, InvariantViolated
@@ -282,16 +282,8 @@ def _until(history: list[Operation], end: int) -> Iterator[Operation]:
         if operation.begin > end:
             continue
         if operation.known and operation.end > end:
-            yield Operation(
-                operation.sender,
-                operation.actor,
-                operation.message,
-                None,
-                False,
-                operation.begin,
-                operation.begin,
-                (operation.times[0], operation.times[0]),
-            )
+            begin, at = operation.begin, operation.times[0]
+            yield replace(operation, answer=None, known=False, end=begin, times=(at, at))
         else:
             yield operation
 

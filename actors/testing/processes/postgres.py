@@ -75,6 +75,11 @@ class Database:
         """The worker that holds a stream, if it is alive."""
         return stream.owner if stream is not None and self.seconds_left(stream.owner) else ""
 
+    def notify(self) -> None:
+        """Tell all who listen that something has been committed."""
+        for changed in list(self.listeners):
+            changed()
+
     def delete(self, name: str) -> None:
         """Delete a stream with all that belongs to it."""
         stream = self.streams.pop(name, None)
@@ -117,8 +122,7 @@ class ModelBackend:
         with database.lock:
             self._at = time.time()
             results = [self._apply[item.__class__](item) for item in batch]
-        for changed in list(database.listeners):
-            changed()
+        database.notify()
         return results
 
     def _append(self, item: Append) -> object:
@@ -237,8 +241,7 @@ class ModelBackend:
             for stream in database.streams.values():
                 if stream.owner == worker:
                     stream.owner = ""
-        for changed in list(database.listeners):
-            changed()
+        database.notify()
 
     # -- reading -------------------------------------------------------------------------------------------------------
 
