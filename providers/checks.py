@@ -41,6 +41,9 @@ _SECRETS = ("api_key", "headers", "url")  # names of what no error shows
 LARGEST = 10**15
 """No limit, time, price or count of anybody's is larger; beyond it, sums of floats would no longer be exact."""
 
+MOST_TOKENS = 10**12
+"""More than any answer takes; a count beyond it is no count."""
+
 
 def is_number(value: Any) -> bool:
     """Whether a value is a number one can reckon with; True and False are none."""

@@ -15,6 +15,7 @@ from .checks import (
     FLAG,
     HEADERS,
     LARGEST,
+    MOST_TOKENS,
     NUMBER,
     SAYABLE,
     SECONDS,
@@ -88,9 +89,7 @@ _OF_PART: Mapping[type, Mapping[str, Wish]] = {
 _REASONS: tuple[str, ...] = get_args(FinishReason)
 _OF_STATE: Mapping[str, Wish] = {"origin": TEXT, "content": TEXT}
 
-_MOST_TOKENS = 10**12
-"""More than any call takes; a count beyond it is no count."""
-_TOKENS = Wish("a whole number of tokens, at least 0", lambda value: type(value) is int and 0 <= value <= _MOST_TOKENS)
+_TOKENS = Wish("a whole number of tokens, at least 0", lambda value: type(value) is int and 0 <= value <= MOST_TOKENS)
 _OF_USAGE: Mapping[str, Wish] = {
     "input_tokens": _TOKENS,
     "output_tokens": _TOKENS,
@@ -238,11 +237,11 @@ def _is_plain_usage(usage: Any) -> bool:
     read, written, reasoned = usage.cache_read_tokens, usage.cache_write_tokens, usage.reasoning_tokens
     return (
         type(asked) is type(answered) is type(read) is type(written) is type(reasoned) is int
-        and 0 <= asked <= _MOST_TOKENS
-        and 0 <= answered <= _MOST_TOKENS
-        and 0 <= read <= _MOST_TOKENS
-        and 0 <= written <= _MOST_TOKENS
-        and 0 <= reasoned <= _MOST_TOKENS
+        and 0 <= asked <= MOST_TOKENS
+        and 0 <= answered <= MOST_TOKENS
+        and 0 <= read <= MOST_TOKENS
+        and 0 <= written <= MOST_TOKENS
+        and 0 <= reasoned <= MOST_TOKENS
     )
 
 

@@ -6,6 +6,8 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from ..checks import MOST_TOKENS
+
 
 class WrongField(ValueError):
     """A field is not what the protocol says; tells where, and what was expected."""
@@ -15,8 +17,6 @@ def _wrong(where: str, expected: str, found: Any) -> WrongField:
     return WrongField(f"{where}: expected {expected}, not {_NAMES.get(type(found), type(found).__name__)}")
 
 
-_MOST = 10**12
-"""Tokens of one answer that no vendor counts."""
 _DEEPEST = 100
 """Objects and lists within each other; what vendors say has a few, and what has more could not be written again."""
 _NAMES = {
@@ -158,8 +158,8 @@ def count(value: Any, where: str) -> int:
         WrongField: it is something else.
     """
     tokens = whole(value, where)
-    if tokens > _MOST:
-        raise WrongField(f"{where}: expected a count of tokens, not one above {_MOST}")
+    if tokens > MOST_TOKENS:
+        raise WrongField(f"{where}: expected a count of tokens, not one above {MOST_TOKENS}")
     return tokens
 
 

@@ -32,7 +32,7 @@ from callboard.testing import (
     simulate,
 )
 
-from .actors import Collector
+from .actors import Collector, Forwarder
 
 WRONG_TURN = never(lambda fact: fact.kind == "shown" and fact.question != fact.result, "a result to another question")
 
@@ -127,6 +127,32 @@ def test_the_ordinary_schedule_has_the_faults_with_a_number_and_no_others() -> N
     assert struck == [(2, "after"), (4, "before")]
 
 
+class Cashier(Actor):
+    """Has the till take the money; once more if it is there before the price."""
+
+    def __init__(self, till: ActorRef[Any]) -> None:
+        super().__init__()
+        self.till, self.first = till, ""
+
+    def on_receive(self, message: str) -> None:
+        self.first = self.first or message
+        if self.first == "money" or message == "money":
+            self.till.tell(1)
+
+
+def test_a_fault_without_a_number_may_fall_on_one_message_more_than_the_ordinary_schedule_has() -> None:
+    async def scenario(sim: Simulation) -> None:
+        till = sim.system.supervise(ChildSpec(Collector, name="till"))
+        cashier = sim.system.spawn(Cashier, till, name="cashier")
+        for message in ("price", "money"):
+            sim.system.spawn(Forwarder, cashier, name=message).tell(message)
+        await asyncio.sleep(1)
+
+    at_the_second = never(lambda fact: fact.kind == "fault" and fact.nth == 2, "at the second")
+    with pytest.raises(SimulationFailed, match="at the second"):
+        simulate(scenario, seeds=100, faults=[Crash("till", when="before")], invariants=[at_the_second])
+
+
 def test_a_crash_of_any_phase_that_names_a_message_that_never_comes_struck_nothing() -> None:
     with pytest.raises(FaultStruckNothing, match=r"crash worker, message 9 .*messages taken up there: 4"):
         simulate(waits_in_its_third_message, faults=[Crash("worker", 9)])
@@ -198,7 +224,7 @@ def test_a_reply_that_is_late_when_the_run_is_over_is_no_leak_and_no_ask_without
 def test_a_reply_that_is_lost_is_not_late_whichever_fault_is_named_first(lost_first: bool) -> None:
     async def scenario(sim: Simulation) -> None:
         sim.remote("till")
-        till = sim.system.spawn(Till, name="till")
+        till = sim.system.spawn(Collector, name="till")
         with pytest.raises(AskTimeout):
             await till.ask(1, timeout=60)
 
@@ -259,6 +285,18 @@ def test_a_partition_that_begins_at_a_reply_has_the_message_taken_up_and_the_rep
         assert await east.ask("seen") == [1, 1]
 
     simulate(scenario, faults=[Partition("east", "west", 2, seconds=0.5)])
+
+
+def test_a_partition_does_not_reach_an_actor_whose_name_only_begins_like_a_side() -> None:
+    async def scenario(sim: Simulation) -> None:
+        sim.remote("east")
+        sim.remote("eastern")
+        east, eastern = (sim.system.spawn(Collector, name=name) for name in ("east", "eastern"))
+        with pytest.raises(AskTimeout):
+            await east.ask(1, timeout=1)
+        assert await eastern.ask(1, timeout=1) == 1
+
+    assert simulate(scenario, seeds=3, faults=[Partition("client", "east", 1, seconds=60)]).ok
 
 
 def test_a_partition_of_any_message_is_placed_by_the_search() -> None:

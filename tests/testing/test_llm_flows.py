@@ -137,9 +137,18 @@ def test_a_call_that_the_caller_is_to_carry_out_needs_no_result() -> None:
 # -- budget never exceeded ---------------------------------------------------------------------------------------------
 
 
-def spender(request: Request) -> Any:
-    said = call("fetch", f"f{len(results(request))}", url="x") if len(results(request)) < 4 else "over"
-    return complete(said, request, len(results(request)), Usage(10, 5), 0.25)
+def spends(times: int) -> Callable[[Request], Any]:
+    """A model that calls the tool so often; each completion costs a quarter of a dollar."""
+
+    def model(request: Request) -> Any:
+        number = len(results(request))
+        said = call("fetch", f"f{number}", url="x") if number < times else "over"
+        return complete(said, request, number, Usage(10, 5), 0.25)
+
+    return model
+
+
+spender = spends(4)
 
 
 def delegating(limits: Limits) -> Callable[[], Agency]:
@@ -158,15 +167,16 @@ def delegating(limits: Limits) -> Callable[[], Agency]:
     return make
 
 
+@pytest.mark.parametrize("times", [2, 4], ids=["by one completion", "by more"])
 @pytest.mark.parametrize(
     "limits", [Limits(cost=0.5), Limits(tokens=30), Limits(steps=2)], ids=["cost", "tokens", "steps"]
 )
 def test_a_machine_that_does_not_look_at_what_is_spent_goes_over_its_budget(
-    limits: Limits, monkeypatch: pytest.MonkeyPatch
+    limits: Limits, times: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    simulate(runs(solo(spender, fetch, limits=limits)), seeds=SEEDS)
+    simulate(runs(solo(spends(times), fetch, limits=limits)), seeds=SEEDS)
     monkeypatch.setattr(machine, "_over_limit", lambda *_: None)
-    broken(runs(solo(spender, fetch, limits=limits)), "budget never exceeded")
+    broken(runs(solo(spends(times), fetch, limits=limits)), "budget never exceeded")
 
 
 def test_delegates_that_look_only_at_what_they_spent_themselves_go_over_it_together(

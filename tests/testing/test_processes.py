@@ -231,6 +231,31 @@ def test_a_message_to_an_actor_of_a_killed_process_goes_nowhere() -> None:
     assert simulate(scenario, seeds=20).ok
 
 
+def test_an_idle_actor_of_a_killed_process_takes_up_nothing() -> None:
+    refs: list[Any] = []
+    taken: list[str] = []
+
+    class Taker(Actor):
+        def on_receive(self, message: str) -> None:
+            taken.append(message)
+
+    async def main(system: System) -> None:
+        refs.append(system.spawn(Taker, name="taker"))
+        await asyncio.Event().wait()
+
+    async def scenario(sim: Simulation) -> None:
+        refs.clear()
+        taken.clear()
+        process = sim.process("worker", main)
+        await asyncio.sleep(1)
+        process.kill()
+        refs[0].tell("after")
+        await asyncio.sleep(1)
+        assert taken == []
+
+    assert simulate(scenario, seeds=5).ok
+
+
 def test_a_process_that_still_runs_at_the_end_is_cancelled_as_by_a_signal() -> None:
     said: list[str] = []
 
@@ -298,6 +323,20 @@ def test_of_two_faults_at_one_write_the_first_strikes_and_the_other_says_so() ->
 
     with pytest.raises(FaultStruckNothing, match=r"restart teller, write 2 .*with another fault: store fault teller"):
         simulate(scenario, seeds=1, faults=[StoreFault("teller", 2), Restart("teller", 2, "before")])
+
+
+def test_a_write_whose_answer_is_lost_is_not_taken_for_the_same_write_a_second_time() -> None:
+    async def main(system: System) -> None:
+        with PostgresJournal("postgresql://simulated/one", JsonCodec(Deposited)) as journal:
+            for _ in range(2):
+                await journal.append("s", [Deposited("a", 1)])
+                await journal.delete("s")
+            assert await journal.read("s") == []
+
+    async def scenario(sim: Simulation) -> None:
+        await sim.process("worker", main)
+
+    assert simulate(scenario, seeds=3, faults=[StoreFault("worker", 2, "lost")]).ok
 
 
 def test_a_worker_that_does_not_reach_its_store_for_longer_than_its_lease_is_fenced_off() -> None:

@@ -671,6 +671,8 @@ def test_a_chain_of_internals_is_shown_from_where_it_began() -> None:
     assert folded(rows, beside) == {1, 4, 6}
     # Unless b then woke the client otherwise.
     assert folded(rows, replace(beside, wakes=[(5, "b", "client")])) == {6}
+    # Or made its next step possible, of which nothing is told.
+    assert folded(rows, replace(beside, wakes=[(6, "b", "client")])) == {6}
     assert folded(rows, Beside()) == frozenset()
 
 
