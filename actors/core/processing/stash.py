@@ -88,7 +88,7 @@ def _handler_here(cell: Cell) -> Any:
     if get_ident() != runtime.thread:
         return None
     if driver is not None:
-        here = driver.__class__ is Leader and asyncio.current_task(runtime.loop) is driver.task
+        here = isinstance(driver, Leader) and asyncio.current_task(runtime.loop) is driver.task
         return driver if here else None
     details = cell.details
     hook = cell.phase == Phase.STARTING or (details is not None and details.ending is not None)
