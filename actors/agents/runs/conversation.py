@@ -31,6 +31,7 @@ from .execution.recording import Recorder
 from .execution.runner import ABOUT_RUNS, Runner
 from .execution.tool_calls import decided
 from .reading.folding import folded
+from .runtime.approvals import in_words
 from .runtime.messages import GoneFromJournal, Idle, Posted, Release, Rewind
 from .runtime.register import not_kept
 from .runtime.runtime import AgencyRuntime
@@ -62,6 +63,11 @@ class Conversation(Actor):
         self._owned = False
         self._leaving = False
         self._gone = False
+
+    def waits_for(self) -> tuple[str, ...]:
+        """What its run waits for that no actor answers, in words. A simulation that cannot go on asks."""
+        waiting = self._runtime.approvals.waiting
+        return tuple(in_words(each) for each in waiting if (each.agent, each.conversation) == (self._agent, self._id))
 
     # -- a new incarnation ---------------------------------------------------------------------------------------------
 

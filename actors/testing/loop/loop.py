@@ -345,6 +345,11 @@ class SimulationLoop(NumberedTasks, VirtualTime, Enclosed):
         steps = [handle for lane in lanes for _, handle in lane.handles]
         return [*steps, *self._fifo, *(entry[2] for entry in self._timers)]
 
+    def actors(self) -> list[Any]:
+        """Return the cells of the actors that have had a turn, but not of processes that were killed."""
+        cells = [lane.source for lane in self._lanes.values() if hasattr(lane.source, "actor_class")]
+        return [cell for cell in cells if not self.silent or cell.runtime.probe not in self.silent]
+
     async def idle(self) -> None:
         """Wait until nothing else can run without the clock moving on."""
         future = self.create_future()

@@ -61,8 +61,7 @@ class TellingLoop(SimulationLoop):
             for index, time, kind, fields in self.told[:count]
             if fields.get("task") not in self._internal
         ]
-        cells = [lane.source for lane in self._lanes.values() if hasattr(lane.source, "actor_class")]
-        actors = {cell.path for cell in cells if _is_library(getattr(cell.actor_class, "__module__", ""))}
+        actors = {cell.path for cell in self.actors() if _is_library(getattr(cell.actor_class, "__module__", ""))}
         tasks = {self.label_of(task) for task in self._internal if getattr(task.get_coro(), "cell", None) is None}
         internal = frozenset(actors | tasks)
         return Beside(events, internal, [(index, who, self.node(task)) for index, who, task in self._wakes])

@@ -184,6 +184,17 @@ def may_decide(
     return by.may(APPROVE) or by.may(ADMIN) or by.is_same(caller)
 
 
+def in_words(asked: ApprovalRequested) -> str:
+    """Return who is to approve what, until when; without the call's arguments."""
+    what = f"the approval of {asked.tool}" if asked.tool else "an approval of more than its limits"
+    if asked.approvers:
+        whose = f"somebody with the scope {' or '.join(sorted(asked.approvers))}"
+    else:
+        whose = _named(asked.caller) or "the application"
+    until = "" if asked.expires_at is None else f"; it expires in {max(0.0, asked.expires_at - time.time()):,.0f} s"
+    return f"{what} by {whose} (run {asked.run}{until})"
+
+
 def check_limits_of(asked: ApprovalRequested, approved: bool, arguments: str | None, limits: Limits | None) -> None:
     """Raises `DefinitionError` where limits are given for a call, or none that are enough for a run that wants more."""
     if limits is not None:

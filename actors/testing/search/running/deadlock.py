@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ...loop.loop import NOTHING_READY
+from ...loop.loop import NOTHING_READY, SimulationLoop
 from ...loop.telling import TellingLoop
 from ...trace.trace import Trace
 
@@ -50,7 +50,7 @@ class Wait:
         return f"{self.who} waits {self.what}"
 
 
-def who_waits(trace: Trace, loop: Any) -> str:
+def who_waits(trace: Trace, loop: SimulationLoop) -> str:
     """Say who waits for what; a cycle first, if there is one.
 
     Args:
@@ -59,6 +59,7 @@ def who_waits(trace: Trace, loop: Any) -> str:
     """
     waits = _asks(trace)
     asking = {wait.who for wait in waits}
+    waits += _people(loop)
     other = [] if not isinstance(loop, TellingLoop) else [wait for wait in _others(loop) if wait.who not in asking]
     edges: dict[str, list[str]] = {}
     for wait in (*waits, *other):
@@ -100,6 +101,14 @@ def _asks(trace: Trace) -> list[Wait]:
         elif kind == "ask_end":
             waiting.pop(number, None)
     return list(waiting.values())
+
+
+def _people(loop: SimulationLoop) -> Iterator[Wait]:
+    """What actors wait for that no actor answers, such as a run for a person's approval: those say so that know."""
+    for cell in loop.actors():
+        says = getattr(cell.actor, "waits_for", None)
+        if getattr(cell.actor_class, "__module__", "").startswith(f"{_OURS}.") and says is not None:
+            yield from (Wait(cell.path, f"for {what}") for what in says())
 
 
 def _others(loop: TellingLoop) -> Iterator[Wait]:
