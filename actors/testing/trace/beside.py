@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 Shown: TypeAlias = tuple[int, float, str, Mapping[str, Any]]
 """An event as ``(index, time, kind, fields)``."""
+_COMES = ("task", "slept")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,3 +72,33 @@ def folded(rows: Sequence[tuple[float, str, Mapping[str, Any]]], beside: Beside)
         elif kind == "ask_end":
             before.add(values["actor"])
     return frozenset(left)
+
+
+def hidden(shown: Sequence[Shown], beside: Beside, left: frozenset[int]) -> list[bool]:
+    """Return for each event, those told beside the trace too, whether it need not be read.
+
+    That the library's tasks come and go need not be where nothing else happens between events that are folded.
+
+    Args:
+        shown: the events, in order.
+        beside: of their trace.
+        left: the indices of the trace's events that are folded.
+    """
+    found: list[bool] = []
+    quiet = 0  # the events since the last one that is folded, if they are folded once the next one is
+    for index, _, kind, values in shown:
+        if index >= 0:
+            folds = index in left
+        elif lane(kind, values) in beside.internal and (kind in _COMES or values.get("how") == "ended"):
+            found.append(False)
+            quiet += 1 if quiet or (len(found) > 1 and found[-2]) else 0
+            continue
+        else:
+            folds = False
+        if folds and quiet:
+            found[-quiet:] = [True] * quiet
+        quiet = 0
+        found.append(folds)
+    if quiet:
+        found[-quiet:] = [True] * quiet
+    return found

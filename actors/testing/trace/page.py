@@ -8,7 +8,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from .beside import folded, lane
+from .beside import folded, hidden, lane
 from .rendering import brief, printable
 from .text import line
 from .trace import Trace
@@ -35,12 +35,13 @@ def page(trace: Trace, report: str, lost: tuple[int, int] | None = None) -> str:
 
 
 def _data(trace: Trace, lost: tuple[int, int] | None) -> dict[str, Any]:
-    left = folded(trace.rows, trace.beside)
+    shown = trace.shown()
+    left = hidden(shown, trace.beside, folded(trace.rows, trace.beside))
     lanes: dict[str, int] = {"client": 0}
     texts: dict[tuple[str, str], int] = {}
     numbers: dict[tuple[Any, Any], int] = {}
     events: list[list[Any]] = []
-    for index, time, kind, values in trace.shown():
+    for (index, time, kind, values), hides in zip(shown, left, strict=True):
         text = " ".join(line(kind, values).split()).removeprefix("** ")
         if not text and kind != "done":
             continue
@@ -55,7 +56,7 @@ def _data(trace: Trace, lost: tuple[int, int] | None) -> dict[str, Any]:
                 -1 if other is None else lanes.setdefault(printable(other, but=""), len(lanes)),
                 texts.setdefault((text, said), len(texts)),
                 numbers.setdefault(number, len(numbers)) if number[1] is not None else -1,
-                int(index in left),
+                int(hides),
                 index,
             ]
         )

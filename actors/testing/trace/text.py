@@ -21,7 +21,7 @@ def lines(
     *,
     last: int | None = None,
     mark: tuple[int, str] | None = None,
-    folded: frozenset[int] = frozenset(),
+    hidden: Sequence[bool] = (),
 ) -> list[str]:
     """Return events as lines.
 
@@ -29,20 +29,20 @@ def lines(
         shown: the events, oldest first.
         last: only that many lines from the end.
         mark: a line of its own before the event with that index, and what it says.
-        folded: events, by their index, that share a line with those of them that come next.
+        hidden: for each event whether it shares a line with those of them that come next; without it none does.
     """
     found: list[str] = []
-    hidden: list[str] = []
-    for index, time, kind, values in shown:
+    left: list[str] = []
+    for (index, time, kind, values), hides in zip(shown, hidden or (False,) * len(shown), strict=True):
         if mark is not None and index >= mark[0]:
-            found += [*_fold(hidden), _marked(mark[1])]
+            found += [*_fold(left), _marked(mark[1])]
             mark = None
         text = line(kind, values)
-        if text and index in folded:
-            hidden.append(lane(kind, values))
+        if text and hides:
+            left.append(lane(kind, values))
         elif text:
-            found += [*_fold(hidden), _timed(time, text)]
-    found += _fold(hidden)
+            found += [*_fold(left), _timed(time, text)]
+    found += _fold(left)
     if mark is not None:
         found.append(_marked(mark[1]))
     if last is None or len(found) <= last:
@@ -50,12 +50,12 @@ def lines(
     return [f"  … {len(found) - last} earlier lines", *found[-last:]]
 
 
-def _fold(hidden: list[str]) -> list[str]:
+def _fold(left: list[str]) -> list[str]:
     """Return a line for events that are not shown, if there are any, and forget them."""
-    if not hidden:
+    if not left:
         return []
-    count, names = len(hidden), list(dict.fromkeys(re.sub("/.*", "/…", name) for name in hidden))
-    hidden.clear()
+    count, names = len(left), list(dict.fromkeys(re.sub("/.*", "/…", name) for name in left))
+    left.clear()
     more = ", …" if len(names) > _NAMES else ""
     return [f"{'':9}  {'':12} … {count} event{'s' if count > 1 else ''} of {', '.join(names[:_NAMES])}{more}"]
 

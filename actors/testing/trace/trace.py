@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, overload
 
 from ...core.runtime.parts import MESSAGE_FIELDS
-from .beside import Beside, Shown, folded
+from .beside import Beside, Shown, folded, hidden
 from .rendering import stable_repr as stable_repr
 from .text import diagram, lines
 from .text import line as one_line
@@ -174,8 +174,9 @@ class Trace(Sequence[Fact]):
             mark: a line of its own before the event with that index, and what it says.
             fold: whether what the library does by itself, without effect on anything else, is one line.
         """
-        left = folded(self.rows, self.beside) if fold else frozenset()
-        return "\n".join(lines(self.shown(), last=last, mark=mark, folded=left))
+        shown = self.shown()
+        left = hidden(shown, self.beside, folded(self.rows, self.beside)) if fold else ()
+        return "\n".join(lines(shown, last=last, mark=mark, hidden=left))
 
     def shown(self) -> list[Shown]:
         """Return the events and what was told `beside` them, in order: ``(index, time, kind, fields)``.
