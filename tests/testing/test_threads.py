@@ -8,8 +8,10 @@ import json
 import os
 import queue
 import re
+import sys
 import threading
 import time
+from _thread import allocate_lock
 from collections import defaultdict
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -601,6 +603,29 @@ def test_threads_end_with_their_run_however_it_ends() -> None:
         simulate(scenario, seeds=3)
     assert threading.active_count() == before
     assert log.count("again") == 20 * log.count("ended") > 0
+
+
+def test_threads_end_where_the_loops_own_is_interrupted_after_each_lock_that_it_frees() -> None:
+    held = allocate_lock()
+    held.acquire()
+
+    def yields(_: object, event: str, called: Any) -> None:
+        if event == "c_return" and called.__name__ == "release":
+            held.acquire(timeout=0.01)  # the processor is another's, as on a machine with much else to do
+
+    async def scenario(_: Simulation) -> None:
+        call = asyncio.create_task(asyncio.to_thread(time.sleep, 5))
+        await asyncio.sleep(1)
+        call.cancel()
+
+    def search() -> None:
+        sys.setprofile(yields)
+        simulate(scenario, seeds=0)
+
+    thread = threading.Thread(target=search, daemon=True)
+    thread.start()
+    thread.join(60)
+    assert not thread.is_alive(), "the loop waits for a thread that it has not told of the run's end"
 
 
 def test_a_thread_that_goes_round_until_the_loop_does_something_lets_it() -> None:

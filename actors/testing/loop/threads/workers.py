@@ -100,8 +100,9 @@ class Worker:
         if self.waited_for and not self.lost:
             self.lost = not self._came_back()
         while self.thread.is_alive() and not self.lost:
+            idle = self.call is None  # looked at first: once it has been let go, the thread may end its call at once
             self.go.release()
-            if self.call is None:
+            if idle:
                 break
             unwound += 1
             self.lost = unwound > UNWOUND or not self.back.acquire(timeout=PATIENCE)
