@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
 from typing import Any
 
 from ..providers.checks import COUNT, FLAG, LIST, TEXT, require
-from ..providers.messages import Part, Text, ToolCall
+from ..providers.messages import Part, Text, ToolCall, ToolSpec
 from .context import CallContext
 from .errors import InvalidArguments, ToolDefinitionError
 from .registry import ToolRegistry
@@ -29,8 +28,8 @@ def composite(
 ) -> Tool:
     """A tool that makes several calls of other tools in one.
 
-    It takes ``{"calls": [{"tool": …, "arguments": {…}}, …]}`` and answers ``{"results": [{"tool": …, "result": …} or
-    {"tool": …, "error": …}, …]}``, in the order of the calls; one that fails does not touch the others. They
+    It takes ``{"calls": [{"name": …, "args": {…}}, …]}`` and answers ``{"results": [{"name": …, "result": …} or
+    {"name": …, "error": …}, …]}``, in the order of the calls; one that fails does not touch the others. They
     run one after another, so that one may read what another has written. It is risky if one of its tools is, and
     idempotent if all are; who uses it needs a scope for each of them, and it waits for a person where one of them
     would. Each call keeps its own tool's timeout.
@@ -65,7 +64,7 @@ def composite(
         arguments: dict[str, Any] = given[-1]
         entries = arguments["calls"]
         if not isinstance(entries, list):
-            raise InvalidArguments(f"'calls' of {name!r} must be a list of objects with 'tool' and 'arguments'")
+            raise InvalidArguments(f"'calls' of {name!r} must be a list of objects with 'name' and 'args'")
         results = await run_calls(
             [_as_call(index, entry) for index, entry in enumerate(entries)],
             members,
@@ -82,7 +81,10 @@ def composite(
 
     return Tool(
         OpenSignature(
-            run, partial(_schema, members), description or f"Make several calls {how}: {', '.join(names)}.", wanted
+            run,
+            lambda: calls_schema(tool.spec for tool in members),
+            description or f"Make several calls {how}: {', '.join(names)}.",
+            wanted,
         ),
         name=name,
         risk="risky" if any(tool.risk == "risky" for tool in members) else "safe",
@@ -104,21 +106,26 @@ def _common(scopes: list[frozenset[str]]) -> frozenset[str]:
     return (frozenset.intersection(*scopes) or frozenset({ADMIN})) if scopes else frozenset()
 
 
-def _schema(members: ToolRegistry) -> dict[str, Any]:
+def calls_schema(specs: Iterable[ToolSpec]) -> dict[str, Any]:
+    """The parameters of what makes several calls in one: ``{"calls": [{"name": …, "args": {…}}, …]}``.
+
+    Args:
+        specs: of what may be called.
+    """
     definitions: dict[str, Any] = {}
     kinds: list[dict[str, Any]] = []
-    for tool in members:
-        arguments = dict(tool.spec.parameters)
+    for spec in specs:
+        arguments = dict(spec.parameters)
         own = arguments.pop("$defs", {})
         # A reference is resolved from the outermost schema, so the definitions move there, under names of their own.
-        renamed = {f"#/$defs/{key}": f"#/$defs/{tool.name}.{key}" for key in own}
-        definitions.update({f"{tool.name}.{key}": _renamed(value, renamed) for key, value in own.items()})
+        renamed = {f"#/$defs/{key}": f"#/$defs/{spec.name}.{key}" for key in own}
+        definitions.update({f"{spec.name}.{key}": _renamed(value, renamed) for key, value in own.items()})
         kinds.append(
             {
                 "type": "object",
-                "description": tool.spec.description,
-                "properties": {"tool": {"const": tool.name}, "arguments": _renamed(arguments, renamed)},
-                "required": ["tool", "arguments"],
+                "description": spec.description,
+                "properties": {"name": {"const": spec.name}, "args": _renamed(arguments, renamed)},
+                "required": ["name", "args"],
             }
         )
     schema: dict[str, Any] = {
@@ -146,16 +153,16 @@ def _renamed(value: Any, renamed: Mapping[str, str]) -> Any:
 def _as_call(index: int, entry: Any) -> ToolCall:
     if not isinstance(entry, dict):
         return ToolCall(str(index), "", json.dumps(entry))
-    return ToolCall(str(index), str(entry.get("tool", "")), json.dumps(entry.get("arguments", {})))
+    return ToolCall(str(index), str(entry.get("name", "")), json.dumps(entry.get("args", {})))
 
 
 def _as_entry(entry: Any, result: ToolResult) -> dict[str, Any]:
-    name = entry.get("tool") if isinstance(entry, dict) else None
+    name = entry.get("name") if isinstance(entry, dict) else None
     if result.is_error:
-        return {"tool": name, "error": result.text}
+        return {"name": name, "error": result.text}
     if isinstance(result.value, str) or result.value is None:
-        return {"tool": name, "result": result.text}
+        return {"name": name, "result": result.text}
     try:
-        return {"tool": name, "result": json.loads(result.text)}
+        return {"name": name, "result": json.loads(result.text)}
     except ValueError:  # shortened, or no JSON in the first place
-        return {"tool": name, "result": result.text}
+        return {"name": name, "result": result.text}

@@ -133,7 +133,7 @@ class FunctionSignature:
             )
         except (PydanticUserError, TypeError) as error:
             raise ToolDefinitionError(f"{name_of(self._function)}: no schema for its parameters: {error}") from error
-        return _Built(adapter, _without_titles(adapter.json_schema()), context)
+        return _Built(adapter, without_titles(adapter.json_schema()), context)
 
     @functools.cached_property
     def documentation(self) -> Documentation:
@@ -169,7 +169,7 @@ class FunctionSignature:
             else:
                 values = adapter.validate_python(dict(arguments))
         except ValidationError as error:
-            raise InvalidArguments(_explain(name, error, self.parameters)) from None
+            raise InvalidArguments(explained(name, error, self.parameters)) from None
         return Bound(values, functools.partial(self._function, **values))
 
 
@@ -186,7 +186,7 @@ class ModelSignature:
 
     @functools.cached_property
     def parameters(self) -> Mapping[str, Any]:
-        schema = _without_titles(self._model.model_json_schema())
+        schema = without_titles(self._model.model_json_schema())
         schema.pop("description", None)  # it is the tool's description already
         for name, text in self.documentation.parameters.items():
             entry = schema.get("properties", {}).get(name)
@@ -217,7 +217,7 @@ class ModelSignature:
             else:
                 instance = self._model.model_validate(dict(arguments))
         except ValidationError as error:
-            raise InvalidArguments(_explain(name, error, self.parameters)) from None
+            raise InvalidArguments(explained(name, error, self.parameters)) from None
         return Bound(dict(instance), instance.run)  # type: ignore[attr-defined]
 
 
@@ -333,18 +333,18 @@ def _described(hint: Any, documented: str | None) -> Any:
     return typing.Annotated[hint, Field(description=text)] if text else hint
 
 
-def _without_titles(schema: dict[str, Any]) -> dict[str, Any]:
+def without_titles(schema: dict[str, Any]) -> dict[str, Any]:
     """Drop pydantic's generated titles: they repeat the names, and the model pays for each token. Bytes are base64."""
     result: dict[str, Any] = {}
     for key, value in schema.items():
         if key == "title" and isinstance(value, str):
             continue
         if key in ("properties", "$defs", "patternProperties") and isinstance(value, dict):
-            result[key] = {name: _without_titles(sub) if isinstance(sub, dict) else sub for name, sub in value.items()}
+            result[key] = {name: without_titles(sub) if isinstance(sub, dict) else sub for name, sub in value.items()}
         elif key in ("anyOf", "oneOf", "allOf", "prefixItems") and isinstance(value, list):
-            result[key] = [_without_titles(sub) if isinstance(sub, dict) else sub for sub in value]
+            result[key] = [without_titles(sub) if isinstance(sub, dict) else sub for sub in value]
         elif key in ("items", "additionalProperties", "not", "contains") and isinstance(value, dict):
-            result[key] = _without_titles(value)
+            result[key] = without_titles(value)
         elif key == "format" and value == "base64url":
             # Bytes. Not every vendor takes this name, and both alphabets are read.
             result["contentEncoding"] = "base64"
@@ -365,7 +365,8 @@ def expected(schema: Mapping[str, Any]) -> str:
     return f"\nExpected arguments: {text}"
 
 
-def _explain(name: str, error: ValidationError, schema: Mapping[str, Any]) -> str:
+def explained(name: str, error: ValidationError, schema: Mapping[str, Any]) -> str:
+    """What a model is told of arguments that do not fit."""
     lines = [f"the arguments of {name!r} do not fit its schema:"]
     known = list(schema.get("properties", {}))
     for problem in error.errors(include_url=False, include_context=False):

@@ -398,8 +398,8 @@ def tool(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     """
     check_options(options, FunctionOptions, "a tool")
     if function is None:
-        return lambda function: _make(function, options, sys._getframe(1))
-    return _make(function, options, sys._getframe(1))
+        return lambda function: made_tool(function, options, sys._getframe(1))
+    return made_tool(function, options, sys._getframe(1))
 
 
 def check_options(given: Mapping[str, Any], options: Any, whose: str) -> None:
@@ -434,7 +434,17 @@ def _is_type(given: object) -> bool:
     return isinstance(given, type) or get_origin(given) is not None
 
 
-def _make(function: Callable[..., Any], options: dict[str, Any], frame: Any) -> FunctionTool:
+def made_tool(function: Callable[..., Any], options: dict[str, Any], frame: Any) -> FunctionTool:
+    """Make a function a tool.
+
+    Args:
+        function: it.
+        options: those of the declaration.
+        frame: where it stands: string annotations of a nested function may name what is local there.
+
+    Raises:
+        ToolDefinitionError: it cannot be one, or an option is wrong.
+    """
     if not callable(function) or _is_type(function):
         raise ToolDefinitionError(f"a tool is made of a function, not of {function!r:.80}")
     target = body_of(function)

@@ -120,6 +120,7 @@ if TYPE_CHECKING:
         LimitReached,
         NotAllowed,
         OutcomeUnknown,
+        PromptError,
         QuotaExceeded,
         RunCancelled,
         RunError,
@@ -171,6 +172,9 @@ if TYPE_CHECKING:
     )
     from .actors.agents.openai_shape import as_chunks, as_response
     from .actors.agents.profiler import Profile, profile
+    from .actors.agents.prompts.effects import EffectContext, StepModifier
+    from .actors.agents.prompts.prompt import Prompt
+    from .actors.agents.prompts.subagents import SubAgent
     from .actors.agents.runs.handle import RunHandle
     from .actors.agents.runs.reading.progress import RunRecord
     from .actors.agents.runs.validation import RunOptions
@@ -453,6 +457,7 @@ _HOMES = {
         "LimitReached",
         "NotAllowed",
         "OutcomeUnknown",
+        "PromptError",
         "QuotaExceeded",
         "RunCancelled",
         "RunError",
@@ -527,6 +532,9 @@ _HOMES = {
     ),
     ".actors.agents.openai_shape": ("as_chunks", "as_response"),
     ".actors.agents.handoffs.remote": ("RemoteAgent",),
+    ".actors.agents.prompts.effects": ("EffectContext", "StepModifier"),
+    ".actors.agents.prompts.prompt": ("Prompt",),
+    ".actors.agents.prompts.subagents": ("SubAgent",),
     ".actors.agents.skills.skill": ("Skill",),
     ".actors.agents.turns.rules": ("Limits",),
     ".actors.agents.turns.stopping": ("AfterSteps", "AfterTool", "RunSoFar", "StepPlan", "TextMatches"),
@@ -730,6 +738,7 @@ __all__ = [
     "Delivery",
     "Delta",
     "DynamicSupervisor",
+    "EffectContext",
     "EmbeddingRequest",
     "Embeddings",
     "Endpoint",
@@ -819,6 +828,8 @@ __all__ = [
     "Probe",
     "ProcessDied",
     "Profile",
+    "Prompt",
+    "PromptError",
     "Provider",
     "ProviderError",
     "ProviderOverloaded",
@@ -880,6 +891,7 @@ __all__ = [
     "Step",
     "StepCall",
     "StepLimit",
+    "StepModifier",
     "StepPlan",
     "Strategy",
     "Stream",
@@ -890,6 +902,7 @@ __all__ = [
     "StreamFenced",
     "StreamOwned",
     "StuckLoop",
+    "SubAgent",
     "Submit",
     "Subscribe",
     "Supervision",

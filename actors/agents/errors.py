@@ -4,6 +4,7 @@ AgentError
 ├── DefinitionError          (also ValueError)  an agent, agency or handoff is described wrongly
 │   ├── UnknownAgent         no agent of that name here; the known ones are in the message
 │   ├── UnknownConversation  the conversation was never started, or has been released
+│   ├── PromptError          a prompt function, or what it defines, is wrong
 │   ├── UnknownRun           no run of that id is kept here
 │   └── UnknownApproval      nothing waits under that id: it was decided already, has expired, or never was
 ├── HandoffError
@@ -66,6 +67,10 @@ class UnknownAgent(DefinitionError):
 
 class UnknownConversation(DefinitionError):
     """The conversation was never started, or has been released."""
+
+
+class PromptError(DefinitionError):
+    """A prompt function, or what it defines, is wrong; says what to write instead."""
 
 
 class UnknownRun(DefinitionError):

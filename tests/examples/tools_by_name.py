@@ -38,8 +38,8 @@ def model(request: Request) -> str | ToolCall:
     if last.role == "tool":
         return f"{json.loads(last.text)['results'][1]['result']}; max_retries={request.max_retries}"
     calls = [
-        {"tool": "Write", "arguments": {"path": "prices.txt", "content": "tea 3.0"}},
-        {"tool": "Read", "arguments": {"path": "prices.txt"}},
+        {"name": "Write", "args": {"path": "prices.txt", "content": "tea 3.0"}},
+        {"name": "Read", "args": {"path": "prices.txt"}},
     ]
     return ToolCall("call-1", "batch", json.dumps({"calls": calls}))
 

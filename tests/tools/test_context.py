@@ -142,7 +142,7 @@ async def test_a_context_reaches_the_tools_of_a_composite() -> None:
 
     both = composite([which, plain, look_up])
     assert both.context is ToolContext
-    calls = [{"tool": "which"}, {"tool": "plain"}, {"tool": "look_up", "arguments": {"number": 1}}]
+    calls = [{"name": "which"}, {"name": "plain"}, {"name": "look_up", "args": {"number": 1}}]
     result = await both.run({"calls": calls}, context=ToolContext("c7", "batch", deps=SHELF))
     assert [entry["result"] for entry in result.value["results"]] == ["which 0", "plain", "Emma"]
 

@@ -211,21 +211,21 @@ class TestComposite:
     async def test_each_call_has_its_own_result_or_error(self) -> None:
         made = composite([double, fail])
         calls: list[Any] = [
-            {"tool": "double", "arguments": {"n": 4}},
-            {"tool": "fail"},
-            {"tool": "double", "arguments": {"n": "x"}},
-            {"tool": "nothing", "arguments": {}},
+            {"name": "double", "args": {"n": 4}},
+            {"name": "fail"},
+            {"name": "double", "args": {"n": "x"}},
+            {"name": "nothing", "args": {}},
             "not even an object",
-            {"tool": "double", "arguments": [1]},
+            {"name": "double", "args": [1]},
         ]
         result = await made.run({"calls": calls})
         assert not result.is_error
         results = json.loads(result.text)["results"]
-        assert results[0] == {"tool": "double", "result": 8}
+        assert results[0] == {"name": "double", "result": 8}
         assert "broken" in results[1]["error"]
         assert "n: Input should be a valid integer" in results[2]["error"]
         assert "no tool named 'nothing'" in results[3]["error"]
-        assert [set(entry) for entry in results] == [{"tool", "result"}] + [{"tool", "error"}] * 5
+        assert [set(entry) for entry in results] == [{"name", "result"}] + [{"name", "error"}] * 5
 
     @pytest.mark.parametrize("parallel", [False, True])
     async def test_its_calls_run_in_order_unless_it_says_otherwise(self, parallel: bool) -> None:
@@ -243,7 +243,7 @@ class TestComposite:
             return shelf[-1] if shelf else "nothing there"
 
         made = composite([write, read], parallel=parallel)
-        result = await made.run({"calls": [{"tool": "write", "arguments": {"text": "hello"}}, {"tool": "read"}]})
+        result = await made.run({"calls": [{"name": "write", "args": {"text": "hello"}}, {"name": "read"}]})
         assert [entry["result"] for entry in result.value["results"]] == [
             "written",
             "nothing there" if parallel else "hello",
@@ -273,7 +273,7 @@ class TestComposite:
 
         schema = composite([one, other]).spec.parameters
         kinds = schema["properties"]["calls"]["items"]["anyOf"]
-        assert [kind["properties"]["tool"] for kind in kinds] == [{"const": "one"}, {"const": "two"}]
+        assert [kind["properties"]["name"] for kind in kinds] == [{"const": "one"}, {"const": "two"}]
         references = [found["$ref"] for found in _objects(schema) if "$ref" in found]
         assert len(references) == 4
         for reference in references:
@@ -290,7 +290,7 @@ class TestComposite:
             finally:
                 stopped.set()
 
-        task = asyncio.ensure_future(composite([wait]).run({"calls": [{"tool": "wait", "arguments": {}}]}))
+        task = asyncio.ensure_future(composite([wait]).run({"calls": [{"name": "wait", "args": {}}]}))
         await started.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):

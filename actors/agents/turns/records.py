@@ -202,6 +202,22 @@ class Ended(NamedTuple):
     value: Any = None
 
 
+class PromptChanged(NamedTuple):
+    """What a prompt function remembers has changed.
+
+    Args:
+        state: the new values that it keeps, by key, as plain data.
+        effects: for effects that ran, what they depended on, as JSON; None for one that is forgotten.
+    """
+
+    state: Mapping[str, Any] = _NOTHING
+    effects: Mapping[str, str | None] = _NOTHING
+
+    def __repr__(self) -> str:
+        """What has changed, never to what: errors and logs show records."""
+        return f"PromptChanged(state={sorted(self.state)}, {len(self.effects)} effects)"
+
+
 class NotSteered(NamedTuple):
     """What somebody wanted to say to the run under way was not taken.
 
@@ -297,7 +313,10 @@ class GiveUp(NamedTuple):
     """Another process has work for the conversation: let go of it as soon as nothing is under way."""
 
 
-RECORDS = (Accepted, ApprovalAsked, CredentialGiven, Ended, NotSteered, Resumed, Rewound, Snapshot, ToolsStarted)
+RECORDS = (
+    *(Accepted, ApprovalAsked, CredentialGiven, Ended, NotSteered),
+    *(PromptChanged, Resumed, Rewound, Snapshot, ToolsStarted),
+)
 POSTS = (Cancel, Decision, GiveUp, Steer)
 EVENTS: tuple[type[Any], ...] = (*RECORDS, *INPUTS, *POSTS)
 """All that a conversation's journal keeps."""

@@ -107,7 +107,7 @@ def made_for(kind: Any) -> st.SearchStrategy[Any]:
     if origin is frozenset:
         return st.frozensets(anything(arguments[0]), max_size=2)
     if origin is Mapping:
-        return st.dictionaries(TEXTS, PLAIN, max_size=2)
+        return st.dictionaries(TEXTS, anything(arguments[1]), max_size=2)
     if issubclass(kind, BaseException):
         base = errors.AgentError if kind is Exception else kind
         return st.builds(
@@ -546,6 +546,7 @@ Image url detail='auto' cache=False
 Interrupted error usage=Usage() cost=0.0 handoffs=() rollback=False
 Message role content='' tool_calls=() tool_call_id=None name=None is_error=False reasoning='' cache=False state=None
 NotSteered id owner=None
+PromptChanged state={} effects={}
 Raised limits
 ReasoningStep agent step text
 Resumed used=0.0

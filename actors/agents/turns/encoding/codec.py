@@ -372,7 +372,9 @@ def _made(kind: Any) -> Convert:
         return lambda value: Steps(value) if type(value) is int else tuple(map(item, value))
     if isinstance(kind, typing.TypeVar):
         return _same
-    if kind in _AS_IT_IS or origin is typing.Literal or (origin is Mapping and arguments == (str, Any)):
+    if kind in _AS_IT_IS or origin is typing.Literal:
+        return _same
+    if origin is Mapping and arguments[0] is str and _decoder(arguments[1]) is _same:
         return _same
     raise TypeError(f"a field of type {kind} cannot be read from a journal")
 

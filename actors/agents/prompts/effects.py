@@ -1,0 +1,226 @@
+"""Effects: what runs between a prompt function and the completion it was called for."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ....providers.messages import Message, ToolSpec
+from ....tools.schema import body_of, name_of
+from ..errors import PromptError
+from .items import Items
+from .references import Reference
+from .values import NotPlain, canonical
+
+if TYPE_CHECKING:
+    from ..context import RequestContext
+
+
+class Effect(NamedTuple):
+    """An effect of one render.
+
+    Args:
+        callback: what runs.
+        identity: the same in each render of one prompt function.
+        dependencies: what it depends on, as JSON; None where it runs each step.
+        takes: how many of context and step it is called with.
+    """
+
+    callback: Callable[..., Any]
+    identity: str
+    dependencies: str | None
+    takes: int
+
+
+class EffectContext:
+    """What an effect sees of the step.
+
+    Attributes:
+        messages: the conversation before the step; valid for every vendor.
+        step: which completion of the run it is, counted from 1.
+        last_tool: whose result came last before this step, in this run; empty if none did.
+        request: the request context of the run.
+        systems: the parts that `Prompt.system` defined.
+        variables: those that `Prompt.define` and `Prompt.define_data` defined.
+    """
+
+    __slots__ = ("_tools", "last_tool", "messages", "request", "step", "systems", "variables")
+
+    def __init__(
+        self,
+        messages: tuple[Message, ...],
+        step: int,
+        last_tool: str,
+        request: RequestContext,
+        systems: Items[Reference],
+        variables: Items[Reference],
+        tools: Callable[[], Items[ToolSpec]],
+    ) -> None:
+        self.messages = messages
+        self.step = step
+        self.last_tool = last_tool
+        self.request = request
+        self.systems = systems
+        self.variables = variables
+        self._tools = tools
+
+    @property
+    def tools(self) -> Items[ToolSpec]:
+        """The tools and sub-agents that the model may call in this step."""
+        return self._tools()
+
+
+class StepModifier:
+    """Changes one step alone: what is assigned here stands in place of what there is, and the next step begins anew.
+
+    Args:
+        context: what there is.
+        name: the prompt function's, for errors.
+    """
+
+    __slots__ = ("_context", "_messages", "_name", "_over", "_systems", "_tools", "_variables")
+
+    def __init__(self, context: EffectContext, name: str) -> None:
+        self._context = context
+        self._name = name
+        self._over = False
+        self._messages: tuple[Message, ...] | None = None
+        self._tools: tuple[str, ...] | None = None
+        self._systems: tuple[str, ...] | None = None
+        self._variables: tuple[str, ...] | None = None
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """The conversation as the model is shown it."""
+        return self._context.messages if self._messages is None else self._messages
+
+    @messages.setter
+    def messages(self, given: Sequence[Message]) -> None:
+        self._check_time("messages")
+        if isinstance(given, str) or not isinstance(given, Iterable):
+            raise PromptError(f"{self._name}: step.messages is a sequence of Message, not {type(given).__name__}")
+        messages = tuple(given)
+        for message in messages:
+            if not isinstance(message, Message):
+                raise PromptError(f"{self._name}: step.messages are Message, not {type(message).__name__}")
+        self._messages = messages
+
+    @property
+    def tools(self) -> Items[ToolSpec]:
+        """The tools and sub-agents that the model may call."""
+        tools = self._context.tools
+        return tools if self._tools is None else tools.named(*self._tools)
+
+    @tools.setter
+    def tools(self, given: Iterable[str | ToolSpec]) -> None:
+        self._check_time("tools")
+        self._tools = self._context.tools.chosen(given, f"{self._name}: step.tools")
+
+    @property
+    def systems(self) -> Items[Reference]:
+        """The parts made by `Prompt.system` that it is shown."""
+        systems = self._context.systems
+        return systems if self._systems is None else systems.named(*self._systems)
+
+    @systems.setter
+    def systems(self, given: Iterable[str | Reference]) -> None:
+        self._check_time("systems")
+        self._systems = self._context.systems.chosen(given, f"{self._name}: step.systems")
+
+    @property
+    def variables(self) -> Items[Reference]:
+        """The parts made by `Prompt.define` and `Prompt.define_data` that it is shown."""
+        variables = self._context.variables
+        return variables if self._variables is None else variables.named(*self._variables)
+
+    @variables.setter
+    def variables(self, given: Iterable[str | Reference]) -> None:
+        self._check_time("variables")
+        self._variables = self._context.variables.chosen(given, f"{self._name}: step.variables")
+
+    def close(self) -> None:
+        """The step's request is made."""
+        self._over = True
+
+    def _check_time(self, what: str) -> None:
+        if self._over:
+            raise PromptError(
+                f"{self._name}: step.{what} was assigned after the step's request had been made: assign it before the "
+                "effect returns"
+            )
+
+    @property
+    def changed(self) -> tuple[tuple[Message, ...] | None, frozenset[str] | None]:
+        """The messages and the names of the tools that were assigned; None for what was not."""
+        return self._messages, None if self._tools is None else frozenset(self._tools)
+
+
+def identity_of(callback: Callable[..., Any], file: str, line: int, seen: dict[str, int]) -> str:
+    """What an effect is known by from one render to the next: its callback's qualified name, its line relative to the
+    prompt function, and its count among equal ones.
+
+    Args:
+        callback: what runs.
+        file, line: where the prompt function stands.
+        seen: how many effects of each kind this render has made so far; counted on.
+    """
+    body = body_of(callback)
+    code = getattr(getattr(body, "__func__", body), "__code__", None)
+    at = str(code.co_firstlineno - line) if code is not None and code.co_filename == file else ""
+    known = f"{name_of(body)}:{at}"
+    count = seen[known] = seen.get(known, 0) + 1
+    return f"{known}:{count}"
+
+
+def dependencies_of(given: object, where: str) -> str | None:
+    """What an effect depends on, as JSON.
+
+    Raises:
+        PromptError: it is no list, or something in it is no plain data.
+    """
+    if given is None:
+        return None
+    if not isinstance(given, list | tuple):
+        raise PromptError(
+            f"{where}: dependencies is {given!r:.80}; give a list of what it depends on, [] to run once, or nothing to "
+            "run each step"
+        )
+    made = []
+    for index, one in enumerate(given):
+        try:
+            made.append(canonical(one))
+        except NotPlain as wrong:
+            raise PromptError(
+                f"{where}: dependencies[{index}] cannot be compared after a restart: {wrong}; give plain data"
+            ) from wrong
+    return f"[{','.join(made)}]"
+
+
+def takes(callback: Callable[..., Any], where: str) -> int:
+    """How many of context and step a callback takes: as many as it requires.
+
+    Raises:
+        PromptError: it requires something else.
+    """
+    code = getattr(callback, "__code__", None)
+    if code is not None and not code.co_kwonlyargcount and not code.co_flags & inspect.CO_VARARGS:
+        required = code.co_argcount - len(callback.__defaults__ or ())
+    else:
+        required = _required(callback, where)
+    if required > 2:
+        raise PromptError(f"{where}: an effect takes (context, step), (context) or nothing; this requires {required}")
+    return int(required)
+
+
+def _required(callback: Callable[..., Any], where: str) -> int:
+    try:
+        parameters = inspect.signature(callback).parameters.values()
+    except (TypeError, ValueError) as error:
+        raise PromptError(f"{where}: this callback does not say what it takes: {error}") from error
+    if any(one.kind is one.VAR_POSITIONAL for one in parameters):
+        return 2
+    required = [one for one in parameters if one.default is one.empty and one.kind is not one.VAR_KEYWORD]
+    if named := [one.name for one in required if one.kind is one.KEYWORD_ONLY]:
+        raise PromptError(f"{where}: an effect takes (context, step) by position; {named[0]!r} needs a name")
+    return len(required)

@@ -1,0 +1,139 @@
+"""What one call of a prompt function defines."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ....providers.messages import Message, ToolSpec
+from ....tools.tool import Tool
+from ..errors import PromptError
+from .cells import Cells, Setter
+from .effects import Effect
+from .references import Marks, Reference
+from .subagents import SubAgent, SubAgents
+from .values import Kind, NotPlain
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ..context import RequestContext
+
+
+class Parts:
+    """Collects what a prompt function defines in one step.
+
+    Args:
+        name: the function's, for errors.
+        file, line: where it stands.
+        cells: the state it reads.
+        before: the state to read in place of what is committed; None for that.
+        request: the request context of the run.
+
+    Attributes:
+        systems, variables: parts of the system prompt, by name.
+        messages: what stands before the conversation.
+        tools, agents: what the model may call, by name.
+        effects: what runs after the function.
+        notes: what is told of the step in the answer.
+    """
+
+    __slots__ = (
+        "agents",
+        "before",
+        "cells",
+        "effects",
+        "file",
+        "keys",
+        "line",
+        "marks",
+        "messages",
+        "name",
+        "notes",
+        "request",
+        "seen",
+        "systems",
+        "tools",
+        "variables",
+    )
+
+    def __init__(
+        self,
+        name: str,
+        file: str,
+        line: int,
+        cells: Cells,
+        before: Mapping[str, Any] | None,
+        request: RequestContext,
+    ) -> None:
+        self.name = name
+        self.file = file
+        self.line = line
+        self.cells = cells
+        self.before = before
+        self.request = request
+        self.systems: dict[str, Reference] = {}
+        self.variables: dict[str, Reference] = {}
+        self.messages: list[Message] = []
+        self.tools: dict[str, Tool] = {}
+        self.agents: dict[str, SubAgent | SubAgents] = {}
+        self.effects: list[Effect] = []
+        self.notes: list[str] = []
+        self.marks = Marks()
+        self.seen: dict[str, int] = {}
+        self.keys: set[str] = set()
+
+    def add(self, parts: dict[str, Reference], name: str, value: str) -> Reference:
+        """Add a part of the system prompt.
+
+        Raises:
+            PromptError: there is one of that name already.
+        """
+        if name in self.systems or name in self.variables:
+            raise self.twice("part", name)
+        made = parts[name] = Reference.made(name, value, self.marks)
+        return made
+
+    def offer(self, made: Tool | SubAgent | SubAgents) -> None:
+        """Add what the model may call.
+
+        Raises:
+            PromptError: there is something of that name already.
+        """
+        name = made.name
+        if name in self.tools or name in self.agents:
+            raise self.twice("tool or sub-agent", name)
+        if isinstance(made, Tool):
+            self.tools[name] = made
+        else:
+            self.agents[name] = made
+
+    def read(self, key: str, kind: Kind, initial: Any) -> tuple[Any, Setter[Any]]:
+        """The value of a state, and its setter.
+
+        Raises:
+            PromptError: it has been made already, or what it holds is none.
+        """
+        if key in self.keys:
+            raise self.twice("state", key)
+        self.keys.add(key)
+        try:
+            return self.cells.read(key, kind, initial, self.before)
+        except NotPlain as wrong:
+            raise PromptError(f"{self.name}: state {key!r}: {wrong}") from wrong
+
+    def check(self, tools: tuple[ToolSpec, ...]) -> None:
+        """Look at the names beside those that the agent itself offers.
+
+        Raises:
+            PromptError: one is there twice.
+        """
+        for spec in tools:
+            if spec.name in self.tools or spec.name in self.agents:
+                raise PromptError(
+                    f"{self.name} makes the tool or sub-agent {spec.name!r}, and the agent itself offers one of that "
+                    "name: give one of them another name"
+                )
+
+    def twice(self, what: str, name: str) -> PromptError:
+        """The error of something that was made twice."""
+        return PromptError(f"{self.name} makes the {what} {name!r} twice in one step: give one of them another name")

@@ -1,0 +1,316 @@
+"""What a prompt function is given: it defines what the model sees and may call in one step.
+
+A prompt function runs before each completion of a run. What it defines counts for that step; what it must remember is
+state, which the conversation keeps. Plugins are subclasses of `Prompt` with methods of their own.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
+
+from ....providers.messages import Message, Part
+from ....providers.shapes import wrong_message
+from ....tools.errors import ToolDefinitionError
+from ....tools.tool import FunctionOptions, Tool, as_tool, check_options, made_tool
+from ..errors import PromptError, said
+from .effects import Effect, dependencies_of, identity_of, takes
+from .parts import Parts
+from .references import Reference, ToolReference, check_name
+from .spec import PromptSpec, specified
+from .subagents import AgentOptions, SubAgent, SubAgents
+from .values import NotPlain, kind_of
+from .yamls import as_yaml
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from ..context import RequestContext
+
+T = TypeVar("T")
+P = TypeVar("P", bound="Prompt")
+I = TypeVar("I")  # noqa: E741
+
+
+class Prompt:
+    """Defines one step of a run; see the page for what each part becomes."""
+
+    __slots__ = ("_parts",)
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts: Parts | None = parts
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._parts.name}>" if self._parts else f"<{type(self).__name__}, over>"
+
+    def _open(self, method: str) -> Parts:
+        parts = self._parts
+        if parts is None:
+            raise PromptError(
+                f"prompt.{method} was called after the prompt function had returned: define everything in it; setters "
+                "and references stay of use"
+            )
+        return parts
+
+    def close(self) -> None:
+        """The prompt function has returned."""
+        self._parts = None
+
+    @property
+    def context(self) -> RequestContext:
+        """The request context of the run: who asks, for what.
+
+        Raises:
+            PromptError: the prompt function has returned.
+        """
+        return self._open("context").request
+
+    # -- state and effects ---------------------------------------------------------------------------------------------
+
+    @overload
+    def state(self, key: str, initial: T) -> tuple[T, Callable[[T | Callable[[T], T]], T]]: ...
+    @overload
+    def state(self, key: str, initial: T, value_type: type[T]) -> tuple[T, Callable[[T | Callable[[T], T]], T]]: ...
+    @overload
+    def state(self, key: str, initial: Any, value_type: Any) -> tuple[Any, Callable[[Any], Any]]: ...
+    def state(self, key: str, initial: Any, value_type: Any = None) -> tuple[Any, Callable[[Any], Any]]:
+        """A value that the conversation keeps.
+
+        Args:
+            key: by which it is kept.
+            initial: what it is at first in a conversation.
+            value_type: the type it comes back as; by default that of ``initial``.
+
+        Returns:
+            The value, a copy of one's own, and what sets it: called in a tool or an effect with the new value, or with
+            a pure function of the value before, it returns the new one.
+
+        Raises:
+            PromptError: the key was used already in this step, or the value cannot be kept.
+        """
+        parts = self._open("state")
+        if not isinstance(key, str) or not key:
+            raise PromptError(f"{parts.name}: the key of a state is a text, not {key!r:.80}")
+        try:
+            kind = kind_of(initial, value_type)
+        except NotPlain as wrong:
+            raise PromptError(f"{parts.name}: state {key!r}: {wrong}") from wrong
+        return parts.read(key, kind, initial)
+
+    def effect(self, callback: Callable[..., object], dependencies: Sequence[Any] | None = None) -> None:
+        """Run something after the prompt function and before the completion.
+
+        Args:
+            callback: called with the `EffectContext` and the `StepModifier`, or as many of them as it requires; may be
+                async.
+            dependencies: plain data: it runs where they differ from those of its last run in the conversation; ``[]``
+                runs it once. None runs it each step.
+
+        Raises:
+            PromptError: it cannot be called so, or a dependency is no plain data.
+        """
+        parts = self._open("effect")
+        if not callable(callback):
+            raise PromptError(f"{parts.name}: an effect is a function, not {callback!r:.80}")
+        identity = identity_of(callback, parts.file, parts.line, parts.seen)
+        where = f"{parts.name}: effect {identity.partition(':')[0]}"
+        taken = takes(callback, where)
+        parts.effects.append(Effect(callback, identity, dependencies_of(dependencies, where), taken))
+
+    # -- the system prompt ---------------------------------------------------------------------------------------------
+
+    def system(self, name: str, text: str) -> Reference:
+        """Tell the model something: ``<name>text</name>`` in the system prompt.
+
+        Raises:
+            PromptError: it is no name or no text, or there is a part of that name.
+        """
+        parts = self._open("system")
+        return parts.add(parts.systems, check_name(name, parts.name), _text(text, name, parts.name, "system"))
+
+    def define(self, name: str, text: str) -> Reference:
+        """Give the model a text to use: ``<name>text</name>`` in the system prompt, behind what `system` tells.
+
+        Raises:
+            PromptError: it is no name or no text, or there is a part of that name.
+        """
+        parts = self._open("define")
+        return parts.add(parts.variables, check_name(name, parts.name), _text(text, name, parts.name, "define"))
+
+    def define_data(self, name: str, data: Any) -> Reference:
+        """Give the model data to use, as YAML.
+
+        Args:
+            name: the part's.
+            data: plain data, or what pydantic makes such: models, dataclasses.
+
+        Raises:
+            PromptError: it is no name or no data, or there is a part of that name.
+        """
+        parts = self._open("define_data")
+        try:
+            text = as_yaml(data)
+        except NotPlain as wrong:
+            raise PromptError(f"{parts.name}: define_data({name!r:.80}): {wrong}") from wrong
+        return parts.add(parts.variables, check_name(name, parts.name), text)
+
+    def reminded_items(self) -> tuple[Reference, ...]:
+        """The parts of which the model is reminded in this step, so far."""
+        return tuple(self._open("reminded_items").marks.reminded.values())
+
+    # -- messages ------------------------------------------------------------------------------------------------------
+
+    def message(self, role: Literal["user", "assistant"], content: str | Sequence[Part]) -> None:
+        """Have a message stand before the conversation, in this step alone.
+
+        Args:
+            role: who speaks.
+            content: the text, or parts in order.
+
+        Raises:
+            PromptError: it is no message.
+        """
+        parts = self._open("message")
+        if role not in ("user", "assistant"):
+            raise PromptError(
+                f"{parts.name}: message({role!r:.40}, …): role is 'user' or 'assistant'; for instructions "
+                "use prompt.system"
+            )
+        made = content if isinstance(content, str) else tuple(content)
+        message = Message(role, made)
+        if wrong := wrong_message(message, "message"):
+            raise PromptError(f"{parts.name}: {wrong}")
+        parts.messages.append(message)
+
+    def user(self, text: str) -> None:
+        """Have a message of the user's stand before the conversation, in this step alone.
+
+        Raises:
+            PromptError: it is no text.
+        """
+        self.message("user", text)
+
+    # -- tools and sub-agents ------------------------------------------------------------------------------------------
+
+    @overload
+    def tool(
+        self, declared: Tool | type | Callable[..., Any], /, **options: Unpack[FunctionOptions]
+    ) -> ToolReference: ...
+    @overload
+    def tool(self, /, **options: Unpack[FunctionOptions]) -> Callable[[Callable[..., Any]], ToolReference]: ...
+    def tool(self, declared: Any = None, /, **options: Any) -> Any:
+        """Offer a tool in this step: a function, a `Tool` or a `BaseTool`; as a decorator too.
+
+        Args:
+            declared: it.
+            options: those of `callboard.tool`, for a function.
+
+        Returns:
+            The reference; as a text it is the tool's name.
+
+        Raises:
+            PromptError: it is no tool, an option is wrong, or there is something of that name.
+        """
+        parts = self._open("tool")
+        frame = sys._getframe(1)
+        if declared is None:
+            return lambda function: _offered(self._open("tool"), function, options, frame)
+        return _offered(parts, declared, options, frame)
+
+    @overload
+    def agent(
+        self,
+        name: str,
+        description: str,
+        input: type[I],
+        fn: Callable[[P, I], object],
+        *,
+        plugins: type[P],
+        **options: Unpack[AgentOptions],
+    ) -> ToolReference: ...
+    @overload
+    def agent(
+        self,
+        name: str,
+        description: str,
+        input: type[I],
+        fn: Callable[[Prompt, I], object],
+        **options: Unpack[AgentOptions],
+    ) -> ToolReference: ...
+    @overload
+    def agent(
+        self,
+        name: str,
+        description: str,
+        input: Mapping[str, Any],
+        fn: Callable[[Any, Any], object],
+        *,
+        plugins: type[Prompt] | Sequence[type[Prompt]] = (),
+        **options: Unpack[AgentOptions],
+    ) -> ToolReference: ...
+    def agent(self, name: str, description: str, input: Any, fn: Any, **options: Any) -> ToolReference:
+        """Offer an agent with a prompt function of its own as a tool, in this step; see `SubAgent` for the arguments.
+
+        Raises:
+            PromptError: something of it is wrong, or there is something of that name.
+        """
+        parts = self._open("agent")
+        made = SubAgent(name, description, input, fn, **options)
+        as_prompt(fn, made.plugins, f"sub-agent {name!r}", takes=2)
+        parts.offer(made)
+        return ToolReference(name)
+
+    def agents(self, name: str, description: str, members: Sequence[SubAgent]) -> ToolReference:
+        """Offer sub-agents that one call asks side by side, in this step.
+
+        Raises:
+            PromptError: something of them is wrong, or there is something of that name.
+        """
+        parts = self._open("agents")
+        made = SubAgents(name, description, members)
+        for member in made.members:
+            as_prompt(member.fn, member.plugins, f"sub-agent {member.name!r}", takes=2)
+        parts.offer(made)
+        return ToolReference(name)
+
+
+def as_prompt(fn: object, plugins: object, whose: str, *, takes: int = 1) -> PromptSpec:
+    """Look at a prompt function.
+
+    Args:
+        fn: it.
+        plugins: a subclass of `Prompt`, or several.
+        whose: it is, for errors.
+        takes: how many arguments it is called with: 1, the prompt; or 2, for a sub-agent's input.
+
+    Raises:
+        PromptError: it cannot be called so, or does not fit the plugins.
+    """
+    return specified(fn, plugins, whose, Prompt, takes)
+
+
+def _offered(parts: Parts, declared: Any, options: dict[str, Any], frame: Any) -> ToolReference:
+    try:
+        if isinstance(declared, type | Tool):
+            if options:
+                raise PromptError(
+                    f"{parts.name}: {', '.join(options)} of {declared!r:.80}: a tool that is made already has its own "
+                    "options; give them where it is made"
+                )
+            made = as_tool(declared)
+        else:
+            check_options(options, FunctionOptions, "a tool")
+            made = made_tool(declared, options, frame)
+    except ToolDefinitionError as error:
+        raise PromptError(f"{parts.name}: {said(error)}") from error
+    parts.offer(made)
+    return ToolReference(made.name)
+
+
+def _text(given: object, name: object, whose: str, method: str) -> str:
+    if isinstance(given, str):
+        return given
+    raise PromptError(
+        f"{whose}: {method}({name!r:.80}, …) takes a text, not {type(given).__name__}; for data use define_data"
+    )

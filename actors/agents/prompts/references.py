@@ -1,0 +1,104 @@
+"""What a prompt function gets for what it defines: a text that stands for it in other texts."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from ..errors import PromptError
+
+_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
+
+
+def check_name(name: object, where: str) -> str:
+    """The name of a part.
+
+    Raises:
+        PromptError: it is none.
+    """
+    if isinstance(name, str) and _NAME.fullmatch(name):
+        return str(name)
+    raise PromptError(
+        f"{where}: {name!r:.80} is no name of a part; use up to 64 letters, digits, '_', '.' and '-', a letter or '_' "
+        "first"
+    )
+
+
+class Marks:
+    """Which parts of a step are left out, and of which the model is reminded."""
+
+    __slots__ = ("disabled", "over", "reminded")
+
+    def __init__(self) -> None:
+        self.disabled: set[str] = set()
+        self.reminded: dict[str, Reference] = {}
+        self.over = False
+
+
+class Reference(str):
+    """A part of a prompt; as a text it is the part's tag, ``<name>``.
+
+    Attributes:
+        name: the part's name.
+        value: its text.
+    """
+
+    __slots__ = ("_marks", "name", "value")
+
+    name: str
+    value: str
+    _marks: Marks
+
+    @classmethod
+    def made(cls, name: str, value: str, marks: Marks) -> Reference:
+        """The reference to a part of the step that ``marks`` belong to."""
+        self = cls(f"<{name}>")
+        self.name = name
+        self.value = value
+        self._marks = marks
+        return self
+
+    def remind(self) -> Reference:
+        """Remind the model of the part in this step, after all else that it is told.
+
+        Raises:
+            PromptError: the step's request has been made.
+        """
+        self._live("remind").reminded[self.name] = self
+        return self
+
+    def disable(self) -> Reference:
+        """Leave the part out in this step.
+
+        Raises:
+            PromptError: the step's request has been made.
+        """
+        self._live("disable").disabled.add(self.name)
+        return self
+
+    def _live(self, method: str) -> Marks:
+        marks = self._marks
+        if marks.over:
+            raise PromptError(
+                f"{method}() of the part {self.name!r} came too late, the step's request has been made: call it in the "
+                "prompt function, or in an effect"
+            )
+        return marks
+
+    def tagged(self) -> str:
+        """The part as the model is shown it."""
+        name, value = self.name, self.value
+        if f"</{name}" in value:
+            value = value.replace(f"</{name}", f"&lt;/{name}")
+        return f"{self}\n{value}\n</{name}>"
+
+
+class ToolReference(str):
+    """A tool, or a sub-agent, that a prompt function defined; as a text it is its name."""
+
+    __slots__ = ()
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return str(self)

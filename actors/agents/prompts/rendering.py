@@ -1,0 +1,223 @@
+"""One step of a prompt: call the function, run its effects, and put together what the model is shown."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+from ....providers.messages import Message, ToolSpec
+from ....tools.tool import Tool
+from ..context import RequestContext
+from .cells import RENDER, Cells
+from .effects import Effect, EffectContext, StepModifier
+from .items import Items
+from .parts import Parts
+from .prompt import Prompt
+from .references import Reference
+from .spec import PromptSpec
+from .subagents import SubAgent, SubAgents
+
+
+class StepFacts(NamedTuple):
+    """What is known of a step before it.
+
+    Args:
+        messages: the conversation before it.
+        step: which completion of the run it is, counted from 1.
+        last_tool: whose result came last before it, in this run; empty if none did.
+        context: the request context of the run.
+        tools: what the agent itself offers its model.
+    """
+
+    messages: tuple[Message, ...]
+    step: int
+    last_tool: str
+    context: RequestContext
+    tools: tuple[ToolSpec, ...] = ()
+
+
+class Rendered(NamedTuple):
+    """What a prompt function makes of a step.
+
+    Args:
+        system: the text of its parts, for behind the agent's instructions; empty if it has none.
+        before: messages for before the conversation.
+        messages: what stands in place of the conversation; None for itself.
+        after: messages for behind the conversation.
+        tools, agents: what the model may call, besides what the agent itself offers.
+        offered: names of those tools and sub-agents, the agent's own included, that are offered; None for all.
+        notes: what is told of the step in the answer.
+    """
+
+    system: str
+    before: tuple[Message, ...]
+    messages: tuple[Message, ...] | None
+    after: tuple[Message, ...]
+    tools: tuple[Tool, ...]
+    agents: tuple[SubAgent | SubAgents, ...]
+    offered: frozenset[str] | None
+    notes: tuple[str, ...] = ()
+
+
+def render(
+    spec: PromptSpec,
+    cells: Cells,
+    facts: StepFacts,
+    *,
+    before: Mapping[str, Any] | None = None,
+    input: Any = None,
+) -> Rendered | Awaitable[Rendered]:
+    """Call a prompt function for a step.
+
+    What it sets, initial values and what effects set, stays in the scope `RENDER` of the cells: to be taken when the
+    step's completion is recorded.
+
+    Args:
+        spec: the function.
+        cells: the conversation's state.
+        facts: of the step.
+        before: the state that the step was rendered from, where a restart finds it in its middle: the function defines
+            again what it defined then, no effect runs, and nothing is set.
+        input: what a sub-agent is given.
+
+    Returns:
+        What it makes of the step; to be awaited where the function, or an effect, is async.
+
+    Raises:
+        PromptError: something is used wrongly.
+        Exception: what the function, or an effect, raises. Nothing is set then.
+    """
+    cells.check_untouched()
+    cells.drop(RENDER)
+    parts = Parts(spec.name, spec.file, spec.line, cells, before, facts.context)
+    prompt = spec.kind(parts)
+    try:
+        with cells.rendering():
+            made = spec.fn(prompt) if input is None else spec.fn(prompt, input)
+        if inspect.isawaitable(made):
+            return _awaited(prompt, made, parts, facts)
+        prompt.close()
+        finished = _finished(parts, facts)
+    except BaseException:
+        cells.drop(RENDER)
+        raise
+    return finished if isinstance(finished, Rendered) else _rest(*finished)
+
+
+async def _awaited(prompt: Prompt, made: Awaitable[Any], parts: Parts, facts: StepFacts) -> Rendered:
+    try:
+        with parts.cells.rendering():
+            await made
+        prompt.close()
+        finished = _finished(parts, facts)
+    except BaseException:
+        parts.cells.drop(RENDER)
+        raise
+    return finished if isinstance(finished, Rendered) else await _rest(*finished)
+
+
+class _Rest(NamedTuple):
+    """The effects of a step from the first one on that is async, which has been called."""
+
+    parts: Parts
+    context: EffectContext
+    step: StepModifier
+    made: Awaitable[Any]
+    due: list[Effect]
+
+
+def _finished(parts: Parts, facts: StepFacts) -> Rendered | _Rest:
+    """Run the effects of a step, and put it together."""
+    parts.check(facts.tools)
+    if parts.before is not None:
+        return _assembled(parts, None)
+    cells = parts.cells
+    due = _due(parts)
+    if not due:
+        return _assembled(parts, None)
+    context, step = _seen(parts, facts)
+    for index, effect in enumerate(due):
+        with cells.open(RENDER):
+            made: Any = effect.callback(*(context, step)[: effect.takes])
+        if inspect.isawaitable(made):
+            return _Rest(parts, context, step, made, due[index:])
+        if effect.dependencies is not None:
+            cells.effect_ran(effect.identity, effect.dependencies)
+    return _assembled(parts, step)
+
+
+async def _rest(
+    parts: Parts, context: EffectContext, step: StepModifier, made: Awaitable[Any], due: list[Effect]
+) -> Rendered:
+    cells = parts.cells
+    try:
+        for index, effect in enumerate(due):
+            with cells.open(RENDER):
+                if index:
+                    made = effect.callback(*(context, step)[: effect.takes])
+                if inspect.isawaitable(made):
+                    await made
+            if effect.dependencies is not None:
+                cells.effect_ran(effect.identity, effect.dependencies)
+        return _assembled(parts, step)
+    except BaseException:
+        cells.drop(RENDER)
+        raise
+
+
+def _due(parts: Parts) -> list[Effect]:
+    """The effects that run in this step; those that were not made are forgotten."""
+    kept = parts.cells.effects
+    due = [one for one in parts.effects if one.dependencies is None or kept.get(one.identity) != one.dependencies]
+    if kept:
+        made = {one.identity for one in parts.effects if one.dependencies is not None}
+        for identity in kept:
+            if identity not in made:
+                parts.cells.effect_ran(identity, None)
+    return due
+
+
+def _seen(parts: Parts, facts: StepFacts) -> tuple[EffectContext, StepModifier]:
+    def tools() -> Items[ToolSpec]:
+        own = (one.spec for one in (*parts.tools.values(), *parts.agents.values()))
+        return Items((*facts.tools, *own), "tool")
+
+    context = EffectContext(
+        facts.messages,
+        facts.step,
+        facts.last_tool,
+        facts.context,
+        Items(parts.systems.values(), "system"),
+        Items(parts.variables.values(), "variable"),
+        tools,
+    )
+    return context, StepModifier(context, parts.name)
+
+
+def _assembled(parts: Parts, step: StepModifier | None) -> Rendered:
+    marks = parts.marks
+    marks.over = True
+    shown: Iterable[Reference] = (*parts.systems.values(), *parts.variables.values())
+    messages, offered = None, None
+    if step is not None:
+        step.close()
+        messages, offered = step.changed
+        shown = (*step.systems, *step.variables)
+    if marks.disabled:
+        shown = [one for one in shown if one.name not in marks.disabled]
+    after: tuple[Message, ...] = ()
+    if marks.reminded:
+        names = {one.name for one in shown}
+        if reminded := [str(one) for one in marks.reminded.values() if one.name in names]:
+            after = (Message("user", f"<reminder>Keep to: {', '.join(reminded)}</reminder>"),)
+    return Rendered(
+        "\n\n".join([one.tagged() for one in shown]),
+        tuple(parts.messages),
+        messages,
+        after,
+        tuple(parts.tools.values()),
+        tuple(parts.agents.values()),
+        offered,
+        tuple(parts.notes),
+    )

@@ -1,0 +1,206 @@
+"""Values that a journal keeps: what is plain data, how a value becomes plain and comes back, and what differs."""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from math import isfinite
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+SCALARS: Final = frozenset({str, int, float, bool, type(None)})
+_CONTAINERS: Final = frozenset({list, dict})
+_LOOSE: Final = frozenset({tuple, set, frozenset})
+"""Containers that say nothing of what is in them, where a value of them is all that is known of its type."""
+
+
+class NotPlain(Exception):
+    """A value that no journal keeps; the text says why, and what to do."""
+
+
+def problem_of(value: Any, where: str = "") -> str:
+    """What is no plain data in a value: where it is, and what; empty where all is."""
+    kind = type(value)
+    if kind is float and not isfinite(value):
+        return f"{where or 'it'} is {value}, which no JSON says: use None, or a text"
+    if kind in SCALARS:
+        return ""
+    if kind is list:
+        for index, item in enumerate(value):
+            if problem := problem_of(item, f"{where}[{index}]"):
+                return problem
+        return ""
+    if kind is dict:
+        for key, item in value.items():
+            if type(key) is not str:
+                return f"{where or 'it'} has the key {key!r:.80}, which is no text"
+            if problem := problem_of(item, f"{where}[{key!r:.40}]"):
+                return problem
+        return ""
+    return f"{where or 'it'} is a {kind.__name__}"
+
+
+def copied(value: Any) -> Any:
+    """A copy of plain data that shares nothing that can be changed."""
+    kind = type(value)
+    if kind is list:
+        return [copied(item) for item in value]
+    if kind is dict:
+        return {key: copied(item) for key, item in value.items()}
+    return value
+
+
+def is_same(one: Any, other: Any) -> bool:
+    """Whether two values are the same plain data: 1, 1.0 and True are three."""
+    kind = type(one)
+    if kind is not type(other):
+        return False
+    if kind is list:
+        return len(one) == len(other) and all(map(is_same, one, other))
+    if kind is dict:
+        return list(one) == list(other) and all(is_same(item, other[key]) for key, item in one.items())
+    return bool(one == other)
+
+
+class Kind:
+    """How the values of one state are made plain, and how they come back.
+
+    Args:
+        type: the type they must fit; None for plain data of any kind.
+        loose: they must also come back as they were: the type says nothing of what is in them.
+    """
+
+    __slots__ = ("_adapter", "_loose", "type")
+
+    def __init__(self, type: Any, *, loose: bool = False) -> None:
+        self.type = type
+        self._loose = loose
+        self._adapter: TypeAdapter[Any] | None = None
+        if type is not None:
+            from pydantic import TypeAdapter
+
+            self._adapter = TypeAdapter(type)
+
+    @property
+    def name(self) -> str:
+        """The type as an error shows it."""
+        return getattr(self.type, "__name__", None) or str(self.type)
+
+    def plain(self, value: Any) -> Any:
+        """A value as plain data, which shares nothing with it.
+
+        Raises:
+            NotPlain: it does not fit, or is none.
+        """
+        if self._adapter is None:
+            if type(value) in SCALARS and (type(value) is not float or isfinite(value)):
+                return value
+            if problem := problem_of(value):
+                raise NotPlain(f"{problem}; a state is plain data, or give its type: value_type=…")
+            return copied(value)
+        try:
+            made = self._adapter.dump_python(value, mode="json", warnings="error", by_alias=True)
+        except Exception as error:  # also what serializers of the user's raise
+            raise NotPlain(f"a {type(value).__name__} is no {self.name}: {error!s:.300}") from error
+        if problem := problem_of(made):
+            raise NotPlain(problem)
+        back = self.restored(made)
+        if self._loose and back != value:
+            raise NotPlain(
+                f"a journal would not give it back as it is: it holds more than plain data; give its type: "
+                f"value_type={self.name}[…]"
+            )
+        return made
+
+    def restored(self, plain: Any) -> Any:
+        """A value of plain data; a new one, where it can be changed.
+
+        Raises:
+            NotPlain: it does not fit the type.
+        """
+        if self._adapter is None:
+            return plain if type(plain) in SCALARS else copied(plain)
+        if type(plain) is self.type and self.type in SCALARS:
+            return plain
+        try:
+            return self._adapter.validate_json(json.dumps(plain))
+        except Exception as error:  # also what validators of the user's raise
+            raise NotPlain(f"what was kept does not fit {self.name}: {_short(error)}") from error
+
+    def is_untouched(self, value: Any, plain: Any) -> bool:
+        """Whether a value that was made of this plain data still is what it was."""
+        if self._adapter is None:
+            return is_same(value, plain)
+        try:
+            return is_same(self._adapter.dump_python(value, mode="json", by_alias=True, warnings=False), plain)
+        except Exception:
+            return False
+
+
+_ANY: Final = Kind(None)
+
+
+def kind_of(initial: Any, value_type: Any) -> Kind:
+    """How the values of a state are kept.
+
+    Args:
+        initial: its first value, whose type counts where none is given.
+        value_type: the type of its values, or None.
+
+    Raises:
+        NotPlain: it is no type that pydantic knows.
+    """
+    if value_type is None:
+        kind = type(initial)
+        if kind in SCALARS or kind in _CONTAINERS:
+            return _ANY
+        value_type = kind
+    try:
+        return _kind(value_type)
+    except TypeError:  # not hashable
+        return _made(value_type)
+
+
+@lru_cache(maxsize=1024)
+def _kind(value_type: Any) -> Kind:
+    return _made(value_type)
+
+
+def _made(value_type: Any) -> Kind:
+    try:
+        return Kind(value_type, loose=value_type in _LOOSE)
+    except Exception as error:  # pydantic's own, and what the user's type raises
+        raise NotPlain(
+            f"{getattr(value_type, '__name__', value_type)!s:.80} cannot be kept: {_short(error)}"
+        ) from error
+
+
+def canonical(value: Any) -> str:
+    """A value as the one JSON text that stands for it.
+
+    Raises:
+        NotPlain: there is none.
+    """
+    try:
+        return _encode(value)
+    except (TypeError, ValueError, RecursionError):
+        pass
+    if isinstance(value, set | frozenset):
+        raise NotPlain("a set has no order; use sorted(…)")
+    if isinstance(value, list | tuple):
+        return f"[{','.join(map(canonical, value))}]"
+    from pydantic_core import to_jsonable_python
+
+    try:
+        return _encode(to_jsonable_python(value))
+    except Exception as error:
+        raise NotPlain(f"a {type(value).__name__} is no plain data") from error
+
+
+_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
+
+
+def _short(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]
