@@ -20,7 +20,16 @@ from callboard.actors.agents.team.prepared import PreparedAgent
 from callboard.actors.agents.turns import machine
 from callboard.actors.agents.turns.records import Cancel
 from callboard.actors.agents.turns.steps import CallTool
-from callboard.actors.testing import Crash, Fault, Simulation, SimulationError, SimulationFailed, Slow, simulate
+from callboard.actors.testing import (
+    Crash,
+    Fault,
+    OracleSawNothing,
+    Simulation,
+    SimulationError,
+    SimulationFailed,
+    Slow,
+    simulate,
+)
 from callboard.actors.testing.doubles.models import call, complete
 from callboard.providers.messages import Request, Usage
 from callboard.tools import tool
@@ -327,7 +336,7 @@ def test_a_model_that_does_what_it_reads_causes_a_forbidden_call_unless_somebody
     broken(runs(solo(obedient, fetch, pay), forbidden=FORBIDDEN), "labelled text never causes a forbidden call")
     simulate(runs(solo(obedient, fetch, pay, hooks=[careful]), forbidden=FORBIDDEN), seeds=SEEDS)
     simulate(runs(solo(obedient, fetch, pay, autonomy="supervised"), forbidden=FORBIDDEN), seeds=SEEDS)  # approved
-    simulate(runs(solo(obedient, fetch, pay), forbidden={"UNTRUSTED": ["fetch"], "other": ["pay"]}), seeds=SEEDS)
+    simulate(runs(solo(obedient, fetch, pay), forbidden={"UNTRUSTED": ["fetch"], "paid": ["pay"]}), seeds=SEEDS)
 
 
 def test_a_label_goes_with_a_task_and_comes_back_with_its_answer() -> None:
@@ -372,6 +381,19 @@ def test_a_label_stays_with_its_conversation_and_with_no_other() -> None:
 
     simulate(asking(("a", "read"), ("b", "pay")), seeds=5)
     broken(asking(("a", "read"), ("a", "pay")), "labelled text never causes a forbidden call")
+
+
+def test_a_label_that_no_model_is_shown_in_any_schedule_is_named() -> None:
+    def forbidding(*labels: str) -> Scenario:
+        return runs(solo(obedient, fetch, pay), forbidden={label: ["fetch"] for label in labels})
+
+    nothing = "no text that a model was shown has the label 'UNTRUSTED TEXT'"
+    with pytest.raises(OracleSawNothing, match=nothing):
+        simulate(forbidding("UNTRUSTED TEXT"), seeds=3)
+    meant = r"there is no label 'UNTRSTED'\. Did you mean 'UNTRUSTED'\? There are: UNTRUSTED"
+    with pytest.raises(OracleSawNothing, match=meant):
+        simulate(forbidding("UNTRUSTED", "UNTRSTED"), seeds=3)
+    simulate(forbidding("UNTRUSTED"), seeds=3)
 
 
 # -- watching ----------------------------------------------------------------------------------------------------------

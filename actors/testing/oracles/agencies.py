@@ -37,6 +37,7 @@ from .runs import (
     cancelled_is_not_carried_out,
     histories_are_valid,
     labels_hold,
+    labels_in,
     no_tool_twice,
     runs_end_once,
 )
@@ -101,9 +102,23 @@ class Watch:
         agency.subscribe(lambda event: self._take_down(agency, event))
 
     def names(self) -> tuple[Name, ...]:
-        """The tools that are forbidden to somebody: each must be one of some agent's."""
+        """The tools that are forbidden to somebody, each of which must be one of some agent's, and the labels, each of
+        which some model must have been shown."""
+        oracle, unseen = "sim.watch(forbidden=…)", "no text that a model was shown has the label"
         tools = sorted(frozenset().union(*self.forbidden.values()))
-        return tuple(Name("sim.watch(forbidden=…)", "tool", tool, self._tools, "no agent has a tool") for tool in tools)
+        return (
+            *(Name(oracle, "tool", tool, self._tools, "no agent has a tool") for tool in tools),
+            *(Name(oracle, "label", label, self._labels, f"{unseen} {label!r}") for label in sorted(self.forbidden)),
+        )
+
+    def _labels(self, trace: Trace) -> set[str]:
+        requests = (row["message"] for _, kind, row in trace.rows if kind == "ask")
+        return {
+            label
+            for request in requests
+            if isinstance(request, Request)
+            for label in labels_in(request, self.forbidden)
+        }
 
     def _tools(self, trace: Trace) -> set[str]:
         agents = [agent for agency in self._agencies for agent in agency.agents.values() if isinstance(agent, Agent)]

@@ -285,7 +285,7 @@ def labels_hold(trace: Trace, forbidden: Mapping[str, Collection[str]]) -> None:
             labels.setdefault(row["run"], set()).update(conversations.get((row["agent"], row["conversation"]), ()))
         elif kind == "asks_model" and isinstance(message, Request):
             seen = labels.setdefault(row["run"], set())
-            seen.update(_labels_in(message, forbidden))
+            seen.update(labels_in(message, forbidden))
             conversations.setdefault((row["agent"], row["conversation"]), set()).update(seen)
         elif kind == "run_finished" and (parent := parents.get(row["run"])) is not None:
             labels.setdefault(parent, set()).update(labels.get(row["run"], ()))
@@ -300,7 +300,8 @@ def labels_hold(trace: Trace, forbidden: Mapping[str, Collection[str]]) -> None:
                     )
 
 
-def _labels_in(request: Request, forbidden: Mapping[str, Collection[str]]) -> Iterator[str]:
+def labels_in(request: Request, forbidden: Mapping[str, Collection[str]]) -> Iterator[str]:
+    """The labels that some text of a request has."""
     texts = [
         text
         for message in request.messages
