@@ -11,6 +11,7 @@ from typing import Any, ParamSpec, TypeVar
 from .errors import UnhandledFailure
 from .loop.isolation.clocks import clocks_follow
 from .loop.loop import SimulationLoop
+from .trace.rendering import shown
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -27,7 +28,8 @@ def run_virtual(main: Coroutine[Any, Any, T]) -> T:
     Raises:
         Deadlock: nothing can ever go on.
         EscapedSimulation: something real was tried.
-        UnhandledFailure: a callback or a background task failed, and nobody looked.
+        UnhandledFailure: a callback, a background task or a function in an executor failed, and nobody looked; or a
+            coroutine was never awaited.
     """
     loop = SimulationLoop(None, order="asyncio", max_steps=_MAX_STEPS)
     loop.writable.append("")  # anywhere: an ordinary test runs once, so that no other run sees what it has written
@@ -35,12 +37,18 @@ def run_virtual(main: Coroutine[Any, Any, T]) -> T:
         with clocks_follow(loop.time):
             result = loop.run_until_complete(main)
             _end(loop)
+            unseen = loop.unseen()
     finally:
         loop.abandon()
     if loop.escaped is not None:
         raise loop.escaped
     for context in loop.unhandled:
         raise UnhandledFailure(str(context.get("message"))) from context.get("exception")
+    if unseen is not None:
+        what, error = unseen
+        raise UnhandledFailure(f"{what} failed, and nobody looked: {shown(error)}") from error
+    if loop.unawaited:
+        raise UnhandledFailure(f"coroutines that were never awaited: {', '.join(loop.unawaited)}")
     return result
 
 

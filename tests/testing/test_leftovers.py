@@ -11,7 +11,18 @@ import pytest
 from callboard import Actor
 from callboard.actors.testing.errors import SimulationError
 from callboard.actors.testing.loop.loop import SimulationLoop
-from callboard.testing import Simulation, SimulationFailed, UnhandledFailure, simulate
+from callboard.providers.messages import Message, Request
+from callboard.testing import (
+    FunctionModel,
+    Latency,
+    Simulation,
+    SimulationFailed,
+    Timing,
+    UnhandledFailure,
+    run_virtual,
+    simulate,
+    virtual_time,
+)
 
 
 class Fails(Actor):
@@ -76,9 +87,6 @@ def test_a_failed_ask_whose_exception_is_read_is_noticed() -> None:
     simulate(scenario, seeds=3)
 
 
-# -- task factories ----------------------------------------------------------------------------------------------------
-
-
 async def fails() -> None:
     raise LookupError("no such page")
 
@@ -118,10 +126,11 @@ def test_a_task_of_an_actor_that_failed_and_that_nobody_looked_at_fails_the_run(
         simulate(scenario, seeds=3)
 
 
-def test_a_function_in_a_thread_that_failed_and_that_nobody_looked_at_fails_the_run() -> None:
-    def divide() -> float:
-        return 1 / 0
+def divide() -> float:
+    return 1 / 0
 
+
+def test_a_function_in_a_thread_that_failed_and_that_nobody_looked_at_fails_the_run() -> None:
     async def scenario() -> None:
         future = asyncio.get_running_loop().run_in_executor(None, divide)
         await asyncio.sleep(1)
@@ -184,6 +193,72 @@ def test_a_hook_of_an_actor_s_end_that_failed_fails_the_run(waits: bool) -> None
     with pytest.raises(SimulationFailed, match="on_failure of pages failed, and nobody looked: LookupError"):
         simulate(lambda sim: scenario(sim, Crashes, "fail"), seeds=3)
     simulate(lambda sim: scenario(sim, Closes, "fail"), seeds=3)
+
+
+def test_a_model_that_is_killed_before_it_answers_leaves_no_coroutine_behind() -> None:
+    async def answer(request: Request) -> str:
+        return "hello"
+
+    async def scenario(sim: Simulation) -> None:
+        sim.expect_dead_letters()
+        model = sim.system.spawn(FunctionModel, answer, name="model")
+        asks = [model.ask(Request((Message("user", "hi"),))) for _ in range(3)]
+        await asyncio.sleep(0)
+        model.kill()
+        await asyncio.gather(*asks, return_exceptions=True)
+
+    simulate(scenario, seeds=30, timing=Timing(provider=Latency(0.5, 1.0)))
+
+
+# -- on the virtual clock of an ordinary test --------------------------------------------------------------------------
+
+
+def test_a_task_that_failed_and_that_nobody_looked_at_fails_a_test_on_the_virtual_clock() -> None:
+    kept: list[Any] = []
+
+    async def main() -> None:
+        kept.append(asyncio.create_task(fails(), name="indexing"))
+        await asyncio.sleep(1)
+
+    with pytest.raises(UnhandledFailure, match="task indexing failed, and nobody looked: LookupError") as caught:
+        run_virtual(main())
+    assert isinstance(caught.value.__cause__, LookupError)
+
+
+def test_a_function_in_a_thread_that_failed_and_that_nobody_looked_at_fails_a_test_on_the_virtual_clock() -> None:
+    @virtual_time
+    async def test() -> None:
+        future = asyncio.get_running_loop().run_in_executor(None, divide)
+        await asyncio.sleep(1)
+        assert future.done()
+
+    with pytest.raises(UnhandledFailure, match="divide failed, and nobody looked: ZeroDivisionError"):
+        test()
+
+
+def test_a_coroutine_that_was_never_awaited_fails_a_test_on_the_virtual_clock() -> None:
+    @virtual_time
+    async def test() -> None:
+        work()  # type: ignore[unused-coroutine]
+
+    with pytest.raises(UnhandledFailure, match=r"never awaited: work \(.*test_leftovers.py:\d+\)"):
+        test()
+
+
+def test_what_a_test_on_the_virtual_clock_looks_at_or_leaves_running_is_no_failure() -> None:
+    @virtual_time
+    async def test() -> str:
+        failing = asyncio.create_task(fails())
+        await asyncio.sleep(1)
+        assert isinstance(failing.exception(), LookupError)
+        asyncio.create_task(work())  # noqa: RUF006
+        work().close()
+        return "done"
+
+    assert test() == "done"
+
+
+# -- task factories ----------------------------------------------------------------------------------------------------
 
 
 def test_a_task_factory_of_ones_own_is_refused_by_its_name() -> None:

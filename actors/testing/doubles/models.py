@@ -7,6 +7,7 @@ import inspect
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from dataclasses import replace
+from functools import partial
 from typing import Any, TypeAlias, cast
 
 from ....providers.messages import Completion, Delta, Message, Request, ToolCall, Usage
@@ -14,6 +15,7 @@ from ...core.actor import Actor
 
 Reply: TypeAlias = "str | Completion | ToolCall | tuple[ToolCall, ...] | list[ToolCall] | Exception"
 Chosen: TypeAlias = "Callable[[Request], Reply | Awaitable[Reply]]"
+Later: TypeAlias = Callable[[], Coroutine[Any, Any, Completion]]
 
 
 def call(name: str, id: str = "", /, **arguments: Any) -> ToolCall:
@@ -50,8 +52,8 @@ class Script:
         """How many replies have not been asked for."""
         return len(self._replies) - len(self.requests)
 
-    def next(self, request: Request) -> Completion | Coroutine[Any, Any, Completion]:
-        """The reply to a request, or an awaitable of it.
+    def next(self, request: Request) -> Completion | Later:
+        """The reply to a request, or what has to be called and awaited for it.
 
         Raises:
             AssertionError: the script is at its end.
@@ -65,11 +67,14 @@ class Script:
 
 def complete(
     reply: Reply | Chosen, request: Request, number: int, usage: Usage, cost: float | None
-) -> Completion | Coroutine[Any, Any, Completion]:
-    """A reply as a completion, or an awaitable of it; an exception is raised."""
+) -> Completion | Later:
+    """A reply as a completion, or what has to be called and awaited for it; an exception is raised.
+
+    Not a coroutine: an actor that is killed before it answers would leave one that nobody awaited.
+    """
     if callable(reply) and not isinstance(reply, Exception):
         if inspect.iscoroutinefunction(reply):
-            return _later(reply, request, number, usage, cost)
+            return partial(_later, reply, request, number, usage, cost)
         return _completion(cast("Reply", reply(request)), number, usage, cost)
     return _completion(reply, number, usage, cost)
 
@@ -77,7 +82,6 @@ def complete(
 async def _later(
     function: Callable[[Request], Awaitable[Reply]], request: Request, number: int, usage: Usage, cost: float | None
 ) -> Completion:
-    # Called in here and not before: an actor that is killed first would leave a coroutine nobody awaited.
     return _completion(await function(request), number, usage, cost)
 
 
@@ -93,14 +97,9 @@ def _completion(reply: Reply, number: int, usage: Usage, cost: float | None) -> 
     return Completion(Message("assistant", "", named), "tool_calls", usage, "scripted", "scripted", cost=cost)
 
 
-async def _in_time(seconds: float, reply: Completion | Coroutine[Any, Any, Completion]) -> Completion:
-    try:
-        await asyncio.sleep(seconds)
-    except BaseException:
-        if not isinstance(reply, Completion):
-            reply.close()  # nobody will await it
-        raise
-    return reply if isinstance(reply, Completion) else await reply
+async def _in_time(seconds: float, reply: Completion | Later) -> Completion:
+    await asyncio.sleep(seconds)
+    return reply if isinstance(reply, Completion) else await reply()
 
 
 class _TestModel(Actor):
@@ -113,9 +112,9 @@ class _TestModel(Actor):
             return self.reply_with(_in_time(seconds, reply))
         if isinstance(reply, Completion):
             return reply
-        return self.reply_with(reply)
+        return self.reply_with(reply())
 
-    def _reply(self, request: Request) -> Completion | Coroutine[Any, Any, Completion]:
+    def _reply(self, request: Request) -> Completion | Later:
         raise NotImplementedError
 
     def _takes(self) -> float:
@@ -128,7 +127,7 @@ class _TestModel(Actor):
         reply = self._reply(request)
         if seconds := self._takes():
             await asyncio.sleep(seconds)
-        completion = reply if isinstance(reply, Completion) else await reply
+        completion = reply if isinstance(reply, Completion) else await reply()
         for index, word in enumerate(completion.message.text.split(" ")):
             if word:
                 yield Delta(text=word if index == 0 else f" {word}")
@@ -146,7 +145,7 @@ class ScriptedModel(_TestModel):
         super().__init__()
         self.script = script if isinstance(script, Script) else Script(script)
 
-    def _reply(self, request: Request) -> Completion | Coroutine[Any, Any, Completion]:
+    def _reply(self, request: Request) -> Completion | Later:
         return self.script.next(request)
 
 
@@ -163,6 +162,6 @@ class FunctionModel(_TestModel):
         self._function = function
         self._count = 0
 
-    def _reply(self, request: Request) -> Completion | Coroutine[Any, Any, Completion]:
+    def _reply(self, request: Request) -> Completion | Later:
         self._count += 1
         return complete(self._function, request, self._count, Usage(10, 5), None)
