@@ -513,6 +513,16 @@ async def test_the_name_of_what_was_deleted_begins_anew_and_old_handles_do_not_r
     assert (found.version, found.unfinished, dict(found.labels)) == (1, False, {})
 
 
+async def test_what_a_handle_says_of_a_snapshot_or_release_once_its_stream_is_deleted_counts_for_nothing(
+    journal: Journal,
+) -> None:
+    handle = await opened(journal, "a", 1)
+    await settled(journal.delete("a"))
+    handle.keep_snapshot("of it")
+    await settled(handle.release())
+    assert await names(journal) == []
+
+
 # -- posts ------------------------------------------------------------------------------------------------------------
 
 
