@@ -95,7 +95,12 @@ class StreamHistory:
         """What another conversation begins with that has so many messages of this one."""
         steps = tuple((step.start, step.end) for step in self.steps if step.end <= messages)
         began = self.state.caller or NOBODY
-        return Snapshot(self.messages[:messages], owner, None, steps, Caller(began.user, began.tenant))
+        prompt = self.state.prompt
+        if messages < len(self.messages):
+            prompt = prompt.before(messages)
+        return Snapshot(
+            self.messages[:messages], owner, None, steps, Caller(began.user, began.tenant), prompt.changes.as_tuple()
+        )
 
     def up_to(self, step: int) -> int:
         """How many messages of the history there are up to and including a step of this stream, counted from 1; with

@@ -240,6 +240,7 @@ class Snapshot(NamedTuple):
         last: how the last run ended.
         steps: for each completion in the history where its messages, the results of its calls included, begin and end.
         caller: who began it.
+        prompt: what its prompt function remembers: each change, with how many messages there were then.
     """
 
     history: tuple[Message, ...]
@@ -247,6 +248,7 @@ class Snapshot(NamedTuple):
     last: Ended | None = None
     steps: tuple[tuple[int, int], ...] = ()
     caller: Caller = NOBODY
+    prompt: tuple[tuple[int, PromptChanged], ...] = ()
 
 
 # What is said to a conversation, also from another process: it lies in the journal until its owner takes it.

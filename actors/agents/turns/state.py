@@ -21,12 +21,14 @@ from .records import (
     CredentialGiven,
     Ended,
     NotSteered,
+    PromptChanged,
     Resumed,
     Rewound,
     RunRequest,
     Snapshot,
     ToolsStarted,
 )
+from .remembered import NOTHING_REMEMBERED, Remembered
 from .rules import NOTHING, Limits, Rules
 from .steps import Begin, Commands, Decided, Fail, Finish, Input, Interrupted, Raised, Spent
 
@@ -47,6 +49,7 @@ class ConversationState:
         resumed: times the run under way was taken up without getting a step further.
         rollback: whether the messages of the run under way are to be taken out of the history once it has ended.
         newer: for runs that a newer one puts an end to, by id, that one.
+        prompt: what its prompt function remembers.
     """
 
     __slots__ = (
@@ -60,6 +63,7 @@ class ConversationState:
         "keyed",
         "newer",
         "owner",
+        "prompt",
         "queue",
         "resumed",
         "rollback",
@@ -81,6 +85,7 @@ class ConversationState:
         self.approvals: dict[str, ApprovalAsked] | None = None
         self.credentials: tuple[CredentialGiven, ...] = ()
         """What tools were given in the conversation so far."""
+        self.prompt: Remembered = NOTHING_REMEMBERED
         self.used = 0.0
         self.resumed = 0
         self.rollback = False
@@ -196,6 +201,9 @@ class ConversationState:
         if event not in self.credentials:
             self.credentials += (event,)
 
+    def _prompt_changed(self, event: PromptChanged) -> None:
+        self.prompt = self.prompt.plus(len(self.turn.history), event)
+
     def _resumed(self, event: Resumed) -> None:
         self.resumed += 1
         self.used = max(self.used, event.used)
@@ -205,6 +213,7 @@ class ConversationState:
             raise TypeError("a conversation cannot be rewound while a run is under way")
         self._last = self.last  # how the last run ended stays known, although its messages are gone
         self.turn = Turn("ended", History(repaired(self.turn.history[: event.messages])))
+        self.prompt = self.prompt.before(event.messages)
 
     def _not_steered(self, event: NotSteered) -> None:
         """It concerns whoever said it."""
@@ -213,6 +222,8 @@ class ConversationState:
         self.turn = Turn("ended", History(event.history))
         self.owner = event.owner
         self.caller = event.caller
+        if event.prompt:
+            self.prompt = Remembered(event.prompt)
         if event.last is not None:
             run = RunRequest(event.last.run, "", self.agent, self.conversation, (), ())
             self._last = (run, self.turn, event.last, None)
@@ -275,6 +286,7 @@ _APPLIED: dict[type[Any], Callable[[ConversationState, Any], None]] = {
     ToolsStarted: ConversationState._tools_started,
     ApprovalAsked: ConversationState._approval_asked,
     CredentialGiven: ConversationState._credential_given,
+    PromptChanged: ConversationState._prompt_changed,
     Resumed: ConversationState._resumed,
     Rewound: ConversationState._rewound,
     NotSteered: ConversationState._not_steered,

@@ -552,7 +552,7 @@ ReasoningStep agent step text
 Resumed used=0.0
 Rewound messages
 RunRequest id root agent conversation messages chain tasks=() caller=Caller() metadata={} limits=None stream=False external=() handoff=None once=False fleeting=False parent='' within='' keyed=False output=None when_busy='queue' asked_at=0.0 background=False
-Snapshot history owner=None last=None steps=() caller=Caller()
+Snapshot history owner=None last=None steps=() caller=Caller() prompt=()
 Spent call_id amount reason='' metadata={}
 Steer conversation messages id=''
 Steered messages id=''
