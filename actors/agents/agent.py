@@ -14,12 +14,14 @@ from ...tools.tool import Autonomy
 from ..core.refs.ref import ActorRef
 from .caller import Caller, as_owner
 from .context import Deps, RequestContext
-from .errors import DefinitionError
+from .errors import DefinitionError, PromptError
 from .handoffs.offer import HandoffTool, as_handoffs
 from .handoffs.target import Target
 from .hooks import Hook, as_hooks
 from .output import Output
 from .plaindata import Known, Misread, read_fields
+from .prompts.prompt import Prompt, as_prompt
+from .prompts.spec import PromptSpec
 from .skills.skill import Skill, in_order
 from .turns.rules import Limits, check_limits
 from .turns.stopping import PrepareStep, StopWhen, check_condition
@@ -69,6 +71,9 @@ class Agent(Generic[Deps, Out]):
             `AfterTool`, `AfterSteps` and `TextMatches`, put together by ``|``, or a function of the `RunSoFar`.
         prepare_step: a function of the `RunSoFar`, called before each completion; returns the `StepPlan` of that one
             step, or None. After a crash it is called again for the step that was under way.
+        prompt: a prompt function, called with a `Prompt` before each completion: it defines what the model is told and
+            may call in that step, besides all that stands here. It may be ``async``.
+        plugins: subclasses of `Prompt` whose methods the prompt function uses.
         scope: who may ask it, in a run or by handing off to it: one scope or several, of which one suffices. ``all`` is
             everybody. Otherwise a caller needs one of them among its own (`Caller.scopes`), or ``admin``; the agent's
             owner holds ``owner``. So do tools, skills, hooks and handoffs: to others they are as if they were not
@@ -98,6 +103,8 @@ class Agent(Generic[Deps, Out]):
     defer_tools: bool = field(default=False, kw_only=True)
     stop_when: StopWhen | None = field(default=None, kw_only=True)
     prepare_step: PrepareStep | None = field(default=None, kw_only=True)
+    prompt: Callable[[Any], object] | None = field(default=None, kw_only=True)
+    plugins: Sequence[type[Prompt]] | type[Prompt] = field(default=(), kw_only=True)
     scope: Scopes = field(default=ALL, kw_only=True)
     owner: Caller | str | None = field(default=None, kw_only=True)
 
@@ -145,7 +152,17 @@ class Agent(Generic[Deps, Out]):
         from_skills = (tool for skill in self.all_skills for tool in skill.tools)
         self.all_tools = as_tools((*self.tools, *from_skills), self.name)
         self.output = _output(self.output_type, self.name)
+        self.prompt_spec = self._prompt_spec(whose)
         check_settings(self.settings, whose)
+
+    def _prompt_spec(self, whose: str) -> PromptSpec | None:
+        if self.prompt is not None:
+            if getattr(self, "answer", None) is not None:
+                raise PromptError(f"{whose}: it answers by itself, so nothing asks its prompt function; leave one away")
+            return as_prompt(self.prompt, self.plugins, whose)
+        if self.plugins:
+            raise PromptError(f"{whose}: plugins are for a prompt function; give one: prompt=…")
+        return None
 
     @classmethod
     def from_config(
@@ -160,9 +177,9 @@ class Agent(Generic[Deps, Out]):
 
         Args:
             data: any fields of the agent. Tools, hooks and skills stand there by name, or as ``module:name``, which is
-                imported; handoffs by the agent's name; ``limits`` as a mapping; ``output_type``, ``stop_when`` and
-                ``prepare_step`` as ``module:name``. A ``role`` takes the instructions from a file where there are none.
-                Objects are taken as they are.
+                imported; handoffs by the agent's name; ``limits`` as a mapping; ``output_type``, ``stop_when``,
+                ``prepare_step`` and ``prompt`` as ``module:name``, ``plugins`` as a list of such. A ``role`` takes the
+                instructions from a file where there are none. Objects are taken as they are.
             tools, hooks, skills: what names stand for: a mapping, or things that have a name (a `ToolRegistry`).
 
         Raises:

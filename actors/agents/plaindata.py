@@ -15,6 +15,7 @@ from .errors import DefinitionError
 from .hooks import Hook
 from .output import Output
 from .prompts.instructions import instructions_for
+from .prompts.prompt import Prompt
 from .skills.skill import Skill
 from .turns.rules import Limits
 
@@ -64,6 +65,7 @@ def read_fields(
         ("tool", tool_of, tools),
         ("hook", hook_of, hooks),
         ("skill", skill_of, skills),
+        ("plugin", plugin_of, ()),
     )
     for field, kind, named in lists:
         given = said.get(f"{field}s", ())
@@ -121,6 +123,14 @@ def skill_of(written: str) -> Skill:
     return found
 
 
+def plugin_of(written: str) -> type[Prompt]:
+    """A class of prompts. Raises `Misread`."""
+    found = imported(written)
+    if not (isinstance(found, type) and issubclass(found, Prompt)):
+        raise wrong_kind(written, "a subclass of Prompt", found)
+    return found
+
+
 def type_of(written: str) -> Any:
     """A type that an answer can fit. Raises `Misread`."""
     found = imported(written)
@@ -143,6 +153,7 @@ _IMPORTED: Mapping[str, Callable[[str], Any]] = {
     "output_type": type_of,
     "stop_when": function_of,
     "prepare_step": function_of,
+    "prompt": function_of,
 }
 
 

@@ -15,7 +15,8 @@ from callboard.actors.agents.errors import AgentError
 from callboard.actors.agents.hooks import HookContext, guardrail, hook
 from callboard.actors.agents.runs import conversation
 from callboard.actors.agents.runs.execution import completions, executor, runner
-from callboard.actors.agents.runs.execution.session import TimeLimitReached, ToolDone
+from callboard.actors.agents.runs.execution.reports import ToolDone
+from callboard.actors.agents.runs.execution.session import TimeLimitReached
 from callboard.actors.agents.team.prepared import PreparedAgent
 from callboard.actors.agents.turns import machine
 from callboard.actors.agents.turns.records import Cancel

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, NamedTuple, TypedDict
 
-from ....providers.messages import ToolSpec
+from ....providers.messages import Message, ToolSpec
 from ...core.base.errors import SpecError
 from ...core.base.send_context import current_send_context
 from ...core.base.spec import check_name
@@ -141,8 +141,10 @@ def new_run(runtime: AgencyRuntime, asked: Asked) -> tuple[RunRequest, Output | 
             raise DefinitionError(
                 f"output_type {asked.output_type!r:.80} is no type that pydantic knows: {error!s:.300}"
             ) from error
-    messages = as_messages(asked.question)
-    check_question(messages, alone=conversation is None)
+    messages: tuple[Message, ...] = ()  # a prompt function may say all that is asked
+    if directory.agents[name].prompt_spec is None or asked.question not in ((), []):
+        messages = as_messages(asked.question)
+        check_question(messages, alone=conversation is None)
     run_id = key if key is not None else runtime.new_id()
     return (
         RunRequest(

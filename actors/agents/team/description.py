@@ -42,6 +42,7 @@ class AgentDescription:
 
     Args:
         name, description, autonomy: the agent's.
+        prompt: the name of its prompt function, which defines more in each step than stands here; empty without one.
         model: the name of its model; empty where it has the agency's, or an actor of its own.
         output_type: the type of its answers, as text; empty for text.
         scopes: who may ask it: any of these will do.
@@ -58,6 +59,7 @@ class AgentDescription:
     handoffs: tuple[Ability, ...]
     hooks: tuple[Ability, ...]
     skills: tuple[Ability, ...]
+    prompt: str = ""
 
 
 def describe(
@@ -91,6 +93,7 @@ def describe(
             )
             for skill in agent.all_skills
         ),
+        "" if agent.prompt_spec is None else agent.prompt_spec.name,
     )
 
 

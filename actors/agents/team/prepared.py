@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
+from dataclasses import replace
 from typing import Any, Final
 
 from ....providers.messages import Message, Request, ToolCall, ToolSpec
@@ -15,12 +16,14 @@ from ....tools.tool import Autonomy
 from ..agent import Agent, as_tools
 from ..caller import Caller
 from ..context import RequestContext
-from ..errors import DefinitionError, HandoffRefused, RunFailed
+from ..errors import DefinitionError, HandoffRefused, PromptError, RunFailed
 from ..handoffs.call import SEND_MESSAGE, read_call, send_message_spec
 from ..handoffs.offer import HandoffTool
 from ..handoffs.target import Responds, Target
 from ..hooks import Hook, by_event
+from ..prompts.rendering import Rendered
 from ..skills.skill import Skill
+from ..turns.history import repaired
 from ..turns.rules import NOTHING, Limits, Rules
 from .derived import offered_by
 
@@ -122,8 +125,10 @@ class PreparedAgent:
         "_along",
         "_guarded",
         "_may_reach",
+        "_offers",
         "_owners",
         "_permits",
+        "_rendered",
         "_rules",
         "_scopes",
         "_settings",
@@ -159,6 +164,8 @@ class PreparedAgent:
         """What answers in the place of a model."""
         self.shared = shared
         self._permits = permits
+        self._rendered: Rendered | None = None
+        """What a prompt function has defined for the step under way."""
         self._guarded = guarded
         self._along = along
         self.output = agent.output
@@ -224,9 +231,6 @@ class PreparedAgent:
             for tool in as_tools(skill.tools, self.name)
         }
         tools = [tool for tool in agent.all_tools if tool.name not in barred and usable(tool)]
-        self.tools: dict[str, Tool] = {tool.name: tool for tool in tools}
-        hidden = self.deferred = deferred_tools(tools, agent.defer_tools)
-        """The tools that its model is not shown at first, if there are such."""
         handoffs = (*agent.handoffs, *(item for skill in allowed for item in skill.handoffs))
         own = {item.name for item in handoffs if isinstance(item, HandoffTool)}
         offered = [
@@ -242,14 +246,11 @@ class PreparedAgent:
             named = self._along.union(_name(item) for item in handoffs if not isinstance(item, HandoffTool))
             reachable = [(name, about) for name, about in reachable if name in named]
         self.reachable = tuple(name for name, _ in reachable)
-        specs = [t.spec for t in tools if hidden is None or t.name not in hidden]
-        if hidden is not None:
-            self.tools[SEARCH_TOOLS] = hidden.search
-            specs.append(hidden.search.spec)
-        specs.extend(h.spec for h in offered)
+        offers = [h.spec for h in offered]
         if reachable:
-            specs.append(send_message_spec(reachable))
-        self.specs: tuple[ToolSpec, ...] = tuple(specs)
+            offers.append(send_message_spec(reachable))
+        self._offers = tuple(offers)
+        self._show(tools)
         hooks = (*agent.hooks, *(hook for skill in allowed for hook in skill.hooks))
         self.hooks = by_event(hook for hook in hooks if usable(hook)) or _NO_HOOKS
         delegates = {h.name for h in offered if h.kind == "delegate"}
@@ -264,6 +265,45 @@ class PreparedAgent:
         )
         self._taught = tuple(skill.instructions for skill in allowed)
         self._system = self.system_message(agent.instructions) if isinstance(agent.instructions, str) else None
+
+    def _show(self, tools: Sequence[Tool]) -> None:
+        """Offer these tools, or what finds them, before the ways to other agents."""
+        self.tools: dict[str, Tool] = {tool.name: tool for tool in tools}
+        hidden = self.deferred = deferred_tools(tools, self.agent.defer_tools)
+        """The tools that its model is not shown at first, if there are such."""
+        specs = [t.spec for t in tools if hidden is None or t.name not in hidden]
+        if hidden is not None:
+            self.tools[SEARCH_TOOLS] = hidden.search
+            specs.append(hidden.search.spec)
+        self.specs: tuple[ToolSpec, ...] = (*specs, *self._offers)
+
+    def with_prompt(self, rendered: Rendered, caller: Caller) -> PreparedAgent:
+        """The agent with what a prompt function has defined for one step besides.
+
+        Args:
+            rendered: that.
+            caller: who asks; tools that are not for them are left out.
+
+        Raises:
+            PromptError: a tool of it is called like something that the agent has.
+        """
+        view = copy(self)
+        view._rendered = rendered
+        tools = [tool for tool in rendered.tools if self.agent.may_use(caller, tool.scope)]
+        taken = {spec.name for spec in self._offers}.union(self.tools)
+        for tool in tools:
+            if tool.name in taken:
+                raise PromptError(
+                    f"the prompt function of {self.name} makes a tool {tool.name!r}, and the agent has a tool or a "
+                    "handoff of that name; rename one"
+                )
+        if self.agent.defer_tools or any(tool.defer for tool in tools):
+            view._show([*(tool for name, tool in self.tools.items() if name != SEARCH_TOOLS), *tools])
+        elif tools:  # at the end: what vendors have cached of those before still holds
+            view.tools = {**self.tools, **{tool.name: tool for tool in tools}}
+            view.specs = (*self.specs, *(tool.spec for tool in tools))
+        view._rules = replace(self._rules, needs_approval=view._needs_approval)
+        return view
 
     def is_harmless(self, call: ToolCall, history: Sequence[Message]) -> bool:
         """Whether a call does no more than to load tools: nobody need be asked about it."""
@@ -298,6 +338,33 @@ class PreparedAgent:
         told = TOLD.get(self.agent.autonomy, "")
         text = "\n\n".join(part for part in (self.shared, instructions, *self._taught, told) if part)
         return (Message("system", text),) if text else ()
+
+    def messages(self, system: tuple[Message, ...], history: Sequence[Message]) -> tuple[Message, ...]:
+        """What the model is shown of the conversation, with what a prompt function puts around it.
+
+        Args:
+            system: the system message, if there is one.
+            history: the conversation so far.
+        """
+        rendered = self._rendered
+        if rendered is None:
+            return (*system, *history)
+        if rendered.system:
+            told = (*(message.text for message in system), rendered.system)
+            system = (Message("system", "\n\n".join(told)),)
+        shown = history if rendered.messages is None else repaired(rendered.messages)
+        return (*system, *rendered.before, *shown, *rendered.after)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the answer is to say of how a prompt function made the step."""
+        return () if self._rendered is None else self._rendered.notes
+
+    def chosen(self, request: Request) -> tuple[str, ...] | None:
+        """The names of what the model may call, where the prompt function has chosen it for the step."""
+        if self._rendered is None or self._rendered.offered is None:
+            return None
+        return tuple(spec.name for spec in request.tools)
 
     def rules(self, limits: Limits | None, external: Sequence[ToolSpec]) -> Rules:
         """The rules of one run."""
@@ -334,12 +401,15 @@ class PreparedAgent:
             if not isinstance(text, str):
                 raise RunFailed(f"the instructions of {self.name} returned {type(text).__name__}, not a text")
             system = self.system_message(text)
+        rendered = self._rendered
         named = self.agent.model
         specs = self.specs + external if external else self.specs
         if self.deferred is not None:  # at the end: what vendors have cached of those before still holds
             specs += self.deferred.loaded(history)
+        if rendered is not None and rendered.offered is not None:
+            specs = tuple(spec for spec in specs if spec.name in rendered.offered)
         return Request(
-            (*system, *history),
+            self.messages(system, history),
             named if isinstance(named, str) and named else model,
             specs,
             response_schema=schema,

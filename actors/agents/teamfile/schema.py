@@ -101,6 +101,8 @@ class AgentEntry(Section):
     output_type: str = Field("", description="the type of its answers as module:name")
     stop_when: str = Field("", description="the condition that ends its runs, as module:name")
     prepare_step: str = Field("", description="the function that plans its steps, as module:name")
+    prompt: str = Field("", description="the prompt function that makes its steps, as module:name")
+    plugins: Names = Field((), description="a list of the prompt function's plugins as module:name")
     hooks: Names = Field((), description="a list of hooks and guardrails as module:name")
     skills: Names = Field((), description="a list of skills as module:name")
     limits: Annotated[Limits, AfterValidator(_limits)] = Field(Limits(), description="what one run may use")

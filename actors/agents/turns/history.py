@@ -93,6 +93,15 @@ EMPTY = History()
 UNANSWERED = "Not run: the conversation went on without this call's result."
 
 
+def last_tool(history: Sequence[Message], start: int) -> str:
+    """The name of the tool whose result came last among the messages from ``start`` on; empty where none did."""
+    for index in range(len(history) - 1, start - 1, -1):
+        message = history[index]
+        if message.role == "tool":
+            return message.name or ""
+    return ""
+
+
 def result_of(call: ToolCall, content: str | tuple[Part, ...], *, is_error: bool = False) -> Message:
     """The tool message that answers ``call``."""
     return Message("tool", content, tool_call_id=call.id, name=call.name, is_error=is_error)

@@ -237,6 +237,11 @@ class Complete(NamedTuple):
     """Ask the model to go on from the history."""
 
 
+class Restore(NamedTuple):
+    """Have the prompt function say again what the open calls of the step under way call: an earlier incarnation's was
+    lost. The calls go on then."""
+
+
 class CallTool(NamedTuple):
     """Run a tool."""
 
@@ -273,7 +278,7 @@ class Fail(NamedTuple):
     error: AgentError
 
 
-Command: TypeAlias = Complete | CallTool | HandOff | AskApproval | Finish | Fail
+Command: TypeAlias = Complete | Restore | CallTool | HandOff | AskApproval | Finish | Fail
 Commands: TypeAlias = tuple[Command, ...]
 
 COMPLETE: Commands = (Complete(),)

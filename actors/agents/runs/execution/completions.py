@@ -27,7 +27,9 @@ from ...turns.steps import Complete, Completed, CompletionFailed, Interrupted
 from .calling import called, raised_by
 from .partial import Partial
 from .planning import planned, stopped
-from .session import AskAgain, CompletionArrived, Happened, Session
+from .rendering import prompt_rendered, render_step
+from .reports import AskAgain, CompletionArrived, PromptRendered
+from .session import Happened, Session
 from .spending import spent_above
 
 MAX_RETRIES = 3
@@ -43,12 +45,24 @@ it come to the system's limit of three restarts in 5 seconds, beyond which every
 
 def complete(session: Session, command: Complete, happened: Happened) -> None:
     """Ask the model to go on from the history."""
-    if session.prepared is not session.runtime.directory.prepared(session.run.agent):
+    if session.prompt is not None or session.prepared is not session.runtime.directory.prepared(session.run.agent):
         session.look_at_agent()
     if session.prepared.agent.stop_when is not None and stopped(session, happened):
         return
     session.attempts = 0
     session.step_started = session.time()
+    if session.prompt is None:
+        _begin(session, happened)
+    else:
+        render_step(session, happened, _begin)
+
+
+def step_rendered(message: PromptRendered, happened: Happened) -> None:
+    """Ask the model with what an `async` prompt function has defined."""
+    prompt_rendered(message, happened, _begin)
+
+
+def _begin(session: Session, happened: Happened) -> None:
     if session.runtime.bus.active:
         session.emit(CompletionStarted, step=session.state.turn.steps + 1, last=_is_last(session))
     _ask(session, happened)
@@ -64,6 +78,8 @@ def completion_arrived(message: CompletionArrived, happened: Happened) -> None:
     except Exception as error:
         _failed(session, error, happened)
         return
+    if session.prompt is not None and (notes := session.prepared.notes):
+        completion = replace(completion, notes=(*completion.notes, *notes))
     _record(session, completion)
     problem, broken = "", None
     whole = not completion.message.tool_calls and completion.finish_reason != "pause"
@@ -127,6 +143,8 @@ def _ask(session: Session, happened: Happened) -> None:
     history, external = session.state.turn.history, session.run.external
     try:
         request = prepared.request(history, session.context, external, schema, runtime.model_for(prepared.name))
+        if session.prompt is not None:
+            session.offered = prepared.chosen(request)
         if prepared.agent.prepare_step is not None:
             request = planned(session, request)
         session.max_retries = request.max_retries

@@ -21,7 +21,8 @@ from ...turns.outcome import Outcome
 from ...turns.steps import HandOff, HandoffReturned
 from ..runtime.register import Entry
 from .handed import Delegation, Sending
-from .session import DelegateAnswered, Happened, OwnerAnswered, Session
+from .reports import DelegateAnswered, OwnerAnswered
+from .session import Happened, Session
 
 FATAL = (HandoffDepth, HandoffCycle, HandoffLimit)
 """What ends a run, and is not only told to its model."""

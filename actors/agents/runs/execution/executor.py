@@ -9,27 +9,29 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ...turns.steps import AskApproval, CallTool, Commands, Complete, HandOff
-from .completions import ask_again, complete, completion_arrived
+from ...turns.steps import AskApproval, CallTool, Commands, Complete, HandOff, Restore
+from .completions import ask_again, complete, completion_arrived, step_rendered
 from .preparing import delegate_answered, hand_off, handoff_prepared, handoff_refused
-from .session import (
+from .rendering import restore
+from .reports import (
     ApprovalExpired,
     AskAgain,
     CompletionArrived,
     DelegateAnswered,
-    Happened,
     MoneySpent,
     PostsSeen,
     Prepared,
+    PromptRendered,
     Refused,
-    Session,
     ToolDone,
 )
+from .session import Happened, Session
 from .tool_calls import approval_expired, ask_approval, call_tool, posts_seen, tool_done
 from .tool_context import money_spent
 
 EFFECTS: Mapping[type, Callable[[Session, Any, Happened], None]] = {
     Complete: complete,
+    Restore: restore,
     CallTool: call_tool,
     HandOff: hand_off,
     AskApproval: ask_approval,
@@ -37,6 +39,7 @@ EFFECTS: Mapping[type, Callable[[Session, Any, Happened], None]] = {
 """What carries out a command."""
 
 RESULTS: Mapping[type, Callable[[Any, Happened], None]] = {
+    PromptRendered: step_rendered,
     AskAgain: ask_again,
     CompletionArrived: completion_arrived,
     ToolDone: tool_done,

@@ -7,7 +7,8 @@ from typing import Final
 from ...errors import AgentError, GuardrailTripped, RunCancelled, RunError, TimeLimit
 from ...turns.outcome import Outcome
 from ..runtime.runtime import CANCEL_GRACE
-from .session import Finalized, Session, TimeLimitReached
+from .reports import Finalized
+from .session import Session, TimeLimitReached
 
 JOB: Final = ""
 """Under which they are among the session's jobs; no call has that id."""

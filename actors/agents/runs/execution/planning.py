@@ -40,7 +40,8 @@ def planned(session: Session, request: Request) -> Request:
         RunFailed: its function raised, or what it returned cannot be.
     """
     prepared = session.prepared
-    session.offered = None
+    if session.prompt is None:
+        session.offered = None
     prepare = prepared.agent.prepare_step
     assert prepare is not None
     plan: Any = _called(session, "prepare_step", prepare)
@@ -55,13 +56,15 @@ def planned(session: Session, request: Request) -> Request:
         offered = {spec.name: spec for spec in request.tools}
         known = {spec.name for spec in session.runtime.directory.prepared(prepared.name).specs}  # scoped ones too
         unknown = [name for name in plan.tools if name not in offered and name not in known]
+        if session.prompt is not None:
+            unknown = []  # what the prompt function does not make in this step it may make in another
         if unknown:
             there = ", ".join(offered) or "none"
             raise RunFailed(f"prepare_step of {prepared.name} wants the tool {unknown[0]!r}; there are: {there}")
         changes["tools"] = tuple(spec for name, spec in offered.items() if name in plan.tools)
         session.offered = tuple(spec.name for spec in changes["tools"])
     if plan.instructions is not None:
-        changes["messages"] = (*prepared.system_message(plan.instructions), *session.state.turn.history)
+        changes["messages"] = prepared.messages(prepared.system_message(plan.instructions), session.state.turn.history)
     try:
         return replace(request, **changes)
     except TypeError as error:
@@ -73,6 +76,8 @@ def planned(session: Session, request: Request) -> Request:
 def not_offered(session: Session, call: ToolCall) -> str:
     """Why a call is not carried out that the step did not offer; empty where it did. What was offered is recorded: a
     call that is made again after a crash is judged by it."""
+    if session.prompt is None and session.prepared.agent.prepare_step is None:
+        return ""
     last = next((one for one in reversed(session.state.turn.trail) if isinstance(one, Completed)), None)
     if last is None or last.offered is None or call.name in last.offered:
         return ""

@@ -31,7 +31,8 @@ from .calling import called, raised_by
 from .delegation import FATAL
 from .handed import Delegation, Sending
 from .planning import not_offered
-from .session import DelegateAnswered, Happened, Prepared, Refused, Session
+from .reports import DelegateAnswered, Prepared, Refused
+from .session import Happened, Session
 
 SUMMARIZE = "Summarize what was said and done so far for {}, who is asked next and sees nothing else of it."
 
@@ -40,7 +41,7 @@ def hand_off(session: Session, command: HandOff, happened: Happened) -> None:
     """Hand a task, or the conversation, to another agent."""
     call, runtime, prepared, run = command.call, session.runtime, session.prepared, session.run
     offered = prepared.handoffs.get(call.name)
-    if prepared.agent.prepare_step is not None and (why := not_offered(session, call)):
+    if why := not_offered(session, call):
         session.send(Refused(session, call, HandoffRefused(why)))
         return
     if offered is not None and offered.chooses is not None:

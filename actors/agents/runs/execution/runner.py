@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -17,7 +16,6 @@ from .....providers.messages import Message
 from ....core.actor import Actor
 from ....core.mail.future import Future
 from ....journal.errors import EventNotWritable, JournalError
-from ...caller import as_owner
 from ...errors import AgentError, GuardrailTripped, RunError, RunFailed, TimeLimit, said
 from ...events import Resumed as ResumedEvent
 from ...events import RunFinished, RunStarted
@@ -25,21 +23,24 @@ from ...turns.arrivals import NEWER
 from ...turns.machine import advance, outstanding
 from ...turns.outcome import Outcome, cancelled, finished, no_scope, unanswered
 from ...turns.questions import not_open, without_call
-from ...turns.records import ApprovalAsked, Resumed, Rewound, RunRequest, ToolsStarted
+from ...turns.records import PromptChanged, Resumed, Rewound, RunRequest, ToolsStarted
 from ...turns.state import ConversationState
 from ...turns.steps import (
     COMPLETE,
-    AskApproval,
     Begin,
     CallTool,
     Command,
     Commands,
+    Completed,
+    CompletionFailed,
     Fail,
     Finish,
     HandoffReturned,
     Input,
     Interrupted,
+    Restore,
     Spent,
+    ToolReturned,
 )
 from ..runtime.messages import GoneFromJournal
 from ..runtime.register import not_kept
@@ -49,19 +50,16 @@ from .ending import PATIENCE, failed, given_up, not_known, outcome_of
 from .executor import RESULTS, carry_out
 from .finalizing import cut_short, finalize
 from .recording import Recorder
-from .session import (
-    Connected,
-    CredentialTaken,
-    Finalized,
-    MoneySpent,
-    OwnerAnswered,
-    Recorded,
-    Session,
-    TimeLimitReached,
-)
+from .rendering import adopt
+from .reports import Connected, CredentialTaken, Finalized, MoneySpent, OwnerAnswered, PromptRestored, Recorded
+from .session import Session, TimeLimitReached
 from .spending import spent, with_those_at_work
+from .tool_calls import asked
 
 logger = logging.getLogger("callboard")
+
+_WITH_CHANGES: Final = frozenset({Completed, CompletionFailed, Interrupted, ToolReturned, HandoffReturned})
+"""What may come of a step or a call that has changed what a prompt function remembers."""
 
 _FAILED: Final = (Exception, asyncio.CancelledError)
 """What ends a run by name: no handler waits for anything, so none is ever cancelled itself."""
@@ -133,7 +131,8 @@ class Runner:
         elif state.owner is not None:
             forward(session, state.owner)
         elif "connection" in session.prepared.hooks:
-            session.jobs[""] = self._actor.pipe(_connect(session), lambda outcome: Connected(session, outcome))
+            hooked = session.hooked("connection", messages=run.messages)
+            session.jobs[""] = self._actor.pipe(hooked, lambda outcome: Connected(session, outcome))
         else:
             self._begin(session, run.messages)
 
@@ -178,11 +177,18 @@ class Runner:
             if session.entry is not None and (reason := session.entry.ends_for(run)):
                 self.interrupt(session, cancelled(reason))
             return
+        resumed = Resumed(session.used())
+        if session.prompt is not None and turn.message is not None:
+            # Recorded first: a prompt function that kills the process must not do so for ever.
+            self._take_up(session, (Restore(),), (resumed,))
+            return
         commands = outstanding(turn, session.rules)
-        events: list[Any] = [Resumed(session.used()), *self._asked(session, commands)]
-        pending = self._recorder.append(events, session)
+        self._take_up(session, commands, (resumed, *asked(session, commands)))
+
+    def _take_up(self, session: Session, commands: Commands, events: Sequence[Any]) -> None:
+        pending = self._recorder.append(events, session) if events else None
         for event in events:
-            state.apply(event)
+            self._state.apply(event)
         self._follow(session, commands, None, pending)
 
     # -- what comes of it ----------------------------------------------------------------------------------------------
@@ -211,7 +217,7 @@ class Runner:
         session = message.session
         session.jobs.pop("", None)
         try:
-            messages = message.outcome.unwrap()
+            messages = message.outcome.unwrap().messages
         except GuardrailTripped as error:
             # What was refused must not stay in the conversation: the run begins without it, and ends.
             self.apply(session, Begin(()), quiet=True)
@@ -254,6 +260,20 @@ class Runner:
         self._runtime.register.forget(message.entry.run.id)
         self._end(session, outcome)
 
+    def _on_restored(self, message: PromptRestored) -> None:
+        """It is known again what the calls of the step under way call: they go on."""
+        session, turn = message.session, self._state.turn
+        session.ask = None
+        if turn.phase == "ended":
+            return  # it was ended meanwhile
+        try:
+            adopt(session, message.outcome)
+        except RunFailed as error:
+            self.interrupt(session, error)
+            return
+        commands = outstanding(turn, session.rules)
+        self._take_up(session, commands, asked(session, commands))
+
     def _on_recorded(self, message: Recorded) -> None:
         self._go_on(*message)
 
@@ -267,7 +287,10 @@ class Runner:
         if type(happened) is Interrupted or (type(happened) is HandoffReturned and happened.fatal is not None):
             happened = with_those_at_work(session, happened)
         turn, commands = advance(state.turn, happened, session.rules)
+        changed: PromptChanged | None = None
         events: list[Any] = [happened]
+        if session.changed is not None and type(happened) in _WITH_CHANGES:
+            changed, session.changed = session.changed, None
         if type(happened) is Begin and happened.messages is session.run.messages:
             events[0] = Begin(None)  # they are in the journal as what was asked
         outcome: Outcome | None = None
@@ -282,14 +305,17 @@ class Runner:
             started = tuple(command.call.id for command in commands if type(command) is CallTool)
             if started:
                 events.append(ToolsStarted(started))
-            events.extend(self._asked(session, commands))
+            events.extend(asked(session, commands))
         try:
-            pending = self._recorder.append(events, session, ending=outcome is not None)
+            recorded = events if changed is None else (changed, *events)
+            pending = self._recorder.append(recorded, session, ending=outcome is not None)
         except EventNotWritable as error:
             self._unwritable(session, happened, error)
             return
         if type(happened) is Begin:
             state.begun = True
+        if changed is not None:  # as long as the history is the one that it belongs to
+            state.apply(changed)
         state.stepped(turn, commands, happened)
         for event in events[1:]:
             state.apply(event)
@@ -304,16 +330,6 @@ class Runner:
             self._follow(session, commands, outcome, pending)
         if type(happened) is Begin and self._runtime.posts:
             self._begun()
-
-    def _asked(self, session: Session, commands: Commands) -> list[ApprovalAsked]:
-        """What is to be recorded of the approvals that are asked for now."""
-        known = self._state.approvals or {}
-        calls = [one.call for one in commands if type(one) is AskApproval and one.call.id not in known]
-        if not calls:
-            return []
-        prepared, approvals, now = session.prepared, self._runtime.approvals, time.time()
-        owner = as_owner(prepared.agent.owner, prepared.name)
-        return [approvals.new(call.id, now, prepared.approvers(call.name), owner) for call in calls]
 
     def _unwritable(self, session: Session, happened: Input, error: EventNotWritable) -> None:
         """What happened cannot be kept: the run ends here, by name, from the state before."""
@@ -471,16 +487,13 @@ class Runner:
         self._runtime.drop(*children)
 
 
-async def _connect(session: Session) -> Any:
-    return (await session.hooked("connection", messages=session.run.messages)).messages
-
-
 _OWN: Mapping[type, Callable[[Runner, Any], None]] = {
     Connected: Runner._on_connected,
     CredentialTaken: Runner._on_credential,
     Finalized: Runner._on_finalized,
     TimeLimitReached: Runner._on_time_limit,
     OwnerAnswered: Runner._on_owner_answered,
+    PromptRestored: Runner._on_restored,
     Recorded: Runner._on_recorded,
 }
 

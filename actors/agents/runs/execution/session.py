@@ -7,11 +7,10 @@ from collections.abc import Callable, Iterable, Iterator, Set
 from dataclasses import replace
 from typing import Any, NamedTuple, TypeAlias
 
-from .....providers.messages import Completion, Message, ToolCall
+from .....providers.messages import Completion
 from .....tools.secrets import Secrets
 from ....core.actor import Actor
 from ....core.base.errors import CoreError
-from ....core.base.events import Outcome
 from ....core.base.send_context import SendContext
 from ....core.refs.ref import ActorRef
 from ...agent import Agent
@@ -21,18 +20,20 @@ from ...errors import InvalidAnswer, RunError, RunFailed, named
 from ...events import ApprovalRequested, HookFailed, RunEvent
 from ...hooks import Hook, HookContext, HookEvent, run_hooks
 from ...output import Output
+from ...prompts.cells import Cells
+from ...prompts.spec import PromptSpec
 from ...team.prepared import PreparedAgent
 from ...turns.budget import left
 from ...turns.outcome import Outcome as RunOutcome
-from ...turns.records import CredentialGiven, Decision, RunRequest
+from ...turns.records import CredentialGiven, PromptChanged, RunRequest
 from ...turns.rules import Limits
 from ...turns.state import ConversationState
-from ...turns.steps import Commands, HandOff, HandoffReturned, Input, Spent
+from ...turns.steps import HandoffReturned, Input
 from ..runtime.clock import Alarm
 from ..runtime.register import Entry
 from ..runtime.runtime import AgencyRuntime
 from .calling import raised_by
-from .handed import Delegation, Sending
+from .handed import Delegation
 
 logger = logging.getLogger("callboard")
 
@@ -54,6 +55,8 @@ class Session:
         "ask",
         "attempts",
         "bought",
+        "cells",
+        "changed",
         "clock_started",
         "context",
         "delegations",
@@ -75,6 +78,7 @@ class Session:
         "over",
         "paused",
         "prepared",
+        "prompt",
         "recalled",
         "reported",
         "resumed",
@@ -104,6 +108,12 @@ class Session:
         self.run = run
         self.stream = run.stream_name
         entry = self.entry = runtime.register.get(run.id)
+        self.prompt: PromptSpec | None = None
+        """The prompt function that makes its steps, if one does."""
+        self.cells: Cells | None = None
+        """What that remembers, once a step has been rendered."""
+        self.changed: PromptChanged | None = None
+        """What is to be recorded of that with what comes of the step, or the call, that is under way."""
         self.unready: RunFailed | None = None
         """Why its agent could not be made ready; the run can only be ended then."""
         try:
@@ -185,6 +195,14 @@ class Session:
     def look_at_agent(self) -> None:
         """Take over what the agent has been given, or what was taken from it, since the last completion."""
         prepared = self.prepared = self.runtime.directory.prepared(self.run.agent).offered_to(self.run.caller)
+        self.prompt = (
+            prepared.agent.prompt_spec if self.entry is None else self.entry.prompt or prepared.agent.prompt_spec
+        )
+        self.look_at_rules()
+
+    def look_at_rules(self) -> None:
+        """Have the rules of what is offered now."""
+        prepared = self.prepared
         rules = self.rules = prepared.rules(self.run.limits, self.run.external)
         if prepared.deferred is not None:
             self.rules = replace(
@@ -375,123 +393,6 @@ class Session:
 
 Happened: TypeAlias = Callable[[Session, Input], None]
 """Takes what happened into the turn machine."""
-
-
-# Messages that a conversation is sent when work beside its mailbox has ended.
-
-
-class CompletionArrived(NamedTuple):
-    """The model's answer has come, or its failure."""
-
-    session: Session
-    outcome: Any
-
-
-class AskAgain(NamedTuple):
-    """The model's actor crashed a while ago: it is asked again now."""
-
-    session: Session
-
-
-class ToolDone(NamedTuple):
-    """A tool call has ended."""
-
-    session: Session
-    call: ToolCall
-    outcome: Outcome[Any]
-
-
-class Prepared(NamedTuple):
-    """Functions have seen a handoff, or refused it, or said in its place what the model is told."""
-
-    session: Session
-    command: HandOff
-    summary: tuple[Answer, ...]
-    outcome: Outcome[Sending | str]
-
-
-class DelegateAnswered(NamedTuple):
-    """Another agent has answered, or failed."""
-
-    session: Session
-    call_id: str
-    outcome: RunOutcome
-
-
-class OwnerAnswered(NamedTuple):
-    """The agent that took the conversation over has answered what was forwarded to it, or failed."""
-
-    session: Session
-    entry: Entry
-
-
-class CredentialTaken(NamedTuple):
-    """A tool was given a secret."""
-
-    session: Session
-    given: CredentialGiven
-
-
-class MoneySpent(NamedTuple):
-    """A tool says that it has spent money: what it tells stands in the input."""
-
-    session: Session
-    tool: str
-    spent: Spent
-
-
-class Refused(NamedTuple):
-    """A handoff was not carried out."""
-
-    session: Session
-    call: ToolCall
-    error: Exception
-    summary: tuple[Answer, ...] = ()
-
-
-class Connected(NamedTuple):
-    """The connection hooks have seen what the caller said."""
-
-    session: Session
-    outcome: Outcome[tuple[Message, ...]]
-
-
-class Finalized(NamedTuple):
-    """The finalize hooks have seen the outcome."""
-
-    session: Session
-    outcome: Outcome[RunOutcome]
-
-
-class Recorded(NamedTuple):
-    """The journal has written what the commands follow from."""
-
-    session: Session
-    commands: Commands
-    outcome: RunOutcome | None
-
-
-class ApprovalExpired(NamedTuple):
-    """Nobody has decided about a call in time."""
-
-    session: Session
-    call: ToolCall
-
-
-class PostsSeen(NamedTuple):
-    """The journal was looked at for what another process decided about a call.
-
-    Args:
-        session: whose.
-        call: the call.
-        expired: whether it counts as denied where nothing is found.
-        outcome: the decisions, with their posts.
-    """
-
-    session: Session
-    call: ToolCall
-    expired: bool
-    outcome: Outcome[list[tuple[int, Decision]]]
 
 
 class TimeLimitReached(NamedTuple):

@@ -7,16 +7,19 @@ import time
 from functools import partial
 
 from .....providers.messages import Part, ToolCall, shown
-from .....tools import ToolResult
+from .....tools import Tool, ToolResult
 from ....core.base.events import Outcome
 from ....core.base.send_context import active as active_context
+from ...caller import as_owner
 from ...errors import GuardrailTripped, RunFailed, named
 from ...events import ApprovalDecided, ApprovalRequested, ToolFinished, ToolStarted
-from ...turns.records import Decision
-from ...turns.steps import AskApproval, CallTool, Decided, Interrupted, Raised, ToolReturned
+from ...prompts.cells import Cells
+from ...turns.records import ApprovalAsked, Decision
+from ...turns.steps import AskApproval, CallTool, Commands, Decided, Interrupted, Raised, ToolReturned
 from ..coordination.elsewhere import decisions_left
 from .planning import not_offered
-from .session import ApprovalExpired, Happened, PostsSeen, Session, ToolDone
+from .reports import ApprovalExpired, PostsSeen, ToolDone
+from .session import Happened, Session
 from .spending import spent_above
 from .tool_context import has_to_recall, made_context, recall, secrets_of, tool_context
 
@@ -43,12 +46,20 @@ def call_tool(session: Session, command: CallTool, happened: Happened) -> None:
     if hidden is not None and hidden.is_hidden(call.name, session.state.turn.history):
         _returned(session, call, hidden.introduced(call.name), True, happened)
         return
-    if session.prepared.agent.prepare_step is not None and (why := not_offered(session, call)):
+    if why := not_offered(session, call):
         _returned(session, call, why, True, happened)
         return
     if call.id in session.interrupted and not tool.idempotent:
         _returned(session, call, INTERRUPTED, True, happened)
         return
+    if session.cells is None:
+        _start(session, call, tool)
+    else:
+        with session.cells.open(call.id):
+            _start(session, call, tool)
+
+
+def _start(session: Session, call: ToolCall, tool: Tool) -> None:
     token = active_context.set(session.send_context)
     wanted = tool.context
     context = None
@@ -81,18 +92,29 @@ def tool_done(message: ToolDone, happened: Happened) -> None:
         _returned(session, call, result.content, result.is_error, happened)
 
 
+def asked(session: Session, commands: Commands) -> list[ApprovalAsked]:
+    """What is to be recorded of the approvals that are asked for now."""
+    known = session.state.approvals or {}
+    calls = [one.call for one in commands if type(one) is AskApproval and one.call.id not in known]
+    if not calls:
+        return []
+    prepared, approvals, now = session.prepared, session.runtime.approvals, time.time()
+    owner = as_owner(prepared.agent.owner, prepared.name)
+    return [approvals.new(call.id, now, prepared.approvers(call.name), owner) for call in calls]
+
+
 def ask_approval(session: Session, command: AskApproval, happened: Happened) -> None:
     """Ask a person whether the call may run, or the run may have more."""
     call, run, runtime = command.call, session.run, session.runtime
     if not call.id and run.parent and (over := spent_above(session)) is not None:
         happened(session, Interrupted(over))  # more of its own would be of no use
         return
-    asked = (session.state.approvals or {})[call.id]
+    known = (session.state.approvals or {})[call.id]
     at = (run.root, run.id, run.agent, run.conversation, run.chain, session.time())
-    said = (asked.approval, run.caller, asked.expires_at, asked.approvers, asked.owner)
+    said = (known.approval, run.caller, known.expires_at, known.approvers, known.owner)
     request = ApprovalRequested(*at, call.id, call.name, call.arguments, *said)
-    if asked.expires_at is not None:
-        left = max(0.0, asked.expires_at - time.time())
+    if known.expires_at is not None:
+        left = max(0.0, known.expires_at - time.time())
         session.jobs[call.id] = runtime.clock.call_at(
             session.time() + left, session.send, ApprovalExpired(session, call)
         )
@@ -209,9 +231,28 @@ def _tell_simulation(session: Session, call: ToolCall) -> None:
         probe.event("tool_called", **at, call=call.id, tool=call.name)
 
 
+def _with_changes(
+    session: Session, cells: Cells, call: ToolCall, content: str | tuple[Part, ...], is_error: bool
+) -> tuple[str | tuple[Part, ...], bool]:
+    """A call's result, and whether it is an error, once what the call has set counts for the conversation; a call that
+    fails has set nothing."""
+    if is_error:
+        cells.drop(call.id)
+        return content, True
+    try:
+        session.changed = cells.take(call.id)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a function of the value before, which others have changed meanwhile
+        return f"{call.name} set nothing, since what it sets with raised {named(error)}", True
+    return content, False
+
+
 def _returned(
     session: Session, call: ToolCall, content: str | tuple[Part, ...], is_error: bool, happened: Happened
 ) -> None:
+    if session.cells is not None:
+        content, is_error = _with_changes(session, session.cells, call, content, is_error)
     if secrets := secrets_of(session):
         content = secrets.blot_content(content)
     seconds = session.time() - session.since.pop(call.id, session.started)

@@ -18,11 +18,13 @@ from ....core.base.send_context import active as active_context
 from ...caller import Caller
 from ...context import NO_DEPS, ToolContext
 from ...events import ToolProgress, ToolSpent
+from ...turns.history import last_tool
 from ...turns.records import CredentialGiven
 from ...turns.steps import Spent
 from ..runtime.register import Entry
 from .calling import raised_by
-from .session import CredentialTaken, Happened, MoneySpent, Session
+from .reports import CredentialTaken, MoneySpent
+from .session import Happened, Session
 
 
 class _Making:
@@ -157,12 +159,6 @@ def _looked_at(task: asyncio.Task[Any]) -> None:
 
 def _context(session: Session, call: ToolCall, deps: Any) -> ToolContext[Any]:
     turn, run = session.state.turn, session.run
-    last = ""
-    for index in range(len(turn.history) - 1, turn.start - 1, -1):
-        message = turn.history[index]
-        if message.role == "tool":
-            last = message.name or ""
-            break
     runtime = session.runtime
     context = ToolContext(
         call.id,
@@ -171,7 +167,7 @@ def _context(session: Session, call: ToolCall, deps: Any) -> ToolContext[Any]:
         messages=turn.history,
         caller=run.caller,
         step=turn.steps,
-        last_tool=last,
+        last_tool=last_tool(turn.history, turn.start),
         agent=run.agent,
         conversation=run.conversation,
         run=run.id,

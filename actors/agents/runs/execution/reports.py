@@ -1,0 +1,145 @@
+"""Messages that a conversation is sent when work beside its mailbox has ended."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from .....providers.messages import ToolCall
+from ....core.base.events import Outcome
+from ...answer import Answer
+from ...hooks import HookContext
+from ...prompts.rendering import Rendered
+from ...turns.outcome import Outcome as RunOutcome
+from ...turns.records import CredentialGiven, Decision
+from ...turns.steps import Commands, HandOff, Spent
+from ..runtime.register import Entry
+from .handed import Sending
+from .session import Session
+
+
+class CompletionArrived(NamedTuple):
+    """The model's answer has come, or its failure."""
+
+    session: Session
+    outcome: Any
+
+
+class PromptRendered(NamedTuple):
+    """An `async` prompt function has said what the next completion is asked with."""
+
+    session: Session
+    outcome: Outcome[Rendered]
+
+
+class PromptRestored(NamedTuple):
+    """A prompt function has said again what the calls of the step under way call."""
+
+    session: Session
+    outcome: Outcome[Rendered]
+
+
+class AskAgain(NamedTuple):
+    """The model's actor crashed a while ago: it is asked again now."""
+
+    session: Session
+
+
+class ToolDone(NamedTuple):
+    """A tool call has ended."""
+
+    session: Session
+    call: ToolCall
+    outcome: Outcome[Any]
+
+
+class Prepared(NamedTuple):
+    """Functions have seen a handoff, or refused it, or said in its place what the model is told."""
+
+    session: Session
+    command: HandOff
+    summary: tuple[Answer, ...]
+    outcome: Outcome[Sending | str]
+
+
+class DelegateAnswered(NamedTuple):
+    """Another agent has answered, or failed."""
+
+    session: Session
+    call_id: str
+    outcome: RunOutcome
+
+
+class OwnerAnswered(NamedTuple):
+    """The agent that took the conversation over has answered what was forwarded to it, or failed."""
+
+    session: Session
+    entry: Entry
+
+
+class CredentialTaken(NamedTuple):
+    """A tool was given a secret."""
+
+    session: Session
+    given: CredentialGiven
+
+
+class MoneySpent(NamedTuple):
+    """A tool says that it has spent money: what it tells stands in the input."""
+
+    session: Session
+    tool: str
+    spent: Spent
+
+
+class Refused(NamedTuple):
+    """A handoff was not carried out."""
+
+    session: Session
+    call: ToolCall
+    error: Exception
+    summary: tuple[Answer, ...] = ()
+
+
+class Connected(NamedTuple):
+    """The connection hooks have seen what the caller said."""
+
+    session: Session
+    outcome: Outcome[HookContext]
+
+
+class Finalized(NamedTuple):
+    """The finalize hooks have seen the outcome."""
+
+    session: Session
+    outcome: Outcome[RunOutcome]
+
+
+class Recorded(NamedTuple):
+    """The journal has written what the commands follow from."""
+
+    session: Session
+    commands: Commands
+    outcome: RunOutcome | None
+
+
+class ApprovalExpired(NamedTuple):
+    """Nobody has decided about a call in time."""
+
+    session: Session
+    call: ToolCall
+
+
+class PostsSeen(NamedTuple):
+    """The journal was looked at for what another process decided about a call.
+
+    Args:
+        session: whose.
+        call: the call.
+        expired: whether it counts as denied where nothing is found.
+        outcome: the decisions, with their posts.
+    """
+
+    session: Session
+    call: ToolCall
+    expired: bool
+    outcome: Outcome[list[tuple[int, Decision]]]
