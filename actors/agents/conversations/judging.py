@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from inspect import isawaitable
 from itertools import takewhile
 from typing import Any, Final
 
@@ -20,10 +21,14 @@ from ..handoffs.call import offer_of, read_call
 from ..handoffs.limits import check_chain
 from ..hooks import HookContext, HookEvent, run_hooks
 from ..output import Output
+from ..prompts.cells import Cells
+from ..prompts.rendering import StepFacts, render
+from ..prompts.spec import PromptSpec
 from ..runs.execution.preparing import shown_to_target
 from ..runs.runtime.runtime import AgencyRuntime
 from ..team.prepared import PreparedAgent
 from ..turns.budget import narrowed
+from ..turns.history import last_tool
 from ..turns.machine import Turn, advance
 from ..turns.outcome import finished
 from ..turns.records import ApprovalAsked, Ended, RunRequest, ToolsStarted
@@ -66,8 +71,8 @@ class RunToday:
         self._runtime = runtime
         self._findings = findings
         self.request = request
-        self._prepared = prepared
-        limits = replace(narrowed(prepared.agent.limits, request.limits), seconds=None)
+        self._agent = self._prepared = prepared
+        self._limits = limits = replace(narrowed(prepared.agent.limits, request.limits), seconds=None)
         self._rules = prepared.rules(limits, request.external)
         self._output = prepared.output
         if request.output is not None:
@@ -107,6 +112,8 @@ class RunToday:
             after: the run's events behind it.
         """
         event = step.event
+        if self._agent.agent.prompt_spec is not None and type(event) in (Completed, CompletionFailed):
+            await self._render(self._agent.agent.prompt_spec, step)
         if type(event) is Begin:
             await self._begun(event, next(after, None))
         elif type(event) is Completed:
@@ -147,6 +154,27 @@ class RunToday:
         elif now != recorded:
             text = f"the run would begin with {_brief(now)}, and began with {_brief(recorded)}"
             self._differs("input", text)
+
+    async def _render(self, spec: PromptSpec, step: ReplayStep) -> None:
+        """Have the prompt function define a step anew, from the state that it was rendered from; effects do not run."""
+        history, turn = step.before.history, step.before
+        facts = StepFacts(
+            history.as_tuple(), turn.steps + 1, last_tool(history, turn.start), self._context, self._agent.specs
+        )
+        kept = step.remembered.before(len(history))
+        token = active_context.set(self._send_context)
+        try:
+            made = render(spec, Cells(kept.state, kept.effects), facts, before=kept.state)
+            rendered = await made if isawaitable(made) else made
+            self._prepared = self._agent.with_prompt(rendered, self.request.caller)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            self._prepared = self._agent
+            self._differs("request", f"the prompt function {spec.name} raises {named(error)}")
+        finally:
+            active_context.reset(token)
+        self._rules = self._prepared.rules(self._limits, self.request.external)
 
     async def _asked(self, step: ReplayStep) -> Request | None:
         """What the model would be asked for the completion that is recorded; None if it would not be asked."""

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from .machine import Turn, advance, outstanding
 from .records import Accepted, ApprovalAsked, Ended, NotSteered, Resumed, Rewound, Snapshot, ToolsStarted
+from .remembered import NOTHING_REMEMBERED, Remembered
 from .state import ConversationState, rules_of
 from .steps import (
     INPUTS,
@@ -34,6 +35,7 @@ class ReplayStep(NamedTuple):
             the caller runs. Whether a call was a tool's or a handoff the record does not say; it counts as a tool's.
         divergence: why the event cannot have come from what stands before it; empty if it can. What comes after one
             that could not be applied is not gone through.
+        remembered: what the prompt function remembers before it.
     """
 
     number: int
@@ -43,6 +45,7 @@ class ReplayStep(NamedTuple):
     after: Turn
     commands: Commands
     divergence: str = ""
+    remembered: Remembered = NOTHING_REMEMBERED
 
 
 def replay(events: Iterable[Any], agent: str = "", conversation: str = "") -> Iterator[ReplayStep]:
@@ -55,7 +58,7 @@ def replay(events: Iterable[Any], agent: str = "", conversation: str = "") -> It
     state = ConversationState(agent, conversation)
     accepted: set[str] = set()
     for number, event in enumerate(events, 1):
-        before, run = state.turn, _run_of(state, event)
+        before, run, remembered = state.turn, _run_of(state, event), state.prompt
         divergence = _divergence(state, event, accepted)
         commands: Commands = ()
         try:
@@ -75,7 +78,7 @@ def replay(events: Iterable[Any], agent: str = "", conversation: str = "") -> It
             wrong = divergence or f"it cannot be applied: {type(error).__name__}: {error}"
             yield ReplayStep(number, event, run, before, before, (), wrong)
             return
-        yield ReplayStep(number, event, run, before, state.turn, commands, divergence)
+        yield ReplayStep(number, event, run, before, state.turn, commands, divergence, remembered)
 
 
 def _run_of(state: ConversationState, event: Any) -> str:

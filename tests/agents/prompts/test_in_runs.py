@@ -1,0 +1,415 @@
+"""A prompt function makes each step of a run; what it remembers is the conversation's."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from callboard import Agency, Agent, Message, RunFailed, ToolContext
+from callboard.actors.agents.errors import PromptError
+from callboard.actors.agents.prompts.prompt import Prompt
+from callboard.actors.testing.doubles.models import call
+from callboard.providers.messages import Request, ToolCall
+
+from ..support import function
+
+
+def results(request: Request) -> list[str]:
+    """What tools have answered since somebody last said something."""
+    asked = max((index for index, message in enumerate(request.messages) if message.role == "user"), default=0)
+    return [message.text for message in request.messages[asked:] if message.role == "tool"]
+
+
+def calling(*calls: ToolCall) -> Callable[[Request], Any]:
+    """A model that makes these calls one after the other, and then says what it was told in the system prompt."""
+
+    def model(request: Request) -> Any:
+        done = len(results(request))
+        if done < len(calls):
+            return calls[done]
+        told = request.messages[0]
+        return told.text if told.role == "system" else ""
+
+    return model
+
+
+def counter(prompt: Prompt) -> None:
+    """Counts how often the model called ``more``."""
+    count, set_count = prompt.state("count", 0)
+    prompt.system("count", f"{count}")
+
+    @prompt.tool(risk="safe")
+    async def more() -> int:
+        """Count on."""
+        return set_count(lambda before: before + 1)
+
+
+COUNTED = "<count>\n{}\n</count>"
+MORE = call("more")
+
+
+def agency(prompt: Callable[[Any], object], model: Callable[[Request], Any], **options: Any) -> Agency:
+    """An agency of one agent, whose steps are made by a prompt function."""
+    kept = {name: options.pop(name) for name in ("journal", "retention") if name in options}
+    return Agency(Agent("A", prompt=prompt, **options), model=function(model), **kept)
+
+
+# -- rendering ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["def", "async def"])
+async def test_it_is_called_once_before_each_completion(kind: str) -> None:
+    rendered: list[int] = []
+    asked: list[int] = []
+
+    def plain(prompt: Prompt) -> None:
+        rendered.append(len(asked))
+        counter(prompt)
+
+    async def coroutine(prompt: Prompt) -> None:
+        await asyncio.sleep(0)
+        plain(prompt)
+
+    def model(request: Request) -> Any:
+        asked.append(1)
+        return calling(MORE, MORE)(request)
+
+    async with agency(plain if kind == "def" else coroutine, model) as made:
+        answer = await made.run("go")
+    assert answer.text == COUNTED.format(2)
+    assert rendered == [0, 1, 2]
+    assert len(asked) == 3
+
+
+async def test_what_it_defines_stands_behind_the_instructions_and_around_the_conversation() -> None:
+    seen: list[Request] = []
+
+    def prompt(prompt: Prompt) -> None:
+        prompt.system("style", "Be brief.")
+        prompt.define("fact", "Water is wet.").remind()
+        prompt.user("Hello.")
+        prompt.message("assistant", "Hello to you.")
+
+    def model(request: Request) -> str:
+        seen.append(request)
+        return "ok"
+
+    async with agency(prompt, model, instructions="You are A.") as made:
+        await made.run("go")
+    system, *others = seen[0].messages
+    assert system.text == "You are A.\n\n<style>\nBe brief.\n</style>\n\n<fact>\nWater is wet.\n</fact>"
+    assert [(one.role, one.text) for one in others] == [
+        ("user", "Hello."),
+        ("assistant", "Hello to you."),
+        ("user", "go"),
+        ("user", "<reminder>Keep to: <fact></reminder>"),
+    ]
+
+
+async def test_what_stands_around_the_conversation_is_no_part_of_it() -> None:
+    def prompt(prompt: Prompt) -> None:
+        prompt.user("Hello.")
+
+    async with agency(prompt, lambda request: "ok") as made:
+        answer = await made.run("go", conversation="c")
+        assert [one.text for one in answer.messages] == ["go", "ok"]
+
+
+async def test_a_run_may_be_asked_nothing_where_the_function_says_it_all() -> None:
+    def prompt(prompt: Prompt) -> None:
+        prompt.user("Say hello.")
+
+    async with agency(prompt, lambda request: f"to {request.messages[-1].text}") as made:
+        answer = await made.run(())
+    assert answer.text == "to Say hello."
+
+
+async def test_where_nobody_says_anything_the_run_ends_by_name() -> None:
+    def silent(prompt: Prompt) -> None:
+        prompt.system("style", "Be brief.")
+
+    async with agency(silent, lambda request: "ok") as made:
+        with pytest.raises(RunFailed, match="silent.*call prompt.user"):
+            await made.run(())
+
+
+async def test_what_a_later_step_does_not_define_is_gone() -> None:
+    offered: list[list[str]] = []
+
+    def prompt(prompt: Prompt) -> None:
+        step, set_step = prompt.state("step", 1)
+        if step == 1:
+            prompt.tool(lambda: set_step(2), name="first", risk="safe")
+
+    def model(request: Request) -> Any:
+        offered.append([spec.name for spec in request.tools])
+        return call("first")
+
+    async with agency(prompt, model, stop_when=lambda run: len(run.steps) == 2) as made:
+        answer = await made.run("go")
+    assert offered == [["first"], []]
+    assert answer.steps[1].calls[0].output == "no tool is called 'first'; there are: none"
+
+
+@pytest.mark.parametrize("where", ["function", "async function", "effect", "async effect"])
+async def test_an_error_in_it_ends_the_run_by_name_with_its_cause(where: str) -> None:
+    def broken(prompt: Prompt) -> Any:
+        def fails() -> None:
+            raise KeyError("the database")
+
+        async def fails_later() -> None:
+            await asyncio.sleep(0)
+            fails()
+
+        if where == "function":
+            fails()
+        elif where == "async function":
+            return fails_later()
+        prompt.effect(fails if where == "effect" else fails_later)
+        return None
+
+    async with agency(broken, lambda request: "ok") as made:
+        with pytest.raises(RunFailed, match=r"the prompt function .*broken raised KeyError") as raised:
+            await made.run("go")
+        assert isinstance(raised.value.__cause__, KeyError)
+        with pytest.raises(RunFailed):  # the conversation can be gone on with
+            await made.run("go", conversation="c")
+
+
+async def test_wrong_use_ends_the_run_by_name() -> None:
+    def twice(prompt: Prompt) -> None:
+        prompt.system("a", "x")
+        prompt.system("a", "y")
+
+    async with agency(twice, lambda request: "ok") as made:
+        with pytest.raises(RunFailed, match="twice") as raised:
+            await made.run("go")
+    assert isinstance(raised.value.__cause__, PromptError)
+
+
+async def test_nothing_of_a_step_that_could_not_be_made_is_kept() -> None:
+    def broken(prompt: Prompt) -> None:
+        count, set_count = prompt.state("count", 0)
+        prompt.system("count", f"{count}")
+        prompt.effect(lambda: set_count(count + 1))
+
+        def fails() -> None:
+            raise KeyError("no")
+
+        if count == 1 and len(failing) == 0:
+            failing.append(1)
+            prompt.effect(fails)
+
+    failing: list[int] = []
+    async with agency(broken, calling()) as made:
+        assert (await made.run("go", conversation="c")).text == COUNTED.format(0)
+        with pytest.raises(RunFailed):
+            await made.run("go", conversation="c")
+        assert (await made.run("go", conversation="c")).text == COUNTED.format(1)
+
+
+# -- what is remembered ------------------------------------------------------------------------------------------------
+
+
+async def test_state_lasts_over_steps_and_turns_and_belongs_to_one_conversation() -> None:
+    async with agency(counter, calling(MORE, MORE)) as made:
+        assert (await made.run("go", conversation="c")).text == COUNTED.format(2)
+        assert (await made.run("go", conversation="c")).text == COUNTED.format(4)
+        assert (await made.run("go", conversation="other")).text == COUNTED.format(2)
+        assert (await made.run("go")).text == COUNTED.format(2)
+
+
+async def test_state_outlives_the_process(tmp_path: Path) -> None:
+    for count in (2, 4, 6):
+        async with agency(counter, calling(MORE, MORE), journal=tmp_path / "j.db") as made:
+            assert (await made.run("go", conversation="c")).text == COUNTED.format(count)
+
+
+async def test_a_fork_and_a_rewound_conversation_remember_what_was_true_at_that_step() -> None:
+    async with agency(counter, calling(MORE, MORE)) as made:
+        await made.run("go", conversation="c")
+        for step, count in enumerate((0, 1, 2, 2)):
+            forked = await made.fork("c", at=step)
+            assert (await made.run("go", conversation=forked)).text == COUNTED.format(count + 2)
+        await made.rewind("c", to=1)
+        assert (await made.run("go", conversation="c")).text == COUNTED.format(3)
+
+
+async def test_what_a_run_has_set_that_is_taken_back_is_not_remembered() -> None:
+    waiting, go = asyncio.Event(), asyncio.Event()
+
+    def prompt(prompt: Prompt) -> None:
+        counter(prompt)
+
+        @prompt.tool(risk="safe")
+        async def wait() -> str:
+            """Wait."""
+            waiting.set()
+            await go.wait()
+            return "waited"
+
+    def model(request: Request) -> Any:
+        if request.messages[-1].text == "wait":
+            return MORE
+        return call("wait") if results(request) else calling()(request)
+
+    async with agency(prompt, model) as made:
+        first = asyncio.ensure_future(made.run("wait", conversation="c"))
+        await waiting.wait()
+        assert (await made.run("go", conversation="c", when_busy="rollback")).text == COUNTED.format(0)
+        assert isinstance((await asyncio.gather(first, return_exceptions=True))[0], Exception)
+
+
+async def test_what_a_run_has_set_that_is_interrupted_stays() -> None:
+    waiting = asyncio.Event()
+
+    def prompt(prompt: Prompt) -> None:
+        counter(prompt)
+
+        @prompt.tool(risk="safe")
+        async def wait() -> str:
+            """Wait."""
+            waiting.set()
+            await asyncio.Event().wait()
+            return "waited"
+
+    def model(request: Request) -> Any:
+        if request.messages[-1].text == "wait":
+            return MORE
+        return call("wait") if results(request) else calling()(request)
+
+    async with agency(prompt, model) as made:
+        first = asyncio.ensure_future(made.run("wait", conversation="c"))
+        await waiting.wait()
+        assert (await made.run("go", conversation="c", when_busy="interrupt")).text == COUNTED.format(1)
+        await asyncio.gather(first, return_exceptions=True)
+
+
+async def test_an_effect_with_dependencies_is_not_run_again_after_a_restart(tmp_path: Path) -> None:
+    ran: list[int] = []
+
+    def prompt(prompt: Prompt) -> None:
+        count, set_count = prompt.state("count", 0)
+        prompt.effect(lambda: ran.append(count), [count])
+        prompt.tool(lambda: set_count(count + 1), name="more", risk="safe")
+
+    for _ in range(2):
+        async with agency(prompt, calling(MORE), journal=tmp_path / "j.db") as made:
+            await made.run("go", conversation="c")
+    assert ran == [0, 1, 2]
+
+
+# -- calls -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["def", "async def"])
+async def test_a_tool_sets_state_from_a_thread_and_from_the_loop(kind: str) -> None:
+    def prompt(prompt: Prompt) -> None:
+        count, set_count = prompt.state("count", 0)
+        prompt.system("count", f"{count}")
+
+        def more() -> int:
+            """Count on."""
+            return set_count(lambda before: before + 1)
+
+        async def more_later() -> int:
+            """Count on."""
+            return await asyncio.to_thread(more)
+
+        prompt.tool(more if kind == "def" else more_later, name="more", risk="safe")
+
+    async with agency(prompt, calling(MORE)) as made:
+        assert (await made.run("go")).text == COUNTED.format(1)
+
+
+async def test_a_call_that_fails_has_set_nothing() -> None:
+    def prompt(prompt: Prompt) -> None:
+        count, set_count = prompt.state("count", 0)
+        prompt.system("count", f"{count}")
+
+        @prompt.tool(risk="safe")
+        async def more() -> None:
+            """Count on."""
+            set_count(5)
+            raise ValueError("no")
+
+    async with agency(prompt, calling(MORE)) as made:
+        answer = await made.run("go")
+    assert answer.text == COUNTED.format(0)
+    assert "ValueError" in answer.steps[0].calls[0].output
+
+
+async def test_calls_of_one_step_that_add_to_a_state_all_count() -> None:
+    def prompt(prompt: Prompt) -> None:
+        names, set_names = prompt.state("names", [""])
+        prompt.system("names", " ".join(sorted(names)))
+
+        @prompt.tool(risk="safe")
+        async def add(name: str, turns: int) -> None:
+            """Add a name."""
+            set_names(lambda before: [*before, name])
+            for _ in range(turns):
+                await asyncio.sleep(0)
+
+    def model(request: Request) -> Any:
+        if results(request):
+            return calling()(request)
+        return [call("add", name=name, turns=turns) for name, turns in (("x", 9), ("y", 0), ("z", 4))]
+
+    async with agency(prompt, model) as made:
+        assert (await made.run("go")).text == "<names>\n x y z\n</names>"
+
+
+async def test_a_function_that_fails_on_what_another_call_has_set_meanwhile_is_that_calls_error() -> None:
+    first, second = asyncio.Event(), asyncio.Event()
+
+    def prompt(prompt: Prompt) -> None:
+        left, set_left = prompt.state("left", 1)
+        prompt.system("left", f"{left}")
+
+        def one_less(before: int) -> int:
+            if not before:
+                raise ValueError("nothing is left")
+            return before - 1
+
+        @prompt.tool(risk="safe")
+        async def take(wait: bool) -> str:
+            """Take one."""
+            set_left(one_less)
+            if wait:
+                first.set()
+                await second.wait()
+            else:
+                await first.wait()
+                second.set()
+            return "taken"
+
+    def model(request: Request) -> Any:
+        if results(request):
+            return calling()(request)
+        return [call("take", wait=True), call("take", wait=False)]
+
+    async with agency(prompt, model) as made:
+        answer = await made.run("go")
+    assert answer.text == "<left>\n0\n</left>"
+    said = [one.output for one in answer.steps[0].calls]
+    assert sorted(said) == ["take set nothing, since what it sets with raised ValueError: nothing is left", "taken"]
+
+
+async def test_a_tool_of_a_step_is_told_of_its_call() -> None:
+    told: list[tuple[str, int, list[Message]]] = []
+
+    def prompt(prompt: Prompt) -> None:
+        @prompt.tool(risk="safe")
+        async def look(context: ToolContext, at: str) -> str:
+            """Look at something."""
+            told.append((context.call_id, context.step, list(context.messages)))
+            return at
+
+    async with agency(prompt, calling(call("look", "one", at="x"))) as made:
+        await made.run("go")
+    assert [(call_id, step, [one.text for one in messages]) for call_id, step, messages in told] == [("one", 1, ["go"])]
