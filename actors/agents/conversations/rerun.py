@@ -4,8 +4,8 @@ Each recorded step is judged by itself, from the state that the record has befor
 output type, tools, handoffs, approvals and limits would make of it is compared with what the record has next. So one
 difference does not hide what comes after it. Hooks, instructions and prompt functions are called for real, because they
 are what is to be looked at; models, tools, responders, other agents, ``on_handoff`` and the effects of prompt functions
-are not. Chunk hooks are not called either: pieces of a stream are not kept. Time does not pass, so `Limits.seconds` ends
-nothing.
+are not. Chunk hooks are not called either: pieces of a stream are not kept. Time does not pass, so `Limits.seconds`
+ends nothing.
 """
 
 from __future__ import annotations

@@ -14,8 +14,7 @@ from callboard.actors.agents.errors import PromptError
 from callboard.actors.agents.prompts.prompt import Prompt
 from callboard.actors.testing.doubles.models import call
 from callboard.providers.messages import Request, ToolCall
-
-from ..support import function
+from tests.agents.support import function
 
 
 def results(request: Request) -> list[str]:
@@ -133,7 +132,7 @@ async def test_where_nobody_says_anything_the_run_ends_by_name() -> None:
         prompt.system("style", "Be brief.")
 
     async with agency(silent, lambda request: "ok") as made:
-        with pytest.raises(RunFailed, match="silent.*call prompt.user"):
+        with pytest.raises(RunFailed, match=r"silent.*call prompt\.user"):
             await made.run(())
 
 
