@@ -127,6 +127,7 @@ if TYPE_CHECKING:
         RunFailed,
         StepLimit,
         StuckLoop,
+        TemplateError,
         TimeLimit,
         TokenLimit,
         UnknownAgent,
@@ -175,6 +176,8 @@ if TYPE_CHECKING:
     from .actors.agents.prompts.effects import EffectContext, StepModifier
     from .actors.agents.prompts.prompt import Prompt
     from .actors.agents.prompts.subagents import SubAgent
+    from .actors.agents.prompts.templates.folder import Template, TemplateFolder
+    from .actors.agents.prompts.templates.rendering import RenderedTemplate
     from .actors.agents.runs.handle import RunHandle
     from .actors.agents.runs.reading.progress import RunRecord
     from .actors.agents.runs.validation import RunOptions
@@ -464,6 +467,7 @@ _HOMES = {
         "RunFailed",
         "StepLimit",
         "StuckLoop",
+        "TemplateError",
         "TimeLimit",
         "TokenLimit",
         "UnknownAgent",
@@ -494,6 +498,8 @@ _HOMES = {
         "ToolStarted",
     ),
     ".actors.agents.profiler": ("Profile", "profile"),
+    ".actors.agents.prompts.templates.folder": ("Template", "TemplateFolder"),
+    ".actors.agents.prompts.templates.rendering": ("RenderedTemplate",),
     ".actors.agents.runs.handle": ("RunHandle",),
     ".actors.agents.runs.reading.progress": ("RunRecord",),
     ".actors.journal.postgres": ("PostgresJournal",),
@@ -846,6 +852,7 @@ __all__ = [
     "Redirected",
     "RemoteAgent",
     "RemoveEndpoint",
+    "RenderedTemplate",
     "ReplayDifference",
     "ReplayReport",
     "ReplayedRequest",
@@ -913,6 +920,9 @@ __all__ = [
     "TaskError",
     "Team",
     "TeamFile",
+    "Template",
+    "TemplateError",
+    "TemplateFolder",
     "Terminated",
     "Text",
     "TextDelta",

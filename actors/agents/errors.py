@@ -5,6 +5,7 @@ AgentError
 │   ├── UnknownAgent         no agent of that name here; the known ones are in the message
 │   ├── UnknownConversation  the conversation was never started, or has been released
 │   ├── PromptError          a prompt function, or what it defines, is wrong
+│   │   └── TemplateError    a template cannot be loaded or rendered; says the file and the line
 │   ├── UnknownRun           no run of that id is kept here
 │   └── UnknownApproval      nothing waits under that id: it was decided already, has expired, or never was
 ├── HandoffError
@@ -71,6 +72,21 @@ class UnknownConversation(DefinitionError):
 
 class PromptError(DefinitionError):
     """A prompt function, or what it defines, is wrong; says what to write instead."""
+
+
+class TemplateError(PromptError):
+    """A template cannot be loaded or rendered. Neither the text nor the values of its variables are in the message.
+
+    Args:
+        message: what is wrong, without the file's name.
+        path: the file, as it is called in its folder; or the folder.
+        line: the line, counted from 1; 0 when no line is to blame.
+    """
+
+    def __init__(self, message: str, *, path: str, line: int = 0) -> None:
+        super().__init__(f"{path}, line {line}: {message}" if line else f"{path}: {message}")
+        self.path = path
+        self.line = line
 
 
 class UnknownRun(DefinitionError):

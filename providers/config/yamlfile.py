@@ -11,7 +11,7 @@ import difflib
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -59,6 +59,7 @@ class ConfigError(CallboardError, ValueError):
 
     def __init__(self, message: str, *, path: str | Path, line: int = 0) -> None:
         super().__init__(f"{path}, line {line}: {message}" if line else f"{path}: {message}")
+        self.message = message
         self.path = str(path)
         self.line = line
 
@@ -116,6 +117,7 @@ class YamlFile:
     data: Any
     _written: Any
     _lines: Mapping[Location, int]
+    _texts: Mapping[Location, tuple[int, bool]]
 
     def __repr__(self) -> str:
         return f"YamlFile({self.path!r})"
@@ -123,6 +125,17 @@ class YamlFile:
     def line(self, location: Location = ()) -> int:
         """The line of the value at `location`, or of the nearest enclosing one that is in the file."""
         return self._lines[self._nearest(location)]
+
+    def line_in(self, location: Location, line: int = 1) -> int:
+        """The line of the file at which a line of the text at `location` stands.
+
+        Args:
+            location: where the text stands.
+            line: which line of the text, counted from 1. Exact in a text under ``|``; of one that YAML folds, it is
+                the line where the text begins.
+        """
+        first, literal = self._texts.get(location, (self.line(location), False))
+        return first + line - 1 if literal else first
 
     def error(self, location: Location, message: str) -> ConfigError:
         """A `ConfigError` for the value at `location`; `message` says what was expected there."""
@@ -235,6 +248,16 @@ def read_yaml(path: str | Path, env: Mapping[str, str] | None = None) -> YamlFil
 
 def parse_yaml(text: str, path: str | Path = "<text>", env: Mapping[str, str] | None = None) -> YamlFile:
     """As `read_yaml`, from a string."""
+    file = parse_unexpanded(text, path)
+    return replace(file, data=_expanded(file.data, (), env, file))
+
+
+def parse_unexpanded(text: str, path: str | Path) -> YamlFile:
+    """As `parse_yaml`, and ``${NAME}`` stays as it is: for texts that people write.
+
+    Raises:
+        ConfigError: it cannot be parsed, or repeats a key.
+    """
     # SafeLoader only: the two steps of yaml.safe_load, apart, because the nodes between them know their lines.
     try:
         loader = yaml.SafeLoader(text)
@@ -244,8 +267,9 @@ def parse_yaml(text: str, path: str | Path = "<text>", env: Mapping[str, str] | 
     try:
         node = loader.get_single_node()
         lines: dict[Location, int] = {(): 1}
+        texts: dict[Location, tuple[int, bool]] = {}
         if node is not None:
-            _note_lines(node, lines, str(path))
+            _note_lines(node, lines, texts, str(path))
         written = None if node is None else loader.construct_document(node)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -259,12 +283,13 @@ def parse_yaml(text: str, path: str | Path = "<text>", env: Mapping[str, str] | 
         raise ConfigError(f"expected valid YAML; {str(error).splitlines()[0]}", path=path) from None
     finally:
         loader.dispose()
-    shell = YamlFile(str(path), None, written, lines)
-    return YamlFile(str(path), _expanded(written, (), env, shell), written, lines)
+    return YamlFile(str(path), written, written, lines, texts)
 
 
-def _note_lines(root: yaml.Node, lines: dict[Location, int], path: str) -> None:
-    """Note where each value stands, aliases expanded."""
+def _note_lines(
+    root: yaml.Node, lines: dict[Location, int], texts: dict[Location, tuple[int, bool]], path: str
+) -> None:
+    """Note where each value stands, aliases expanded; and where each text begins, and whether its lines are kept."""
     seen = 0
 
     def note(node: yaml.Node, location: Location, above: frozenset[int]) -> None:
@@ -288,6 +313,8 @@ def _note_lines(root: yaml.Node, lines: dict[Location, int], path: str) -> None:
         elif isinstance(node, yaml.SequenceNode):
             for index, value in enumerate(node.value):
                 note(value, (*location, index), above)
+        elif isinstance(node, yaml.ScalarNode):
+            texts.setdefault(location, (at + (node.style in ("|", ">")), node.style == "|"))
 
     note(root, (), frozenset())
 
