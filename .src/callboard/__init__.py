@@ -176,6 +176,10 @@ if TYPE_CHECKING:
     from .actors.agents.prompts.effects import EffectContext, StepModifier
     from .actors.agents.prompts.prompt import Prompt
     from .actors.agents.prompts.subagents import SubAgent
+    from .actors.agents.prompts.tasks.graph import GraphTask, NewTask, TaskGraphState
+    from .actors.agents.prompts.tasks.listed import ListedTask, TaskListState
+    from .actors.agents.prompts.tasks.shared import SharedTaskGraph
+    from .actors.agents.prompts.tasks.todo import todo_tool
     from .actors.agents.prompts.templates.folder import Template, TemplateFolder
     from .actors.agents.prompts.templates.rendering import RenderedTemplate
     from .actors.agents.runs.handle import RunHandle
@@ -185,6 +189,7 @@ if TYPE_CHECKING:
     from .actors.agents.team.description import Ability, AgentDescription
     from .actors.agents.team.diagram import conversation_diagram
     from .actors.agents.team.presets import create_agent, create_developer_agent, create_planner_agent
+    from .actors.agents.team.toolsets import default_tools, developer_tools
     from .actors.agents.teamfile import Team, load_team, open_agency
     from .actors.agents.teamfile.schema import TeamFile
     from .actors.agents.turns.questions import Question
@@ -305,7 +310,6 @@ if TYPE_CHECKING:
         tool_message,
     )
     from .tools.builtin.code import python_tool
-    from .tools.builtin.defaults import default_tools, developer_tools
     from .tools.builtin.files import file_tools
     from .tools.builtin.git import git_tool
     from .tools.builtin.search import DdgsSearch, SearchBackend, SearchHit, SearxngSearch, web_search_tool
@@ -332,6 +336,21 @@ if TYPE_CHECKING:
     from .tools.mcp import McpServer
 
 _HOMES = {
+    ".actors.agents.team.toolsets": (
+        "default_tools",
+        "developer_tools",
+    ),
+    ".actors.agents.prompts.tasks.todo": ("todo_tool",),
+    ".actors.agents.prompts.tasks.shared": ("SharedTaskGraph",),
+    ".actors.agents.prompts.tasks.listed": (
+        "ListedTask",
+        "TaskListState",
+    ),
+    ".actors.agents.prompts.tasks.graph": (
+        "GraphTask",
+        "NewTask",
+        "TaskGraphState",
+    ),
     ".actors.agents.teamfile.schema": ("TeamFile",),
     ".actors.agents.turns.questions": ("Question",),
     ".actors.agents.runs.validation": ("RunOptions",),
@@ -352,10 +371,6 @@ _HOMES = {
     ),
     ".tools.builtin.git": ("git_tool",),
     ".tools.builtin.files": ("file_tools",),
-    ".tools.builtin.defaults": (
-        "default_tools",
-        "developer_tools",
-    ),
     ".tools.builtin.code": ("python_tool",),
     ".actors": (
         "Actor",
@@ -761,6 +776,7 @@ __all__ = [
     "Future",
     "GetHealth",
     "GetStats",
+    "GraphTask",
     "GuardrailTripped",
     "Handled",
     "Handoff",
@@ -797,6 +813,7 @@ __all__ = [
     "LeastLoaded",
     "LimitReached",
     "Limits",
+    "ListedTask",
     "LlmConfig",
     "Mailbox",
     "MailboxFull",
@@ -812,6 +829,7 @@ __all__ = [
     "MissingContext",
     "MissingExtra",
     "ModelTarget",
+    "NewTask",
     "NoCredential",
     "NoProvider",
     "NoSuchPath",
@@ -889,6 +907,7 @@ __all__ = [
     "SearxngSearch",
     "SendContext",
     "SetBudget",
+    "SharedTaskGraph",
     "Skill",
     "SpecError",
     "SqliteCache",
@@ -918,6 +937,8 @@ __all__ = [
     "System",
     "SystemClosed",
     "TaskError",
+    "TaskGraphState",
+    "TaskListState",
     "Team",
     "TeamFile",
     "Template",
@@ -977,6 +998,8 @@ __all__ = [
     "current_send_context",
     "current_system",
     "default_tools",
+    "default_tools",
+    "developer_tools",
     "developer_tools",
     "file_tools",
     "git_tool",
@@ -998,6 +1021,7 @@ __all__ = [
     "service_gc",
     "simulate",
     "stop_on_signals",
+    "todo_tool",
     "tool",
     "tool_from_schema",
     "tool_message",

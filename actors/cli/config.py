@@ -21,7 +21,7 @@ def check(file: Path, /, *, folder: Path = Path(), import_from: Path | None = No
         import_from: a folder to look in for the modules that the file names.
     """
     from ...providers.config.llmfile import load_config
-    from ...tools.builtin.defaults import default_tools
+    from ..agents.team.toolsets import default_tools
     from ..agents.teamfile import load_team
     from .folders import existing
     from .team import look_in, says_only_models

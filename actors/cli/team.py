@@ -10,9 +10,9 @@ from pathlib import Path
 
 from ...providers.config.llmfile import LlmConfig
 from ...providers.config.yamlfile import read_yaml
-from ...tools.builtin.defaults import default_tools
 from ..agents.agency import Agency
 from ..agents.agent import Agent
+from ..agents.team.toolsets import default_tools
 from ..agents.teamfile import load_team, open_agency
 from ..agents.teamfile.schema import TeamFile
 from .folders import existing

@@ -76,7 +76,7 @@ def create_developer_agent(
         NoSuchPath: a folder does not exist.
         DefinitionError: as `Agent`.
     """
-    from ....tools.builtin.defaults import developer_tools  # not at the top: few need it
+    from .toolsets import developer_tools  # not at the top: few need it
 
     options["tools"] = [*developer_tools(folder, *more), *options.get("tools", ())]
     options["settings"] = {**settings_for(model), **options.get("settings", {})}

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 
-from ..tasks.todo import TodoList
-from ..tool import Tool
-from .code import python_tool
-from .files import file_tools
-from .git import git_tool
-from .search import SearchBackend, web_search_tool
-from .shell import bash_tool
-from .web import web_fetch_tool
+from ....tools.builtin.code import python_tool
+from ....tools.builtin.files import file_tools
+from ....tools.builtin.git import git_tool
+from ....tools.builtin.search import SearchBackend, web_search_tool
+from ....tools.builtin.shell import bash_tool
+from ....tools.builtin.web import web_fetch_tool
+from ....tools.tool import Tool
+from ..prompts.tasks.todo import todo_tool
 
 
 def developer_tools(folder: str | os.PathLike[str], *more: str | os.PathLike[str]) -> list[Tool]:
@@ -25,7 +25,7 @@ def developer_tools(folder: str | os.PathLike[str], *more: str | os.PathLike[str
     Raises:
         NoSuchPath: a folder does not exist.
     """
-    return [*file_tools(folder, *more), bash_tool(folder), git_tool(folder), TodoList().tool]
+    return [*file_tools(folder, *more), bash_tool(folder), git_tool(folder), todo_tool()]
 
 
 def default_tools(

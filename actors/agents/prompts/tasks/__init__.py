@@ -1,0 +1,1 @@
+"""Task lists and task graphs: values that live in a conversation's state, and the tools and plugins over them."""
