@@ -177,9 +177,12 @@ if TYPE_CHECKING:
     from .actors.agents.prompts.prompt import Prompt
     from .actors.agents.prompts.subagents import SubAgent
     from .actors.agents.prompts.tasks.graph import GraphTask, NewTask, TaskGraphState
+    from .actors.agents.prompts.tasks.graph_plugin import TaskGraph
+    from .actors.agents.prompts.tasks.list_plugin import TaskList
     from .actors.agents.prompts.tasks.listed import ListedTask, TaskListState
     from .actors.agents.prompts.tasks.shared import SharedTaskGraph
     from .actors.agents.prompts.tasks.todo import todo_tool
+    from .actors.agents.prompts.tasks.workers import TaskInput, TaskWorker
     from .actors.agents.prompts.templates.folder import Template, TemplateFolder
     from .actors.agents.prompts.templates.rendering import RenderedTemplate
     from .actors.agents.runs.handle import RunHandle
@@ -336,6 +339,12 @@ if TYPE_CHECKING:
     from .tools.mcp import McpServer
 
 _HOMES = {
+    ".actors.agents.prompts.tasks.workers": (
+        "TaskInput",
+        "TaskWorker",
+    ),
+    ".actors.agents.prompts.tasks.list_plugin": ("TaskList",),
+    ".actors.agents.prompts.tasks.graph_plugin": ("TaskGraph",),
     ".actors.agents.team.toolsets": (
         "default_tools",
         "developer_tools",
@@ -937,8 +946,12 @@ __all__ = [
     "System",
     "SystemClosed",
     "TaskError",
+    "TaskGraph",
     "TaskGraphState",
+    "TaskInput",
+    "TaskList",
     "TaskListState",
+    "TaskWorker",
     "Team",
     "TeamFile",
     "Template",

@@ -219,6 +219,15 @@ class TaskGraphState:
             result = plain(output_result, f"the result of task {task_id!r}")
         return self._with(replace(task, status=status, output_result=result, assigned_agent=assigned))
 
+    def finish(self, task_id: str, status: Status, output_result: Any, *, agent: str) -> TaskGraphState:
+        """The graph with a task ended that an agent worked on from beginning to end; it was started, then ended.
+
+        Raises:
+            TaskError: as `update`; the task may have been started before.
+        """
+        started = self if self[task_id].status == "in_progress" else self.update(task_id, "in_progress", agent=agent)
+        return started.update(task_id, status, output_result)
+
     def _with(self, task: GraphTask) -> TaskGraphState:
         """The graph with one task replaced that has the links of the one it replaces: nothing is to be looked at."""
         at = self._places[task.id]

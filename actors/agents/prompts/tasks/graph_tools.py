@@ -9,6 +9,7 @@ from typing import Any, Final, TypeAlias
 from .....tools.errors import TaskError
 from .....tools.tool import Tool, tool
 from .graph import GraphTask, NewTask, TaskGraphState
+from .matching import match
 from .status import Status, listed
 
 Change: TypeAlias = "Callable[[Callable[[TaskGraphState], TaskGraphState]], TaskGraphState]"
@@ -25,7 +26,7 @@ def graph_tools(
     *,
     agent: str = "",
     capabilities: Collection[str] | None = None,
-    agents: Collection[str] | None = None,
+    agents: Mapping[str, Collection[str]] | None = None,
     idempotent: bool = False,
 ) -> list[Tool]:
     """The tools ``generate_task_graph``, ``get_unblocked_tasks`` and ``update_task_status``.
@@ -35,7 +36,8 @@ def graph_tools(
         change: changes the graph; what it raises is the call's error.
         agent: in whose name tasks are started.
         capabilities: of that agent: it may start only tasks that require no others. None: all.
-        agents: to whom tasks may be assigned; None: to anybody.
+        agents: to whom tasks may be assigned, and what each is capable of; an answer then names for each task the
+            ``worker`` to hand it to. None: to anybody.
         idempotent: a call that was interrupted has changed nothing, and may be made again.
     """
 
@@ -48,7 +50,7 @@ def graph_tools(
         """
         _check_agents(tasks, agents)
         graph = change(lambda before: before.generate(tasks))
-        return {"tasks": len(graph), **_shown(graph, "unblocked", graph.ready())}
+        return {"tasks": len(graph), **_shown(graph, graph.ready(), agents)}
 
     async def unblocked(capabilities: list[str] | None = None) -> dict[str, Any]:
         """The tasks that can be started now, each with its input: results of the tasks it depends on among it.
@@ -57,7 +59,7 @@ def graph_tools(
             capabilities: only those that require no other capabilities than these.
         """
         graph = read()
-        return _shown(graph, "unblocked", graph.ready(own if capabilities is None else capabilities))
+        return _shown(graph, graph.ready(own if capabilities is None else capabilities), agents)
 
     async def update(
         task_id: str, status: Status, output_result: str | dict[str, Any] | list[Any] | None = None
@@ -77,7 +79,7 @@ def graph_tools(
                     f"task {task_id!r} requires {listed(lacks)}, which you are not capable of; take another"
                 )
         graph = change(lambda before: before.update(task_id, status, output_result, agent=agent))
-        return {"task_id": task_id, "status": status, **_shown(graph, "unblocked", graph.unblocked_by(task_id))}
+        return {"task_id": task_id, "status": status, **_shown(graph, graph.unblocked_by(task_id), agents)}
 
     own = capabilities
     return [
@@ -98,21 +100,26 @@ def _check_agents(tasks: Iterable[NewTask], agents: Collection[str] | None) -> N
             )
 
 
-def _shown(graph: TaskGraphState, key: str, tasks: list[GraphTask]) -> dict[str, Any]:
-    """The first of some tasks as a model is told of them, and how many more there are."""
+def _shown(
+    graph: TaskGraphState, tasks: list[GraphTask], agents: Mapping[str, Collection[str]] | None
+) -> dict[str, Any]:
+    """The first of some unblocked tasks as a model is told of them, and how many more there are."""
+    matched = match(tasks[:_SHOWN], agents or {})
     shown: list[Mapping[str, Any]] = []
     room = _CHARACTERS
     for task in tasks[:_SHOWN]:
-        said = brief(graph, task)
+        said = _brief(graph, task)
+        if agents is not None:
+            said["worker"] = matched.agents.get(task.id) or f"none: {matched.unmatched[task.id]}"
         room -= len(json.dumps(said, ensure_ascii=False))
         if shown and room < 0:
             break
         shown.append(said)
     more = len(tasks) - len(shown)
-    return {key: shown, "more": more} if more else {key: shown}
+    return {"unblocked": shown, "more": more} if more else {"unblocked": shown}
 
 
-def brief(graph: TaskGraphState, task: GraphTask) -> Mapping[str, Any]:
+def _brief(graph: TaskGraphState, task: GraphTask) -> dict[str, Any]:
     """What whoever is to work on a task is told of it, without what is empty."""
     said = {
         "id": task.id,

@@ -28,6 +28,10 @@ class ListedTask:
     status: Status = "pending"
     metadata: dict[str, Any] = field(default_factory=dict)
 
+    def __str__(self) -> str:
+        known = f" {in_a_line(self.metadata)}" if self.metadata else ""
+        return f"{MARKS[self.status]} {self.id}: {in_a_line(self.title)}{known}"
+
 
 @dataclass(frozen=True)
 class TaskListState:
@@ -131,10 +135,5 @@ class TaskListState:
         if not self.tasks:
             return "(no tasks)"
         done = sum(task.status == "completed" for task in self.tasks)
-        lines = overview(((_RANKS[task.status], _line(task)) for task in self.tasks), limit)
+        lines = overview(((_RANKS[task.status], str(task)) for task in self.tasks), limit)
         return "\n".join([f"{done} of {len(self.tasks)} completed", *lines])
-
-
-def _line(task: ListedTask) -> str:
-    known = f" {in_a_line(task.metadata)}" if task.metadata else ""
-    return f"{MARKS[task.status]} {task.id}: {in_a_line(task.title)}{known}"

@@ -1,0 +1,53 @@
+"""The plugin that gives a prompt a graph of tasks, and agents that work on them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from ..prompt import Prompt
+from .graph import NewTask, TaskGraphState
+from .graph_tools import graph_tools
+from .workers import TaskWorker, as_agents
+
+
+class TaskGraph(Prompt):
+    """A prompt with a graph of tasks, which the conversation keeps, and which the model and its workers work off."""
+
+    __slots__ = ()
+
+    def task_graph(
+        self, tasks: Iterable[NewTask] = (), *, workers: Sequence[TaskWorker] = ()
+    ) -> tuple[TaskGraphState, Callable[[TaskGraphState | Callable[[TaskGraphState], TaskGraphState]], TaskGraphState]]:
+        """Offer the tools ``generate_task_graph``, ``get_unblocked_tasks`` and ``update_task_status``, and show how far
+        the graph is in the system prompt of each step, as ``<task_graph>``. With workers, ``work_on_tasks`` hands
+        ready tasks to them, side by side.
+
+        Args:
+            tasks: those there are at first in a conversation.
+            workers: agents, and what each is capable of.
+
+        Returns:
+            The graph, and what sets it, as of `Prompt.state`:
+            ``set_graph(lambda graph: graph.update("draw", "pending"))``.
+
+        Raises:
+            TaskError: the tasks do not fit together; see `TaskGraphState.generate`.
+            PromptError: there is a graph in this step already, or a worker is written wrongly.
+        """
+        graph, set_graph = self.state("task_graph", TaskGraphState().generate(tasks))
+        agents = {worker.name: worker.capabilities for worker in workers} or None
+        # They change nothing but state: a call that a crash interrupted has done nothing, and is made again.
+        for made in graph_tools(lambda: graph, set_graph, agents=agents, idempotent=True):
+            self.tool(made)
+        self.system("task_graph", graph.text())
+        if workers:
+            self.agents(WORK, _WORK_ON, as_agents(graph, set_graph, workers))
+        return graph, set_graph
+
+
+WORK = "work_on_tasks"
+_WORK_ON = (
+    "Hand ready tasks of the task graph to workers, who work on them at the same time. Give each task to the worker "
+    "that get_unblocked_tasks names for it. What comes out becomes the task's result, and unblocks those that wait for "
+    "it: no need to update their status."
+)

@@ -1,0 +1,68 @@
+"""The plugin that gives a prompt a list of tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from ..prompt import Prompt
+from .listed import ListedTask, TaskListState
+
+
+class TaskList(Prompt):
+    """A prompt with a list of tasks, which the conversation keeps and the model works off."""
+
+    __slots__ = ()
+
+    def task_list(
+        self, tasks: Iterable[str | ListedTask] = ()
+    ) -> tuple[TaskListState, Callable[[TaskListState | Callable[[TaskListState], TaskListState]], TaskListState]]:
+        """Offer the tools ``start_task``, ``complete_task`` and ``fail_task``, and show how far the list is in the
+        system prompt of each step, as ``<task_list>``.
+
+        Args:
+            tasks: those there are at first in a conversation, or their titles, which are numbered from 1.
+
+        Returns:
+            The list, and what sets it, as of `Prompt.state`: ``set_tasks(lambda tasks: tasks.add("test it"))``.
+
+        Raises:
+            TaskError: two tasks have the same id, or one is written wrongly.
+            PromptError: there is a list in this step already.
+        """
+        value, set_value = self.state("task_list", TaskListState.of(tasks))
+
+        async def start(task_id: str, metadata: dict[str, Any] | None = None) -> str:
+            """Say that you begin a task of the task list, or try one again that failed.
+
+            Args:
+                task_id: the task's id.
+                metadata: what else is to be kept with the task.
+            """
+            return str(set_value(lambda before: before.start(task_id, metadata))[task_id])
+
+        async def complete(task_id: str, metadata: dict[str, Any] | None = None) -> str:
+            """Say that a task of the task list, which is in progress, is done.
+
+            Args:
+                task_id: the task's id.
+                metadata: what else is to be kept with the task, such as what came out of it.
+            """
+            return str(set_value(lambda before: before.complete(task_id, metadata))[task_id])
+
+        async def fail(task_id: str, reason: str = "", metadata: dict[str, Any] | None = None) -> str:
+            """Say that a task of the task list, which is in progress, cannot be done. It may be started again.
+
+            Args:
+                task_id: the task's id.
+                reason: why not.
+                metadata: what else is to be kept with the task.
+            """
+            known = {**(metadata or {}), **({"reason": reason} if reason else {})}
+            return str(set_value(lambda before: before.fail(task_id, known))[task_id])
+
+        # They change nothing but state, so a call that a crash interrupted has done nothing and is made again.
+        for name, function in (("start_task", start), ("complete_task", complete), ("fail_task", fail)):
+            self.tool(function, name=name, risk="safe", idempotent=True)
+        self.system("task_list", value.text())
+        return value, set_value

@@ -1,0 +1,143 @@
+"""Agents that work on the tasks of a graph: a call of one is a task, its answer the task's result."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import KW_ONLY, dataclass
+from functools import wraps
+from typing import Any, Final
+
+from .....tools.errors import TaskError
+from ...errors import PromptError, said
+from ...turns.rules import Limits
+from ..prompt import as_prompt
+from ..subagents import SubAgent
+from .graph import TaskGraphState
+from .graph_tools import Change
+from .status import listed
+
+_INPUT: Final = {"task_id": str}
+
+
+@dataclass(frozen=True, eq=False)
+class TaskWorker:
+    """An agent that works on tasks of a graph.
+
+    Args:
+        name: its name, as of a tool.
+        description: what it does, for the model that plans.
+        fn: its prompt function, called with the prompt and the `TaskInput`.
+        capabilities: what it is capable of: it gets only tasks that require no others.
+        model: the model it uses; empty for the one of the agent that hands the tasks over.
+        system: what it is told before all that its prompt function defines.
+        plugins: those of its prompt.
+        response_schema: the type that its answer, and so the task's result, must fit.
+        limits: what one task may use; None for what is left to the run that hands it over.
+
+    Raises:
+        PromptError: the capabilities are no texts.
+    """
+
+    name: str
+    description: str
+    fn: Callable[..., object]
+    capabilities: Collection[str] = ()
+    _: KW_ONLY
+    model: str = ""
+    system: str = ""
+    plugins: Any = ()
+    response_schema: Any = None
+    limits: Limits | None = None
+
+    def __post_init__(self) -> None:
+        given = self.capabilities
+        if isinstance(given, str) or not all(isinstance(one, str) for one in given):
+            raise PromptError(f"worker {self.name!r:.80}: capabilities are several texts, not {given!r:.80}")
+        as_prompt(self.fn, self.plugins, f"worker {self.name!r:.80}", takes=2)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskInput:
+    """What a worker is given. As a text it is all of it, as JSON.
+
+    Args:
+        id: the task's.
+        title: what is to be done.
+        description: all that is to be known of it.
+        input_context: what it starts from; see `TaskGraphState.input_of`.
+    """
+
+    id: str
+    title: str
+    description: str
+    input_context: dict[str, Any]
+
+    def __str__(self) -> str:
+        said = {"id": self.id, "title": self.title, "description": self.description, "input": self.input_context}
+        return json.dumps({name: value for name, value in said.items() if value}, ensure_ascii=False)
+
+
+def as_agents(graph: TaskGraphState, change: Change, workers: Sequence[TaskWorker]) -> list[SubAgent]:
+    """The workers as sub-agents whose calls name a task.
+
+    A task that a worker answered for is completed together with the answer's being recorded, in one write: where a
+    restart comes between several, those that are finished stay so, and the others are gone on with.
+
+    Args:
+        graph: as it is in the step that offers them.
+        change: changes the graph of the conversation.
+        workers: they.
+    """
+    return [_as_agent(graph, change, worker, workers) for worker in workers]
+
+
+def _as_agent(graph: TaskGraphState, change: Change, worker: TaskWorker, workers: Sequence[TaskWorker]) -> SubAgent:
+    able = frozenset(worker.capabilities)
+
+    def check(given: dict[str, Any]) -> None:
+        """Refuse a task that cannot be worked on, or not by this worker."""
+        task = graph[given["task_id"]]
+        if task.status not in ("pending", "failed"):
+            raise TaskError(f"task {task.id!r} is {task.status}; hand over what is ready, or failed")
+        if waits := graph.waits_for(task.id):
+            raise TaskError(f"task {task.id!r} depends on {listed(waits)}, which must be completed first")
+        if task.assigned_agent not in ("", worker.name):
+            raise TaskError(f"task {task.id!r} is assigned to {task.assigned_agent!r}, not to {worker.name!r}")
+        if lacks := [need for need in task.required_capabilities if need not in able]:
+            required = set(task.required_capabilities)
+            others = [one.name for one in workers if required <= set(one.capabilities)]
+            raise TaskError(
+                f"task {task.id!r} requires {listed(lacks)}, which {worker.name!r} is not capable of; "
+                f"capable of all it requires: {listed(others)}"
+            )
+
+    @wraps(worker.fn)
+    def work(prompt: Any, given: dict[str, Any]) -> object:
+        task = graph[given["task_id"]]
+        return worker.fn(prompt, TaskInput(task.id, task.title, task.description, graph.input_of(task.id)))
+
+    def finish(answer: Any, given: dict[str, Any]) -> None:
+        from pydantic_core import to_jsonable_python
+
+        result = to_jsonable_python(answer)
+        change(lambda before: before.finish(given["task_id"], "completed", result, agent=worker.name))
+
+    def fail(error: BaseException, given: dict[str, Any]) -> None:
+        change(lambda before: before.finish(given["task_id"], "failed", said(error), agent=worker.name))
+
+    capable = f" Capable of: {', '.join(worker.capabilities)}." if worker.capabilities else ""
+    return SubAgent(
+        worker.name,
+        f"{worker.description}{capable}",
+        _INPUT,
+        work,
+        model=worker.model,
+        system=worker.system,
+        plugins=worker.plugins,
+        response_schema=worker.response_schema,
+        limits=worker.limits,
+        before_call=check,
+        on_success=finish,
+        on_error=fail,
+    )
