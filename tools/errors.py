@@ -12,6 +12,7 @@ ToolError                     base; its text is written for the model that made 
 ├── NotPicklable              (also TypeError) what crosses over to a tool's own process cannot be sent
 ├── ProcessDied               the tool's own process died in the middle of the call
 ├── ToolCrashed               the tool's own code raised; the exception is the cause
+├── CallChanged               a call that was begun again made other calls than before
 ├── FileError                 a file operation failed
 │   ├── OutsideFolder         (also PermissionError) the path leaves the folder the tool is confined to
 │   ├── NoSuchPath            (also FileNotFoundError) nothing is there
@@ -76,6 +77,10 @@ class ProcessDied(ToolError):
 
 class ToolCrashed(ToolError):
     """The tool's own code raised; the exception is ``__cause__``."""
+
+
+class CallChanged(ToolError):
+    """A call that was begun again after a crash made another call within it than the one that was recorded."""
 
 
 class FileError(ToolError):

@@ -59,6 +59,8 @@ class Tool:
         description: what it does, for the model; empty takes it from the docstring.
         risk: ``safe``, or ``risky``: to be approved where an agent is supervised. What nobody declared is risky.
         idempotent: a call that was interrupted may be made again.
+        resumable: all that a call does to the world it does by `ToolContext.call`: one that was interrupted is begun
+            again, and those calls are answered from what was recorded of them.
         scope: who may use it, as one scope or several, of which one suffices: ``all``, the agent's ``owner``, an
             ``admin``, or scopes of one's own. `Agent` says how they are held.
         approval: at which levels of an agent's autonomy a call waits for a person: one or several of ``manual``,
@@ -89,6 +91,7 @@ class Tool:
         description: str = "",
         risk: Risk = "risky",
         idempotent: bool = False,
+        resumable: bool = False,
         scope: Scopes = "all",
         approval: Approval | None = None,
         approved_by: Scopes | None = None,
@@ -110,6 +113,7 @@ class Tool:
             description=(description, TEXT),
             risk=(risk, _RISKS),
             idempotent=(idempotent, FLAG),
+            resumable=(resumable, FLAG),
             timeout=(timeout, _TIMEOUT),
             max_concurrency=(max_concurrency, _CONCURRENCY),
             max_result=(max_result, COUNT),
@@ -122,6 +126,7 @@ class Tool:
         self.name = name
         self.risk: Risk = risk
         self.idempotent = idempotent
+        self.resumable = resumable
         self.scope = as_scopes(scope, f"tool {name!r}", ToolDefinitionError)
         self.approved_by: frozenset[str] = frozenset()
         if approved_by is not None:
@@ -218,7 +223,10 @@ class Tool:
         def body(invocation: Invocation) -> Coroutine[Any, Any, ToolResult]:
             return self._run(arguments, context, invocation)
 
-        return Invocation(self.name, body, self.timeout, on_end, self._slots)
+        invocation = Invocation(self.name, body, self.timeout, on_end, self._slots)
+        if context is not None:
+            context.invocation = invocation
+        return invocation
 
     async def _run(
         self, arguments: str | Mapping[str, Any], context: CallContext | None, invocation: Invocation
@@ -350,6 +358,7 @@ class ToolSettings(TypedDict, total=False):
 
     risk: Risk
     idempotent: bool
+    resumable: bool
     scope: Scopes
     approval: Approval | None
     approved_by: Scopes | None

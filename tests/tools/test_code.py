@@ -12,7 +12,7 @@ import pytest
 
 from callboard.tools import Tool, ToolDefinitionError, tool
 from callboard.tools.builtin.code import python_tool
-from callboard.tools.builtin.sandboxes import sandboxes
+from callboard.tools.code.sandboxes import sandboxes
 from callboard.tools.errors import CodeFailed, MissingExtra
 
 pytest.importorskip("pydantic_monty")

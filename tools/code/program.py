@@ -1,0 +1,323 @@
+"""Running one program in a sandbox: it is checked first, its calls go out one by one, and all it uses is bounded.
+
+What the program does follows from its code and from what its calls return, in the order in which they do: its clock
+stands still, its random numbers have a seed, and results are given to it one at a time. So a program that is run again
+with the results that were recorded goes the same way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import json
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+from ..errors import CodeFailed
+from ..result import ToolResult
+from ..threads import in_thread
+from .library import Library, Stubs
+from .sandboxes import sandboxes
+
+SHOWN: Final = 3_500
+"""Characters of what is wrong with a program."""
+
+_TURNS: Final = 10_000  # times that a program may turn to us: for calls, names, pauses, dictionaries
+
+Call = Callable[[str, str], Awaitable[ToolResult]]
+"""Makes a call: of the function of that name, with the arguments as JSON text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What one program may use.
+
+    Args:
+        seconds: how long its own code may run; waiting for what it calls does not count.
+        memory: bytes it may hold.
+        calls: how many calls of functions it may make.
+        output: characters it may print.
+        sleep: seconds it may sleep in all.
+        depth: how deep its calls of its own functions may be.
+    """
+
+    seconds: float = 10.0
+    memory: int = 100_000_000
+    calls: int = 100
+    output: int = 1_000_000
+    sleep: float = 5.0
+    depth: int = 1000
+
+
+class Ran(NamedTuple):
+    """What a program came to: what it printed, and the value of its last expression."""
+
+    printed: str
+    value: Any
+
+
+async def run_program(
+    code: str, library: Library, call: Call, bounds: Bounds, *, seed: str = "", now: float = 0.0
+) -> Ran:
+    """Check a program and run it.
+
+    Args:
+        code: Python.
+        library: what it may call.
+        call: makes a call.
+        bounds: what it may use.
+        seed: of its random numbers.
+        now: what its clock shows, seconds since 1970.
+
+    Raises:
+        CodeFailed: it did not pass the check, raised, or went over a bound; the text says at which line.
+        MissingExtra: pydantic-monty is not installed.
+        asyncio.CancelledError: the caller was cancelled; the program has been ended, and the calls it had made.
+    """
+    monty, pool = await in_thread(sandboxes)
+    stubs = await in_thread(lambda: library.stubs)
+    program = _Program(monty, code, library, stubs, call, bounds)
+    limits = {
+        "max_feed_duration_secs": bounds.seconds,
+        "max_memory": bounds.memory,
+        "max_recursion_depth": bounds.depth,
+        "max_suspensions": _TURNS,
+    }
+    policy = {
+        "sleep": "call_host",
+        "datetime": datetime.datetime.fromtimestamp(now, datetime.UTC),
+        "random_start": {"seed": seed},
+    }
+    checkout = pool.checkout(type_check=True, type_check_stubs=stubs.text, limits=limits, os_policy=policy)
+    try:
+        async with checkout as session:
+            value = await program.run(session)
+            return Ran(program.printed, value)
+    except (monty.MontyTypingError, monty.MontySyntaxError) as error:
+        raise CodeFailed(f"the code was not run, its check found:\n{_repair(str(error))}") from None
+    except monty.MontyRuntimeError as error:
+        raise CodeFailed(f"{program.printed}{program.why or _shortened(error.display())}") from None
+    except monty.MontyError as error:
+        raise CodeFailed(f"{program.printed}{program.why or error}") from None
+    finally:
+        await program.end()
+
+
+class _Space:
+    """Stands for a namespace; the sandbox sees nothing of it but its identity."""
+
+
+class _TooMuch(Exception):
+    """More was printed than may be."""
+
+
+class _Program:
+    def __init__(self, monty: Any, code: str, library: Library, stubs: Stubs, call: Call, bounds: Bounds) -> None:
+        self._monty = monty
+        self._code = code
+        self._library = library
+        self._stubs = stubs
+        self._call = call
+        self._bounds = bounds
+        self._text: list[str] = []
+        self._length = 0
+        self._spaces = {space: monty.ClassInstance(_Space()) for space in library.namespaces}
+        self._space_of = {instance.id: space for space, instance in self._spaces.items()}
+        self._open: dict[int, asyncio.Task[Any]] = {}
+        self._lines: dict[int, str] = {}
+        self._settled: deque[int] = deque()
+        self._wake = asyncio.Event()
+        self._made = 0
+        self._slept = 0.0
+        self.why = ""
+        """What it went over, where the sandbox cannot know that."""
+
+    @property
+    def printed(self) -> str:
+        return "".join(self._text)
+
+    def _print(self, stream: str, text: str) -> None:
+        left = self._bounds.output - self._length
+        self._length += len(text)
+        self._text.append(text[: max(left, 0)])
+        if self._length > self._bounds.output:
+            self.why = f"\nthe code printed more than {self._bounds.output} characters; print less"
+            raise _TooMuch
+
+    async def run(self, session: Any) -> Any:
+        monty = self._monty
+        now = await session.feed_start(self._code, print_callback=self._print)
+        while not isinstance(now, monty.MontyComplete):
+            if isinstance(now, monty.AsyncFunctionSnapshot):
+                now = await self._called(now)
+            elif isinstance(now, monty.AsyncNameLookupSnapshot):
+                now = await self._looked_up(now)
+            else:
+                number, result = await self._next()
+                now = await now.resume({number: result})
+        value = now.output
+        while self._open:  # what it has begun is not dropped because it did not wait for it
+            number, result = await self._next()
+            if "return_value" not in result:
+                raise CodeFailed(f"{self.printed}{self._lines[number]}, not awaited, failed: {result['message']}")
+        if self.why:
+            raise CodeFailed(f"{self.printed}{self.why}")
+        return value
+
+    async def end(self) -> None:
+        """End the calls that nobody waits for."""
+        tasks = list(self._open.values())
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    async def _next(self) -> tuple[int, dict[str, Any]]:
+        """The call that ended next, and what the program is told of it."""
+        while not self._settled:
+            self._wake.clear()
+            await self._wake.wait()
+        number = self._settled.popleft()
+        return number, self._open.pop(number).result()
+
+    def _begin(self, number: int, work: Coroutine[Any, Any, dict[str, Any]]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._open[number] = task
+
+        def ended(task: asyncio.Task[Any]) -> None:
+            self._settled.append(number)
+            self._wake.set()
+
+        task.add_done_callback(ended)
+
+    async def _looked_up(self, now: Any) -> Any:
+        name, space = now.variable_name, self._space_of.get(now.object_id)
+        if space is not None:
+            name = f"{space}.{name}"
+        elif now.object_id is None and name in self._spaces:
+            return await now.resume(value=self._spaces[name])
+        if name not in self._library and name not in self._stubs.classes:
+            return await now.resume()
+
+        def named() -> None:
+            """Stands for a function; it is called by its name."""
+
+        named.__name__ = name
+        return await now.resume(value=named)
+
+    async def _called(self, now: Any) -> Any:
+        name, number = now.function_name, now.call_id
+        if now.is_os_function:
+            return await self._system(now)
+        if now.object_id is not None:
+            name = f"{self._space_of.get(now.object_id, '')}.{name}"
+        if name in self._stubs.classes:
+            return await now.resume({"return_value": dict(now.kwargs)})
+        if name not in self._library:
+            there = ", ".join([*self._library, "and what Python itself has"])
+            return await now.resume({"exc_type": "NameError", "message": f"there is no {name!r}; there are {there}"})
+        self._made += 1
+        line = self._code[: now.position.start].count("\n") + 1
+        if self._made > self._bounds.calls:
+            raise CodeFailed(
+                f"{self.printed}line {line}: {name} would be one call more than the {self._bounds.calls} that the code "
+                "may make; make fewer, or do it in several programs"
+            )
+        try:
+            arguments = _arguments(name, self._stubs.parameters[name], now.args, now.kwargs)
+        except (TypeError, ValueError) as error:
+            return await now.resume({"exc_type": "TypeError", "message": str(error)})
+        self._lines[number] = f"line {line}: {name}(…)"
+        self._begin(number, self._answered(name, arguments))
+        return await now.resume({"future": ...})
+
+    async def _answered(self, name: str, arguments: str) -> dict[str, Any]:
+        result = await self._call(name, arguments)
+        if result.is_error:
+            return {"exc_type": "RuntimeError", "message": result.text}
+        try:
+            return {"return_value": for_program(result)}
+        except ValueError:
+            return {
+                "exc_type": "RuntimeError",
+                "message": f"what {name} returned was cut, as it is too long; ask for less",
+            }
+
+    async def _system(self, now: Any) -> Any:
+        if now.function_name not in ("asyncio.sleep", "time.sleep"):
+            return await now.resume_not_handled()
+        seconds = float(now.args[0]) if now.args else 0.0
+        self._slept += max(seconds, 0.0)
+        if self._slept > self._bounds.sleep:
+            line = self._code[: now.position.start].count("\n") + 1
+            raise CodeFailed(
+                f"{self.printed}line {line}: the sleep limit was exceeded: the code may sleep {self._bounds.sleep:g} "
+                "seconds in all"
+            )
+        if now.function_name == "time.sleep":
+            return await now.resume(await _slept(seconds))
+        self._begin(now.call_id, _slept(seconds))
+        return await now.resume({"future": ...})
+
+
+async def _slept(seconds: float) -> dict[str, Any]:
+    await asyncio.sleep(seconds)
+    return {"return_value": None}
+
+
+def for_program(result: ToolResult) -> Any:
+    """What a program gets of a result: text as it is, all else as plain data.
+
+    Raises:
+        ValueError: its text was cut, and is no JSON any more.
+    """
+    value = result.value
+    if value is None:
+        return None if isinstance(result.content, str) else result.text
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, bytes | bytearray) or not isinstance(result.content, str):
+        return result.text
+    return json.loads(result.content)
+
+
+def _arguments(name: str, parameters: tuple[str, ...] | None, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
+    """The arguments of a call as JSON text.
+
+    Raises:
+        TypeError, ValueError: they are not what the function takes.
+    """
+    from pydantic_core import to_json
+
+    if parameters is None:
+        if kwargs or len(args) != 1 or not isinstance(args[0], dict):
+            raise TypeError(f"{name}() takes one dictionary with all its arguments")
+        values: dict[str, Any] = args[0]
+    else:
+        if len(args) > len(parameters):
+            raise TypeError(f"{name}() takes {len(parameters)} arguments, {len(args)} were given")
+        values = dict(zip(parameters, args, strict=False))
+        twice = values.keys() & kwargs.keys()
+        if twice:
+            raise TypeError(f"{name}() got {', '.join(sorted(twice))} twice")
+        values |= kwargs
+    try:
+        return to_json(values, bytes_mode="base64", inf_nan_mode="strings").decode()
+    except ValueError as error:
+        raise TypeError(f"{name}() takes plain data (numbers, texts, lists, dictionaries): {error}") from None
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= SHOWN else f"{text[: SHOWN // 2]}\n…\n{text[-SHOWN // 2 :]}"
+
+
+def _repair(found: str) -> str:
+    """What the check found, and how what it finds most is mended."""
+    found = _shortened(found.strip())
+    if "unused-awaitable" in found or "CoroutineType" in found:
+        found += "\nEvery function is awaited: `result = await name(…)`."
+    if "found `dict[" in found:
+        found += "\nA dictionary that is kept in a variable needs its type: `row: Row = {…}`, or is made as `Row(…)`."
+    return found
