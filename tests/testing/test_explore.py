@@ -204,6 +204,18 @@ async def one_asks_whether_all_have_answered(sim: Simulation) -> Any:
     return await looking
 
 
+async def one_asks_whether_an_actor_has_answered(sim: Simulation) -> Any:
+    answer = sim.system.spawn(Collector, name="collector").ask(1)
+
+    async def looks() -> bool:
+        await asyncio.sleep(0)
+        return answer.done()
+
+    looking = asyncio.create_task(looks())
+    await answer
+    return await looking
+
+
 def both_wait_for(what: str) -> Callable[[Simulation], Any]:
     async def scenario(sim: Simulation) -> Any:
         future = asyncio.get_running_loop().create_future()
@@ -307,6 +319,7 @@ async def one_of_many_objects_is_shared(sim: Simulation) -> Any:
         (both_set_a_future, {"one", "other"}),
         (one_asks_whether_a_future_is_set, {False, True}),
         (one_asks_whether_all_have_answered, {False, True}),
+        (one_asks_whether_an_actor_has_answered, {False, True}),
         (both_wait_for("future"), {("one", "other"), ("other", "one")}),
         (both_wait_for("task"), {("one", "other"), ("other", "one")}),
         (both_wait_for("gather"), {("one", "other"), ("other", "one")}),
@@ -319,6 +332,7 @@ async def one_of_many_objects_is_shared(sim: Simulation) -> Any:
         "two set a future",
         "one looks at a future",
         "one looks at a gather",
+        "one looks at an ask",
         "two wait for a future",
         "two wait for a task",
         "two wait for a gather",

@@ -286,6 +286,14 @@ async def waits_for_a_future(sim: Simulation) -> None:
     await asyncio.get_running_loop().create_future()
 
 
+async def waits_within_a_primitive_of_its_own(sim: Simulation) -> None:
+    class Gate(asyncio.Event):
+        async def opened(self) -> None:
+            await waits_for_a_future(sim)
+
+    await Gate().opened()
+
+
 async def waits_for_a_task(sim: Simulation) -> None:
     await asyncio.create_task(waits_for_a_future(sim), name="worker")
 
@@ -301,6 +309,7 @@ async def waits_for_a_task(sim: Simulation) -> None:
         (waits_for_an_item, ["client waits for get", "get waits for an item of queue queues['in']"]),
         (waits_for_a_condition, ["client waits for condition changed"]),
         (waits_for_a_future, ["client waits for a future"]),
+        (waits_within_a_primitive_of_its_own, ["client waits for a future"]),
         (waits_for_a_task, ["client waits for worker", "worker waits for a future"]),
     ],
 )

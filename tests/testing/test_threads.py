@@ -690,6 +690,19 @@ def test_what_ran_as_one_step_is_named() -> None:
         simulate(failing, seeds=1)
 
 
+def test_what_is_one_statement_ran_as_one_step_in_every_schedule() -> None:
+    async def scenario(_: Simulation) -> None:
+        jobs: list[int] = []
+
+        def work() -> None:
+            jobs.append(1)
+
+        await asyncio.gather(asyncio.to_thread(work), asyncio.to_thread(work))
+
+    for seed in range(20):
+        assert sorted(simulate(scenario, seeds=[seed]).atomic) == ["thread work", "thread work~2"]
+
+
 def test_in_the_order_of_a_stock_loop_a_call_is_one_step() -> None:
     async def scenario(_: Simulation) -> None:
         assert await asyncio.to_thread(threading.get_ident) == threading.get_ident()
@@ -780,6 +793,7 @@ class Shelf:
         self.queue: queue.Queue[int] = queue.Queue(1)
         self.each: defaultdict[str, Any] = defaultdict(OlderLock)
         self.each["a"] = OlderLock()
+        self.row = [OlderLock()]
         self.n = 0
 
 
@@ -790,6 +804,7 @@ LOCKS: dict[str, Callable[[], Any]] = {
     "of an object": lambda: shelf.own,
     "of a condition": lambda: shelf.condition,
     "in a dict": lambda: shelf.each["a"],
+    "in a list": lambda: shelf.row[0],
     "made by a function whose name was bound before": lambda: shelf.each["b"],
 }
 

@@ -154,7 +154,6 @@ class ThreadCall:
 
     def interrupted(self, nth: int, place: str) -> None:
         """The schedule wants it to stop before its ``nth`` point."""
-        self.touched = True
         if self.threads.others():
             lane = self.lane
             self.threads.interrupted[lane.label, nth] = place
