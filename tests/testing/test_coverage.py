@@ -350,6 +350,36 @@ def test_what_a_search_learns_of_a_run_that_began_anew_is_of_that_run_alone(monk
     assert learnt[0] == learnt[1], "choices made in the run that was given up were counted"
 
 
+def test_a_search_learns_numbers_and_how_much_there_is_of_something_at_an_actor(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    learnt = list[dict[Hashable, int]]()
+    monkeypatch.setattr(Feedback, "learn", lambda self, seen, picks, faults: learnt.append(seen))
+
+    class Till(Actor):
+        def __init__(self) -> None:
+            super().__init__()
+            self.total, self.lowest, self.sold = 0.0, 9, list[float]()
+
+        def on_receive(self, price: float) -> None:
+            self.total += price
+            self.lowest = min(self.lowest, int(price))
+            self.sold.append(price)
+
+    async def scenario(sim: Simulation) -> None:
+        till = sim.system.spawn(Till, name="till")
+        for price in (2.5, 1.5):
+            await till.ask(price)
+
+    simulate(scenario, seeds=0, strategy="feedback")
+    states = {what[3] for what in learnt[0] if isinstance(what, tuple) and what[0] == "done"}
+    assert states == {
+        *[("total", "2"), ("total", "4")],
+        *[("lowest", "2"), ("lowest", "1")],
+        *[("sold", "1 items"), ("sold", "2 items")],
+    }
+
+
 @pytest.mark.parametrize("bug", DEEP, ids=lambda bug: bug.name)
 def test_the_fixed_twin_of_a_deep_bug_passes(bug: Deep) -> None:
     simulate(bug.build(bug.few, True), seeds=60, strategy="feedback")

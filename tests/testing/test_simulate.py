@@ -788,6 +788,24 @@ def test_a_crash_in_the_handler_strikes_no_other_handler_no_hook_and_not_twice()
     simulate(stubborn, seeds=5, faults=[Crash("worker", 1, "in")])
 
 
+def test_the_systems_of_a_run_that_does_not_end_are_stopped() -> None:
+    class Account(Actor):
+        async def on_stop(self) -> None:
+            await asyncio.sleep(1)
+            stopped.append(self.name)
+
+    stopped: list[str] = []
+
+    async def scenario(sim: Simulation) -> None:
+        sim.system.spawn(Account, name="account")
+        await asyncio.Event().wait()
+
+    with pytest.raises(SimulationFailed) as failed:
+        simulate(scenario, seeds=0)
+    assert isinstance(failed.value.run.error, Deadlock)
+    assert set(stopped) == {"account"}
+
+
 def test_a_delayed_message_does_not_overtake_the_senders_next_one() -> None:
     async def scenario(sim: Simulation) -> None:
         worker = sim.system.spawn(Collector, name="worker")

@@ -51,7 +51,7 @@ class Place:
             known = holder.get(key) if isinstance(holder, dict) else holder[key] if key < len(holder) else None
             if known is before:
                 holder[key] = after
-        elif getattr(holder, key, None) is before or isinstance(before, BuiltinMethodType):
+        elif getattr(holder, key, None) is before:
             setattr(holder, key, after)
 
 

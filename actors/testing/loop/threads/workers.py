@@ -99,7 +99,7 @@ class Worker:
         unwound = 0
         if self.waited_for and not self.lost:
             self.lost = not self._came_back()
-        while self.thread.is_alive() and not self.lost:
+        while not self.lost:
             idle = self.call is None  # looked at first: once it has been let go, the thread may end its call at once
             self.go.release()
             if idle:
