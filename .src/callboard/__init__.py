@@ -1011,8 +1011,6 @@ __all__ = [
     "current_send_context",
     "current_system",
     "default_tools",
-    "default_tools",
-    "developer_tools",
     "developer_tools",
     "file_tools",
     "git_tool",
