@@ -19,10 +19,11 @@ from .errors import (
     UnknownTool,
 )
 from .from_schema import tool_from_schema
+from .function_tool import FunctionTool, as_tool, tool
 from .registry import ToolRegistry
 from .result import ToolResult
 from .runner import run_calls, tool_message
-from .tool import FunctionTool, Risk, Tool, as_tool, tool
+from .tool import Risk, Tool
 
 if TYPE_CHECKING:
     from .base import BaseTool

@@ -9,8 +9,9 @@ from typing import Any
 from ..providers.checks import LIST, require
 from ..providers.messages import ToolSpec
 from .errors import ToolDefinitionError, UnknownTool
+from .function_tool import as_tool
 from .scopes import ADMIN, ALL, Scopes, as_scopes, may_use
-from .tool import Risk, Tool, as_tool
+from .tool import Risk, Tool
 
 
 class ToolRegistry:

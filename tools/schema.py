@@ -12,7 +12,6 @@ import inspect
 import json
 import reprlib
 import typing
-import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -22,7 +21,7 @@ from .docs import Documentation, read_docstring
 from .errors import InvalidArguments, ToolDefinitionError
 
 if TYPE_CHECKING:
-    from pydantic import BaseModel, TypeAdapter, ValidationError
+    from pydantic import BaseModel, ValidationError
 
 _SCHEMA_SHOWN = 1200  # characters of the expected schema in an error: enough to repair a call, and bounded
 _shortened = reprlib.Repr()
@@ -59,118 +58,6 @@ class Signature(Protocol):
         Raises:
             InvalidArguments: they do not fit; the text names the tool and each misfit.
         """
-
-
-class FunctionSignature:
-    """The signature of a function, from its type hints and its docstring.
-
-    Args:
-        function: a function, a bound method or a callable object; its parameters must be passable by keyword.
-        namespace: names that its string annotations may use beside its module's.
-
-    Raises:
-        ToolDefinitionError: it does not say what it takes, or that is ``*args`` or positional-only parameters, now; or,
-            on first use, an annotation cannot be resolved or has no schema.
-    """
-
-    def __init__(self, function: Callable[..., Any], namespace: Mapping[str, Any] | None = None) -> None:
-        self._function = function
-        # What carries the hints; for a method it is shared by all instances, and so is the schema built from it.
-        self._source = _source_of(function)
-        self._hints: dict[str, Any] | None = None
-        try:
-            self._signature = inspect.signature(function)
-        except (TypeError, ValueError) as error:
-            raise ToolDefinitionError(
-                f"{name_of(function)} does not say what it takes; a tool is made of a function with type hints"
-            ) from error
-        for parameter in self._signature.parameters.values():
-            if parameter.kind in (parameter.VAR_POSITIONAL, parameter.POSITIONAL_ONLY):
-                raise ToolDefinitionError(
-                    f"{name_of(function)}: parameter {parameter.name!r} cannot be passed by name; "
-                    "a tool's arguments come as a JSON object"
-                )
-        if namespace is not None:
-            self._hints = _hints(self._source, namespace, tolerant=True)
-
-    @functools.cached_property
-    def _built(self) -> _Built:
-        built = _built.get(self._source)
-        if built is None:
-            built = _built[self._source] = self._build()
-        return built
-
-    def _build(self) -> _Built:
-        from pydantic import ConfigDict, PydanticUserError, TypeAdapter
-
-        hints = self._hints if self._hints is not None else hints_of(self._function)
-        described = self.documentation.parameters
-        parameters: list[inspect.Parameter] = []
-        context: type[CallContext] | None = None
-        for index, parameter in enumerate(self._signature.parameters.values()):
-            if (wanted := context_type(hints.get(parameter.name))) is not None:
-                if index:
-                    raise ToolDefinitionError(
-                        f"{name_of(self._function)}: {parameter.name!r} is a {wanted.__name__}; "
-                        "make it the first parameter"
-                    )
-                context = wanted
-                continue
-            hint = _described(hints.get(parameter.name, Any), described.get(parameter.name))
-            kind = parameter.kind if parameter.kind is parameter.VAR_KEYWORD else parameter.KEYWORD_ONLY
-            parameters.append(parameter.replace(kind=kind, annotation=hint))
-
-        def capture(**values: Any) -> dict[str, Any]:
-            return values
-
-        # pydantic validates a call against this stand-in, so that validating and calling are two steps:
-        # between them come hooks, approval and the change of thread.
-        capture.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-        capture.__annotations__ = {p.name: p.annotation for p in parameters}
-        try:
-            adapter: TypeAdapter[dict[str, Any]] = TypeAdapter(
-                typing.cast(Any, capture), config=ConfigDict(val_json_bytes="base64", ser_json_bytes="base64")
-            )
-        except (PydanticUserError, TypeError) as error:
-            raise ToolDefinitionError(f"{name_of(self._function)}: no schema for its parameters: {error}") from error
-        return _Built(adapter, without_titles(adapter.json_schema()), context)
-
-    @functools.cached_property
-    def documentation(self) -> Documentation:
-        found = _documented.get(self._source)
-        if found is None:
-            source: Any = self._function
-            if isinstance(source, functools.partial):
-                source = source.func
-            found = read_docstring((source if inspect.isroutine(source) else type(source)).__doc__)
-            _documented[self._source] = found
-        return found
-
-    @property
-    def parameters(self) -> Mapping[str, Any]:
-        return self._built.schema
-
-    @property
-    def context(self) -> type[CallContext] | None:
-        return self._built.context
-
-    @property
-    def is_async(self) -> bool:
-        """Whether calling the function blocks nobody."""
-        return inspect.iscoroutinefunction(self._source)
-
-    def bind(self, name: str, arguments: str | Mapping[str, Any]) -> Bound:
-        from pydantic import ValidationError
-
-        adapter = self._built.adapter
-        try:
-            if isinstance(arguments, str):
-                values = adapter.validate_json(arguments.strip() or "{}")
-            else:
-                values = adapter.validate_python(dict(arguments))
-        except ValidationError as error:
-            raise InvalidArguments(explained(name, error, self.parameters)) from None
-        return Bound(values, functools.partial(self._function, **values))
 
 
 class ModelSignature:
@@ -268,18 +155,6 @@ class OpenSignature:
         return Bound(values, functools.partial(self._function, values))
 
 
-@dataclass(frozen=True, slots=True)
-class _Built:
-    adapter: TypeAdapter[dict[str, Any]]
-    schema: dict[str, Any]
-    context: type[CallContext] | None
-
-
-# By what carries the hints, so that the same method of many instances is read once.
-_documented: weakref.WeakKeyDictionary[Any, Documentation] = weakref.WeakKeyDictionary()
-_built: weakref.WeakKeyDictionary[Any, _Built] = weakref.WeakKeyDictionary()
-
-
 def name_of(function: Callable[..., Any]) -> str:
     """By what an error calls a function."""
     return getattr(function, "__qualname__", None) or type(function).__qualname__
@@ -291,7 +166,7 @@ def hints_of(function: Callable[..., Any]) -> dict[str, Any]:
     Raises:
         ToolDefinitionError: one cannot be resolved.
     """
-    return _hints(_source_of(function), {}, tolerant=False) or {}
+    return read_hints(source_of(function), {}, tolerant=False) or {}
 
 
 def body_of(function: Callable[..., Any]) -> Any:
@@ -299,14 +174,14 @@ def body_of(function: Callable[..., Any]) -> Any:
     return function if inspect.isroutine(function) else getattr(function, "func", type(function).__call__)
 
 
-def _source_of(function: Callable[..., Any]) -> Any:
+def source_of(function: Callable[..., Any]) -> Any:
     source: Any = getattr(function, "__func__", function)
     if inspect.isroutine(source) or isinstance(source, functools.partial):
         return source
     return type(function).__call__
 
 
-def _hints(source: Any, namespace: Mapping[str, Any], *, tolerant: bool) -> dict[str, Any] | None:
+def read_hints(source: Any, namespace: Mapping[str, Any], *, tolerant: bool) -> dict[str, Any] | None:
     if isinstance(source, functools.partial):
         source = source.func
     try:
@@ -317,20 +192,6 @@ def _hints(source: Any, namespace: Mapping[str, Any], *, tolerant: bool) -> dict
         raise ToolDefinitionError(f"{name_of(source)}: an annotation cannot be resolved: {error}") from error
     except TypeError as error:
         raise ToolDefinitionError(f"{name_of(source)}: {error}") from error
-
-
-def _described(hint: Any, documented: str | None) -> Any:
-    """Attach a description: the one in ``Annotated`` wins, as a `Field` or as a plain string, then the docstring's."""
-    from pydantic import Field
-    from pydantic.fields import FieldInfo
-
-    text = documented
-    for extra in getattr(hint, "__metadata__", ()):
-        if isinstance(extra, FieldInfo) and extra.description:
-            return hint
-        if isinstance(extra, str):
-            text = extra
-    return typing.Annotated[hint, Field(description=text)] if text else hint
 
 
 def without_titles(schema: dict[str, Any]) -> dict[str, Any]:

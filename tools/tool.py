@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-import sys
 import traceback
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping
 from functools import partial
-from typing import Any, Literal, TypeAlias, TypedDict, Unpack, get_args, get_origin, overload
+from typing import Any, Literal, TypeAlias, TypedDict, get_args
 
 from ..actors.core.base.errors import named
 from ..actors.core.base.foreign import is_ours
@@ -19,7 +18,7 @@ from .context import CallContext
 from .errors import InvalidResult, MissingContext, ToolCrashed, ToolDefinitionError, ToolError
 from .invocation import Invocation
 from .result import ToolResult, parts_of
-from .schema import Bound, FunctionSignature, Signature, body_of
+from .schema import Bound, Signature
 from .scopes import Scopes, as_scopes
 from .slots import Slots
 from .threads import in_thread
@@ -143,11 +142,10 @@ class Tool:
         self._sync = sync
         self._slots = None if max_concurrency is None else Slots(max_concurrency)
         self._response = response
-        self._response_adapter: Any = None
+        self._known = _Known()
         self._before_call = before_call
         self._on_success = on_success
         self._on_error = on_error
-        self._spec: ToolSpec | None = None
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name} ({self.risk})>"
@@ -159,11 +157,12 @@ class Tool:
         Raises:
             ToolDefinitionError: a parameter's type has no schema.
         """
-        if self._spec is None:
+        spec = self._known.spec
+        if spec is None:
             _ = self.context  # what is wrong with it is said before the first call
             description = self._description or self._signature.documentation.description
-            self._spec = ToolSpec(self.name, description, self._signature.parameters)
-        return self._spec
+            spec = self._known.spec = ToolSpec(self.name, description, self._signature.parameters)
+        return spec
 
     @property
     def context(self) -> type[CallContext] | None:
@@ -295,11 +294,12 @@ class Tool:
 
     @property
     def _adapter(self) -> Any:
-        if self._response_adapter is None:
+        known = self._known
+        if known.adapter is None:
             from pydantic import TypeAdapter
 
-            self._response_adapter = TypeAdapter(self._response)
-        return self._response_adapter
+            known.adapter = TypeAdapter(self._response)
+        return known.adapter
 
     async def _failed(self, values: dict[str, Any], error: ToolError, context: CallContext | None) -> ToolResult:
         result: ToolResult | None = None
@@ -315,42 +315,19 @@ class Tool:
         return result.shortened(max(self.max_result, _ERROR_SHOWN))
 
 
-class FunctionTool(Tool):
-    """A tool made from a function; calling it calls the function."""
+class _Known:
+    """What is worked out once, for all tools that are made alike.
 
-    def __init__(
-        self, function: Callable[..., Any], signature: Signature, *, process: bool = False, **options: Any
-    ) -> None:
-        super().__init__(signature, **options)
-        require(ToolDefinitionError, f"tool {self.name!r}", process=(process, FLAG))
-        self.function = function
-        self.__doc__ = function.__doc__
-        self._place = None
-        if process:
-            if not self._sync:
-                raise ToolDefinitionError(f"tool {self.name!r}: what runs in a process of its own is a plain `def`")
-            from .processes import place_of  # not at the top: few need it
+    Attributes:
+        spec: what the model is told.
+        adapter: what checks the return value.
+    """
 
-            self._place = place_of(function)
+    __slots__ = ("adapter", "spec")
 
-    @property
-    def context(self) -> type[CallContext] | None:
-        wanted = super().context
-        if wanted is not None and self._place is not None:
-            raise ToolDefinitionError(
-                f"tool {self.name!r} runs in a process of its own, where its call's {wanted.__name__} cannot follow"
-            )
-        return wanted
-
-    async def _call(self, bound: Bound, context: CallContext | None, invocation: Invocation) -> Any:
-        if self._place is None:
-            return await super()._call(bound, context, invocation)
-        from .processes import in_process
-
-        return await in_process(self._place, self.function, bound.values, invocation)
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self.function(*args, **kwargs)
+    def __init__(self) -> None:
+        self.spec: ToolSpec | None = None
+        self.adapter: Any = None
 
 
 class ToolSettings(TypedDict, total=False):
@@ -379,38 +356,6 @@ class ToolOptions(ToolSettings, total=False):
     description: str
 
 
-class FunctionOptions(ToolOptions, total=False):
-    """The options that the declaration of a function may set."""
-
-    process: bool
-
-
-@overload
-def tool(function: Callable[..., Any], /) -> FunctionTool: ...
-@overload
-def tool(**options: Unpack[FunctionOptions]) -> Callable[[Callable[..., Any]], FunctionTool]: ...
-def tool(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
-    """Make a function a tool: ``@tool``, or ``@tool(name=…, risk=…)`` with any option of `Tool`.
-
-    What it returns is shown to the model as text (JSON where it is none); an `Image`, `File`, `Audio` or `Text`, the
-    bytes of a picture or a PDF, or a list or tuple with such in it, as what it is. Bytes that it takes come as base64.
-
-    Type hints become the JSON schema; the docstring (Google, NumPy or Sphinx style) becomes the description and the
-    parameters' descriptions. A plain ``def`` runs in a thread, an ``async def`` in the loop.
-
-    With ``process=True`` a plain ``def`` at the top of a module runs in a process of its own: for what computes in
-    Python, which in a thread would hold up the loop. It is killed when its time is up or its caller gives up. What it
-    takes and returns is pickled; it sees no context variables, and nothing of what this process has in memory.
-
-    Raises:
-        ToolDefinitionError: the name or an option is wrong, or a parameter cannot be passed by name.
-    """
-    check_options(options, FunctionOptions, "a tool")
-    if function is None:
-        return lambda function: made_tool(function, options, sys._getframe(1))
-    return made_tool(function, options, sys._getframe(1))
-
-
 def check_options(given: Mapping[str, Any], options: Any, whose: str) -> None:
     """Raises `ToolDefinitionError` where one is given that is none of those of a `TypedDict`."""
     there = options.__required_keys__ | options.__optional_keys__
@@ -419,53 +364,6 @@ def check_options(given: Mapping[str, Any], options: Any, whose: str) -> None:
         raise ToolDefinitionError(
             f"{whose} has no option {', '.join(map(repr, unknown))}; there are {', '.join(sorted(there))}"
         )
-
-
-def as_tool(declared: Tool | type | Callable[..., Any]) -> Tool:
-    """Return what is meant where a tool may be a `Tool`, a `BaseTool` class, or a function with type hints.
-
-    Raises:
-        ToolDefinitionError: it is none of them.
-    """
-    if isinstance(declared, Tool):
-        return declared
-    made = getattr(declared, "as_tool", None) if isinstance(declared, type) else None
-    if made is not None:
-        result: Tool = made()
-        return result
-    if _is_type(declared) or not callable(declared):
-        raise ToolDefinitionError(f"{declared!r:.80} is no tool: use @tool, a BaseTool class, or a function")
-    return tool(declared)
-
-
-def _is_type(given: object) -> bool:
-    """Whether something is a type, also one with arguments: ``list[int]``. Both can be called."""
-    return isinstance(given, type) or get_origin(given) is not None
-
-
-def made_tool(function: Callable[..., Any], options: dict[str, Any], frame: Any) -> FunctionTool:
-    """Make a function a tool.
-
-    Args:
-        function: it.
-        options: those of the declaration.
-        frame: where it stands: string annotations of a nested function may name what is local there.
-
-    Raises:
-        ToolDefinitionError: it cannot be one, or an option is wrong.
-    """
-    if not callable(function) or _is_type(function):
-        raise ToolDefinitionError(f"a tool is made of a function, not of {function!r:.80}")
-    target = body_of(function)
-    if inspect.isasyncgenfunction(target) or inspect.isgeneratorfunction(target):
-        raise ToolDefinitionError(f"{target.__qualname__}: a tool returns its result, it does not yield")
-    # String annotations of a nested function may name its surroundings' local classes, seen only from here.
-    local = "<locals>" in getattr(target, "__qualname__", "") and any(
-        isinstance(hint, str) for hint in getattr(target, "__annotations__", {}).values()
-    )
-    signature = FunctionSignature(function, namespace=frame.f_locals if local else None)
-    options = {"name": getattr(function, "__name__", None) or getattr(target, "__name__", ""), **options}
-    return FunctionTool(function, signature, sync=not inspect.iscoroutinefunction(target), **options)
 
 
 def _levels(approval: object, name: str) -> frozenset[Autonomy]:

@@ -15,7 +15,7 @@ from callboard.actors.agents.hooks import HOOK_EVENTS
 from callboard.actors.testing.doubles.models import Script, call
 from callboard.providers.messages import Request
 from callboard.tools import FunctionTool
-from callboard.tools.schema import FunctionSignature
+from callboard.tools.functions import FunctionSignature
 
 from .support import add, function, scripted, solo
 

@@ -9,8 +9,9 @@ from typing import Any
 
 from ..docs import read_docstring
 from ..errors import FileError, ToolError, UnsuitableFile
+from ..function_tool import tool
 from ..threads import gave_up
-from ..tool import Tool, tool
+from ..tool import Tool
 from .folder import Entry, Folder, Place, read_at_most
 from .patterns import glob_matcher, matcher
 

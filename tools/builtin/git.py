@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from ..errors import InvalidArguments, NoSuchPath, OutsideFolder, ToolError
-from ..tool import Tool, ToolOptions, tool
+from ..function_tool import tool
+from ..tool import Tool, ToolOptions
 from .process import checked_output, clean_environment, run_process
 
 Reading: TypeAlias = Literal["status", "diff", "log", "show", "blame", "branch", "tag", "ls-files", "shortlog"]

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ..errors import FetchFailed, MissingExtra, ToolError
+from ..function_tool import tool
 from ..threads import in_thread
-from ..tool import Tool, tool
+from ..tool import Tool
 from .web import tls_context
 
 

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..errors import NoSuchPath
+from ..function_tool import tool
 from ..threads import in_thread
-from ..tool import Tool, tool
+from ..tool import Tool
 from .launcher import launcher
 from .process import checked_output, clean_environment, run_process
 

@@ -11,8 +11,9 @@ from html.parser import HTMLParser
 from typing import TYPE_CHECKING
 
 from ..errors import FetchFailed
+from ..function_tool import tool
 from ..threads import in_thread
-from ..tool import Tool, tool
+from ..tool import Tool
 
 if TYPE_CHECKING:
     import httpx

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias, cast, overload
 from ....providers.checks import FLAG, LIST, MAYBE_FUNCTION, NAME, TEXT, TOOL_NAME, Wish
 from ....providers.messages import Message, ToolSpec
 from ....tools.errors import ToolDefinitionError
-from ....tools.schema import FunctionSignature
+from ....tools.functions import FunctionSignature
 from ....tools.scopes import ALL, EVERYBODY, Scopes, as_scopes
 from ..answer import HandoffKind
 from ..errors import DefinitionError

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 from ....providers.messages import Message, Part
 from ....providers.shapes import wrong_message
 from ....tools.errors import ToolDefinitionError
-from ....tools.tool import FunctionOptions, Tool, as_tool, check_options, made_tool
+from ....tools.function_tool import FunctionOptions, as_tool, made_tool
+from ....tools.tool import Tool
 from ..errors import PromptError, said
 from .effects import Effect, dependencies_of, identity_of, takes
 from .parts import Parts
@@ -300,7 +301,6 @@ def _offered(parts: Parts, declared: Any, options: dict[str, Any], frame: Any) -
                 )
             made = as_tool(declared)
         else:
-            check_options(options, FunctionOptions, "a tool")
             made = made_tool(declared, options, frame)
     except ToolDefinitionError as error:
         raise PromptError(f"{parts.name}: {said(error)}") from error

@@ -7,6 +7,10 @@ from typing import Final
 
 from ..errors import PromptError
 
+_MOST_KNOWN: Final = 4096
+_known: set[str] = set()
+"""Names that were looked at already: most come again in each step."""
+
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
 
 
@@ -16,8 +20,10 @@ def check_name(name: object, where: str) -> str:
     Raises:
         PromptError: it is none.
     """
-    if isinstance(name, str) and _NAME.fullmatch(name):
-        return str(name)
+    if type(name) is str and (name in _known or _NAME.fullmatch(name)):
+        if len(_known) < _MOST_KNOWN:
+            _known.add(name)
+        return name
     raise PromptError(
         f"{where}: {name!r:.80} is no name of a part; use up to 64 letters, digits, '_', '.' and '-', a letter or '_' "
         "first"

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from .....providers.messages import Message, ToolCall, Usage
-from .....tools.schema import FunctionSignature
+from .....tools.functions import FunctionSignature
 from .....tools.threads import in_thread
 from ....core.base.send_context import active as active_context
 from ...answer import NO_USAGE, Answer

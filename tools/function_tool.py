@@ -1,0 +1,177 @@
+"""Tools made from functions."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from types import FrameType, FunctionType
+from typing import Any, Final, Unpack, get_origin, overload
+
+from ..providers.checks import FLAG, MAYBE_FUNCTION, require
+from .context import CallContext
+from .errors import ToolDefinitionError
+from .functions import FunctionSignature
+from .invocation import Invocation
+from .schema import Bound, Signature, body_of
+from .tool import Tool, ToolOptions, check_options
+
+_NO_HOOKS: Final[Mapping[str, None]] = {"_before_call": None, "_on_success": None, "_on_error": None}
+_HOOKS: Final = tuple(name.removeprefix("_") for name in _NO_HOOKS)
+
+_MOST_ALIKE: Final = 8
+"""Different declarations of tools of one piece of code that are kept."""
+
+
+class FunctionTool(Tool):
+    """A tool made from a function; calling it calls the function."""
+
+    def __init__(
+        self, function: Callable[..., Any], signature: Signature, *, process: bool = False, **options: Any
+    ) -> None:
+        super().__init__(signature, **options)
+        require(ToolDefinitionError, f"tool {self.name!r}", process=(process, FLAG))
+        self.function = function
+        self.__doc__ = function.__doc__
+        self._place = None
+        if process:
+            if not self._sync:
+                raise ToolDefinitionError(f"tool {self.name!r}: what runs in a process of its own is a plain `def`")
+            from .processes import place_of  # not at the top: few need it
+
+            self._place = place_of(function)
+
+    @property
+    def context(self) -> type[CallContext] | None:
+        wanted = super().context
+        if wanted is not None and self._place is not None:
+            raise ToolDefinitionError(
+                f"tool {self.name!r} runs in a process of its own, where its call's {wanted.__name__} cannot follow"
+            )
+        return wanted
+
+    async def _call(self, bound: Bound, context: CallContext | None, invocation: Invocation) -> Any:
+        if self._place is None:
+            return await super()._call(bound, context, invocation)
+        from .processes import in_process
+
+        return await in_process(self._place, self.function, bound.values, invocation)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.function(*args, **kwargs)
+
+    def without_function(self) -> FunctionTool:
+        """A tool like this one that holds nothing of the function, to make others of."""
+        made = FunctionTool.__new__(FunctionTool)
+        made.__dict__ = {**self.__dict__, "function": None, "_signature": None, **_NO_HOOKS}
+        return made
+
+    def made_again(
+        self, function: Callable[..., Any], signature: FunctionSignature, hooks: Mapping[str, Any]
+    ) -> FunctionTool:
+        """A tool like this one, of another function of the same shape.
+
+        Args:
+            function: it.
+            signature: its signature.
+            hooks: the tool's own, by the names of their options.
+
+        Raises:
+            ToolDefinitionError: a hook is no function.
+        """
+        made = FunctionTool.__new__(FunctionTool)
+        made.__dict__ = {**self.__dict__, "function": function, "_signature": signature}
+        if hooks:
+            require(
+                ToolDefinitionError, f"tool {self.name!r}", **{n: (hook, MAYBE_FUNCTION) for n, hook in hooks.items()}
+            )
+            made.__dict__.update((f"_{name}", hook) for name, hook in hooks.items())
+        return made
+
+
+class FunctionOptions(ToolOptions, total=False):
+    """The options that the declaration of a function may set."""
+
+    process: bool
+
+
+@overload
+def tool(function: Callable[..., Any], /) -> FunctionTool: ...
+@overload
+def tool(**options: Unpack[FunctionOptions]) -> Callable[[Callable[..., Any]], FunctionTool]: ...
+def tool(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
+    """Make a function a tool: ``@tool``, or ``@tool(name=…, risk=…)`` with any option of `Tool`.
+
+    What it returns is shown to the model as text (JSON where it is none); an `Image`, `File`, `Audio` or `Text`, the
+    bytes of a picture or a PDF, or a list or tuple with such in it, as what it is. Bytes that it takes come as base64.
+
+    Type hints become the JSON schema; the docstring (Google, NumPy or Sphinx style) becomes the description and the
+    parameters' descriptions. A plain ``def`` runs in a thread, an ``async def`` in the loop.
+
+    With ``process=True`` a plain ``def`` at the top of a module runs in a process of its own: for what computes in
+    Python, which in a thread would hold up the loop. It is killed when its time is up or its caller gives up. What it
+    takes and returns is pickled; it sees no context variables, and nothing of what this process has in memory.
+
+    Raises:
+        ToolDefinitionError: the name or an option is wrong, or a parameter cannot be passed by name.
+    """
+    if function is None:
+        check_options(options, FunctionOptions, "a tool")
+        return lambda function: made_tool(function, options, sys._getframe(1))
+    return made_tool(function, options, sys._getframe(1))
+
+
+def as_tool(declared: Tool | type | Callable[..., Any]) -> Tool:
+    """Return what is meant where a tool may be a `Tool`, a `BaseTool` class, or a function with type hints.
+
+    Raises:
+        ToolDefinitionError: it is none of them.
+    """
+    if isinstance(declared, Tool):
+        return declared
+    made = getattr(declared, "as_tool", None) if isinstance(declared, type) else None
+    if made is not None:
+        result: Tool = made()
+        return result
+    if _is_type(declared) or not callable(declared):
+        raise ToolDefinitionError(f"{declared!r:.80} is no tool: use @tool, a BaseTool class, or a function")
+    return tool(declared)
+
+
+def _is_type(given: object) -> bool:
+    """Whether something is a type, also one with arguments: ``list[int]``. Both can be called."""
+    return isinstance(given, type) or get_origin(given) is not None
+
+
+def made_tool(function: Callable[..., Any], options: dict[str, Any], frame: FrameType | None) -> FunctionTool:
+    """Make a function a tool.
+
+    Args:
+        function: it.
+        options: those of the declaration.
+        frame: where it stands: string annotations of a nested function may name what is local there.
+
+    Raises:
+        ToolDefinitionError: it cannot be one, or an option is wrong.
+    """
+    if type(function) is not FunctionType and (not callable(function) or _is_type(function)):
+        raise ToolDefinitionError(f"a tool is made of a function, not of {function!r:.80}")
+    signature = FunctionSignature(function, frame)
+    alike = signature.shape.made
+    hooks = {name: options[name] for name in _HOOKS if name in options}
+    fixed = {name: option for name, option in options.items() if name not in hooks} if hooks else options
+    default = getattr(function, "__name__", "")
+    for name, kept, made in alike:
+        if name == default and kept == fixed:
+            again: FunctionTool = made.made_again(function, signature, hooks)
+            return again
+    check_options(options, FunctionOptions, "a tool")
+    target = body_of(function)
+    if inspect.isasyncgenfunction(target) or inspect.isgeneratorfunction(target):
+        raise ToolDefinitionError(f"{target.__qualname__}: a tool returns its result, it does not yield")
+    options = {"name": default or getattr(target, "__name__", ""), **options}
+    first = FunctionTool(function, signature, sync=not inspect.iscoroutinefunction(target), **options)
+    if not options.get("process"):
+        alike[_MOST_ALIKE - 1 :] = ()
+        alike.insert(0, (default, fixed, first.without_function()))
+    return first
