@@ -99,7 +99,7 @@ async def test_a_secret_stands_nowhere_in_a_whole_durable_run_whatever_its_tool_
         seen.append("\n".join(part for message in request.messages for part in texts(message.content)))
         last = request.messages[-1]
         if last.role != "tool":
-            return call("batch", calls=[{"tool": "use", "arguments": {}}]) if within else call("use")
+            return call("batch", calls=[{"name": "use", "args": {}}]) if within else call("use")
         return f"it said {last.text}"
 
     @hook("finalize")

@@ -100,7 +100,7 @@ async def test_a_composite_shows_the_pictures_of_its_calls() -> None:
         return [Text("see"), PICTURE]
 
     both = composite([look], name="both")
-    result = await both.run({"calls": [{"tool": "look", "arguments": {}}, {"tool": "look", "arguments": {}}]})
+    result = await both.run({"calls": [{"name": "look", "args": {}}, {"name": "look", "args": {}}]})
     assert isinstance(result.content, tuple)
     said, *media = result.content
     assert media == [PICTURE, PICTURE]
