@@ -8,9 +8,10 @@ from functools import cached_property
 from typing import Any, Final, NamedTuple
 
 from ..errors import ToolDefinitionError
+from ..function_tool import FunctionTool
 from ..registry import ToolRegistry
 from ..schema import hints_of
-from ..tool import FunctionTool, Tool
+from ..tool import Tool
 from .hints import NAMES, Hints, docstring, hides, is_name
 
 _ONE: Final = "arguments"

@@ -7,7 +7,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Final, TypeAlias
 
 from .....tools.errors import TaskError
-from .....tools.tool import Tool, tool
+from .....tools.function_tool import tool
+from .....tools.tool import Tool
 from .graph import GraphTask, NewTask, TaskGraphState
 from .matching import match
 from .status import Status, listed

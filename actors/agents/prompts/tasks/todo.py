@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .....tools.errors import TaskError
-from .....tools.tool import Tool, tool
+from .....tools.function_tool import tool
+from .....tools.tool import Tool
 from .listed import ListedTask, TaskListState
 from .status import Status
 
