@@ -1,0 +1,250 @@
+"""Whoever is killed whenever: a conversation's state is what it would have been, and each change counts once."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from callboard import Agency, Agent, System
+from callboard.actors.agents.events import ApprovalRequested, RunEvent
+from callboard.actors.agents.prompts.effects import EffectContext
+from callboard.actors.agents.prompts.prompt import Prompt
+from callboard.actors.agents.turns.history import problems
+from callboard.actors.testing import Crash, Restart, Simulation, simulate
+from callboard.actors.testing.doubles.models import call
+from callboard.providers.messages import Request
+from tests import warm
+from tests.agents.support import function
+
+from .test_in_runs import COUNTED, calling, results
+
+SEEDS = int(os.environ.get("CALLBOARD_SCHEDULES", "4"))
+"""Schedules of each; `make schedules` runs many more."""
+
+
+class Shop:
+    """A prompt function whose steps follow from its state, and what it was seen to do."""
+
+    def __init__(self, *, asynchronous: bool = False) -> None:
+        self.asynchronous = asynchronous
+        self.shown: dict[tuple[str, int], set[str]] = defaultdict(set)
+        """What the model was told in each step of each run."""
+
+    async def prompt(self, prompt: Prompt) -> None:
+        if self.asynchronous:
+            await asyncio.sleep(0.1)
+        stock, set_stock = prompt.state("stock", {"apples": 3})
+        log, set_log = prompt.state("log", [""])
+        prompt.define_data("stock", stock)
+        prompt.define("log", " ".join(log))
+
+        @prompt.tool(risk="safe", idempotent=True)
+        async def sell(apples: int) -> int:
+            """Sell apples."""
+            await asyncio.sleep(1)
+            set_log(lambda before: [*before, f"sold {apples}"])
+            return set_stock(lambda before: {"apples": before["apples"] - apples})["apples"]
+
+        @prompt.tool(risk="safe", idempotent=True)
+        def buy(apples: int) -> int:
+            """Buy apples."""
+            return set_stock(lambda before: {"apples": before["apples"] + apples})["apples"]
+
+        async def note(context: EffectContext) -> None:
+            await asyncio.sleep(0.1)
+            set_log(lambda before: [*before, f"saw {stock['apples']}"])
+            self.shown[context.request.run, context.step].add(" ".join([*log, "noted"]))
+
+        prompt.effect(note, [stock])
+        prompt.effect(lambda context: self.shown[context.request.run, context.step].add(f"{stock} {log}"))
+
+    def agency(self, journal: Any, system: System | None = None) -> Agency:
+        agent = Agent("A", prompt=self.prompt)
+        return Agency(agent, model=function(model), journal=journal, system=system)
+
+    def check(self) -> None:
+        """However often a step was rendered, it was the same each time."""
+        for (run, step), shown in self.shown.items():
+            assert len(shown) <= 2, f"step {step} of {run} was made of different states: {shown}"
+
+
+def model(request: Request) -> Any:
+    done = results(request)
+    if not done:
+        return [call("sell", "s1", apples=1), call("buy", "b1", apples=10)]
+    if len(done) == 2:
+        return call("sell", "s2", apples=2)
+    return request.messages[0].text.partition("<log>\n")[2].partition("\n</log>")[0]
+
+
+# Two sales and one purchase, seen with what they left; and all of that again.
+FIRST = " saw 3 sold 1 saw 12 sold 2"
+SECOND = f"{FIRST} saw 10 sold 1 saw 19 sold 2"
+
+
+def two_runs(shop: Callable[[], Shop], journal: Callable[[Simulation], Any]) -> Any:
+    async def scenario(sim: Simulation) -> None:
+        made = shop()
+        sim.expect_dead_letters()  # what an agency's actors still say to each other as it stops
+
+        async def main(system: System) -> list[str]:
+            async with made.agency(journal(sim), system) as agency:
+                handles = [await agency.start_run("go", conversation="c", run_id=run) for run in ("r1", "r2")]
+                return [(await handle).text for handle in handles]
+
+        assert await sim.process("shop", main) == [FIRST, SECOND]
+        made.check()
+
+    return scenario
+
+
+def sqlite(sim: Simulation) -> Any:
+    return sim.folder / "shop.db"
+
+
+def postgres(sim: Simulation) -> Any:
+    return "postgresql://simulated/shop"
+
+
+def later() -> Shop:
+    """One that is rendered beside the mailbox."""
+    return Shop(asynchronous=True)
+
+
+@pytest.mark.parametrize("shop", [Shop, later])
+@pytest.mark.parametrize("journal", [sqlite, postgres])
+def test_a_process_that_is_killed_at_any_write_has_the_state_it_would_have_had(journal: Any, shop: Any) -> None:
+    simulate(two_runs(shop, journal), seeds=SEEDS, faults=[Restart("shop")])
+
+
+@pytest.mark.parametrize("journal", [sqlite, postgres])
+def test_a_process_that_is_killed_several_times_has_the_state_it_would_have_had(journal: Any) -> None:
+    simulate(two_runs(later, journal), seeds=SEEDS, faults=[Restart("shop", optional=True)] * 3)
+
+
+def test_a_power_cut_in_the_middle_of_any_write_leaves_no_half_of_a_change() -> None:
+    simulate(two_runs(Shop, sqlite), seeds=SEEDS, faults=[Restart("shop", when="torn")])
+
+
+@pytest.mark.parametrize("actor", ["agency/A/c", "agency/A", "model"])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_an_actor_that_crashes_at_any_message_leaves_the_state_as_it_would_have_been(actor: str, when: Any) -> None:
+    async def scenario(sim: Simulation) -> None:
+        shop = later()
+        sim.expect_dead_letters()
+        async with shop.agency(None, sim.system) as agency:
+            for expected in (FIRST, SECOND):
+                assert (await agency.run("go", conversation="c")).text == expected
+        shop.check()
+
+    simulate(scenario, seeds=SEEDS, faults=[Crash(actor, when=when)])
+
+
+@pytest.mark.parametrize("whom", ["agency/A/c", "agency/A", "agency"])
+@pytest.mark.parametrize("shop", [Shop, later])
+async def test_whoever_is_killed_at_whichever_event_the_state_is_what_it_would_have_been(whom: str, shop: Any) -> None:
+    async def run(at: int) -> int:
+        seen = 0
+
+        def kill(event: RunEvent) -> None:
+            nonlocal seen
+            seen += 1
+            if seen == at and agency.system is not None and (ref := agency.system.find(whom)) is not None:
+                ref.kill()
+
+        made = shop()
+        async with made.agency(None) as agency:
+            agency.subscribe(kill)
+            async with asyncio.timeout(10):
+                answer = await agency.run("go", conversation="c")
+            assert answer.text == FIRST
+            assert problems(answer.messages) == []
+            report = await agency.replay("c")
+            assert report.same, report.differences
+        made.check()
+        return seen
+
+    for at in range(1, 1 + await run(0)):
+        await run(at)
+
+
+# -- what a person has not decided -------------------------------------------------------------------------------------
+
+
+def test_what_waits_for_a_person_is_as_it_was_whenever_the_process_is_killed() -> None:
+    """The call is asked about under the same id, and sets what it would have set, once it is approved."""
+
+    def prompt(prompt: Prompt) -> None:
+        count, set_count = prompt.state("count", 0)
+        prompt.system("count", f"{count}")
+        prompt.effect(lambda: set_count(lambda before: before + 10), [])
+        prompt.tool(lambda by: set_count(lambda before: before + by), name="add", risk="risky", idempotent=True)
+
+    async def scenario(sim: Simulation) -> None:
+        asked: set[str] = set()
+        sim.expect_dead_letters()
+
+        async def main(system: System) -> str:
+            agent = Agent("A", prompt=prompt, autonomy="supervised")
+            model = function(calling(call("add", "one", by=1)))
+            async with Agency(agent, model=model, journal=sqlite(sim), system=system) as agency:
+
+                def look(event: RunEvent) -> None:
+                    if isinstance(event, ApprovalRequested):
+                        asked.add(event.approval)
+                        agency.system.loop.call_later(5, agency.approve, event.approval)  # type: ignore[union-attr]
+
+                agency.subscribe(look)
+                return (await (await agency.start_run("go", conversation="c", run_id="r"))).text
+
+        text = await sim.process("shop", main)
+        assert text.endswith(COUNTED.format(11))
+        assert len(asked) == 1, "it was asked anew"
+
+    simulate(scenario, seeds=SEEDS, faults=[Restart("shop")])
+
+
+# -- kill -9 -----------------------------------------------------------------------------------------------------------
+
+
+def in_a_call(prompt: Prompt) -> None:
+    """A prompt function with a call that says where it is, and a setter before it."""
+    count, set_count = prompt.state("count", 0)
+    prompt.system("count", f"{count}")
+    prompt.effect(lambda: set_count(lambda before: before + 10), [])
+
+    @prompt.tool(risk="safe", idempotent=True)
+    def more() -> int:
+        """Count on; the first time the process is killed in its middle."""
+        made = set_count(lambda before: before + 1)
+        if os.environ.pop("KILLED_IN_ITS_MIDDLE", ""):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return made
+
+
+async def main(journal: str) -> None:
+    """Begin a run, and be killed in its middle."""
+    async with Agency(
+        Agent("A", prompt=in_a_call), model=function(calling(call("more", "m"))), journal=journal
+    ) as made:
+        await made.run("go", conversation="c")
+
+
+async def test_a_process_that_is_killed_in_the_middle_of_a_call_has_set_nothing_and_the_next_one_sets_it_once(
+    tmp_path: Path,
+) -> None:
+    journal = tmp_path / "j.db"
+    ended = warm.run("-m", "tests.agents.prompts.program_to_kill", journal)
+    assert ended.returncode == -signal.SIGKILL, f"the program was not killed: {ended.stdout}{ended.stderr}"
+    async with Agency(
+        Agent("A", prompt=in_a_call), model=function(calling(call("more", "m"))), journal=journal
+    ) as made:
+        (answer,) = made.resumed.values()
+        assert (await answer).text == COUNTED.format(11)
