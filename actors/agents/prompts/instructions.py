@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
+
+from ..errors import PromptError
 
 FAMILIES: Mapping[str, tuple[str, ...]] = {
     "claude": ("claude",),
@@ -14,6 +17,9 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
     "mistral": ("mistral", "mixtral", "codestral"),
     "qwen": ("qwen", "qwq"),
     "deepseek": ("deepseek",),
+    "grok": ("grok",),
+    "gemma": ("gemma",),
+    "kimi": ("kimi",),
 }
 """Families of models, and how the names of their models begin."""
 
@@ -23,10 +29,20 @@ DEFAULT = (
 """What a role without any instruction file is told."""
 
 
+_ROLE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
+_STEPS = re.compile(r"[:/.@]")
+
+
 def family_of(model: str) -> str:
-    """The family of a model's name (``anthropic:claude-…`` → ``claude``), or empty if it is none of `FAMILIES`."""
-    name = model.replace("/", ":").rpartition(":")[2].lower()
-    return next((family for family, starts in FAMILIES.items() if name.startswith(starts)), "")
+    """The family of a model's name (``anthropic:claude-…`` → ``claude``), or empty if it is none of `FAMILIES`.
+
+    The last part that says a family decides: ``bedrock:us.anthropic.claude-…-v1:0`` is a Claude.
+    """
+    for part in reversed(_STEPS.split(model.lower())):
+        for family, starts in FAMILIES.items():
+            if part.startswith(starts):
+                return family
+    return ""
 
 
 def instructions_for(role: str, model: str = "", folder: str | Path | None = None) -> str:
@@ -37,12 +53,37 @@ def instructions_for(role: str, model: str = "", folder: str | Path | None = Non
         role: for example ``developer``.
         model: the model's name, which decides the family.
         folder: where to look first.
+
+    Raises:
+        PromptError: the role cannot be a file's name, the folder is not there, or a file cannot be read or is not
+            UTF-8.
     """
+    if not isinstance(role, str) or not _ROLE.fullmatch(role):
+        raise PromptError(f"role {role!r:.80}: use letters, digits, _ and -; its instructions are a file of that name")
+    if folder is not None and not Path(folder).is_dir():
+        raise PromptError(f"{folder}: there is no such folder of instructions")
     family = family_of(model)
     names = [f"{role}.{family}.md", f"{role}.md"] if family else [f"{role}.md"]
     for place in (*([Path(folder)] if folder is not None else []), files(__package__) / "roles"):
         for name in names:
             path = place / name
             if path.is_file():
-                return path.read_text(encoding="utf-8").strip()
+                try:
+                    content = path.read_bytes()
+                except OSError as error:
+                    raise PromptError(f"{path} cannot be read: {error.strerror}") from None
+                return decoded(path, content).strip()
     return DEFAULT.format(role=role)
+
+
+def decoded(path: object, content: bytes) -> str:
+    """A file's text.
+
+    Raises:
+        PromptError: it is not UTF-8; with the line.
+    """
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise PromptError(f"{path}, line {line}: expected UTF-8") from None

@@ -21,6 +21,8 @@ from .parts import Parts
 from .references import Reference, ToolReference, check_name
 from .spec import PromptSpec, specified
 from .subagents import AgentOptions, SubAgent, SubAgents
+from .templates.rendered import RenderedTemplate
+from .templates.template import Template
 from .values import NotPlain, kind_of
 from .yamls import as_yaml
 
@@ -191,6 +193,36 @@ class Prompt:
             PromptError: it is no text.
         """
         self.message("user", text)
+
+    def template(self, template: Template, /, **variables: Any) -> RenderedTemplate:
+        """Say what a template says: its system text as a part of the system prompt with the template's name, its
+        examples and the user's message before the conversation. The version, chosen by the conversation, is noted in
+        the answer.
+
+        Args:
+            template: one of a `TemplateFolder`.
+            variables: their values, which are written as they are.
+
+        Returns:
+            What it has made of them.
+
+        Raises:
+            TemplateError: a variable is missing, not declared or of the wrong type, or a text cannot be rendered.
+            PromptError: it is no template, or there is a part of that name.
+        """
+        parts = self._open("template")
+        if not isinstance(template, Template):
+            raise PromptError(
+                f"{parts.name}: template(…) takes what folder.template('name') returns, not {type(template).__name__}"
+            )
+        made = template.render(variables, parts.request.conversation)
+        if made.system:
+            self.system(made.name, made.system)
+        parts.messages += made.few_shot
+        if made.user:
+            self.user(made.user)
+        parts.notes.append(made.note)
+        return made
 
     # -- tools and sub-agents ------------------------------------------------------------------------------------------
 

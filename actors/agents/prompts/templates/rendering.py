@@ -1,9 +1,8 @@
-"""One version of a template made ready, and what a render of it makes."""
+"""One version of a template made ready, and rendered."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -16,33 +15,10 @@ from ...errors import TemplateError
 from .bounds import Spent, TooMuch, spent
 from .near import meant
 from .reading import REQUIRED, Written
+from .rendered import RenderedTemplate
 from .sandbox import Sandbox, Unwritable
 
 _OURS = (str(Path(jinja2.__file__).parent), str(Path(__file__).parent))
-
-
-@dataclass(frozen=True, slots=True)
-class RenderedTemplate:
-    """What a template made of its variables.
-
-    Args:
-        name: the template's name.
-        version: the version that was chosen.
-        system: the text for the system prompt; empty if there is none.
-        few_shot: the examples, by turns of the user and of the assistant.
-        user: the user's message; empty if there is none.
-    """
-
-    name: str
-    version: str
-    system: str = field(repr=False)
-    few_shot: tuple[Message, ...] = field(repr=False)
-    user: str = field(repr=False)
-
-    @property
-    def note(self) -> str:
-        """What a run's trace says of it."""
-        return f"template {self.name}@{self.version}"
 
 
 class Ready:
