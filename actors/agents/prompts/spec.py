@@ -114,4 +114,4 @@ def _first_parameter(fn: Callable[..., Any], where: str, takes: int) -> Any:
             hint = typing.get_type_hints(getattr(source, "__func__", source)).get(positional[0].name)
         except Exception:  # it names what is local where it was defined: mypy has looked at that
             return None
-    return hint
+    return None if hint is Any or hint is inspect.Parameter.empty else hint  # both are classes
