@@ -268,6 +268,14 @@ PRINTS = {
         "half of them took at most 0.01 s: True",
     ],
     "token_counter.py": ["8 tokens to send", "7 tokens came back"],
+    "task_graph.py": [
+        "3 tasks: 2 ready, 1 blocked",
+        "3 tasks: 2 in_progress, 1 blocked",
+        "3 tasks: 2 completed, 1 ready",
+        "3 tasks: 2 completed, 1 in_progress",
+        """{"given": "for eight", "results": {"bake": "3 bases", "whip": {"cream": "500 g"}}}""",
+        "made: fill",
+    ],
     "tool_context.py": [
         "borrow: looking for Emma (50%)",
         "Emma is yours, ada. $0.02",

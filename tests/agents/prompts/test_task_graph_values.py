@@ -288,6 +288,7 @@ def test_the_text_of_a_large_graph_shows_what_matters() -> None:
     assert lines[4].startswith("[!] t3: do t3 (failed): line break line")
     assert len(lines[4]) < 300
     assert lines[-1] == "… and 194 more"
+    assert len(graph.text().splitlines()) == 1 + 50 + 1
     assert graph.text(300).splitlines()[-1] == "[ ] t199: do t199 (waits for t0)"
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 
+from .....tools.errors import TaskError
 from ..prompt import Prompt
 from .graph import NewTask, TaskGraphState
-from .graph_tools import graph_tools
+from .graph_tools import Change, graph_tools
 from .workers import TaskWorker, as_agents
 
 
@@ -37,12 +39,42 @@ class TaskGraph(Prompt):
         graph, set_graph = self.state("task_graph", TaskGraphState().generate(tasks))
         agents = {worker.name: worker.capabilities for worker in workers} or None
         # They change nothing but state: a call that a crash interrupted has done nothing, and is made again.
-        for made in graph_tools(lambda: graph, set_graph, agents=agents, idempotent=True):
+        view = _Step(graph, set_graph)
+        for made in graph_tools(view.read, view.change, agents=agents, idempotent=True):
             self.tool(made)
         self.system("task_graph", graph.text())
         if workers:
             self.agents(WORK, _WORK_ON, as_agents(graph, set_graph, workers))
         return graph, set_graph
+
+
+class _Step:
+    """The graph as the calls of one step see it.
+
+    What a call sets is the conversation's once its result is recorded, so calls that run side by side do not see each
+    other's; of two that complete what a third task waits for neither would say that it unblocked it.
+    """
+
+    __slots__ = ("_changes", "_graph", "_set")
+
+    def __init__(self, graph: TaskGraphState, set_graph: Change) -> None:
+        self._graph = graph
+        self._set = set_graph
+        self._changes: list[Callable[[TaskGraphState], TaskGraphState]] = []
+
+    def read(self) -> TaskGraphState:
+        return self._with_others(self._graph)
+
+    def change(self, function: Callable[[TaskGraphState], TaskGraphState]) -> TaskGraphState:
+        changed = self._with_others(self._set(function))
+        self._changes.append(function)
+        return changed
+
+    def _with_others(self, graph: TaskGraphState) -> TaskGraphState:
+        for function in self._changes:
+            with suppress(TaskError):  # what has been recorded is in there already
+                graph = function(graph)
+        return graph
 
 
 WORK = "work_on_tasks"

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import KW_ONLY, dataclass
 from functools import wraps
-from typing import Any, Final
+from typing import Any
 
 from .....tools.errors import TaskError
 from ...errors import PromptError, said
@@ -17,7 +17,12 @@ from .graph import TaskGraphState
 from .graph_tools import Change
 from .status import listed
 
-_INPUT: Final = {"task_id": str}
+
+@dataclass(frozen=True, slots=True)
+class TaskCall:
+    """What a call of a worker gives: the task's id."""
+
+    task_id: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,9 +100,9 @@ def as_agents(graph: TaskGraphState, change: Change, workers: Sequence[TaskWorke
 def _as_agent(graph: TaskGraphState, change: Change, worker: TaskWorker, workers: Sequence[TaskWorker]) -> SubAgent:
     able = frozenset(worker.capabilities)
 
-    def check(given: dict[str, Any]) -> None:
+    def check(given: TaskCall) -> None:
         """Refuse a task that cannot be worked on, or not by this worker."""
-        task = graph[given["task_id"]]
+        task = graph[given.task_id]
         if task.status not in ("pending", "failed"):
             raise TaskError(f"task {task.id!r} is {task.status}; hand over what is ready, or failed")
         if waits := graph.waits_for(task.id):
@@ -113,24 +118,24 @@ def _as_agent(graph: TaskGraphState, change: Change, worker: TaskWorker, workers
             )
 
     @wraps(worker.fn)
-    def work(prompt: Any, given: dict[str, Any]) -> object:
-        task = graph[given["task_id"]]
+    def work(prompt: Any, given: TaskCall) -> object:
+        task = graph[given.task_id]
         return worker.fn(prompt, TaskInput(task.id, task.title, task.description, graph.input_of(task.id)))
 
-    def finish(answer: Any, given: dict[str, Any]) -> None:
+    def finish(answer: Any, given: TaskCall) -> None:
         from pydantic_core import to_jsonable_python
 
         result = to_jsonable_python(answer)
-        change(lambda before: before.finish(given["task_id"], "completed", result, agent=worker.name))
+        change(lambda before: before.finish(given.task_id, "completed", result, agent=worker.name))
 
-    def fail(error: BaseException, given: dict[str, Any]) -> None:
-        change(lambda before: before.finish(given["task_id"], "failed", said(error), agent=worker.name))
+    def fail(error: BaseException, given: TaskCall) -> None:
+        change(lambda before: before.finish(given.task_id, "failed", said(error), agent=worker.name))
 
     capable = f" Capable of: {', '.join(worker.capabilities)}." if worker.capabilities else ""
     return SubAgent(
         worker.name,
         f"{worker.description}{capable}",
-        _INPUT,
+        TaskCall,
         work,
         model=worker.model,
         system=worker.system,
