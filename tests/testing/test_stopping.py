@@ -1,4 +1,5 @@
-"""Ctrl-C ends a search at the next step, and leaves neither threads, folders nor anything replaced."""
+"""Ctrl-C, or what another signal's handler raises, ends a search at the next step, and leaves neither threads, folders
+nor anything replaced."""
 
 from __future__ import annotations
 
@@ -19,15 +20,22 @@ from callboard.testing import Simulation, explore, simulate
 from .test_nested import now
 
 
+class Pressed:
+    """Which signal it is."""
+
+    signal = signal.SIGINT
+
+
 def press() -> None:
     """Press Ctrl-C, which Python's main thread hears of as it goes on."""
-    os.kill(os.getpid(), signal.SIGINT)
+    os.kill(os.getpid(), Pressed.signal)
 
 
 @pytest.fixture(autouse=True)
 def _python_handles_it() -> Iterator[None]:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
+    Pressed.signal = signal.SIGINT
     signal.signal(signal.SIGINT, before)
 
 
@@ -112,3 +120,55 @@ def test_a_handler_that_raises_while_a_thread_has_the_baton_leaves_no_thread() -
     with pytest.raises(KeyboardInterrupt):
         simulate(scenario)
     assert threading.active_count() == threads
+
+
+class TimeIsUp(BaseException):
+    """What a time limit raises, as pytest-timeout does."""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="this platform has no such signal")
+@pytest.mark.parametrize("where", ["scenario", "actor", "thread", "follow", "invariant"])
+@pytest.mark.parametrize("error", [LookupError, TimeIsUp, SystemExit])
+def test_what_the_handler_of_another_signal_raises_ends_a_search_and_leaves_nothing_behind(
+    error: type[BaseException], where: str
+) -> None:
+    def stop(*_: object) -> None:
+        raise error("time is up")
+
+    Pressed.signal = signal.SIGUSR1
+    handled = signal.signal(signal.SIGUSR1, stop)
+    try:
+        before, threads = now(), threading.active_count()
+        scenario, invariants, folders = pressing(where)
+        with pytest.raises(error, match="time is up"):
+            simulate(scenario, invariants=invariants)
+        assert now() == before
+        assert threading.active_count() == threads
+        assert folders
+        assert not any(folder.exists() for folder in folders)
+        assert signal.getsignal(signal.SIGUSR1) is stop
+        simulate(lambda: asyncio.sleep(1), seeds=2)
+    finally:
+        signal.signal(signal.SIGUSR1, handled)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="this platform has no such signal")
+def test_a_time_limit_ends_a_step_that_does_not_end_though_it_comes_once() -> None:
+    def stop(*_: object) -> None:
+        raise TimeIsUp
+
+    pressed = []
+
+    async def scenario() -> None:
+        while True:
+            if not pressed:
+                pressed.append(True)
+                press()
+
+    Pressed.signal = signal.SIGUSR1
+    handled = signal.signal(signal.SIGUSR1, stop)
+    try:
+        with pytest.raises(TimeIsUp):
+            simulate(scenario)
+    finally:
+        signal.signal(signal.SIGUSR1, handled)

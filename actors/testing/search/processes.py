@@ -79,6 +79,7 @@ def spread(work: Callable[[T], R], parts: Sequence[T], processes: int) -> Genera
 
 def _serve(pipe: Connection, work: Callable[[Any], Any], parts: Sequence[Any]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the first process ends the others
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # by this
     with contextlib.suppress(BrokenPipeError):
         for part in parts:
             try:

@@ -1,68 +1,96 @@
-"""Ctrl-C while a search is under way: the run under way ends at its next step, and then the search.
+"""Signals while a search is under way: what their handlers raise ends the run at its next step, and then the search.
 
-A KeyboardInterrupt at any moment would come between what is replaced and what puts it back, or between the loop and a
-thread that has its baton. Another one, where code of the user's never ends its step, is raised at once.
+An exception at any moment would come between what is replaced and what puts it back, or between the loop and a thread
+that has its baton. So it is with Ctrl-C, whose handler raises KeyboardInterrupt, and with that of a time limit. Where
+code of the user's may never end its step, a second one is raised at once; and so is the first but for Ctrl-C, because
+a time limit comes once.
 """
 
 from __future__ import annotations
 
 import signal
+import sysconfig
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
+
+_OURS: Final = __name__.partition(".")[0]
+_FOREIGN: Final = (*{sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}, "<frozen ")
 
 
 class _Stopping:
-    """Whether the search in the main thread is to stop, and the loop of its run."""
+    """What a handler has raised while a search in the main thread is under way, and the loop of its run."""
 
-    asked = False
+    raised: BaseException | None = None
     at_once = False
     loop: Any = None
 
 
 _stopping = _Stopping()
+_handlers: dict[int, Callable[[int, Any], Any]] = {}
+"""Those of a search's beginning, by signal."""
 
 
-def _is_asked(number: int, frame: Any) -> None:
-    again, _stopping.asked = _stopping.asked, True
-    if again or _stopping.at_once:
-        signal.default_int_handler(number, frame)
-    if _stopping.loop is not None:
-        _stopping.loop.max_steps = -1  # it looks at these with each step anyway
+def _handle(number: int, frame: Any) -> None:
+    handler = _handlers[number]
+    try:
+        handler(number, frame)
+    except BaseException as error:
+        again = _stopping.raised is not None
+        _stopping.raised = error
+        if _stopping.loop is not None:
+            _stopping.loop.max_steps = -1  # it looks at these with each step anyway
+        if again or _stopping.at_once or (handler is not signal.default_int_handler and _is_users(frame)):
+            raise
+
+
+def _is_users(frame: Any) -> bool:
+    """Whether it is code of the user's that has been interrupted, or what that has called of others'."""
+    while frame is not None:
+        if f"{frame.f_globals.get('__name__')}.".startswith(f"{_OURS}."):
+            return False
+        if not frame.f_code.co_filename.startswith(_FOREIGN):
+            return True
+        frame = frame.f_back
+    return False
 
 
 @contextmanager
 def deferred() -> Iterator[None]:
-    """Have Ctrl-C raise KeyboardInterrupt where a run has ended; for a whole search, around all that it replaces.
-
-    A handler of somebody else's stays, and so does all in threads other than the main one, which is never interrupted.
-    """
-    main = threading.current_thread() is threading.main_thread()
-    if not main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+    """Have what handlers of signals raise be raised where a run has ended; for a whole search, around all that it
+    replaces. Threads other than the main one are never interrupted."""
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
-    _stopping.asked = _stopping.at_once = False
-    signal.signal(signal.SIGINT, _is_asked)
+    _stopping.raised, _stopping.at_once = None, False
+    for number in signal.valid_signals():
+        handler = signal.getsignal(number)
+        if callable(handler) and handler is not _handle:
+            _handlers[number] = handler
+            signal.signal(number, _handle)
     try:
         yield
     finally:
         _stopping.loop = None
-        if signal.getsignal(signal.SIGINT) is _is_asked:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+        for number, handler in _handlers.items():
+            if signal.getsignal(number) is _handle:
+                signal.signal(number, handler)
+        _handlers.clear()
         check()
 
 
 def check() -> None:
-    """Raise KeyboardInterrupt in the main thread, if Ctrl-C was pressed."""
-    if _stopping.asked and threading.current_thread() is threading.main_thread():
-        _stopping.asked = False
-        raise KeyboardInterrupt
+    """Raise in the main thread what a handler has raised."""
+    raised = _stopping.raised
+    if raised is not None and threading.current_thread() is threading.main_thread():
+        _stopping.raised = None
+        raise raised
 
 
 @contextmanager
 def ends_with(loop: Any) -> Iterator[None]:
-    """Have the loop of a run stop at its next step when Ctrl-C is pressed, and raise once the run is over."""
+    """Have the loop of a run stop at its next step when a handler raises, and raise that once the run is over."""
     check()
     if threading.current_thread() is threading.main_thread():
         _stopping.loop = loop
@@ -72,7 +100,7 @@ def ends_with(loop: Any) -> Iterator[None]:
 
 @contextmanager
 def at_once() -> Iterator[None]:
-    """Raise KeyboardInterrupt at any moment: other processes search meanwhile."""
+    """Raise what handlers raise at any moment: other processes search meanwhile."""
     _stopping.at_once = True
     try:
         check()

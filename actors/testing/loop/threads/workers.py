@@ -66,7 +66,7 @@ class Worker:
         before = -1.0
         while not self.back.acquire(timeout=PATIENCE):
             now = self._computed()
-            if now == before:
+            if now == before or self.threads.loop.max_steps < 0:  # or the run is to end at its next step
                 self.lost = True
                 assert call is not None
                 self.threads.loop.refuse(f"{call.lane.label} did not come back: it waits at {self._where()}, which is")
