@@ -157,7 +157,7 @@ def test_a_time_limit_ends_a_step_that_does_not_end_though_it_comes_once() -> No
     def stop(*_: object) -> None:
         raise TimeIsUp
 
-    pressed = []
+    pressed: list[bool] = []
 
     async def scenario() -> None:
         while True:

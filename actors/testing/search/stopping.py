@@ -73,9 +73,9 @@ def deferred() -> Iterator[None]:
         yield
     finally:
         _stopping.loop = None
-        for number, handler in _handlers.items():
-            if signal.getsignal(number) is _handle:
-                signal.signal(number, handler)
+        for each, before in _handlers.items():
+            if signal.getsignal(each) is _handle:
+                signal.signal(each, before)
         _handlers.clear()
         check()
 
