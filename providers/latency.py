@@ -11,6 +11,8 @@ from dataclasses import dataclass
 class Latency:
     """Seconds to the first byte: log-normal, as answers of real services are.
 
+    Plain data, looked at where it is used: a simulation's `Timing` refuses numbers that make no sense.
+
     Args:
         median: half of the answers take less.
         p99: one in a hundred takes more; the median for no spread.

@@ -28,14 +28,17 @@ def run_virtual(main: Coroutine[Any, Any, T]) -> T:
     Raises:
         Deadlock: nothing can ever go on.
         EscapedSimulation: something real was tried.
+        TypeError: that is no coroutine.
         UnhandledFailure: a callback, a background task or a function in an executor failed, and nobody looked; or a
             coroutine was never awaited.
     """
+    if not inspect.iscoroutine(main):
+        raise TypeError(f"main={main!r:.80}: it is a coroutine, of an async def that is called")
     loop = SimulationLoop(None, order="asyncio", max_steps=_MAX_STEPS)
     loop.writable.append("")  # anywhere: an ordinary test runs once, so that no other run sees what it has written
     try:
         with clocks_follow(loop.time):
-            result = loop.run_until_complete(main)
+            result: T = loop.run_until_complete(main)
             _end(loop)
             unseen = loop.unseen()
     finally:
@@ -63,7 +66,13 @@ def _end(loop: SimulationLoop) -> None:
 
 
 def virtual_time(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
-    """Make an ordinary test function of an ``async def`` one, run by `run_virtual`."""
+    """Make an ordinary test function of an ``async def`` one, run by `run_virtual`.
+
+    Raises:
+        TypeError: that is none.
+    """
+    if not callable(function):
+        raise TypeError(f"function={function!r:.80}: it is an async def")
 
     @functools.wraps(function)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> T:

@@ -197,7 +197,7 @@ def test_an_invariant_that_would_never_run_is_refused(invariant: Any) -> None:
 
 def test_what_makes_an_invariant_of_ones_own_and_was_not_called_fails_the_run() -> None:
     def maker(what: Any) -> Any:
-        return never(what)
+        return never(lambda fact: fact is what)
 
     with pytest.raises(SimulationFailed, match="maker returned a function: it makes an invariant"):
         simulate(asks, invariants=[maker])

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias, cast
 
 from ....providers.messages import Completion, Delta, Message, Request, ToolCall, Usage
 from ...core.actor import Actor
+from ..trace.checks import check_function
 
 Reply: TypeAlias = "str | Completion | ToolCall | tuple[ToolCall, ...] | list[ToolCall] | Exception"
 Chosen: TypeAlias = "Callable[[Request], Reply | Awaitable[Reply]]"
@@ -37,12 +38,20 @@ class Script:
             the request that returns one of these.
         usage: tokens of each completion that is not given whole.
         cost: dollars of each such completion.
+
+    Raises:
+        TypeError: the replies are no sequence, or something among them is none.
     """
 
     def __init__(
         self, replies: Iterable[Reply | Chosen], *, usage: Usage | None = None, cost: float | None = None
     ) -> None:
+        if isinstance(replies, str | bytes) or not isinstance(replies, Iterable):
+            raise TypeError(f"replies={replies!r:.80}: they are a sequence, one for each request")
         self._replies = list(replies)
+        for reply in self._replies:
+            if not isinstance(reply, str | Completion | ToolCall | tuple | list | Exception) and not callable(reply):
+                raise TypeError(f"replies has {reply!r:.80} in it: each is a text, tool calls, an error, or a function")
         self._usage = usage or Usage(10, 5)
         self._cost = cost
         self.requests: list[Request] = []
@@ -155,10 +164,14 @@ class FunctionModel(_TestModel):
     Args:
         function: takes the request; returns a text, tool calls, a `Completion` or an exception; may be
             an ``async def``.
+
+    Raises:
+        TypeError: it is no function.
     """
 
     def __init__(self, function: Chosen) -> None:
         super().__init__()
+        check_function(function, "function", "a request")
         self._function = function
         self._count = 0
 

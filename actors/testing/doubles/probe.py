@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from ...core.actor import Actor
 from ...core.refs.ref import ActorRef
 from ...core.system import System
+from ..trace.checks import check_function
 
 M = TypeVar("M")
 
@@ -30,9 +31,15 @@ class Probe:
         system: where the actor is started.
         name: the actor's name.
         answer: makes the reply to an ask from the message; by default it is None.
+
+    Raises:
+        TypeError: that is no system, or the answer no function.
     """
 
     def __init__(self, system: System, name: str = "probe", *, answer: Callable[[Any], Any] | None = None) -> None:
+        if not isinstance(system, System):
+            raise TypeError(f"system={system!r:.80}: it is the System in which the actor is started")
+        check_function(answer, "answer", "a message", optional=True)
         self.answer = answer
         self.received: list[Any] = []
         """Everything received so far, oldest first."""

@@ -11,13 +11,13 @@ What the delivery contract promises stays promised: a message between local acto
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, ClassVar, Final, Literal, TypeAlias, get_args
 
 from ..errors import FaultRefused
 from ..loop.timing import Variation
+from ..trace.checks import is_number
 
 PHASES: Final = ("before", "in", "after")
 """When an actor may crash, seen from the handler of a message."""
@@ -50,7 +50,7 @@ class _Checked:
         self._require(isinstance(self.optional, bool), "optional is True or False")
 
     def _check_seconds(self, seconds: object) -> None:
-        self._require(_is_seconds(seconds) and seconds > 0, "seconds is a number above 0")  # type: ignore[operator]
+        self._require(is_number(seconds) and seconds > 0, "seconds is a number above 0")  # type: ignore[operator]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +73,6 @@ class _Fault(_Checked):
 
 def _whole(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_seconds(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +217,7 @@ class Buggify(_Checked):
 
     def __post_init__(self) -> None:
         self._check(self.name)
-        self._require(_is_seconds(self.probability) and 0 < self.probability <= 1, "probability is above 0, at most 1")
+        self._require(is_number(self.probability) and 0 < self.probability <= 1, "probability is above 0, at most 1")
 
     @property
     def target(self) -> str:
@@ -308,9 +304,9 @@ class ProviderFault(_Fault):
     def __post_init__(self) -> None:
         _Fault.__post_init__(self)
         self._require(self.what in _PROVIDER_FAULTS, f"what is one of {', '.join(_PROVIDER_FAULTS)}")
-        self._require(_is_seconds(self.seconds) and self.seconds >= 0, "seconds is a number from 0")
+        self._require(is_number(self.seconds) and self.seconds >= 0, "seconds is a number from 0")
         self._require(
-            self.retry_after is None or (_is_seconds(self.retry_after) and self.retry_after >= 0),
+            self.retry_after is None or (is_number(self.retry_after) and self.retry_after >= 0),
             "retry_after is a number from 0, or None",
         )
         self._require(_whole(self.after) and self.after >= 0, "after is a whole number from 0")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +11,7 @@ from ....providers.errors import ProviderOverloaded, ProviderTimeout, RateLimite
 from ....providers.messages import Completion, Delta, Request
 from ...core.actor import Actor
 from ...core.refs.ref import ActorRef
+from ..errors import FaultRefused
 from .faults import ProviderFault
 
 
@@ -23,10 +24,21 @@ class FaultyProvider(Actor):
     Args:
         target: who answers.
         faults: each with a number: the requests of this actor are counted from 1.
+
+    Raises:
+        TypeError: nobody can be asked there.
+        FaultRefused: something in ``faults`` is no `ProviderFault`, or has no number.
     """
 
     def __init__(self, target: ActorRef[Any], faults: Sequence[ProviderFault] = ()) -> None:
         super().__init__()
+        if not callable(getattr(target, "ask", None)):
+            raise TypeError(f"target={target!r:.80}: it is the ref of the actor that answers")
+        if not isinstance(faults, Iterable):
+            raise FaultRefused(f"faults={faults!r:.80}: they are a sequence")
+        for fault in (faults := tuple(faults)):
+            if not isinstance(fault, ProviderFault) or fault.nth is None:
+                raise FaultRefused(f"faults has {fault!r:.80} in it: each is a ProviderFault with its nth")
         self._target = target
         self._faults = {fault.nth: fault for fault in faults}
         self._count = 0

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import random
-import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from typing import Any, ClassVar, Final, Literal, TypeAlias, get_args
 from ....providers.latency import Latency
 from ...core.system import current
 from ..errors import TimingRefused
+from ..trace.checks import MOST_SECONDS, is_number
 from .isolation.clocks import EPOCH
 from .loop import SimulationLoop
 
@@ -64,8 +64,8 @@ class Timing:
     def __post_init__(self) -> None:
         for name in ("step", "drift", "skew"):
             value = getattr(self, name)
-            if not _is_a_number(value) or value < 0:
-                raise TimingRefused(f"{name}={value!r}: it is a number from 0")
+            if not is_number(value) or value < 0:
+                raise TimingRefused(f"{name}={value!r:.80}: it is a number from 0 to {MOST_SECONDS:g}")
         if self.drift >= 1:
             raise TimingRefused(f"drift={self.drift!r}: a part of a timer's time, below 1")
         for name in ("messages", "replies", "provider"):
@@ -74,7 +74,7 @@ class Timing:
                 continue
             if not isinstance(value, Latency):
                 raise TimingRefused(f"{name}={value!r}: it is a Latency(median, p99)")
-            if not (_is_a_number(value.median) and _is_a_number(value.p99) and value.median > 0 and value.p99 >= 0):
+            if not (is_number(value.median) and is_number(value.p99) and value.median > 0 and value.p99 >= 0):
                 raise TimingRefused(f"{name}={value!r}: its seconds are numbers above 0")
             if 0 < value.p99 < value.median:
                 raise TimingRefused(f"{name}={value!r}: p99 is below the median; leave it out where nothing is spread")
@@ -124,10 +124,6 @@ class Variation:
 
     def __str__(self) -> str:
         return f"{_IN_WORDS[self.what]} ({self.what}, seed {self.seed})"
-
-
-def _is_a_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def chance(*key: object) -> float:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from ..errors import HistoryTooLong, InvariantViolated
+from ..trace.checks import check_function
 from ..trace.invariants import Invariant
 from ..trace.names import Name, Oracle, actors
 from ..trace.trace import Trace, stable_repr
@@ -78,7 +79,7 @@ def linearizable(
         most: steps of the search after which it is given up; about 1 µs each, and what the model takes.
 
     Raises:
-        TypeError: the model is no function.
+        TypeError: the model or the key is no function.
         ValueError: an argument makes no sense.
 
     Raises (the invariant):
@@ -91,6 +92,7 @@ def linearizable(
     paths = frozenset(given if isinstance(given, Collection) else ())
     if not paths or not all(isinstance(path, str) and path for path in paths):
         raise ValueError(f"actor is the path of an actor, or several, not {actor!r:.80}")
+    check_function(key, "key", "a message", optional=True)
     if isinstance(most, bool) or not isinstance(most, int) or most < 1:
         raise ValueError(f"most is a whole number above 0, not {most!r:.80}")
 

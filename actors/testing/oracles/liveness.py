@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..errors import InvariantViolated
+from ..trace.checks import check_function, check_seconds, check_text
 from ..trace.invariants import Invariant
 from ..trace.names import Name, Oracle
 from ..trace.trace import Fact, Trace, stable_repr
@@ -29,10 +30,17 @@ def hot(state: Callable[[Fact], bool | None], *, longer_than: float, whose: str 
         whose: the events' field that says whose state it is.
         what: names the state in the failure.
 
+    Raises:
+        TypeError: the state is no function, or a name no text.
+        ValueError: ``longer_than`` is no number of seconds.
+
     Raises (the invariant):
         InvariantViolated: names who was hot, since when, and for how long.
     """
-    _check(longer_than)
+    check_function(state, "state", "an event")
+    check_seconds(longer_than, "longer_than")
+    check_text(whose, "whose", "the name of a field of the events")
+    check_text(what, "what", "the name of the state")
 
     def check(trace: Trace) -> None:
         since: dict[Any, float] = {}
@@ -66,10 +74,13 @@ def no_starvation(*, longer_than: float) -> Invariant:
     Args:
         longer_than: virtual seconds from its being sent to its being taken up.
 
+    Raises:
+        ValueError: that is no number of seconds.
+
     Raises (the invariant):
         InvariantViolated: names the actor, the message, and for how long it waited.
     """
-    _check(longer_than)
+    check_seconds(longer_than, "longer_than")
 
     def check(trace: Trace) -> None:
         waiting: dict[tuple[Any, Any], tuple[float, str, Any]] = {}
@@ -86,11 +97,6 @@ def no_starvation(*, longer_than: float) -> Invariant:
             _judge(actor, began, end, longer_than, f"not taking up {stable_repr(what)}")
 
     return check
-
-
-def _check(longer_than: object) -> None:
-    if isinstance(longer_than, bool) or not isinstance(longer_than, int | float) or not longer_than >= 0:
-        raise ValueError(f"longer_than is a number of virtual seconds from 0, not {longer_than!r:.80}")
 
 
 def _judge(name: Any, began: float, end: float, longer_than: float, what: str) -> None:

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 from ...core.runtime.parts import MESSAGE_FIELDS
 from ..errors import InvariantViolated
+from .checks import check_function, check_seconds, check_text
 from .names import Name, Oracle, actors
 from .trace import Fact, Trace, stable_repr
 
@@ -54,7 +55,12 @@ def never(condition: Condition, what: str = "") -> Invariant:
     Args:
         condition: a function of one event.
         what: named in the failure.
+
+    Raises:
+        TypeError: the condition is no function, or what it is called no text.
     """
+    check_function(condition, "condition", "an event")
+    check_text(what, "what", "a text for the failure", empty=True)
 
     def check(trace: Trace) -> None:
         for fact in trace:
@@ -72,7 +78,15 @@ def eventually(condition: Condition, *, within: float, after: Condition | None =
         within: virtual seconds, from the start or from each event that satisfies ``after``.
         after: where each wait begins; None waits once, from the start.
         what: named in the failure.
+
+    Raises:
+        TypeError: a condition is no function, or what it is called no text.
+        ValueError: ``within`` is no number of seconds.
     """
+    check_function(condition, "condition", "an event")
+    check_seconds(within, "within")
+    check_function(after, "after", "an event", optional=True)
+    check_text(what, "what", "a text for the failure", empty=True)
 
     def check(trace: Trace) -> None:
         hits = [fact for fact in trace if condition(fact)]
@@ -93,7 +107,13 @@ def exactly_once(kind: str, key: str, *, expected: Callable[[Trace], Any] | None
         kind: the events' kind, such as that of a mark: ``sim.mark("charged", order=7)``.
         key: the field that tells one effect from another.
         expected: returns the keys that must occur, be it none; None asks only that none is repeated.
+
+    Raises:
+        TypeError: the kind or the key is no text, or ``expected`` no function.
     """
+    check_text(kind, "kind", "what events are called")
+    check_text(key, "key", "the name of a field of theirs")
+    check_function(expected, "expected", "the trace", optional=True)
 
     def check(trace: Trace) -> None:
         seen: dict[Hashable, Fact] = {}
@@ -126,8 +146,7 @@ def children_end(parent: str) -> Invariant:
     Raises:
         TypeError: that is no text.
     """
-    if not isinstance(parent, str):
-        raise TypeError(f"parent={parent!r:.80}: it is the path of an actor")
+    check_text(parent, "parent", "the path of an actor")
 
     def check(trace: Trace) -> None:
         alive: dict[tuple[Any, str], None] = {}

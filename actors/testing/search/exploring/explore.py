@@ -83,11 +83,13 @@ def explore(
         OracleSawNothing: an actor, tool, field or kind of event that an oracle names came up in no schedule.
         Nondeterministic: something outside decides too, so that schedules cannot be told apart.
         ValueError: ``max_schedules`` or ``max_steps`` is no whole number from 1, or there is no such order.
-        TypeError: the scenario, or an invariant, is no function.
+        TypeError: the scenario, or an invariant, is no function, or ``shared`` neither True nor False.
     """
     check_outside("explore")
     if not is_number(max_schedules) or max_schedules < 1:
         raise ValueError(f"max_schedules is a whole number from 1, not {max_schedules!r}")
+    if not isinstance(shared, bool):
+        raise TypeError(f"shared={shared!r:.80}: it is True or False")
     runner = Runner(scenario, faults, invariants, max_steps, order, None)
     for fault in runner.faults:
         if isinstance(fault, Pause):

@@ -21,6 +21,7 @@ from ...loop.lanes.lanes import process as current
 from ...loop.loop import SimulationLoop
 from ...processes.process import Main, Process
 from ...processes.stores import OUTSIDE, Journals
+from ...trace.checks import check_function
 from ...trace.invariants import Invariant
 from ...trace.names import Name, sides
 from ...trace.trace import Fact, Trace, named
@@ -128,7 +129,14 @@ class Simulation:
         Args:
             ref: the actor.
             states: what to look at, by name: functions of the actor, quick, and without an effect.
+
+        Raises:
+            TypeError: that is no actor of this framework's, or a state is no function.
         """
+        if not isinstance(ref, ActorRef):
+            raise TypeError(f"what is followed is the ref of an actor, not {ref!r:.80}")
+        for name, state in states.items():
+            check_function(state, name, "the actor")
         cell, append, last = ref._cell, self._append, dict[str, object]()
         probe: Any = cell.runtime.probe
         system = {} if probe is self else {"system": probe.number}
@@ -229,9 +237,12 @@ class Simulation:
         They outlive the run: to be the same in every run, a scenario has to begin with an empty one.
 
         Raises:
+            TypeError: that is no path.
             ValueError: that is no directory.
         """
         for directory in directories:
+            if not isinstance(directory, str | Path):
+                raise TypeError(f"where writing is allowed is the path of a directory, not {directory!r:.80}")
             if not os.path.isdir(directory):
                 raise ValueError(f"{os.fspath(directory)!r} is no directory")
         self.loop.writable.extend(os.path.join(os.path.abspath(directory), "") for directory in directories)
