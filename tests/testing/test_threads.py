@@ -138,6 +138,10 @@ def unless(seen: list[int]) -> None:
     if not seen: seen.extend((1, 2))  # fmt: skip  # noqa: E701
 
 
+def unpacked(seen: list[int]) -> None:
+    if not seen: seen.extend(*[(1, 2)])  # fmt: skip  # noqa: E701
+
+
 def until(seen: list[int]) -> None:
     while len(seen) < 2: seen.extend((1, 2))  # fmt: skip  # noqa: E701
 
@@ -179,6 +183,7 @@ def within_a_line(function: Callable[[list[int]], object], locked: bool = False)
 WITHIN_A_LINE: dict[str, Callable[[list[int]], object]] = {
     "two statements": maximum,
     "if": unless,
+    "unpacked arguments": unpacked,
     "while": until,
     "an argument by keyword": keyword,
     "setattr": attribute,
@@ -205,6 +210,27 @@ def test_what_is_done_under_a_lock_never_alarms(twin: str) -> None:
 def test_the_ordinary_schedule_interrupts_nobody() -> None:
     for race in RACES.values():
         simulate(race, strategy="fifo", seeds=2)
+
+
+def test_a_thread_is_interrupted_once_before_each_line_each_call_within_it_and_each_store() -> None:
+    async def scenario(_: Simulation) -> None:
+        counts = {"n": 0}
+
+        def work() -> None:
+            jobs: list[int] = []
+            if not jobs: jobs.append(len(counts))  # fmt: skip  # noqa: E701
+            counts["n"] += len(jobs)
+            counts.update(n=1)
+
+        await asyncio.gather(asyncio.to_thread(work), asyncio.to_thread(work))
+
+    first = test_a_thread_is_interrupted_once_before_each_line_each_call_within_it_and_each_store
+    line = first.__code__.co_firstlineno + 5
+    runs = [simulate(scenario, seeds=[seed]) for seed in range(100)]
+    assert {(it.nth, it.place) for run in runs for it in run.interrupts} == {
+        (nth, f"test_threads.py:{line + below}")
+        for nth, below in enumerate([0, 1, 1, 1, 2, 2, 2, 3], start=1)  # the last call is the first of its line
+    }
 
 
 def test_the_report_says_where_a_thread_was_interrupted() -> None:
