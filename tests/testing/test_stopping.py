@@ -97,6 +97,19 @@ def test_a_second_ctrl_c_ends_a_step_that_does_not_end() -> None:
     assert now() == before
 
 
+def test_the_step_that_is_under_way_ends_where_ctrl_c_is_pressed_once() -> None:
+    log: list[int] = []
+
+    async def scenario() -> None:
+        for times in (1, 2, 3):
+            press()
+            log.append(times)
+
+    with pytest.raises(KeyboardInterrupt):
+        simulate(scenario)
+    assert log == [1]
+
+
 def test_a_handler_of_somebody_elses_is_left_alone() -> None:
     pressed = []
     signal.signal(signal.SIGINT, lambda *_: pressed.append(True))
