@@ -37,6 +37,10 @@ def now() -> list[Any]:
     return [each() for each in NOW]
 
 
+AT_FIRST = now()
+"""Before any search of this process."""
+
+
 class Echo(Actor):
     async def on_receive(self, message: object) -> object:
         await asyncio.sleep(1)
@@ -61,7 +65,6 @@ def test_a_search_within_a_run_is_refused_by_name_and_leaves_nothing_replaced(wi
     async def in_a_thread() -> None:
         await asyncio.to_thread(within)
 
-    before = now()
     for scenario, invariants in (
         (asks, [within]),
         (asks, [linearizable(within, actor="echo")]),
@@ -72,7 +75,7 @@ def test_a_search_within_a_run_is_refused_by_name_and_leaves_nothing_replaced(wi
             simulate(scenario, seeds=1, invariants=invariants)
         with pytest.raises(SimulationFailed, match=rf"{name}\(\) within a run"):
             explore(scenario, invariants=invariants)
-        assert now() == before
+        assert now() == AT_FIRST
     simulate(asks, seeds=1)
 
 
@@ -83,16 +86,15 @@ def test_an_invariant_may_run_a_coroutine_in_virtual_time() -> None:
     def in_virtual_time(_: object) -> None:
         run_virtual(nothing())
 
-    before = now()
     simulate(asks, seeds=2, invariants=[in_virtual_time])
-    assert now() == before
+    assert now() == AT_FIRST
 
 
 def test_searches_in_several_threads_at_once_leave_the_process_as_it_was() -> None:
     async def meet(sim: Simulation) -> None:
         await asks(sim)
 
-    before, state = now(), random.getstate()
+    state = random.getstate()
     first_is_in, second_is_in, first_is_over = (threading.Event() for _ in range(3))
     found = []
 
@@ -119,5 +121,5 @@ def test_searches_in_several_threads_at_once_leave_the_process_as_it_was() -> No
     for thread in threads:
         thread.join()
     assert found
-    assert now() == before
+    assert now() == AT_FIRST
     assert random.getstate() == state

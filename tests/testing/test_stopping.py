@@ -17,7 +17,7 @@ import pytest
 from callboard import Actor
 from callboard.testing import Simulation, explore, simulate
 
-from .test_nested import now
+from .test_nested import AT_FIRST, now
 
 
 class Pressed:
@@ -73,11 +73,11 @@ def pressing(where: str) -> tuple[Callable[..., Any], list[Any], list[Path]]:
 @pytest.mark.parametrize("where", ["scenario", "actor", "thread", "follow", "invariant"])
 @pytest.mark.parametrize("search", [simulate, explore])
 def test_ctrl_c_ends_a_search_and_leaves_nothing_behind(search: Any, where: str) -> None:
-    before, threads = now(), threading.active_count()
+    threads = threading.active_count()
     scenario, invariants, folders = pressing(where)
     with pytest.raises(KeyboardInterrupt):
         search(scenario, invariants=invariants)
-    assert now() == before
+    assert now() == AT_FIRST
     assert threading.active_count() == threads
     assert folders
     assert not any(folder.exists() for folder in folders)
@@ -86,15 +86,13 @@ def test_ctrl_c_ends_a_search_and_leaves_nothing_behind(search: Any, where: str)
 
 
 def test_a_second_ctrl_c_ends_a_step_that_does_not_end() -> None:
-    before = now()
-
     async def scenario() -> None:
         while True:
             press()
 
     with pytest.raises(KeyboardInterrupt):
         simulate(scenario)
-    assert now() == before
+    assert now() == AT_FIRST
 
 
 def test_the_step_that_is_under_way_ends_where_ctrl_c_is_pressed_once() -> None:
