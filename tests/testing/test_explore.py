@@ -216,6 +216,19 @@ async def one_asks_whether_an_actor_has_answered(sim: Simulation) -> Any:
     return await looking
 
 
+async def both_take_a_callback_away(sim: Simulation) -> Any:
+    future = asyncio.get_running_loop().create_future()
+    future.add_done_callback(print)
+
+    async def removes() -> int:
+        await asyncio.sleep(0)
+        return future.remove_done_callback(print)
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(removes()) for _ in range(2)]
+    return tuple([task.result() for task in tasks])
+
+
 def both_wait_for(what: str) -> Callable[[Simulation], Any]:
     async def scenario(sim: Simulation) -> Any:
         future = asyncio.get_running_loop().create_future()
@@ -318,6 +331,7 @@ async def one_of_many_objects_is_shared(sim: Simulation) -> Any:
         (one_of_many_objects_is_shared, {1, 2}),
         (both_set_a_future, {"one", "other"}),
         (one_asks_whether_a_future_is_set, {False, True}),
+        (both_take_a_callback_away, {(0, 1), (1, 0)}),
         (one_asks_whether_all_have_answered, {False, True}),
         (one_asks_whether_an_actor_has_answered, {False, True}),
         (both_wait_for("future"), {("one", "other"), ("other", "one")}),
@@ -331,6 +345,7 @@ async def one_of_many_objects_is_shared(sim: Simulation) -> Any:
         "one of many objects",
         "two set a future",
         "one looks at a future",
+        "two take a callback away",
         "one looks at a gather",
         "one looks at an ask",
         "two wait for a future",
