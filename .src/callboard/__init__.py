@@ -173,7 +173,9 @@ if TYPE_CHECKING:
     )
     from .actors.agents.openai_shape import as_chunks, as_response
     from .actors.agents.profiler import Profile, profile
+    from .actors.agents.prompts.agents_md import agents_md
     from .actors.agents.prompts.effects import EffectContext, StepModifier
+    from .actors.agents.prompts.instructions import instructions_for
     from .actors.agents.prompts.prompt import Prompt
     from .actors.agents.prompts.subagents import SubAgent
     from .actors.agents.prompts.tasks.graph import GraphTask, NewTask, TaskGraphState
@@ -183,8 +185,9 @@ if TYPE_CHECKING:
     from .actors.agents.prompts.tasks.shared import SharedTaskGraph
     from .actors.agents.prompts.tasks.todo import todo_tool
     from .actors.agents.prompts.tasks.workers import TaskInput, TaskWorker
-    from .actors.agents.prompts.templates.folder import Template, TemplateFolder
-    from .actors.agents.prompts.templates.rendering import RenderedTemplate
+    from .actors.agents.prompts.templates.folder import TemplateFolder
+    from .actors.agents.prompts.templates.rendered import RenderedTemplate
+    from .actors.agents.prompts.templates.template import Template
     from .actors.agents.runs.handle import RunHandle
     from .actors.agents.runs.reading.progress import RunRecord
     from .actors.agents.runs.validation import RunOptions
@@ -522,8 +525,9 @@ _HOMES = {
         "ToolStarted",
     ),
     ".actors.agents.profiler": ("Profile", "profile"),
-    ".actors.agents.prompts.templates.folder": ("Template", "TemplateFolder"),
-    ".actors.agents.prompts.templates.rendering": ("RenderedTemplate",),
+    ".actors.agents.prompts.templates.folder": ("TemplateFolder",),
+    ".actors.agents.prompts.templates.rendered": ("RenderedTemplate",),
+    ".actors.agents.prompts.templates.template": ("Template",),
     ".actors.agents.runs.handle": ("RunHandle",),
     ".actors.agents.runs.reading.progress": ("RunRecord",),
     ".actors.journal.postgres": ("PostgresJournal",),
@@ -563,6 +567,8 @@ _HOMES = {
     ".actors.agents.openai_shape": ("as_chunks", "as_response"),
     ".actors.agents.handoffs.remote": ("RemoteAgent",),
     ".actors.agents.prompts.effects": ("EffectContext", "StepModifier"),
+    ".actors.agents.prompts.agents_md": ("agents_md",),
+    ".actors.agents.prompts.instructions": ("instructions_for",),
     ".actors.agents.prompts.prompt": ("Prompt",),
     ".actors.agents.prompts.subagents": ("SubAgent",),
     ".actors.agents.skills.skill": ("Skill",),
@@ -997,6 +1003,7 @@ __all__ = [
     "Vertex",
     "WebhookTarget",
     "Weighted",
+    "agents_md",
     "as_chunks",
     "as_response",
     "as_tool",
@@ -1018,6 +1025,7 @@ __all__ = [
     "handles",
     "handoff",
     "hook",
+    "instructions_for",
     "load_config",
     "load_team",
     "maybe",
