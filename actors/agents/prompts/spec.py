@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import inspect
+import types
 import typing
+import weakref
 from collections.abc import Callable, Iterable
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from ....tools.schema import body_of, name_of
 from ..errors import PromptError
+
+_MOST_TAKEN: Final = 4096
 
 
 class PromptSpec(NamedTuple):
@@ -86,8 +90,35 @@ def _joined(plugins: tuple[type[Any], ...]) -> type[Any]:
     return type("+".join(plugin.__name__ for plugin in plugins), plugins, {"__slots__": ()})
 
 
+class _Taken(NamedTuple):
+    """What was found out about functions of one code: a sub-agent's is made anew in each step."""
+
+    code: weakref.ref[types.CodeType]
+    annotations: dict[str, Any]
+    defaults: int
+    takes: int
+    first: Any
+
+
+_taken: dict[int, _Taken] = {}
+
+
 def _first_parameter(fn: Callable[..., Any], where: str, takes: int) -> Any:
     """What a function's first parameter is annotated with, as far as that can be known."""
+    if type(fn) is not types.FunctionType or fn.__dict__:
+        return _read(fn, where, takes)
+    key, annotations, defaults = id(fn.__code__), fn.__annotations__, len(fn.__defaults__ or ())
+    known = _taken.get(key)
+    if known is not None and known[1:4] == (annotations, defaults, takes) and not fn.__kwdefaults__:
+        return known.first
+    first = _read(fn, where, takes)
+    if len(_taken) < _MOST_TAKEN and not fn.__kwdefaults__:
+        code = weakref.ref(fn.__code__, lambda _: _taken.pop(key, None))
+        _taken[key] = _Taken(code, dict(annotations), defaults, takes, first)
+    return first
+
+
+def _read(fn: Callable[..., Any], where: str, takes: int) -> Any:
     wanted = "(prompt)" if takes == 1 else "(prompt, input)"
     try:
         parameters = inspect.signature(fn).parameters.values()
@@ -108,6 +139,8 @@ def _first_parameter(fn: Callable[..., Any], where: str, takes: int) -> Any:
     if not positional:
         return None
     hint = positional[0].annotation
+    if hint is inspect.Parameter.empty:
+        return None
     if isinstance(hint, str):
         source = body_of(inspect.unwrap(fn))
         try:

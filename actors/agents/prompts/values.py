@@ -86,7 +86,7 @@ class Kind:
     @property
     def name(self) -> str:
         """The type as an error shows it."""
-        return getattr(self.type, "__name__", None) or str(self.type)
+        return self.type.__name__ if type(self.type) is type else str(self.type)
 
     def plain(self, value: Any) -> Any:
         """A value as plain data, which shares nothing with it.
@@ -103,7 +103,7 @@ class Kind:
         try:
             made = self._adapter.dump_python(value, mode="json", warnings="error", by_alias=True)
         except Exception as error:  # also what serializers of the user's raise
-            raise NotPlain(f"a {type(value).__name__} is no {self.name}: {error!s:.300}") from error
+            raise NotPlain(f"a {type(value).__name__} is no {self.name}{self._misfit(value)}") from error
         if problem := problem_of(made):
             raise NotPlain(problem)
         back = self.restored(made)
@@ -114,6 +114,15 @@ class Kind:
             )
         return made
 
+    def _misfit(self, value: Any) -> str:
+        """Where a value does not fit, as far as pydantic can tell."""
+        assert self._adapter is not None
+        try:
+            self._adapter.validate_python(value)
+        except Exception as error:
+            return f": {_short(error)}"
+        return ""
+
     def restored(self, plain: Any) -> Any:
         """A value of plain data; a new one, where it can be changed.
 
@@ -122,7 +131,7 @@ class Kind:
         """
         if self._adapter is None:
             return plain if type(plain) in SCALARS else copied(plain)
-        if type(plain) is self.type and self.type in SCALARS:
+        if type(plain) is self.type and type(plain) in SCALARS:
             return plain
         try:
             return self._adapter.validate_json(json.dumps(plain))
@@ -203,4 +212,9 @@ _encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=Fals
 
 
 def _short(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]
+    """What is wrong, without the values: nobody's conversation belongs into an error."""
+    told: Any = getattr(error, "errors", None)
+    if told is None or not callable(told):
+        return " ".join(str(error).split())[:300]
+    wrong = told(include_url=False, include_context=False, include_input=False)[:5]
+    return "; ".join(f"{'.'.join(map(str, one['loc'])) or 'it'}: {one['msg']}" for one in wrong)[:300]
