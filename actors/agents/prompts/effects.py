@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Sequence
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ....providers.messages import Message, ToolSpec
@@ -203,7 +204,7 @@ def takes(callback: Callable[..., Any], where: str) -> int:
     Raises:
         PromptError: it requires something else.
     """
-    code = getattr(callback, "__code__", None)
+    code = callback.__code__ if type(callback) is FunctionType else None
     if code is not None and not code.co_kwonlyargcount and not code.co_flags & inspect.CO_VARARGS:
         required = code.co_argcount - len(callback.__defaults__ or ())
     else:

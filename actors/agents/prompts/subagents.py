@@ -173,18 +173,16 @@ class SubAgents:
         return ToolSpec(self.name, self.description, calls_schema([one.spec for one in self.members]))
 
 
-_typed_dict: Any = TypedDict
-"""Which mypy knows only as a declaration."""
-
-
 class _Input:
     """A type as the parameters of a tool."""
 
     def __init__(self, kind: Any) -> None:
-        from pydantic import TypeAdapter
+        from pydantic import ConfigDict, TypeAdapter, create_model
 
+        self._is_mapping = isinstance(kind, tuple)
         if isinstance(kind, tuple):
-            kind = _typed_dict("input", dict(kind))
+            fields: dict[str, Any] = {name: (one, ...) for name, one in kind}
+            kind = create_model("input", __config__=ConfigDict(extra="forbid"), **fields)
         self._adapter: TypeAdapter[Any] = TypeAdapter(kind)
         self.schema = without_titles(self._adapter.json_schema())
         if self.schema.get("type") != "object":
@@ -196,9 +194,10 @@ class _Input:
 
         text = arguments if isinstance(arguments, str) else json.dumps(dict(arguments))
         try:
-            return self._adapter.validate_json(text.strip() or "{}")
+            read = self._adapter.validate_json(text.strip() or "{}")
         except ValidationError as error:
             raise InvalidArguments(explained(name, error, self.schema)) from None
+        return dict(read) if self._is_mapping else read
 
 
 @lru_cache(maxsize=256)

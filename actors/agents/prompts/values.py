@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from functools import lru_cache
 from math import isfinite
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -86,7 +86,7 @@ class Kind:
     @property
     def name(self) -> str:
         """The type as an error shows it."""
-        return self.type.__name__ if type(self.type) is type else str(self.type)
+        return self.type.__name__ if isinstance(self.type, type) and not get_args(self.type) else str(self.type)
 
     def plain(self, value: Any) -> Any:
         """A value as plain data, which shares nothing with it.
