@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
 
 from ....providers.messages import Message, Part
 from ....providers.shapes import wrong_message
@@ -20,7 +20,7 @@ from .effects import Effect, dependencies_of, identity_of, takes
 from .parts import Parts
 from .references import Reference, ToolReference, check_name
 from .spec import PromptSpec, specified
-from .subagents import AgentOptions, SubAgent, SubAgents
+from .subagents import AGENT_OPTIONS, AgentOptions, SubAgent, SubAgents
 from .templates.rendered import RenderedTemplate
 from .templates.template import Template
 from .values import NotPlain, kind_of
@@ -180,8 +180,8 @@ class Prompt:
                 f"{parts.name}: message({role!r:.40}, …): role is 'user' or 'assistant'; for instructions "
                 "use prompt.system"
             )
-        made = content if isinstance(content, str) else tuple(content)
-        message = Message(role, made)
+        made = tuple(content) if isinstance(content, list) else content
+        message = Message(role, cast(Any, made))
         if wrong := wrong_message(message, "message"):
             raise PromptError(f"{parts.name}: {wrong}")
         parts.messages.append(message)
@@ -289,6 +289,11 @@ class Prompt:
             PromptError: something of it is wrong, or there is something of that name.
         """
         parts = self._open("agent")
+        if unknown := sorted(options.keys() - AGENT_OPTIONS):
+            raise PromptError(
+                f"{parts.name}: a sub-agent has no option {', '.join(map(repr, unknown))}; there are "
+                f"{', '.join(sorted(AGENT_OPTIONS))}"
+            )
         made = SubAgent(name, description, input, fn, **options)
         as_prompt(fn, made.plugins, f"sub-agent {name!r}", takes=2)
         parts.offer(made)

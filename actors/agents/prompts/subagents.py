@@ -8,7 +8,7 @@ import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any, TypedDict
+from typing import Any, Final, TypedDict
 
 from ....providers.checks import MAYBE_FUNCTION, TEXT, TOOL_NAME, require
 from ....providers.messages import ToolSpec
@@ -33,6 +33,9 @@ class AgentOptions(TypedDict, total=False):
     before_call: Callable[..., Any] | None
     on_success: Callable[..., Any] | None
     on_error: Callable[..., Any] | None
+
+
+AGENT_OPTIONS: Final = frozenset({*AgentOptions.__optional_keys__, "plugins"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +92,7 @@ class SubAgent:
         )
         if self.limits is not None and not isinstance(self.limits, Limits):
             raise PromptError(f"sub-agent {self.name!r}: limits are Limits, not {type(self.limits).__name__}")
+        _ = self.spec, self.output  # what is wrong with them is said where they are written
 
     @cached_property
     def spec(self) -> ToolSpec:

@@ -80,7 +80,8 @@ def test_under_any_changes_of_state_an_effect_runs_as_often_as_what_it_depends_o
         prompt.effect(lambda: ran.append("once"), [])
         prompt.effect(lambda: ran.append("each"))
 
-    state, last = dict.fromkeys("abc", 0), {}
+    state = dict.fromkeys("abc", 0)
+    last: dict[str, Any] = {}
     for changes, failing, restarting in happens:
         ran.clear()
         conversation.step(fn)
@@ -138,7 +139,12 @@ def test_what_raises_sets_nothing_and_runs_again() -> None:
 
     def fn(prompt: Prompt) -> None:
         _, set_n = prompt.state("n", 0)
-        prompt.effect(lambda: [set_n(5), ran.append("first")], [])
+
+        def first() -> None:
+            set_n(5)
+            ran.append("first")
+
+        prompt.effect(first, [])
 
         def second() -> None:
             ran.append("second")
@@ -260,7 +266,7 @@ def test_it_changes_this_step_alone() -> None:
 
     step = conversation.step(offering(effect), messages=HISTORY, tools=(OWN,))
     assert step.messages == HISTORY[-1:]
-    assert step.offered == {"search", "look"}
+    assert step.offered == frozenset({"search", "look"})
     assert step.system == "<tone>\nBe brief.\n</tone>\n\n<year>\n1900\n</year>"
     step = conversation.step(offering(effect), messages=HISTORY, tools=(OWN,))
     assert (step.messages, step.offered) == (None, None)

@@ -105,8 +105,8 @@ async def test_threads_of_one_call_lose_no_update() -> None:
 def test_the_initial_value_counts_only_the_first_time() -> None:
     conversation = Conversation()
 
-    def starting(at: int) -> Callable[[Prompt], None]:
-        return lambda prompt: prompt.system("n", str(prompt.state("n", at)[0])) and None
+    def starting(at: int) -> Callable[[Prompt], object]:
+        return lambda prompt: prompt.system("n", str(prompt.state("n", at)[0]))
 
     assert [shown(conversation, starting(at)) for at in (1, 2)] == ["<n>\n1\n</n>"] * 2
     conversation.restart()
