@@ -32,12 +32,33 @@ from callboard.actors.agents.caller import Caller
 from callboard.actors.agents.context import ToolContext
 from callboard.actors.agents.conversations.view import ConversationSummary, ConversationView, ReplayReport
 from callboard.actors.agents.handoffs.handoff import Handoff
+from callboard.actors.agents.prompt_run import PromptRun, run_prompt
+from callboard.actors.agents.prompts.effects import EffectContext, StepModifier
+from callboard.actors.agents.prompts.prompt import Prompt
+from callboard.actors.agents.prompts.references import Reference, ToolReference
+from callboard.actors.agents.prompts.subagents import SubAgent
 from callboard.actors.agents.runs.handle import RunHandle
 from callboard.actors.agents.runs.reading.progress import RunRecord
 from callboard.actors.agents.turns.stopping import AfterSteps, AfterTool, RunSoFar, StepPlan
 from callboard.actors.journal import EventSourcedActor, Journal, MemoryJournal
 from callboard.providers.messages import Message
-from tests.typing.vocabulary import Add, Added, Box, Counter, Echo, Get, Handling, Ledger, Lines, Note, Plain, Untold
+from tests.typing.vocabulary import (
+    Add,
+    Added,
+    Both,
+    Box,
+    Counter,
+    Counting,
+    Echo,
+    Get,
+    Handling,
+    Ledger,
+    Lines,
+    Note,
+    Noting,
+    Plain,
+    Untold,
+)
 
 
 async def a_message_that_declares_its_reply_is_answered_with_it(ref: ActorRef[Counter], one: Get | Add) -> None:
@@ -265,3 +286,51 @@ def many_steps(run: RunSoFar) -> bool:
 async def conditions_are_put_together() -> None:
     Agent("A", stop_when=AfterTool("submit") | AfterSteps(3) | many_steps)
     Agent("A", stop_when=many_steps, prepare_step=lambda run: StepPlan(model="m") if run.last is None else None)
+
+
+def a_prompt_function(prompt: Both) -> None:
+    assert_type(prompt.counted("a"), int)
+    assert_type(prompt.noted(), list[str])
+    count, set_count = prompt.state("count", 0)
+    assert_type(count, int)
+    assert_type(set_count(3), int)
+    assert_type(set_count(lambda before: before + 1), int)
+    names, set_names = prompt.state("names", [], list[str])
+    assert_type(names, list[str])
+    assert_type(set_names(lambda before: [*before, "x"]), list[str])
+    anything, _ = prompt.state("anything", None, str | None)
+    assert_type(anything, Any)
+    assert_type(prompt.system("a", f"{count}").remind(), Reference)
+    assert_type(prompt.tool(len, name="length"), ToolReference)
+    prompt.effect(lambda: None)
+    prompt.effect(watching, [count])
+
+    @prompt.tool(risk="safe")
+    async def more(by: int) -> int:
+        return set_count(count + by)
+
+    assert_type(more, ToolReference)
+    assert_type(prompt.agent("A", "", Note, of_a_sub_agent), ToolReference)
+    prompt.agent("B", "", Note, of_a_counting_sub_agent, plugins=Counting, model="m")
+    prompt.agent("C", "", {"n": int}, lambda prompt, given: None, plugins=[Counting, Noting])
+    prompt.agents("All", "", [SubAgent("D", "", Note, of_a_sub_agent)])
+
+
+async def watching(context: EffectContext, step: StepModifier) -> None:
+    assert_type(context.messages, tuple[Message, ...])
+    step.messages = list(context.messages[-1:])
+    step.tools = [*context.tools.named("search"), "more"]
+    step.systems = ["a"]
+
+
+def of_a_sub_agent(prompt: Prompt, given: Note) -> None:
+    prompt.user("x")
+
+
+def of_a_counting_sub_agent(prompt: Counting, given: Note) -> None:
+    assert_type(prompt.counted("a"), int)
+
+
+async def a_run_of_a_prompt_function() -> None:
+    assert_type(run_prompt(a_prompt_function, plugins=Both, output_type=int), PromptRun[int])
+    assert_type(run_prompt(lambda prompt: prompt.user("x")), PromptRun[Any])

@@ -7,8 +7,24 @@ from functools import partial
 from callboard.actors import Actor, ActorRef, ChildSpec, Future, Stream, System, handles
 from callboard.actors.agents.agent import Agent
 from callboard.actors.agents.context import ToolContext
+from callboard.actors.agents.prompt_run import run_prompt
+from callboard.actors.agents.prompts.effects import EffectContext, StepModifier
+from callboard.actors.agents.prompts.prompt import Prompt
 from callboard.actors.journal import EventSourcedActor
-from tests.typing.vocabulary import Add, Added, Counter, Elsewhere, Get, Handling, Ledger, Lines, Note, Plain
+from tests.typing.vocabulary import (
+    Add,
+    Added,
+    Both,
+    Counter,
+    Counting,
+    Elsewhere,
+    Get,
+    Handling,
+    Ledger,
+    Lines,
+    Note,
+    Plain,
+)
 
 
 async def a_message_that_the_actor_does_not_take(ref: ActorRef[Counter], getter: ActorRef[Actor[Get]]) -> None:
@@ -144,3 +160,47 @@ def a_tool_that_depends_on_something_else(context: ToolContext[Note], agent: Age
     context.track_usage("a dollar")  # refused: arg-type
     context.progress(0.5)  # refused: arg-type
     print(number, other)
+
+
+def a_prompt_function_without_its_plugin(prompt: Prompt, counting: Counting, both: Both) -> None:
+    prompt.counted("a")  # refused: attr-defined
+    counting.noted()  # refused: attr-defined
+    both.counted(3)  # refused: arg-type
+    number: str = both.counted("a")  # refused: assignment
+    print(number)
+
+
+def takes_both(prompt: Both) -> None: ...
+
+
+def takes_both_and_a_note(prompt: Both, given: Note) -> None: ...
+
+
+def takes_a_note(prompt: Prompt, given: Note) -> None: ...
+
+
+def a_run_with_other_plugins() -> None:
+    run_prompt(takes_both)  # refused: arg-type
+    run_prompt(takes_both, plugins=Counting)  # refused: arg-type
+    run_prompt(takes_a_note)  # refused: arg-type
+
+
+def what_a_prompt_does_not_take(prompt: Prompt) -> None:
+    count, set_count = prompt.state("count", 0)
+    set_count("text")  # refused: arg-type
+    set_count(lambda before: "text")  # refused: arg-type, return-value
+    text: str = count  # refused: assignment
+    prompt.system("a", 3)  # refused: arg-type
+    prompt.message("system", "x")  # refused: arg-type
+    prompt.agent("A", "", Added, takes_a_note)  # refused: arg-type
+    prompt.agent("A", "", Note, takes_both_and_a_note)  # refused: arg-type
+    prompt.agent("A", "", Note, takes_both_and_a_note, plugins=Counting)  # refused: arg-type
+    prompt.tool(len, risk="none")  # refused: call-overload
+    prompt.effect(3)  # refused: arg-type
+    print(text)
+
+
+def what_an_effect_does_not_change(context: EffectContext, step: StepModifier) -> None:
+    step.messages = "text"  # refused: assignment
+    step.tools = [3]  # refused: list-item
+    print(context.message)  # refused: attr-defined

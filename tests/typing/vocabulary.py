@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from callboard.actors import Actor, Returns, handles
+from callboard.actors.agents.prompts.prompt import Prompt
 from callboard.actors.journal import EventSourcedActor
 
 T = TypeVar("T")
@@ -132,3 +133,22 @@ class Untold(EventSourcedActor[Added]):
     """Declares what it keeps, and takes everything."""
 
     def apply(self, event: Added) -> None: ...
+
+
+class Counting(Prompt):
+    """A plugin: prompts that count."""
+
+    def counted(self, name: str) -> int:
+        count, _ = self.state(name, 0)
+        return count
+
+
+class Noting(Prompt):
+    """Another one: prompts that note something."""
+
+    def noted(self) -> list[str]:
+        return self.state("notes", [], list[str])[0]
+
+
+class Both(Counting, Noting):
+    """Both of them."""
