@@ -17,6 +17,7 @@ from .prompt import Prompt
 from .references import Reference
 from .spec import PromptSpec
 from .subagents import SubAgent, SubAgents
+from .unfinished import Unfinished
 
 
 class StepFacts(NamedTuple):
@@ -96,13 +97,13 @@ def render(
         with cells.rendering():
             made = spec.fn(prompt) if input is None else spec.fn(prompt, input)
         if inspect.isawaitable(made):
-            return _awaited(prompt, made, parts, facts)
+            return Unfinished(_awaited(prompt, made, parts, facts), made)
         prompt.close()
         finished = _finished(parts, facts)
     except BaseException:
         cells.drop(RENDER)
         raise
-    return finished if isinstance(finished, Rendered) else _rest(*finished)
+    return finished if isinstance(finished, Rendered) else Unfinished(_rest(*finished), finished.made)
 
 
 async def _awaited(prompt: Prompt, made: Awaitable[Any], parts: Parts, facts: StepFacts) -> Rendered:

@@ -32,14 +32,17 @@ SEEDS = int(os.environ.get("CALLBOARD_SCHEDULES", "4"))
 class Shop:
     """A prompt function whose steps follow from its state, and what it was seen to do."""
 
-    def __init__(self, *, asynchronous: bool = False) -> None:
+    def __init__(self, *, asynchronous: bool = False, pause: float = 1.0) -> None:
         self.asynchronous = asynchronous
+        self.pause = pause
         self.shown: dict[tuple[str, int], set[str]] = defaultdict(set)
         """What the model was told in each step of each run."""
 
-    async def prompt(self, prompt: Prompt) -> None:
-        if self.asynchronous:
-            await asyncio.sleep(0.1)
+    async def define_later(self, prompt: Prompt) -> None:
+        await asyncio.sleep(self.pause / 10)
+        self.define(prompt)
+
+    def define(self, prompt: Prompt) -> None:
         stock, set_stock = prompt.state("stock", {"apples": 3})
         log, set_log = prompt.state("log", [""])
         prompt.define_data("stock", stock)
@@ -48,7 +51,7 @@ class Shop:
         @prompt.tool(risk="safe", idempotent=True)
         async def sell(apples: int) -> int:
             """Sell apples."""
-            await asyncio.sleep(1)
+            await asyncio.sleep(self.pause)
             set_log(lambda before: [*before, f"sold {apples}"])
             return set_stock(lambda before: {"apples": before["apples"] - apples})["apples"]
 
@@ -57,16 +60,19 @@ class Shop:
             """Buy apples."""
             return set_stock(lambda before: {"apples": before["apples"] + apples})["apples"]
 
-        async def note(context: EffectContext) -> None:
-            await asyncio.sleep(0.1)
+        def note(context: EffectContext) -> None:
             set_log(lambda before: [*before, f"saw {stock['apples']}"])
             self.shown[context.request.run, context.step].add(" ".join([*log, "noted"]))
 
-        prompt.effect(note, [stock])
+        async def note_later(context: EffectContext) -> None:
+            await asyncio.sleep(self.pause / 10)
+            note(context)
+
+        prompt.effect(note_later if self.asynchronous else note, [stock])
         prompt.effect(lambda context: self.shown[context.request.run, context.step].add(f"{stock} {log}"))
 
     def agency(self, journal: Any, system: System | None = None) -> Agency:
-        agent = Agent("A", prompt=self.prompt)
+        agent = Agent("A", prompt=self.define_later if self.asynchronous else self.define)
         return Agency(agent, model=function(model), journal=journal, system=system)
 
     def check(self) -> None:
@@ -84,12 +90,15 @@ def model(request: Request) -> Any:
     return request.messages[0].text.partition("<log>\n")[2].partition("\n</log>")[0]
 
 
+WRITES = 16
+"""How often a process writes that makes both runs."""
+
 # Two sales and one purchase, seen with what they left; and all of that again.
 FIRST = " saw 3 sold 1 saw 12 sold 2"
 SECOND = f"{FIRST} saw 10 sold 1 saw 19 sold 2"
 
 
-def two_runs(shop: Callable[[], Shop], journal: Callable[[Simulation], Any]) -> Any:
+def two_runs(shop: Callable[..., Shop], journal: Callable[[Simulation], Any]) -> Any:
     async def scenario(sim: Simulation) -> None:
         made = shop()
         sim.expect_dead_letters()  # what an agency's actors still say to each other as it stops
@@ -113,15 +122,21 @@ def postgres(sim: Simulation) -> Any:
     return "postgresql://simulated/shop"
 
 
-def later() -> Shop:
-    """One that is rendered beside the mailbox."""
-    return Shop(asynchronous=True)
+def later(**options: Any) -> Shop:
+    """One that waits as it is rendered."""
+    return Shop(asynchronous=True, **options)
 
 
 @pytest.mark.parametrize("shop", [Shop, later])
 @pytest.mark.parametrize("journal", [sqlite, postgres])
 def test_a_process_that_is_killed_at_any_write_has_the_state_it_would_have_had(journal: Any, shop: Any) -> None:
     simulate(two_runs(shop, journal), seeds=SEEDS, faults=[Restart("shop")])
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_process_that_is_killed_at_each_single_write_has_the_state_it_would_have_had(when: Any) -> None:
+    for nth in range(1, WRITES + 1):
+        simulate(two_runs(Shop, sqlite), seeds=1, faults=[Restart("shop", nth=nth, when=when)])
 
 
 @pytest.mark.parametrize("journal", [sqlite, postgres])
@@ -159,7 +174,7 @@ async def test_whoever_is_killed_at_whichever_event_the_state_is_what_it_would_h
             if seen == at and agency.system is not None and (ref := agency.system.find(whom)) is not None:
                 ref.kill()
 
-        made = shop()
+        made = shop(pause=0.0)
         async with made.agency(None) as agency:
             agency.subscribe(kill)
             async with asyncio.timeout(10):

@@ -14,6 +14,7 @@ from ....core.base.send_context import active as active_context
 from ...errors import PromptError, RunFailed, said
 from ...prompts.cells import RENDER, Cells
 from ...prompts.rendering import Rendered, StepFacts, render
+from ...prompts.unfinished import Unfinished
 from ...turns.history import last_tool
 from ...turns.steps import CompletionFailed, Restore
 from .calling import called, raised_by
@@ -105,7 +106,7 @@ def _rendered(session: Session, *, effects: bool) -> Outcome[Rendered] | Corouti
         made = render(spec, session.cells, facts, before=before)
         if isinstance(made, Rendered):
             return Outcome(made, None)
-        return called(_name(session), lambda: made)
+        return Unfinished(called(_name(session), lambda: made), made)
     except KeyboardInterrupt:
         raise
     except BaseException as error:
