@@ -173,6 +173,7 @@ if TYPE_CHECKING:
     )
     from .actors.agents.openai_shape import as_chunks, as_response
     from .actors.agents.profiler import Profile, profile
+    from .actors.agents.prompt_run import PromptRun, run_prompt
     from .actors.agents.prompts.agents_md import agents_md
     from .actors.agents.prompts.effects import EffectContext, StepModifier
     from .actors.agents.prompts.instructions import instructions_for
@@ -342,6 +343,10 @@ if TYPE_CHECKING:
     from .tools.mcp import McpServer
 
 _HOMES = {
+    ".actors.agents.prompt_run": (
+        "PromptRun",
+        "run_prompt",
+    ),
     ".actors.agents.prompts.tasks.workers": (
         "TaskInput",
         "TaskWorker",
@@ -869,6 +874,7 @@ __all__ = [
     "Profile",
     "Prompt",
     "PromptError",
+    "PromptRun",
     "Provider",
     "ProviderError",
     "ProviderOverloaded",
@@ -1036,6 +1042,7 @@ __all__ = [
     "python_tool",
     "request_context",
     "run_calls",
+    "run_prompt",
     "send_context",
     "service_gc",
     "simulate",

@@ -24,7 +24,7 @@ from .events import CompletionFinished, CompletionStarted, ReasoningDelta, Retri
 from .prompts.prompt import Prompt
 from .turns.questions import Question
 from .turns.rules import Limits
-from .turns.stopping import Condition, PrepareStep, RunSoFar, StepPlan, StopWhen
+from .turns.stopping import Condition, PrepareStep, RunSoFar, StepPlan, StopWhen, check_condition
 from .wishes import AGENT_NAME, define
 
 if TYPE_CHECKING:
@@ -331,6 +331,7 @@ def run_prompt(fn: Any, *, plugins: Any = (), output_type: Any = None, **options
         raise TypeError(f"run_prompt has no option {min(unknown)!r}; there are {there}")
     callbacks = {name: (options.get(name), MAYBE_FUNCTION) for name in _CALLBACKS}
     define("run_prompt", active_tools=(options.get("active_tools"), _NAMES), **callbacks)
+    check_condition(options.get("stop_when"))
     try:
         asyncio.get_running_loop()
     except RuntimeError:
