@@ -259,6 +259,20 @@ PRINTS = {
         "by feedback: the door is open",
     ],
     "signals.py": ["serving", "the worker has stopped", "the program's own handler", "end"],
+    "template_folder.py": [
+        "('support.triage',) {'1': 3.0, '2': 1.0}",
+        "You answer letters.",
+        "Be kind, and brief.",
+        "- {{ x }}: lost",
+        "['It never came.', 'I am sorry. Which order is it?'] A customer of tea writes.",
+        "ann template support.triage@1",
+        "bob template support.triage@1",
+        "eve template support.triage@1",
+        "joe template support.triage@2",
+        "You answer letters.",
+        "support/triage@1.yaml, line 6: the variable 'leters' is used, but not declared under variables; "
+        "there are orders, product",
+    ],
     "topics.py": ["billing: order 1", "europe: order 1", "2 have been told", "billing: order 2"],
     "metrics.py": [
         "checkout took None",

@@ -38,6 +38,8 @@ def agents_md(folder: str | Path, root: str | Path) -> str:
 
 
 def _folder(path: str | Path) -> Path:
+    if not isinstance(path, str | Path):
+        raise PromptError(f"agents_md takes two folders, not {type(path).__name__}")
     resolved = Path(path).resolve()
     if not resolved.is_dir():
         raise PromptError(f"{path}: there is no such folder")

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -51,6 +54,33 @@ def test_an_example_that_becomes_empty_is_left_out_and_half_a_one_is_refused(tmp
     assert template.render({"a": "", "b": ""}).few_shot == ()
     with pytest.raises(TemplateError, match=r"^t.yaml, line 5: example 0: assistant has become empty"):
         template.render({"a": "x", "b": ""})
+
+
+def test_a_text_that_becomes_empty_is_none(tmp_path: Path) -> None:
+    text = "version: 1\nvariables: {x: }\nsystem: '{{ x }}'\nuser: '{{ x }}'\n"
+    made = TemplateFolder(written(tmp_path, {"t.yaml": text})).template("t").render({"x": ""})
+    assert (made.system, made.user) == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("kind", "right", "wrong"),
+    [
+        ("str", ["", "a"], [1, None]),
+        ("int", [0, -1], [1.5, True, "1"]),
+        ("float", [1.5, 1], [True, "1"]),
+        ("bool", [True], [1, "yes"]),
+        ("list", [[], (1,)], ["a", {}, {1}]),
+        ("dict", [{}, MappingProxyType({})], [[], "a"]),
+    ],
+)
+def test_a_type_is_kept_to(tmp_path: Path, kind: str, right: list[object], wrong: list[object]) -> None:
+    text = f"version: 1\nvariables:\n  x: {{type: {kind}}}\nsystem: '{{{{ x }}}}'\n"
+    template = TemplateFolder(written(tmp_path, {"t.yaml": text})).template("t")
+    for value in right:
+        assert template.render({"x": value}).system == str(value)
+    for value in wrong:
+        with pytest.raises(TemplateError, match=f"'x' is of type {type(value).__name__}; expected {kind}"):
+            template.render({"x": value})
 
 
 def test_pieces_and_macros_come_from_the_folder(tmp_path: Path) -> None:
@@ -122,6 +152,7 @@ BROKEN = {
     "no such piece": (saying("one\n{% include 'tone.jinja' %}"), 5, "no piece 'tone.jinja'"),
     "a piece outside": (saying("{% include '../tone.jinja' %}"), 4, "no piece"),
     "a piece by a variable": (saying("{% include x %}", "x"), 5, "stands there as a text"),
+    "blocks": (saying("{{ self }}"), 4, "self is for blocks"),
     "inheritance": (saying("{% extends 'a.jinja' %}"), 4, "extends and block are not for prompts"),
     "escaping": (saying("{% autoescape true %}a{% endautoescape %}"), 4, "nothing is escaped"),
     "nested too deeply": (saying("{{ " + "(" * 3000 + "1" + ")" * 3000 + " }}"), 4, "nested too deeply"),
@@ -169,6 +200,7 @@ def test_what_is_wrong_in_a_file_is_named_with_its_line_when_the_folder_is_loade
         ({"t@2.yaml": saying("a")}, "^t@2.yaml, line 1: .*the file says version 1, and its name '2'"),
         ({"t.yaml": saying("a"), "t@2.yaml": "system: a\n"}, "its weight is missing, which it needs beside"),
         ({"a b.yaml": saying("a")}, "'a b' cannot be part of a template's name"),
+        ({"long" * 17 + ".yaml": saying("a")}, "is too long: use at most 64"),
         ({"t@.yaml": saying("a")}, "'' after the @ is no version"),
         ({"t.yaml": "a" * 1_000_001}, "larger than 1,000,000 bytes"),
         ({"p.jinja": b"a\n\xff"}, "^p.jinja, line 2: expected UTF-8"),
@@ -197,6 +229,21 @@ def test_no_link_leads_out_of_the_folder(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(TemplateError, match="prompts: there is no such folder"):
         TemplateFolder(tmp_path / "prompts")
+
+
+@pytest.mark.parametrize(
+    ("use", "says"),
+    [
+        (lambda folder: TemplateFolder(5), "expected a folder's path, not int"),  # type: ignore[arg-type]
+        (lambda folder: folder.template(5), "expected a template's name, not int"),
+        (lambda folder: folder.template("t").render(["s3cret"]), "takes its variables as a mapping, not list"),
+        (lambda folder: folder.template("t").render({}, 5), "takes a conversation's id, not int"),
+    ],
+)
+def test_wrong_arguments_are_named(tmp_path: Path, use: Callable[[Any], object], says: str) -> None:
+    folder = TemplateFolder(written(tmp_path, {"t.yaml": saying("a")}))
+    with pytest.raises(TemplateError, match=says):
+        use(folder)
 
 
 def test_an_unknown_name_tells_the_nearest(tmp_path: Path) -> None:
@@ -244,6 +291,9 @@ RAISING: list[tuple[str, object, str]] = [
     ("{{ x['__class__'] }}", "s3cret", "may not reach private attributes"),
     ("{{ x.append(1) }}", ["s3cret"], "may not reach private attributes, change values"),
     ("{{ '{0.secret}'.format(x) }}", Shy(), "or call str.format"),
+    ("{{ [x]|map(attribute='__class__')|list }}", "s3cret", "may not reach private attributes"),
+    ("{{ [x]|map(attribute='nmae')|list }}", "s3cret", "'nmae' is not there"),
+    ("{{ [x]|map(attribute='nmae')|tojson }}", "s3cret", "TypeError was raised"),
     ("{{ x|attr('__class__') }}", "s3cret", "may not reach private attributes"),
 ]
 
@@ -281,8 +331,9 @@ BOMBS = [
     "{{ '%1000000000d' % 1 }}",
     "{{ '%(a)1000000000d' % {'a': 1} }}",
     "{{ '%*d' % (1000000000, 1) }}",
-    "{{ 'x'.encode() * 1000000000 }}",
-    "{{ '%1000000000d'.encode() % 1 }}",
+    "{{ 'x'.encode('punycode') }}",
+    "{{ ('%(' * 500000) % 1 }}",
+    "{% for i in range(9999) %}{{ (('%%' * 900) % ())|length }}{% endfor %}",
     "{{ '%1000000000d'|format(1) }}",
     "{{ 'x'|center(1000000000) }}",
     "{{ 'x'.center(1000000000) }}",
@@ -304,6 +355,10 @@ BOMBS = [
     "{% set n = namespace(x=[1]) %}{% for i in range(99) %}{% set n.x = [n.x, n.x] %}{% endfor %}{{ n.x ~ 1 }}",
     "{% set n = namespace(x=[1], y=[1]) %}{% for i in range(99) %}{% set n.x = [n.x, n.x] %}{% set n.y = [n.y, n.y] %}"
     "{% endfor %}{{ n.x == n.y }}",
+    "{% set n = namespace(x=(1, 2)) %}{% for i in range(99) %}{% set n.x = (n.x, n.x) %}{% endfor %}{{ {n.x: 1} }}",
+    "{% set n = namespace(x=(1, 2)) %}{% for i in range(99) %}{% set n.x = (n.x, n.x) %}{% endfor %}{{ {}[n.x] }}",
+    "{% set n = namespace(x=(1, 2)) %}{% for i in range(99) %}{% set n.x = (n.x, n.x) %}{% endfor %}"
+    "{{ [n.x, n.x]|groupby(0) }}",
     "{% for a in range(9999) %}{{ range(99999)|sum }}{% endfor %}",
     "{% for a in range(9999) %}{{ range(99999)|map('string')|list|length }}{% endfor %}",
     "{{ ([[1] * 9999] * 9999)|sum(start=[]) }}",

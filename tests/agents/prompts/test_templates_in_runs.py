@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from callboard import Agency, Agent, Prompt, PromptError, RunFailed, TemplateFolder
+from callboard import Agency, Agent, Prompt, PromptError, RunEvent, RunFailed, TemplateFolder
 from callboard.actors.agents.events import CompletionFinished
 from callboard.actors.agents.prompt_run import run_prompt
 from callboard.providers.messages import Request
@@ -75,7 +75,8 @@ async def test_a_prompt_function_uses_templates_among_other_things(tmp_path: Pat
 
 
 async def test_the_version_stands_in_the_events_and_in_the_journal(tmp_path: Path) -> None:
-    folder, events = folder_in(tmp_path / "prompts"), []
+    events: list[RunEvent] = []
+    folder = folder_in(tmp_path / "prompts")
     agent = Agent("A", prompt=folder.prompt("support.triage@2", product="tea"))
     journal = str(tmp_path / "j.db")
     async with Agency(agent, model=function(heard), journal=journal) as agency:

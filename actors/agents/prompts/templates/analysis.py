@@ -114,6 +114,8 @@ def _refused(sandbox: Sandbox, tree: nodes.Template) -> Iterator[tuple[str, int]
             yield f"unknown filter {node.name!r}; {meant(node.name, sandbox.filters)}", node.lineno
         elif isinstance(node, nodes.Test) and node.name not in sandbox.tests:
             yield f"unknown test {node.name!r}; {meant(node.name, sandbox.tests)}", node.lineno
+        elif isinstance(node, nodes.Name) and node.name in ("self", "super"):
+            yield f"{node.name} is for blocks, which are not for prompts", node.lineno
         elif isinstance(node, nodes.Extends | nodes.Block):
             yield "extends and block are not for prompts: use include, or a macro", node.lineno
         elif isinstance(node, nodes.EvalContextModifier | nodes.ScopedEvalContextModifier):

@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from types import BuiltinFunctionType, BuiltinMethodType
 from typing import Any
 
-from jinja2.runtime import LoopContext
+from jinja2.runtime import LoopContext, Undefined
 
 ROUNDS = 100_000
 """How often loops may go round and macros be called in one render. That takes about a second."""
@@ -22,6 +22,9 @@ ITEMS = 100_000
 """How many items a list that a template makes may have."""
 SIZE = 10_000
 """The largest number for a width, an indent, a number of digits or of columns."""
+
+FORMAT = 2_000
+"""How long a format for ``%`` may be."""
 
 _ROUND = 10
 _WIDE = re.compile(r"%(\([^)]*\))?[^a-zA-Z%]*?(\*|\d{4,})")
@@ -76,6 +79,10 @@ def weigh(value: Any, most: int | None = CHARACTERS) -> None:
     Args:
         value: any value; into objects of unknown classes it does not look.
         most: how many characters it may have when it is written; None where it is not written.
+
+    Raises:
+        TooMuch: it is larger.
+        UndefinedError: it is to be written, and something in it is not there.
     """
     now, characters, todo = spent.get(), 0, [value]
     while todo:
@@ -92,6 +99,8 @@ def weigh(value: Any, most: int | None = CHARACTERS) -> None:
             todo += item
         else:
             now.work(1)
+            if most is not None and isinstance(item, Undefined):
+                str(item)  # raises: within a list it would be written as "Undefined"
         characters += 4
         if most is not None:
             fits(characters, most)
@@ -144,6 +153,8 @@ def _check_sequence(sized: Any, size: int) -> None:
 def check_format(text: str, given: Any) -> None:
     """Refuse ``'%1000000d' % 1``."""
     weigh(given)
+    fits(len(text), FORMAT, "characters that is a format")
+    spent.get().work(len(text) ** 2 // 500)  # what the search takes at worst
     if _WIDE.search(text):
         raise TooMuch(f"it formats a value wider than {SIZE - 1:,} characters")
 
@@ -188,7 +199,7 @@ def check_call(called: Any, given: tuple[Any, ...]) -> None:
     if isinstance(whose, str | bytes | int | float):
         name = called.__name__
         if name in _NOT_CALLED:
-            raise TooMuch(f"the method {name} cannot be called in a template; there is a filter join")
+            raise TooMuch(f"the method {name} cannot be called in a template" + "; use the filter" * (name == "join"))
         check_filter(name, whose, given)
 
 
@@ -196,4 +207,4 @@ _SEQUENCES = (str, bytes, list, tuple)
 _SIZED = frozenset(
     {"batch", "center", "indent", "ljust", "rjust", "round", "slice", "truncate", "tojson", "wordwrap", "zfill"}
 )
-_NOT_CALLED = frozenset({"expandtabs", "join", "to_bytes", "translate"})
+_NOT_CALLED = frozenset({"decode", "encode", "expandtabs", "join", "to_bytes", "translate"})

@@ -31,6 +31,8 @@ class TemplateFolder:
     """
 
     def __init__(self, path: str | Path, *, reload: bool = False) -> None:
+        if not isinstance(path, str | Path):
+            raise TemplateError(f"expected a folder's path, not {type(path).__name__}", path="TemplateFolder")
         self.path = Path(path)
         self._reload = reload
         self._lock = Lock()

@@ -123,7 +123,10 @@ def name_of(path: str) -> tuple[str, str]:
             )
     if at and not _VERSION.fullmatch(version):
         raise TemplateError(f"{version!r} after the @ is no version: use letters, digits, ., _ and -", path=path)
-    return ".".join((*folders, stem)), version
+    name = ".".join((*folders, stem))
+    if len(name) > 64:
+        raise TemplateError(f"its name {name!r:.80} is too long: use at most 64 characters", path=path)
+    return name, version
 
 
 def read(path: str, text: str) -> Written:

@@ -59,6 +59,8 @@ _NOT_WRITTEN = frozenset(
     }
 )
 """Filters that do not write what they are used on."""
+_COMPARED = frozenset({"dictsort", "groupby", "max", "min", "sort", "unique"})
+"""Filters that compare what they are used on, as deep as it goes."""
 
 
 _FUNCTIONS = (FunctionType, MethodType, BuiltinFunctionType, MethodWrapperType, Macro)
@@ -142,6 +144,11 @@ class Sandbox(ImmutableSandboxedEnvironment):
         bounds.check_call(__called, (*args, *options.values()))
         return bounds.measure(super().call(__context, __called, *args, **options))
 
+    def getitem(self, obj: Any, argument: Any) -> Any:
+        if isinstance(argument, tuple):
+            bounds.weigh(argument, None)  # its hash is made of all that is in it
+        return super().getitem(obj, argument)
+
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         bounds.check_operator(operator, left, right)
         return super().call_binop(context, operator, left, right)
@@ -191,6 +198,12 @@ class _Counting(NodeTransformer):
         node.expr = _call("weighed", [node.expr], node)
         return node
 
+    def visit_Pair(self, node: nodes.Pair) -> nodes.Pair:  # noqa: N802
+        self.generic_visit(node)
+        if not isinstance(node.key, nodes.Const):
+            node.key = _call("weighed", [node.key], node)
+        return node
+
     def visit_Compare(self, node: nodes.Compare) -> nodes.Compare:  # noqa: N802
         self.generic_visit(node)
         node.expr = _call("weighed", [node.expr], node)
@@ -230,7 +243,7 @@ def _bounded(name: str, work: Callable[..., Any]) -> Callable[..., Any]:
         if name in ("join", "string") and hasattr(value, "__next__"):
             value = list(value)
             given = (*given[:at], value, *given[at + 1 :])
-        if name in ("sort", "min", "max", "unique"):
+        if name in _COMPARED:
             bounds.weigh(value, None)
         elif name not in _NOT_WRITTEN:
             bounds.weigh(value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from ...errors import TemplateError
 from .choosing import choose
 from .rendered import RenderedTemplate
 
@@ -25,6 +26,8 @@ class Template:
     """
 
     def __init__(self, name: str, folder: str, loaded: Callable[[], Loaded]) -> None:
+        if not isinstance(name, str):
+            raise TemplateError(f"expected a template's name, not {type(name).__name__}", path=folder)
         self.name, _, self.version = name.partition("@")
         self._folder = folder
         self._loaded = loaded
@@ -51,6 +54,9 @@ class Template:
         Raises:
             TemplateError: a variable is missing, not declared or of the wrong type, or a text cannot be rendered.
         """
+        if not isinstance(variables, Mapping):
+            problem = f"{self} takes its variables as a mapping, not {type(variables).__name__}"
+            raise TemplateError(problem, path=self._folder)
         loaded = self._current()
         return loaded.versions[self.name][self._chosen(loaded, conversation)].render(variables)
 
@@ -74,6 +80,9 @@ class Template:
                 ready.check(variables)
 
     def _chosen(self, loaded: Loaded, conversation: str) -> str:
+        if not isinstance(conversation, str):
+            problem = f"{self} takes a conversation's id, not {type(conversation).__name__}"
+            raise TemplateError(problem, path=self._folder)
         return self.version or choose(conversation, self.name, loaded.weights[self.name])
 
     def _current(self) -> Loaded:
