@@ -73,6 +73,8 @@ class Footprints:
         self._sent: dict[int, int] = {}
         self._systems: dict[int, Any] = {}
         self._cells: dict[Cell, tuple[Any, ...]] = {}
+        self._spawned = False
+        """Whether there may be actors that are not among the cells yet."""
         self._objects = Objects()
         self._client: SimTask | None = None
 
@@ -305,6 +307,8 @@ class Footprints:
     def told(self, kind: str, row: dict[str, Any]) -> None:
         """Something has happened in this step."""
         step = self._step
+        if kind == "spawn":
+            self._spawned = True
         if step is None:
             return
         path = row.get("actor")
@@ -347,7 +351,9 @@ class Footprints:
 
     def _know(self, cell: Cell) -> None:
         runtime = cell.runtime
-        self._systems.setdefault(id(runtime), runtime)
+        if id(runtime) not in self._systems:
+            self._systems[id(runtime)] = runtime
+            self._spawned = True
 
     def _end_step(self) -> None:
         step, self._step = self._step, None
@@ -356,11 +362,15 @@ class Footprints:
             if self._client is not None:
                 self._objects.scan(self._client, self._client.get_coro())
                 self._client = None
-        for runtime in self._systems.values():
+        for runtime in self._systems.values() if self._spawned else ():
             for cell in living(runtime.root):
                 if cell not in self._cells:
                     self._cells[cell] = ()
+        self._spawned = False
         for cell, before in self._cells.items():
+            idle = cell.phase, None, 0, (), cell.waiting_for
+            if before == idle and not cell.queue and not cell.signals:  # as most are, of many
+                continue
             now = _state(cell)
             if step is not None and before:
                 self._compare(step, cell, before, now)
