@@ -884,12 +884,13 @@ def test_a_queue_that_is_older_than_the_run_blocks_only_the_thread() -> None:
 
 def test_a_thread_that_waits_for_what_the_simulation_cannot_know_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("callboard.actors.testing.loop.threads.workers.PATIENCE", 0.02)
-    foreign = {"lock": (threading.Lock(),)}
-    foreign["lock"][0].acquire()
+    (foreign,) = locks = frozenset({threading.Lock()})
+    foreign.acquire()
+    del foreign  # a set is where no lock is looked for
 
     async def scenario(_: Simulation) -> None:
         def work() -> None:
-            with foreign["lock"][0]:
+            with next(iter(locks)):
                 pass
 
         await asyncio.to_thread(work)
@@ -899,7 +900,7 @@ def test_a_thread_that_waits_for_what_the_simulation_cannot_know_is_named(monkey
     ) as failed:
         simulate(scenario, seeds=1)
     assert isinstance(failed.value.run.error, EscapedSimulation)
-    foreign["lock"][0].release()
+    next(iter(locks)).release()
 
 
 # -- locks outside of a run ----------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 A lock made at the top of a module, in a class or by an object that is older than the run is an ordinary one. A thread
 that is interrupted while it has one would block whoever wants it next, for good and in C. So for the time of a run a
 lock stands in for it wherever it is found: in the user's modules and classes, in what the scenario closes over, and in
-the attributes, lists and dicts of objects there.
+the attributes, slots, lists, tuples and dicts of objects there, and in the defaults of functions.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MANY: Final = 100
 
 _LOCK, _RLOCK = type(threading.Lock()), type(threading.RLock())
 _BUILT_OF_LOCKS = {threading.__name__, queue.__name__}
-_LEAVES = {str, bytes, int, float, bool, type(None), tuple, frozenset, set, BuiltinMethodType}
+_LEAVES = {str, bytes, int, float, bool, type(None), frozenset, set, BuiltinMethodType}
 StandIn: TypeAlias = Callable[[Any], Any]
 
 
@@ -120,6 +120,10 @@ class Finder:
             return made
         if kind is BuiltinMethodType and type(value.__self__) in (_LOCK, _RLOCK):  # a condition keeps its lock's
             return getattr(self._other(value.__self__), value.__name__, None)
+        if kind is tuple and len(value) <= MANY:
+            others = [self._other(each) for each in value]
+            if any(other is not None for other in others):
+                return tuple(each if other is None else other for each, other in zip(value, others, strict=True))
         return None
 
     def _visit(self, value: Any, deep: int) -> None:
@@ -132,6 +136,15 @@ class Finder:
         if isinstance(value, FunctionType):
             for cell in value.__closure__ or ():
                 self._each(cell, _contents(cell), deep)
+            self._each(value, [("__defaults__", value.__defaults__)], deep + 1)
+            if value.__kwdefaults__:
+                self._each(value.__kwdefaults__, value.__kwdefaults__.items(), deep)
+        elif isinstance(value, staticmethod | classmethod):
+            self._visit(value.__func__, deep)
+        elif isinstance(value, tuple):
+            for each in value[:MANY]:
+                if each.__class__ not in _LEAVES:
+                    self._visit(each, deep)
         elif isinstance(value, dict) and len(value) <= MANY:
             if isinstance(value, defaultdict):
                 self._visit(value.default_factory, deep)
@@ -143,7 +156,8 @@ class Finder:
                 self._each(value, vars(value).items(), deep)
         elif isinstance(value, ModuleType):
             return
-        elif (attributes := getattr(value, "__dict__", None)) is not None:
+        elif (attributes := getattr(value, "__dict__", None)) is not None or hasattr(value, "__slots__"):
+            attributes = {**(attributes or {}), **_slots(value)}
             module = type(value).__module__
             if module in _BUILT_OF_LOCKS:
                 self._each(value, attributes.items(), deep + 1)
@@ -158,6 +172,14 @@ class Finder:
                 self._places.append(Place(holder, key, value, other))
             elif value.__class__ not in _LEAVES:
                 self._visit(value, deep - 1)
+
+
+def _slots(value: Any) -> dict[str, Any]:
+    """The slots of an object that are set."""
+    slots = (vars(kind).get("__slots__", ()) for kind in type(value).__mro__)
+    names = (name for each in slots for name in ((each,) if isinstance(each, str) else each))
+    missing = object()
+    return {name: it for name in names if (it := getattr(value, name, missing)) is not missing}
 
 
 def _contents(cell: CellType) -> list[tuple[str, Any]]:
