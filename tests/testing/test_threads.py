@@ -903,6 +903,25 @@ def test_a_thread_that_waits_for_what_the_simulation_cannot_know_is_named(monkey
     next(iter(locks)).release()
 
 
+@pytest.mark.parametrize("clock", [True, False], ids=["by its CPU seconds", "where those cannot be told"])
+def test_a_thread_that_computes_for_long_is_waited_for(monkeypatch: pytest.MonkeyPatch, clock: bool) -> None:
+    monkeypatch.setattr("callboard.actors.testing.loop.threads.workers.PATIENCE", 0.2)
+    if not clock:
+        monkeypatch.delattr(time, "pthread_getcpuclockid", raising=False)
+    # Nobody's code, so that there is no switch point in it; long, so that it is hardly ever seen twice at one place.
+    computing = compile("for _ in range(10):\n" + " abs(1)\n" * 20_000, "<computing>", "exec")
+
+    async def scenario(_: Simulation) -> None:
+        def work() -> None:
+            begun = time.process_time()
+            while time.process_time() < begun + 0.5:
+                exec(computing)
+
+        await asyncio.to_thread(work)
+
+    simulate(scenario, seeds=0)
+
+
 # -- locks outside of a run ----------------------------------------------------------------------------------------
 
 
