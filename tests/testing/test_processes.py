@@ -401,6 +401,27 @@ def test_the_lease_of_a_killed_process_goes_on_until_its_time_is_up() -> None:
     assert simulate(scenario, seeds=5).ok
 
 
+def test_a_process_that_ends_and_leaves_its_journal_open_renews_no_lease_any_more() -> None:
+    async def holder(system: System) -> None:
+        journal = PostgresJournal("postgresql://simulated/one", JsonCodec(Deposited))
+        await journal.open("s")
+
+    async def scenario(sim: Simulation) -> None:
+        await sim.process("holder", holder)
+        ended = sim.now
+        journal = PostgresJournal("postgresql://simulated/one", JsonCodec(Deposited))
+        while True:
+            try:
+                await journal.open("s")
+                break
+            except StreamOwned:
+                await asyncio.sleep(0.5)
+        assert 5 <= sim.now - ended <= 11
+        journal.close()
+
+    assert simulate(scenario, seeds=5).ok
+
+
 def test_a_journal_that_is_idle_does_not_hide_a_deadlock() -> None:
     async def scenario(sim: Simulation) -> None:
         journal = sqlite(sim)
