@@ -179,11 +179,14 @@ async def one_asks_whether_a_future_is_set(sim: Simulation) -> Any:
 
     async def looks() -> bool:
         await asyncio.sleep(0)
-        return future.done()
+        found = future.done()
+        await asyncio.sleep(0)  # the order in which the two end is not what matters
+        return found
 
     async def sets() -> None:
         await asyncio.sleep(0)
         future.set_result(None)
+        await asyncio.sleep(0)
 
     async with asyncio.TaskGroup() as group:
         looking = group.create_task(looks())

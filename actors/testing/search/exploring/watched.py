@@ -22,7 +22,6 @@ class WatchedSimulation(Simulation):
     def __init__(self, loop: SimulationLoop, injector: Injector) -> None:
         assert isinstance(loop.schedule, Footprints)
         self._footprints = loop.schedule
-        self._trace = Trace()
         self._telling = False
         super().__init__(loop, injector)
         self.on_look = self._footprints.look
