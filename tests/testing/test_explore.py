@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from callboard.actors import Actor, ActorRef
+from callboard.actors import Actor, ActorRef, ChildSpec
 from callboard.actors.testing import (
     Crash,
     Delay,
@@ -311,6 +311,37 @@ async def both_are_answered_with_one_list(sim: Simulation) -> Any:
     return tuple(await owner.ask("it"))
 
 
+async def both_are_failed_with_one_error(sim: Simulation) -> Any:
+    class Refused(Exception):
+        def __init__(self) -> None:
+            super().__init__("refused")
+            self.seen: list[str] = []
+
+    class Refusing(Actor):
+        def __init__(self, error: Refused) -> None:
+            super().__init__()
+            self.error = error
+
+        def on_receive(self, message: Any) -> Any:
+            raise self.error
+
+    refusing = sim.system.supervise(ChildSpec(Refusing, args=(Refused(),), name="refusing"))
+
+    async def hears(name: str) -> str:
+        try:
+            await refusing.ask(name)
+        except Refused as error:
+            before = len(error.seen)
+            error.seen.append(name)
+            await asyncio.sleep(0)
+            return f"{name} is number {before}"
+        return ""
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(hears(name)) for name in ("one", "other")]
+    return tuple([task.result() for task in tasks])
+
+
 async def one_of_many_objects_is_shared(sim: Simulation) -> Any:
     shared = {"count": 0}
     many = [shared, *({"count": number} for number in range(6_000))]
@@ -331,6 +362,10 @@ async def one_of_many_objects_is_shared(sim: Simulation) -> Any:
     [
         (both_are_sent_one_list, {("one", "other"), ("other", "one")}),
         (both_are_answered_with_one_list, {("one sees 0", "other sees 1"), ("other sees 0", "one sees 1")}),
+        (
+            both_are_failed_with_one_error,
+            {("one is number 0", "other is number 1"), ("one is number 1", "other is number 0")},
+        ),
         (one_of_many_objects_is_shared, {1, 2}),
         (both_set_a_future, {"one", "other"}),
         (one_asks_whether_a_future_is_set, {False, True}),
@@ -345,6 +380,7 @@ async def one_of_many_objects_is_shared(sim: Simulation) -> Any:
     ids=[
         "two are sent a list",
         "two are answered with a list",
+        "two are failed with an error",
         "one of many objects",
         "two set a future",
         "one looks at a future",

@@ -421,7 +421,8 @@ def test_a_timeout_of_a_blocking_call_is_in_virtual_seconds() -> None:
             with pytest.raises(queue.Empty):
                 nothing.get(timeout=100)
             assert not never.wait(100)
-            assert not lock.acquire(timeout=100)
+            assert not lock.acquire(timeout=99.5)
+            assert not lock.acquire(timeout=0.5)
             assert not lock.acquire(blocking=False)
             with pytest.raises(ValueError, match="timeout"):
                 lock.acquire(False, 1)

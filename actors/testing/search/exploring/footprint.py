@@ -327,7 +327,7 @@ class Footprints:
         elif kind == "spawn":
             step.writes.add(("actor", path))
             step.writes.add(("children", str(path).rpartition("/")[0]))
-        if kind == "ask_end" and row["how"] == "reply":
+        if kind == "ask_end":  # with an answer or an error, or with nothing
             self._objects.answered(step, str(path), row["sender"], row["outcome"])
         if kind in ("recv", "done", "ask_end", "dead_letter") and row.get("id"):
             step.writes.add(("ask", row["id"]))
