@@ -26,6 +26,7 @@ from callboard.actors.testing import (
     simulate,
 )
 from callboard.actors.testing.schedules.feedback import Feedback
+from callboard.actors.testing.schedules.plan import Hold
 from callboard.actors.testing.schedules.sampling import Fifo
 from callboard.actors.testing.search.coverage import Covered
 
@@ -386,6 +387,30 @@ def test_the_fixed_twin_of_a_deep_bug_passes(bug: Deep) -> None:
 
 
 # -- making small ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("first", [0, 200])
+def test_of_two_short_holds_one_is_left_where_it_is_enough_if_it_lasts_longer(first: int) -> None:
+    actors = 10
+
+    async def scenario(sim: Simulation) -> None:
+        sink = sim.system.spawn(Collector, name="seen")
+
+        async def client(number: int) -> None:
+            for step in range(5):
+                await asyncio.sleep(0)
+                sink.tell((number, step))
+
+        async with asyncio.TaskGroup() as group:
+            for number in range(actors):
+                group.create_task(client(number), name=f"client{number}")
+        await sim.idle()
+        order = await sink.ask("seen")
+        assert order.index((3, 0)) < order.index((1, 2)), "overtaken"
+
+    with pytest.raises(SimulationFailed) as failed:
+        simulate(scenario, seeds=range(first, first + 100))
+    assert [type(deviation) for deviation in failed.value.run.holds] == [Hold], failed.value
 
 
 def test_making_a_large_flow_small_costs_a_limited_number_of_steps() -> None:

@@ -96,9 +96,11 @@ def _smallest(runner: Runner, failing: Run) -> Run:
     what delta debugging leaves of one may be less than what it leaves of another."""
     budget = Budget(_STEPS)
     best = shrink(runner.plan, failing, budget, fixed=runner.fixed)
+    cost = _STEPS - budget.left
     starts = 0
     for seed in range(_OTHER_SEEDS):
-        if best.deviations - len(runner.fixed) <= _FEW or starts == _OTHER_STARTS or budget.spent:
+        # One that could not be made as small for what is left is not begun.
+        if best.deviations - len(runner.fixed) <= _FEW or starts == _OTHER_STARTS or budget.left < cost:
             break
         faults = (*runner.fixed, *runner.moved(best))
         other = runner.run(sampling.schedule("mix", seed), faults=faults)

@@ -1,5 +1,5 @@
 """Makes a failing plan small: delta debugging over its holds and faults (Zeller, Hildebrandt, "Simplifying and
-Isolating Failure-Inducing Input", 2002), then shorter holds and earlier faults."""
+Isolating Failure-Inducing Input", 2002), then one hold for two, shorter holds and earlier faults."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ class Budget:
     """
 
     def __init__(self, steps: int) -> None:
-        self._left = steps
+        self.left = steps
 
     @property
     def spent(self) -> bool:
         """Whether nothing is left."""
-        return self._left <= 0
+        return self.left <= 0
 
     def take(self, run: Run) -> None:
         """Take off what a run cost."""
-        self._left -= run.steps
+        self.left -= run.steps
 
 
 class _Shrinker:
@@ -79,31 +79,43 @@ class _Shrinker:
                 return
             size //= 2
 
-    def lessen(self) -> bool:
-        """Make each hold as short and each fault as early as possible; True if anything was made smaller."""
-        smaller = False
-        for index in range(len(self.items())):
+    def merge(self) -> None:
+        """Leave out each hold where another one stands in that lasts as long as can be."""
+        for hold in self.items():
             items = self.items()
-            if index >= len(items):
-                break
-            for candidate in _lesser(items[index]):
-                if self.fails([*items[:index], candidate, *items[index + 1 :]]):
-                    smaller = True
+            others = [item for item in items if isinstance(item, Hold) and item != hold]
+            for other in others if isinstance(hold, Hold) and hold in items else ():
+                longest = replace(other, times=self.best.steps)
+                if self.fails([longest if item == other else item for item in items if item != hold]):
                     break
+
+    def lessen(self) -> bool:
+        """Make each hold as short and each fault as early as possible, by bisection; True if any was made smaller."""
+        smaller = False
+        index = 0
+        while index < (count := len(items := self.items())):
+            low, size = 0, _size(items[index])
+            while low + 1 < size:
+                middle = (low + size) // 2
+                if not self.fails([*items[:index], _of_size(items[index], middle), *items[index + 1 :]]):
+                    low = middle
+                    continue
+                smaller = True
+                items, size = self.items(), middle
+                if len(items) != count:  # others no longer come up
+                    break
+            index += 1
         return smaller
 
 
-def _lesser(item: Item) -> list[Item]:
+def _size(item: Item) -> int:
     if isinstance(item, Hold):
-        return [
-            replace(item, times=times)
-            for times in sorted({1, 2, item.times // 2, item.times - 1})
-            if 0 < times < item.times
-        ]
-    if isinstance(item, Interrupt):
-        return []
-    nth = item.nth or 1
-    return [replace(item, nth=earlier) for earlier in sorted({1, nth // 2, nth - 1}) if 0 < earlier < nth]
+        return item.times
+    return 1 if isinstance(item, Interrupt) else item.nth or 1
+
+
+def _of_size(item: Item, size: int) -> Item:
+    return replace(item, times=size) if isinstance(item, Hold) else replace(item, nth=size)
 
 
 def shrink(attempt: Attempt, failing: Run, budget: Budget, *, fixed: Sequence[Fault] = ()) -> Run:
@@ -118,5 +130,6 @@ def shrink(attempt: Attempt, failing: Run, budget: Budget, *, fixed: Sequence[Fa
     shrinker = _Shrinker(attempt, failing, fixed, budget)
     while True:
         shrinker.remove()
+        shrinker.merge()
         if not shrinker.lessen() or budget.spent:
             return shrinker.best
