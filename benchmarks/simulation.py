@@ -15,6 +15,8 @@ any: those named in ``CALLBOARD_PYTHONS`` (separated like ``PATH``), else ``pyth
 ``step_…`` is the CPU of one step of the loop.
 ``explore_3x8`` and ``explore_4x10`` explore flows of 3 actors and 8 messages, and of 4 and 10, of tells and of asks:
 the CPU of both, their schedules, and how many are known to be left.
+``shrink_50x500`` makes small two failures among 50 actors and 500 messages (see `shrinking`): the CPU from failure to
+report of the slower, and the deviations left of both, of which 3 are needed.
 """
 
 from __future__ import annotations
@@ -46,6 +48,7 @@ from .exploring import FOUR, THREE, Sends, explored
 from .harness import Case, Sample, Suite
 from .learning import compared, deep, until
 from .schedules import FLOWS, MESSAGES, Echo, Flow
+from .shrinking import shrunk
 
 BASELINE = "asyncio"
 BUDGET = 500
@@ -82,6 +85,7 @@ def suite(quick: bool) -> Suite:
         cases.append(Case(f"step_{size}", "callboard", partial(_step, _burst(size), max(3, 20_000 // size))))
     for name, sends in (("3x8", THREE), ("4x10", FOUR)):
         cases.append(Case(f"explore_{name}", "callboard", partial(_explore, sends, 20_000 // tenth)))
+    cases.append(Case("shrink_50x500", "callboard", lambda: _shrink(next(seeds))))
     notes = (
         f"gallery: {len(GALLERY)} bugs, llm_gallery: {len(LLM_GALLERY)}, at most {BUDGET} schedules each; "
         "rows: the worst bug's, cpu: the median",
@@ -259,6 +263,11 @@ def _explore(sends: Sends, most: int) -> list[Sample]:
         Sample(sum(each.schedules for each in found), "schedules", "_schedules"),
         Sample(sum(each.left for each in found), "schedules", "_left"),
     ]
+
+
+def _shrink(seed: int) -> list[Sample]:
+    seconds, deviations = zip(*shrunk(seed * BUDGET, BUDGET), strict=True)
+    return [Sample(max(seconds), "s", "_cpu"), Sample(sum(deviations), "deviations", "_deviations")]
 
 
 def _plain(flow: Flow) -> Sample:
