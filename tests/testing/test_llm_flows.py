@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import pytest
 
-from callboard import Agency, Agent, Limits
+from callboard import Agency, Agent, Limits, Prompt
 from callboard.actors.agents.errors import AgentError
 from callboard.actors.agents.hooks import HookContext, guardrail, hook
 from callboard.actors.agents.runs import conversation
@@ -242,6 +242,26 @@ def test_a_tool_that_may_be_called_again_may(monkeypatch: pytest.MonkeyPatch) ->
         return "paid"
 
     simulate(runs(solo(payer, repeatable)), seeds=SEEDS, faults=CRASH)
+
+
+@pytest.mark.parametrize("idempotent", [True, False])
+def test_a_tool_that_a_prompt_function_makes_says_itself_whether_it_may_be_called_again(
+    monkeypatch: pytest.MonkeyPatch, idempotent: bool
+) -> None:
+    def prompt(prompt: Prompt) -> None:
+        @prompt.tool(name="pay", risk="safe", idempotent=idempotent)
+        async def made(amount: int) -> str:
+            await asyncio.sleep(1)
+            return "paid"
+
+    scenario = runs(lambda: Agency(Agent("Solo", prompt=prompt), model=function(payer)))
+    simulate(scenario, seeds=SEEDS, faults=CRASH)
+    monkeypatch.setitem(cast("Any", executor.EFFECTS), CallTool, call_again)
+    at_its_result = [Crash("agency/Solo/c", 3, "before")]
+    if idempotent:
+        simulate(scenario, seeds=SEEDS, faults=at_its_result)
+    else:
+        broken(scenario, "no tool twice", faults=at_its_result)
 
 
 # -- every run ended once ----------------------------------------------------------------------------------------------

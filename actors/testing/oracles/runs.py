@@ -155,12 +155,15 @@ def _used(name: str, accounts: dict[str, _Account]) -> tuple[float, int]:
 
 def no_tool_twice(trace: Trace) -> None:
     """The function of a tool that is not idempotent is called at most once for a call, over restarts too."""
-    harmless: dict[tuple[str, str], bool] = {}
+    harmless: dict[tuple[str, str], bool | None] = {}
     seen: set[tuple[str, int, str]] = set()
     for _, kind, row in trace.rows:
         if kind == "tool_started":
-            harmless[row["run"], row["call"]] = row.get("idempotent", False)
-        elif kind == "tool_called" and not harmless.get((row["run"], row["call"])):
+            harmless[row["run"], row["call"]] = row.get("idempotent")
+        elif kind == "tool_called":
+            declared = harmless.get((row["run"], row["call"]))
+            if declared or (declared is None and row["idempotent"]):  # None: a prompt function made it, for its step
+                continue
             call = row["run"], row["step"], row["call"]
             if call in seen:
                 raise InvariantViolated(f"no tool twice: {row['tool']} ({row['call']} of {row['run']}) is called again")

@@ -73,7 +73,7 @@ def _start(session: Session, call: ToolCall, tool: Tool) -> None:
     else:
         # Not piped: a call has a task of its own already.
         ended = partial(_when_returned, session, call)
-        _tell_simulation(session, call)
+        _tell_simulation(session, call, tool)
         session.jobs[call.id] = session.runtime.tool_tasks.start(tool, call.arguments, ended, context)
     active_context.reset(token)
 
@@ -219,16 +219,16 @@ async def _hooked_call(session: Session, call: ToolCall) -> ToolResult:
     if has_to_recall(session):
         await recall(session)
     made = await made_context(session, call) if tool.context is not None else None
-    _tell_simulation(session, call)
+    _tell_simulation(session, call, tool)
     return await tool.run(call.arguments, context=made)
 
 
-def _tell_simulation(session: Session, call: ToolCall) -> None:
+def _tell_simulation(session: Session, call: ToolCall, tool: Tool) -> None:
     """Tell a simulation that a tool is called now. `ToolStarted` comes earlier: what it tells of may be refused yet."""
     system = session.runtime.system
     if system is not None and (probe := system.runtime.probe) is not None:
         at = {"actor": session.actor.path, "run": session.run.id, "step": session.state.turn.steps}
-        probe.event("tool_called", **at, call=call.id, tool=call.name)
+        probe.event("tool_called", **at, call=call.id, tool=call.name, idempotent=tool.idempotent)
 
 
 def _with_changes(
