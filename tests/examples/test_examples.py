@@ -45,6 +45,21 @@ PRINTS = {
         "call 3 guardrail no_cake refused (toolcall): cake is not for sale any more",
         "2 erased",
     ],
+    "counter.py": [
+        "4 steps: You count. The counter stands at 12; it has passed 0 tens.",
+        "1 steps: You count. The counter stands at 12; it has passed 1 tens.",
+    ],
+    "custom_plugin.py": [
+        "<task>",
+        "You read, and have 3 notes.",
+        "</task>",
+        "",
+        "<notes>",
+        "- page 2",
+        "- page 3",
+        "- page 4",
+        "</notes>",
+    ],
     "credentials.py": [
         "2 open; asked with [credential github]",
         "Error (ToolCrashed): PermissionError: 403 for [credential github]",

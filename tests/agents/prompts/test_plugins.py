@@ -1,0 +1,131 @@
+"""Plugins: methods of one's own on the prompt."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from callboard import Agent, Prompt, PromptError
+from tests.agents.prompts.steps import Conversation
+
+
+class Counting(Prompt):
+    def counted(self, name: str = "count") -> int:
+        count, set_count = self.state(name, 0)
+
+        async def more() -> int:
+            """Count on."""
+            return set_count(lambda before: before + 1)
+
+        self.tool(more, name=f"more_{name}", risk="safe")
+        return count
+
+
+class Greeting(Prompt):
+    def greeting(self) -> str:
+        return "Hello"
+
+
+class LoudGreeting(Greeting):
+    def greeting(self) -> str:
+        return super().greeting().upper()
+
+
+class Both(Counting, LoudGreeting): ...
+
+
+async def test_a_plugins_methods_define_as_the_function_itself_does() -> None:
+    conversation = Conversation()
+
+    def fn(prompt: Counting) -> None:
+        prompt.system("counts", f"{prompt.counted('a')} {prompt.counted('b')}")
+
+    rendered = conversation.step(fn, Counting)
+    await conversation.call(rendered, "more_a")
+    assert conversation.step(fn, Counting).system == "<counts>\n1 0\n</counts>"
+
+
+@pytest.mark.parametrize("plugins", [Both, [Both], [Counting, LoudGreeting], (Counting, LoudGreeting)])
+def test_several_plugins_are_one_class_in_the_order_given(plugins: Any) -> None:
+    def fn(prompt: Any) -> None:
+        prompt.system("a", f"{prompt.greeting()} {prompt.counted()}")
+
+    assert Conversation().step(fn, plugins).system == "<a>\nHELLO 0\n</a>"
+
+
+def test_two_plugins_override_each_other_in_the_order_given() -> None:
+    class Silent(Prompt):
+        def greeting(self) -> str:
+            return ""
+
+    def fn(prompt: Any) -> None:
+        prompt.system("a", prompt.greeting())
+
+    said = [Conversation().step(fn, plugins).system for plugins in ([Silent, Greeting], [Greeting, Silent])]
+    assert said == ["<a>\n\n</a>", "<a>\nHello\n</a>"]
+
+
+class WithInit(Prompt):
+    def __init__(self) -> None:
+        raise AssertionError
+
+
+class OfOneWithInit(WithInit): ...
+
+
+def takes_both(prompt: Both) -> None: ...
+def takes_counting(prompt: Counting) -> None: ...
+def takes_text(prompt: str) -> None: ...
+def takes_nothing() -> None: ...
+def takes_two(prompt: Prompt, more: int) -> None: ...
+def needs_a_name(*, prompt: Prompt) -> None: ...
+def plain(prompt: Prompt) -> None: ...
+
+
+def yields(prompt: Prompt) -> Any:
+    yield 3
+
+
+WRONG: list[tuple[Any, Any, str]] = [
+    (plain, int, "a plugin is a subclass of Prompt, not <class 'int'>"),
+    (plain, [Counting, "text"], "a plugin is a subclass of Prompt, not 'text'"),
+    (plain, 3, "a plugin is a subclass of Prompt, not 3"),
+    (plain, WithInit, r"WithInit has an __init__; write methods, and keep what must be kept in self\.state"),
+    (plain, OfOneWithInit, "OfOneWithInit has an __init__"),
+    (plain, [Prompt, Counting], "the plugins Prompt, Counting do not fit together in this order"),
+    (takes_counting, (), "takes_counting takes a Counting, and its plugins give a Prompt: give plugins=Counting"),
+    (
+        takes_both,
+        [Counting, LoudGreeting],
+        r"takes a Both, and its plugins give a Counting\+LoudGreeting: give plug",
+    ),
+    (takes_text, (), "takes_text takes a str; its first parameter is the prompt: Prompt"),
+    (takes_nothing, (), r"takes_nothing takes \(\); a prompt function takes \(prompt\)"),
+    (takes_two, (), r"takes_two takes \(prompt, more\); a prompt function takes \(prompt\)"),
+    (needs_a_name, (), r"needs_a_name takes \(prompt\)"),
+    (yields, (), "yields yields; a prompt function returns"),
+    (Counting, (), "a prompt function is a function that takes the prompt, not <class"),
+    ("text", (), "a prompt function is a function that takes the prompt, not 'text'"),
+]
+
+
+@pytest.mark.parametrize(("fn", "plugins", "said"), WRONG)
+def test_a_function_that_does_not_fit_is_refused_as_the_agent_is_made(fn: Any, plugins: Any, said: str) -> None:
+    with pytest.raises(PromptError, match=f"^agent '?A'?: .*{said}"):
+        Agent("A", prompt=fn, plugins=plugins)
+
+
+def test_an_object_and_a_method_may_be_prompt_functions() -> None:
+    class Told:
+        def __init__(self, text: str) -> None:
+            self.text = text
+
+        def say(self, prompt: Prompt) -> None:
+            prompt.system("a", self.text)
+
+        def __call__(self, prompt: Prompt) -> None:
+            prompt.system("b", self.text)
+
+    assert Conversation().step(Told("x").say).system == "<a>\nx\n</a>"
+    assert Conversation().step(Told("x")).system == "<b>\nx\n</b>"
