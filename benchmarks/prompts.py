@@ -1,9 +1,9 @@
 """``python -m benchmarks prompts``: what a step costs that a prompt function makes.
 
 ``step_50`` is the CPU of one step (a completion and a tool call, with a model that answers at once) of a prompt
-function with 50 definitions, beside a plain agent that is told and offered the same, and a ``bare`` one with one tool; at most
-twice the plain one's is meant. ``plain_agent`` is a step of that plain agent beside the same with the library as it was
-before there were prompt functions (1.0 is meant). Both are measured in turns.
+function with 50 definitions, beside a plain agent that is told and offered the same, and a ``bare`` one with one tool;
+at most twice the plain one's is meant. ``plain_agent`` is a step of that plain agent beside the same with the library
+as it was before there were prompt functions (1.0 is meant). Both are measured in turns.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from .tool import Tool, ToolOptions, check_options
 _NO_HOOKS: Final[Mapping[str, None]] = {"_before_call": None, "_on_success": None, "_on_error": None}
 _HOOKS: Final = tuple(name.removeprefix("_") for name in _NO_HOOKS)
 
-_MOST_ALIKE: Final = 8
+_MOST_ALIKE: Final = 32
 """Different declarations of tools of one piece of code that are kept."""
 
 

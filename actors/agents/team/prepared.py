@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
-from dataclasses import replace
 from typing import Any, Final
 
 from ....providers.messages import Message, Request, ToolCall, ToolSpec
@@ -287,9 +286,12 @@ class PreparedAgent:
         Raises:
             PromptError: a tool of it is called like something that the agent has.
         """
-        view = copy(self)
+        view = object.__new__(PreparedAgent)
+        for name in self.__slots__:  # 2 µs; `copy` takes 9, each step
+            setattr(view, name, getattr(self, name))
         view._rendered = rendered
-        tools = [tool for tool in rendered.tools if self.agent.may_use(caller, tool.scope)]
+        agent = self.agent
+        tools = [tool for tool in rendered.tools if ALL in tool.scope or agent.may_use(caller, tool.scope)]
         taken = {spec.name for spec in self._offers}.union(self.tools)
         for tool in tools:
             if tool.name in taken:
@@ -297,12 +299,15 @@ class PreparedAgent:
                     f"the prompt function of {self.name} makes a tool {tool.name!r}, and the agent has a tool or a "
                     "handoff of that name; rename one"
                 )
-        if self.agent.defer_tools or any(tool.defer for tool in tools):
+        if agent.defer_tools or any(tool.defer for tool in tools):
             view._show([*(tool for name, tool in self.tools.items() if name != SEARCH_TOOLS), *tools])
         elif tools:  # at the end: what vendors have cached of those before still holds
             view.tools = {**self.tools, **{tool.name: tool for tool in tools}}
             view.specs = (*self.specs, *(tool.spec for tool in tools))
-        view._rules = replace(self._rules, needs_approval=view._needs_approval)
+        rules = self._rules
+        view._rules = Rules(
+            rules.limits, rules.delegates, rules.transfers, rules.external, view._needs_approval, rules.repairs
+        )
         return view
 
     def is_harmless(self, call: ToolCall, history: Sequence[Message]) -> bool:

@@ -45,7 +45,7 @@ it come to the system's limit of three restarts in 5 seconds, beyond which every
 
 def complete(session: Session, command: Complete, happened: Happened) -> None:
     """Ask the model to go on from the history."""
-    if session.prompt is not None or session.prepared is not session.runtime.directory.prepared(session.run.agent):
+    if session.base is not session.runtime.directory.prepared(session.run.agent):
         session.look_at_agent()
     if session.prepared.agent.stop_when is not None and stopped(session, happened):
         return

@@ -65,7 +65,7 @@ def adopt(session: Session, outcome: Outcome[Rendered]) -> None:
         rendered = outcome.unwrap()
         if not (session.state.turn.history or rendered.before or rendered.messages or rendered.after):
             raise PromptError(f"{_name(session)} says nothing to the model, and nobody else does: call prompt.user(…)")
-        session.prepared = session.prepared.with_prompt(rendered, session.run.caller)
+        session.prepared = session.base.with_prompt(rendered, session.run.caller)
         session.look_at_rules()
         session.changed = cells.take(RENDER)
     except KeyboardInterrupt:
@@ -93,11 +93,10 @@ def _rendered(session: Session, *, effects: bool) -> Outcome[Rendered] | Corouti
     """How calling the prompt function ended, or what is still to be awaited."""
     spec, remembered, turn = session.prompt, session.state.prompt, session.state.turn
     assert spec is not None
-    session.look_at_agent()  # without what was defined for the step before
     if session.cells is None:
         session.cells = Cells(remembered.state, remembered.effects)
     history, external = turn.history, session.run.external
-    specs = session.prepared.specs + external if external else session.prepared.specs
+    specs = session.base.specs + external if external else session.base.specs
     step = turn.steps + 1 if effects else turn.steps
     facts = StepFacts(history.as_tuple(), step, last_tool(history, turn.start), session.context, specs)
     before = None if effects else remembered.before(len(history)).state

@@ -54,6 +54,7 @@ class Session:
         "again",
         "ask",
         "attempts",
+        "base",
         "bought",
         "cells",
         "changed",
@@ -121,7 +122,7 @@ class Session:
         except Exception as error:  # what an agent is made of is the user's; the actor must not crash on it
             self.unready = RunFailed(f"agent {run.agent} cannot be made ready: {named(error)}")
             self.unready.__cause__ = error
-            self.prepared = PreparedAgent(Agent(run.agent), ())
+            self.base = self.prepared = PreparedAgent(Agent(run.agent), ())
             self.rules = self.prepared.rules(run.limits, run.external)
         prepared = self.prepared
         self.output: Output | None = prepared.output
@@ -194,7 +195,8 @@ class Session:
 
     def look_at_agent(self) -> None:
         """Take over what the agent has been given, or what was taken from it, since the last completion."""
-        prepared = self.prepared = self.runtime.directory.prepared(self.run.agent).offered_to(self.run.caller)
+        prepared = self.runtime.directory.prepared(self.run.agent).offered_to(self.run.caller)
+        self.base = self.prepared = prepared
         self.prompt = (
             prepared.agent.prompt_spec if self.entry is None else self.entry.prompt or prepared.agent.prompt_spec
         )
