@@ -158,6 +158,16 @@ def test_a_crash_of_any_phase_that_names_a_message_that_never_comes_struck_nothi
         simulate(waits_in_its_third_message, faults=[Crash("worker", 9)])
 
 
+@pytest.mark.parametrize(("actors", "ends"), [(12, r"actor11 \(0\)"), (13, r"actor11 \(0\), …")])
+def test_twelve_names_that_there_are_are_told_and_that_there_are_more(actors: int, ends: str) -> None:
+    async def scenario(sim: Simulation) -> None:
+        for number in range(actors):
+            sim.system.spawn(Collector, name=f"actor{number:02}")
+
+    with pytest.raises(FaultStruckNothing, match=rf"no actor 'x'.*: actor00 \(0\), .*{ends}\n"):
+        simulate(scenario, seeds=1, faults=[Crash("x", 1)])
+
+
 # -- replies -----------------------------------------------------------------------------------------------------------
 
 
