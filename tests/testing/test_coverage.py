@@ -334,6 +334,18 @@ def test_where_a_search_that_learns_starts_afresh_a_fault_strikes_at_each_place_
     assert places == {1, 2, 3, 4, 5, 6, 7, 8}
 
 
+def test_where_a_search_that_learns_starts_afresh_a_fault_strikes_early_first() -> None:
+    places = list[int]()
+
+    async def scenario(sim: Simulation) -> None:
+        await race(sim, "abcdefghijklmnopqrstuvwxyz")
+        places.extend(fact.nth for fact in sim.trace.of("fault"))
+
+    simulate(scenario, seeds=8, strategy="feedback", faults=[Slow("seen")])
+    assert len(places) > 4
+    assert max(places) <= 13, "in the second half of 27 messages"
+
+
 def test_what_a_search_learns_of_a_run_that_began_anew_is_of_that_run_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     lock = threading.Lock()  # older than the search: its first run begins anew when the first thread does
     begun, learnt = itertools.count(), list[dict[Hashable, int]]()

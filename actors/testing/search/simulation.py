@@ -143,7 +143,7 @@ class Search:
         self.feedback = Feedback() if strategy == "feedback" else None
         self.counts: Chances = Counter()
         self.waits: Waits = {}
-        self.placements: Counter[tuple[Fault, ...]] = Counter()
+        self.placements: Counter[Fault | None] = Counter()
 
     def search(self, seeds: Iterator[int], processes: int) -> Run:
         runner = self.runner
@@ -242,9 +242,16 @@ class Search:
                 found.append(faults)
         if not found:
             return None
-        faults = min(found, key=self.placements.__getitem__)  # each place once before any twice
-        self.placements[faults] += 1
+        faults = min(found, key=self.tried)
+        self.placements.update(faults or (None,))
         return (*faults, *varied)
+
+    def tried(self, faults: tuple[Fault, ...]) -> tuple[float, float]:
+        """Return how often these places were tried, and how late they are: each comes once before any does twice, and
+        early ones first, after which most is left to happen."""
+        often = sum(self.placements[fault] for fault in faults or (None,))
+        late = sum(fault.nth or 0 for fault in faults)
+        return often / max(1, len(faults)), late / max(1, len(faults))
 
     def run(self, schedule: Schedule, faults: tuple[Fault, ...]) -> Run:
         """Run a schedule, or where it comes to nothing new, one that parts from it there."""
