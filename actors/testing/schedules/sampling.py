@@ -146,11 +146,13 @@ def schedule(strategy: str, seed: int) -> Schedule:
     """Return the schedule with that number.
 
     Args:
-        strategy: one of `STRATEGIES`; ``mix`` cycles through PCT, uniform and POS, and so does ``feedback`` where it
-            starts afresh.
+        strategy: one of `STRATEGIES`; ``mix`` cycles through PCT, uniform and POS; ``feedback``, where it starts
+            afresh, through uniform and POS, whose runs differ more from each other than those of PCT.
         seed: which one.
     """
-    kind = ("pct", "uniform", "pos")[seed % 3] if strategy in ("mix", "feedback") else strategy
+    kind = ("pct", "uniform", "pos")[seed % 3] if strategy == "mix" else strategy
+    if strategy == "feedback":
+        kind = ("uniform", "pos")[seed % 2]
     if kind == "fifo":
         return Fifo()
     rng = random.Random(seed)
