@@ -5,7 +5,7 @@ The bugs are those of ``tests/testing/gallery.py``, and of services around langu
 many were found within 500 schedules, the most schedules any needed, the largest report, and the median CPU of search
 and shrinking together. ``twins`` counts alarms on the fixed twins. ``llm_gallery`` and ``llm_twins`` are the same.
 ``feedback`` compares a search with feedback to one by chance (see `learning`): how many bugs take chance more than 20
-schedules, and the worst ratio of the medians of five searches among them.
+schedules, and the worst ratio of the medians of fifteen searches among them.
 ``feedback_deep`` searches the bugs of ``tests/testing/deep.py`` with feedback for 10,000 schedules each: how many are
 found, and the most schedules that any needed; and by chance: 10,000 schedules each in all runs together.
 ``replay`` replays a token of each bug in fresh processes under other hash seeds, and in other Pythons where there are
@@ -55,7 +55,7 @@ BUDGET = 500
 TWIN_SCHEDULES = 1_000
 DEEP_SCHEDULES = 10_000
 REPEATS = 5
-FRESH_SEEDS = 70_000_000
+FRESH_SEEDS = 310_000_000
 """The first of those that nothing was tried out with."""
 ROOT = Path(__file__).parents[1]
 VERSIONS = ("3.11", "3.12", "3.13")
