@@ -24,8 +24,6 @@ _FIRST = 8
 """Schedules that start afresh before any is gone back to: what chance finds soon is found as soon as by chance."""
 _FRESH = 0.1
 """How many of the later ones start afresh."""
-_WHOLE = 0.1
-"""How many of the others are run again as they were, but for one choice."""
 _PROMPT = 0.7
 """How many of those that part from an earlier run go on with what was sent first."""
 _BACK = (0, 0, 1, 2, 4, 8)
@@ -86,10 +84,6 @@ class Feedback:
         every = list(self._known.values())
         known = rng.choices(every, [known.runs**-_RARITY for known in every])[0]
         faults = None if rng.random() < _ELSEWHERE else known.faults
-        if rng.random() < _WHOLE:
-            changed = list(known.picks)
-            changed[rng.randrange(len(changed))] = rng.randrange(3)
-            return Prefix(changed, sampling.Fifo()), faults
         if rng.random() < _PROMPT:
             fresh = sampling.Prompt(rng)
         return Prefix(known.picks[: max(0, known.at - rng.choice(_BACK))], fresh), faults
