@@ -345,6 +345,16 @@ def test_a_value_that_was_changed_in_place_is_noticed(initial: Any, change: Call
         conversation.step(fn)
 
 
+def test_a_set_is_the_same_in_whichever_order_it_is_kept() -> None:
+    conversation = Conversation()
+    once_large = set(range(50))
+    for number in {*once_large} - {1, 40}:
+        once_large.discard(number)
+    assert list(once_large) != list({1, 40}), "equal sets, kept in another order"
+    for _ in range(3):
+        conversation.step(lambda prompt: prompt.state("numbers", once_large, set[int]))
+
+
 def test_what_a_function_of_the_value_before_changes_in_place_is_its_own() -> None:
     conversation = Conversation()
     given: list[Any] = []
