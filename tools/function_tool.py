@@ -19,8 +19,8 @@ from .tool import Tool, ToolOptions, check_options
 _NO_HOOKS: Final[Mapping[str, None]] = {"_before_call": None, "_on_success": None, "_on_error": None}
 _HOOKS: Final = tuple(name.removeprefix("_") for name in _NO_HOOKS)
 
-_MOST_ALIKE: Final = 32
-"""Different declarations of tools of one piece of code that are kept."""
+_MOST_ALIKE: Final = 64
+"""Tools of different names of one piece of code that are kept, to make others like them."""
 
 
 class FunctionTool(Tool):
@@ -161,10 +161,11 @@ def made_tool(function: Callable[..., Any], options: dict[str, Any], frame: Fram
     hooks = {name: options[name] for name in _HOOKS if name in options}
     fixed = {name: option for name, option in options.items() if name not in hooks} if hooks else options
     default = getattr(function, "__name__", "")
-    for name, kept, made in alike:
-        if name == default and kept == fixed:
-            again: FunctionTool = made.made_again(function, signature, hooks)
-            return again
+    named = options.get("name", default)
+    known = alike.get((default, named)) if type(named) is str else None
+    if known is not None and known[0] == fixed:
+        again: FunctionTool = known[1].made_again(function, signature, hooks)
+        return again
     check_options(options, FunctionOptions, "a tool")
     target = body_of(function)
     if inspect.isasyncgenfunction(target) or inspect.isgeneratorfunction(target):
@@ -172,6 +173,7 @@ def made_tool(function: Callable[..., Any], options: dict[str, Any], frame: Fram
     options = {"name": default or getattr(target, "__name__", ""), **options}
     first = FunctionTool(function, signature, sync=not inspect.iscoroutinefunction(target), **options)
     if not options.get("process"):
-        alike[_MOST_ALIKE - 1 :] = ()
-        alike.insert(0, (default, fixed, first.without_function()))
+        while len(alike) >= _MOST_ALIKE:
+            alike.pop(next(iter(alike)), None)
+        alike[default, first.name] = (fixed, first.without_function())
     return first

@@ -114,7 +114,7 @@ class Shape:
         self._hints = hints
         self._built: _Built | None = None
         self._documentation: Documentation | None = None
-        self.made: list[Any] = []
+        self.made: dict[Any, Any] = {}
         try:
             self._signature = inspect.signature(function)
         except (TypeError, ValueError) as error:
