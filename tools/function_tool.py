@@ -19,8 +19,8 @@ from .tool import Tool, ToolOptions, check_options
 _NO_HOOKS: Final[Mapping[str, None]] = {"_before_call": None, "_on_success": None, "_on_error": None}
 _HOOKS: Final = tuple(name.removeprefix("_") for name in _NO_HOOKS)
 
-_MOST_ALIKE: Final = 64
-"""Tools of different names of one piece of code that are kept, to make others like them."""
+_MOST_ALIKE: Final = 256
+"""Tools of one piece of code that are kept, by their names: a loop may make many."""
 
 
 class FunctionTool(Tool):
@@ -161,10 +161,10 @@ def made_tool(function: Callable[..., Any], options: dict[str, Any], frame: Fram
     hooks = {name: options[name] for name in _HOOKS if name in options}
     fixed = {name: option for name, option in options.items() if name not in hooks} if hooks else options
     default = getattr(function, "__name__", "")
-    named = options.get("name", default)
-    known = alike.get((default, named)) if type(named) is str else None
-    if known is not None and known[0] == fixed:
-        again: FunctionTool = known[1].made_again(function, signature, hooks)
+    name = options.get("name", default)
+    kept = alike.get(name) if isinstance(name, str) else None
+    if kept is not None and kept[0] == fixed and kept[1] == default:
+        again: FunctionTool = kept[2].made_again(function, signature, hooks)
         return again
     check_options(options, FunctionOptions, "a tool")
     target = body_of(function)
@@ -175,5 +175,5 @@ def made_tool(function: Callable[..., Any], options: dict[str, Any], frame: Fram
     if not options.get("process"):
         while len(alike) >= _MOST_ALIKE:
             alike.pop(next(iter(alike)), None)
-        alike[default, first.name] = (fixed, first.without_function())
+        alike[name] = (fixed, default, first.without_function())
     return first

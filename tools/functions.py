@@ -102,7 +102,7 @@ class Shape:
         hints: its type hints, where they are known already.
 
     Attributes:
-        made: for whoever makes something of such functions, to keep it beside.
+        made: for whoever makes something of such functions, to keep it beside, by its name.
 
     Raises:
         ToolDefinitionError: see `FunctionSignature`.
@@ -114,7 +114,7 @@ class Shape:
         self._hints = hints
         self._built: _Built | None = None
         self._documentation: Documentation | None = None
-        self.made: dict[Any, Any] = {}
+        self.made: dict[str, Any] = {}
         try:
             self._signature = inspect.signature(function)
         except (TypeError, ValueError) as error:

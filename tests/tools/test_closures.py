@@ -121,6 +121,18 @@ def test_other_options_make_another_tool() -> None:
             made(before_call=3)
 
 
+def test_tools_of_a_loop_are_made_again_by_their_names() -> None:
+    def made(number: int) -> FunctionTool:
+        @tool(name=f"look_{number}")
+        def look() -> None: ...
+
+        return look
+
+    first, then = ([made(number) for number in range(100)] for _ in range(2))
+    assert [one.spec.name for one in first] == [f"look_{number}" for number in range(100)]
+    assert all(one.spec is other.spec for one, other in zip(first, then, strict=True))
+
+
 async def test_each_tool_has_hooks_of_its_own() -> None:
     def made(text: str) -> FunctionTool:
         @tool(on_success=lambda values, result: ToolResult(text))
