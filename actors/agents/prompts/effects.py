@@ -166,10 +166,13 @@ def identity_of(callback: Callable[..., Any], file: str, line: int, seen: dict[s
         file, line: where the prompt function stands.
         seen: how many effects of each kind this render has made so far; counted on.
     """
-    body = body_of(callback)
-    code = getattr(getattr(body, "__func__", body), "__code__", None)
+    if type(callback) is FunctionType:
+        name, code = callback.__qualname__, callback.__code__
+    else:
+        body = body_of(callback)
+        name, code = name_of(body), getattr(getattr(body, "__func__", body), "__code__", None)
     at = str(code.co_firstlineno - line) if code is not None and code.co_filename == file else ""
-    known = f"{name_of(body)}:{at}"
+    known = f"{name}:{at}"
     count = seen[known] = seen.get(known, 0) + 1
     return f"{known}:{count}"
 

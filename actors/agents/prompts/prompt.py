@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
 
 from ....providers.messages import Message, Part
@@ -330,7 +331,7 @@ def as_prompt(fn: object, plugins: object, whose: str, *, takes: int = 1) -> Pro
 
 def _offered(parts: Parts, declared: Any, options: dict[str, Any], frame: Any) -> ToolReference:
     try:
-        if isinstance(declared, type | Tool):
+        if type(declared) is not FunctionType and isinstance(declared, (type, Tool)):
             if options:
                 raise PromptError(
                     f"{parts.name}: {', '.join(options)} of {declared!r:.80}: a tool that is made already has its own "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from functools import lru_cache
+from json.encoder import encode_basestring_ascii
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Final, get_args
 
@@ -20,8 +21,15 @@ class NotPlain(Exception):
     """A value that no journal keeps; the text says why, and what to do."""
 
 
-def problem_of(value: Any, where: str = "") -> str:
+def problem_of(value: Any) -> str:
     """What is no plain data in a value: where it is, and what; empty where all is."""
+    try:
+        return _problem(value, "")
+    except RecursionError:
+        return "it is nested without end, or too deeply"
+
+
+def _problem(value: Any, where: str) -> str:
     kind = type(value)
     if kind is float and not isfinite(value):
         return f"{where or 'it'} is {value}, which no JSON says: use None, or a text"
@@ -29,14 +37,14 @@ def problem_of(value: Any, where: str = "") -> str:
         return ""
     if kind is list:
         for index, item in enumerate(value):
-            if problem := problem_of(item, f"{where}[{index}]"):
+            if problem := _problem(item, f"{where}[{index}]"):
                 return problem
         return ""
     if kind is dict:
         for key, item in value.items():
             if type(key) is not str:
                 return f"{where or 'it'} has the key {key!r:.80}, which is no text"
-            if problem := problem_of(item, f"{where}[{key!r:.40}]"):
+            if problem := _problem(item, f"{where}[{key!r:.40}]"):
                 return problem
         return ""
     return f"{where or 'it'} is a {kind.__name__}"
@@ -194,6 +202,11 @@ def canonical(value: Any) -> str:
     Raises:
         NotPlain: there is none.
     """
+    kind = type(value)
+    if kind is int:
+        return int.__repr__(value)
+    if kind is str:
+        return encode_basestring_ascii(value)
     try:
         return _encode(value)
     except (TypeError, ValueError, RecursionError):
@@ -201,7 +214,10 @@ def canonical(value: Any) -> str:
     if isinstance(value, set | frozenset):
         raise NotPlain("a set has no order; use sorted(…)")
     if isinstance(value, list | tuple):
-        return f"[{','.join(map(canonical, value))}]"
+        try:
+            return f"[{','.join(map(canonical, value))}]"
+        except RecursionError as error:
+            raise NotPlain("it is nested without end, or too deeply") from error
     from pydantic_core import to_jsonable_python
 
     try:

@@ -112,6 +112,28 @@ class Pair:
     right: tuple[int, ...] = (1, 2)
 
 
+@pytest.mark.parametrize("kind", [list, dict])
+def test_data_without_end_is_refused_wherever_it_is_given(kind: type) -> None:
+    given: Any = kind()
+    if kind is list:
+        given.append(given)
+    else:
+        given["a"] = given
+    for use in (
+        lambda prompt: prompt.define_data("data", given),
+        lambda prompt: prompt.state("key", given),
+        lambda prompt: prompt.effect(lambda: None, [given]),
+    ):
+        with pytest.raises(PromptError, match=r"nested without end|no plain data"):
+            step(use)
+
+
+def test_what_is_in_data_twice_is_written_twice() -> None:
+    shared = [1, 2]
+    system = step(lambda prompt: prompt.define_data("d", {"a": shared, "b": shared})).system
+    assert system == "<d>\na:\n- 1\n- 2\nb:\n- 1\n- 2\n</d>"
+
+
 def test_a_text_of_several_lines_in_data_is_written_as_such() -> None:
     system = step(lambda prompt: prompt.define_data("d", {"poem": "one: two\n  three\n", "of": ["a\nb"]})).system
     assert system == "<d>\npoem: |\n  one: two\n    three\nof:\n- |-\n  a\n  b\n</d>"
