@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Sequence
-from types import FunctionType
+from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ....providers.messages import Message, ToolSpec
@@ -166,6 +166,7 @@ def identity_of(callback: Callable[..., Any], file: str, line: int, seen: dict[s
         file, line: where the prompt function stands.
         seen: how many effects of each kind this render has made so far; counted on.
     """
+    code: CodeType | None
     if type(callback) is FunctionType:
         name, code = callback.__qualname__, callback.__code__
     else:
