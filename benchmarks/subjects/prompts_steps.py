@@ -76,7 +76,6 @@ def fifty(prompt: Any) -> None:
         prompt.effect(lambda: None, [states[number][0]])
     for number in TENS:
 
-        @prompt.tool(name=f"tool_{number}", risk="safe")
         async def act(text: str, count: int = 1) -> str:
             """Do something with a text.
 
@@ -85,6 +84,8 @@ def fifty(prompt: Any) -> None:
                 count: how often.
             """
             return text
+
+        prompt.tool(act, name=f"tool_{number}", risk="safe")
 
 
 def _told() -> str:

@@ -103,7 +103,7 @@ async def test_a_condition_ends_the_run_after_a_tool_of_a_step() -> None:
 async def test_a_tool_with_a_scope_is_there_for_those_who_hold_it() -> None:
     async with agency(offering("a", scope="staff"), named, tools=[own]) as made:
         assert (await made.run("go")).text == "own"
-        assert (await made.run("go", caller=Caller("ada", scopes={"staff"}))).text == "own a"
+        assert (await made.run("go", caller=Caller("ada", scopes=frozenset({"staff"})))).text == "own a"
 
 
 async def test_tools_that_are_deferred_are_found_and_called() -> None:
