@@ -122,6 +122,13 @@ PRINTS = {
         "text None",
         "order True {'type': 'ephemeral'}",
     ],
+    "prompt_run.py": [
+        "step 1: ['put -> 2 things']",
+        "In the basket: - bread, - milk",
+        "step 2: []",
+        "2 steps, 1 call, 30 tokens",
+        "aborted: the shop has closed",
+    ],
     "thread_race.py": [
         "7 were paid, 3 counted",
         "1 interruption, of thread pay",
