@@ -378,7 +378,7 @@ async def test_wrong_arguments_are_refused_before_anything_runs() -> None:
     with pytest.raises(TypeError, match="no option 'modle'"):
         run_prompt(greeting, modle=model)  # type: ignore[call-overload]
     with pytest.raises(PromptError):
-        run_prompt(lambda: None, model=model)  # type: ignore[arg-type]
+        run_prompt(lambda: None, model=model)  # type: ignore[arg-type,misc]
     with pytest.raises(PromptError):
         run_prompt("greeting", model=model)  # type: ignore[call-overload]
     for option in ("on_chunk", "on_step_finish", "on_finish", "on_error", "on_abort"):
