@@ -13,6 +13,7 @@ import select
 import signal
 import socket
 import sqlite3
+import ssl
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -219,6 +220,21 @@ def test_a_socket_that_is_older_than_the_run_is_refused(connected: tuple[socket.
     refused(lambda: select.select([one], [], []), r"waiting in select\(\)")
     refused(lambda: waiting_of_select([one], [], [], 5), r"waiting in select\(\)")
     assert other.recv(9) == b"x"
+
+
+def test_an_encrypted_socket_that_is_older_than_the_run_is_refused(
+    connected: tuple[socket.socket, socket.socket],
+) -> None:
+    one, _ = connected
+    one.setblocking(False)
+    secure = ssl.create_default_context().wrap_socket(one, server_hostname="example", do_handshake_on_connect=False)
+    refused(lambda: secure.send(b"y"), "sending on a socket")
+    refused(lambda: secure.sendall(b"y"), "sending on a socket")
+    refused(lambda: secure.write(b"y"), "sending on a socket")
+    refused(lambda: secure.recv(1), "receiving on a socket")
+    refused(lambda: secure.read(1), "receiving on a socket")
+    with secure, pytest.raises(ssl.SSLWantReadError):  # and afterwards it is as it was
+        secure.read(1)
 
 
 def test_looking_up_names_and_addresses_is_refused() -> None:

@@ -25,6 +25,7 @@ from callboard.actors.testing import (
 )
 from callboard.actors.testing.trace.beside import Beside, folded
 from callboard.actors.testing.trace.rendering import brief, stable_repr
+from callboard.actors.testing.trace.text import lines
 
 from .gallery import Scenario
 
@@ -683,6 +684,15 @@ def test_a_chain_of_internals_is_shown_from_where_it_began() -> None:
     # Or made its next step possible, of which nothing is told.
     assert folded(rows, replace(beside, wakes=[(6, "b", "client")])) == {6}
     assert folded(rows, Beside()) == frozenset()
+
+
+def test_of_those_whose_events_are_folded_four_are_named() -> None:
+    def told(*names: str) -> list[str]:
+        shown = [(index, 0.0, "spawn", {"actor": name}) for index, name in enumerate(names)]
+        return [line.strip() for line in lines(shown, folded=frozenset(range(len(names))))]
+
+    assert told("a", "b", "c", "d", "a") == ["… 5 events of a, b, c, d"]
+    assert told("a", "b", "c", "d", "e") == ["… 5 events of a, b, c, d, …"]
 
 
 def test_a_run_that_does_not_end_says_who_waits_for_whom_meanwhile() -> None:

@@ -71,8 +71,10 @@ _SURROUNDINGS = {
 _ON_SOCKETS = {
     "send": "sending on a socket",
     "sendall": "sending on a socket",
+    "write": "sending on a socket",
     "recv": "receiving on a socket",
     "recv_into": "receiving on a socket",
+    "read": "receiving on a socket",
     "recvfrom": "receiving on a socket",
     "recvfrom_into": "receiving on a socket",
     "recvmsg": "receiving on a socket",
@@ -251,7 +253,7 @@ def methods() -> Iterator[tuple[type, str, Any, Any]]:
     secure = sys.modules.get("ssl")
     for kind in (socket.socket, *([] if secure is None else [secure.SSLSocket])):
         for name, what in _ON_SOCKETS.items():
-            if (real := getattr(kind, name, None)) is not None:  # no recvmsg on Windows
+            if (real := getattr(kind, name, None)) is not None:  # only encrypted ones read; no recvmsg on Windows
                 yield kind, name, real, _refusing_method(real, what)
 
 
