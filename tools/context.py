@@ -113,8 +113,11 @@ class CallContext:
             the result; a failure of any kind, a person's refusal included, is one with ``is_error``.
 
         Raises:
+            ToolDefinitionError: it is no tool.
             CallChanged: the call was begun again, and has made another call than the one that was recorded.
         """
+        if not isinstance(getattr(tool, "name", None), str):
+            raise ToolDefinitionError(f"what is called is a tool, not {tool!r:.80}: make it one by @tool")
         self._made += 1
         inner = self.within(f"{self.call_id}/{self._made}", name or tool.name)
         if self._on_call is None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass, field, replace
-from typing import Any, get_args
+from typing import Any, Final, get_args
 
 from ..actors.core.base.errors import said
 from ..providers.messages import File, Image, Part, Text, shown
 from .errors import ToolError
+
+CUT: Final = object()
+"""The value of a result whose text was shortened, and is not what the tool returned any more."""
 
 _PARTS = get_args(Part)
 _BEGINNINGS = {

@@ -324,6 +324,7 @@ if TYPE_CHECKING:
     from .tools.builtin.web import web_fetch_tool
     from .tools.context import CallContext
     from .tools.errors import (
+        CallChanged,
         CodeFailed,
         CommandFailed,
         FetchFailed,
@@ -691,6 +692,7 @@ _HOMES = {
         "tool_message",
     ),
     ".tools.errors": (
+        "CallChanged",
         "CodeFailed",
         "CommandFailed",
         "FetchFailed",
@@ -749,6 +751,7 @@ __all__ = [
     "Budget",
     "BudgetSpent",
     "Cache",
+    "CallChanged",
     "CallContext",
     "CallRecord",
     "CallboardError",

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeAlias, Ty
 
 from ...providers.checks import AMOUNT
 from ...providers.messages import Message, Usage
-from ...tools.context import CallContext, OnProgress
+from ...tools.context import CallContext, OnCall, OnProgress
 from ...tools.errors import NoCredential
 from ...tools.secrets import Secrets
 from ..core.base.foreign import is_ours
@@ -101,7 +101,7 @@ class ToolContext(CallContext, Generic[Deps]):
     model sees nothing of it. Tests make one themselves: ``await look_up.run({"id": 1}, context=ToolContext(deps=…))``.
 
     Args:
-        call_id, tool, on_progress: see `CallContext`.
+        call_id, tool, on_progress, on_call, began_at: see `CallContext`.
         deps: what the tool depends on: a database, a client, settings.
         messages: the conversation before the step that the call belongs to; valid for every vendor.
         caller: who asks.
@@ -146,10 +146,12 @@ class ToolContext(CallContext, Generic[Deps]):
         started_at: float = 0.0,
         streaming: bool = False,
         on_progress: OnProgress | None = None,
+        on_call: OnCall | None = None,
+        began_at: float = 0.0,
         on_usage: OnUsage | None = None,
         credentials: Callable[[str], Any] | None = None,
     ) -> None:
-        super().__init__(call_id, tool, on_progress=on_progress)
+        super().__init__(call_id, tool, on_progress=on_progress, on_call=on_call, began_at=began_at)
         self._deps = deps
         self._messages = messages
         self.caller = caller

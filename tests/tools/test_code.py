@@ -10,7 +10,7 @@ from typing import Literal
 import psutil
 import pytest
 
-from callboard.tools import Tool, ToolDefinitionError, tool
+from callboard.tools import Tool, tool
 from callboard.tools.builtin.code import python_tool
 from callboard.tools.code.sandboxes import sandboxes
 from callboard.tools.errors import CodeFailed, MissingExtra
@@ -96,15 +96,11 @@ async def test_code_may_call_tools_with_checked_arguments() -> None:
     assert "the index is broken" in await _run(caught, made)
 
 
-def test_it_is_as_risky_as_what_it_may_call() -> None:
-    assert (python_tool().risk, python_tool([add]).risk, python_tool([add, lookup]).risk) == ("safe", "safe", "risky")
-
-
-def test_code_can_be_declared_risky_and_not_safe_where_it_may_call_what_is_risky() -> None:
-    assert python_tool(risk="risky").risk == "risky"
-    assert python_tool([add], risk="safe").risk == "safe"
-    with pytest.raises(ToolDefinitionError, match="may call lookup"):
-        python_tool([add, lookup], risk="safe")
+def test_running_code_is_safe_whatever_it_calls_and_can_be_declared_risky() -> None:
+    assert (python_tool().risk, python_tool([add, lookup]).risk, python_tool(risk="risky").risk) == (
+        *("safe", "safe"),
+        "risky",
+    )
 
 
 PROGRAM = """

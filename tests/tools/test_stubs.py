@@ -39,7 +39,7 @@ TEXTS = st.text(max_size=5) | st.sampled_from(['"""', "\\", "'", '\\"', "\n"])
 
 
 def _plain(kind: str, values: st.SearchStrategy[Any]) -> st.SearchStrategy[Kind]:
-    about = st.just({}) | TEXTS.map(lambda text: {"description": text})
+    about: st.SearchStrategy[dict[str, Any]] = st.just({}) | TEXTS.map(lambda text: {"description": text})
     return st.builds(lambda value, more: Kind({"type": kind, **more}, value, WRONG, {}), values, about)
 
 
@@ -199,6 +199,7 @@ async def test_stubs_read_as_a_person_would_write_them() -> None:
         Args:
             limit: how many at most.
         """
+        return []
 
     @tool
     async def put(row: Row, scores: dict[str, float], tags: list[str] | None = None) -> None: ...

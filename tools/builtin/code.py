@@ -12,7 +12,6 @@ from typing import Any
 from ..code.library import Library
 from ..code.program import Bounds
 from ..code.tool import CodeTool
-from ..errors import ToolDefinitionError
 from ..tool import Risk, Tool
 
 
@@ -23,29 +22,22 @@ def python_tool(
     timeout: float = 10.0,
     max_memory: int = 100_000_000,
     max_calls: int = 100,
-    risk: Risk | None = None,
+    risk: Risk = "safe",
 ) -> Tool:
     """The tool RunPython. Each call starts from nothing: a new process, no names left from the call before.
 
     Args:
-        tools: what the code may call, as ``await name(argument=…)``. The code's calls are checked like a model's. No
-            person is asked about them: the tool is risky if one of them is.
+        tools: what the code may call, as ``await name(argument=…)``. Each of its calls is treated as the model's own:
+            checked, recorded, and a person is asked about it where one would be.
         namespaces: what it may call as ``await namespace.name(argument=…)``.
         timeout: seconds the code itself may run; waiting for the tools it calls does not count.
         max_memory: bytes it may hold.
         max_calls: how many calls of tools it may make.
-        risk: of running code; None leaves it to the tools that the code may call.
+        risk: of running code, whatever it calls.
 
     Raises:
-        ToolDefinitionError: a tool cannot be called by its name in Python, or two have one name; or it is declared
-            safe, and a tool that the code may call is risky.
+        ToolDefinitionError: a tool cannot be called by its name in Python, or two have one name.
         MissingExtra: on the first call, if pydantic-monty is not installed.
     """
     library = Library(tools, namespaces)
-    dangers = [name for name in library if library[name].risk == "risky"]
-    if risk == "safe" and dangers:
-        raise ToolDefinitionError(
-            f"RunPython is declared safe, and its code may call {', '.join(dangers)}, which are risky; leave out `risk`"
-        )
-    risk = risk or ("risky" if dangers else "safe")
     return CodeTool(library, Bounds(seconds=timeout, memory=max_memory, calls=max_calls), name="RunPython", risk=risk)

@@ -92,8 +92,8 @@ class Hints:
             return _literal([schema["const"]])
         if isinstance(schema.get("enum"), list) and schema["enum"]:
             return _literal(schema["enum"])
-        for kind in ("anyOf", "oneOf"):
-            if isinstance(options := schema.get(kind), list) and options:
+        for several in ("anyOf", "oneOf"):
+            if isinstance(options := schema.get(several), list) and options:
                 return _union(self._members(option, name, root, depth + 1) for option in options)
         if isinstance(parts := schema.get("allOf"), list) and len(parts) == 1:
             return self._members(parts[0], name, root, depth + 1)

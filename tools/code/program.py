@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from ..errors import CodeFailed
-from ..result import ToolResult
+from ..result import CUT, ToolResult
 from ..threads import in_thread
 from .library import Library, Stubs
 from .sandboxes import sandboxes
@@ -276,6 +276,8 @@ def for_program(result: ToolResult) -> Any:
     value = result.value
     if value is None:
         return None if isinstance(result.content, str) else result.text
+    if value is CUT:
+        raise ValueError
     if isinstance(value, str):
         return str.__str__(value)
     if isinstance(value, bytes | bytearray) or not isinstance(result.content, str):

@@ -11,6 +11,7 @@ from ..answer import Answer
 from ..caller import NOBODY, Caller
 from ..errors import AgentError
 from ..handoffs.handoff import Handoff
+from .inner import INNER
 from .rules import Limits
 from .steps import INPUTS
 
@@ -318,6 +319,7 @@ class GiveUp(NamedTuple):
 RECORDS = (
     *(Accepted, ApprovalAsked, CredentialGiven, Ended, NotSteered),
     *(PromptChanged, Resumed, Rewound, Snapshot, ToolsStarted),
+    *INNER,
 )
 POSTS = (Cancel, Decision, GiveUp, Steer)
 EVENTS: tuple[type[Any], ...] = (*RECORDS, *INPUTS, *POSTS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
+from .inner import INNER, InnerCalled, outer_of
 from .machine import Turn, advance, outstanding
 from .records import Accepted, ApprovalAsked, Ended, NotSteered, Resumed, Rewound, Snapshot, ToolsStarted
 from .remembered import NOTHING_REMEMBERED, Remembered
@@ -130,7 +131,11 @@ def _step_diverges(state: ConversationState, event: Any) -> str:
         named = event.call_ids
     elif kind is ApprovalAsked:
         named = (event.call_id,)
+    elif kind in INNER:
+        named = (outer_of(event.call_id) if kind is InnerCalled else event.call_id,)
     open_calls = _open_calls(turn)
+    if state.inner is not None:
+        open_calls += state.inner.ids()
     strange = [call for call in named if call not in open_calls]
     if strange:
         there = ", ".join(open_calls) or "none"

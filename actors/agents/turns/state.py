@@ -13,6 +13,7 @@ from typing import Any
 from ..caller import Caller
 from .arrivals import Hearing, hearing, replaced
 from .history import History, repaired
+from .inner import InnerCalled, InnerCalls, InnerDecided, InnerRecord, InnerReturned
 from .machine import Turn, advance, closed
 from .outcome import Outcome, brief, outcome_of
 from .records import (
@@ -30,7 +31,7 @@ from .records import (
 )
 from .remembered import NOTHING_REMEMBERED, Remembered
 from .rules import NOTHING, Limits, Rules
-from .steps import Begin, Commands, Decided, Fail, Finish, Input, Interrupted, Raised, Spent
+from .steps import Begin, Commands, Decided, Fail, Finish, Input, Interrupted, Raised, Spent, ToolReturned
 
 
 class ConversationState:
@@ -50,6 +51,7 @@ class ConversationState:
         rollback: whether the messages of the run under way are to be taken out of the history once it has ended.
         newer: for runs that a newer one puts an end to, by id, that one.
         prompt: what its prompt function remembers.
+        inner: the calls that calls of the step under way have made.
     """
 
     __slots__ = (
@@ -60,6 +62,7 @@ class ConversationState:
         "caller",
         "conversation",
         "credentials",
+        "inner",
         "keyed",
         "newer",
         "owner",
@@ -86,6 +89,7 @@ class ConversationState:
         self.credentials: tuple[CredentialGiven, ...] = ()
         """What tools were given in the conversation so far."""
         self.prompt: Remembered = NOTHING_REMEMBERED
+        self.inner: InnerCalls | None = None
         self.used = 0.0
         self.resumed = 0
         self.rollback = False
@@ -170,6 +174,8 @@ class ConversationState:
             left = {} if turn.message is None else dict(self.approvals)
             left.pop(getattr(happened, "call_id", ""), None)
             self.approvals = left or None
+        if self.inner is not None and (turn.message is None or type(happened) is ToolReturned):
+            self._inner_over("" if turn.message is None else getattr(happened, "call_id", ""))
         self.turn = turn
         if turn.phase == "ended" and commands:
             last = commands[-1]
@@ -203,6 +209,27 @@ class ConversationState:
 
     def _prompt_changed(self, event: PromptChanged) -> None:
         self.prompt = self.prompt.plus(len(self.turn.history), event)
+
+    def _inner(self, event: InnerRecord) -> None:
+        if not self.begun or self.turn.message is None:
+            raise TypeError(f"{type(event).__name__} cannot happen: no call is open")
+        if self.inner is None:
+            self.inner = InnerCalls()
+        self.inner.apply(event)
+        if type(event) is InnerDecided and self.approvals is not None:
+            self.approvals = {id: asked for id, asked in self.approvals.items() if id != event.call_id} or None
+        elif type(event) is InnerReturned:
+            self.resumed = 0  # it has got a step further
+            self.used = max(self.used, event.used)
+
+    def _inner_over(self, outer: str) -> None:
+        """A call has its result, or, without a name, all of the step have."""
+        assert self.inner is not None
+        gone = self.inner.over(outer)
+        if not outer or not len(self.inner):
+            self.inner = None
+        if self.approvals is not None and gone:
+            self.approvals = {id: asked for id, asked in self.approvals.items() if id not in gone} or None
 
     def _resumed(self, event: Resumed) -> None:
         self.resumed += 1
@@ -242,6 +269,7 @@ class ConversationState:
             self.begun = False
             self.started = NOTHING
             self.approvals = None
+            self.inner = None
             self.used = 0.0
             self.resumed = 0
             self.rollback = False
@@ -287,6 +315,9 @@ _APPLIED: dict[type[Any], Callable[[ConversationState, Any], None]] = {
     ApprovalAsked: ConversationState._approval_asked,
     CredentialGiven: ConversationState._credential_given,
     PromptChanged: ConversationState._prompt_changed,
+    InnerCalled: ConversationState._inner,
+    InnerDecided: ConversationState._inner,
+    InnerReturned: ConversationState._inner,
     Resumed: ConversationState._resumed,
     Rewound: ConversationState._rewound,
     NotSteered: ConversationState._not_steered,

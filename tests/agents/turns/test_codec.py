@@ -543,6 +543,9 @@ Handoff sender target task context='' summary='' input=None kind='delegate'
 HandoffRecord sender target kind task failed=''
 HandoffReturned call_id content is_error=False final=False fatal=None usage=Usage() cost=0.0 steps=0 handoffs=() used=0.0 owner=None agent='' within=() notes=()
 Image url detail='auto' cache=False
+InnerCalled call_id name arguments began_at=0.0
+InnerDecided call_id approved arguments=None reason=''
+InnerReturned call_id content is_error=False form='text' asked=0 used=0.0
 Interrupted error usage=Usage() cost=0.0 handoffs=() rollback=False
 Message role content='' tool_calls=() tool_call_id=None name=None is_error=False reasoning='' cache=False state=None
 NotSteered id owner=None

@@ -12,12 +12,14 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any, Final, NamedTuple
 
+from .....providers.messages import ToolCall
 from ....core.mail.future import Future
 from ....journal.errors import JournalError
 from ....journal.store import Header, Journal, at_hand
 from ...caller import NOBODY, Caller
 from ...errors import DefinitionError, UnknownApproval
 from ...events import ApprovalRequested
+from ...turns.inner import InnerDecided
 from ...turns.machine import outstanding
 from ...turns.records import Accepted, ApprovalAsked, Decision, Ended, RunRequest
 from ...turns.rules import Limits
@@ -297,6 +299,8 @@ def _request(state: ConversationState, asked: ApprovalAsked) -> ApprovalRequeste
     run, message = state.queue[0], state.turn.message
     if not asked.call_id:  # the run waits for more
         calls = [command.call for command in outstanding(state.turn, rules_of(run)) if type(command) is AskApproval]
+    elif state.inner is not None and (inner := state.inner.get(asked.call_id)) is not None:
+        calls = [ToolCall(asked.call_id, inner.called.name, inner.called.arguments)]
     else:
         calls = [call for call in (message.tool_calls if message is not None else ()) if call.id == asked.call_id]
     if not calls:
@@ -309,7 +313,7 @@ def _request(state: ConversationState, asked: ApprovalAsked) -> ApprovalRequeste
 
 def _decided(event: Any, call_id: str) -> tuple[bool, str] | None:
     """Whether an event is a decision about a call: approved or not, and why."""
-    if type(event) is Decided and event.call_id == call_id:
+    if (type(event) is Decided or type(event) is InnerDecided) and event.call_id == call_id:
         return event.approved, event.reason
     return (True, "") if type(event) is Raised and not call_id else None
 

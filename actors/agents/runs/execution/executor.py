@@ -11,13 +11,19 @@ from typing import Any
 
 from ...turns.steps import AskApproval, CallTool, Commands, Complete, HandOff, Restore
 from .completions import ask_again, complete, completion_arrived, step_rendered
+from .inner_steps import inner_asked, inner_done, inner_left, inner_stalled
 from .preparing import delegate_answered, hand_off, handoff_prepared, handoff_refused
 from .rendering import restore
 from .reports import (
     ApprovalExpired,
     AskAgain,
     CompletionArrived,
+    CredentialTaken,
     DelegateAnswered,
+    InnerAsked,
+    InnerDone,
+    InnerLeft,
+    InnerStalled,
     MoneySpent,
     PostsSeen,
     Prepared,
@@ -27,7 +33,7 @@ from .reports import (
 )
 from .session import Happened, Session
 from .tool_calls import approval_expired, ask_approval, call_tool, posts_seen, tool_done
-from .tool_context import money_spent
+from .tool_context import credential_taken, money_spent
 
 EFFECTS: Mapping[type, Callable[[Session, Any, Happened], None]] = {
     Complete: complete,
@@ -43,6 +49,11 @@ RESULTS: Mapping[type, Callable[[Any, Happened], None]] = {
     AskAgain: ask_again,
     CompletionArrived: completion_arrived,
     ToolDone: tool_done,
+    CredentialTaken: credential_taken,
+    InnerAsked: inner_asked,
+    InnerDone: inner_done,
+    InnerLeft: inner_left,
+    InnerStalled: inner_stalled,
     MoneySpent: money_spent,
     ApprovalExpired: approval_expired,
     PostsSeen: posts_seen,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from .....providers.messages import ToolCall
+from .....tools import ToolResult
 from ....core.base.events import Outcome
 from ...answer import Answer
 from ...hooks import HookContext
@@ -15,6 +16,7 @@ from ...turns.steps import Commands, HandOff, Spent
 from ..runtime.register import Entry
 from .handed import Sending
 from .session import Session
+from .within import InnerAtWork
 
 
 class CompletionArrived(NamedTuple):
@@ -50,6 +52,35 @@ class ToolDone(NamedTuple):
     session: Session
     call: ToolCall
     outcome: Outcome[Any]
+
+
+class InnerAsked(NamedTuple):
+    """A tool call wants to make a call."""
+
+    session: Session
+    inner: InnerAtWork
+
+
+class InnerDone(NamedTuple):
+    """A call that a tool call has made has ended."""
+
+    session: Session
+    inner: InnerAtWork
+    outcome: Outcome[ToolResult]
+
+
+class InnerLeft(NamedTuple):
+    """A tool call does not wait any more for a call that it has made."""
+
+    session: Session
+    inner: InnerAtWork
+
+
+class InnerStalled(NamedTuple):
+    """A tool call that was begun again has not come for long to where the result of this inner call was told."""
+
+    session: Session
+    inner: InnerAtWork
 
 
 class Prepared(NamedTuple):

@@ -33,6 +33,7 @@ from ...turns.steps import (
     Commands,
     Completed,
     CompletionFailed,
+    Decided,
     Fail,
     Finish,
     HandoffReturned,
@@ -49,9 +50,10 @@ from .delegation import forward, forwarded
 from .ending import PATIENCE, failed, given_up, not_known, outcome_of
 from .executor import RESULTS, carry_out
 from .finalizing import cut_short, finalize
+from .inner_steps import inner_decided, record
 from .recording import Recorder
 from .rendering import adopt
-from .reports import Connected, CredentialTaken, Finalized, MoneySpent, OwnerAnswered, PromptRestored, Recorded
+from .reports import Connected, Finalized, MoneySpent, OwnerAnswered, PromptRestored, Recorded
 from .session import Session, TimeLimitReached
 from .spending import spent, with_those_at_work
 from .tool_calls import asked
@@ -104,6 +106,7 @@ class Runner:
     def _open(self, run: RunRequest) -> Session:
         self._runtime.bus.log(logger.isEnabledFor(logging.DEBUG))
         session = self.session = Session(self._actor, self._runtime, self._state, run)
+        session.record = partial(record, self._recorder, self._state, session)
         session.start_clock()
         return session
 
@@ -227,12 +230,6 @@ class Runner:
         else:
             self._begin(session, messages)
 
-    def _on_credential(self, message: CredentialTaken) -> None:
-        state, given = self._state, message.given
-        if state.begun and state.turn.phase != "ended" and given not in state.credentials:
-            self._recorder.append((given,), message.session)
-            state.apply(given)
-
     def _on_finalized(self, message: Finalized) -> None:
         session = message.session
         if session.finalizing is None:
@@ -284,6 +281,9 @@ class Runner:
         state = self._state
         if state.turn.phase == "ended" and type(happened) is not Begin:
             return  # it came too late
+        if type(happened) is Decided and happened.call_id in session.within.calls:
+            inner_decided(session, happened, self.apply)
+            return
         if type(happened) is Interrupted or (type(happened) is HandoffReturned and happened.fatal is not None):
             happened = with_those_at_work(session, happened)
         turn, commands = advance(state.turn, happened, session.rules)
@@ -489,7 +489,6 @@ class Runner:
 
 _OWN: Mapping[type, Callable[[Runner, Any], None]] = {
     Connected: Runner._on_connected,
-    CredentialTaken: Runner._on_credential,
     Finalized: Runner._on_finalized,
     TimeLimitReached: Runner._on_time_limit,
     OwnerAnswered: Runner._on_owner_answered,

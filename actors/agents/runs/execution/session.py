@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Set
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import replace
 from typing import Any, NamedTuple, TypeAlias
 
@@ -34,6 +34,7 @@ from ..runtime.register import Entry
 from ..runtime.runtime import AgencyRuntime
 from .calling import raised_by
 from .handed import Delegation
+from .within import Within
 
 logger = logging.getLogger("callboard")
 
@@ -81,6 +82,7 @@ class Session:
         "prepared",
         "prompt",
         "recalled",
+        "record",
         "reported",
         "resumed",
         "rules",
@@ -100,6 +102,7 @@ class Session:
         "unready",
         "value",
         "waiting",
+        "within",
     )
 
     def __init__(self, actor: Actor, runtime: AgencyRuntime, state: ConversationState, run: RunRequest) -> None:
@@ -182,6 +185,10 @@ class Session:
         self.since: dict[str, float] = {}
         self.delegations: dict[str, Delegation] = {}
         self.waiting: dict[str, ApprovalRequested] = {}
+        self.within = Within()
+        """The calls that its tool calls make."""
+        self.record: Record = _nobody
+        """Records what happened within a tool call."""
         self.timer: Alarm | None = None
         self.dropping: list[str] = []
         """Streams of other conversations that go with the next append."""
@@ -391,6 +398,14 @@ class Session:
             runtime.approvals.forget(request)
             self.unpause(request.approval)
         self.waiting.clear()
+
+
+Record: TypeAlias = Callable[[Sequence[Any], Callable[[], object] | None], None]
+"""Records events that are no step, and calls what is given once the journal has them."""
+
+
+def _nobody(events: Sequence[Any], then: Callable[[], object] | None) -> None:
+    raise TypeError("nobody records what happens within this session's tool calls")
 
 
 Happened: TypeAlias = Callable[[Session, Input], None]

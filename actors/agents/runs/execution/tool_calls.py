@@ -17,6 +17,7 @@ from ...prompts.cells import Cells
 from ...turns.records import ApprovalAsked, Decision
 from ...turns.steps import AskApproval, CallTool, Commands, Decided, Interrupted, Raised, ToolReturned
 from ..coordination.elsewhere import decisions_left
+from .inner_calls import tell_simulation
 from .planning import not_offered
 from .reports import ApprovalExpired, PostsSeen, ToolDone
 from .session import Happened, Session
@@ -49,7 +50,7 @@ def call_tool(session: Session, command: CallTool, happened: Happened) -> None:
     if why := not_offered(session, call):
         _returned(session, call, why, True, happened)
         return
-    if call.id in session.interrupted and not tool.idempotent:
+    if call.id in session.interrupted and not (tool.idempotent or tool.resumable):
         _returned(session, call, INTERRUPTED, True, happened)
         return
     if session.cells is None:
@@ -73,7 +74,7 @@ def _start(session: Session, call: ToolCall, tool: Tool) -> None:
     else:
         # Not piped: a call has a task of its own already.
         ended = partial(_when_returned, session, call)
-        _tell_simulation(session, call, tool)
+        tell_simulation(session, call, tool)
         session.jobs[call.id] = session.runtime.tool_tasks.start(tool, call.arguments, ended, context)
     active_context.reset(token)
 
@@ -219,19 +220,11 @@ async def _hooked_call(session: Session, call: ToolCall) -> ToolResult:
     if has_to_recall(session):
         await recall(session)
     made = await made_context(session, call) if tool.context is not None else None
-    _tell_simulation(session, call, tool)
+    tell_simulation(session, call, tool)
     return await tool.run(call.arguments, context=made)
 
 
-def _tell_simulation(session: Session, call: ToolCall, tool: Tool) -> None:
-    """Tell a simulation that a tool is called now. `ToolStarted` comes earlier: what it tells of may be refused yet."""
-    system = session.runtime.system
-    if system is not None and (probe := system.runtime.probe) is not None:
-        at = {"actor": session.actor.path, "run": session.run.id, "step": session.state.turn.steps}
-        probe.event("tool_called", **at, call=call.id, tool=call.name, idempotent=tool.idempotent)
-
-
-def _with_changes(
+def with_changes(
     session: Session, cells: Cells, call: ToolCall, content: str | tuple[Part, ...], is_error: bool
 ) -> tuple[str | tuple[Part, ...], bool]:
     """A call's result, and whether it is an error, once what the call has set counts for the conversation; a call that
@@ -252,7 +245,7 @@ def _returned(
     session: Session, call: ToolCall, content: str | tuple[Part, ...], is_error: bool, happened: Happened
 ) -> None:
     if session.cells is not None:
-        content, is_error = _with_changes(session, session.cells, call, content, is_error)
+        content, is_error = with_changes(session, session.cells, call, content, is_error)
     if secrets := secrets_of(session):
         content = secrets.blot_content(content)
     seconds = session.time() - session.since.pop(call.id, session.started)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
@@ -23,6 +24,7 @@ from ...turns.records import CredentialGiven
 from ...turns.steps import Spent
 from ..runtime.register import Entry
 from .calling import raised_by
+from .inner_calls import make_call
 from .reports import CredentialTaken, MoneySpent
 from .session import Happened, Session
 
@@ -125,6 +127,14 @@ async def _look_up(session: Session, caller: Caller, name: str) -> Any:
     return await found if inspect.isawaitable(found) else found
 
 
+def credential_taken(message: CredentialTaken, happened: Happened) -> None:
+    """Record that a tool was given a secret."""
+    session, given = message
+    state = session.state
+    if state.begun and state.turn.phase != "ended" and given not in state.credentials:
+        session.record((given,), None)
+
+
 def money_spent(message: MoneySpent, happened: Happened) -> None:
     """Take what a tool has spent."""
     session, tool, spent = message
@@ -175,11 +185,20 @@ def _context(session: Session, call: ToolCall, deps: Any) -> ToolContext[Any]:
         streaming=run.stream,
         on_progress=partial(_on_progress, session),
         on_usage=partial(_on_usage, session),
+        on_call=partial(make_call, session),
+        began_at=_began_at(session, call),
         credentials=None if runtime.credentials is None else partial(_credential, session, _holder(session)),
     )
     if runtime.credentials is not None:
         context.secrets = _kept_secrets(session)  # what one tool was given another may return
     return context
+
+
+def _began_at(session: Session, call: ToolCall) -> float:
+    """When a call began, in seconds since 1970; of one that made calls before a crash, when it did so first."""
+    inner = session.state.inner
+    first = next(inner.of(call.id), None) if inner is not None else None
+    return first.called.began_at if first is not None else time.time()
 
 
 def _on_progress(session: Session, context: CallContext, text: str, fraction: float | None) -> None:
@@ -193,7 +212,10 @@ def _tell(session: Session, told: Mapping[str, Any]) -> None:
 
 
 def _on_usage(session: Session, context: CallContext, amount: float, reason: str, metadata: Mapping[str, Any]) -> None:
-    message = MoneySpent(session, context.tool, Spent(context.call_id, amount, reason, metadata))
+    outer: CallContext = context
+    while outer.outer is not None:  # it is counted with the call that the model made
+        outer = outer.outer
+    message = MoneySpent(session, context.tool, Spent(outer.call_id, amount, reason, metadata))
     _in_loop(session, partial(session.send, message))
 
 

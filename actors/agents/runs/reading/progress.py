@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias
 from .....providers.messages import Message, ToolCall, Usage, shown
 from ....journal.store import Record
 from ...errors import named
+from ...turns.inner import InnerCalled, InnerDecided, InnerReturned
 from ...turns.records import Accepted, ApprovalAsked, Ended, Resumed, RunRequest, ToolsStarted
 from ...turns.steps import (
     Begin,
@@ -40,6 +41,8 @@ RecordType: TypeAlias = Literal[
     "stopped",
     "interrupted",
     "resumed",
+    "inner_called",
+    "inner_returned",
     "ended",
 ]
 
@@ -169,7 +172,7 @@ def _approval_asked(event: ApprovalAsked) -> Mapping[str, Any]:
     return {"call_id": event.call_id, "approval": event.approval, "expires_at": event.expires_at}
 
 
-def _decided(event: Decided) -> Mapping[str, Any]:
+def _decided(event: Decided | InnerDecided) -> Mapping[str, Any]:
     return {"call_id": event.call_id, "approved": event.approved, "reason": event.reason}
 
 
@@ -203,6 +206,9 @@ _DESCRIBED: Mapping[type, tuple[RecordType, Callable[[Any], Mapping[str, Any]]]]
     ApprovalAsked: ("approval_asked", _approval_asked),
     Decided: ("approval_decided", _decided),
     Raised: ("limits_raised", _raised),
+    InnerCalled: ("inner_called", lambda event: {"call_id": event.call_id, "tool": event.name}),
+    InnerDecided: ("approval_decided", _decided),
+    InnerReturned: ("inner_returned", lambda event: {"call_id": event.call_id, "is_error": event.is_error}),
     Steered: ("steered", lambda event: {"text": _text(event.messages)}),
     Stopped: ("stopped", lambda event: {"by": event.by}),
     Interrupted: ("interrupted", lambda event: {"error": _error(event.error)}),

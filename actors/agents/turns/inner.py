@@ -1,0 +1,185 @@
+"""Calls that a tool call makes: what the journal keeps of them, and what is known of them while it is open. Pure.
+
+A call that is begun again after a crash makes its inner calls anew, in the same order; what is known of one is then in
+place of the call itself. Once the outer call has its result, nothing of them is needed any more.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+from ....providers.messages import Part
+from ....tools.result import CUT, ToolResult
+
+Form: TypeAlias = Literal["text", "json", "none"]
+
+
+class InnerCalled(NamedTuple):
+    """A tool call has made a call.
+
+    Args:
+        call_id: ``{outer call}/{n}``, counted from 1.
+        name: under which the tool was called.
+        arguments: JSON text.
+        began_at: when the outer call began, in seconds since 1970.
+    """
+
+    call_id: str
+    name: str
+    arguments: str
+    began_at: float = 0.0
+
+    def __repr__(self) -> str:
+        """Which call, never with what: errors and logs show records."""
+        return f"InnerCalled({self.call_id!r}, {self.name!r})"
+
+
+class InnerDecided(NamedTuple):
+    """A person has decided about an inner call.
+
+    Args:
+        call_id: the call.
+        approved: whether it runs.
+        arguments: JSON text in place of what it was called with.
+        reason: told to the outer call, where it does not run.
+    """
+
+    call_id: str
+    approved: bool
+    arguments: str | None = None
+    reason: str = ""
+
+
+class InnerReturned(NamedTuple):
+    """An inner call has its result.
+
+    Args:
+        call_id: the call.
+        content: of the result.
+        is_error: whether it failed.
+        form: what the program gets of it: the text, what it says as JSON, or None.
+        asked: how many calls the outer call had made by then. It is told of this result when it has made as many again.
+        used: seconds of the run's time that were used by then.
+    """
+
+    call_id: str
+    content: str | tuple[Part, ...]
+    is_error: bool = False
+    form: Form = "text"
+    asked: int = 0
+    used: float = 0.0
+
+    def __repr__(self) -> str:
+        """Which call's, never what."""
+        return f"InnerReturned({self.call_id!r}, is_error={self.is_error})"
+
+
+InnerRecord: TypeAlias = InnerCalled | InnerDecided | InnerReturned
+INNER: tuple[type[Any], ...] = (InnerCalled, InnerDecided, InnerReturned)
+
+
+class InnerCall(NamedTuple):
+    """What is known of one inner call.
+
+    Args:
+        called: it.
+        decided: what a person said, if one did.
+        returned: its result, if it has one.
+    """
+
+    called: InnerCalled
+    decided: InnerDecided | None = None
+    returned: InnerReturned | None = None
+
+
+class InnerCalls:
+    """What is known of the inner calls of the calls that are open."""
+
+    __slots__ = ("_calls", "_returned")
+
+    def __init__(self) -> None:
+        self._calls: dict[str, InnerCall] = {}
+        self._returned: list[InnerReturned] = []
+
+    def get(self, call_id: str) -> InnerCall | None:
+        """What is known of a call."""
+        return self._calls.get(call_id)
+
+    def ids(self) -> list[str]:
+        """The calls' ids."""
+        return list(self._calls)
+
+    def of(self, outer: str) -> Iterator[InnerCall]:
+        """The calls that a call has made, in order."""
+        return (call for call_id, call in self._calls.items() if outer_of(call_id) == outer)
+
+    def returned(self, outer: str) -> list[InnerReturned]:
+        """The results of the calls that a call has made, in the order in which they came."""
+        return [result for result in self._returned if outer_of(result.call_id) == outer]
+
+    def apply(self, event: InnerRecord) -> None:
+        """Take a record.
+
+        Raises:
+            TypeError: it is about a call that was not made: the journal has a gap.
+        """
+        if isinstance(event, InnerCalled):
+            self._calls[event.call_id] = InnerCall(event)
+            return
+        known = self._calls.get(event.call_id)
+        if known is None:
+            raise TypeError(f"{type(event).__name__} cannot happen: no call {event.call_id!r} was made")
+        if isinstance(event, InnerDecided):
+            self._calls[event.call_id] = known._replace(decided=event)
+        else:
+            self._calls[event.call_id] = known._replace(returned=event)
+            self._returned.append(event)
+
+    def over(self, outer: str) -> frozenset[str]:
+        """Forget the calls within one that has its result; returns their ids."""
+        gone = frozenset(call_id for call_id in self._calls if is_within(call_id, outer))
+        for call_id in gone:
+            del self._calls[call_id]
+        self._returned = [result for result in self._returned if result.call_id not in gone]
+        return gone
+
+    def __len__(self) -> int:
+        return len(self._calls)
+
+
+def outer_of(call_id: str) -> str:
+    """The id of the call that made an inner one."""
+    return call_id.rpartition("/")[0]
+
+
+def is_within(call_id: str, outer: str) -> bool:
+    """Whether a call was made by another, or by one that it has made."""
+    return call_id.startswith(f"{outer}/")
+
+
+def returned(call_id: str, result: ToolResult, asked: int, used: float) -> InnerReturned:
+    """The record of a result."""
+    return InnerReturned(call_id, result.content, result.is_error, _form(result), asked, used)
+
+
+def result_of(record: InnerReturned) -> ToolResult:
+    """What an outer call is told; the same whether the inner one has just ended or is known from the journal."""
+    if record.is_error or record.form == "none":
+        return ToolResult(record.content, record.is_error)
+    if record.form == "text" or not isinstance(record.content, str):
+        return ToolResult(record.content, value=ToolResult(record.content).text)
+    try:
+        return ToolResult(record.content, value=json.loads(record.content))
+    except ValueError:
+        return ToolResult(record.content, value=CUT)
+
+
+def _form(result: ToolResult) -> Form:
+    value = result.value
+    if value is None and isinstance(result.content, str):
+        return "none"
+    if isinstance(value, str | bytes | bytearray) or not isinstance(result.content, str):
+        return "text"
+    return "json"
