@@ -55,7 +55,7 @@ BUDGET = 500
 TWIN_SCHEDULES = 1_000
 DEEP_SCHEDULES = 10_000
 REPEATS = 5
-FRESH_SEEDS = 310_000_000
+FRESH_SEEDS = 900_000_000
 """The first of those that nothing was tried out with."""
 ROOT = Path(__file__).parents[1]
 VERSIONS = ("3.11", "3.12", "3.13")
