@@ -342,6 +342,20 @@ async def both_are_failed_with_one_error(sim: Simulation) -> Any:
     return tuple([task.result() for task in tasks])
 
 
+async def one_writes_in_a_thread(sim: Simulation) -> Any:
+    seen: list[str] = []
+
+    async def writes() -> None:
+        await asyncio.sleep(0)
+        seen.append("task")
+        await asyncio.sleep(0)
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(asyncio.to_thread(seen.append, "thread"))
+        group.create_task(writes())
+    return tuple(seen)
+
+
 async def one_of_many_objects_is_shared(sim: Simulation) -> Any:
     shared = {"count": 0}
     many = [shared, *({"count": number} for number in range(6_000))]
@@ -366,6 +380,7 @@ async def one_of_many_objects_is_shared(sim: Simulation) -> Any:
             both_are_failed_with_one_error,
             {("one is number 0", "other is number 1"), ("one is number 1", "other is number 0")},
         ),
+        (one_writes_in_a_thread, {("task", "thread"), ("thread", "task")}),
         (one_of_many_objects_is_shared, {1, 2}),
         (both_set_a_future, {"one", "other"}),
         (one_asks_whether_a_future_is_set, {False, True}),
@@ -381,6 +396,7 @@ async def one_of_many_objects_is_shared(sim: Simulation) -> Any:
         "two are sent a list",
         "two are answered with a list",
         "two are failed with an error",
+        "one writes in a thread",
         "one of many objects",
         "two set a future",
         "one looks at a future",
