@@ -689,7 +689,7 @@ def test_a_chain_of_internals_is_shown_from_where_it_began() -> None:
 def test_of_those_whose_events_are_folded_four_are_named() -> None:
     def told(*names: str) -> list[str]:
         shown = [(index, 0.0, "spawn", {"actor": name}) for index, name in enumerate(names)]
-        return [line.strip() for line in lines(shown, folded=frozenset(range(len(names))))]
+        return [line.strip() for line in lines(shown, hidden=[True] * len(names))]
 
     assert told("a", "b", "c", "d", "a") == ["… 5 events of a, b, c, d"]
     assert told("a", "b", "c", "d", "e") == ["… 5 events of a, b, c, d, …"]
