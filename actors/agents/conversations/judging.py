@@ -301,6 +301,8 @@ class RunToday:
         call = _call_of(step, event.call_id)
         if call is None or call.name not in self._rules.delegates | self._rules.transfers:
             return
+        if call.name in self._prepared.agents:
+            return  # functions decide, and are not called
         why = await self._refusal(call, step.before)
         refused = event.content.startswith("Refused: ")
         if why and not refused:

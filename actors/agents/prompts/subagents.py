@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import json
+import re
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from typing import Any, Final, TypedDict
 
 from ....providers.checks import MAYBE_FUNCTION, TEXT, TOOL_NAME, require
@@ -35,6 +37,11 @@ class AgentOptions(TypedDict, total=False):
     on_error: Callable[..., Any] | None
 
 
+_CALLBACKS: Final = {"before_call": 1, "on_success": 2, "on_error": 2}
+"""How many arguments each may take."""
+
+_FENCED: Final = re.compile(r"```(?:json)?[ \t]*\n(.*?)```", re.DOTALL | re.IGNORECASE)
+
 AGENT_OPTIONS: Final = frozenset({*AgentOptions.__optional_keys__, "plugins"})
 
 
@@ -52,12 +59,14 @@ class SubAgent:
         system: what it is told before all that its prompt function defines.
         plugins: those of its prompt.
         response_schema: the type that its answer must fit.
-        limits: what one call may use; None for what is left to the run that calls it.
+        limits: what one call may use, besides what is left to the run that calls it; None for what agents may use.
         before_call: called with the input; it may return another, or a `ToolResult` that stands for the call; raising
             refuses the call.
-        on_success: called with the answer: what it is as ``response_schema``, or its text. It may set the state of the
-            prompt that offers the agent.
-        on_error: called with the error; it may return a text to be told instead.
+        on_success: called with the answer (what it is as ``response_schema``, or its text) and the input.
+        on_error: called with what its run ended in, or an `InvalidAnswer` where its answer does not fit, and the input;
+            it may return a `ToolResult` that stands for the call.
+
+    The three may be ``async``, take fewer arguments, and set the state of the prompt that offers the agent.
 
     Raises:
         PromptError: something of it is wrong.
@@ -90,6 +99,8 @@ class SubAgent:
             on_success=(self.on_success, MAYBE_FUNCTION),
             on_error=(self.on_error, MAYBE_FUNCTION),
         )
+        for name, most in _CALLBACKS.items():
+            _required(getattr(self, name), most, f"sub-agent {self.name!r}: {name}")
         if self.limits is not None and not isinstance(self.limits, Limits):
             raise PromptError(f"sub-agent {self.name!r}: limits are Limits, not {type(self.limits).__name__}")
         _ = self.spec, self.output  # what is wrong with them is said where they are written
@@ -124,6 +135,43 @@ class SubAgent:
             InvalidArguments: they do not fit; says how, for the model.
         """
         return self._input.read(self.name, arguments)
+
+    def checked(self, given: Any) -> Any:
+        """An input that a function has made.
+
+        Raises:
+            InvalidArguments: it does not fit; says how.
+        """
+        return self._input.checked(self.name, given)
+
+    def answered(self, text: str) -> tuple[Any, str]:
+        """An answer as ``response_schema``, and what is wrong with it; as it is where there is none. JSON is also found
+        in a Markdown fence, with or without words around it.
+
+        Raises:
+            Exception: what a validator of the type raised.
+        """
+        if self.output is None:
+            return text, ""
+        value, problem = self.output.read(text)
+        if problem:
+            for fenced in _FENCED.finditer(text):
+                inner, wrong = self.output.read(fenced[1])
+                if not wrong:
+                    return inner, ""
+        return value, problem
+
+    def bound(self, callback: str, *given: Any) -> Callable[[], Any] | None:
+        """One of the three functions with as many arguments as it takes; None where there is none.
+
+        Args:
+            callback: its name.
+            given: what it may take.
+        """
+        function = getattr(self, callback)
+        if function is None:
+            return None
+        return partial(function, *given[: _required(function, len(given), f"{callback} of {self.name}")])
 
     @property
     def _input(self) -> _Input:
@@ -202,6 +250,37 @@ class _Input:
         except ValidationError as error:
             raise InvalidArguments(explained(name, error, self.schema)) from None
         return dict(read) if self._is_mapping else read
+
+    def checked(self, name: str, given: Any) -> Any:
+        from pydantic import ValidationError
+
+        try:
+            read = self._adapter.validate_python(given)
+        except ValidationError as error:
+            raise InvalidArguments(explained(name, error, self.schema)) from None
+        return dict(read) if self._is_mapping else read
+
+
+def _required(function: Callable[..., Any] | None, most: int, what: str) -> int:
+    """How many arguments a function is called with: as many as it requires.
+
+    Raises:
+        PromptError: it requires more than there are.
+    """
+    if function is None:
+        return 0
+    try:
+        parameters = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):  # some that are written in C do not say
+        return 1
+    if any(one.kind is one.VAR_POSITIONAL for one in parameters):
+        return most
+    required = [one for one in parameters if one.default is one.empty and one.kind is not one.VAR_KEYWORD]
+    if len(required) > most or any(one.kind is one.KEYWORD_ONLY for one in required):
+        names = ", ".join(one.name for one in required)
+        takes = "(input)" if most == 1 else "(answer, input)" if "on_success" in what else "(error, input)"
+        raise PromptError(f"{what} takes {takes}, or less; this requires ({names})")
+    return len(required)
 
 
 @lru_cache(maxsize=256)

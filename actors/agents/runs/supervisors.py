@@ -19,13 +19,14 @@ from ...journal.store import at_hand
 from ..answer import Answer
 from ..errors import AgentUnavailable, DefinitionError
 from ..handoffs.handoff import Handoff
+from ..team.subagents import is_sub_agent
 from ..turns.outcome import unanswered
 from ..turns.records import Cancel, Decision, GiveUp, RunRequest
 from ..turns.state import ConversationState
 from .conversation import Conversation
 from .coordination.recovery import close_run, take_up_abandoned
 from .reading.folding import read
-from .runtime.messages import Idle, Posted, Release, Rewind, TakeUp
+from .runtime.messages import AddAgent, Idle, Posted, Release, Rewind, TakeUp
 from .runtime.register import unavailable
 from .runtime.runtime import AgencyRuntime
 from .validation import handed_over
@@ -96,6 +97,8 @@ class AgentActor(Actor):
             elif kind is TakeUp or kind is Posted:
                 if kind is Posted and type(message.post.event) is GiveUp:
                     self._runtime.journal.discard(message.post.id)
+                    return None
+                if self._waits_for_asker(message.conversation):
                     return None
                 known = self._open(
                     message.conversation, f"{self._agent}/{message.conversation}" not in self._runtime.unkept
@@ -205,6 +208,12 @@ class AgentActor(Actor):
                 logger.warning("%s/%s was not released", *state.owner, exc_info=error)
         await at_hand(runtime.journal.delete(name))
 
+    def _waits_for_asker(self, conversation: str) -> bool:
+        """Whether a sub-agent's conversation is gone on with only once it is asked again: it is not known before by
+        which prompt function. What was said to it is in the journal, and it looks there."""
+        runtime = self._runtime
+        return is_sub_agent(runtime.directory.agents[self._agent]) and runtime.register.get(conversation) is None
+
     def _open(self, conversation: str, kept: bool) -> ActorRef[Any]:
         made = (self._runtime, self._agent, conversation, kept)
         return self.spawn(ChildSpec(Conversation, made, name=conversation, restart="transient"))
@@ -243,12 +252,6 @@ async def _raised(error: Exception) -> None:
 
 async def _once(done: Future[None]) -> None:
     await asyncio.shield(done)
-
-
-class AddAgent(NamedTuple):
-    """Start the actor of an agent that the directory knows."""
-
-    agent: str
 
 
 class LookAgain(NamedTuple):

@@ -14,7 +14,7 @@ from ..handoffs.offer import HandoffTool, is_target
 from ..handoffs.target import Responder, Target
 from ..hooks import Hook
 from ..runs.runtime.closing import ends_with_agency
-from ..runs.supervisors import AddAgent
+from ..runs.runtime.messages import AddAgent
 from ..skills.skill import Skill
 from ..team import changes
 from ..team.description import AgentDescription, describe

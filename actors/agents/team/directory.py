@@ -14,7 +14,7 @@ from typing import Any, TypeAlias, cast
 from ....tools.scopes import EVERYBODY
 from ..agent import Agent
 from ..caller import Caller
-from ..errors import DefinitionError, HandoffRefused, UnknownAgent
+from ..errors import DefinitionError, HandoffRefused, PromptError, UnknownAgent
 from ..handoffs.call import refusal
 from ..handoffs.offer import HandoffTool
 from ..handoffs.policy import EVERYONE, OPEN, HandoffPolicy
@@ -22,6 +22,7 @@ from ..handoffs.target import ModelTarget, Responder, Target
 from ..turns.rules import NOTHING
 from .derived import derived_from, is_derived, offered_by
 from .prepared import NO_TARGETS, PreparedAgent, check_offers, stage_names
+from .subagents import is_sub_agent
 
 Flow: TypeAlias = "tuple[Target | str, Target | str]"
 
@@ -219,6 +220,27 @@ class Directory:
             if isinstance(agent, AnsweringAgent):
                 raise DefinitionError(f"{name} answers by itself, and has no tools, hooks, handoffs or skills")
             return self._add([changed(agent)], (), replacing=agent)
+
+    def add_sub_agent(self, agent: Agent) -> None:
+        """Know an agent that a prompt function offers: it can be handed work by its name, and is no member.
+
+        Raises:
+            PromptError: another agent has that name.
+        """
+        with self._lock:
+            known = self.agents.get(agent.name)
+            if known is not None and not is_sub_agent(known):
+                raise PromptError(
+                    f"a sub-agent is called {agent.name!r} in the agency, as another agent there: rename one of them"
+                )
+            if known is None:
+                self.hidden.add(agent.name)
+                self._numbers.setdefault(agent.name, len(self._numbers))
+                self.agents[agent.name] = agent
+
+    def made_ready(self, agent: Agent) -> PreparedAgent:
+        """An agent that has nobody to hand off to, and is not kept here, ready for work."""
+        return PreparedAgent(agent, (), self._shared)
 
     def allow(self, sender: str, target: str) -> None:
         """Let an agent hand off to another one, from the next handoff on.

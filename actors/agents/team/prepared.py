@@ -21,6 +21,7 @@ from ..handoffs.offer import HandoffTool
 from ..handoffs.target import Responds, Target
 from ..hooks import Hook, by_event
 from ..prompts.rendering import Rendered
+from ..prompts.subagents import SubAgent, SubAgents
 from ..skills.skill import Skill
 from ..turns.history import repaired
 from ..turns.rules import NOTHING, Limits, Rules
@@ -29,6 +30,7 @@ from .derived import offered_by
 # One for all: an agency may have thousands of agents, and an empty dictionary takes 64 bytes.
 _NO_HOOKS: Mapping[str, tuple[Hook, ...]] = {}
 _NO_HANDOFFS: Mapping[str, HandoffTool] = {}
+_NO_AGENTS: Mapping[str, SubAgent | SubAgents] = {}
 _NO_SETTINGS: Mapping[str, Any] = {}
 NO_TARGETS: Mapping[str, Agent] = {}
 _NO_OWNERS: frozenset[Caller] = frozenset()
@@ -135,6 +137,7 @@ class PreparedAgent:
         "_taught",
         "_views",
         "agent",
+        "agents",
         "answer",
         "batch",
         "deferred",
@@ -165,6 +168,8 @@ class PreparedAgent:
         self._permits = permits
         self._rendered: Rendered | None = None
         """What a prompt function has defined for the step under way."""
+        self.agents = _NO_AGENTS
+        """The sub-agents among that, by the names of their tools."""
         self._guarded = guarded
         self._along = along
         self.output = agent.output
@@ -293,10 +298,10 @@ class PreparedAgent:
         agent = self.agent
         tools = [tool for tool in rendered.tools if ALL in tool.scope or agent.may_use(caller, tool.scope)]
         taken = {spec.name for spec in self._offers}.union(self.tools)
-        for tool in tools:
-            if tool.name in taken:
+        for offered in (*tools, *rendered.agents):
+            if offered.name in taken:
                 raise PromptError(
-                    f"the prompt function of {self.name} makes a tool {tool.name!r}, and the agent has a tool or a "
+                    f"the prompt function of {self.name} makes a tool {offered.name!r}, and the agent has a tool or a "
                     "handoff of that name; rename one"
                 )
         if agent.defer_tools or any(tool.defer for tool in tools):
@@ -305,8 +310,13 @@ class PreparedAgent:
             view.tools = {**self.tools, **{tool.name: tool for tool in tools}}
             view.specs = (*self.specs, *(tool.spec for tool in tools))
         rules = self._rules
+        delegates = rules.delegates
+        if rendered.agents:
+            view.agents = {made.name: made for made in rendered.agents}
+            view.specs = (*view.specs, *(made.spec for made in rendered.agents))
+            delegates = delegates.union(view.agents)
         view._rules = Rules(
-            rules.limits, rules.delegates, rules.transfers, rules.external, view._needs_approval, rules.repairs
+            rules.limits, delegates, rules.transfers, rules.external, view._needs_approval, rules.repairs
         )
         return view
 
@@ -325,7 +335,7 @@ class PreparedAgent:
         if autonomy != "manual" or call.name not in self._rules.delegates | self._rules.transfers:
             return False
         offered = self.handoffs.get(call.name)
-        if offered is not None and offered.chooses is not None:
+        if call.name in self.agents or (offered is not None and offered.chooses is not None):
             return _is_object(call.arguments)
         try:
             read_call(call, self.name, self.handoffs, self.reachable)

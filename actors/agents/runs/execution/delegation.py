@@ -16,6 +16,7 @@ from ...errors import (
     named,
 )
 from ...events import HandoffFinished, HandoffStarted
+from ...team.subagents import AskedAgent
 from ...turns.budget import narrowed
 from ...turns.outcome import Outcome
 from ...turns.steps import HandOff, HandoffReturned
@@ -140,11 +141,20 @@ def send(session: Session, command: HandOff, sending: Sending) -> None:
     submit(session, call.id, Delegation(nested, handoff, command.transfer, session.time(), stages, summary=summary))
 
 
-def submit(session: Session, call_id: str, delegation: Delegation) -> None:
-    """Send a run to the agent that makes it; its answer comes back as `DelegateAnswered`."""
+def submit(session: Session, call_id: str, delegation: Delegation, asked: AskedAgent | None = None) -> None:
+    """Send a run to the agent that makes it; its answer comes back as `DelegateAnswered`.
+
+    Args:
+        session: whose.
+        call_id: the call that it is made for.
+        delegation: the run.
+        asked: the sub-agent, where one makes it.
+    """
     session.delegations[call_id] = delegation
     output = session.entry.output if delegation.transfer and session.entry is not None else None
     entry = session.runtime.register.submit(delegation.run, output)
+    if asked is not None:
+        entry.asked = asked
     entry.fresh = not session.resumed
     working: Session | None = entry.session
     if working is not None and not working.over:  # it was at work when this side crashed, and may wait for a person

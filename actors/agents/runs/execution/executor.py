@@ -29,9 +29,12 @@ from .reports import (
     Prepared,
     PromptRendered,
     Refused,
+    SubAgentsPrepared,
+    SubAgentsTold,
     ToolDone,
 )
 from .session import Happened, Session
+from .subagents import sub_agents_prepared, sub_agents_told
 from .tool_calls import approval_expired, ask_approval, call_tool, posts_seen, tool_done
 from .tool_context import credential_taken, money_spent
 
@@ -60,6 +63,8 @@ RESULTS: Mapping[type, Callable[[Any, Happened], None]] = {
     Prepared: handoff_prepared,
     Refused: handoff_refused,
     DelegateAnswered: delegate_answered,
+    SubAgentsPrepared: sub_agents_prepared,
+    SubAgentsTold: sub_agents_told,
 }
 """What takes a message about an effect."""
 

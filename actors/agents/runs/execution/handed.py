@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
-from .....providers.messages import Message
+from .....providers.messages import Message, ToolCall
+from .....tools import ToolResult
 from ...answer import Answer, HandoffRecord
+from ...errors import AgentError
 from ...handoffs.handoff import Handoff
 from ...handoffs.offer import HandoffTool
+from ...prompts.subagents import SubAgent
+from ...turns.outcome import Outcome
 from ...turns.records import RunRequest
 from ...turns.steps import HandOff
 
@@ -28,6 +34,63 @@ class Sending(NamedTuple):
     summary: tuple[Answer, ...] = ()
 
 
+class Part(NamedTuple):
+    """One call of a sub-agent, alone or among several.
+
+    Args:
+        key: unique among what is under way for the run; the scope of what is set for it, too.
+        name: whom the model asks.
+        sub: that one; None where there is none of that name.
+        input: what it is given.
+        handoff, messages: as it is sent.
+        instead: what stands for the call, where nobody is asked.
+        fatal: set where that ends the run.
+    """
+
+    key: str
+    name: str
+    sub: SubAgent | None
+    input: Any = None
+    handoff: Handoff | None = None
+    messages: tuple[Message, ...] = ()
+    instead: ToolResult | None = None
+    fatal: AgentError | None = None
+
+
+class PartResult(NamedTuple):
+    """What came of a part.
+
+    Args:
+        said: what the model is told: ``response``, with ``validation_error`` where it does not fit; or ``error``.
+        alone: the text that it is told in place of that, where it asked nobody else.
+    """
+
+    said: Mapping[str, Any]
+    alone: str | None = None
+
+    @property
+    def is_error(self) -> bool:
+        """Whether it failed."""
+        return "error" in self.said
+
+
+@dataclass(slots=True, eq=False)
+class Asking:
+    """A call of a sub-agent, or of several, that is under way.
+
+    Args:
+        call: the model's.
+        several: whether it may ask several.
+        parts: what it asks, in order.
+        outcomes: what came of it, by key.
+    """
+
+    call: ToolCall
+    several: bool
+    parts: tuple[Part, ...]
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+
+
 class Delegation(NamedTuple):
     """A run another agent makes for this one."""
 
@@ -39,6 +102,7 @@ class Delegation(NamedTuple):
     before: tuple[Answer, ...] = ()  # the answers of its earlier stages
     summary: tuple[Answer, ...] = ()  # what was made for the target before
     waiting: tuple[HandOff, Sending] | None = None  # this run makes the summary for that handoff
+    asking: Asking | None = None  # the call of sub-agents that it is part of
 
     def records(self, answers: tuple[Answer, ...], failed: str) -> tuple[HandoffRecord, ...]:
         """What took place, each handoff before those that came of it.

@@ -33,6 +33,7 @@ from .handed import Delegation, Sending
 from .planning import not_offered
 from .reports import DelegateAnswered, Prepared, Refused
 from .session import Happened, Session
+from .subagents import ask_sub_agents, sub_agent_answered
 
 SUMMARIZE = "Summarize what was said and done so far for {}, who is asked next and sees nothing else of it."
 
@@ -46,6 +47,9 @@ def hand_off(session: Session, command: HandOff, happened: Happened) -> None:
         return
     if offered is not None and offered.chooses is not None:
         _work(session, command, _chosen(session, call, offered, offered.chooses))
+        return
+    if (made := prepared.agents.get(call.name)) is not None:
+        ask_sub_agents(session, call, made)
         return
     try:
         handoff = read_call(call, run.agent, prepared.handoffs, prepared.reachable)
@@ -171,6 +175,9 @@ def delegate_answered(message: DelegateAnswered, happened: Happened) -> None:
     """Take another agent's answer, or the summary that a handoff waits for."""
     session, call_id, outcome = message
     made = session.delegations[call_id]
+    if made.asking is not None:
+        sub_agent_answered(session, made.asking, call_id, outcome, happened)
+        return
     if made.waiting is None:
         delegation.delegate_answered(message, happened)
         return

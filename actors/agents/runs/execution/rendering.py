@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeAlias
 
+from .....providers.messages import Message
 from ....core.base.events import Outcome
 from ....core.base.send_context import active as active_context
 from ...errors import PromptError, RunFailed, said
@@ -20,6 +21,7 @@ from ...turns.steps import CompletionFailed, Restore
 from .calling import called, raised_by
 from .reports import PromptRendered, PromptRestored
 from .session import Happened, Session
+from .subagents import know_sub_agents
 
 Then: TypeAlias = Callable[[Session, Happened], None]
 
@@ -63,9 +65,14 @@ def adopt(session: Session, outcome: Outcome[Rendered]) -> None:
     assert cells is not None
     try:
         rendered = outcome.unwrap()
+        run = session.run
+        if session.input is not None and run.handoff is not None and not (rendered.before or run.messages):
+            rendered = rendered._replace(before=(Message("user", run.handoff.task),))
         if not (session.state.turn.history or rendered.before or rendered.messages or rendered.after):
             raise PromptError(f"{_name(session)} says nothing to the model, and nobody else does: call prompt.user(…)")
-        session.prepared = session.base.with_prompt(rendered, session.run.caller)
+        session.prepared = session.base.with_prompt(rendered, run.caller)
+        if rendered.agents:
+            know_sub_agents(session)
         session.look_at_rules()
         session.changed = cells.take(RENDER)
     except KeyboardInterrupt:
@@ -102,7 +109,7 @@ def _rendered(session: Session, *, effects: bool) -> Outcome[Rendered] | Corouti
     before = None if effects else remembered.before(len(history)).state
     token = active_context.set(session.send_context)
     try:
-        made = render(spec, session.cells, facts, before=before)
+        made = render(spec, session.cells, facts, before=before, input=session.input)
         if isinstance(made, Rendered):
             return Outcome(made, None)
         return Unfinished(called(_name(session), lambda: made), made)

@@ -14,7 +14,7 @@ from ...turns.outcome import Outcome as RunOutcome
 from ...turns.records import CredentialGiven, Decision
 from ...turns.steps import Commands, HandOff, Spent
 from ..runtime.register import Entry
-from .handed import Sending
+from .handed import Asking, Part, PartResult, Sending
 from .session import Session
 from .within import InnerAtWork
 
@@ -105,6 +105,23 @@ class OwnerAnswered(NamedTuple):
 
     session: Session
     entry: Entry
+
+
+class SubAgentsPrepared(NamedTuple):
+    """It is known what a call of sub-agents asks whom."""
+
+    session: Session
+    call: ToolCall
+    several: bool
+    outcome: Outcome[tuple[Part, ...]]
+
+
+class SubAgentsTold(NamedTuple):
+    """All that a call of sub-agents has asked is answered, and the functions that wanted to know of it do."""
+
+    session: Session
+    asking: Asking
+    outcome: Outcome[tuple[PartResult, ...]]
 
 
 class CredentialTaken(NamedTuple):

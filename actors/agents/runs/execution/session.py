@@ -23,6 +23,7 @@ from ...output import Output
 from ...prompts.cells import Cells
 from ...prompts.spec import PromptSpec
 from ...team.prepared import PreparedAgent
+from ...team.subagents import is_sub_agent
 from ...turns.budget import left
 from ...turns.outcome import Outcome as RunOutcome
 from ...turns.records import CredentialGiven, PromptChanged, RunRequest
@@ -70,6 +71,7 @@ class Session:
         "forward",
         "helped",
         "hook_state",
+        "input",
         "interrupted",
         "jobs",
         "known",
@@ -114,6 +116,8 @@ class Session:
         entry = self.entry = runtime.register.get(run.id)
         self.prompt: PromptSpec | None = None
         """The prompt function that makes its steps, if one does."""
+        self.input: Any = None
+        """What that is given besides, where it is a sub-agent's."""
         self.cells: Cells | None = None
         """What that remembers, once a step has been rendered."""
         self.changed: PromptChanged | None = None
@@ -202,11 +206,15 @@ class Session:
 
     def look_at_agent(self) -> None:
         """Take over what the agent has been given, or what was taken from it, since the last completion."""
-        prepared = self.runtime.directory.prepared(self.run.agent).offered_to(self.run.caller)
-        self.base = self.prepared = prepared
-        self.prompt = (
-            prepared.agent.prompt_spec if self.entry is None else self.entry.prompt or prepared.agent.prompt_spec
-        )
+        asked = None if self.entry is None else self.entry.asked
+        if asked is None:
+            prepared = self.runtime.directory.prepared(self.run.agent)
+            self.prompt = prepared.agent.prompt_spec
+            if is_sub_agent(prepared.agent):
+                raise RunFailed("nobody asks it any more, and only who does knows its prompt function")
+        else:
+            prepared, self.prompt, self.input = asked
+        self.base = self.prepared = prepared.offered_to(self.run.caller)
         self.look_at_rules()
 
     def look_at_rules(self) -> None:

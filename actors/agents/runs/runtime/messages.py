@@ -34,6 +34,12 @@ class TakeUp(NamedTuple):
     conversation: str
 
 
+class AddAgent(NamedTuple):
+    """Start the actor of an agent that the directory knows."""
+
+    agent: str
+
+
 class Idle(NamedTuple):
     """The conversation has had nothing to do for a while: it may leave memory."""
 

@@ -17,7 +17,7 @@ from ...answer import Answer
 from ...context import NO_DEPS
 from ...errors import AgencyClosed, AgentError, AgentUnavailable, DefinitionError, RunFailed, UnknownAgent
 from ...output import Output
-from ...prompts.spec import PromptSpec
+from ...team.subagents import AskedAgent
 from ...turns.outcome import Outcome, cancelled, not_theirs, unanswered
 from ...turns.records import Cancel, CredentialGiven, RunRequest
 
@@ -37,7 +37,7 @@ class Entry:
         session: what its conversation does for it, while it is under way and somebody waits. Errors that callers keep
             hold the entry by their tracebacks, and must not hold the conversation by it.
         output: the type that the answer must fit, where the run asks for one of its own.
-        prompt: the prompt function that makes its steps, where it is not its agent's.
+        asked: the sub-agent that makes it, where a prompt function's does.
         deps: what its tools, and those of all that work for it, depend on.
         final: whether the outcome is the run's end; otherwise it may be gone on with later.
         fresh: whether the run's own conversation cannot be in the journal yet.
@@ -50,6 +50,7 @@ class Entry:
 
     __slots__ = (
         "accepted",
+        "asked",
         "background",
         "cancelled",
         "dealt_with",
@@ -60,7 +61,6 @@ class Entry:
         "known",
         "outcome",
         "output",
-        "prompt",
         "recorded",
         "reply",
         "rollback",
@@ -83,7 +83,7 @@ class Entry:
         self.dealt_with: Future[None] | None = None
         self.session: Any = None
         self.output = output
-        self.prompt: PromptSpec | None = None
+        self.asked: AskedAgent | None = None
         self.deps = deps
         self.secrets: Secrets | None = None
         """What its tools, and those of all that work for it, were given that nobody may see."""
