@@ -16,7 +16,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from ..errors import PromptError
 from ..turns.records import PromptChanged
-from .values import Kind, NotPlain, is_same
+from .serializing import Kind, NotPlain, is_same
 
 T = TypeVar("T")
 

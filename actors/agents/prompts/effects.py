@@ -12,7 +12,7 @@ from ....tools.schema import body_of, name_of
 from ..errors import PromptError
 from .items import Items
 from .references import Reference
-from .values import NotPlain, canonical
+from .serializing import NotPlain, canonical
 
 if TYPE_CHECKING:
     from ..context import RequestContext

@@ -10,8 +10,8 @@ from ..errors import PromptError
 from .cells import Cells, Setter
 from .effects import Effect
 from .references import Marks, Reference
+from .serializing import Kind, NotPlain
 from .subagents import SubAgent, SubAgents
-from .values import Kind, NotPlain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

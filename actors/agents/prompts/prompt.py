@@ -20,11 +20,11 @@ from ..errors import PromptError, said
 from .effects import Effect, dependencies_of, identity_of, takes
 from .parts import Parts
 from .references import Reference, ToolReference, check_name
+from .serializing import NotPlain, kind_of
 from .spec import PromptSpec, specified
 from .subagents import AGENT_OPTIONS, AgentOptions, SubAgent, SubAgents
 from .templates.rendered import RenderedTemplate
 from .templates.template import Template
-from .values import NotPlain, kind_of
 from .yamls import as_yaml
 
 if TYPE_CHECKING:

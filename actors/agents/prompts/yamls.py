@@ -6,7 +6,7 @@ import marshal
 from functools import lru_cache
 from typing import Any, Final
 
-from .values import NotPlain, problem_of
+from .serializing import NotPlain, problem_of
 
 _MOST_KNOWN: Final = 512
 _known: dict[bytes, str] = {}
