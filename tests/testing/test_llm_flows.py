@@ -32,6 +32,7 @@ from callboard.actors.testing import (
     simulate,
 )
 from callboard.actors.testing.doubles.models import call, complete
+from callboard.actors.testing.oracles.requests import responses_refuses
 from callboard.providers.messages import Request, Usage
 from callboard.tools import tool
 from tests.agents.support import function
@@ -130,6 +131,26 @@ def shortened(context: HookContext) -> None:
 def test_a_hook_that_takes_results_out_of_an_answers_history_leaves_calls_without() -> None:
     simulate(runs(solo(one_step, pay)), seeds=SEEDS)
     broken(runs(solo(one_step, pay, hooks=[shortened])), "no call without a result")
+
+
+@pytest.mark.parametrize(
+    ("following", "refused"),
+    [
+        ({"type": "function_call", "call_id": "c", "name": "look", "arguments": "{}"}, False),
+        ({"role": "assistant", "content": "done"}, False),
+        ({"role": "user", "content": "and?"}, True),
+        ({"type": "function_call_output", "call_id": "b", "output": "7"}, True),
+    ],
+)
+def test_reasoning_stands_before_what_the_model_said_or_called(following: dict[str, str], refused: bool) -> None:
+    items = [
+        {"type": "function_call", "call_id": "b", "name": "look", "arguments": "{}"},
+        {"type": "reasoning", "id": "r"},
+        following,
+        *[{"type": "function_call_output", "call_id": call, "output": "7"} for call in ("b", "c")],
+    ]
+    words = " ".join(responses_refuses({"input": items, "tools": [{"name": "look"}]}))
+    assert ("reasoning without" in words) is refused
 
 
 def test_a_call_that_the_caller_is_to_carry_out_needs_no_result() -> None:

@@ -131,6 +131,27 @@ def test_a_torn_write_leaves_half_of_it_in_the_file_and_nothing_of_it_counts() -
         assert simulate(scenario, seeds=3, faults=[Restart("teller", nth, "torn")]).ok
 
 
+def test_of_a_torn_write_a_part_is_in_the_log_when_the_process_starts_again() -> None:
+    async def scenario(sim: Simulation) -> None:
+        log, sizes, again = sim.folder / "j.db-wal", list[int](), list[int]()
+
+        async def main(system: System) -> None:
+            if sizes:
+                again.append(log.stat().st_size)
+                return
+            journal = sqlite(sim)
+            for number in range(3):
+                await at_hand(journal.append("s", [Deposited("x" * 10_000, number)]))
+                sizes.append(log.stat().st_size)
+
+        await sim.process("teller", main)
+        assert len(sizes) == 2
+        step = sizes[1] - sizes[0]
+        assert sizes[1] < again[0] < sizes[1] + step
+
+    assert simulate(scenario, seeds=0, faults=[Restart("teller", 3, "torn")]).ok
+
+
 def test_a_restart_without_a_number_is_placed_at_any_write_before_and_after_it() -> None:
     struck: set[tuple[int, str]] = set()
 

@@ -171,7 +171,7 @@ def diagram(rows: Iterable[tuple[float, str, Values]]) -> str:
             body.append(f"  {source}-->>{target}: {_label(values.get('outcome'))}")
         elif kind == "ask_end":
             body.append(f"  Note over {who(values.get('sender') or 'client')}: gave up ({values.get('how')})")
-        elif kind in _NOTED and values.get("actor"):
+        elif kind in _NOTED:
             detail = values.get("what") or values.get("detail") or values.get("reason") or ""
             text = f"{kind} {_label(detail)}" if detail else kind
             body.append(f"  Note over {who(values['actor'])}: {text}")
