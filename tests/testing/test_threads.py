@@ -704,6 +704,7 @@ def test_what_ran_as_one_step_is_named() -> None:
     async def scenario(_: Simulation) -> None:
         await asyncio.to_thread(json.dumps, {})
         await asyncio.to_thread(Counter().in_two_lines)
+        await asyncio.to_thread(Counter().fixed)
         await asyncio.get_running_loop().run_in_executor(ProcessPoolExecutor(1), abs, -1)
 
     run = simulate(scenario, seeds=1)
