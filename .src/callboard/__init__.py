@@ -176,6 +176,7 @@ if TYPE_CHECKING:
     from .actors.agents.prompt_run import PromptRun, run_prompt
     from .actors.agents.prompts.agents_md import agents_md
     from .actors.agents.prompts.effects import EffectContext, StepModifier
+    from .actors.agents.prompts.functions import Functions
     from .actors.agents.prompts.instructions import instructions_for
     from .actors.agents.prompts.prompt import Prompt
     from .actors.agents.prompts.subagents import SubAgent
@@ -352,6 +353,7 @@ _HOMES = {
         "TaskInput",
         "TaskWorker",
     ),
+    ".actors.agents.prompts.functions": ("Functions",),
     ".actors.agents.prompts.tasks.list_plugin": ("TaskList",),
     ".actors.agents.prompts.tasks.graph_plugin": ("TaskGraph",),
     ".actors.agents.team.toolsets": (
@@ -796,6 +798,7 @@ __all__ = [
     "File",
     "FileError",
     "FunctionTool",
+    "Functions",
     "Future",
     "GetHealth",
     "GetStats",

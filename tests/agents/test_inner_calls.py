@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +137,19 @@ async def test_an_inner_call_that_is_denied_is_an_error_for_the_outer_one_and_ar
         agency.approve(waiting[1], arguments='{"what": "cream"}')
         assert result(await run) == 'Denied by a person: there is tea | {"paid":"cream"}'
     assert shop.paid == ["cream"]
+
+
+async def test_nobody_is_asked_about_a_call_whose_arguments_do_not_fit() -> None:
+    shop = Shop()
+
+    @tool(risk="safe", resumable=True)
+    async def wrong(context: ToolContext[Any]) -> str:
+        return (await context.call(shop.pay, {"what": 3})).text
+
+    async with solo(Script([[call("wrong", "c1")], "done"]), tools=[wrong], autonomy="supervised") as agency:
+        waiting = asked(agency)
+        assert "InvalidArguments" in result(await agency.run("?"))
+        assert not waiting
 
 
 async def test_calls_that_wait_at_once_are_decided_in_any_order() -> None:
@@ -303,7 +317,7 @@ async def test_cancelling_at_any_moment_ends_everything(stream: bool) -> None:
         shop = Shop()
         agency = shop.agency("tea", "milk")
         async with agency:
-            agency.subscribe(lambda e, a=agency: a.approve(e) if isinstance(e, ApprovalRequested) else None)
+            agency.subscribe(partial(approve, agency))
             if not await cancelled_at(at, agency, stream=stream):
                 break
             ended += 1
@@ -495,7 +509,7 @@ def bought(journal: Callable[[Simulation], Any], *, at_once: bool, **options: An
             async with shop.agency(
                 "tea", "milk", "bread", at_once=at_once, journal=journal(sim), system=system
             ) as agency:
-                agency.subscribe(lambda event: approve(agency, event))
+                agency.subscribe(partial(approve, agency))
                 run = asyncio.ensure_future(agency.run("?", conversation="c", run_id="r"))
                 while not run.done():
                     await asyncio.wait({run}, timeout=0.7)

@@ -45,6 +45,16 @@ PRINTS = {
         "call 3 guardrail no_cake refused (toolcall): cake is not for sale any more",
         "2 erased",
     ],
+    "functions.py": [
+        """may call-1/4 call shop.order({"name":"milk","count":2})? yes""",
+        "ordered 2 milk",
+        "9.0",
+        "A person looks at your risky tool calls before they are carried out, and may refuse them.",
+        "",
+        "<orders>",
+        "- 2 milk",
+        "</orders>",
+    ],
     "counter.py": [
         "4 steps: You count. The counter stands at 12; it has passed 0 tens.",
         "1 steps: You count. The counter stands at 12; it has passed 1 tens.",

@@ -84,6 +84,14 @@ async def test_functions_of_a_namespace_are_called_by_both_names() -> None:
     assert await _value("look = files.read\nawait look('y')", files=[read]) == "text of y"
 
 
+async def test_calls_of_a_namespace_are_checked_as_any_other() -> None:
+    assert "Expected `str`" in await _refusal("await files.read(1)", files=[read, list_])
+    assert "Unsupported `+` operation" in await _refusal("await files.read('x') + 1", files=[read, list_])
+    assert "Expected `str`" in await _refusal("await files.list(path=1)", files=[read, list_])
+    assert "Unsupported `+` operation" in await _refusal("(await files.list('x'))[0] + 1", files=[read, list_])
+    assert not _CALLED
+
+
 async def test_several_calls_are_made_at_once() -> None:
     met = asyncio.Barrier(3)
 
@@ -334,7 +342,8 @@ LOOPS = {
 @pytest.mark.parametrize("what", LOOPS)
 async def test_what_a_program_uses_is_bounded(what: str) -> None:
     code, said = LOOPS[what]
-    bounds = {"seconds": 0.5, "memory": 20_000_000, "calls": 50, "output": 20_000, "sleep": 2.0, "depth": 200}
+    bounds = {"timeout": 0.5, "max_memory": 20_000_000, "max_calls": 50}
+    bounds |= {"max_output": 20_000, "max_sleep": 2.0, "max_depth": 200}
     with pytest.raises(CodeFailed) as refused:
         await _ran(code, Library([add]), **bounds)
     assert said in str(refused.value)

@@ -6,7 +6,7 @@ import asyncio
 import datetime
 import enum
 import json
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 from unittest import mock
 
 import pytest
@@ -202,12 +202,19 @@ async def test_stubs_read_as_a_person_would_write_them() -> None:
         return []
 
     @tool
-    async def put(row: Row, scores: dict[str, float], tags: list[str] | None = None) -> None: ...
+    async def put(row: Row, scores: dict[str, float], tags: list[str] | None = None) -> None:
+        return None
 
     @tool
-    async def read(path: str) -> str: ...
+    async def read(path: str) -> str:
+        return path
 
-    text = Library([rows, put], {"files": [read]}).stubs.text
+    @tool(name="list")
+    async def list_(kind: Literal["list", "tree"]) -> list[str]:
+        return [kind]
+
+    library = Library([rows, put], {"files": [read, list_]})
+    text = library.stubs.text
     assert (
         text.partition("TypedDict\n")[2]
         == '''class Row(TypedDict):
@@ -223,9 +230,10 @@ async def rows(limit: int = 10, color: Literal['red', 'blue'] = 'red') -> list[R
     """Look rows up.
     limit: how many at most."""
 async def put(row: Row, scores: Mapping[str, float], tags: list[str] | tuple[str, ...] | None = None) -> None: ...
+_list_ = list
 class _files:
-    @staticmethod
-    async def read(path: str) -> str: ...
+    async def read(self, path: str) -> str: ...
+    async def list(self, kind: Literal['list', 'tree']) -> _list_[str]: ...
 files: _files'''
     )
 

@@ -40,4 +40,4 @@ def python_tool(
         MissingExtra: on the first call, if pydantic-monty is not installed.
     """
     library = Library(tools, namespaces)
-    return CodeTool(library, Bounds(seconds=timeout, memory=max_memory, calls=max_calls), name="RunPython", risk=risk)
+    return CodeTool(library, Bounds(timeout, max_memory, max_calls), name="RunPython", risk=risk)

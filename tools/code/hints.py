@@ -12,7 +12,8 @@ from typing import Any, Final
 NAMES: Final = ("Any", "Literal", "Mapping", "NotRequired", "Sequence", "TypedDict")
 """What the hints use, and no function and no class of theirs can be called."""
 
-_BUILTIN: Final = frozenset({"bool", "dict", "float", "int", "list", "staticmethod", "str", "tuple"})
+_BUILTIN: Final = frozenset({"bool", "dict", "float", "int", "list", "str", "tuple"})
+_QUOTED: Final = r"""('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
 _PLAIN: Final = {"string": "str", "integer": "int", "number": "float", "boolean": "bool", "null": "None"}
 _DEEPEST: Final = 40  # what lies deeper in a schema is Any
 _ANY: Final = ("Any",)
@@ -27,7 +28,14 @@ def is_name(text: str) -> bool:
 
 def hides(name: str) -> bool:
     """Whether within a class nothing may be called so, because the hints of what else is in it would mean that."""
-    return name in NAMES or name in _BUILTIN
+    return name in _BUILTIN
+
+
+def without(hint: str, hidden: Iterable[str]) -> str:
+    """A hint for where some names of its types mean something else: they have others, ``_list_`` for ``list``."""
+    for name in hidden:
+        hint = re.sub(rf"{_QUOTED}|\b{name}\b", lambda found: found[1] or f"_{found[0]}_", hint)
+    return hint
 
 
 def docstring(text: str, indent: str) -> list[str]:

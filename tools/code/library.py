@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import cached_property
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property, lru_cache
 from typing import Any, Final, NamedTuple
 
 from ..errors import ToolDefinitionError
@@ -12,7 +12,7 @@ from ..function_tool import FunctionTool
 from ..registry import ToolRegistry
 from ..schema import hints_of
 from ..tool import Tool
-from .hints import NAMES, Hints, docstring, hides, is_name
+from .hints import NAMES, Hints, docstring, hides, is_name, without
 
 _ONE: Final = "arguments"
 """The parameter in which a function gets all its arguments, where one of them has a name that no parameter can have."""
@@ -49,23 +49,46 @@ class Library:
         namespaces: Mapping[str, Iterable[Tool | type | Callable[..., Any]]] | None = None,
     ) -> None:
         self._tools: dict[str, Tool] = {}
-        self.namespaces: tuple[str, ...] = tuple(namespaces or ())
+        self.namespaces: dict[str, None] = {}
+        """The namespaces, in the order in which they came."""
         for tool in ToolRegistry(tools):
-            self._add(_name(tool.name), tool)
-        for space in self.namespaces:
-            _check(space, "namespace")
-            if space in self._tools:
-                raise ToolDefinitionError(f"a namespace and a function are called {space!r}; give one another name")
-            for tool in ToolRegistry((namespaces or {})[space]):
-                self._add(f"{space}.{_name(tool.name)}", tool)
+            self.add(tool)
+        for space, members in (namespaces or {}).items():
+            self._open(space)
+            for tool in ToolRegistry(members):
+                self.add(tool, space)
 
-    def _add(self, name: str, tool: Tool) -> None:
-        if "." not in name:
-            _check(name, "function")
-        elif not is_name(name.partition(".")[2]) or "._" in name:
-            raise ToolDefinitionError(f"{name!r} cannot be called in Python: use letters, digits and _, a letter first")
+    def add(self, tool: Tool, namespace: str = "") -> str:
+        """Add a function.
+
+        Returns:
+            The name by which a program calls it.
+
+        Raises:
+            ToolDefinitionError: as for the class.
+        """
+        own = tool.name.replace("-", "_")
+        if not namespace:
+            _check(own, "function")
+            if own in self.namespaces:
+                raise ToolDefinitionError(f"a namespace and a function are called {own!r}; give one another name")
+        else:
+            self._open(namespace)
+            if not is_name(own) or own.startswith("_") or own in NAMES:
+                raise ToolDefinitionError(
+                    f"{tool.name!r} cannot be called in Python: use letters, digits and _, a letter first"
+                )
+        name = f"{namespace}.{own}" if namespace else own
         if self._tools.setdefault(name, tool) is not tool:
             raise ToolDefinitionError(f"there are two functions called {name!r}; give one of them another name")
+        return name
+
+    def _open(self, namespace: str) -> None:
+        if namespace not in self.namespaces:
+            _check(namespace, "namespace")
+            if namespace in self._tools:
+                raise ToolDefinitionError(f"a namespace and a function are called {namespace!r}; give one another name")
+            self.namespaces[namespace] = None
 
     def __getitem__(self, name: str) -> Tool:
         return self._tools[name]
@@ -78,11 +101,6 @@ class Library:
 
     def __len__(self) -> int:
         return len(self._tools)
-
-    @property
-    def tools(self) -> Iterable[Tool]:
-        """The functions as tools."""
-        return self._tools.values()
 
     @cached_property
     def stubs(self) -> Stubs:
@@ -106,29 +124,21 @@ class Library:
         return Stubs(text, parameters, hints.classes)
 
     def _namespace(self, space: str, hints: Hints, parameters: dict[str, tuple[str, ...] | None]) -> list[str]:
-        before: list[str] = []
-        lines = [f"class _{space}:"]  # not a module: a program has it without importing it
-        for name, tool in self._tools.items():
-            if not name.startswith(f"{space}."):
-                continue
-            own = name.partition(".")[2]
-            if hides(own):  # within the class it would be what the hints of the others mean
-                before += _function(name, tool, hints, parameters, "", f"_{space}_{own}")
-                lines.append(f"    {own} = staticmethod(_{space}_{own})")
-            else:
-                lines.append("    @staticmethod")
-                lines += _function(name, tool, hints, parameters, "    ", own)
-        if len(lines) == 1:
+        """The lines of a class whose methods are the functions: a program has its one instance without an import."""
+        own = {name: name.partition(".")[2] for name in self._tools if name.startswith(f"{space}.")}
+        # Within the class, a function called `list` is what the hints of the others would mean.
+        hidden = sorted(name for name in own.values() if hides(name))
+        lines = [f"_{name}_ = {name}" for name in hidden]
+        lines.append(f"class _{space}:")
+        for name, called in own.items():
+            lines += _function(name, self._tools[name], hints, parameters, called, hidden)
+        if not own:
             lines.append("    ...")
-        return [*before, *lines, f"{space}: _{space}"]
-
-
-def _name(tool: str) -> str:
-    return tool.replace("-", "_")
+        return [*lines, f"{space}: _{space}"]
 
 
 def _check(name: str, what: str) -> None:
-    if not is_name(name) or name.startswith("_"):
+    if not isinstance(name, str) or not is_name(name) or name.startswith("_"):
         raise ToolDefinitionError(f"a {what} cannot be called {name!r} in Python: use letters, digits and _")
     if name in NAMES or name in dir(builtins):
         raise ToolDefinitionError(f"{name!r} is Python's own; give the {what} another name")
@@ -139,33 +149,40 @@ def _function(
     tool: Tool,
     hints: Hints,
     parameters: dict[str, tuple[str, ...] | None],
-    indent: str,
-    own: str = "",
+    method: str = "",
+    hidden: Sequence[str] = (),
 ) -> list[str]:
-    """The lines of one function; notes the order of its parameters."""
+    """The lines of one function; notes the order of its parameters.
+
+    Args:
+        name: by which it is called.
+        tool: it.
+        hints: of all functions.
+        parameters: of all functions.
+        method: its name in the class of its namespace, if it has one.
+        hidden: names that mean something else in that class.
+    """
     schema = tool.spec.parameters
     fields: Mapping[str, Any] = schema.get("properties", {})
     required = schema.get("required", ())
     names = sorted(fields, key=lambda field: field not in required)
     title = name.replace(".", "_")
-    if all(is_name(field) and not field.startswith("__") for field in names):
+    told = ["self"] if method else []
+    if all(is_name(field) and not field.startswith("__") and field != "self" for field in names):
         parameters[name] = tuple(names)
-        told = [
-            f"{field}: {hints.parameter(fields[field], f'{title}_{field}', schema)}"
-            + ("" if field in required else f" = {_default(fields[field])}")
-            for field in names
-        ]
+        for field in names:
+            hint = without(hints.parameter(fields[field], f"{title}_{field}", schema), hidden)
+            told.append(f"{field}: {hint}" + ("" if field in required else f" = {_default(fields[field])}"))
         if schema.get("additionalProperties"):
             told.append("**more: Any")
     else:
         parameters[name] = None
-        told = [f"{_ONE}: {hints.hint(schema, f'{title}_arguments')}", "/"]
-    result = hints.hint(_result(tool), f"{title}_result")
-    lines = [f"{indent}async def {own or name}({', '.join(told)}) -> {result}:"]
+        told += [f"{_ONE}: {hints.hint(schema, f'{title}_arguments')}", "/"]
+    result = without(hints.hint(_result(tool), f"{title}_result"), hidden)
+    indent = "    " if method else ""
+    line = f"{indent}async def {method or name}({', '.join(told)}) -> {result}:"
     about = docstring(_about(tool.spec.description, fields), f"{indent}    ")
-    if not about:
-        return [f"{lines[0]} ..."]
-    return [*lines, *about]
+    return [line, *about] if about else [f"{line} ..."]
 
 
 def _about(description: str, fields: Mapping[str, Any]) -> str:
@@ -185,10 +202,22 @@ def _result(tool: Tool) -> Any:
     declared = tool.response_schema
     if declared is not None or not isinstance(tool, FunctionTool):
         return declared if declared is not None else {}
+    try:
+        hint = hints_of(tool.function).get("return", Any)
+    except ToolDefinitionError:
+        return {}  # an annotation that nobody needs for the call itself
+    try:
+        return _schema_of(hint)
+    except TypeError:  # it has no hash
+        return _schema_of.__wrapped__(hint)
+
+
+@lru_cache(maxsize=512)
+def _schema_of(hint: Any) -> Any:
+    """The schema of an annotation, or of anything where it has none: a prompt function asks for it in each step."""
     from pydantic import PydanticUserError, TypeAdapter
 
     try:
-        hint = hints_of(tool.function).get("return", Any)
         return TypeAdapter(hint).json_schema(mode="serialization")
-    except (ToolDefinitionError, PydanticUserError, TypeError, ValueError, AttributeError):
-        return {}  # an annotation that nobody needs for the call itself
+    except (PydanticUserError, TypeError, ValueError, AttributeError):
+        return {}

@@ -15,7 +15,8 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from ..errors import CodeFailed
+from ...providers.checks import COUNT, SOME_SECONDS, require
+from ..errors import CodeFailed, ToolDefinitionError
 from ..result import CUT, ToolResult
 from ..threads import in_thread
 from .library import Library, Stubs
@@ -35,20 +36,26 @@ class Bounds:
     """What one program may use.
 
     Args:
-        seconds: how long its own code may run; waiting for what it calls does not count.
-        memory: bytes it may hold.
-        calls: how many calls of functions it may make.
-        output: characters it may print.
-        sleep: seconds it may sleep in all.
-        depth: how deep its calls of its own functions may be.
+        timeout: how long its own code may run; waiting for what it calls does not count.
+        max_memory: bytes it may hold.
+        max_calls: how many calls of functions it may make.
+        max_output: characters it may print.
+        max_sleep: seconds it may sleep in all.
+        max_depth: how deep its calls of its own functions may be.
     """
 
-    seconds: float = 10.0
-    memory: int = 100_000_000
-    calls: int = 100
-    output: int = 1_000_000
-    sleep: float = 5.0
-    depth: int = 1000
+    timeout: float = 10.0
+    max_memory: int = 100_000_000
+    max_calls: int = 100
+    max_output: int = 1_000_000
+    max_sleep: float = 5.0
+    max_depth: int = 1000
+
+    def __post_init__(self) -> None:
+        """Raises `ToolDefinitionError` where one is no such number."""
+        amounts = {name: (getattr(self, name), SOME_SECONDS) for name in ("timeout", "max_sleep")}
+        counts = {name: (getattr(self, name), COUNT) for name in ("max_memory", "max_calls", "max_output", "max_depth")}
+        require(ToolDefinitionError, "what a program may use", **amounts, **counts)
 
 
 class Ran(NamedTuple):
@@ -80,9 +87,9 @@ async def run_program(
     stubs = await in_thread(lambda: library.stubs)
     program = _Program(monty, code, library, stubs, call, bounds)
     limits = {
-        "max_feed_duration_secs": bounds.seconds,
-        "max_memory": bounds.memory,
-        "max_recursion_depth": bounds.depth,
+        "max_feed_duration_secs": bounds.timeout,
+        "max_memory": bounds.max_memory,
+        "max_recursion_depth": bounds.max_depth,
         "max_suspensions": _TURNS,
     }
     policy = {
@@ -139,11 +146,11 @@ class _Program:
         return "".join(self._text)
 
     def _print(self, stream: str, text: str) -> None:
-        left = self._bounds.output - self._length
+        left = self._bounds.max_output - self._length
         self._length += len(text)
         self._text.append(text[: max(left, 0)])
-        if self._length > self._bounds.output:
-            self.why = f"\nthe code printed more than {self._bounds.output} characters; print less"
+        if self._length > self._bounds.max_output:
+            self.why = f"\nthe code printed more than {self._bounds.max_output} characters; print less"
             raise _TooMuch
 
     async def run(self, session: Any) -> Any:
@@ -220,10 +227,10 @@ class _Program:
             return await now.resume({"exc_type": "NameError", "message": f"there is no {name!r}; there are {there}"})
         self._made += 1
         line = self._code[: now.position.start].count("\n") + 1
-        if self._made > self._bounds.calls:
+        if self._made > self._bounds.max_calls:
             raise CodeFailed(
-                f"{self.printed}line {line}: {name} would be one call more than the {self._bounds.calls} that the code "
-                "may make; make fewer, or do it in several programs"
+                f"{self.printed}line {line}: {name} would be one call more than the {self._bounds.max_calls} that the "
+                "code may make; make fewer, or do it in several programs"
             )
         try:
             arguments = _arguments(name, self._stubs.parameters[name], now.args, now.kwargs)
@@ -250,11 +257,11 @@ class _Program:
             return await now.resume_not_handled()
         seconds = float(now.args[0]) if now.args else 0.0
         self._slept += max(seconds, 0.0)
-        if self._slept > self._bounds.sleep:
+        if self._slept > self._bounds.max_sleep:
             line = self._code[: now.position.start].count("\n") + 1
             raise CodeFailed(
-                f"{self.printed}line {line}: the sleep limit was exceeded: the code may sleep {self._bounds.sleep:g} "
-                "seconds in all"
+                f"{self.printed}line {line}: the sleep limit was exceeded: the code may sleep "
+                f"{self._bounds.max_sleep:g} seconds in all"
             )
         if now.function_name == "time.sleep":
             return await now.resume(await _slept(seconds))

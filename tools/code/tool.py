@@ -65,7 +65,7 @@ def _description(library: Library, bounds: Bounds) -> str:
     about = (
         "Run Python code in a sandbox and return what it prints and the value of its last expression.\n\n"
         "The code is type-checked first. There are no files, no network and only parts of the standard library "
-        f"(math, json, re, datetime, asyncio and the like). It may run {bounds.seconds:g} seconds; its clock stands "
+        f"(math, json, re, datetime, asyncio and the like). It may run {bounds.timeout:g} seconds; its clock stands "
         "still. Nothing is kept between calls."
     )
     if not len(library):

@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any, Final
 
 from .....providers.messages import ToolCall, shown
-from .....tools import ToolResult
+from .....tools import Tool, ToolError, ToolResult
 from .....tools.errors import CallChanged, UnknownTool
 from ....core.mail.future import Future
 from ....journal.errors import EventNotWritable
@@ -174,12 +174,23 @@ def _decide_first(session: Session, inner: InnerAtWork, happened: Happened) -> N
         _begin(session, inner, happened)
     elif asked is not None:
         _ask(session, inner, happened)
+    elif known is None and agent.autonomy in tool.approval and (wrong := _misfit(tool, call)) is not None:
+        _record_result(session, inner, ToolResult.failure(wrong), happened)  # there is nothing to decide about it
     elif known is None and agent.autonomy in tool.approval:
         owner = as_owner(agent.owner, agent.name)
         approval = session.runtime.approvals.new(call.id, time.time(), tool.approved_by, owner)
         _recorded(session, inner, happened, (approval,), then=partial(_ask, session, inner, happened))
     else:
         _begin(session, inner, happened)
+
+
+def _misfit(tool: Tool, call: ToolCall) -> ToolError | None:
+    """Why a call cannot run."""
+    try:
+        tool.check(call.arguments)
+    except ToolError as wrong:
+        return wrong
+    return None
 
 
 def _ask(session: Session, inner: InnerAtWork, happened: Happened) -> None:

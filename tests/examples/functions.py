@@ -1,0 +1,65 @@
+"""Functions: the model writes a program that calls them. One of them waits for a person, and the program with it."""
+
+import asyncio
+import json
+
+from callboard import Agency, Agent, ApprovalRequested, ChildSpec, Functions, Request, RunEvent, ToolCall
+from callboard.testing import FunctionModel
+
+PROGRAM = """
+import asyncio
+
+names = await shop.missing()
+prices = await asyncio.gather(*[shop.price(name) for name in names])
+for name, price in zip(names, prices):
+    if price < 5:
+        print(await shop.order(name, count=2))
+sum(prices)
+"""
+
+
+def clerk(prompt: Functions) -> None:
+    """Sees to it that nothing is missing."""
+    orders, set_orders = prompt.state("orders", [], list[str])
+    prompt.define_data("orders", orders)
+
+    @prompt.function(namespace="shop", risk="safe")
+    async def missing() -> list[str]:
+        """What there is none of."""
+        return ["tea", "milk"]
+
+    @prompt.function(namespace="shop", risk="safe")
+    async def price(name: str) -> float:
+        """What one of a thing costs."""
+        return {"tea": 7.5, "milk": 1.5}[name]
+
+    @prompt.function(namespace="shop")  # what nobody declared safe is asked about
+    async def order(name: str, count: int) -> str:
+        """Order a thing."""
+        set_orders(lambda before: [*before, f"{count} {name}"])
+        return f"ordered {count} {name}"
+
+
+def model(request: Request) -> str | ToolCall:
+    """Stands for a vendor's model."""
+    last = request.messages[-1]
+    if last.role != "tool":
+        return ToolCall("call-1", "RunPython", json.dumps({"code": PROGRAM}))
+    return f"{last.text}\n{request.messages[0].text}"
+
+
+async def main() -> None:
+    agent = Agent("Clerk", prompt=clerk, plugins=Functions, autonomy="supervised")
+    async with Agency(agent, model=ChildSpec(FunctionModel, (model,), name="model")) as agency:
+
+        def ask(event: RunEvent) -> None:
+            if isinstance(event, ApprovalRequested):
+                print(f"may {event.call_id} call {event.tool}({event.arguments})? yes")
+                agency.approve(event)
+
+        agency.subscribe(ask)
+        print((await agency.run("Order what is missing and cheap.")).text)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
