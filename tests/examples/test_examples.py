@@ -139,6 +139,12 @@ PRINTS = {
         "2 steps, 1 call, 30 tokens",
         "aborted: the shop has closed",
     ],
+    "research_team.py": [
+        '{"results": [{"name": "web", "response": {"text": "tea is old", "sure": 0.8}, "steps": 3}, '
+        '{"name": "library", "response": {"text": "ink is old", "sure": 0.8}, "steps": 3}]}',
+        '{"response": "It stains."}',
+        "2 findings; It stains.",
+    ],
     "thread_race.py": [
         "7 were paid, 3 counted",
         "1 interruption, of thread pay",
