@@ -2,9 +2,10 @@
 
 import json
 
+from pydantic import BaseModel
+
 from callboard import Agency, Agent, ChildSpec, Prompt, Request, SubAgent, ToolCall
 from callboard.testing import FunctionModel
-from pydantic import BaseModel
 
 
 class Topic(BaseModel):

@@ -90,7 +90,7 @@ def offering(*, name: str = "research", fn: Callable[..., object] = silent, **op
     """A prompt function that offers one sub-agent, and shows a state."""
 
     def leading(prompt: Prompt) -> None:
-        found, _ = prompt.state("found", [])
+        found, _ = prompt.state("found", [], list[Any])
         prompt.system("lead", f"found {json.dumps(found)}")
         prompt.agent(name, "Researches.", Find, fn, **options)
 
@@ -165,7 +165,7 @@ async def test_an_input_may_be_a_typed_dict_or_a_mapping(kind: Any, given: Any) 
 async def test_arguments_that_do_not_fit_go_back_to_the_model_and_nobody_is_asked() -> None:
     asked: list[Request] = []
     wrong = [call("research", "a", topic=7), ToolCall("b", "research", "no json"), call("research", "d", topics="x")]
-    answer = await answered(agency(offering(), lead(*wrong, worker=asked.append)))  # type: ignore[arg-type]
+    answer = await answered(agency(offering(), lead(*wrong, worker=asked.append)))
     first, second, third = answer.steps[0].calls
     assert "topic: Input should be a valid string (got 7)" in first.output
     assert "Error (InvalidArguments)" in second.output
@@ -181,8 +181,8 @@ async def test_it_has_the_model_and_the_settings_of_its_caller_or_a_model_of_its
         seen.append((request.model, request.temperature))
         return lead(CATS)(request)
 
-    for own in ({}, {"model": "small"}):
-        agent = Agent("Lead", prompt=offering(**own), model="big", settings={"temperature": 0.5})
+    for own in ("", "small"):
+        agent = Agent("Lead", prompt=offering(model=own), model="big", settings={"temperature": 0.5})
         await answered(Agency(agent, model=function(model)))
     assert [name for name, _ in seen] == ["big", "big", "big", "big", "small", "big"]
     assert {temperature for _, temperature in seen} == {0.5}
@@ -274,14 +274,14 @@ def noting(**callbacks: Callable[[Callable[[Any], Any]], Callable[..., Any]]) ->
     """A prompt function whose sub-agent has functions made of ``note``, which adds to what was found."""
 
     def leading(prompt: Prompt) -> None:
-        found, set_found = prompt.state("found", [])
+        found, set_found = prompt.state("found", [], list[Any])
         prompt.system("lead", f"found {json.dumps(found)}")
 
         def note(what: Any) -> None:
             set_found(lambda before: [*before, what])
 
         made = {name: make(note) for name, make in callbacks.items()}
-        prompt.agent("research", "", Find, silent, response_schema=Fact, **made)  # type: ignore[arg-type]
+        prompt.agent("research", "", Find, silent, response_schema=Fact, **made)  # type: ignore[call-overload]
 
     return leading
 
@@ -456,7 +456,7 @@ def team(**options: Any) -> Callable[[Prompt], None]:
     """A prompt function that offers several at once."""
 
     def leading(prompt: Prompt) -> None:
-        found, set_found = prompt.state("found", [])
+        found, set_found = prompt.state("found", [], list[Any])
         prompt.system("lead", f"found {json.dumps(found)}")
 
         def note(answer: Any, given: Find) -> None:

@@ -48,7 +48,7 @@ class Newsroom:
         self.asked: list[str] = []
 
     def edit(self, prompt: Prompt) -> None:
-        found, set_found = prompt.state("found", [])
+        found, set_found = prompt.state("found", [], list[str])
         prompt.system("editor", json.dumps(found))
 
         def read(inner: Prompt, given: Find) -> None:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import re
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import pytest
 
-from callboard import NewTask, Prompt, SubAgent, TaskError, TaskGraph, TaskInput, TaskWorker
+from callboard import Agency, Agent, NewTask, Prompt, RunFailed, System, TaskGraph, TaskInput, TaskWorker
 from callboard.actors.agents.errors import PromptError
-from callboard.actors.agents.prompts.cells import RENDER, Cells
-from callboard.actors.agents.prompts.prompt import as_prompt
-from callboard.actors.agents.prompts.rendering import Rendered, StepFacts, render
-from callboard.actors.agents.prompts.subagents import SubAgents
-from callboard.actors.agents.prompts.tasks.workers import TaskCall
+from callboard.actors.agents.events import CompletionStarted, RunEvent, RunFinished
+from callboard.actors.testing import Restart, Simulation, simulate
+from callboard.actors.testing.doubles.models import call
+from callboard.providers.messages import Request, ToolCall
+from tests.agents.support import function
 
 GRAPH = [
     NewTask(id="find", title="find it", required_capabilities=("web",), input_context="in Rome"),
@@ -28,7 +29,6 @@ def surf(prompt: Prompt, task: TaskInput) -> None:
     prompt.system("task", str(task))
 
 
-NOBODY: Any = None  # the request context, which nothing here looks at
 WORKERS = [
     TaskWorker("clerk", "Writes.", surf),
     TaskWorker("surfer", "Searches.", surf, ["web"], response_schema=dict[str, int]),
@@ -39,87 +39,112 @@ def team(prompt: TaskGraph) -> None:
     prompt.task_graph(GRAPH, workers=WORKERS)
 
 
-class Conversation:
-    """One conversation's prompt, a step at a time."""
-
-    def __init__(self) -> None:
-        self.cells = Cells({}, {})
-        self.calls = 0
-        self.step()
-
-    def step(self, fn: Callable[[Any], object] = team) -> Rendered:
-        made = render(as_prompt(fn, TaskGraph, "A"), self.cells, StepFacts((), 1, "", NOBODY))
-        assert isinstance(made, Rendered)
-        self.cells.take(RENDER)
-        return made
-
-    def within(self, function: Callable[[], Any]) -> Any:
-        """Call something as within a call of its own, whose result is recorded."""
-        self.calls += 1
-        scope = str(self.calls)
-        with self.cells.open(scope):
-            done = function()
-        self.cells.take(scope)
-        return done
-
-    @property
-    def text(self) -> str:
-        return self.step().system
-
-    def worker(self, name: str) -> SubAgent:
-        (made,) = self.step().agents
-        assert isinstance(made, SubAgents)
-        found = made.member(name)
-        assert found is not None
-        return found
+def part(request: Request, name: str) -> str:
+    found = re.search(f"<{name}>\n(.*?)\n</{name}>", request.messages[0].text, re.DOTALL)
+    return found[1] if found else ""
 
 
-def test_a_call_names_a_worker_and_its_task() -> None:
-    (made,) = Conversation().step().agents
-    assert made.name == "work_on_tasks"
-    assert isinstance(made, SubAgents)
-    assert [(one.name, one.description) for one in made.members] == [
+def results(request: Request) -> list[str]:
+    return [message.text for message in request.messages if message.role == "tool"]
+
+
+def handed(*tasks: tuple[str, str]) -> ToolCall:
+    """Tasks handed to workers in one call: pairs of worker and task."""
+    return call("work_on_tasks", "", calls=[{"name": worker, "args": {"task_id": task}} for worker, task in tasks])
+
+
+class Model:
+    """Makes one call of the lead's after the other, and answers for the workers.
+
+    Args:
+        turns: the calls.
+        worker: of a worker's request, and its task.
+    """
+
+    def __init__(
+        self, *turns: ToolCall, worker: Callable[[dict[str, Any]], Any] = lambda task: json.dumps({"pages": 3})
+    ) -> None:
+        self.turns = turns
+        self.worker = worker
+        self.tasks: list[dict[str, Any]] = []
+        self.graph = ""
+        self.tools: list[Any] = []
+
+    def __call__(self, request: Request) -> Any:
+        if task := part(request, "task"):
+            self.tasks.append(json.loads(task))
+            return self.worker(self.tasks[-1])
+        self.graph, self.tools = part(request, "task_graph"), list(request.tools)
+        done = len(results(request))
+        return self.turns[done] if done < len(self.turns) else "done"
+
+    async def run(self, fn: Callable[[Any], object] = team) -> list[Any]:
+        """What the calls were answered with, read from JSON where it is such."""
+        async with Agency(Agent("A", prompt=fn, plugins=TaskGraph), model=function(self)) as agency:
+            answer = await agency.run("go", conversation="c")
+        return [_read(made.output) for step in answer.steps for made in step.calls]
+
+
+def _read(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+async def test_a_call_names_workers_and_their_tasks() -> None:
+    model = Model()
+    await model.run()
+    (spec,) = [one for one in model.tools if one.name == "work_on_tasks"]
+    kinds = spec.parameters["properties"]["calls"]["items"]["anyOf"]
+    assert [(one["properties"]["name"]["const"], one["description"]) for one in kinds] == [
         ("clerk", "Writes."),
         ("surfer", "Searches. Capable of: web."),
     ]
-    assert made.members[0].read('{"task_id": "sum"}') == TaskCall("sum")
+    assert [list(one["properties"]["args"]["properties"]) for one in kinds] == [["task_id"], ["task_id"]]
 
 
-def test_a_worker_is_given_the_task_with_the_results_that_it_starts_from() -> None:
-    made = Conversation()
-    finish = made.worker("surfer").on_success
-    assert finish is not None
-    made.within(lambda: finish({"pages": 3}, TaskCall("find")))
-    worker = made.worker("clerk")
-    spec = as_prompt(worker.fn, worker.plugins, "clerk", takes=2)
-    facts = StepFacts((), 1, "", NOBODY)
-    rendered = render(spec, Cells({}, {}), facts, input=TaskCall("read"))
-    assert isinstance(rendered, Rendered)
-    told = json.loads(rendered.system.removeprefix("<task>").removesuffix("</task>"))
-    assert told == {"id": "read", "title": "read it", "input": {"results": {"find": {"pages": 3}}}}
+async def test_a_worker_is_given_the_task_with_the_results_that_it_starts_from() -> None:
+    model = Model(handed(("surfer", "find")), handed(("clerk", "read")))
+    await model.run()
+    assert model.tasks == [
+        {"id": "find", "title": "find it", "input": {"given": "in Rome"}},
+        {"id": "read", "title": "read it", "input": {"results": {"find": {"pages": 3}}}},
+    ]
 
 
-def test_an_answer_completes_the_task_and_an_error_fails_it() -> None:
-    made = Conversation()
-    for name, how, outcome, task in (
-        ("surfer", "on_success", {"pages": 3}, "find"),
-        ("clerk", "on_error", TimeoutError("too slow"), "sum"),
-    ):
-        hook = getattr(made.worker(name), how)
-        made.within(partial(hook, outcome, TaskCall(task)))
-    assert '[x] find: find it (completed, surfer): {"pages": 3}' in made.text
-    assert "[!] sum: sum up (failed, clerk): too slow" in made.text
-    assert "[ ] read: read it (ready)" in made.text
+async def test_answers_complete_tasks_and_errors_fail_them_side_by_side() -> None:
+    def worker(task: dict[str, Any]) -> Any:
+        return OSError("too slow") if task["id"] == "sum" else '{"pages": 3}'
+
+    model = Model(handed(("surfer", "find"), ("clerk", "sum")), worker=worker)
+    (answered,) = await model.run()
+    found, summed = answered["results"]
+    assert found == {"name": "surfer", "response": {"pages": 3}, "steps": 1}
+    assert summed["error"].startswith("clerk could not finish")
+    assert '[x] find: find it (completed, surfer): {"pages": 3}' in model.graph
+    assert "[!] sum: sum up (failed, clerk): " in model.graph
+    assert "too slow" in model.graph
+    assert "[ ] read: read it (ready)" in model.graph
 
 
-def test_a_task_that_two_worked_on_is_completed_once() -> None:
-    made = Conversation()
-    finish = made.worker("surfer").on_success
-    assert finish is not None
-    made.within(lambda: finish({"pages": 1}, TaskCall("find")))
-    with pytest.raises(TaskError, match="'find' is completed and stays so"):
-        made.within(lambda: finish({"pages": 2}, TaskCall("find")))
-    assert '{"pages": 1}' in made.text
+async def test_an_answer_that_does_not_fit_fails_the_task() -> None:
+    model = Model(handed(("surfer", "find")), worker=lambda task: "three pages")
+    (answered,) = await model.run()
+    assert answered["results"][0]["response"] == "three pages"
+    assert "[!] find: find it (failed, requires web, surfer): the answer of surfer does not fit" in model.graph
+
+
+async def test_a_task_that_two_worked_on_is_completed_once() -> None:
+    pages = iter((1, 2))
+    model = Model(
+        handed(("surfer", "find"), ("surfer", "find")), worker=lambda task: json.dumps({"pages": next(pages)})
+    )
+    (answered,) = await model.run()
+    first, second = answered["results"]
+    assert first["response"] == {"pages": 1}
+    assert "'find' is completed and stays so" in second["error"]
+    assert '{"pages": 1}' in model.graph
 
 
 @pytest.mark.parametrize(
@@ -129,49 +154,42 @@ def test_a_task_that_two_worked_on_is_completed_once() -> None:
         ("surfer", "read", "'read' depends on find, which must be completed first"),
         ("surfer", "sum", "'sum' is assigned to 'clerk', not to 'surfer'"),
         ("surfer", "done", "there is no task 'done'; there are: find, read, sum"),
+        ("baker", "find", "no agent is called 'baker'; there are: clerk, surfer"),
     ],
 )
-def test_what_a_worker_cannot_work_on_is_refused_so_that_the_call_can_be_repaired(
-    worker: str, task: str, said: str
-) -> None:
-    check = Conversation().worker(worker).before_call
-    assert check is not None
-    with pytest.raises(TaskError, match=said):
-        check(TaskCall(task))
+async def test_what_a_worker_cannot_work_on_is_refused_and_stays_as_it_was(worker: str, task: str, said: str) -> None:
+    model = Model(handed((worker, task)))
+    (answered,) = await model.run()
+    assert said in answered["results"][0]["error"]
+    assert model.tasks == []
+    assert model.graph.startswith("3 tasks: 2 ready, 1 blocked")
 
 
-def test_a_failed_task_is_handed_over_again_and_a_completed_one_is_not() -> None:
-    made = Conversation()
-    worker = made.worker("surfer")
-    assert worker.on_error is not None
-    assert worker.on_success is not None
-    made.within(lambda: worker.on_error(TimeoutError("slow"), TaskCall("find")))  # type: ignore[misc]
-    again = made.worker("surfer")
-    assert again.before_call is not None
-    assert again.before_call(TaskCall("find")) is None
-    made.within(lambda: again.on_success({"pages": 1}, TaskCall("find")))  # type: ignore[misc]
-    with pytest.raises(TaskError, match="'find' is completed; hand over what is ready, or failed"):
-        made.worker("surfer").before_call(TaskCall("find"))  # type: ignore[misc]
+async def test_a_failed_task_is_handed_over_again_and_a_completed_one_is_not() -> None:
+    model = Model(
+        *(handed(("surfer", "find")) for _ in range(3)),
+        worker=lambda task: OSError("slow") if len(model.tasks) == 1 else '{"pages": 1}',
+    )
+    failed, made, again = await model.run()
+    assert "error" in failed["results"][0]
+    assert made["results"][0]["response"] == {"pages": 1}
+    assert "'find' is completed; hand over what is ready, or failed" in again["results"][0]["error"]
 
 
 async def test_the_plan_is_answered_with_the_worker_for_each_task() -> None:
-    made = Conversation()
-    tools = {tool.name: tool for tool in made.step().tools}
-    with made.cells.open("1"):
-        result = await tools["get_unblocked_tasks"].run()
-        wrong = await tools["generate_task_graph"].run({"tasks": [{"id": "x", "title": "x", "assigned_agent": "y"}]})
-        law = await tools["generate_task_graph"].run(
-            {"tasks": [{"id": "x", "title": "x", "required_capabilities": ["law"]}]}
-        )
-    assert [(task["id"], task["worker"]) for task in json.loads(result.text)["unblocked"]] == [
-        ("find", "surfer"),
-        ("sum", "clerk"),
-    ]
-    assert "task 'x' is assigned to 'y', who is not there; there are: clerk, surfer" in wrong.text
-    assert json.loads(law.text)["unblocked"][-1]["worker"] == "none: no agent is capable of law together"
+    law = {"id": "y", "title": "y", "required_capabilities": ["law"]}
+    model = Model(
+        call("get_unblocked_tasks"),
+        call("generate_task_graph", tasks=[{"id": "x", "title": "x", "assigned_agent": "y"}]),
+        call("generate_task_graph", tasks=[law]),
+    )
+    unblocked, wrong, lawful = await model.run()
+    assert [(task["id"], task["worker"]) for task in unblocked["unblocked"]] == [("find", "surfer"), ("sum", "clerk")]
+    assert "task 'x' is assigned to 'y', who is not there; there are: clerk, surfer" in wrong
+    assert lawful["unblocked"][-1]["worker"] == "none: no agent is capable of law together"
 
 
-def test_a_wrong_worker_is_refused_by_name() -> None:
+async def test_a_wrong_worker_is_refused_by_name() -> None:
     def one(prompt: Prompt) -> None:
         pass
 
@@ -182,12 +200,65 @@ def test_a_wrong_worker_is_refused_by_name() -> None:
         TaskWorker("w", "works", one)
     with pytest.raises(PromptError, match="worker 'w': capabilities are several texts, not 'web'"):
         TaskWorker("w", "works", surf, "web")
-    with pytest.raises(PromptError, match="two are called 'w'"):
-        Conversation().step(twice)
+    with pytest.raises(RunFailed, match="two are called 'w'"):
+        await Model().run(twice)
 
 
-def test_a_graph_without_workers_offers_none() -> None:
-    def alone(prompt: TaskGraph) -> None:
-        prompt.task_graph()
+async def test_a_graph_without_workers_offers_none() -> None:
+    model = Model()
+    await model.run(lambda prompt: prompt.task_graph())
+    assert "work_on_tasks" not in [one.name for one in model.tools]
 
-    assert Conversation().step(alone).agents == ()
+
+def test_tasks_that_are_half_done_when_the_process_is_killed_are_gone_on_with_and_finished_ones_stay_so() -> None:
+    """Four tasks at once, and one that waits for them, of several steps each: none is worked on again once done."""
+    names = ["a", "b", "c", "d"]
+    tasks = [NewTask(id=name, title=name) for name in names]
+    tasks.append(NewTask(id="all", title="all", dependencies=tuple(names)))
+
+    def work(prompt: Prompt, task: TaskInput) -> None:
+        made, set_made = prompt.state("made", 0)
+        prompt.system("task", json.dumps({"id": task.id, "made": made, "input": task.input_context}))
+
+        @prompt.tool(risk="safe", idempotent=True)
+        async def make() -> int:
+            """Make one more."""
+            await asyncio.sleep(1 + names.index(task.id) if task.id in names else 1)
+            return set_made(lambda before: before + 1)
+
+    def lead(prompt: TaskGraph) -> None:
+        prompt.task_graph(tasks, workers=[TaskWorker("maker", "Makes.", work)])
+
+    def model(request: Request) -> Any:
+        if told := part(request, "task"):
+            task = json.loads(told)
+            if task["made"] < 2:
+                return call("make", f"m{task['made']}")
+            return f"{task['made']} of {task['id']} {sorted(task['input'].get('results', {}).values())}"
+        done = len(results(request))
+        turns = [handed(*(("maker", name) for name in names)), handed(("maker", "all"))]
+        return turns[done] if done < 2 else part(request, "task_graph")
+
+    async def scenario(sim: Simulation) -> None:
+        finished: set[str] = set()
+        again: set[str] = set()
+        sim.expect_dead_letters()
+
+        def look(event: RunEvent) -> None:
+            if isinstance(event, RunFinished) and event.error is None:
+                finished.add(event.run)
+            elif isinstance(event, CompletionStarted) and event.run in finished:
+                again.add(event.run)
+
+        async def main(system: System) -> str:
+            agent = Agent("A", prompt=lead, plugins=TaskGraph)
+            async with Agency(agent, model=function(model), journal=sim.folder / "j.db", system=system) as agency:
+                agency.subscribe(look)
+                return (await (await agency.start_run("go", conversation="c", run_id="r"))).text
+
+        text = await sim.process("makers", main)
+        assert text.startswith("5 tasks: 5 completed"), text
+        assert "2 of all ['2 of a []', '2 of b []', '2 of c []', '2 of d []']" in text
+        assert not again, "worked on again although it was done"
+
+    simulate(scenario, seeds=6, faults=[Restart("makers"), Restart("makers", optional=True)])
