@@ -322,11 +322,10 @@ PRINTS = {
     "token_counter.py": ["8 tokens to send", "7 tokens came back"],
     "task_graph.py": [
         "3 tasks: 2 ready, 1 blocked",
-        "3 tasks: 2 in_progress, 1 blocked",
         "3 tasks: 2 completed, 1 ready",
-        "3 tasks: 2 completed, 1 in_progress",
-        """{"given": "for eight", "results": {"bake": "3 bases", "whip": {"cream": "500 g"}}}""",
-        "made: fill",
+        '{"results": [{"name": "baker", "response": "3 bases", "steps": 1}, '
+        '{"name": "helper", "response": "500 g of cream", "steps": 1}]}',
+        "a cake for eight of 3 bases and 500 g of cream",
     ],
     "tool_context.py": [
         "borrow: looking for Emma (50%)",

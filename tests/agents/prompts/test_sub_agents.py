@@ -27,6 +27,7 @@ from callboard import (
     Request,
     RunFailed,
     SubAgent,
+    ToolContext,
     ToolResult,
     guardrail,
     hook,
@@ -195,8 +196,18 @@ async def test_it_knows_for_whom_it_works() -> None:
         context = prompt.context
         seen.append((context.caller.user, context.metadata["order"], context.chain))
 
-    await answered(agency(offering(fn=research), lead(CATS)), caller=Caller("ada"), metadata={"order": 7})
-    assert seen == [("ada", 7, ("Lead", "Lead-research"))]
+        @prompt.tool(risk="safe")
+        def look(context: ToolContext[str]) -> str:
+            """Look there."""
+            return f"{context.caller.user} in {context.deps}"
+
+    def worker(request: Request) -> Any:
+        return results(request)[0] if results(request) else call("look", "l")
+
+    made = agency(offering(fn=research), lead(CATS, worker=worker))
+    answer = await answered(made, caller=Caller("ada"), metadata={"order": 7}, deps="Rome")
+    assert set(seen) == {("ada", 7, ("Lead", "Lead-research"))}
+    assert answer.text == '{"response": "ada in Rome"}'
 
 
 async def test_a_step_that_does_not_offer_it_has_it_no_more() -> None:
@@ -551,6 +562,22 @@ async def test_a_call_of_nobody_has_no_results() -> None:
     assert answer.text == '{"results": []}'
 
 
+async def test_ids_that_look_like_those_of_parts_do_no_harm() -> None:
+    def leading(prompt: Prompt) -> None:
+        prompt.system("lead", "")
+        prompt.agent("research", "", Find, silent)
+        prompt.agents("ask", "", [SubAgent("web", "", Find, silent)])
+
+    several = ToolCall("c", "ask", asking(("web", {"topic": "w"})).arguments)
+    alone = ToolCall("c#1", "research", '{"topic": "r"}')
+    model = lead(several, alone, worker=lambda request: request.messages[-1].text)
+    answer = await answered(agency(leading, model))
+    assert [json.loads(one) for one in answer.text.splitlines()] == [
+        {"results": [{"name": "web", "response": '{"topic":"w"}', "steps": 1}]},
+        {"response": '{"topic":"r"}'},
+    ]
+
+
 # -- deeper ------------------------------------------------------------------------------------------------------------
 
 
@@ -789,8 +816,8 @@ async def test_events_and_diagrams_show_it_by_its_name() -> None:
         made.subscribe(events.append)
         await made.run("go")
     started = [(one.agent, one.target, one.call_id) for one in events if isinstance(one, HandoffStarted)]
-    assert started == [("Lead", "Lead-web", "a#1"), ("Lead", "Lead-web", "a#2")]
-    assert sorted(one.call_id for one in events if isinstance(one, HandoffFinished)) == ["a#1", "a#2"]
+    assert started == [("Lead", "Lead-web", "a")] * 2
+    assert sorted(one.call_id for one in events if isinstance(one, HandoffFinished)) == ["a", "a"]
     drawn = conversation_diagram(events)
     assert 'Lead->>Lead-web: {"topic":"w"}' in drawn
     assert "Lead-web-->>Lead: found" in drawn

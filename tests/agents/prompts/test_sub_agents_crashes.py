@@ -239,6 +239,26 @@ def test_what_waits_for_a_person_in_a_sub_agent_is_as_it_was_whenever_the_proces
     simulate(scenario, seeds=SEEDS, faults=[Restart("room")])
 
 
+@pytest.mark.parametrize("actor", ["agency/E/c", "agency/E-book"])
+def test_no_call_is_made_past_a_person_whoever_crashes(actor: str) -> None:
+    async def scenario(sim: Simulation) -> None:
+        room = Newsroom()
+        sim.expect_dead_letters()
+        async with room.agency(None, sim.system, autonomy="manual") as agency:
+            sim.watch(agency)
+
+            def look(event: RunEvent) -> None:
+                if isinstance(event, ApprovalRequested):
+                    agency.system.loop.call_later(2, agency.approve, event.approval)  # type: ignore[union-attr]
+
+            agency.subscribe(look)
+            answer = await agency.run("go", conversation="c")
+            assert sorted(json.loads(answer.text)) == expected()
+        room.check()
+
+    simulate(scenario, seeds=SEEDS, faults=[Crash(actor)])
+
+
 # -- kill -9 -----------------------------------------------------------------------------------------------------------
 
 

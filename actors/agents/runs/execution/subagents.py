@@ -74,6 +74,8 @@ def sub_agents_prepared(message: SubAgentsPrepared, happened: Happened) -> None:
     """Send each its part."""
     session, call, several, outcome = message
     session.jobs.pop(call.id, None)
+    if session.state.turn.phase == "ended":
+        return
     try:
         parts = outcome.unwrap()
     except (GuardrailTripped, RunFailed) as error:
@@ -98,10 +100,12 @@ def sub_agent_answered(session: Session, asking: Asking, key: str, outcome: Outc
     """Take the answer of one."""
     asking.outcomes[key] = outcome
     made = session.delegations[key]
+    if session.state.turn.phase == "ended":
+        return
     if session.runtime.bus.active and made.handoff is not None:
         failed = "" if outcome.error is None else named(outcome.error)
         to = {"target": made.handoff.target, "kind": "delegate", "text": outcome.answer.text, "failed": failed}
-        session.emit(HandoffFinished, call_id=key, seconds=session.time() - made.started, **to)
+        session.emit(HandoffFinished, call_id=asking.call.id, seconds=session.time() - made.started, **to)
     if all(part.key in asking.outcomes for part in asking.parts if part.handoff is not None):
         _all_answered(session, asking, happened)
 
@@ -110,6 +114,8 @@ def sub_agents_told(message: SubAgentsTold, happened: Happened) -> None:
     """All that wanted to know of the answers do."""
     session, asking, outcome = message
     session.jobs.pop(asking.call.id, None)
+    if session.state.turn.phase == "ended":
+        return
     try:
         results = outcome.unwrap()
     except RunFailed as error:
@@ -141,11 +147,15 @@ async def _prepared(session: Session, call: ToolCall, made: SubAgent | SubAgents
     if isinstance(made, SubAgent):
         return (await _part(session, call.id, made.name, made, call.arguments),)
     parts = []
+    mark = "#"
+    message = session.state.turn.message
+    while message is not None and any(other.id.startswith(call.id + mark) for other in message.tool_calls):
+        mark += "#"  # another call must not have the id of a part of this one
     for number, entry in enumerate(_entries(call), 1):
         name = entry.get("name") if isinstance(entry, dict) else None
         arguments = entry.get("args", {}) if isinstance(entry, dict) else entry
         sub = made.member(name) if isinstance(name, str) else None
-        key = f"{call.id}#{number}"
+        key = f"{call.id}{mark}{number}"
         if sub is None:
             there = ", ".join(one.name for one in made.members)
             part = Part(key, str(name), None, instead=_refused(f"no agent is called {name!r:.80}; there are: {there}"))
@@ -226,7 +236,7 @@ def _send(session: Session, asking: Asking, part: Part) -> None:
     prompt = as_prompt(sub.fn, sub.plugins, f"sub-agent {sub.name!r}", takes=2)
     asked = AskedAgent(directory.made_ready(agent), prompt, part.input)
     if session.runtime.bus.active:
-        session.emit(HandoffStarted, call_id=part.key, target=target, kind="delegate", task=handoff.task)
+        session.emit(HandoffStarted, call_id=asking.call.id, target=target, kind="delegate", task=handoff.task)
     nested = run.nested(
         f"{run.id}.{turn.steps}.{part.key}",
         target,
