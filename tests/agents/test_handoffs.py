@@ -44,6 +44,15 @@ async def test_a_delegate_answers_its_sender_who_answers_the_caller() -> None:
     assert [m.text for m in script.requests[1].messages] == ["b", "From: A\n\nthe task"]
 
 
+@pytest.mark.parametrize("id", ["a/b", "a\n", "%2F", "\ud800", "ü 日本", "x" * 1000, "a#1~0>."])
+async def test_a_call_may_have_any_id(id: str) -> None:
+    script = Script([[send("B", id=id), send("B", "more", id=f"{id}/")], "from B", "from B too", "from A"])
+    async with Agency(Agent("A", "a"), Agent("B", "b"), flows=[("A", "B")], model=scripted(script)) as agency:
+        answer = await agency.run("?")
+    assert answer.text == "from A"
+    assert sorted(one.output for one in answer.steps[0].calls) == ["from B", "from B too"]
+
+
 async def test_the_target_is_told_who_asks_and_the_vendor_is_not_told_for_whom() -> None:
     contexts: list[Any] = []
 

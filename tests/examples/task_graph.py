@@ -42,7 +42,7 @@ def model(request: Request) -> str | ToolCall:
             return MADE[task["id"]]
         return f"a cake {task['input']['given']} of {' and '.join(task['input']['results'].values())}"
     if "Everything is done" in told:
-        return json.loads(request.messages[-1].text)["results"][0]["response"]
+        return str(json.loads(request.messages[-1].text)["results"][0]["response"])
     if "(no tasks)" in told:
         return ToolCall("plan", "generate_task_graph", json.dumps({"tasks": PLAN}))
     print(re.findall("<task_graph>\n(.*)", told)[0])

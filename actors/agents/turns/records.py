@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import string
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
+from urllib.parse import quote
 
 from ....providers.messages import Message, ToolSpec
 from ..answer import Answer
@@ -16,6 +18,8 @@ from .rules import Limits
 from .steps import INPUTS
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+_IN_NAMES: Final = string.punctuation.replace("/", "").replace("%", "") + " "
 
 WhenBusy: TypeAlias = Literal["queue", "reject", "interrupt", "rollback"]
 """What becomes of a run whose conversation is at work: see `arrivals`."""
@@ -80,6 +84,16 @@ class RunRequest(NamedTuple):
     def stream_name(self) -> str:
         """The journal stream of the conversation."""
         return f"{self.agent}/{self.conversation}"
+
+    def id_for(self, step: int, call: str) -> str:
+        """The id of a run that is made for a call of this one. It follows from the journal: a restarted conversation
+        finds the run that it had sent.
+
+        Args:
+            step: in which the call is made, counted from 1.
+            call: its id. Vendors write what they like there; what no actor can be called is escaped.
+        """
+        return f"{self.id}.{step}.{quote(call, _IN_NAMES, errors='surrogatepass')}"
 
     def nested(
         self,

@@ -578,6 +578,13 @@ async def test_ids_that_look_like_those_of_parts_do_no_harm() -> None:
     ]
 
 
+@pytest.mark.parametrize("id", ["a/b", "a\n", "%2F", "\ud800", "a#1~0>."])
+async def test_a_call_may_have_any_id(id: str) -> None:
+    model = lead(ToolCall(id, "ask", asking(("web", {"topic": "w"}), ("web", {"topic": "v"})).arguments))
+    answer = await answered(agency(team(), model))
+    assert [one["response"] for one in json.loads(answer.text)["results"]] == ["found", "found"]
+
+
 # -- deeper ------------------------------------------------------------------------------------------------------------
 
 

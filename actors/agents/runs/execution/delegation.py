@@ -120,8 +120,7 @@ def send(session: Session, command: HandOff, sending: Sending) -> None:
         to = {"target": handoff.target, "kind": handoff.kind, "task": handoff.task}
         session.emit(HandoffStarted, call_id=call.id, **to)
     stages = tuple(stage.name for stage in offered.stages) if offered is not None and offered.stages else ()
-    # The id follows from the journal: a restarted conversation finds the run it had sent.
-    nested_id = f"{run.id}.{turn.steps}.{call.id}{'~0' if summary else ''}"
+    nested_id = f"{run.id_for(turn.steps, call.id)}{'~0' if summary else ''}"
     given = session.left(summary)
     first = stages[0] if stages else handoff.target
     nested = run.nested(

@@ -202,7 +202,7 @@ def _summarize(session: Session, command: HandOff, sending: Sending, offered: Ha
     """Have a model say for the target what was done so far. It is a run of its own: paid by this one, and recorded."""
     run, turn = session.run, session.state.turn
     name = summarizer_of(run.agent, offered.summary)
-    run_id = f"{run.id}.{turn.steps}.{command.call.id}"
+    run_id = run.id_for(turn.steps, command.call.id)
     said = without_calls(turn.history, session.rules.transfers | session.rules.delegates)
     made = run.nested(
         run_id,

@@ -238,7 +238,7 @@ def _send(session: Session, asking: Asking, part: Part) -> None:
     if session.runtime.bus.active:
         session.emit(HandoffStarted, call_id=asking.call.id, target=target, kind="delegate", task=handoff.task)
     nested = run.nested(
-        f"{run.id}.{turn.steps}.{part.key}",
+        run.id_for(turn.steps, part.key),
         target,
         part.messages,
         chain=(*run.chain, target),
