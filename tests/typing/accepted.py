@@ -39,6 +39,7 @@ from callboard.actors.agents.prompts.references import Reference, ToolReference
 from callboard.actors.agents.prompts.subagents import SubAgent
 from callboard.actors.agents.runs.handle import RunHandle
 from callboard.actors.agents.runs.reading.progress import RunRecord
+from callboard.actors.agents.turns.rules import Limits
 from callboard.actors.agents.turns.stopping import AfterSteps, AfterTool, RunSoFar, StepPlan
 from callboard.actors.journal import EventSourcedActor, Journal, MemoryJournal
 from callboard.providers.messages import Message
@@ -313,7 +314,8 @@ def a_prompt_function(prompt: Both) -> None:
     assert_type(prompt.agent("A", "", Note, of_a_sub_agent), ToolReference)
     prompt.agent("B", "", Note, of_a_counting_sub_agent, plugins=Counting, model="m")
     prompt.agent("C", "", {"n": int}, lambda prompt, given: None, plugins=[Counting, Noting])
-    prompt.agents("All", "", [SubAgent("D", "", Note, of_a_sub_agent)])
+    prompt.agent("E", "", Note, of_a_sub_agent, response_schema=int, on_success=set_count)
+    prompt.agents("All", "", [SubAgent("D", "", Note, of_a_sub_agent, limits=Limits(steps=3), on_error=print)])
 
 
 async def watching(context: EffectContext, step: StepModifier) -> None:

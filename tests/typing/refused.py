@@ -10,6 +10,7 @@ from callboard.actors.agents.context import ToolContext
 from callboard.actors.agents.prompt_run import run_prompt
 from callboard.actors.agents.prompts.effects import EffectContext, StepModifier
 from callboard.actors.agents.prompts.prompt import Prompt
+from callboard.actors.agents.prompts.subagents import SubAgent
 from callboard.actors.journal import EventSourcedActor
 from tests.typing.vocabulary import (
     Add,
@@ -195,6 +196,9 @@ def what_a_prompt_does_not_take(prompt: Prompt) -> None:
     prompt.agent("A", "", Added, takes_a_note)  # refused: arg-type
     prompt.agent("A", "", Note, takes_both_and_a_note)  # refused: arg-type
     prompt.agent("A", "", Note, takes_both_and_a_note, plugins=Counting)  # refused: arg-type
+    prompt.agent("A", "", Note, takes_a_note, limits=3)  # refused: call-overload
+    prompt.agents("A", "", ["A"])  # refused: list-item
+    SubAgent("A", "", Note, 3)  # refused: arg-type
     prompt.tool(len, risk="none")  # refused: call-overload
     prompt.effect(3)  # refused: arg-type
     print(text)

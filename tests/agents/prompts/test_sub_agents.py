@@ -6,6 +6,8 @@ import asyncio
 import json
 import logging
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,15 +19,18 @@ from callboard import (
     Agent,
     Answer,
     Caller,
+    EffectContext,
     GuardrailTripped,
     HandoffDepth,
     HandoffLimits,
+    HandoffPolicy,
     HookContext,
     Limits,
     Prompt,
     PromptError,
     Request,
     RunFailed,
+    StepModifier,
     SubAgent,
     ToolContext,
     ToolResult,
@@ -36,6 +41,7 @@ from callboard import (
 from callboard.actors.agents.context import request_context
 from callboard.actors.agents.events import ApprovalRequested, HandoffFinished, HandoffStarted, RunEvent
 from callboard.actors.agents.team.diagram import conversation_diagram
+from callboard.actors.testing import Simulation, simulate
 from callboard.actors.testing.doubles.models import call
 from callboard.providers.messages import Completion, Message, ToolCall, Usage
 from tests.agents.support import function, until
@@ -700,6 +706,108 @@ async def test_a_guardrail_on_handoffs_looks_at_what_it_is_given() -> None:
     assert (await answered(made)).text == '{"response": "found"}'
     with pytest.raises(GuardrailTripped, match="no dogs"):
         await answered(agency(offering(), lead(call("research", "d", topic="dogs")), hooks=[guard]))
+
+
+async def test_a_hook_may_change_what_it_is_given_and_what_it_sees_but_not_who_is_asked() -> None:
+    def changing(**fields: Any) -> Agency:
+        @hook("handoff")
+        def change(context: HookContext) -> None:
+            assert context.handoff is not None
+            context.handoff = replace(context.handoff, **fields)
+            context.messages = (Message("user", "By the way."),)
+
+        def research(prompt: Prompt, given: Find) -> None:
+            prompt.system("topic", given.topic)
+
+        def worker(request: Request) -> str:
+            return " ".join(one.text for one in request.messages)
+
+        return agency(offering(fn=research), lead(CATS, worker=worker), hooks=[change])
+
+    changed = await answered(changing(task='{"topic": "dogs"}'))
+    assert json.loads(changed.text)["response"] == "<topic>\ndogs\n</topic> By the way."
+    assert "topic: required, but missing" in (await answered(changing(task="{}"))).text
+    refused = await answered(changing(target="Lead"))
+    assert refused.text == "Refused: a hook may change what a sub-agent is given, not who is asked"
+
+
+async def test_a_handoff_policy_holds_for_it() -> None:
+    for allowed, text in (("Lead-research", '{"response": "found"}'), ("Other", "Refused: Lead may not hand off to")):
+        policy = HandoffPolicy({"Lead": [allowed]})
+        made = agency(offering(), lead(CATS), options={"handoff_policy": policy})
+        assert (await answered(made)).text.startswith(text)
+
+
+def test_the_time_of_a_person_counts_for_nobody() -> None:
+    def research(prompt: Prompt, given: Find) -> None:
+        prompt.tool(lambda: "bought", name="buy", risk="risky")
+
+    def worker(request: Request) -> Any:
+        return results(request)[0] if results(request) else call("buy", "b")
+
+    async def scenario(sim: Simulation) -> None:
+        limits = Limits(seconds=20.0)
+        agent = Agent("Lead", prompt=offering(fn=research, limits=limits), limits=limits, autonomy="supervised")
+        async with Agency(agent, model=function(lead(CATS, worker=worker)), system=sim.system) as made:
+
+            def look(event: RunEvent) -> None:
+                if isinstance(event, ApprovalRequested):
+                    asyncio.get_running_loop().call_later(500, made.approve, event.approval)
+
+            made.subscribe(look)
+            assert (await made.run("go")).text == '{"response": "bought"}'
+
+    simulate(scenario, seeds=2)
+
+
+async def test_a_person_may_decide_about_its_calls_in_another_process(tmp_path: Path) -> None:
+    def research(prompt: Prompt, given: Find) -> None:
+        prompt.tool(lambda: "bought", name="buy", risk="risky", idempotent=True)
+
+    def worker(request: Request) -> Any:
+        return results(request)[0] if results(request) else call("buy", "b")
+
+    def made() -> Agency:
+        options = {"journal": tmp_path / "j.db"}
+        return agency(offering(fn=research), lead(CATS, worker=worker), options=options, autonomy="supervised")
+
+    approvals: list[str] = []
+    async with made() as first, made() as second:
+        first.subscribe(
+            lambda event: approvals.append(event.approval) if isinstance(event, ApprovalRequested) else None
+        )
+        handle = await first.start_run("go", conversation="c", run_id="r")
+        await until(lambda: approvals)
+        await second.approve(approvals[0])
+        answer = await handle
+    assert answer.text == '{"response": "bought"}'
+
+
+class Noting(Prompt):
+    def note(self, what: str) -> None:
+        self.system("note", what)
+
+
+async def test_it_has_plugins_of_its_own() -> None:
+    def research(prompt: Noting, given: Find) -> None:
+        prompt.note(given.topic)
+
+    made = agency(offering(fn=research, plugins=Noting), lead(CATS, worker=told))
+    assert json.loads((await answered(made)).text)["response"] == "<note>\ncats\n</note>"
+
+
+async def test_a_step_may_offer_some_of_them_only() -> None:
+    def leading(prompt: Prompt) -> None:
+        offering()(prompt)
+
+        def none(context: EffectContext, step: StepModifier) -> None:
+            assert context.tools.has("research")
+            step.tools = []
+
+        prompt.effect(none)
+
+    answer = await answered(agency(leading, lead(CATS)))
+    assert answer.text == "Refused: 'research' cannot be called now; there are: none"
 
 
 async def test_what_stands_around_requests_and_calls_of_its_caller_stands_around_its_own() -> None:
