@@ -481,6 +481,31 @@ def test_a_message_that_is_sent_at_the_moment_at_which_a_delayed_one_is_due_come
     simulate(scenario, seeds=100, faults=[Delay("sink", 1, seconds=1.0)])
 
 
+async def told(sim: Simulation) -> None:
+    sim.system.spawn(Collector, name="sink").tell(1)
+
+
+async def told_and_stopped(sim: Simulation) -> None:
+    ref = sim.system.spawn(Collector, name="sink")
+    ref.tell(1)
+    await ref.stop()
+    sim.expect_dead_letters()
+
+
+async def asked_and_given_up(sim: Simulation) -> None:
+    ask = sim.system.spawn(Collector, name="sink").ask(1)
+    await asyncio.sleep(0.1)
+    ask.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await ask
+
+
+@pytest.mark.parametrize("flow", [told, told_and_stopped, asked_and_given_up])
+def test_a_message_that_is_held_up_beyond_the_end_of_a_run_is_a_dead_letter_and_no_leak(flow: Any) -> None:
+    run = simulate(flow, seeds=3, faults=[Delay("sink", 1, seconds=10)])
+    assert [fact.actor for fact in run.trace.of("dead_letter")] == ["sink"]
+
+
 # -- asks that come twice ----------------------------------------------------------------------------------------------
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from ....core.base.buggify import deciding
 from ....core.base.errors import text_of
+from ....core.mail.mailbox import enqueue
 from ....core.system import System
 from ....journal.threaded.running import hosting
 from ...errors import InvariantViolated, SimulationError, UnhandledFailure
@@ -237,6 +238,7 @@ def _execute(
     task = loop.create_task(main(), name="client")
     try:
         loop.run_until_complete(task)
+        _arrive(loop)
         error = _left_over(sim)
     except (KeyboardInterrupt, SystemExit):
         sim.close()
@@ -270,6 +272,15 @@ def _execute(
     sim.close()
     _tear_down(loop, task)
     return error, trace
+
+
+def _arrive(loop: SimulationLoop) -> None:
+    """What a fault still holds up when all has stopped comes now, and is a dead letter, as it would be later."""
+    for timer in loop.pending_timers():
+        if _callback(timer) is enqueue:
+            late = timer._args  # type: ignore[attr-defined]
+            timer.cancel()
+            enqueue(*late)
 
 
 def _left_over(sim: Simulation) -> InvariantViolated | UnhandledFailure | None:
