@@ -150,7 +150,7 @@ class Attempts:
         def over(task: asyncio.Task[Completion], other: Grant) -> None:
             nonlocal second, timer, overtaken
             if task.cancelled():  # perhaps before its first step: then nothing has given back what it was granted
-                other.refund(loop.time())
+                self._records.unsent(other)
                 self._queue.pump()
             if task.cancelled() or task.exception() is None:
                 if not task.cancelled() and not ask.done():

@@ -53,18 +53,27 @@ class AttemptRecords:
         if not job.attempts:
             gate.budget.deposit()
         job.attempts += 1
-        if self.charges.budgets.limited:
+        if self.charges.budgets.limited and grant.reservation is None:
             self.charges.promise(job, grant)
 
     def payable(self, job: Job, grant: Grant) -> bool:
-        """Return whether the budgets allow a call besides the one that is out; if not, its grant goes back."""
+        """Return whether the budgets allow a call besides the one that is out; if not, its grant goes back.
+
+        What it may take is promised at once, since others may be asked about before it is sent.
+        """
         if self.charges.budgets.limited:
             try:
                 self.charges.afford(job, grant)
             except BudgetSpent:
                 grant.refund(self.loop.time())
                 return False
+            self.charges.promise(job, grant)
         return True
+
+    def unsent(self, grant: Grant) -> None:
+        """Give back what a call was granted that was called off, if it was before it was sent."""
+        grant.refund(self.loop.time())
+        self.charges.release(grant)
 
     def answered(self, job: Job, grant: Grant, member: Member, completion: A) -> A:
         """Close a call that was answered; return the completion as the caller gets it: priced, with notes."""

@@ -131,6 +131,20 @@ async def test_a_hedge_is_not_sent_on_money_that_is_not_there() -> None:
     assert spare.seen == []
 
 
+@virtual_time
+async def test_hedges_at_one_moment_are_not_sent_on_the_same_money() -> None:
+    scripts = [Script(name, latency=5.0) for name in "ab"]
+    endpoints = [endpoint(script, price=DOLLAR) for script in scripts]
+    hedge = Hedge(maximum=1.0, budget=1.0)
+    async with pool_of(*endpoints, hedge=hedge, budgets=[Budget("pool", "", 4.5)]) as pool:
+        asks = [pool.ask(request(str(number), max_tokens=MILLION)) for number in range(3)]
+        await asyncio.sleep(1.5)
+        assert sum(len(script.seen) for script in scripts) == 4, "three calls, and one hedge that is affordable"
+        await asyncio.gather(*asks)
+        stats = await stats_of(pool)
+    assert (stats.pool.hedges, stats.budgets[0].reserved) == (1, 0.0)
+
+
 # -- what is booked ----------------------------------------------------------------------------------------------------
 
 
