@@ -309,15 +309,9 @@ class PreparedAgent:
         elif tools:  # at the end: what vendors have cached of those before still holds
             view.tools = {**self.tools, **{tool.name: tool for tool in tools}}
             view.specs = (*self.specs, *(tool.spec for tool in tools))
-        rules = self._rules
-        delegates = rules.delegates
         if rendered.agents:
             view.agents = {made.name: made for made in rendered.agents}
             view.specs = (*view.specs, *(made.spec for made in rendered.agents))
-            delegates = delegates.union(view.agents)
-        view._rules = Rules(
-            rules.limits, delegates, rules.transfers, rules.external, view._needs_approval, rules.repairs
-        )
         return view
 
     def is_harmless(self, call: ToolCall, history: Sequence[Message]) -> bool:
@@ -332,10 +326,14 @@ class PreparedAgent:
         tool = self.tools.get(call.name)
         if tool is not None:
             return autonomy in tool.approval and _is_object(call.arguments)
-        if autonomy != "manual" or call.name not in self._rules.delegates | self._rules.transfers:
+        if autonomy != "manual":
+            return False
+        if call.name in self.agents:
+            return _is_object(call.arguments)
+        if call.name not in self._rules.delegates | self._rules.transfers:
             return False
         offered = self.handoffs.get(call.name)
-        if call.name in self.agents or (offered is not None and offered.chooses is not None):
+        if offered is not None and offered.chooses is not None:
             return _is_object(call.arguments)
         try:
             read_call(call, self.name, self.handoffs, self.reachable)
@@ -384,12 +382,13 @@ class PreparedAgent:
     def rules(self, limits: Limits | None, external: Sequence[ToolSpec]) -> Rules:
         """The rules of one run."""
         rules = self._rules
-        if (limits is None or limits is rules.limits) and not external:
+        if (limits is None or limits is rules.limits) and not external and self._rendered is None:
             return rules
+        delegates = rules.delegates.union(self.agents) if self.agents else rules.delegates
         names = frozenset(spec.name for spec in external) if external else NOTHING
         # Everybody who is handed work has limits of its own: 2.3 µs, and by `replace` 5.9.
         return Rules(
-            limits or rules.limits, rules.delegates, rules.transfers, names, rules.needs_approval, rules.repairs
+            limits or rules.limits, delegates, rules.transfers, names, self._needs_approval, rules.repairs
         )
 
     def request(
