@@ -278,7 +278,7 @@ def _arrive(loop: SimulationLoop) -> None:
     """What a fault still holds up when all has stopped comes now, and is a dead letter, as it would be later."""
     for timer in loop.pending_timers():
         if _callback(timer) is enqueue:
-            late = timer._args  # type: ignore[attr-defined]
+            late = timer._args
             timer.cancel()
             enqueue(*late)
 
