@@ -11,6 +11,7 @@ import pytest
 from pydantic import BaseModel
 from typing_extensions import TypedDict
 
+from callboard.testing import simulate
 from callboard.tools import ToolDefinitionError, ToolError, ToolResult, tool
 from callboard.tools.code.library import Library
 from callboard.tools.code.program import Bounds, Ran, run_program
@@ -360,6 +361,21 @@ import datetime, random, time
     first, second = [await _value(code) for _ in range(2)]
     assert first == second
     assert first[:2] == ["2023-11-14T22:13:20", 1_700_000_000.0]
+
+
+def test_a_program_runs_under_a_simulated_loop_and_only_its_calls_take_time() -> None:
+    @tool(timeout=None)
+    async def wait(seconds: int) -> int:
+        await asyncio.sleep(seconds)
+        return seconds
+
+    async def scenario(sim: Any) -> None:
+        begun = asyncio.get_running_loop().time()
+        code = "import asyncio\nawait asyncio.sleep(4)\nawait asyncio.gather(wait(3600), wait(1800))"
+        assert await _value(code, wait) == [3600, 1800]
+        assert asyncio.get_running_loop().time() - begun == 3604
+
+    simulate(scenario, seeds=3)
 
 
 async def test_what_is_no_plain_data_is_no_argument() -> None:

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import inspect
 import json
+import uuid
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -99,7 +102,7 @@ async def run_program(
     }
     checkout = pool.checkout(type_check=True, type_check_stubs=stubs.text, limits=limits, os_policy=policy)
     try:
-        async with checkout as session:
+        async with _opened(checkout) as session:
             value = await program.run(session)
             return Ran(program.printed, value)
     except (monty.MontyTypingError, monty.MontySyntaxError) as error:
@@ -112,8 +115,28 @@ async def run_program(
         await program.end()
 
 
+@asynccontextmanager
+async def _opened(checkout: Any) -> AsyncIterator[Any]:
+    """A session: one of coroutines, or, under a simulated loop, one that blocks."""
+    if hasattr(checkout, "__aenter__"):
+        async with checkout as session:
+            yield session
+    else:
+        with checkout as session:
+            yield session
+
+
+async def _done(turn: Any) -> Any:
+    return await turn if inspect.isawaitable(turn) else turn
+
+
 class _Space:
     """Stands for a namespace; the sandbox sees nothing of it but its identity."""
+
+
+def _id(space: str) -> uuid.UUID:
+    """An id of our own: random ones come again in simulations, where one and the same is kept for the class."""
+    return uuid.uuid5(uuid.NAMESPACE_OID, f"callboard {space}")
 
 
 class _TooMuch(Exception):
@@ -130,7 +153,10 @@ class _Program:
         self._bounds = bounds
         self._text: list[str] = []
         self._length = 0
-        self._spaces = {space: monty.ClassInstance(_Space()) for space in library.namespaces}
+        kind = monty.ClassType(_Space, id=_id(""))
+        self._spaces = {
+            space: monty.ClassInstance(_Space(), id=_id(space), class_type=kind) for space in library.namespaces
+        }
         self._space_of = {instance.id: space for space, instance in self._spaces.items()}
         self._open: dict[int, asyncio.Task[Any]] = {}
         self._lines: dict[int, str] = {}
@@ -155,15 +181,15 @@ class _Program:
 
     async def run(self, session: Any) -> Any:
         monty = self._monty
-        now = await session.feed_start(self._code, print_callback=self._print)
+        now = await _done(session.feed_start(self._code, print_callback=self._print))
         while not isinstance(now, monty.MontyComplete):
-            if isinstance(now, monty.AsyncFunctionSnapshot):
-                now = await self._called(now)
-            elif isinstance(now, monty.AsyncNameLookupSnapshot):
-                now = await self._looked_up(now)
+            if isinstance(now, monty.AsyncFunctionSnapshot | monty.FunctionSnapshot):
+                now = await _done(await self._called(now))
+            elif isinstance(now, monty.AsyncNameLookupSnapshot | monty.NameLookupSnapshot):
+                now = await _done(self._looked_up(now))
             else:
                 number, result = await self._next()
-                now = await now.resume({number: result})
+                now = await _done(now.resume({number: result}))
         value = now.output
         while self._open:  # what it has begun is not dropped because it did not wait for it
             number, result = await self._next()
@@ -199,20 +225,20 @@ class _Program:
 
         task.add_done_callback(ended)
 
-    async def _looked_up(self, now: Any) -> Any:
+    def _looked_up(self, now: Any) -> Any:
         name, space = now.variable_name, self._space_of.get(now.object_id)
         if space is not None:
             name = f"{space}.{name}"
         elif now.object_id is None and name in self._spaces:
-            return await now.resume(value=self._spaces[name])
+            return now.resume(value=self._spaces[name])
         if name not in self._library and name not in self._stubs.classes:
-            return await now.resume()
+            return now.resume()
 
         def named() -> None:
             """Stands for a function; it is called by its name."""
 
         named.__name__ = name
-        return await now.resume(value=named)
+        return now.resume(value=named)
 
     async def _called(self, now: Any) -> Any:
         name, number = now.function_name, now.call_id
@@ -221,10 +247,10 @@ class _Program:
         if now.object_id is not None:
             name = f"{self._space_of.get(now.object_id, '')}.{name}"
         if name in self._stubs.classes:
-            return await now.resume({"return_value": dict(now.kwargs)})
+            return now.resume({"return_value": dict(now.kwargs)})
         if name not in self._library:
             there = ", ".join([*self._library, "and what Python itself has"])
-            return await now.resume({"exc_type": "NameError", "message": f"there is no {name!r}; there are {there}"})
+            return now.resume({"exc_type": "NameError", "message": f"there is no {name!r}; there are {there}"})
         self._made += 1
         line = self._code[: now.position.start].count("\n") + 1
         if self._made > self._bounds.max_calls:
@@ -235,10 +261,10 @@ class _Program:
         try:
             arguments = _arguments(name, self._stubs.parameters[name], now.args, now.kwargs)
         except (TypeError, ValueError) as error:
-            return await now.resume({"exc_type": "TypeError", "message": str(error)})
+            return now.resume({"exc_type": "TypeError", "message": str(error)})
         self._lines[number] = f"line {line}: {name}(…)"
         self._begin(number, self._answered(name, arguments))
-        return await now.resume({"future": ...})
+        return now.resume({"future": ...})
 
     async def _answered(self, name: str, arguments: str) -> dict[str, Any]:
         result = await self._call(name, arguments)
@@ -254,7 +280,7 @@ class _Program:
 
     async def _system(self, now: Any) -> Any:
         if now.function_name not in ("asyncio.sleep", "time.sleep"):
-            return await now.resume_not_handled()
+            return now.resume_not_handled()
         seconds = float(now.args[0]) if now.args else 0.0
         self._slept += max(seconds, 0.0)
         if self._slept > self._bounds.max_sleep:
@@ -264,9 +290,9 @@ class _Program:
                 f"{self._bounds.max_sleep:g} seconds in all"
             )
         if now.function_name == "time.sleep":
-            return await now.resume(await _slept(seconds))
+            return now.resume(await _slept(seconds))
         self._begin(now.call_id, _slept(seconds))
-        return await now.resume({"future": ...})
+        return now.resume({"future": ...})
 
 
 async def _slept(seconds: float) -> dict[str, Any]:

@@ -18,17 +18,21 @@ _AT_EXIT = 2.0  # seconds that the end of the process may take for this
 
 _lock = threading.Lock()
 _pool: Any = None
+_blocking: Any = None
 _of_parents: list[Any] = []
 
 
 def sandboxes() -> tuple[Any, Any]:
     """The package pydantic_monty, and the pool, which any event loop may use. It starts a process: call it in a thread.
 
+    Under a simulated loop, where threads run in the loop's place, it is one whose sessions are no coroutines: a program
+    is a real process there, too, and each of its turns is one step.
+
     Raises:
         MissingExtra: pydantic-monty is not installed.
         CodeFailed: this process was forked from one that had a pool: its threads are not there.
     """
-    global _pool
+    global _pool, _blocking
     try:
         import pydantic_monty
     except ImportError:
@@ -37,13 +41,27 @@ def sandboxes() -> tuple[Any, Any]:
         raise CodeFailed(
             "this process was forked from one that had run code in a sandbox, and cannot; start processes by 'spawn'"
         )
+    sizes = {"min_processes": 1, "max_processes": _AT_ONCE, "max_checkouts_per_worker": 1}
+    if _in_a_loop():
+        if _blocking is None:
+            _blocking = pydantic_monty.Monty(**sizes).__enter__()
+            atexit.register(_blocking.__exit__, None, None, None)
+        return pydantic_monty, _blocking
     with _lock:
         if _pool is None:
-            pool = pydantic_monty.AsyncMonty(min_processes=1, max_processes=_AT_ONCE, max_checkouts_per_worker=1)
+            pool = pydantic_monty.AsyncMonty(**sizes)
             asyncio.run(_opened(pool))
             atexit.register(_close)
             _pool = pool
         return pydantic_monty, _pool
+
+
+def _in_a_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 async def _opened(pool: Any) -> None:
@@ -77,11 +95,10 @@ def _in_python() -> bool:
 
 
 def _forked() -> None:
-    global _pool, _lock
+    global _pool, _blocking, _lock
     _lock = threading.Lock()
-    if _pool is not None:
-        _of_parents.append(_pool)  # not let go of: that would end the parent's sandboxes
-    _pool = None
+    _of_parents.extend(pool for pool in (_pool, _blocking) if pool is not None)  # kept: else the parent's would end
+    _pool = _blocking = None
 
 
 os.register_at_fork(after_in_child=_forked)

@@ -13,16 +13,20 @@ from typing import Any
 
 import pytest
 
-from callboard import Agency, Agent, PromptError, Request, RunFailed, run_prompt, tool
+from callboard import Agency, Agent, PromptError, Request, RunFailed, System, run_prompt, tool
 from callboard.actors.agents.errors import AgencyClosed
 from callboard.actors.agents.events import ApprovalRequested, RunEvent
 from callboard.actors.agents.prompts.functions import Functions
+from callboard.actors.testing import Restart, Simulation, simulate
 from callboard.actors.testing.doubles.models import call
 from tests import warm
 from tests.agents.support import function
 from tests.durable.support import eventually
 
 pytest.importorskip("pydantic_monty")
+
+SEEDS = int(os.environ.get("CALLBOARD_SCHEDULES", "4"))
+"""Schedules of each; `make schedules` runs many more."""
 
 PROGRAM = """
 stock = await shop.stock()
@@ -282,3 +286,38 @@ def _killed(kill: str, folder: Path) -> None:
     words = ("-m", "tests.agents.prompts.program_that_buys", folder)
     ended = warm.run(*words, env={**os.environ, "DIE": kill})
     assert ended.returncode == -signal.SIGKILL, ended.stderr
+
+
+WRITES = 12
+"""How often a process writes that carries the program out."""
+
+
+async def carried_out(sim: Simulation) -> None:
+    sim.expect_dead_letters()  # what an agency's actors still say to each other as it stops
+    shop = Shop()
+
+    async def main(system: System) -> tuple[str, Any]:
+        async with shop.agency(journal=sim.folder / "shop.db", system=system) as agency:
+            agency.subscribe(approve_all(agency))
+            run = asyncio.ensure_future(agency.run("?", conversation="c", run_id="r"))
+            while not run.done():
+                await asyncio.wait({run}, timeout=0.7)
+                for event in agency.approvals:  # those of before the restart that nobody told of again
+                    agency.approve(event)
+            return (await run).text, await shop.left(agency)
+
+    text, left = await sim.process("shop", main)
+    assert len(shop.bought) == len(set(shop.bought))
+    if "Interrupted" not in text:
+        assert (text, shop.bought) == ("2 bought\n24", ["tea", "bread"])
+        assert left == {"tea": 4, "milk": 5, "bread": 3}
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_process_that_is_killed_at_each_single_write_of_a_program_buys_nothing_twice(when: Any) -> None:
+    for nth in range(1, WRITES + 1):
+        simulate(carried_out, seeds=1, faults=[Restart("shop", nth=nth, when=when)])
+
+
+def test_a_process_that_is_killed_several_times_in_a_program_buys_nothing_twice() -> None:
+    simulate(carried_out, seeds=SEEDS, faults=[Restart("shop", optional=True)] * 3)
