@@ -41,7 +41,7 @@ def sandboxes() -> tuple[Any, Any]:
         raise CodeFailed(
             "this process was forked from one that had run code in a sandbox, and cannot; start processes by 'spawn'"
         )
-    sizes = {"min_processes": 1, "max_processes": _AT_ONCE, "max_checkouts_per_worker": 1}
+    sizes: dict[str, Any] = {"min_processes": 1, "max_processes": _AT_ONCE, "max_checkouts_per_worker": 1}
     if _in_a_loop():
         if _blocking is None:
             _blocking = pydantic_monty.Monty(**sizes).__enter__()

@@ -387,9 +387,7 @@ class PreparedAgent:
         delegates = rules.delegates.union(self.agents) if self.agents else rules.delegates
         names = frozenset(spec.name for spec in external) if external else NOTHING
         # Everybody who is handed work has limits of its own: 2.3 µs, and by `replace` 5.9.
-        return Rules(
-            limits or rules.limits, delegates, rules.transfers, names, self._needs_approval, rules.repairs
-        )
+        return Rules(limits or rules.limits, delegates, rules.transfers, names, self._needs_approval, rules.repairs)
 
     def request(
         self,

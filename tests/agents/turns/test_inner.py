@@ -24,7 +24,8 @@ from callboard.providers.messages import Image, Text, ToolCall
 from callboard.tools import ToolResult
 from callboard.tools.result import CUT
 
-from .test_state import CALL, HELLO, accepted, folded, said
+from .support import said
+from .test_state import CALL, HELLO, accepted, folded
 
 OTHER = ToolCall("l", "tool", "{}")
 
@@ -106,8 +107,8 @@ def test_results_are_in_the_order_in_which_they_came() -> None:
     for number in (1, 2, 3):
         calls.apply(InnerCalled(f"k/{number}", "pay", "{}"))
     calls.apply(InnerCalled("k/2/1", "look", "{}"))
-    for number in ("3", "2/1", "1"):
-        calls.apply(InnerReturned(f"k/{number}", ""))
+    for ended in ("k/3", "k/2/1", "k/1"):
+        calls.apply(InnerReturned(ended, ""))
     assert [one.call_id for one in calls.returned("k")] == ["k/3", "k/1"]
     assert [one.call_id for one in calls.returned("k/2")] == ["k/2/1"]
     assert calls.over("k/2") == {"k/2/1"}
