@@ -239,6 +239,40 @@ def test_what_waits_for_a_person_in_a_sub_agent_is_as_it_was_whenever_the_proces
     simulate(scenario, seeds=SEEDS, faults=[Restart("room")])
 
 
+def nested(prompt: Prompt, given: Any = None, *, depth: int = 1, who: str = "") -> None:
+    """A prompt function whose sub-agents have sub-agents, all of them another one's for each user."""
+    who = who or prompt.context.caller.user
+    heard, set_heard = prompt.state("heard", "")
+    prompt.system("level", f"{depth} {who} {heard}")
+
+    def below(inner: Prompt, given: Find) -> None:
+        nested(inner, given, depth=depth + 1, who=who)
+
+    if depth < 4:
+        prompt.agent("x", "", Find, below, on_success=lambda answer: set_heard(lambda before: f"{before}+{answer}"))
+
+
+def echo(request: Request) -> Any:
+    depth, who, heard = request.messages[0].text.splitlines()[1].split(" ")
+    return who if depth == "4" else call("x", "x", topic=who) if not results(request) else f"{depth}{heard}"
+
+
+def test_sub_agents_of_sub_agents_of_two_conversations_go_on_each_with_its_own_function() -> None:
+    async def scenario(sim: Simulation) -> None:
+        sim.expect_dead_letters()
+
+        async def main(system: System) -> list[str]:
+            agent = Agent("E", prompt=nested)
+            async with Agency(agent, model=function(echo), journal=sqlite(sim), system=system) as agency:
+                users = ("ada", "bob")
+                handles = [await agency.start_run("go", conversation=one, run_id=one, user=one) for one in users]
+                return [(await handle).text for handle in handles]
+
+        assert await sim.process("room", main) == ["1+2+3+ada", "1+2+3+bob"]
+
+    simulate(scenario, seeds=8, faults=[Restart("room"), Restart("room", optional=True)])
+
+
 @pytest.mark.parametrize("actor", ["agency/E/c", "agency/E-book"])
 def test_no_call_is_made_past_a_person_whoever_crashes(actor: str) -> None:
     async def scenario(sim: Simulation) -> None:

@@ -56,6 +56,10 @@ class Part(NamedTuple):
     instead: ToolResult | None = None
     fatal: AgentError | None = None
 
+    def __repr__(self) -> str:
+        """Whose, never what is said: errors and logs show messages."""
+        return f"Part({self.key!r}, {self.name!r})"
+
 
 class PartResult(NamedTuple):
     """What came of a part.
@@ -67,6 +71,10 @@ class PartResult(NamedTuple):
 
     said: Mapping[str, Any]
     alone: str | None = None
+
+    def __repr__(self) -> str:
+        """What kind of, never what is said: errors and logs show messages."""
+        return f"PartResult({', '.join(self.said)})"
 
     @property
     def is_error(self) -> bool:
