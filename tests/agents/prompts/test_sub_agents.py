@@ -41,6 +41,8 @@ from callboard import (
 from callboard.actors.agents.context import request_context
 from callboard.actors.agents.events import ApprovalRequested, HandoffFinished, HandoffStarted, RunEvent
 from callboard.actors.agents.team.diagram import conversation_diagram
+from callboard.actors.journal import MemoryJournal
+from callboard.actors.journal.store import at_hand
 from callboard.actors.testing import Simulation, simulate
 from callboard.actors.testing.doubles.models import call
 from callboard.providers.messages import Completion, Message, ToolCall, Usage
@@ -566,6 +568,20 @@ async def test_a_call_of_several_that_is_none_goes_back_to_the_model(arguments: 
 async def test_a_call_of_nobody_has_no_results() -> None:
     answer = await answered(agency(team(), lead(asking())))
     assert answer.text == '{"results": []}'
+
+
+async def test_nothing_of_their_conversations_is_left_in_the_journal() -> None:
+    def worker(request: Request) -> Any:
+        return OSError("down") if "down" in request.messages[-1].text else "found"
+
+    journal = MemoryJournal()
+    calls = asking(("web", {"topic": "w"}), ("web", {"topic": "down"}), ("web", {"topic": "v"}))
+    async with agency(team(), lead(calls, worker=worker), options={"journal": journal}) as made:
+        await made.run("go", conversation="c")
+        kept = [header.name for header in await at_hand(journal.headers())]
+        waiting = made._runtime.register.open()
+    assert kept == ["Lead/c"]
+    assert waiting == []
 
 
 async def test_ids_that_look_like_those_of_parts_do_no_harm() -> None:
