@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
@@ -52,7 +51,7 @@ ADAPTER = TypeAdapter(TaskGraphState)
 
 def restored(graph: TaskGraphState) -> TaskGraphState:
     """What a journal gives back of a graph."""
-    return ADAPTER.validate_python(json.loads(json.dumps(ADAPTER.dump_python(graph, mode="json"))))
+    return ADAPTER.validate_json(ADAPTER.dump_json(graph))
 
 
 class GraphMachine(RuleBasedStateMachine):

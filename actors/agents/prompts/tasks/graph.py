@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 from .....tools.errors import TaskError
-from .links import as_path, both_ways, cycle_of
+from .links import Links, as_path, both_ways, cycle_of, one_sided
 from .status import MARKS, STATUSES, Status, check_move, check_named, in_a_line, listed, overview, plain, unknown
 
 _RANKS: Mapping[str, int] = {"failed": 0, "in_progress": 1, "ready": 2, "blocked": 3, "completed": 4}
@@ -80,14 +80,10 @@ class TaskGraphState:
                 f"given twice: {listed(_twice(task.id for task in self.tasks))}; each task needs its own id"
             )
         _check_known(self.tasks, self._places)
-        down, up = both_ways(
-            {task.id: task.dependencies for task in self.tasks}, {task.id: task.unblocks for task in self.tasks}
-        )
-        for task in self.tasks:
-            if len(down[task.id]) != len(task.dependencies) or len(up[task.id]) != len(task.unblocks):
-                raise TaskError(f"task {task.id!r}: a link stands at one of its ends only, or twice; use `generate`")
-        if cycle := cycle_of(down, up):
-            raise TaskError(f"these tasks would wait for each other: {as_path(cycle)}")
+        down, up = _links(self.tasks)
+        if wrong := one_sided(down, up):
+            raise TaskError(f"task {wrong!r}: a link stands at one of its ends only, or twice; use `generate`")
+        _check_no_cycle(down, up)
         for task in self.tasks:
             if task.status not in STATUSES:
                 raise TaskError(f"task {task.id!r}: there is no status {task.status!r:.80}; use {', '.join(STATUSES)}")
@@ -167,7 +163,9 @@ class TaskGraphState:
             TaskError: an id is given twice, there already or unknown, a title is missing, what has been started would
                 have to wait, or tasks would wait for each other; the text says which, and of a cycle the path.
         """
-        new = [_written(task) for task in tasks]
+        new = list(tasks)
+        for task in new:
+            _check_written(task)
         there = [task.id for task in new if task.id in self]
         if twice := [*there, *_twice(task.id for task in new)]:
             raise TaskError(f"given twice, or there already: {listed(twice)}; each task needs an id of its own")
@@ -179,16 +177,17 @@ class TaskGraphState:
                     raise TaskError(
                         f"task {freed!r} is {self[freed].status}, and cannot be made to wait for {task.id!r}"
                     )
-        every = [*self.tasks, *new]
-        down, up = both_ways({task.id: task.dependencies for task in every}, {task.id: task.unblocks for task in every})
-        return TaskGraphState(
-            tuple(
-                replace(task, dependencies=tuple(down[task.id]), unblocks=tuple(up[task.id]))
-                if len(down[task.id]) != len(task.dependencies) or len(up[task.id]) != len(task.unblocks)
-                else task
-                for task in every
-            )
-        )
+        every: list[NewTask] = [*self.tasks, *new]
+        down, up = both_ways(*_links(every))
+        _check_no_cycle(down, up)
+        linked = [
+            task
+            if len(up[task.id]) == len(task.unblocks) and len(down[task.id]) == len(task.dependencies)
+            else replace(task, dependencies=tuple(down[task.id]), unblocks=tuple(up[task.id]))
+            for task in self.tasks
+        ]
+        linked += [_written(task, tuple(down[task.id]), tuple(up[task.id])) for task in new]
+        return _looked_at(tuple(linked), known)
 
     def update(self, task_id: str, status: Status, output_result: Any = None, *, agent: str = "") -> TaskGraphState:
         """The graph with a task in another state.
@@ -231,9 +230,7 @@ class TaskGraphState:
     def _with(self, task: GraphTask) -> TaskGraphState:
         """The graph with one task replaced that has the links of the one it replaces: nothing is to be looked at."""
         at = self._places[task.id]
-        made = object.__new__(TaskGraphState)
-        made.__dict__.update(tasks=(*self.tasks[:at], task, *self.tasks[at + 1 :]), _places=self._places)
-        return made
+        return _looked_at((*self.tasks[:at], task, *self.tasks[at + 1 :]), self._places)
 
     # What is shown
 
@@ -256,24 +253,51 @@ class TaskGraphState:
         return "\n".join([f"{len(self)} tasks: {said}", *overview(rows, limit)])
 
 
+def _looked_at(tasks: tuple[GraphTask, ...], places: Mapping[str, int]) -> TaskGraphState:
+    """The graph of tasks that are known to fit together, with the place of each."""
+    made = object.__new__(TaskGraphState)
+    made.__dict__.update(tasks=tasks, _places=places)
+    return made
+
+
+def _links(tasks: Collection[NewTask]) -> tuple[Links, Links]:
+    """What each task depends on, and whom it unblocks, as they say it."""
+    return {task.id: task.dependencies for task in tasks}, {task.id: task.unblocks for task in tasks}
+
+
+def _check_no_cycle(dependencies: Links, unblocks: Links) -> None:
+    if cycle := cycle_of(dependencies, unblocks):
+        raise TaskError(f"these tasks would wait for each other: {as_path(cycle)}")
+
+
 _TEXTS = ("description", "assigned_agent", "input_context")
 _LISTS = ("dependencies", "unblocks", "required_capabilities")
 
 
-def _written(task: NewTask) -> GraphTask:
-    """A task as it is put into a graph, looked at by itself."""
+def _check_written(task: NewTask) -> None:
+    """Look at a task that is to be put into a graph by itself."""
     check_named(task.id, task.title)
-    given: dict[str, Any] = {}
     for name in _TEXTS:
-        given[name] = getattr(task, name)
-        if not isinstance(given[name], str):
-            raise TaskError(f"task {task.id!r}: {name} is a text, not {given[name]!r:.80}")
+        text = getattr(task, name)
+        if not isinstance(text, str):
+            raise TaskError(f"task {task.id!r}: {name} is a text, not {text!r:.80}")
     for name in _LISTS:
         written = getattr(task, name)
-        if not isinstance(written, list | tuple) or not all(isinstance(one, str) for one in written):
+        if not isinstance(written, (list, tuple)) or (written and not all(isinstance(one, str) for one in written)):
             raise TaskError(f"task {task.id!r}: {name} is a list of texts, not {written!r:.80}")
-        given[name] = tuple(dict.fromkeys(written))
-    return GraphTask(id=task.id, title=task.title, **given)
+
+
+def _written(task: NewTask, dependencies: tuple[str, ...], unblocks: tuple[str, ...]) -> GraphTask:
+    return GraphTask(
+        id=task.id,
+        title=task.title,
+        description=task.description,
+        dependencies=dependencies,
+        unblocks=unblocks,
+        required_capabilities=tuple(dict.fromkeys(task.required_capabilities)),
+        assigned_agent=task.assigned_agent,
+        input_context=task.input_context,
+    )
 
 
 def _twice(ids: Iterable[str]) -> list[str]:
@@ -295,7 +319,7 @@ def _check_known(tasks: Iterable[NewTask], known: Mapping[str, int]) -> None:
         if other not in known
     ]
     if wrong:
-        raise TaskError(f"unknown tasks: {listed(wrong)}; there are: {listed(known)}")
+        raise TaskError(f"unknown tasks: {listed(dict.fromkeys(wrong))}; there are: {listed(known)}")
 
 
 def _line(task: GraphTask, state: str, waits: list[str]) -> str:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 _SHOWN = 40
 """Tasks of a cycle that are named; of a longer one the middle is left out."""
 
-Links = Mapping[str, Iterable[str]]
+Links = Mapping[str, Collection[str]]
 """Ids, and the ids each one points to; all of them are keys."""
 
 
-def both_ways(dependencies: Links, unblocks: Links) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+def both_ways(dependencies: Links, unblocks: Links) -> tuple[Links, Links]:
     """The same links told from both ends: who depends on whom, whom each one unblocks. Each stands there once."""
     down: dict[str, dict[str, None]] = {task: {} for task in dependencies}
     up: dict[str, dict[str, None]] = {task: {} for task in dependencies}
@@ -22,7 +22,21 @@ def both_ways(dependencies: Links, unblocks: Links) -> tuple[dict[str, list[str]
     for task, freed in unblocks.items():
         for free in freed:
             down[free][task] = up[task][free] = None
-    return {task: list(ids) for task, ids in down.items()}, {task: list(ids) for task, ids in up.items()}
+    return down, up
+
+
+def one_sided(dependencies: Links, unblocks: Links) -> str:
+    """A task of which a link stands at one of its ends only, or twice; empty if there is none."""
+    links = {(task, need) for task, needed in dependencies.items() for need in needed}
+    told = {(free, task) for task, freed in unblocks.items() for free in freed}
+    if links == told and len(links) == sum(map(len, dependencies.values())) == sum(map(len, unblocks.values())):
+        return ""
+    down, up = both_ways(dependencies, unblocks)
+    return next(
+        task
+        for task in dependencies
+        if len(down[task]) != len(dependencies[task]) or len(up[task]) != len(unblocks[task])
+    )
 
 
 def cycle_of(dependencies: Links, unblocks: Links) -> list[str]:
@@ -32,7 +46,7 @@ def cycle_of(dependencies: Links, unblocks: Links) -> list[str]:
         dependencies: what each task depends on.
         unblocks: the same links from their other end.
     """
-    missing = {task: len(list(needed)) for task, needed in dependencies.items()}
+    missing = {task: len(needed) for task, needed in dependencies.items()}
     free = deque(task for task, count in missing.items() if not count)
     while free:
         for freed in unblocks[free.popleft()]:
