@@ -6,8 +6,9 @@ import asyncio
 import base64
 import itertools
 import json
+import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from functools import partial
 from typing import Any
 
@@ -179,6 +180,18 @@ async def later(trace: Trace) -> None:
     raise AssertionError("it ran")
 
 
+async def asynchronously(trace: Trace) -> AsyncIterator[Any]:
+    for fact in trace:
+        yield fact
+
+
+class Awaited:
+    """What a future is, too."""
+
+    def __await__(self) -> Iterator[None]:
+        yield
+
+
 def one_by_one(trace: Trace) -> Iterator[None]:
     raise AssertionError("it ran")
     yield
@@ -203,18 +216,50 @@ def test_what_makes_an_invariant_of_ones_own_and_was_not_called_fails_the_run() 
         simulate(asks, invariants=[maker])
 
 
-def test_an_invariant_that_returns_a_coroutine_fails_the_run() -> None:
-    with pytest.raises(SimulationFailed, match="returned a coroutine: an invariant is a plain function"):
-        simulate(asks, invariants=[lambda trace: later(trace)])
+class Checks:
+    """An invariant that is an object, and whose checks would be gone through later."""
+
+    def __call__(self, trace: Trace) -> Any:
+        return (fact for fact in trace)
 
 
-def test_an_invariant_that_returns_false_does_not_hold() -> None:
-    def short(trace: Trace) -> bool:
-        return len(trace) < 3
+@pytest.mark.parametrize(
+    ("invariant", "kind"),
+    [
+        (lambda trace: later(trace), "a coroutine"),
+        (lambda trace: (fact for fact in trace), "a generator"),
+        (Checks(), "a generator"),
+        (lambda trace: (fact async for fact in asynchronously(trace)), "an async generator"),
+        (lambda trace: Awaited(), "an awaitable"),
+    ],
+    ids=["coroutine", "generator", "generator of an object", "async generator", "future"],
+)
+def test_an_invariant_that_returns_what_would_have_to_be_run_fails_the_run(invariant: Any, kind: str) -> None:
+    with pytest.raises(SimulationFailed, match=f"returned {kind}: an invariant is a plain function"):
+        simulate(asks, invariants=[invariant])
 
-    with pytest.raises(SimulationFailed, match=r"InvariantViolated: .*short returned False"):
+
+class Not:
+    """False, as numpy's ``False_`` is."""
+
+    def __bool__(self) -> bool:
+        return False
+
+    def __repr__(self) -> str:
+        return "Not()"
+
+
+@pytest.mark.parametrize("returned", [False, Not(), 0, []], ids=repr)
+def test_an_invariant_that_returns_what_is_not_true_does_not_hold(returned: Any) -> None:
+    def short(trace: Trace) -> Any:
+        return returned
+
+    with pytest.raises(SimulationFailed, match=rf"InvariantViolated: .*short returned {re.escape(repr(returned))}"):
         simulate(asks, invariants=[short])
-    simulate(asks, invariants=[lambda trace: len(trace) > 3, lambda _: None, lambda _: 0])
+
+
+def test_an_invariant_that_returns_what_is_true_or_nothing_holds() -> None:
+    simulate(asks, invariants=[lambda trace: len(trace) > 3, lambda _: None, lambda trace: len(trace)])
 
 
 @pytest.mark.parametrize("seconds", [10**400, float("inf"), "x"])

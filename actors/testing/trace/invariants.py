@@ -20,29 +20,41 @@ from .trace import Fact, Trace, stable_repr
 Invariant: TypeAlias = Callable[[Trace], object]
 Condition: TypeAlias = Callable[[Fact], object]
 _EPSILON = 1e-6
+_WOULD_RUN: tuple[tuple[Callable[[object], bool], str], ...] = (
+    (inspect.iscoroutine, "a coroutine"),
+    (inspect.isgenerator, "a generator"),
+    (inspect.isasyncgen, "an async generator"),
+    (inspect.isawaitable, "an awaitable"),
+)
+"""What does nothing yet: whatever it would check, it holds."""
 _NAMED = 6
 """Of the actors in a failure's text."""
 
 
 def check(invariant: Invariant, trace: Trace) -> None:
-    """Hold a run to an invariant: it raises, or returns False.
+    """Hold a run to an invariant: it raises, or returns what is not true; None, as of a function of assertions, is no
+    answer.
 
     Args:
         invariant: what must hold.
         trace: what happened.
 
     Raises:
-        InvariantViolated: it returned False.
-        TypeError: it is none, but makes one; or what it returned would have to be awaited.
+        InvariantViolated: it returned what is not true.
+        TypeError: it is none, but makes one; or what it returned would have to be awaited, or gone through.
     """
     found = invariant(trace)
-    if found is False:
-        raise InvariantViolated(f"{_name(invariant)} returned False")
-    if inspect.iscoroutine(found):
-        found.close()
-        raise TypeError(f"{_name(invariant)} returned a coroutine: an invariant is a plain function of the trace")
+    if found is None or found is True:
+        return
+    for is_one, kind in _WOULD_RUN:
+        if is_one(found):
+            if kind == "a coroutine":
+                found.close()
+            raise TypeError(f"{_name(invariant)} returned {kind}: an invariant is a plain function of the trace")
     if callable(found):
         raise TypeError(f"{_name(invariant)} returned a function: it makes an invariant, and has to be called for it")
+    if not found:
+        raise InvariantViolated(f"{_name(invariant)} returned {stable_repr(found):.80}")
 
 
 def _name(invariant: Invariant) -> str:
