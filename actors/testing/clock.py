@@ -61,7 +61,7 @@ def _end(loop: SimulationLoop) -> None:
     for task in left:
         task.cancel()
     if left:
-        loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+        loop.run_until_complete(asyncio.wait(left))  # their exceptions stay unseen
     loop.run_until_complete(loop.shutdown_asyncgens())
 
 
@@ -71,8 +71,9 @@ def virtual_time(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T
     Raises:
         TypeError: that is none.
     """
-    if not callable(function):
-        raise TypeError(f"function={function!r:.80}: it is an async def")
+    never = inspect.isclass(function) or inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
+    if never or not callable(function):
+        raise TypeError(f"function={function!r:.80}: it is an async def, whose call makes a coroutine")
 
     @functools.wraps(function)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> T:

@@ -258,6 +258,22 @@ def test_what_a_test_on_the_virtual_clock_looks_at_or_leaves_running_is_no_failu
     assert test() == "done"
 
 
+def test_what_fails_as_it_is_ended_with_a_test_on_the_virtual_clock_fails_it() -> None:
+    async def closes_badly() -> None:
+        try:
+            await asyncio.sleep(100)
+        finally:
+            raise LookupError("the connection is gone")
+
+    @virtual_time
+    async def test() -> None:
+        asyncio.create_task(closes_badly(), name="pool")  # noqa: RUF006
+        await asyncio.sleep(1)
+
+    with pytest.raises(UnhandledFailure, match="task pool failed, and nobody looked: LookupError"):
+        test()
+
+
 # -- task factories ----------------------------------------------------------------------------------------------------
 
 
