@@ -15,7 +15,7 @@ import pytest
 from callboard import testing
 from callboard.actors import Actor, System
 from callboard.actors.core.base.errors import CallboardError
-from callboard.testing import Crash, FaultyProvider, Latency, Probe, Simulation, Timing, run_virtual, simulate
+from callboard.testing import Crash, FaultyProvider, Latency, Probe, Simulation, Timing, maybe, run_virtual, simulate
 from tests.core.support import Echo
 
 Fits: TypeAlias = Callable[[Any], bool]
@@ -60,6 +60,11 @@ def text(value: Any) -> bool:
 
 def name(value: Any) -> bool:
     return text(value) and value != ""
+
+
+def function(value: Any) -> bool:
+    """A class is none: what it makes is nothing to await."""
+    return callable(value) and not inspect.isclass(value)
 
 
 def flag(value: Any) -> bool:
@@ -186,12 +191,12 @@ ARGUMENTS: dict[str, tuple[dict[str, Any], dict[str, Fits]]] = {
             "processes": from_one,
         },
     ),
-    "virtual_time": ({"function": nothing}, {"function": callable}),
+    "virtual_time": ({"function": nothing}, {"function": function}),
 }
 LOOKED_AT_ELSEWHERE = {
     *("FaultyProvider", "Probe", "ScriptedModel"),  # these need a system: below
     *("Latency",),  # plain data; `Timing` looks at it
-    *("maybe", "switch"),  # in production they cost a look, and no more
+    *("maybe", "switch"),  # in production they cost a look, and no more; in a simulation see below
     # What a search makes, or writes down, itself.
     *("RUNTIME", "Coverage", "Exploration", "Fact", "Hold", "Interrupt", "Process", "Run", "Simulation", "Trace"),
     *("SimulationLoop",),
@@ -287,7 +292,8 @@ def test_what_a_scenario_is_given_refuses_what_does_not_fit(tmp_path: Path) -> N
                 ("dead letters", lambda it: sim.expect_dead_letters(it), callable),
                 ("path", sim.remote, name),
                 ("process", lambda it: sim.process(it, program), name),
-                ("process", lambda it: sim.process("p", it), callable),
+                ("process", lambda it: sim.process("p", it), function),
+                ("name", maybe, name),
                 ("director", lambda it: sim.allow_writing(it), no_one),
             ):
                 if fits(value):

@@ -508,6 +508,19 @@ def test_a_process_that_is_not_there_or_does_not_write_so_often_is_named() -> No
         simulate(scenario, seeds=1, faults=[StoreFault("teller", 99)])
 
 
+def test_a_process_whose_program_is_not_async_is_named() -> None:
+    def program(system: System) -> Any:
+        return 5
+
+    async def scenario(sim: Simulation) -> None:
+        await sim.process("worker", program)
+
+    with pytest.raises(
+        SimulationFailed, match=r"a process's program is async def .*program is not async, it returned 5"
+    ):
+        simulate(scenario, seeds=0)
+
+
 def test_two_processes_of_one_name_are_refused() -> None:
     async def main(system: System) -> None:
         return None

@@ -21,6 +21,9 @@ def maybe(name: str) -> bool:
 
     Args:
         name: of the point; several places may share one.
+
+    Raises:
+        TypeError: in a simulation, where the name is no text.
     """
     if not _deciding:
         return False

@@ -16,6 +16,7 @@ from ...core.mail.mailbox import refuse, signal
 from ..errors import FaultRefused, InjectedCrash
 from ..loop.timing import Timekeeper, What
 from ..loop.virtual import RESOLUTION
+from ..trace.checks import check_text
 from .drawing import Chances, Waits
 from .faults import (
     PROCESSING,
@@ -225,7 +226,14 @@ class Injector:
         return None
 
     def on_point(self, name: str) -> bool:
-        """Whether a point in the code has its rare thing happen."""
+        """Whether a point in the code has its rare thing happen.
+
+        Raises:
+            TypeError: its name is no text.
+        """
+        check_text(name, "name", "what a point in the code is called, as in maybe('cache.evict')")
+        if not self.on_points:
+            return False
         due = self._due("point", name)
         for fault in due:
             self._strike(fault)

@@ -6,6 +6,7 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Generator
 from contextvars import copy_context
+from inspect import isawaitable
 from typing import Any, Protocol
 
 from ...core.system import System
@@ -89,7 +90,11 @@ class Process:
     async def _run(self, incarnation: Incarnation) -> None:
         try:
             async with System(self.name) as system:
-                result = await self._main(system)
+                running = self._main(system)
+                if not isawaitable(running):
+                    said = f"{getattr(self._main, '__qualname__', repr(self._main))} is not async, it returned"
+                    raise TypeError(f"a process's program is async def main(system); {said} {running!r:.80}")
+                result = await running
         except asyncio.CancelledError:
             self._end(incarnation)
             self._ended.cancel()

@@ -7,7 +7,7 @@ import gc
 import logging
 import random
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from inspect import isawaitable
 from threading import Lock
@@ -164,7 +164,7 @@ def execute(
         with (
             stopping.ends_with(loop),
             clocks.follow(loop.time, wall),
-            deciding(sim.injector.on_point) if sim.injector.on_points else nullcontext(),
+            deciding(sim.injector.on_point),
             locks.interleaved(loop, scenario) as threads,
         ):
             error, trace = _execute(scenario, sim, invariants, argument, behaviour)

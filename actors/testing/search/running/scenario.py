@@ -208,7 +208,7 @@ class Simulation:
             SimulationError: there is a process of that name.
             TypeError: the name is none, or the program no function.
         """
-        if not isinstance(name, str) or not name or not callable(main):
+        if not isinstance(name, str) or not name or not callable(main) or inspect.isclass(main):
             raise TypeError(f"a process has a name and a program: async def main(system), not {name!r} and {main!r}")
         if name in self.processes or name == OUTSIDE:
             raise SimulationError(f"there is a process {name!r} already")
