@@ -198,7 +198,7 @@ PROMISES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ),
     (
         "Running code can be declared risky.",
-        ("tools/test_code.py::test_code_can_be_declared_risky_and_not_safe_where_it_may_call_what_is_risky",),
+        ("tools/test_code.py::test_running_code_is_safe_whatever_it_calls_and_can_be_declared_risky",),
     ),
     ("MCP clients are supervised actors.", ("tools/test_mcp_failures.py::test_the_connection_is_a_supervised_actor",)),
     (

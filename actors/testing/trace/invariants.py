@@ -43,7 +43,7 @@ def check(invariant: Invariant, trace: Trace) -> None:
         InvariantViolated: it returned what is not true.
         TypeError: it is none, but makes one; or what it returned would have to be awaited, or gone through.
     """
-    found = invariant(trace)
+    found: Any = invariant(trace)
     if found is None or found is True:
         return
     for is_one, kind in _WOULD_RUN:
