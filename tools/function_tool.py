@@ -17,7 +17,7 @@ from .schema import Bound, Signature, body_of
 from .tool import Tool, ToolOptions, check_options
 
 _NO_HOOKS: Final[Mapping[str, None]] = {"_before_call": None, "_on_success": None, "_on_error": None}
-_HOOKS: Final = tuple(name.removeprefix("_") for name in _NO_HOOKS)
+_HOOKS: Final = frozenset(name.removeprefix("_") for name in _NO_HOOKS)
 
 _MOST_ALIKE: Final = 256
 """Tools of one piece of code that are kept, by their names: a loop may make many."""
@@ -80,12 +80,13 @@ class FunctionTool(Tool):
             ToolDefinitionError: a hook is no function.
         """
         made = FunctionTool.__new__(FunctionTool)
-        made.__dict__ = {**self.__dict__, "function": function, "_signature": signature}
+        own = made.__dict__ = self.__dict__.copy()
+        own["function"], own["_signature"] = function, signature
         if hooks:
             require(
                 ToolDefinitionError, f"tool {self.name!r}", **{n: (hook, MAYBE_FUNCTION) for n, hook in hooks.items()}
             )
-            made.__dict__.update((f"_{name}", hook) for name, hook in hooks.items())
+            own.update((f"_{name}", hook) for name, hook in hooks.items())
         return made
 
 
@@ -158,13 +159,16 @@ def made_tool(function: Callable[..., Any], options: dict[str, Any], frame: Fram
         raise ToolDefinitionError(f"a tool is made of a function, not of {function!r:.80}")
     signature = FunctionSignature(function, frame)
     alike = signature.shape.made
-    hooks = {name: options[name] for name in _HOOKS if name in options}
-    fixed = {name: option for name, option in options.items() if name not in hooks} if hooks else options
     default = getattr(function, "__name__", "")
     name = options.get("name", default)
+    hooks: dict[str, Any] = {}
+    fixed = options
+    if not _HOOKS.isdisjoint(options):
+        hooks = {name: option for name, option in options.items() if name in _HOOKS}
+        fixed = {name: option for name, option in options.items() if name not in _HOOKS}
     kept = alike.get(name) if isinstance(name, str) else None
-    if kept is not None and kept[0] == fixed and kept[1] == default:
-        again: FunctionTool = kept[2].made_again(function, signature, hooks)
+    if kept is not None and kept[0] == fixed:
+        again: FunctionTool = kept[1].made_again(function, signature, hooks)
         return again
     check_options(options, FunctionOptions, "a tool")
     target = body_of(function)
@@ -175,5 +179,5 @@ def made_tool(function: Callable[..., Any], options: dict[str, Any], frame: Fram
     if not options.get("process"):
         while len(alike) >= _MOST_ALIKE:
             alike.pop(next(iter(alike)), None)
-        alike[name] = (fixed, default, first.without_function())
+        alike[name] = (fixed, first.without_function())
     return first

@@ -206,7 +206,7 @@ class _Names(NamedTuple):
 
     Args:
         local: names that the surroundings may have.
-        known: all of them, in the module.
+        known: all of them, in the module; what it lacks is Python's own.
         place: the code around the function, where it is defined within another.
     """
 
@@ -216,17 +216,18 @@ class _Names(NamedTuple):
 
     def still_mean(self, source: types.FunctionType, frame: types.FrameType | None) -> bool:
         """Whether they mean the same to another function of the same code."""
-        if self.place is not None and (frame is None or frame.f_code is not self.place()):
+        local, known, place = self
+        if place is not None and (frame is None or frame.f_code is not place()):
             return False
-        if self.local:
+        if local:
             assert frame is not None
             there = frame.f_locals
-            if any(there.get(name, _MISSING) is not meant for name, meant in self.local):
+            if any(there.get(name, _MISSING) is not meant for name, meant in local):
                 return False
         there = source.__globals__
-        for name, meant in self.known:
-            if there.get(name, _MISSING) is not meant and _global(source, name) is not meant:
-                return False
+        for name, meant in known:  # not by a generator: for two names 0.2 µs, that takes 0.5
+            if there.get(name, _MISSING) is not meant:
+                return False  # noqa: SIM110
         return True
 
 
@@ -243,14 +244,15 @@ class _Variant(NamedTuple):
 
     def fits(self, source: types.FunctionType, bound: bool, text: str | None, frame: types.FrameType | None) -> bool:
         """Whether another function of the same code has it."""
+        was_bound, defaults, named_defaults, annotations, its_text, names, _ = self
         given, named = source.__defaults__, source.__kwdefaults__
         return (
-            bound is self.bound
-            and text == self.text
-            and (given is self.defaults or _are_same(given or (), self.defaults or ()))
-            and (named is self.named_defaults or _are_same(_items(named), _items(self.named_defaults)))
-            and source.__annotations__ == self.annotations
-            and (self.names is None or self.names.still_mean(source, frame))
+            bound is was_bound
+            and text == its_text
+            and (given is defaults or _are_same(given or (), defaults or ()))
+            and (named is named_defaults or _are_same(_items(named), _items(named_defaults)))
+            and source.__annotations__ == annotations
+            and (names is None or names.still_mean(source, frame))
         )
 
 
@@ -264,8 +266,7 @@ def _shape_of(function: Callable[..., Any], frame: types.FrameType | None) -> Sh
     source = function if type(function) is types.FunctionType else source_of(function)
     if type(source) is not types.FunctionType:
         return Shape(function, None)
-    own = source.__dict__
-    if own and ("__wrapped__" in own or "__signature__" in own):
+    if (own := source.__dict__) and ("__wrapped__" in own or "__signature__" in own):
         return _shape_by_function(function, source, frame)  # the code of a wrapper says nothing of what it takes
     code, bound = source.__code__, source is not function
     text = _text_of(function) if bound else source.__doc__
@@ -327,17 +328,18 @@ def _names_of(source: types.FunctionType, frame: types.FrameType | None) -> _Nam
                 _collect(ast.parse(hint, mode="eval").body, found)
             except (SyntaxError, LookupError):
                 return None
-    known = tuple((name, _global(source, name)) for name in sorted(found))
+    there = source.__globals__
+    known = tuple((name, there.get(name, _MISSING)) for name in sorted(found))
     local: tuple[tuple[str, Any], ...] = ()
     place = None
     if frame is not None and _is_local(source):
-        code, there = frame.f_code, frame.f_locals
+        code, around = frame.f_code, frame.f_locals
         place = weakref.ref(code)
         if code.co_flags & inspect.CO_OPTIMIZED:  # a function: its names are known, and looking at them all is slow
             found &= {*code.co_varnames, *code.co_cellvars, *code.co_freevars}
-        local = tuple((name, there.get(name, _MISSING)) for name in sorted(found))
+        local = tuple((name, around.get(name, _MISSING)) for name in sorted(found))
     meant = {name for name, value in (*known, *local) if value is not _MISSING}
-    return _Names(local, known, place) if all(name in meant for name, _ in known) else None
+    return _Names(local, known, place) if all(name in meant or hasattr(builtins, name) for name, _ in known) else None
 
 
 def _collect(node: ast.expr, found: set[str]) -> None:
@@ -363,11 +365,6 @@ def _collect(node: ast.expr, found: set[str]) -> None:
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.expr):
             _collect(child, found)
-
-
-def _global(source: types.FunctionType, name: str) -> Any:
-    found = source.__globals__.get(name, _MISSING)
-    return found if found is not _MISSING else getattr(builtins, name, _MISSING)
 
 
 def _items(named: Mapping[str, Any] | None) -> tuple[Any, ...]:

@@ -138,11 +138,9 @@ class Tool:
         self.max_result = max_result
         self.defer = defer
         self._signature = signature
-        self._description = description
         self._sync = sync
         self._slots = None if max_concurrency is None else Slots(max_concurrency)
-        self._response = response
-        self._known = _Known()
+        self._known = _Known(description, response)
         self._before_call = before_call
         self._on_success = on_success
         self._on_error = on_error
@@ -160,7 +158,7 @@ class Tool:
         spec = self._known.spec
         if spec is None:
             _ = self.context  # what is wrong with it is said before the first call
-            description = self._description or self._signature.documentation.description
+            description = self._known.description or self._signature.documentation.description
             spec = self._known.spec = ToolSpec(self.name, description, self._signature.parameters)
         return spec
 
@@ -176,7 +174,7 @@ class Tool:
     @property
     def response_schema(self) -> Mapping[str, Any] | None:
         """The JSON schema of the return value, where a response type was declared."""
-        schema: Mapping[str, Any] | None = None if self._response is None else self._adapter.json_schema()
+        schema: Mapping[str, Any] | None = None if self._known.response is None else self._adapter.json_schema()
         return schema
 
     def check(self, arguments: str | Mapping[str, Any]) -> dict[str, Any]:
@@ -282,7 +280,7 @@ class Tool:
     def _as_result(self, value: Any) -> ToolResult:
         if isinstance(value, ToolResult):
             return value
-        if self._response is None:
+        if self._known.response is None:
             return ToolResult.returned(value)
         from pydantic import ValidationError
 
@@ -298,7 +296,7 @@ class Tool:
         if known.adapter is None:
             from pydantic import TypeAdapter
 
-            known.adapter = TypeAdapter(self._response)
+            known.adapter = TypeAdapter(known.response)
         return known.adapter
 
     async def _failed(self, values: dict[str, Any], error: ToolError, context: CallContext | None) -> ToolResult:
@@ -316,16 +314,19 @@ class Tool:
 
 
 class _Known:
-    """What is worked out once, for all tools that are made alike.
+    """What is worked out once, for all tools that are made alike, and what of. A tool that is made again is a copy
+    of some twenty attributes: two more would make it twice as large.
 
     Attributes:
         spec: what the model is told.
         adapter: what checks the return value.
     """
 
-    __slots__ = ("adapter", "spec")
+    __slots__ = ("adapter", "description", "response", "spec")
 
-    def __init__(self) -> None:
+    def __init__(self, description: str, response: Any) -> None:
+        self.description = description
+        self.response = response
         self.spec: ToolSpec | None = None
         self.adapter: Any = None
 

@@ -78,13 +78,13 @@ class _Open:
 class Setter(Generic[T]):
     """Sets one state of a conversation; what `Prompt.state` returns beside the value."""
 
-    __slots__ = ("_cells", "_first", "_key", "_kind")
+    __slots__ = ("_cells", "_key", "first", "kind")
 
     def __init__(self, cells: Cells, key: str, kind: Kind, first: Any) -> None:
         self._cells = cells
         self._key = key
-        self._kind = kind
-        self._first = first
+        self.kind = kind
+        self.first = first
 
     def __repr__(self) -> str:
         return f"<setter of {self._key!r}>"
@@ -101,7 +101,7 @@ class Setter(Generic[T]):
         Raises:
             PromptError: not here, not now, or not this value.
         """
-        new: T = self._cells.set(self._key, self._kind, self._first, value)
+        new: T = self._cells.set(self._key, self.kind, self.first, value)
         return new
 
 
@@ -117,7 +117,7 @@ class Cells:
         effects: the same of the effects.
     """
 
-    __slots__ = ("_handed", "_lock", "_rendering", "_scopes", "_updating", "effects", "state")
+    __slots__ = ("_handed", "_lock", "_rendering", "_scopes", "_setters", "_updating", "effects", "state")
 
     def __init__(self, state: Mapping[str, Any], effects: Mapping[str, str]) -> None:
         self.state: Mapping[str, Any] = dict(state)
@@ -126,6 +126,7 @@ class Cells:
         self._scopes: dict[str, _Scope] = {}
         self._rendering = _Scope(self, None)
         self._handed: dict[str, tuple[Kind, Any, Any]] = {}
+        self._setters: dict[str, Setter[Any]] = {}
         self._updating = ""
 
     # -- scopes --------------------------------------------------------------------------------------------------------
@@ -207,7 +208,10 @@ class Cells:
         value = kind.restored(plain)
         if value is not plain:
             self._handed[key] = (kind, value, plain)
-        return value, Setter(self, key, kind, first)
+        setter = self._setters.get(key)  # it is the same from step to step
+        if setter is None or setter.kind is not kind or setter.first is not first:
+            setter = self._setters[key] = Setter(self, key, kind, first)
+        return value, setter
 
     def check_untouched(self) -> None:
         """Look at what the last render was given.

@@ -178,15 +178,21 @@ def identity_of(callback: Callable[..., Any], file: str, line: int, seen: dict[s
     return f"{known}:{count}"
 
 
-def dependencies_of(given: object, where: str) -> str | None:
+def dependencies_of(given: object, callback: Callable[..., Any], whose: str) -> str | None:
     """What an effect depends on, as JSON.
+
+    Args:
+        given: a list of it, or None.
+        callback: the effect's.
+        whose: the prompt function's name, for errors.
 
     Raises:
         PromptError: it is no list, or something in it is no plain data.
     """
     if given is None:
         return None
-    if not isinstance(given, list | tuple):
+    if not isinstance(given, (list, tuple)):  # half of what `list | tuple` takes, which is made each time
+        where = _where(whose, callback)
         raise PromptError(
             f"{where}: dependencies is {given!r:.80}; give a list of what it depends on, [] to run once, or nothing to "
             "run each step"
@@ -196,14 +202,19 @@ def dependencies_of(given: object, where: str) -> str | None:
         try:
             made.append(canonical(one))
         except NotPlain as wrong:
+            where = _where(whose, callback)
             raise PromptError(
                 f"{where}: dependencies[{index}] cannot be compared after a restart: {wrong}; give plain data"
             ) from wrong
     return f"[{','.join(made)}]"
 
 
-def takes(callback: Callable[..., Any], where: str) -> int:
+def takes(callback: Callable[..., Any], whose: str) -> int:
     """How many of context and step a callback takes: as many as it requires.
+
+    Args:
+        callback: it.
+        whose: the prompt function's name, for errors.
 
     Raises:
         PromptError: it requires something else.
@@ -212,10 +223,15 @@ def takes(callback: Callable[..., Any], where: str) -> int:
     if code is not None and not code.co_kwonlyargcount and not code.co_flags & inspect.CO_VARARGS:
         required = code.co_argcount - len(callback.__defaults__ or ())
     else:
-        required = _required(callback, where)
+        required = _required(callback, _where(whose, callback))
     if required > 2:
+        where = _where(whose, callback)
         raise PromptError(f"{where}: an effect takes (context, step), (context) or nothing; this requires {required}")
     return int(required)
+
+
+def _where(whose: str, callback: Callable[..., Any]) -> str:
+    return f"{whose}: effect {name_of(body_of(callback))}"
 
 
 def _required(callback: Callable[..., Any], where: str) -> int:

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 from ....providers.messages import Message, ToolSpec
 from ....tools.tool import Tool
 from ..errors import PromptError
-from .cells import Cells, Setter
+from .cells import Cells
 from .effects import Effect
-from .references import Marks, Reference
-from .serializing import Kind, NotPlain
+from .references import KNOWN, Marks, Reference, check_name, reference
 from .subagents import SubAgent, SubAgents
 
 if TYPE_CHECKING:
@@ -86,11 +85,13 @@ class Parts:
         """Add a part of the system prompt.
 
         Raises:
-            PromptError: there is one of that name already.
+            PromptError: it is no name, or there is one of that name already.
         """
+        if type(name) is not str or name not in KNOWN:
+            check_name(name, self.name)
         if name in self.systems or name in self.variables:
             raise self.twice("part", name)
-        made = parts[name] = Reference.made(name, value, self.marks)
+        made = parts[name] = reference(name, value, self.marks)
         return made
 
     def offer(self, made: Tool | SubAgent | SubAgents) -> None:
@@ -106,20 +107,6 @@ class Parts:
             self.tools[name] = made
         else:
             self.agents[name] = made
-
-    def read(self, key: str, kind: Kind, initial: Any) -> tuple[Any, Setter[Any]]:
-        """The value of a state, and its setter.
-
-        Raises:
-            PromptError: it has been made already, or what it holds is none.
-        """
-        if key in self.keys:
-            raise self.twice("state", key)
-        self.keys.add(key)
-        try:
-            return self.cells.read(key, kind, initial, self.before)
-        except NotPlain as wrong:
-            raise PromptError(f"{self.name}: state {key!r}: {wrong}") from wrong
 
     def check(self, tools: tuple[ToolSpec, ...]) -> None:
         """Look at the names beside those that the agent itself offers.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from types import FunctionType
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar, cast, overload
 
 from ....providers.messages import Message, Part
 from ....providers.shapes import wrong_message
@@ -48,14 +48,11 @@ class Prompt:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self._parts.name}>" if self._parts else f"<{type(self).__name__}, over>"
 
-    def _open(self, method: str) -> Parts:
-        parts = self._parts
-        if parts is None:
-            raise PromptError(
-                f"prompt.{method} was called after the prompt function had returned: define everything in it; setters "
-                "and references stay of use"
-            )
-        return parts
+    def _over(self, method: str) -> NoReturn:
+        raise PromptError(
+            f"prompt.{method} was called after the prompt function had returned: define everything in it; setters "
+            "and references stay of use"
+        )
 
     def close(self) -> None:
         """The prompt function has returned."""
@@ -68,7 +65,7 @@ class Prompt:
         Raises:
             PromptError: the prompt function has returned.
         """
-        return self._open("context").request
+        return (self._parts or self._over("context")).request
 
     # -- state and effects ---------------------------------------------------------------------------------------------
 
@@ -93,14 +90,16 @@ class Prompt:
         Raises:
             PromptError: the key was used already in this step, or the value cannot be kept.
         """
-        parts = self._open("state")
+        parts = self._parts or self._over("state")
         if not isinstance(key, str) or not key:
             raise PromptError(f"{parts.name}: the key of a state is a text, not {key!r:.80}")
+        if key in parts.keys:
+            raise parts.twice("state", key)
+        parts.keys.add(key)
         try:
-            kind = kind_of(initial, value_type)
+            return parts.cells.read(key, kind_of(initial, value_type), initial, parts.before)
         except NotPlain as wrong:
             raise PromptError(f"{parts.name}: state {key!r}: {wrong}") from wrong
-        return parts.read(key, kind, initial)
 
     def effect(self, callback: Callable[..., object], dependencies: Sequence[Any] | None = None) -> None:
         """Run something after the prompt function and before the completion.
@@ -114,13 +113,12 @@ class Prompt:
         Raises:
             PromptError: it cannot be called so, or a dependency is no plain data.
         """
-        parts = self._open("effect")
+        parts = self._parts or self._over("effect")
         if not callable(callback):
             raise PromptError(f"{parts.name}: an effect is a function, not {callback!r:.80}")
         identity = identity_of(callback, parts.file, parts.line, parts.seen)
-        where = f"{parts.name}: effect {identity.partition(':')[0]}"
-        taken = takes(callback, where)
-        parts.effects.append(Effect(callback, identity, dependencies_of(dependencies, where), taken))
+        taken = takes(callback, parts.name)
+        parts.effects.append(Effect(callback, identity, dependencies_of(dependencies, callback, parts.name), taken))
 
     # -- the system prompt ---------------------------------------------------------------------------------------------
 
@@ -130,8 +128,8 @@ class Prompt:
         Raises:
             PromptError: it is no name or no text, or there is a part of that name.
         """
-        parts = self._open("system")
-        return parts.add(parts.systems, check_name(name, parts.name), _text(text, name, parts.name, "system"))
+        parts = self._parts or self._over("system")
+        return parts.add(parts.systems, name, text if isinstance(text, str) else _no_text(text, name, parts, "system"))
 
     def define(self, name: str, text: str) -> Reference:
         """Give the model a text to use: ``<name>text</name>`` in the system prompt, behind what `system` tells.
@@ -139,8 +137,10 @@ class Prompt:
         Raises:
             PromptError: it is no name or no text, or there is a part of that name.
         """
-        parts = self._open("define")
-        return parts.add(parts.variables, check_name(name, parts.name), _text(text, name, parts.name, "define"))
+        parts = self._parts or self._over("define")
+        return parts.add(
+            parts.variables, name, text if isinstance(text, str) else _no_text(text, name, parts, "define")
+        )
 
     def define_data(self, name: str, data: Any) -> Reference:
         """Give the model data to use, as YAML.
@@ -152,16 +152,16 @@ class Prompt:
         Raises:
             PromptError: it is no name or no data, or there is a part of that name.
         """
-        parts = self._open("define_data")
+        parts = self._parts or self._over("define_data")
         try:
             text = as_yaml(data)
         except NotPlain as wrong:
             raise PromptError(f"{parts.name}: define_data({name!r:.80}): {wrong}") from wrong
-        return parts.add(parts.variables, check_name(name, parts.name), text)
+        return parts.add(parts.variables, name, text)
 
     def reminded_items(self) -> tuple[Reference, ...]:
         """The parts of which the model is reminded in this step, so far."""
-        return tuple(self._open("reminded_items").marks.reminded.values())
+        return tuple((self._parts or self._over("reminded_items")).marks.reminded.values())
 
     # -- messages ------------------------------------------------------------------------------------------------------
 
@@ -175,7 +175,7 @@ class Prompt:
         Raises:
             PromptError: it is no message.
         """
-        parts = self._open("message")
+        parts = self._parts or self._over("message")
         if role not in ("user", "assistant"):
             raise PromptError(
                 f"{parts.name}: message({role!r:.40}, …): role is 'user' or 'assistant'; for instructions "
@@ -211,7 +211,7 @@ class Prompt:
             TemplateError: a variable is missing, not declared or of the wrong type, or a text cannot be rendered.
             PromptError: it is no template, or there is a part of that name.
         """
-        parts = self._open("template")
+        parts = self._parts or self._over("template")
         if not isinstance(template, Template):
             raise PromptError(
                 f"{parts.name}: template(…) takes what folder.template('name') returns, not {type(template).__name__}"
@@ -246,10 +246,10 @@ class Prompt:
         Raises:
             PromptError: it is no tool, an option is wrong, or there is something of that name.
         """
-        parts = self._open("tool")
+        parts = self._parts or self._over("tool")
         frame = sys._getframe(1)
         if declared is None:
-            return lambda function: _offered(self._open("tool"), function, options, frame)
+            return lambda function: _offered(self._parts or self._over("tool"), function, options, frame)
         return _offered(parts, declared, options, frame)
 
     @overload
@@ -289,7 +289,7 @@ class Prompt:
         Raises:
             PromptError: something of it is wrong, or there is something of that name.
         """
-        parts = self._open("agent")
+        parts = self._parts or self._over("agent")
         if unknown := sorted(options.keys() - AGENT_OPTIONS):
             raise PromptError(
                 f"{parts.name}: a sub-agent has no option {', '.join(map(repr, unknown))}; there are "
@@ -306,7 +306,7 @@ class Prompt:
         Raises:
             PromptError: something of them is wrong, or there is something of that name.
         """
-        parts = self._open("agents")
+        parts = self._parts or self._over("agents")
         made = SubAgents(name, description, members)
         for member in made.members:
             as_prompt(member.fn, member.plugins, f"sub-agent {member.name!r}", takes=2)
@@ -346,9 +346,8 @@ def _offered(parts: Parts, declared: Any, options: dict[str, Any], frame: Any) -
     return ToolReference(made.name)
 
 
-def _text(given: object, name: object, whose: str, method: str) -> str:
-    if isinstance(given, str):
-        return given
+def _no_text(given: object, name: object, parts: Parts, method: str) -> NoReturn:
+    check_name(name, parts.name)
     raise PromptError(
-        f"{whose}: {method}({name!r:.80}, …) takes a text, not {type(given).__name__}; for data use define_data"
+        f"{parts.name}: {method}({name!r:.80}, …) takes a text, not {type(given).__name__}; for data use define_data"
     )

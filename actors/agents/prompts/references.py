@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Final
 
 from ..errors import PromptError
 
 _MOST_KNOWN: Final = 4096
-_known: set[str] = set()
+KNOWN: Final[set[str]] = set()
 """Names that were looked at already: most come again in each step."""
 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
@@ -20,9 +21,9 @@ def check_name(name: object, where: str) -> str:
     Raises:
         PromptError: it is none.
     """
-    if type(name) is str and (name in _known or _NAME.fullmatch(name)):
-        if len(_known) < _MOST_KNOWN:
-            _known.add(name)
+    if type(name) is str and (name in KNOWN or _NAME.fullmatch(name)):
+        if len(KNOWN) < _MOST_KNOWN:
+            KNOWN.add(name)
         return name
     raise PromptError(
         f"{where}: {name!r:.80} is no name of a part; use up to 64 letters, digits, '_', '.' and '-', a letter or '_' "
@@ -55,15 +56,6 @@ class Reference(str):
     value: str
     _marks: Marks
 
-    @classmethod
-    def made(cls, name: str, value: str, marks: Marks) -> Reference:
-        """The reference to a part of the step that ``marks`` belong to."""
-        self = cls(f"<{name}>")
-        self.name = name
-        self.value = value
-        self._marks = marks
-        return self
-
     def remind(self) -> Reference:
         """Remind the model of the part in this step, after all else that it is told.
 
@@ -91,12 +83,25 @@ class Reference(str):
             )
         return marks
 
-    def tagged(self) -> str:
-        """The part as the model is shown it."""
-        name, value = self.name, self.value
+
+def reference(name: str, value: str, marks: Marks) -> Reference:
+    """The reference to a part of the step that ``marks`` belong to. Not by ``__new__``: 0.16 µs, that takes 0.29."""
+    made = Reference(f"<{name}>")
+    made.name = name
+    made.value = value
+    made._marks = marks
+    return made
+
+
+def shown(parts: Iterable[Reference]) -> str:
+    """Parts as the model is shown them."""
+    texts = []
+    for part in parts:
+        name, value = part.name, part.value
         if f"</{name}" in value:
             value = value.replace(f"</{name}", f"&lt;/{name}")
-        return f"{self}\n{value}\n</{name}>"
+        texts.append(f"<{name}>\n{value}\n</{name}>")
+    return "\n\n".join(texts)
 
 
 class ToolReference(str):

@@ -14,7 +14,7 @@ from .effects import Effect, EffectContext, StepModifier
 from .items import Items
 from .parts import Parts
 from .prompt import Prompt
-from .references import Reference
+from .references import Reference, shown
 from .spec import PromptSpec
 from .subagents import SubAgent, SubAgents
 from .unfinished import Unfinished
@@ -96,7 +96,7 @@ def render(
     try:
         with cells.rendering():
             made = spec.fn(prompt) if input is None else spec.fn(prompt, input)
-        if inspect.isawaitable(made):
+        if made is not None and inspect.isawaitable(made):
             return Unfinished(_awaited(prompt, made, parts, facts), made)
         prompt.close()
         finished = _finished(parts, facts)
@@ -170,8 +170,18 @@ async def _rest(
 def _due(parts: Parts) -> list[Effect]:
     """The effects that run in this step; those that were not made are forgotten."""
     kept = parts.cells.effects
-    due = [one for one in parts.effects if one.dependencies is None or kept.get(one.identity) != one.dependencies]
-    if kept:
+    due, known = [], 0
+    for one in parts.effects:
+        _, identity, dependencies, _ = one
+        before = kept.get(identity)
+        if dependencies is None:
+            due.append(one)
+            continue
+        if before is not None:
+            known += 1
+        if before != dependencies:
+            due.append(one)
+    if known < len(kept):
         made = {one.identity for one in parts.effects if one.dependencies is not None}
         for identity in kept:
             if identity not in made:
@@ -199,21 +209,21 @@ def _seen(parts: Parts, facts: StepFacts) -> tuple[EffectContext, StepModifier]:
 def _assembled(parts: Parts, step: StepModifier | None) -> Rendered:
     marks = parts.marks
     marks.over = True
-    shown: Iterable[Reference] = (*parts.systems.values(), *parts.variables.values())
+    told: Iterable[Reference] = (*parts.systems.values(), *parts.variables.values())
     messages, offered = None, None
     if step is not None:
         step.close()
         messages, offered = step.changed
-        shown = (*step.systems, *step.variables)
+        told = (*step.systems, *step.variables)
     if marks.disabled:
-        shown = [one for one in shown if one.name not in marks.disabled]
+        told = [one for one in told if one.name not in marks.disabled]
     after: tuple[Message, ...] = ()
     if marks.reminded:
-        names = {one.name for one in shown}
+        names = {one.name for one in told}
         if reminded := [str(one) for one in marks.reminded.values() if one.name in names]:
             after = (Message("user", f"<reminder>Keep to: {', '.join(reminded)}</reminder>"),)
     return Rendered(
-        "\n\n".join([one.tagged() for one in shown]),
+        shown(told),
         tuple(parts.messages),
         messages,
         after,

@@ -295,24 +295,35 @@ class PreparedAgent:
         for name in self.__slots__:  # 2 µs; `copy` takes 9, each step
             setattr(view, name, getattr(self, name))
         view._rendered = rendered
-        agent = self.agent
-        tools = [tool for tool in rendered.tools if ALL in tool.scope or agent.may_use(caller, tool.scope)]
-        taken = {spec.name for spec in self._offers}.union(self.tools)
-        for offered in (*tools, *rendered.agents):
-            if offered.name in taken:
-                raise PromptError(
-                    f"the prompt function of {self.name} makes a tool {offered.name!r}, and the agent has a tool or a "
-                    "handoff of that name; rename one"
-                )
-        if agent.defer_tools or any(tool.defer for tool in tools):
-            view._show([*(tool for name, tool in self.tools.items() if name != SEARCH_TOOLS), *tools])
-        elif tools:  # at the end: what vendors have cached of those before still holds
-            view.tools = {**self.tools, **{tool.name: tool for tool in tools}}
-            view.specs = (*self.specs, *(tool.spec for tool in tools))
+        agent, own = self.agent, self.tools
+        offers = {spec.name for spec in self._offers} if self._offers else NOTHING
+        tools, specs, defers = own.copy(), [*self.specs], agent.defer_tools
+        for made in rendered.tools:  # 1 µs each once was half of what the view of a step took
+            name = made.name
+            if ALL not in made.scope and not agent.may_use(caller, made.scope):
+                continue
+            if name in own or name in offers:
+                raise self._taken(name)
+            tools[name] = made
+            specs.append(made.spec)
+            defers = defers or bool(made.defer)
+        if defers:
+            view._show([tool for name, tool in tools.items() if name != SEARCH_TOOLS])
+        else:  # at the end: what vendors have cached of those before still holds
+            view.tools, view.specs = tools, tuple(specs)
         if rendered.agents:
             view.agents = {made.name: made for made in rendered.agents}
+            for name in view.agents:
+                if name in own or name in offers:
+                    raise self._taken(name)
             view.specs = (*view.specs, *(made.spec for made in rendered.agents))
         return view
+
+    def _taken(self, name: str) -> PromptError:
+        return PromptError(
+            f"the prompt function of {self.name} makes a tool {name!r}, and the agent has a tool or a handoff of that "
+            "name; rename one"
+        )
 
     def is_harmless(self, call: ToolCall, history: Sequence[Message]) -> bool:
         """Whether a call does no more than to load tools: nobody need be asked about it."""
