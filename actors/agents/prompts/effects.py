@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Sequence
+from inspect import CO_VARARGS
 from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -172,8 +173,7 @@ def identity_of(callback: Callable[..., Any], file: str, line: int, seen: dict[s
     else:
         body = body_of(callback)
         name, code = name_of(body), getattr(getattr(body, "__func__", body), "__code__", None)
-    at = str(code.co_firstlineno - line) if code is not None and code.co_filename == file else ""
-    known = f"{name}:{at}"
+    known = f"{name}:{code.co_firstlineno - line}" if code is not None and code.co_filename == file else f"{name}:"
     count = seen[known] = seen.get(known, 0) + 1
     return f"{known}:{count}"
 
@@ -197,16 +197,21 @@ def dependencies_of(given: object, callback: Callable[..., Any], whose: str) -> 
             f"{where}: dependencies is {given!r:.80}; give a list of what it depends on, [] to run once, or nothing to "
             "run each step"
         )
-    made = []
+    try:
+        return f"[{','.join(map(canonical, given))}]"
+    except NotPlain as wrong:
+        where = f"{_where(whose, callback)}: dependencies[{_wrong_of(given)}]"
+        raise PromptError(f"{where} cannot be compared after a restart: {wrong}; give plain data") from wrong
+
+
+def _wrong_of(given: Sequence[Any]) -> int:
+    """Which of some dependencies is no plain data."""
     for index, one in enumerate(given):
         try:
-            made.append(canonical(one))
-        except NotPlain as wrong:
-            where = _where(whose, callback)
-            raise PromptError(
-                f"{where}: dependencies[{index}] cannot be compared after a restart: {wrong}; give plain data"
-            ) from wrong
-    return f"[{','.join(made)}]"
+            canonical(one)
+        except NotPlain:
+            return index
+    return len(given)
 
 
 def takes(callback: Callable[..., Any], whose: str) -> int:
@@ -220,14 +225,14 @@ def takes(callback: Callable[..., Any], whose: str) -> int:
         PromptError: it requires something else.
     """
     code = callback.__code__ if type(callback) is FunctionType else None
-    if code is not None and not code.co_kwonlyargcount and not code.co_flags & inspect.CO_VARARGS:
+    if code is not None and not code.co_kwonlyargcount and not code.co_flags & CO_VARARGS:
         required = code.co_argcount - len(callback.__defaults__ or ())
     else:
         required = _required(callback, _where(whose, callback))
     if required > 2:
         where = _where(whose, callback)
         raise PromptError(f"{where}: an effect takes (context, step), (context) or nothing; this requires {required}")
-    return int(required)
+    return required
 
 
 def _where(whose: str, callback: Callable[..., Any]) -> str:

@@ -265,7 +265,7 @@ class PreparedAgent:
             limits=agent.limits,
             delegates=frozenset(delegates) if delegates else NOTHING,
             transfers=frozenset(transfers) if transfers else NOTHING,
-            needs_approval=self._needs_approval,
+            needs_approval=self.needs_approval,
         )
         self._taught = tuple(skill.instructions for skill in allowed)
         self._system = self.system_message(agent.instructions) if isinstance(agent.instructions, str) else None
@@ -330,7 +330,7 @@ class PreparedAgent:
         hidden = self.deferred
         return hidden is not None and (call.name == SEARCH_TOOLS or hidden.is_hidden(call.name, history))
 
-    def _needs_approval(self, call: ToolCall) -> bool:
+    def needs_approval(self, call: ToolCall) -> bool:
         """Whether a person is to be asked. There is nothing to decide about what cannot run: the model is told at
         once."""
         autonomy = self.agent.autonomy
@@ -398,7 +398,7 @@ class PreparedAgent:
         delegates = rules.delegates.union(self.agents) if self.agents else rules.delegates
         names = frozenset(spec.name for spec in external) if external else NOTHING
         # Everybody who is handed work has limits of its own: 2.3 µs, and by `replace` 5.9.
-        return Rules(limits or rules.limits, delegates, rules.transfers, names, self._needs_approval, rules.repairs)
+        return Rules(limits or rules.limits, delegates, rules.transfers, names, self.needs_approval, rules.repairs)
 
     def request(
         self,

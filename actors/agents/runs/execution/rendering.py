@@ -70,10 +70,12 @@ def adopt(session: Session, outcome: Outcome[Rendered]) -> None:
             rendered = rendered._replace(before=(Message("user", run.handoff.task),))
         if not (session.state.turn.history or rendered.before or rendered.messages or rendered.after):
             raise PromptError(f"{_name(session)} says nothing to the model, and nobody else does: call prompt.user(…)")
+        before = session.prepared
         session.prepared = session.base.with_prompt(rendered, run.caller)
         if rendered.agents:
             know_sub_agents(session)
-        session.look_at_rules()
+        if rendered.agents or before.agents or before is session.base:  # else they are what they were: 5 µs a step
+            session.look_at_rules()
         session.changed = cells.take(RENDER)
     except KeyboardInterrupt:
         raise

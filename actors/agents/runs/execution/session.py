@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import replace
 from typing import Any, NamedTuple, TypeAlias
 
-from .....providers.messages import Completion
+from .....providers.messages import Completion, ToolCall
 from .....tools.secrets import Secrets
 from ....core.actor import Actor
 from ....core.base.errors import CoreError
@@ -220,14 +220,14 @@ class Session:
     def look_at_rules(self) -> None:
         """Have the rules of what is offered now."""
         prepared = self.prepared
-        rules = self.rules = prepared.rules(self.run.limits, self.run.external)
-        if prepared.deferred is not None:
-            self.rules = replace(
-                rules,
-                needs_approval=lambda call: (
-                    rules.needs_approval(call) and not prepared.is_harmless(call, self.state.turn.history)
-                ),
-            )
+        self.rules = prepared.rules(self.run.limits, self.run.external)
+        if prepared.deferred is not None or self.prompt is not None:
+            self.rules = replace(self.rules, needs_approval=self._needs_approval)
+
+    def _needs_approval(self, call: ToolCall) -> bool:
+        """Whether a call of what is offered in the step under way waits for a person."""
+        prepared = self.prepared
+        return prepared.needs_approval(call) and not prepared.is_harmless(call, self.state.turn.history)
 
     def send(self, message: Any) -> None:
         """A message to the conversation; if its actor has ended, the next incarnation finds out by itself."""
