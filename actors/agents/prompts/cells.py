@@ -16,6 +16,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from ..errors import PromptError
 from ..turns.records import PromptChanged
+from .references import Reference
 from .serializing import Kind, NotPlain, is_same
 
 T = TypeVar("T")
@@ -115,9 +116,10 @@ class Cells:
     Attributes:
         state: what is committed, as plain data; never changed in place.
         effects: the same of the effects.
+        parts: the parts of the system prompt that the last render has made, by name.
     """
 
-    __slots__ = ("_handed", "_lock", "_rendering", "_scopes", "_setters", "_updating", "effects", "state")
+    __slots__ = ("_handed", "_lock", "_rendering", "_scopes", "_setters", "_updating", "effects", "parts", "state")
 
     def __init__(self, state: Mapping[str, Any], effects: Mapping[str, str]) -> None:
         self.state: Mapping[str, Any] = dict(state)
@@ -126,6 +128,7 @@ class Cells:
         self._scopes: dict[str, _Scope] = {}
         self._rendering = _Scope(self, None)
         self._handed: dict[str, tuple[Kind, Any, Any]] = {}
+        self.parts: Mapping[str, Reference] = {}
         self._setters: dict[str, Setter[Any]] = {}
         self._updating = ""
 

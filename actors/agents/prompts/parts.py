@@ -34,6 +34,7 @@ class Parts:
         tools, agents: what the model may call, by name.
         effects: what runs after the function.
         notes: what is told of the step in the answer.
+        last: the parts of the step before: what stays the same is taken over.
     """
 
     __slots__ = (
@@ -43,6 +44,7 @@ class Parts:
         "effects",
         "file",
         "keys",
+        "last",
         "line",
         "marks",
         "messages",
@@ -78,6 +80,7 @@ class Parts:
         self.effects: list[Effect] = []
         self.notes: list[str] = []
         self.marks = Marks()
+        self.last: Mapping[str, Reference] = cells.parts
         self.seen: dict[str, int] = {}
         self.keys: set[str] = set()
 
@@ -91,7 +94,12 @@ class Parts:
             check_name(name, self.name)
         if name in self.systems or name in self.variables:
             raise self.twice("part", name)
-        made = parts[name] = reference(name, value, self.marks)
+        made = self.last.get(name)
+        if made is not None and made.value == value:
+            made.marks = self.marks
+        else:
+            made = reference(name, value, self.marks)
+        parts[name] = made
         return made
 
     def offer(self, made: Tool | SubAgent | SubAgents) -> None:

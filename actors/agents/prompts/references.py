@@ -50,11 +50,14 @@ class Reference(str):
         value: its text.
     """
 
-    __slots__ = ("_marks", "name", "value")
+    __slots__ = ("marks", "name", "told", "value")
 
     name: str
     value: str
-    _marks: Marks
+    told: str
+    """The part as the model is shown it; empty until it has been."""
+    marks: Marks
+    """Those of the step that it belongs to."""
 
     def remind(self) -> Reference:
         """Remind the model of the part in this step, after all else that it is told.
@@ -75,7 +78,7 @@ class Reference(str):
         return self
 
     def _live(self, method: str) -> Marks:
-        marks = self._marks
+        marks = self.marks
         if marks.over:
             raise PromptError(
                 f"{method}() of the part {self.name!r} came too late, the step's request has been made: call it in the "
@@ -89,19 +92,22 @@ def reference(name: str, value: str, marks: Marks) -> Reference:
     made = Reference(f"<{name}>")
     made.name = name
     made.value = value
-    made._marks = marks
+    made.told = ""
+    made.marks = marks
     return made
 
 
 def shown(parts: Iterable[Reference]) -> str:
     """Parts as the model is shown them."""
-    texts = []
-    for part in parts:
-        name, value = part.name, part.value
-        if f"</{name}" in value:
-            value = value.replace(f"</{name}", f"&lt;/{name}")
-        texts.append(f"<{name}>\n{value}\n</{name}>")
-    return "\n\n".join(texts)
+    return "\n\n".join([part.told or _told(part) for part in parts])
+
+
+def _told(part: Reference) -> str:
+    name, value = part.name, part.value
+    if f"</{name}" in value:
+        value = value.replace(f"</{name}", f"&lt;/{name}")
+    part.told = f"<{name}>\n{value}\n</{name}>"
+    return part.told
 
 
 class ToolReference(str):

@@ -209,6 +209,7 @@ def _seen(parts: Parts, facts: StepFacts) -> tuple[EffectContext, StepModifier]:
 def _assembled(parts: Parts, step: StepModifier | None) -> Rendered:
     marks = parts.marks
     marks.over = True
+    parts.cells.parts = {**parts.systems, **parts.variables}
     told: Iterable[Reference] = (*parts.systems.values(), *parts.variables.values())
     messages, offered = None, None
     if step is not None:
