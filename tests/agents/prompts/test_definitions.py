@@ -67,6 +67,28 @@ def test_what_is_disabled_is_left_out_and_what_is_reminded_comes_last() -> None:
     assert second.after == ()
 
 
+def test_a_part_is_what_the_step_says_whatever_the_step_before_said() -> None:
+    conversation, kept = Conversation(), list[Any]()
+    texts = ["a</one>", "a</one>", "b", "a</one>"]
+
+    def fn(prompt: Prompt) -> None:
+        if conversation.steps == 3:
+            with pytest.raises(PromptError, match="too late"):
+                kept[1].disable()  # the step has not said it yet
+            prompt.system("two", "2")
+        kept.append(prompt.define("one", texts[conversation.steps]))
+        if conversation.steps == 1:
+            kept[1].disable()
+
+    assert [conversation.step(fn).system for _ in texts] == [
+        "<one>\na&lt;/one>\n</one>",
+        "",
+        "<one>\nb\n</one>",
+        "<two>\n2\n</two>\n\n<one>\na&lt;/one>\n</one>",
+    ]
+    assert [one.value for one in kept] == texts
+
+
 def test_an_effect_may_remind_and_later_it_is_too_late() -> None:
     kept: list[Any] = []
 
