@@ -172,16 +172,15 @@ def _due(parts: Parts) -> list[Effect]:
     kept = parts.cells.effects
     due, known = [], 0
     for one in parts.effects:
-        _, identity, dependencies, _ = one
-        before = kept.get(identity)
-        if dependencies is None:
+        if one.dependencies is None:
             due.append(one)
             continue
+        before = kept.get(one.identity)
         if before is not None:
             known += 1
-        if before != dependencies:
+        if before != one.dependencies:
             due.append(one)
-    if known < len(kept):
+    if known < len(kept):  # there are others that this step did not make
         made = {one.identity for one in parts.effects if one.dependencies is not None}
         for identity in kept:
             if identity not in made:

@@ -52,6 +52,10 @@ class Shared(Sequence[T]):
     def __iter__(self) -> Iterator[T]:
         return islice(self._shared, self._length)
 
+    def __reversed__(self) -> Iterator[T]:
+        shared = self._shared
+        return reversed(shared if len(shared) == self._length else shared[: self._length])
+
     @overload
     def __getitem__(self, index: int) -> T: ...
 
