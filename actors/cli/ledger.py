@@ -84,6 +84,7 @@ class Ledger:
     # -- the probe -------------------------------------------------------------------------------------------------
 
     on_look = None
+    on_full = None
 
     def event(self, kind: str, **fields: Any) -> None:
         """Take down a fact. Called by the runtime."""

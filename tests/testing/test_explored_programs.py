@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from callboard.actors import Actor, ActorRef, Outcome
+from callboard.actors import Actor, ActorRef, Mailbox, Outcome, Overflow
 from callboard.actors.testing import Exploration, Simulation, SimulationFailed, explore, simulate
 from callboard.actors.testing.schedules import sampling
 
@@ -23,10 +23,14 @@ CHOICES = 60
 """How many schedules of a program are tried choice by choice, and how many by chance."""
 TOP = 4
 KINDS = ("tell", "tell", "ask", "ask", "later", "beside", "reply", "sleep", "stop")
+DENSE = ("urge", "urge", "urge", "put", "ask", "sleep", "open", "note", "note")
+"""What the actors of a dense program do, which have small mailboxes, and a shelf in common."""
+ASKED = ("tell", "tell", "ask", "ask", "sleep", "all", "first")
+OVERFLOWS: tuple[Overflow, ...] = ("refuse", "drop_oldest", "drop_newest")
 
 Action = tuple[Any, ...]
 Table = dict[tuple[int, int], list[Action]]
-Program = tuple[int, Table, list[list[Action]]]
+Program = tuple[int, Table, list[list[Action]], list[Mailbox | None]]
 
 
 class World:
@@ -40,10 +44,11 @@ class World:
 class Node(Actor):
     """Does for each message what the program's table says, and keeps what it saw."""
 
-    def __init__(self, number: int, table: Table) -> None:
+    def __init__(self, number: int, table: Table, shelf: dict[int, list[Any]]) -> None:
         super().__init__()
         self.number = number
         self.table = table
+        self.shelf = shelf
         self.seen: list[Any] = []
         World.seen[number] = self.seen
 
@@ -68,7 +73,19 @@ class Node(Actor):
                     await asyncio.sleep(rest[1] % 3 / 2)
                 case "stop":
                     World.refs[rest[0]].stop(block=False)
+                case _:
+                    await self.dense(kind, *rest)
         return len(self.seen)
+
+    async def dense(self, kind: str, number: int, message: int) -> None:
+        match kind:
+            case "open":
+                self.shelf[number] = []
+            case "note":
+                if number in self.shelf:
+                    self.shelf[number].append((self.number, message))
+            case _:
+                await sent(kind, number, message, self.seen)
 
     async def beside(self, number: int, message: int) -> Any:
         answer = await asked(number, message, None)
@@ -83,6 +100,16 @@ async def asked(number: int, message: int, timeout: float | None) -> Any:
         return type(error).__name__
 
 
+async def sent(kind: str, number: int, message: int, log: list[Any]) -> None:
+    try:
+        if kind == "put":
+            await World.refs[number].put(message)
+        else:
+            World.refs[number].tell(message, priority=message % 5 - 2)
+    except Exception as error:
+        log.append(type(error).__name__)
+
+
 async def client(actions: Sequence[Action], answers: list[Any]) -> None:
     for kind, *rest in actions:
         try:
@@ -93,6 +120,8 @@ async def client(actions: Sequence[Action], answers: list[Any]) -> None:
                     answers.append(await asked(rest[0], rest[1], None))
                 case "sleep":
                     await asyncio.sleep(rest[0])
+                case "urge" | "put":
+                    await sent(kind, *rest, answers)
                 case "all":
                     answers.append(await asyncio.gather(*(World.refs[to].ask(it) for to, it in rest)))
                 case "first":
@@ -103,9 +132,14 @@ async def client(actions: Sequence[Action], answers: list[Any]) -> None:
             answers.append(type(error).__name__)
 
 
-def program(seed: int) -> Program:
-    """Draw a program: two or three actors, one or two clients, and messages that lead to ones of higher numbers."""
+def program(seed: int, dense: bool) -> Program:
+    """Draw a program: two or three actors, one or two clients, and messages that lead to ones of higher numbers.
+
+    Args:
+        dense: whether with priorities, full mailboxes and objects that are made on the way.
+    """
     rng = random.Random(seed)
+    kinds, asked = (DENSE, ("urge", "urge", "urge", "put", "ask", "sleep")) if dense else (KINDS, ASKED)
     actors = rng.choice([2, 3])
 
     def message() -> tuple[int, int]:
@@ -113,34 +147,44 @@ def program(seed: int) -> Program:
 
     table: Table = {}
     for number, taken in itertools.product(range(actors), range(TOP)):
-        if rng.random() < 0.5:
-            table[number, taken] = [(rng.choice(KINDS), rng.randrange(actors), rng.randrange(taken + 1, TOP + 2))]
+        if rng.random() < (0.8 if dense else 0.5):
+            table[number, taken] = [
+                (rng.choice(kinds), rng.randrange(actors), rng.randrange(taken + 1, TOP + 2))
+                for _ in range(rng.choice([1, 2]) if dense else 1)
+            ]
     clients: list[list[Action]] = []
-    for _ in range(rng.choice([1, 2, 2])):
+    for _ in range(2 if dense else rng.choice([1, 2, 2])):
         actions: list[Action] = []
-        for _ in range(rng.choice([1, 1, 2])):
-            kind = rng.choice(["tell", "tell", "ask", "ask", "sleep", "all", "first"])
+        for _ in range(rng.choice([1, 2, 3] if dense else [1, 1, 2])):
+            kind = rng.choice(asked)
             more = (message(), message()) if kind in ("all", "first") else message()
             actions.append((kind, *((rng.randrange(2),) if kind == "sleep" else more)))
         clients.append(actions)
-    return actors, table, clients
+    mailboxes = [
+        Mailbox(rng.choice([1, 2]), rng.choice(OVERFLOWS)) if dense and rng.random() < 0.5 else None
+        for _ in range(actors)
+    ]
+    return actors, table, clients, mailboxes
 
 
 def run(drawn: Program, outcomes: set[str]) -> Any:
     """Return a scenario that runs a program and adds what came of it."""
-    actors, table, clients = drawn
+    actors, table, clients, mailboxes = drawn
 
     async def scenario(sim: Simulation) -> None:
         sim.expect_dead_letters()
         World.refs, World.seen, World.answers = {}, {}, []
+        shelf: dict[int, list[Any]] = {}
         for number in range(actors):
-            World.refs[number] = sim.system.spawn(Node, number, table, name=f"node{number}")
+            World.refs[number] = sim.system.spawn(
+                Node, number, table, shelf, name=f"node{number}", mailbox=mailboxes[number]
+            )
         async with asyncio.TaskGroup() as group:
             for number, actions in enumerate(clients):
                 World.answers.append([])
                 group.create_task(client(actions, World.answers[-1]), name=f"client{number}")
         await asyncio.sleep(20)
-        outcomes.add(repr((World.seen, World.answers)))
+        outcomes.add(repr((World.seen, World.answers, shelf)))
 
     return scenario
 
@@ -174,9 +218,10 @@ def all_choices(scenario: Any, monkeypatch: pytest.MonkeyPatch) -> bool:
     return False
 
 
+@pytest.mark.parametrize("dense", [False, True], ids=["", "dense"])
 @pytest.mark.parametrize("seed", range(PROGRAMS))
-def test_no_outcome_of_a_random_program_is_missed(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    drawn = program(seed)
+def test_no_outcome_of_a_random_program_is_missed(seed: int, dense: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = program(seed, dense)
     explored: set[str] = set()
     tried: set[str] = set()
     try:

@@ -240,7 +240,7 @@ def has_room(cell: Cell) -> bool:
 
 def refuses(cell: Cell) -> bool:
     """Whether who sends another message now is told that there is no room."""
-    return not has_room(cell) and _overflow(cell) == "refuse"
+    return not has_room(cell) and overflow(cell) == "refuse"
 
 
 def load(cell: Cell) -> int:
@@ -276,13 +276,14 @@ def make_room(cell: Cell, item: Any) -> bool:
     """
     if has_room(cell):
         return True
+    _tell_full(cell)
     queue = cell.queue
-    overflow = _overflow(cell)
-    if overflow == "refuse":
+    policy = overflow(cell)
+    if policy == "refuse":
         raise _full(cell)
     if is_unseen(item):
         return True
-    if overflow == "drop_oldest":
+    if policy == "drop_oldest":
         oldest = None if queue is None else pop_oldest(queue)
         if oldest is not None:
             _drop(cell, oldest)
@@ -311,7 +312,7 @@ def reserve(cell: Cell) -> bool:
             return True
         cell.capacity += 1
         cell.more().in_flight -= 1
-    if _overflow(cell) == "refuse":
+    if overflow(cell) == "refuse":
         raise _full(cell)
     return False
 
@@ -365,6 +366,7 @@ def admit_or_wait(cell: Cell, item: Any, admitted: Admission) -> None:
         deliver(cell, item)
         admitted.set(None)
         return
+    _tell_full(cell)
     waiting = details.waiting
     if waiting is None:
         waiting = details.waiting = OrderedDict()
@@ -375,9 +377,16 @@ def admit_or_wait(cell: Cell, item: Any, admitted: Admission) -> None:
         cell.runtime.deadlines.add(context.deadline, admitted)
 
 
-def _overflow(cell: Cell) -> Overflow:
+def overflow(cell: Cell) -> Overflow:
+    """What becomes of a message for a mailbox that is full."""
     details = cell.details
     return "refuse" if details is None or details.mailbox is None else details.mailbox.overflow
+
+
+def _tell_full(cell: Cell) -> None:
+    probe = cell.runtime.probe
+    if probe is not None and probe.on_full is not None:
+        probe.on_full(cell.path)
 
 
 def _full(cell: Cell) -> MailboxFull:
@@ -392,7 +401,7 @@ def _full(cell: Cell) -> MailboxFull:
 
 def _drop(cell: Cell, item: Any) -> None:
     if isinstance(item, Ask):
-        item.fail(MailboxFull(f"dropped: the mailbox of {cell.place} was full, and its overflow is {_overflow(cell)}"))
+        item.fail(MailboxFull(f"dropped: the mailbox of {cell.place} was full, and its overflow is {overflow(cell)}"))
         to_dead_letters(cell, item, item.message, OVERFLOW)
     else:
         refuse(cell, item, OVERFLOW)

@@ -46,12 +46,14 @@ class Probe(Protocol):
         on_process: given a path, how many messages that actor has taken up, and ``before``, ``in`` or ``after``; what
             it raises, the handler raises.
         on_look: given the number of an ask that somebody asks whether it has ended, or gives up.
+        on_full: given the path of an actor for whose mailbox somebody has a message while there is no room in it.
     """
 
     on_send: Callable[[Any, str], Sequence[float]] | None
     on_reply: Callable[[Any, str], float | None] | None
     on_process: Callable[[str, int, str], None] | None
     on_look: Callable[[int], None] | None
+    on_full: Callable[[str], None] | None
 
     def event(self, kind: str, **row: Any) -> None:
         """Something has happened that is no message's."""

@@ -15,6 +15,7 @@ from typing import Any
 from ....core.base.lifecycle import Phase
 from ....core.mail.ask import Ask
 from ....core.mail.cell import Cell, living
+from ....core.mail.mailbox import overflow
 from ....core.routers import Router
 from ....core.runtime.driver import Driver
 from ....core.runtime.runtime import handling
@@ -68,6 +69,8 @@ class Footprints:
         self._floor = 0
         self._step: Step | None = None
         self._owner: Cell | None = None
+        self._overtaking = False
+        """Whether the actor whose step it is may take up a message before, or instead of, one that was sent earlier."""
         self._chosen = False
         self._closed = False
         self._sent: dict[int, int] = {}
@@ -292,6 +295,12 @@ class Footprints:
         is_routed = parent is not None and isinstance(parent.actor, Router)
         if is_routed or cell.capacity <= max(_ROOMY, 2 * len(self._sent)):
             step.writes.add(("mail", path))  # how much waits there is seen by those who send
+        # Where a later message may be taken up instead of an earlier one, its sending and the taking-up can come in
+        # either order, though the one made the other what it is.
+        ordered = cell.queue is None or cell.queue.__class__ is deque
+        self._overtaking = not ordered or overflow(cell) == "drop_oldest"
+        if self._overtaking:
+            step.writes.add(("mail", path))
         if isinstance(cell.actor, Router):
             step.reads.update(("mail", below.path) for below in cell.children)
         actor = cell.actor
@@ -322,7 +331,8 @@ class Footprints:
             if self._owner.waiting_for is not None:  # called off at once, for it would have closed a circle
                 self._waits_for(step, self._owner, self._owner.waiting_for)
         elif kind == "recv" and row["id"] in self._sent:
-            step.after.add(self._sent[row["id"]])
+            if not self._overtaking:
+                step.after.add(self._sent[row["id"]])
             self._objects.received(step, row["id"], str(path))
         elif kind == "spawn":
             step.writes.add(("actor", path))
@@ -341,6 +351,11 @@ class Footprints:
         """Somebody looked whether an ask is done."""
         if self._step is not None:
             self._step.reads.add(("ask", id))
+
+    def full(self, path: str) -> None:
+        """Somebody has a message for a mailbox in which there is no room; once one has been taken up, there is some."""
+        if self._step is not None:
+            self._step.writes.add(("mail", path))
 
     def everything(self) -> None:
         """The trace was looked at: the order of everything is seen."""

@@ -25,6 +25,7 @@ class WatchedSimulation(Simulation):
         self._telling = False
         super().__init__(loop, injector)
         self.on_look = self._footprints.look
+        self.on_full = self._footprints.full
 
     @property
     def trace(self) -> Trace:
