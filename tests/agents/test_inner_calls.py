@@ -393,6 +393,35 @@ async def test_whoever_is_killed_at_whichever_event_calls_that_may_be_repeated_l
     await each_kill(make, whom, look)
 
 
+async def test_arguments_that_a_person_changed_count_when_the_call_is_begun_again() -> None:
+    paid: list[str] = []
+
+    @tool(idempotent=True)
+    async def pay(what: str) -> str:
+        paid.append(what)
+        if len(paid) == 1:
+            assert agency.system is not None
+            ref = agency.system.find("agency/Solo/c")
+            assert ref is not None
+            ref.kill()
+            await asyncio.sleep(1000)
+        return what
+
+    @tool(risk="safe", resumable=True)
+    async def buy(context: ToolContext[Any]) -> str:
+        return (await context.call(pay, {"what": "milk"})).text
+
+    script = Script([[call("buy", "c1")], "done"])
+    agent = Agent("Solo", tools=[buy], autonomy="supervised")
+    async with Agency(agent, model=scripted(script)) as agency:
+        waiting = asked(agency)
+        run = asyncio.ensure_future(agency.run("?", conversation="c"))
+        await until(lambda: waiting)
+        agency.approve(waiting[0], arguments='{"what": "cream"}')
+        assert result(await run) == "cream"
+    assert paid == ["cream", "cream"]
+
+
 async def test_a_call_that_takes_another_way_when_it_is_begun_again_ends_by_name() -> None:
     shop = Shop(approval="never")
     wanted = iter(["tea", "coffee"])

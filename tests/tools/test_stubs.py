@@ -261,3 +261,15 @@ def test_what_is_only_read_may_be_of_a_narrower_type() -> None:
     assert _run("xs = [1, 2]\nby = {'a': 1}\nawait total(xs, by)", library) == [{"xs": [1, 2], "by": {"a": 1}}]
     with pytest.raises(CodeFailed, match="was not run"):
         _run("await total('12', {})", library)
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [{"anyOf": []}, {"oneOf": {"type": "string"}}, {"enum": []}, {"enum": "ab"}, {"$ref": 3}, {"type": {}}, True],
+)
+def test_what_says_nothing_that_a_type_could_say_is_any(schema: Any) -> None:
+    @tool
+    async def give() -> None: ...
+
+    object.__setattr__(give, "__class__", _declared(type(give), schema))
+    assert "async def give() -> Any: ..." in Library([give]).stubs.text
