@@ -121,7 +121,7 @@ async def client(actions: Sequence[Action], answers: list[Any]) -> None:
                 case "sleep":
                     await asyncio.sleep(rest[0])
                 case "urge" | "put":
-                    await sent(kind, *rest, answers)
+                    await sent(kind, rest[0], rest[1], answers)
                 case "all":
                     answers.append(await asyncio.gather(*(World.refs[to].ask(it) for to, it in rest)))
                 case "first":

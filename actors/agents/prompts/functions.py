@@ -72,10 +72,12 @@ class Functions(Prompt):
         try:
             self._program().bounds = Bounds(timeout, max_memory, max_calls)
         except ToolDefinitionError as error:
-            raise PromptError(f"{self._open('function_bounds').name}: function_bounds: {said(error)}") from error
+            raise PromptError(
+                f"{(self._parts or self._over('function_bounds')).name}: function_bounds: {said(error)}"
+            ) from error
 
     def _add(self, declared: Any, namespace: str, options: dict[str, Any], frame: Any) -> ToolReference:
-        where = self._open("function").name
+        where = (self._parts or self._over("function")).name
         try:
             if isinstance(declared, type | Tool):
                 if options:
@@ -92,7 +94,7 @@ class Functions(Prompt):
 
     def _program(self) -> CodeTool:
         """The tool that runs the programs of this step."""
-        parts = self._open("function")
+        parts = self._parts or self._over("function")
         found = parts.tools.get(PROGRAM)
         if found is None:
             found = CodeTool(Library(), Bounds(), name=PROGRAM, risk="safe")
