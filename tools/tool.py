@@ -244,7 +244,7 @@ class Tool:
             if result is None:
                 result = self._as_result(await self._call(bound, context, invocation))
             if self._on_success is not None and not result.is_error:
-                result = await _settled(self._on_success(dict(values), result)) or result
+                result = _answered("on_success", await _settled(self._on_success(dict(values), result))) or result
             if invocation.verdict is not None:  # it swallowed its cancellation: what comes now comes too late
                 raise invocation.verdict
         except asyncio.CancelledError:
@@ -304,13 +304,24 @@ class Tool:
         if self._on_error is not None:
             task = asyncio.current_task()
             try:
-                result = await _settled(self._on_error(dict(values), error))
+                result = _answered("on_error", await _settled(self._on_error(dict(values), error)))
             except BaseException as raised:
                 if is_ours(raised, task):
                     raise
                 _log_crash(f"{self.name}, whose own error is reported: its on_error", raised, context)
         result = _without_secrets(result or ToolResult.failure(error), context)
         return result.shortened(max(self.max_result, _ERROR_SHOWN))
+
+
+def _answered(hook: str, given: Any) -> ToolResult | None:
+    """What a hook returned in place of a result, if it did.
+
+    Raises:
+        TypeError: it is something else.
+    """
+    if given is None or isinstance(given, ToolResult):
+        return given
+    raise TypeError(f"{hook} returned {type(given).__name__}, not a ToolResult or None")
 
 
 class _Known:

@@ -577,6 +577,23 @@ class TestHooks:
         assert isinstance(seen[0], {"crash": ToolCrashed, "misfit": InvalidArguments, "timeout": ToolTimeout}[kind])
         assert result == ToolResult("rescued")
 
+    @pytest.mark.parametrize("hook", ["on_success", "on_error"])
+    async def test_a_hook_that_returns_a_text_is_told_what_it_returns(
+        self, hook: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        options: dict[str, Any] = {hook: lambda arguments, ended: "sorry"}
+
+        @tool(**options)
+        async def pay() -> str:
+            if hook == "on_error":
+                raise ToolError("no money")
+            return "paid"
+
+        result = await pay.run()
+        assert result.is_error
+        assert ("no money" if hook == "on_error" else f"{hook} returned str, not a ToolResult or None") in result.text
+        assert f"{hook} returned str, not a ToolResult or None" in caplog.text
+
     async def test_an_on_error_that_fails_does_not_hide_the_error(self) -> None:
         def broken(arguments: dict[str, Any], error: ToolError) -> None:
             raise RuntimeError("the hook is broken")

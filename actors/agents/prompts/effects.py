@@ -9,6 +9,7 @@ from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ....providers.messages import Message, ToolSpec
+from ....providers.shapes import wrong_message
 from ....tools.schema import body_of, name_of
 from ..errors import PromptError
 from .items import Items
@@ -106,6 +107,10 @@ class StepModifier:
         for message in messages:
             if not isinstance(message, Message):
                 raise PromptError(f"{self._name}: step.messages are Message, not {type(message).__name__}")
+            if message.role == "system":
+                raise PromptError(f"{self._name}: step.messages takes no system message: assign step.systems")
+            if wrong := wrong_message(message, "message"):
+                raise PromptError(f"{self._name}: step.messages has a wrong message; {wrong}")
         self._messages = messages
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -396,3 +397,15 @@ def test_a_prompt_is_of_no_use_after_its_function_has_returned(use: Callable[[An
     step(lambda prompt: kept.append(prompt))
     with pytest.raises(PromptError, match="was called after the prompt function had returned: define everything in it"):
         use(kept[0])
+
+
+def test_long_data_is_not_kept_in_memory_once_its_step_is_over() -> None:
+    conversation = Conversation()
+    tracemalloc.start()
+    try:
+        for number in range(30):
+            conversation.step(lambda prompt, number=number: prompt.define_data("rows", [f"{number}" * 20_000]))
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 500_000  # 30 texts of 20,000 characters, and as many keys, would be 1,800,000

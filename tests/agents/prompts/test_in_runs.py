@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from callboard import Agency, Agent, Message, RunFailed, ToolContext
+from callboard import Agency, Agent, EffectContext, Message, RunFailed, StepModifier, ToolContext
 from callboard.actors.agents.errors import PromptError
 from callboard.actors.agents.prompts.prompt import Prompt
 from callboard.actors.testing.doubles.models import call
@@ -134,6 +134,40 @@ async def test_where_nobody_says_anything_the_run_ends_by_name() -> None:
     async with agency(silent, lambda request: "ok") as made:
         with pytest.raises(RunFailed, match=r"silent.*call prompt\.user"):
             await made.run(())
+
+
+@pytest.mark.parametrize("left", [(), (Message("tool", "4", tool_call_id="c", name="add"),)], ids=["none", "a result"])
+async def test_where_an_effect_leaves_nothing_to_say_the_run_ends_by_name(left: tuple[Message, ...]) -> None:
+    def silent(prompt: Prompt) -> None:
+        def cut(context: EffectContext, step: StepModifier) -> None:
+            step.messages = left
+
+        prompt.effect(cut)
+
+    async with agency(silent, lambda request: "ok") as made:
+        with pytest.raises(RunFailed, match=r"silent.*call prompt\.user"):
+            await made.run("hello")
+
+
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        (Message("system", "Be brief."), r"no system message: assign step\.systems"),
+        (Message("user", 5), "a wrong message; message.content"),  # type: ignore[arg-type]
+        (Message("user", None), "a wrong message; message.content"),  # type: ignore[arg-type]
+        (Message("user", ["a"]), "a wrong message; message.content"),  # type: ignore[arg-type]
+    ],
+)
+async def test_what_an_effect_puts_in_place_of_the_conversation_is_looked_at(message: Message, said: str) -> None:
+    def prompt(prompt: Prompt) -> None:
+        def put(context: EffectContext, step: StepModifier) -> None:
+            step.messages = (message,)
+
+        prompt.effect(put)
+
+    async with agency(prompt, lambda request: "ok") as made:
+        with pytest.raises(RunFailed, match=said):
+            await made.run("hello")
 
 
 async def test_what_a_later_step_does_not_define_is_gone() -> None:

@@ -16,7 +16,7 @@ from ...errors import PromptError, RunFailed, said
 from ...prompts.cells import RENDER, Cells
 from ...prompts.rendering import Rendered, StepFacts, render
 from ...prompts.unfinished import Unfinished
-from ...turns.history import last_tool
+from ...turns.history import last_tool, repaired
 from ...turns.steps import CompletionFailed, Restore
 from .calling import called, raised_by
 from .reports import PromptRendered, PromptRestored
@@ -68,7 +68,8 @@ def adopt(session: Session, outcome: Outcome[Rendered]) -> None:
         run = session.run
         if session.input is not None and run.handoff is not None and not (rendered.before or run.messages):
             rendered = rendered._replace(before=(Message("user", run.handoff.task),))
-        if not (session.state.turn.history or rendered.before or rendered.messages or rendered.after):
+        shown = session.state.turn.history if rendered.messages is None else repaired(rendered.messages)
+        if not (shown or rendered.before or rendered.after):
             raise PromptError(f"{_name(session)} says nothing to the model, and nobody else does: call prompt.user(…)")
         before = session.prepared
         session.prepared = session.base.with_prompt(rendered, run.caller)
