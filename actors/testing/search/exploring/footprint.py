@@ -79,7 +79,7 @@ class Footprints:
         self._spawned = False
         """Whether there may be actors that are not among the cells yet."""
         self._objects = Objects()
-        self._client: SimTask | None = None
+        self._client: tuple[SimTask, asyncio.Handle] | None = None
 
     # -- the schedule ------------------------------------------------------------------------------------------------
 
@@ -154,7 +154,7 @@ class Footprints:
             self._cause(handle)
             task = owner_of(handle)
             if task.__class__ is SimTask and not self._objects.knows(task) and not isinstance(task.get_coro(), Driver):
-                self._objects.scan(task, task.get_coro())
+                self._objects.scan(task, *_roots(task, handle))
             if shared and self._step is not None:
                 # Callbacks run in the order in which they were asked for, which is seen where one has to wait.
                 waits = bool(after or self._callbacks) or not is_benign(handle)
@@ -169,7 +169,7 @@ class Footprints:
         cell = lane.source
         self._know(cell)
         if cell.actor is not None and not self._objects.knows(cell.actor):
-            self._objects.scan(cell.actor, vars(cell.actor))
+            self._objects.scan(cell.actor, cell.actor)
         if not self._closed:
             self._turns.setdefault(self._number(lane), deque()).append(self._causes())
 
@@ -272,7 +272,7 @@ class Footprints:
             if cell is not None:
                 self._of_actor(step, cell)
             else:
-                self._of_client(step, source)
+                self._of_client(step, source, handle)
             return
         if source is not None:
             step.alone = True  # a function for an executor may touch anything
@@ -305,13 +305,13 @@ class Footprints:
             step.reads.update(("mail", below.path) for below in cell.children)
         actor = cell.actor
         if actor is not None:
-            self._objects.touch(step, path, actor, vars(actor))
+            self._objects.touch(step, path, actor, actor)
 
-    def _of_client(self, step: Step, task: SimTask) -> None:
+    def _of_client(self, step: Step, task: SimTask, handle: asyncio.Handle) -> None:
         if self._shared:
             step.writes.add("clients")
-        self._client = task
-        self._objects.touch(step, task.label, task, task.get_coro())
+        self._client = task, handle
+        self._objects.touch(step, task.label, task, *_roots(task, handle))
 
     def told(self, kind: str, row: dict[str, Any]) -> None:
         """Something has happened in this step."""
@@ -375,7 +375,7 @@ class Footprints:
         if step is not None:
             self._objects.end(step)
             if self._client is not None:
-                self._objects.scan(self._client, self._client.get_coro())
+                self._objects.scan(self._client[0], *_roots(*self._client))
                 self._client = None
         for runtime in self._systems.values() if self._spawned else ():
             for cell in living(runtime.root):
@@ -413,6 +413,12 @@ class Footprints:
             seen.add(waits.cell)
             step.reads.add(("waits", waits.cell.path))
             waits = waits.cell.waiting_for
+
+
+def _roots(task: SimTask, handle: asyncio.Handle) -> tuple[Any, ...]:
+    """From where a task reaches what it can; its result is there for others."""
+    context: Context = handle._context  # type: ignore[attr-defined]
+    return task, task.get_coro(), *context.values()
 
 
 def _state(cell: Cell) -> tuple[Any, ...]:

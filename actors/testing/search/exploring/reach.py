@@ -1,22 +1,30 @@
 """Which objects a task or an actor can reach that it may change: where two reach the same one, their order matters.
 
-Only what hangs on arguments, closures and attributes is followed; module globals and class attributes are not.
+Only what hangs on arguments, closures, attributes and context variables is followed; module globals and class
+attributes are not. What an object of a kind made in C holds beside its attributes is seen where the kind is known.
+Where it is not, as of an iterator, who reaches it counts as changing it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextvars
+import datetime
+import decimal
 import functools
 import gc
+import logging
+import operator
+import re
 import types
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterable
 from enum import Enum
-from typing import Any, TypeAlias
+from typing import Any, Final, Literal, ParamSpec, TypeAlias, TypeVar
 
-from ....core.actor import Actor
 from ....core.mail.cell import Cell
-from ....core.mail.future import Future
+from ....core.mail.future import ERROR, VALUE, Future
 from ....core.refs.ref import ActorRef
 from ....core.runtime.runtime import Runtime
 from ....core.system import System
@@ -26,37 +34,68 @@ from ..running.scenario import Simulation
 LIMIT = 5_000
 """Objects looked at; whoever reaches more is taken to touch everything."""
 
+Change: TypeAlias = Literal["none", "seen", "told", "hidden"]
+"""How one knows that an object has changed: it never does; by what it holds; the loop tells, and what it holds is only
+looked at for what hangs on it; not at all, so that who reaches it is taken to change it."""
+
 _PLAIN = (
-    *(str, int, float, complex, bytes, type(None), type, Enum),
-    *(types.ModuleType, types.BuiltinFunctionType, types.CodeType, types.FrameType),
-    # What is looked at by itself, or belongs to the machinery.
-    *(ActorRef, System, Simulation, Actor, Cell, Runtime, Future),
-    *(SimFuture, SimTask, asyncio.AbstractEventLoop, asyncio.TaskGroup, asyncio.Timeout, asyncio.Handle),
+    *(
+        str,
+        int,
+        float,
+        complex,
+        bytes,
+        type(None),
+        type,
+        Enum,
+        range,
+        slice,
+        types.NotImplementedType,
+        types.EllipsisType,
+    ),
+    *(types.ModuleType, types.CodeType, types.FrameType, types.TracebackType, types.GenericAlias, types.UnionType),
+    *(types.WrapperDescriptorType, types.MethodDescriptorType, types.ClassMethodDescriptorType),
+    *(types.GetSetDescriptorType, types.MemberDescriptorType, property, TypeVar, ParamSpec),
+    *(
+        datetime.date,
+        datetime.time,
+        datetime.timedelta,
+        datetime.tzinfo,
+        decimal.Decimal,
+        decimal.Context,
+        re.Pattern,
+        re.Match,
+    ),
+    *(operator.itemgetter, operator.attrgetter, operator.methodcaller),
+    *(contextvars.ContextVar, contextvars.Context, contextvars.Token, logging.Logger, logging.Handler),
+    # What belongs to the machinery.
+    *(ActorRef, System, Simulation, Cell, Runtime),
+    *(asyncio.AbstractEventLoop, asyncio.TaskGroup),
 )
+_CARRIES = ("FutureIter", "coroutine_wrapper", "anext_awaitable")
+"""Kinds that only hand on what they were made of."""
 
 
 def reachable(roots: Iterable[Any]) -> tuple[dict[int, Any], bool]:
     """Return the objects that can be reached and can change, by their ids, and whether those are all.
 
     Args:
-        roots: coroutines, or the attributes of an actor; themselves not counted.
+        roots: coroutines, actors, messages.
     """
     found: dict[int, Any] = {}
     seen: set[int] = set()
-    pending: list[Any] = []
-    for root in roots:
-        pending.extend(contents(root))
+    pending: list[Any] = list(roots)
     while pending and len(seen) < LIMIT:
         value = pending.pop()
         kind = type(value)
         try:
-            look, changes = _looks[kind]
+            look, change = _looks[kind]
         except KeyError:
-            look, changes = _looks[kind] = _look_at(kind)
+            look, change = _looks[kind] = _look_at(kind)
         if look is None or id(value) in seen:
             continue
         seen.add(id(value))
-        if changes:
+        if change != "none":
             found[id(value)] = value
         pending.extend(look(value))
     return found, not pending
@@ -68,42 +107,88 @@ def contents(value: Any) -> list[Any]:
     return [] if look is None else look(value)
 
 
+def change_of(value: Any) -> Change:
+    """Return how one knows that an object has changed."""
+    return (_looks.get(type(value)) or _look_at(type(value)))[1]
+
+
 _Look: TypeAlias = Callable[[Any], list[Any]] | None
-_looks: dict[type, tuple[_Look, bool]] = {}
-"""By type: how to see what an object holds, None where that is of no interest; and whether it can change."""
+_looks: dict[type, tuple[_Look, Change]] = {}
+"""By type: how to see what an object holds, None where that is of no interest; and how one knows of a change."""
 
 
-def _look_at(kind: type) -> tuple[_Look, bool]:
+def _look_at(kind: type) -> tuple[_Look, Change]:
     if issubclass(kind, _PLAIN):
-        return None, False
-    if issubclass(kind, asyncio.Future):  # those that are watched by themselves are plain
-        return _future, True
-    for base, look, changes in _KINDS:
-        if issubclass(kind, base):
-            return look, changes
-    slots = [slot for base in kind.__mro__ for slot in _names(base.__dict__.get("__slots__", ()))]
+        return None, "none"
+    if seen := _first(_OWN, kind):
+        return seen
+    native = next(base for base in kind.__mro__ if _is_native(base))
+    attributes = _attributes_of(kind)
+    if native is object:
+        return attributes, "seen"
+    if (seen := _first(_NATIVE, kind)) is None:  # what it holds the garbage collector knows, what else it is nobody
+        return gc.get_referents, "none" if kind.__name__ in _CARRIES else "hidden"
+    if native is kind or attributes is None:
+        return seen
+    own, inner = attributes, seen[0]
+    return lambda value: [*inner(value), *own(value)], "seen"
+
+
+def _first(kinds: _Kinds, kind: type) -> tuple[Callable[[Any], list[Any]], Change] | None:
+    return next(((look, change) for base, look, change in kinds if issubclass(kind, base)), None)
+
+
+def _is_native(kind: type) -> bool:
+    """Whether a class was made in C: some of its methods, or how one is made, were."""
+    return any(
+        (isinstance(value, _METHODS) and value.__objclass__ is kind)
+        or (isinstance(value, types.BuiltinFunctionType) and value.__self__ is kind)
+        for value in vars(kind).values()
+    )
+
+
+_METHODS: Final = (types.WrapperDescriptorType, types.MethodDescriptorType, types.ClassMethodDescriptorType)
+
+
+def _attributes_of(kind: type) -> Callable[[Any], list[Any]] | None:
+    """How to see the attributes of objects of a class; None where they have none."""
+    made = [base for base in kind.__mro__ if not _is_native(base)]
+    slots = [slot for base in made for slot in vars(base).values() if isinstance(slot, types.MemberDescriptorType)]
+    if not slots and not kind.__dictoffset__:
+        return None
 
     def attributes(value: Any) -> list[Any]:
-        parts = list(vars(value).values()) if hasattr(value, "__dict__") else []
-        return parts + [getattr(value, name) for name in slots if hasattr(value, name)]
+        own = getattr(value, "__dict__", None)
+        parts = list(own.values()) if isinstance(own, dict) else []
+        for slot in slots:
+            try:
+                parts.append(slot.__get__(value))
+            except AttributeError:  # not assigned yet
+                continue
+        return parts
 
-    return attributes, True
+    return attributes
 
 
-def _names(slots: Any) -> Iterable[str]:
-    return (slots,) if isinstance(slots, str) else [name for name in slots if name not in ("__dict__", "__weakref__")]
-
-
-def _closure(function: types.FunctionType) -> list[Any]:
+def _function(function: types.FunctionType) -> list[Any]:
     return [
         *(function.__closure__ or ()),
         *(function.__defaults__ or ()),
         *(function.__kwdefaults__ or {}).values(),
+        *vars(function).values(),
     ]
 
 
 def _future(future: asyncio.Future[Any]) -> list[Any]:
-    return [future._state, *(callback for callback, _ in future._callbacks or ())]
+    return [future._state, *_result(future), *(callback for callback, _ in future._callbacks or ())]
+
+
+def _result(future: Any) -> list[Any]:
+    return [future._result, future._exception] if future._state == "FINISHED" else []
+
+
+def _reply(future: Future[Any]) -> list[Any]:
+    return [future._value] if future._state == VALUE else [future._value.error] if future._state == ERROR else []
 
 
 def _cell(cell: types.CellType) -> list[Any]:
@@ -113,13 +198,38 @@ def _cell(cell: types.CellType) -> list[Any]:
         return []
 
 
-_KINDS: tuple[tuple[Any, Callable[[Any], list[Any]], bool], ...] = (
-    (dict, lambda value: [*value.keys(), *value.values()], True),
-    ((list, set, deque), list, True),
-    ((tuple, frozenset), list, False),
-    (types.CellType, _cell, True),
-    (types.CoroutineType, gc.get_referents, False),  # its function, what is in its frame, and what it awaits
-    (types.FunctionType, _closure, False),
-    (types.MethodType, lambda value: [value.__self__, value.__func__], False),
-    (functools.partial, lambda value: [value.func, *value.args, *value.keywords.values()], False),
+def _owner(method: Any) -> list[Any]:
+    owner = method.__self__
+    return [] if owner is None or isinstance(owner, types.ModuleType) else [owner]
+
+
+def _error(error: BaseException) -> list[Any]:
+    more = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
+    return [*error.args, error.__cause__, error.__context__, *more, *vars(error).values()]
+
+
+_Kinds: TypeAlias = tuple[tuple[Any, Callable[[Any], list[Any]], Change], ...]
+_OWN: _Kinds = (
+    ((SimTask, SimFuture), _result, "told"),
+    (Future, _reply, "told"),
+    (asyncio.Future, _future, "seen"),
+    (asyncio.Handle, lambda handle: [handle._cancelled], "seen"),
 )
+"""Those of which only this is of interest."""
+_NATIVE: _Kinds = (
+    (dict, lambda value: [*value.keys(), *value.values()], "seen"),
+    ((list, set, deque), list, "seen"),
+    ((tuple, frozenset), list, "none"),
+    (types.CellType, _cell, "seen"),
+    (types.CoroutineType, gc.get_referents, "none"),  # its function, what is in its frame, and what it awaits
+    (types.FunctionType, _function, "seen"),
+    (types.MethodType, lambda value: [value.__self__, value.__func__], "none"),
+    ((types.BuiltinFunctionType, types.MethodWrapperType), _owner, "none"),
+    ((staticmethod, classmethod), lambda value: [value.__func__], "none"),
+    (functools.partial, lambda value: [value.func, *value.args, *value.keywords.values()], "none"),
+    ((types.MappingProxyType, type({}.keys()), type({}.values()), type({}.items())), gc.get_referents, "none"),
+    (types.SimpleNamespace, lambda value: list(vars(value).values()), "seen"),
+    (weakref.ref, lambda value: [value()], "none"),
+    (BaseException, _error, "seen"),
+)
+"""Those made in C, and what of them can be seen: the attributes of a class made in Python upon one come to that."""
