@@ -85,6 +85,7 @@ class Ledger:
 
     on_look = None
     on_full = None
+    on_view = None
 
     def event(self, kind: str, **fields: Any) -> None:
         """Take down a fact. Called by the runtime."""

@@ -494,6 +494,7 @@ class System(Spawns):
         cell: Cell | None = self.runtime.root
         if not isinstance(path, str):
             raise SpecError(f"{brief(path)} is no path, such as 'planner/conversation-1'")
+        self.runtime.viewed(path)
         for name in path.split("/"):
             if cell is None or cell.details is None or cell.details.children is None:
                 return None
@@ -502,6 +503,7 @@ class System(Spawns):
 
     def tree(self) -> tuple[Node, ...]:
         """Return the actors that run, from the top level down. On the loop's thread only."""
+        self.runtime.viewed()
         made: dict[Cell, Node] = {}
         for cell in reversed(list(living(self.runtime.root))):  # children before their parents, without the stack
             kind = cell.actor_class if isinstance(cell.actor_class, type) else type(cell.actor)
@@ -512,6 +514,7 @@ class System(Spawns):
 
     def subscribe(self, subscriber: Callable[[Event], object]) -> Callable[[], None]:
         """Have lifecycle events told to a function, on the loop's thread. Return a function that ends that."""
+        self.runtime.viewed()
         return self.runtime.events.subscribe(subscriber)
 
     def intercept(self, interceptor: Interceptor) -> Callable[[], None]:

@@ -82,8 +82,7 @@ class Node(Actor):
             case "open":
                 self.shelf[number] = []
             case "note":
-                if number in self.shelf:
-                    self.shelf[number].append((self.number, message))
+                self.shelf.setdefault(number, []).append((self.number, message))
             case _:
                 await sent(kind, number, message, self.seen)
 

@@ -35,6 +35,7 @@ class Inbox:
 
     def empty(self) -> bool:
         """Whether nothing waits."""
+        self._cell.runtime.viewed()
         return not self._cell.queue
 
 

@@ -47,6 +47,8 @@ class Probe(Protocol):
             it raises, the handler raises.
         on_look: given the number of an ask that somebody asks whether it has ended, or gives up.
         on_full: given the path of an actor for whose mailbox somebody has a message while there is no room in it.
+        on_view: given a path at which somebody looks whether there is an actor, or None where it is looked at what the
+            system or a mailbox is like, or somebody is told of it from now on.
     """
 
     on_send: Callable[[Any, str], Sequence[float]] | None
@@ -54,6 +56,7 @@ class Probe(Protocol):
     on_process: Callable[[str, int, str], None] | None
     on_look: Callable[[int], None] | None
     on_full: Callable[[str], None] | None
+    on_view: Callable[[str | None], None] | None
 
     def event(self, kind: str, **row: Any) -> None:
         """Something has happened that is no message's."""

@@ -235,6 +235,11 @@ class Runtime(Reachable):
             return uuid.UUID(int=self.rng.getrandbits(128), version=4).urn
         return uuid.uuid4().urn
 
+    def viewed(self, path: str | None = None) -> None:
+        """Tell the probe that somebody looks at the system; see `Probe`."""
+        if self.probe is not None and self.probe.on_view is not None:
+            self.probe.on_view(path)
+
     # -- telling about it ------------------------------------------------------------------------------------------
 
     def emit(self, kind: str, path: str, detail: str = "") -> None:

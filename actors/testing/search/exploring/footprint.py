@@ -357,6 +357,16 @@ class Footprints:
         if self._step is not None:
             self._step.writes.add(("mail", path))
 
+    def view(self, path: str | None) -> None:
+        """Somebody looks whether there is an actor at a path, or at what the system is like: then at everything."""
+        if self._step is None:
+            return
+        if path is None:
+            self._step.alone = True
+            return
+        names = path.split("/")
+        self._step.reads.update(("children", "/".join(names[:depth])) for depth in range(len(names)))
+
     def everything(self) -> None:
         """The trace was looked at: the order of everything is seen."""
         if self._step is not None and asyncio._get_running_loop() is not None:

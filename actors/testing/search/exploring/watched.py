@@ -26,6 +26,7 @@ class WatchedSimulation(Simulation):
         super().__init__(loop, injector)
         self.on_look = self._footprints.look
         self.on_full = self._footprints.full
+        self.on_view = self._footprints.view
 
     @property
     def trace(self) -> Trace:

@@ -67,6 +67,7 @@ class Simulation:
         self.on_process = injector.on_process if injector.looks else None
         self.on_look: Callable[[int], None] | None = None
         self.on_full: Callable[[str], None] | None = None
+        self.on_view: Callable[[str | None], None] | None = None
         self.unheard: list[tuple[str, Failure]] = []
         """The asks that failed while nobody waited for them."""
         self.steps, self.ended = 0, 0.0
@@ -303,6 +304,7 @@ class _Further:
         self.number = number
         self.on_look = sim.on_look
         self.on_full = sim.on_full
+        self.on_view = sim.on_view
         self._sim = sim
 
     def event(self, kind: str, **fields: Any) -> None:
