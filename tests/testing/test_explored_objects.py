@@ -344,3 +344,43 @@ def test_two_actors_call_a_method_of_a_third_in_either_order() -> None:
 
     assert explore(scenario).complete
     assert seen == {4, 5}
+
+
+# -- odd objects -------------------------------------------------------------------------------------------------------
+
+
+class Unwilling:
+    """Raises whatever it is asked for, as a proxy for nothing does."""
+
+    def __getattribute__(self, name: str) -> Any:
+        raise RuntimeError("not within a request")
+
+    def __eq__(self, other: object) -> bool:
+        raise RuntimeError("not within a request")
+
+    __hash__ = object.__hash__
+
+
+class OfProxies:
+    proxy = Unwilling()
+    __slots__ = ("never", "text")
+
+    def __init__(self) -> None:
+        self.text = ""
+
+
+def test_objects_that_raise_at_a_look_are_looked_at_without_one() -> None:
+    ends: set[str] = set()
+
+    async def scenario(sim: Simulation) -> None:
+        shared = {"proxy": Unwilling(), "box": OfProxies(), "gone": weakref.ref(Box())}
+
+        async def job(name: str) -> None:
+            await asyncio.sleep(0)
+            extend(shared["box"], name)
+
+        await both(job)
+        ends.add(shared["box"].text)  # type: ignore[union-attr]
+
+    assert explore(scenario).complete
+    assert ends == BOTH

@@ -1,7 +1,7 @@
 """What each step of a run touches, so far as it can be seen: mailboxes, actors, asks, tasks, marks.
 
-Where it cannot be seen, a step counts as touching everything. What is *not* seen at all is what actors share beside
-their messages: a global, a class attribute, random numbers.
+Where it cannot be seen, a step counts as touching everything. What is *not* seen at all is what hangs on no object that
+can be reached: a global, a class attribute, random numbers.
 """
 
 from __future__ import annotations

@@ -141,8 +141,8 @@ def _first(kinds: _Kinds, kind: type) -> tuple[Callable[[Any], list[Any]], Chang
 def _is_native(kind: type) -> bool:
     """Whether a class was made in C: some of its methods, or how one is made, were."""
     return any(
-        (isinstance(value, _METHODS) and value.__objclass__ is kind)
-        or (isinstance(value, types.BuiltinFunctionType) and value.__self__ is kind)
+        (type(value) in _METHODS and value.__objclass__ is kind)
+        or (type(value) is types.BuiltinFunctionType and value.__self__ is kind)
         for value in vars(kind).values()
     )
 
@@ -153,13 +153,16 @@ _METHODS: Final = (types.WrapperDescriptorType, types.MethodDescriptorType, type
 def _attributes_of(kind: type) -> Callable[[Any], list[Any]] | None:
     """How to see the attributes of objects of a class; None where they have none."""
     made = [base for base in kind.__mro__ if not _is_native(base)]
-    slots = [slot for base in made for slot in vars(base).values() if isinstance(slot, types.MemberDescriptorType)]
+    slots = [slot for base in made for slot in vars(base).values() if type(slot) is types.MemberDescriptorType]
     if not slots and not kind.__dictoffset__:
         return None
 
     def attributes(value: Any) -> list[Any]:
-        own = getattr(value, "__dict__", None)
-        parts = list(own.values()) if isinstance(own, dict) else []
+        try:
+            own = object.__getattribute__(value, "__dict__")  # whatever its class says is done at a look
+        except AttributeError:
+            own = None
+        parts = list(own.values()) if own.__class__ is dict else []
         for slot in slots:
             try:
                 parts.append(slot.__get__(value))
