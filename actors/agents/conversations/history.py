@@ -15,7 +15,7 @@ from ..turns.outcome import brief
 from ..turns.records import Accepted, Ended, Rewound, RunRequest, Snapshot
 from ..turns.state import ConversationState
 from ..turns.steps import Begin, Completed, Decided, HandoffReturned, Spent, ToolReturned
-from ..turns.trail import noted, returned
+from ..turns.trail import noted, returned, with_spent
 from .view import ConversationRun, RunStatus
 
 
@@ -31,7 +31,7 @@ class Place:
         seconds: from asking the model to its answer.
         at: when it was recorded.
         decided: by call id, what a person said.
-        spent: by call id, US dollars that tools said they have spent.
+        spent: by call id, what tools said that they have spent, and what agents that they asked have.
         returned: by call id, what came of it, and how long after the completion.
         confidence, problem: as in `Step`.
     """
@@ -44,7 +44,7 @@ class Place:
     seconds: float
     at: float
     decided: dict[str, bool] = field(default_factory=dict)
-    spent: dict[str, float] = field(default_factory=dict)
+    spent: dict[str, list[Spent]] = field(default_factory=dict)
     returned: dict[str, tuple[ToolReturned | HandoffReturned, float]] = field(default_factory=dict)
     confidence: float | None = None
     problem: str = ""
@@ -133,8 +133,7 @@ class StreamHistory:
                 step.returned.setdefault(event.call_id, (event, max(0.0, event.used - step.used)))
         elif kind is Spent:
             if self.steps:
-                spent = self.steps[-1].spent
-                spent[event.call_id] = spent.get(event.call_id, 0.0) + event.amount
+                self.steps[-1].spent.setdefault(event.call_id, []).append(event)
         elif kind is Ended:
             self._ended(event)
         elif kind is Rewound:
@@ -217,8 +216,10 @@ class StreamHistory:
         came = step.returned.get(call.id)
         asked = (self.state.approvals or {}).get(call.id) if step is self.steps[-1] else None
         approval = asked.approval if asked is not None else ""
-        seconds, spent = came[1] if came is not None else 0.0, step.spent.get(call.id, 0.0)
-        shown = StepCall(call, result, step.decided.get(call.id), approval, cost=spent, seconds=seconds)
+        seconds = came[1] if came is not None else 0.0
+        shown = StepCall(call, result, step.decided.get(call.id), approval, seconds=seconds)
+        for spent in step.spent.get(call.id, ()):
+            shown = with_spent(shown, spent)
         return returned(shown, came[0]) if came is not None and type(came[0]) is HandoffReturned else shown
 
     def shown_runs(self) -> list[ConversationRun]:

@@ -289,8 +289,15 @@ def _tool_returned(turn: Turn, happened: ToolReturned, rules: Rules) -> tuple[Tu
 
 
 def _spent_by_tool(turn: Turn, happened: Spent, rules: Rules) -> tuple[Turn, Commands]:
-    trail = turn.trail.plus(Spent(happened.call_id, happened.amount))
-    return turn._replace(cost=turn.cost + happened.amount, trail=trail), ()
+    trail = turn.trail.plus(Spent(happened.call_id, happened.amount, usage=happened.usage, within=happened.within))
+    turn = turn._replace(cost=turn.cost + happened.amount, trail=trail)
+    if happened.usage is not NO_USAGE or happened.handoffs or happened.notes:
+        turn = turn._replace(
+            usage=turn.usage + happened.usage,
+            handoffs=turn.handoffs + happened.handoffs,
+            notes=turn.notes + happened.notes,
+        )
+    return turn, ()
 
 
 def _handoff_returned(turn: Turn, happened: HandoffReturned, rules: Rules) -> tuple[Turn, Commands]:

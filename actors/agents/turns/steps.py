@@ -76,19 +76,25 @@ class ToolReturned(NamedTuple):
 
 
 class Spent(NamedTuple):
-    """A tool has spent money.
+    """A tool has spent money, or agents that it asked have.
 
     Args:
         call_id: the call.
         amount: US dollars.
         reason: for what.
         metadata: plain data that belongs to it.
+        usage, handoffs, within, notes: what an agent that it asked, and those behind it, used and did; as in
+            `HandoffReturned`.
     """
 
     call_id: str
     amount: float
     reason: str = ""
     metadata: Mapping[str, Any] = _NOTHING
+    usage: Usage = NO_USAGE
+    handoffs: tuple[HandoffRecord, ...] = ()
+    within: Sequence[Step] = ()
+    notes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         """Which call's, and how much, never for what: errors and logs show messages."""

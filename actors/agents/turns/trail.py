@@ -124,10 +124,19 @@ def _spend(steps: list[Step], happened: Spent) -> None:
     for at in range(len(steps) - 1, -1, -1):
         calls = steps[at].calls
         if any(one.call.id == happened.call_id for one in calls):
-            spent = happened.amount
-            more = (replace(one, cost=one.cost + spent) if one.call.id == happened.call_id else one for one in calls)
+            more = (with_spent(one, happened) if one.call.id == happened.call_id else one for one in calls)
             steps[at] = replace(steps[at], calls=tuple(more))
             return
+
+
+def with_spent(one: StepCall, happened: Spent) -> StepCall:
+    """A call with what its tool, or an agent that it asked, has spent."""
+    return replace(
+        one,
+        cost=one.cost + happened.amount,
+        usage=one.usage + happened.usage,
+        steps=(*one.steps, *happened.within),
+    )
 
 
 def _with(step: Step, happened: ToolReturned | HandoffReturned | Decided, seconds: float) -> Step:

@@ -556,7 +556,7 @@ Resumed used=0.0
 Rewound messages
 RunRequest id root agent conversation messages chain tasks=() caller=Caller() metadata={} limits=None stream=False external=() handoff=None once=False fleeting=False parent='' within='' keyed=False output=None when_busy='queue' asked_at=0.0 background=False
 Snapshot history owner=None last=None steps=() caller=Caller() prompt=()
-Spent call_id amount reason='' metadata={}
+Spent call_id amount reason='' metadata={} usage=Usage() handoffs=() within=() notes=()
 Steer conversation messages id=''
 Steered messages id=''
 Step number run agent message calls=() usage=Usage() cost=None model='' provider='' seconds=0.0 at=0.0 notes=() confidence=None problem=''

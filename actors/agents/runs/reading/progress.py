@@ -154,6 +154,7 @@ def _spent(event: Spent) -> Mapping[str, Any]:
         "amount": event.amount,
         "reason": event.reason,
         "metadata": dict(event.metadata),
+        "usage": _usage(event.usage),
     }
 
 
