@@ -10,6 +10,9 @@ from ..actors.core.base.errors import said
 from ..providers.messages import File, Image, Part, Text, shown
 from .errors import ToolError
 
+NOTHING: Final = "(no output)"
+"""The text of a result where nothing was returned."""
+
 CUT: Final = object()
 """The value of a result whose text was shortened, and is not what the tool returned any more."""
 
@@ -127,7 +130,7 @@ def render(value: Any) -> str:
     if isinstance(value, str):
         return value
     if value is None:
-        return "(no output)"
+        return NOTHING
     if isinstance(value, (bytes, bytearray)):
         if b"\0" in value:  # no text has one
             return f"({len(value)} bytes that are no text)"

@@ -1,9 +1,24 @@
-"""Functions: the model writes a program that calls them. One of them waits for a person, and the program with it."""
+"""Functions: the model writes a program that calls them. One waits for a person, and the program with it; one is an
+agent, which is asked about several things at once."""
 
 import asyncio
 import json
+from collections.abc import Mapping
 
-from callboard import Agency, Agent, ApprovalRequested, ChildSpec, Functions, Request, RunEvent, ToolCall
+from typing_extensions import TypedDict
+
+from callboard import (
+    Agency,
+    Agent,
+    ApprovalRequested,
+    ChildSpec,
+    Functions,
+    Prompt,
+    Request,
+    RunEvent,
+    SubAgent,
+    ToolCall,
+)
 from callboard.testing import FunctionModel
 
 PROGRAM = """
@@ -11,11 +26,24 @@ import asyncio
 
 names = await shop.missing()
 prices = await asyncio.gather(*[shop.price(name) for name in names])
-for name, price in zip(names, prices):
-    if price < 5:
-        print(await shop.order(name, count=2))
+needs = await asyncio.gather(*[judge(name) for name in names])
+for name, price, need in zip(names, prices, needs):
+    if price < 5 and need["how_many"]:
+        print(await shop.order(name, count=need["how_many"]))
 sum(prices)
 """
+
+
+class Need(TypedDict):
+    """How many of a thing are needed, and why."""
+
+    how_many: int
+    why: str
+
+
+def judge(prompt: Prompt, thing: Mapping[str, str]) -> None:
+    """Judges about one thing."""
+    prompt.system("judge", f"How many of {thing['name']} does a small office need in a week?")
 
 
 def clerk(prompt: Functions) -> None:
@@ -33,6 +61,8 @@ def clerk(prompt: Functions) -> None:
         """What one of a thing costs."""
         return {"tea": 7.5, "milk": 1.5}[name]
 
+    prompt.function(SubAgent("judge", "How many are needed.", {"name": str}, judge, response_schema=Need))
+
     @prompt.function(namespace="shop")  # what nobody declared safe is asked about
     async def order(name: str, count: int) -> str:
         """Order a thing."""
@@ -43,6 +73,8 @@ def clerk(prompt: Functions) -> None:
 def model(request: Request) -> str | ToolCall:
     """Stands for a vendor's model."""
     last = request.messages[-1]
+    if "<judge>" in request.messages[0].text:
+        return json.dumps({"how_many": 2 if "milk" in request.messages[0].text else 0, "why": "for the coffee"})
     if last.role != "tool":
         return ToolCall("call-1", "RunPython", json.dumps({"code": PROGRAM}))
     return f"{last.text}\n{request.messages[0].text}"

@@ -46,7 +46,7 @@ PRINTS = {
         "2 erased",
     ],
     "functions.py": [
-        """may call-1/4 call shop.order({"name":"milk","count":2})? yes""",
+        """may call-1/6 call shop.order({"name":"milk","count":2})? yes""",
         "ordered 2 milk",
         "9.0",
         "A person looks at your risky tool calls before they are carried out, and may refuse them.",

@@ -34,6 +34,7 @@ from callboard.actors.agents.conversations.view import ConversationSummary, Conv
 from callboard.actors.agents.handoffs.handoff import Handoff
 from callboard.actors.agents.prompt_run import PromptRun, run_prompt
 from callboard.actors.agents.prompts.effects import EffectContext, StepModifier
+from callboard.actors.agents.prompts.functions import Functions
 from callboard.actors.agents.prompts.prompt import Prompt
 from callboard.actors.agents.prompts.references import Reference, ToolReference
 from callboard.actors.agents.prompts.subagents import SubAgent
@@ -316,6 +317,10 @@ def a_prompt_function(prompt: Both) -> None:
     prompt.agent("C", "", {"n": int}, lambda prompt, given: None, plugins=[Counting, Noting])
     prompt.agent("E", "", Note, of_a_sub_agent, response_schema=int, on_success=set_count)
     prompt.agents("All", "", [SubAgent("D", "", Note, of_a_sub_agent, limits=Limits(steps=3), on_error=print)])
+
+
+def programming(prompt: Functions) -> None:
+    assert_type(prompt.function(SubAgent("F", "", Note, of_a_sub_agent), namespace="agents"), ToolReference)
 
 
 async def watching(context: EffectContext, step: StepModifier) -> None:

@@ -9,6 +9,7 @@ from callboard.actors.agents.agent import Agent
 from callboard.actors.agents.context import ToolContext
 from callboard.actors.agents.prompt_run import run_prompt
 from callboard.actors.agents.prompts.effects import EffectContext, StepModifier
+from callboard.actors.agents.prompts.functions import Functions
 from callboard.actors.agents.prompts.prompt import Prompt
 from callboard.actors.agents.prompts.subagents import SubAgent
 from callboard.actors.journal import EventSourcedActor
@@ -200,6 +201,7 @@ def what_a_prompt_does_not_take(prompt: Prompt) -> None:
     prompt.agents("A", "", ["A"])  # refused: list-item
     SubAgent("A", "", Note, 3)  # refused: arg-type
     prompt.tool(len, risk="none")  # refused: call-overload
+    Functions.function(prompt, len)  # refused: call-overload
     prompt.effect(3)  # refused: arg-type
     print(text)
 

@@ -20,7 +20,7 @@ from typing import Any, Final, NamedTuple
 
 from ...providers.checks import COUNT, SOME_SECONDS, require
 from ..errors import CodeFailed, ToolDefinitionError
-from ..result import CUT, ToolResult
+from ..result import CUT, NOTHING, ToolResult
 from ..threads import in_thread
 from .library import Library, Stubs
 from .sandboxes import sandboxes
@@ -307,8 +307,8 @@ def for_program(result: ToolResult) -> Any:
         ValueError: its text was cut, and is no JSON any more.
     """
     value = result.value
-    if value is None:
-        return None if isinstance(result.content, str) else result.text
+    if value is None:  # as it is where a result was made by hand
+        return None if result.content == NOTHING else result.text
     if value is CUT:
         raise ValueError
     if isinstance(value, str):

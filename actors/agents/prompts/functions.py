@@ -13,8 +13,10 @@ from ....tools.errors import ToolDefinitionError
 from ....tools.function_tool import FunctionOptions, as_tool, made_tool
 from ....tools.tool import Tool
 from ..errors import PromptError, said
-from .prompt import Prompt
+from .agent_function import AgentFunction
+from .prompt import Prompt, as_prompt
 from .references import ToolReference
+from .subagents import SubAgent
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -30,7 +32,12 @@ class Functions(Prompt):
 
     @overload
     def function(
-        self, declared: Tool | type | Callable[..., Any], /, *, namespace: str = "", **options: Unpack[FunctionOptions]
+        self,
+        declared: Tool | type | SubAgent | Callable[..., Any],
+        /,
+        *,
+        namespace: str = "",
+        **options: Unpack[FunctionOptions],
     ) -> ToolReference: ...
     @overload
     def function(
@@ -41,6 +48,9 @@ class Functions(Prompt):
 
         The model is offered the tool ``RunPython``, which is told the functions as typed stubs. A call that a program
         makes is treated as one of the model's own: a person is asked about it where one would be.
+
+        A `SubAgent` is a function whose calls are runs of an agent. It takes the fields of its input, and returns its
+        answer: what fits its ``response_schema``, or the text. An answer that does not fit is raised in the program.
 
         Args:
             declared: it.
@@ -79,18 +89,24 @@ class Functions(Prompt):
     def _add(self, declared: Any, namespace: str, options: dict[str, Any], frame: Any) -> ToolReference:
         where = (self._parts or self._over("function")).name
         try:
-            if isinstance(declared, type | Tool):
+            if isinstance(declared, type | Tool | SubAgent):
                 if options:
+                    whose = getattr(declared, "name", declared)
                     raise ToolDefinitionError(
-                        f"{', '.join(options)} of {declared!r:.80}: a tool that is made already has its own options; "
-                        "give them where it is made"
+                        f"{', '.join(options)} of {whose!r:.80}: what is made already has its own options; give them "
+                        "where it is made"
                     )
-                made = as_tool(declared)
+                made = self._of_agent(declared) if isinstance(declared, SubAgent) else as_tool(declared)
             else:
                 made = made_tool(declared, options, frame)
             return ToolReference(self._program().library.add(made, namespace))
         except ToolDefinitionError as error:
             raise PromptError(f"{where}: {said(error)}") from error
+
+    def _of_agent(self, sub: SubAgent) -> Tool:
+        as_prompt(sub.fn, sub.plugins, f"sub-agent {sub.name!r}", takes=2)
+        (self._parts or self._over("function")).functions.append(sub)
+        return AgentFunction(sub)
 
     def _program(self) -> CodeTool:
         """The tool that runs the programs of this step."""

@@ -32,6 +32,7 @@ class Parts:
         systems, variables: parts of the system prompt, by name.
         messages: what stands before the conversation.
         tools, agents: what the model may call, by name.
+        functions: the agents that programs of the model may call.
         effects: what runs after the function.
         notes: what is told of the step in the answer.
         last: the parts of the step before: what stays the same is taken over.
@@ -43,6 +44,7 @@ class Parts:
         "cells",
         "effects",
         "file",
+        "functions",
         "keys",
         "last",
         "line",
@@ -77,6 +79,7 @@ class Parts:
         self.messages: list[Message] = []
         self.tools: dict[str, Tool] = {}
         self.agents: dict[str, SubAgent | SubAgents] = {}
+        self.functions: list[SubAgent] = []
         self.effects: list[Effect] = []
         self.notes: list[str] = []
         self.marks = Marks()

@@ -49,6 +49,7 @@ class Rendered(NamedTuple):
         tools, agents: what the model may call, besides what the agent itself offers.
         offered: names of those tools and sub-agents, the agent's own included, that are offered; None for all.
         notes: what is told of the step in the answer.
+        functions: the agents that programs of the model may call.
     """
 
     system: str
@@ -59,6 +60,7 @@ class Rendered(NamedTuple):
     agents: tuple[SubAgent | SubAgents, ...]
     offered: frozenset[str] | None
     notes: tuple[str, ...] = ()
+    functions: tuple[SubAgent, ...] = ()
 
 
 def render(
@@ -231,4 +233,5 @@ def _assembled(parts: Parts, step: StepModifier | None) -> Rendered:
         tuple(parts.agents.values()),
         offered,
         tuple(parts.notes),
+        tuple(parts.functions),
     )

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from ....providers.messages import Part
-from ....tools.result import CUT, ToolResult
+from ....tools.result import CUT, NOTHING, ToolResult
 
 Form: TypeAlias = Literal["text", "json", "none"]
 
@@ -178,8 +178,8 @@ def result_of(record: InnerReturned) -> ToolResult:
 
 def _form(result: ToolResult) -> Form:
     value = result.value
-    if value is None and isinstance(result.content, str):
+    if value is None and result.content == NOTHING:
         return "none"
-    if isinstance(value, str | bytes | bytearray) or not isinstance(result.content, str):
+    if value is None or isinstance(value, str | bytes | bytearray) or not isinstance(result.content, str):
         return "text"
     return "json"

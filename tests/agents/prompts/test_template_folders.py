@@ -399,12 +399,6 @@ def test_a_render_does_not_change_what_it_is_given(tmp_path: Path) -> None:
     assert given_value == [3, 1, 2]
 
 
-def test_what_a_render_has_made_does_not_change(tmp_path: Path) -> None:
-    made = TemplateFolder(written(tmp_path, {"t.yaml": saying("tea")})).template("t").render({})
-    with pytest.raises(AttributeError):
-        made.system = "coffee"  # type: ignore[misc]
-
-
 def test_nothing_of_a_prompt_stands_in_what_is_shown_of_it(tmp_path: Path) -> None:
     folder = TemplateFolder(written(tmp_path, {"triage.yaml": TRIAGE}))
     template = folder.template("triage")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -66,11 +67,11 @@ class PartResult(NamedTuple):
 
     Args:
         said: what the model is told: ``response``, with ``validation_error`` where it does not fit; or ``error``.
-        alone: the text that it is told in place of that, where it asked nobody else.
+        alone: what a function has put in the place of that, where nobody else was asked.
     """
 
     said: Mapping[str, Any]
-    alone: str | None = None
+    alone: ToolResult | None = None
 
     def __repr__(self) -> str:
         """What kind of, never what is said: errors and logs show messages."""
@@ -87,16 +88,18 @@ class Asking:
     """A call of a sub-agent, or of several, that is under way.
 
     Args:
-        call: the model's.
+        call: the model's, or one that a program of it made.
         several: whether it may ask several.
         parts: what it asks, in order.
         outcomes: what came of it, by key.
+        answered: done with the outcome, where a program made the call and waits for it.
     """
 
     call: ToolCall
     several: bool
     parts: tuple[Part, ...]
     outcomes: dict[str, Outcome] = field(default_factory=dict)
+    answered: asyncio.Future[Outcome] | None = None
 
 
 class Delegation(NamedTuple):

@@ -15,6 +15,8 @@ from .....tools.context import CallContext
 from .....tools.errors import ToolDefinitionError
 from ....core.base.events import Outcome
 from ....core.base.foreign import is_ours
+from ...prompts.agent_function import AgentFunction
+from .inner_agents import ask_agent
 from .reports import InnerAsked, InnerDone, InnerLeft
 from .session import Session
 from .within import InnerAtWork
@@ -53,6 +55,8 @@ async def _made(session: Session, inner: InnerAtWork, call: ToolCall) -> Outcome
             if hooked.result is not None:
                 return Outcome(hooked.result, None)
             call = hooked.call or call
+        if isinstance(inner.tool, AgentFunction):
+            return await ask_agent(session, inner.tool.sub, call)
         tell_simulation(session, call, inner.tool)
         with session.cells.open(call.id) if session.cells is not None else nullcontext():
             return Outcome(await inner.tool.run(call.arguments, context=inner.context), None)

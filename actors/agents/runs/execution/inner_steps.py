@@ -22,12 +22,15 @@ from ....journal.errors import EventNotWritable
 from ...caller import as_owner
 from ...errors import GuardrailTripped, RunFailed, named
 from ...events import ToolFinished, ToolStarted
+from ...prompts.agent_function import AgentFunction
 from ...turns.inner import InnerCalled, InnerDecided, outer_of, result_of, returned
 from ...turns.records import ToolsStarted
 from ...turns.state import ConversationState
 from ...turns.steps import AskApproval, Decided, Interrupted
 from ..runtime.messages import GoneFromJournal
 from ..runtime.register import not_kept
+from .delegation import FATAL
+from .inner_agents import agent_spent, stop_agent
 from .recording import Recorder
 from .reports import InnerAsked, InnerDone, InnerLeft, InnerStalled
 from .session import Happened, Session
@@ -121,7 +124,7 @@ def inner_done(message: InnerDone, happened: Happened) -> None:
     if session.within.calls.get(inner.call.id) is not inner:
         return
     error = outcome.error
-    if isinstance(error, GuardrailTripped | RunFailed):
+    if isinstance(error, (GuardrailTripped, RunFailed, *FATAL)):
         happened(session, Interrupted(error))
     elif error is not None:
         _record_result(session, inner, ToolResult(named(error), True), happened)
@@ -139,6 +142,8 @@ def inner_left(message: InnerLeft, happened: Happened) -> None:
     del session.within.calls[call_id]
     if session.cells is not None:
         session.cells.drop(call_id)
+    if call_id in session.delegations:
+        happened(session, stop_agent(session, inner))
     if inner.waits:
         inner.resume(session.within.calls.values())
         request = session.waiting.pop(call_id, None)
@@ -214,7 +219,8 @@ def _begin(session: Session, inner: InnerAtWork, happened: Happened, said: Inner
         events.append(ToolsStarted((call.id,)))
     if said is not None:
         inner.call = _as_decided(call, said)
-    if not events:
+    # What an agent is asked is recorded first: a call that is begun again must not find the run of another one.
+    if not events and (inner.recorded or not isinstance(tool, AgentFunction)):
         _go(inner)
     else:
         _recorded(session, inner, happened, events, then=partial(_go, inner))
@@ -236,7 +242,10 @@ def _record_result(
     call = inner.call
     content, is_error = result.content, result.is_error
     if session.cells is not None:
-        content, is_error = with_changes(session, session.cells, call, content, is_error)
+        # What the functions around an agent have set counts although its run has failed.
+        fails = is_error and not isinstance(inner.tool, AgentFunction)
+        content, failed = with_changes(session, session.cells, call, content, fails)
+        is_error = is_error or failed
     changed, session.changed = session.changed, None
     if secrets := secrets_of(session):
         content = secrets.blot_content(content)
@@ -250,8 +259,14 @@ def _record_result(
         seconds = session.time() - since
         told = {"tool": call.name, "content": shown(content), "is_error": is_error}
         session.emit(ToolFinished, call_id=call.id, seconds=seconds, **told)
-    events = [*([said] if said is not None else ()), *([changed] if changed is not None else ()), came]
-    if _recorded(session, inner, happened, events):
+    events = [*([said] if said is not None else ()), *([changed] if changed is not None else ())]
+    made = session.delegations.get(call.id)
+    if made is not None:
+        events.append(agent_spent(session, inner, made))
+    if _recorded(session, inner, happened, (*events, came)):
+        if made is not None:
+            del session.delegations[call.id]
+            session.runtime.register.forget(made.run.id)
         session.runtime.crashes.pop(session.stream, None)  # it has got a step further
         _tell_recorded(session, outer)
 

@@ -73,8 +73,8 @@ def adopt(session: Session, outcome: Outcome[Rendered]) -> None:
             raise PromptError(f"{_name(session)} says nothing to the model, and nobody else does: call prompt.user(…)")
         before = session.prepared
         session.prepared = session.base.with_prompt(rendered, run.caller)
-        if rendered.agents:
-            know_sub_agents(session)
+        if rendered.agents or rendered.functions:
+            know_sub_agents(session, rendered)
         if rendered.agents or before.agents or before is session.base:  # else they are what they were: 5 µs a step
             session.look_at_rules()
         session.changed = cells.take(RENDER)

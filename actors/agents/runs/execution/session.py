@@ -386,21 +386,26 @@ class Session:
             job.cancel()
         self.jobs.clear()
 
+    def stop(self, delegation: Delegation) -> None:
+        """Have the run of another agent end: nobody waits for it any more."""
+        runtime = self.runtime
+        entry = runtime.register.get(delegation.run.id)
+        if entry is not None and delegation.handoff is None:
+            runtime.forget_once_ended(entry)
+        else:
+            runtime.register.forget(delegation.run.id)
+        if delegation.handoff is not None:
+            runtime.release(delegation.run.agent, delegation.run.conversation)
+        for answer in (*delegation.summary, *delegation.before):  # what they left was kept until the handoff's end
+            runtime.register.forget(answer.run)
+            runtime.drop(f"{answer.agent}/{answer.conversation}")
+
     def abort(self) -> None:
         """Stop all that is under way: the model call, tools, agents handed off to, the clock."""
         self._end_work()
         runtime = self.runtime
         for delegation in self.delegations.values():
-            entry = runtime.register.get(delegation.run.id)
-            if entry is not None and delegation.handoff is None:
-                runtime.forget_once_ended(entry)
-            else:
-                runtime.register.forget(delegation.run.id)
-            if delegation.handoff is not None:
-                runtime.release(delegation.run.agent, delegation.run.conversation)
-            for answer in (*delegation.summary, *delegation.before):  # what they left was kept until the handoff's end
-                runtime.register.forget(answer.run)
-                runtime.drop(f"{answer.agent}/{answer.conversation}")
+            self.stop(delegation)
         self.delegations.clear()
         for request in self.waiting.values():
             runtime.approvals.forget(request)

@@ -9,6 +9,7 @@ from ...answer import NO_USAGE, Answer, HandoffRecord
 from ...errors import CostLimit, RunError, TokenLimit
 from ...turns.machine import Turn
 from ...turns.steps import HandoffReturned, Interrupted
+from .handed import Delegation
 from .session import Session
 
 _NOTHING = Turn()
@@ -19,23 +20,30 @@ def spent(session: Session) -> tuple[Usage, float, tuple[HandoffRecord, ...]]:
     usage, cost = NO_USAGE, 0.0
     handoffs: list[HandoffRecord] = []
     for delegation in session.delegations.values():
-        answers = list(delegation.before)
-        entry = session.runtime.register.get(delegation.run.id)
-        working: Session | None = entry.session if entry is not None else None
-        if entry is not None and entry.outcome is not None:
-            answers.append(entry.outcome.answer)
-        elif working is not None:
-            below, below_cost, below_handoffs = spent(working)
-            turn = _turn(working)
-            behind = (*turn.handoffs, *below_handoffs)
-            answers.append(Answer("", usage=turn.usage + below, cost=turn.cost + below_cost, handoffs=behind))
-        else:
-            answers.append(Answer(""))
-        paid = (*delegation.summary, *answers)
-        usage = sum((answer.usage for answer in paid), usage)
-        cost += sum(answer.cost for answer in paid)
-        handoffs.extend(delegation.records(tuple(answers), "it was stopped"))
+        its_usage, its_cost, its_handoffs = spent_by(session, delegation)
+        usage += its_usage
+        cost += its_cost
+        handoffs += its_handoffs
     return usage, cost, tuple(handoffs)
+
+
+def spent_by(session: Session, delegation: Delegation) -> tuple[Usage, float, tuple[HandoffRecord, ...]]:
+    """The same of one of them, which is about to be stopped."""
+    answers = list(delegation.before)
+    entry = session.runtime.register.get(delegation.run.id)
+    working: Session | None = entry.session if entry is not None else None
+    if entry is not None and entry.outcome is not None:
+        answers.append(entry.outcome.answer)
+    elif working is not None:
+        below, below_cost, below_handoffs = spent(working)
+        turn = _turn(working)
+        behind = (*turn.handoffs, *below_handoffs)
+        answers.append(Answer("", usage=turn.usage + below, cost=turn.cost + below_cost, handoffs=behind))
+    else:
+        answers.append(Answer(""))
+    paid = (*delegation.summary, *answers)
+    usage = sum((answer.usage for answer in paid), NO_USAGE)
+    return usage, sum(answer.cost for answer in paid), delegation.records(tuple(answers), "it was stopped")
 
 
 def with_those_at_work(session: Session, happened: HandoffReturned | Interrupted) -> HandoffReturned | Interrupted:

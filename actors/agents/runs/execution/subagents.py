@@ -26,6 +26,7 @@ from ...events import HandoffFinished, HandoffStarted
 from ...handoffs.handoff import Handoff
 from ...handoffs.limits import check_chain, count_handoff
 from ...prompts.prompt import as_prompt
+from ...prompts.rendering import Rendered
 from ...prompts.subagents import SubAgent, SubAgents
 from ...team.subagents import AskedAgent, name_of, sub_agent_of
 from ...turns.budget import narrowed
@@ -45,15 +46,15 @@ logger = logging.getLogger("callboard")
 T = TypeVar("T")
 
 
-def know_sub_agents(session: Session) -> None:
-    """Have the agency know all that the step under way offers.
+def know_sub_agents(session: Session, rendered: Rendered) -> None:
+    """Have the agency know all that a step offers, to the model and to its programs.
 
     Raises:
         PromptError: a name is too long, or taken.
     """
     runtime, agent = session.runtime, session.prepared.agent
     directory = runtime.directory
-    for made in session.prepared.agents.values():
+    for made in (*rendered.agents, *rendered.functions):
         for sub in made.members if isinstance(made, SubAgents) else (made,):
             name = name_of(agent.name, sub)
             if name in runtime.agents and name in directory.hidden:
@@ -91,7 +92,7 @@ def sub_agents_prepared(message: SubAgentsPrepared, happened: Happened) -> None:
     asking = Asking(call, several, parts)
     sent = [part for part in parts if part.handoff is not None]
     for part in sent:
-        _send(session, asking, part)
+        send_part(session, asking, part)
     if not sent:
         _all_answered(session, asking, happened)
 
@@ -106,7 +107,10 @@ def sub_agent_answered(session: Session, asking: Asking, key: str, outcome: Outc
         failed = "" if outcome.error is None else named(outcome.error)
         to = {"target": made.handoff.target, "kind": "delegate", "text": outcome.answer.text, "failed": failed}
         session.emit(HandoffFinished, call_id=asking.call.id, seconds=session.time() - made.started, **to)
-    if all(part.key in asking.outcomes for part in asking.parts if part.handoff is not None):
+    if asking.answered is not None:
+        if not asking.answered.done():
+            asking.answered.set_result(outcome)
+    elif all(part.key in asking.outcomes for part in asking.parts if part.handoff is not None):
         _all_answered(session, asking, happened)
 
 
@@ -145,7 +149,7 @@ async def _prepared(session: Session, call: ToolCall, made: SubAgent | SubAgents
         RunFailed: a function of the user's ended in what is no `Exception`.
     """
     if isinstance(made, SubAgent):
-        return (await _part(session, call.id, made.name, made, call.arguments),)
+        return (await prepared_part(session, call.id, made, call.arguments),)
     parts = []
     mark = "#"
     message = session.state.turn.message
@@ -162,7 +166,7 @@ async def _prepared(session: Session, call: ToolCall, made: SubAgent | SubAgents
         elif not isinstance(arguments, dict):
             part = Part(key, sub.name, None, instead=_refused(f"'args' of {sub.name!r} must be an object"))
         else:
-            part = await _part(session, key, sub.name, sub, arguments)
+            part = await prepared_part(session, key, sub, arguments)
         parts.append(part)
     return tuple(parts)
 
@@ -177,9 +181,20 @@ def _entries(call: ToolCall) -> Sequence[Any]:
     return entries
 
 
-async def _part(session: Session, key: str, name: str, sub: SubAgent, arguments: str | Mapping[str, Any]) -> Part:
-    """What one is asked: what the model wrote, what ``before_call`` made of it, and what hooks did."""
-    cells = session.cells
+async def prepared_part(session: Session, key: str, sub: SubAgent, arguments: str | Mapping[str, Any]) -> Part:
+    """What one is asked: what the model wrote, what ``before_call`` made of it, and what hooks did.
+
+    Args:
+        session: whose.
+        key: of the part.
+        sub: who is asked.
+        arguments: what the model wrote.
+
+    Raises:
+        GuardrailTripped: a hook refuses it.
+        RunFailed: a function of the user's ended in what is no `Exception`.
+    """
+    cells, name = session.cells, sub.name
     assert cells is not None
     try:
         with cells.open(key):
@@ -225,7 +240,7 @@ async def _to_send(session: Session, key: str, sub: SubAgent, given: Any) -> Par
     return Part(key, sub.name, sub, given, handoff, messages)
 
 
-def _send(session: Session, asking: Asking, part: Part) -> None:
+def send_part(session: Session, asking: Asking, part: Part) -> None:
     """Have a sub-agent make the run of a part."""
     run, turn, handoff, sub = session.run, session.state.turn, part.handoff, part.sub
     assert handoff is not None
@@ -278,10 +293,15 @@ async def _told(session: Session, asking: Asking) -> tuple[PartResult, ...]:
     Raises:
         RunFailed: one of these ended in what is no `Exception`.
     """
-    return tuple([await _judged(session, part, asking.outcomes.get(part.key)) for part in asking.parts])
+    return tuple([await judged(session, part, asking.outcomes.get(part.key)) for part in asking.parts])
 
 
-async def _judged(session: Session, part: Part, outcome: Outcome | None) -> PartResult:
+async def judged(session: Session, part: Part, outcome: Outcome | None) -> PartResult:
+    """What came of a part, once its functions have been told.
+
+    Raises:
+        RunFailed: one of these ended in what is no `Exception`.
+    """
     sub, cells = part.sub, session.cells
     assert cells is not None
     if outcome is None or sub is None:
@@ -332,7 +352,7 @@ def _result(part: Part, outcome: Outcome | None, value: Any, problem: str = "") 
 def _instead(result: ToolResult) -> PartResult:
     """What a function has put in the place of a call, or of its error."""
     text = result.text
-    return PartResult({"error": text} if result.is_error else {"response": text}, text)
+    return PartResult({"error": text} if result.is_error else {"response": text}, result)
 
 
 def _returned(session: Session, asking: Asking, results: Sequence[PartResult], happened: Happened) -> None:
@@ -397,7 +417,7 @@ def _content(asking: Asking, results: Sequence[PartResult]) -> tuple[str, bool]:
     if not asking.several:
         (result,) = results
         if result.alone is not None:
-            return result.alone, result.is_error
+            return result.alone.text, result.is_error
         return (result.said["error"], True) if result.is_error else (_as_text(result.said), False)
     entries = []
     for part, result in zip(asking.parts, results, strict=True):

@@ -38,6 +38,11 @@ class InnerAtWork:
         self.waits = False
         self.recorded = False
 
+    @property
+    def of_the_model(self) -> str:
+        """The id of the call that the model has made, within which this one is."""
+        return self._outward()[-1].call_id
+
     def answer(self, result: ToolResult) -> None:
         """Tell the outer call what this one came to."""
         for future in (self.go, self.result):
