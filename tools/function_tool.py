@@ -13,7 +13,7 @@ from .context import CallContext
 from .errors import ToolDefinitionError
 from .functions import FunctionSignature
 from .invocation import Invocation
-from .schema import Bound, Signature, body_of
+from .schema import Bound, Signature, body_of, hints_of
 from .tool import Tool, ToolOptions, check_options
 
 _NO_HOOKS: Final[Mapping[str, None]] = {"_before_call": None, "_on_success": None, "_on_error": None}
@@ -49,6 +49,18 @@ class FunctionTool(Tool):
                 f"tool {self.name!r} runs in a process of its own, where its call's {wanted.__name__} cannot follow"
             )
         return wanted
+
+    def _result_schema(self) -> Mapping[str, Any]:
+        declared = self.response_schema
+        if declared is not None:
+            return declared
+        from pydantic import PydanticUserError, TypeAdapter
+
+        try:
+            hint = hints_of(self.function).get("return", Any)
+            return TypeAdapter(hint).json_schema(mode="serialization")
+        except (ToolDefinitionError, PydanticUserError, TypeError, ValueError, AttributeError):
+            return {}  # an annotation that nobody needs for the call itself
 
     async def _call(self, bound: Bound, context: CallContext | None, invocation: Invocation) -> Any:
         if self._place is None:

@@ -177,6 +177,19 @@ class Tool:
         schema: Mapping[str, Any] | None = None if self._known.response is None else self._adapter.json_schema()
         return schema
 
+    @property
+    def result_schema(self) -> Mapping[str, Any]:
+        """The JSON schema of what a call gives to a program: what was declared, or else what is annotated; that of
+        anything where neither says."""
+        known = self._known
+        if known.result is None:
+            known.result = self._result_schema()
+        return known.result
+
+    def _result_schema(self) -> Mapping[str, Any]:
+        declared = self.response_schema
+        return {} if declared is None else declared
+
     def check(self, arguments: str | Mapping[str, Any]) -> dict[str, Any]:
         """Return the arguments, checked and converted, without calling.
 
@@ -331,15 +344,17 @@ class _Known:
     Attributes:
         spec: what the model is told.
         adapter: what checks the return value.
+        result: the schema of what programs get.
     """
 
-    __slots__ = ("adapter", "description", "response", "spec")
+    __slots__ = ("adapter", "description", "response", "result", "spec")
 
     def __init__(self, description: str, response: Any) -> None:
         self.description = description
         self.response = response
         self.spec: ToolSpec | None = None
         self.adapter: Any = None
+        self.result: Mapping[str, Any] | None = None
 
 
 class ToolSettings(TypedDict, total=False):

@@ -273,3 +273,18 @@ def test_what_says_nothing_that_a_type_could_say_is_any(schema: Any) -> None:
 
     object.__setattr__(give, "__class__", _declared(type(give), schema))
     assert "async def give() -> Any: ..." in Library([give]).stubs.text
+
+
+def test_functions_that_are_made_again_have_the_stubs_that_they_had() -> None:
+    def made(returned: Any = int, *, name: str = "count", description: str = "", default: int = 0) -> Library:
+        async def counts(n: int = default) -> Any: ...
+
+        counts.__annotations__["return"] = returned
+        return Library(namespaces={"numbers": [tool(name=name, description=description)(counts)]})
+
+    first = made().stubs
+    assert made().stubs is first
+    others = [made(str), made(name="sum"), made(description="Counts."), made(default=1)]
+    texts = {first.text, *(other.stubs.text for other in others)}
+    assert len(texts) == 5, "each of them says something else"
+    assert "async def count(self, n: int = 0) -> int" in made().stubs.text

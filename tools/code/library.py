@@ -8,9 +8,7 @@ from functools import cached_property, lru_cache
 from typing import Any, Final, NamedTuple
 
 from ..errors import ToolDefinitionError
-from ..function_tool import FunctionTool
 from ..registry import ToolRegistry
-from ..schema import hints_of
 from ..tool import Tool
 from .hints import NAMES, Hints, docstring, hides, is_name, without
 
@@ -104,37 +102,74 @@ class Library:
 
     @cached_property
     def stubs(self) -> Stubs:
-        """What a program is checked against, and is told of its functions.
+        """What a program is checked against, and is told of its functions. It is kept by what that is made of: a prompt
+        function makes a library of the same functions in each step.
 
         Raises:
             ToolDefinitionError: a function's parameter has no schema.
         """
-        names = {part for name in self._tools for part in name.split(".")}
-        hints = Hints(names)
-        parameters: dict[str, tuple[str, ...] | None] = {}
-        functions: list[str] = []
+        functions = []
         for name, tool in self._tools.items():
-            if "." not in name:
-                functions += _function(name, tool, hints, parameters, "")
-        for space in self.namespaces:
-            functions += self._namespace(space, hints, parameters)
-        imports = f"from collections.abc import {', '.join(n for n in NAMES if n in ('Mapping', 'Sequence'))}\n"
-        imports += f"from typing import {', '.join(n for n in NAMES if n not in ('Mapping', 'Sequence'))}"
-        text = "\n".join((imports, *hints.definitions(), *functions))
-        return Stubs(text, parameters, hints.classes)
+            spec = tool.spec
+            functions.append(_Function(name, spec.description, spec.parameters, tool.result_schema))
+        return _stubs(tuple(functions), tuple(self.namespaces))
 
-    def _namespace(self, space: str, hints: Hints, parameters: dict[str, tuple[str, ...] | None]) -> list[str]:
-        """The lines of a class whose methods are the functions: a program has its one instance without an import."""
-        own = {name: name.partition(".")[2] for name in self._tools if name.startswith(f"{space}.")}
-        # Within the class, a function called `list` is what the hints of the others would mean.
-        hidden = sorted(name for name in own.values() if hides(name))
-        lines = [f"_{name}_ = {name}" for name in hidden]
-        lines.append(f"class _{space}:")
-        for name, called in own.items():
-            lines += _function(name, self._tools[name], hints, parameters, called, hidden)
-        if not own:
-            lines.append("    ...")
-        return [*lines, f"{space}: _{space}"]
+
+class _Function:
+    """What stubs say of a function. What has the same schemas is the same: to compare all that is in them takes long.
+
+    Args:
+        name: by which it is called.
+        description: what it does.
+        parameters, result: JSON schemas.
+    """
+
+    __slots__ = ("_key", "description", "name", "parameters", "result")
+
+    def __init__(self, name: str, description: str, parameters: Mapping[str, Any], result: Mapping[str, Any]) -> None:
+        self.name = name
+        self.description = description
+        self.parameters = parameters
+        self.result = result
+        self._key = (name, description, id(parameters), id(result))
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Function) and self._key == other._key
+
+
+@lru_cache(maxsize=128)
+def _stubs(told: tuple[_Function, ...], namespaces: tuple[str, ...]) -> Stubs:
+    hints = Hints({part for function in told for part in function.name.split(".")})
+    parameters: dict[str, tuple[str, ...] | None] = {}
+    functions: list[str] = []
+    for function in told:
+        if "." not in function.name:
+            functions += _function(function, hints, parameters)
+    for space in namespaces:
+        functions += _namespace(space, told, hints, parameters)
+    imports = f"from collections.abc import {', '.join(n for n in NAMES if n in ('Mapping', 'Sequence'))}\n"
+    imports += f"from typing import {', '.join(n for n in NAMES if n not in ('Mapping', 'Sequence'))}"
+    text = "\n".join((imports, *hints.definitions(), *functions))
+    return Stubs(text, parameters, hints.classes)
+
+
+def _namespace(
+    space: str, told: tuple[_Function, ...], hints: Hints, parameters: dict[str, tuple[str, ...] | None]
+) -> list[str]:
+    """The lines of a class whose methods are the functions: a program has its one instance without an import."""
+    own = {one.name.partition(".")[2]: one for one in told if one.name.startswith(f"{space}.")}
+    # Within the class, a function called `list` is what the hints of the others would mean.
+    hidden = sorted(name for name in own if hides(name))
+    lines = [f"_{name}_ = {name}" for name in hidden]
+    lines.append(f"class _{space}:")
+    for called, function in own.items():
+        lines += _function(function, hints, parameters, called, hidden)
+    if not own:
+        lines.append("    ...")
+    return [*lines, f"{space}: _{space}"]
 
 
 def _check(name: str, what: str) -> None:
@@ -145,8 +180,7 @@ def _check(name: str, what: str) -> None:
 
 
 def _function(
-    name: str,
-    tool: Tool,
+    function: _Function,
     hints: Hints,
     parameters: dict[str, tuple[str, ...] | None],
     method: str = "",
@@ -155,14 +189,13 @@ def _function(
     """The lines of one function; notes the order of its parameters.
 
     Args:
-        name: by which it is called.
-        tool: it.
+        function: it.
         hints: of all functions.
         parameters: of all functions.
         method: its name in the class of its namespace, if it has one.
         hidden: names that mean something else in that class.
     """
-    schema = tool.spec.parameters
+    name, schema = function.name, function.parameters
     fields: Mapping[str, Any] = schema.get("properties", {})
     required = schema.get("required", ())
     names = sorted(fields, key=lambda field: field not in required)
@@ -178,10 +211,10 @@ def _function(
     else:
         parameters[name] = None
         told += [f"{_ONE}: {hints.hint(schema, f'{title}_arguments')}", "/"]
-    result = without(hints.hint(_result(tool), f"{title}_result"), hidden)
+    result = without(hints.hint(function.result, f"{title}_result"), hidden)
     indent = "    " if method else ""
     line = f"{indent}async def {method or name}({', '.join(told)}) -> {result}:"
-    about = docstring(_about(tool.spec.description, fields), f"{indent}    ")
+    about = docstring(_about(function.description, fields), f"{indent}    ")
     return [line, *about] if about else [f"{line} ..."]
 
 
@@ -195,29 +228,3 @@ def _about(description: str, fields: Mapping[str, Any]) -> str:
 def _default(field: Any) -> str:
     given = field.get("default", ...) if isinstance(field, Mapping) else ...
     return ascii(given) if given is None or isinstance(given, bool | int | str) else "..."
-
-
-def _result(tool: Tool) -> Any:
-    """The schema of what a call of the function gives to the program: what was declared, or else what is annotated."""
-    declared = tool.response_schema
-    if declared is not None or not isinstance(tool, FunctionTool):
-        return declared if declared is not None else {}
-    try:
-        hint = hints_of(tool.function).get("return", Any)
-    except ToolDefinitionError:
-        return {}  # an annotation that nobody needs for the call itself
-    try:
-        return _schema_of(hint)
-    except TypeError:  # it has no hash
-        return _schema_of.__wrapped__(hint)
-
-
-@lru_cache(maxsize=512)
-def _schema_of(hint: Any) -> Any:
-    """The schema of an annotation, or of anything where it has none: a prompt function asks for it in each step."""
-    from pydantic import PydanticUserError, TypeAdapter
-
-    try:
-        return TypeAdapter(hint).json_schema(mode="serialization")
-    except (PydanticUserError, TypeError, ValueError, AttributeError):
-        return {}
