@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from callboard import Agency, Agent, NewTask, SharedTaskGraph, TaskGraphState, ToolRegistry, todo_tool
+from callboard import Agency, Agent, NewTask, RunEvent, SharedTaskGraph, TaskGraphState, ToolRegistry, todo_tool
+from callboard.actors.agents.events import ToolStarted
+from callboard.actors.testing.doubles.models import Script, call
 from callboard.providers.messages import Request, ToolCall
 from callboard.tools.result import ToolResult
-from tests.agents.support import function
+from tests.agents.support import function, scripted
 
 WORK = [
     {"id": "draw", "title": "draw it", "required_capabilities": ["art"]},
@@ -55,6 +57,26 @@ async def test_each_conversation_has_the_plan_that_stands_in_its_messages() -> N
     async with Agency(Agent("Ada", tools=[todo_tool()]), model=function(model)) as agency:
         assert (await agency.run("paint", conversation="one")).text == "0 of 1 completed\n[ ] 1: paint"
         assert (await agency.run("sing", conversation="two")).text == "0 of 1 completed\n[ ] 1: sing"
+
+
+async def test_a_plan_is_written_again_where_the_writing_was_interrupted() -> None:
+    begun: list[RunEvent] = []
+
+    def kill(event: RunEvent) -> None:
+        if isinstance(event, ToolStarted):
+            begun.append(event)
+            if len(begun) == 1:
+                assert agency.system is not None
+                ref = agency.system.find("agency/Ada/one")
+                assert ref is not None
+                ref.kill()
+
+    script = Script([[call("TodoWrite", "1", todos=[{"content": "paint"}])], "done"])
+    async with Agency(Agent("Ada", tools=[todo_tool()]), model=scripted(script)) as agency:
+        agency.subscribe(kill)
+        answer = await agency.run("go", conversation="one")
+    assert [message.text for message in answer.messages if message.role == "tool"] == ["0 of 1 completed\n[ ] 1: paint"]
+    assert len(begun) == 2
 
 
 async def test_several_agents_work_off_one_graph() -> None:
