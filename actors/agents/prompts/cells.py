@@ -22,7 +22,6 @@ from .serializing import Kind, NotPlain, is_same
 T = TypeVar("T")
 
 _MISSING: Final = object()
-_NOTHING: Final = PromptChanged().state
 RENDER: Final = ""
 """The scope of a step's effects."""
 
@@ -176,7 +175,7 @@ class Cells:
             if effects:
                 left = {**self.effects, **effects}
                 self.effects = {name: on for name, on in left.items() if on is not None}
-            return PromptChanged(state or _NOTHING, effects or _NOTHING) if state or effects else None
+            return PromptChanged(state, effects) if state or effects else None
 
     def drop(self, scope: str) -> None:
         """Forget what was set in a scope; it is over."""
