@@ -190,6 +190,33 @@ async def test_whoever_is_killed_at_whichever_event_the_state_is_what_it_would_h
         await run(at)
 
 
+def test_an_effect_sees_only_what_the_journal_has_whenever_the_process_is_killed() -> None:
+    """What it acted on is never undone, also where an interrupted call is not made again."""
+
+    async def scenario(sim: Simulation) -> None:
+        saw: list[list[int]] = []
+        sim.expect_dead_letters()
+
+        def prompt(prompt: Prompt) -> None:
+            paid, set_paid = prompt.state("paid", [], list[int])
+            prompt.system("paid", f"{paid}")
+            prompt.tool(lambda to: set_paid(lambda before: [*before, to]), name="pay", risk="safe")
+            prompt.effect(lambda: saw.append(paid), [paid])
+
+        async def main(system: System) -> str:
+            pays = [call("pay", f"p{to}", to=to) for to in range(4)]
+            async with Agency(
+                Agent("A", prompt=prompt), model=function(calling(*pays)), journal=sqlite(sim), system=system
+            ) as agency:
+                return (await (await agency.start_run("go", conversation="c", run_id="r"))).text
+
+        text = await sim.process("shop", main)
+        for paid in saw:
+            assert f"{paid}"[:-1] in text, f"an effect has acted on {paid}, and what the conversation keeps is {text}"
+
+    simulate(scenario, seeds=10 * SEEDS, faults=[Restart("shop")])
+
+
 # -- what a person has not decided -------------------------------------------------------------------------------------
 
 

@@ -349,10 +349,10 @@ class Runner:
     def _follow(
         self, session: Session, commands: Commands, outcome: Outcome | None, pending: Future[None] | None
     ) -> None:
-        """Go on once the journal has it; asking the model does not wait for that, as it does no harm twice."""
+        """Go on once the journal has it. Asking the model does no harm twice and does not wait; effects may do some."""
         if pending is None:
             self._go_on(session, commands, outcome)
-        elif commands is COMPLETE and (self._state.turn.steps or not session.run.keyed):
+        elif commands is COMPLETE and session.prompt is None and (self._state.turn.steps or not session.run.keyed):
             pending.when_done(self._recorder.when_lost)
             self._go_on(session, commands, outcome)
         elif commands or outcome is not None:
