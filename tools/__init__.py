@@ -52,9 +52,11 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name == "BaseTool":  # the one name that needs pydantic at once
-        from .base import BaseTool
+if not TYPE_CHECKING:  # a checker that saw this function would take any name for one that is there
 
-        return BaseTool
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    def __getattr__(name: str) -> Any:
+        if name == "BaseTool":  # the one name that needs pydantic at once
+            from .base import BaseTool
+
+            return BaseTool
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1063,12 +1063,14 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> _Any:
-    module = _HOME_OF.get(name)
-    if module is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(_import_module(module, __name__), name)
-    return value
+if not TYPE_CHECKING:  # a checker that saw this function would take any name for one that is there
+
+    def __getattr__(name: str) -> _Any:
+        module = _HOME_OF.get(name)
+        if module is None:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = globals()[name] = getattr(_import_module(module, __name__), name)
+        return value
 
 
 def __dir__() -> list[str]:

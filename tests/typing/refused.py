@@ -210,3 +210,12 @@ def what_an_effect_does_not_change(context: EffectContext, step: StepModifier) -
     step.messages = "text"  # refused: assignment
     step.tools = [3]  # refused: list-item
     print(context.message)  # refused: attr-defined
+
+
+def names_that_there_are_not() -> None:
+    from callboard import Agnet  # refused: attr-defined
+    from callboard.actors import Actr  # refused: attr-defined
+    from callboard.testing import FunctionModle  # refused: attr-defined
+    from callboard.tools import BaseTol  # refused: attr-defined
+
+    print(Agnet, Actr, FunctionModle, BaseTol)
