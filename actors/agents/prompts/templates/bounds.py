@@ -119,6 +119,14 @@ def measure(made: Any) -> Any:
     return made
 
 
+def ranged(*given: int) -> range:
+    """Python's `range`. One that is too long is refused by name, however long: ``len`` cannot tell of all."""
+    made = range(*given)
+    if made[ITEMS:]:
+        raise TooMuch(f"range makes more than {ITEMS:,} items")
+    return made
+
+
 def _counted(made: Iterator[Any]) -> Iterator[Any]:
     for item in made:
         spent.get().work(2)

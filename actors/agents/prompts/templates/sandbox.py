@@ -108,6 +108,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
             cache_size=-1,
         )
         del self.globals["lipsum"]
+        self.globals["range"] = bounds.ranged
         self.filters = {name: _bounded(name, work) for name, work in self.filters.items() if name not in _LEFT_OUT}
         self.filters["tojson"] = _tojson
         self.tests = {name: _weighed(cast(Callable[..., Any], work)) for name, work in self.tests.items()}
