@@ -57,3 +57,23 @@ def test_a_lock_that_is_older_than_the_run_does_not_block_it(where: str) -> None
     assert set(ended) == {3.0}, "one at a time"
     after = [lock, Base.inherited, *Base.among, slotted.lock, with_default.__defaults__, with_keyword.__kwdefaults__]
     assert all(one is other for one, other in zip(before, after, strict=True))
+
+
+class Nothing:
+    """A proxy for nothing, as Flask's is outside of a request: it raises at every look."""
+
+    def __getattribute__(self, name: str) -> Any:
+        raise RuntimeError("not within a request")
+
+
+proxy = Nothing()
+
+
+def test_a_proxy_for_nothing_is_in_no_thread_s_way() -> None:
+    ended: list[str] = []
+
+    async def scenario() -> None:
+        await asyncio.to_thread(ended.append, "done")
+
+    simulate(scenario, seeds=3)
+    assert ended == ["done"] * 3

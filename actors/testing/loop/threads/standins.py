@@ -127,7 +127,7 @@ class Finder:
         return None
 
     def _visit(self, value: Any, deep: int) -> None:
-        if not deep or id(value) in self._seen:
+        if not deep or id(value) in self._seen or not _lets_look(value):
             return
         self._seen.add(id(value))
         if isinstance(value, MethodType):
@@ -143,7 +143,7 @@ class Finder:
             self._visit(value.__func__, deep)
         elif isinstance(value, tuple):
             for each in value[:MANY]:
-                if each.__class__ not in _LEAVES:
+                if type(each) not in _LEAVES:
                     self._visit(each, deep)
         elif isinstance(value, dict) and len(value) <= MANY:
             if isinstance(value, defaultdict):
@@ -170,8 +170,16 @@ class Finder:
         for key, value in list(items):
             if (other := self._other(value)) is not None:
                 self._places.append(Place(holder, key, value, other))
-            elif value.__class__ not in _LEAVES:
+            elif type(value) not in _LEAVES:
                 self._visit(value, deep - 1)
+
+
+def _lets_look(value: Any) -> bool:
+    """Whether one can ask what a value is: a proxy for nothing raises then, as Flask's does outside of a request."""
+    try:
+        return value.__class__ is not None
+    except Exception:
+        return False
 
 
 def _slots(value: Any) -> dict[str, Any]:
