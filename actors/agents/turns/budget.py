@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Literal, TypeAlias, TypeVar
 
 from ....providers.messages import Usage
+from ..errors import CostLimit, RunError, StepLimit, TokenLimit
 from .rules import Limits
 
 N = TypeVar("N", int, float)
@@ -61,6 +62,17 @@ def reached(limits: Limits, steps: int, usage: Usage, cost: float) -> tuple[Spen
     if limits.cost is not None and cost >= limits.cost:
         spent.append("cost")
     return tuple(spent)
+
+
+def exceeded(limits: Limits, steps: int, usage: Usage, cost: float) -> RunError | None:
+    """The error of the first limit that is spent."""
+    if limits.steps is not None and steps >= limits.steps:
+        return StepLimit(f"no answer within {limits.steps} steps; raise Limits.steps or give a smaller task")
+    if limits.tokens is not None and usage.total_tokens >= limits.tokens:
+        return TokenLimit(f"{usage.total_tokens} tokens used, {limits.tokens} allowed; raise Limits.tokens")
+    if limits.cost is not None and cost >= limits.cost:
+        return CostLimit(f"{cost:.4f} dollars spent, {limits.cost:.4f} allowed; raise Limits.cost")
+    return None
 
 
 def raised(limits: Limits, more: Limits, spent: tuple[Spent, ...]) -> Limits:

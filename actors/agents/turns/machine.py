@@ -39,17 +39,14 @@ from ..answer import NO_USAGE, HandoffRecord
 from ..errors import (
     AgentError,
     AnswerBlocked,
-    CostLimit,
     InvalidAnswer,
     RunError,
     RunFailed,
-    StepLimit,
     StuckLoop,
-    TokenLimit,
     named,
     said,
 )
-from .budget import raised, reached
+from .budget import exceeded, raised, reached
 from .history import EMPTY, History, call_of, repaired, result_of, with_distinct_ids, with_results, without_calls
 from .rules import NOTHING, Limits, Rules
 from .steps import (
@@ -290,13 +287,13 @@ def _tool_returned(turn: Turn, happened: ToolReturned, rules: Rules) -> tuple[Tu
 
 def _spent_by_tool(turn: Turn, happened: Spent, rules: Rules) -> tuple[Turn, Commands]:
     trail = turn.trail.plus(Spent(happened.call_id, happened.amount, usage=happened.usage, within=happened.within))
-    turn = turn._replace(cost=turn.cost + happened.amount, trail=trail)
-    if happened.usage is not NO_USAGE or happened.handoffs or happened.notes:
-        turn = turn._replace(
-            usage=turn.usage + happened.usage,
-            handoffs=turn.handoffs + happened.handoffs,
-            notes=turn.notes + happened.notes,
-        )
+    turn = turn._replace(
+        usage=turn.usage + happened.usage,
+        cost=turn.cost + happened.amount,
+        handoffs=turn.handoffs + happened.handoffs,
+        notes=turn.notes + happened.notes,
+        trail=trail,
+    )
     return turn, ()
 
 
@@ -473,14 +470,7 @@ def _limits(turn: Turn, rules: Rules) -> Limits:
 
 
 def _over_limit(turn: Turn, rules: Rules) -> RunError | None:
-    limits = _limits(turn, rules)
-    if limits.steps is not None and turn.steps >= limits.steps:
-        return StepLimit(f"no answer within {limits.steps} steps; raise Limits.steps or give a smaller task")
-    if limits.tokens is not None and turn.usage.total_tokens >= limits.tokens:
-        return TokenLimit(f"{turn.usage.total_tokens} tokens used, {limits.tokens} allowed; raise Limits.tokens")
-    if limits.cost is not None and turn.cost >= limits.cost:
-        return CostLimit(f"{turn.cost:.4f} dollars spent, {limits.cost:.4f} allowed; raise Limits.cost")
-    return None
+    return exceeded(_limits(turn, rules), turn.steps, turn.usage, turn.cost)
 
 
 _TRANSITIONS: dict[tuple[Phase, type], Callable[[Turn, Any, Rules], tuple[Turn, Commands]]] = {
