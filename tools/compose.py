@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from ..providers.checks import COUNT, FLAG, LIST, TEXT, require
-from ..providers.messages import Part, Text, ToolCall, ToolSpec
+from ..providers.messages import Part, Text, ToolSpec
 from .context import CallContext
-from .errors import InvalidArguments, ToolDefinitionError
+from .errors import InvalidArguments, ToolDefinitionError, UnknownTool
+from .invocation import Invocation
 from .registry import ToolRegistry
 from .result import ToolResult
-from .runner import run_calls
-from .schema import OpenSignature
+from .schema import Bound, OpenSignature
 from .scopes import ADMIN, ALL, EVERYBODY
-from .tool import Autonomy, Tool
+from .tool import Tool
 
 
 def composite(
@@ -30,9 +32,10 @@ def composite(
 
     It takes ``{"calls": [{"name": …, "args": {…}}, …]}`` and answers ``{"results": [{"name": …, "result": …} or
     {"name": …, "error": …}, …]}``, in the order of the calls; one that fails does not touch the others. They
-    run one after another, so that one may read what another has written. It is risky if one of its tools is, and
-    idempotent if all are; who uses it needs a scope for each of them, and it waits for a person where one of them
-    would. Each call keeps its own tool's timeout.
+    run one after another, so that one may read what another has written. Each is made by `ToolContext.call`: in an
+    agency a person is asked about it where one would be if the model made it, and it is recorded, so that after a
+    crash what was made is not made again. So it is safe, whatever it calls. Who uses it needs a scope for each of its
+    tools, and each call keeps its own tool's timeout.
 
     Args:
         tools: what may be called.
@@ -56,22 +59,27 @@ def composite(
     names = [tool.name for tool in members]
     how = "at once" if parallel else "in order"
 
-    def wanted() -> type[CallContext] | None:
+    def wanted() -> type[CallContext]:
         kinds = {tool.context for tool in members if tool.context is not None}
-        return max(kinds, key=lambda kind: len(kind.__mro__), default=None)
+        return max(kinds, key=lambda kind: len(kind.__mro__), default=CallContext)
 
-    async def run(*given: Any) -> ToolResult:
-        arguments: dict[str, Any] = given[-1]
+    async def run(context: CallContext, arguments: dict[str, Any]) -> ToolResult:
         entries = arguments["calls"]
         if not isinstance(entries, list):
             raise InvalidArguments(f"'calls' of {name!r} must be a list of objects with 'name' and 'args'")
-        results = await run_calls(
-            [_as_call(index, entry) for index, entry in enumerate(entries)],
-            members,
-            scope=ADMIN,  # who may use the composite may use what it is made of
-            concurrency=concurrency if parallel else 1,
-            context=given[0] if len(given) > 1 else None,
-        )
+
+        async def made(entry: Any) -> ToolResult:
+            called = str(entry.get("name", "")) if isinstance(entry, dict) else ""
+            try:
+                tool = members.get(called, ADMIN)  # who may use the composite may use what it is made of
+            except UnknownTool as error:
+                return ToolResult.failure(error)
+            return await context.call(tool, json.dumps(entry.get("args", {}), ensure_ascii=False))
+
+        if parallel:
+            results = await _at_once([partial(made, entry) for entry in entries], concurrency)
+        else:
+            results = [await made(entry) for entry in entries]
         answers = [_as_entry(entry, result) for entry, result in zip(entries, results, strict=True)]
         value = {"results": answers}
         text = json.dumps(value, ensure_ascii=False)
@@ -79,7 +87,7 @@ def composite(
         media: list[Part] = [part for part in shown if not isinstance(part, Text)]
         return ToolResult((Text(text), *media) if media else text, value=value)
 
-    return Tool(
+    return _Composite(
         OpenSignature(
             run,
             lambda: calls_schema(tool.spec for tool in members),
@@ -87,13 +95,36 @@ def composite(
             wanted,
         ),
         name=name,
-        risk="risky" if any(tool.risk == "risky" for tool in members) else "safe",
-        idempotent=all(tool.idempotent for tool in members),
+        risk="safe",
+        resumable=True,
         scope=_scope_for_all(members),
-        approval=frozenset[Autonomy]().union(*(tool.approval for tool in members)) or "never",
-        approved_by=_common([tool.approved_by for tool in members if tool.approved_by]) or None,
         timeout=None,
     )
+
+
+class _Composite(Tool):
+    """A tool all of whose calls make others, for which they need a context."""
+
+    async def _call(self, bound: Bound, context: CallContext | None, invocation: Invocation) -> Any:
+        if context is None and self.context is CallContext:
+            context = CallContext()
+        return await super()._call(bound, context, invocation)
+
+
+async def _at_once(calls: Sequence[Callable[[], Awaitable[ToolResult]]], most: int) -> list[ToolResult]:
+    """Make calls at once, begun in their order; that is also the order in which they are recorded to have been made."""
+    room = asyncio.Semaphore(most)
+
+    async def bounded(call: Callable[[], Awaitable[ToolResult]]) -> ToolResult:
+        async with room:
+            return await call()
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(bounded(call)) for call in calls]
+    except BaseExceptionGroup as several:
+        raise several.exceptions[0] from None
+    return [task.result() for task in tasks]
 
 
 def _scope_for_all(members: Iterable[Tool]) -> frozenset[str]:
@@ -148,12 +179,6 @@ def _renamed(value: Any, renamed: Mapping[str, str]) -> Any:
     if isinstance(value, list):
         return [_renamed(item, renamed) for item in value]
     return value
-
-
-def _as_call(index: int, entry: Any) -> ToolCall:
-    if not isinstance(entry, dict):
-        return ToolCall(str(index), "", json.dumps(entry))
-    return ToolCall(str(index), str(entry.get("name", "")), json.dumps(entry.get("args", {})))
 
 
 def _as_entry(entry: Any, result: ToolResult) -> dict[str, Any]:

@@ -144,7 +144,7 @@ async def test_a_context_reaches_the_tools_of_a_composite() -> None:
     assert both.context is ToolContext
     calls = [{"name": "which"}, {"name": "plain"}, {"name": "look_up", "args": {"number": 1}}]
     result = await both.run({"calls": calls}, context=ToolContext("c7", "batch", deps=SHELF))
-    assert [entry["result"] for entry in result.value["results"]] == ["which 0", "plain", "Emma"]
+    assert [entry["result"] for entry in result.value["results"]] == ["which c7/1", "plain", "Emma"]
 
 
 async def test_several_calls_have_a_context_each() -> None:

@@ -254,9 +254,9 @@ class TestComposite:
         for wrong in ('{"calls": 3}', "{}", "[]", "{"):
             assert (await made.run(wrong)).is_error
 
-    def test_it_is_as_risky_as_its_riskiest_tool(self) -> None:
-        assert (composite([double]).risk, composite([double]).idempotent) == ("safe", True)
-        assert (composite([double, fail]).risk, composite([double, fail]).idempotent) == ("risky", False)
+    def test_it_is_safe_as_each_of_its_calls_is_asked_about_and_needs_a_scope_for_each_tool(self) -> None:
+        made = composite([double, fail])
+        assert (made.risk, made.resumable) == ("safe", True)
         assert composite([double, private]).scope == {"owner"}
 
     def test_its_schema_holds_its_tools_schemas_with_references_that_resolve(self) -> None:
