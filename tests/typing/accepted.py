@@ -38,6 +38,10 @@ from callboard.actors.agents.prompts.functions import Functions
 from callboard.actors.agents.prompts.prompt import Prompt
 from callboard.actors.agents.prompts.references import Reference, ToolReference
 from callboard.actors.agents.prompts.subagents import SubAgent
+from callboard.actors.agents.prompts.tasks.graph import NewTask, TaskGraphState
+from callboard.actors.agents.prompts.tasks.graph_plugin import TaskGraph
+from callboard.actors.agents.prompts.tasks.list_plugin import TaskList
+from callboard.actors.agents.prompts.tasks.listed import ListedTask, TaskListState
 from callboard.actors.agents.runs.handle import RunHandle
 from callboard.actors.agents.runs.reading.progress import RunRecord
 from callboard.actors.agents.turns.rules import Limits
@@ -341,3 +345,15 @@ def of_a_counting_sub_agent(prompt: Counting, given: Note) -> None:
 async def a_run_of_a_prompt_function() -> None:
     assert_type(run_prompt(a_prompt_function, plugins=Both, output_type=int), PromptRun[int])
     assert_type(run_prompt(lambda prompt: prompt.user("x")), PromptRun[Any])
+
+
+def several_tasks(listing: TaskList, graphing: TaskGraph, titles: list[str], known: tuple[ListedTask, ...]) -> None:
+    tasks, set_tasks = listing.task_list(titles)
+    assert_type(tasks, TaskListState)
+    assert_type(set_tasks(lambda before: before.add("test")), TaskListState)
+    listing.task_list(known)
+    listing.task_list(["draw", ListedTask("b", "build"), {"id": "t", "title": "test"}])
+    listing.task_list(f"page {number}" for number in range(3))
+    listing.task_list(dict.fromkeys(titles).keys())
+    graph, _ = graphing.task_graph([NewTask(id="a", title="draw"), {"id": "b", "title": "build"}])
+    assert_type(graph, TaskGraphState)

@@ -12,6 +12,8 @@ from callboard.actors.agents.prompts.effects import EffectContext, StepModifier
 from callboard.actors.agents.prompts.functions import Functions
 from callboard.actors.agents.prompts.prompt import Prompt
 from callboard.actors.agents.prompts.subagents import SubAgent
+from callboard.actors.agents.prompts.tasks.graph_plugin import TaskGraph
+from callboard.actors.agents.prompts.tasks.list_plugin import TaskList
 from callboard.actors.journal import EventSourcedActor
 from tests.typing.vocabulary import (
     Add,
@@ -204,6 +206,14 @@ def what_a_prompt_does_not_take(prompt: Prompt) -> None:
     Functions.function(prompt, len)  # refused: call-overload
     prompt.effect(3)  # refused: arg-type
     print(text)
+
+
+def tasks_that_are_none(listing: TaskList, graphing: TaskGraph) -> None:
+    listing.task_list("read the ticket")  # refused: arg-type
+    listing.task_list([5])  # refused: list-item
+    graphing.task_graph(["a"])  # refused: list-item
+    graphing.task_graph(workers=[{"name": "a"}])  # refused: list-item
+    graphing.task_graph("abc")  # refused: arg-type
 
 
 def what_an_effect_does_not_change(context: EffectContext, step: StepModifier) -> None:

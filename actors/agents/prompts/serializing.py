@@ -131,8 +131,12 @@ class Kind:
             return f": {_short(error)}"
         return ""
 
-    def restored(self, plain: Any) -> Any:
+    def restored(self, plain: Any, what: str = "what was kept") -> Any:
         """A value of plain data; a new one, where it can be changed.
+
+        Args:
+            plain: the data.
+            what: by what an error calls them.
 
         Raises:
             NotPlain: it does not fit the type.
@@ -144,7 +148,7 @@ class Kind:
         try:
             return self._adapter.validate_json(json.dumps(plain))
         except Exception as error:  # also what validators of the user's raise
-            raise NotPlain(f"what was kept does not fit {self.name}: {_short(error)}") from error
+            raise NotPlain(f"{what} does not fit {self.name}: {_short(error)}") from error
 
     def is_untouched(self, value: Any, plain: Any) -> bool:
         """Whether a value that was made of this plain data still is what it was."""

@@ -90,7 +90,8 @@ def test_what_is_asked_wrongly_is_refused_by_name() -> None:
         (lambda: tasks.add(ListedTask("1", "again")), "the id '1' is given twice"),
         (lambda: tasks.add(ListedTask("", "no id")), "task id '': use letters"),
         (lambda: tasks.add(ListedTask("x", "wrong", status="done")), "'x': there is no status 'done'"),  # type: ignore[arg-type]
-        (lambda: tasks.add(5), "expected a task or its title, not int"),  # type: ignore[arg-type]
+        (lambda: tasks.add(5), "expected a task, not 5"),  # type: ignore[arg-type]
+        (lambda: TaskListState.of("draw"), "expected several tasks, not 'draw'"),  # type: ignore[arg-type]
     ]
     for wrong, said in wrongs:
         with pytest.raises(TaskError, match=said):

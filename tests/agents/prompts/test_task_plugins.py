@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from callboard import Agency, Agent, ListedTask, NewTask, Prompt, RunFailed, TaskError, TaskGraph, TaskList
+from callboard import Agency, Agent, ListedTask, NewTask, Prompt, RunFailed, TaskGraph, TaskList
 from callboard.actors.agents.errors import PromptError
 from callboard.actors.agents.events import RunEvent
 from callboard.actors.testing.doubles.models import call
@@ -168,13 +168,90 @@ async def test_two_lists_in_one_step_and_a_wrong_one_end_the_run_by_name() -> No
 
     kinds: list[tuple[Any, Any, type[Exception], str]] = [
         (twice, TaskList, PromptError, "'task_list' twice"),
-        (wrong, TaskList, TaskError, "the id 'a' is given twice"),
-        (cycle, TaskGraph, TaskError, "wait for each other: a → a"),
+        (wrong, TaskList, PromptError, "wrong: task_list: the id 'a' is given twice"),
+        (cycle, TaskGraph, PromptError, "cycle: task_graph: these tasks would wait for each other: a → a"),
     ]
     for fn, plugin, cause, said in kinds:
         with pytest.raises(RunFailed, match=said) as raised:
             await work(fn, plugin, Model())
         assert isinstance(raised.value.__cause__, cause)
+
+
+@pytest.mark.parametrize(
+    ("tasks", "said"),
+    [
+        ("read the ticket", "expected several tasks, not 'read the ticket': write .\"draw\", ListedTask"),
+        (5, "expected several tasks, not 5: write"),
+        ({"id": "a", "title": "draw"}, "expected several tasks, not {'id'"),
+        ([5], "expected a task, not 5: write"),
+        ([("a", "draw")], "expected a task, not .'a', 'draw'.: write"),
+        ([""], "task '1': a task needs a title"),
+        (["draw", {"id": "a"}], "task 2 of those given: it does not fit ListedTask: title: "),
+        ([{"id": "a", "title": "draw", "stat": "failed"}], "task 1 of those given: it does not fit ListedTask: stat: "),
+    ],
+)
+async def test_first_tasks_of_a_list_that_are_none_are_named(tasks: Any, said: str) -> None:
+    def fn(prompt: TaskList) -> None:
+        prompt.task_list(tasks)
+
+    with pytest.raises(RunFailed, match=f"fn: task_list: {said}") as raised:
+        await work(fn, TaskList, Model())
+    assert isinstance(raised.value.__cause__, PromptError)
+
+
+@pytest.mark.parametrize(
+    ("tasks", "said"),
+    [
+        ("draw", "expected several tasks, not 'draw': write .NewTask"),
+        (5, "expected several tasks, not 5: write"),
+        (["draw"], "expected a task, not 'draw': write .NewTask"),
+        ([5], "expected a task, not 5: write .NewTask"),
+        ([{"id": "a"}], "task 1 of those given: it does not fit NewTask: title: "),
+        (
+            [{"id": "a", "title": "draw", "dependson": ["b"]}],
+            "task 1 of those given: it does not fit NewTask: dependson: ",
+        ),
+        ([{"id": "a", "title": "draw", "dependencies": ["b"]}], "unknown tasks: a depends on 'b'"),
+    ],
+)
+async def test_first_tasks_of_a_graph_that_are_none_are_named(tasks: Any, said: str) -> None:
+    def fn(prompt: TaskGraph) -> None:
+        prompt.task_graph(tasks)
+
+    with pytest.raises(RunFailed, match=f"fn: task_graph: {said}") as raised:
+        await work(fn, TaskGraph, Model())
+    assert isinstance(raised.value.__cause__, PromptError)
+
+
+async def test_first_tasks_may_be_mappings_as_models_give_them() -> None:
+    def fn(prompt: Both) -> None:
+        prompt.task_list(["draw", {"id": "b", "title": "build", "status": "failed", "metadata": {"by": "me"}}])
+        prompt.task_graph([{"id": "a", "title": "draw"}, {"id": 2, "title": "build", "dependencies": ["a"]}])
+
+    model = Model()
+    await work(fn, Both, model)
+    assert model.lists == ['0 of 2 completed\n[ ] 1: draw\n[!] b: build {"by": "me"}']
+    assert model.graphs == ["2 tasks: 1 ready, 1 blocked\n[ ] a: draw (ready)\n[ ] 2: build (waits for a)"]
+
+
+async def test_where_tasks_are_numbered_a_number_is_an_id() -> None:
+    model = Model(
+        [
+            call("start_task", "1", task_id=1),
+            call("start_task", "2", task_id=True),
+            planned({"id": 1, "title": "draw"}),
+        ],
+        [call("complete_task", "3", task_id=1), call("update_task_status", "4", task_id=1, status="in_progress")],
+    )
+
+    def fn(prompt: Both) -> None:
+        prompt.task_list(["draw"])
+        prompt.task_graph()
+
+    await work(fn, Both, model)
+    assert "task_id: Input should be a valid string" in model.answers[1]
+    assert model.lists[-1] == "1 of 1 completed\n[x] 1: draw"
+    assert model.graphs[-1].startswith("1 tasks: 1 in_progress")
 
 
 # -- the graph ---------------------------------------------------------------------------------------------------------

@@ -200,8 +200,19 @@ async def test_a_wrong_worker_is_refused_by_name() -> None:
         TaskWorker("w", "works", one)
     with pytest.raises(PromptError, match="worker 'w': capabilities are several texts, not 'web'"):
         TaskWorker("w", "works", surf, "web")
+    with pytest.raises(PromptError, match="worker 'w': capabilities are several texts, not 5"):
+        TaskWorker("w", "works", surf, 5)  # type: ignore[arg-type]
     with pytest.raises(RunFailed, match="two are called 'w'"):
         await Model().run(twice)
+    wrongs: list[tuple[Any, str]] = [
+        ([{"name": "w"}], r"a worker is TaskWorker\(name, description, fn, capabilities\), not a dict"),
+        (TaskWorker("w", "", surf), "workers are several in a list, not TaskWorker"),
+        ("w", "workers are several in a list, not 'w'"),
+    ]
+    for workers, said in wrongs:
+        with pytest.raises(RunFailed, match=f"task_graph: {said}") as raised:
+            await Model().run(lambda prompt, workers=workers: prompt.task_graph(workers=workers))
+        assert isinstance(raised.value.__cause__, PromptError)
 
 
 async def test_a_graph_without_workers_offers_none() -> None:

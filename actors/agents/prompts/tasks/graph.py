@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from .....tools.errors import TaskError
+from .given import Several, listed_tasks
 from .links import Links, as_path, both_ways, cycle_of, one_sided
 from .status import MARKS, STATUSES, Status, check_move, check_named, in_a_line, listed, overview, plain, unknown
 
+EXAMPLE: Final = '[NewTask(id="a", title="draw")]'
 _RANKS: Mapping[str, int] = {"failed": 0, "in_progress": 1, "ready": 2, "blocked": 3, "completed": 4}
 
 
@@ -34,7 +36,7 @@ class NewTask:
     """
 
     # A misspelled field must not be passed over: a task without its dependencies would be ready at once.
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+    __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid", "coerce_numbers_to_str": True}
 
     id: str
     title: str
@@ -155,17 +157,20 @@ class TaskGraphState:
 
     # What changes
 
-    def generate(self, tasks: Iterable[NewTask]) -> TaskGraphState:
-        """The graph with further tasks, all or none. They may depend on those there are, and pending ones may be made
-        to wait for them; a link needs to be told from one of its ends only.
+    def generate(self, tasks: Several[NewTask | Mapping[str, Any]]) -> TaskGraphState:
+        """The graph with further tasks, all or none; mappings of their fields will do. They may depend on those there
+        are, and pending ones may be made to wait for them; a link needs to be told from one of its ends only.
 
         Raises:
             TaskError: an id is given twice, there already or unknown, a title is missing, what has been started would
                 have to wait, or tasks would wait for each other; the text says which, and of a cycle the path.
         """
-        new = list(tasks)
-        for task in new:
+        new: list[NewTask] = []
+        for task in listed_tasks(tasks, NewTask, EXAMPLE):
+            if isinstance(task, str):
+                raise TaskError(f"expected a task, not {task!r:.80}: write {EXAMPLE}")
             _check_written(task)
+            new.append(task)
         there = [task.id for task in new if task.id in self]
         if twice := [*there, *_twice(task.id for task in new)]:
             raise TaskError(f"given twice, or there already: {listed(twice)}; each task needs an id of its own")

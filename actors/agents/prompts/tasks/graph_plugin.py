@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from typing import Any
 
 from .....tools.errors import TaskError
+from ...errors import PromptError
 from ..prompt import Prompt
+from .given import Several
 from .graph import NewTask, TaskGraphState
 from .graph_tools import Change, graph_tools
-from .workers import TaskWorker, as_agents
+from .workers import TaskWorker, as_agents, check_workers
 
 
 class TaskGraph(Prompt):
@@ -18,14 +21,14 @@ class TaskGraph(Prompt):
     __slots__ = ()
 
     def task_graph(
-        self, tasks: Iterable[NewTask] = (), *, workers: Sequence[TaskWorker] = ()
+        self, tasks: Several[NewTask | Mapping[str, Any]] = (), *, workers: Sequence[TaskWorker] = ()
     ) -> tuple[TaskGraphState, Callable[[TaskGraphState | Callable[[TaskGraphState], TaskGraphState]], TaskGraphState]]:
         """Offer the tools ``generate_task_graph``, ``get_unblocked_tasks`` and ``update_task_status``, and show how far
         the graph is in the system prompt of each step, as ``<task_graph>``. With workers, ``work_on_tasks`` hands
         ready tasks to them, side by side.
 
         Args:
-            tasks: those there are at first in a conversation.
+            tasks: those there are at first in a conversation, or mappings of their fields.
             workers: agents, and what each is capable of.
 
         Returns:
@@ -33,10 +36,16 @@ class TaskGraph(Prompt):
             ``set_graph(lambda graph: graph.update("draw", "pending"))``.
 
         Raises:
-            TaskError: the tasks do not fit together; see `TaskGraphState.generate`.
-            PromptError: there is a graph in this step already, or a worker is written wrongly.
+            PromptError: the tasks do not fit together (see `TaskGraphState.generate`), there is a graph in this step
+                already, or a worker is written wrongly.
         """
-        graph, set_graph = self.state("task_graph", TaskGraphState().generate(tasks))
+        parts = self._parts or self._over("task_graph")
+        check_workers(workers, parts.name)
+        try:
+            first = TaskGraphState().generate(tasks)
+        except TaskError as wrong:
+            raise PromptError(f"{parts.name}: task_graph: {wrong}") from wrong
+        graph, set_graph = self.state("task_graph", first)
         agents = {worker.name: worker.capabilities for worker in workers} or None
         # They change nothing but state: a call that a crash interrupted has done nothing, and is made again.
         view = _Step(graph, set_graph)

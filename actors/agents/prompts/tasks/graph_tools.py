@@ -9,6 +9,7 @@ from typing import Any, Final, TypeAlias
 from .....tools.errors import TaskError
 from .....tools.function_tool import tool
 from .....tools.tool import Tool
+from .given import TaskId
 from .graph import GraphTask, NewTask, TaskGraphState
 from .matching import match
 from .status import Status, listed
@@ -63,7 +64,7 @@ def graph_tools(
         return _shown(graph, graph.ready(own if capabilities is None else capabilities), agents)
 
     async def update(
-        task_id: str, status: Status, output_result: str | dict[str, Any] | list[Any] | None = None
+        task_id: TaskId, status: Status, output_result: str | dict[str, Any] | list[Any] | None = None
     ) -> dict[str, Any]:
         """Start a task (in_progress), end it (completed, failed), give it back or have it tried again (pending). A
         failed one may be started again. The answer says which tasks that unblocked, with their input.

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from .....tools.errors import TaskError
+from ...errors import PromptError
 from ..prompt import Prompt
+from .given import Several, TaskId
 from .listed import ListedTask, TaskListState
 
 
@@ -15,24 +18,29 @@ class TaskList(Prompt):
     __slots__ = ()
 
     def task_list(
-        self, tasks: Iterable[str | ListedTask] = ()
+        self, tasks: Several[str | ListedTask | Mapping[str, Any]] = ()
     ) -> tuple[TaskListState, Callable[[TaskListState | Callable[[TaskListState], TaskListState]], TaskListState]]:
         """Offer the tools ``start_task``, ``complete_task`` and ``fail_task``, and show how far the list is in the
         system prompt of each step, as ``<task_list>``.
 
         Args:
-            tasks: those there are at first in a conversation, or their titles, which are numbered from 1.
+            tasks: those there are at first in a conversation: titles, which are numbered from 1, `ListedTask` values or
+                mappings of their fields.
 
         Returns:
             The list, and what sets it, as of `Prompt.state`: ``set_tasks(lambda tasks: tasks.add("test it"))``.
 
         Raises:
-            TaskError: two tasks have the same id, or one is written wrongly.
-            PromptError: there is a list in this step already.
+            PromptError: two tasks have the same id, one is written wrongly, or there is a list in this step already.
         """
-        value, set_value = self.state("task_list", TaskListState.of(tasks))
+        parts = self._parts or self._over("task_list")
+        try:
+            first = TaskListState.of(tasks)
+        except TaskError as wrong:
+            raise PromptError(f"{parts.name}: task_list: {wrong}") from wrong
+        value, set_value = self.state("task_list", first)
 
-        async def start(task_id: str, metadata: dict[str, Any] | None = None) -> str:
+        async def start(task_id: TaskId, metadata: dict[str, Any] | None = None) -> str:
             """Say that you begin a task of the task list, or try one again that failed.
 
             Args:
@@ -41,7 +49,7 @@ class TaskList(Prompt):
             """
             return str(set_value(lambda before: before.start(task_id, metadata))[task_id])
 
-        async def complete(task_id: str, metadata: dict[str, Any] | None = None) -> str:
+        async def complete(task_id: TaskId, metadata: dict[str, Any] | None = None) -> str:
             """Say that a task of the task list, which is in progress, is done.
 
             Args:
@@ -50,7 +58,7 @@ class TaskList(Prompt):
             """
             return str(set_value(lambda before: before.complete(task_id, metadata))[task_id])
 
-        async def fail(task_id: str, reason: str = "", metadata: dict[str, Any] | None = None) -> str:
+        async def fail(task_id: TaskId, reason: str = "", metadata: dict[str, Any] | None = None) -> str:
             """Say that a task of the task list, which is in progress, cannot be done. It may be started again.
 
             Args:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, ClassVar, Final
 
 from .....tools.errors import TaskError
+from .given import Several, listed_tasks
 from .status import MARKS, STATUSES, Status, check_move, check_named, in_a_line, overview, plain, unknown
 
+EXAMPLE: Final = '["draw", ListedTask("b", "build")]'
 _RANKS: Mapping[Status, int] = {"in_progress": 0, "failed": 1, "pending": 2, "completed": 3}
 
 
@@ -22,6 +24,9 @@ class ListedTask:
         status: how far it is.
         metadata: what else is known of it, as plain data.
     """
+
+    # A misspelled field must not be passed over.
+    __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid", "coerce_numbers_to_str": True}
 
     id: str
     title: str
@@ -57,13 +62,13 @@ class TaskListState:
             seen.add(task.id)
 
     @classmethod
-    def of(cls, tasks: Iterable[str | ListedTask]) -> TaskListState:
-        """A list of tasks, or of their titles, which are numbered from 1.
+    def of(cls, tasks: Several[str | ListedTask | Mapping[str, Any]]) -> TaskListState:
+        """A list of tasks, of mappings of their fields, or of their titles, which are numbered from 1.
 
         Raises:
             TaskError: two have the same id, or one is written wrongly.
         """
-        return cls().add(*tasks)
+        return cls().add(*listed_tasks(tasks, ListedTask, EXAMPLE))
 
     def __iter__(self) -> Iterator[ListedTask]:
         return iter(self.tasks)
@@ -83,20 +88,18 @@ class TaskListState:
                 return at
         raise unknown(task_id, (task.id for task in self.tasks))
 
-    def add(self, *tasks: str | ListedTask) -> TaskListState:
+    def add(self, *tasks: str | ListedTask | Mapping[str, Any]) -> TaskListState:
         """The list with further tasks at its end; titles get the next numbers as ids.
 
         Raises:
             TaskError: an id is there already, or a task is written wrongly.
         """
         added: list[ListedTask] = []
-        for number, task in enumerate(tasks, len(self.tasks) + 1):
+        for number, task in enumerate(listed_tasks(tasks, ListedTask, EXAMPLE), len(self.tasks) + 1):
             if isinstance(task, ListedTask):
                 added.append(replace(task, metadata=plain(task.metadata, f"metadata of task {task.id!r:.80}")))
-            elif isinstance(task, str):
-                added.append(ListedTask(str(number), task))
             else:
-                raise TaskError(f"expected a task or its title, not {type(task).__name__}")
+                added.append(ListedTask(str(number), task))
         return TaskListState((*self.tasks, *added))
 
     def start(self, task_id: str, metadata: Mapping[str, Any] | None = None) -> TaskListState:

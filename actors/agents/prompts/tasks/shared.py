@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
 
 from .....tools.tool import Tool
+from .given import Several
 from .graph import NewTask, TaskGraphState
 from .graph_tools import graph_tools
 
@@ -19,7 +21,7 @@ class SharedTaskGraph:
         graph: what is in it to begin with.
     """
 
-    def __init__(self, graph: TaskGraphState | Iterable[NewTask] = ()) -> None:
+    def __init__(self, graph: TaskGraphState | Several[NewTask | Mapping[str, Any]] = ()) -> None:
         self._graph = graph if isinstance(graph, TaskGraphState) else TaskGraphState().generate(graph)
         self._lock = threading.Lock()  # agencies in several threads may share it
 

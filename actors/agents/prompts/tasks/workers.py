@@ -13,6 +13,7 @@ from ...errors import PromptError, said
 from ...turns.rules import Limits
 from ..prompt import as_prompt
 from ..subagents import SubAgent
+from .given import TaskId
 from .graph import TaskGraphState
 from .graph_tools import Change
 from .status import listed
@@ -22,7 +23,7 @@ from .status import listed
 class TaskCall:
     """What a call of a worker gives: the task's id."""
 
-    task_id: str
+    task_id: TaskId
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +58,8 @@ class TaskWorker:
 
     def __post_init__(self) -> None:
         given = self.capabilities
-        if isinstance(given, str) or not all(isinstance(one, str) for one in given):
+        several = isinstance(given, Collection) and not isinstance(given, str)
+        if not several or not all(isinstance(one, str) for one in given):
             raise PromptError(f"worker {self.name!r:.80}: capabilities are several texts, not {given!r:.80}")
         as_prompt(self.fn, self.plugins, f"worker {self.name!r:.80}", takes=2)
 
@@ -81,6 +83,22 @@ class TaskInput:
     def __str__(self) -> str:
         said = {"id": self.id, "title": self.title, "description": self.description, "input": self.input_context}
         return json.dumps({name: value for name, value in said.items() if value}, ensure_ascii=False)
+
+
+def check_workers(workers: object, where: str) -> None:
+    """Look whether these are workers.
+
+    Raises:
+        PromptError: they are not.
+    """
+    if not isinstance(workers, Sequence) or isinstance(workers, str):
+        raise PromptError(f"{where}: task_graph: workers are several in a list, not {workers!r:.80}")
+    for one in workers:
+        if not isinstance(one, TaskWorker):
+            raise PromptError(
+                f"{where}: task_graph: a worker is TaskWorker(name, description, fn, capabilities), "
+                f"not a {type(one).__name__}"
+            )
 
 
 def as_agents(graph: TaskGraphState, change: Change, workers: Sequence[TaskWorker]) -> list[SubAgent]:
