@@ -15,9 +15,10 @@ def counter(prompt: Prompt) -> None:
     prompt.system("task", f"You count. The counter stands at {count}; it has passed {tens} tens.")
 
     @prompt.tool(risk="safe", idempotent=True)
-    async def add(by: int) -> int:
+    async def add(by: int) -> str:
         """Add to the counter."""
-        return set_count(lambda before: before + by)
+        set_count(lambda before: before + by)
+        return f"added {by}"
 
     def enough(context: EffectContext, step: StepModifier) -> None:
         if count >= 10:

@@ -20,7 +20,8 @@ class Notes(Prompt):
 
         async def take_note(text: str) -> str:
             """Write something down."""
-            return f"{len(set_notes(lambda before: [*before, text]))} notes"
+            set_notes(lambda before: [*before, text])
+            return "noted"
 
         def forget() -> None:
             if len(notes) > most:

@@ -15,7 +15,8 @@ def shopping(prompt: Prompt) -> None:
     @prompt.tool(risk="safe", idempotent=True)
     async def put(item: str) -> str:
         """Put something into the basket."""
-        return f"{len(set_basket(lambda before: [*before, item]))} things"
+        set_basket(lambda before: [*before, item])
+        return f"{item} is in the basket"
 
 
 def model(request: Request) -> str | ToolCall:

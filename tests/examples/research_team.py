@@ -23,9 +23,10 @@ def researcher(prompt: Prompt, given: Topic) -> None:
     prompt.system("researcher", f"Find out about {given.topic}; you have read {pages} pages.")
 
     @prompt.tool(risk="safe", idempotent=True)
-    def read_page() -> int:
+    def read_page() -> str:
         """Read one page more."""
-        return set_pages(lambda before: before + 1)
+        set_pages(lambda before: before + 1)
+        return "read"
 
 
 def critic(prompt: Prompt, given: Topic) -> None:

@@ -133,7 +133,7 @@ PRINTS = {
         "order True {'type': 'ephemeral'}",
     ],
     "prompt_run.py": [
-        "step 1: ['put -> 2 things']",
+        "step 1: ['put -> milk is in the basket']",
         "In the basket: - bread, - milk",
         "step 2: []",
         "2 steps, 1 call, 30 tokens",

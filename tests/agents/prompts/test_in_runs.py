@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from callboard import Agency, Agent, EffectContext, Message, RunFailed, StepModifier, ToolContext
+from callboard import Agency, Agent, EffectContext, Message, RunFailed, StepModifier, ToolContext, composite, tool
 from callboard.actors.agents.errors import PromptError
 from callboard.actors.agents.prompts.prompt import Prompt
 from callboard.actors.testing.doubles.models import call
@@ -337,6 +338,82 @@ async def test_an_effect_with_dependencies_is_not_run_again_after_a_restart(tmp_
 
 
 # -- calls -------------------------------------------------------------------------------------------------------------
+
+
+def ticket_office(prompt: Prompt) -> None:
+    """Sells numbered tickets, with everything that a seller may try."""
+    sold, set_sold = prompt.state("sold", [], list[str])
+    prompt.system("sold", ", ".join(sorted(sold)))
+
+    async def numbered() -> str:
+        return f"number {len(set_sold(lambda before: [*before, str(len(before) + 1)]))}"
+
+    async def named(context: ToolContext) -> str:
+        set_sold(lambda before: [*before, context.call_id])
+        return context.call_id
+
+    prompt.tool(numbered, risk="safe", max_concurrency=1)
+    prompt.tool(named, risk="safe")
+    prompt.tool(composite([tool(numbered, risk="safe")], name="several"))
+
+
+async def sell(*calls: ToolCall) -> tuple[list[str], str]:
+    """What calls of one step are told, and what the next step is."""
+    told: list[str] = []
+
+    def model(request: Request) -> Any:
+        told[:] = results(request)
+        return request.messages[0].text if told else list(calls)
+
+    async with agency(ticket_office, model) as made:
+        return told, (await made.run("Sell.")).text
+
+
+async def test_calls_of_one_step_do_not_see_what_the_others_set_but_the_next_step_sees_all() -> None:
+    gate: list[asyncio.Event] = []
+
+    def counting(prompt: Prompt) -> None:
+        count, set_count = prompt.state("count", 0)
+        prompt.system("count", f"{count}")
+
+        @prompt.tool(risk="safe")
+        async def more() -> int:
+            new = set_count(lambda before: before + 1)
+            gate.append(asyncio.Event())
+            if len(gate) == 3:
+                for event in gate:
+                    event.set()
+            await gate[-1].wait()
+            return new
+
+    told: list[str] = []
+
+    def model(request: Request) -> Any:
+        told[:] = results(request)
+        return request.messages[0].text if told else [call("more", str(number)) for number in range(3)]
+
+    async with agency(counting, model) as made:
+        answer = await made.run("Count.")
+    assert told == ["1", "1", "1"]
+    assert answer.text == COUNTED.format(3)
+
+
+async def test_one_call_at_a_time_may_still_not_see_what_the_one_before_has_set() -> None:
+    told, shown = await sell(*(call("numbered", str(number)) for number in range(3)))
+    assert len(set(told)) < 3
+    assert shown.count(",") == 2  # each of them counts
+
+
+async def test_what_is_made_of_a_calls_id_is_unique() -> None:
+    told, shown = await sell(*(call("named", f"c{number}") for number in range(3)))
+    assert told == ["c0", "c1", "c2"]
+    assert shown == "<sold>\nc0, c1, c2\n</sold>"
+
+
+async def test_calls_within_one_call_see_what_the_ones_before_have_set() -> None:
+    told, shown = await sell(call("several", calls=[{"name": "numbered", "args": {}}] * 3))
+    assert [one["result"] for one in json.loads(told[0])["results"]] == ["number 1", "number 2", "number 3"]
+    assert shown == "<sold>\n1, 2, 3\n</sold>"
 
 
 @pytest.mark.parametrize("kind", ["def", "async def"])
