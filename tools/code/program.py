@@ -1,8 +1,12 @@
 """Running one program in a sandbox: it is checked first, its calls go out one by one, and all it uses is bounded.
 
 What the program does follows from its code and from what its calls return, in the order in which they do: its clock
-stands still, its random numbers have a seed, and results are given to it one at a time. So a program that is run again
-with the results that were recorded goes the same way.
+stands still, its random numbers have a seed, and results are given to it one at a time. A pause beside other calls is a
+call itself, so that its end has its place in that order, and `asyncio.sleep(0)` ends before whatever else does. So a
+program that is run again with the results that were recorded goes the same way.
+
+Whatever a program waits for, it has its sandbox for a moment of that only. Then its state is taken out of the sandbox,
+and goes on in another one: the state holds all that was said of the first, and how much of its bounds is used.
 """
 
 from __future__ import annotations
@@ -28,10 +32,14 @@ from .sandboxes import sandboxes
 SHOWN: Final = 3_500
 """Characters of what is wrong with a program."""
 
+SLEEP: Final = "asyncio.sleep"
+"""By what name a program pauses while other calls of it are under way."""
+
 _TURNS: Final = 10_000  # times that a program may turn to us: for calls, names, pauses, dictionaries
+_MOMENT: Final = 0.25  # seconds that a program may wait for a call in its sandbox; a new one takes some milliseconds
 
 Call = Callable[[str, str], Awaitable[ToolResult]]
-"""Makes a call: of the function of that name, with the arguments as JSON text."""
+"""Makes a call: of the function of that name, or of `SLEEP`, with the arguments as JSON text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +108,16 @@ async def run_program(
         "datetime": datetime.datetime.fromtimestamp(now, datetime.UTC),
         "random_start": {"seed": seed},
     }
-    checkout = pool.checkout(type_check=True, type_check_stubs=stubs.text, limits=limits, os_policy=policy)
+    first = pool.checkout(type_check=True, type_check_stubs=stubs.text, limits=limits, os_policy=policy)
     try:
-        async with _opened(checkout) as session:
-            value = await program.run(session)
-            return Ran(program.printed, value)
+        async with _opened(first) as session:
+            done = await program.begin(session)
+        while isinstance(done, _Suspended):
+            result = await program.next_result()
+            async with _opened(pool.checkout()) as session:
+                done = await program.go_on(session, done, result)
+        await program.end_of_calls()
+        return Ran(program.printed, done.output)
     except (monty.MontyTypingError, monty.MontySyntaxError) as error:
         raise CodeFailed(f"the code was not run, its check found:\n{_repair(str(error))}") from None
     except monty.MontyRuntimeError as error:
@@ -128,6 +141,12 @@ async def _opened(checkout: Any) -> AsyncIterator[Any]:
 
 async def _done(turn: Any) -> Any:
     return await turn if inspect.isawaitable(turn) else turn
+
+
+class _Suspended(NamedTuple):
+    """A program without a sandbox: its state."""
+
+    state: bytes
 
 
 class _Space:
@@ -160,6 +179,7 @@ class _Program:
         self._space_of = {instance.id: space for space, instance in self._spaces.items()}
         self._open: dict[int, asyncio.Task[Any]] = {}
         self._lines: dict[int, str] = {}
+        self._pauses: dict[int, float] = {}
         self._settled: deque[int] = deque()
         self._wake = asyncio.Event()
         self._made = 0
@@ -179,25 +199,44 @@ class _Program:
             self.why = f"\nthe code printed more than {self._bounds.max_output} characters; print less"
             raise _TooMuch
 
-    async def run(self, session: Any) -> Any:
+    async def begin(self, session: Any) -> Any:
+        """Run until the end, or until it has waited for a moment: see `_driven`."""
+        return await self._driven(await _done(session.feed_start(self._code, print_callback=self._print)))
+
+    async def go_on(self, session: Any, suspended: _Suspended, result: tuple[int, dict[str, Any]]) -> Any:
+        """Go on in another sandbox with the result that it waited for."""
+        now = await _done(session.load_snapshot(suspended.state, print_callback=self._print))
+        return await self._driven(await _done(now.resume(dict([result]))))
+
+    async def _driven(self, now: Any) -> Any:
+        """Its end, as the sandbox tells it, or its state, if nothing it waits for has come for a moment."""
         monty = self._monty
-        now = await _done(session.feed_start(self._code, print_callback=self._print))
         while not isinstance(now, monty.MontyComplete):
             if isinstance(now, monty.AsyncFunctionSnapshot | monty.FunctionSnapshot):
                 now = await _done(await self._called(now))
             elif isinstance(now, monty.AsyncNameLookupSnapshot | monty.NameLookupSnapshot):
                 now = await _done(self._looked_up(now))
             else:
-                number, result = await self._next()
+                try:
+                    async with asyncio.timeout(_MOMENT):
+                        number, result = await self.next_result()
+                except TimeoutError:
+                    return _Suspended(now.dump())
                 now = await _done(now.resume({number: result}))
-        value = now.output
-        while self._open:  # what it has begun is not dropped because it did not wait for it
-            number, result = await self._next()
-            if "return_value" not in result:
+        return now
+
+    async def end_of_calls(self) -> None:
+        """Wait for what it has begun: that is not dropped because it did not wait for it.
+
+        Raises:
+            CodeFailed: one of these calls failed, or it has printed too much.
+        """
+        while self._open or self._pauses:
+            number, result = await self.next_result()
+            if "return_value" not in result and number in self._lines:
                 raise CodeFailed(f"{self.printed}{self._lines[number]}, not awaited, failed: {result['message']}")
         if self.why:
             raise CodeFailed(f"{self.printed}{self.why}")
-        return value
 
     async def end(self) -> None:
         """End the calls that nobody waits for."""
@@ -207,8 +246,16 @@ class _Program:
         if tasks:
             await asyncio.wait(tasks)
 
-    async def _next(self) -> tuple[int, dict[str, Any]]:
+    async def next_result(self) -> tuple[int, dict[str, Any]]:
         """The call that ended next, and what the program is told of it."""
+        for number, seconds in self._pauses.items():
+            if seconds <= 0:
+                del self._pauses[number]
+                return number, {"return_value": None}
+        alone = len(self._pauses) == 1 and not self._open  # nothing can come before its end
+        for number, seconds in self._pauses.items():
+            self._begin(number, _slept(seconds) if alone else self._paused(seconds))
+        self._pauses.clear()
         while not self._settled:
             self._wake.clear()
             await self._wake.wait()
@@ -278,8 +325,14 @@ class _Program:
                 "message": f"what {name} returned was cut, as it is too long; ask for less",
             }
 
+    async def _paused(self, seconds: float) -> dict[str, Any]:
+        result = await self._call(SLEEP, json.dumps({"seconds": seconds}))
+        if result.is_error:
+            return {"exc_type": "RuntimeError", "message": result.text}
+        return {"return_value": None}
+
     async def _system(self, now: Any) -> Any:
-        if now.function_name not in ("asyncio.sleep", "time.sleep"):
+        if now.function_name not in (SLEEP, "time.sleep"):
             return now.resume_not_handled()
         seconds = float(now.args[0]) if now.args else 0.0
         self._slept += max(seconds, 0.0)
@@ -291,7 +344,7 @@ class _Program:
             )
         if now.function_name == "time.sleep":
             return now.resume(await _slept(seconds))
-        self._begin(now.call_id, _slept(seconds))
+        self._pauses[now.call_id] = seconds
         return now.resume({"future": ...})
 
 

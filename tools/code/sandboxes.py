@@ -14,6 +14,7 @@ from typing import Any
 from ..errors import CodeFailed, MissingExtra
 
 _AT_ONCE = 32  # sandboxes, as many as there are threads for tools; more wait
+_AT_ONCE_IN_A_LOOP = 10_000  # under a simulated loop nobody can wait: it would stand still, and so would those at work
 _AT_EXIT = 2.0  # seconds that the end of the process may take for this
 
 _lock = threading.Lock()
@@ -41,15 +42,15 @@ def sandboxes() -> tuple[Any, Any]:
         raise CodeFailed(
             "this process was forked from one that had run code in a sandbox, and cannot; start processes by 'spawn'"
         )
-    sizes: dict[str, Any] = {"min_processes": 1, "max_processes": _AT_ONCE, "max_checkouts_per_worker": 1}
+    sizes: dict[str, Any] = {"min_processes": 1, "max_checkouts_per_worker": 1}
     if _in_a_loop():
         if _blocking is None:
-            _blocking = pydantic_monty.Monty(**sizes).__enter__()
+            _blocking = pydantic_monty.Monty(max_processes=_AT_ONCE_IN_A_LOOP, **sizes).__enter__()
             atexit.register(_blocking.__exit__, None, None, None)
         return pydantic_monty, _blocking
     with _lock:
         if _pool is None:
-            pool = pydantic_monty.AsyncMonty(**sizes)
+            pool = pydantic_monty.AsyncMonty(max_processes=_AT_ONCE, **sizes)
             asyncio.run(_opened(pool))
             atexit.register(_close)
             _pool = pool

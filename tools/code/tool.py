@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import Any
 
 from ...providers.messages import ToolSpec
 from ..context import CallContext
+from ..function_tool import tool
 from ..invocation import Invocation
 from ..result import ToolResult
 from ..schema import Bound, OpenSignature
 from ..tool import Tool
 from .library import Library
-from .program import Bounds, run_program
+from .program import SLEEP, Bounds, run_program
 
 _PARAMETERS = {
     "type": "object",
@@ -20,6 +22,11 @@ _PARAMETERS = {
     "required": ["code"],
     "additionalProperties": False,
 }
+
+
+@tool(risk="safe", idempotent=True, timeout=None)
+async def _sleep(seconds: float) -> None:
+    await asyncio.sleep(seconds)
 
 
 class CodeTool(Tool):
@@ -52,7 +59,7 @@ class CodeTool(Tool):
 
     async def _run_program(self, context: CallContext, arguments: dict[str, Any]) -> str:
         async def call(name: str, given: str) -> ToolResult:
-            return await context.call(self.library[name], given, name=name)
+            return await context.call(_sleep if name == SLEEP else self.library[name], given, name=name)
 
         now = context.began_at or time.time()
         ran = await run_program(str(arguments["code"]), self.library, call, self.bounds, seed=context.call_id, now=now)
