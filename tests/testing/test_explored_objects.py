@@ -380,7 +380,7 @@ def test_objects_that_raise_at_a_look_are_looked_at_without_one() -> None:
             extend(shared["box"], name)
 
         await both(job)
-        ends.add(shared["box"].text)  # type: ignore[union-attr]
+        ends.add(shared["box"].text)  # type: ignore[attr-defined]
 
     assert explore(scenario).complete
     assert ends == BOTH

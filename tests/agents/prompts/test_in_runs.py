@@ -354,7 +354,7 @@ def ticket_office(prompt: Prompt) -> None:
 
     prompt.tool(numbered, risk="safe", max_concurrency=1)
     prompt.tool(named, risk="safe")
-    prompt.tool(composite([tool(numbered, risk="safe")], name="several"))
+    prompt.tool(composite([tool(risk="safe")(numbered)], name="several"))
 
 
 async def sell(*calls: ToolCall) -> tuple[list[str], str]:

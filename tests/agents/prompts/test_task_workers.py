@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -211,8 +212,12 @@ async def test_a_wrong_worker_is_refused_by_name() -> None:
     ]
     for workers, said in wrongs:
         with pytest.raises(RunFailed, match=f"task_graph: {said}") as raised:
-            await Model().run(lambda prompt, workers=workers: prompt.task_graph(workers=workers))
+            await Model().run(partial(graph_of, workers))
         assert isinstance(raised.value.__cause__, PromptError)
+
+
+def graph_of(workers: Any, prompt: TaskGraph) -> None:
+    prompt.task_graph(workers=workers)
 
 
 async def test_a_graph_without_workers_offers_none() -> None:
