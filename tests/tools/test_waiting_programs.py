@@ -122,7 +122,9 @@ str(said)
 
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("nth", range(1, 11))
-def test_parts_that_run_side_by_side_with_pauses_go_the_same_way_after_a_crash(nth: int, when: str) -> None:
+def test_parts_that_run_side_by_side_with_pauses_go_the_same_way_after_a_crash(
+    nth: int, when: Literal[before, after]
+) -> None:
     made: list[str] = []
 
     def define(prompt: Functions) -> None:
