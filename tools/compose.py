@@ -85,7 +85,7 @@ def composite(
         text = json.dumps(value, ensure_ascii=False)
         shown = [part for result in results if not isinstance(result.content, str) for part in result.content]
         media: list[Part] = [part for part in shown if not isinstance(part, Text)]
-        return ToolResult((Text(text), *media) if media else text, value=value)
+        return ToolResult((Text(text), *media) if media else text, value=value, from_value=True)
 
     return _Composite(
         OpenSignature(

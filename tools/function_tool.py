@@ -13,6 +13,7 @@ from .context import CallContext
 from .errors import ToolDefinitionError
 from .functions import FunctionSignature
 from .invocation import Invocation
+from .returned import ANYTHING, Returned
 from .schema import Bound, Signature, body_of, hints_of
 from .tool import Tool, ToolOptions, check_options
 
@@ -50,17 +51,16 @@ class FunctionTool(Tool):
             )
         return wanted
 
-    def _result_schema(self) -> Mapping[str, Any]:
-        declared = self.response_schema
-        if declared is not None:
-            return declared
+    def _returned(self) -> Returned:
+        if self.response_schema is not None:
+            return super()._returned()
         from pydantic import PydanticUserError, TypeAdapter
 
         try:
             hint = hints_of(self.function).get("return", Any)
-            return TypeAdapter(hint).json_schema(mode="serialization")
+            return Returned(hint, TypeAdapter(hint).json_schema(mode="serialization"))
         except (ToolDefinitionError, PydanticUserError, TypeError, ValueError, AttributeError):
-            return {}  # an annotation that nobody needs for the call itself
+            return ANYTHING  # an annotation that nobody needs for the call itself
 
     async def _call(self, bound: Bound, context: CallContext | None, invocation: Invocation) -> Any:
         if self._place is None:

@@ -35,6 +35,7 @@ class ToolResult:
         is_error: the call failed; the text says how, and what would work.
         value: what the tool returned, for the program.
         error: the failure as an exception, for the program.
+        from_value: the text was made of the value, and says it; otherwise, as in a hook's answer, they are apart.
 
     Raises:
         TypeError: the content is neither.
@@ -44,6 +45,7 @@ class ToolResult:
     is_error: bool = False
     value: Any = None
     error: ToolError | None = field(default=None, compare=False)
+    from_value: bool = field(default=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         content = self.content
@@ -62,7 +64,7 @@ class ToolResult:
     def returned(cls, value: Any) -> ToolResult:
         """The result of a call that returned ``value``: a part, the bytes of a picture or a PDF, or a list or tuple
         with such in it, is shown to the model as what it is; all else is written as text."""
-        return cls(parts_of(value) or render(value), value=value)
+        return cls(parts_of(value) or render(value), value=value, from_value=True)
 
     @property
     def text(self) -> str:

@@ -18,6 +18,7 @@ from .context import CallContext
 from .errors import InvalidResult, MissingContext, ToolCrashed, ToolDefinitionError, ToolError
 from .invocation import Invocation
 from .result import ToolResult, parts_of
+from .returned import ANYTHING, Returned
 from .schema import Bound, Signature
 from .scopes import Scopes, as_scopes
 from .slots import Slots
@@ -178,17 +179,16 @@ class Tool:
         return schema
 
     @property
-    def result_schema(self) -> Mapping[str, Any]:
-        """The JSON schema of what a call gives to a program: what was declared, or else what is annotated; that of
-        anything where neither says."""
+    def returned(self) -> Returned:
+        """What a call gives to a program: what was declared, or else what is annotated; anything where neither says."""
         known = self._known
-        if known.result is None:
-            known.result = self._result_schema()
-        return known.result
+        if known.returned is None:
+            known.returned = self._returned()
+        return known.returned
 
-    def _result_schema(self) -> Mapping[str, Any]:
+    def _returned(self) -> Returned:
         declared = self.response_schema
-        return {} if declared is None else declared
+        return ANYTHING if declared is None else Returned(self._known.response, declared)
 
     def check(self, arguments: str | Mapping[str, Any]) -> dict[str, Any]:
         """Return the arguments, checked and converted, without calling.
@@ -301,7 +301,8 @@ class Tool:
             checked = self._adapter.validate_python(value, from_attributes=True)
         except ValidationError as error:
             raise InvalidResult(f"what {self.name!r} returned does not fit its response type: {error}") from error
-        return ToolResult(parts_of(checked) or self._adapter.dump_json(checked).decode(), value=checked)
+        text = self._adapter.dump_json(checked).decode()
+        return ToolResult(parts_of(checked) or text, value=checked, from_value=True)
 
     @property
     def _adapter(self) -> Any:
@@ -344,17 +345,17 @@ class _Known:
     Attributes:
         spec: what the model is told.
         adapter: what checks the return value.
-        result: the schema of what programs get.
+        returned: what programs get.
     """
 
-    __slots__ = ("adapter", "description", "response", "result", "spec")
+    __slots__ = ("adapter", "description", "response", "returned", "spec")
 
     def __init__(self, description: str, response: Any) -> None:
         self.description = description
         self.response = response
         self.spec: ToolSpec | None = None
         self.adapter: Any = None
-        self.result: Mapping[str, Any] | None = None
+        self.returned: Returned | None = None
 
 
 class ToolSettings(TypedDict, total=False):

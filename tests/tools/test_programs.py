@@ -166,6 +166,43 @@ async def test_hooks_of_a_function_see_its_calls() -> None:
     assert await _value("await recovered()", recovered) == -1
 
 
+def _answering(text: str, **more: Any) -> Any:
+    """A hook that stands for the call."""
+    return lambda arguments, *_: ToolResult(text, **more)
+
+
+@pytest.mark.parametrize("hook", ["before_call", "on_success", "on_error"])
+async def test_a_program_gets_what_a_hook_answers(hook: str) -> None:
+    def answered(returns: Any, text: str, **more: Any) -> Any:
+        async def hooked() -> Any:
+            if hook == "on_error":
+                raise ToolError("no")
+
+        hooked.__annotations__["return"] = returns
+        return tool(**{hook: _answering(text, **more)})(hooked)
+
+    assert await _value("await hooked()", answered(str, "instead")) == "instead"
+    assert await _value("await hooked()", answered(str, "5")) == "5"
+    assert await _value("await hooked()", answered(str | None, "(no output)")) == "(no output)"
+    assert await _value("await hooked() + 1", answered(int, "5")) == 6
+    assert await _value("await hooked()", answered(dict[str, int], "cached", value={"t": 7})) == {"t": 7}
+    assert await _value("await hooked()", answered(Any, "cached")) == "cached"
+    assert await _value("await hooked()", answered(None, "done")) is None
+    assert await _value("(await hooked())['city']", answered(Place, "cached", value=Place(city="Rome"))) == "Rome"
+    assert await _value("(await hooked())['city']", answered(Place, '{"city": "Rome"}')) == "Rome"
+    for wrong in (answered(int, "five"), answered(int, "5", value="five"), answered(list[int], "5", value=[1, "x"])):
+        told = await _refusal("await hooked()", wrong)
+        assert "what was answered in place of hooked does not fit what it returns: " in told
+        assert "five" not in told
+
+
+async def test_a_hooks_answer_is_read_as_the_declared_response() -> None:
+    @tool(response=list[Place], before_call=_answering('[{"city": "Rome"}]'))
+    async def there() -> Any: ...
+
+    assert await _value("(await there())[0]['city']", there) == "Rome"
+
+
 async def test_a_call_that_is_not_awaited_is_made_to_its_end_and_its_failure_is_told() -> None:
     ended: list[str] = []
 

@@ -111,7 +111,7 @@ class Library:
         functions = []
         for name, tool in self._tools.items():
             spec = tool.spec
-            functions.append(_Function(name, spec.description, spec.parameters, tool.result_schema))
+            functions.append(_Function(name, spec.description, spec.parameters, tool.returned.schema))
         return _stubs(tuple(functions), tuple(self.namespaces))
 
 

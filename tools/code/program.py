@@ -23,8 +23,9 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from ...providers.checks import COUNT, SOME_SECONDS, require
-from ..errors import CodeFailed, ToolDefinitionError
-from ..result import CUT, NOTHING, ToolResult
+from ..errors import CodeFailed, InvalidResult, ToolDefinitionError
+from ..result import CUT, ToolResult
+from ..returned import Returned
 from ..threads import in_thread
 from .library import Library, Stubs
 from .sandboxes import sandboxes
@@ -318,7 +319,9 @@ class _Program:
         if result.is_error:
             return {"exc_type": "RuntimeError", "message": result.text}
         try:
-            return {"return_value": for_program(result)}
+            return {"return_value": for_program(result, self._library[name].returned)}
+        except InvalidResult as error:
+            return {"exc_type": "RuntimeError", "message": f"what was answered in place of {name} {error}"}
         except ValueError:
             return {
                 "exc_type": "RuntimeError",
@@ -353,17 +356,25 @@ async def _slept(seconds: float) -> dict[str, Any]:
     return {"return_value": None}
 
 
-def for_program(result: ToolResult) -> Any:
-    """What a program gets of a result: text as it is, all else as plain data.
+def for_program(result: ToolResult, returned: Returned) -> Any:
+    """What a program gets of a result: text as it is, all else as plain data; of a hook's answer its value, or what its
+    text says.
+
+    Args:
+        result: it.
+        returned: what the function returns.
 
     Raises:
+        InvalidResult: a hook's answer is nothing that the function returns.
         ValueError: its text was cut, and is no JSON any more.
     """
     value = result.value
-    if value is None:  # as it is where a result was made by hand
-        return None if result.content == NOTHING else result.text
     if value is CUT:
         raise ValueError
+    if not result.from_value and isinstance(result.content, str):
+        return returned.read(result.content) if value is None else returned.checked(value)
+    if value is None:
+        return None if isinstance(result.content, str) else result.text
     if isinstance(value, str):
         return str.__str__(value)
     if isinstance(value, bytes | bytearray) or not isinstance(result.content, str):

@@ -172,8 +172,9 @@ def _result(answer: Any) -> ToolResult:
         content = shown(parts) or "(no output)"
     if answer.is_error:
         return ToolResult(content, True, answer.structured_content, ToolError(shown(content)))
-    value = answer.structured_content if answer.structured_content is not None else shown(content)
-    return ToolResult(content, value=value)
+    if answer.structured_content is not None:
+        return ToolResult(content, value=answer.structured_content)
+    return ToolResult(content, value=shown(content), from_value=True)
 
 
 def _import_mcp() -> Any:

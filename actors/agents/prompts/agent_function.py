@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from ....tools.errors import ToolDefinitionError
+from ....tools.returned import Returned
 from ....tools.schema import OpenSignature
 from ....tools.tool import Tool
 from .subagents import SubAgent
@@ -32,6 +33,9 @@ class AgentFunction(Tool):
     def response_schema(self) -> Mapping[str, Any]:
         """The JSON schema of the answer."""
         return _TEXT if self.sub.output is None else self.sub.output.schema
+
+    def _returned(self) -> Returned:
+        return Returned(str if self.sub.output is None else self.sub.response_schema, self.response_schema)
 
     def check(self, arguments: str | Mapping[str, Any]) -> dict[str, Any]:
         """Return the arguments, checked, without calling.

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from ....providers.messages import Part
-from ....tools.result import CUT, NOTHING, ToolResult
+from ....tools.result import CUT, ToolResult, render
 
-Form: TypeAlias = Literal["text", "json", "none"]
+Form: TypeAlias = Literal["text", "json", "none", "said", "value"]
+
+_MOST_APART: Final = 100_000
+"""Characters of a value that its text does not say: as many as the text of a result has by default."""
 
 
 class InnerCalled(NamedTuple):
@@ -59,9 +62,11 @@ class InnerReturned(NamedTuple):
         call_id: the call.
         content: of the result.
         is_error: whether it failed.
-        form: what the program gets of it: the text, what it says as JSON, or None.
+        form: what the program gets of it: the text, what it says as JSON, or None; where a hook answered, what it says
+            (``said``), or a value of its own (``value``).
         asked: how many calls the outer call had made by then. It is told of this result when it has made as many again.
         used: seconds of the run's time that were used by then.
+        value: the hook's value, as JSON; empty where it is too long.
     """
 
     call_id: str
@@ -70,6 +75,7 @@ class InnerReturned(NamedTuple):
     form: Form = "text"
     asked: int = 0
     used: float = 0.0
+    value: str = ""
 
     def __repr__(self) -> str:
         """Which call's, never what."""
@@ -161,25 +167,38 @@ def is_within(call_id: str, outer: str) -> bool:
 
 def returned(call_id: str, result: ToolResult, asked: int, used: float) -> InnerReturned:
     """The record of a result."""
-    return InnerReturned(call_id, result.content, result.is_error, _form(result), asked, used)
+    form = _form(result)
+    value = _as_json(result.value) if form == "value" else ""
+    if len(value) > _MOST_APART:
+        value = ""
+    return InnerReturned(call_id, result.content, result.is_error, form, asked, used, value)
 
 
 def result_of(record: InnerReturned) -> ToolResult:
     """What an outer call is told; the same whether the inner one has just ended or is known from the journal."""
-    if record.is_error or record.form == "none":
-        return ToolResult(record.content, record.is_error)
-    if record.form == "text" or not isinstance(record.content, str):
-        return ToolResult(record.content, value=ToolResult(record.content).text)
+    content, form = record.content, record.form
+    if record.is_error or form in ("none", "said"):
+        return ToolResult(content, record.is_error, from_value=form == "none")
+    if form == "text" or not isinstance(content, str):
+        return ToolResult(content, value=ToolResult(content).text, from_value=True)
     try:
-        return ToolResult(record.content, value=json.loads(record.content))
+        value = json.loads(record.value if form == "value" else content)
     except ValueError:
-        return ToolResult(record.content, value=CUT)
+        value = CUT
+    return ToolResult(content, value=value, from_value=form == "json")
+
+
+def _as_json(value: Any) -> str:
+    text = render(value)
+    return json.dumps(text) if isinstance(value, str | bytes | bytearray) else text
 
 
 def _form(result: ToolResult) -> Form:
     value = result.value
-    if value is None and result.content == NOTHING:
+    if isinstance(result.content, str) and not result.is_error and not result.from_value:
+        return "said" if value is None else "value"
+    if value is None and isinstance(result.content, str):
         return "none"
-    if value is None or isinstance(value, str | bytes | bytearray) or not isinstance(result.content, str):
+    if isinstance(value, str | bytes | bytearray) or not isinstance(result.content, str):
         return "text"
     return "json"

@@ -13,7 +13,18 @@ from typing import Any
 
 import pytest
 
-from callboard import Agency, Agent, PromptError, Request, RunFailed, System, run_prompt, tool
+from callboard import (
+    Agency,
+    Agent,
+    PromptError,
+    Request,
+    RunFailed,
+    System,
+    ToolError,
+    ToolResult,
+    run_prompt,
+    tool,
+)
 from callboard.actors.agents.errors import AgencyClosed
 from callboard.actors.agents.events import ApprovalRequested, RunEvent
 from callboard.actors.agents.prompts.functions import Functions
@@ -321,3 +332,23 @@ def test_a_process_that_is_killed_at_each_single_write_of_a_program_buys_nothing
 
 def test_a_process_that_is_killed_several_times_in_a_program_buys_nothing_twice() -> None:
     simulate(carried_out, seeds=SEEDS, faults=[Restart("shop", optional=True)] * 3)
+
+
+async def test_a_program_gets_the_value_of_a_hook_or_what_its_text_says() -> None:
+    def define(prompt: Functions) -> None:
+        @prompt.function(risk="safe", before_call=lambda _: ToolResult("cached", value={"tea": 7}))
+        async def prices() -> dict[str, int]:
+            raise AssertionError
+
+        @prompt.function(risk="safe", on_error=lambda *_: ToolResult("2"))
+        async def count() -> int:
+            raise ToolError("nobody counts")
+
+    def model(request: Request) -> Any:
+        last = request.messages[-1]
+        program = "(await prices())['tea'] + await count()"
+        return last.text if last.role == "tool" else call("RunPython", "c1", code=program)
+
+    agent = Agent("Clerk", prompt=define, plugins=Functions)
+    async with Agency(agent, model=function(model)) as agency:
+        assert (await agency.run("?")).text == "9"

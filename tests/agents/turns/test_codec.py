@@ -545,7 +545,7 @@ HandoffReturned call_id content is_error=False final=False fatal=None usage=Usag
 Image url detail='auto' cache=False
 InnerCalled call_id name arguments began_at=0.0
 InnerDecided call_id approved arguments=None reason=''
-InnerReturned call_id content is_error=False form='text' asked=0 used=0.0
+InnerReturned call_id content is_error=False form='text' asked=0 used=0.0 value=''
 Interrupted error usage=Usage() cost=0.0 handoffs=() rollback=False
 Message role content='' tool_calls=() tool_call_id=None name=None is_error=False reasoning='' cache=False state=None
 NotSteered id owner=None

@@ -102,6 +102,20 @@ def test_a_result_that_was_cut_and_one_with_pictures_say_so() -> None:
     assert result_of(returned("k/1", ToolResult(picture, value=object()), 1, 0.0)).value == "look\n[picture]"
 
 
+@pytest.mark.parametrize("value", ["x", "5", 5, None, {"a": [1]}, ["(no output)"]])
+def test_a_value_that_a_hook_gave_beside_a_text_is_recorded_beside_it(value: Any) -> None:
+    record = returned("k/1", ToolResult("cached", value=value), 1, 0.0)
+    codec = RunCodec()
+    encoded = codec.encode(record)
+    told = result_of(codec.decode(encoded.type, encoded.schema, encoded.data))
+    assert (told.content, told.value, told.from_value) == ("cached", value, False)
+
+
+def test_a_value_that_a_hook_gave_is_cut_where_it_is_longer_than_a_text_may_be() -> None:
+    assert result_of(returned("k/1", ToolResult("cached", value="x" * 99_998), 1, 0.0)).value == "x" * 99_998
+    assert result_of(returned("k/1", ToolResult("cached", value="x" * 99_999), 1, 0.0)).value is CUT
+
+
 def test_results_are_in_the_order_in_which_they_came() -> None:
     calls = InnerCalls()
     for number in (1, 2, 3):

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import replace
 from typing import Final
 
 from .....providers.messages import ToolCall
@@ -39,7 +38,7 @@ async def ask_agent(session: Session, sub: SubAgent, call: ToolCall) -> Ended[To
     if part.fatal is not None:
         return Ended(None, part.fatal)
     if part.handoff is None:
-        return Ended(_in_place(part.instead or ToolResult("")), None)
+        return Ended(part.instead or ToolResult(""), None)
     if session.over:
         return Ended(ToolResult.failure(ToolCancelled(f"{call.name!r} was cancelled: its run is over")), None)
     answered = asyncio.get_running_loop().create_future()
@@ -77,7 +76,7 @@ def stop_agent(session: Session, inner: InnerAtWork) -> Spent:
 def _returned(part: Part, result: PartResult) -> ToolResult:
     """What came of a run, as a function returns it."""
     if result.alone is not None:
-        return _in_place(result.alone)
+        return result.alone
     said = result.said
     if result.is_error:
         return ToolResult(said["error"], True)
@@ -87,9 +86,4 @@ def _returned(part: Part, result: PartResult) -> ToolResult:
         wrong = f"the answer of {part.name} does not fit its response_schema: {said['validation_error']}"
         return ToolResult(f"InvalidAnswer: {wrong}\nIt was: {shown}", True)
     text = response if isinstance(response, str) else json.dumps(response, ensure_ascii=False)
-    return ToolResult(text, value=response)
-
-
-def _in_place(result: ToolResult) -> ToolResult:
-    """What a function has put in the place of a run: its text, where it has no value."""
-    return result if result.is_error or result.value is not None else replace(result, value=result.text)
+    return ToolResult(text, value=response, from_value=True)

@@ -251,9 +251,11 @@ def _record_result(
         content = secrets.blot_content(content)
     if (content, is_error) != (result.content, result.is_error):
         value = content if isinstance(result.value, str) or is_error else result.value
-        result = ToolResult(content, is_error, None if is_error else value)
+        result = ToolResult(content, is_error, None if is_error else value, from_value=result.from_value)
     outer = outer_of(call.id)
     came = returned(call.id, result, session.within.made[outer], session.used())
+    if secrets:
+        came = came._replace(value=secrets.blot(came.value))
     since = session.since.pop(call.id, None)
     if session.runtime.bus.active and since is not None:
         seconds = session.time() - since
