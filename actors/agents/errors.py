@@ -40,6 +40,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..core.base.errors import CallboardError
+from ..core.base.errors import an as an
 from ..core.base.errors import named as named
 from ..core.base.errors import said as said
 from ..core.base.errors import text_of as text_of

@@ -8,6 +8,9 @@ from json.encoder import encode_basestring_ascii
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Final, get_args
 
+from ..errors import an
+from .losses import has_set, loss_of
+
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
@@ -15,6 +18,8 @@ SCALARS: Final = frozenset({str, int, float, bool, type(None)})
 _CONTAINERS: Final = frozenset({list, dict})
 _LOOSE: Final = frozenset({tuple, set, frozenset})
 """Containers that say nothing of what is in them, where a value of them is all that is known of its type."""
+
+_ENDLESS: Final = "it is nested without end, or too deeply"
 
 
 class NotPlain(Exception):
@@ -26,7 +31,7 @@ def problem_of(value: Any) -> str:
     try:
         return _problem(value, "")
     except RecursionError:
-        return "it is nested without end, or too deeply"
+        return _ENDLESS
 
 
 def _problem(value: Any, where: str) -> str:
@@ -47,7 +52,7 @@ def _problem(value: Any, where: str) -> str:
             if problem := _problem(item, f"{where}[{key!r:.40}]"):
                 return problem
         return ""
-    return f"{where or 'it'} is a {kind.__name__}"
+    return f"{where or 'it'} is {an(kind)}"
 
 
 def copied(value: Any) -> Any:
@@ -111,15 +116,15 @@ class Kind:
         try:
             made = self._adapter.dump_python(value, mode="json", warnings="error", by_alias=True)
         except Exception as error:  # also what serializers of the user's raise
-            raise NotPlain(f"a {type(value).__name__} is no {self.name}{self._misfit(value)}") from error
+            what = an(type(value))
+            if type(value) is self.type:
+                raise NotPlain(f"{what} is no plain data, and cannot be made such: {_short(error)}") from error
+            raise NotPlain(f"{what} is no {self.name}{self._misfit(value)}") from error
         if problem := problem_of(made):
             raise NotPlain(problem)
-        back = self.restored(made)
-        if self._loose and back != value:
-            raise NotPlain(
-                f"a journal would not give it back as it is: it holds more than plain data; give its type: "
-                f"value_type={self.name}[…]"
-            )
+        if loss := loss_of(value, self.restored(made)):
+            named = f"{self.name}[…]" if self._loose else "…"
+            raise NotPlain(f"a journal would not give it back as it is: {loss}; give its type: value_type={named}")
         return made
 
     def _misfit(self, value: Any) -> str:
@@ -215,19 +220,21 @@ def canonical(value: Any) -> str:
         return _encode(value)
     except (TypeError, ValueError, RecursionError):
         pass
-    if isinstance(value, set | frozenset):
-        raise NotPlain("a set has no order; use sorted(…)")
-    if isinstance(value, list | tuple):
-        try:
-            return f"[{','.join(map(canonical, value))}]"
-        except RecursionError as error:
-            raise NotPlain("it is nested without end, or too deeply") from error
     from pydantic_core import to_jsonable_python
 
     try:
-        return _encode(to_jsonable_python(value))
+        if has_set(value):
+            raise NotPlain("a set has no order; use sorted(…)")
+        plain = to_jsonable_python(value)
+    except RecursionError as error:
+        raise NotPlain(_ENDLESS) from error
+    except NotPlain:
+        raise
     except Exception as error:
-        raise NotPlain(f"a {type(value).__name__} is no plain data") from error
+        raise NotPlain(f"{an(type(value))} is no plain data") from error
+    if problem := problem_of(plain):
+        raise NotPlain(problem)
+    return _encode(plain)
 
 
 _encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
@@ -239,4 +246,4 @@ def _short(error: Exception) -> str:
     if told is None or not callable(told):
         return " ".join(str(error).split())[:300]
     wrong = told(include_url=False, include_context=False, include_input=False)[:5]
-    return "; ".join(f"{'.'.join(map(str, one['loc'])) or 'it'}: {one['msg']}" for one in wrong)[:300]
+    return "; ".join(": ".join(filter(None, (".".join(map(str, one["loc"])), one["msg"]))) for one in wrong)[:300]

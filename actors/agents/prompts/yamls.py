@@ -6,6 +6,7 @@ import marshal
 from functools import lru_cache
 from typing import Any, Final
 
+from ..errors import an
 from .serializing import NotPlain, problem_of
 
 _MOST_KNOWN: Final = 512
@@ -49,7 +50,7 @@ def _plain(data: Any) -> Any:
     try:
         return to_jsonable_python(data, inf_nan_mode="strings")
     except Exception as error:
-        raise NotPlain(f"a {type(data).__name__} is no plain data: {error!s:.200}") from error
+        raise NotPlain(f"{an(type(data))} is no plain data: {error!s:.200}") from error
 
 
 def _written(plain: Any) -> str:

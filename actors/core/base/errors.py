@@ -141,6 +141,12 @@ def text_of(error: BaseException) -> str:
         return f"<{type(error).__name__}, whose str raised {type(broken).__name__}>"
 
 
+def an(kind: type[Any] | str) -> str:
+    """The name of a type with its article."""
+    name = kind if isinstance(kind, str) else kind.__name__
+    return f"{'an' if name[:1] in 'aeiouAEIOU' else 'a'} {name}"
+
+
 def said(error: BaseException) -> str:
     """Return what an exception says, or the name of its type where it says nothing; whatever its ``str`` does."""
     return text_of(error) or type(error).__name__

@@ -338,7 +338,7 @@ WRONG: list[tuple[Callable[[Any], object], str]] = [
     (lambda prompt: prompt.define("a\n", "text"), "is no name"),
     (lambda prompt: prompt.system("a", 3), r"system\('a', …\) takes a text, not int; for data use define_data"),
     (lambda prompt: prompt.define("a", {"b": 1}), r"define\('a', …\) takes a text, not dict; for data use define_data"),
-    (lambda prompt: prompt.define_data("a", object()), r"define_data\('a'\): a object is no plain data"),
+    (lambda prompt: prompt.define_data("a", object()), r"define_data\('a'\): an object is no plain data"),
     (lambda prompt: prompt.message("system", "x"), "role is 'user' or 'assistant'; for instructions use prompt.system"),
     (lambda prompt: prompt.message("tool", "x"), "role is 'user' or 'assistant'"),
     (lambda prompt: prompt.user(3), "message.* int"),

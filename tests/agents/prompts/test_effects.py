@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
 from callboard import EffectContext, Message, Prompt, PromptError, StepModifier, SubAgent
 from callboard.providers.messages import ToolSpec
@@ -351,6 +352,15 @@ class Point:
     x: int
 
 
+@dataclass
+class Tagged:
+    tags: frozenset[int]
+
+
+class TaggedModel(BaseModel):
+    tags: set[int]
+
+
 def test_dependencies_are_plain_data_or_made_such() -> None:
     conversation = Conversation()
     ran: list[int] = []
@@ -362,10 +372,15 @@ def test_dependencies_are_plain_data_or_made_such() -> None:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ([1, object()], r"dependencies\[1\] cannot be compared after a restart: a object is no plain data"),
+        ([1, object()], r"dependencies\[1\] cannot be compared after a restart: an object is no plain data"),
         ([{1, 2}], r"dependencies\[0\] .* a set has no order; use sorted"),
         ([[{1, 2}]], r"dependencies\[0\] .* a set has no order; use sorted"),
-        ([float("nan")], r"dependencies\[0\]"),
+        ([float("nan")], r"dependencies\[0\] .*: it is nan, which no JSON says: use None, or a text"),
+        ([1, {"a": [float("inf")]}], r"dependencies\[1\] .*: \['a'\]\[0\] is inf, which no JSON says"),
+        ([{"a": {1, 2}}], r"dependencies\[0\] .* a set has no order; use sorted"),
+        ([{(1, frozenset({2})): 1}], r"dependencies\[0\] .* a set has no order; use sorted"),
+        ([Tagged(frozenset({1}))], r"dependencies\[0\] .* a set has no order; use sorted"),
+        ([[TaggedModel(tags={1})]], r"dependencies\[0\] .* a set has no order; use sorted"),
         ("text", r"dependencies is 'text'; give a list of what it depends on, \[\] to run once, or nothing"),
         (3, "dependencies is 3; give a list"),
     ],

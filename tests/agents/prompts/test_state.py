@@ -11,7 +11,8 @@ from enum import Enum
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
+from pydantic_core import core_schema
 
 from callboard import Prompt, PromptError
 from tests.agents.prompts.steps import Conversation, settled
@@ -211,6 +212,69 @@ def test_a_value_is_a_copy_of_ones_own() -> None:
     assert seen[0] is not seen[1]
 
 
+class Child(Person):
+    school: str
+
+
+class Ticket(BaseModel):
+    id: int
+
+
+class Urgent(Ticket):
+    by: str
+
+
+@dataclass
+class Board:
+    ticket: Ticket
+
+
+class Hidden(Ticket):
+    secret: str = Field("", exclude=True)
+
+
+class Plain:
+    """It has no equality of its own."""
+
+    def __init__(self, x: int) -> None:
+        self.x = x
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        return core_schema.no_info_plain_validator_function(
+            lambda given: given if isinstance(given, cls) else cls(given),
+            serialization=core_schema.plain_serializer_function_ser_schema(lambda given: given.x),
+        )
+
+
+def test_a_value_without_an_equality_of_its_own_is_kept() -> None:
+    conversation = Conversation()
+    seen: list[int] = []
+
+    def fn(prompt: Prompt) -> None:
+        value, _ = prompt.state("key", [Plain(3)], list[Plain])
+        seen.append(value[0].x)
+
+    conversation.step(fn)
+    conversation.restart()
+    conversation.step(fn)
+    assert seen == [3, 3]
+
+
+def test_a_value_of_a_subclass_is_kept_where_its_type_is_named() -> None:
+    conversation = Conversation()
+    urgent = Urgent(id=1, by="today")
+    seen: list[Any] = []
+
+    def fn(prompt: Prompt) -> None:
+        seen.append(prompt.state("key", [urgent, Ticket(id=2)], list[Urgent | Ticket])[0])
+
+    conversation.step(fn)
+    conversation.restart()
+    conversation.step(fn)
+    assert seen == [[urgent, Ticket(id=2)]] * 2
+
+
 WRONG: list[tuple[Any, Any, str]] = [
     (float("nan"), None, "nan"),
     ([1, float("inf")], None, r"\[1\] is inf"),
@@ -218,10 +282,19 @@ WRONG: list[tuple[Any, Any, str]] = [
     ([ADA], None, r"\[0\] is a Person"),
     ({1: "a"}, None, "the key 1, which is no text"),
     ((ADA,), None, "give its type: value_type=tuple"),
-    (object(), None, "object"),
+    (object(), None, "an object is no plain data, and cannot be made such"),
     (lambda: 1, None, "function"),
-    ("x", int, "no int"),
+    ("x", int, "a str is no int: Input should be a valid integer"),
+    ([], int, "a list is no int: Input"),
     ([1], list[Person], r"no list\[.*Person\]"),
+    (
+        [Child(**ADA.model_dump(), school="x")],
+        list[Person],
+        r"\[0\] is a Child, and would come back as a Person; give its",
+    ),
+    ({"a": Urgent(id=1, by="today")}, dict[str, Ticket], r"\['a'\] is an Urgent, and would come back as a Ticket"),
+    (Board(Urgent(id=1, by="today")), None, r"ticket is an Urgent, and would come back as a Ticket"),
+    (Hidden(id=1, secret="s"), None, "secret would"),
 ]
 
 

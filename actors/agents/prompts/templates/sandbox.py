@@ -22,6 +22,7 @@ from jinja2.runtime import Context, Macro
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.visitor import NodeTransformer
 
+from ...errors import an
 from . import bounds
 
 _LEFT_OUT = frozenset({"pprint", "random", "striptags", "urlize", "xmlattr"})
@@ -74,7 +75,7 @@ class Unwritable(Exception):
 def _write(_: Any, value: Any) -> str:
     """What stands in place of ``{{ value }}``."""
     if isinstance(value, CoroutineType | GeneratorType | AsyncGeneratorType):
-        raise Unwritable(f"a {type(value).__name__} cannot be written: give a template what it yields")
+        raise Unwritable(f"{an(type(value))} cannot be written: give a template what it yields")
     if isinstance(value, _FUNCTIONS):  # ``order.items`` is a method of a dict, whatever entries it has
         name = value.name if isinstance(value, Macro) else value.__name__
         raise Unwritable(f"a function cannot be written: call {name}(), or write […] for an entry of that name")

@@ -275,8 +275,7 @@ def _described(value: Any) -> str:
         return f"the class {value.__name__}"
     if isinstance(value, bytes | bytearray):
         return "bytes that are not UTF-8"
-    name = type(value).__name__
-    return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
+    return errors.an(type(value))
 
 
 def _where(event: Any, culprit: Any) -> str:
