@@ -9,14 +9,16 @@ from typing import Any, NamedTuple
 from ....providers.messages import Message, ToolSpec
 from ....tools.tool import Tool
 from ..context import RequestContext
+from ..errors import PromptError, an
 from .cells import RENDER, Cells
 from .effects import Effect, EffectContext, StepModifier
 from .items import Items
 from .parts import Parts
 from .prompt import Prompt
-from .references import Reference, shown
+from .references import Reference, ToolReference, shown
 from .spec import PromptSpec
 from .subagents import SubAgent, SubAgents
+from .templates.rendered import RenderedTemplate
 from .unfinished import Unfinished
 
 
@@ -98,8 +100,10 @@ def render(
     try:
         with cells.rendering():
             made = spec.fn(prompt) if input is None else spec.fn(prompt, input)
-        if made is not None and inspect.isawaitable(made):
-            return Unfinished(_awaited(prompt, made, parts, facts), made)
+        if made is not None:
+            if inspect.isawaitable(made):
+                return Unfinished(_awaited(prompt, made, parts, facts), made)
+            _check_returned(made, parts)
         prompt.close()
         finished = _finished(parts, facts)
     except BaseException:
@@ -111,13 +115,28 @@ def render(
 async def _awaited(prompt: Prompt, made: Awaitable[Any], parts: Parts, facts: StepFacts) -> Rendered:
     try:
         with parts.cells.rendering():
-            await made
+            returned = await made
+        if returned is not None:
+            _check_returned(returned, parts)
         prompt.close()
         finished = _finished(parts, facts)
     except BaseException:
         parts.cells.drop(RENDER)
         raise
     return finished if isinstance(finished, Rendered) else await _rest(*finished)
+
+
+def _check_returned(made: object, parts: Parts) -> None:
+    """Nothing that a function returns is looked at; a lambda returns what its one method does.
+
+    Raises:
+        PromptError: something else was returned, as if it were told to the model.
+    """
+    if not isinstance(made, Reference | ToolReference | RenderedTemplate):
+        raise PromptError(
+            f"{parts.name} returned {an(type(made))}, which nobody reads: a prompt function returns nothing, and tells "
+            "the model by prompt.system(name, text) or prompt.user(text)"
+        )
 
 
 class _Rest(NamedTuple):

@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from callboard import Image, Limits, Prompt, PromptError, SubAgent, ToolContext
+from callboard import Image, Limits, Message, Prompt, PromptError, SubAgent, ToolContext
 from callboard.providers.messages import ToolSpec
 from callboard.tools import BaseTool, InvalidArguments, tool
-from tests.agents.prompts.steps import Conversation
+from tests.agents.prompts.steps import Conversation, settled
 
 
 def step(fn: Callable[..., object], plugins: Any = (), **facts: Any) -> Any:
@@ -409,3 +409,35 @@ def test_long_data_is_not_kept_in_memory_once_its_step_is_over() -> None:
     finally:
         tracemalloc.stop()
     assert kept < 500_000  # 30 texts of 20,000 characters, and as many keys, would be 1,800,000
+
+
+async def returns_later(prompt: Prompt) -> str:
+    return "You are kind"
+
+
+@pytest.mark.parametrize(
+    "fn",
+    [
+        lambda prompt: "You are kind",
+        returns_later,
+        lambda prompt: [prompt.system("a", "b")],
+        lambda prompt: Message("user", "x"),
+        lambda prompt: False,
+    ],
+)
+async def test_a_function_that_returns_something_is_told_how_to_say_it(fn: Any) -> None:
+    with pytest.raises(PromptError, match=r"returned an? \w+, which nobody reads: .* prompt\.system\(name, text\)"):
+        await settled(Conversation().rendered(fn))
+
+
+async def test_a_function_may_return_a_reference() -> None:
+    async def later(prompt: Prompt) -> Any:
+        return prompt.system("a", "text")
+
+    def look() -> str:
+        """Look."""
+        return ""
+
+    for fn in (lambda prompt: prompt.system("a", "text"), later):
+        assert (await settled(Conversation().rendered(fn))).system == "<a>\ntext\n</a>"
+    assert Conversation().step(lambda prompt: prompt.tool(look)).tools[0].name == "look"

@@ -18,6 +18,15 @@ from callboard import Prompt, PromptError
 from tests.agents.prompts.steps import Conversation, settled
 
 
+def asking(key: Any, initial: Any, value_type: Any = None) -> Callable[[Prompt], None]:
+    """A prompt function that asks for one state."""
+
+    def fn(prompt: Prompt) -> None:
+        prompt.state(key, initial, value_type)
+
+    return fn
+
+
 def counter(prompt: Prompt) -> None:
     count, set_count = prompt.state("count", 0)
     prompt.system("count", f"{count}")
@@ -116,7 +125,7 @@ def test_the_initial_value_counts_only_the_first_time() -> None:
 
 def test_a_step_that_no_completion_came_of_has_set_nothing() -> None:
     conversation = Conversation()
-    conversation.rendered(lambda prompt: prompt.state("n", 1))
+    conversation.rendered(asking("n", 1))
     conversation.restart()
     assert shown(conversation, lambda prompt: prompt.system("n", str(prompt.state("n", 2)[0]))) == "<n>\n2\n</n>"
 
@@ -302,7 +311,7 @@ WRONG: list[tuple[Any, Any, str]] = [
 async def test_what_cannot_be_kept_is_refused_at_once(value: Any, kind: Any, said: str) -> None:
     conversation = Conversation()
     with pytest.raises(PromptError, match=rf"state 'key': .*{said}"):
-        conversation.step(lambda prompt: prompt.state("key", value, kind))
+        conversation.step(asking("key", value, kind))
     if callable(value):
         return
 
@@ -321,10 +330,10 @@ async def test_what_cannot_be_kept_is_refused_at_once(value: Any, kind: Any, sai
 
 def test_what_was_kept_and_does_not_fit_any_more_is_named() -> None:
     conversation = Conversation()
-    conversation.step(lambda prompt: prompt.state("key", {"a": 1}))
+    conversation.step(asking("key", {"a": 1}))
     conversation.restart()
     with pytest.raises(PromptError, match="state 'key': what was kept does not fit Person"):
-        conversation.step(lambda prompt: prompt.state("key", ADA))
+        conversation.step(asking("key", ADA))
 
 
 # -- wrong uses --------------------------------------------------------------------------------------------------------
@@ -333,7 +342,7 @@ def test_what_was_kept_and_does_not_fit_any_more_is_named() -> None:
 @pytest.mark.parametrize("key", ["", 3, None])
 def test_a_key_is_a_text(key: Any) -> None:
     with pytest.raises(PromptError, match="the key of a state is a text"):
-        Conversation().step(lambda prompt: prompt.state(key, 0))
+        Conversation().step(asking(key, 0))
 
 
 def test_a_key_is_used_once_in_a_step() -> None:
@@ -425,7 +434,7 @@ def test_a_set_is_the_same_in_whichever_order_it_is_kept() -> None:
         once_large.discard(number)
     assert list(once_large) != list({1, 40}), "equal sets, kept in another order"
     for _ in range(3):
-        conversation.step(lambda prompt: prompt.state("numbers", once_large, set[int]))
+        conversation.step(asking("numbers", once_large, set[int]))
 
 
 def test_what_a_function_of_the_value_before_changes_in_place_is_its_own() -> None:

@@ -221,8 +221,11 @@ def graph_of(workers: Any, prompt: TaskGraph) -> None:
 
 
 async def test_a_graph_without_workers_offers_none() -> None:
+    def alone(prompt: TaskGraph) -> None:
+        prompt.task_graph()
+
     model = Model()
-    await model.run(lambda prompt: prompt.task_graph())
+    await model.run(alone)
     assert "work_on_tasks" not in [one.name for one in model.tools]
 
 
