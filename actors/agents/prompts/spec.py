@@ -8,10 +8,10 @@ import typing
 import weakref
 from collections.abc import Callable, Iterable
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 from ....tools.schema import body_of, name_of
-from ..errors import PromptError
+from ..errors import PromptError, an
 
 _MOST_TAKEN: Final = 4096
 
@@ -53,21 +53,27 @@ def specified(fn: object, plugins: object, whose: str, base: type[Any], takes: i
     body = body_of(fn)
     if inspect.isgeneratorfunction(body) or inspect.isasyncgenfunction(body):
         raise PromptError(f"{where} yields; a prompt function returns, and defines with the methods of its prompt")
-    kind = _combined(plugins, whose, base)
+    given = _given(plugins, whose, base)
+    kind = _combined(given, whose, base)
     first = _first_parameter(fn, where, takes)
     wanted = typing.get_origin(first) or first
     if isinstance(wanted, type) and not issubclass(kind, wanted):
         if not issubclass(wanted, base):
-            raise PromptError(f"{where} takes a {wanted.__name__}; its first parameter is the prompt: {base.__name__}")
-        raise PromptError(
-            f"{where} takes a {wanted.__name__}, and its plugins give a {kind.__name__}: give plugins={wanted.__name__}"
-        )
+            raise PromptError(f"{where} takes {an(wanted)}; its first parameter is the prompt: {base.__name__}")
+        if not set(wanted.__bases__) <= set(given):
+            raise PromptError(
+                f"{where} takes {an(wanted)}, and its plugins give {an(kind)}: give plugins={wanted.__name__}"
+            )
+        # A class made of the plugins, for the annotation: it is the one that is made, with what else is given.
+        more = [one for one in given if not issubclass(wanted, one)]
+        kind = _combined(_given([wanted, *more], whose, base), whose, base)
     code = getattr(getattr(body, "__func__", body), "__code__", None)
     return PromptSpec(fn, kind, name, code.co_filename if code else "", code.co_firstlineno if code else 0)
 
 
-def _combined(plugins: object, whose: str, base: type[Any]) -> type[Any]:
-    given = (plugins,) if isinstance(plugins, type) or not isinstance(plugins, Iterable) else tuple(plugins)
+def _given(plugins: object, whose: str, base: type[Any]) -> tuple[type[Any], ...]:
+    alone = isinstance(plugins, type | str) or not isinstance(plugins, Iterable)
+    given: tuple[Any, ...] = (plugins,) if alone else tuple(cast(Iterable[Any], plugins))
     for plugin in given:
         if not isinstance(plugin, type) or not issubclass(plugin, base):
             raise PromptError(f"{whose}: a plugin is a subclass of {base.__name__}, not {plugin!r:.80}")
@@ -76,6 +82,10 @@ def _combined(plugins: object, whose: str, base: type[Any]) -> type[Any]:
                 f"{whose}: the plugin {plugin.__name__} has an __init__; write methods, and keep what must be kept in "
                 "self.state(…)"
             )
+    return given
+
+
+def _combined(given: tuple[type[Any], ...], whose: str, base: type[Any]) -> type[Any]:
     if len(given) < 2:
         return given[0] if given else base
     try:

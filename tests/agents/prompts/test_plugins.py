@@ -54,6 +54,27 @@ def test_several_plugins_are_one_class_in_the_order_given(plugins: Any) -> None:
     assert Conversation().step(fn, plugins).system == "<a>\nHELLO 0\n</a>"
 
 
+class Politely(Counting, Greeting):
+    def polite(self) -> str:
+        return f"{self.greeting()}, {self.counted()}"
+
+
+class Louder(Prompt):
+    def greeting(self) -> str:
+        return "HEY"
+
+
+@pytest.mark.parametrize(
+    "plugins", [Politely, [Counting, Greeting], [Greeting, Counting], [Louder, Counting, Greeting]]
+)
+def test_a_function_may_take_a_class_that_is_made_of_the_plugins(plugins: Any) -> None:
+    def fn(prompt: Politely) -> None:
+        prompt.system("a", f"{prompt.polite()} {isinstance(prompt, Politely)} {isinstance(prompt, Louder)}")
+
+    louder = isinstance(plugins, list) and Louder in plugins
+    assert Conversation().step(fn, plugins).system == f"<a>\nHello, 0 True {louder}\n</a>"
+
+
 def test_two_plugins_override_each_other_in_the_order_given() -> None:
     class Silent(Prompt):
         def greeting(self) -> str:
@@ -75,6 +96,13 @@ class OfOneWithInit(WithInit): ...
 
 
 def takes_both(prompt: Both) -> None: ...
+
+
+class OwnInit(Counting, Greeting):
+    def __init__(self) -> None: ...
+
+
+def takes_own_init(prompt: OwnInit) -> None: ...
 def takes_counting(prompt: Counting) -> None: ...
 def takes_text(prompt: str) -> None: ...
 def takes_nothing() -> None: ...
@@ -95,11 +123,10 @@ WRONG: list[tuple[Any, Any, str]] = [
     (plain, OfOneWithInit, "OfOneWithInit has an __init__"),
     (plain, [Prompt, Counting], "the plugins Prompt, Counting do not fit together in this order"),
     (takes_counting, (), "takes_counting takes a Counting, and its plugins give a Prompt: give plugins=Counting"),
-    (
-        takes_both,
-        [Counting, LoudGreeting],
-        r"takes a Both, and its plugins give a Counting\+LoudGreeting: give plug",
-    ),
+    (takes_both, [Counting, Greeting], r"takes a Both, and its plugins give a Counting\+Greeting: give plugins=Both"),
+    (takes_both, LoudGreeting, "takes a Both, and its plugins give a LoudGreeting: give plugins=Both"),
+    (takes_own_init, [Counting, Greeting], "the plugin OwnInit has an __init__"),
+    (plain, "Counting", "a plugin is a subclass of Prompt, not 'Counting'"),
     (takes_text, (), "takes_text takes a str; its first parameter is the prompt: Prompt"),
     (takes_nothing, (), r"takes_nothing takes \(\); a prompt function takes \(prompt\)"),
     (takes_two, (), r"takes_two takes \(prompt, more\); a prompt function takes \(prompt\)"),
