@@ -38,7 +38,7 @@ def lead(prompt: Prompt) -> None:
     prompt.system("lead", "Ask your team, then write the report.")
     prompt.define_data("findings", findings)
 
-    def keep(answer: Finding, given: Topic) -> None:  # recorded together with the answer
+    def keep(given: Topic, answer: Finding) -> None:  # recorded together with the answer
         set_findings(lambda before: [*before, answer])
 
     def research(name: str) -> SubAgent:

@@ -319,7 +319,7 @@ def a_prompt_function(prompt: Both) -> None:
     assert_type(prompt.agent("A", "", Note, of_a_sub_agent), ToolReference)
     prompt.agent("B", "", Note, of_a_counting_sub_agent, plugins=Counting, model="m")
     prompt.agent("C", "", {"n": int}, lambda prompt, given: None, plugins=[Counting, Noting])
-    prompt.agent("E", "", Note, of_a_sub_agent, response_schema=int, on_success=set_count)
+    prompt.agent("E", "", Note, of_a_sub_agent, response_schema=int, on_success=lambda given, answer: set_count(answer))
     prompt.agents("All", "", [SubAgent("D", "", Note, of_a_sub_agent, limits=Limits(steps=3), on_error=print)])
 
 

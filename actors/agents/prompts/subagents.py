@@ -62,8 +62,8 @@ class SubAgent:
         limits: what one call may use, besides what is left to the run that calls it; None for what agents may use.
         before_call: called with the input; it may return another, or a `ToolResult` that stands for the call; raising
             refuses the call.
-        on_success: called with the answer (what it is as ``response_schema``, or its text) and the input.
-        on_error: called with what its run ended in, or an `InvalidAnswer` where its answer does not fit, and the input;
+        on_success: called with the input and the answer (what it is as ``response_schema``, or its text).
+        on_error: called with the input and what its run ended in, or an `InvalidAnswer` where its answer does not fit;
             it may return a `ToolResult` that stands for the call.
 
     The three may be ``async``, take fewer arguments, and set the state of the prompt that offers the agent.
@@ -278,7 +278,7 @@ def _required(function: Callable[..., Any] | None, most: int, what: str) -> int:
     required = [one for one in parameters if one.default is one.empty and one.kind is not one.VAR_KEYWORD]
     if len(required) > most or any(one.kind is one.KEYWORD_ONLY for one in required):
         names = ", ".join(one.name for one in required)
-        takes = "(input)" if most == 1 else "(answer, input)" if "on_success" in what else "(error, input)"
+        takes = "(input)" if most == 1 else "(input, answer)" if "on_success" in what else "(input, error)"
         raise PromptError(f"{what} takes {takes}, or less; this requires ({names})")
     return len(required)
 

@@ -322,31 +322,31 @@ def seen_by(model: Callable[[Request], Any]) -> tuple[Callable[[Request], Any], 
     return watched, seen
 
 
-async def test_on_success_sees_the_answer_and_the_input_and_may_set_the_callers_state() -> None:
+async def test_on_success_sees_the_input_and_the_answer_and_may_set_the_callers_state() -> None:
     model, seen = seen_by(lead(CATS, worker=good))
-    prompt = noting(on_success=lambda note: lambda fact, given: note([given.topic, fact.fact]))
+    prompt = noting(on_success=lambda note: lambda given, fact: note([given.topic, fact.fact]))
     await answered(agency(prompt, model))
     assert seen == [[], [["cats", "They purr."]]]
 
 
 async def test_functions_may_be_async_and_take_less() -> None:
     def later(note: Callable[[Any], Any]) -> Callable[..., Any]:
-        async def told_later(fact: Fact) -> None:
+        async def told_later(given: Find) -> None:
             await asyncio.sleep(0)
-            note(fact.sure)
+            note(given.topic)
 
         return told_later
 
     model, seen = seen_by(lead(CATS, worker=good))
     await answered(agency(noting(on_success=later), model))
-    assert seen[-1] == [1.0]
+    assert seen[-1] == ["cats"]
 
 
 async def test_on_error_is_told_of_an_answer_that_does_not_fit_and_may_set_state_too() -> None:
     model, seen = seen_by(lead(CATS, worker=lambda request: "dunno"))
     prompt = noting(
         on_success=lambda note: lambda fact: note("never"),
-        on_error=lambda note: lambda error, given: note([given.topic, type(error).__name__]),
+        on_error=lambda note: lambda given, error: note([given.topic, type(error).__name__]),
     )
     answer = await answered(agency(prompt, model))
     assert json.loads(answer.text)["response"] == "dunno"
@@ -357,7 +357,7 @@ async def test_on_error_is_told_of_what_a_run_ended_in_and_what_it_sets_counts_a
     None
 ):
     model, seen = seen_by(lead(CATS, worker=lambda request: OSError("down")))
-    answer = await answered(agency(noting(on_error=lambda note: lambda error: note(type(error).__name__)), model))
+    answer = await answered(agency(noting(on_error=lambda note: lambda _, error: note(type(error).__name__)), model))
     result = answer.steps[0].calls[0].result
     assert result is not None
     assert result.is_error
@@ -447,7 +447,7 @@ async def test_before_call_may_set_state_unless_it_refuses() -> None:
 async def test_two_calls_at_once_set_state_on_top_of_each_other() -> None:
     calls = [call("research", str(number), topic=f"t{number}") for number in range(5)]
     model, seen = seen_by(lead(*calls, worker=good))
-    await answered(agency(noting(on_success=lambda note: lambda fact, given: note(given.topic)), model))
+    await answered(agency(noting(on_success=lambda note: lambda given, fact: note(given.topic)), model))
     assert sorted(seen[-1]) == ["t0", "t1", "t2", "t3", "t4"]
 
 
@@ -478,7 +478,7 @@ def team(**options: Any) -> Callable[[Prompt], None]:
         found, set_found = prompt.state("found", [], list[Any])
         prompt.system("lead", f"found {json.dumps(found)}")
 
-        def note(answer: Any, given: Find) -> None:
+        def note(given: Find, answer: Any) -> None:
             set_found(lambda before: [*before, given.topic])
 
         members = [
@@ -624,7 +624,7 @@ async def test_sub_agents_have_sub_agents_each_with_a_state_of_its_own() -> None
                     "",
                     Find,
                     at(depth + 1),
-                    on_success=lambda text: set_count(lambda before: before + len(text)),
+                    on_success=lambda _, text: set_count(lambda before: before + len(text)),
                 )
 
         return defines
@@ -958,8 +958,8 @@ async def test_events_and_diagrams_show_it_by_its_name() -> None:
     ("callback", "function", "says"),
     [
         ("before_call", lambda one, two: None, r"before_call takes \(input\), or less; this requires \(one, two\)"),
-        ("on_success", lambda a, b, c: None, r"on_success takes \(answer, input\), or less; this requires \(a, b, c\)"),
-        ("on_error", lambda a, *, b: None, r"on_error takes \(error, input\), or less; this requires \(a, b\)"),
+        ("on_success", lambda a, b, c: None, r"on_success takes \(input, answer\), or less; this requires \(a, b, c\)"),
+        ("on_error", lambda a, *, b: None, r"on_error takes \(input, error\), or less; this requires \(a, b\)"),
     ],
 )
 def test_a_function_that_takes_more_than_there_is_is_refused(callback: str, function: Any, says: str) -> None:

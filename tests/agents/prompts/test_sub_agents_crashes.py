@@ -64,11 +64,11 @@ class Newsroom:
             if given.topic == "risky":
                 inner.tool(lambda: set_pages(lambda before: before + 7), name="buy", risk="risky", idempotent=True)
 
-        async def keep(answer: Any, given: Find) -> None:
+        async def keep(given: Find, answer: Any) -> None:
             await asyncio.sleep(self.pause / 10)
             set_found(lambda before: [*before, f"{given.topic}: {answer.fact if isinstance(answer, Fact) else answer}"])
 
-        def miss(error: Exception, given: Find) -> None:
+        def miss(given: Find, error: Exception) -> None:
             set_found(lambda before: [*before, f"{given.topic}: no"])
 
         options: dict[str, Any] = {"on_success": keep, "on_error": miss}
@@ -249,7 +249,7 @@ def nested(prompt: Prompt, given: Any = None, *, depth: int = 1, who: str = "") 
         nested(inner, given, depth=depth + 1, who=who)
 
     if depth < 4:
-        prompt.agent("x", "", Find, below, on_success=lambda answer: set_heard(lambda before: f"{before}+{answer}"))
+        prompt.agent("x", "", Find, below, on_success=lambda _, answer: set_heard(lambda before: f"{before}+{answer}"))
 
 
 def echo(request: Request) -> Any:

@@ -140,13 +140,13 @@ def _as_agent(graph: TaskGraphState, change: Change, worker: TaskWorker, workers
         task = graph[given.task_id]
         return worker.fn(prompt, TaskInput(task.id, task.title, task.description, graph.input_of(task.id)))
 
-    def finish(answer: Any, given: TaskCall) -> None:
+    def finish(given: TaskCall, answer: Any) -> None:
         from pydantic_core import to_jsonable_python
 
         result = to_jsonable_python(answer)
         change(lambda before: before.finish(given.task_id, "completed", result, agent=worker.name))
 
-    def fail(error: BaseException, given: TaskCall) -> None:
+    def fail(given: TaskCall, error: BaseException) -> None:
         change(lambda before: before.finish(given.task_id, "failed", said(error), agent=worker.name))
 
     capable = f" Capable of: {', '.join(worker.capabilities)}." if worker.capabilities else ""

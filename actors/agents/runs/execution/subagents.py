@@ -317,7 +317,7 @@ async def judged(session: Session, part: Part, outcome: Outcome | None) -> PartR
             problem = named(raised)
         if problem:
             error = InvalidAnswer(f"the answer of {part.name} does not fit: {problem}")
-    tell = sub.bound("on_success", value, part.input) if error is None else sub.bound("on_error", error, part.input)
+    tell = sub.bound("on_success", part.input, value) if error is None else sub.bound("on_error", part.input, error)
     if tell is None:
         return _result(part, outcome, value, problem)
     what = f"{'on_success' if error is None else 'on_error'} of {sub.name}"
