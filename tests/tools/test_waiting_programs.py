@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -123,7 +124,7 @@ str(said)
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("nth", range(1, 11))
 def test_parts_that_run_side_by_side_with_pauses_go_the_same_way_after_a_crash(
-    nth: int, when: Literal[before, after]
+    nth: int, when: Literal["before", "after"]
 ) -> None:
     made: list[str] = []
 
