@@ -22,6 +22,10 @@ from .serializing import Kind, NotPlain, is_same
 T = TypeVar("T")
 
 _MISSING: Final = object()
+_MIGRATE: Final = (
+    "this conversation keeps an older form: give what is new a default, or let the type take the old form (a validator "
+    "with mode='before'), or use another key"
+)
 RENDER: Final = ""
 """The scope of a step's effects."""
 
@@ -207,7 +211,12 @@ class Cells:
             if before is None:
                 queue = self._queue(self._scope(RENDER), key, kind, first)
                 queue.steps.append((first,))
-        value = kind.restored(plain)
+        try:
+            value = kind.restored(plain)
+        except NotPlain as wrong:
+            if first is not _MISSING:
+                raise
+            raise NotPlain(f"{wrong}; {_MIGRATE}") from wrong
         if value is not plain:
             self._handed[key] = (kind, value, plain)
         setter = self._setters.get(key)  # it is the same from step to step

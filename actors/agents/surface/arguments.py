@@ -59,7 +59,12 @@ def check_arguments(
     if pool is not None and not isinstance(pool, ActorRef | ChildSpec):
         raise DefinitionError(f"pool is an actor, or a ChildSpec to start one from, not {pool!r:.80}")
     if model is not None and not isinstance(model, ActorRef | ChildSpec | str):
-        raise DefinitionError(f"model is an actor, a ChildSpec to start one from, or a model's name, not {model!r:.80}")
+        told = f"model is an actor, a ChildSpec to start one from, or a model's name, not {model!r:.80}"
+        if callable(model):
+            told += (
+                "; a function that stands for a model is ChildSpec(FunctionModel, (function,)), of callboard.testing"
+            )
+        raise DefinitionError(told)
     if model is not None and pool is not None:
         raise DefinitionError("model and pool are two names of one argument: give one of them")
     if config is not None:

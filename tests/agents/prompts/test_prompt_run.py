@@ -384,6 +384,10 @@ async def test_wrong_arguments_are_refused_before_anything_runs() -> None:
     for option in ("on_chunk", "on_step_finish", "on_finish", "on_error", "on_abort"):
         with pytest.raises(DefinitionError, match=option):
             run_prompt(greeting, model=model, **{option: 5})  # type: ignore[call-overload]
+    with pytest.raises(DefinitionError, match=r"ChildSpec\(FunctionModel, \(function,\)\), of callboard.testing"):
+        run_prompt(greeting, model=lambda request: "hello")  # type: ignore[call-overload]
+    with pytest.raises(DefinitionError, match=r"or a model's name, not 5$"):
+        run_prompt(greeting, model=5)  # type: ignore[call-overload]
     with pytest.raises(DefinitionError, match="active_tools"):
         run_prompt(greeting, model=model, active_tools="more")
     with pytest.raises(DefinitionError, match="stop_when"):

@@ -11,7 +11,7 @@ from enum import Enum
 from typing import Any
 
 import pytest
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 from pydantic_core import core_schema
 
 from callboard import Prompt, PromptError
@@ -332,8 +332,58 @@ def test_what_was_kept_and_does_not_fit_any_more_is_named() -> None:
     conversation = Conversation()
     conversation.step(asking("key", {"a": 1}))
     conversation.restart()
-    with pytest.raises(PromptError, match="state 'key': what was kept does not fit Person"):
+    with pytest.raises(
+        PromptError, match=r"state 'key': what was kept does not fit Person: name: .*; this conversation"
+    ) as no:
         conversation.step(asking("key", ADA))
+    for way in ("a default", "mode='before'", "another key"):
+        assert way in str(no.value)
+
+
+class Customer(BaseModel):
+    """What a conversation began with."""
+
+    name: str
+
+
+class Renamed(BaseModel):
+    """The same with its field called otherwise, and one more that has a default."""
+
+    full_name: str
+    orders: list[str] = []
+
+    @model_validator(mode="before")
+    @classmethod
+    def from_older(cls, kept: Any) -> Any:
+        if isinstance(kept, dict) and "name" in kept:
+            return {"full_name": kept["name"]}
+        return kept
+
+
+class Extended(BaseModel):
+    name: str
+    orders: list[str] = []
+
+
+@pytest.mark.parametrize("newer", [Renamed(full_name="Ada"), Extended(name="Ada")])
+async def test_a_newer_type_takes_what_an_older_one_has_kept(newer: BaseModel) -> None:
+    conversation = Conversation()
+    conversation.step(asking("customer", Customer(name="Ada")))
+    conversation.restart()
+    found: list[Any] = []
+
+    def fn(prompt: Prompt) -> None:
+        customer, set_customer = prompt.state("customer", type(newer)(**newer.model_dump()))
+        found.append(customer)
+
+        @prompt.tool
+        async def order(thing: str) -> None:
+            set_customer(lambda before: before.model_copy(update={"orders": [*before.orders, thing]}))
+
+    await conversation.call(conversation.step(fn), "order", thing="tea")
+    conversation.restart()
+    conversation.step(fn)
+    assert found == [newer, newer.model_copy(update={"orders": ["tea"]})]
 
 
 # -- wrong uses --------------------------------------------------------------------------------------------------------
