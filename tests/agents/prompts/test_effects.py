@@ -134,6 +134,25 @@ def test_what_an_effect_of_a_lost_step_has_set_counts_once() -> None:
     assert (ran, conversation.cells.state) == ([0, 0], {"visits": 1})
 
 
+def test_an_effect_that_runs_again_can_give_the_world_the_same_key() -> None:
+    conversation = Conversation()
+    told: list[str] = []
+
+    def fn(prompt: Prompt) -> None:
+        order, _ = prompt.state("order", "tea")
+
+        def ship(context: EffectContext) -> None:
+            told.append(f"{context.request.conversation}/{order}")
+
+        prompt.effect(ship, [order])
+
+    conversation.rendered(fn)
+    conversation.restart()
+    conversation.step(fn)
+    conversation.step(fn)
+    assert told == ["c/tea", "c/tea"]
+
+
 def test_what_raises_sets_nothing_and_runs_again() -> None:
     conversation = Conversation()
     ran: list[str] = []

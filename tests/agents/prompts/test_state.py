@@ -366,13 +366,14 @@ class Extended(BaseModel):
 
 
 @pytest.mark.parametrize("newer", [Renamed(full_name="Ada"), Extended(name="Ada")])
-async def test_a_newer_type_takes_what_an_older_one_has_kept(newer: BaseModel) -> None:
+async def test_a_newer_type_takes_what_an_older_one_has_kept(newer: Renamed | Extended) -> None:
     conversation = Conversation()
     conversation.step(asking("customer", Customer(name="Ada")))
     conversation.restart()
     found: list[Any] = []
 
     def fn(prompt: Prompt) -> None:
+        set_customer: Any
         customer, set_customer = prompt.state("customer", type(newer)(**newer.model_dump()))
         found.append(customer)
 
