@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from typing_extensions import TypedDict
 
 from callboard.testing import simulate
-from callboard.tools import ToolDefinitionError, ToolError, ToolResult, tool
+from callboard.tools import ToolDefinitionError, ToolError, ToolResult, tool, tool_from_schema
 from callboard.tools.code.library import Library
 from callboard.tools.code.program import Bounds, Ran, run_program
 from callboard.tools.errors import CodeFailed
@@ -432,3 +432,24 @@ async def test_what_a_function_returned_and_was_cut_is_an_error_of_its_call() ->
         return list(range(1000))
 
     assert "was cut, as it is too long" in await _refusal("await much()", much)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ("odd", "odd() takes one dictionary"),
+        ("odd, [1]", "odd() takes one dictionary"),
+        ("odd, {'a-b': 1}, {'a-b': 2}", "odd() takes one dictionary"),
+        ("odd, {'a-b': 1}, more=2", "odd() takes one dictionary"),
+        ("add, 1, 2, 3", "add() takes 2 arguments, 3 were given"),
+        ("add, 1, a=2", "add() got a twice"),
+    ],
+)
+async def test_arguments_that_get_around_the_check_are_refused_before_anything_is_called(given: str, says: str) -> None:
+    async def handler(arguments: dict[str, Any]) -> None: ...
+
+    schema = {"type": "object", "properties": {"a-b": {"type": "integer"}}}
+    odd = tool_from_schema(name="odd", description="", schema=schema, handler=handler)
+    around = "def around(function, *args, **kwargs):\n    return function(*args, **kwargs)\n"
+    assert says in await _refusal(f"{around}await around({given})", odd, add)
+    assert not _CALLED
