@@ -21,6 +21,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from ..actors.core.base.errors import named
+from .changes import Changes, changes
 from .errors import ToolCancelled, ToolError, ToolTimeout
 from .result import ToolResult
 from .slots import Slots
@@ -46,10 +47,12 @@ class Invocation:
 
     __slots__ = (
         "_body",
+        "_changes",
         "_context",
         "_left",
         "_name",
         "_on_end",
+        "_outer",
         "_slots",
         "_task",
         "_timeout",
@@ -74,6 +77,8 @@ class Invocation:
         self._left = timeout
         self._on_end: Callable[[ToolResult], object] | None = on_end
         self._slots = slots
+        self._outer = changes.get()
+        self._changes: Changes | None = None
         self._context: contextvars.Context | None = None
         self._task: asyncio.Task[ToolResult] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -87,9 +92,20 @@ class Invocation:
 
     def _begin(self) -> None:
         loop = asyncio.get_running_loop()
+        if self._outer is not None:
+            self._changes = self._outer.attempt()
+            self._context = self._context or contextvars.copy_context()
+            self._context.run(changes.set, self._changes)
         self._task = loop.create_task(self._body(self), name=f"tool {self._name}", context=self._context)
         self._task.add_done_callback(self._ended, context=self._context)
         self.resume()
+
+    def start_over(self) -> None:
+        """Undo what the body has changed so far; what it changes from here on counts if the call succeeds."""
+        if self._changes is not None and self._outer is not None:
+            self._changes.undo()
+            self._changes = self._outer.attempt()
+            changes.set(self._changes)
 
     def pause(self) -> None:
         """No time passes for the call: it waits for a thread, or a process."""
@@ -151,4 +167,23 @@ class Invocation:
         if on_end is not None:
             if self._slots is not None:
                 self._slots.release()
+            if self._changes is None:
+                on_end(result)
+                return
+            result = self._with(self._changes, result)
+            token = changes.set(self._outer)  # a call that is begun by this one's end is not made by this one
             on_end(result)
+            changes.reset(token)
+
+    def _with(self, made: Changes, result: ToolResult) -> ToolResult:
+        """The result, once what the call has changed counts, or does not."""
+        if result.is_error:
+            made.undo()
+            return result
+        try:
+            made.keep()
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a function of the user's
+            return ToolResult(f"{self._name} set nothing, since what it sets with raised {named(error)}", True)
+        return result

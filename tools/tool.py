@@ -262,12 +262,12 @@ class Tool:
                 raise invocation.verdict
         except asyncio.CancelledError:
             if invocation.verdict is None:
-                return await self._failed(values, ToolCrashed(f"{self.name!r} cancelled itself"), context)
+                return await self._failed(values, ToolCrashed(f"{self.name!r} cancelled itself"), context, invocation)
             if self._on_error is None:
                 raise
-            return await self._failed(values, invocation.verdict, context)
+            return await self._failed(values, invocation.verdict, context, invocation)
         except ToolError as error:
-            return await self._failed(values, error, context)
+            return await self._failed(values, error, context, invocation)
         except BaseException as error:
             # SystemExit too: raised in a task it would end the loop, and every other actor with it.
             if is_ours(error, task):
@@ -275,7 +275,7 @@ class Tool:
             _log_crash(self.name, error, context)
             crash = ToolCrashed(named(error))
             crash.__cause__ = error
-            return await self._failed(values, crash, context)
+            return await self._failed(values, crash, context, invocation)
         return _without_secrets(result, context).shortened(self.max_result)
 
     async def _call(self, bound: Bound, context: CallContext | None, invocation: Invocation) -> Any:
@@ -313,9 +313,12 @@ class Tool:
             known.adapter = TypeAdapter(known.response)
         return known.adapter
 
-    async def _failed(self, values: dict[str, Any], error: ToolError, context: CallContext | None) -> ToolResult:
+    async def _failed(
+        self, values: dict[str, Any], error: ToolError, context: CallContext | None, invocation: Invocation
+    ) -> ToolResult:
         result: ToolResult | None = None
         if self._on_error is not None:
+            invocation.start_over()
             task = asyncio.current_task()
             try:
                 result = _answered("on_error", await _settled(self._on_error(dict(values), error)))

@@ -2,18 +2,20 @@
 
 A setter belongs to the cells whose prompt function made it; what it sets goes to the queue of the *scope* that it is
 called in: a tool call, or (with the name "") the effects of a step. A scope's queue becomes the conversation's in one
-piece, when the scope is taken, on top of whatever was committed meanwhile; one that is dropped has set nothing. Which
-scope a code runs in is a context variable, so it also holds in the threads and tasks that a call starts.
+piece, when the scope is taken, on top of whatever was committed meanwhile; one that is dropped has set nothing. So it
+is within a scope for each call of a tool, which may fail while the scope goes on. Which scope a code runs in is a
+context variable, so it also holds in the threads and tasks that a call starts.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from contextvars import ContextVar, Token
+from contextvars import Token
 from types import TracebackType
 from typing import Any, Final, Generic, TypeVar
 
+from ....tools.changes import Changes, changes
 from ..errors import PromptError
 from ..turns.records import PromptChanged
 from .references import Reference
@@ -49,17 +51,34 @@ class _Queue:
 
 
 class _Scope:
-    __slots__ = ("cells", "effects", "name", "over", "queues")
+    """Where setters set, under `Changes`.
 
-    def __init__(self, cells: Cells, name: str | None) -> None:
+    Attributes:
+        outer: the scope that this one becomes a part of when it is kept.
+    """
+
+    __slots__ = ("cells", "effects", "name", "outer", "over", "queues")
+
+    def __init__(self, cells: Cells, name: str | None, outer: _Scope | None = None) -> None:
         self.cells = cells
         self.name = name
+        self.outer = outer
         self.queues: dict[str, _Queue] = {}
         self.effects: dict[str, str | None] = {}
         self.over = False
 
+    @property
+    def is_over(self) -> bool:
+        return self.over or (self.outer is not None and self.outer.is_over)
 
-_active: ContextVar[_Scope | None] = ContextVar("callboard.prompt", default=None)
+    def attempt(self) -> _Scope:
+        return _Scope(self.cells, self.name, self)
+
+    def keep(self) -> None:
+        self.cells.keep(self)
+
+    def undo(self) -> None:
+        self.over = True
 
 
 class _Open:
@@ -71,12 +90,12 @@ class _Open:
         self._scope = scope
 
     def __enter__(self) -> None:
-        self._token: Token[_Scope | None] = _active.set(self._scope)
+        self._token: Token[Changes | None] = changes.set(self._scope)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        _active.reset(self._token)
+        changes.reset(self._token)
 
 
 class Setter(Generic[T]):
@@ -188,6 +207,28 @@ class Cells:
             if dropped is not None:
                 dropped.over = True
 
+    def keep(self, scope: _Scope) -> None:
+        """Make what was set in a scope a part of the one around it, on top of what that has set meanwhile.
+
+        Raises:
+            Exception: as `take`.
+        """
+        with self._lock:
+            outer, over = scope.outer, scope.is_over
+            scope.over = True
+            if outer is None or over:
+                return
+            kept: dict[str, _Queue] = {}
+            for key, queue in scope.queues.items():
+                before = outer.queues.get(key)
+                if before is None:
+                    kept[key] = queue
+                    continue
+                value = queue.value if before.value is queue.base else self._folded(key, queue, before.value)
+                kept[key] = both = _Queue(before.base, before.kind, value)
+                both.steps = [*before.steps, *queue.steps]
+            outer.queues.update(kept)
+
     # -- reading and setting -------------------------------------------------------------------------------------------
 
     def read(
@@ -237,8 +278,10 @@ class Cells:
 
     def set(self, key: str, kind: Kind, first: Any, given: Any) -> Any:
         """Set a state in the scope that this code runs in; see `Setter`."""
-        scope = _active.get()
-        if scope is None or scope.cells is not self or scope.name is None or scope.over:
+        scope = changes.get()
+        if not isinstance(scope, _Scope):
+            raise PromptError(_elsewhere(key, None, self))
+        if scope.cells is not self or scope.name is None or scope.is_over:
             raise PromptError(_elsewhere(key, scope, self))
         handed = self._handed.get(key)
         if handed is not None and given is handed[1] and not handed[0].is_untouched(*handed[1:]):
@@ -249,7 +292,7 @@ class Cells:
                     f"the function that sets {self._updating!r} calls the setter of {key!r}: it must be a pure "
                     "function of the value before, for it may be called more than once"
                 )
-            if scope.over:
+            if scope.is_over:
                 raise PromptError(_elsewhere(key, scope, self))
             try:
                 queue = self._queue(scope, key, kind, first)
@@ -281,7 +324,10 @@ class Cells:
     def _queue(self, scope: _Scope, key: str, kind: Kind, first: Any) -> _Queue:
         queue = scope.queues.get(key)
         if queue is None:
-            base = self.state.get(key, _MISSING)
+            around = scope.outer
+            while around is not None and key not in around.queues:
+                around = around.outer
+            base = self.state.get(key, _MISSING) if around is None else around.queues[key].value
             queue = scope.queues[key] = _Queue(base, kind, first if base is _MISSING else base)
         return queue
 

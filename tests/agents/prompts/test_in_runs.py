@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from callboard import Agency, Agent, EffectContext, Message, RunFailed, StepModifier, ToolContext, composite, tool
+from callboard import (
+    Agency,
+    Agent,
+    EffectContext,
+    Message,
+    RunFailed,
+    StepModifier,
+    ToolContext,
+    ToolResult,
+    composite,
+    tool,
+)
 from callboard.actors.agents.errors import PromptError
 from callboard.actors.agents.prompts.prompt import Prompt
 from callboard.actors.testing.doubles.models import call
@@ -451,6 +463,86 @@ async def test_a_call_that_fails_has_set_nothing() -> None:
         answer = await made.run("go")
     assert answer.text == COUNTED.format(0)
     assert "ValueError" in answer.steps[0].calls[0].output
+
+
+async def test_of_a_call_that_on_error_saves_what_the_function_set_is_gone_and_what_on_error_sets_counts() -> None:
+    threads: list[asyncio.Task[int]] = []
+    late = threading.Event()
+
+    def prompt(prompt: Prompt) -> None:
+        names, set_names = prompt.state("names", [""])
+        prompt.system("names", " ".join(names))
+
+        def add(name: str) -> int:
+            return len(set_names(lambda before: [*before, name]))
+
+        def add_late() -> int:
+            late.wait(10)
+            return add("late")
+
+        def saved(arguments: Any, error: Exception) -> ToolResult:
+            add("saved")
+            return ToolResult("saved")
+
+        def failed(arguments: Any, error: Exception) -> ToolResult:
+            add("failed")
+            return ToolResult("it failed", True)
+
+        @prompt.tool(risk="safe", before_call=lambda arguments: None if add("before") else {}, on_error=saved)
+        async def breaks() -> None:
+            """Fails after it has set something."""
+            add("half")
+            threads.append(asyncio.create_task(asyncio.to_thread(add_late)))
+            raise ValueError("no")
+
+        @prompt.tool(risk="safe", on_error=failed)
+        async def breaks_too() -> None:
+            """Fails, and is not saved."""
+            add("half")
+            raise ValueError("no")
+
+    async with agency(prompt, calling(call("breaks", "1"), call("breaks_too", "2"))) as made:
+        answer = await made.run("go")
+        late.set()
+        with pytest.raises(PromptError, match="after its call had ended"):
+            await threads[0]
+    assert [one.output for step in answer.steps for one in step.calls] == ["saved", "it failed"]
+    assert answer.text == "<names>\n saved\n</names>"
+
+
+@pytest.mark.parametrize("parallel", [False, True])
+async def test_of_calls_within_a_call_those_that_fail_have_set_nothing(parallel: bool) -> None:
+    def prompt(prompt: Prompt) -> None:
+        count, set_count = prompt.state("count", 0)
+        prompt.system("count", f"{count}")
+
+        async def more(by: int) -> int:
+            after = set_count(lambda before: before + by)
+            await asyncio.sleep(0)  # side by side each has set before any has ended
+            if by < 0:
+                raise ValueError("no")
+            return after
+
+        def at_most(before: int, most: int) -> int:
+            if before >= most:
+                raise ValueError("there is enough")
+            return before + 1
+
+        async def one_more() -> None:
+            set_count(lambda before: at_most(before, 101))
+            await asyncio.sleep(0)
+
+        safe = tool(risk="safe")
+        prompt.tool(composite([safe(more), safe(one_more)], parallel=parallel))
+
+    entries = [{"name": "more", "args": {"by": by}} for by in (1, -10, 100)]
+    entries += [{"name": "one_more", "args": {}}]
+    async with agency(prompt, calling(call("batch", calls=entries))) as made:
+        answer = await made.run("go")
+    results = json.loads(answer.steps[0].calls[0].output)["results"]
+    assert ["error" in result for result in results] == [False, True, False, True]
+    assert "there is enough" in results[3]["error"]
+    assert answer.text == COUNTED.format(101)
 
 
 async def test_calls_of_one_step_that_add_to_a_state_all_count() -> None:

@@ -406,6 +406,28 @@ async def test_what_on_error_raises_is_logged_and_the_first_error_counts(caplog:
     assert seen[-1] == []
 
 
+@pytest.mark.parametrize("told", [False, True])
+async def test_what_before_call_has_set_of_a_call_that_fails_is_gone(told: bool) -> None:
+    callbacks: dict[str, Any] = {"on_error": lambda note: lambda error: note("failed")} if told else {}
+    model, seen = seen_by(lead(CATS, worker=lambda request: OSError("down")))
+    await answered(agency(noting(before_call=lambda note: lambda given: note("asked"), **callbacks), model))
+    assert seen[-1] == (["failed"] if told else [])
+
+
+async def test_what_before_call_has_set_is_gone_where_it_puts_an_error_in_the_place_of_the_call() -> None:
+    def refuses(note: Callable[[Any], Any]) -> Callable[..., Any]:
+        def before(given: Find) -> ToolResult:
+            note("asked")
+            return ToolResult("not today", True)
+
+        return before
+
+    model, seen = seen_by(lead(CATS, worker=good))
+    answer = await answered(agency(noting(before_call=refuses), model))
+    assert answer.text == "not today"
+    assert seen[-1] == []
+
+
 async def test_before_call_may_change_the_input_which_is_looked_at_again() -> None:
     def worker(request: Request) -> str:
         return request.messages[-1].text

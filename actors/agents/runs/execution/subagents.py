@@ -202,6 +202,8 @@ async def prepared_part(session: Session, key: str, sub: SubAgent, arguments: st
             before = sub.bound("before_call", given)
             instead = None if before is None else await called(f"before_call of {name}", before)
             if isinstance(instead, ToolResult):
+                if instead.is_error:
+                    cells.drop(key)
                 return Part(key, name, sub, given, instead=instead)
             if instead is not None:
                 given = await called(f"the input of {name}", sub.checked, instead)
@@ -270,6 +272,9 @@ def send_part(session: Session, asking: Asking, part: Part) -> None:
 
 def _all_answered(session: Session, asking: Asking, happened: Happened) -> None:
     fatal = any(isinstance(outcome.error, FATAL) for outcome in asking.outcomes.values())
+    for key, outcome in asking.outcomes.items():
+        if outcome.error is not None and session.cells is not None:
+            session.cells.drop(key)  # what was set before the call; what `on_error` sets counts
     if fatal or not any(_wants_to_know(part, asking.outcomes.get(part.key)) for part in asking.parts):
         results = [_result(part, asking.outcomes.get(part.key), None) for part in asking.parts]
         _returned(session, asking, results, happened)
