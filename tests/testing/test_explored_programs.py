@@ -21,6 +21,8 @@ from callboard.actors.testing.schedules import sampling
 PROGRAMS = int(os.environ.get("CALLBOARD_PROGRAMS", "8"))
 CHOICES = 60
 """How many schedules of a program are tried choice by choice, and how many by chance."""
+MOST = 1_500 if "CALLBOARD_PROGRAMS" in os.environ else 400
+"""After how many schedules a program is left."""
 TOP = 4
 KINDS = ("tell", "tell", "ask", "ask", "later", "beside", "reply", "sleep", "stop")
 DENSE = ("urge", "urge", "urge", "put", "ask", "sleep", "open", "note", "note")
@@ -224,7 +226,7 @@ def test_no_outcome_of_a_random_program_is_missed(seed: int, dense: bool, monkey
     explored: set[str] = set()
     tried: set[str] = set()
     try:
-        found: Exploration = explore(run(drawn, explored), max_schedules=1_500)
+        found: Exploration = explore(run(drawn, explored), max_schedules=MOST)
     except SimulationFailed:  # two actors that wait for each other
         return
     simulate(run(drawn, tried), seeds=CHOICES)
