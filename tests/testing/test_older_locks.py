@@ -9,10 +9,27 @@ from typing import Any
 
 import pytest
 
-from callboard.testing import simulate
+from callboard import System
+from callboard.testing import Simulation, SimulationFailed, simulate
 
 from . import older_locks
-from .older_locks import Base, lock, slotted, with_default, with_keyword
+from .older_locks import (
+    Base,
+    bound,
+    chain,
+    counted,
+    error,
+    frozen,
+    lock,
+    pair,
+    private,
+    ring,
+    slotted,
+    space,
+    view,
+    with_default,
+    with_keyword,
+)
 
 
 class Bank(Base):
@@ -35,6 +52,16 @@ CALLS: dict[str, Callable[[], None]] = {
     "in a dict of a class": holds(lambda: Bank.by_name["x"]),
     "in a tuple": holds(lambda: Bank.among[0]),
     "in a slot": holds(lambda: slotted.lock),
+    "in a private slot": private.work,
+    "of a frozen dataclass": holds(lambda: frozen.lock),
+    "in a named tuple": holds(lambda: pair.lock),
+    "in a deque": holds(lambda: ring[0]),
+    "in a namespace": holds(lambda: space.lock),
+    "in a view of a dict": holds(lambda: view["lock"]),
+    "in a chain of dicts": holds(lambda: chain["lock"]),
+    "an argument of an exception": holds(lambda: error.args[0]),
+    "arguments of a partial": bound,
+    "an attribute of a function": counted,
     "a default": with_default,
     "a keyword's default": with_keyword,
     "by a class method": Bank.of_class,
@@ -45,7 +72,7 @@ CALLS: dict[str, Callable[[], None]] = {
 @pytest.mark.parametrize("where", CALLS)
 def test_a_lock_that_is_older_than_the_run_does_not_block_it(where: str) -> None:
     call = CALLS[where]
-    before = [lock, Base.inherited, *Base.among, slotted.lock, with_default.__defaults__, with_keyword.__kwdefaults__]
+    before = kept()
     ended: list[float] = []
 
     async def scenario() -> None:
@@ -55,8 +82,93 @@ def test_a_lock_that_is_older_than_the_run_does_not_block_it(where: str) -> None
 
     simulate(scenario, seeds=10)
     assert set(ended) == {3.0}, "one at a time"
-    after = [lock, Base.inherited, *Base.among, slotted.lock, with_default.__defaults__, with_keyword.__kwdefaults__]
-    assert all(one is other for one, other in zip(before, after, strict=True))
+    assert all(one is other for one, other in zip(before, kept(), strict=True))
+
+
+def kept() -> list[Any]:
+    """What the program has of its own."""
+    return [
+        *(lock, Base.inherited, *Base.among, slotted.lock, with_default.__defaults__, with_keyword.__kwdefaults__),
+        *(frozen.lock, pair, ring[0], space.lock, view["lock"], chain["lock"], error.args[0], bound.args[0]),
+        *(bound.keywords["other"], vars(counted)["lock"]),
+    ]
+
+
+# -- on the loop's own thread ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("order", ["contract", "asyncio"])
+def test_a_lock_that_is_kept_over_an_await_is_a_deadlock_and_no_hang(order: Any) -> None:
+    async def keeps() -> None:
+        with lock:
+            await asyncio.sleep(1)
+
+    async def scenario() -> None:
+        await asyncio.gather(keeps(), keeps())
+
+    with pytest.raises(SimulationFailed, match=r"Deadlock: the loop waits for the Lock \w*lock that nobody releases"):
+        simulate(scenario, order=order)
+    assert not lock.locked()
+
+
+def test_a_lock_that_a_scenario_leaves_held_fails_its_run_by_name_and_blocks_no_other() -> None:
+    async def scenario() -> None:
+        lock.acquire()
+
+    for _ in range(2):
+        with pytest.raises(SimulationFailed, match=r"no leaks: locks still held .*: \S*older_locks\.lock, by the loop"):
+            simulate(scenario)
+        assert not lock.locked()
+
+
+def test_a_lock_that_a_thread_leaves_held_fails_the_run_with_the_name_of_both() -> None:
+    async def scenario() -> None:
+        await asyncio.to_thread(Base.inherited.acquire)
+
+    says = r"no leaks: locks still held .*: Base\.inherited, by thread \S*acquire"
+    with pytest.raises(SimulationFailed, match=says):
+        simulate(scenario)
+
+
+def test_a_lock_that_is_freed_by_another_task_than_took_it_is_not_left_held() -> None:
+    async def scenario() -> None:
+        lock.acquire()
+        await asyncio.create_task(asyncio.to_thread(lock.release))
+
+    simulate(scenario, seeds=5)
+
+
+def test_a_thread_that_nobody_waits_for_may_hold_a_lock_when_the_run_is_over() -> None:
+    async def scenario() -> None:
+        working = asyncio.create_task(asyncio.to_thread(with_default))
+        await asyncio.sleep(0.5)
+        working.cancel()
+
+    simulate(scenario, seeds=5)
+
+
+def test_a_process_that_is_killed_takes_its_locks_along() -> None:
+    async def program(system: System) -> None:
+        with lock:
+            await asyncio.sleep(100)
+
+    async def scenario(sim: Simulation) -> None:
+        worker = sim.process("worker", program)
+        await asyncio.sleep(1)
+        assert lock.locked()
+        worker.kill()
+
+    simulate(scenario, seeds=2)
+
+
+def test_a_lock_that_is_held_outside_of_the_run_is_free_in_it_and_held_afterwards() -> None:
+    async def scenario() -> None:
+        with lock:
+            await asyncio.sleep(1)
+
+    with lock:
+        simulate(scenario, seeds=2)
+        assert lock.locked()
 
 
 class Nothing:

@@ -13,7 +13,7 @@ import selectors
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from threading import get_ident
 from types import CodeType
@@ -43,6 +43,7 @@ class Lock:
     def __init__(self, made: str | None = None) -> None:
         self._real = _real_lock()
         self._made = _caller() if made is None else made
+        self.older = made is not None
         self.waiters: list[threads.ThreadCall] = []
         self.holder: Agent | None = None
 
@@ -237,46 +238,56 @@ def replaced() -> Iterator[None]:
 def interleaved(loop: Any, scenario: Any) -> Iterator[Threads]:
     """While this lasts, functions that the loop hands to executors interleave, and no lock of theirs blocks the run."""
     older = _older.get(get_ident()) or _Older()
-    loop.threads = ours = Threads(loop, _unwatched, lambda: older.find(scenario))
+    loop.threads = ours = Threads(loop, _unwatched, lambda: older.find_more(scenario), older.left_held)
     with set_here(agents, ours):
         try:
-            if older.found:
-                older.stand_in()
+            older.stand_in(scenario)
             yield ours
         finally:
             older.put_back()
 
 
 class _Older:
-    """The locks that are older than a search: looked for when its first thread begins."""
+    """The locks that are older than a search: looked for as it begins, and more closely when its first thread does."""
 
     def __init__(self) -> None:
-        self.found = False
-        self._places: list[Place] = []
-        self._locks: list[Lock] = []
-        self._changed = False
+        self._finder = Finder(_stand_in)
+        self._looked = self._closely = False
+        self._changed: list[Place] = []
 
-    def find(self, scenario: Any) -> bool:
-        """Look for them, once a search; say whether there are any."""
-        if self.found:
+    def find_more(self, scenario: Any) -> bool:
+        """Look more closely, once a search; say whether there are more."""
+        if self._closely:
             return False
-        self.found = True
-        self._places, self._locks = Finder(_stand_in).look(scenario)
-        return bool(self._places)
+        self._closely = True
+        before = len(self._finder.places)
+        self._finder.look(scenario)
+        return len(self._finder.places) > before
 
-    def stand_in(self) -> None:
+    def stand_in(self, scenario: Any) -> None:
         """Put locks of a run's in the place of older ones."""
-        for place in self._places:
-            place.change()
-        self._changed = True
+        if not self._looked:
+            self._looked = True
+            if threading.active_count() == 1:  # other threads may be in the middle of a lock, and free it
+                self._finder.look_again(scenario)
+        for place in self._finder.places:
+            if place.change():
+                self._changed.append(place)
+
+    def left_held(self, calls: Collection[Any]) -> list[str]:
+        """Name the locks that somebody has left held who is not at work any more: not one of these calls."""
+        places = {id(place.new): place for place in reversed(self._finder.places)}
+        held = [lock for lock in self._finder.made.values() if lock.holder is not None and lock.holder not in calls]
+        return [f"{places.get(id(lock), lock)}, by {threads.name_of(lock.holder)}" for lock in held]
 
     def put_back(self) -> None:
         """Put the older ones back."""
-        if self._changed:
-            self._changed = False
-            for place in reversed(self._places):
-                place.put_back()
-            for lock in self._locks:
+        if not self._changed:
+            return
+        while self._changed:
+            self._changed.pop().put_back()
+        for lock in self._finder.made.values():
+            if lock.locked() or lock.waiters:
                 lock._at_fork_reinit()  # the next run finds it free
 
 

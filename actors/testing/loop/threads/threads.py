@@ -36,6 +36,7 @@ class Abandoned(BaseException):
 class Holdable(Protocol):
     """What threads wait for: a lock that `locks` has made."""
 
+    older: bool
     waiters: list[Any]
     holder: Any
 
@@ -215,16 +216,24 @@ class Threads:
         loop: whose they are.
         unwatched: a context in which `threading` makes real locks.
         begun: called when the first thread begins; says whether the run has to begin anew.
+        left_held: names the older locks that are held by none of these calls, nor by anybody else at work.
     """
 
     label = "the loop"
 
-    def __init__(self, loop: Any, unwatched: Callable[[], Any], begun: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        loop: Any,
+        unwatched: Callable[[], Any],
+        begun: Callable[[], bool],
+        left_held: Callable[[list[ThreadCall]], list[str]],
+    ) -> None:
         self.find_name: Callable[[Any, Any], str] | None = None
         """Given a lock and the frame that waits for it, returns what the code calls it."""
         self.loop = loop
         self.unwatched = unwatched
         self._begun = begun
+        self._left_held = left_held
         self.owner = get_ident()
         self.context = Context()
         self.closing = False
@@ -264,6 +273,10 @@ class Threads:
     def calls(self) -> list[ThreadCall]:
         """Return the calls that have begun and not ended."""
         return [w.call for _, pool in self._pools.values() for w in pool.workers if w.call is not None]
+
+    def left_held(self) -> list[str]:
+        """Name the locks, older than the run, that were taken and never freed, and by whom."""
+        return self._left_held(self.calls())
 
     # -- the schedule ------------------------------------------------------------------------------------------
 
@@ -349,7 +362,9 @@ class Threads:
                 elif not self._advance(deadline):
                     if deadline is not None:
                         return False
-                    if self._strangers() and lock.take(PATIENCE):  # one that was there before may release it
+                    # A thread that was there before may free it, but hardly what this run has taken itself.
+                    taken_here = lock.older and lock.holder is not None
+                    if not taken_here and self._strangers() and lock.take(PATIENCE):
                         return True
                     self._fail(Deadlock(self.blocked()))
             return True
@@ -377,7 +392,7 @@ class Threads:
         """Say which thread waits for what, and who holds it."""
         agents: list[Agent] = [self, *self.calls()]
         return "; ".join(
-            f"{_name(agent)} waits for {self._called(agent)} {_held(agent)}"
+            f"{name_of(agent)} waits for {self._called(agent)} {_held(agent)}"
             for agent in agents
             if agent.waiting is not None
         )
@@ -402,7 +417,8 @@ def _is_of_a_thread(timer: Any) -> bool:
     return isinstance(getattr(timer._callback, "__self__", None), ThreadCall)
 
 
-def _name(agent: Any) -> str:
+def name_of(agent: Any) -> str:
+    """Return what an agent is called."""
     return agent.lane.label if isinstance(agent, ThreadCall) else agent.label
 
 
@@ -410,4 +426,4 @@ def _held(agent: Agent) -> str:
     holder = getattr(agent.waiting, "holder", None)
     if holder is None or holder is agent:
         return "that nobody releases"
-    return f"held by {_name(holder)}"
+    return f"held by {name_of(holder)}"

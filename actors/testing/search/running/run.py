@@ -296,6 +296,8 @@ def _left_over(sim: Simulation) -> InvariantViolated | UnhandledFailure | None:
         return InvariantViolated(f"no leaks: timers still set after the system had stopped: {', '.join(names)}")
     if loop.unawaited:
         return InvariantViolated(f"no leaks: coroutines that were never awaited: {', '.join(loop.unawaited)}")
+    if loop.threads is not None and not loop.killed and (held := loop.threads.left_held()):
+        return InvariantViolated(f"no leaks: locks still held after the system had stopped: {'; '.join(held)}")
     unheard = ((what, failure.error) for what, failure in sim.unheard if not failure.seen)
     if (unseen := loop.unseen() or next(unheard, None)) is not None:
         what, error = unseen
