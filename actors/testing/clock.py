@@ -8,7 +8,7 @@ import inspect
 from collections.abc import Callable, Coroutine
 from typing import Any, ParamSpec, TypeVar
 
-from .errors import UnhandledFailure
+from .errors import Deadlock, UnhandledFailure
 from .loop.isolation.clocks import clocks_follow
 from .loop.loop import SimulationLoop
 from .trace.rendering import shown
@@ -41,6 +41,14 @@ def run_virtual(main: Coroutine[Any, Any, T]) -> T:
             result: T = loop.run_until_complete(main)
             _end(loop)
             unseen = loop.unseen()
+    except Deadlock:
+        for (
+            context
+        ) in loop.unhandled:  # what a signal's handler raised in a callback of the loop: that stood in its way
+            raised = context.get("exception")
+            if raised is not None and not isinstance(raised, Exception):
+                raise raised from None
+        raise
     finally:
         loop.abandon()
     if loop.escaped is not None:

@@ -274,6 +274,23 @@ def test_what_fails_as_it_is_ended_with_a_test_on_the_virtual_clock_fails_it() -
         test()
 
 
+def test_a_time_limit_that_strikes_in_a_callback_of_a_test_on_the_virtual_clock_is_raised() -> None:
+    class TimeIsUp(BaseException):
+        """What the handler of a signal raises, wherever the loop is."""
+
+    def wakes() -> None:
+        raise TimeIsUp
+
+    @virtual_time
+    async def test() -> None:
+        loop = asyncio.get_running_loop()
+        loop.call_soon(wakes)
+        await loop.create_future()
+
+    with pytest.raises(TimeIsUp):
+        test()
+
+
 # -- task factories ----------------------------------------------------------------------------------------------------
 
 
