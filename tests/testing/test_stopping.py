@@ -163,6 +163,29 @@ def test_what_the_handler_of_another_signal_raises_ends_a_search_and_leaves_noth
         signal.signal(signal.SIGUSR1, handled)
 
 
+def test_ctrl_c_while_a_thread_is_busy_ends_the_search_and_says_which_thread_is_left() -> None:
+    over = threading.Event()
+    threads = {*threading.enumerate()}
+
+    def goes_round() -> None:
+        press()
+        while not over.is_set():
+            pass
+
+    async def scenario() -> None:
+        await asyncio.to_thread(goes_round)
+
+    try:
+        with pytest.raises(KeyboardInterrupt) as pressed:
+            simulate(scenario)
+    finally:
+        over.set()
+    assert "goes_round did not come back to the simulation" in "".join(pressed.value.__notes__)
+    for left in {*threading.enumerate()} - threads:
+        left.join(60)
+        assert not left.is_alive()
+
+
 @pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="this platform has no such signal")
 def test_a_time_limit_ends_a_step_that_does_not_end_though_it_comes_once() -> None:
     def stop(*_: object) -> None:

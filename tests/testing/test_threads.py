@@ -15,6 +15,7 @@ from _thread import allocate_lock
 from collections import defaultdict
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from functools import cache
 from threading import Lock as OlderLock
 from time import sleep as older_sleep
 from typing import Any
@@ -903,6 +904,28 @@ def test_a_thread_that_waits_for_what_the_simulation_cannot_know_is_named(monkey
         simulate(scenario, seeds=1)
     assert isinstance(failed.value.run.error, EscapedSimulation)
     next(iter(locks)).release()
+
+
+@cache
+def cached_lock() -> Any:
+    """Give a lock that is kept where nobody can put another in its place."""
+    return threading.Lock()
+
+
+def test_a_thread_that_takes_a_lock_that_cannot_be_replaced_is_given_up_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("callboard.actors.testing.loop.threads.workers.PATIENCE", 10_000)
+    monkeypatch.setattr("callboard.actors.testing.loop.threads.workers.LOCK_PATIENCE", 0.02)
+    cached_lock()
+
+    def work() -> None:
+        with cached_lock():
+            time.sleep(1)
+
+    async def scenario(_: Simulation) -> None:
+        await asyncio.gather(asyncio.to_thread(work), asyncio.to_thread(work))
+
+    with pytest.raises(SimulationFailed, match=r"did not come back: it waits at .*test_threads.py:\d+"):
+        simulate(scenario, seeds=1)
 
 
 @pytest.mark.parametrize("clock", [True, False], ids=["by its CPU seconds", "where those cannot be told"])

@@ -41,7 +41,9 @@ def _handle(number: int, frame: Any) -> None:
         _stopping.raised = error
         if _stopping.loop is not None:
             _stopping.loop.max_steps = -1  # it looks at these with each step anyway
-        if again or _stopping.at_once or (handler is not signal.default_int_handler and _is_users(frame)):
+        users = (again or handler is not signal.default_int_handler) and _is_users(frame)
+        # In a run, what is not the user's code must put back what it has replaced: it ends soon by itself.
+        if _stopping.at_once or users or (again and _stopping.loop is None):
             raise
 
 
@@ -94,7 +96,13 @@ def ends_with(loop: Any) -> Iterator[None]:
     check()
     if threading.current_thread() is threading.main_thread():
         _stopping.loop = loop
-    yield
+    try:
+        yield
+    finally:
+        _stopping.loop = None
+        if _stopping.raised is not None and loop.threads is not None:
+            for thread in loop.threads.left:
+                _stopping.raised.add_note(f"{thread} did not come back to the simulation, and is left behind")
     check()
 
 

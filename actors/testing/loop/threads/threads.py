@@ -241,6 +241,8 @@ class Threads:
         """Whether this run does not count: older locks were found, and have to be stood in for from its beginning."""
         self.atomic: dict[str, None] = {}
         """The calls that ran as one step, because there was no switch point in them."""
+        self.left: list[str] = []
+        """The threads that did not come back, and live on."""
         self.used = False
         """Whether a function has been called on a thread."""
         self.waiting: Holdable | None = None
@@ -409,7 +411,10 @@ class Threads:
         self.closing = True
         for _, pool in self._pools.values():
             for worker in pool.workers:
+                called = "" if worker.call is None else name_of(worker.call)
                 worker.end()
+                if worker.lost:
+                    self.left.append(called)
         self._pools.clear()
 
 

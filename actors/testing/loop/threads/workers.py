@@ -7,6 +7,7 @@ import threading
 import time
 from _thread import allocate_lock
 from collections import deque
+from dis import get_instructions
 from threading import get_ident
 from typing import Any, Final
 
@@ -14,6 +15,8 @@ from ..isolation import clocks, fence
 
 PATIENCE: Final = 10.0
 """Real seconds in which a thread that has the baton neither gives it back nor computes: then it is given up."""
+LOCK_PATIENCE: Final = 0.5
+"""The same for one that is just taking what looks like a lock; and how often all are looked at."""
 UNWOUND: Final = 1_000
 """How often a thread is told that the run is over; one that will not hear of it stays where it is."""
 
@@ -50,6 +53,8 @@ class Worker:
                 finally:
                     del agents[thread]
                     self.call = None
+                if self.lost:
+                    return
                 self.give_back()
                 self.go.acquire()
 
@@ -63,14 +68,17 @@ class Worker:
         call = self.call
         self.out = self.waited_for = True
         self.go.release()
-        before = -1.0
-        while not self.back.acquire(timeout=PATIENCE):
+        before, still = -1.0, 0.0
+        look = min(LOCK_PATIENCE, PATIENCE)
+        while not self.back.acquire(timeout=look):
             now = self._computed()
-            if now == before or self.threads.loop.max_steps < 0:  # or the run is to end at its next step
+            still = still + look if now == before else 0.0
+            before = now
+            ends = self.threads.loop.max_steps < 0  # a signal's handler has raised
+            if ends or still >= (LOCK_PATIENCE if self._takes_a_lock() else PATIENCE):
                 self.lost = True
                 assert call is not None
                 self.threads.loop.refuse(f"{call.lane.label} did not come back: it waits at {self._where()}, which is")
-            before = now
         self.waited_for = False
 
     def _came_back(self) -> bool:
@@ -89,6 +97,15 @@ class Worker:
             return time.clock_gettime(time.pthread_getcpuclockid(ident))
         frame = sys._current_frames().get(ident)
         return -2.0 if frame is None else hash((id(frame), frame.f_lasti))
+
+    def _takes_a_lock(self) -> bool:
+        """Whether it is entering a context, or calling something called so, that is made in C: a lock's, as a rule."""
+        frame = sys._current_frames().get(self.thread.ident or 0)
+        if frame is None:
+            return False
+        code, at = frame.f_code, frame.f_lasti
+        known = [it for it in get_instructions(code) if it.offset <= at][-3:]
+        return any(it.opname == "BEFORE_WITH" or it.argval in ("acquire", "__enter__") for it in known)
 
     def _where(self) -> str:
         frame = sys._current_frames().get(self.thread.ident or 0)
