@@ -125,6 +125,10 @@ def tool(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     Python, which in a thread would hold up the loop. It is killed when its time is up or its caller gives up. What it
     takes and returns is pickled; it sees no context variables, and nothing of what this process has in memory.
 
+    Three hooks stand around each call: ``before_call(arguments)``, ``on_success(arguments, result)`` and
+    ``on_error(arguments, error)``, with the arguments as a dictionary; plain functions or ``async``. Each may return a
+    `ToolResult` that stands for the call's, ``before_call`` also other arguments; None leaves all as it is.
+
     Raises:
         ToolDefinitionError: the name or an option is wrong, or a parameter cannot be passed by name.
     """

@@ -6,12 +6,13 @@ import inspect
 from collections.abc import Callable, Iterable, Sequence
 from inspect import CO_VARARGS
 from types import CodeType, FunctionType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeAlias
 
 from ....providers.messages import Message, ToolSpec
 from ....providers.shapes import wrong_message
 from ....tools.schema import body_of, name_of
 from ..errors import PromptError
+from .attributes import no_attribute
 from .items import Items
 from .references import Reference
 from .serializing import NotPlain, canonical
@@ -68,6 +69,11 @@ class EffectContext:
         self.variables = variables
         self._tools = tools
 
+    if not TYPE_CHECKING:  # to which it would say that there is every attribute
+
+        def __getattr__(self, name: str) -> NoReturn:
+            raise no_attribute(self, name)
+
     @property
     def tools(self) -> Items[ToolSpec]:
         """The tools and sub-agents that the model may call in this step."""
@@ -92,6 +98,16 @@ class StepModifier:
         self._tools: tuple[str, ...] | None = None
         self._systems: tuple[str, ...] | None = None
         self._variables: tuple[str, ...] | None = None
+
+    if not TYPE_CHECKING:  # to which it would say that there is every attribute
+
+        def __getattr__(self, name: str) -> NoReturn:
+            raise no_attribute(self, name, "" if name.startswith("_") else self._name)
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            if not hasattr(type(self), name):
+                raise no_attribute(self, name, self._name)
+            object.__setattr__(self, name, value)
 
     @property
     def messages(self) -> tuple[Message, ...]:
@@ -161,6 +177,12 @@ class StepModifier:
     def changed(self) -> tuple[tuple[Message, ...] | None, frozenset[str] | None]:
         """The messages and the names of the tools that were assigned; None for what was not."""
         return self._messages, None if self._tools is None else frozenset(self._tools)
+
+
+EffectCallback: TypeAlias = (
+    Callable[[], object] | Callable[[EffectContext], object] | Callable[[EffectContext, StepModifier], object]
+)
+"""What an effect runs."""
 
 
 def identity_of(callback: Callable[..., Any], file: str, line: int, seen: dict[str, int]) -> str:

@@ -17,7 +17,8 @@ from ....tools.errors import ToolDefinitionError
 from ....tools.function_tool import FunctionOptions, as_tool, made_tool
 from ....tools.tool import Tool
 from ..errors import PromptError, said
-from .effects import Effect, dependencies_of, identity_of, takes
+from .attributes import no_attribute
+from .effects import Effect, EffectCallback, dependencies_of, identity_of, takes
 from .parts import Parts
 from .references import Reference, ToolReference, check_name
 from .serializing import NotPlain, kind_of
@@ -53,6 +54,12 @@ class Prompt:
             f"prompt.{method} was called after the prompt function had returned: define everything in it; setters "
             "and references stay of use"
         )
+
+    if not TYPE_CHECKING:  # to which it would say that there is every attribute
+
+        def __getattr__(self, name: str) -> NoReturn:
+            parts = None if name.startswith("_") else self._parts
+            raise no_attribute(self, name, parts.name if parts is not None else "", Prompt)
 
     def close(self) -> None:
         """The prompt function has returned."""
@@ -101,7 +108,7 @@ class Prompt:
         except NotPlain as wrong:
             raise PromptError(f"{parts.name}: state {key!r}: {wrong}") from wrong
 
-    def effect(self, callback: Callable[..., object], dependencies: Sequence[Any] | None = None) -> None:
+    def effect(self, callback: EffectCallback, dependencies: Sequence[Any] | None = None) -> None:
         """Run something after the prompt function and before the completion.
 
         Args:
