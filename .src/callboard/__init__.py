@@ -175,10 +175,12 @@ if TYPE_CHECKING:
     from .actors.agents.profiler import Profile, profile
     from .actors.agents.prompt_run import PromptRun, run_prompt
     from .actors.agents.prompts.agents_md import agents_md
+    from .actors.agents.prompts.cells import StateSetter
     from .actors.agents.prompts.effects import EffectContext, StepModifier
     from .actors.agents.prompts.functions import Functions
     from .actors.agents.prompts.instructions import instructions_for
     from .actors.agents.prompts.prompt import Prompt
+    from .actors.agents.prompts.references import Reference, ToolReference
     from .actors.agents.prompts.subagents import SubAgent
     from .actors.agents.prompts.tasks.graph import GraphTask, NewTask, TaskGraphState
     from .actors.agents.prompts.tasks.graph_plugin import TaskGraph
@@ -577,7 +579,9 @@ _HOMES = {
     ".actors.agents.prompts.effects": ("EffectContext", "StepModifier"),
     ".actors.agents.prompts.agents_md": ("agents_md",),
     ".actors.agents.prompts.instructions": ("instructions_for",),
+    ".actors.agents.prompts.cells": ("StateSetter",),
     ".actors.agents.prompts.prompt": ("Prompt",),
+    ".actors.agents.prompts.references": ("Reference", "ToolReference"),
     ".actors.agents.prompts.subagents": ("SubAgent",),
     ".actors.agents.skills.skill": ("Skill",),
     ".actors.agents.turns.rules": ("Limits",),
@@ -895,6 +899,7 @@ __all__ = [
     "ReasoningStep",
     "ReceiveTimeout",
     "Redirected",
+    "Reference",
     "RemoteAgent",
     "RemoveEndpoint",
     "RenderedTemplate",
@@ -940,6 +945,7 @@ __all__ = [
     "SqliteCache",
     "SqliteJournal",
     "StartFailed",
+    "StateSetter",
     "Steered",
     "Step",
     "StepCall",
@@ -993,6 +999,7 @@ __all__ = [
     "ToolError",
     "ToolFinished",
     "ToolProgress",
+    "ToolReference",
     "ToolRegistry",
     "ToolResult",
     "ToolSpec",

@@ -7,6 +7,7 @@ import logging
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final, Generic, TypedDict, TypeVar, overload
 from uuid import uuid4
 
@@ -327,8 +328,10 @@ def run_prompt(fn: Any, *, plugins: Any = (), output_type: Any = None, **options
     """
     unknown = options.keys() - PromptOptions.__annotations__.keys()
     if unknown:
-        there = ", ".join(sorted(PromptOptions.__annotations__))
-        raise TypeError(f"run_prompt has no option {min(unknown)!r}; there are {there}")
+        there = sorted({*PromptOptions.__annotations__, "output_type", "plugins"})
+        near = get_close_matches(min(unknown), there, 1)
+        told = f"did you mean {near[0]!r}? There are " if near else "there are "
+        raise TypeError(f"run_prompt has no option {min(unknown)!r}; {told}{', '.join(there)}")
     callbacks = {name: (options.get(name), MAYBE_FUNCTION) for name in _CALLBACKS}
     define("run_prompt", active_tools=(options.get("active_tools"), _NAMES), **callbacks)
     check_condition(options.get("stop_when"))

@@ -33,6 +33,7 @@ from callboard.actors.agents.context import ToolContext
 from callboard.actors.agents.conversations.view import ConversationSummary, ConversationView, ReplayReport
 from callboard.actors.agents.handoffs.handoff import Handoff
 from callboard.actors.agents.prompt_run import PromptRun, run_prompt
+from callboard.actors.agents.prompts.cells import StateSetter
 from callboard.actors.agents.prompts.effects import EffectContext, StepModifier
 from callboard.actors.agents.prompts.functions import Functions
 from callboard.actors.agents.prompts.prompt import Prompt
@@ -310,6 +311,9 @@ def a_prompt_function(prompt: Both) -> None:
     assert_type(prompt.tool(len, name="length"), ToolReference)
     prompt.effect(lambda: None)
     prompt.effect(watching, [count])
+    prompt.effect(lambda context: None)
+    prompt.effect(watching_alone)
+    assert_type(set_names, StateSetter[list[str]])
 
     @prompt.tool(risk="safe")
     async def more(by: int) -> int:
@@ -321,6 +325,14 @@ def a_prompt_function(prompt: Both) -> None:
     prompt.agent("C", "", {"n": int}, lambda prompt, given: None, plugins=[Counting, Noting])
     prompt.agent("E", "", Note, of_a_sub_agent, response_schema=int, on_success=lambda given, answer: set_count(answer))
     prompt.agents("All", "", [SubAgent("D", "", Note, of_a_sub_agent, limits=Limits(steps=3), on_error=print)])
+
+
+def watching_alone(context: EffectContext) -> None: ...
+
+
+class Setting(Prompt):
+    def setting(self) -> tuple[int, StateSetter[int]]:
+        return self.state("n", 0)
 
 
 def programming(prompt: Functions) -> None:

@@ -189,6 +189,12 @@ def a_run_with_other_plugins() -> None:
     run_prompt(takes_a_note)  # refused: arg-type
 
 
+def takes_three(context: EffectContext, step: StepModifier, more: int) -> None: ...
+
+
+def takes_them_swapped(step: StepModifier, context: EffectContext) -> None: ...
+
+
 def what_a_prompt_does_not_take(prompt: Prompt) -> None:
     count, set_count = prompt.state("count", 0)
     set_count("text")  # refused: arg-type
@@ -205,6 +211,8 @@ def what_a_prompt_does_not_take(prompt: Prompt) -> None:
     prompt.tool(len, risk="none")  # refused: call-overload
     Functions.function(prompt, len)  # refused: call-overload
     prompt.effect(3)  # refused: arg-type
+    prompt.effect(takes_three)  # refused: arg-type
+    prompt.effect(takes_them_swapped)  # refused: arg-type
     print(text)
 
 

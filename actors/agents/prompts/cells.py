@@ -98,7 +98,7 @@ class _Open:
         changes.reset(self._token)
 
 
-class Setter(Generic[T]):
+class StateSetter(Generic[T]):
     """Sets one state of a conversation; what `Prompt.state` returns beside the value."""
 
     __slots__ = ("_cells", "_key", "first", "kind")
@@ -151,7 +151,7 @@ class Cells:
         self._rendering = _Scope(self, None)
         self._handed: dict[str, tuple[Kind, Any, Any]] = {}
         self.parts: Mapping[str, Reference] = {}
-        self._setters: dict[str, Setter[Any]] = {}
+        self._setters: dict[str, StateSetter[Any]] = {}
         self._updating = ""
 
     # -- scopes --------------------------------------------------------------------------------------------------------
@@ -233,7 +233,7 @@ class Cells:
 
     def read(
         self, key: str, kind: Kind, initial: Any, before: Mapping[str, Any] | None = None
-    ) -> tuple[Any, Setter[Any]]:
+    ) -> tuple[Any, StateSetter[Any]]:
         """The value of a state for the prompt function, and what sets it.
 
         Args:
@@ -262,7 +262,7 @@ class Cells:
             self._handed[key] = (kind, value, plain)
         setter = self._setters.get(key)  # it is the same from step to step
         if setter is None or setter.kind is not kind or setter.first is not first:
-            setter = self._setters[key] = Setter(self, key, kind, first)
+            setter = self._setters[key] = StateSetter(self, key, kind, first)
         return value, setter
 
     def check_untouched(self) -> None:
@@ -277,7 +277,7 @@ class Cells:
                 raise PromptError(_in_place(key))
 
     def set(self, key: str, kind: Kind, first: Any, given: Any) -> Any:
-        """Set a state in the scope that this code runs in; see `Setter`."""
+        """Set a state in the scope that this code runs in; see `StateSetter`."""
         scope = changes.get()
         if not isinstance(scope, _Scope):
             raise PromptError(_elsewhere(key, None, self))

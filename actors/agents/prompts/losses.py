@@ -44,7 +44,8 @@ def _loss(given: Any, back: Any, where: str) -> str:
     members = _members(given)
     if members is None:
         # Without an equality of its own it is equal to itself alone.
-        return "" if type(given).__eq__ is object.__eq__ else f"{it} would be another {type(given).__name__}"
+        kind: Any = type(given)
+        return "" if kind.__eq__ is object.__eq__ else f"{it} would be another {kind.__name__}"
     others = _members(back) or {}
     if members.keys() != others.keys():
         return f"{it} would have other attributes"

@@ -18,6 +18,7 @@ from ....tools.function_tool import FunctionOptions, as_tool, made_tool
 from ....tools.tool import Tool
 from ..errors import PromptError, said
 from .attributes import no_attribute
+from .cells import StateSetter
 from .effects import Effect, EffectCallback, dependencies_of, identity_of, takes
 from .parts import Parts
 from .references import Reference, ToolReference, check_name
@@ -77,12 +78,12 @@ class Prompt:
     # -- state and effects ---------------------------------------------------------------------------------------------
 
     @overload
-    def state(self, key: str, initial: T) -> tuple[T, Callable[[T | Callable[[T], T]], T]]: ...
+    def state(self, key: str, initial: T) -> tuple[T, StateSetter[T]]: ...
     @overload
-    def state(self, key: str, initial: T, value_type: type[T]) -> tuple[T, Callable[[T | Callable[[T], T]], T]]: ...
+    def state(self, key: str, initial: T, value_type: type[T]) -> tuple[T, StateSetter[T]]: ...
     @overload
-    def state(self, key: str, initial: Any, value_type: Any) -> tuple[Any, Callable[[Any], Any]]: ...
-    def state(self, key: str, initial: Any, value_type: Any = None) -> tuple[Any, Callable[[Any], Any]]:
+    def state(self, key: str, initial: Any, value_type: Any) -> tuple[Any, StateSetter[Any]]: ...
+    def state(self, key: str, initial: Any, value_type: Any = None) -> tuple[Any, StateSetter[Any]]:
         """A value that the conversation keeps.
 
         Args:

@@ -412,3 +412,22 @@ def test_dependencies_that_cannot_be_compared_are_named(given: Any, said: str) -
 def test_a_helper_agent_is_what_it_says() -> None:
     helper = SubAgent("Helper", "Helps.", {"what": str}, lambda prompt, given: None)
     assert helper.spec.parameters["required"] == ["what"]
+
+
+def _assigns(name: str) -> Any:
+    return lambda context, step: setattr(step, name, [])
+
+
+@pytest.mark.parametrize(
+    ("effect", "said"),
+    [
+        (_assigns("sytems"), r"StepModifier has no 'sytems': did you mean 'systems'\?"),
+        (_assigns("state"), "StepModifier has no 'state': "),
+        (lambda context, step: step.tool, r"StepModifier has no 'tool': did you mean 'tools'\?"),
+        (lambda context, step: context.mesages, r"EffectContext has no 'mesages': did you mean 'messages'\?"),
+    ],
+)
+def test_what_an_effect_misspells_is_named(effect: Any, said: str) -> None:
+    with pytest.raises(PromptError, match=said) as raised:
+        Conversation().step(lambda prompt: prompt.effect(effect))
+    assert isinstance(raised.value, AttributeError)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from callboard import Agent, Prompt, PromptError
+from callboard import Agent, Functions, Prompt, PromptError, TaskGraph, TaskList
 from tests.agents.prompts.steps import Conversation
 
 
@@ -156,3 +156,41 @@ def test_an_object_and_a_method_may_be_prompt_functions() -> None:
 
     assert Conversation().step(Told("x").say).system == "<a>\nx\n</a>"
     assert Conversation().step(Told("x")).system == "<b>\nx\n</b>"
+
+
+WITHOUT: list[tuple[Any, str]] = [
+    (lambda prompt: prompt.task_list(["a"]), "Prompt has no 'task_list': give plugins=TaskList"),
+    (lambda prompt: prompt.task_graph(), "Prompt has no 'task_graph': give plugins=TaskGraph"),
+    (lambda prompt: prompt.function(len), "Prompt has no 'function': give plugins=Functions"),
+    (lambda prompt: prompt.function_bounds(timeout=1), "Prompt has no 'function_bounds': give plugins=Functions"),
+    (
+        lambda prompt: prompt.task_lst(["a"]),
+        r"Prompt has no 'task_lst': did you mean 'task_list'\? give plugins=TaskList",
+    ),
+    (lambda prompt: prompt.polite(), "Prompt has no 'polite': give plugins=Politely"),
+    (lambda prompt: prompt.sytem("a", "b"), r"Prompt has no 'sytem': did you mean 'system'\?"),
+    (lambda prompt: prompt.zzz, "Prompt has no 'zzz': there are agent, agents, context, define, "),
+]
+
+
+@pytest.mark.parametrize(("fn", "said"), WITHOUT)
+def test_a_method_that_a_prompt_does_not_have_is_named_with_the_plugin_that_has_it(fn: Any, said: str) -> None:
+    with pytest.raises(PromptError, match=f"lambda>: {said}"):
+        Conversation().step(fn)
+
+
+def test_a_prompt_can_be_asked_whether_it_has_something() -> None:
+    seen: list[Any] = []
+
+    def fn(prompt: Prompt) -> None:
+        seen.extend([hasattr(prompt, "task_list"), hasattr(prompt, "system"), getattr(prompt, "__nothing__", 3)])
+        with pytest.raises(AttributeError, match="'Prompt' object has no attribute '_own'"):
+            prompt._own  # type: ignore[attr-defined]  # noqa: B018
+
+    Conversation().step(fn)
+    assert seen == [False, True, 3]
+
+
+def test_the_librarys_own_plugins_have_the_methods_they_are_named_with() -> None:
+    for method, plugin in {"task_list": TaskList, "task_graph": TaskGraph, "function": Functions}.items():
+        assert method in vars(plugin)

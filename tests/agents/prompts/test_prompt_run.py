@@ -375,7 +375,9 @@ async def _awaited(run: PromptRun[Any]) -> Any:
 
 async def test_wrong_arguments_are_refused_before_anything_runs() -> None:
     model = function(calling())
-    with pytest.raises(TypeError, match="no option 'modle'"):
+    with pytest.raises(
+        TypeError, match=r"no option 'modle'; did you mean 'model'\? There are .*output_type, plugins, prepare_step"
+    ):
         run_prompt(greeting, modle=model)  # type: ignore[call-overload]
     with pytest.raises(PromptError):
         run_prompt(lambda: None, model=model)  # type: ignore[arg-type,misc]
