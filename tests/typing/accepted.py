@@ -319,11 +319,14 @@ def a_prompt_function(prompt: Both) -> None:
     async def more(by: int) -> int:
         return set_count(count + by)
 
+    def keep(given: Note, answer: int) -> None:
+        set_count(answer)
+
     assert_type(more, ToolReference)
     assert_type(prompt.agent("A", "", Note, of_a_sub_agent), ToolReference)
     prompt.agent("B", "", Note, of_a_counting_sub_agent, plugins=Counting, model="m")
     prompt.agent("C", "", {"n": int}, lambda prompt, given: None, plugins=[Counting, Noting])
-    prompt.agent("E", "", Note, of_a_sub_agent, response_schema=int, on_success=lambda given, answer: set_count(answer))
+    prompt.agent("E", "", Note, of_a_sub_agent, response_schema=int, on_success=keep)
     prompt.agents("All", "", [SubAgent("D", "", Note, of_a_sub_agent, limits=Limits(steps=3), on_error=print)])
 
 
