@@ -125,7 +125,7 @@ class TaskListState:
     def _moved(self, task_id: str, status: Status, metadata: Mapping[str, Any] | None) -> TaskListState:
         at = self._at(task_id)
         task = self.tasks[at]
-        check_move(task_id, task.status, status)
+        check_move(task_id, task.status, status, given_back=False)
         known = {**task.metadata, **plain(dict(metadata or {}), f"metadata of task {task_id!r}")}
         return TaskListState((*self.tasks[:at], replace(task, status=status, metadata=known), *self.tasks[at + 1 :]))
 

@@ -38,8 +38,14 @@ _NAMED: Final = 20
 """How many ids an error names: enough to find the right one, few enough to be read."""
 
 
-def check_move(task_id: str, old: Status, new: Status) -> None:
+def check_move(task_id: str, old: Status, new: Status, *, given_back: bool = True) -> None:
     """Look whether a task may go from one state to another.
+
+    Args:
+        task_id: whose.
+        old: where it is.
+        new: where it is to go.
+        given_back: whether tasks can become pending again; in a list they do not.
 
     Raises:
         TaskError: it may not; the text says what it can become.
@@ -47,7 +53,8 @@ def check_move(task_id: str, old: Status, new: Status) -> None:
     if new not in STATUSES:
         raise TaskError(f"task {task_id!r}: there is no status {new!r:.80}; there are: {', '.join(STATUSES)}")
     if new not in _TRANSITIONS[old]:
-        ways = f"can only become {' or '.join(_TRANSITIONS[old])}" if _TRANSITIONS[old] else "stays so"
+        there = [way for way in _TRANSITIONS[old] if given_back or way != "pending"]
+        ways = f"can only become {' or '.join(there)}" if there else "stays so"
         raise TaskError(f"task {task_id!r} is {old} and {ways}")
 
 
