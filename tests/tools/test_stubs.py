@@ -145,7 +145,7 @@ def test_what_fits_a_schema_passes_the_check_and_comes_back_and_what_does_not_is
     right = [f"await {take}{calls[take] % repr(kind.value)}" for take, (kind, _, _) in zip(calls, kinds, strict=True)]
     assert _run("\n".join(right), library) == [{name: kind.value} for kind, name, _ in kinds]
     wrong = [f"await {take}{calls[take] % kind.wrong}" for take, (kind, _, _) in zip(calls, kinds, strict=True)]
-    with pytest.raises(CodeFailed, match="the code was not run") as refused:
+    with pytest.raises(CodeFailed, match="does not pass its check") as refused:
         _run("\n".join(wrong), library, shown=100_000)
     for line in range(1, len(wrong) + 1):
         assert f"main.py:{line}:" in str(refused.value), f"line {line} of {wrong} was not refused"
@@ -164,7 +164,7 @@ def test_what_a_function_returns_may_be_given_to_one_that_takes_it_and_is_nothin
     object.__setattr__(give, "__class__", _declared(type(give), {**kind.schema, "$defs": kind.defs}))
     library = Library([take, give])
     assert _run("await take(x=await give())", library) == [{}, {"x": kind.value}]
-    with pytest.raises(CodeFailed, match="the code was not run"):
+    with pytest.raises(CodeFailed, match="does not pass its check"):
         _run("wrong: complex = await give()\nf: dict[complex, complex] = await give()", library)
 
 
@@ -248,7 +248,7 @@ def test_data_that_has_itself_in_it_has_a_name() -> None:
     library = Library([tool_from_schema(name="take", description="", schema=full, handler=handler)])
     assert "type JSON = str | list[JSON]" in library.stubs.text
     assert _run("await take(['a', ['b', []]])", library) == [{"x": ["a", ["b", []]]}]
-    with pytest.raises(CodeFailed, match="was not run"):
+    with pytest.raises(CodeFailed, match="does not pass"):
         _run("await take(['a', [1]])", library)
 
 
@@ -259,7 +259,7 @@ def test_what_is_only_read_may_be_of_a_narrower_type() -> None:
 
     library = Library([total])
     assert _run("xs = [1, 2]\nby = {'a': 1}\nawait total(xs, by)", library) == [{"xs": [1, 2], "by": {"a": 1}}]
-    with pytest.raises(CodeFailed, match="was not run"):
+    with pytest.raises(CodeFailed, match="does not pass"):
         _run("await total('12', {})", library)
 
 

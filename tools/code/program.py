@@ -120,7 +120,7 @@ async def run_program(
         await program.end_of_calls()
         return Ran(program.printed, done.output)
     except (monty.MontyTypingError, monty.MontySyntaxError) as error:
-        raise CodeFailed(f"the code was not run, its check found:\n{_repair(str(error))}") from None
+        raise CodeFailed(f"the code does not pass its check:\n{_repair(str(error))}") from None
     except monty.MontyRuntimeError as error:
         raise CodeFailed(f"{program.printed}{program.why or _shortened(error.display())}") from None
     except monty.MontyError as error:

@@ -7,16 +7,19 @@ place of the call itself. Once the outer call has its result, nothing of them is
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
-from ....providers.messages import Part
+from ....providers.messages import Part, shown
 from ....tools.result import CUT, ToolResult, render
 
 Form: TypeAlias = Literal["text", "json", "none", "said", "value"]
 
 _MOST_APART: Final = 100_000
 """Characters of a value that its text does not say: as many as the text of a result has by default."""
+
+_SHOWN: Final = 20  # calls that are told of
+_LONG: Final = 200  # characters of their arguments, and of their results
 
 
 class InnerCalled(NamedTuple):
@@ -125,6 +128,25 @@ class InnerCalls:
         """The results of the calls that a call has made, in the order in which they came."""
         return [result for result in self._returned if outer_of(result.call_id) == outer]
 
+    def done_before(self, outer: str, told: Collection[str], interrupted: Collection[str]) -> str:
+        """What is said of a call that failed where it was begun again, before it had come as far as it once was: what
+        had been done by then, for whoever would do it again. Nothing of one that had come as far.
+
+        Args:
+            outer: the call.
+            told: the ids of the calls whose results it was told since.
+            interrupted: the ids of calls that a crash interrupted.
+        """
+        made = [call for call in self.of(outer) if call.returned is not None or call.called.call_id in interrupted]
+        if all(call.called.call_id in told for call in made):
+            return ""
+        lines = [_line(call) for call in made[:_SHOWN]]
+        if len(made) > _SHOWN:
+            lines.append(f"and {len(made) - _SHOWN} more")
+        calls = "a call" if len(made) == 1 else f"{len(made)} calls"
+        about = f"It had been begun before a restart, and made {calls} then; what that did is done, do not do it again:"
+        return "\n- ".join([about, *lines])
+
     def apply(self, event: InnerRecord) -> None:
         """Take a record.
 
@@ -191,6 +213,22 @@ def result_of(record: InnerReturned) -> ToolResult:
 def _as_json(value: Any) -> str:
     text = render(value)
     return json.dumps(text) if isinstance(value, str | bytes | bytearray) else text
+
+
+def _line(call: InnerCall) -> str:
+    """A call and its result, as a line."""
+    name, arguments = call.called.name, call.called.arguments
+    if call.decided is not None and call.decided.arguments is not None:
+        arguments = call.decided.arguments
+    if call.returned is None:
+        what = "was interrupted, and may have had its effect"
+    else:
+        what = f"{'failed' if call.returned.is_error else 'returned'}: {_short(shown(call.returned.content))}"
+    return f"{name} {_short(arguments)} {what}"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONG else f"{text[:_LONG]}…"
 
 
 def _form(result: ToolResult) -> Form:

@@ -249,6 +249,50 @@ async def test_a_program_that_waits_for_a_person_goes_on_after_a_restart(tmp_pat
     assert shop.bought == ["tea", "bread"]
 
 
+def no_functions(prompt: Functions) -> None:
+    prompt.system("task", "Nothing.")
+
+
+def no_buying(prompt: Functions) -> None:
+    @prompt.function(namespace="shop", risk="safe")
+    async def stock() -> dict[str, int]:
+        """What there is."""
+        return {}
+
+
+def other_buying(prompt: Functions) -> None:
+    no_buying(prompt)
+
+    @prompt.function(namespace="shop")
+    async def buy(name: str, count: str) -> dict[str, int]:
+        """Buy some of a thing."""
+        raise AssertionError
+
+
+@pytest.mark.parametrize("changed", [no_functions, no_buying, other_buying])
+async def test_a_program_that_cannot_go_on_after_a_restart_says_what_it_had_done(tmp_path: Path, changed: Any) -> None:
+    shop, path = Shop(), tmp_path / "j.db"
+    async with shop.agency(journal=path) as agency:
+        run = asyncio.ensure_future(agency.run("?", conversation="c", run_id="r"))
+        await eventually(lambda: agency.approvals, "the first question")
+        agency.approve(agency.approvals[0])
+        await eventually(lambda: agency.approvals and agency.approvals[0].call_id == "c1/3", "the second question")
+    with suppress(AgencyClosed):
+        await run
+    agent = Agent("Clerk", prompt=changed, plugins=Functions, autonomy="supervised")
+    async with Agency(agent, model=function(shop.model), journal=path) as agency:
+        text = (await agency.run("?", conversation="c", run_id="r")).text
+        assert not agency.approvals
+        assert not await agency.pending_approvals()
+    assert text.endswith(
+        "It had been begun before a restart, and made 2 calls then; what that did is done, do not do it again:\n"
+        '- shop.stock {} returned: {"tea":1,"milk":5,"bread":0}\n'
+        '- shop.buy {"name":"tea","count":3} returned: {"price":9}'
+    )
+    assert "was not run" not in text
+    assert shop.bought == ["tea"]
+
+
 async def main(folder: str) -> None:
     """Buy in a process that kills itself after so many lines of its log."""
     path, log = Path(folder) / "j.db", Path(folder) / "bought"

@@ -127,3 +127,28 @@ def test_results_are_in_the_order_in_which_they_came() -> None:
     assert [one.call_id for one in calls.returned("k/2")] == ["k/2/1"]
     assert calls.over("k/2") == {"k/2/1"}
     assert len(calls) == 3
+
+
+def test_what_a_call_had_done_before_is_told_of_as_far_as_it_was_not_told_again() -> None:
+    calls = InnerCalls()
+    assert not calls.done_before("k", (), ())
+    for event in (
+        *(InnerCalled("k/1", "pay", '{"to":"a"}'), InnerDecided("k/1", True, '{"to":"b"}')),
+        *(InnerCalled("k/2", "look", "{}"), InnerReturned("k/2", "x" * 1000, is_error=True)),
+        *(InnerCalled("k/3", "ask", "{}"), InnerCalled("l/1", "other", "{}"), InnerReturned("l/1", "done")),
+    ):
+        calls.apply(event)
+    said = calls.done_before("k", (), {"k/1"})
+    assert "made 2 calls then" in said
+    assert '- pay {"to":"b"} was interrupted, and may have had its effect' in said
+    assert f"- look {{}} failed: {'x' * 200}…" in said
+    assert "ask" not in said
+    assert "other" not in said
+    assert calls.done_before("k", {"k/1"}, {"k/1"})
+    assert not calls.done_before("k", {"k/1", "k/2"}, {"k/1"})
+    for number in range(50):
+        calls.apply(InnerCalled(f"m/{number}", "note", "{}"))
+        calls.apply(InnerReturned(f"m/{number}", "noted"))
+    many = calls.done_before("m", (), ()).splitlines()
+    assert len(many) == 22
+    assert many[-1] == "- and 30 more"

@@ -34,7 +34,7 @@ from .inner_agents import agent_spent, stop_agent
 from .recording import Recorder
 from .reports import InnerAsked, InnerDone, InnerLeft, InnerStalled
 from .session import Happened, Session
-from .tool_calls import INTERRUPTED, ask_approval, with_changes
+from .tool_calls import INTERRUPTED, ask_approval, with_changes, with_done_before
 from .tool_context import secrets_of
 from .within import InnerAtWork
 
@@ -246,6 +246,7 @@ def _record_result(
         fails = is_error and not isinstance(inner.tool, AgentFunction)
         content, failed = with_changes(session, session.cells, call, content, fails)
         is_error = is_error or failed
+    content = with_done_before(session, call, content, is_error)
     changed, session.changed = session.changed, None
     if secrets := secrets_of(session):
         content = secrets.blot_content(content)

@@ -241,9 +241,21 @@ def with_changes(
     return content, False
 
 
+def with_done_before(
+    session: Session, call: ToolCall, content: str | tuple[Part, ...], is_error: bool
+) -> str | tuple[Part, ...]:
+    """A result, and of a call that failed where it was begun again what it had done before: that is not to be lost."""
+    inner = session.state.inner
+    if not is_error or inner is None:
+        return content
+    done = inner.done_before(call.id, session.within.told, session.interrupted)
+    return f"{shown(content)}\n{done}" if done else content
+
+
 def _returned(
     session: Session, call: ToolCall, content: str | tuple[Part, ...], is_error: bool, happened: Happened
 ) -> None:
+    content = with_done_before(session, call, content, is_error)
     if session.cells is not None:
         content, is_error = with_changes(session, session.cells, call, content, is_error)
     if secrets := secrets_of(session):
