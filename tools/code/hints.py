@@ -6,6 +6,7 @@ import builtins
 import json
 import keyword
 import re
+import unicodedata
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -22,8 +23,8 @@ _TEXT = re.compile(r"\bstr\b|\bAny\b")
 
 
 def is_name(text: str) -> bool:
-    """Whether something can be a name in a program."""
-    return text.isidentifier() and not keyword.iskeyword(text)
+    """Whether something can be a name in a program, which Python takes as it is written: others it makes NFKC."""
+    return text.isidentifier() and not keyword.iskeyword(text) and unicodedata.is_normalized("NFKC", text)
 
 
 def hides(name: str) -> bool:

@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 from ..errors import ToolDefinitionError
 from ..registry import ToolRegistry
 from ..tool import Tool
+from .beyond import MODULES
 from .hints import NAMES, Hints, docstring, hides, is_name, without
 
 _ONE: Final = "arguments"
@@ -177,6 +178,8 @@ def _check(name: str, what: str) -> None:
         raise ToolDefinitionError(f"a {what} cannot be called {name!r} in Python: use letters, digits and _")
     if name in NAMES or name in dir(builtins):
         raise ToolDefinitionError(f"{name!r} is Python's own; give the {what} another name")
+    if name in MODULES:
+        raise ToolDefinitionError(f"{name!r} is a module that programs may import; give the {what} another name")
 
 
 def _function(

@@ -27,6 +27,7 @@ from ..errors import CodeFailed, InvalidResult, ToolDefinitionError
 from ..result import CUT, ToolResult
 from ..returned import Returned
 from ..threads import in_thread
+from .beyond import uses_of
 from .library import Library, Stubs
 from .sandboxes import sandboxes
 
@@ -37,6 +38,7 @@ SLEEP: Final = "asyncio.sleep"
 """By what name a program pauses while other calls of it are under way."""
 
 _TURNS: Final = 10_000  # times that a program may turn to us: for calls, names, pauses, dictionaries
+_KNOWN: Final = 10_000  # things of Python's library that are remembered to be in the sandbox
 _MOMENT: Final = 0.25  # seconds that a program may wait for a call in its sandbox; a new one takes some milliseconds
 
 Call = Callable[[str, str], Awaitable[ToolResult]]
@@ -111,6 +113,8 @@ async def run_program(
     }
     first = pool.checkout(type_check=True, type_check_stubs=stubs.text, limits=limits, os_policy=policy)
     try:
+        if missing := await _beyond(code, pool, monty):
+            raise CodeFailed(f"the code does not pass its check:\n{missing}")
         async with _opened(first) as session:
             done = await program.begin(session)
         while isinstance(done, _Suspended):
@@ -127,6 +131,27 @@ async def run_program(
         raise CodeFailed(f"{program.printed}{program.why or error}") from None
     finally:
         await program.end()
+
+
+_there: set[str] = set()
+"""What sandboxes are known to have; they all have the same."""
+
+
+async def _beyond(code: str, pool: Any, monty: Any) -> str:
+    """What a program uses that the sandbox has not, with the line; nothing if it has all."""
+    uses = uses_of(code)
+    unknown = [use for use in uses.known if use.code not in _there]
+    if uses.beyond or not unknown:
+        return uses.beyond
+    try:
+        async with _opened(pool.checkout(limits={"max_feed_duration_secs": 1.0})) as session:
+            await _done(session.feed_run("\n".join(use.code for use in unknown)))
+    except monty.MontyRuntimeError as error:
+        use = unknown[error.traceback()[0].line - 1]
+        return f"main.py:{use.line}: the sandbox has not all of Python's library: {error.display('msg')}"
+    if len(_there) < _KNOWN:
+        _there.update(use.code for use in unknown)
+    return ""
 
 
 @asynccontextmanager

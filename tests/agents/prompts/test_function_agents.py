@@ -160,7 +160,7 @@ async def test_a_program_that_calls_an_agent_wrongly_is_not_run() -> None:
         raise AssertionError("nobody is to be asked")
 
     text = (await answered(agency(with_functions(researcher()), lead("await research(3)", worker)))).text
-    assert "the code was not run" in text
+    assert "does not pass its check" in text
     assert "Expected `str`" in text
 
 
