@@ -152,6 +152,19 @@ async def test_nobody_is_asked_about_a_call_whose_arguments_do_not_fit() -> None
         assert not waiting
 
 
+async def test_a_tool_that_raises_where_it_should_return_a_result_is_an_error_for_the_outer_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shop = Shop()
+
+    async def run(arguments: str, *, context: Any) -> ToolResult:
+        raise OSError("no till")
+
+    monkeypatch.setattr(shop.pay, "run", run)
+    async with shop.agency("tea", "milk", autonomy="autonomous") as agency:
+        assert result(await agency.run("?")) == "OSError: no till | OSError: no till"
+
+
 async def test_calls_that_wait_at_once_are_decided_in_any_order() -> None:
     shop = Shop()
     async with shop.agency("tea", "milk", "bread", at_once=True) as agency:
