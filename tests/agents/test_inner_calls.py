@@ -545,7 +545,6 @@ WRITES = 14
 def bought(journal: Callable[[Simulation], Any], *, at_once: bool, **options: Any) -> Any:
     async def scenario(sim: Simulation) -> None:
         shop = Shop(pause=1.0, **options)
-        sim.expect_dead_letters()  # what an agency's actors still say to each other as it stops
 
         async def main(system: System) -> str:
             async with shop.agency(

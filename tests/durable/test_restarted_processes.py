@@ -45,7 +45,6 @@ class Shop:
     def __init__(self, sim: Simulation, journal: Callable[[Simulation], Any]) -> None:
         self.sim = sim
         self.journal = journal
-        sim.expect_dead_letters()  # what an agency's actors still say to each other as it stops
         self.charged: Counter[tuple[str, int]] = Counter()
 
         @tool

@@ -64,7 +64,6 @@ def worked_off(journal: Callable[[Simulation], Any]) -> Any:
     """A run in a process, asked for again by each start of it."""
 
     async def scenario(sim: Simulation) -> None:
-        sim.expect_dead_letters()  # what an agency's actors still say to each other as it stops
 
         async def main(system: System) -> str:
             agent = Agent("A", prompt=prompt, plugins=Both)

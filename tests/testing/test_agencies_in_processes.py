@@ -136,3 +136,31 @@ def test_whatever_crashes_and_whichever_write_fails_an_agency_answers_and_does_n
     count: int, faults: tuple[Fault, ...], restarts: list[Fault], store: list[Fault]
 ) -> None:
     simulate(served(count), seeds=2, faults=[*faults, *restarts, *store], max_steps=100_000)
+
+
+@pytest.mark.parametrize("faults", [[], [Restart("worker")]])
+def test_what_an_agencys_actors_say_to_each_other_about_a_run_that_is_over_is_no_dead_letter(faults: Any) -> None:
+    async def scenario(sim: Simulation) -> None:
+        charged: list[int] = []
+
+        @tool(risk="safe")
+        async def charge() -> str:
+            """Charge."""
+            charged.append(1)
+            return "charged"
+
+        def model(request: Request) -> Any:
+            return call("charge", "c1") if not results(request) else "done"
+
+        async def worker(system: System) -> str:
+            async with Agency(
+                Agent("Clerk", tools=[charge]), model=function(model), journal=sim.folder / "j.db", system=system
+            ) as agency:
+                text = (await agency.run("Charge ann.", conversation="c", run_id="r1")).text
+            assert system.dead_letters.count == 0
+            return text
+
+        assert await sim.process("worker", worker) == "done"
+        assert len(charged) <= 1, "charged twice"
+
+    simulate(scenario, seeds=10 * SEEDS, faults=faults)

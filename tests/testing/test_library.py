@@ -14,7 +14,6 @@ from callboard import Agency, Agent
 from callboard.actors import ActorRef, AskTimeout
 from callboard.actors.agents.errors import HandoffError, RunFailed
 from callboard.actors.agents.events import CompletionFinished, RunEvent, ToolFinished
-from callboard.actors.agents.runs.runtime.messages import Release
 from callboard.actors.testing import Crash, FaultyProvider, ProviderFault, Simulation, Slow, simulate
 from callboard.actors.testing.doubles.models import FunctionModel, call
 from callboard.actors.testing.doubles.strategies import AgencyPlan, agencies
@@ -241,7 +240,6 @@ def test_handoffs_through_any_agency_end_in_an_answer_or_a_named_error(plan: Age
 
 def test_an_agent_behind_a_provider_that_fails_is_answered_through_the_pool() -> None:
     async def scenario(sim: Simulation) -> None:
-        sim.expect_dead_letters(lambda letter: isinstance(letter.message, Release))  # an agency that closes
         pool = sim.system.supervise(Pool.spec([endpoint(Script("a")), endpoint(Script("b"))], seed=1))
         agency = Agency(Agent("Solo", "You work alone."), model=pool, system=sim.system)
         async with agency:
@@ -252,7 +250,6 @@ def test_an_agent_behind_a_provider_that_fails_is_answered_through_the_pool() ->
 
 def test_a_rate_limited_model_fails_a_run_by_name_and_the_next_run_goes_on() -> None:
     async def scenario(sim: Simulation) -> None:
-        sim.expect_dead_letters(lambda letter: isinstance(letter.message, Release))  # an agency that closes
         model = sim.system.spawn(FunctionModel, lambda request: "fine", name="inner")
         faulty = sim.system.spawn(FaultyProvider, model, name="faulty")
         agency = Agency(Agent("Solo", "You work alone."), model=faulty, system=sim.system)

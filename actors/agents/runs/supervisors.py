@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Final, NamedTuple
 
 from ...core.actor import Actor
 from ...core.base.errors import ActorDead, CoreError, MailboxFull
-from ...core.base.events import Outcome
+from ...core.base.events import Outcome, suppress_dead_letter
 from ...core.base.restart import Supervision
 from ...core.base.spec import ChildSpec
 from ...core.mail.future import Future
@@ -219,12 +219,14 @@ class AgentActor(Actor):
         return self.spawn(ChildSpec(Conversation, made, name=conversation, restart="transient"))
 
 
+@suppress_dead_letter
 class _Unasked(NamedTuple):
     """A handoff that was told has been answered, or could not be."""
 
     outcome: Outcome[Answer]
 
 
+@suppress_dead_letter
 class _Released(NamedTuple):
     """A conversation has been released, or could not be."""
 
@@ -356,6 +358,7 @@ def _pruned(pending: Future[int]) -> None:
         logger.warning("the journal could not be pruned", exc_info=error)
 
 
+@suppress_dead_letter
 class _Looked(NamedTuple):
     """The journal has been looked through."""
 

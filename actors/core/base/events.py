@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
+from weakref import WeakSet
 
 T = TypeVar("T")
+K = TypeVar("K", bound=type)
+
+SUPPRESSED: Final[WeakSet[type]] = WeakSet()
+"""The types of messages that are nobody's loss where no handler processes them."""
+
+
+def suppress_dead_letter(kind: K) -> K:
+    """Declare a type of messages that make no dead letter: those by which an actor's own work tells it how it goes,
+    once the actor has ended. (Pekko's `DeadLetterSuppression`.) The actor's metrics count them as any other."""
+    SUPPRESSED.add(kind)
+    return kind
 
 
 @dataclass(frozen=True, slots=True)

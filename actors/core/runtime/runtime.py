@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Any, Final, Protocol, cast
 
 from ..base.errors import brief
-from ..base.events import DeadLetter, Event
+from ..base.events import SUPPRESSED, DeadLetter, Event
 from ..base.log import logger_of
 from .deadletters import DeadLetters
 from .deadlines import Deadlines, Timers
@@ -251,10 +251,13 @@ class Runtime(Reachable):
 
     def dead_letter(self, path: str, item: Any, letter: DeadLetter) -> None:
         """Take in a message that no handler will process."""
-        self.dead_letters.publish(letter)
+        suppressed = letter.message.__class__ in SUPPRESSED
         if self.probe is not None:
-            id = getattr(item, "id", 0)
-            self.probe.event("dead_letter", actor=path, id=id, message=letter.message, reason=letter.reason)
+            told = {"id": getattr(item, "id", 0), "message": letter.message, "reason": letter.reason}
+            self.probe.event("dead_letter", actor=path, **told, expected=suppressed)
+        if suppressed:
+            return
+        self.dead_letters.publish(letter)
         if self.events and letter.message.__class__ is not Event:  # else a subscriber's full mailbox has dropped it
             self.events.publish(
                 Event("dead_letter", path, self.loop.time(), f"{letter.reason}: {brief(letter.message)}")

@@ -101,7 +101,6 @@ SECOND = f"{FIRST} saw 10 sold 1 saw 19 sold 2"
 def two_runs(shop: Callable[..., Shop], journal: Callable[[Simulation], Any]) -> Any:
     async def scenario(sim: Simulation) -> None:
         made = shop()
-        sim.expect_dead_letters()  # what an agency's actors still say to each other as it stops
 
         async def main(system: System) -> list[str]:
             async with made.agency(journal(sim), system) as agency:
@@ -153,7 +152,6 @@ def test_a_power_cut_in_the_middle_of_any_write_leaves_no_half_of_a_change() -> 
 def test_an_actor_that_crashes_at_any_message_leaves_the_state_as_it_would_have_been(actor: str, when: Any) -> None:
     async def scenario(sim: Simulation) -> None:
         shop = later()
-        sim.expect_dead_letters()
         async with shop.agency(None, sim.system) as agency:
             for expected in (FIRST, SECOND):
                 assert (await agency.run("go", conversation="c")).text == expected
@@ -195,7 +193,6 @@ def test_an_effect_sees_only_what_the_journal_has_whenever_the_process_is_killed
 
     async def scenario(sim: Simulation) -> None:
         saw: list[list[int]] = []
-        sim.expect_dead_letters()
 
         def prompt(prompt: Prompt) -> None:
             paid, set_paid = prompt.state("paid", [], list[int])
@@ -231,7 +228,6 @@ def test_what_waits_for_a_person_is_as_it_was_whenever_the_process_is_killed() -
 
     async def scenario(sim: Simulation) -> None:
         asked: set[str] = set()
-        sim.expect_dead_letters()
 
         async def main(system: System) -> str:
             agent = Agent("A", prompt=prompt, autonomy="supervised")

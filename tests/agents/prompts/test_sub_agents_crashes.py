@@ -124,7 +124,6 @@ def expected(times: int = 1) -> list[str]:
 def two_runs(journal: Callable[[Simulation], Any]) -> Any:
     async def scenario(sim: Simulation) -> None:
         room = Newsroom()
-        sim.expect_dead_letters()  # what an agency's actors still say to each other as it stops
 
         async def main(system: System) -> list[str]:
             async with room.agency(journal(sim), system) as agency:
@@ -172,7 +171,6 @@ def test_an_actor_that_crashes_at_any_message_leaves_what_was_found_as_it_would_
 ) -> None:
     async def scenario(sim: Simulation) -> None:
         room = Newsroom()
-        sim.expect_dead_letters()
         async with room.agency(None, sim.system) as agency:
             for times in (1, 2):
                 answer = await agency.run("go", conversation="c")
@@ -213,7 +211,6 @@ def test_what_waits_for_a_person_in_a_sub_agent_is_as_it_was_whenever_the_proces
     async def scenario(sim: Simulation) -> None:
         room = Newsroom()
         asked: set[str] = set()
-        sim.expect_dead_letters()
 
         def asks(request: Request) -> Any:
             told = request.messages[0].text
@@ -259,7 +256,6 @@ def echo(request: Request) -> Any:
 
 def test_sub_agents_of_sub_agents_of_two_conversations_go_on_each_with_its_own_function() -> None:
     async def scenario(sim: Simulation) -> None:
-        sim.expect_dead_letters()
 
         async def main(system: System) -> list[str]:
             agent = Agent("E", prompt=nested)
@@ -277,7 +273,6 @@ def test_sub_agents_of_sub_agents_of_two_conversations_go_on_each_with_its_own_f
 def test_no_call_is_made_past_a_person_whoever_crashes(actor: str) -> None:
     async def scenario(sim: Simulation) -> None:
         room = Newsroom()
-        sim.expect_dead_letters()
         async with room.agency(None, sim.system, autonomy="manual") as agency:
             sim.watch(agency)
 

@@ -261,7 +261,6 @@ def test_tasks_that_are_half_done_when_the_process_is_killed_are_gone_on_with_an
     async def scenario(sim: Simulation) -> None:
         finished: set[str] = set()
         again: set[str] = set()
-        sim.expect_dead_letters()
 
         def look(event: RunEvent) -> None:
             if isinstance(event, RunFinished) and event.error is None:

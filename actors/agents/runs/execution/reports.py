@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from .....providers.messages import ToolCall
 from .....tools import ToolResult
-from ....core.base.events import Outcome
+from ....core.base.events import Outcome, suppress_dead_letter
 from ...answer import Answer
 from ...hooks import HookContext
 from ...prompts.rendering import Rendered
@@ -19,6 +19,7 @@ from .session import Session
 from .within import InnerAtWork
 
 
+@suppress_dead_letter
 class CompletionArrived(NamedTuple):
     """The model's answer has come, or its failure."""
 
@@ -26,6 +27,7 @@ class CompletionArrived(NamedTuple):
     outcome: Any
 
 
+@suppress_dead_letter
 class PromptRendered(NamedTuple):
     """An `async` prompt function has said what the next completion is asked with."""
 
@@ -33,6 +35,7 @@ class PromptRendered(NamedTuple):
     outcome: Outcome[Rendered]
 
 
+@suppress_dead_letter
 class PromptRestored(NamedTuple):
     """A prompt function has said again what the calls of the step under way call."""
 
@@ -40,12 +43,14 @@ class PromptRestored(NamedTuple):
     outcome: Outcome[Rendered]
 
 
+@suppress_dead_letter
 class AskAgain(NamedTuple):
     """The model's actor crashed a while ago: it is asked again now."""
 
     session: Session
 
 
+@suppress_dead_letter
 class ToolDone(NamedTuple):
     """A tool call has ended."""
 
@@ -54,6 +59,7 @@ class ToolDone(NamedTuple):
     outcome: Outcome[Any]
 
 
+@suppress_dead_letter
 class InnerAsked(NamedTuple):
     """A tool call wants to make a call."""
 
@@ -61,6 +67,7 @@ class InnerAsked(NamedTuple):
     inner: InnerAtWork
 
 
+@suppress_dead_letter
 class InnerDone(NamedTuple):
     """A call that a tool call has made has ended."""
 
@@ -69,6 +76,7 @@ class InnerDone(NamedTuple):
     outcome: Outcome[ToolResult]
 
 
+@suppress_dead_letter
 class InnerLeft(NamedTuple):
     """A tool call does not wait any more for a call that it has made."""
 
@@ -76,6 +84,7 @@ class InnerLeft(NamedTuple):
     inner: InnerAtWork
 
 
+@suppress_dead_letter
 class InnerStalled(NamedTuple):
     """A tool call that was begun again has not come for long to where the result of this inner call was told."""
 
@@ -83,6 +92,7 @@ class InnerStalled(NamedTuple):
     inner: InnerAtWork
 
 
+@suppress_dead_letter
 class Prepared(NamedTuple):
     """Functions have seen a handoff, or refused it, or said in its place what the model is told."""
 
@@ -92,6 +102,7 @@ class Prepared(NamedTuple):
     outcome: Outcome[Sending | str]
 
 
+@suppress_dead_letter
 class DelegateAnswered(NamedTuple):
     """Another agent has answered, or failed."""
 
@@ -100,6 +111,7 @@ class DelegateAnswered(NamedTuple):
     outcome: RunOutcome
 
 
+@suppress_dead_letter
 class OwnerAnswered(NamedTuple):
     """The agent that took the conversation over has answered what was forwarded to it, or failed."""
 
@@ -107,6 +119,7 @@ class OwnerAnswered(NamedTuple):
     entry: Entry
 
 
+@suppress_dead_letter
 class SubAgentsPrepared(NamedTuple):
     """It is known what a call of sub-agents asks whom."""
 
@@ -116,6 +129,7 @@ class SubAgentsPrepared(NamedTuple):
     outcome: Outcome[tuple[Part, ...]]
 
 
+@suppress_dead_letter
 class SubAgentsTold(NamedTuple):
     """All that a call of sub-agents has asked is answered, and the functions that wanted to know of it do."""
 
@@ -124,6 +138,7 @@ class SubAgentsTold(NamedTuple):
     outcome: Outcome[tuple[PartResult, ...]]
 
 
+@suppress_dead_letter
 class CredentialTaken(NamedTuple):
     """A tool was given a secret."""
 
@@ -131,6 +146,7 @@ class CredentialTaken(NamedTuple):
     given: CredentialGiven
 
 
+@suppress_dead_letter
 class MoneySpent(NamedTuple):
     """A tool says that it has spent money: what it tells stands in the input."""
 
@@ -139,6 +155,7 @@ class MoneySpent(NamedTuple):
     spent: Spent
 
 
+@suppress_dead_letter
 class Refused(NamedTuple):
     """A handoff was not carried out."""
 
@@ -148,6 +165,7 @@ class Refused(NamedTuple):
     summary: tuple[Answer, ...] = ()
 
 
+@suppress_dead_letter
 class Connected(NamedTuple):
     """The connection hooks have seen what the caller said."""
 
@@ -155,6 +173,7 @@ class Connected(NamedTuple):
     outcome: Outcome[HookContext]
 
 
+@suppress_dead_letter
 class Finalized(NamedTuple):
     """The finalize hooks have seen the outcome."""
 
@@ -162,6 +181,7 @@ class Finalized(NamedTuple):
     outcome: Outcome[RunOutcome]
 
 
+@suppress_dead_letter
 class Recorded(NamedTuple):
     """The journal has written what the commands follow from."""
 
@@ -170,6 +190,7 @@ class Recorded(NamedTuple):
     outcome: RunOutcome | None
 
 
+@suppress_dead_letter
 class ApprovalExpired(NamedTuple):
     """Nobody has decided about a call in time."""
 
@@ -177,6 +198,7 @@ class ApprovalExpired(NamedTuple):
     call: ToolCall
 
 
+@suppress_dead_letter
 class PostsSeen(NamedTuple):
     """The journal was looked at for what another process decided about a call.
 

@@ -11,6 +11,7 @@ from .....providers.messages import Completion, ToolCall
 from .....tools.secrets import Secrets
 from ....core.actor import Actor
 from ....core.base.errors import CoreError
+from ....core.base.events import suppress_dead_letter
 from ....core.base.send_context import SendContext
 from ....core.refs.ref import ActorRef
 from ...agent import Agent
@@ -425,6 +426,7 @@ Happened: TypeAlias = Callable[[Session, Input], None]
 """Takes what happened into the turn machine."""
 
 
+@suppress_dead_letter
 class TimeLimitReached(NamedTuple):
     """The run has used its time."""
 

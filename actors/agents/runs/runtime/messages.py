@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from ....core.base.events import suppress_dead_letter
 from ....journal.store import Post
+from ...turns.records import RunRequest
+
+suppress_dead_letter(RunRequest)  # whoever waits for a run is told how it ends by the register, not by this message
 
 
+@suppress_dead_letter
 class Release(NamedTuple):
     """Forget a conversation: stop its actor, drop its journal. The answer comes when that is done."""
 
@@ -28,6 +33,7 @@ class Rewind(NamedTuple):
     version: int
 
 
+@suppress_dead_letter
 class TakeUp(NamedTuple):
     """Go on with what the conversation's journal says is unfinished."""
 
@@ -40,12 +46,14 @@ class AddAgent(NamedTuple):
     agent: str
 
 
+@suppress_dead_letter
 class Idle(NamedTuple):
     """The conversation has had nothing to do for a while: it may leave memory."""
 
     conversation: str
 
 
+@suppress_dead_letter
 class Posted(NamedTuple):
     """Something that was said by way of the journal, in another process or before this one began."""
 
@@ -53,6 +61,7 @@ class Posted(NamedTuple):
     post: Post
 
 
+@suppress_dead_letter
 class GoneFromJournal(NamedTuple):
     """The journal refused what the conversation appended: somebody else has it, or its streams are closed."""
 

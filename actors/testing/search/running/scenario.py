@@ -264,7 +264,7 @@ class Simulation:
 
     def event(self, kind: str, **fields: Any) -> None:
         """Take down a fact. Called by the runtime."""
-        if kind == "dead_letter" and self._expected:
+        if kind == "dead_letter" and self._expected and not fields.get("expected"):
             fact = Fact(len(self.trace), self.loop._now, kind, fields)
             fields["expected"] = any(condition(fact) for condition in self._expected)
         self._append((self.loop._now, kind, fields))
