@@ -15,10 +15,11 @@ import asyncio
 import datetime
 import inspect
 import json
+import re
 import uuid
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -39,6 +40,7 @@ SLEEP: Final = "asyncio.sleep"
 
 _TURNS: Final = 10_000  # times that a program may turn to us: for calls, names, pauses, dictionaries
 _KNOWN: Final = 10_000  # things of Python's library that are remembered to be in the sandbox
+_HALF: Final = re.compile(r"[\ud800-\udfff]|\\ud[89a-f][0-9a-f]{2}", re.IGNORECASE)
 _MOMENT: Final = 0.25  # seconds that a program may wait for a call in its sandbox; a new one takes some milliseconds
 
 Call = Callable[[str, str], Awaitable[ToolResult]]
@@ -343,15 +345,19 @@ class _Program:
         result = await self._call(name, arguments)
         if result.is_error:
             return {"exc_type": "RuntimeError", "message": result.text}
+        torn = _HALF.search(result.text) is not None
         try:
-            return {"return_value": for_program(result, self._library[name].returned)}
+            value = for_program(result, self._library[name].returned)
+            if torn:
+                json.dumps(value, ensure_ascii=False).encode()  # halves that make a whole one are none
+            return {"return_value": value}
         except InvalidResult as error:
             return {"exc_type": "RuntimeError", "message": f"what was answered in place of {name} {error}"}
         except ValueError:
-            return {
-                "exc_type": "RuntimeError",
-                "message": f"what {name} returned was cut, as it is too long; ask for less",
-            }
+            why = "was cut, as it is too long; ask for less"
+            if torn:
+                why = "has half a character in it (a lone surrogate), which is no text"
+            return {"exc_type": "RuntimeError", "message": f"what {name} returned {why}"}
 
     async def _paused(self, seconds: float) -> dict[str, Any]:
         result = await self._call(SLEEP, json.dumps({"seconds": seconds}))
@@ -400,11 +406,13 @@ def for_program(result: ToolResult, returned: Returned) -> Any:
         return returned.read(result.content) if value is None else returned.checked(value)
     if value is None:
         return None if isinstance(result.content, str) else result.text
-    if isinstance(value, str):
-        return str.__str__(value)
     if isinstance(value, bytes | bytearray) or not isinstance(result.content, str):
         return result.text
-    return json.loads(result.content)
+    said = str.__str__(value) if isinstance(value, str) else json.loads(result.content)
+    if "NaN" in result.content or "Infinity" in result.content:  # JSON has them as texts only
+        with suppress(InvalidResult):
+            return returned.checked(said)
+    return said
 
 
 def _arguments(name: str, parameters: tuple[str, ...] | None, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
