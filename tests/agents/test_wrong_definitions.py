@@ -159,7 +159,7 @@ ARGUMENTS: dict[str, tuple[Make, tuple[Any, ...]]] = {
     "tool_from_schema.handler": (lambda given: of_schema(handler=given), ()),
     "tool_from_schema.timeout": (lambda given: of_schema(timeout=given), (5, 1.5, None)),
     "create_agent": (lambda given: create_agent(given), ()),
-    "create_agent.prompts": (lambda given: create_agent("developer", prompts=given), ("", "x y", None)),
+    "create_agent.prompts": (lambda given: create_agent("developer", prompts=given), ("", ".", None)),
     "create_agent.model": (lambda given: create_agent("developer", model=given), ("", "x y")),
     "composite": (lambda given: composite(given), ()),
     "composite.name": (lambda given: composite([up], name=given), ()),
