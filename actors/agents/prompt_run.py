@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequen
 from contextlib import suppress
 from dataclasses import replace
 from difflib import get_close_matches
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Final, Generic, TypedDict, TypeVar, overload
 from uuid import uuid4
 
@@ -177,7 +178,8 @@ class PromptRun(Generic[V_co]):
         except Exception as failed:  # also of an agency that could not be started
             error = failed
         if answer is not None:
-            self.text, self.usage, self._done = answer.text, answer.usage, answer.steps
+            self.text, self.usage = answer.text, answer.usage
+            self._done = answer.steps if error is None else tuple(takewhile(_is_over, answer.steps))
         await self._tell_of_steps(len(self._done))
         if error is None:
             assert answer is not None
@@ -235,6 +237,10 @@ class PromptRun(Generic[V_co]):
         with suppress(AgentError):  # it has ended meanwhile
             handle = await self._agency.handle(self._id)
             await handle.cancel(self._aborted)
+
+
+def _is_over(step: Step) -> bool:
+    return all(call.result is not None for call in step.calls)
 
 
 class _Watched(Condition):

@@ -312,7 +312,9 @@ async def test_aborted_at_any_event_it_ends_by_name_and_keeps_what_was_done() ->
             steps: Sequence[Step] = heard.told[-1][1]
             assert list(steps) == list(run.steps) == [what for name, what in heard.told if name == "on_step_finish"]
             if outcome.partial is not None:
-                assert list(outcome.partial.steps) == list(steps)
+                kept = outcome.partial.steps
+                assert list(kept[: len(steps)]) == list(steps)
+                assert all(any(one.result is None for one in step.calls) for step in kept[len(steps) :])
         else:
             assert heard.names[-1] == "on_finish", "it was over when it was aborted"
         return count
@@ -346,6 +348,33 @@ async def test_aborting_ends_a_call_under_way() -> None:
         await run
     assert ended.is_set()
     run.abort()  # it is over
+
+
+async def test_a_step_whose_calls_have_no_results_is_not_over_where_it_is_aborted() -> None:
+    begun = asyncio.Event()
+
+    def prompt(prompt: Prompt) -> None:
+        @prompt.tool(risk="safe")
+        async def more() -> str:
+            """Have its result."""
+            return "here"
+
+        @prompt.tool(risk="safe")
+        async def wait() -> None:
+            """Wait for ever."""
+            begun.set()
+            await asyncio.Event().wait()
+
+    heard = Heard()
+    model = function(calling(MORE, call("wait")))
+    run = run_prompt(prompt, model=model, messages="go", **heard.options())
+    await begun.wait()
+    run.abort()
+    with pytest.raises(RunCancelled):
+        await run
+    assert heard.names == ["on_step_finish", "on_abort"]
+    assert heard.told[1][1] == run.steps
+    assert [one.output for step in run.steps for one in step.calls] == ["here"]
 
 
 async def test_cancelling_whoever_awaits_it_aborts_it() -> None:
