@@ -139,9 +139,21 @@ class Cells:
         state: what is committed, as plain data; never changed in place.
         effects: the same of the effects.
         parts: the parts of the system prompt that the last render has made, by name.
+        name: the prompt function's, for errors.
     """
 
-    __slots__ = ("_handed", "_lock", "_rendering", "_scopes", "_setters", "_updating", "effects", "parts", "state")
+    __slots__ = (
+        "_handed",
+        "_lock",
+        "_rendering",
+        "_scopes",
+        "_setters",
+        "_updating",
+        "effects",
+        "name",
+        "parts",
+        "state",
+    )
 
     def __init__(self, state: Mapping[str, Any], effects: Mapping[str, str]) -> None:
         self.state: Mapping[str, Any] = dict(state)
@@ -153,6 +165,7 @@ class Cells:
         self.parts: Mapping[str, Reference] = {}
         self._setters: dict[str, StateSetter[Any]] = {}
         self._updating = ""
+        self.name = ""
 
     # -- scopes --------------------------------------------------------------------------------------------------------
 
@@ -274,26 +287,26 @@ class Cells:
         handed, self._handed = self._handed, {}
         for key, (kind, value, plain) in handed.items():
             if not kind.is_untouched(value, plain):
-                raise PromptError(_in_place(key))
+                raise PromptError(f"{self.name}: {_in_place(key)}")
 
     def set(self, key: str, kind: Kind, first: Any, given: Any) -> Any:
         """Set a state in the scope that this code runs in; see `StateSetter`."""
         scope = changes.get()
         if not isinstance(scope, _Scope):
-            raise PromptError(_elsewhere(key, None, self))
+            raise PromptError(f"{self.name}: {_elsewhere(key, None, self)}")
         if scope.cells is not self or scope.name is None or scope.is_over:
-            raise PromptError(_elsewhere(key, scope, self))
+            raise PromptError(f"{self.name}: {_elsewhere(key, scope, self)}")
         handed = self._handed.get(key)
         if handed is not None and given is handed[1] and not handed[0].is_untouched(*handed[1:]):
-            raise PromptError(_in_place(key))
+            raise PromptError(f"{self.name}: {_in_place(key)}")
         with self._lock:
             if self._updating:
                 raise PromptError(
-                    f"the function that sets {self._updating!r} calls the setter of {key!r}: it must be a pure "
-                    "function of the value before, for it may be called more than once"
+                    f"{self.name}: the function that sets {self._updating!r} calls the setter of {key!r}: it must be a "
+                    "pure function of the value before, for it may be called more than once"
                 )
             if scope.is_over:
-                raise PromptError(_elsewhere(key, scope, self))
+                raise PromptError(f"{self.name}: {_elsewhere(key, scope, self)}")
             try:
                 queue = self._queue(scope, key, kind, first)
                 if callable(given):
@@ -304,7 +317,7 @@ class Cells:
                     queue.steps.append((queue.value,))
                 return kind.restored(queue.value)
             except NotPlain as wrong:
-                raise PromptError(f"state {key!r}: {wrong}") from wrong
+                raise PromptError(f"{self.name}: state {key!r}: {wrong}") from wrong
 
     # -- effects -------------------------------------------------------------------------------------------------------
 

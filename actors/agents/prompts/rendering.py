@@ -95,6 +95,7 @@ def render(
     """
     cells.check_untouched()
     cells.drop(RENDER)
+    cells.name = spec.name
     parts = Parts(spec.name, spec.file, spec.line, cells, before, facts.context)
     prompt = spec.kind(parts)
     try:

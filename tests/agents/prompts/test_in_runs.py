@@ -465,6 +465,26 @@ async def test_a_call_that_fails_has_set_nothing() -> None:
     assert "ValueError" in answer.steps[0].calls[0].output
 
 
+async def test_what_is_used_wrongly_in_a_tool_is_the_calls_error_and_is_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def wrong(prompt: Prompt) -> None:
+        count, set_count = prompt.state("count", 0, int)
+        prompt.system("count", f"{count}")
+        given: Any = "text"
+
+        @prompt.tool(risk="safe")
+        async def more() -> int:
+            """Set what is no number."""
+            return set_count(given)
+
+    async with agency(wrong, calling(MORE)) as made:
+        answer = await made.run("go")
+    assert answer.text == COUNTED.format(0)
+    assert "wrong: state 'count'" in answer.steps[0].calls[0].output
+    assert "wrong: state 'count'" in caplog.text
+
+
 async def test_of_a_call_that_on_error_saves_what_the_function_set_is_gone_and_what_on_error_sets_counts() -> None:
     threads: list[asyncio.Task[int]] = []
     late = threading.Event()
