@@ -179,6 +179,15 @@ class Tool:
         return schema
 
     @property
+    def callees(self) -> Collection[Tool]:
+        """The tools that it tells the model of, since its calls may call them."""
+        return ()
+
+    def narrowed(self, usable: Callable[[Tool], bool]) -> Tool:
+        """The tool for somebody who may not use every tool: without those of its callees that are not usable."""
+        return self
+
+    @property
     def returned(self) -> Returned:
         """What a call gives to a program: what was declared, or else what is annotated; anything where neither says."""
         known = self._known

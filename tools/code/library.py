@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
 from typing import Any, Final, NamedTuple
 
@@ -88,6 +88,21 @@ class Library:
             if namespace in self._tools:
                 raise ToolDefinitionError(f"a namespace and a function are called {namespace!r}; give one another name")
             self.namespaces[namespace] = None
+
+    def only(self, usable: Callable[[Tool], bool]) -> Library:
+        """The functions that are usable, and the namespaces that have one; itself if all are."""
+        if all(map(usable, self._tools.values())):
+            return self
+        made = Library()
+        made._tools = {name: tool for name, tool in self._tools.items() if usable(tool)}
+        spaces = {name.partition(".")[0] for name in made._tools if "." in name}
+        made.namespaces = {space: None for space in self.namespaces if space in spaces}
+        return made
+
+    @property
+    def tools(self) -> Collection[Tool]:
+        """The functions."""
+        return self._tools.values()
 
     def __getitem__(self, name: str) -> Tool:
         return self._tools[name]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable, Collection
+from copy import copy
 from typing import Any
 
 from ...providers.messages import ToolSpec
@@ -41,8 +43,7 @@ class CodeTool(Tool):
     """
 
     def __init__(self, library: Library, bounds: Bounds, *, name: str, **options: Any) -> None:
-        signature = OpenSignature(self._run_program, _PARAMETERS, "", lambda: CallContext)
-        super().__init__(signature, name=name, resumable=True, timeout=None, **options)
+        super().__init__(self._as_signature(), name=name, resumable=True, timeout=None, **options)
         self.library = library
         self.bounds = bounds
         self._told: ToolSpec | None = None
@@ -53,6 +54,25 @@ class CodeTool(Tool):
         if self._told is None:
             self._told = ToolSpec(self.name, _description(self.library, self.bounds), _PARAMETERS)
         return self._told
+
+    @property
+    def callees(self) -> Collection[Tool]:
+        """The functions."""
+        return self.library.tools
+
+    def narrowed(self, usable: Callable[[Tool], bool]) -> Tool:
+        """The tool with the functions that are usable."""
+        library = self.library.only(usable)
+        if library is self.library:
+            return self
+        made = copy(self)
+        made._signature = made._as_signature()
+        made.library = library
+        made._told = None
+        return made
+
+    def _as_signature(self) -> OpenSignature:
+        return OpenSignature(self._run_program, _PARAMETERS, "", lambda: CallContext)
 
     async def _call(self, bound: Bound, context: CallContext | None, invocation: Invocation) -> Any:
         return await super()._call(bound, context if context is not None else CallContext(), invocation)

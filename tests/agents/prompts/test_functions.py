@@ -16,6 +16,7 @@ import pytest
 from callboard import (
     Agency,
     Agent,
+    Caller,
     PromptError,
     Request,
     RunFailed,
@@ -30,6 +31,7 @@ from callboard.actors.agents.events import ApprovalRequested, RunEvent
 from callboard.actors.agents.prompts.functions import Functions
 from callboard.actors.testing import Restart, Simulation, simulate
 from callboard.actors.testing.doubles.models import call
+from callboard.tools.builtin.code import python_tool
 from tests import warm
 from tests.agents.support import function
 from tests.durable.support import eventually
@@ -250,6 +252,47 @@ async def test_a_program_that_waits_for_a_person_goes_on_after_a_restart(tmp_pat
         assert (await agency.run("?", conversation="c", run_id="r")).text == "2 bought\n24"
         assert (await shop.left(agency)) == {"tea": 4, "milk": 5, "bread": 3}
     assert shop.bought == ["tea", "bread"]
+
+
+@pytest.mark.parametrize("given", ["prompt", "tools"])
+async def test_who_lacks_its_scope_is_not_told_of_a_function(given: str) -> None:
+    made: list[str] = []
+
+    @tool(risk="safe", scope="admin")
+    async def secret() -> str:
+        """For the few."""
+        made.append("secret")
+        return "for you"
+
+    @tool(risk="safe")
+    async def known() -> str:
+        """For all."""
+        return "for all"
+
+    def define(prompt: Functions) -> None:
+        prompt.function(secret, namespace="inner")
+        prompt.function(known)
+
+    told: list[str] = []
+
+    def model(request: Request) -> Any:
+        told.append(str(request.tools))
+        last = request.messages[-1]
+        return last.text if last.role == "tool" else call("RunPython", "c1", code="await inner.secret()")
+
+    if given == "prompt":
+        agent = Agent("Clerk", prompt=define, plugins=Functions)
+    else:
+        agent = Agent("Clerk", tools=[python_tool([known], namespaces={"inner": [secret]})])
+    async with Agency(agent, model=function(model)) as agency:
+        text = (await agency.run("?", caller=Caller("joe"))).text
+        assert "does not pass its check" in text
+        assert "For the few" not in told[0]
+        assert "inner" not in told[0]
+        assert "For all" in told[0]
+        assert not made
+        assert (await agency.run("?", caller=Caller("ann", scopes=("admin",)))).text == "for you"
+        assert "For the few" in told[-1]
 
 
 def no_functions(prompt: Functions) -> None:
