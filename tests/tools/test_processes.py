@@ -126,6 +126,8 @@ def test_only_a_plain_function_of_a_module_can_be_one() -> None:
             tool(process=True, name="x")(wrong)
     with pytest.raises(ToolDefinitionError, match="is a plain `def`"):
         tool(process=True)(waits)
+    with pytest.raises(ToolDefinitionError, match="tool 'doubled': process is 'yes'; expected True or False"):
+        tool(process="yes")(doubled)  # type: ignore[call-overload]
 
 
 def with_context(context: ToolContext[Any], n: int) -> int:

@@ -307,3 +307,10 @@ def test_a_long_cycle_is_told_without_its_middle() -> None:
     tasks = [NewTask(id=f"t{n}", title="x", dependencies=(f"t{(n + 1) % 5_000}",)) for n in range(5_000)]
     with pytest.raises(TaskError, match=r"t0 → t1 → .* → t19 → \(4961 more\) → t4981 → .* → t4999 → t0$"):
         TaskGraphState().generate(tasks)
+
+
+@pytest.mark.parametrize(("there", "end"), [(20, "t19"), (21, "t19, and 1 more")])
+def test_an_unknown_task_is_told_of_the_first_twenty_that_there_are(there: int, end: str) -> None:
+    graph = TaskGraphState().generate(NewTask(id=f"t{number}", title="x") for number in range(there))
+    with pytest.raises(TaskError, match=rf"there is no task 'z'; there are: t0, .*, {end}$"):
+        graph["z"]

@@ -97,6 +97,14 @@ def test_pieces_and_macros_come_from_the_folder(tmp_path: Path) -> None:
     assert made.system == "Be kind to Ada.\nrow 1, row 2"
 
 
+def test_what_a_piece_sets_may_be_imported_from_it(tmp_path: Path) -> None:
+    files = {
+        "t.yaml": saying('{% from "tone.jinja" import tone, end %}{{ tone }}{{ end }}'),
+        "tone.jinja": "{% set tone = 'kind' %}{% set end %}!{% endset %}",
+    }
+    assert TemplateFolder(written(tmp_path, files)).template("t").render({}).system == "kind!"
+
+
 def test_a_piece_sees_what_the_text_has_made_before_it(tmp_path: Path) -> None:
     files = {
         "t.yaml": saying('{% for n in numbers %}\n{% include "row.jinja" %}\n{% endfor %}', "numbers"),
