@@ -223,10 +223,10 @@ async def test_functions_around_a_call_change_it_and_set_the_state_of_who_calls(
                 raise ValueError("nobody asks that")
             return Find(topic=given.topic.upper())
 
-        def keep(answer: str, given: Find) -> None:
+        def keep(given: Find, answer: str) -> None:
             set_found(lambda known: [*known, f"{given.topic}: {answer}"])
 
-        def missed(error: Exception, given: Find) -> Any:
+        def missed(given: Find, error: Exception) -> Any:
             set_found(lambda known: [*known, f"{given.topic}: {type(error).__name__}"])
             return ToolResult("nothing") if given.topic == "REPLACED" else None
 
