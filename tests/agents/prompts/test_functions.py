@@ -291,7 +291,7 @@ async def test_who_lacks_its_scope_is_not_told_of_a_function(given: str) -> None
         assert "inner" not in told[0]
         assert "For all" in told[0]
         assert not made
-        assert (await agency.run("?", caller=Caller("ann", scopes=("admin",)))).text == "for you"
+        assert (await agency.run("?", caller=Caller("ann", scopes=frozenset({"admin"})))).text == "for you"
         assert "For the few" in told[-1]
 
 
