@@ -80,11 +80,11 @@ class Newsroom:
             if given.topic == "risky":
                 inner.tool(lambda: set_pages(lambda before: before + 7), name="buy", risk="risky", idempotent=True)
 
-        async def keep(answer: Fact, given: Find) -> None:
+        async def keep(given: Find, answer: Fact) -> None:
             await asyncio.sleep(self.pause / 10)
             set_found(lambda before: [*before, f"{given.topic}: {answer.pages}"])
 
-        def miss(error: Exception, given: Find) -> None:
+        def miss(given: Find, error: Exception) -> None:
             set_found(lambda before: [*before, f"{given.topic}: no"])
 
         prompt.function(SubAgent("read", "", Find, read, response_schema=Fact, on_success=keep, on_error=miss))
