@@ -19,7 +19,9 @@ _CONTAINERS: Final = frozenset({list, dict})
 _LOOSE: Final = frozenset({tuple, set, frozenset})
 """Containers that say nothing of what is in them, where a value of them is all that is known of its type."""
 
-_ENDLESS: Final = "it is nested without end, or too deeply"
+_DEEPEST: Final = 100
+"""Lists and mappings within each other: more than data has, and less than Python, pydantic and YAML can walk."""
+_ENDLESS: Final = f"it is nested without end, or deeper than {_DEEPEST} levels"
 
 
 class NotPlain(Exception):
@@ -28,28 +30,27 @@ class NotPlain(Exception):
 
 def problem_of(value: Any) -> str:
     """What is no plain data in a value: where it is, and what; empty where all is."""
-    try:
-        return _problem(value, "")
-    except RecursionError:
-        return _ENDLESS
+    return _problem(value, "", _DEEPEST)
 
 
-def _problem(value: Any, where: str) -> str:
+def _problem(value: Any, where: str, deep: int) -> str:
     kind = type(value)
     if kind is float and not isfinite(value):
         return f"{where or 'it'} is {value}, which no JSON says: use None, or a text"
     if kind in SCALARS:
         return ""
+    if not deep:
+        return _ENDLESS
     if kind is list:
         for index, item in enumerate(value):
-            if problem := _problem(item, f"{where}[{index}]"):
+            if problem := _problem(item, f"{where}[{index}]", deep - 1):
                 return problem
         return ""
     if kind is dict:
         for key, item in value.items():
             if type(key) is not str:
                 return f"{where or 'it'} has the key {key!r:.80}, which is no text"
-            if problem := _problem(item, f"{where}[{key!r:.40}]"):
+            if problem := _problem(item, f"{where}[{key!r:.40}]", deep - 1):
                 return problem
         return ""
     return f"{where or 'it'} is {an(kind)}"

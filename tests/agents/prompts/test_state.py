@@ -529,3 +529,19 @@ def test_setters_of_two_conversations_do_not_meet() -> None:
     for thread in threads:
         thread.join()
     assert [one.cells.state["a"] for one in conversations] == [1 + 20 * at for at in range(8)]
+
+
+@pytest.mark.parametrize("depth", [101, 600, 5_000])
+def test_plain_data_that_is_nested_deeper_than_can_be_walked_is_named(depth: int) -> None:
+    value: Any = []
+    for _ in range(depth):
+        value = [value]
+    with pytest.raises(PromptError, match=r"state 'deep': .*deeper than 100 levels"):
+        Conversation().step(lambda prompt: _none(prompt.state("deep", value)))
+    if depth > 101:
+        with pytest.raises(PromptError, match=r"define_data\('deep'\)"):
+            Conversation().step(lambda prompt: _none(prompt.define_data("deep", value)))
+
+
+def _none(_: object) -> None:
+    """A prompt function returns nothing."""
