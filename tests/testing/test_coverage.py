@@ -358,7 +358,16 @@ def test_what_a_search_learns_of_a_run_that_began_anew_is_of_that_run_alone(monk
         await asyncio.to_thread(lock.release)
         await race(sim, "abcd")
 
-    simulate(scenario, seeds=1, strategy="feedback")
+    over = threading.Event()
+    other = threading.Thread(
+        target=over.wait
+    )  # beside other threads, older locks are left alone until a run has its own
+    other.start()
+    try:
+        simulate(scenario, seeds=1, strategy="feedback")
+    finally:
+        over.set()
+        other.join()
     assert next(begun) == 3
     assert learnt[0] == learnt[1], "choices made in the run that was given up were counted"
 
