@@ -324,7 +324,7 @@ def test_rules_that_ask_nobody_bypass_the_approval_that_a_tool_needs(
 ) -> None:
     scenario = runs(solo(payer, pay, autonomy="supervised"), cancel=cancel)
     simulate(scenario, seeds=SEEDS)
-    monkeypatch.setattr(PreparedAgent, "_needs_approval", lambda *_: False)
+    monkeypatch.setattr(PreparedAgent, "needs_approval", lambda *_: False)
     broken(scenario, "approvals never bypassed")
 
 
@@ -339,7 +339,7 @@ def test_rules_that_ask_nobody_bypass_the_approval_of_a_handoff(monkeypatch: pyt
         return Agency(first, second, flows=[("first", "second")], model=function(model))
 
     simulate(runs(make), seeds=SEEDS)
-    monkeypatch.setattr(PreparedAgent, "_needs_approval", lambda *_: False)
+    monkeypatch.setattr(PreparedAgent, "needs_approval", lambda *_: False)
     broken(runs(make), "approvals never bypassed")
 
 
@@ -465,7 +465,7 @@ def test_what_cannot_be_watched_is_refused() -> None:
 
 def test_a_failure_of_a_watched_agency_is_replayed_from_its_token(monkeypatch: pytest.MonkeyPatch) -> None:
     scenario = runs(solo(payer, pay, autonomy="supervised"))
-    monkeypatch.setattr(PreparedAgent, "_needs_approval", lambda *_: False)
+    monkeypatch.setattr(PreparedAgent, "needs_approval", lambda *_: False)
     with pytest.raises(SimulationFailed) as caught:
         simulate(scenario)
     with pytest.raises(SimulationFailed, match="approvals never bypassed"):
