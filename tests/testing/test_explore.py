@@ -50,6 +50,16 @@ def test_messages_to_one_actor_come_in_every_order_and_each_order_once() -> None
     assert (len(orders), str(found), found.complete) == (24, "all 24 schedules hold", True)
 
 
+def test_the_order_in_which_a_gather_s_tasks_end_is_none_of_its_waiter_s() -> None:
+    async def scenario(sim: Simulation) -> None:
+        async def asks(number: int) -> Any:
+            return await sim.system.spawn(Collector, name=f"collector{number}").ask(number)
+
+        assert await asyncio.gather(*(asks(number) for number in range(5))) == [1] * 5
+
+    assert str(explore(scenario)) == "the only schedule holds"
+
+
 def test_messages_to_different_actors_need_no_order() -> None:
     async def scenario(sim: Simulation) -> None:
         targets = [sim.system.spawn(Collector, name=f"collector{i}") for i in range(5)]

@@ -73,11 +73,13 @@ def settled(handle: asyncio.Handle) -> Any:
     name = getattr(callback, "__qualname__", "")
     if name not in (_FIRST, _GATHER):
         return None
-    inside = dict(zip(callback.__code__.co_freevars, callback.__closure__ or (), strict=True))
-    if "return_when" in inside and inside["return_when"].cell_contents == asyncio.ALL_COMPLETED:
+    closure = zip(callback.__code__.co_freevars, callback.__closure__ or (), strict=True)
+    inside = {variable: cell.cell_contents for variable, cell in closure}
+    if inside.get("return_when") == asyncio.ALL_COMPLETED:
         return None
-    waiter = inside.get("waiter") or inside.get("outer")
-    return None if waiter is None else waiter.cell_contents
+    if name == _GATHER and _succeeded(handle._args[0]) and inside["nfinished"] + 1 < inside["nfuts"]:
+        return None  # one that only counts: the last one settles it
+    return inside.get("waiter") or inside.get("outer")
 
 
 def owner_of(handle: asyncio.Handle) -> Any:
