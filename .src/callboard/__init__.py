@@ -174,13 +174,13 @@ if TYPE_CHECKING:
     from .actors.agents.openai_shape import as_chunks, as_response
     from .actors.agents.profiler import Profile, profile
     from .actors.agents.prompt_run import PromptRun, run_prompt
-    from .actors.agents.prompts.agents_md import agents_md
-    from .actors.agents.prompts.cells import StateSetter
     from .actors.agents.prompts.effects import EffectContext, StepModifier
-    from .actors.agents.prompts.functions import Functions
-    from .actors.agents.prompts.instructions import instructions_for
+    from .actors.agents.prompts.functions.plugin import Functions
+    from .actors.agents.prompts.markdown.agents_md import agents_md
+    from .actors.agents.prompts.markdown.instructions import instructions_for
     from .actors.agents.prompts.prompt import Prompt
     from .actors.agents.prompts.references import Reference, ToolReference
+    from .actors.agents.prompts.state.cells import StateSetter
     from .actors.agents.prompts.subagents import SubAgent
     from .actors.agents.prompts.tasks.graph import GraphTask, NewTask, TaskGraphState
     from .actors.agents.prompts.tasks.graph_plugin import TaskGraph
@@ -355,7 +355,7 @@ _HOMES = {
         "TaskInput",
         "TaskWorker",
     ),
-    ".actors.agents.prompts.functions": ("Functions",),
+    ".actors.agents.prompts.functions.plugin": ("Functions",),
     ".actors.agents.prompts.tasks.list_plugin": ("TaskList",),
     ".actors.agents.prompts.tasks.graph_plugin": ("TaskGraph",),
     ".actors.agents.team.toolsets": (
@@ -577,9 +577,9 @@ _HOMES = {
     ".actors.agents.openai_shape": ("as_chunks", "as_response"),
     ".actors.agents.handoffs.remote": ("RemoteAgent",),
     ".actors.agents.prompts.effects": ("EffectContext", "StepModifier"),
-    ".actors.agents.prompts.agents_md": ("agents_md",),
-    ".actors.agents.prompts.instructions": ("instructions_for",),
-    ".actors.agents.prompts.cells": ("StateSetter",),
+    ".actors.agents.prompts.markdown.agents_md": ("agents_md",),
+    ".actors.agents.prompts.markdown.instructions": ("instructions_for",),
+    ".actors.agents.prompts.state.cells": ("StateSetter",),
     ".actors.agents.prompts.prompt": ("Prompt",),
     ".actors.agents.prompts.references": ("Reference", "ToolReference"),
     ".actors.agents.prompts.subagents": ("SubAgent",),

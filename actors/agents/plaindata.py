@@ -14,7 +14,7 @@ from .caller import Caller
 from .errors import DefinitionError
 from .hooks import Hook
 from .output import Output
-from .prompts.instructions import instructions_for
+from .prompts.markdown.instructions import instructions_for
 from .prompts.prompt import Prompt
 from .skills.skill import Skill
 from .turns.rules import Limits

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from callboard import Agency, DdgsSearch, create_developer_agent, create_planner_agent, default_tools
-from callboard.actors.agents.prompts.instructions import instructions_for
+from callboard.actors.agents.prompts.markdown.instructions import instructions_for
 from callboard.actors.testing.doubles.models import Script, call
 from callboard.providers.messages import Message, Request
 from callboard.providers.wire import anthropic, openai_chat

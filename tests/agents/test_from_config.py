@@ -10,7 +10,7 @@ import pytest
 
 from callboard import AfterSteps, Agent, Caller, HookContext, Limits, RunSoFar, Skill, StepPlan, hook, tool
 from callboard.actors.agents.errors import DefinitionError
-from callboard.actors.agents.prompts.instructions import instructions_for
+from callboard.actors.agents.prompts.markdown.instructions import instructions_for
 from callboard.actors.agents.teamfile.schema import AgentEntry
 from callboard.tools import ToolRegistry
 

@@ -25,7 +25,7 @@ from callboard import (
 )
 from callboard.actors.agents.errors import AgencyClosed, DefinitionError, RunFailed
 from callboard.actors.agents.events import RunEvent
-from callboard.actors.agents.prompts.instructions import family_of, instructions_for
+from callboard.actors.agents.prompts.markdown.instructions import family_of, instructions_for
 from callboard.actors.testing.doubles.models import Script, call
 from callboard.providers.messages import Request
 from callboard.providers.wire.openai_chat import Assembler, from_response

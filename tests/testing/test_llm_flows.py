@@ -14,7 +14,8 @@ from callboard import Agency, Agent, Limits, Prompt
 from callboard.actors.agents.errors import AgentError
 from callboard.actors.agents.hooks import HookContext, guardrail, hook
 from callboard.actors.agents.runs import conversation
-from callboard.actors.agents.runs.execution import completions, executor, runner
+from callboard.actors.agents.runs.execution import executor, runner
+from callboard.actors.agents.runs.execution.models import completions
 from callboard.actors.agents.runs.execution.reports import ToolDone
 from callboard.actors.agents.runs.execution.session import TimeLimitReached
 from callboard.actors.agents.team.prepared import PreparedAgent

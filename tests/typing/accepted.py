@@ -33,11 +33,11 @@ from callboard.actors.agents.context import ToolContext
 from callboard.actors.agents.conversations.view import ConversationSummary, ConversationView, ReplayReport
 from callboard.actors.agents.handoffs.handoff import Handoff
 from callboard.actors.agents.prompt_run import PromptRun, run_prompt
-from callboard.actors.agents.prompts.cells import StateSetter
 from callboard.actors.agents.prompts.effects import EffectContext, StepModifier
-from callboard.actors.agents.prompts.functions import Functions
+from callboard.actors.agents.prompts.functions.plugin import Functions
 from callboard.actors.agents.prompts.prompt import Prompt
 from callboard.actors.agents.prompts.references import Reference, ToolReference
+from callboard.actors.agents.prompts.state.cells import StateSetter
 from callboard.actors.agents.prompts.subagents import SubAgent
 from callboard.actors.agents.prompts.tasks.graph import NewTask, TaskGraphState
 from callboard.actors.agents.prompts.tasks.graph_plugin import TaskGraph

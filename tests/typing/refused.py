@@ -9,7 +9,7 @@ from callboard.actors.agents.agent import Agent
 from callboard.actors.agents.context import ToolContext
 from callboard.actors.agents.prompt_run import run_prompt
 from callboard.actors.agents.prompts.effects import EffectContext, StepModifier
-from callboard.actors.agents.prompts.functions import Functions
+from callboard.actors.agents.prompts.functions.plugin import Functions
 from callboard.actors.agents.prompts.prompt import Prompt
 from callboard.actors.agents.prompts.subagents import SubAgent
 from callboard.actors.agents.prompts.tasks.graph_plugin import TaskGraph

@@ -21,10 +21,10 @@ from ..handoffs.call import offer_of, read_call
 from ..handoffs.limits import check_chain
 from ..hooks import HookContext, HookEvent, run_hooks
 from ..output import Output
-from ..prompts.cells import Cells
 from ..prompts.rendering import StepFacts, render
 from ..prompts.spec import PromptSpec
-from ..runs.execution.preparing import shown_to_target
+from ..prompts.state.cells import Cells
+from ..runs.execution.handoffs.preparing import shown_to_target
 from ..runs.runtime.runtime import AgencyRuntime
 from ..team.prepared import PreparedAgent
 from ..turns.budget import narrowed

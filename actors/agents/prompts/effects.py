@@ -15,7 +15,7 @@ from ..errors import PromptError
 from .attributes import no_attribute
 from .items import Items
 from .references import Reference
-from .serializing import NotPlain, canonical
+from .state.serializing import NotPlain, canonical
 
 if TYPE_CHECKING:
     from ..context import RequestContext

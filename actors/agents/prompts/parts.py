@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from ....providers.messages import Message, ToolSpec
 from ....tools.tool import Tool
 from ..errors import PromptError
-from .cells import Cells
 from .effects import Effect
 from .references import KNOWN, Marks, Reference, check_name, reference
+from .state.cells import Cells
 from .subagents import SubAgent, SubAgents
 
 if TYPE_CHECKING:

@@ -18,12 +18,12 @@ from ....tools.function_tool import FunctionOptions, as_tool, made_tool
 from ....tools.tool import Tool
 from ..errors import PromptError, said
 from .attributes import no_attribute
-from .cells import StateSetter
 from .effects import Effect, EffectCallback, dependencies_of, identity_of, takes
 from .parts import Parts
 from .references import Reference, ToolReference, check_name
-from .serializing import NotPlain, kind_of
 from .spec import PromptSpec, specified
+from .state.cells import StateSetter
+from .state.serializing import NotPlain, kind_of
 from .subagents import AGENT_OPTIONS, AgentOptions, SubAgent, SubAgents
 from .templates.rendered import RenderedTemplate
 from .templates.template import Template

@@ -10,13 +10,13 @@ from ....providers.messages import Message, ToolSpec
 from ....tools.tool import Tool
 from ..context import RequestContext
 from ..errors import PromptError, an
-from .cells import RENDER, Cells
 from .effects import Effect, EffectContext, StepModifier
 from .items import Items
 from .parts import Parts
 from .prompt import Prompt
 from .references import Reference, ToolReference, shown
 from .spec import PromptSpec
+from .state.cells import RENDER, Cells
 from .subagents import SubAgent, SubAgents
 from .templates.rendered import RenderedTemplate
 from .unfinished import Unfinished

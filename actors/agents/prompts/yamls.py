@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from ..errors import an
-from .serializing import NotPlain, problem_of
+from .state.serializing import NotPlain, problem_of
 
 _MOST_KNOWN: Final = 512
 _LONGEST_KNOWN: Final = 4_000

@@ -29,7 +29,7 @@ from ..turns.steps import Steered
 from .coordination.ownership import Unkept, busy, own
 from .execution.recording import Recorder
 from .execution.runner import ABOUT_RUNS, Runner
-from .execution.tool_calls import decided
+from .execution.tools.tool_calls import decided
 from .reading.folding import folded
 from .runtime.approvals import in_words
 from .runtime.messages import GoneFromJournal, Idle, Posted, Release, Rewind

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from ....providers.checks import NAME, TEXT, Wish
 from ..agent import Agent
-from ..prompts.instructions import family_of, instructions_for
+from ..prompts.markdown.instructions import family_of, instructions_for
 from ..wishes import define
 
 _DESCRIPTIONS = {

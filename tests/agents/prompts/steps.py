@@ -9,9 +9,9 @@ from typing import Any
 from callboard import Message, ToolResult
 from callboard.actors.agents.caller import NOBODY
 from callboard.actors.agents.context import RequestContext
-from callboard.actors.agents.prompts.cells import RENDER, Cells
 from callboard.actors.agents.prompts.prompt import as_prompt
 from callboard.actors.agents.prompts.rendering import Rendered, StepFacts, render
+from callboard.actors.agents.prompts.state.cells import RENDER, Cells
 from callboard.actors.agents.turns.encoding.codec import RunCodec
 from callboard.actors.agents.turns.records import PromptChanged
 from callboard.providers.messages import ToolSpec

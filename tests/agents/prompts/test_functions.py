@@ -28,7 +28,7 @@ from callboard import (
 )
 from callboard.actors.agents.errors import AgencyClosed
 from callboard.actors.agents.events import ApprovalRequested, RunEvent
-from callboard.actors.agents.prompts.functions import Functions
+from callboard.actors.agents.prompts.functions.plugin import Functions
 from callboard.actors.testing import Restart, Simulation, simulate
 from callboard.actors.testing.doubles.models import call
 from callboard.tools.builtin.code import python_tool

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from callboard import Prompt
-from callboard.actors.agents.prompts.cells import RENDER
+from callboard.actors.agents.prompts.state.cells import RENDER
 from tests.agents.prompts.steps import Conversation
 
 KEYS = ("a", "b", "c")

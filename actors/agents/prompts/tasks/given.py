@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Annotated, Any, Protocol, TypeAlias, TypeVar
 
 from .....tools.errors import TaskError
-from ..serializing import NotPlain, kind_of
+from ..state.serializing import NotPlain, kind_of
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)

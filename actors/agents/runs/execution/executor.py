@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ...turns.steps import AskApproval, CallTool, Commands, Complete, HandOff, Restore
-from .completions import ask_again, complete, completion_arrived, step_rendered
-from .inner_steps import inner_asked, inner_done, inner_left, inner_stalled
-from .preparing import delegate_answered, hand_off, handoff_prepared, handoff_refused
-from .rendering import restore
+from .handoffs.preparing import delegate_answered, hand_off, handoff_prepared, handoff_refused
+from .handoffs.subagents import sub_agents_prepared, sub_agents_told
+from .models.completions import ask_again, complete, completion_arrived, step_rendered
+from .models.rendering import restore
 from .reports import (
     ApprovalExpired,
     AskAgain,
@@ -34,9 +34,9 @@ from .reports import (
     ToolDone,
 )
 from .session import Happened, Session
-from .subagents import sub_agents_prepared, sub_agents_told
-from .tool_calls import approval_expired, ask_approval, call_tool, posts_seen, tool_done
-from .tool_context import credential_taken, money_spent
+from .tools.inner_steps import inner_asked, inner_done, inner_left, inner_stalled
+from .tools.tool_calls import approval_expired, ask_approval, call_tool, posts_seen, tool_done
+from .tools.tool_context import credential_taken, money_spent
 
 EFFECTS: Mapping[type, Callable[[Session, Any, Happened], None]] = {
     Complete: complete,

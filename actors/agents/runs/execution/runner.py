@@ -46,17 +46,17 @@ from ...turns.steps import (
 from ..runtime.messages import GoneFromJournal
 from ..runtime.register import not_kept
 from ..runtime.runtime import AgencyRuntime
-from .delegation import forward, forwarded
 from .ending import PATIENCE, failed, given_up, not_known, outcome_of
 from .executor import RESULTS, carry_out
 from .finalizing import cut_short, finalize
-from .inner_steps import inner_decided, record
+from .handoffs.delegation import forward, forwarded
+from .models.rendering import adopt
 from .recording import Recorder
-from .rendering import adopt
 from .reports import Connected, Finalized, MoneySpent, OwnerAnswered, PromptRestored, Recorded
 from .session import Session, TimeLimitReached
 from .spending import spent, with_those_at_work
-from .tool_calls import asked
+from .tools.inner_steps import inner_decided, record
+from .tools.tool_calls import asked
 
 logger = logging.getLogger("callboard")
 

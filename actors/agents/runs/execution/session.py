@@ -21,8 +21,8 @@ from ...errors import InvalidAnswer, RunError, RunFailed, named
 from ...events import ApprovalRequested, HookFailed, RunEvent
 from ...hooks import Hook, HookContext, HookEvent, run_hooks
 from ...output import Output
-from ...prompts.cells import Cells
 from ...prompts.spec import PromptSpec
+from ...prompts.state.cells import Cells
 from ...team.prepared import PreparedAgent
 from ...team.subagents import is_sub_agent
 from ...turns.budget import left

@@ -9,17 +9,17 @@ from __future__ import annotations
 import asyncio
 from contextlib import nullcontext
 
-from .....providers.messages import ToolCall
-from .....tools import Tool, ToolResult
-from .....tools.context import CallContext
-from .....tools.errors import ToolDefinitionError
-from ....core.base.events import Outcome
-from ....core.base.foreign import is_ours
-from ...prompts.agent_function import AgentFunction
+from ......providers.messages import ToolCall
+from ......tools import Tool, ToolResult
+from ......tools.context import CallContext
+from ......tools.errors import ToolDefinitionError
+from .....core.base.events import Outcome
+from .....core.base.foreign import is_ours
+from ....prompts.functions.agent_function import AgentFunction
+from ..reports import InnerAsked, InnerDone, InnerLeft
+from ..session import Session
+from ..within import InnerAtWork
 from .inner_agents import ask_agent
-from .reports import InnerAsked, InnerDone, InnerLeft
-from .session import Session
-from .within import InnerAtWork
 
 
 async def make_call(session: Session, context: CallContext, tool: Tool, arguments: str) -> ToolResult:

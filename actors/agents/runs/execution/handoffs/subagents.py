@@ -15,31 +15,31 @@ from typing import Any, TypeVar
 
 from pydantic_core import to_json, to_jsonable_python
 
-from .....providers.messages import Message, ToolCall
-from .....tools import ToolResult
-from .....tools.errors import InvalidArguments, ToolError
-from ....core.base.events import Outcome as Ended
-from ....core.base.send_context import active as active_context
-from ...answer import NO_USAGE
-from ...errors import GuardrailTripped, HandoffError, HandoffRefused, InvalidAnswer, RunFailed, named, said
-from ...events import HandoffFinished, HandoffStarted
-from ...handoffs.handoff import Handoff
-from ...handoffs.limits import check_chain, count_handoff
-from ...prompts.prompt import as_prompt
-from ...prompts.rendering import Rendered
-from ...prompts.subagents import SubAgent, SubAgents
-from ...team.subagents import AskedAgent, name_of, sub_agent_of
-from ...turns.budget import narrowed
-from ...turns.outcome import Outcome
-from ...turns.questions import as_messages
-from ...turns.records import PromptChanged
-from ...turns.steps import HandoffReturned, Interrupted
-from ..runtime.messages import AddAgent
-from .calling import called
+from ......providers.messages import Message, ToolCall
+from ......tools import ToolResult
+from ......tools.errors import InvalidArguments, ToolError
+from .....core.base.events import Outcome as Ended
+from .....core.base.send_context import active as active_context
+from ....answer import NO_USAGE
+from ....errors import GuardrailTripped, HandoffError, HandoffRefused, InvalidAnswer, RunFailed, named, said
+from ....events import HandoffFinished, HandoffStarted
+from ....handoffs.handoff import Handoff
+from ....handoffs.limits import check_chain, count_handoff
+from ....prompts.prompt import as_prompt
+from ....prompts.rendering import Rendered
+from ....prompts.subagents import SubAgent, SubAgents
+from ....team.subagents import AskedAgent, name_of, sub_agent_of
+from ....turns.budget import narrowed
+from ....turns.outcome import Outcome
+from ....turns.questions import as_messages
+from ....turns.records import PromptChanged
+from ....turns.steps import HandoffReturned, Interrupted
+from ...runtime.messages import AddAgent
+from ..calling import called
+from ..handed import Asking, Delegation, Part, PartResult
+from ..reports import SubAgentsPrepared, SubAgentsTold
+from ..session import Happened, Session
 from .delegation import FATAL, submit
-from .handed import Asking, Delegation, Part, PartResult
-from .reports import SubAgentsPrepared, SubAgentsTold
-from .session import Happened, Session
 
 logger = logging.getLogger("callboard")
 

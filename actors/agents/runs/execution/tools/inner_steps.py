@@ -14,29 +14,29 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final
 
-from .....providers.messages import ToolCall, shown
-from .....tools import Tool, ToolError, ToolResult
-from .....tools.errors import CallChanged, UnknownTool
-from ....core.mail.future import Future
-from ....journal.errors import EventNotWritable
-from ...caller import as_owner
-from ...errors import GuardrailTripped, RunFailed, named
-from ...events import ToolFinished, ToolStarted
-from ...prompts.agent_function import AgentFunction
-from ...turns.inner import InnerCalled, InnerDecided, outer_of, result_of, returned
-from ...turns.records import ToolsStarted
-from ...turns.state import ConversationState
-from ...turns.steps import AskApproval, Decided, Interrupted
-from ..runtime.messages import GoneFromJournal
-from ..runtime.register import not_kept
-from .delegation import FATAL
+from ......providers.messages import ToolCall, shown
+from ......tools import Tool, ToolError, ToolResult
+from ......tools.errors import CallChanged, UnknownTool
+from .....core.mail.future import Future
+from .....journal.errors import EventNotWritable
+from ....caller import as_owner
+from ....errors import GuardrailTripped, RunFailed, named
+from ....events import ToolFinished, ToolStarted
+from ....prompts.functions.agent_function import AgentFunction
+from ....turns.inner import InnerCalled, InnerDecided, outer_of, result_of, returned
+from ....turns.records import ToolsStarted
+from ....turns.state import ConversationState
+from ....turns.steps import AskApproval, Decided, Interrupted
+from ...runtime.messages import GoneFromJournal
+from ...runtime.register import not_kept
+from ..handoffs.delegation import FATAL
+from ..recording import Recorder
+from ..reports import InnerAsked, InnerDone, InnerLeft, InnerStalled
+from ..session import Happened, Session
+from ..within import InnerAtWork
 from .inner_agents import agent_spent, stop_agent
-from .recording import Recorder
-from .reports import InnerAsked, InnerDone, InnerLeft, InnerStalled
-from .session import Happened, Session
 from .tool_calls import INTERRUPTED, ask_approval, with_changes, with_done_before
 from .tool_context import secrets_of
-from .within import InnerAtWork
 
 STALLED: Final = 60.0
 """Seconds that a call that was begun again may take to make the calls that it had made before, one after another."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 
-from ..errors import PromptError
+from ...errors import PromptError
 
 FAMILIES: Mapping[str, tuple[str, ...]] = {
     "claude": ("claude",),

@@ -6,22 +6,22 @@ import logging
 import time
 from functools import partial
 
-from .....providers.messages import Part, ToolCall, shown
-from .....tools import Tool, ToolResult
-from ....core.base.events import Outcome
-from ....core.base.send_context import active as active_context
-from ...caller import as_owner
-from ...errors import GuardrailTripped, RunFailed, named
-from ...events import ApprovalDecided, ApprovalRequested, ToolFinished, ToolStarted
-from ...prompts.cells import Cells
-from ...turns.records import ApprovalAsked, Decision
-from ...turns.steps import AskApproval, CallTool, Commands, Decided, Interrupted, Raised, ToolReturned
-from ..coordination.elsewhere import decisions_left
+from ......providers.messages import Part, ToolCall, shown
+from ......tools import Tool, ToolResult
+from .....core.base.events import Outcome
+from .....core.base.send_context import active as active_context
+from ....caller import as_owner
+from ....errors import GuardrailTripped, RunFailed, named
+from ....events import ApprovalDecided, ApprovalRequested, ToolFinished, ToolStarted
+from ....prompts.state.cells import Cells
+from ....turns.records import ApprovalAsked, Decision
+from ....turns.steps import AskApproval, CallTool, Commands, Decided, Interrupted, Raised, ToolReturned
+from ...coordination.elsewhere import decisions_left
+from ..planning import not_offered
+from ..reports import ApprovalExpired, PostsSeen, ToolDone
+from ..session import Happened, Session
+from ..spending import spent_above
 from .inner_calls import tell_simulation
-from .planning import not_offered
-from .reports import ApprovalExpired, PostsSeen, ToolDone
-from .session import Happened, Session
-from .spending import spent_above
 from .tool_context import has_to_recall, made_context, recall, secrets_of, tool_context
 
 logger = logging.getLogger("callboard")

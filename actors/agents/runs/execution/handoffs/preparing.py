@@ -9,30 +9,30 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from .....providers.messages import Message, ToolCall, Usage
-from .....tools.functions import FunctionSignature
-from .....tools.threads import in_thread
-from ....core.base.send_context import active as active_context
-from ...answer import NO_USAGE, Answer
-from ...errors import GuardrailTripped, HandoffRefused, RunFailed, named, said
-from ...events import HandoffFinished
-from ...handoffs.call import chosen_handoff, offer_of, read_call
-from ...handoffs.handoff import Handoff
-from ...handoffs.limits import check_chain, count_handoff
-from ...handoffs.offer import HandoffTool, summarizer_of
-from ...turns.budget import narrowed
-from ...turns.history import without_calls
-from ...turns.machine import Turn, cut, transferred
-from ...turns.questions import as_messages
-from ...turns.rules import Rules
-from ...turns.steps import HandOff, HandoffReturned, Interrupted
+from ......providers.messages import Message, ToolCall, Usage
+from ......tools.functions import FunctionSignature
+from ......tools.threads import in_thread
+from .....core.base.send_context import active as active_context
+from ....answer import NO_USAGE, Answer
+from ....errors import GuardrailTripped, HandoffRefused, RunFailed, named, said
+from ....events import HandoffFinished
+from ....handoffs.call import chosen_handoff, offer_of, read_call
+from ....handoffs.handoff import Handoff
+from ....handoffs.limits import check_chain, count_handoff
+from ....handoffs.offer import HandoffTool, summarizer_of
+from ....turns.budget import narrowed
+from ....turns.history import without_calls
+from ....turns.machine import Turn, cut, transferred
+from ....turns.questions import as_messages
+from ....turns.rules import Rules
+from ....turns.steps import HandOff, HandoffReturned, Interrupted
+from ..calling import called, raised_by
+from ..handed import Delegation, Sending
+from ..planning import not_offered
+from ..reports import DelegateAnswered, Prepared, Refused
+from ..session import Happened, Session
 from . import delegation
-from .calling import called, raised_by
 from .delegation import FATAL
-from .handed import Delegation, Sending
-from .planning import not_offered
-from .reports import DelegateAnswered, Prepared, Refused
-from .session import Happened, Session
 from .subagents import ask_sub_agents, sub_agent_answered
 
 SUMMARIZE = "Summarize what was said and done so far for {}, who is asked next and sees nothing else of it."

@@ -7,23 +7,23 @@ from dataclasses import replace
 from functools import partial
 from weakref import ref
 
-from ....core.mail.future import Future
-from ...answer import NO_USAGE, Answer, kept
-from ...errors import (
+from .....core.mail.future import Future
+from ....answer import NO_USAGE, Answer, kept
+from ....errors import (
     HandoffCycle,
     HandoffDepth,
     HandoffLimit,
     named,
 )
-from ...events import HandoffFinished, HandoffStarted
-from ...team.subagents import AskedAgent
-from ...turns.budget import narrowed
-from ...turns.outcome import Outcome
-from ...turns.steps import HandOff, HandoffReturned
-from ..runtime.register import Entry
-from .handed import Delegation, Sending
-from .reports import DelegateAnswered, OwnerAnswered
-from .session import Happened, Session
+from ....events import HandoffFinished, HandoffStarted
+from ....team.subagents import AskedAgent
+from ....turns.budget import narrowed
+from ....turns.outcome import Outcome
+from ....turns.steps import HandOff, HandoffReturned
+from ...runtime.register import Entry
+from ..handed import Delegation, Sending
+from ..reports import DelegateAnswered, OwnerAnswered
+from ..session import Happened, Session
 
 FATAL = (HandoffDepth, HandoffCycle, HandoffLimit)
 """What ends a run, and is not only told to its model."""

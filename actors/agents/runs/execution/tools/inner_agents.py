@@ -9,19 +9,19 @@ import asyncio
 import json
 from typing import Final
 
-from .....providers.messages import ToolCall
-from .....tools import ToolResult
-from .....tools.errors import ToolCancelled
-from ....core.base.events import Outcome as Ended
-from ...errors import named
-from ...prompts.subagents import SubAgent
-from ...turns.steps import Spent
-from .delegation import FATAL
-from .handed import Asking, Delegation, Part, PartResult
-from .session import Session
-from .spending import spent_by
-from .subagents import judged, prepared_part, send_part
-from .within import InnerAtWork
+from ......providers.messages import ToolCall
+from ......tools import ToolResult
+from ......tools.errors import ToolCancelled
+from .....core.base.events import Outcome as Ended
+from ....errors import named
+from ....prompts.subagents import SubAgent
+from ....turns.steps import Spent
+from ..handed import Asking, Delegation, Part, PartResult
+from ..handoffs.delegation import FATAL
+from ..handoffs.subagents import judged, prepared_part, send_part
+from ..session import Session
+from ..spending import spent_by
+from ..within import InnerAtWork
 
 _SHOWN: Final = 500
 """Characters of an answer that does not fit."""

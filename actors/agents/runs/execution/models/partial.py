@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from ...events import PartialAnswer
-from .session import Session
+from ....events import PartialAnswer
+from ..session import Session
 
 _NOTHING: Final = object()
 

@@ -7,30 +7,30 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from .....providers.errors import ProviderError
-from .....providers.messages import Completion, Delta, Message, Request
-from .....providers.shapes import wrong_completion, wrong_delta
-from ....core.base.errors import ActorDead
-from ....core.base.events import Outcome
-from ....core.base.send_context import active as active_context
-from ....core.mail.future import Future
-from ....core.refs.ref import ActorRef
-from ...answer import Answer
-from ...answer_shape import wrong_answer
-from ...context import UsageRecord
-from ...errors import AgentError, RunFailed, named
-from ...events import CompletionFinished, CompletionStarted, ReasoningDelta, Retried, TextDelta
-from ...handoffs.target import AgentRequest, Responds
-from ...turns.confidence import confidence_of
-from ...turns.rules import NOTHING
-from ...turns.steps import Complete, Completed, CompletionFailed, Interrupted
-from .calling import called, raised_by
+from ......providers.errors import ProviderError
+from ......providers.messages import Completion, Delta, Message, Request
+from ......providers.shapes import wrong_completion, wrong_delta
+from .....core.base.errors import ActorDead
+from .....core.base.events import Outcome
+from .....core.base.send_context import active as active_context
+from .....core.mail.future import Future
+from .....core.refs.ref import ActorRef
+from ....answer import Answer
+from ....answer_shape import wrong_answer
+from ....context import UsageRecord
+from ....errors import AgentError, RunFailed, named
+from ....events import CompletionFinished, CompletionStarted, ReasoningDelta, Retried, TextDelta
+from ....handoffs.target import AgentRequest, Responds
+from ....turns.confidence import confidence_of
+from ....turns.rules import NOTHING
+from ....turns.steps import Complete, Completed, CompletionFailed, Interrupted
+from ..calling import called, raised_by
+from ..planning import planned, stopped
+from ..reports import AskAgain, CompletionArrived, PromptRendered
+from ..session import Happened, Session
+from ..spending import spent_above
 from .partial import Partial
-from .planning import planned, stopped
 from .rendering import prompt_rendered, render_step
-from .reports import AskAgain, CompletionArrived, PromptRendered
-from .session import Happened, Session
-from .spending import spent_above
 
 MAX_RETRIES = 3
 """Times a completion is asked for again because a stream was cut."""

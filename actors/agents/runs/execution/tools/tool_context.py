@@ -10,23 +10,23 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from .....providers.messages import ToolCall
-from .....tools.context import CallContext
-from .....tools.secrets import Secrets
-from .....tools.threads import call_in_loop
-from ....core.base.foreign import awaited, is_ours
-from ....core.base.send_context import active as active_context
-from ...caller import Caller
-from ...context import NO_DEPS, ToolContext
-from ...events import ToolProgress, ToolSpent
-from ...turns.history import last_tool
-from ...turns.records import CredentialGiven
-from ...turns.steps import Spent
-from ..runtime.register import Entry
-from .calling import raised_by
+from ......providers.messages import ToolCall
+from ......tools.context import CallContext
+from ......tools.secrets import Secrets
+from ......tools.threads import call_in_loop
+from .....core.base.foreign import awaited, is_ours
+from .....core.base.send_context import active as active_context
+from ....caller import Caller
+from ....context import NO_DEPS, ToolContext
+from ....events import ToolProgress, ToolSpent
+from ....turns.history import last_tool
+from ....turns.records import CredentialGiven
+from ....turns.steps import Spent
+from ...runtime.register import Entry
+from ..calling import raised_by
+from ..reports import CredentialTaken, MoneySpent
+from ..session import Happened, Session
 from .inner_calls import make_call
-from .reports import CredentialTaken, MoneySpent
-from .session import Happened, Session
 
 
 class _Making:

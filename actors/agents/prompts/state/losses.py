@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..errors import an
+from ...errors import an
 
 
 def loss_of(given: Any, back: Any) -> str:

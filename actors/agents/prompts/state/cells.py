@@ -15,10 +15,10 @@ from contextvars import Token
 from types import TracebackType
 from typing import Any, Final, Generic, TypeVar
 
-from ....tools.changes import Changes, changes
-from ..errors import PromptError
-from ..turns.records import PromptChanged
-from .references import Reference
+from .....tools.changes import Changes, changes
+from ...errors import PromptError
+from ...turns.records import PromptChanged
+from ..references import Reference
 from .serializing import Kind, NotPlain, is_same
 
 T = TypeVar("T")

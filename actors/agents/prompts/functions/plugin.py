@@ -6,17 +6,17 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, overload
 
-from ....tools.code.library import Library
-from ....tools.code.program import Bounds
-from ....tools.code.tool import CodeTool
-from ....tools.errors import ToolDefinitionError
-from ....tools.function_tool import FunctionOptions, as_tool, made_tool
-from ....tools.tool import Tool
-from ..errors import PromptError, said
+from .....tools.code.library import Library
+from .....tools.code.program import Bounds
+from .....tools.code.tool import CodeTool
+from .....tools.errors import ToolDefinitionError
+from .....tools.function_tool import FunctionOptions, as_tool, made_tool
+from .....tools.tool import Tool
+from ...errors import PromptError, said
+from ..prompt import Prompt, as_prompt
+from ..references import ToolReference
+from ..subagents import SubAgent
 from .agent_function import AgentFunction
-from .prompt import Prompt, as_prompt
-from .references import ToolReference
-from .subagents import SubAgent
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

@@ -8,7 +8,7 @@ from json.encoder import encode_basestring_ascii
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Final, get_args
 
-from ..errors import an
+from ...errors import an
 from .losses import has_set, loss_of
 
 if TYPE_CHECKING:

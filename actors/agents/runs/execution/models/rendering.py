@@ -9,19 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeAlias
 
-from .....providers.messages import Message
-from ....core.base.events import Outcome
-from ....core.base.send_context import active as active_context
-from ...errors import PromptError, RunFailed, said
-from ...prompts.cells import RENDER, Cells
-from ...prompts.rendering import Rendered, StepFacts, render
-from ...prompts.unfinished import Unfinished
-from ...turns.history import last_tool, repaired
-from ...turns.steps import CompletionFailed, Restore
-from .calling import called, raised_by
-from .reports import PromptRendered, PromptRestored
-from .session import Happened, Session
-from .subagents import know_sub_agents
+from ......providers.messages import Message
+from .....core.base.events import Outcome
+from .....core.base.send_context import active as active_context
+from ....errors import PromptError, RunFailed, said
+from ....prompts.rendering import Rendered, StepFacts, render
+from ....prompts.state.cells import RENDER, Cells
+from ....prompts.unfinished import Unfinished
+from ....turns.history import last_tool, repaired
+from ....turns.steps import CompletionFailed, Restore
+from ..calling import called, raised_by
+from ..handoffs.subagents import know_sub_agents
+from ..reports import PromptRendered, PromptRestored
+from ..session import Happened, Session
 
 Then: TypeAlias = Callable[[Session, Happened], None]
 

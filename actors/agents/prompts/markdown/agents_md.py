@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..errors import PromptError
+from ...errors import PromptError
 from .instructions import decoded
 
 NAME = "AGENTS.md"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from ....tools.errors import ToolDefinitionError
-from ....tools.returned import Returned
-from ....tools.schema import OpenSignature
-from ....tools.tool import Tool
-from .subagents import SubAgent
+from .....tools.errors import ToolDefinitionError
+from .....tools.returned import Returned
+from .....tools.schema import OpenSignature
+from .....tools.tool import Tool
+from ..subagents import SubAgent
 
 _TEXT: Final = {"type": "string"}
 

@@ -1,0 +1,1 @@
+"""Programs that call functions, and agents as such functions."""

@@ -1,0 +1,1 @@
+"""Instructions from Markdown files."""

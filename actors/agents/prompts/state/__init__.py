@@ -1,0 +1,1 @@
+"""What a prompt function remembers."""

@@ -1,0 +1,1 @@
+"""Handing work to other agents."""

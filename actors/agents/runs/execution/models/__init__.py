@@ -1,0 +1,1 @@
+"""Asking the model, with what a prompt function defines for the step."""

@@ -1,0 +1,1 @@
+"""Calling tools, and the calls that these make."""
