@@ -207,6 +207,20 @@ async def test_what_is_used_wrongly_is_named(wrong: Any, said: str) -> None:
     assert isinstance(raised.value.__cause__, PromptError)
 
 
+@pytest.mark.parametrize(
+    ("use", "named"),
+    [
+        (lambda prompt: prompt.function(_numbered(1)), "function"),
+        (lambda prompt: prompt.function_bounds(max_calls=2), "function_bounds"),
+    ],
+)
+async def test_what_is_called_too_late_is_named(use: Any, named: str) -> None:
+    kept: list[Functions] = []
+    await run_prompt(kept.append, plugins=Functions, model=function(lambda request: "?"), messages="go")
+    with pytest.raises(PromptError, match=f"prompt.{named} was called after the prompt function had returned"):
+        use(kept[0])
+
+
 async def test_what_a_program_may_use_is_said_in_the_prompt() -> None:
     def define(prompt: Functions) -> None:
         prompt.function_bounds(max_calls=2)

@@ -13,6 +13,7 @@ from .....tools.errors import ToolDefinitionError
 from .....tools.function_tool import FunctionOptions, as_tool, made_tool
 from .....tools.tool import Tool
 from ...errors import PromptError, said
+from ..parts import Parts
 from ..prompt import Prompt, as_prompt
 from ..references import ToolReference
 from ..subagents import SubAgent
@@ -79,15 +80,14 @@ class Functions(Prompt):
         Raises:
             PromptError: one of them is no such number.
         """
+        parts = self._parts or self._over("function_bounds")
         try:
-            self._program().bounds = Bounds(timeout, max_memory, max_calls)
+            _program(parts).bounds = Bounds(timeout, max_memory, max_calls)
         except ToolDefinitionError as error:
-            raise PromptError(
-                f"{(self._parts or self._over('function_bounds')).name}: function_bounds: {said(error)}"
-            ) from error
+            raise PromptError(f"{parts.name}: function_bounds: {said(error)}") from error
 
     def _add(self, declared: Any, namespace: str, options: dict[str, Any], frame: Any) -> ToolReference:
-        where = (self._parts or self._over("function")).name
+        parts = self._parts or self._over("function")
         try:
             if isinstance(declared, type | Tool | SubAgent):
                 if options:
@@ -96,25 +96,26 @@ class Functions(Prompt):
                         f"{', '.join(options)} of {whose!r:.80}: what is made already has its own options; give them "
                         "where it is made"
                     )
-                made = self._of_agent(declared) if isinstance(declared, SubAgent) else as_tool(declared)
+                made = _of_agent(parts, declared) if isinstance(declared, SubAgent) else as_tool(declared)
             else:
                 made = made_tool(declared, options, frame)
-            return ToolReference(self._program().library.add(made, namespace))
+            return ToolReference(_program(parts).library.add(made, namespace))
         except ToolDefinitionError as error:
-            raise PromptError(f"{where}: {said(error)}") from error
+            raise PromptError(f"{parts.name}: {said(error)}") from error
 
-    def _of_agent(self, sub: SubAgent) -> Tool:
-        as_prompt(sub.fn, sub.plugins, f"sub-agent {sub.name!r}", takes=2)
-        (self._parts or self._over("function")).functions.append(sub)
-        return AgentFunction(sub)
 
-    def _program(self) -> CodeTool:
-        """The tool that runs the programs of this step."""
-        parts = self._parts or self._over("function")
-        found = parts.tools.get(PROGRAM)
-        if found is None:
-            found = CodeTool(Library(), Bounds(), name=PROGRAM, risk="safe")
-            parts.offer(found)
-        if not isinstance(found, CodeTool):
-            raise PromptError(f"{parts.name}: the tool {PROGRAM!r} is that of the functions: give yours another name")
-        return found
+def _of_agent(parts: Parts, sub: SubAgent) -> Tool:
+    as_prompt(sub.fn, sub.plugins, f"sub-agent {sub.name!r}", takes=2)
+    parts.functions.append(sub)
+    return AgentFunction(sub)
+
+
+def _program(parts: Parts) -> CodeTool:
+    """The tool that runs the programs of a step."""
+    found = parts.tools.get(PROGRAM)
+    if found is None:
+        found = CodeTool(Library(), Bounds(), name=PROGRAM, risk="safe")
+        parts.offer(found)
+    if not isinstance(found, CodeTool):
+        raise PromptError(f"{parts.name}: the tool {PROGRAM!r} is that of the functions: give yours another name")
+    return found
