@@ -176,10 +176,7 @@ class Cells:
             scope: a call's id, or `RENDER`.
         """
         with self._lock:
-            found = self._scopes.get(scope)
-            if found is None:
-                found = self._scopes[scope] = _Scope(self, scope)
-            return _Open(found)
+            return _Open(self._scope(scope))
 
     def rendering(self) -> _Open:
         """A block in which the prompt function runs: nothing can be set."""
