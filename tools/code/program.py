@@ -15,22 +15,21 @@ import asyncio
 import datetime
 import inspect
 import json
-import re
 import uuid
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from ...providers.checks import COUNT, SOME_SECONDS, require
-from ..errors import CodeFailed, InvalidResult, ToolDefinitionError
-from ..result import CUT, ToolResult
-from ..returned import Returned
+from ..errors import CodeFailed, ToolDefinitionError
+from ..result import ToolResult
 from ..threads import in_thread
 from .beyond import uses_of
 from .library import Library, Stubs
 from .sandboxes import sandboxes
+from .values import arguments_of, for_program
 
 SHOWN: Final = 3_500
 """Characters of what is wrong with a program."""
@@ -40,7 +39,6 @@ SLEEP: Final = "asyncio.sleep"
 
 _TURNS: Final = 10_000  # times that a program may turn to us: for calls, names, pauses, dictionaries
 _KNOWN: Final = 10_000  # things of Python's library that are remembered to be in the sandbox
-_HALF: Final = re.compile(r"[\ud800-\udfff]|\\ud[89a-f][0-9a-f]{2}", re.IGNORECASE)
 _MOMENT: Final = 0.25  # seconds that a program may wait for a call in its sandbox; a new one takes some milliseconds
 
 Call = Callable[[str, str], Awaitable[ToolResult]]
@@ -334,8 +332,8 @@ class _Program:
                 "code may make; make fewer, or do it in several programs"
             )
         try:
-            arguments = _arguments(name, self._stubs.parameters[name], now.args, now.kwargs)
-        except (TypeError, ValueError) as error:
+            arguments = arguments_of(name, self._stubs.parameters[name], now.args, now.kwargs)
+        except TypeError as error:
             return now.resume({"exc_type": "TypeError", "message": str(error)})
         self._lines[number] = f"line {line}: {name}(…)"
         self._begin(number, self._answered(name, arguments))
@@ -345,19 +343,10 @@ class _Program:
         result = await self._call(name, arguments)
         if result.is_error:
             return {"exc_type": "RuntimeError", "message": result.text}
-        torn = _HALF.search(result.text) is not None
         try:
-            value = for_program(result, self._library[name].returned)
-            if torn:
-                json.dumps(value, ensure_ascii=False).encode()  # halves that make a whole one are none
-            return {"return_value": value}
-        except InvalidResult as error:
-            return {"exc_type": "RuntimeError", "message": f"what was answered in place of {name} {error}"}
-        except ValueError:
-            why = "was cut, as it is too long; ask for less"
-            if torn:
-                why = "has half a character in it (a lone surrogate), which is no text"
-            return {"exc_type": "RuntimeError", "message": f"what {name} returned {why}"}
+            return {"return_value": for_program(name, result, self._library[name].returned)}
+        except ValueError as error:
+            return {"exc_type": "RuntimeError", "message": str(error)}
 
     async def _paused(self, seconds: float) -> dict[str, Any]:
         result = await self._call(SLEEP, json.dumps({"seconds": seconds}))
@@ -385,60 +374,6 @@ class _Program:
 async def _slept(seconds: float) -> dict[str, Any]:
     await asyncio.sleep(seconds)
     return {"return_value": None}
-
-
-def for_program(result: ToolResult, returned: Returned) -> Any:
-    """What a program gets of a result: text as it is, all else as plain data; of a hook's answer its value, or what its
-    text says.
-
-    Args:
-        result: it.
-        returned: what the function returns.
-
-    Raises:
-        InvalidResult: a hook's answer is nothing that the function returns.
-        ValueError: its text was cut, and is no JSON any more.
-    """
-    value = result.value
-    if value is CUT:
-        raise ValueError
-    if not result.from_value and isinstance(result.content, str):
-        return returned.read(result.content) if value is None else returned.checked(value)
-    if value is None:
-        return None if isinstance(result.content, str) else result.text
-    if isinstance(value, bytes | bytearray) or not isinstance(result.content, str):
-        return result.text
-    said = str.__str__(value) if isinstance(value, str) else json.loads(result.content)
-    if "NaN" in result.content or "Infinity" in result.content:  # JSON has them as texts only
-        with suppress(InvalidResult):
-            return returned.checked(said)
-    return said
-
-
-def _arguments(name: str, parameters: tuple[str, ...] | None, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
-    """The arguments of a call as JSON text.
-
-    Raises:
-        TypeError, ValueError: they are not what the function takes.
-    """
-    from pydantic_core import to_json
-
-    if parameters is None:
-        if kwargs or len(args) != 1 or not isinstance(args[0], dict):
-            raise TypeError(f"{name}() takes one dictionary with all its arguments")
-        values: dict[str, Any] = args[0]
-    else:
-        if len(args) > len(parameters):
-            raise TypeError(f"{name}() takes {len(parameters)} arguments, {len(args)} were given")
-        values = dict(zip(parameters, args, strict=False))
-        twice = values.keys() & kwargs.keys()
-        if twice:
-            raise TypeError(f"{name}() got {', '.join(sorted(twice))} twice")
-        values |= kwargs
-    try:
-        return to_json(values, bytes_mode="base64", inf_nan_mode="strings").decode()
-    except ValueError as error:
-        raise TypeError(f"{name}() takes plain data (numbers, texts, lists, dictionaries): {error}") from None
 
 
 def _shortened(text: str) -> str:
