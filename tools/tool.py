@@ -257,7 +257,7 @@ class Tool:
             values = bound.values
             result: ToolResult | None = None
             if self._before_call is not None:
-                answer = await _settled(self._before_call(dict(values)))
+                answer = await settled(self._before_call(dict(values)))
                 if isinstance(answer, ToolResult):
                     result = answer
                 elif answer is not None:
@@ -266,7 +266,7 @@ class Tool:
             if result is None:
                 result = self._as_result(await self._call(bound, context, invocation))
             if self._on_success is not None and not result.is_error:
-                result = _answered("on_success", await _settled(self._on_success(dict(values), result))) or result
+                result = _answered("on_success", await settled(self._on_success(dict(values), result))) or result
             if invocation.verdict is not None:  # it swallowed its cancellation: what comes now comes too late
                 raise invocation.verdict
         except asyncio.CancelledError:
@@ -297,7 +297,7 @@ class Tool:
                     f"{self.name!r} takes a {wanted.__name__}, and {given}: run(…, context={wanted.__name__}(…))"
                 )
             invoke = partial(invoke, context)
-        return await _settled(await in_thread(invoke, invocation) if self._sync else invoke())
+        return await settled(await in_thread(invoke, invocation) if self._sync else invoke())
 
     def _as_result(self, value: Any) -> ToolResult:
         if isinstance(value, ToolResult):
@@ -330,7 +330,7 @@ class Tool:
             invocation.start_over()
             task = asyncio.current_task()
             try:
-                result = _answered("on_error", await _settled(self._on_error(dict(values), error)))
+                result = _answered("on_error", await settled(self._on_error(dict(values), error)))
             except BaseException as raised:
                 if is_ours(raised, task):
                     raise
@@ -430,5 +430,6 @@ def _log_crash(name: str, error: BaseException, context: CallContext | None) -> 
     logger.warning("tool %s raised %s\n%s", name, type(error).__name__, told)
 
 
-async def _settled(value: Any) -> Any:
+async def settled(value: Any) -> Any:
+    """What something is, once it is there: it may be awaitable."""
     return await value if inspect.isawaitable(value) else value

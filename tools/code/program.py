@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import datetime
-import inspect
 import json
 import uuid
 from collections import deque
@@ -26,6 +25,7 @@ from ...providers.checks import COUNT, SOME_SECONDS, require
 from ..errors import CodeFailed, ToolDefinitionError
 from ..result import ToolResult
 from ..threads import in_thread
+from ..tool import settled
 from .beyond import uses_of
 from .library import Library, Stubs
 from .sandboxes import sandboxes
@@ -145,7 +145,7 @@ async def _beyond(code: str, pool: Any, monty: Any) -> str:
         return uses.beyond
     try:
         async with _opened(pool.checkout(limits={"max_feed_duration_secs": 1.0})) as session:
-            await _done(session.feed_run("\n".join(use.code for use in unknown)))
+            await settled(session.feed_run("\n".join(use.code for use in unknown)))
     except monty.MontyRuntimeError as error:
         use = unknown[error.traceback()[0].line - 1]
         return f"main.py:{use.line}: the sandbox has not all of Python's library: {error.display('msg')}"
@@ -163,10 +163,6 @@ async def _opened(checkout: Any) -> AsyncIterator[Any]:
     else:
         with checkout as session:
             yield session
-
-
-async def _done(turn: Any) -> Any:
-    return await turn if inspect.isawaitable(turn) else turn
 
 
 class _Suspended(NamedTuple):
@@ -227,28 +223,28 @@ class _Program:
 
     async def begin(self, session: Any) -> Any:
         """Run until the end, or until it has waited for a moment: see `_driven`."""
-        return await self._driven(await _done(session.feed_start(self._code, print_callback=self._print)))
+        return await self._driven(await settled(session.feed_start(self._code, print_callback=self._print)))
 
     async def go_on(self, session: Any, suspended: _Suspended, result: tuple[int, dict[str, Any]]) -> Any:
         """Go on in another sandbox with the result that it waited for."""
-        now = await _done(session.load_snapshot(suspended.state, print_callback=self._print))
-        return await self._driven(await _done(now.resume(dict([result]))))
+        now = await settled(session.load_snapshot(suspended.state, print_callback=self._print))
+        return await self._driven(await settled(now.resume(dict([result]))))
 
     async def _driven(self, now: Any) -> Any:
         """Its end, as the sandbox tells it, or its state, if nothing it waits for has come for a moment."""
         monty = self._monty
         while not isinstance(now, monty.MontyComplete):
             if isinstance(now, monty.AsyncFunctionSnapshot | monty.FunctionSnapshot):
-                now = await _done(await self._called(now))
+                now = await settled(await self._called(now))
             elif isinstance(now, monty.AsyncNameLookupSnapshot | monty.NameLookupSnapshot):
-                now = await _done(self._looked_up(now))
+                now = await settled(self._looked_up(now))
             else:
                 try:
                     async with asyncio.timeout(_MOMENT):
                         number, result = await self.next_result()
                 except TimeoutError:
                     return _Suspended(now.dump())
-                now = await _done(now.resume({number: result}))
+                now = await settled(now.resume({number: result}))
         return now
 
     async def end_of_calls(self) -> None:
