@@ -319,9 +319,9 @@ class _Program:
             return now.resume({"return_value": dict(now.kwargs)})
         if name not in self._library:
             there = ", ".join([*self._library, "and what Python itself has"])
-            return now.resume({"exc_type": "NameError", "message": f"there is no {name!r}; there are {there}"})
+            return now.resume(_raised(f"there is no {name!r}; there are {there}", "NameError"))
         self._made += 1
-        line = self._code[: now.position.start].count("\n") + 1
+        line = self._line_of(now)
         if self._made > self._bounds.max_calls:
             raise CodeFailed(
                 f"{self.printed}line {line}: {name} would be one call more than the {self._bounds.max_calls} that the "
@@ -330,25 +330,26 @@ class _Program:
         try:
             arguments = arguments_of(name, self._stubs.parameters[name], now.args, now.kwargs)
         except TypeError as error:
-            return now.resume({"exc_type": "TypeError", "message": str(error)})
+            return now.resume(_raised(str(error), "TypeError"))
         self._lines[number] = f"line {line}: {name}(…)"
         self._begin(number, self._answered(name, arguments))
         return now.resume({"future": ...})
 
+    def _line_of(self, now: Any) -> int:
+        return self._code[: now.position.start].count("\n") + 1
+
     async def _answered(self, name: str, arguments: str) -> dict[str, Any]:
         result = await self._call(name, arguments)
         if result.is_error:
-            return {"exc_type": "RuntimeError", "message": result.text}
+            return _raised(result.text)
         try:
             return {"return_value": for_program(name, result, self._library[name].returned)}
         except ValueError as error:
-            return {"exc_type": "RuntimeError", "message": str(error)}
+            return _raised(str(error))
 
     async def _paused(self, seconds: float) -> dict[str, Any]:
         result = await self._call(SLEEP, json.dumps({"seconds": seconds}))
-        if result.is_error:
-            return {"exc_type": "RuntimeError", "message": result.text}
-        return {"return_value": None}
+        return _raised(result.text) if result.is_error else {"return_value": None}
 
     async def _system(self, now: Any) -> Any:
         if now.function_name not in (SLEEP, "time.sleep"):
@@ -356,15 +357,19 @@ class _Program:
         seconds = float(now.args[0]) if now.args else 0.0
         self._slept += max(seconds, 0.0)
         if self._slept > self._bounds.max_sleep:
-            line = self._code[: now.position.start].count("\n") + 1
             raise CodeFailed(
-                f"{self.printed}line {line}: the sleep limit was exceeded: the code may sleep "
+                f"{self.printed}line {self._line_of(now)}: the sleep limit was exceeded: the code may sleep "
                 f"{self._bounds.max_sleep:g} seconds in all"
             )
         if now.function_name == "time.sleep":
             return now.resume(await _slept(seconds))
         self._pauses[now.call_id] = seconds
         return now.resume({"future": ...})
+
+
+def _raised(message: str, kind: str = "RuntimeError") -> dict[str, Any]:
+    """What a program is told of a call that failed: what the call raises there."""
+    return {"exc_type": kind, "message": message}
 
 
 async def _slept(seconds: float) -> dict[str, Any]:
