@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from ..errors import CommandFailed, ToolError
+from ..result import NOTHING
 from ..threads import in_thread
 
 _FLOOD = 50_000_000  # bytes of output after which a command is stopped: nobody reads that much
@@ -127,7 +128,7 @@ def checked_output(finished: Finished) -> str:
         raise CommandFailed(f"{text}\n[ended by signal {-finished.status}]".lstrip("\n"))
     if finished.status > 0:
         raise CommandFailed(f"{text}\n[exit status {finished.status}]".lstrip("\n"))
-    return text or "(no output)"
+    return text or NOTHING
 
 
 def _kill_group(pid: int) -> None:

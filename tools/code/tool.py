@@ -12,7 +12,7 @@ from ...providers.messages import ToolSpec
 from ..context import CallContext
 from ..function_tool import tool
 from ..invocation import Invocation
-from ..result import ToolResult
+from ..result import NOTHING, ToolResult
 from ..schema import Bound, OpenSignature
 from ..tool import Tool
 from .library import Library
@@ -84,7 +84,7 @@ class CodeTool(Tool):
         now = context.began_at or time.time()
         ran = await run_program(str(arguments["code"]), self.library, call, self.bounds, seed=context.call_id, now=now)
         if ran.value is None:
-            return ran.printed or "(no output)"
+            return ran.printed or NOTHING
         return f"{ran.printed}{ran.value if isinstance(ran.value, str) else repr(ran.value)}"
 
 

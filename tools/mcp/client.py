@@ -16,7 +16,7 @@ from ...actors.core.system import System
 from ...providers.messages import Audio, File, Image, Part, Text, shown
 from ..errors import McpCallLost, McpUnavailable, MissingExtra, ToolError
 from ..from_schema import SchemaSignature
-from ..result import ToolResult
+from ..result import NOTHING, ToolResult
 from ..threads import in_thread
 from ..tool import Tool
 from .connection import CLOSED, CallTool, Close, ListTools, McpClient
@@ -169,7 +169,7 @@ def _result(answer: Any) -> ToolResult:
     parts = tuple(map(_part, answer.content))
     content: str | tuple[Part, ...] = parts
     if all(isinstance(part, Text) for part in parts):
-        content = shown(parts) or "(no output)"
+        content = shown(parts) or NOTHING
     if answer.is_error:
         return ToolResult(content, True, answer.structured_content, ToolError(shown(content)))
     if answer.structured_content is not None:
