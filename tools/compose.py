@@ -12,12 +12,11 @@ from ..providers.checks import COUNT, FLAG, LIST, TEXT, require
 from ..providers.messages import Part, Text, ToolSpec
 from .context import CallContext
 from .errors import InvalidArguments, ToolDefinitionError, UnknownTool
-from .invocation import Invocation
 from .registry import ToolRegistry
 from .result import ToolResult
-from .schema import Bound, OpenSignature
+from .schema import OpenSignature
 from .scopes import ADMIN, ALL, EVERYBODY
-from .tool import Tool
+from .tool import CallingTool, Tool
 
 
 def composite(
@@ -87,7 +86,7 @@ def composite(
         media: list[Part] = [part for part in shown if not isinstance(part, Text)]
         return ToolResult((Text(text), *media) if media else text, value=value, from_value=True)
 
-    return _Composite(
+    return CallingTool(
         OpenSignature(
             run,
             lambda: calls_schema(tool.spec for tool in members),
@@ -100,15 +99,6 @@ def composite(
         scope=_scope_for_all(members),
         timeout=None,
     )
-
-
-class _Composite(Tool):
-    """A tool all of whose calls make others, for which they need a context."""
-
-    async def _call(self, bound: Bound, context: CallContext | None, invocation: Invocation) -> Any:
-        if context is None and self.context is CallContext:
-            context = CallContext()
-        return await super()._call(bound, context, invocation)
 
 
 async def _at_once(calls: Sequence[Callable[[], Awaitable[ToolResult]]], most: int) -> list[ToolResult]:

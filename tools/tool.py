@@ -339,6 +339,15 @@ class Tool:
         return result.shortened(max(self.max_result, _ERROR_SHOWN))
 
 
+class CallingTool(Tool):
+    """A tool all of whose calls make others, for which they need a context."""
+
+    async def _call(self, bound: Bound, context: CallContext | None, invocation: Invocation) -> Any:
+        if context is None and self.context is CallContext:
+            context = CallContext()
+        return await super()._call(bound, context, invocation)
+
+
 def _answered(hook: str, given: Any) -> ToolResult | None:
     """What a hook returned in place of a result, if it did.
 

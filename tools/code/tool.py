@@ -11,10 +11,9 @@ from typing import Any
 from ...providers.messages import ToolSpec
 from ..context import CallContext
 from ..function_tool import tool
-from ..invocation import Invocation
 from ..result import NOTHING, ToolResult
-from ..schema import Bound, OpenSignature
-from ..tool import Tool
+from ..schema import OpenSignature
+from ..tool import CallingTool, Tool
 from .library import Library
 from .program import SLEEP, Bounds, run_program
 
@@ -31,7 +30,7 @@ async def _sleep(seconds: float) -> None:
     await asyncio.sleep(seconds)
 
 
-class CodeTool(Tool):
+class CodeTool(CallingTool):
     """A tool that runs programs in a sandbox.
 
     Args:
@@ -73,9 +72,6 @@ class CodeTool(Tool):
 
     def _as_signature(self) -> OpenSignature:
         return OpenSignature(self._run_program, _PARAMETERS, "", lambda: CallContext)
-
-    async def _call(self, bound: Bound, context: CallContext | None, invocation: Invocation) -> Any:
-        return await super()._call(bound, context if context is not None else CallContext(), invocation)
 
     async def _run_program(self, context: CallContext, arguments: dict[str, Any]) -> str:
         async def call(name: str, given: str) -> ToolResult:
