@@ -52,8 +52,9 @@ class FunctionTool(Tool):
         return wanted
 
     def _returned(self) -> Returned:
-        if self.response_schema is not None:
-            return super()._returned()
+        declared = super()._returned()
+        if declared is not ANYTHING:
+            return declared
         from pydantic import PydanticUserError, TypeAdapter
 
         try:
