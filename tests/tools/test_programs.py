@@ -220,8 +220,6 @@ async def test_a_call_that_is_not_awaited_is_made_to_its_end_and_its_failure_is_
 
 
 async def test_names_that_no_parameter_can_have_come_in_one_dictionary() -> None:
-    from callboard.tools import tool_from_schema
-
     async def handler(arguments: dict[str, Any]) -> dict[str, Any]:
         return arguments
 
