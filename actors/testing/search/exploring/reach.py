@@ -38,6 +38,7 @@ Change: TypeAlias = Literal["none", "seen", "told", "hidden"]
 """How one knows that an object has changed: it never does; by what it holds; the loop tells, and what it holds is only
 looked at for what hangs on it; not at all, so that who reaches it is taken to change it."""
 
+_METHODS: Final = (types.WrapperDescriptorType, types.MethodDescriptorType, types.ClassMethodDescriptorType)
 _PLAIN = (
     *(
         str,
@@ -54,7 +55,7 @@ _PLAIN = (
         types.EllipsisType,
     ),
     *(types.ModuleType, types.CodeType, types.FrameType, types.TracebackType, types.GenericAlias, types.UnionType),
-    *(types.WrapperDescriptorType, types.MethodDescriptorType, types.ClassMethodDescriptorType),
+    *_METHODS,
     *(types.GetSetDescriptorType, types.MemberDescriptorType, property, TypeVar, ParamSpec),
     *(
         datetime.date,
@@ -87,11 +88,7 @@ def reachable(roots: Iterable[Any]) -> tuple[dict[int, Any], bool]:
     pending: list[Any] = list(roots)
     while pending and len(seen) < LIMIT:
         value = pending.pop()
-        kind = type(value)
-        try:
-            look, change = _looks[kind]
-        except KeyError:
-            look, change = _looks[kind] = _look_at(kind)
+        look, change = _looks[type(value)]
         if look is None or id(value) in seen:
             continue
         seen.add(id(value))
@@ -103,21 +100,30 @@ def reachable(roots: Iterable[Any]) -> tuple[dict[int, Any], bool]:
 
 def contents(value: Any) -> list[Any]:
     """Return what an object holds at one level: it has changed where two of these are not the same objects."""
-    look, _ = _looks.get(type(value)) or _look_at(type(value))
+    look, _ = _looks[type(value)]
     return [] if look is None else look(value)
 
 
 def change_of(value: Any) -> Change:
     """Return how one knows that an object has changed."""
-    return (_looks.get(type(value)) or _look_at(type(value)))[1]
+    return _looks[type(value)][1]
 
 
-_Look: TypeAlias = Callable[[Any], list[Any]] | None
-_looks: dict[type, tuple[_Look, Change]] = {}
-"""By type: how to see what an object holds, None where that is of no interest; and how one knows of a change."""
+_Look: TypeAlias = Callable[[Any], list[Any]]
 
 
-def _look_at(kind: type) -> tuple[_Look, Change]:
+class _Looks(dict[type, tuple[_Look | None, Change]]):
+    """By type: how to see what an object holds, None where that is of no interest; and how one knows of a change."""
+
+    def __missing__(self, kind: type) -> tuple[_Look | None, Change]:
+        found = self[kind] = _look_at(kind)
+        return found
+
+
+_looks: Final = _Looks()
+
+
+def _look_at(kind: type) -> tuple[_Look | None, Change]:
     if issubclass(kind, _PLAIN):
         return None, "none"
     if seen := _first(_OWN, kind):
@@ -134,7 +140,7 @@ def _look_at(kind: type) -> tuple[_Look, Change]:
     return lambda value: [*inner(value), *own(value)], "seen"
 
 
-def _first(kinds: _Kinds, kind: type) -> tuple[Callable[[Any], list[Any]], Change] | None:
+def _first(kinds: _Kinds, kind: type) -> tuple[_Look, Change] | None:
     return next(((look, change) for base, look, change in kinds if issubclass(kind, base)), None)
 
 
@@ -147,10 +153,7 @@ def _is_native(kind: type) -> bool:
     )
 
 
-_METHODS: Final = (types.WrapperDescriptorType, types.MethodDescriptorType, types.ClassMethodDescriptorType)
-
-
-def _attributes_of(kind: type) -> Callable[[Any], list[Any]] | None:
+def _attributes_of(kind: type) -> _Look | None:
     """How to see the attributes of objects of a class; None where they have none."""
     made = [base for base in kind.__mro__ if not _is_native(base)]
     slots = [slot for base in made for slot in vars(base).values() if type(slot) is types.MemberDescriptorType]
@@ -211,7 +214,7 @@ def _error(error: BaseException) -> list[Any]:
     return [*error.args, error.__cause__, error.__context__, *more, *vars(error).values()]
 
 
-_Kinds: TypeAlias = tuple[tuple[Any, Callable[[Any], list[Any]], Change], ...]
+_Kinds: TypeAlias = tuple[tuple[Any, _Look, Change], ...]
 _OWN: _Kinds = (
     ((SimTask, SimFuture), _result, "told"),
     (Future, _reply, "told"),
