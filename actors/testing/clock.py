@@ -42,9 +42,8 @@ def run_virtual(main: Coroutine[Any, Any, T]) -> T:
             _end(loop)
             unseen = loop.unseen()
     except Deadlock:
-        for (
-            context
-        ) in loop.unhandled:  # what a signal's handler raised in a callback of the loop: that stood in its way
+        # What a signal's handler raised in a callback of the loop stood in its way.
+        for context in loop.unhandled:
             raised = context.get("exception")
             if raised is not None and not isinstance(raised, Exception):
                 raise raised from None
