@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Final, Literal, TypeAlias, get_args
 
 from ..errors import FaultRefused
 from ..loop.timing import Variation
-from ..trace.checks import is_number
+from ..trace.checks import is_number, is_whole
 
 PHASES: Final = ("before", "in", "after")
 """When an actor may crash, seen from the handler of a message."""
@@ -46,7 +46,7 @@ class _Checked:
 
     def _check(self, *names: object) -> None:
         self._require(all(isinstance(name, str) and name != "" for name in names), "it names nothing to strike")
-        self._require(self.nth is None or (_whole(self.nth) and self.nth >= 1), "nth is a number, counted from 1")
+        self._require(self.nth is None or (is_whole(self.nth) and self.nth >= 1), "nth is a number, counted from 1")
         self._require(isinstance(self.optional, bool), "optional is True or False")
 
     def _check_seconds(self, seconds: object) -> None:
@@ -69,10 +69,6 @@ class _Fault(_Checked):
     def target(self) -> str:
         """The actor."""
         return self.actor
-
-
-def _whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,7 +305,7 @@ class ProviderFault(_Fault):
             self.retry_after is None or (is_number(self.retry_after) and self.retry_after >= 0),
             "retry_after is a number from 0, or None",
         )
-        self._require(_whole(self.after) and self.after >= 0, "after is a whole number from 0")
+        self._require(is_whole(self.after) and self.after >= 0, "after is a whole number from 0")
 
 
 Fault: TypeAlias = (

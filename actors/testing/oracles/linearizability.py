@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from ..errors import HistoryTooLong, InvariantViolated
-from ..trace.checks import check_function
+from ..trace.checks import check_function, is_whole
 from ..trace.invariants import Invariant
 from ..trace.names import Name, Oracle, actors
 from ..trace.trace import Trace, stable_repr
@@ -93,7 +93,7 @@ def linearizable(
     if not paths or not all(isinstance(path, str) and path for path in paths):
         raise ValueError(f"actor is the path of an actor, or several, not {actor!r:.80}")
     check_function(key, "key", "a message", optional=True)
-    if isinstance(most, bool) or not isinstance(most, int) or most < 1:
+    if not is_whole(most) or most < 1:
         raise ValueError(f"most is a whole number above 0, not {most!r:.80}")
 
     def check(trace: Trace) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Awaitable, Callable, Generator
 from contextvars import copy_context
 from inspect import isawaitable
@@ -15,6 +14,7 @@ from ..faults.injector import Injector
 from ..loop.background import Background
 from ..loop.lanes.lanes import process as current
 from ..loop.loop import SimulationLoop
+from ..trace.checks import is_number
 
 Main = Callable[[System], Awaitable[Any]]
 
@@ -143,7 +143,7 @@ class Process:
             ValueError: the seconds are no number from 0.
             SimulationError: it does not run.
         """
-        if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds <= sys.float_info.max:
+        if not is_number(seconds) or seconds < 0:
             raise ValueError(f"restart({seconds!r}): after how many seconds, a number from 0")
         self.kill()
         self._loop.call_later(seconds, self._start_again, context=self._context)

@@ -11,8 +11,8 @@ from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
 from ..errors import SimulationError
+from ..trace.checks import is_whole
 from ..trace.rendering import shown
-from .running.arguments import is_number
 from .stopping import at_once
 
 T = TypeVar("T")
@@ -25,7 +25,7 @@ def check(processes: object) -> None:
     Raises:
         SimulationError: it does not, or it cannot.
     """
-    if not is_number(processes) or processes < 1:
+    if not is_whole(processes) or processes < 1:
         raise SimulationError(f"processes={processes!r}: how many processes to search in, from 1")
     if processes > 1 and "fork" not in multiprocessing.get_all_start_methods():
         raise SimulationError(

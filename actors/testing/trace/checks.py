@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 MOST_SECONDS: Final = 1e9
 """About thirty years: beyond, clocks lose their parts of a second, and dates come to their end."""
@@ -11,6 +11,11 @@ MOST_SECONDS: Final = 1e9
 def is_number(value: object) -> bool:
     """Whether it is a number, which True is not, of a size that seconds have; NaN is none."""
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= MOST_SECONDS
+
+
+def is_whole(value: object) -> TypeGuard[int]:
+    """Whether it is a whole number, which True is not."""
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def check_function(value: object, name: str, of: str, *, optional: bool = False) -> None:

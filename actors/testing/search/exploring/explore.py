@@ -12,8 +12,8 @@ from ...faults.faults import Fault, Pause, describe
 from ...loop.loop import Order
 from ...loop.watched import WatchedLoop
 from ...schedules.reduction import Parted, Reduction
+from ...trace.checks import is_whole
 from ...trace.invariants import Invariant
-from ..running.arguments import is_number
 from ..running.run import check_outside, reproducible
 from ..running.runner import Runner
 from ..running.scenario import Scenario
@@ -86,7 +86,7 @@ def explore(
         TypeError: the scenario, or an invariant, is no function, or ``shared`` neither True nor False.
     """
     check_outside("explore")
-    if not is_number(max_schedules) or max_schedules < 1:
+    if not is_whole(max_schedules) or max_schedules < 1:
         raise ValueError(f"max_schedules is a whole number from 1, not {max_schedules!r}")
     if not isinstance(shared, bool):
         raise TypeError(f"shared={shared!r:.80}: it is True or False")

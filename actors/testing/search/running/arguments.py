@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, TypeGuard, get_args
+from typing import Any, get_args
 
 from ...errors import FaultRefused
 from ...faults.faults import Fault, check_kind
 from ...loop.loop import Order
 from ...oracles.linearizability import linearizable
 from ...oracles.liveness import hot, no_starvation
+from ...trace.checks import is_whole
 from ...trace.invariants import Invariant, children_end, eventually, exactly_once, never
 
 _MAKERS: tuple[Any, ...] = (children_end, eventually, exactly_once, hot, linearizable, never, no_starvation)
-
-
-def is_number(value: object) -> TypeGuard[int]:
-    """Whether it is a whole number, which True is not."""
-    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def check_scenario(scenario: object) -> None:
@@ -84,7 +80,7 @@ def check_limits(max_steps: object, order: object) -> None:
     Raises:
         ValueError: it does not.
     """
-    if not is_number(max_steps) or max_steps < 1:
+    if not is_whole(max_steps) or max_steps < 1:
         raise ValueError(f"max_steps={max_steps!r}: after how many steps of the loop to give up, a whole number from 1")
     if order not in get_args(Order):
         raise ValueError(f"order={order!r}: it is {' or '.join(map(repr, get_args(Order)))}")
@@ -96,7 +92,7 @@ def checked_seeds(seeds: object) -> Iterator[int]:
     Raises:
         ValueError: they are neither a number nor a sequence of numbers.
     """
-    if is_number(seeds):
+    if is_whole(seeds):
         if seeds < 0:
             raise ValueError(f"seeds={seeds!r}: how many schedules to try, from 0, or which")
         return iter(range(seeds))
@@ -107,6 +103,6 @@ def checked_seeds(seeds: object) -> Iterator[int]:
 
 def _checked(seeds: Iterable[object]) -> Iterator[int]:
     for seed in seeds:
-        if not is_number(seed):
+        if not is_whole(seed):
             raise ValueError(f"seeds has {seed!r} in it: they are whole numbers")
         yield seed
