@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from types import CodeType
 from typing import Any, NamedTuple
 
 from jinja2 import TemplateSyntaxError, nodes
@@ -43,6 +44,7 @@ class Text(NamedTuple):
         pieces: what it includes and imports.
         exported: what it defines that others may import.
         attributes: which attributes of what was imported as a whole it names, with the line.
+        code: what it is compiled to.
     """
 
     path: str
@@ -51,12 +53,13 @@ class Text(NamedTuple):
     pieces: tuple[Use, ...]
     exported: frozenset[str]
     attributes: tuple[tuple[str, str, int], ...]
+    code: CodeType
 
     def error(self, message: str, line: int = 1) -> TemplateError:
         return TemplateError(message, path=self.path, line=self.line_of(line))
 
 
-def analyse(sandbox: Sandbox, source: str, path: str, line_of: Callable[[int], int]) -> Text:
+def analyse(sandbox: Sandbox, source: str, path: str, line_of: Callable[[int], int], label: str) -> Text:
     """Look through one text.
 
     Args:
@@ -64,18 +67,18 @@ def analyse(sandbox: Sandbox, source: str, path: str, line_of: Callable[[int], i
         source: the text.
         path: its file.
         line_of: from a line of the text to the line of the file.
+        label: by what a traceback names it.
 
     Raises:
         TemplateError: it is not jinja2, or uses something that is not there or not allowed; with the line.
     """
     try:
         tree = sandbox.parse(source)
-        text = Text(path, line_of, {}, (), _exported(tree), ())
         for message, line in _refused(sandbox, tree):
-            raise text.error(message, line)
+            raise TemplateError(message, path=path, line=line_of(line))
         looked = _Looking(sandbox)
         looked.visit(tree)
-        sandbox.compile(source)
+        code = sandbox.compile(source, filename=label)
     except TemplateSyntaxError as error:
         raise TemplateError(_plainly(error), path=path, line=line_of(error.lineno)) from None
     except TemplateError:
@@ -90,7 +93,7 @@ def analyse(sandbox: Sandbox, source: str, path: str, line_of: Callable[[int], i
         for node in tree.find_all(nodes.Getattr)
         if isinstance(node.node, nodes.Name) and node.node.name in targets
     )
-    return text._replace(uses=looked.uses, pieces=tuple(looked.pieces), attributes=attributes)
+    return Text(path, line_of, looked.uses, tuple(looked.pieces), _exported(tree), attributes, code)
 
 
 def _plainly(error: TemplateSyntaxError) -> str:

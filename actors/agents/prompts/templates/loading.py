@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 from ...errors import TemplateError
 from .analysis import Text, analyse
@@ -29,16 +30,17 @@ class Loaded:
         written = [read(path, text) for path, text in sources.items() if path.endswith(TEMPLATES)]
         pieces = {path: text for path, text in sources.items() if path.endswith(PIECES)}
         sandbox = Sandbox(pieces)
-        known = {path: analyse(sandbox, text, path, lambda line: line) for path, text in pieces.items()}
+        known = {path: analyse(sandbox, text, path, lambda line: line, path) for path, text in pieces.items()}
         found = needs_of_pieces(known)
         self.versions: dict[str, dict[str, Ready]] = {}
         for one in written:
-            check_variables(one, [needs(text, known, found) for text in _texts(sandbox, one)])
+            texts = _texts(sandbox, one)
+            check_variables(one, [needs(text, known, found) for text in texts.values()])
             beside = self.versions.setdefault(one.name, {})
             if one.version in beside:
                 other = beside[one.version].written.path
                 raise TemplateError(f"{one.name}@{one.version} is already in {other}", path=one.path)
-            beside[one.version] = Ready(one, sandbox)
+            beside[one.version] = Ready(one, sandbox, {where: text.code for where, text in texts.items()})
         self.weights = {name: _weights(name, beside) for name, beside in self.versions.items()}
 
     def check_name(self, name: str, version: str, folder: str) -> None:
@@ -54,11 +56,12 @@ class Loaded:
             raise TemplateError(f"the template {name} has no version {version!r:.80}; it has {has}", path=folder)
 
 
-def _texts(sandbox: Sandbox, one: Written) -> list[Text]:
-    return [
-        analyse(sandbox, source, one.path, lambda line, where=where: one.file.line_in(where, line))  # type: ignore[misc]
-        for where, source in one.texts.items()
-    ]
+def _texts(sandbox: Sandbox, one: Written) -> Mapping[tuple[str | int, ...], Text]:
+    texts = {}
+    for where, source in one.texts.items():
+        label = f"{one.path}#{'.'.join(map(str, where))}"
+        texts[where] = analyse(sandbox, source, one.path, partial(one.file.line_in, where), label)
+    return texts
 
 
 def _weights(name: str, beside: Mapping[str, Ready]) -> Mapping[str, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
+from types import CodeType, TracebackType
 from typing import Any
 
 import jinja2
@@ -27,17 +27,15 @@ class Ready:
     Args:
         written: what its file says.
         sandbox: the folder's environment.
+        codes: what its texts are compiled to, by where they stand.
     """
 
-    def __init__(self, written: Written, sandbox: Sandbox) -> None:
+    def __init__(self, written: Written, sandbox: Sandbox, codes: Mapping[tuple[str | int, ...], CodeType]) -> None:
         self.written = written
         self._texts = {
-            where: jinja2.Template.from_code(
-                sandbox, sandbox.compile(source, filename=_label(written, where)), sandbox.globals
-            )
-            for where, source in written.texts.items()
+            where: jinja2.Template.from_code(sandbox, code, sandbox.globals) for where, code in codes.items()
         }
-        self._places = {_label(written, where): where for where in written.texts}
+        self._places = {code.co_filename: where for where, code in codes.items()}
 
     def check(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """The values with the defaults of those that are not given.
@@ -113,10 +111,6 @@ class Ready:
 
     def _error(self, message: str, line: int = 0) -> TemplateError:
         return TemplateError(message, path=self.written.path, line=line)
-
-
-def _label(written: Written, where: tuple[str | int, ...]) -> str:
-    return f"{written.path}#{'.'.join(map(str, where))}"
 
 
 def _what(error: Exception) -> str:
