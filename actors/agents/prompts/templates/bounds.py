@@ -190,7 +190,7 @@ def check_filter(name: str, value: Any, more: tuple[Any, ...]) -> None:
     elif name == "wordwrap":
         length, widths = len(str(value)), [item for item in more if isinstance(item, int)]
         fits(length * max((len(item) for item in more if isinstance(item, str)), default=1))
-        spent.get().work(length * length // (10_000 * max(1, *widths, 1) if widths else 790_000))  # a long word
+        spent.get().work(length * length // (10_000 * max(1, *widths) if widths else 790_000))  # a long word
     elif name in ("int", "float") and isinstance(value, str):
         fits(len(value), SIZE)
     elif name == "sum" and any(isinstance(item, list | tuple) for item in more):

@@ -195,20 +195,17 @@ class _Counting(NodeTransformer):
             node.test = nodes.And(_call("tick", [nodes.Const(0)], node), node.test, lineno=node.lineno)
         return node
 
-    def visit_Operand(self, node: nodes.Operand) -> nodes.Operand:  # noqa: N802
+    def visit_Operand(self, node: Any) -> Any:  # noqa: N802
         self.generic_visit(node)
         node.expr = _call("weighed", [node.expr], node)
         return node
+
+    visit_Compare = visit_Operand  # noqa: N815
 
     def visit_Pair(self, node: nodes.Pair) -> nodes.Pair:  # noqa: N802
         self.generic_visit(node)
         if not isinstance(node.key, nodes.Const):
             node.key = _call("weighed", [node.key], node)
-        return node
-
-    def visit_Compare(self, node: nodes.Compare) -> nodes.Compare:  # noqa: N802
-        self.generic_visit(node)
-        node.expr = _call("weighed", [node.expr], node)
         return node
 
     def visit_Getitem(self, node: nodes.Getitem) -> nodes.Getitem:  # noqa: N802
