@@ -97,6 +97,7 @@ class Invocation:
             self._context = self._context or contextvars.copy_context()
             self._context.run(changes.set, self._changes)
         self._task = loop.create_task(self._body(self), name=f"tool {self._name}", context=self._context)
+        del self._body  # it may hold the call's context, which holds this
         self._task.add_done_callback(self._ended, context=self._context)
         self.resume()
 

@@ -55,7 +55,7 @@ from .recording import Recorder
 from .reports import Connected, Finalized, MoneySpent, OwnerAnswered, PromptRestored, Recorded
 from .session import Session, TimeLimitReached
 from .spending import spent, with_those_at_work
-from .tools.inner_steps import inner_decided, record
+from .tools.inner_steps import inner_decided
 from .tools.tool_calls import asked
 
 logger = logging.getLogger("callboard")
@@ -105,8 +105,7 @@ class Runner:
 
     def _open(self, run: RunRequest) -> Session:
         self._runtime.bus.log(logger.isEnabledFor(logging.DEBUG))
-        session = self.session = Session(self._actor, self._runtime, self._state, run)
-        session.record = partial(record, self._recorder, self._state, session)
+        session = self.session = Session(self._actor, self._runtime, self._state, run, self._recorder.append)
         session.start_clock()
         return session
 

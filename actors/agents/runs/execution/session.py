@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple, TypeAlias
+from weakref import ref
 
 from .....providers.messages import Completion, ToolCall
 from .....tools.secrets import Secrets
@@ -13,6 +15,7 @@ from ....core.actor import Actor
 from ....core.base.errors import CoreError
 from ....core.base.events import suppress_dead_letter
 from ....core.base.send_context import SendContext
+from ....core.mail.future import Future
 from ....core.refs.ref import ActorRef
 from ...agent import Agent
 from ...answer import Answer, HandoffRecord
@@ -32,6 +35,7 @@ from ...turns.rules import Limits
 from ...turns.state import ConversationState
 from ...turns.steps import HandoffReturned, Input
 from ..runtime.clock import Alarm
+from ..runtime.messages import GoneFromJournal
 from ..runtime.register import Entry
 from ..runtime.runtime import AgencyRuntime
 from .calling import raised_by
@@ -39,6 +43,8 @@ from .handed import Delegation
 from .within import Within
 
 logger = logging.getLogger("callboard")
+
+Append: TypeAlias = "Callable[[Sequence[Any], Session], Future[None] | None]"
 
 
 class Session:
@@ -49,12 +55,14 @@ class Session:
         runtime: what the agency's actors share.
         state: the conversation's.
         run: the request.
+        append: appends events to the conversation's stream; see `Recorder.append`.
     """
 
     __slots__ = (
         "__weakref__",
         "actor",
         "again",
+        "append",
         "ask",
         "attempts",
         "base",
@@ -85,7 +93,6 @@ class Session:
         "prepared",
         "prompt",
         "recalled",
-        "record",
         "reported",
         "resumed",
         "rules",
@@ -108,11 +115,14 @@ class Session:
         "within",
     )
 
-    def __init__(self, actor: Actor, runtime: AgencyRuntime, state: ConversationState, run: RunRequest) -> None:
+    def __init__(
+        self, actor: Actor, runtime: AgencyRuntime, state: ConversationState, run: RunRequest, append: Append
+    ) -> None:
         self.actor = actor
         self.runtime = runtime
         self.state = state
         self.run = run
+        self.append = append
         self.stream = run.stream_name
         entry = self.entry = runtime.register.get(run.id)
         self.prompt: PromptSpec | None = None
@@ -192,8 +202,6 @@ class Session:
         self.waiting: dict[str, ApprovalRequested] = {}
         self.within = Within()
         """The calls that its tool calls make."""
-        self.record: Record = _nobody
-        """Records what happened within a tool call."""
         self.timer: Alarm | None = None
         self.dropping: list[str] = []
         """Streams of other conversations that go with the next append."""
@@ -223,12 +231,7 @@ class Session:
         prepared = self.prepared
         self.rules = prepared.rules(self.run.limits, self.run.external)
         if prepared.deferred is not None or self.prompt is not None:
-            self.rules = replace(self.rules, needs_approval=self._needs_approval)
-
-    def _needs_approval(self, call: ToolCall) -> bool:
-        """Whether a call of what is offered in the step under way waits for a person."""
-        prepared = self.prepared
-        return prepared.needs_approval(call) and not prepared.is_harmless(call, self.state.turn.history)
+            self.rules = replace(self.rules, needs_approval=partial(_needs_approval, ref(self)))
 
     def send(self, message: Any) -> None:
         """A message to the conversation; if its actor has ended, the next incarnation finds out by itself."""
@@ -236,6 +239,31 @@ class Session:
             self.actor.ref.tell(message)
         except CoreError:
             logger.debug("%s has ended; %s is not needed any more", self.stream, type(message).__name__)
+
+    def record(self, events: Sequence[Any], then: Callable[[], object] | None = None) -> None:
+        """Record what is no step of the run: what happened within a tool call.
+
+        Args:
+            events: in order.
+            then: called once the journal has them.
+
+        Raises:
+            EventNotWritable: nothing was recorded.
+        """
+        pending = self.append(events, self)
+        for event in events:
+            self.state.apply(event)
+        if pending is not None:
+            pending.when_done(partial(self._when_recorded, then))
+        elif then is not None:
+            then()
+
+    def _when_recorded(self, then: Callable[[], object] | None, pending: Future[None]) -> None:
+        error = pending.exception()
+        if error is not None:
+            self.send(GoneFromJournal(error))
+        elif then is not None and not self.over:
+            then()
 
     def emit(self, event: type[RunEvent], /, **fields: Any) -> None:
         """Tell those who listen."""
@@ -414,12 +442,11 @@ class Session:
         self.waiting.clear()
 
 
-Record: TypeAlias = Callable[[Sequence[Any], Callable[[], object] | None], None]
-"""Records events that are no step, and calls what is given once the journal has them."""
-
-
-def _nobody(events: Sequence[Any], then: Callable[[], object] | None) -> None:
-    raise TypeError("nobody records what happens within this session's tool calls")
+def _needs_approval(of: ref[Session], call: ToolCall) -> bool:
+    """Whether a call of what is offered in the step under way waits for a person."""
+    session = of()  # its rules call this: were it held here, it would be left to the collector
+    assert session is not None
+    return session.prepared.needs_approval(call) and not session.prepared.is_harmless(call, session.state.turn.history)
 
 
 Happened: TypeAlias = Callable[[Session, Input], None]

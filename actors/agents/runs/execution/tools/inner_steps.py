@@ -17,7 +17,6 @@ from typing import Any, Final
 from ......providers.messages import ToolCall, shown
 from ......tools import Tool, ToolError, ToolResult
 from ......tools.errors import CallChanged, UnknownTool
-from .....core.mail.future import Future
 from .....journal.errors import EventNotWritable
 from ....caller import as_owner
 from ....errors import GuardrailTripped, RunFailed, named
@@ -25,12 +24,9 @@ from ....events import ToolFinished, ToolStarted
 from ....prompts.functions.agent_function import AgentFunction
 from ....turns.inner import InnerCalled, InnerDecided, outer_of, result_of, returned
 from ....turns.records import ToolsStarted
-from ....turns.state import ConversationState
 from ....turns.steps import AskApproval, Decided, Interrupted
-from ...runtime.messages import GoneFromJournal
 from ...runtime.register import not_kept
 from ..handoffs.delegation import FATAL
-from ..recording import Recorder
 from ..reports import InnerAsked, InnerDone, InnerLeft, InnerStalled
 from ..session import Happened, Session
 from ..within import InnerAtWork
@@ -40,45 +36,6 @@ from .tool_context import secrets_of
 
 STALLED: Final = 60.0
 """Seconds that a call that was begun again may take to make the calls that it had made before, one after another."""
-
-
-def record(
-    recorder: Recorder,
-    state: ConversationState,
-    session: Session,
-    events: Sequence[Any],
-    then: Callable[[], object] | None = None,
-) -> None:
-    """Record what happened within a tool call.
-
-    Args:
-        recorder: of the conversation.
-        state: the conversation's.
-        session: the run.
-        events: in order.
-        then: called once the journal has them.
-
-    Raises:
-        EventNotWritable: nothing was recorded.
-    """
-    pending = recorder.append(events, session)
-    for event in events:
-        state.apply(event)
-    if pending is None:
-        if then is not None:
-            then()
-    elif then is None:
-        pending.when_done(recorder.when_lost)
-    else:
-        pending.when_done(partial(_when_recorded, session, then))
-
-
-def _when_recorded(session: Session, then: Callable[[], object], pending: Future[None]) -> None:
-    error = pending.exception()
-    if error is not None:
-        session.send(GoneFromJournal(error))
-    elif not session.over:
-        then()
 
 
 def inner_asked(message: InnerAsked, happened: Happened) -> None:

@@ -132,7 +132,7 @@ def credential_taken(message: CredentialTaken, happened: Happened) -> None:
     session, given = message
     state = session.state
     if state.begun and state.turn.phase != "ended" and given not in state.credentials:
-        session.record((given,), None)
+        session.record((given,))
 
 
 def money_spent(message: MoneySpent, happened: Happened) -> None:
