@@ -27,9 +27,9 @@ from ..result import ToolResult
 from ..threads import in_thread
 from ..tool import settled
 from .beyond import uses_of
+from .exchanged import arguments_of, for_program
 from .library import Library, Stubs
 from .sandboxes import sandboxes
-from .values import arguments_of, for_program
 
 SHOWN: Final = 3_500
 """Characters of what is wrong with a program."""
