@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable, Mapping
+from copy import copy
 from types import FrameType, FunctionType
 from typing import Any, Final, Unpack, get_origin, overload
 
@@ -196,5 +197,7 @@ def made_tool(function: Callable[..., Any], options: dict[str, Any], frame: Fram
     if not options.get("process"):
         while len(alike) >= _MOST_ALIKE:
             alike.pop(next(iter(alike)), None)
-        alike[name] = (fixed, first.without_function())
+        # A list of scopes may be changed, and given again.
+        as_given = {name: copy(option) if isinstance(option, list | set) else option for name, option in fixed.items()}
+        alike[name] = (as_given, first.without_function())
     return first

@@ -121,6 +121,21 @@ def test_other_options_make_another_tool() -> None:
             made(before_call=3)
 
 
+@pytest.mark.parametrize("kind", [list, set])
+def test_scopes_that_have_changed_since_are_those_of_the_next_tool(kind: Any) -> None:
+    scopes = kind(("sales", "support"))
+
+    def made() -> FunctionTool:
+        @tool(scope=scopes)
+        def look() -> None: ...
+
+        return look
+
+    first = made()
+    scopes.remove("support")
+    assert [sorted(one.scope) for one in (first, made())] == [["sales", "support"], ["sales"]]
+
+
 def test_tools_of_a_loop_are_made_again_by_their_names() -> None:
     def made(number: int) -> FunctionTool:
         @tool(name=f"look_{number}")
