@@ -405,14 +405,14 @@ class ToolOptions(ToolSettings, total=False):
     description: str
 
 
-def check_options(given: Mapping[str, Any], options: Any, whose: str) -> None:
-    """Raises `ToolDefinitionError` where one is given that is none of those of a `TypedDict`."""
+def check_options(
+    given: Mapping[str, Any], options: Any, whose: str, error: type[Exception] = ToolDefinitionError
+) -> None:
+    """Raises an error where one is given that is none of those of a `TypedDict`."""
     there = options.__required_keys__ | options.__optional_keys__
     unknown = sorted(given.keys() - there)
     if unknown:
-        raise ToolDefinitionError(
-            f"{whose} has no option {', '.join(map(repr, unknown))}; there are {', '.join(sorted(there))}"
-        )
+        raise error(f"{whose} has no option {', '.join(map(repr, unknown))}; there are {', '.join(sorted(there))}")
 
 
 def _levels(approval: object, name: str) -> frozenset[Autonomy]:

@@ -15,7 +15,7 @@ from ....providers.messages import Message, Part
 from ....providers.shapes import wrong_message
 from ....tools.errors import ToolDefinitionError
 from ....tools.function_tool import FunctionOptions, as_tool, made_tool
-from ....tools.tool import Tool
+from ....tools.tool import Tool, check_options
 from ..errors import PromptError, said
 from .attributes import no_attribute
 from .effects import Effect, EffectCallback, dependencies_of, identity_of, takes
@@ -24,7 +24,7 @@ from .references import Reference, ToolReference, check_name
 from .spec import PromptSpec, specified
 from .state.cells import StateSetter
 from .state.serializing import NotPlain, kind_of
-from .subagents import AGENT_OPTIONS, AgentOptions, SubAgent, SubAgents
+from .subagents import AgentOptions, AllAgentOptions, SubAgent, SubAgents
 from .templates.rendered import RenderedTemplate
 from .templates.template import Template
 from .yamls import as_yaml
@@ -298,13 +298,9 @@ class Prompt:
             PromptError: something of it is wrong, or there is something of that name.
         """
         parts = self._parts or self._over("agent")
-        if unknown := sorted(options.keys() - AGENT_OPTIONS):
-            raise PromptError(
-                f"{parts.name}: a sub-agent has no option {', '.join(map(repr, unknown))}; there are "
-                f"{', '.join(sorted(AGENT_OPTIONS))}"
-            )
+        check_options(options, AllAgentOptions, f"{parts.name}: a sub-agent", PromptError)
         made = SubAgent(name, description, input, fn, **options)
-        as_prompt(fn, made.plugins, f"sub-agent {name!r}", takes=2)
+        prompt_of(made)
         parts.offer(made)
         return ToolReference(name)
 
@@ -317,7 +313,7 @@ class Prompt:
         parts = self._parts or self._over("agents")
         made = SubAgents(name, description, members)
         for member in made.members:
-            as_prompt(member.fn, member.plugins, f"sub-agent {member.name!r}", takes=2)
+            prompt_of(member)
         parts.offer(made)
         return ToolReference(name)
 
@@ -335,6 +331,15 @@ def as_prompt(fn: object, plugins: object, whose: str, *, takes: int = 1) -> Pro
         PromptError: it cannot be called so, or does not fit the plugins.
     """
     return specified(fn, plugins, whose, Prompt, takes)
+
+
+def prompt_of(sub: SubAgent) -> PromptSpec:
+    """Look at the prompt function of a sub-agent.
+
+    Raises:
+        PromptError: it cannot be called with the prompt and the input, or does not fit the plugins.
+    """
+    return as_prompt(sub.fn, sub.plugins, f"sub-agent {sub.name!r}", takes=2)
 
 
 def _offered(parts: Parts, declared: Any, options: dict[str, Any], frame: Any) -> ToolReference:

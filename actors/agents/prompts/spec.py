@@ -149,8 +149,6 @@ def _read(fn: Callable[..., Any], where: str, takes: int) -> Any:
     if not positional:
         return None
     hint = positional[0].annotation
-    if hint is inspect.Parameter.empty:
-        return None
     if isinstance(hint, str):
         source = body_of(inspect.unwrap(fn))
         try:

@@ -37,12 +37,16 @@ class AgentOptions(TypedDict, total=False):
     on_error: Callable[..., Any] | None
 
 
-_CALLBACKS: Final = {"before_call": 1, "on_success": 2, "on_error": 2}
-"""How many arguments each may take."""
+class AllAgentOptions(AgentOptions, total=False):
+    """What a sub-agent may have."""
+
+    plugins: Any
+
+
+_CALLBACKS: Final = {"before_call": ("input",), "on_success": ("input", "answer"), "on_error": ("input", "error")}
+"""What each may take."""
 
 _FENCED: Final = re.compile(r"```(?:json)?[ \t]*\n(.*?)```", re.DOTALL | re.IGNORECASE)
-
-AGENT_OPTIONS: Final = frozenset({*AgentOptions.__optional_keys__, "plugins"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,8 +103,8 @@ class SubAgent:
             on_success=(self.on_success, MAYBE_FUNCTION),
             on_error=(self.on_error, MAYBE_FUNCTION),
         )
-        for name, most in _CALLBACKS.items():
-            _required(getattr(self, name), most, f"sub-agent {self.name!r}: {name}")
+        for callback in _CALLBACKS:
+            self._required(callback)
         if self.limits is not None and not isinstance(self.limits, Limits):
             raise PromptError(f"sub-agent {self.name!r}: limits are Limits, not {type(self.limits).__name__}")
         _ = self.spec, self.output  # what is wrong with them is said where they are written
@@ -171,7 +175,30 @@ class SubAgent:
         function = getattr(self, callback)
         if function is None:
             return None
-        return partial(function, *given[: _required(function, len(given), f"{callback} of {self.name}")])
+        return partial(function, *given[: self._required(callback)])
+
+    def _required(self, callback: str) -> int:
+        """How many arguments one of the three functions is called with: as many as it requires.
+
+        Raises:
+            PromptError: it requires more than there are.
+        """
+        function, given = getattr(self, callback), _CALLBACKS[callback]
+        if function is None:
+            return 0
+        try:
+            parameters = list(inspect.signature(function).parameters.values())
+        except (TypeError, ValueError):  # some that are written in C do not say
+            return 1
+        if any(one.kind is one.VAR_POSITIONAL for one in parameters):
+            return len(given)
+        required = [one for one in parameters if one.default is one.empty and one.kind is not one.VAR_KEYWORD]
+        if len(required) > len(given) or any(one.kind is one.KEYWORD_ONLY for one in required):
+            names = ", ".join(one.name for one in required)
+            raise PromptError(
+                f"sub-agent {self.name!r}: {callback} takes ({', '.join(given)}), or less; this requires ({names})"
+            )
+        return len(required)
 
     @property
     def _input(self) -> _Input:
@@ -259,28 +286,6 @@ class _Input:
         except ValidationError as error:
             raise InvalidArguments(explained(name, error, self.schema)) from None
         return dict(read) if self._is_mapping else read
-
-
-def _required(function: Callable[..., Any] | None, most: int, what: str) -> int:
-    """How many arguments a function is called with: as many as it requires.
-
-    Raises:
-        PromptError: it requires more than there are.
-    """
-    if function is None:
-        return 0
-    try:
-        parameters = list(inspect.signature(function).parameters.values())
-    except (TypeError, ValueError):  # some that are written in C do not say
-        return 1
-    if any(one.kind is one.VAR_POSITIONAL for one in parameters):
-        return most
-    required = [one for one in parameters if one.default is one.empty and one.kind is not one.VAR_KEYWORD]
-    if len(required) > most or any(one.kind is one.KEYWORD_ONLY for one in required):
-        names = ", ".join(one.name for one in required)
-        takes = "(input)" if most == 1 else "(input, answer)" if "on_success" in what else "(input, error)"
-        raise PromptError(f"{what} takes {takes}, or less; this requires ({names})")
-    return len(required)
 
 
 @lru_cache(maxsize=256)

@@ -11,7 +11,7 @@ from .state.serializing import NotPlain, problem_of
 
 _MOST_KNOWN: Final = 512
 _LONGEST_KNOWN: Final = 4_000
-"""Characters of a text that is kept, so that no more than 2 MB are."""
+"""Characters of a text that is kept, and bytes of what it is known by, so that some 4 MB are at most."""
 _known: dict[bytes, str] = {}
 
 _ODD: Final = ("\r", "\x85", "\u2028", "\u2029", "\ufeff")

@@ -14,7 +14,7 @@ from .....tools.function_tool import FunctionOptions, as_tool, made_tool
 from .....tools.tool import Tool
 from ...errors import PromptError, said
 from ..parts import Parts
-from ..prompt import Prompt, as_prompt
+from ..prompt import Prompt, prompt_of
 from ..references import ToolReference
 from ..subagents import SubAgent
 from .agent_function import AgentFunction
@@ -105,7 +105,7 @@ class Functions(Prompt):
 
 
 def _of_agent(parts: Parts, sub: SubAgent) -> Tool:
-    as_prompt(sub.fn, sub.plugins, f"sub-agent {sub.name!r}", takes=2)
+    prompt_of(sub)
     parts.functions.append(sub)
     return AgentFunction(sub)
 

@@ -28,7 +28,6 @@ DEFAULT = (
 )
 """What a role without any instruction file is told."""
 
-
 _ROLE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 _STEPS = re.compile(r"[:/.@]")
 

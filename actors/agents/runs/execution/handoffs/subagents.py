@@ -25,7 +25,7 @@ from ....errors import GuardrailTripped, HandoffError, HandoffRefused, InvalidAn
 from ....events import HandoffFinished, HandoffStarted
 from ....handoffs.handoff import Handoff
 from ....handoffs.limits import check_chain, count_handoff
-from ....prompts.prompt import as_prompt
+from ....prompts.prompt import prompt_of
 from ....prompts.rendering import Rendered
 from ....prompts.subagents import SubAgent, SubAgents
 from ....team.subagents import AskedAgent, name_of, sub_agent_of
@@ -250,8 +250,7 @@ def send_part(session: Session, asking: Asking, part: Part) -> None:
     target = handoff.target
     directory = session.runtime.directory
     agent = sub_agent_of(session.prepared.agent, sub)
-    prompt = as_prompt(sub.fn, sub.plugins, f"sub-agent {sub.name!r}", takes=2)
-    asked = AskedAgent(directory.made_ready(agent), prompt, part.input)
+    asked = AskedAgent(directory.made_ready(agent), prompt_of(sub), part.input)
     if session.runtime.bus.active:
         session.emit(HandoffStarted, call_id=asking.call.id, target=target, kind="delegate", task=handoff.task)
     nested = run.nested(
