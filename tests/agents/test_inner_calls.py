@@ -32,7 +32,7 @@ from callboard.actors.testing.doubles.models import Script, call
 from callboard.tools import ToolDefinitionError, ToolResult
 from tests.durable.support import eventually
 
-from .support import cancelled_at, function, scripted, solo, until
+from .support import cancelled_at, each_kill, function, kill, postgres, scripted, solo, sqlite, until
 
 SEEDS = int(os.environ.get("CALLBOARD_SCHEDULES", "4"))
 """Schedules of each; `make schedules` runs many more."""
@@ -346,42 +346,17 @@ async def test_cancelling_at_any_moment_ends_everything(stream: bool) -> None:
 WHOM = ["agency/Solo/c", "agency/Solo", "agency"]
 
 
-async def each_kill(make: Callable[[], tuple[Shop, Agency]], whom: str, look: Callable[[Any, Shop], None]) -> None:
-    """Run once for each event, with an actor killed at it, and look at what came of it."""
-    killed = at = 0
-    events = 1
-    while at <= events:
-        shop, agency = make()
-        seen: list[RunEvent] = []
-
-        def kill(event: RunEvent, agency: Agency = agency, seen: list[RunEvent] = seen, at: int = at) -> None:
-            nonlocal killed
-            seen.append(event)
-            if len(seen) == at and agency.system is not None and (ref := agency.system.find(whom)) is not None:
-                killed += 1
-                ref.kill()
-            if isinstance(event, ApprovalRequested):
-                with suppress(UnknownApproval):  # it is asked for again, and was decided
-                    agency.approve(event)
-
-        async with agency:
-            agency.subscribe(kill)
-            async with asyncio.timeout(20):
-                answer = await agency.run("go", conversation="c", run_id="r")
-            assert (await agency.replay("c")).same
-        look(answer, shop)
-        events, at = max(events, len(seen)), at + 1
-    assert killed, f"{whom} was never killed"
-
-
 @pytest.mark.parametrize("at_once", [False, True])
 @pytest.mark.parametrize("whom", WHOM)
 async def test_whoever_is_killed_at_whichever_event_no_inner_call_is_made_twice(whom: str, at_once: bool) -> None:
-    def make() -> tuple[Shop, Agency]:
-        shop = Shop()
-        return shop, shop.agency("tea", "milk", "bread", at_once=at_once)
+    shops: list[Shop] = []
 
-    def look(answer: Any, shop: Shop) -> None:
+    def make() -> Agency:
+        shops.append(Shop())
+        return shops[-1].agency("tea", "milk", "bread", at_once=at_once)
+
+    def look(answer: Any, seen: list[RunEvent]) -> None:
+        shop = shops[-1]
         told = result(answer).split(" | ")
         assert len(told) == 3
         for what, text in zip(("tea", "milk", "bread"), told, strict=True):
@@ -390,20 +365,22 @@ async def test_whoever_is_killed_at_whichever_event_no_inner_call_is_made_twice(
             else:
                 assert (text, shop.paid.count(what)) == (f'{{"paid":"{what}"}}', 1)
 
-    await each_kill(make, whom, look)
+    await each_kill(make, whom, look, meanwhile=approve)
 
 
 @pytest.mark.parametrize("whom", WHOM)
 async def test_whoever_is_killed_at_whichever_event_calls_that_may_be_repeated_lose_nothing(whom: str) -> None:
-    def make() -> tuple[Shop, Agency]:
-        shop = Shop(idempotent=True)
-        return shop, shop.agency("tea", "milk")
+    shops: list[Shop] = []
 
-    def look(answer: Any, shop: Shop) -> None:
+    def make() -> Agency:
+        shops.append(Shop(idempotent=True))
+        return shops[-1].agency("tea", "milk")
+
+    def look(answer: Any, seen: list[RunEvent]) -> None:
         assert result(answer) == '{"paid":"tea"} | {"paid":"milk"}'
-        assert set(shop.paid) == {"tea", "milk"}
+        assert set(shops[-1].paid) == {"tea", "milk"}
 
-    await each_kill(make, whom, look)
+    await each_kill(make, whom, look, meanwhile=approve)
 
 
 async def test_arguments_that_a_person_changed_count_when_the_call_is_begun_again() -> None:
@@ -413,10 +390,7 @@ async def test_arguments_that_a_person_changed_count_when_the_call_is_begun_agai
     async def pay(what: str) -> str:
         paid.append(what)
         if len(paid) == 1:
-            assert agency.system is not None
-            ref = agency.system.find("agency/Solo/c")
-            assert ref is not None
-            ref.kill()
+            assert kill(agency, "agency/Solo/c")
             await asyncio.sleep(1000)
         return what
 
@@ -450,10 +424,7 @@ async def test_a_call_that_takes_another_way_when_it_is_begun_again_ends_by_name
     async with solo(Script([[call("fickle", "c1")], "done"]), tools=[fickle]) as agency:
         run = asyncio.ensure_future(agency.run("?", conversation="c"))
         await begun.wait()
-        assert agency.system is not None
-        ref = agency.system.find("agency/Solo/c")
-        assert ref is not None
-        ref.kill()
+        assert kill(agency, "agency/Solo/c")
         told = result(await run)
     assert "CallChanged" in told
     assert "where it had called pay it now makes another call of pay" in told
@@ -484,9 +455,7 @@ def test_a_call_that_is_begun_again_and_does_less_ends_by_name_and_is_not_left_h
         async with Agency(Agent("A", tools=[fickle]), model=scripted(script), system=sim.system) as agency:
             run = asyncio.ensure_future(agency.run("?", conversation="c"))
             await asyncio.sleep(10)
-            ref = sim.system.find("agency/A/c")
-            assert ref is not None
-            ref.kill()
+            assert kill(agency, "agency/A/c")
             assert "did not make the calls that it had made" in result(await run)
 
     simulate(scenario, seeds=3)
@@ -528,14 +497,6 @@ async def test_an_approval_within_a_call_is_seen_and_decided_in_another_process(
 
 
 # -- processes that are killed -----------------------------------------------------------------------------------------
-
-
-def sqlite(sim: Simulation) -> Any:
-    return sim.folder / "shop.db"
-
-
-def postgres(sim: Simulation) -> Any:
-    return "postgresql://simulated/shop"
 
 
 WRITES = 14

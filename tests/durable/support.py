@@ -15,6 +15,8 @@ from callboard import Agency, Agent, Request
 from callboard.actors.testing.doubles.models import call as call
 from tests import warm
 from tests.agents.support import function as function
+from tests.agents.support import kill as kill
+from tests.agents.support import results as results
 
 GUARD = 5.0
 """Seconds after which a wait that would never end is ended. Nothing is timed by it."""
@@ -28,12 +30,6 @@ def said(request: Request) -> str:
 def echo(request: Request) -> str:
     """A model that answers with what it was asked."""
     return f"to {said(request)}"
-
-
-def results(request: Request) -> list[str]:
-    """What tools and other agents answered since a user last said something."""
-    asked = max(index for index, message in enumerate(request.messages) if message.role == "user")
-    return [message.text for message in request.messages[asked:] if message.role == "tool"]
 
 
 async def passes(number: int) -> None:
@@ -76,15 +72,6 @@ async def outcome(run: Awaitable[Any], what: str = "the run") -> Any:
 
 async def _awaited(run: Awaitable[Any]) -> Any:
     return await run
-
-
-def kill(agency: Agency, path: str) -> bool:
-    """Kill the actor at a path; whether there was one."""
-    ref = agency.system.find(path) if agency.system is not None else None
-    if ref is None:
-        return False
-    ref.kill()
-    return True
 
 
 # -- other processes ---------------------------------------------------------------------------------------------------

@@ -12,19 +12,12 @@ import pytest
 
 from callboard import Agency, Agent, System, ToolContext, tool
 from callboard.testing import Fault, Restart, Simulation, StoreFault, simulate
+from tests.agents.support import postgres, sqlite
 
 from .support import call, function, results
 
 SEEDS = int(os.environ.get("CALLBOARD_SCHEDULES", "4"))
 """Schedules of each; `make schedules` runs many more."""
-
-
-def sqlite(sim: Simulation) -> Any:
-    return sim.folder / "team.db"
-
-
-def postgres(sim: Simulation) -> Any:
-    return "postgresql://simulated/team"
 
 
 STORES = [sqlite, postgres]

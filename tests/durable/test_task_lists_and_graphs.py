@@ -11,6 +11,7 @@ import pytest
 
 from callboard import Agency, Agent, System, TaskGraph, TaskList
 from callboard.testing import Fault, Restart, Simulation, StoreFault, simulate
+from tests.agents.support import postgres, sqlite
 
 from .support import call, function, results
 
@@ -75,14 +76,6 @@ def worked_off(journal: Callable[[Simulation], Any]) -> Any:
         assert await sim.process("shop", main) == DONE
 
     return scenario
-
-
-def sqlite(sim: Simulation) -> Any:
-    return sim.folder / "team.db"
-
-
-def postgres(sim: Simulation) -> Any:
-    return "postgresql://simulated/team"
 
 
 @pytest.mark.parametrize("journal", [sqlite, postgres])

@@ -1,11 +1,9 @@
-"""A process that is killed in the middle of a call, for `test_crashes`. Its argument is the journal's file."""
+"""A process that carries out `main` of a test module, and is killed in its middle. Its arguments are the module's name
+and what `main` takes; see `tests.agents.prompts.crashes.killed`."""
 
 import asyncio
-import os
+import importlib
 import sys
 
-from tests.agents.prompts.test_crashes import main
-
 if __name__ == "__main__":
-    os.environ["KILLED_IN_ITS_MIDDLE"] = "yes"
-    asyncio.run(main(sys.argv[1]))
+    asyncio.run(importlib.import_module(sys.argv[1]).main(sys.argv[2]))

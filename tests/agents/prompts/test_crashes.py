@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
@@ -13,17 +12,17 @@ from typing import Any
 import pytest
 
 from callboard import Agency, Agent, System
-from callboard.actors.agents.events import ApprovalRequested, RunEvent
+from callboard.actors.agents.events import RunEvent
 from callboard.actors.agents.prompts.effects import EffectContext
 from callboard.actors.agents.prompts.prompt import Prompt
 from callboard.actors.agents.turns.history import problems
 from callboard.actors.testing import Crash, Restart, Simulation, simulate
 from callboard.actors.testing.doubles.models import call
 from callboard.providers.messages import Request
-from tests import warm
-from tests.agents.support import function
+from tests.agents.support import each_kill, function, postgres, results, sqlite
 
-from .test_in_runs import COUNTED, calling, results
+from .crashes import approve_later, die, killed, two_runs
+from .test_in_runs import COUNTED, calling
 
 SEEDS = int(os.environ.get("CALLBOARD_SCHEDULES", "4"))
 """Schedules of each; `make schedules` runs many more."""
@@ -98,27 +97,18 @@ FIRST = " saw 3 sold 1 saw 12 sold 2"
 SECOND = f"{FIRST} saw 10 sold 1 saw 19 sold 2"
 
 
-def two_runs(shop: Callable[..., Shop], journal: Callable[[Simulation], Any]) -> Any:
+def sold_twice(shop: Callable[..., Shop], journal: Callable[[Simulation], Any]) -> Any:
     async def scenario(sim: Simulation) -> None:
         made = shop()
 
         async def main(system: System) -> list[str]:
             async with made.agency(journal(sim), system) as agency:
-                handles = [await agency.start_run("go", conversation="c", run_id=run) for run in ("r1", "r2")]
-                return [(await handle).text for handle in handles]
+                return await two_runs(agency)
 
         assert await sim.process("shop", main) == [FIRST, SECOND]
         made.check()
 
     return scenario
-
-
-def sqlite(sim: Simulation) -> Any:
-    return sim.folder / "shop.db"
-
-
-def postgres(sim: Simulation) -> Any:
-    return "postgresql://simulated/shop"
 
 
 def later(**options: Any) -> Shop:
@@ -129,22 +119,22 @@ def later(**options: Any) -> Shop:
 @pytest.mark.parametrize("shop", [Shop, later])
 @pytest.mark.parametrize("journal", [sqlite, postgres])
 def test_a_process_that_is_killed_at_any_write_has_the_state_it_would_have_had(journal: Any, shop: Any) -> None:
-    simulate(two_runs(shop, journal), seeds=SEEDS, faults=[Restart("shop")])
+    simulate(sold_twice(shop, journal), seeds=SEEDS, faults=[Restart("shop")])
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_process_that_is_killed_at_each_single_write_has_the_state_it_would_have_had(when: Any) -> None:
     for nth in range(1, WRITES + 1):
-        simulate(two_runs(Shop, sqlite), seeds=1, faults=[Restart("shop", nth=nth, when=when)])
+        simulate(sold_twice(Shop, sqlite), seeds=1, faults=[Restart("shop", nth=nth, when=when)])
 
 
 @pytest.mark.parametrize("journal", [sqlite, postgres])
 def test_a_process_that_is_killed_several_times_has_the_state_it_would_have_had(journal: Any) -> None:
-    simulate(two_runs(later, journal), seeds=SEEDS, faults=[Restart("shop", optional=True)] * 3)
+    simulate(sold_twice(later, journal), seeds=SEEDS, faults=[Restart("shop", optional=True)] * 3)
 
 
 def test_a_power_cut_in_the_middle_of_any_write_leaves_no_half_of_a_change() -> None:
-    simulate(two_runs(Shop, sqlite), seeds=SEEDS, faults=[Restart("shop", when="torn")])
+    simulate(sold_twice(Shop, sqlite), seeds=SEEDS, faults=[Restart("shop", when="torn")])
 
 
 @pytest.mark.parametrize("actor", ["agency/A/c", "agency/A", "model"])
@@ -163,29 +153,18 @@ def test_an_actor_that_crashes_at_any_message_leaves_the_state_as_it_would_have_
 @pytest.mark.parametrize("whom", ["agency/A/c", "agency/A", "agency"])
 @pytest.mark.parametrize("shop", [Shop, later])
 async def test_whoever_is_killed_at_whichever_event_the_state_is_what_it_would_have_been(whom: str, shop: Any) -> None:
-    async def run(at: int) -> int:
-        seen = 0
+    shops: list[Shop] = []
 
-        def kill(event: RunEvent) -> None:
-            nonlocal seen
-            seen += 1
-            if seen == at and agency.system is not None and (ref := agency.system.find(whom)) is not None:
-                ref.kill()
+    def make() -> Agency:
+        shops.append(shop(pause=0.0))
+        return shops[-1].agency(None)
 
-        made = shop(pause=0.0)
-        async with made.agency(None) as agency:
-            agency.subscribe(kill)
-            async with asyncio.timeout(10):
-                answer = await agency.run("go", conversation="c")
-            assert answer.text == FIRST
-            assert problems(answer.messages) == []
-            report = await agency.replay("c")
-            assert report.same, report.differences
-        made.check()
-        return seen
+    def look(answer: Any, seen: list[RunEvent]) -> None:
+        assert answer.text == FIRST
+        assert problems(answer.messages) == []
+        shops[-1].check()
 
-    for at in range(1, 1 + await run(0)):
-        await run(at)
+    await each_kill(make, whom, look)
 
 
 def test_an_effect_sees_only_what_the_journal_has_whenever_the_process_is_killed() -> None:
@@ -233,13 +212,7 @@ def test_what_waits_for_a_person_is_as_it_was_whenever_the_process_is_killed() -
             agent = Agent("A", prompt=prompt, autonomy="supervised")
             model = function(calling(call("add", "one", by=1)))
             async with Agency(agent, model=model, journal=sqlite(sim), system=system) as agency:
-
-                def look(event: RunEvent) -> None:
-                    if isinstance(event, ApprovalRequested):
-                        asked.add(event.approval)
-                        agency.system.loop.call_later(5, agency.approve, event.approval)  # type: ignore[union-attr]
-
-                agency.subscribe(look)
+                approve_later(agency, asked)
                 return (await (await agency.start_run("go", conversation="c", run_id="r"))).text
 
         text = await sim.process("shop", main)
@@ -260,10 +233,9 @@ def in_a_call(prompt: Prompt) -> None:
 
     @prompt.tool(risk="safe", idempotent=True)
     def more() -> int:
-        """Count on; the first time the process is killed in its middle."""
+        """Count on; a process that is to be killed is so in its middle."""
         made = set_count(lambda before: before + 1)
-        if os.environ.pop("KILLED_IN_ITS_MIDDLE", ""):
-            os.kill(os.getpid(), signal.SIGKILL)
+        die()
         return made
 
 
@@ -279,8 +251,7 @@ async def test_a_process_that_is_killed_in_the_middle_of_a_call_has_set_nothing_
     tmp_path: Path,
 ) -> None:
     journal = tmp_path / "j.db"
-    ended = warm.run("-m", "tests.agents.prompts.program_to_kill", journal)
-    assert ended.returncode == -signal.SIGKILL, f"the program was not killed: {ended.stdout}{ended.stderr}"
+    await killed(__name__, journal)
     async with Agency(
         Agent("A", prompt=in_a_call), model=function(calling(call("more", "m"))), journal=journal
     ) as made:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import asyncio
 import os
-import signal
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -32,9 +31,10 @@ from callboard.actors.agents.prompts.functions.plugin import Functions
 from callboard.actors.testing import Restart, Simulation, simulate
 from callboard.actors.testing.doubles.models import call
 from callboard.tools.builtin.code import python_tool
-from tests import warm
 from tests.agents.support import function
 from tests.durable.support import eventually
+
+from .crashes import die, dying, killed
 
 pytest.importorskip("pydantic_monty")
 
@@ -357,14 +357,14 @@ async def main(folder: str) -> None:
     """Buy in a process that kills itself after so many lines of its log."""
     path, log = Path(folder) / "j.db", Path(folder) / "bought"
     shop = Shop(log=log)
-    die_at, when = os.environ["DIE"].split()
+    die_at, when = dying().split()
 
-    def die(event: RunEvent) -> None:
+    def look(event: RunEvent) -> None:
         if type(event).__name__ == when and getattr(event, "call_id", "") == die_at:
-            os.kill(os.getpid(), signal.SIGKILL)
+            die()
 
     async with shop.agency(journal=path) as agency:
-        agency.subscribe(die)
+        agency.subscribe(look)
         agency.subscribe(approve_all(agency))
         await agency.run("?", conversation="c", run_id="r")
 
@@ -379,7 +379,7 @@ KILLS = [
 async def test_a_process_that_is_killed_in_the_middle_of_a_program_buys_nothing_twice(
     kill: str, tmp_path: Path
 ) -> None:
-    await asyncio.to_thread(_killed, kill, tmp_path)
+    await killed(__name__, tmp_path, kill)
     log = tmp_path / "bought"
     shop = Shop(log=log)
     async with shop.agency(journal=tmp_path / "j.db") as agency:
@@ -395,12 +395,6 @@ async def test_a_process_that_is_killed_in_the_middle_of_a_program_buys_nothing_
     else:
         assert (answer.text, bought) == ("2 bought\n24", ["tea", "bread"])
         assert left == {"tea": 4, "milk": 5, "bread": 3}
-
-
-def _killed(kill: str, folder: Path) -> None:
-    words = ("-m", "tests.agents.prompts.program_that_buys", folder)
-    ended = warm.run(*words, env={**os.environ, "DIE": kill})
-    assert ended.returncode == -signal.SIGKILL, ended.stderr
 
 
 WRITES = 12

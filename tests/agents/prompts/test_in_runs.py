@@ -27,13 +27,7 @@ from callboard.actors.agents.errors import PromptError
 from callboard.actors.agents.prompts.prompt import Prompt
 from callboard.actors.testing.doubles.models import call
 from callboard.providers.messages import Request, ToolCall
-from tests.agents.support import function
-
-
-def results(request: Request) -> list[str]:
-    """What tools have answered since somebody last said something."""
-    asked = max((index for index, message in enumerate(request.messages) if message.role == "user"), default=0)
-    return [message.text for message in request.messages[asked:] if message.role == "tool"]
+from tests.agents.support import function, results
 
 
 def calling(*calls: ToolCall) -> Callable[[Request], Any]:

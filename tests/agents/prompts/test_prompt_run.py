@@ -31,9 +31,9 @@ from callboard.actors.agents.events import RunFinished, ToolStarted
 from callboard.actors.testing.doubles.models import call
 from callboard.providers.errors import ProviderOverloaded
 from callboard.providers.messages import Request
-from tests.agents.support import function
+from tests.agents.support import function, results
 
-from .test_in_runs import COUNTED, MORE, calling, counter, results
+from .test_in_runs import COUNTED, MORE, calling, counter
 
 
 def greeting(prompt: Prompt) -> None:

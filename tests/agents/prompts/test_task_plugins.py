@@ -15,8 +15,8 @@ from callboard.actors.agents.errors import PromptError
 from callboard.actors.agents.events import RunEvent
 from callboard.actors.testing.doubles.models import call
 from callboard.providers.messages import Request, ToolCall
-from tests.agents.support import function
-from tests.agents.test_kills_between_steps import WHOM, each_kill
+from tests.agents.support import each_kill, function, results
+from tests.agents.test_kills_between_steps import WHOM
 
 
 class Both(TaskList, TaskGraph):
@@ -29,12 +29,6 @@ def listing(prompt: TaskList) -> None:
 
 def graphing(prompt: TaskGraph) -> None:
     prompt.task_graph()
-
-
-def results(request: Request) -> list[str]:
-    """What tools have answered since somebody last said something."""
-    asked = max((index for index, message in enumerate(request.messages) if message.role == "user"), default=0)
-    return [message.text for message in request.messages[asked:] if message.role == "tool"]
 
 
 def shown(request: Request, part: str) -> str:

@@ -10,7 +10,7 @@ from callboard.actors.agents.events import ToolStarted
 from callboard.actors.testing.doubles.models import Script, call
 from callboard.providers.messages import Request, ToolCall
 from callboard.tools.result import ToolResult
-from tests.agents.support import function, scripted
+from tests.agents.support import function, kill, scripted
 
 WORK = [
     {"id": "draw", "title": "draw it", "required_capabilities": ["art"]},
@@ -62,18 +62,15 @@ async def test_each_conversation_has_the_plan_that_stands_in_its_messages() -> N
 async def test_a_plan_is_written_again_where_the_writing_was_interrupted() -> None:
     begun: list[RunEvent] = []
 
-    def kill(event: RunEvent) -> None:
+    def look(event: RunEvent) -> None:
         if isinstance(event, ToolStarted):
             begun.append(event)
             if len(begun) == 1:
-                assert agency.system is not None
-                ref = agency.system.find("agency/Ada/one")
-                assert ref is not None
-                ref.kill()
+                assert kill(agency, "agency/Ada/one")
 
     script = Script([[call("TodoWrite", "1", todos=[{"content": "paint"}])], "done"])
     async with Agency(Agent("Ada", tools=[todo_tool()]), model=scripted(script)) as agency:
-        agency.subscribe(kill)
+        agency.subscribe(look)
         answer = await agency.run("go", conversation="one")
     assert [message.text for message in answer.messages if message.role == "tool"] == ["0 of 1 completed\n[ ] 1: paint"]
     assert len(begun) == 2

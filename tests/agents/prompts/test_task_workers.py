@@ -13,11 +13,12 @@ import pytest
 
 from callboard import Agency, Agent, NewTask, Prompt, RunFailed, System, TaskGraph, TaskInput, TaskWorker
 from callboard.actors.agents.errors import PromptError
-from callboard.actors.agents.events import CompletionStarted, RunEvent, RunFinished
 from callboard.actors.testing import Restart, Simulation, simulate
 from callboard.actors.testing.doubles.models import call
 from callboard.providers.messages import Request, ToolCall
 from tests.agents.support import function
+
+from .crashes import Watched
 
 GRAPH = [
     NewTask(id="find", title="find it", required_capabilities=("web",), input_context="in Rome"),
@@ -259,24 +260,17 @@ def test_tasks_that_are_half_done_when_the_process_is_killed_are_gone_on_with_an
         return turns[done] if done < 2 else part(request, "task_graph")
 
     async def scenario(sim: Simulation) -> None:
-        finished: set[str] = set()
-        again: set[str] = set()
-
-        def look(event: RunEvent) -> None:
-            if isinstance(event, RunFinished) and event.error is None:
-                finished.add(event.run)
-            elif isinstance(event, CompletionStarted) and event.run in finished:
-                again.add(event.run)
+        watched = Watched()
 
         async def main(system: System) -> str:
             agent = Agent("A", prompt=lead, plugins=TaskGraph)
             async with Agency(agent, model=function(model), journal=sim.folder / "j.db", system=system) as agency:
-                agency.subscribe(look)
+                agency.subscribe(watched.look)
                 return (await (await agency.start_run("go", conversation="c", run_id="r"))).text
 
         text = await sim.process("makers", main)
         assert text.startswith("5 tasks: 5 completed"), text
         assert "2 of all ['2 of a []', '2 of b []', '2 of c []', '2 of d []']" in text
-        assert not again, "worked on again although it was done"
+        assert not watched.again, "worked on again although it was done"
 
     simulate(scenario, seeds=6, faults=[Restart("makers"), Restart("makers", optional=True)])

@@ -18,9 +18,9 @@ from callboard.actors.agents.prompts.prompt import Prompt
 from callboard.actors.agents.teamfile import load_team
 from callboard.actors.testing.doubles.models import call
 from callboard.providers.messages import Request
-from tests.agents.support import function
+from tests.agents.support import function, results
 
-from .test_in_runs import COUNTED, MORE, agency, calling, counter, results
+from .test_in_runs import COUNTED, MORE, agency, calling, counter
 
 
 @tool(risk="safe")
