@@ -25,10 +25,10 @@ from callboard.actors.testing import (
     simulate,
 )
 from callboard.actors.testing.doubles.strategies import MessagePlan, fault_plans, message_plans, play
-from callboard.providers.errors import ProviderError, ProviderOverloaded, RateLimited
-from callboard.providers.messages import Completion, Request
+from callboard.providers.errors import ProviderError
+from callboard.providers.messages import Completion
 from callboard.providers.pool import Budget, GetStats, Pool, Price, Quota
-from tests.providers.pool.scripted import Script, endpoint, request
+from tests.providers.pool.scripted import Script, endpoint, fails_as, limited, overloaded, request
 
 EXAMPLES = int(os.environ.get("CALLBOARD_EXAMPLES", "15"))
 KINDS = (Crash, Slow, Delay, DelayReply, Kill)
@@ -109,20 +109,6 @@ CENT = Price(0.0, 2_000.0)  # 5 output tokens a request
 LIMIT = 2
 
 
-def failing(numbers: list[int]) -> Any:
-    left = iter(numbers)
-
-    def behave(script: Script, asked: Request) -> Exception | None:
-        match next(left, 0):
-            case 1:
-                return RateLimited("429", status=429, retry_after=1.0)
-            case 2:
-                return ProviderOverloaded("529", status=529)
-        return None
-
-    return behave
-
-
 @drawn
 @given(
     st.integers(1, 8),
@@ -135,7 +121,7 @@ def test_every_request_to_a_pool_ends_and_none_goes_over_limits_or_budgets_whate
 ) -> None:
     async def scenario(sim: Simulation) -> None:
         sim.expect_dead_letters()  # of those that are killed
-        behave = failing(failures)
+        behave = fails_as(failures, limited, overloaded)
         scripts = [Script(name, latency=0.5, failure=behave) for name in "ab"]
         made = [endpoint(script, price=CENT, limits=Quota(concurrency=LIMIT)) for script in scripts]
         budgets = [Budget("pool", "", dollars)]

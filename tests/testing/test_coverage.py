@@ -32,6 +32,7 @@ from callboard.actors.testing.search.coverage import Covered
 
 from .actors import Collector, Forwarder
 from .deep import DEEP, Deep
+from .overtaken import scenario_of
 
 
 async def race(sim: Simulation, words: Sequence[str]) -> list[str]:
@@ -436,24 +437,11 @@ def test_of_two_short_holds_one_is_left_where_it_is_enough_if_it_lasts_longer(fi
 
 def test_making_a_large_flow_small_costs_a_limited_number_of_steps() -> None:
     runs = itertools.count()
-    actors = 50
+    large = scenario_of((3, 7, 11))
 
     async def scenario(sim: Simulation) -> None:
         next(runs)
-        sinks = [sim.system.spawn(Collector, name=f"seen{number}") for number in range(actors)]
-
-        async def client(number: int) -> None:
-            for step in range(10):
-                await asyncio.sleep(0)
-                sinks[(number + step) % actors].tell((number, step))
-
-        async with asyncio.TaskGroup() as group:
-            for number in range(actors):
-                group.create_task(client(number), name=f"client{number}")
-        await sim.idle()
-        seen = {number: await sinks[number].ask("seen") for number in (3, 7, 11)}
-        overtaken = [order.index((number, 0)) > order.index((number - 2, 2)) for number, order in seen.items()]
-        assert not all(overtaken), "three were overtaken by those two places on"
+        await large(sim)
 
     with pytest.raises(SimulationFailed, match="made small from") as failed:
         simulate(scenario, seeds=100)

@@ -323,6 +323,15 @@ def test_a_partition_of_any_message_is_placed_by_the_search() -> None:
     assert re.search(r"partition west \| east, message [246] \(seconds=0.5\)", str(caught.value))
 
 
+@pytest.mark.parametrize("seconds", [(5, 2), (2, 5)])
+def test_of_two_delays_of_one_reply_the_longer_counts(seconds: tuple[float, float]) -> None:
+    async def scenario(sim: Simulation) -> None:
+        await sim.system.spawn(Collector, name="till").ask(1)
+        assert sim.now == 5
+
+    assert simulate(scenario, seeds=3, faults=[DelayReply("till", 1, seconds=each) for each in seconds]).ok
+
+
 @pytest.mark.parametrize("fault", [LoseReply("till", 1), Partition("client", "till", 1)])
 def test_between_local_actors_no_reply_is_lost_and_nothing_parted(fault: Fault) -> None:
     async def scenario(sim: Simulation) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -97,6 +98,27 @@ def kept() -> list[Any]:
 
 
 # -- on the loop's own thread ------------------------------------------------------------------------------------------
+
+
+def test_an_older_lock_that_another_thread_has_is_not_free_in_a_run() -> None:
+    taken, done = threading.Event(), threading.Event()
+
+    def holds() -> None:
+        with lock:
+            taken.set()
+            done.wait()
+
+    async def scenario() -> None:
+        assert not lock.acquire(blocking=False)
+
+    other = threading.Thread(target=holds)
+    other.start()
+    taken.wait()
+    try:
+        assert simulate(scenario, seeds=3).ok
+    finally:
+        done.set()
+        other.join()
 
 
 def test_locks_on_the_loop_hold_up_nobody_in_a_process_without_other_threads() -> None:

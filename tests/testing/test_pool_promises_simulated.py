@@ -38,7 +38,7 @@ from callboard.providers.pool import (
     RetryPolicy,
     Submit,
 )
-from tests.providers.pool.scripted import Script, endpoint, request
+from tests.providers.pool.scripted import Script, endpoint, fails_as, limited, overloaded, request
 
 EXAMPLES = int(os.environ.get("CALLBOARD_EXAMPLES", "8"))
 drawn = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -54,20 +54,7 @@ def faults_on(*whom: str, kinds: Any = (Crash, Slow, DelayReply)) -> Any:
 
 
 def failing(numbers: list[int]) -> Any:
-    """Fail as the numbers say, whichever endpoint is asked."""
-    left = iter(numbers)
-
-    def behave(script: Script, asked: Request) -> Exception | None:
-        match next(left, 0):
-            case 1:
-                return RateLimited("429", status=429, retry_after=1.0)
-            case 2:
-                return ProviderOverloaded("529", status=529)
-            case 3:
-                return ConnectionLost("reset")
-        return None
-
-    return behave
+    return fails_as(numbers, limited, overloaded, lambda: ConnectionLost("reset"))
 
 
 failures = st.lists(st.integers(0, 3), max_size=6)  # fewer, with three crashes, than a request has attempts

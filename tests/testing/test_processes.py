@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -223,9 +223,8 @@ def test_a_process_that_is_killed_says_nothing_to_anybody() -> None:
     assert simulate(scenario, seeds=20).ok
 
 
-def test_a_message_to_an_actor_of_a_killed_process_goes_nowhere() -> None:
-    refs: list[Any] = []
-    taken: list[str] = []
+def taking(refs: list[Any], taken: list[str]) -> Callable[[System], Awaitable[None]]:
+    """Return the program of a process that has an actor, kept in ``refs``, of which ``taken`` says what it took up."""
 
     class Taker(Actor):
         def on_receive(self, message: str) -> None:
@@ -234,6 +233,14 @@ def test_a_message_to_an_actor_of_a_killed_process_goes_nowhere() -> None:
     async def main(system: System) -> None:
         refs.append(system.spawn(Taker, name="taker"))
         await asyncio.Event().wait()
+
+    return main
+
+
+def test_a_message_to_an_actor_of_a_killed_process_goes_nowhere() -> None:
+    refs: list[Any] = []
+    taken: list[str] = []
+    main = taking(refs, taken)
 
     async def scenario(sim: Simulation) -> None:
         refs.clear()
@@ -255,14 +262,7 @@ def test_a_message_to_an_actor_of_a_killed_process_goes_nowhere() -> None:
 def test_an_idle_actor_of_a_killed_process_takes_up_nothing() -> None:
     refs: list[Any] = []
     taken: list[str] = []
-
-    class Taker(Actor):
-        def on_receive(self, message: str) -> None:
-            taken.append(message)
-
-    async def main(system: System) -> None:
-        refs.append(system.spawn(Taker, name="taker"))
-        await asyncio.Event().wait()
+    main = taking(refs, taken)
 
     async def scenario(sim: Simulation) -> None:
         refs.clear()

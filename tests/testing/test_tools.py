@@ -14,6 +14,7 @@ from callboard.actors import Actor, ActorRef, System
 from callboard.actors.testing import (
     Crash,
     Deadlock,
+    FaultStruckNothing,
     FaultyProvider,
     Probe,
     ProviderFault,
@@ -269,6 +270,16 @@ def test_in_a_simulation_provider_faults_strike_by_path() -> None:
 
     run = simulate(scenario, seeds=5, faults=[ProviderFault("faulty", 2)])
     assert [fact.what for fact in run.trace.of("fault")] == ["overloaded"]
+
+
+def test_of_two_faults_at_one_request_the_first_strikes_and_the_other_says_so() -> None:
+    async def scenario(sim: Simulation) -> None:
+        faulty = sim.system.spawn(FaultyProvider, sim.system.spawn(Model, name="model"), name="faulty")
+        with pytest.raises(ProviderOverloaded):
+            await faulty.ask(REQUEST)
+
+    with pytest.raises(FaultStruckNothing, match=r"with another fault: .*faulty, request 1 .*overloaded"):
+        simulate(scenario, seeds=1, faults=[ProviderFault("faulty", 1), ProviderFault("faulty", 1, "rate_limited")])
 
 
 # -- workload strategies -----------------------------------------------------------------------------------------------

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from callboard.actors import Actor, ActorRef, ChildSpec, System
+from callboard.providers.errors import ProviderOverloaded, RateLimited
 from callboard.providers.messages import Completion, Delta, FinishReason, Message, Request, Usage
 from callboard.providers.pool import FREE, Endpoint, Pool
 
@@ -52,6 +53,27 @@ def fails(error: Callable[[], Exception]) -> Behaviour:
 def fails_until(time: float, error: Callable[[], Exception]) -> Behaviour:
     """Fail until the loop's time."""
     return lambda _script, _request: error() if asyncio.get_running_loop().time() < time else None
+
+
+def limited() -> RateLimited:
+    """The refusal that names a second after which to come back."""
+    return RateLimited("429", status=429, retry_after=1.0)
+
+
+def overloaded() -> ProviderOverloaded:
+    """The refusal of a provider that has too much to do."""
+    return ProviderOverloaded("529", status=529)
+
+
+def fails_as(numbers: Iterable[int], *errors: Callable[[], Exception]) -> Behaviour:
+    """Fail as the numbers say, one for each request, whoever is asked: 1 with the first error; with none do not."""
+    left = iter(numbers)
+
+    def behave(_script: Script, _request: Request) -> Exception | None:
+        number = next(left, 0)
+        return errors[number - 1]() if 1 <= number <= len(errors) else None
+
+    return behave
 
 
 class Scripted(Actor):
