@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from callboard import PromptError, agents_md, instructions_for
+from callboard import Agency, Agent, PromptError, agents_md, create_agent, instructions_for
+from callboard.providers.messages import Request
+from tests.agents.support import function
 
 from .folders import written
 
@@ -98,3 +100,57 @@ def test_wrong_instructions_are_named(tmp_path: Path) -> None:
     written(tmp_path, {"reviewer.md": b"a\nb\xff"})
     with pytest.raises(PromptError, match=r"reviewer\.md, line 2: expected UTF-8"):
         instructions_for("reviewer", folder=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("model", "family"),
+    [
+        ("anthropic:claude-sonnet-4-5", "claude"),
+        ("azure:gpt-4.1", "gpt"),
+        ("openai:o3-mini", "gpt"),
+        ("vertex:gemini-2.5-pro", "gemini"),
+        ("ollama:llama3.1:70b", "llama"),
+        ("openrouter:mistralai/mistral-large", "mistral"),
+        ("openrouter:qwen/qwen3-coder", "qwen"),
+        ("openrouter:deepseek/deepseek-r1", "deepseek"),
+        ("xai:grok-4", "grok"),
+        ("ollama:gemma3", "gemma"),
+        ("openrouter:moonshotai/kimi-k2", "kimi"),
+    ],
+)
+def test_a_family_is_found_in_a_models_name_wherever_it_is_hosted(tmp_path: Path, model: str, family: str) -> None:
+    families = ("claude", "gpt", "gemini", "llama", "mistral", "qwen", "deepseek", "grok", "gemma", "kimi")
+    written(tmp_path, {f"reviewer.{one}.md": one for one in families})
+    assert instructions_for("reviewer", model, tmp_path) == family
+
+
+def test_what_a_folder_does_not_have_comes_from_the_librarys_own_roles(tmp_path: Path) -> None:
+    written(tmp_path, {"reviewer.md": "You review."})
+    own = instructions_for("developer")
+    assert instructions_for("developer", folder=tmp_path) == own
+    assert own not in ("", instructions_for("nobody").replace("nobody", "developer"))
+    assert instructions_for("nobody", folder=tmp_path).startswith("You are nobody")
+
+
+def test_an_agent_of_a_role_is_told_what_the_folder_says_for_its_model(tmp_path: Path) -> None:
+    written(tmp_path, {"reviewer.md": "for all", "reviewer.claude.md": "for claude"})
+    for model, said in (("anthropic:claude-sonnet-4-5", "for claude"), ("openai:gpt-4.1", "for all")):
+        assert create_agent("reviewer", model=model, prompts=tmp_path).instructions == said
+
+
+async def test_agents_md_is_read_when_it_is_called_and_never_by_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(written(tmp_path, {"AGENTS.md": "Use tabs."}))
+    told: list[str] = []
+
+    def model(request: Request) -> str:
+        told.append(" ".join(message.text for message in request.messages))
+        return "ok"
+
+    agents = [Agent("Plain", "You code."), Agent("Coder", agents_md(tmp_path, root="."))]
+    written(tmp_path, {"AGENTS.md": "Use spaces."})
+    async with Agency(*agents, model=function(model)) as agency:
+        for agent in agents:
+            await agency.run("go", agent=agent)
+    assert told == ["You code. go", "Use tabs. go"]

@@ -476,3 +476,9 @@ async def test_the_run_of_an_agent_is_gone_when_its_call_has_its_result(tmp_path
         with closing(sqlite3.connect(path)) as connection:
             streams = {stream for (stream,) in connection.execute("select stream from events")}
     assert streams == {"Lead/c"}
+
+
+async def test_an_agent_that_a_program_does_not_wait_for_makes_its_run_to_the_end() -> None:
+    answer = await answered(agency(with_functions(researcher()), lead("pending = research('tea')\n'over'")))
+    assert answer.text == "over"
+    assert [(one.target, one.failed) for one in answer.handoffs] == [("Lead-research", "")]

@@ -999,3 +999,32 @@ async def test_callbacks_know_the_request_that_they_work_for() -> None:
 
     await answered(agency(offering(on_success=look), lead(CATS)), user="ada")
     assert seen == ["ada"]
+
+
+async def test_what_on_success_returns_is_passed_over() -> None:
+    made = agency(offering(on_success=lambda given, answer: ToolResult("instead")), lead(CATS))
+    assert (await answered(made)).text == '{"response": "found"}'
+
+
+async def test_on_error_is_not_called_where_nobody_was_asked() -> None:
+    told: list[Exception] = []
+
+    def look(given: Find) -> ToolResult:
+        if given.topic == "dogs":
+            raise ValueError("no dogs")
+        return ToolResult.failure(ValueError("no such topic"))
+
+    calls = [call("research", "w", topic=7), call("research", "d", topic="dogs"), call("research", "c", topic="cats")]
+    prompt = offering(before_call=look, on_error=lambda given, error: told.append(error))
+    answer = await answered(agency(prompt, lead(*calls, worker=lambda request: OSError("down"))))
+    assert [one.result.is_error for one in answer.steps[0].calls if one.result is not None] == [True] * 3
+    assert told == []
+
+
+async def test_there_is_one_actor_for_each_name_as_long_as_the_agency_runs() -> None:
+    async with agency(offering(), lead(CATS, call("research", "d", topic="dogs"))) as made:
+        assert made.system is not None
+        for conversation in ("a", "b", "c"):
+            await made.run("go", conversation=conversation)
+            (top,) = (node for node in made.system.tree() if node.name == "agency")
+            assert [node.name for node in top.children].count("Lead-research") == 1

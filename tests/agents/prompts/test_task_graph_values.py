@@ -314,3 +314,14 @@ def test_an_unknown_task_is_told_of_the_first_twenty_that_there_are(there: int, 
     graph = TaskGraphState().generate(NewTask(id=f"t{number}", title="x") for number in range(there))
     with pytest.raises(TaskError, match=rf"there is no task 'z'; there are: t0, .*, {end}$"):
         graph["z"]
+
+
+def test_a_graph_does_not_change() -> None:
+    graph = TaskGraphState().generate([NewTask(id="a", title="draw")])
+    grown = graph.generate([NewTask(id="b", title="build", dependencies=("a",))])
+    started = grown.update("a", "in_progress")
+    assert [[(task.id, task.status) for task in one] for one in (graph, grown, started)] == [
+        [("a", "pending")],
+        [("a", "pending"), ("b", "pending")],
+        [("a", "in_progress"), ("b", "pending")],
+    ]

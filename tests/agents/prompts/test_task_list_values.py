@@ -97,3 +97,14 @@ def test_what_is_asked_wrongly_is_refused_by_name() -> None:
         with pytest.raises(TaskError, match=said):
             wrong()
     assert str(tasks) == "0 of 2 completed\n[ ] 1: draw\n[ ] 2: build"
+
+
+def test_a_list_does_not_change() -> None:
+    tasks = TaskListState.of(["draw", "build"])
+    started = tasks.start("1", {"by": "me"})
+    added = started.add("test")
+    assert [str(one) for one in (tasks, started, added)] == [
+        "0 of 2 completed\n[ ] 1: draw\n[ ] 2: build",
+        '0 of 2 completed\n[>] 1: draw {"by": "me"}\n[ ] 2: build',
+        '0 of 3 completed\n[>] 1: draw {"by": "me"}\n[ ] 2: build\n[ ] 3: test',
+    ]

@@ -478,3 +478,29 @@ def test_wherever_something_is_wrong_its_line_is_named(
     with pytest.raises(TemplateError) as failed:
         TemplateFolder(folder)
     assert failed.value.line == len(head) + len(before) + 1
+
+
+@pytest.mark.parametrize("name", ["pprint", "random", "striptags", "urlize", "xmlattr"])
+def test_filters_that_are_not_for_prompts_are_left_out(tmp_path: Path, name: str) -> None:
+    with pytest.raises(TemplateError, match=f"^t.yaml, line 4: unknown filter '{name}'"):
+        TemplateFolder(written(tmp_path, {"t.yaml": saying(f"{{{{ [1]|{name} }}}}")}))
+
+
+@pytest.mark.parametrize("tag", ["{% block a %}b{% endblock %}", "{% extends 'p.jinja' %}"])
+def test_templates_do_not_inherit(tmp_path: Path, tag: str) -> None:
+    with pytest.raises(TemplateError, match=r"^t.yaml, line 4: .*extends and block are not for prompts"):
+        TemplateFolder(written(tmp_path, {"t.yaml": saying(tag), "p.jinja": "a"}))
+
+
+def test_other_files_and_what_begins_with_a_dot_are_passed_over(tmp_path: Path) -> None:
+    wrong = "version: 1\nsystem: '{{ nothing }}'\n"
+    files = {"t.yaml": saying("a"), ".t.yaml": wrong, ".git/u.yaml": wrong, "a/.b.jinja": "{{ 1|no }}", "v.txt": wrong}
+    assert TemplateFolder(written(tmp_path, files)).names == ("t",)
+
+
+@pytest.mark.parametrize("text", ["'one\n\n  {{ x.y }}'", ">\n  one\n\n  {{ x.y }}\n", "one\n\n  {{ x.y }}"])
+def test_in_a_text_that_is_folded_the_line_is_the_one_where_it_begins(tmp_path: Path, text: str) -> None:
+    source = f"version: 1\nvariables: {{x: }}\nuser: go\nsystem: {text}\n"
+    with pytest.raises(TemplateError, match=r"'y' is not there") as failed:
+        TemplateFolder(written(tmp_path, {"t.yaml": source})).template("t").render({"x": 1})
+    assert failed.value.line == (5 if text.startswith(">") else 4)

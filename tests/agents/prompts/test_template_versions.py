@@ -159,3 +159,14 @@ def test_threads_never_see_half_a_change(tmp_path: Path) -> None:
         thread.join()
     assert len(seen) == 120
     assert all(len(texts) == 1 for texts in seen)
+
+
+def test_a_file_says_its_version_by_its_name_or_in_itself(tmp_path: Path) -> None:
+    files = {
+        "t.yaml": version("1", 1, "first"),
+        "t@2.yaml": "weight: 0\nsystem: second\n",
+        "t@3.yaml": version("3", 0, "third"),
+    }
+    folder = TemplateFolder(written(tmp_path, files))
+    said = {label: folder.template(f"t@{label}").render({}).system for label in "123"}
+    assert said == {"1": "first", "2": "second", "3": "third"}
