@@ -11,6 +11,7 @@ import pytest
 
 from callboard import (
     AfterTool,
+    ChildSpec,
     DefinitionError,
     Limits,
     Prompt,
@@ -22,13 +23,14 @@ from callboard import (
     Step,
     StepLimit,
     StepPlan,
+    System,
     TextDelta,
     ToolContext,
     run_prompt,
     tool,
 )
 from callboard.actors.agents.events import RunFinished, ToolStarted
-from callboard.actors.testing.doubles.models import call
+from callboard.actors.testing.doubles.models import ScriptedModel, call
 from callboard.providers.errors import ProviderOverloaded
 from callboard.providers.messages import Request
 from tests.agents.support import function, results
@@ -209,6 +211,19 @@ async def test_it_stops_where_a_condition_or_a_limit_says_so() -> None:
     assert answer.notes == ("stopped by named",)
     with pytest.raises(StepLimit):
         await run_prompt(greeting, model=function(calling(MORE, MORE)), limits=Limits(steps=2))
+
+
+async def test_a_model_is_an_actor_a_spec_or_a_name_and_otherwise_what_the_environment_has(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    spec = ChildSpec(ScriptedModel, (["one", "two"],))
+    async with System() as system:
+        actor = system.supervise(spec)
+        assert [(await run_prompt(greeting, model=actor)).text for _ in range(2)] == ["one", "two"]
+    assert (await run_prompt(greeting, model=spec)).text == "one"
+    monkeypatch.setenv("LM_MODEL_DEFAULT", "offline")
+    named, unnamed = [await run_prompt(greeting, **options) for options in ({"model": "offline"}, {})]
+    assert [step.provider for step in (*named.steps, *unnamed.steps)] == ["offline", "offline"]
 
 
 async def test_the_answer_is_of_the_type_that_was_asked_for() -> None:

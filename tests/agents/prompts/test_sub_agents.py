@@ -30,6 +30,7 @@ from callboard import (
     PromptError,
     Request,
     RunFailed,
+    Skill,
     StepModifier,
     SubAgent,
     ToolContext,
@@ -1028,3 +1029,33 @@ async def test_there_is_one_actor_for_each_name_as_long_as_the_agency_runs() -> 
             await made.run("go", conversation=conversation)
             (top,) = (node for node in made.system.tree() if node.name == "agency")
             assert [node.name for node in top.children].count("Lead-research") == 1
+
+
+async def test_instructions_tools_skills_and_hooks_around_runs_are_not_handed_down() -> None:
+    seen: list[Request] = []
+    runs: list[str] = []
+
+    @tool(risk="safe")
+    async def own() -> str:
+        """One of the caller's own."""
+        return "own"
+
+    def around(context: HookContext) -> None:
+        runs.append(context.request.agent)
+
+    @hook("request")
+    def look(context: HookContext) -> None:
+        runs.append(f"asks {context.request.agent}")
+
+    def worker(request: Request) -> str:
+        seen.append(request)
+        return "found"
+
+    skill = Skill("polite", "Say please.", tools=[own])
+    hooks = [hook("connection")(around), hook("finalize")(around), look]
+    model = lead(CATS, worker=worker)
+    await answered(agency(offering(), model, instructions="You lead.", skills=[skill], hooks=hooks))
+    (request,) = seen
+    assert [(one.role, one.text) for one in request.messages] == [("user", '{"topic":"cats"}')]
+    assert request.tools == ()
+    assert runs == ["Lead", "asks Lead", "asks Lead-research", "asks Lead", "Lead"]
