@@ -10,8 +10,10 @@ import pytest
 
 from callboard.actors import agents
 
-from .promises import PROMISES
+from . import promises
+from .prompts.promises import PROMISES as OF_PROMPTS
 
+PROMISES = promises.PROMISES + OF_PROMPTS
 TESTS = Path(__file__).parents[1]
 _NEVER = ("skip", "xfail")  # as they stand in a mark's name; a skipif is for a machine that lacks something
 

@@ -13,6 +13,8 @@ from callboard.providers.messages import Request
 from tests.agents.support import function
 from tests.cli.command import ROOT
 
+from .promises import PROMISES
+
 PAGE = (ROOT / "actors" / "agents" / "prompts" / "README.md").read_text(encoding="utf-8")
 
 
@@ -70,3 +72,25 @@ async def test_the_template_of_the_page_is_one(page: dict[str, Any]) -> None:
         answer = await agency.run("go")
     assert answer.text.split("\n")[:2] == ["<support.triage>", "You help people with tea."]
     assert answer.notes == ("template support.triage@1",)
+
+
+def sentences(page: str) -> list[str]:
+    """The sentences of a page, without its examples, headings and bold words alone; a table is one."""
+    prose = re.sub(r"^```.*?^```\n", "\n", page, flags=re.DOTALL | re.MULTILINE)
+    found: list[str] = []
+    for block in re.split(r"\n\s*\n|\n(?=- )|^#.*$", prose, flags=re.MULTILINE):
+        text = " ".join(block.removeprefix("- ").split())
+        found += re.split(r"(?<=\.) (?=[A-Z0-9`*@])", text)
+    return [one for one in found if one and not re.fullmatch(r"\*\*[^*]*\*\*", one)]
+
+
+def test_every_sentence_of_the_page_is_in_the_table_of_what_is_promised() -> None:
+    said, promised = sentences(PAGE), [beginning for beginning, _ in PROMISES]
+    assert [one for one in said if not one.startswith(tuple(promised))] == [], "no test is named for these sentences"
+    assert [one for one in promised if not any(sentence.startswith(one) for sentence in said)] == [], "nobody says it"
+    assert len(said) == len(promised), "a beginning in the table is that of two sentences"
+
+
+def test_sentences_are_told_from_examples_and_headings() -> None:
+    page = "# A page\n\nOne. `two()` is\ntwo.\n```python\nNo. No.\n```\n**Also.**\n- 3. or 4.\n- **Four** is 4. Five\n"
+    assert sentences(page) == ["One.", "`two()` is two.", "3. or 4.", "**Four** is 4.", "Five"]
