@@ -222,7 +222,7 @@ async def test_a_model_is_an_actor_a_spec_or_a_name_and_otherwise_what_the_envir
         assert [(await run_prompt(greeting, model=actor)).text for _ in range(2)] == ["one", "two"]
     assert (await run_prompt(greeting, model=spec)).text == "one"
     monkeypatch.setenv("LM_MODEL_DEFAULT", "offline")
-    named, unnamed = [await run_prompt(greeting, **options) for options in ({"model": "offline"}, {})]
+    named, unnamed = await run_prompt(greeting, model="offline"), await run_prompt(greeting)
     assert [step.provider for step in (*named.steps, *unnamed.steps)] == ["offline", "offline"]
 
 

@@ -1013,7 +1013,7 @@ async def test_on_error_is_not_called_where_nobody_was_asked() -> None:
     def look(given: Find) -> ToolResult:
         if given.topic == "dogs":
             raise ValueError("no dogs")
-        return ToolResult.failure(ValueError("no such topic"))
+        return ToolResult("no such topic", True)
 
     calls = [call("research", "w", topic=7), call("research", "d", topic="dogs"), call("research", "c", topic="cats")]
     prompt = offering(before_call=look, on_error=lambda given, error: told.append(error))
