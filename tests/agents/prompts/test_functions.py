@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,8 @@ from callboard import (
 from callboard.actors.agents.errors import AgencyClosed
 from callboard.actors.agents.events import ApprovalRequested, RunEvent
 from callboard.actors.agents.prompts.functions.plugin import Functions
+from callboard.actors.journal import EventNotWritable
+from callboard.actors.journal.memory.streams import MemoryStream
 from callboard.actors.testing import Restart, Simulation, simulate
 from callboard.actors.testing.doubles.models import call
 from callboard.tools.builtin.code import python_tool
@@ -449,3 +451,24 @@ async def test_a_program_gets_the_value_of_a_hook_or_what_its_text_says() -> Non
     agent = Agent("Clerk", prompt=define, plugins=Functions)
     async with Agency(agent, model=function(model)) as agency:
         assert (await agency.run("?")).text == "9"
+
+
+@pytest.mark.parametrize(("refused", "bought"), [("InnerCalled", []), ("InnerReturned", ["tea"])])
+async def test_a_call_that_the_journal_does_not_take_ends_the_run_by_name(
+    refused: str, bought: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append = MemoryStream.append
+
+    def picky(stream: MemoryStream, events: Sequence[Any], **more: Any) -> Any:
+        if any(type(event).__name__ == refused for event in events):
+            raise EventNotWritable("it is too large")
+        return append(stream, events, **more)
+
+    shop = Shop("await shop.buy('tea', 1)")
+    async with shop.agency(autonomy="autonomous") as agency:
+        with monkeypatch.context() as patched:
+            patched.setattr(MemoryStream, "append", picky)
+            with pytest.raises(RunFailed, match="it is too large"):
+                await agency.run("?", conversation="c")
+        assert shop.bought == bought
+        assert (await shop.left(agency))["tea"] == 1, "what it has set was kept without its result"

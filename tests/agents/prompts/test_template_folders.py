@@ -504,3 +504,12 @@ def test_in_a_text_that_is_folded_the_line_is_the_one_where_it_begins(tmp_path: 
     with pytest.raises(TemplateError, match=r"'y' is not there") as failed:
         TemplateFolder(written(tmp_path, {"t.yaml": source})).template("t").render({"x": 1})
     assert failed.value.line == (5 if text.startswith(">") else 4)
+
+
+@pytest.mark.parametrize(
+    "text", ["{{ [x] * 50 }}", "{{ [x] * 50 ~ 1 }}", "{{ ([x] * 50)|string|length }}", "{{ '%s' % ([x] * 50) }}"]
+)
+def test_a_value_that_is_too_long_is_refused_before_it_is_written(tmp_path: Path, text: str) -> None:
+    template = TemplateFolder(written(tmp_path, {"t.yaml": saying(text, "x")})).template("t")
+    with pytest.raises(TemplateError, match="rendering was stopped: it makes a value of more than 2,000,000 char"):
+        template.render({"x": "x" * 999_999})

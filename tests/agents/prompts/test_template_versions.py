@@ -125,8 +125,15 @@ def test_a_broken_change_keeps_what_there_was_and_says_so_once(
 def test_a_folder_that_goes_away_keeps_what_there_was(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     folder = TemplateFolder(written(tmp_path / "prompts", {"t.yaml": version("1", 1, "old")}), reload=True)
     (tmp_path / "prompts").rename(tmp_path / "gone")
+    with caplog.at_level(logging.WARNING, "callboard"):
+        assert [folder.template("t").render({}).system for _ in range(3)] == ["old"] * 3
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert "there is no such folder" in said
+    (tmp_path / "gone").rename(tmp_path / "prompts")
     assert folder.template("t").render({}).system == "old"
-    assert "there is no such folder" in caplog.text
+    (tmp_path / "prompts").rename(tmp_path / "gone")
+    assert folder.template("t").render({}).system == "old"
+    assert len(caplog.records) == 2, "what is wrong again is told again"
 
 
 def test_a_template_that_is_taken_away_is_named(tmp_path: Path) -> None:
